@@ -1,0 +1,79 @@
+"""Finds, orders and builds the SQL files of this folder: the path is the name, `facts/trades.sql` is `facts.trades`.
+
+A file is one select that runs as it stands. It names what it reads as `staging.deals` or `facts.trades`, and those are
+built before it; staging files become views, all others tables, so that work done once is done once.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from functools import cache
+from pathlib import Path
+
+import duckdb
+
+FOLDER = Path(__file__).parent
+ROOMS = ("staging", "facts", "rules", "detectors", "marts", "checks")
+LAZY = ("staging",)
+_NAMED = re.compile(r"\b(" + "|".join(ROOMS) + r")\.([a-z_][a-z0-9_]*)\b")
+_COMMENT = re.compile(r"--[^\n]*")
+
+
+@cache
+def text(name: str) -> str:
+    """The SQL of a relation named `room.stem`; KeyError when there is no such file."""
+    room, stem = name.split(".")
+    path = FOLDER / room / f"{stem}.sql"
+    if room not in ROOMS or not path.is_file():
+        raise KeyError(f"no relation {name}: {room}/{stem}.sql does not exist")
+    return path.read_text(encoding="utf-8")
+
+
+def names(room: str) -> list[str]:
+    """Every relation of a room, sorted."""
+    return sorted(f"{room}.{path.stem}" for path in (FOLDER / room).glob("*.sql"))
+
+
+@cache
+def needs(name: str) -> tuple[str, ...]:
+    """The relations that a file reads, in the order in which it names them."""
+    found = (f"{room}.{stem}" for room, stem in _NAMED.findall(_COMMENT.sub("", text(name))))
+    return tuple(dict.fromkeys(other for other in found if other != name))
+
+
+def prepare(connection: duckdb.DuckDBPyConnection, as_of: dt.datetime | None) -> None:
+    """Makes the rooms and says at which instant the facts stand (`getvariable('as_of')`)."""
+    for room in (*ROOMS, "terms", "decided"):
+        connection.execute(f"create schema if not exists {room}")
+    stands_at = as_of.isoformat() if as_of else "1970-01-01T00:00:00+00:00"
+    connection.execute(f"set variable as_of = timestamptz '{stands_at}'")
+
+
+def build(connection: duckdb.DuckDBPyConnection, *wanted: str) -> None:
+    """Builds relations and, before them, whatever they read; what exists already is left as it is.
+
+    Raises KeyError for a name without a file and RecursionError's sentence for files that read each other.
+    """
+    for name in wanted:
+        _build(connection, name, ())
+
+
+def _build(connection: duckdb.DuckDBPyConnection, name: str, above: tuple[str, ...]) -> None:
+    if name in above:
+        raise ValueError(f"relations read each other: {' → '.join((*above, name))}")
+    if _exists(connection, name):
+        return
+    for other in needs(name):
+        _build(connection, other, (*above, name))
+    form = "view" if name.split(".")[0] in LAZY else "table"
+    try:
+        connection.execute(f"create {form} {name} as {text(name)}")
+    except duckdb.Error as error:
+        raise RuntimeError(f"sql/{name.replace('.', '/')}.sql does not run: {error}") from error
+
+
+def _exists(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
+    room, stem = name.split(".")
+    query = "select 1 from information_schema.tables where table_schema = ? and table_name = ?"
+    return connection.execute(query, [room, stem]).fetchone() is not None

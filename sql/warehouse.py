@@ -1,0 +1,159 @@
+"""Opens what Highwater stands on: the lake of Delta tables, the database, and a stateless DuckDB over both."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import sqlalchemy as sa
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+from filelock import FileLock
+
+from sql import relations, schema
+from sql.schema import DATASETS, DUCKDB_TYPES, LAKE_COLUMNS, Dataset
+
+ENGINE_MEMORY = "3GB"
+WRITE_CHUNK_ROWS = 20_000
+LAKE_TYPES = {"_load_id": "bigint", "_line": "bigint", "_version": "integer"}
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """A home folder (lake, locks, temporary files) and the database that belongs to it."""
+
+    home: Path
+    database_url: str
+
+    @classmethod
+    def open(cls, home: str | Path | None = None, database_url: str | None = None) -> Warehouse:
+        """Opens a home, by default `HIGHWATER_HOME` or `var`, and makes what is missing of it."""
+        folder = Path(home or os.environ.get("HIGHWATER_HOME") or "var").resolve()
+        for part in ("lake", "locks", "tmp"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        url = database_url or os.environ.get("HIGHWATER_DATABASE_URL") or f"sqlite:///{folder / 'highwater.db'}"
+        warehouse = cls(folder, _driver_url(url))
+        with warehouse.lock("schema"):
+            schema.METADATA.create_all(warehouse.database)
+        return warehouse
+
+    @cached_property
+    def database(self) -> sa.Engine:
+        """The database engine; SQLite runs in WAL mode so that readers never wait for a writer."""
+        if not self.database_url.startswith("sqlite"):
+            return sa.create_engine(self.database_url, pool_pre_ping=True)
+        engine = sa.create_engine(self.database_url, connect_args={"timeout": 60})
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        return engine
+
+    def lock(self, name: str) -> FileLock:
+        """A lock between processes; the system frees it when its holder dies."""
+        return FileLock(self.home / "locks" / f"{name}.lock")
+
+    def lake_path(self, dataset: str) -> Path:
+        """Folder of a dataset's Delta table."""
+        return self.home / "lake" / dataset
+
+    def lake_files(self, dataset: str) -> list[str]:
+        """Current Parquet files of a dataset; empty when nothing has landed."""
+        try:
+            return DeltaTable(str(self.lake_path(dataset))).file_uris()
+        except TableNotFoundError:
+            return []
+
+    @contextmanager
+    def engine(
+        self, as_of: dt.datetime | None = None, memory: str = ENGINE_MEMORY
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A fresh DuckDB that sees the lake as `lake.<dataset>` and stands at `as_of` (default: the newest fact)."""
+        connection = duckdb.connect(config={"memory_limit": memory, "temp_directory": str(self.home / "tmp")})
+        try:
+            connection.execute("set timezone = 'UTC'; set preserve_insertion_order = false; create schema lake;")
+            for dataset in DATASETS.values():
+                connection.execute(self._lake_view(dataset))
+            relations.prepare(connection, as_of or newest_fact(connection))
+            yield connection
+        finally:
+            connection.close()
+
+    def _lake_view(self, dataset: Dataset) -> str:
+        files = self.lake_files(dataset.name)
+        if files:
+            listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+            return f"create view lake.{dataset.name} as select * from read_parquet([{listed}])"
+        columns = [f'"{column.name}" {DUCKDB_TYPES[column.kind]}' for column in dataset.columns]
+        columns += [f"{name} {LAKE_TYPES[name]}" for name, _, _ in LAKE_COLUMNS]
+        return f"create table lake.{dataset.name} ({', '.join(columns)})"
+
+
+def _driver_url(url: str) -> str:
+    """PostgreSQL addresses without a driver get the one that is installed."""
+    for prefix in ("postgresql://", "postgres://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url.removeprefix(prefix)
+    return url
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=60000", "foreign_keys=ON"):
+        cursor.execute(f"pragma {pragma}")
+    cursor.close()
+
+
+def newest_fact(connection: duckdb.DuckDBPyConnection) -> dt.datetime | None:
+    """The newest instant that any dated dataset of the lake reports; None for an empty lake."""
+    dated = [d for d in DATASETS.values() if d.dated_by]
+    union = " union all ".join(f"select max({d.dated_by}) as newest from lake.{d.name}" for d in dated)
+    row = connection.execute(f"select max(newest) from ({union})").fetchone()
+    newest = row[0] if row else None
+    return newest.astimezone(dt.UTC) if newest is not None else None
+
+
+def write_rows(connection: sa.Connection, table: sa.Table, frame: pd.DataFrame) -> int:
+    """Appends a frame whose columns are the table's to a table; returns the rows written."""
+    if frame.empty:
+        return 0
+    columns = [column.name for column in table.columns if column.name in frame.columns]
+    values = [_plain(frame[name]) for name in columns]
+    statement = sa.insert(table)
+    for start in range(0, len(frame), WRITE_CHUNK_ROWS):
+        chunk = [column[start : start + WRITE_CHUNK_ROWS] for column in values]
+        connection.execute(statement, [dict(zip(columns, row, strict=True)) for row in zip(*chunk, strict=True)])
+    return len(frame)
+
+
+def _plain(series: pd.Series[Any]) -> list[Any]:
+    """A column as Python values, missing ones as None."""
+    values = series.astype(object)
+    if isinstance(series.dtype, pd.DatetimeTZDtype):
+        values = pd.Series(series.dt.to_pydatetime(), index=series.index, dtype=object)
+    return [None if missing else value for value, missing in zip(values.tolist(), series.isna().tolist(), strict=True)]
+
+
+def replace_rows(
+    connection: sa.Connection, table: sa.Table, frame: pd.DataFrame, where: Mapping[str, list[str]] | None = None
+) -> None:
+    """Puts a frame in the place of a table's rows, or of those whose column holds one of the given values."""
+    if where is None:
+        connection.execute(sa.delete(table))
+    else:
+        for name, values in where.items():
+            for start in range(0, len(values), 500):
+                connection.execute(sa.delete(table).where(table.c[name].in_(values[start : start + 500])))
+    write_rows(connection, table, frame)
+
+
+def read_frame(connection: sa.Connection, statement: sa.Select[Any] | sa.Table) -> pd.DataFrame:
+    """Rows of a table or a select as a frame with aware times."""
+    select = sa.select(statement) if isinstance(statement, sa.Table) else statement
+    result = connection.execute(select)
+    return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
