@@ -1,0 +1,75 @@
+"""Platform exports, one file per platform: a reader here is registered by being here.
+
+A reader has ``NAME``, ``recognise(document)`` (by content, never by file name) and ``read(document, ask)``.
+"""
+
+import importlib
+import pkgutil
+from functools import cache
+from types import ModuleType
+
+from pipelines.sources.kit.document import Document
+from pipelines.sources.kit.refusals import refuse_what_is_no_evidence
+from pipelines.sources.kit.statement import Ask, Reconciliation, SourceRefusal, Statement
+
+__all__ = ["Reconciliation", "SourceRefusal", "Statement", "read", "recognise", "sources"]
+
+
+@cache
+def sources() -> dict[str, ModuleType]:
+    """Return every reader by the name people use for it."""
+    names = [found.name for found in pkgutil.iter_modules(__path__)]
+    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
+    return {module.NAME: module for module in modules if hasattr(module, "NAME")}
+
+
+def recognise(data: bytes, file_name: str) -> str | None:
+    """Return the name of the source whose shape the content has, or None; the file's name plays no part."""
+    return _recognised(Document(data, file_name))
+
+
+def _recognised(document: Document) -> str | None:
+    """Return the one source that knows the document's shape."""
+    return next((name for name, module in sources().items() if module.recognise(document)), None)
+
+
+def read(
+    source: str | None,
+    data: bytes,
+    *,
+    file_name: str,
+    account_id: str,
+    server_zone: str | None = None,
+    currency: str | None = None,
+    mapping: str | None = None,
+) -> Statement:
+    """Read an export into deals, rejects, facts and a reconciliation.
+
+    ``source`` None recognises the format. ``server_zone`` is needed where the format prints no zone, ``mapping`` (TOML
+    text) for generic-csv. Raises SourceRefusal when the file is not evidence, is not what it was said to be, or cannot
+    be read whole.
+    """
+    document = Document(data, file_name)
+    refuse_what_is_no_evidence(document)
+    found = None if mapping else _recognised(document)
+    name = _agreed(source, found, file_name, generic=mapping is not None)
+    statement: Statement = sources()[name].read(document, Ask(account_id, server_zone, currency, mapping))
+    return statement
+
+
+def _agreed(source: str | None, found: str | None, file_name: str, *, generic: bool) -> str:
+    """Return the source to read by, or refuse: unknown, unrecognised, or another than was asked for."""
+    if source is not None and source not in sources():
+        raise SourceRefusal(f"source {source!r} is not known; there are: {', '.join(sorted(sources()))}")
+    if source is None and generic:
+        return "generic-csv"
+    if found is None and source not in (None, "generic-csv"):
+        raise SourceRefusal(f"{file_name} does not have the shape of {source}: export it again from the platform")
+    if found is None and source is None:
+        raise SourceRefusal(
+            f"{file_name} is no export that is known here ({', '.join(sorted(sources()))}): "
+            "export it again, or describe its columns in a mapping for generic-csv"
+        )
+    if found and source not in (None, found, "generic-csv"):
+        raise SourceRefusal(f"{file_name} was given as {source} but is a {found}: name the right source")
+    return source or str(found)

@@ -1,0 +1,358 @@
+"""A delivered file, decoded once: its text, the rows of its tables, or the rows of its sheets. Nothing in it is run."""
+
+import codecs
+import re
+import zipfile
+import zlib
+from functools import cached_property, lru_cache
+from io import BytesIO
+from typing import Any, NamedTuple
+from xml.parsers import expat
+
+from lxml import etree
+
+from pipelines.sources.kit.statement import SourceRefusal
+from pipelines.sources.kit.values import shortest
+
+BYTES_MAX = 64 * 1024 * 1024
+PART_BYTES_MAX = 256 * 1024 * 1024
+PARTS_MAX = 2_000
+CELL_CHARS_MAX = 32_767
+ROW_CELLS_MAX = 4_000
+SPAN_MAX = 64
+TAG_CHARS_MAX = 20_000
+_CYRILLIC = re.compile(rb"[\xc0-\xff\xa8\xb8]{3,}")
+_HIGH = re.compile(rb"[\x80-\xbf]")
+_LONG_TAG = re.compile(rf"<[^<>]{{{TAG_CHARS_MAX}}}")
+_COLUMN = re.compile(r"([A-Z]{1,3})\d+")
+
+
+class Row(NamedTuple):
+    """One row of a table: its place (counted from 1), its visible cells, how many columns each spans, its tooltip."""
+
+    line: int
+    cells: list[str]
+    spans: list[int]
+    title: str = ""
+
+    def grid(self) -> list[str]:
+        """Return the cells laid on columns: a cell that spans three is followed by two empty ones."""
+        if not self.spans:
+            return self.cells
+        laid: list[str] = []
+        for cell, span in zip(self.cells, self.spans, strict=True):
+            laid.append(cell)
+            if span > 1:
+                laid.extend([""] * (span - 1))
+        return laid
+
+
+class Document:
+    """One file's bytes with the shapes a reader may want to see them in."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        """Hold the bytes; one too large to be an export is refused."""
+        if len(data) > BYTES_MAX:
+            raise SourceRefusal(f"{name} has {len(data):,} bytes; an export of more than {BYTES_MAX:,} is not read")
+        self.data, self.name = data, name
+
+    @property
+    def is_zip(self) -> bool:
+        """Tell whether the bytes are a zip archive, as every XLSX is."""
+        return self.data[:4] == b"PK\x03\x04"
+
+    @cached_property
+    def text(self) -> str:
+        """The file as text; bytes of a zip have none."""
+        return "" if self.is_zip else decode(self.data).replace("\x00", "")
+
+    @cached_property
+    def head(self) -> str:
+        """The first ten thousand characters, in lower case."""
+        return self.text[:10_000].lower()
+
+    @cached_property
+    def is_html(self) -> bool:
+        """Tell whether the text is a web page or a piece of one."""
+        return bool(re.search(r"<(html|table|tr|!doctype html|frameset|body|head|title)\b", self.head))
+
+    @cached_property
+    def page(self) -> "Page":
+        """The page's title and table rows; empty when the file is no page."""
+        return read_page(self.text, self.name) if self.is_html else Page("", [])
+
+    @cached_property
+    def sheets(self) -> list[list[Row]]:
+        """The rows of every sheet of a workbook, in file order; empty when the file is no workbook."""
+        return read_workbook(self.data, self.name) if self.is_zip else []
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """All table rows: of the page, or of every sheet one after the other."""
+        return self.page.rows if not self.is_zip else [row for sheet in self.sheets for row in sheet]
+
+    @cached_property
+    def first_line(self) -> str:
+        """The first line with anything in it."""
+        return next((line for line in self.text[:100_000].splitlines() if line.strip(" ,;\ufeff")), "").lstrip("\ufeff")
+
+
+def decode(data: bytes) -> str:
+    """Return text from UTF-16 (a stray odd byte allowed), UTF-8, or an undeclared 8-bit code page."""
+    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return data.decode("utf-16", "replace")
+    if data[:400].count(0) > len(data[:400]) // 4:
+        return data.decode("utf-16-le" if data[1:2] == b"\x00" else "utf-16-be", "replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return _eight_bit(data)
+
+
+def _eight_bit(data: bytes) -> str:
+    """Return text of an undeclared code page: Cyrillic, Chinese or western, told apart by which bytes occur."""
+    if _CYRILLIC.search(data) and not _HIGH.search(data.replace(b"\xa8", b"").replace(b"\xb8", b"")):
+        return data.decode("cp1251", "replace")
+    try:
+        return data.decode("gb18030")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")
+
+
+class Page(NamedTuple):
+    """A web page reduced to its title and the rows of its tables."""
+
+    title: str
+    rows: list[Row]
+
+
+class _Tables:
+    """Receives the parser's events and keeps titles and table cells; scripts, links and images are never looked at."""
+
+    def __init__(self) -> None:
+        """Start with no row open."""
+        self.title: list[str] = []
+        self.rows: list[Row] = []
+        self._row: Row | None = None
+        self._cell: list[str] | None = None
+        self._hidden = self._in_title = False
+
+    def start(self, tag: str, attributes: Any) -> None:
+        """Open a row or a cell."""
+        if tag in ("td", "th"):
+            self._open_cell(attributes)
+        elif tag == "tr":
+            self._row = Row(len(self.rows) + 1, [], [])
+            self.rows.append(self._row)
+        elif tag == "title":
+            self._in_title = True
+
+    def _open_cell(self, attributes: Any) -> None:
+        """Begin a cell; one outside any row begins a row as well."""
+        if self._row is None:
+            self.start("tr", {})
+        assert self._row is not None
+        self._cell = []
+        self._hidden = "hidden" in attributes.get("class", "").split()
+        span = attributes.get("colspan", "")
+        self._span = min(int(span), SPAN_MAX) if span.isascii() and span.isdigit() and len(span) < 9 else 1
+        if not self._row.cells and "title" in attributes:
+            self._row = self.rows[-1] = self._row._replace(title=attributes["title"][:CELL_CHARS_MAX])
+
+    def data(self, text: str) -> None:
+        """Add text to the open cell or title."""
+        if self._cell is not None:
+            self._cell.append(text)
+        elif self._in_title:
+            self.title.append(text)
+
+    def end(self, tag: str) -> None:
+        """Close a cell, a row or the title."""
+        if tag in ("td", "th"):
+            self._close_cell()
+        elif tag == "tr":
+            self._close_cell()
+            self._row = None
+        elif tag == "title":
+            self._in_title = False
+
+    def _close_cell(self) -> None:
+        """Keep the open cell unless it is hidden."""
+        if self._cell is None or self._row is None:
+            return
+        if not self._hidden:
+            self._row.cells.append("".join(self._cell).strip())
+            self._row.spans.append(max(self._span, 1))
+        self._cell = None
+
+    def comment(self, text: str) -> None:
+        """Ignore comments."""
+
+    def close(self) -> Page:
+        """Hand back what was seen."""
+        return Page("".join(self.title).strip(), self.rows)
+
+
+def read_page(text: str, name: str) -> Page:
+    """Return a page's title and table rows by lxml's tolerant parser, with no tree kept and nothing fetched."""
+    if _LONG_TAG.search(text):
+        raise SourceRefusal(f"{name} has a tag of more than {TAG_CHARS_MAX:,} characters, which no platform writes")
+    parser = etree.HTMLParser(target=_Tables(), encoding="utf-8", no_network=True, huge_tree=False)
+    try:
+        page: Page = etree.fromstring(text.encode("utf-8", "replace") or b" ", parser)
+    except (etree.LxmlError, ValueError, AssertionError) as error:
+        raise SourceRefusal(f"{name} cannot be read as a web page: {error}") from error
+    if any(len(cell) > CELL_CHARS_MAX for row in page.rows for cell in row.cells):
+        raise SourceRefusal(f"{name} has a cell of more than {CELL_CHARS_MAX:,} characters, which no platform writes")
+    return page
+
+
+def read_workbook(data: bytes, name: str) -> list[list[Row]]:
+    """Return the rows of every sheet of an XLSX: stored values only, formulas and links are not followed."""
+    try:
+        with zipfile.ZipFile(BytesIO(data)) as archive:
+            parts = _sheet_parts(archive, name)
+            shared = _Strings(name).read(archive) if "xl/sharedStrings.xml" in archive.namelist() else []
+            return [_Sheet(name, shared).read(archive, part) for part in parts]
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, EOFError, zlib.error) as error:
+        raise SourceRefusal(f"{name} is a damaged or encrypted workbook: {error}") from error
+    except (expat.ExpatError, ValueError) as error:
+        raise SourceRefusal(f"{name} is a workbook whose parts cannot be read: {error}") from error
+
+
+def _sheet_parts(archive: zipfile.ZipFile, name: str) -> list[str]:
+    """Return the names of the sheet parts in numeric order, or refuse an archive that is no workbook."""
+    names = archive.namelist()
+    if len(names) > PARTS_MAX:
+        raise SourceRefusal(f"{name} holds {len(names):,} parts, which no workbook of a platform has")
+    parts = [part for part in names if re.fullmatch(r"xl/worksheets/[^/]{1,80}\.xml", part)]
+    if not parts:
+        raise SourceRefusal(f"{name} is a zip archive without a worksheet: unpack it, or export the report as XLSX")
+    return sorted(parts, key=lambda part: (len(part), part))
+
+
+class _Part:
+    """Streams one XML part through expat, keeping no tree; entities are refused and a zip bomb meets a limit."""
+
+    def __init__(self, name: str) -> None:
+        """Remember the file's name for refusals."""
+        self.name = name
+        self.texts: list[str] | None = None
+
+    def feed(self, archive: zipfile.ZipFile, part: str) -> None:
+        """Parse a part in pieces."""
+        parser = expat.ParserCreate()
+        parser.buffer_text = True
+        parser.StartElementHandler, parser.EndElementHandler = self.start, self.end
+        parser.CharacterDataHandler, parser.EntityDeclHandler = self.data, self._entity
+        read = 0
+        with archive.open(part) as stream:
+            while chunk := stream.read(262_144):
+                read += len(chunk)
+                if read > PART_BYTES_MAX:
+                    raise SourceRefusal(f"{self.name} unpacks to more than an export holds ({part}): it is not read")
+                parser.Parse(chunk, False)
+        parser.Parse(b"", True)
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        """See an element begin."""
+
+    def end(self, tag: str) -> None:
+        """See an element end."""
+
+    def data(self, text: str) -> None:
+        """Collect text while an element that holds some is open."""
+        if self.texts is not None:
+            self.texts.append(text)
+
+    def taken(self) -> str:
+        """Return the collected text and stop collecting."""
+        text = "".join(self.texts or ())
+        self.texts = None
+        if len(text) > CELL_CHARS_MAX:
+            raise SourceRefusal(f"{self.name} has a cell of more than {CELL_CHARS_MAX:,} characters: it is not read")
+        return text.strip()
+
+    def _entity(self, *_: Any) -> None:
+        """Refuse a workbook that declares entities."""
+        raise SourceRefusal(f"{self.name} declares XML entities, which no platform's workbook does: it is not read")
+
+
+class _Strings(_Part):
+    """The workbook's table of texts."""
+
+    def read(self, archive: zipfile.ZipFile) -> list[str]:
+        """Return the texts in order."""
+        self.found: list[str] = []
+        self.feed(archive, "xl/sharedStrings.xml")
+        return self.found
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        """Collect from a string item."""
+        if tag.rpartition(":")[2] == "si":
+            self.texts = []
+
+    def end(self, tag: str) -> None:
+        """Keep a finished item."""
+        if tag.rpartition(":")[2] == "si":
+            self.found.append(self.taken())
+
+
+class _Sheet(_Part):
+    """One worksheet: each row's cells at the columns their references name."""
+
+    def __init__(self, name: str, shared: list[str]) -> None:
+        """Take the texts that cells point to."""
+        super().__init__(name)
+        self.shared, self.kind = shared, ""
+        self.rows: list[Row] = []
+        self.cells: list[str] = []
+
+    def read(self, archive: zipfile.ZipFile, part: str) -> list[Row]:
+        """Return the sheet's rows."""
+        self.feed(archive, part)
+        return self.rows
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        """Open a row, a cell or its value."""
+        tag = tag.rpartition(":")[2]
+        if tag == "c":
+            self.kind = attributes.get("t", "")
+            self._place(attributes.get("r", ""))
+        elif tag in ("v", "t"):
+            self.texts = []
+        elif tag == "row":
+            number = attributes.get("r", "")
+            known = number.isascii() and number.isdigit() and len(number) < 8
+            self.cells = []
+            self.rows.append(Row(int(number) if known else len(self.rows) + 1, self.cells, []))
+
+    def end(self, tag: str) -> None:
+        """Put a finished value into the open cell."""
+        if tag.rpartition(":")[2] in ("v", "t") and self.cells:
+            self.cells[-1] += self._value(self.taken())
+
+    def _place(self, reference: str) -> None:
+        """Open an empty cell at its column; cells go from left to right."""
+        column = _column(reference)
+        if column > ROW_CELLS_MAX or len(self.cells) > ROW_CELLS_MAX:
+            raise SourceRefusal(f"{self.name} has a row of more than {ROW_CELLS_MAX:,} columns: it is not read")
+        while len(self.cells) < column:
+            self.cells.append("")
+        self.cells.append("")
+
+    def _value(self, text: str) -> str:
+        """Return a cell's stored value as text; the formula behind it is not looked at."""
+        if self.kind == "s":
+            return self.shared[int(text)] if text.isascii() and text.isdigit() and int(text) < len(self.shared) else ""
+        return text if self.kind in ("str", "e", "b", "inlineStr") else shortest(text)
+
+
+@lru_cache(maxsize=65536)
+def _column(reference: str) -> int:
+    """Return the zero-based column of a reference such as 'AB12', or -1."""
+    match = _COLUMN.fullmatch(reference)
+    column = 0
+    for letter in match[1] if match else "":
+        column = column * 26 + ord(letter) - 64
+    return column - 1

@@ -1,0 +1,151 @@
+"""Collects what a reader finds and closes the books on it: every data row is accounted for or rejected."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from pipelines.sources.kit.checks import closing_hours_check, outcome_of
+from pipelines.sources.kit.money_rows import MoneyRow
+from pipelines.sources.kit.statement import (
+    DEAL_COLUMNS,
+    EQUITY_COLUMNS,
+    REJECT_COLUMNS,
+    Ask,
+    Check,
+    Reconciliation,
+    RowProblem,
+    SourceRefusal,
+    Statement,
+)
+from pipelines.sources.kit.zones import ServerClock
+from pipelines.sources.symbols import canonical
+
+Deal = dict[str, Any]
+Answer = TypeVar("Answer")
+
+
+class Ledger:
+    """The deals, rejects and facts of one file while it is being read."""
+
+    def __init__(self, source: str, ask: Ask, clock: ServerClock) -> None:
+        """Start an empty ledger for one account on one clock."""
+        self.source, self.ask, self.clock = source, ask, clock
+        self.deals: list[Deal] = []
+        self.rejects: list[dict[str, Any]] = []
+        self.accounted: Counter[str] = Counter()
+        self.facts: dict[str, Any] = {}
+        self.checks: list[Check] = []
+        self.money_rows: list[dict[str, str]] = []
+        self.equity: list[tuple[datetime, str, str]] = []
+
+    def take(self, what: str, line: int, read: Callable[[], Answer]) -> Answer | None:
+        """Read one data row and count it as accounted, or reject it with the cell that could not be read."""
+        try:
+            answer = read()
+        except RowProblem as problem:
+            self.reject(line, problem)
+            return None
+        self.accounted[what] += 1
+        return answer
+
+    def reject(self, line: int, problem: RowProblem) -> None:
+        """Keep a row that cannot be read, with its reason."""
+        self.rejects.append(
+            {"line": line, "column": problem.column, "value": problem.value, "reason": problem.reason},
+        )
+
+    def trade(self, deal_id: str, at: datetime, **values: Any) -> Deal:
+        """Add a trade deal executed at a clock reading."""
+        deal: Deal = {"deal_id": deal_id, "executed_at": at, "kind": "trade", **values}
+        self.deals.append(deal)
+        return deal
+
+    def money(self, deal_id: str, at: datetime, amount: str, comment: str, row: MoneyRow) -> None:
+        """Add a money row and keep the rule that decided what it is."""
+        said = (
+            f"{comment} (correction)" if row.label == "correction" and "correction" not in comment.lower() else comment
+        )
+        self.deals.append(
+            {"deal_id": deal_id, "executed_at": at, "kind": row.kind, "profit": amount, "comment": said or None}
+        )
+        self.money_rows.append(
+            {"deal_id": deal_id, "class": row.label, "rule": row.rule, "amount": amount, "comment": comment}
+        )
+
+    def close(self, currency: str | None) -> Statement:
+        """Return the finished statement; two currencies for one account are refused."""
+        if currency and self.ask.currency and currency.upper() != self.ask.currency.upper():
+            raise SourceRefusal(
+                f"the file is in {currency} and account {self.ask.account_id} is in {self.ask.currency}: "
+                "land it under the account it belongs to"
+            )
+        deals = self._frame()
+        self.checks.append(closing_hours_check(deals, self.clock.name))
+        self._finish_facts(currency, deals)
+        rejects = pd.DataFrame(self.rejects, columns=REJECT_COLUMNS)
+        rows = sum(self.accounted.values()) + len(rejects)
+        reconciliation = Reconciliation(outcome_of(self.checks), self.checks)
+        return Statement(self.source, deals, self._equity_frame(), rejects, rows, self.facts, reconciliation)
+
+    def _frame(self) -> pd.DataFrame:
+        """Return the deals with the feed's columns, in time order, every id once."""
+        records = self._unique()
+        frame = pd.DataFrame.from_records(records, columns=DEAL_COLUMNS)
+        frame["account_id"] = self.ask.account_id
+        frame["executed_at"] = self.clock.instants([record["executed_at"] for record in records])
+        frame = frame.astype({column: object for column in DEAL_COLUMNS if column != "executed_at"})
+        frame = frame.where(frame.notna(), None)
+        frame["executed_at"] = frame["executed_at"].astype("datetime64[us, UTC]")
+        return frame.sort_values("executed_at", kind="stable", ignore_index=True)
+
+    def _unique(self) -> list[Deal]:
+        """Return the deals without exact repetitions; one id with two contents is refused."""
+        seen: dict[str, Deal] = {}
+        for deal in self.deals:
+            known = seen.setdefault(deal["deal_id"], deal)
+            if known != deal:
+                raise SourceRefusal(
+                    f"the file holds two different rows with the id {deal['deal_id']} "
+                    f"({known['executed_at']} and {deal['executed_at']}): export it again from the platform"
+                )
+        self.facts["repeated_rows"] = len(self.deals) - len(seen)
+        return list(seen.values())
+
+    def _equity_frame(self) -> pd.DataFrame:
+        """Return what the file itself says of equity at a known instant."""
+        frame = pd.DataFrame(
+            [(self.ask.account_id, None, balance, equity) for _, balance, equity in self.equity],
+            columns=EQUITY_COLUMNS,
+        )
+        frame["observed_at"] = self.clock.instants([at for at, _, _ in self.equity])
+        return frame
+
+    def _finish_facts(self, currency: str | None, deals: pd.DataFrame) -> None:
+        """Write down what holds for every format: period, clock, currency, counts, symbols and money rows."""
+        readings = [deal["executed_at"] for deal in self.deals]
+        self.facts |= {
+            "currency": currency or self.ask.currency,
+            "period": (min(readings).isoformat(sep=" "), max(readings).isoformat(sep=" ")) if readings else None,
+            "timezone": self.clock.note,
+            "uncertain_times": self.clock.uncertain(readings),
+            "accounted": dict(self.accounted),
+            "money_rows": self.money_rows,
+            "unknown_symbols": unknown_symbols(deals["symbol"].dropna().unique()),
+            "wrong_zone_suspicion": any(check["verdict"] == "suspect" for check in self.checks),
+        }
+        if not self.deals:
+            self.facts["warning"] = "the file holds no deals: an empty period"
+
+
+def unknown_symbols(symbols: Iterable[str]) -> list[str]:
+    """Return the symbols that the reference table does not know, in order."""
+    return sorted(symbol for symbol in symbols if canonical(symbol) is None)
+
+
+def less(text: str, *costs: str | None) -> str:
+    """Return a net amount without the costs contained in it, as plain decimal text."""
+    return f"{Decimal(text) - sum((Decimal(cost) for cost in costs if cost), Decimal(0)):f}"

@@ -1,0 +1,128 @@
+"""Numbers and times as platforms print them, turned into decimal text and naive clock readings."""
+
+import re
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+
+from pipelines.sources.kit.statement import RowProblem
+
+_DROPPED = {ord(c): None for c in " \t\r\n\u00a0\u2007\u2009\u202f\u2060\ufeff'’"} | {ord("−"): "-", ord("–"): "-"}
+_NUMBER = re.compile(r"([+-]?)(\d{1,24})(\.\d{1,20})?")
+_EUROPEAN = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?")
+_CLOCK = re.compile(r"(\d{4})[.\-/](\d\d)[.\-/](\d\d)[ T](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?")
+_SERIAL = re.compile(r"[2-7]\d{4}(\.\d+)?")
+_YEARS = range(1990, 2100)
+
+
+@lru_cache(maxsize=65536)
+def plain_number(text: str) -> str | None:
+    """Return the number as plain decimal text ('- 1 093.94' becomes '-1093.94'), or None if it is not one."""
+    match = _NUMBER.fullmatch(text.translate(_DROPPED))
+    if match is None:
+        return None
+    sign, whole, fraction = match.groups()
+    return ("-" if sign == "-" else "") + (whole.lstrip("0") or "0") + (fraction or "")
+
+
+def number(text: str, column: str) -> str:
+    """Return plain decimal text; a cell that is no number raises RowProblem."""
+    value = plain_number(text)
+    if value is None:
+        raise RowProblem(column, text, "not a number")
+    return value
+
+
+def positive(text: str, column: str) -> str:
+    """Return a number above zero as plain decimal text, or raise RowProblem."""
+    value = number(text, column)
+    if Decimal(value) <= 0:
+        raise RowProblem(column, text, "must be above zero")
+    return value
+
+
+def level(text: str, column: str) -> str | None:
+    """Return a stop or target price, None where the platform prints nothing, a dash or zero."""
+    stripped = text.strip()
+    if stripped in {"", "-", "—", "–"}:
+        return None
+    value = number(stripped, column)
+    return value if Decimal(value) else None
+
+
+def european(text: str) -> str:
+    """Return a number with decimal comma rewritten with a decimal point; other text as it is."""
+    cleaned = text.translate(_DROPPED)
+    if _EUROPEAN.fullmatch(cleaned) and "," in cleaned:
+        return cleaned.replace(".", "").replace(",", ".")
+    return text
+
+
+def dollars(text: str, column: str) -> str:
+    """Return '$1,062.50' as '1062.50' and '$(41.25)' or '-$41.25' as '-41.25'."""
+    cleaned = text.translate(_DROPPED).replace("$", "").replace(",", "")
+    if cleaned.startswith("(") and cleaned.endswith(")"):
+        cleaned = "-" + cleaned[1:-1]
+    return number(cleaned, column)
+
+
+def shortest(text: str) -> str:
+    """Return a spreadsheet's stored number without binary noise ('0.30000000000000004' is '0.3')."""
+    if len(text) < 16 and "e" not in text.lower():
+        return text
+    try:
+        value = float(text)
+        return f"{Decimal(f'{value:.15g}'):f}" if abs(value) < 1e24 else text
+    except (ValueError, ArithmeticError):
+        return text
+
+
+def _checked(moment: datetime, text: str, column: str) -> datetime:
+    """Return a time of this era, or raise RowProblem: a year 1970 or 9999 is a platform's word for none."""
+    if moment.year not in _YEARS:
+        raise RowProblem(column, text, "a year outside 1990 to 2099")
+    return moment
+
+
+def clock(text: str, column: str) -> datetime:
+    """Return 'YYYY.MM.DD HH:MM[:SS[.ffffff]]' (dots, dashes, slashes or T) or a spreadsheet serial as a clock reading."""
+    match = _CLOCK.fullmatch(text.strip())
+    if match is None:
+        return _serial(text, column)
+    year, month, day, hour, minute, second, fraction = match.groups()
+    micros = int((fraction or "0").ljust(6, "0"))
+    try:
+        moment = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second or 0), micros)
+    except ValueError as error:
+        raise RowProblem(column, text, f"not a time: {error}") from error
+    return _checked(moment, text, column)
+
+
+def _serial(text: str, column: str) -> datetime:
+    """Return a spreadsheet's day number (1900 system) as a clock reading, to the millisecond."""
+    stripped = text.strip()
+    if not _SERIAL.fullmatch(stripped):
+        raise RowProblem(column, text, "not a time")
+    milliseconds = round(float(stripped) * 86_400_000)
+    return _checked(datetime(1899, 12, 30) + timedelta(milliseconds=milliseconds), text, column)
+
+
+def is_clock(text: str) -> bool:
+    """Tell whether a cell looks like a time; it may still prove impossible when read."""
+    stripped = text.strip()
+    return bool(_CLOCK.fullmatch(stripped) or (_SERIAL.fullmatch(stripped) and "." in stripped))
+
+
+def clock_by(text: str, column: str, *patterns: str) -> datetime:
+    """Return a time read by the first fitting strptime pattern, or raise RowProblem."""
+    for pattern in patterns:
+        try:
+            return _checked(datetime.strptime(text.strip()[:64], pattern), text, column)
+        except ValueError:
+            continue
+    raise RowProblem(column, text, "not a time")
+
+
+def total(values: list[str | None]) -> Decimal:
+    """Return the exact sum of decimal texts; none counts as nothing."""
+    return sum((Decimal(value) for value in values if value), Decimal(0))

@@ -1,0 +1,98 @@
+"""A platform's clock: an IANA zone, a fixed offset, or a zone with an offset added, turned into instants."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from functools import cached_property
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+import pandas as pd
+
+from pipelines.sources.kit.statement import SourceRefusal
+
+_SHIFTED = re.compile(r"(?P<zone>[A-Za-z_]+(?:/[A-Za-z_\-]+)*)?(?P<offset>[+-]\d{1,2}(?::?\d\d)?)")
+
+
+@dataclass(frozen=True)
+class ServerClock:
+    """A wall clock: the zone whose daylight saving it follows, and what it shows beyond that zone's own time.
+
+    Many FX servers show New York time plus seven hours: ``America/New_York+7``. A time that the clock change repeats is
+    its first occurrence; one that it skips is the first instant after the gap.
+    """
+
+    name: str
+    zone: ZoneInfo | timezone
+    ahead: timedelta = timedelta(0)
+
+    def instants(self, readings: Sequence[datetime]) -> pd.DatetimeIndex:
+        """Return aware UTC instants in microseconds for naive clock readings, in their order."""
+        local = self._local(readings)
+        first = np.ones(len(local), dtype=bool)
+        aware = local.tz_localize(self.zone, ambiguous=first, nonexistent="shift_forward")
+        return aware.tz_convert("UTC").as_unit("us")
+
+    def uncertain(self, readings: Sequence[datetime]) -> int:
+        """Count the readings that the clock change repeats or skips."""
+        local = self._local(readings)
+        return int(local.tz_localize(self.zone, ambiguous="NaT", nonexistent="NaT").isna().sum())
+
+    def _local(self, readings: Sequence[datetime]) -> pd.DatetimeIndex:
+        """Return the readings on the zone's own clock."""
+        return pd.DatetimeIndex(np.array(list(readings), dtype="datetime64[us]")) - self.ahead
+
+    @cached_property
+    def note(self) -> str:
+        """The sentence about time that is stored with the load."""
+        return f"times are server wall clock, read as {self.name}"
+
+
+def server_clock(name: str) -> ServerClock:
+    """Return the clock that a name describes; an unknown name is a SourceRefusal."""
+    match = _SHIFTED.fullmatch(name.strip())
+    if match is None or name.strip() in _known():
+        return ServerClock(name, _zone(name.strip()))
+    ahead = _offset(match["offset"], name)
+    base = match["zone"] or "UTC"
+    if base in {"UTC", "GMT"}:
+        return ServerClock(name, timezone(ahead))
+    return ServerClock(name, _zone(base), ahead)
+
+
+def needed_clock(name: str | None, source: str) -> ServerClock:
+    """Return the server clock, or refuse: this format has no zone of its own."""
+    if not name:
+        raise SourceRefusal(
+            f"{source} prints server wall clock without a zone, so its instants are unknown: say which with "
+            "--server-zone (an IANA name such as Europe/Athens, or America/New_York+7)"
+        )
+    return server_clock(name)
+
+
+def _known() -> set[str]:
+    """Names with a sign in them that are zones as they stand."""
+    return {f"Etc/GMT{sign}{hours}" for sign in "+-" for hours in range(15)}
+
+
+def _offset(text: str, name: str) -> timedelta:
+    """Return '+7', '+07:00' or '-0330' as a duration of at most fifteen hours."""
+    sign = -1 if text[0] == "-" else 1
+    hours, _, minutes = text[1:].partition(":")
+    if not minutes and len(hours) > 2:
+        hours, minutes = hours[:-2], hours[-2:]
+    ahead = timedelta(hours=int(hours), minutes=int(minutes or 0))
+    if ahead > timedelta(hours=15):
+        raise SourceRefusal(f"server zone {name!r} is more than fifteen hours off: give an IANA name")
+    return sign * ahead
+
+
+def _zone(name: str) -> ZoneInfo:
+    """Return an IANA zone, or refuse the name."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise SourceRefusal(
+            f"server zone {name!r} is not known: give an IANA name such as Europe/Athens, or America/New_York+7"
+        ) from error

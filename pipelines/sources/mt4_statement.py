@@ -1,0 +1,365 @@
+"""MetaTrader 4 Statement and DetailedStatement, as the terminal's "Save as Report" writes them (HTML)."""
+
+import re
+from decimal import Decimal
+from functools import partial
+from typing import NamedTuple
+
+from pipelines.sources.kit.checks import compare, remark
+from pipelines.sources.kit.document import Document, Row
+from pipelines.sources.kit.ledger import Deal, Ledger
+from pipelines.sources.kit.money_rows import classify
+from pipelines.sources.kit.statement import Ask, Check, RowProblem, Statement
+from pipelines.sources.kit.values import clock, is_clock, level, number, plain_number, positive, total
+from pipelines.sources.kit.zones import needed_clock
+
+NAME = "mt4-statement"
+
+_SECTIONS = {"closed transactions:": "closed", "open trades:": "open", "working orders:": "working", "summary:": "end"}
+_HEADER = re.compile(r"(Account|Name|Currency|Leverage):\s*(.*)", re.DOTALL)
+_MAGIC = re.compile(r"#(\d+)(?:\s+|$)")
+_FROM = re.compile(r"from #(\d+)")
+_VALUE_DATE = re.compile(r", value date: \d{4}\.\d\d\.\d\d$")
+_REASONS = [
+    (re.compile(r"\[sl(/gap)?\]"), "sl"),
+    (re.compile(r"\[tp(/gap)?\]"), "tp"),
+    (re.compile(r"\bso: ?[\d.]"), "so"),
+]
+_MONEY = ["Commission", "Taxes", "Swap", "Profit"]
+_PRINTED = ["Deposit/Withdrawal", "Credit Facility", "Closed Trade P/L", "Floating P/L", "Margin", "Balance", "Equity"]
+_DETAILS = ["Gross Profit", "Gross Loss", "Total Net Profit", "Total Trades"]
+
+
+class Trade(NamedTuple):
+    """One line of a closed or open trade: the money columns as plain decimal text."""
+
+    ticket: str
+    money: dict[str, str]
+
+    @property
+    def net(self) -> Decimal:
+        """Profit with its costs."""
+        return total(list(self.money.values()))
+
+
+class Tables:
+    """The statement's tables, told apart while walking down the page."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        """Sort the rows into header, sections and printed figures."""
+        self.header: dict[str, str] = {}
+        self.sections: dict[str, list[Row]] = {"closed": [], "open": [], "working": [], "end": []}
+        self.printed: dict[str, str] = {}
+        self.totals: dict[str, list[str]] = {}
+        section = ""
+        for row in rows:
+            section = _SECTIONS.get(row.cells[0].lower(), section) if row.cells else section
+            self._sort(row, section)
+
+    def _sort(self, row: Row, section: str) -> None:
+        """Put one row where it belongs."""
+        self._labels(row.cells)
+        if not section:
+            found = (_HEADER.fullmatch(cell) for cell in row.cells)
+            self.header |= {match[1]: match[2].strip() for match in found if match}
+        elif _is_data(row):
+            self.sections[section].append(row)
+        elif len(row.cells) == 5 and not row.cells[0] and section in ("closed", "open"):
+            self.totals.setdefault(section, row.cells[1:])
+
+    def _labels(self, cells: list[str]) -> None:
+        """Remember each printed figure that follows its label."""
+        for label, value in zip(cells, cells[1:], strict=False):
+            if label.endswith(":") and plain_number(value) is not None:
+                self.printed.setdefault(label[:-1], str(plain_number(value)))
+
+
+def recognise(document: Document) -> bool:
+    """Tell a statement by its title or by its sections; they are English whatever the user's language."""
+    if not document.is_html or "strategy tester" in document.head:
+        return False
+    text = document.text
+    sections = sum(word in text for word in ("Closed Transactions:", "Open Trades:", "Working Orders:", "Summary:"))
+    titled = re.search(r"<title>\s*statement:", document.head) is not None
+    return sections >= 2 or (titled and sections >= 1)
+
+
+def read(document: Document, ask: Ask) -> Statement:
+    """Read a statement: a trade becomes an in and an out deal, ids the ticket with 0 and 1 behind it.
+
+    The parts of a partially closed trade carry the first ticket as their position. Trades still open have their in
+    deal; pending orders are counted. Needs the server's zone.
+    """
+    ledger = Ledger(NAME, ask, needed_clock(ask.server_zone, NAME))
+    tables = Tables(document.rows)
+    closed = [_read_closed(ledger, row) for row in tables.sections["closed"]]
+    opening = tables.sections["open"]
+    opened = [ledger.take("open trades", row.line, partial(_open_trade, ledger, row)) for row in opening]
+    for row in tables.sections["working"]:
+        ledger.take("working orders", row.line, partial(_pending, row))
+    _join_parts(ledger.deals)
+    _reconcile(ledger, tables, [t for t in closed if t], [t for t in opened if t])
+    header = tables.header
+    ledger.facts |= {
+        "login": header.get("Account") or None,
+        "name": header.get("Name") or None,
+        "leverage": header.get("Leverage") or None,
+        "printed": tables.printed,
+    }
+    return ledger.close(header.get("Currency") or None)
+
+
+def _is_data(row: Row) -> bool:
+    """Tell a data row: a ticket, a time and a type."""
+    cells = row.cells
+    if len(cells) < 5 or "Type" in cells[:4]:
+        return False
+    return is_clock(cells[1]) or (cells[0].isdigit() and len(cells) >= 10)
+
+
+def _read_closed(ledger: Ledger, row: Row) -> Trade | None:
+    """Read one row of the closed section by its number of cells."""
+    cells = row.cells
+    if len(cells) == 5:
+        ledger.take("money rows", row.line, partial(_money_row, ledger, row))
+    elif len(cells) == 11:
+        ledger.take("cancelled orders", row.line, partial(_pending, row))
+    elif len(cells) == 14 and cells[4].lower() == "profit" and not Decimal(plain_number(cells[5]) or "1"):
+        return ledger.take("compressed periods", row.line, partial(_compressed, ledger, row))
+    elif len(cells) == 14:
+        return ledger.take("closed trades", row.line, partial(_closed_trade, ledger, row))
+    else:
+        ledger.reject(
+            row.line, RowProblem("row", " | ".join(cells), f"{len(cells)} cells, a statement has 5, 11 or 14")
+        )
+    return None
+
+
+def _ticket(cells: list[str]) -> str:
+    """Return the row's ticket."""
+    if not (cells[0].isascii() and cells[0].isdigit() and len(cells[0]) <= 20):
+        raise RowProblem("Ticket", cells[0], "not a ticket number")
+    return cells[0]
+
+
+def _side(cells: list[str]) -> str:
+    """Return the side on which the trade was opened."""
+    if cells[2].lower() not in ("buy", "sell"):
+        raise RowProblem("Type", cells[2], "neither buy nor sell")
+    return cells[2].lower()
+
+
+def _opposite(side: str) -> str:
+    """Return the other side."""
+    return "sell" if side == "buy" else "buy"
+
+
+def _money_row(ledger: Ledger, row: Row) -> None:
+    """Land a balance or credit row."""
+    ticket, cells = _ticket(row.cells), row.cells
+    if cells[2].lower() not in ("balance", "credit"):
+        raise RowProblem("Type", cells[2], "neither balance nor credit")
+    amount = number(cells[4], "Profit")
+    comment = _VALUE_DATE.sub("", cells[3])
+    ledger.money(f"{ticket}0", clock(cells[1], "Time"), amount, comment, classify(cells[2], comment, amount))
+
+
+def _pending(row: Row) -> None:
+    """Account for a pending order; it moved no money."""
+    _ticket(row.cells)
+    clock(row.cells[1], "Open Time")
+    positive(row.cells[3], "Size")
+
+
+def _compressed(ledger: Ledger, row: Row) -> Trade:
+    """Land an old period that the broker pressed into one row as the trading result of its day."""
+    ticket, cells = _ticket(row.cells), row.cells
+    trade = Trade(ticket, _row_money(cells))
+    comment = row.title or "compressed period"
+    verdict = classify("balance", f"summary trade result {comment}", cells[13])
+    ledger.money(f"{ticket}0", clock(cells[8], "Close Time"), trade.money["Profit"], comment, verdict)
+    ledger.deals[-1] |= _costs(trade.money)
+    return trade
+
+
+def _row_money(cells: list[str]) -> dict[str, str]:
+    """Return the four money columns."""
+    return {name: number(cells[10 + index], name) for index, name in enumerate(_MONEY)}
+
+
+def _costs(money: dict[str, str]) -> dict[str, str]:
+    """Return the money columns as a deal has them; taxes are the fee."""
+    return {"commission": money["Commission"], "fee": money["Taxes"], "swap": money["Swap"]}
+
+
+def _opening(ledger: Ledger, row: Row) -> Deal:
+    """Land the in deal of a trade; what it cost is known when it closes."""
+    ticket, cells, side = _ticket(row.cells), row.cells, _side(row.cells)
+    magic, comment = _remark_of(row.title)
+    return {
+        "deal_id": f"{ticket}0",
+        "at": clock(cells[1], "Open Time"),
+        "position_id": ticket,
+        "entry": "in",
+        "side": side,
+        "symbol": cells[4],
+        "volume": positive(cells[3], "Size"),
+        "price": number(cells[5], "Price"),
+        "profit": "0",
+        "stop_loss": level(cells[6], "S / L"),
+        "take_profit": level(cells[7], "T / P"),
+        "magic": magic,
+        "comment": comment,
+    }
+
+
+def _closed_trade(ledger: Ledger, row: Row) -> Trade:
+    """Land both deals of a closed trade; money sits on the closing one."""
+    cells, opening = row.cells, _opening(ledger, row)
+    money = _row_money(cells)
+    closing = opening | {
+        "deal_id": f"{opening['position_id']}1",
+        "at": clock(cells[8], "Close Time"),
+        "entry": "out",
+        "side": _opposite(opening["side"]),
+        "price": number(cells[9], "Close Price"),
+        "profit": money["Profit"],
+        "reason": reason_of(row.title),
+    }
+    if closing["at"] < opening["at"]:
+        raise RowProblem("Close Time", cells[8], f"before the open time {cells[1]}")
+    ledger.trade(**opening)
+    ledger.trade(**closing, **_costs(money))
+    return Trade(opening["position_id"], money)
+
+
+def _open_trade(ledger: Ledger, row: Row) -> Trade:
+    """Land the in deal of a trade that is still open."""
+    if len(row.cells) != 14:
+        raise RowProblem("row", " | ".join(row.cells), f"{len(row.cells)} cells, an open trade has 14")
+    money = _row_money(row.cells)
+    opening = _opening(ledger, row)
+    ledger.trade(**opening)
+    return Trade(opening["position_id"], money)
+
+
+def _remark_of(title: str) -> tuple[str | None, str | None]:
+    """Return magic number and comment of a tooltip such as '#16384 My order[tp]'."""
+    match = _MAGIC.match(title)
+    if match is None:
+        return None, title or None
+    return match[1], title[match.end() :] or None
+
+
+def reason_of(comment: str) -> str | None:
+    """Return sl, tp or so where the comment says so, None where it does not."""
+    return next((reason for pattern, reason in _REASONS if pattern.search(comment)), None)
+
+
+def _join_parts(deals: list[Deal]) -> None:
+    """Give the parts of a partially closed trade the ticket they all come from as their position."""
+    parents = {
+        deal["position_id"]: match[1]
+        for deal in deals
+        if deal["kind"] == "trade"
+        and (match := _FROM.search(deal["comment"] or ""))
+        and match[1] != deal["position_id"]
+    }
+    for deal in deals:
+        if deal["kind"] == "trade":
+            deal["position_id"] = _root(deal["position_id"], parents)
+
+
+def _root(ticket: str, parents: dict[str, str]) -> str:
+    """Follow the parts back to the first ticket; a ring of quoted tickets ends where it began."""
+    seen = {ticket}
+    while (parent := parents.get(ticket)) is not None and parent not in seen:
+        seen.add(parent)
+        ticket = parent
+    return ticket
+
+
+def _reconcile(ledger: Ledger, tables: Tables, closed: list[Trade], opened: list[Trade]) -> None:
+    """Check every printed figure against the rows."""
+    ledger.checks += _column_checks("closed", tables, closed) + _column_checks("open", tables, opened)
+    ledger.checks += _result_checks(tables, closed, opened)
+    ledger.checks += _balance_checks(ledger, tables)
+    ledger.checks += _detail_checks(tables, closed)
+
+
+def _column_checks(section: str, tables: Tables, trades: list[Trade]) -> list[Check]:
+    """Check the totals under a section's money columns."""
+    printed = [plain_number(cell) for cell in tables.totals.get(section, [])]
+    return [
+        compare(f"{section} {name}", Decimal(value), total([trade.money[name] for trade in trades]), f"total of {name}")
+        for name, value in zip(_MONEY, printed, strict=False)
+        if value is not None
+    ]
+
+
+def _result_checks(tables: Tables, closed: list[Trade], opened: list[Trade]) -> list[Check]:
+    """Check the printed results of closed and open trades, both times they are printed."""
+    if "Closed P/L" not in tables.printed:
+        why = "the file ends before its totals: export it again"
+        return [remark("complete", "does_not_add_up", "end of the file", why)]
+    net = sum((trade.net for trade in closed), Decimal(0))
+    floating = sum((trade.net for trade in opened), Decimal(0))
+    figures = [("Closed P/L", net), ("Closed Trade P/L", net), ("Floating P/L", floating)]
+    return [
+        compare(name, Decimal(tables.printed[name]), observed, f"cell {name!r}")
+        for name, observed in figures
+        if name in tables.printed
+    ]
+
+
+def _balance_checks(ledger: Ledger, tables: Tables) -> list[Check]:
+    """Check deposits, balance and equity; what precedes the rows explains a balance, nothing explains an equity."""
+    printed = {name: Decimal(tables.printed[name]) for name in _PRINTED if name in tables.printed}
+    if len(printed) < len(_PRINTED):
+        return []
+    kinds = {
+        kind: total([row.get("profit") for row in ledger.deals if row["kind"] == kind and not row.get("commission")])
+        for kind in ("balance", "fee", "credit")
+    }
+    credit, balance = printed["Credit Facility"], printed["Balance"]
+    reckoned = printed["Deposit/Withdrawal"] + printed["Closed Trade P/L"]
+    return [
+        compare("Deposit/Withdrawal", printed["Deposit/Withdrawal"], kinds["balance"] + kinds["fee"], "balance rows"),
+        compare(
+            "Credit Facility", credit, kinds["credit"], "credit rows", explained=True, explanation=_before("credit")
+        ),
+        compare(
+            "Balance", balance, reckoned, "cell 'Balance'", explained=True, explanation=_carried(balance - reckoned)
+        ),
+        compare("Equity", printed["Equity"], balance + credit + printed["Floating P/L"], "cell 'Equity'"),
+    ]
+
+
+def _before(what: str) -> str:
+    """The explanation of an amount that the file's rows do not show."""
+    return f"{what} given before the first row of the file"
+
+
+def _carried(amount: Decimal) -> str:
+    """The explanation of a balance that the rows do not lead to."""
+    if amount > 0:
+        return f"{amount:f} carried in from before the first row of the file"
+    return (
+        f"{-amount:f} was lost or withdrawn in rows that the file does not hold: the terminal's history is incomplete"
+    )
+
+
+def _detail_checks(tables: Tables, closed: list[Trade]) -> list[Check]:
+    """Check the figures that only a DetailedStatement prints."""
+    nets = [trade.net for trade in closed]
+    observed = {
+        "Gross Profit": sum((net for net in nets if net > 0), Decimal(0)),
+        "Gross Loss": -sum((net for net in nets if net < 0), Decimal(0)),
+        "Total Net Profit": sum(nets, Decimal(0)),
+        "Total Trades": Decimal(len(nets)),
+    }
+    return [
+        compare(name, Decimal(tables.printed[name]), observed[name], f"cell {name!r}")
+        for name in _DETAILS
+        if name in tables.printed
+    ]
