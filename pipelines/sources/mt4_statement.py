@@ -3,6 +3,7 @@
 import re
 from decimal import Decimal
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 from pipelines.sources.kit.checks import compare, remark
@@ -25,6 +26,7 @@ _REASONS = [
     (re.compile(r"\[tp(/gap)?\]"), "tp"),
     (re.compile(r"\bso: ?[\d.]"), "so"),
 ]
+_EARLIER = "credit given before the first row of the file"
 _MONEY = ["Commission", "Taxes", "Swap", "Profit"]
 _PRINTED = ["Deposit/Withdrawal", "Credit Facility", "Closed Trade P/L", "Floating P/L", "Margin", "Balance", "Equity"]
 _DETAILS = ["Gross Profit", "Gross Loss", "Total Net Profit", "Total Trades"]
@@ -69,7 +71,7 @@ class Tables:
 
     def _labels(self, cells: list[str]) -> None:
         """Remember each printed figure that follows its label."""
-        for label, value in zip(cells, cells[1:], strict=False):
+        for label, value in pairwise(cells):
             if label.endswith(":") and plain_number(value) is not None:
                 self.printed.setdefault(label[:-1], str(plain_number(value)))
 
@@ -229,7 +231,7 @@ def _closed_trade(ledger: Ledger, row: Row) -> Trade:
     if closing["at"] < opening["at"]:
         raise RowProblem("Close Time", cells[8], f"before the open time {cells[1]}")
     ledger.trade(**opening)
-    ledger.trade(**closing, **_costs(money))
+    ledger.trade(**(closing | _costs(money)))
     return Trade(opening["position_id"], money)
 
 
@@ -258,16 +260,10 @@ def reason_of(comment: str) -> str | None:
 
 def _join_parts(deals: list[Deal]) -> None:
     """Give the parts of a partially closed trade the ticket they all come from as their position."""
-    parents = {
-        deal["position_id"]: match[1]
-        for deal in deals
-        if deal["kind"] == "trade"
-        and (match := _FROM.search(deal["comment"] or ""))
-        and match[1] != deal["position_id"]
-    }
-    for deal in deals:
-        if deal["kind"] == "trade":
-            deal["position_id"] = _root(deal["position_id"], parents)
+    trades = [deal for deal in deals if deal["kind"] == "trade"]
+    parents = {deal["position_id"]: match[1] for deal in trades if (match := _FROM.search(deal["comment"] or ""))}
+    for deal in trades:
+        deal["position_id"] = _root(deal["position_id"], parents)
 
 
 def _root(ticket: str, parents: dict[str, str]) -> str:
@@ -325,28 +321,19 @@ def _balance_checks(ledger: Ledger, tables: Tables) -> list[Check]:
     reckoned = printed["Deposit/Withdrawal"] + printed["Closed Trade P/L"]
     return [
         compare("Deposit/Withdrawal", printed["Deposit/Withdrawal"], kinds["balance"] + kinds["fee"], "balance rows"),
+        compare("Credit Facility", credit, kinds["credit"], "credit rows", explanation=_EARLIER, explained=True),
         compare(
-            "Credit Facility", credit, kinds["credit"], "credit rows", explained=True, explanation=_before("credit")
-        ),
-        compare(
-            "Balance", balance, reckoned, "cell 'Balance'", explained=True, explanation=_carried(balance - reckoned)
+            "Balance", balance, reckoned, "cell 'Balance'", explanation=carried(balance - reckoned), explained=True
         ),
         compare("Equity", printed["Equity"], balance + credit + printed["Floating P/L"], "cell 'Equity'"),
     ]
 
 
-def _before(what: str) -> str:
-    """The explanation of an amount that the file's rows do not show."""
-    return f"{what} given before the first row of the file"
-
-
-def _carried(amount: Decimal) -> str:
+def carried(amount: Decimal) -> str:
     """The explanation of a balance that the rows do not lead to."""
     if amount > 0:
         return f"{amount:f} carried in from before the first row of the file"
-    return (
-        f"{-amount:f} was lost or withdrawn in rows that the file does not hold: the terminal's history is incomplete"
-    )
+    return f"{-amount:f} left in rows that the file does not hold: the terminal's history is incomplete"
 
 
 def _detail_checks(tables: Tables, closed: list[Trade]) -> list[Check]:

@@ -64,7 +64,8 @@ def _crypto_pair(text: str) -> Instrument | None:
     """Return the crypto pair that a coin and a quote currency name; USDT and USDC count as US dollars."""
     for quote in _reference()["crypto_quotes"]:
         coin = text.removesuffix(quote)
-        if coin != text and coin in _reference()["crypto"]:
+        coin = _reference()["crypto_aliases"].get(coin, coin)
+        if text.endswith(quote) and coin in _reference()["crypto"]:
             money = "USD" if quote.startswith("USD") else quote
             return Instrument(coin + money, "crypto", Decimal(1), Decimal("0.01"), money)
     return None
@@ -83,7 +84,7 @@ def _exact(text: str) -> Instrument | None:
 
 
 def _readings(symbol: str) -> list[str]:
-    """Return the ways to read a symbol, plainest first: as it is, without what follows punctuation, without a broker's ending."""
+    """Return the ways to read a symbol, plainest first: as it is, up to its punctuation, without a broker's ending."""
     text = symbol.strip().upper()
     plain = re.sub(r"[/ ]", "", text).lstrip("#.$_@")
     stem = re.split(r"[.\-_+#!^,;:|@*~'()\[\]]", plain, maxsplit=1)[0]

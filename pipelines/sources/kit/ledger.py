@@ -94,12 +94,10 @@ class Ledger:
     def _frame(self) -> pd.DataFrame:
         """Return the deals with the feed's columns, in time order, every id once."""
         records = self._unique()
-        frame = pd.DataFrame.from_records(records, columns=DEAL_COLUMNS)
+        table = [[record.get(column) for column in DEAL_COLUMNS] for record in records]
+        frame = pd.DataFrame(table, columns=DEAL_COLUMNS, dtype=object)
         frame["account_id"] = self.ask.account_id
         frame["executed_at"] = self.clock.instants([record["executed_at"] for record in records])
-        frame = frame.astype({column: object for column in DEAL_COLUMNS if column != "executed_at"})
-        frame = frame.where(frame.notna(), None)
-        frame["executed_at"] = frame["executed_at"].astype("datetime64[us, UTC]")
         return frame.sort_values("executed_at", kind="stable", ignore_index=True)
 
     def _unique(self) -> list[Deal]:

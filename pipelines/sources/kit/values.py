@@ -85,7 +85,7 @@ def _checked(moment: datetime, text: str, column: str) -> datetime:
 
 
 def clock(text: str, column: str) -> datetime:
-    """Return 'YYYY.MM.DD HH:MM[:SS[.ffffff]]' (dots, dashes, slashes or T) or a spreadsheet serial as a clock reading."""
+    """Return 'YYYY.MM.DD HH:MM[:SS[.ffffff]]' (or dashes, slashes, T) or a spreadsheet serial as a clock reading."""
     match = _CLOCK.fullmatch(text.strip())
     if match is None:
         return _serial(text, column)
@@ -107,9 +107,11 @@ def _serial(text: str, column: str) -> datetime:
     return _checked(datetime(1899, 12, 30) + timedelta(milliseconds=milliseconds), text, column)
 
 
-def is_clock(text: str) -> bool:
-    """Tell whether a cell looks like a time; it may still prove impossible when read."""
+def is_clock(text: str, like: str | None = None) -> bool:
+    """Tell whether a cell looks like a time, of the same kind as ``like`` if given; it may still prove impossible."""
     stripped = text.strip()
+    if like is not None and _CLOCK.fullmatch(like.strip()):
+        return bool(_CLOCK.fullmatch(stripped))
     return bool(_CLOCK.fullmatch(stripped) or (_SERIAL.fullmatch(stripped) and "." in stripped))
 
 

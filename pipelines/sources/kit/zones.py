@@ -37,7 +37,7 @@ class ServerClock:
     def uncertain(self, readings: Sequence[datetime]) -> int:
         """Count the readings that the clock change repeats or skips."""
         local = self._local(readings)
-        return int(local.tz_localize(self.zone, ambiguous="NaT", nonexistent="NaT").isna().sum())
+        return int(np.count_nonzero(local.tz_localize(self.zone, ambiguous="NaT", nonexistent="NaT").isna()))
 
     def _local(self, readings: Sequence[datetime]) -> pd.DatetimeIndex:
         """Return the readings on the zone's own clock."""
