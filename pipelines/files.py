@@ -28,7 +28,7 @@ from sql.schema import DATASETS, Dataset, Kind
 LOG = logging.getLogger("highwater.landing")
 BLOCK_BYTES = 32 << 20
 RECORD_BYTES_MAX = 64 << 20
-PARQUET_ROWS = 250_000
+PARQUET_ROWS = 500_000
 HEADER_BYTES = 1 << 20
 FORMS = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet"}
 BESIDE_FEEDS = ("truth.json",)

@@ -96,15 +96,35 @@ def _failing(values: pa.Array, expectation: Expectation) -> np.ndarray[Any, Any]
 
 
 def with_great_expectations(batch: Batch) -> list[np.ndarray[Any, Any]]:
-    """Rows failing each expectation of the suite, in its order, found with Great Expectations."""
-    expectations = suite(batch.dataset.name)
-    frame = pa.table({e.view: look_at(batch, e) for e in expectations}).to_pandas(types_mapper=pd.ArrowDtype)
-    definition, gx_suite = _great_suite(batch.dataset.name)
-    result = definition.get_batch(batch_parameters={"dataframe": frame}).validate(
-        gx_suite, result_format={"result_format": "COMPLETE"}
-    )
-    failing = {r.expectation_config.meta["place"]: _indices(r) for r in result.results}
-    return [failing[place] for place in range(len(expectations))]
+    """Rows failing each expectation of the suite, in its order, found with Great Expectations.
+
+    An expectation looks at one value at a time, so each distinct value of a column is judged once for all its rows.
+    """
+    if not batch.rows:
+        return with_arrow(batch)
+    looked_at = [look_at(batch, e).dictionary_encode("encode") for e in suite(batch.dataset.name)]
+    failing = _validate(batch.dataset.name, [column.dictionary for column in looked_at])
+    return [_rows_of(column, codes) for column, codes in zip(looked_at, failing, strict=True)]
+
+
+def _rows_of(column: pa.DictionaryArray, codes: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Rows that hold one of the distinct values with the given codes."""
+    if not len(codes):
+        return codes
+    return np.flatnonzero(np.isin(column.indices.to_numpy(), codes))
+
+
+def _validate(name: str, distinct: list[pa.Array]) -> list[np.ndarray[Any, Any]]:
+    """Which distinct values fail each expectation; shorter columns are filled up with their own first value."""
+    most = max(len(values) for values in distinct)
+    views = [expectation.view for expectation in suite(name)]
+    filled = [values.take(pa.array(np.arange(most) % len(values))) for values in distinct]
+    definition, gx_suite = _great_suite(name)
+    result = definition.get_batch(
+        batch_parameters={"dataframe": pa.table(dict(zip(views, filled, strict=True))).to_pandas()}
+    ).validate(gx_suite, result_format={"result_format": "COMPLETE"})
+    failing = {told.expectation_config.meta["place"]: _indices(told) for told in result.results}
+    return [failing[place][failing[place] < len(values)] for place, values in enumerate(distinct)]
 
 
 def _indices(result: Any) -> np.ndarray[Any, Any]:
@@ -129,7 +149,7 @@ def _great_suite(name: str) -> tuple[Any, Any]:
 
 
 def _great(expectation: Expectation, place: int) -> Any:
-    from great_expectations.expectations import core as gxe
+    import great_expectations.expectations as gxe
 
     told: dict[str, Any] = {"column": expectation.view, "meta": {"place": place}}
     match expectation.test:

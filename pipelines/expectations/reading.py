@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -213,7 +214,22 @@ def _text_of_typed(values: pa.Array) -> Read:
 
 def _money_of_typed(values: pa.Array) -> Read:
     """Amounts from numbers; a binary float stands for the shortest decimal that names it."""
-    return _money(values.cast(pa.string()))
+    exact = _exact_amounts(values) if pa.types.is_floating(values.type) else None
+    return (exact, _nothing(values)) if exact is not None else _money(values.cast(pa.string()))
+
+
+def _exact_amounts(values: pa.Array) -> pa.Array | None:
+    """Floats as decimals when each one is a whole number of the smallest unit, as amounts nearly always are."""
+    floats = values.cast(pa.float64()).fill_null(0.0).to_numpy()
+    with np.errstate(invalid="ignore", over="ignore"):
+        units = np.rint(floats * 10.0**MONEY_DECIMALS)
+        exact = (units / 10.0**MONEY_DECIMALS == floats) & (np.abs(units) < 2.0**53)
+    if not exact.all():
+        return None
+    low = units.astype(np.int64)
+    words = np.column_stack([low, low >> 63])
+    amounts = pa.Array.from_buffers(ARROW_TYPES["money"], len(low), [None, pa.py_buffer(words)])
+    return pc.if_else(pc.is_valid(values), amounts, None)
 
 
 def _number_of_typed(values: pa.Array) -> Read:
