@@ -1,0 +1,195 @@
+"""The book of who is who: built once over all traders, then extended by what arrives, at the cost of what that touches."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from models.identity.clusters import Judgements, Pairs, group
+from models.identity.evidence import Evidence
+from models.identity.facts import IdentityFacts
+from models.identity.owners import name_owners
+from models.identity.people import FIELDS, compare
+from models.identity.reasons import link_table
+from models.identity.terms import DEFAULT_TERMS, IdentityTerms
+from models.identity.weighing import Population, bits_of, strength_of, weigh
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """`links`: trader_a, trader_b, strength, reasons. `owners`: trader_id, owner_id, members, owner_id_strict,
+    owner_id_loose. `log`: one sentence per hub left out and per judgement that could not hold."""
+
+    links: pd.DataFrame
+    owners: pd.DataFrame
+    log: list[str]
+
+
+class IdentityBook:
+    """Evidence, scored pairs and groups of all traders seen so far."""
+
+    def __init__(self, terms: IdentityTerms = DEFAULT_TERMS, *, threads: int = 2) -> None:
+        self.terms = terms
+        self.evidence = Evidence(terms, threads)
+        self.pairs = self._no_pairs()
+        self.bits = np.empty(0)
+        self.firsts: list[Ints] = [np.empty(0, dtype=np.int64) for _ in range(3)]
+        self.judgements = Judgements()
+        self.collided: set[tuple[int, int]] = set()
+
+    def add(
+        self, facts: IdentityFacts, *, as_of: datetime | pd.Timestamp, judgements: pd.DataFrame | None = None
+    ) -> npt.NDArray[np.int64]:
+        """Takes in new or newer records and regroups what they touch; answers the numbers of the regrouped traders.
+
+        `facts` holds the new rows only, with the accounts and clicks that its payouts and challenges name. A trader row
+        replaces the older one; logins, payments and the like add up. `judgements` replaces the earlier ones: all that
+        hold today, trader_a, trader_b, judgement ('same' or 'different'). The result is the partition that all records
+        together would give from scratch."""
+        first = self.evidence.add(facts)
+        before = self._scored()
+        self._replace_pairs(everyone=first)
+        self.bits = self._weigh(pd.Timestamp(as_of))
+        old, self.judgements = self.judgements, self._read_judgements(judgements)
+        touched = self._touched(before, old, everyone=first)
+        return self._regroup(touched)
+
+    def identity(self, previous: pd.DataFrame | None = None) -> Identity:
+        """The published tables; `previous` (trader_id, owner_id) lets owners keep the ids they had."""
+        people = self._people()
+        owner = name_owners(people["trader_id"], self.firsts[1], previous)
+        sizes = owner.map(owner.value_counts())
+        owners = pd.DataFrame({"trader_id": people["trader_id"], "owner_id": owner, "members": sizes.astype("int64")})
+        owners["owner_id_strict"] = name_owners(people["trader_id"], self.firsts[0], None)
+        owners["owner_id_loose"] = name_owners(people["trader_id"], self.firsts[2], None)
+        owners = owners.sort_values("trader_id", kind="stable", ignore_index=True)
+        return Identity(self.links(), owners, [*self._collisions(people["trader_id"]), *self.evidence.hubs()])
+
+    def links(self, only: Ints | None = None) -> pd.DataFrame:
+        """The links table; with `only`, the links of those traders (numbers) alone."""
+        shown = self.bits >= bits_of(self.terms.link_min)
+        if only is not None:
+            shown &= self.pairs["a"].isin(only).to_numpy() | self.pairs["b"].isin(only).to_numpy()
+        return link_table(self.evidence, self.pairs[shown], strength_of(self.bits[shown]))
+
+    def _no_pairs(self) -> pd.DataFrame:
+        kinds = [f"{kind}_holders" for kind in self.terms.kinds]
+        columns = ["a", "b", *FIELDS, *kinds, "ip_gap_days", "ip_common_day"]
+        return pd.DataFrame({column: np.empty(0, dtype=np.int64) for column in columns})
+
+    def _scored(self) -> pd.Series:
+        return pd.Series(self.bits, index=_pair_index(self.pairs))
+
+    def _replace_pairs(self, *, everyone: bool) -> None:
+        """Drops the pairs of touched traders and compares theirs anew."""
+        if not everyone:
+            touched = self.evidence.touched()
+            stale = np.zeros(self.evidence.traders(), dtype=np.bool_)
+            stale[touched] = True
+            self.pairs = self.pairs[~(stale[self.pairs["a"]] | stale[self.pairs["b"]])]
+        if self.evidence.propose(everyone) == 0:
+            return
+        fresh = compare(self.evidence).merge(self._shared_wide(), on=["a", "b"], how="left")
+        fresh = fresh.reindex(columns=self.pairs.columns).fillna(0).astype(np.int64)
+        self.pairs = pd.concat([self.pairs, fresh], ignore_index=True)
+
+    def _shared_wide(self) -> pd.DataFrame:
+        """One row per pair: the holders of its rarest shared value per kind, days of its shared network address."""
+        shared = self.evidence.shared()
+        wide = shared.pivot(index=["a", "b"], columns="kind", values="holders")
+        wide.columns = pd.Index([f"{self.evidence.kinds[kind]}_holders" for kind in wide.columns])
+        ip = shared[shared["kind"] == self.evidence.kinds.index("ip")].set_index(["a", "b"])
+        wide["ip_gap_days"], wide["ip_common_day"] = ip["gap_days"], ip["common_day"]
+        return wide.reset_index()
+
+    def _weigh(self, as_of: pd.Timestamp) -> npt.NDArray[np.float64]:
+        population = self.evidence.population()
+        return weigh(self.pairs, population, self.terms, int(as_of.timestamp() // 86_400))
+
+    def _read_judgements(self, judgements: pd.DataFrame | None) -> Judgements:
+        if judgements is None or judgements.empty:
+            return Judgements()
+        numbers = self.evidence.numbers(pd.concat([judgements["trader_a"], judgements["trader_b"]]))
+        rows = [
+            (min(numbers[a], numbers[b]), max(numbers[a], numbers[b]), said)
+            for a, b, said in judgements[["trader_a", "trader_b", "judgement"]].itertuples(index=False)
+            if a in numbers and b in numbers and a != b
+        ]
+        different = frozenset((a, b) for a, b, said in rows if said == "different")
+        return Judgements(tuple(sorted({(a, b) for a, b, said in rows if said == "same"})), different)
+
+    def _touched(self, before: pd.Series, old: Judgements, *, everyone: bool) -> npt.NDArray[np.bool_]:
+        """Traders with a pair that appeared, went or weighs otherwise, or that a judgement names anew."""
+        touched = np.full(self.evidence.traders(), everyone)
+        if everyone:
+            return touched
+        touched[self.evidence.touched()] = True
+        touched[len(self.firsts[0]) :] = True
+        after = self._scored()
+        same = after.index.isin(before.index)
+        moved = after[same][after[same].to_numpy() != before.reindex(after.index[same]).to_numpy()].index
+        touched[(moved.to_numpy() >> 32)] = True
+        touched[(moved.to_numpy() & 0xFFFFFFFF)] = True
+        for pair in (set(old.same) ^ set(self.judgements.same)) | (old.different ^ self.judgements.different):
+            touched[list(pair)] = True
+        return touched
+
+    def _regroup(self, touched: npt.NDArray[np.bool_]) -> Ints:
+        """Groups again every part that holds a touched trader, before or now."""
+        traders = self.evidence.traders()
+        grown = [np.append(first, np.arange(len(first), traders)) for first in self.firsts]
+        pairs = Pairs(self.pairs["a"].to_numpy(), self.pairs["b"].to_numpy(), self.bits)
+        touched |= np.isin(grown[2], np.unique(grown[2][touched]))
+        levels = [bits_of(p) for p in (self.terms.strict_min, self.terms.middle_min, self.terms.loose_min)]
+        firsts, regrouped, log = group(
+            traders,
+            pairs,
+            order=self._order(pairs),
+            judgements=self.judgements,
+            levels=levels,
+            absent_bits=self.terms.absent_pair_bits,
+            bits_max=self.terms.bits_max,
+            only=touched,
+        )
+        self.firsts = [np.where(regrouped, new, old) for new, old in zip(firsts, grown, strict=True)]
+        self.collided = {pair for pair in self.collided if not regrouped[pair[0]]} | set(log)
+        return np.flatnonzero(regrouped)
+
+    def _order(self, pairs: Pairs) -> Ints:
+        judged = [trader for pair in (*self.judgements.same, *self.judgements.different) for trader in pair]
+        named = np.unique(np.concatenate([pairs.a, pairs.b, np.array(judged, dtype=np.int64)]))
+        return self.evidence.places(named)
+
+    def _collisions(self, trader_ids: pd.Series) -> list[str]:
+        return [
+            f"the judgement that {trader_ids[a]} and {trader_ids[b]} are the same contradicts another and does not hold"
+            for a, b in sorted(self.collided)
+        ]
+
+    def _people(self) -> pd.DataFrame:
+        people: pd.DataFrame = self.evidence.con.sql("select trader_id from people order by trader_no").df()
+        return people
+
+
+def _pair_index(pairs: pd.DataFrame) -> pd.Index:
+    return pd.Index((pairs["a"].to_numpy().astype(np.int64) << 32) | pairs["b"].to_numpy().astype(np.int64))
+
+
+def resolve(
+    facts: IdentityFacts,
+    *,
+    terms: IdentityTerms = DEFAULT_TERMS,
+    previous: pd.DataFrame | None = None,
+    judgements: pd.DataFrame | None = None,
+    as_of: datetime | pd.Timestamp,
+) -> Identity:
+    """Who is who among all traders of a firm; the same facts give the same answer in whatever order the rows come.
+
+    `previous`: trader_id, owner_id of the last run. `judgements`: trader_a, trader_b, judgement ('same', 'different')."""
+    book = IdentityBook(terms)
+    book.add(facts, as_of=as_of, judgements=judgements)
+    return book.identity(previous)

@@ -1,0 +1,353 @@
+"""What each trader has, in normal form: people, the keys they hold, and which pairs share a key worth comparing."""
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from models.identity.facts import IdentityFacts, tidy
+from models.identity.normal import ADDRESS_SQL, EMAIL_SQL, NAME_TOKENS_SQL, PHONE_SQL, spellings
+from models.identity.terms import IdentityTerms
+from models.identity.weighing import Population
+
+BIRTH_NAME, NAME_YEAR, NAME_DAY, RARE_NAME = 100, 101, 102, 103
+
+SCHEMA = """
+create table people (
+    trader_no integer, trader_id varchar, full_name varchar, raw_email varchar, raw_phone varchar, raw_address varchar,
+    given varchar, family varchar, given_sound varchar, family_sound varchar, sounds varchar[],
+    birth varchar, email varchar, email_name varchar, phone varchar, address varchar, document varchar,
+    country varchar, registered_at timestamptz
+);
+create table keys (trader_no integer, kind utinyint, value ubigint, raw varchar, first_day integer, last_day integer);
+create table degrees (kind utinyint, value ubigint, holders integer);
+create table spellings (token varchar, word varchar, sound varchar);
+"""
+
+HOLDINGS = """
+with seen as (
+    select trader_id, 'device' as kind, device_id as raw, occurred_at from incoming_logins
+    union all select trader_id, 'ip', ip, occurred_at from incoming_logins
+    union all
+    select challenges.trader_id, 'device', clicks.device_id, clicks.occurred_at
+    from incoming_challenges as challenges join incoming_clicks as clicks using (click_id)
+    union all
+    select challenges.trader_id, 'ip', clicks.ip, clicks.occurred_at
+    from incoming_challenges as challenges join incoming_clicks as clicks using (click_id)
+    union all select trader_id, 'instrument', instrument, occurred_at from incoming_payments
+    union all select trader_id, 'instrument', instrument, purchased_at from incoming_challenges
+    union all select trader_id, 'partner', partner_id, purchased_at from incoming_challenges
+    union all select trader_id, 'click', click_id, purchased_at from incoming_challenges
+    union all
+    select accounts.trader_id, 'destination', payouts.destination, payouts.requested_at
+    from incoming_payouts as payouts join incoming_accounts as accounts using (account_id)
+)
+select people.trader_no, kinds.kind, hash(kinds.kind, trim(seen.raw)) as value, trim(any_value(seen.raw)) as raw,
+    (epoch(min(seen.occurred_at)) // 86400)::integer as first_day,
+    (epoch(max(seen.occurred_at)) // 86400)::integer as last_day
+from seen
+join people on people.trader_id = seen.trader_id
+join kinds on kinds.name = seen.kind
+where seen.raw is not null and trim(seen.raw) <> ''
+group by people.trader_no, kinds.kind, trim(seen.raw)
+"""
+
+# Values that stand for "nothing known": placeholders, one character repeated, loopback.
+JUNK = r"""
+lower(raw) in ('unknown', 'null', 'none', 'nan', 'n/a', 'na', 'undefined', 'test', 'default', 'anonymous', 'localhost')
+or length(raw) < 3 or raw like '127.%'
+or ltrim(translate(lower(raw), '-:._ ', ''), left(translate(lower(raw), '-:._ ', ''), 1)) = ''
+"""
+
+PERSON_KEYS = """
+select trader_no, (select kind from kinds where name = '{kind}') as kind,
+    hash((select kind from kinds where name = '{kind}'), {column}) as value, {column} as raw,
+    null::integer as first_day, null::integer as last_day
+from {people} where {column} is not null
+"""
+
+BLOCK_KEYS = f"""
+select trader_no, {BIRTH_NAME}, hash({BIRTH_NAME}, birth, part), null, null, null
+from (select trader_no, birth, unnest(list_distinct(sounds)) as part from {{people}} where birth is not null)
+union all
+select trader_no, {NAME_YEAR}, hash({NAME_YEAR}, list_sort([given_sound, family_sound]), left(birth, 4)), null, null, null
+from {{people}} where birth is not null and family_sound is not null
+union all
+select trader_no, {NAME_DAY},
+    hash({NAME_DAY}, list_sort([given_sound, family_sound]), list_sort([birth[5:6], birth[7:8]])), null, null, null
+from {{people}} where birth is not null and family_sound is not null
+union all
+select trader_no, {RARE_NAME}, hash({RARE_NAME}, list_sort([given_sound, family_sound])), null, null, null
+from {{people}} where family_sound is not null
+"""
+
+
+class Evidence:
+    """People and the keys they hold, in an in-memory DuckDB of its own; rows are only ever added or replaced."""
+
+    def __init__(self, terms: IdentityTerms, threads: int = 2) -> None:
+        self.terms = terms
+        self.kinds = list(terms.kinds)
+        self.con = duckdb.connect(config={"threads": threads})
+        self.con.execute(SCHEMA)
+        self.con.execute("create table kinds (kind utinyint, name varchar, cap integer, proposes boolean)")
+        rows = [(number, name, kind.cap, kind.proposes) for number, (name, kind) in enumerate(terms.kinds.items())]
+        blocks = [(block, f"block_{block}", terms.block_cap, True) for block in (BIRTH_NAME, NAME_YEAR, NAME_DAY)]
+        blocks.append((RARE_NAME, "block_rare_name", terms.rare_name_cap, True))
+        self.con.executemany("insert into kinds values (?, ?, ?, ?)", rows + blocks)
+
+    def add(self, facts: IdentityFacts) -> bool:
+        """Adds records; afterwards table `touched` holds the numbers of all traders whose evidence may have changed.
+
+        Returns whether these were the first records."""
+        first = self._one("select count(*) from people") == 0
+        frames = tidy(facts)
+        for name, frame in frames.items():
+            self.con.register(f"raw_{name}", frame)
+            self.con.execute(f"create or replace temp table incoming_{name} as select * from raw_{name}")
+            self.con.unregister(f"raw_{name}")
+        self._number_traders()
+        self._read_people()
+        self._read_keys()
+        self._merge_keys()
+        if first:
+            self._count_all()
+        else:
+            self._count_touched()
+        return first
+
+    def _one(self, sql: str) -> int:
+        return int(self.con.execute(sql).fetchall()[0][0])
+
+    def _number_traders(self) -> None:
+        self.con.execute("""
+            create or replace temp table incoming_people as
+            with newest as (
+                select * from incoming_traders where trader_id is not null
+                qualify row_number() over (partition by trader_id order by registered_at desc) = 1
+            ),
+            known as (select newest.*, people.trader_no from newest left join people using (trader_id))
+            select * exclude (trader_no), coalesce(trader_no, (select coalesce(max(trader_no), -1) from people)
+                + row_number() over (partition by trader_no is null order by trader_id))::integer as trader_no
+            from known
+        """)
+        self.con.execute(f"""
+            create or replace temp table named as
+            select trader_no, {NAME_TOKENS_SQL} as tokens from incoming_people where full_name is not null
+        """)
+        tokens = self.con.execute("""
+            select distinct token from (select unnest(tokens) as token from named)
+            anti join spellings using (token)
+        """).fetchall()
+        new = pd.DataFrame(spellings(row[0] for row in tokens), columns=["token", "word", "sound"])
+        self.con.execute("insert into spellings select * from new")
+
+    def _read_people(self) -> None:
+        self.con.execute(f"""
+            create or replace temp table spelled as
+            select trader_no, list(word order by place) as words, list(sound order by place) as sounds
+            from (select trader_no, unnest(tokens) as token, generate_subscripts(tokens, 1) as place from named)
+            join spellings using (token) group by trader_no
+        """)
+        self.con.execute("delete from people where trader_no in (select trader_no from incoming_people)")
+        self.con.execute(f"""
+            create or replace temp table fresh as
+            with formed as (
+                select incoming_people.*, spelled.words, spelled.sounds, {EMAIL_SQL} as email_form,
+                    {PHONE_SQL} as phone_form, {ADDRESS_SQL} as address_form,
+                    strftime(try_cast(date_of_birth as date), '%Y%m%d') as birth
+                from incoming_people left join spelled using (trader_no)
+            )
+            select trader_no, trader_id::varchar as trader_id, full_name, email as raw_email, phone as raw_phone,
+                address as raw_address, words[1] as given, words[-1] as family,
+                sounds[1] as given_sound, sounds[-1] as family_sound, sounds, birth,
+                email_form as email, split_part(email_form, '@', 1) as email_name, phone_form as phone,
+                case when address_form like '% %' then address_form end as address,
+                nullif(trim(kyc_document), '') as document, upper(nullif(trim(country), '')) as country, registered_at
+            from formed
+        """)
+        self.con.execute("insert into people select * from fresh")
+
+    def _read_keys(self) -> None:
+        self.con.execute("create or replace temp table incoming_keys as select * from keys limit 0")
+        for kind in ("document", "email", "phone", "address"):
+            self.con.execute(f"insert into incoming_keys {PERSON_KEYS.format(kind=kind, column=kind, people='fresh')}")
+        self.con.execute(f"insert into incoming_keys {BLOCK_KEYS.format(people='fresh')}")
+        self.con.execute(f"insert into incoming_keys {HOLDINGS}")
+        self.con.execute(f"delete from incoming_keys where raw is not null and ({JUNK})")
+
+    def _merge_keys(self) -> None:
+        """Replaces the keys of every incoming trader by the old and the new together."""
+        self.con.execute("""
+            create or replace temp table touched as
+            select trader_no from incoming_keys union select trader_no from fresh
+        """)
+        self.con.execute("create or replace temp table old_keys as from keys where trader_no in (from touched)")
+        self.con.execute("delete from keys where trader_no in (from touched)")
+        self.con.execute("""
+            insert into keys
+            select trader_no, kind, value, any_value(raw), min(first_day), max(last_day)
+            from (
+                from incoming_keys
+                union all
+                from old_keys where first_day is not null or trader_no not in (select trader_no from fresh)
+            )
+            group by trader_no, kind, value
+        """ if self._one("select count(*) from old_keys") else "insert into keys from incoming_keys")
+
+    def _count_all(self) -> None:
+        self.con.execute("insert into degrees select kind, value, count(*) from keys group by kind, value having count(*) > 1")
+
+    def _count_touched(self) -> None:
+        """Counts the touched values again; their holders are touched too, unless the value was and stays a hub."""
+        self.con.execute("""
+            create or replace temp table moved as
+            select distinct kind, value from (from old_keys union all from keys where trader_no in (from touched))
+        """)
+        self.con.execute("create or replace temp table holders as select keys.* from keys semi join moved using (value)")
+        self.con.execute("""
+            create or replace temp table recounted as
+            select kind, value, count(*)::integer as holders from holders group by kind, value
+        """)
+        self.con.execute(f"""
+            insert into touched
+            select distinct holders.trader_no
+            from holders
+            join recounted using (value)
+            join kinds on kinds.kind = recounted.kind
+            left join degrees using (value)
+            where recounted.holders > 1 and coalesce(degrees.holders, 1) <= kinds.cap
+                and (recounted.kind < {BIRTH_NAME} or recounted.holders > kinds.cap)
+        """)
+        self.con.execute("delete from degrees where value in (select value from moved)")
+        self.con.execute("insert into degrees select kind, value, holders from recounted where holders > 1")
+        self.con.execute("create or replace temp table touched as select distinct trader_no from touched")
+
+    def traders(self) -> int:
+        """How many traders are known; their numbers run from zero."""
+        return self._one("select count(*) from people")
+
+    def touched(self) -> npt.NDArray[np.int64]:
+        """Numbers of the traders whose evidence the last records may have changed."""
+        return self._ints("select trader_no from touched order by 1")
+
+    def numbers(self, trader_ids: pd.Series) -> dict[str, int]:
+        """Number by trader id; ids that are not known are left out."""
+        wanted = pd.DataFrame({"trader_id": trader_ids.unique()})
+        rows = self.con.sql("select trader_id, trader_no from people where trader_id in (select trader_id from wanted)")
+        return dict(rows.fetchall())
+
+    def places(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """A place for each trader by registration and id; those not asked for have their number, which orders nothing."""
+        self.con.register("asked", pd.DataFrame({"trader_no": numbers}))
+        placed = self._ints("""
+            select trader_no from asked join people using (trader_no) order by registered_at nulls last, trader_id
+        """)
+        places = np.arange(self.traders())
+        places[placed] = np.arange(len(placed))
+        self.con.unregister("asked")
+        return places
+
+    def _ints(self, sql: str) -> npt.NDArray[np.int64]:
+        column = next(iter(self.con.sql(sql).fetchnumpy().values()))
+        return np.asarray(column, dtype=np.int64)
+
+    def population(self) -> Population:
+        """What is common among all traders, in the order of their numbers."""
+        self.con.execute("""
+            create or replace temp table name_counts as
+            select sound, count(*) as holders from (select unnest(list_distinct(sounds)) as sound from people) group by 1
+        """)
+        self.con.execute("""
+            create or replace temp table birth_counts as
+            select birth, count(*) as holders from people where birth is not null group by 1
+        """)
+        columns = self.con.sql("""
+            with known as (
+                select trader_no, bit_or(1 << kind::integer) as kinds from keys where kind < 100 group by trader_no
+            )
+            select coalesce(given.holders, 0) as given_holders, coalesce(family.holders, 0) as family_holders,
+                coalesce(births.holders, 0) as birth_holders,
+                case when people.country is null then -1
+                    else ascii(people.country) * 256 + ascii(people.country[2:2]) end as country,
+                coalesce(known.kinds, 0) as known_kinds
+            from people
+            left join name_counts as given on given.sound = people.given_sound
+            left join name_counts as family on family.sound = people.family_sound
+            left join birth_counts as births on births.birth = people.birth
+            left join known on known.trader_no = people.trader_no
+            order by people.trader_no
+        """).fetchnumpy()
+        return Population(self.traders(), *(np.asarray(columns[name], dtype=np.int64) for name in (
+            "given_holders", "family_holders", "birth_holders", "country", "known_kinds"
+        )))
+
+    def propose(self, everyone: bool) -> int:
+        """Fills `candidates` (a < b, distinct) with the pairs worth comparing: all, or those with a touched trader."""
+        self.con.execute("""
+            create or replace temp table sharing as
+            select keys.trader_no, keys.kind, keys.value
+            from keys
+            join degrees using (value)
+            join kinds on kinds.kind = keys.kind
+            where kinds.proposes and degrees.holders <= kinds.cap
+        """ + ("" if everyone else "and keys.value in (select value from keys where trader_no in (from touched))"))
+        left = "sharing" if everyone else "(from sharing where trader_no in (from touched))"
+        self.con.execute(f"""
+            create or replace temp table candidates as
+            with met as (
+                select least(l.trader_no, r.trader_no) as a, greatest(l.trader_no, r.trader_no) as b,
+                    bool_or(l.kind <> {BIRTH_NAME}) as kept
+                from {left} as l join sharing as r using (value)
+                where {"l.trader_no < r.trader_no" if everyone else "l.trader_no <> r.trader_no"}
+                group by all
+            )
+            select a, b from met where kept
+            union all
+            select a, b from met
+            join people as left_person on left_person.trader_no = met.a
+            join people as right_person on right_person.trader_no = met.b
+            where not kept and greatest(
+                jaro_winkler_similarity(left_person.given || ' ' || left_person.family,
+                    right_person.given || ' ' || right_person.family),
+                jaro_winkler_similarity(left_person.given || ' ' || left_person.family,
+                    right_person.family || ' ' || right_person.given)) >= 0.8
+        """)
+        return self._one("select count(*) from candidates")
+
+    def shared(self) -> pd.DataFrame:
+        """One row per candidate pair and kind shared: pair (row of `candidates` by a, b), kind, fewest holders, days.
+
+        `gap_days` is the time between the two traders' closest uses, `common_day` the last day both had used it."""
+        self.con.execute("""
+            create or replace temp table shared as
+            with held as (
+                select candidates.a, candidates.b, keys.kind, keys.value, keys.first_day, keys.last_day
+                from candidates join keys on keys.trader_no = candidates.a
+                semi join degrees using (value)
+                where keys.kind < 100
+            )
+            select held.a, held.b, held.kind, held.value, degrees.holders,
+                greatest(0, greatest(held.first_day, keys.first_day) - least(held.last_day, keys.last_day)) as gap_days,
+                least(held.last_day, keys.last_day) as common_day
+            from held
+            join keys on keys.trader_no = held.b and keys.value = held.value
+            join degrees on degrees.value = held.value
+        """)
+        return self.con.execute("""
+            select a, b, kind, min(holders)::integer as holders,
+                arg_min(gap_days, holders * 1000 + gap_days)::integer as gap_days,
+                arg_min(common_day, holders * 1000 + gap_days)::integer as common_day
+            from shared group by a, b, kind
+        """).df()
+
+    def hubs(self) -> list[str]:
+        """A sentence for each value so widely held that it proves nothing, the widest first."""
+        rows = self.con.execute("""
+            select kinds.name, any_value(keys.raw), degrees.holders
+            from degrees join kinds on kinds.kind = degrees.kind join keys using (value)
+            where degrees.holders > kinds.cap and degrees.kind < 100 and kinds.name <> 'partner'
+            group by kinds.name, degrees.value, degrees.holders
+            order by degrees.holders desc, kinds.name, 2
+        """).fetchall()
+        return [f"{kind} {raw} is held by {holders:,} traders and links none of them" for kind, raw, holders in rows]

@@ -1,0 +1,91 @@
+"""Normal forms of names, e-mail addresses, phones and postal addresses, so that one person's spellings meet."""
+
+import re
+from collections.abc import Iterable
+
+from anyascii import anyascii
+
+TITLES = ("mr", "mrs", "ms", "miss", "dr", "prof", "sir", "jr", "sr")
+JUNK = r"^(.)\1*$|^(unknown|null|none|nan|n/?a|undefined|test|default|anonymous|-+)$"
+
+# Spellings that transliterations of one name differ by, the longer ones first.
+SOUNDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), sound)
+    for pattern, sound in (
+        (r"shch|sch|sh|tsch|tch|cz|ch", "s"),
+        (r"kh", "h"),
+        (r"zh", "z"),
+        (r"ph", "f"),
+        (r"th", "t"),
+        (r"tz|ts", "z"),
+        (r"ae", "a"),
+        (r"oe", "o"),
+        (r"ue|ou", "u"),
+        (r"x", "ks"),
+        (r"ck|[cq]", "k"),
+        (r"w", "v"),
+        (r"[yj]", "i"),
+        (r"(.)\1+", r"\1"),
+        (r"ie", "e"),
+    )
+)
+
+
+def plain(token: str) -> str:
+    """A word in lower-case Latin letters and digits, whatever script it was written in."""
+    return re.sub(r"[^a-z0-9]+", "", anyascii(token).lower())
+
+
+def sound(word: str) -> str:
+    """The key under which the usual transliterations of one name are the same word."""
+    for pattern, replacement in SOUNDS:
+        word = pattern.sub(replacement, word)
+    return word
+
+
+def spellings(tokens: Iterable[str]) -> list[tuple[str, str, str]]:
+    """Each word with its plain form and its sound; words with no letters are left out."""
+    forms = ((token, plain(token)) for token in tokens)
+    return [(token, word, sound(word)) for token, word in forms if word]
+
+
+NAME_TOKENS_SQL = r"""
+list_filter(
+    string_split(trim(regexp_replace(regexp_replace(lower(full_name), '[''’`´.]', '', 'g'), '[^\p{L}\p{M}]+', ' ', 'g')), ' '),
+    lambda word: word <> '' and word not in ('mr', 'mrs', 'ms', 'miss', 'dr', 'prof', 'sir', 'jr', 'sr')
+)
+"""
+
+EMAIL_SQL = r"""
+case when strpos(email, '@') > 1 then
+    (case when regexp_matches(lower(trim(email)), '@(gmail|googlemail)\.com$')
+        then replace(regexp_replace(split_part(lower(trim(email)), '@', 1), '\+.*', ''), '.', '')
+        else regexp_replace(split_part(lower(trim(email)), '@', 1), '\+.*', '') end)
+    || '@' ||
+    (case split_part(lower(trim(email)), '@', 2)
+        when 'googlemail.com' then 'gmail.com'
+        when 'protonmail.com' then 'proton.me' when 'pm.me' then 'proton.me' when 'protonmail.ch' then 'proton.me'
+        when 'ya.ru' then 'yandex.ru' when 'yandex.com' then 'yandex.ru'
+        when 'me.com' then 'icloud.com' when 'mac.com' then 'icloud.com'
+        else split_part(lower(trim(email)), '@', 2) end)
+end
+"""
+
+# The last nine digits are the same with and without country code and trunk zero.
+PHONE_SQL = r"""
+case when length(regexp_replace(phone, '[^0-9]', '', 'g')) >= 7
+    then right(regexp_replace(phone, '[^0-9]', '', 'g'), 9) end
+"""
+
+ADDRESS_SQL = r"""
+array_to_string(list_sort(list_transform(
+    list_filter(
+        string_split(regexp_replace(strip_accents(lower(address)), '[^\p{L}\p{N}]+', ' ', 'g'), ' '),
+        lambda word: word not in ('', 'apt', 'apartment', 'flat', 'unit', 'no', 'nr')),
+    lambda word: case word
+        when 'street' then 'st' when 'str' then 'st' when 'strasse' then 'st' when 'straße' then 'st'
+        when 'road' then 'rd' when 'avenue' then 'ave' when 'av' then 'ave' when 'boulevard' then 'blvd'
+        when 'lane' then 'ln' when 'drive' then 'dr' when 'court' then 'ct' when 'square' then 'sq'
+        when 'place' then 'pl' when 'crescent' then 'cres' when 'ulitsa' then 'ul' else word end
+)), ' ')
+"""

@@ -1,0 +1,98 @@
+"""What a person chose about identity: how often each kind of owner shares each kind of thing, caps and thresholds."""
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
+
+
+class Shares(NamedTuple):
+    """How often two traders of each sort have the same thing, where both are known to have one."""
+
+    same: float
+    straw: float
+    household: float
+    friend: float
+    venue: float
+
+
+class Level(NamedTuple):
+    """How often a field compares at this level for one person and for a household, over how often for strangers."""
+
+    same: float
+    household: float
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A thing traders can share: the most holders at which it still says something, whether it proposes pairs."""
+
+    cap: int
+    proposes: bool
+    shares: Shares
+
+
+KINDS: MappingProxyType[str, Kind] = MappingProxyType(
+    {
+        "document": Kind(60, True, Shares(0.60, 0.10, 0.0004, 0.0001, 0.02)),
+        "email": Kind(20, True, Shares(0.35, 0.05, 0.01, 0.0005, 0.001)),
+        "phone": Kind(20, True, Shares(0.40, 0.10, 0.03, 0.001, 0.002)),
+        "instrument": Kind(60, True, Shares(0.45, 0.45, 0.12, 0.04, 0.02)),
+        "destination": Kind(60, True, Shares(0.45, 0.45, 0.04, 0.01, 0.02)),
+        "device": Kind(40, True, Shares(0.55, 0.55, 0.25, 0.08, 0.30)),
+        "click": Kind(20, False, Shares(0.15, 0.15, 0.05, 0.03, 0.02)),
+        "address": Kind(20, True, Shares(0.45, 0.10, 0.85, 0.01, 0.03)),
+        "ip": Kind(20, False, Shares(0.60, 0.50, 0.85, 0.15, 0.85)),
+        "partner": Kind(60, False, Shares(0.40, 0.40, 0.40, 0.30, 0.30)),
+    }
+)
+
+HYPOTHESES = ("same", "straw", "household", "friend", "venue", "stranger")
+
+
+def _levels() -> MappingProxyType[str, tuple[Level, ...]]:
+    """Levels of the compared fields, from least to most alike, as Splink numbers them."""
+    return MappingProxyType(
+        {
+            "name": (
+                Level(0.03, 0.4),
+                Level(0.05, 0.4),
+                Level(0.003, 0.6),
+                Level(0.2 / 20, 0.018 / 20),
+                Level(0.7, 0.006),
+            ),
+            "birth": (Level(0.03, 1.0), Level(0.3, 1.0), Level(0.06 / 40, 1 / 12000), Level(0.9, 0.015)),
+            "email_name": (Level(0.8, 1.0), Level(12.0, 4.0)),
+            "phone": (Level(1.0, 1.0), Level(16.0, 8.0)),
+            "address": (Level(1.0, 1.0), Level(40.0, 60.0)),
+            "document": (Level(1.0, 1.0), Level(200.0, 1.0)),
+        }
+    )
+
+
+@dataclass(frozen=True)
+class IdentityTerms:
+    """Versioned numbers of the identity model; strengths are probabilities, priors are expected partners per trader."""
+
+    version: str = "2026-11"
+    kinds: MappingProxyType[str, Kind] = field(default_factory=lambda: KINDS)
+    levels: MappingProxyType[str, tuple[Level, ...]] = field(default_factory=_levels)
+    partners: Shares = Shares(0.06, 0.04, 0.15, 0.10, 0.05)
+    strict_min: float = 0.99
+    middle_min: float = 0.80
+    loose_min: float = 0.40
+    link_min: float = 0.10
+    block_cap: int = 100
+    rare_name_cap: int = 5
+    birth_dates: int = 12_000
+    given_share: float = 1e-3
+    family_share: float = 1e-4
+    name_pseudo_count: int = 500
+    people_min: int = 5_000
+    ip_fresh_days: int = 90
+    ip_gap_days: int = 30
+    country_differs: Shares = Shares(0.15, 1.0, 0.3, 1.0, 1.0)
+    absent_pair_bits: float = -1.0
+    bits_max: float = 10.0
+
+
+DEFAULT_TERMS = IdentityTerms()

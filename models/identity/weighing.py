@@ -1,0 +1,173 @@
+"""Weighs the evidence of each pair: how likely one person stands behind both, against every innocent explanation.
+
+Each pair is explained six ways: one person under a name of their own, one person under borrowed names (`straw`), a
+household, friends, a venue (café, VPN exit, carrier, machine image) and strangers. The evidence of independent kinds adds
+up in bits (log2 likelihood ratios, after Fellegi and Sunter, 1969), an unknown value adds nothing, and the strength is
+the posterior of the first two.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from models.identity.terms import HYPOTHESES, IdentityTerms, Level, Shares
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+VENUE_KINDS = ("device", "ip", "instrument", "destination", "document")
+STRONG_KINDS = ("document", "email", "phone", "instrument", "destination", "device")
+NEAR_FIELDS = ("phone", "address", "document")
+
+
+@dataclass(frozen=True)
+class Population:
+    """What is common among all traders, by trader number: how many carry the same names and birth date, what is known."""
+
+    traders: int
+    given_holders: Ints
+    family_holders: Ints
+    birth_holders: Ints
+    country: Ints
+    known_kinds: Ints
+
+
+def bits_of(probability: float) -> float:
+    """A probability as log2 odds."""
+    return float(np.log2(probability / (1 - probability)))
+
+
+def strength_of(bits: Floats) -> Floats:
+    """Log2 odds as a probability."""
+    return np.asarray(1 / (1 + np.exp2(-bits)), dtype=np.float64)
+
+
+def step(counts: Ints) -> Floats:
+    """Counts rounded down to a power of two, so that a growing firm changes a rarity rarely and in known places."""
+    return np.where(counts > 0, np.exp2(np.floor(np.log2(np.maximum(counts, 1)))), 0.0)
+
+
+def weigh(pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int) -> Floats:
+    """Log2 odds that one person stands behind each pair.
+
+    `pairs` has a, b (trader numbers), a level per compared field (-1 unknown) and per kind `<kind>_holders` (0 when not
+    shared); `as_of_day` in days since 1970 decides how old evidence by address of the network is."""
+    evidence = _Evidence(pairs, population, terms, as_of_day)
+    ways = evidence.priors()
+    for kind in terms.kinds:
+        ways += evidence.of_kind(kind)
+    for field in ("name", "birth", "email_name", *NEAR_FIELDS):
+        ways += evidence.of_field(field)
+    ways += evidence.of_country()
+    owner = np.logaddexp2(ways[:, 0], ways[:, 1])
+    others = np.logaddexp2.reduce(ways[:, 2:], axis=1)
+    return np.where(evidence.corroborated(), owner - others, np.minimum(owner - others, bits_of(terms.link_min)))
+
+
+class _Evidence:
+    """Evidence of one batch of pairs: each method answers bits of shape (pairs, hypotheses), strangers being zero."""
+
+    def __init__(self, pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int) -> None:
+        self.pairs, self.population, self.terms, self.as_of_day = pairs, population, terms, as_of_day
+        self.a, self.b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
+        self.size = float(step(np.array([population.traders]))[0])
+        self.holders = {kind: pairs[f"{kind}_holders"].to_numpy() for kind in terms.kinds}
+        self.levels = {field: pairs[field].to_numpy() for field in terms.levels}
+
+    def priors(self) -> Floats:
+        """Before any evidence: partners of each sort per trader, a venue's in proportion to those it holds."""
+        ways = np.zeros((len(self.pairs), len(HYPOTHESES)))
+        ways[:, :5] = np.log2(np.array(self.terms.partners) / self.size)
+        widest = np.ones(len(self.pairs))
+        for kind in VENUE_KINDS:
+            widest = np.maximum(widest, np.where(self._usable(kind), self.holders[kind], 1))
+        with np.errstate(divide="ignore"):
+            ways[:, 4] += np.log2(widest - 1)
+        return ways
+
+    def _usable(self, kind: str) -> npt.NDArray[np.bool_]:
+        shared = self.holders[kind]
+        return (shared > 0) & (shared <= self.terms.kinds[kind].cap)
+
+    def of_kind(self, kind: str) -> Floats:
+        """Sharing a value speaks by its rarity; both having one and sharing none speaks a little against; hubs are mute."""
+        shares, usable = self.terms.kinds[kind].shares, self._usable(kind)
+        chance = np.maximum(self.holders[kind] - 1, 1) / max(self.size, self.terms.people_min)
+        shared_bits = np.log2(np.array(shares))[None, :] - np.log2(chance)[:, None]
+        bit = 1 << list(self.terms.kinds).index(kind)
+        both_known = (self.population.known_kinds[self.a] & self.population.known_kinds[self.b] & bit) > 0
+        apart = both_known & (self.holders[kind] == 0) & (kind != "partner")
+        ways = np.where(usable[:, None], shared_bits * self._freshness(kind)[:, None], 0.0)
+        ways += np.where(apart[:, None], np.log2(1 - np.array(shares))[None, :], 0.0)
+        return _with_strangers(ways)
+
+    def _freshness(self, kind: str) -> Floats:
+        """Evidence by network address halves when the uses were not close together, and ends when they are long past."""
+        if kind != "ip":
+            return np.ones(len(self.pairs))
+        gap = self.pairs["ip_gap_days"].to_numpy()
+        age = self.as_of_day - self.pairs["ip_common_day"].to_numpy()
+        fresh, gone = self.terms.ip_fresh_days, 2 * self.terms.ip_fresh_days
+        weight = np.where((gap <= self.terms.ip_gap_days) & (age <= fresh), 1.0, 0.5)
+        return np.where((gap > fresh) | (age > gone), 0.0, weight)
+
+    def of_field(self, field: str) -> Floats:
+        """What the level of likeness of a field says; near misses count only where the value itself is not shared."""
+        level = self.levels[field]
+        table = np.log2(np.array([(row.same, row.household) for row in self.terms.levels[field]]))
+        weights = table[np.maximum(level, 0)]
+        if field == "name":
+            weights = self._name_bits(weights)
+        if field == "birth":
+            weights = self._birth_bits(weights)
+        if field in NEAR_FIELDS:
+            weights = weights * (self.holders[field] == 0)[:, None]
+        ways = np.zeros((len(level), 5))
+        ways[:, 0], ways[:, 2] = weights[:, 0], weights[:, 1]
+        return _with_strangers(np.where((level >= 0)[:, None], ways, 0.0))
+
+    def _rarity(self, holders: Ints, share: float) -> Floats:
+        """Bits by which strangers are unlikely to carry a name that the commoner of the pair's spellings carry."""
+        commoner = step(np.maximum(holders[self.a], holders[self.b]) - 1)
+        pseudo = self.terms.name_pseudo_count
+        return np.asarray(-np.log2((commoner + pseudo * share) / (self.size + pseudo)), dtype=np.float64)
+
+    def _name_bits(self, weights: Floats) -> Floats:
+        """Names of one language go together, so both together are two bits less rare than they would be apart."""
+        level = self.levels["name"]
+        given = self._rarity(self.population.given_holders, self.terms.given_share)
+        family = self._rarity(self.population.family_holders, self.terms.family_share)
+        rare = np.select([level >= 3, level == 2, level == 1], [given + family - 2, family, given], 0.0)
+        person = weights[:, 0] + rare
+        household = weights[:, 1] + np.where(level == 1, 0.0, rare)
+        return np.column_stack([person, np.where(level >= 3, np.maximum(household, 0.0), household)])
+
+    def _birth_bits(self, weights: Floats) -> Floats:
+        """A birth date that a form offers first, or that many give, is no rarity."""
+        level = self.levels["birth"]
+        common = step(np.maximum(self.population.birth_holders[self.a], self.population.birth_holders[self.b]) - 2)
+        chance = np.maximum(1 / self.terms.birth_dates, common / self.size)
+        rare = np.where(level >= 2, -np.log2(chance), 0.0)
+        return np.asarray(weights + rare[:, None], dtype=np.float64)
+
+    def of_country(self) -> Floats:
+        """Two countries speak against one person and against one household; one country is too common to speak."""
+        left, right = self.population.country[self.a], self.population.country[self.b]
+        differs = (left >= 0) & (right >= 0) & (left != right)
+        return _with_strangers(np.where(differs[:, None], np.log2(np.array(self.terms.country_differs))[None, :], 0.0))
+
+    def corroborated(self) -> npt.NDArray[np.bool_]:
+        """Weak evidence never joins alone: something only one person has, or two personal fields that agree."""
+        strong = np.logical_or.reduce([self._usable(kind) for kind in STRONG_KINDS])
+        name, birth = self.levels["name"] >= 3, self.levels["birth"] >= 2
+        home = self._usable("address") | (self.levels["address"] == 1)
+        other = home | (self.levels["document"] == 1) | (self.levels["phone"] == 1)
+        return np.asarray(strong | (name & birth) | (name & other) | (birth & other), dtype=np.bool_)
+
+
+def _with_strangers(ways: Floats) -> Floats:
+    return np.column_stack([ways, np.zeros(len(ways))])
+
+
+__all__ = ["Level", "Population", "Shares", "bits_of", "strength_of", "weigh"]
