@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ import pandas as pd
 
 from pipelines.sources.kit.checks import closing_hours_check, outcome_of
 from pipelines.sources.kit.money_rows import MoneyRow
+from pipelines.sources.kit.pricing import price_checks
 from pipelines.sources.kit.statement import (
     DEAL_COLUMNS,
     EQUITY_COLUMNS,
@@ -21,6 +23,7 @@ from pipelines.sources.kit.statement import (
     SourceRefusal,
     Statement,
 )
+from pipelines.sources.kit.values import total
 from pipelines.sources.kit.zones import ServerClock
 from pipelines.sources.symbols import canonical
 
@@ -34,6 +37,7 @@ class Ledger:
     def __init__(self, source: str, ask: Ask, clock: ServerClock) -> None:
         """Start an empty ledger for one account on one clock."""
         self.source, self.ask, self.clock = source, ask, clock
+        self.volumes_are_exact = True
         self.deals: list[Deal] = []
         self.rejects: list[dict[str, Any]] = []
         self.accounted: Counter[str] = Counter()
@@ -84,6 +88,8 @@ class Ledger:
                 "land it under the account it belongs to"
             )
         deals = self._frame()
+        if self.volumes_are_exact:
+            self.checks += price_checks(self.deals)
         self.checks.append(closing_hours_check(deals, self.clock.name))
         self._finish_facts(currency, deals)
         rejects = pd.DataFrame(self.rejects, columns=REJECT_COLUMNS)
@@ -147,3 +153,75 @@ def unknown_symbols(symbols: Iterable[str]) -> list[str]:
 def less(text: str, *costs: str | None) -> str:
     """Return a net amount without the costs contained in it, as plain decimal text."""
     return f"{Decimal(text) - sum((Decimal(cost) for cost in costs if cost), Decimal(0)):f}"
+
+
+@dataclass(frozen=True)
+class RoundTrip:
+    """One closing of a position, where a format prints opening and closing in one row.
+
+    ``side`` is the position's; prices, volume and money are decimal texts, money as signed in our deals (a cost is
+    negative). The deal ids are ``in_id`` and ``out_id``.
+    """
+
+    in_id: str
+    out_id: str
+    position_id: str
+    side: str
+    symbol: str
+    volume: str
+    opened_at: datetime
+    open_price: str
+    closed_at: datetime
+    close_price: str
+    profit: str
+    commission: str | None = None
+    swap: str | None = None
+    fee: str | None = None
+    stop_loss: str | None = None
+    take_profit: str | None = None
+    reason: str | None = None
+    comment: str | None = None
+
+    @property
+    def net(self) -> Decimal:
+        """Profit with its costs."""
+        return total([self.profit, self.commission, self.swap, self.fee])
+
+    def land(self, ledger: Ledger) -> "RoundTrip":
+        """Add the in and the out deal; all money sits on the closing one."""
+        if self.closed_at < self.opened_at:
+            raise RowProblem("Close time", self.closed_at.isoformat(sep=" "), "before the opening")
+        shared: Deal = {
+            "position_id": self.position_id,
+            "symbol": self.symbol,
+            "volume": self.volume,
+            "stop_loss": self.stop_loss,
+            "take_profit": self.take_profit,
+            "comment": self.comment,
+        }
+        opening = {"entry": "in", "side": self.side, "price": self.open_price, "profit": "0"}
+        closing = {"entry": "out", "side": opposite(self.side), "price": self.close_price, "profit": self.profit}
+        costs = {"commission": self.commission, "swap": self.swap, "fee": self.fee, "reason": self.reason}
+        ledger.trade(self.in_id, self.opened_at, **shared, **opening)
+        ledger.trade(self.out_id, self.closed_at, **shared, **closing, **costs)
+        return self
+
+
+def opposite(side: str) -> str:
+    """Return the other side."""
+    return "sell" if side == "buy" else "buy"
+
+
+def side_of(text: str, column: str) -> str:
+    """Return buy or sell for the words platforms use, or raise RowProblem."""
+    word = text.strip().lower()
+    if word in ("buy", "long", "b", "bot"):
+        return "buy"
+    if word in ("sell", "short", "s", "sld"):
+        return "sell"
+    raise RowProblem(column, text, "neither buy nor sell")
+
+
+def stamp(moment: datetime) -> str:
+    """Return a clock reading as digits, for ids of deals that a format does not number."""
+    return f"{moment:%Y%m%d%H%M%S}{moment.microsecond // 1000:03d}"

@@ -1,0 +1,115 @@
+"""FTMO client-area CSV: one row per closing, commission printed positive, no currency, headers in any language."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from functools import partial
+from typing import NamedTuple
+
+from pipelines.sources.kit.csv_table import Line, delimiter_of, read_lines
+from pipelines.sources.kit.document import Document
+from pipelines.sources.kit.ledger import Ledger, RoundTrip, side_of
+from pipelines.sources.kit.statement import Ask, RowProblem, Statement
+from pipelines.sources.kit.values import clock, european, is_clock, level, number, positive
+from pipelines.sources.kit.zones import needed_clock
+
+NAME = "ftmo-client-area"
+
+_TRADE = ["Ticket", "Open", "Type", "Volume", "Symbol", "Price", "SL", "TP", "Close", "ClosePrice"]
+_COLUMNS = [*_TRADE, "Swap", "Commissions", "Profit", "Pips", "Duration"]
+
+
+class Ids(NamedTuple):
+    """The position and the closing a ticket stands for."""
+
+    position: str
+    closing: str
+
+
+def recognise(document: Document) -> bool:
+    """Tell the file by its shape: fifteen columns by semicolon, times second and ninth, side third; or its header."""
+    header = document.first_line.lower()
+    if document.is_zip or document.is_html or not header.startswith("ticket") or header.count(";") not in (13, 14):
+        return False
+    rows = [line.split(";") for line in document.text[:20_000].splitlines()[1:3]]
+    rows = [row for row in rows if len(row) > 8]
+    return all(is_clock(row[1]) and row[2].strip().lower() in ("buy", "sell") for row in rows)
+
+
+def read(document: Document, ask: Ask) -> Statement:
+    """Read by position of the columns, so that any language fits; needs the server's zone and knows no currency.
+
+    A ticket made of two ids written together is a partial close: the first is the position, the second the closing.
+    """
+    ledger = Ledger(NAME, ask, needed_clock(ask.server_zone, NAME))
+    rows = read_lines(document.text, document.name, delimiter_of(document.first_line))
+    start = next((index for index, row in enumerate(rows) if row), 0)
+    found = [
+        Line(line, dict(zip(_COLUMNS, cells, strict=False)))
+        for line, cells in enumerate(rows[start + 1 :], start=start + 2)
+        if cells
+    ]
+    ids = _split_tickets(found)
+    for row in found:
+        ledger.take("closed trades", row.line, partial(_closed, ledger, row, ids))
+    ledger.facts |= {"login": None}
+    return ledger.close(None)
+
+
+def _opening_key(row: Line) -> tuple[str, ...]:
+    """Return what the closings of one position have in common."""
+    return tuple(row.get(name) for name in ("Open", "Type", "Symbol", "Price"))
+
+
+def _split_tickets(rows: list[Line]) -> dict[str, Ids]:
+    """Tell single tickets from two ids written together."""
+    lengths = Counter(len(row.get("Ticket")) for row in rows)
+    usual = min(lengths, key=lambda length: (-lengths[length], length)) if lengths else 0
+    alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for row in rows:
+        alike[_opening_key(row)].append(row.get("Ticket"))
+    return {row.get("Ticket"): _ids(row.get("Ticket"), alike[_opening_key(row)][:50], usual) for row in rows}
+
+
+def _ids(ticket: str, alike: list[str], usual: int) -> Ids:
+    """Return position and closing: by another row of the same opening, else by halves when twice as long as usual."""
+    beginnings = [other for other in alike if len(ticket) >= 2 * len(other) - 1 and ticket.startswith(other)]
+    shorter = [other for other in beginnings if other and other != ticket]
+    if shorter:
+        return Ids(shorter[0], ticket)
+    if usual and len(ticket) in range(2 * usual - 1, 2 * usual + 3) and len(ticket) > usual + 2:
+        return Ids(ticket[: len(ticket) // 2], ticket)
+    return Ids(ticket, ticket)
+
+
+def _closed(ledger: Ledger, row: Line, ids: Mapping[str, Ids]) -> RoundTrip:
+    """Land one closing."""
+    if len(row.cells) < 13:
+        raise RowProblem("row", ";".join(row.cells.values()), f"{len(row.cells)} columns, this export has 15")
+    ticket = row.need("Ticket")
+    if not ticket.isascii() or not ticket.isdigit() or len(ticket) > 40:
+        raise RowProblem("Ticket", ticket, "not a ticket number")
+    cost = number(european(row.get("Commissions") or "0"), "Commissions")
+    return RoundTrip(
+        in_id=f"{ticket}0",
+        out_id=f"{ticket}1",
+        position_id=ids[ticket].position,
+        side=side_of(row.need("Type"), "Type"),
+        symbol=row.need("Symbol"),
+        volume=positive(european(row.need("Volume")), "Volume"),
+        opened_at=clock(row.need("Open"), "Open"),
+        open_price=number(european(row.need("Price")), "Price"),
+        closed_at=clock(row.need("Close"), "Close"),
+        close_price=number(european(row.need("ClosePrice")), "ClosePrice"),
+        profit=number(european(row.need("Profit")), "Profit"),
+        commission=_negated(cost),
+        swap=number(european(row.get("Swap") or "0"), "Swap"),
+        stop_loss=level(european(row.get("SL")), "SL"),
+        take_profit=level(european(row.get("TP")), "TP"),
+    ).land(ledger)
+
+
+def _negated(cost: str) -> str:
+    """Return a cost printed positive as our deals sign it; a rebate printed negative becomes positive."""
+    if cost.startswith("-"):
+        return cost[1:]
+    return f"-{cost}" if cost.strip("0.") else cost

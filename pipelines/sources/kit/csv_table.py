@@ -1,0 +1,82 @@
+"""Rows of a delimited text file, by column name, with the delimiter found from its header."""
+
+import csv
+from dataclasses import dataclass
+from io import StringIO
+
+from pipelines.sources.kit.statement import RowProblem, SourceRefusal
+
+ROWS_MAX = 2_000_000
+COLUMNS_MAX = 400
+
+
+@dataclass(frozen=True)
+class Line:
+    """One data row: its line in the file and its cells by column; a repeated column name gets '.2' behind it."""
+
+    line: int
+    cells: dict[str, str]
+
+    def get(self, *names: str) -> str:
+        """Return the first of the named columns that the row has, stripped; nothing if it has none."""
+        return next((self.cells[name].strip() for name in names if name in self.cells), "")
+
+    def need(self, *names: str) -> str:
+        """Return the same, or raise RowProblem when it is blank."""
+        text = self.get(*names)
+        if not text:
+            raise RowProblem(names[0], text, "is blank")
+        return text
+
+
+def delimiter_of(header: str) -> str:
+    """Return the delimiter that occurs most in a header line."""
+    return max(",;\t|", key=header.count)
+
+
+def read_lines(text: str, name: str, delimiter: str | None = None) -> list[list[str]]:
+    """Return the file's rows as cells, an empty list for a blank line."""
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    try:
+        reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter or delimiter_of(first))
+        rows = [row if any(cell.strip() for cell in row) else [] for row in reader]
+    except csv.Error as error:
+        raise SourceRefusal(f"{name} is not readable as delimited text: {error}") from error
+    if len(rows) > ROWS_MAX or any(len(row) > COLUMNS_MAX for row in rows):
+        raise SourceRefusal(f"{name} has more than {ROWS_MAX:,} rows or {COLUMNS_MAX} columns: split it")
+    return rows
+
+
+def header_names(cells: list[str]) -> list[str]:
+    """Return column names, stripped, with '.2', '.3' behind repeated ones."""
+    names: list[str] = []
+    for cell in (cell.strip().lstrip("\ufeff") for cell in cells):
+        seen = sum(name.split(".")[0] == cell for name in names)
+        names.append(f"{cell}.{seen + 1}" if seen else cell)
+    return names
+
+
+def table(rows: list[list[str]], start: int = 0) -> list[Line]:
+    """Return the rows below a header at ``start``, up to the first blank line or the end."""
+    names = header_names(rows[start]) if start < len(rows) else []
+    found = []
+    for offset, cells in enumerate(rows[start + 1 :], start=start + 2):
+        if not cells:
+            break
+        found.append(Line(offset, dict(zip(names, cells, strict=False))))
+    return found
+
+
+def whole_table(text: str, name: str, delimiter: str | None = None) -> list[Line]:
+    """Return all rows of a file that is one table; blank lines are passed over."""
+    rows = read_lines(text, name, delimiter)
+    start = next((index for index, row in enumerate(rows) if row), 0)
+    names = header_names(rows[start]) if rows else []
+    numbered = enumerate(rows[start + 1 :], start=start + 2)
+    return [Line(line, dict(zip(names, cells, strict=False))) for line, cells in numbered if cells]
+
+
+def has_columns(header: str, *names: str) -> bool:
+    """Tell whether a header line names all these columns, whatever its delimiter, quotes and case."""
+    cells = {cell.strip().strip('"').strip().lower() for cell in header[:20_000].split(delimiter_of(header[:20_000]))}
+    return all(name.lower() in cells for name in names)

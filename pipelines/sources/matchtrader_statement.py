@@ -1,0 +1,87 @@
+"""Match-Trader "Export Statement" HTML: closed positions, newest first, server time GMT, Profit net of its costs."""
+
+import re
+from collections import Counter
+from datetime import datetime
+from functools import partial
+
+from pipelines.sources.kit.csv_table import Line, header_names
+from pipelines.sources.kit.document import Document
+from pipelines.sources.kit.ledger import Ledger, RoundTrip, less, side_of, stamp
+from pipelines.sources.kit.statement import Ask, RowProblem, Statement
+from pipelines.sources.kit.values import clock_by, level, number, positive
+from pipelines.sources.kit.zones import server_clock
+
+NAME = "matchtrader-statement"
+
+_HEADER = re.compile(r"(Account|Name|Currency|Leverage):\s*(.*)", re.DOTALL)
+_REASONS = {"stop loss": "sl", "sl": "sl", "take profit": "tp", "tp": "tp", "stopout": "so", "stop out": "so"}
+_NAMED = {"ID", "Symbol", "Open time", "Volume", "Side", "Profit"}
+
+
+def recognise(document: Document) -> bool:
+    """Tell the statement by its title or by its columns."""
+    if not document.is_html:
+        return False
+    return "<title>export statement" in document.head or any(set(row.cells) >= _NAMED for row in document.rows[:40])
+
+
+def read(document: Document, ask: Ask) -> Statement:
+    """Read a statement: each row is one closing; the position is its id, the deal ids are the id with the closing time.
+
+    A repeated id is a partial close. Profit is printed net of commission and swap and lands gross.
+    """
+    ledger = Ledger(NAME, ask, server_clock("UTC"))
+    header: dict[str, str] = {}
+    names: list[str] = []
+    seen: Counter[str] = Counter()
+    for row in document.rows:
+        found = (_HEADER.fullmatch(cell) for cell in row.cells)
+        header |= {match[1]: match[2].strip() for match in found if match}
+        if set(row.cells) >= _NAMED:
+            names = header_names(row.cells)
+        elif names and len(row.cells) >= 10:
+            line = Line(row.line, dict(zip(names, row.cells, strict=False)))
+            ledger.take("closings", row.line, partial(_closing, ledger, line, seen))
+    ledger.facts |= {
+        "login": header.get("Account") or None,
+        "name": header.get("Name") or None,
+        "leverage": header.get("Leverage") or None,
+    }
+    return ledger.close(header.get("Currency") or None)
+
+
+def _closing(ledger: Ledger, row: Line, seen: Counter[str]) -> RoundTrip:
+    """Land one closing of a position."""
+    position = row.need("ID")
+    if not re.fullmatch(r"[A-Za-z0-9\-]{1,60}", position):
+        raise RowProblem("ID", position, "not a position id")
+    closed_at = _time(row, "Close time")
+    key = f"{position}-{stamp(closed_at)}"
+    seen[key] += 1
+    key = key if seen[key] == 1 else f"{key}-{seen[key]}"
+    commission, swap = number(row.get("Commission") or "0", "Commission"), number(row.get("Swap") or "0", "Swap")
+    return RoundTrip(
+        in_id=f"{key}-in",
+        out_id=f"{key}-out",
+        position_id=position,
+        side=side_of(row.need("Side"), "Side"),
+        symbol=row.need("Symbol"),
+        volume=positive(row.need("Volume"), "Volume"),
+        opened_at=_time(row, "Open time"),
+        open_price=number(row.need("Open price"), "Open price"),
+        closed_at=closed_at,
+        close_price=number(row.need("Close Price", "Close price"), "Close price"),
+        profit=less(number(row.need("Profit"), "Profit"), commission, swap),
+        commission=commission,
+        swap=swap,
+        stop_loss=level(row.get("Stop loss"), "Stop loss"),
+        take_profit=level(row.get("Take profit"), "Take profit"),
+        reason=_REASONS.get(row.get("Reason").lower()),
+        comment=row.get("Reason") or None,
+    ).land(ledger)
+
+
+def _time(row: Line, name: str) -> datetime:
+    """Return a time with the day first."""
+    return clock_by(row.need(name), name, "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M:%S.%f")

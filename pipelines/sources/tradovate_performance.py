@@ -1,0 +1,90 @@
+"""Tradovate's Performance CSV: each row pairs a buy fill with a sell fill; no commissions, no zone."""
+
+import re
+from collections import Counter
+from decimal import Decimal
+from functools import partial
+
+from pipelines.sources.kit.checks import compare, remark
+from pipelines.sources.kit.csv_table import Line, has_columns, whole_table
+from pipelines.sources.kit.document import Document
+from pipelines.sources.kit.ledger import Ledger, RoundTrip
+from pipelines.sources.kit.statement import Ask, Check, RowProblem, Statement
+from pipelines.sources.kit.values import clock_by, dollars, number, positive
+from pipelines.sources.kit.zones import needed_clock
+from pipelines.sources.symbols import instrument
+
+NAME = "tradovate-performance"
+
+_TIMES = ("%m/%d/%Y %H:%M:%S", "%Y-%m-%d %H:%M:%S")
+
+
+def recognise(document: Document) -> bool:
+    """Tell the file by its columns."""
+    return has_columns(document.first_line, "buyFillId", "sellFillId", "pnl", "boughtTimestamp", "soldTimestamp")
+
+
+def read(document: Document, ask: Ask) -> Statement:
+    """Read pairs: each becomes an in and an out deal; what was sold before it was bought is a short.
+
+    The position is the fill that opened it, so the pairs of one fill stay together. Needs the zone of the browser that
+    exported the file. Profit is gross: the file knows no commissions.
+    """
+    ledger = Ledger(NAME, ask, needed_clock(ask.server_zone, NAME))
+    seen: Counter[str] = Counter()
+    rows = whole_table(document.text, document.name)
+    pairs = [ledger.take("pairs", row.line, partial(_pair, ledger, row, seen)) for row in rows]
+    ledger.checks += _profit_checks([pair for pair in pairs if pair])
+    ledger.facts |= {"login": None, "commissions": "not in this export"}
+    return ledger.close(None)
+
+
+def _pair(ledger: Ledger, row: Line, seen: Counter[str]) -> RoundTrip:
+    """Land one pair of fills."""
+    bought = clock_by(row.need("boughtTimestamp"), "boughtTimestamp", *_TIMES)
+    sold = clock_by(row.need("soldTimestamp"), "soldTimestamp", *_TIMES)
+    buy, sell = _fill(row, "buyFillId"), _fill(row, "sellFillId")
+    is_short = sold < bought
+    first, last = (sell, buy) if is_short else (buy, sell)
+    key = f"{first}-{last}"
+    seen[key] += 1
+    key = key if seen[key] == 1 else f"{key}-{seen[key]}"
+    prices = (number(row.need("buyPrice"), "buyPrice"), number(row.need("sellPrice"), "sellPrice"))
+    return RoundTrip(
+        in_id=f"{key}-in",
+        out_id=f"{key}-out",
+        position_id=first,
+        side="sell" if is_short else "buy",
+        symbol=row.need("symbol"),
+        volume=positive(row.need("qty"), "qty"),
+        opened_at=min(bought, sold),
+        open_price=prices[1] if is_short else prices[0],
+        closed_at=max(bought, sold),
+        close_price=prices[0] if is_short else prices[1],
+        profit=dollars(row.need("pnl"), "pnl"),
+    ).land(ledger)
+
+
+def _fill(row: Line, column: str) -> str:
+    """Return a fill's number."""
+    text = row.need(column)
+    if not re.fullmatch(r"[A-Za-z0-9]{1,40}", text):
+        raise RowProblem(column, text, "not a fill id")
+    return text
+
+
+def _profit_checks(pairs: list[RoundTrip]) -> list[Check]:
+    """Reckon each pair's result by the contract's point value, where the contract is known."""
+    known = [(pair, found) for pair in pairs if (found := instrument(pair.symbol)) and found.asset_class == "future"]
+    wrong = [check for pair, found in known if (check := _profit_check(pair, found.units or Decimal(0)))]
+    return wrong[:20] or [remark("pnl", "exact" if known else "not_printed", f"{len(known)} of {len(pairs)} pairs", "")]
+
+
+def _profit_check(pair: RoundTrip, point_value: Decimal) -> Check | None:
+    """Return the difference between a printed result and the reckoned one, None when they agree to the cent."""
+    points = Decimal(pair.close_price) - Decimal(pair.open_price)
+    worth = points * point_value * Decimal(pair.volume) * (1 if pair.side == "buy" else -1)
+    if abs(worth - Decimal(pair.profit)) <= Decimal("0.01"):
+        return None
+    where = f"pair {pair.in_id.removesuffix('-in')}, pnl"
+    return compare("pnl", Decimal(pair.profit), worth.quantize(Decimal("0.01")), where)
