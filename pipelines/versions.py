@@ -50,7 +50,7 @@ _EMPTY_LAKE = "select *, 0 as _version from staged where false"
 
 def stream(connection: duckdb.DuckDBPyConnection, dataset: Dataset, load_id: int) -> pa.RecordBatchReader:
     """The rows to land after `compare`, in the order of the delivery, with load, line and version."""
-    result = connection.execute(
+    rows = connection.sql(
         f"""
         select {_columns(dataset, "staged", load_id)}, 1::integer as _version
         from staged
@@ -60,7 +60,7 @@ def stream(connection: duckdb.DuckDBPyConnection, dataset: Dataset, load_id: int
         from told join changed using (_row)
         """
     )
-    return result.to_arrow_reader(STREAM_ROWS)
+    return rows.to_arrow_reader(STREAM_ROWS)
 
 
 def _columns(dataset: Dataset, relation: str, load_id: int) -> str:
@@ -73,8 +73,8 @@ def _literal(text: str) -> str:
 
 
 def _count(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
-    row = connection.execute(f"select count(*) from {relation}").fetchone()
-    return int(row[0]) if row else 0
+    # All rows are fetched: a result left open would block the connection's next statement.
+    return int(connection.execute(f"select count(*) from {relation}").fetchall()[0][0])
 
 
 def _hash(dataset: Dataset) -> str:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -149,8 +150,7 @@ def _great_suite(name: str) -> tuple[Any, Any]:
 
 
 def _great(expectation: Expectation, place: int) -> Any:
-    import great_expectations.expectations as gxe
-
+    gxe: Any = import_module("great_expectations.expectations")
     told: dict[str, Any] = {"column": expectation.view, "meta": {"place": place}}
     match expectation.test:
         case "readable":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zoneinfo
 from dataclasses import dataclass
 from functools import cache
+from math import inf, nextafter
 from typing import Literal
 
 import pyarrow as pa
@@ -125,7 +126,8 @@ def look_at(batch: Batch, expectation: Expectation) -> pa.Array:
         given = pc.or_(pc.is_valid(values), pc.is_valid(batch.unread[name]))
         return pc.if_else(given, True, pa.scalar(None, pa.bool_()))
     if expectation.test in ("at_least", "above"):
-        values = values.cast(pa.float64())
+        # Values beyond the limit pass alike, so they are looked at as one: the smallest of them.
+        values = pc.min_element_wise(values.cast(pa.float64()), nextafter(expectation.limit, inf), skip_nulls=False)
     if expectation.when:
         column, wanted = expectation.when
         values = pc.if_else(pc.equal(batch.values(column), wanted), values, None)
