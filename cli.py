@@ -1,0 +1,226 @@
+"""`highwater`: the one entry point. Results go to standard output, progress to standard error."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sql.warehouse import Warehouse
+
+DONE, REFUSED, WRONG_USAGE = 0, 1, 2
+Args = argparse.Namespace
+
+
+class Refused(Exception):
+    """A command that cannot be done, with the sentence that says why."""
+
+
+def say(text: str) -> None:
+    """One progress line on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def show(args: Args, rows: list[dict[str, Any]]) -> None:
+    """Rows on standard output: JSON where asked for, else an aligned table."""
+    if args.json:
+        print(json.dumps(rows, default=str, ensure_ascii=False))
+        return
+    if not rows:
+        return
+    names = list(rows[0])
+    cells = [[("" if row[name] is None else str(row[name])) for name in names] for row in rows]
+    widths = [max(len(name), *(len(row[place]) for row in cells)) for place, name in enumerate(names)]
+    numeric = [all(isinstance(row[name], int | float) for row in rows) for name in names]
+    for line in [names, *cells]:
+        padded = (c.rjust(w) if n else c.ljust(w) for c, w, n in zip(line, widths, numeric, strict=True))
+        print("  ".join(padded).rstrip())
+
+
+def warehouse(args: Args) -> Warehouse:
+    """The warehouse that `--home` or `HIGHWATER_HOME` names."""
+    return Warehouse.open(args.home)
+
+
+def instant(text: str) -> dt.datetime:
+    """An aware instant from the command line."""
+    try:
+        parsed = dt.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no ISO 8601 time, e.g. 2026-03-02T09:15:00Z") from error
+    if parsed.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text!r} has no offset; write e.g. {text}Z")
+    return parsed.astimezone(dt.UTC)
+
+
+def demo(args: Args) -> None:
+    """Writes a made-up firm as a feed folder."""
+    from pipelines.demo import write_demo
+
+    write_demo(args.out, traders=args.traders, days=args.days, seed=args.seed)
+    say(f"Demo firm of {args.traders:,} traders over {args.days} days written to {args.out}.")
+
+
+def ingest(args: Args) -> None:
+    """Validates and lands feeds, or a platform's own export."""
+    from pipelines.land import land_paths
+
+    missing = [path for path in args.paths if not path.exists()]
+    if missing:
+        raise Refused(f"{missing[0]}: no such file or folder")
+    house = warehouse(args)
+    if args.source:
+        from pipelines.statements import land_statements
+
+        landed = land_statements(house, args.paths, args.source, args.account, args.server_zone, args.currency)
+    else:
+        landed = land_paths(house, args.paths)
+    names = ("dataset", "file", "rows", "landed", "duplicates", "rejects", "corrections")
+    show(args, [{name: getattr(load, name) for name in names} for load in landed])
+    say(f"{sum(load.landed for load in landed):,} rows landed, {sum(load.rejects for load in landed):,} rejected.")
+
+
+def score(args: Args) -> None:
+    """Facts, walk, rules, detectors, models and marts."""
+    from models import catalogue
+    from pipelines.score import score as run
+
+    scored = run(warehouse(args), catalogue.load(args.rulebook), args.as_of, full=args.full, say=say)
+    stands_at = scored.as_of.isoformat() if scored.as_of else None
+    show(args, [{"as_of": stands_at, "accounts": scored.accounts, "walked": scored.walked}])
+    for remark in scored.log:
+        say(remark)
+    say(f"Scored {scored.accounts:,} accounts as of {stands_at}.")
+
+
+def export(args: Args) -> None:
+    """Writes a published table to a file."""
+    from pipelines.export import export_table
+
+    rows = export_table(warehouse(args), args.table, args.out, args.format)
+    say(f"{rows:,} rows of {args.table} written to {args.out}.")
+
+
+def explain(args: Args) -> None:
+    """Replays an account from the lake and tells its verdicts."""
+    from models import catalogue
+    from pipelines.explain import explain as replay
+
+    told = replay(warehouse(args), catalogue.load(args.rulebook), args.account, args.rule, args.as_of)
+    print(json.dumps(told.as_json(), ensure_ascii=False, default=str) if args.json else told.as_text())
+
+
+def whatif(args: Args) -> None:
+    """Replays history under other terms."""
+    from models import catalogue
+    from pipelines.whatif import compare
+
+    today, draft = catalogue.load(None), catalogue.load(args.rulebook)
+    show(args, compare(warehouse(args), today, draft, args.product))
+
+
+def dashboards(args: Args) -> None:
+    """Serves the Streamlit app."""
+    house = warehouse(args)
+    environment = os.environ | {"HIGHWATER_HOME": str(house.home)}
+    if args.rulebook:
+        environment["HIGHWATER_RULEBOOK"] = str(Path(args.rulebook).resolve())
+    app = Path(__file__).parent / "dashboards" / "app.py"
+    say(f"Highwater is at http://localhost:{args.port}")
+    command = [sys.executable, "-m", "streamlit", "run", str(app), "--server.port", str(args.port)]
+    os.chdir(app.parent.parent)
+    os.execvpe(sys.executable, [*command, "--server.headless", "true"], environment)
+
+
+def doctor(args: Args) -> None:
+    """Says what is configured, reachable and stale."""
+    from models import catalogue
+    from pipelines.doctor import examine
+
+    findings = examine(warehouse(args), catalogue.folder(args.rulebook))
+    show(args, [{"check": f.check, "state": f.state, "found": f.found} for f in findings])
+    wrong = [finding for finding in findings if finding.state == "wrong"]
+    if wrong:
+        raise Refused(
+            f"{len(wrong)} of {len(findings)} checks are wrong, the first: {wrong[0].check}: {wrong[0].found}"
+        )
+    say(f"{len(findings)} checks, nothing wrong.")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--home", default=argparse.SUPPRESS, help="folder of lake and database (default var)")
+    common.add_argument("--rulebook", default=argparse.SUPPRESS, help="folder of product files")
+    common.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="results as JSON")
+    top = argparse.ArgumentParser(prog="highwater", description=__doc__, parents=[common])
+    top.set_defaults(home=None, rulebook=None, json=False)
+    commands = top.add_subparsers(dest="command", required=True, metavar="command")
+
+    def command(name: str, run: Callable[[Args], None]) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=run.__doc__, description=run.__doc__, parents=[common])
+        sub.set_defaults(run=run)
+        return sub
+
+    one = command("demo", demo)
+    one.add_argument("--out", type=Path, required=True, help="folder to write")
+    one.add_argument("--traders", type=int, default=2000)
+    one.add_argument("--days", type=int, default=120)
+    one.add_argument("--seed", type=int, default=7)
+    one = command("ingest", ingest)
+    one.add_argument("paths", type=Path, nargs="+", metavar="PATH")
+    one.add_argument("--source", help="platform export: mt4-statement, mt5-report, …")
+    one.add_argument("--account", help="account that the export belongs to")
+    one.add_argument("--server-zone", help="IANA zone of the platform's server clock")
+    one.add_argument("--currency", help="account currency, where the export does not say it")
+    one = command("score", score)
+    one.add_argument("--as-of", type=instant, help="stand at this instant (default: the newest fact)")
+    one.add_argument("--full", action="store_true", help="judge every account anew")
+    one = command("export", export)
+    one.add_argument("table")
+    one.add_argument("--out", type=Path, required=True)
+    one.add_argument("--format", choices=("csv", "jsonl", "parquet"))
+    one = command("explain", explain)
+    one.add_argument("account")
+    one.add_argument("--rule")
+    one.add_argument("--as-of", type=instant)
+    one = command("whatif", whatif)
+    one.add_argument("--product")
+    one = command("dashboards", dashboards)
+    one.add_argument("--port", type=int, default=8501)
+    command("doctor", doctor)
+    return top
+
+
+def refusals() -> tuple[type[Exception], ...]:
+    """The exceptions that carry a sentence for the user."""
+    from models.catalogue import RulebookRefused
+    from pipelines.export import ExportRefused
+    from pipelines.land import FeedRefused
+    from pipelines.sources import SourceRefusal
+
+    return (Refused, RulebookRefused, FeedRefused, SourceRefusal, ExportRefused)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; 0 done, 1 refused or failed, 2 wrong usage."""
+    args = parser().parse_args(argv)
+    try:
+        args.run(args)
+    except BrokenPipeError:
+        return DONE
+    except Exception as error:
+        if not isinstance(error, refusals()):
+            raise
+        say(f"highwater: {error}")
+        return REFUSED
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -135,7 +135,7 @@ def _plain(series: pd.Series[Any]) -> list[Any]:
     """A column as Python values, missing ones as None."""
     values = series.astype(object)
     if isinstance(series.dtype, pd.DatetimeTZDtype):
-        values = pd.Series(series.dt.to_pydatetime(), index=series.index, dtype=object)
+        return [None if t is pd.NaT else t.to_pydatetime() for t in series]
     return [None if missing else value for value, missing in zip(values.tolist(), series.isna().tolist(), strict=True)]
 
 

@@ -1,0 +1,464 @@
+"""The rulebook: product files read, checked whole and bound to challenges by the version in force at purchase."""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import hashlib
+import itertools
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+from zoneinfo import available_timezones
+
+import pandas as pd
+
+from models.clock import Clock
+from models.rules import RULES, Field, Rule
+from sql.schema import STAGES
+
+FOLDER = Path(__file__).parent / "products"
+LOCK = "versions.lock"
+_VERSION_KEYS = {
+    "version",
+    "effective_from",
+    "clock",
+    "stages",
+    "source",
+    "verified_on",
+    "note",
+    "desks",
+    "countries",
+    "coupons",
+}
+_PRODUCT_KEYS = {"id", "name", "versions", "firm"}
+_CALENDARS = ("fx", "crypto", "cme")
+Terms = dict[str, dict[str, Any]]
+
+
+class RulebookRefused(Exception):
+    """A rulebook that does not hold: the sentence names file, version, stage and field."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """Product terms in force from an instant on: the clock and, per stage, its rules with all defaults filled in."""
+
+    product: str
+    version: int
+    effective_from: dt.datetime
+    clock: Clock
+    stages: Mapping[str, Terms]
+    next_stage: Mapping[str, str | None]
+    desks: tuple[str, ...] = ()
+    countries: tuple[str, ...] = ()
+    coupons: tuple[str, ...] = ()
+    source: str = ""
+    digest: str = ""
+
+    def covers(self, desk: str | None, country: str | None, coupon: str | None) -> bool:
+        """Whether the version is sold at that desk, in that country, with that coupon (no list = everywhere)."""
+        wanted = ((self.desks, desk), (self.countries, country), (self.coupons, coupon))
+        return all(not listed or value in listed for listed, value in wanted)
+
+    @property
+    def narrowness(self) -> int:
+        """How many of desk, country and coupon the version is limited to: the narrower one holds."""
+        return sum(1 for listed in (self.desks, self.countries, self.coupons) if listed)
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product with its versions in order."""
+
+    id: str
+    name: str
+    versions: tuple[Version, ...]
+    file: str
+
+    def in_force(
+        self, at: dt.datetime, desk: str | None = None, country: str | None = None, coupon: str | None = None
+    ) -> Version | None:
+        """The newest version in force at an instant, None before the first; a narrower one goes first."""
+        held = [v for v in self.versions if v.effective_from <= at and v.covers(desk, country, coupon)]
+        return max(held, key=lambda v: (v.narrowness, v.version), default=None)
+
+
+@dataclass(frozen=True)
+class Rulebook:
+    """Every product by id."""
+
+    products: Mapping[str, Product]
+
+    @property
+    def digest(self) -> str:
+        """One hash over every version of every product."""
+        parts = (v.digest for _, product in sorted(self.products.items()) for v in product.versions)
+        return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+    def version(self, product: str, version: int) -> Version:
+        """A version by number; KeyError when there is none."""
+        for held in self.products[product].versions:
+            if held.version == version:
+                return held
+        raise KeyError(f"{product} has no version {version}")
+
+    def terms(self, product: str, version: int, stage: str) -> Terms | None:
+        """The rules of a stage, None when the product, version or stage has no terms."""
+        if product not in self.products:
+            return None
+        return self.version(product, version).stages.get(stage)
+
+    def table(self, rule: str) -> pd.DataFrame:
+        """Every stage that holds a rule, one row each: product, product_version, stage and the rule's fields.
+
+        Percent, amounts and numbers come as floats, lists as lists; the walk reads exact values from `terms`.
+        """
+        names = ["product", "product_version", "stage", *(f.name for f in RULES[rule].fields)]
+        rows = [
+            [product.id, version.version, stage, *(_plain(held[rule].get(name)) for name in names[3:])]
+            for product in self.products.values()
+            for version in product.versions
+            for stage, held in version.stages.items()
+            if rule in held
+        ]
+        return pd.DataFrame(rows, columns=names)
+
+
+def _plain(value: Any) -> Any:
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def folder(chosen: str | Path | None = None) -> Path:
+    """The folder of product files: the one chosen, else `HIGHWATER_RULEBOOK`, else Highwater's own."""
+    return Path(chosen or os.environ.get("HIGHWATER_RULEBOOK") or FOLDER)
+
+
+def load(chosen: str | Path | None = None) -> Rulebook:
+    """Reads every product file of a folder; all hold or RulebookRefused tells what does not, and nothing is loaded."""
+    where = folder(chosen)
+    files = sorted(where.rglob("*.toml")) if where.is_dir() else []
+    if not files:
+        raise RulebookRefused(f"{where}: no product files (*.toml) there; a rulebook is a folder of them")
+    products: dict[str, Product] = {}
+    for path in files:
+        product = read_product(path.read_text(encoding="utf-8"), path.relative_to(where).as_posix())
+        if product.id in products:
+            raise RulebookRefused(f"{product.file}: id: product {product.id} is already in {products[product.id].file}")
+        products[product.id] = product
+    _check_lock(where / LOCK, products.values())
+    return Rulebook(products)
+
+
+def read_product(text: str, file: str) -> Product:
+    """Reads one product file; RulebookRefused names file, version, stage and field of what does not hold."""
+    try:
+        document = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise RulebookRefused(f"{file}: not TOML: {error}") from error
+    _no_unknown(document, _PRODUCT_KEYS, file, "")
+    for key in ("id", "name"):
+        if not isinstance(document.get(key), str) or not document[key]:
+            raise RulebookRefused(f"{file}: {key}: a product needs one, as text")
+    listed = document.get("versions")
+    if not isinstance(listed, list) or not listed:
+        raise RulebookRefused(f"{file}: versions: a product needs at least one [[versions]]")
+    versions = tuple(_read_version(document["id"], held, file) for held in listed)
+    _check_order(versions, file)
+    return Product(document["id"], document["name"], versions, file)
+
+
+def _check_order(versions: tuple[Version, ...], file: str) -> None:
+    for before, after in itertools.pairwise(versions):
+        if after.version <= before.version:
+            raise RulebookRefused(
+                f"{file}: version {after.version}: version: comes after {before.version}, numbers must rise"
+            )
+        if after.effective_from < before.effective_from:
+            raise RulebookRefused(
+                f"{file}: version {after.version}: effective_from: {after.effective_from.isoformat()} is before "
+                f"version {before.version}'s {before.effective_from.isoformat()}; versions are appended in time order"
+            )
+
+
+def _read_version(product: str, held: Mapping[str, Any], file: str) -> Version:
+    number = held.get("version")
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise RulebookRefused(f"{file}: version: needs a whole number from 1, not {number!r}")
+    where = f"{file}: version {number}"
+    _no_unknown(held, _VERSION_KEYS, where, "")
+    since = held.get("effective_from")
+    if not isinstance(since, dt.datetime) or since.tzinfo is None:
+        raise RulebookRefused(f"{where}: effective_from: needs an instant with an offset, e.g. 2025-01-01T00:00:00Z")
+    stages = held.get("stages")
+    if not isinstance(stages, dict) or not stages:
+        raise RulebookRefused(f"{where}: stages: a version needs at least one")
+    read = {stage: _read_stage(stage, terms, where) for stage, terms in stages.items()}
+    following = {stage: _next_stage(stage, stages, where) for stage in stages}
+    return Version(
+        product,
+        number,
+        since.astimezone(dt.UTC),
+        _read_clock(held.get("clock"), where),
+        read,
+        following,
+        _texts(held, "desks", where),
+        _texts(held, "countries", where),
+        _texts(held, "coupons", where),
+        str(held.get("source", "")),
+        hashlib.sha256(repr(_sorted(held)).encode()).hexdigest(),
+    )
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return sorted((key, _sorted(inner)) for key, inner in value.items())
+    if isinstance(value, Decimal):
+        return str(value.normalize())
+    return [_sorted(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _texts(held: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+    value = held.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise RulebookRefused(f"{where}: {key}: needs a list of texts, not {value!r}")
+    return tuple(value)
+
+
+def _read_clock(held: Any, where: str) -> Clock:
+    if not isinstance(held, dict):
+        raise RulebookRefused(f'{where}: clock: needs {{ zone = "…", reset = "HH:MM", calendar = "fx" }}')
+    _no_unknown(held, {"zone", "reset", "calendar"}, where, "clock.")
+    zone, calendar = held.get("zone"), held.get("calendar", "fx")
+    if zone not in available_timezones():
+        raise RulebookRefused(f"{where}: clock.zone: {zone!r} is no IANA zone; e.g. Europe/Prague")
+    if calendar not in _CALENDARS:
+        raise RulebookRefused(f"{where}: clock.calendar: {calendar!r} is not one of {', '.join(_CALENDARS)}")
+    return Clock(zone, _time_of_day(held.get("reset", "00:00"), f"{where}: clock.reset"), calendar)
+
+
+def _time_of_day(value: Any, where: str) -> dt.time:
+    try:
+        return value if isinstance(value, dt.time) else dt.time.fromisoformat(value)
+    except (TypeError, ValueError) as error:
+        raise RulebookRefused(f"{where}: {value!r} is no time of day; write HH:MM") from error
+
+
+def _next_stage(stage: str, stages: Mapping[str, Any], where: str) -> str | None:
+    following: str | None = stages[stage].get("next_stage")
+    if following is not None and following not in STAGES:
+        raise RulebookRefused(f"{where}: stage {stage}: next_stage: {following!r} is not one of {', '.join(STAGES)}")
+    if following is not None and following not in stages:
+        raise RulebookRefused(f"{where}: stage {stage}: next_stage: {following} has no terms in this version")
+    return following
+
+
+def _read_stage(stage: str, held: Any, where: str) -> Terms:
+    here = f"{where}: stage {stage}"
+    if stage not in STAGES:
+        raise RulebookRefused(f"{here}: is not one of {', '.join(STAGES)}")
+    if not isinstance(held, dict):
+        raise RulebookRefused(f"{here}: needs a table of rules")
+    terms: Terms = {}
+    for name, value in held.items():
+        if name == "next_stage":
+            continue
+        if name not in RULES:
+            raise RulebookRefused(f"{here}: {name}: no such rule{_did_you_mean(name, RULES)}")
+        terms[name] = _read_rule(RULES[name], value, f"{here}: {name}")
+    _check_contradictions(terms, here)
+    return terms
+
+
+def _read_rule(rule: Rule, value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        if rule.short is None:
+            raise RulebookRefused(f"{where}: needs a table of fields, not {value!r}")
+        value = {rule.short: value}
+    known = {field.name for field in rule.fields}
+    _no_unknown(value, known, where, "")
+    terms = {field.name: _read_field(field, value, where) for field in rule.fields}
+    _check_size(rule, terms, where)
+    return terms
+
+
+def _read_field(field: Field, held: Mapping[str, Any], where: str) -> Any:
+    if field.name not in held:
+        if field.required:
+            raise RulebookRefused(f"{where}: {field.name}: is missing ({field.meaning})")
+        return field.default
+    reader = _READERS[field.kind]
+    try:
+        return reader(held[field.name], field)
+    except (ValueError, TypeError, InvalidOperation) as error:
+        raise RulebookRefused(f"{where}: {field.name}: {error}") from error
+
+
+def _number(value: Any, what: str) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise ValueError(f"{value!r} is not {what}")
+    number = Decimal(value)
+    if not number.is_finite():
+        raise ValueError(f"{value!r} is not {what}")
+    return number
+
+
+def _percent(value: Any, _field: Field) -> Decimal:
+    number = _number(value, "a percentage")
+    if not 0 <= number <= 100:
+        raise ValueError(f"{value} % is out of range (0 to 100); is an amount meant? then use `amount`")
+    if number != round(number, 4):
+        raise ValueError(f"{value} % has more than four decimals")
+    return number
+
+
+def _amount(value: Any, _field: Field) -> Decimal:
+    return _number(value, "an amount")
+
+
+def _count(value: Any, _field: Field) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is not a whole number from 0")
+    return value
+
+
+def _factor(value: Any, _field: Field) -> Decimal:
+    number = _number(value, "a number")
+    if number < 0:
+        raise ValueError(f"{value} is negative")
+    return number
+
+
+def _choice(value: Any, field: Field) -> str:
+    if value not in field.choices:
+        raise ValueError(f"{value!r} is not one of {', '.join(field.choices)}")
+    return str(value)
+
+
+def _flag(value: Any, _field: Field) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is not true or false")
+    return value
+
+
+def _text(value: Any, field: Field) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{value!r} is not a text")
+    if field.name == "zone" and value not in available_timezones():
+        raise ValueError(f"{value!r} is no IANA zone")
+    return value
+
+
+def _list_of_texts(value: Any, _field: Field) -> list[str]:
+    if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
+        raise ValueError(f"{value!r} is not a list of texts")
+    return value
+
+
+def _cutoff(value: Any, field: Field) -> str:
+    parts = str(value).split()
+    days = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+    weekly = " " in str(field.default)
+    if len(parts) != (2 if weekly else 1) or (weekly and parts[0] not in days):
+        raise ValueError(f"{value!r} is not like {field.default!r}")
+    dt.time.fromisoformat(parts[-1])
+    return str(value)
+
+
+def _rows(value: Any, _field: Field) -> list[dict[str, Any]]:
+    if not isinstance(value, list) or not all(isinstance(row, dict | int | Decimal) for row in value):
+        raise ValueError(f"{value!r} is not a list")
+    return [
+        {key: _plain(inner) for key, inner in row.items()} if isinstance(row, dict) else {"amount": _plain(row)}
+        for row in value
+    ]
+
+
+_READERS = {
+    "percent": _percent,
+    "amount": _amount,
+    "count": _count,
+    "seconds": _count,
+    "number": _factor,
+    "choice": _choice,
+    "flag": _flag,
+    "text": _text,
+    "texts": _list_of_texts,
+    "time": _cutoff,
+    "table": _rows,
+}
+
+
+def _check_size(rule: Rule, terms: Mapping[str, Any], where: str) -> None:
+    """Exactly one of percent and amount, and a base that fits."""
+    if not rule.one_of:
+        return
+    given = [name for name in rule.one_of if terms[name] is not None]
+    if len(given) != 1:
+        found = "both are given" if given else "neither is given"
+        raise RulebookRefused(f"{where}: needs exactly one of {' and '.join(rule.one_of)}; {found}")
+    if "base" in terms and (terms["base"] == "fixed") != (given == ["amount"]):
+        if given == ["percent"]:
+            raise RulebookRefused(f"{where}: base: fixed takes `amount`, not `percent`")
+        if rule.field("base") and terms["base"] != "initial":
+            raise RulebookRefused(f'{where}: base: {terms["base"]} takes `percent`, not `amount`; write base = "fixed"')
+    if terms[given[0]] < 0:
+        raise RulebookRefused(f"{where}: {given[0]}: {terms[given[0]]} is negative")
+
+
+def _check_contradictions(terms: Terms, where: str) -> None:
+    loss = terms.get("max_loss")
+    if loss:
+        _check_max_loss(loss, terms, f"{where}: max_loss")
+    symbols = terms.get("symbols")
+    if symbols and not symbols["allowed"] and not symbols["prohibited"]:
+        raise RulebookRefused(f"{where}: symbols: needs `allowed` or `prohibited`")
+
+
+def _check_max_loss(loss: Mapping[str, Any], terms: Terms, where: str) -> None:
+    if loss["mode"] == "static" and loss["lock_offset"] is not None:
+        raise RulebookRefused(f"{where}: lock_offset: a static floor never rises, so it cannot lock")
+    if loss["mode"] == "static" and loss["base"] == "high_water":
+        raise RulebookRefused(f"{where}: base: a static floor has no high water")
+    if loss["lock_at_target"] and "profit_target" not in terms:
+        raise RulebookRefused(f"{where}: lock_at_target: the stage has no profit_target")
+    if (loss["payout_rebase"] == "floor_at") != (loss["rebase_offset"] is not None):
+        raise RulebookRefused(f'{where}: rebase_offset: goes with payout_rebase = "floor_at", and only with it')
+
+
+def _no_unknown(held: Mapping[str, Any], known: Iterable[str], where: str, prefix: str) -> None:
+    names = set(known)
+    for key in held:
+        if key not in names:
+            raise RulebookRefused(f"{where}: {prefix}{key}: no such field{_did_you_mean(key, names)}")
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def lock_text(products: Iterable[Product]) -> str:
+    """What the lock file says: one line per version with its hash."""
+    lines = (f"{p.id} {v.version} {v.digest}" for p in sorted(products, key=lambda p: p.id) for v in p.versions)
+    return "\n".join(lines) + "\n"
+
+
+def _check_lock(path: Path, products: Iterable[Product]) -> None:
+    """Versions named in a folder's lock file may not change or vanish; new ones may follow."""
+    if not path.is_file():
+        return
+    held = {(p.id, v.version): (v.digest, p.file) for p in products for v in p.versions}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        product, version, digest = line.split()
+        found, file = held.get((product, int(version)), (None, product))
+        if found != digest:
+            did = "was changed" if found else "is gone"
+            raise RulebookRefused(
+                f"{file}: version {version}: {did} since it was locked; append a new version instead, "
+                f"or take the line out of {path.name} when it never was in force"
+            )

@@ -1,0 +1,79 @@
+"""Firm days: when a product's day begins, by IANA zone, reset time and trading calendar."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+Calendar = Literal["fx", "crypto", "cme"]
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+MICROSECOND = dt.timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A product's day: the zone and local time of its reset, and the calendar that says which days have one."""
+
+    zone: str
+    reset: dt.time
+    calendar: Calendar
+
+    @property
+    def evening(self) -> bool:
+        """A reset from noon on opens the next date's firm day."""
+        return self.reset.hour >= 12
+
+
+@dataclass(frozen=True)
+class Resets:
+    """The resets of a clock in time order: instants in microseconds since 1970 UTC, and the firm day each opens."""
+
+    instants: NDArray[np.int64]
+    firm_days: NDArray[np.int32]
+
+
+def to_micros(instant: dt.datetime) -> int:
+    """Microseconds since 1970 UTC of an aware instant."""
+    return (instant - EPOCH) // MICROSECOND
+
+
+def from_micros(micros: int) -> dt.datetime:
+    """The aware UTC instant of microseconds since 1970."""
+    return EPOCH + int(micros) * MICROSECOND
+
+
+def reset_instant(clock: Clock, date: dt.date) -> dt.datetime:
+    """The instant of the reset on a local date: after a gap its end, of a repeated hour the first."""
+    zone = ZoneInfo(clock.zone)
+    local = dt.datetime.combine(date, clock.reset, tzinfo=zone)
+    instant = local.astimezone(dt.UTC)
+    skipped = instant.astimezone(zone).replace(tzinfo=None) != local.replace(tzinfo=None)
+    return _end_of_gap(zone, instant) if skipped else instant
+
+
+def _end_of_gap(zone: ZoneInfo, after: dt.datetime) -> dt.datetime:
+    """The first instant after the gap in which a local time fell; `after` is what the old offset makes of it."""
+    low, high = after - dt.timedelta(days=1), after
+    offset = high.astimezone(zone).utcoffset()
+    while high - low > dt.timedelta(seconds=1):
+        middle = low + (high - low) // 2
+        low, high = (low, middle) if middle.astimezone(zone).utcoffset() == offset else (middle, high)
+    return high.replace(microsecond=0)
+
+
+@lru_cache(maxsize=256)
+def resets(clock: Clock, first: dt.date, last: dt.date) -> Resets:
+    """Every reset of a clock with a local date between two dates, both included."""
+    without = () if clock.calendar == "crypto" else ((4, 5) if clock.evening else (5, 6))
+    dates = (first + dt.timedelta(days=n) for n in range((last - first).days + 1))
+    kept = [date for date in dates if date.weekday() not in without]
+    ahead = dt.timedelta(days=1 if clock.evening else 0)
+    instants = np.array([to_micros(reset_instant(clock, date)) for date in kept], dtype=np.int64)
+    days = np.array([(date + ahead - dt.date(1970, 1, 1)).days for date in kept], dtype=np.int32)
+    return Resets(instants, days)

@@ -1,0 +1,253 @@
+"""Events for the walk: deals and observations read from the facts, put in reading order, positions followed.
+
+Two things are settled here because no term changes them: the order within an instant, and whether a deal leaves the
+account flat (`docs/walk.md`, sentences 1 to 3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numba import njit
+
+from models.money import decimals
+from models.walk import BALANCE, CREDIT, DEPOSIT, FLAT, OBSERVATION, OPENING, PAYOUT, TRADE, Array, Events
+from sql import relations
+from sql.schema import MONEY_DECIMALS
+
+KINDS = {"balance": BALANCE, "credit": CREDIT, "trade": TRADE, "fee": TRADE}
+NONE, IN, OUT, INOUT = 0, 1, 2, 3
+ENTRIES = {"in": IN, "out": OUT, "inout": INOUT, "out_by": OUT}
+LOTS_SCALE = 100_000_000
+
+
+@dataclass(frozen=True)
+class Told:
+    """Prepared events and the rows they were made of; `events.row` counts deals first, then observations."""
+
+    events: Events
+    deals: pa.Table
+    equity: pa.Table
+
+    def source(self, event: int) -> dict[str, Any]:
+        """Where an event came from: the deal's id or the observation's time, and its load and line."""
+        row = int(self.events.row[event])
+        if row < len(self.deals):
+            names = ["kind", "deal_id", "_load_id", "_line"]
+            return {name.lstrip("_"): self.deals[name][row].as_py() for name in names}
+        row -= len(self.deals)
+        names = ["_load_id", "_line"]
+        return {"kind": "observation"} | {name.lstrip("_"): self.equity[name][row].as_py() for name in names}
+
+
+def load(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame) -> Told:
+    """Reads and prepares the events of accounts (columns account_id, currency, initial_balance; row order = code)."""
+    walked = accounts[["account_id"]].assign(account=np.arange(len(accounts), dtype=np.int32))
+    connection.register("walked_accounts", walked)
+    connection.execute("create or replace table decided.walked as select * from walked_accounts")
+    for name in ("facts.judged_deals", "facts.judged_equity"):
+        connection.execute(f"drop table if exists {name}")
+        for other in relations.needs(name):
+            if not other.startswith("decided."):
+                relations.build(connection, other)
+    deals = connection.sql(relations.text("facts.judged_deals")).to_arrow_table()
+    equity = connection.sql(relations.text("facts.judged_equity")).to_arrow_table()
+    return Told(prepare(deals, equity, accounts), deals, equity)
+
+
+def prepare(deals: pa.Table, equity: pa.Table, accounts: pd.DataFrame) -> Events:
+    """Orders deals and observations of accounts and follows their positions."""
+    divisors = np.array([10 ** (MONEY_DECIMALS - decimals(c)) for c in accounts["currency"]], dtype=np.int64)
+    initial = _rounded(_money(pa.array(accounts["initial_balance"].tolist(), pa.decimal128(18, MONEY_DECIMALS))), divisors)
+    deal_account, seen_account = _numbers(deals["account"], np.int32), _numbers(equity["account"], np.int32)
+    account = np.concatenate([deal_account, seen_account])
+    at = np.concatenate([_micros(deals["executed_at"]), _micros(equity["observed_at"])])
+    net = np.zeros(len(deals), np.int64)
+    for name in ("profit", "commission", "swap", "fee"):
+        net += _rounded(_money(deals[name]), divisors[deal_account])
+    amount = np.concatenate([net, _rounded(_money(equity["equity"]), divisors[seen_account])])
+    kind = np.concatenate([_codes(deals["kind"], KINDS), np.full(len(equity), OBSERVATION, np.int8)])
+    starts = np.concatenate([[0], np.cumsum(np.bincount(account, minlength=len(accounts)))]).astype(np.int64)
+    order = _scatter(account, starts)
+    _sort_within(order, starts, at, kind)
+    _order_ties(order, account, at, kind, deals)
+    flags, closed_net = _follow(
+        order,
+        starts,
+        kind,
+        amount,
+        initial,
+        _codes(deals["entry"], ENTRIES),
+        _sides(deals["side"]),
+        np.rint(_numbers(deals["volume"], np.float64) * LOTS_SCALE).astype(np.int64),
+        _numbers(deals["position"], np.uint64).view(np.int64),
+        pc.equal(deals["kind"], "trade").to_numpy(),
+        _booleans(deals["correction"]),
+    )
+    return Events(starts, at[order], kind[order], flags, amount[order], closed_net, order)
+
+
+def _micros(column: pa.ChunkedArray) -> Array:
+    return _numbers(column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()), np.int64)
+
+
+def _numbers(column: pa.ChunkedArray, kind: Any) -> Array:
+    return np.ascontiguousarray(column.to_numpy(), dtype=kind)
+
+
+def _booleans(column: pa.ChunkedArray) -> Array:
+    return np.asarray(column.to_numpy(), dtype=np.bool_)
+
+
+def _money(column: pa.ChunkedArray | pa.Array) -> Array:
+    """Decimals as whole numbers of 10⁻⁸; their high half is only the sign."""
+    whole = column.cast(pa.decimal128(18, MONEY_DECIMALS))
+    chunks = whole.chunks if isinstance(whole, pa.ChunkedArray) else [whole]
+    parts = [
+        np.frombuffer(c.buffers()[1], np.int64)[2 * c.offset : 2 * (c.offset + len(c)) : 2] for c in chunks if len(c)
+    ]
+    joined: Array = np.concatenate([*parts, np.zeros(0, np.int64)])
+    return joined
+
+
+def _rounded(value: Array, divisor: Array) -> Array:
+    """Rounded half up to whole minor units, a half away from zero."""
+    whole = (np.abs(value) + divisor // 2) // divisor
+    signed: Array = np.where(value < 0, -whole, whole).astype(np.int64)
+    return signed
+
+
+def _codes(column: pa.ChunkedArray, codes: dict[str, int]) -> Array:
+    encoded = column.combine_chunks().dictionary_encode()
+    table = np.array([codes.get(word, 0) for word in encoded.dictionary.to_pylist()] + [0], dtype=np.int8)
+    coded: Array = table[pc.fill_null(encoded.indices, len(table) - 1).to_numpy(zero_copy_only=False)]
+    return coded
+
+
+def _sides(column: pa.ChunkedArray) -> Array:
+    return _codes(column, {"buy": 1, "sell": -1})
+
+
+@njit(cache=True)
+def _scatter(account: Array, starts: Array) -> Any:
+    """Row numbers grouped by account, in each in the order in which they came."""
+    place = starts[:-1].copy()
+    order = np.empty(len(account), np.int64)
+    for row in range(len(account)):
+        order[place[account[row]]] = row
+        place[account[row]] += 1
+    return order
+
+
+@njit(cache=True)
+def _sort_within(order: Array, starts: Array, at: Array, kind: Array) -> None:
+    """Sorts each account's rows by instant and reading order; what is in order already is left as it is."""
+    for account in range(len(starts) - 1):
+        first, last = starts[account], starts[account + 1]
+        for i in range(first + 1, last):
+            a, b = order[i - 1], order[i]
+            if at[b] < at[a] or (at[b] == at[a] and kind[b] < kind[a]):
+                rows = order[first:last].copy()
+                by_kind = rows[np.argsort(kind[rows], kind="mergesort")]
+                order[first:last] = by_kind[np.argsort(at[by_kind], kind="mergesort")]
+                break
+
+
+def _order_ties(order: Array, account: Array, at: Array, kind: Array, deals: pa.Table) -> None:
+    """Puts deals of one account, instant and kind in order of deal_id: numbers by value, before all other ids."""
+    a, b = order[:-1], order[1:]
+    tied = (account[a] == account[b]) & (at[a] == at[b]) & (kind[a] == kind[b]) & (kind[a] != OBSERVATION)
+    places = np.flatnonzero(tied)
+    if not len(places):
+        return
+    groups = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
+    ids = deals["deal_id"]
+    rows = order[np.unique(np.concatenate([places, places + 1]))]
+    keys = dict(zip(rows.tolist(), map(_deal_key, ids.take(pa.array(rows)).to_pylist()), strict=True))
+    for group in groups:
+        span = slice(group[0], group[-1] + 2)
+        order[span] = sorted(order[span].tolist(), key=keys.__getitem__)
+
+
+def _deal_key(deal_id: str) -> tuple[bool, int, str]:
+    number = deal_id.isascii() and deal_id.isdigit()
+    return (not number, int(deal_id) if number else 0, deal_id)
+
+
+@njit(cache=True)
+def _follow(
+    order: Any,
+    starts: Any,
+    kind: Any,
+    amount: Any,
+    initial: Any,
+    entry: Any,
+    side: Any,
+    lots: Any,
+    position: Any,
+    traded: Any,
+    correction: Any,
+) -> Any:
+    """Flags of every event, and what a position made in all at the deal that closed it."""
+    flags = np.zeros(len(order), np.uint8)
+    closed_net = np.zeros(len(order), np.int64)
+    for account in range(len(starts) - 1):
+        open_ids = np.empty(8, np.int64)
+        open_lots = np.empty(8, np.int64)
+        open_net = np.empty(8, np.int64)
+        count = 0
+        deposited = False
+        for place in range(starts[account], starts[account + 1]):
+            row = order[place]
+            if kind[row] == OBSERVATION or kind[row] == CREDIT:
+                continue
+            if kind[row] == BALANCE:
+                if not deposited and amount[row] == initial[account]:
+                    deposited = True
+                    flags[place] |= DEPOSIT
+                elif amount[row] < 0 and not correction[row]:
+                    flags[place] |= PAYOUT
+                continue
+            index = 0
+            while index < count and open_ids[index] != position[row]:
+                index += 1
+            held = open_lots[index] if index < count else 0
+            change = lots[row]
+            code = entry[row]
+            if change == 0 or side[row] == 0:
+                now = held
+                opening = traded[row] and code != OUT and (code != NONE or change == 0)
+            elif code == OUT:
+                now = max(abs(held) - change, 0) * (1 if held > 0 else -1)
+                opening = False
+            else:
+                now = held + change * side[row]
+                opening = code in (IN, INOUT) or abs(now) > abs(held) or now * held < 0
+            if index == count and now != 0:
+                if count == len(open_ids):
+                    open_ids = np.concatenate((open_ids, np.empty(count, np.int64)))
+                    open_lots = np.concatenate((open_lots, np.empty(count, np.int64)))
+                    open_net = np.concatenate((open_net, np.empty(count, np.int64)))
+                open_ids[count], open_lots[count], open_net[count] = position[row], now, amount[row]
+                count += 1
+            elif index < count:
+                open_lots[index] = now
+                open_net[index] += amount[row]
+                if now == 0:
+                    closed_net[place] = open_net[index]
+                    count -= 1
+                    open_ids[index], open_lots[index] = open_ids[count], open_lots[count]
+                    open_net[index] = open_net[count]
+            else:
+                closed_net[place] = amount[row]
+            if opening:
+                flags[place] |= OPENING
+            if count == 0:
+                flags[place] |= FLAT
+    return flags, closed_net

@@ -1,0 +1,606 @@
+"""The walk: one compiled pass over each account's events in time order, judging floors and the target.
+
+The sentences that decide are those of `docs/walk.md`. All money is in whole minor units, all instants in microseconds.
+Batch, live, `explain` and what-if are this one function over the same events with other terms or other outputs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+# Event kinds in the order in which one instant is read; the reset comes between CREDIT and TRADE.
+BALANCE, CREDIT, TRADE, OBSERVATION = 0, 1, 2, 3
+# Event flags.
+FLAT, OPENING, PAYOUT, DEPOSIT = 1, 2, 4, 8
+# Rules the walk names, in the order of its rule codes.
+RULE_NAMES = ("", "max_loss", "daily_loss", "floating_loss", "daily_gain", "profit_target")
+NO_RULE, MAX_LOSS, DAILY_LOSS, FLOATING_LOSS, DAILY_GAIN, PROFIT_TARGET = 0, 1, 2, 3, 4, 5
+# What a verdict says and what follows.
+BREACHED, PASSED, WARNED = 0, 1, 2
+TERMINATE, PAUSE, WARN = 1, 2, 3
+EFFECT_NAMES = ("", "terminate", "pause", "warn")
+# Where an account stands.
+ACTIVE, STATUS_PASSED, STATUS_BREACHED, STATUS_PAUSED, STATUS_CLOSED = 0, 1, 2, 3, 4
+STATUS_NAMES = ("active", "passed", "breached", "paused", "closed")
+# Daily-loss references, max-loss modes, bases and rebases, as the terms code them.
+REFERENCES = ("balance", "equity", "max", "intraday_high", "ratchet")
+MODES = ("static", "trailing_equity", "trailing_closed", "trailing_eod")
+NEVER = np.iinfo(np.int64).max
+
+TERMS = np.dtype(
+    [
+        ("initial", "i8"),
+        ("opened_at", "i8"),
+        ("closed_at", "i8"),
+        ("clock", "i4"),
+        ("dl_effect", "i4"),
+        ("dl_reference", "i4"),
+        ("dl_share", "i8"),
+        ("dl_size", "i8"),
+        ("dl_inclusive", "i8"),
+        ("dl_warn", "i8"),
+        ("ml_effect", "i4"),
+        ("ml_mode", "i4"),
+        ("ml_share", "i8"),
+        ("ml_size", "i8"),
+        ("ml_inclusive", "i8"),
+        ("ml_lock", "i8"),
+        ("ml_rebase", "i4"),
+        ("fl_effect", "i4"),
+        ("ml_rebase_floor", "i8"),
+        ("ml_warn", "i8"),
+        ("fl_share", "i8"),
+        ("fl_size", "i8"),
+        ("dg_share", "i8"),
+        ("dg_size", "i8"),
+        ("dg_effect", "i4"),
+        ("pt_basis", "i4"),
+        ("pt_size", "i8"),
+        ("pt_flat", "i4"),
+        ("min_days", "i4"),
+        ("profitable_days", "i4"),
+        ("cs_unit", "i4"),
+        ("profitable_size", "i8"),
+        ("cs_share", "i8"),
+        ("cs_positive", "i8"),
+    ]
+)
+"""Terms of one account in minor units. `*_effect` 0 = no such rule. `*_share` is a percentage × 10⁴ of a moving base
+and `*_size` a fixed size; one of them is 0. `ml_lock` and `closed_at` are NEVER where there is none."""
+
+RESULT = np.dtype(
+    [
+        ("status", "i4"),
+        ("rule", "i4"),
+        ("status_at", "i8"),
+        ("balance", "i8"),
+        ("equity", "i8"),
+        ("daily_floor", "i8"),
+        ("max_floor", "i8"),
+        ("daily_reference", "i8"),
+        ("high_water", "i8"),
+        ("profit", "i8"),
+        ("trading_days", "i4"),
+        ("profitable_days", "i4"),
+        ("observed", "i4"),
+        ("flat", "i4"),
+        ("best", "i8"),
+        ("denominator", "i8"),
+        ("payouts", "i8"),
+        ("last_at", "i8"),
+    ]
+)
+"""Where one account stands after its walk; floors are -NEVER where the stage has no such rule."""
+
+VERDICT = np.dtype(
+    [
+        ("account", "i4"),
+        ("rule", "i4"),
+        ("outcome", "i4"),
+        ("effect", "i4"),
+        ("at", "i8"),
+        ("observed", "i8"),
+        ("allowed", "i8"),
+        ("reference", "i8"),
+        ("size", "i8"),
+        ("balance", "i8"),
+        ("equity", "i8"),
+        ("high_water", "i8"),
+        ("reset_at", "i8"),
+        ("event", "i8"),
+        ("firm_day", "i4"),
+        ("seen", "i4"),
+    ]
+)
+"""One verdict: `event` is the index of the instant's last event (-1 for a reset), `seen` if equity was observed."""
+
+DAY = np.dtype(
+    [
+        ("account", "i4"),
+        ("firm_day", "i4"),
+        ("opened_at", "i8"),
+        ("open_equity", "i8"),
+        ("high_equity", "i8"),
+        ("low_equity", "i8"),
+        ("close_equity", "i8"),
+        ("close_balance", "i8"),
+        ("closed_profit", "i8"),
+        ("daily_floor", "i8"),
+        ("max_floor", "i8"),
+        ("money_moved", "i8"),
+        ("trades", "i4"),
+        ("events", "i4"),
+    ]
+)
+
+STEP = np.dtype(
+    [
+        ("at", "i8"),
+        ("balance", "i8"),
+        ("equity", "i8"),
+        ("daily_reference", "i8"),
+        ("daily_floor", "i8"),
+        ("high_water", "i8"),
+        ("max_floor", "i8"),
+        ("event", "i8"),
+        ("firm_day", "i4"),
+        ("reset", "i4"),
+        ("judged", "i4"),
+    ]
+)
+"""One instant of an account, for charts and for `explain`: how balance, equity and both floors stood after it."""
+
+
+@dataclass(frozen=True)
+class Events:
+    """Events sorted by account, instant and reading order: `starts[a]:starts[a + 1]` are those of account a.
+
+    `at` microseconds, `kind` and `flags` as above, `amount` minor units (a deal's net, an operation's amount or the
+    equity observed), `closed_net` what a position made, at the deal that closed it (0 elsewhere), `row` where the event
+    came from in the frame it was made of.
+    """
+
+    starts: Array
+    at: Array
+    kind: Array
+    flags: Array
+    amount: Array
+    closed_net: Array
+    row: Array
+
+
+@dataclass(frozen=True)
+class Walked:
+    """What a walk gives: one RESULT per account, its verdicts, and days and steps where they were asked for."""
+
+    results: Array
+    verdicts: Array
+    days: Array
+    steps: Array
+
+
+def walk(
+    events: Events,
+    terms: Array,
+    schedules: list[tuple[Array, Array]],
+    as_of: int,
+    *,
+    want_days: bool = False,
+    want_steps: bool = False,
+) -> Walked:
+    """Judges every account from its start to `as_of` (microseconds, included).
+
+    `terms` is a TERMS array with one row per account, whose `clock` points into `schedules`: reset instants and the
+    firm days that they open, from before the first event on. Verdicts come in order of account and time.
+    """
+    offsets = np.cumsum([0] + [len(instants) for instants, _ in schedules]).astype(np.int64)
+    instants = _joined([one for one, _ in schedules], np.int64)
+    firm_days = _joined([one for _, one in schedules], np.int32)
+    accounts = len(terms)
+    results = np.zeros(accounts, RESULT)
+    room = len(events.at) + 2 * accounts
+    days = np.zeros(room if want_days else 0, DAY)
+    steps = np.zeros(room + _resets_walked(terms, schedules, as_of) if want_steps else 0, STEP)
+    capacity = 3 * accounts + 1024
+    while True:
+        verdicts = np.zeros(capacity, VERDICT)
+        counts = _walk(
+            events.starts,
+            events.at,
+            events.kind,
+            events.flags,
+            events.amount,
+            events.closed_net,
+            terms,
+            offsets,
+            instants,
+            firm_days,
+            as_of,
+            results,
+            verdicts,
+            days,
+            steps,
+        )
+        if counts[0] <= capacity:
+            break
+        capacity = int(counts[0])
+    return Walked(results, verdicts[: counts[0]], days[: counts[1]], steps[: counts[2]])
+
+
+def _joined(parts: list[Array], kind: Any) -> Array:
+    return np.concatenate([*parts, np.zeros(0, kind)]).astype(kind)
+
+
+def _resets_walked(terms: Array, schedules: list[tuple[Array, Array]], as_of: int) -> int:
+    longest = max((len(instants[: np.searchsorted(instants, as_of, "right")]) for instants, _ in schedules), default=0)
+    return int(longest * len(terms))
+
+
+@njit(cache=True, inline="always")
+def _percent(share: int, base: int) -> int:
+    """A percentage × 10⁴ of an amount, rounded half up (a half goes away from zero)."""
+    product = share * base
+    return (product + 500_000) // 1_000_000 if product >= 0 else -((-product + 500_000) // 1_000_000)
+
+
+@njit(cache=True, inline="always")
+def _below(equity: int, floor: int, inclusive: int) -> bool:
+    return equity < floor or (inclusive != 0 and equity == floor)
+
+
+@njit(cache=True, nogil=True)
+def _walk(
+    starts: Any,
+    at: Any,
+    kind: Any,
+    flags: Any,
+    amount: Any,
+    closed_net: Any,
+    terms: Any,
+    offsets: Any,
+    resets: Any,
+    firm_days: Any,
+    as_of: Any,
+    results: Any,
+    verdicts: Any,
+    days: Any,
+    steps: Any,
+) -> Any:
+    want_days, want_steps = len(days) > 0, len(steps) > 0
+    n_verdicts, n_days, n_steps = 0, 0, 0
+    for account in range(len(terms)):
+        T: Any = terms[account]  # noqa: N806 - the terms, on nearly every line
+        i, end = starts[account], starts[account + 1]
+        initial = T["initial"]
+        begin = T["opened_at"]
+        if i < end and at[i] < begin:
+            begin = at[i]
+        stop = min(as_of, T["closed_at"])
+        dl_effect, dl_kind, dl_share = T["dl_effect"], T["dl_reference"], T["dl_share"]
+        dl_inclusive, dl_warn, dl_size = T["dl_inclusive"], T["dl_warn"], T["dl_size"]
+        ml_effect, ml_mode, ml_share, ml_lock = T["ml_effect"], T["ml_mode"], T["ml_share"], T["ml_lock"]
+        ml_inclusive, ml_warn, ml_size, ml_rebase = T["ml_inclusive"], T["ml_warn"], T["ml_size"], T["ml_rebase"]
+        fl_effect, dg_effect = T["fl_effect"], T["dg_effect"]
+        target: Any = T["pt_size"] if T["pt_size"] > 0 else NEVER
+        on_equity, by_trade, profitable_size = T["pt_basis"] == 1, T["cs_unit"] == 1, T["profitable_size"]
+        watched = fl_effect != 0 or dg_effect != 0 or dl_warn > 0 or ml_warn > 0
+
+        # the reset that opened the first firm day
+        low, last_reset = offsets[T["clock"]], offsets[T["clock"] + 1]
+        high = last_reset
+        while low < high:
+            middle = (low + high) // 2
+            if resets[middle] <= begin:
+                low = middle + 1
+            else:
+                high = middle
+        r = low
+        firm_day = firm_days[r - 1] if r > offsets[T["clock"]] else np.int32(-1)
+        next_reset: Any = resets[r] if r < last_reset else NEVER
+        day_start = begin
+
+        balance: Any = initial
+        equity: Any = initial
+        reference: Any = initial
+        ratchet: Any = initial
+        gain_reference: Any = initial
+        high_water: Any = initial
+        credit: Any = np.int64(0)
+        ops: Any = np.int64(0)
+        observed, flat = False, True
+        if dl_share != 0:
+            dl_size = _percent(dl_share, reference)
+        pinned = False
+        max_floor: Any = min(high_water - (ml_size if ml_share == 0 else _percent(ml_share, high_water)), ml_lock)
+        daily_floor: Any = reference - dl_size
+        # counters
+        trading_days, last_trading_day = 0, np.int32(-2)
+        day_net: Any = np.int64(0)
+        stage_net: Any = np.int64(0)
+        payouts: Any = np.int64(0)
+        best: Any = np.int64(0)
+        positive: Any = np.int64(0)
+        best_before: Any = np.int64(0)
+        positive_before: Any = np.int64(0)
+        profitable_before = 0
+        day_traded, traded = False, False
+        paused, silent_daily, silent_max, silent_floating, silent_gain = False, False, False, False, False
+        warned_daily, warned_max = False, False
+        status, rule, status_at, last_at = ACTIVE, NO_RULE, begin, begin
+        day_row = -1
+
+        while True:
+            now: Any = at[i] if i < end else NEVER
+            is_reset = next_reset <= now
+            if is_reset:
+                now = next_reset
+            if now > stop or now == NEVER:
+                break
+            judge, moved_equity, has_deal, moved_floor = is_reset, False, False, is_reset
+            event: Any = np.int64(-1)
+            moved: Any = np.int64(0)
+            opened = 0
+
+            # 1. balance operations
+            more = i < end and at[i] == now
+            while more and kind[i] <= CREDIT:
+                value = amount[i]
+                judge, event = True, i
+                if kind[i] == CREDIT:
+                    credit += value
+                    equity += value
+                elif flags[i] & DEPOSIT == 0:
+                    balance += value
+                    equity += value
+                    ops += value
+                    moved += value
+                    reference += value
+                    ratchet += value
+                    gain_reference += value
+                    moved_floor = True
+                    if flags[i] & PAYOUT:
+                        payouts -= value
+                        if ml_rebase == 1:
+                            high_water = balance
+                        elif ml_rebase == 2:
+                            pinned, max_floor = True, T["ml_rebase_floor"]
+                i += 1
+                more = i < end and at[i] == now
+
+            # 2. the reset
+            if is_reset:
+                if want_days and day_row >= 0:
+                    days[day_row]["money_moved"] += moved
+                moved = np.int64(0)
+                firm_day, day_start, day_row = firm_days[r], now, -1
+                r += 1
+                next_reset = resets[r] if r < last_reset else NEVER
+                ratchet = max(ratchet, balance, equity)
+                if dl_kind == 0:
+                    reference = balance
+                elif dl_kind == 2:
+                    reference = max(balance, equity)
+                elif dl_kind == 4:
+                    reference = ratchet
+                else:
+                    reference = equity
+                gain_reference = equity
+                if ml_mode == 3 and balance > high_water:
+                    high_water = balance
+                if day_traded:
+                    best_before = max(best_before, day_net)
+                    positive_before += max(day_net, 0)
+                    if day_net >= profitable_size:
+                        profitable_before += 1
+                    day_net, day_traded = np.int64(0), False
+                paused, silent_daily, silent_max, silent_floating, silent_gain = False, False, False, False, False
+                warned_daily = False
+                if status == STATUS_PAUSED:
+                    status, status_at, rule = ACTIVE, now, NO_RULE
+
+            # 3. deals, 4. observations
+            while more:
+                value, event = amount[i], i
+                if kind[i] == OBSERVATION:
+                    equity = value
+                    observed, judge, moved_equity = True, True, True
+                else:
+                    has_deal = True
+                    balance += value
+                    stage_net += value
+                    day_net += value
+                    flat = flags[i] & FLAT != 0
+                    if flags[i] & OPENING:
+                        opened += 1
+                        if firm_day != last_trading_day:
+                            trading_days += 1
+                            last_trading_day = firm_day
+                    if by_trade:
+                        best = max(best, closed_net[i])
+                        positive += max(closed_net[i], 0)
+                    if flat or not observed:
+                        equity = balance + credit
+                        judge, moved_equity = True, True
+                i += 1
+                more = i < end and at[i] == now
+            if has_deal:
+                day_traded, traded = True, True
+                if ml_mode == 2 and balance > high_water:
+                    high_water, moved_floor = balance, True
+
+            # the floors as they stand now
+            if moved_equity:
+                if ml_mode == 1 and equity > high_water:
+                    high_water, moved_floor = equity, True
+                if dl_kind == 3 and equity > reference:
+                    reference, moved_floor = equity, True
+            if moved_floor:
+                if dl_share != 0:
+                    dl_size = _percent(dl_share, reference)
+                daily_floor = reference - dl_size
+                if ml_mode != 0 and not pinned:
+                    size = ml_size if ml_share == 0 else _percent(ml_share, high_water)
+                    max_floor = min(high_water - size, ml_lock)
+            last_at = now
+
+            if want_days and (event >= 0 or day_row >= 0):
+                if day_row < 0:
+                    day_row = n_days
+                    n_days += 1
+                    row = days[day_row]
+                    row["account"], row["firm_day"], row["opened_at"] = account, firm_day, day_start
+                    row["open_equity"] = row["high_equity"] = row["low_equity"] = gain_reference - moved
+                row = days[day_row]
+                row["high_equity"] = max(row["high_equity"], equity)
+                row["low_equity"] = min(row["low_equity"], equity)
+                row["close_equity"], row["close_balance"], row["closed_profit"] = equity, balance, day_net
+                row["daily_floor"], row["max_floor"] = daily_floor, max_floor
+                row["money_moved"] += moved
+                row["trades"] += opened
+                row["events"] += 1
+            if want_steps:
+                step = steps[n_steps]
+                n_steps += 1
+                step["at"], step["balance"], step["equity"] = now, balance, equity
+                step["daily_reference"], step["daily_floor"] = reference, daily_floor
+                step["high_water"], step["max_floor"] = high_water, max_floor
+                step["event"], step["firm_day"] = event, firm_day
+                step["reset"], step["judged"] = is_reset, judge
+
+            if not judge:
+                continue
+
+            # judged once, after everything of the instant: the common case is that nothing is near
+            profit: Any = (equity - credit if on_equity else balance) - ops - initial
+            hit_max = ml_effect != 0 and not silent_max and _below(equity, max_floor, ml_inclusive)
+            hit_daily = dl_effect != 0 and not silent_daily and _below(equity, daily_floor, dl_inclusive)
+            if not hit_max and not hit_daily and profit < target and not watched:
+                if is_reset and not want_steps:
+                    # nothing moves until the next event, so every reset before it says the same
+                    until: Any = min(at[i] if i < end else NEVER, stop + 1)
+                    while next_reset < until:
+                        firm_day, day_start = firm_days[r], next_reset
+                        r += 1
+                        next_reset = resets[r] if r < last_reset else NEVER
+                continue
+
+            found, effect, outcome = NO_RULE, 0, BREACHED
+            fl_size: Any = T["fl_size"] if T["fl_share"] == 0 else _percent(T["fl_share"], balance)
+            dg_size: Any = T["dg_size"] if T["dg_share"] == 0 else _percent(T["dg_share"], gain_reference)
+            profitable = profitable_before + (1 if day_traded and day_net >= profitable_size else 0)
+            if hit_max:
+                found, effect = MAX_LOSS, ml_effect
+            elif hit_daily:
+                found, effect = DAILY_LOSS, dl_effect
+            elif fl_effect != 0 and not silent_floating and not flat and balance + credit - equity > fl_size:
+                found, effect = FLOATING_LOSS, fl_effect
+            elif dg_effect != 0 and not silent_gain and equity - gain_reference >= dg_size:
+                found, effect = DAILY_GAIN, dg_effect
+            elif (
+                profit >= target
+                and not paused
+                and (flat or T["pt_flat"] == 0)
+                and trading_days >= T["min_days"]
+                and profitable >= T["profitable_days"]
+            ):
+                holds = True
+                if T["cs_share"] > 0:
+                    top = best if by_trade else max(best_before, day_net)
+                    total = stage_net
+                    if T["cs_positive"]:
+                        total = positive if by_trade else positive_before + max(day_net, 0)
+                    holds = total <= 0 or top * 1_000_000 <= T["cs_share"] * total
+                if holds:
+                    found, effect, outcome = PROFIT_TARGET, 0, PASSED
+
+            if found == NO_RULE:
+                # warnings, once a day for the daily floor and once for the other
+                top_of_max: Any = high_water if ml_mode > 0 else initial
+                for near in (MAX_LOSS, DAILY_LOSS):
+                    if near == MAX_LOSS:
+                        base, floor, share = top_of_max, max_floor, ml_warn
+                        due = ml_effect != 0 and not warned_max and not silent_max
+                    else:
+                        base, floor, share = reference, daily_floor, dl_warn
+                        due = dl_effect != 0 and not warned_daily and not silent_daily
+                    if not due or share == 0 or base <= floor or (base - equity) * 1_000_000 < share * (base - floor):
+                        continue
+                    if near == MAX_LOSS:
+                        warned_max = True
+                    else:
+                        warned_daily = True
+                    if n_verdicts < len(verdicts):
+                        v = verdicts[n_verdicts]
+                        v["account"], v["rule"], v["outcome"], v["effect"] = account, near, WARNED, WARN
+                        v["at"], v["observed"], v["allowed"], v["event"] = now, equity, floor, event
+                        v["reference"], v["size"] = base, base - floor
+                        v["balance"], v["equity"], v["high_water"] = balance, equity, high_water
+                        v["reset_at"], v["firm_day"], v["seen"] = day_start, firm_day, observed
+                    n_verdicts += 1
+                continue
+
+            if n_verdicts < len(verdicts):
+                v = verdicts[n_verdicts]
+                v["account"], v["rule"], v["outcome"], v["effect"] = account, found, outcome, effect
+                v["at"], v["event"], v["reset_at"], v["firm_day"], v["seen"] = now, event, day_start, firm_day, observed
+                v["balance"], v["equity"], v["high_water"] = balance, equity, high_water
+                if found == MAX_LOSS:
+                    v["observed"], v["allowed"] = equity, max_floor
+                    v["reference"] = initial if ml_mode == 0 else high_water
+                    v["size"] = v["reference"] - max_floor
+                elif found == DAILY_LOSS:
+                    v["observed"], v["allowed"], v["reference"], v["size"] = equity, daily_floor, reference, dl_size
+                elif found == FLOATING_LOSS:
+                    v["observed"], v["allowed"] = balance + credit - equity, fl_size
+                    v["reference"], v["size"] = balance + credit, fl_size
+                elif found == DAILY_GAIN:
+                    v["observed"], v["allowed"] = equity, gain_reference + dg_size
+                    v["reference"], v["size"] = gain_reference, dg_size
+                else:
+                    v["observed"], v["allowed"], v["reference"], v["size"] = profit, target, initial, target
+            n_verdicts += 1
+
+            if outcome == PASSED:
+                status, rule, status_at = STATUS_PASSED, found, now
+                break
+            if effect == TERMINATE:
+                status, rule, status_at = STATUS_BREACHED, found, now
+                break
+            if effect == PAUSE:
+                status, rule, status_at = STATUS_PAUSED, found, now
+                paused = True
+            # a rule that has spoken is silent until the reset
+            if found == MAX_LOSS:
+                silent_max = True
+            elif found == DAILY_LOSS:
+                silent_daily = True
+            elif found == FLOATING_LOSS:
+                silent_floating = True
+            else:
+                silent_gain = True
+
+        if status in (ACTIVE, STATUS_PAUSED) and T["closed_at"] <= as_of:
+            status, status_at = STATUS_CLOSED, T["closed_at"]
+        out = results[account]
+        out["status"], out["rule"], out["status_at"], out["last_at"] = status, rule, status_at, last_at
+        out["balance"], out["equity"], out["high_water"] = balance, equity, high_water
+        out["daily_reference"] = reference
+        out["daily_floor"] = daily_floor if dl_effect != 0 else -NEVER
+        out["max_floor"] = max_floor if ml_effect != 0 else -NEVER
+        out["profit"] = (equity - credit if on_equity else balance) - ops - initial
+        out["trading_days"] = trading_days
+        out["profitable_days"] = profitable_before + (1 if day_traded and day_net >= profitable_size else 0)
+        out["observed"], out["flat"], out["payouts"] = observed, flat, payouts
+        top_day = max(best_before, day_net) if traded else np.int64(0)
+        out["best"] = best if by_trade else top_day
+        out["denominator"] = stage_net
+        if T["cs_positive"]:
+            out["denominator"] = positive if by_trade else positive_before + max(day_net, 0)
+    return n_verdicts, n_days, n_steps

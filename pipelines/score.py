@@ -1,0 +1,235 @@
+"""The scoring run: facts, walk, rules, detectors and marts, written to the database in one transaction.
+
+Incremental means: only accounts that were touched since the last run, or that are not yet at their end, are walked
+again, each from its start. Both ways give the same tables.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import duckdb
+import pandas as pd
+import sqlalchemy as sa
+
+from models import events, terms, verdicts, walk
+from models.catalogue import Rulebook
+from models.clock import to_micros
+from models.rules import RULES
+from pipelines.sources.symbols import canonical
+from sql import relations, schema
+from sql.warehouse import Warehouse, newest_fact, replace_rows
+
+Say = Callable[[str], None]
+TERMINAL = ("passed", "breached", "closed", "expired")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a run did: the instant it stands at, accounts judged and walked, and its remarks."""
+
+    as_of: dt.datetime | None
+    accounts: int
+    walked: int
+    log: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The walk's tables for the accounts that were walked."""
+
+    status: pd.DataFrame
+    verdicts: pd.DataFrame
+    days: pd.DataFrame
+
+
+def score(
+    warehouse: Warehouse,
+    rulebook: Rulebook,
+    as_of: dt.datetime | None = None,
+    *,
+    full: bool = False,
+    say: Say = lambda _: None,
+) -> Scored:
+    """Judges every account that needs it and rebuilds what hangs on it; stands at `as_of` or at the newest fact."""
+    with warehouse.lock("score"):
+        started = dt.datetime.now(dt.UTC)
+        loads = _finished_loads(warehouse)
+        with warehouse.engine(as_of) as connection:
+            stands_at = as_of or newest_fact(connection)
+            if stands_at is None:
+                return Scored(None, 0, 0, ["the lake is empty: nothing to score"])
+            register_terms(connection, rulebook)
+            register_instruments(connection)
+            relations.build(connection, "facts.accounts")
+            accounts = judged_accounts(connection)
+            before = None if full else _comparable_run(warehouse, rulebook, stands_at)
+            touched = accounts if before is None else _touched(warehouse, connection, accounts, loads, before)
+            say(f"walking {len(touched):,} of {len(accounts):,} accounts")
+            judged = judge(connection, touched, rulebook, stands_at)
+            with warehouse.database.begin() as database:
+                _write(database, judged, accounts, touched, stands_at, everything=before is None)
+                _write_run(database, started, stands_at, before is None, len(touched), loads, rulebook)
+        return Scored(stands_at, len(accounts), len(touched))
+
+
+def register_terms(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> None:
+    """Puts the rulebook before the SQL files: `terms.versions`, `terms.stages` and one table per rule."""
+    versions = [
+        (v.product, v.version, v.effective_from, v.narrowness, list(v.desks), list(v.countries), list(v.coupons))
+        for product in rulebook.products.values()
+        for v in product.versions
+    ]
+    stages = [(v[0], v[1], stage) for v in versions for stage in rulebook.version(v[0], v[1]).stages]
+    connection.execute(
+        "create or replace table terms.versions (product varchar, product_version integer, effective_from timestamptz,"
+        " narrowness integer, desks varchar[], countries varchar[], coupons varchar[])"
+    )
+    connection.executemany("insert into terms.versions values (?, ?, ?, ?, ?, ?, ?)", versions)
+    connection.execute("create or replace table terms.stages (product varchar, product_version integer, stage varchar)")
+    connection.executemany("insert into terms.stages values (?, ?, ?)", stages)
+    for rule in RULES:
+        connection.register(f"terms_{rule}", _typed(rulebook.table(rule), rule))
+        connection.execute(f"create or replace table terms.{rule} as select * from terms_{rule}")
+
+
+_SQL_KINDS = {"count": "Int64", "seconds": "Int64", "flag": "boolean", "percent": "float64", "amount": "float64"}
+
+
+def _typed(frame: pd.DataFrame, rule: str) -> pd.DataFrame:
+    """A rule's terms with the types that its fields have, even when no product holds the rule."""
+    kinds = {"product": "string", "product_version": "Int64", "stage": "string"}
+    kinds |= {f.name: _SQL_KINDS.get(f.kind, "float64" if f.kind == "number" else "string") for f in RULES[rule].fields}
+    lists = [f.name for f in RULES[rule].fields if f.kind in ("texts", "table")]
+    frame = frame.assign(**{name: frame[name].map(json.dumps, na_action="ignore") for name in lists})
+    return frame.astype(kinds)
+
+
+def register_instruments(connection: duckdb.DuckDBPyConnection) -> None:
+    """Puts `terms.instruments` before the SQL files: the canonical instrument of every delivered symbol."""
+    symbols = [
+        row[0]
+        for row in connection.execute("select distinct symbol from lake.deals where symbol is not null").fetchall()
+    ]
+    frame = pd.DataFrame({"symbol": symbols, "instrument": [canonical(s) for s in symbols]}, dtype="string")
+    connection.register("found_instruments", frame)
+    connection.execute("create or replace table terms.instruments as select * from found_instruments")
+
+
+def judged_accounts(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """Accounts whose challenge is known and whose stage has terms, in order of id."""
+    query = "select * from facts.accounts where has_terms order by account_id"
+    return connection.sql(query).to_arrow_table().to_pandas()
+
+
+def judge(
+    connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, rulebook: Rulebook, as_of: dt.datetime
+) -> Judged:
+    """Walks accounts from their start and puts the result in published columns."""
+    told = events.load(connection, accounts)
+    compiled, clocks = terms.compile_terms(accounts, rulebook)
+    first, last = terms.span(compiled, told.events.at, as_of)
+    walked = walk.walk(told.events, compiled, terms.schedules(clocks, first, last), to_micros(as_of), want_days=True)
+    return Judged(
+        verdicts.account_status(accounts, compiled, walked, as_of),
+        verdicts.verdicts(accounts, walked, told, rulebook),
+        verdicts.account_days(accounts, walked),
+    )
+
+
+def _finished_loads(warehouse: Warehouse) -> set[int]:
+    with warehouse.database.connect() as database:
+        query = sa.select(schema.LOADS.c.load_id).where(schema.LOADS.c.finished_at.is_not(None))
+        return set(database.execute(query).scalars())
+
+
+def _comparable_run(warehouse: Warehouse, rulebook: Rulebook, as_of: dt.datetime) -> set[int] | None:
+    """Loads that the last run had seen, None when it cannot be built upon (none, other rules, or a later instant)."""
+    runs = schema.RUNS
+    with warehouse.database.connect() as database:
+        last = database.execute(sa.select(runs).order_by(runs.c.run_id.desc()).limit(1)).mappings().first()
+    if last is None or last["rulebook"] != rulebook.digest or last["as_of"] > as_of:
+        return None
+    seen: list[int] = json.loads(last["watermark"])
+    return set(seen)
+
+
+_TOUCHED_BY = {
+    "deals": "select distinct account_id from lake.deals where _load_id in (select load_id from new_loads)",
+    "equity": "select distinct account_id from lake.equity where _load_id in (select load_id from new_loads)",
+    "accounts": "select account_id from lake.accounts where _load_id in (select load_id from new_loads)",
+    "challenges": "select account_id from facts.accounts where challenge_id in"
+    " (select challenge_id from lake.challenges where _load_id in (select load_id from new_loads))",
+    "traders": "select account_id from facts.accounts where trader_id in"
+    " (select trader_id from lake.traders where _load_id in (select load_id from new_loads))",
+}
+
+
+def _touched(
+    warehouse: Warehouse, connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, loads: set[int], seen: set[int]
+) -> pd.DataFrame:
+    """Accounts with news since the last run, and those that time alone may still change."""
+    connection.register("new_loads", pd.DataFrame({"load_id": sorted(loads - seen)}, dtype="int64"))
+    changed: set[str] = set()
+    if loads - seen:
+        for query in _TOUCHED_BY.values():
+            changed.update(row[0] for row in connection.execute(query).fetchall())
+    status = schema.ACCOUNT_STATUS
+    with warehouse.database.connect() as database:
+        ended = sa.select(status.c.account_id).where(status.c.status.in_(TERMINAL))
+        finished = set(database.execute(ended).scalars())
+    keep = accounts["account_id"].isin(changed) | ~accounts["account_id"].isin(finished)
+    return accounts[keep].reset_index(drop=True)
+
+
+def _write(
+    database: sa.Connection,
+    judged: Judged,
+    accounts: pd.DataFrame,
+    touched: pd.DataFrame,
+    as_of: dt.datetime,
+    *,
+    everything: bool,
+) -> None:
+    """Replaces what was decided about the touched accounts and moves the rest to the run's instant."""
+    status = schema.ACCOUNT_STATUS
+    if not everything:
+        known = set(database.execute(sa.select(status.c.account_id)).scalars())
+        gone = sorted(known - set(accounts["account_id"]))
+        names = [*touched["account_id"], *gone]
+    for table, frame in (
+        (status, judged.status),
+        (schema.VERDICTS, judged.verdicts),
+        (schema.ACCOUNT_DAYS, judged.days),
+    ):
+        replace_rows(database, table, frame, None if everything else {"account_id": names})
+    database.execute(sa.update(status).values(as_of=as_of))
+
+
+def _write_run(
+    database: sa.Connection,
+    started: dt.datetime,
+    as_of: dt.datetime,
+    full: bool,
+    walked: int,
+    loads: set[int],
+    rulebook: Rulebook,
+) -> None:
+    runs = schema.RUNS
+    number = database.execute(sa.select(sa.func.coalesce(sa.func.max(runs.c.run_id), 0))).scalar_one() + 1
+    database.execute(
+        sa.insert(runs).values(
+            run_id=number,
+            started_at=started,
+            finished_at=dt.datetime.now(dt.UTC),
+            as_of=as_of,
+            mode="full" if full else "incremental",
+            accounts_walked=walked,
+            watermark=json.dumps(sorted(loads)),
+            rulebook=rulebook.digest,
+            log="[]",
+        )
+    )
