@@ -64,7 +64,8 @@ def load(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame) -> Told:
 def prepare(deals: pa.Table, equity: pa.Table, accounts: pd.DataFrame) -> Events:
     """Orders deals and observations of accounts and follows their positions."""
     divisors = np.array([10 ** (MONEY_DECIMALS - decimals(c)) for c in accounts["currency"]], dtype=np.int64)
-    initial = _rounded(_money(pa.array(accounts["initial_balance"].tolist(), pa.decimal128(18, MONEY_DECIMALS))), divisors)
+    starting = pa.array(accounts["initial_balance"].tolist(), pa.decimal128(18, MONEY_DECIMALS))
+    initial = _rounded(_money(starting), divisors)
     deal_account, seen_account = _numbers(deals["account"], np.int32), _numbers(equity["account"], np.int32)
     account = np.concatenate([deal_account, seen_account])
     at = np.concatenate([_micros(deals["executed_at"]), _micros(equity["observed_at"])])
