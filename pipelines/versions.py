@@ -35,10 +35,8 @@ def compare(connection: duckdb.DuckDBPyConnection, dataset: Dataset, staged: Pat
     connection.execute(f"create view staged as select * from read_parquet({_literal(f'{staged}/*.parquet')})")
     held = f"select * from read_parquet([{', '.join(_literal(file) for file in lake)}])" if lake else _EMPTY_LAKE
     connection.execute(f"create view held as {held}")
-    connection.execute(_contested(dataset))
-    connection.execute(f"create table told as select staged.* from staged where {_hash(dataset)} in (from contested)")
-    connection.execute(_newest(dataset))
-    connection.execute(_changed(dataset))
+    for statement in (_contested(dataset), _told(dataset), _newest(dataset), _changed(dataset)):
+        connection.execute(statement)
     total, told = _count(connection, "staged"), _count(connection, "told")
     changed, corrections = _count(connection, "changed"), _count(connection, "changed where _version > 1")
     landed = total - told + changed
@@ -54,7 +52,7 @@ def stream(connection: duckdb.DuckDBPyConnection, dataset: Dataset, load_id: int
         f"""
         select {_columns(dataset, "staged", load_id)}, 1::integer as _version
         from staged
-        where {_hash(dataset)} not in (from contested)
+        where {_hash(dataset)} not in (select hash from contested)
         union all
         select {_columns(dataset, "told", load_id)}, changed._version::integer as _version
         from told join changed using (_row)
@@ -77,8 +75,12 @@ def _count(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
     return int(connection.execute(f"select count(*) from {relation}").fetchall()[0][0])
 
 
-def _hash(dataset: Dataset) -> str:
-    return f"hash({', '.join(dataset.key)})"
+def _hash(dataset: Dataset, relation: str = "") -> str:
+    return f"hash({', '.join(f'{relation}.{name}' if relation else name for name in dataset.key)})"
+
+
+def _joined(dataset: Dataset, one: str, other: str) -> str:
+    return " and ".join(f"{one}.{name} = {other}.{name}" for name in dataset.key)
 
 
 def _same(dataset: Dataset, one: str, other: str) -> str:
@@ -91,25 +93,40 @@ def _contested(dataset: Dataset) -> str:
     """Hashes of keys that stand more than once in the delivery or are in the lake; a collision costs a comparison."""
     return f"""
         create table contested as
-        with keyed as materialized (select {_hash(dataset)} as hash from staged)
-        select hash from keyed group by hash having count(*) > 1
-        union
-        select {_hash(dataset)} from held where {_hash(dataset)} in (select hash from keyed)
+        with keyed as materialized (select {_hash(dataset)} as hash from staged),
+        found as (
+            select hash, true as is_repeated from keyed group by hash having count(*) > 1
+            union all
+            select {_hash(dataset)}, false from held where {_hash(dataset)} in (select hash from keyed)
+        )
+        select hash, bool_or(is_repeated) as is_repeated from found group by hash
+    """
+
+
+def _told(dataset: Dataset) -> str:
+    return f"""
+        create view told as
+        select staged.*, contested.is_repeated
+        from staged join contested on contested.hash = {_hash(dataset, "staged")}
     """
 
 
 def _newest(dataset: Dataset) -> str:
+    """The lake's newest version of every contested key."""
     key = ", ".join(dataset.key)
     return f"""
-        create table newest as
-        select {", ".join(dataset.names)}, _version
+        create view newest as
+        with corrected as (select {key}, max(_version) as newest from held where _version > 1 group by {key})
+        select held.*
         from held
-        where {_hash(dataset)} in (from contested)
-        qualify row_number() over (partition by {key} order by _version desc) = 1
+        join contested on contested.hash = {_hash(dataset, "held")}
+        left join corrected using ({key})
+        where corrected.newest is null or held._version = corrected.newest
     """
 
 
 def _changed(dataset: Dataset) -> str:
+    """Rows that are a version of their own: keys that stand once in the delivery, then those that repeat, in order."""
     key = ", ".join(dataset.key)
     return f"""
         create table changed as
@@ -118,6 +135,7 @@ def _changed(dataset: Dataset) -> str:
                 lag(_row) over (partition by {key} order by _row) as before_row,
                 lead(_row) over (partition by {key} order by _row) is null as is_last
             from told
+            where is_repeated
         ),
         compared as (
             select ordered.*, newest._version as held_version,
@@ -125,13 +143,18 @@ def _changed(dataset: Dataset) -> str:
                 prior._row is not null and {_same(dataset, "told", "prior")} as as_before
             from ordered
             join told on told._row = ordered._row
-            left join newest on {" and ".join(f"newest.{name} = ordered.{name}" for name in dataset.key)}
+            left join newest on {_joined(dataset, "newest", "ordered")}
             left join told as prior on prior._row = ordered.before_row
         ),
         settled as (
             select *, bool_or(is_last and as_held) over (partition by {key}) as is_settled from compared
         )
-        select _row, coalesce(held_version, 0) + row_number() over (partition by {key} order by _row) as _version
+        select told._row, coalesce(newest._version, 0) + 1 as _version
+        from told left join newest on {_joined(dataset, "newest", "told")}
+        where not told.is_repeated
+            and (newest._version is null or not ({_same(dataset, "told", "newest")}))
+        union all
+        select _row, coalesce(held_version, 0) + row_number() over (partition by {key} order by _row)
         from settled
         where not is_settled and not (case when before_row is null then as_held else as_before end)
     """
