@@ -141,7 +141,7 @@ def _basket_end(against: Array, opened: list[tuple[int, int]]) -> int:
 def payout_gaming(market: Market, rng: np.random.Generator, from_ms: int, to_ms: int) -> Array:
     """Two or three winners split over the reset, then filler trades of the smallest size until the days are full."""
     symbol = SYMBOL_INDEX["XAUUSD"]
-    days = np.arange(from_ms // DAY_MS + 1, min(from_ms // DAY_MS + 12, to_ms // DAY_MS))
+    days = np.arange(from_ms // DAY_MS + 1, min(from_ms // DAY_MS + 19, to_ms // DAY_MS))
     winners = blank(min(3, len(days)))
     winners["open_ms"] = days[: len(winners)] * DAY_MS + int(20.3 * HOUR_MS) + rng.integers(0, 600_000, len(winners))
     winners["symbol"] = symbol

@@ -74,7 +74,7 @@ class Casting:
     def _newcomer(self, number: int) -> Person:
         """A person registered some day of the history, more often early and on weekdays."""
         days = self.market.end_ms / DAY_MS
-        day = int(days * self.rng.beta(0.9, 1.35) * 0.97)
+        day = int(days * self.rng.beta(0.85, 1.7) * 0.97)
         at = int(day * DAY_MS + self.rng.beta(3, 2.5) * DAY_MS)
         return make_person(self.rng, f"T{number:06d}", min(at, self.market.end_ms - 8 * HOUR_MS))
 
@@ -104,7 +104,7 @@ class Casting:
         """A seat of a person with a style, filled with the habits that honest traders have."""
         rng, market = self.rng, self.market
         starts = person.registered_ms + int(rng.exponential(0.8) * DAY_MS) + 20 * 60_000
-        stays = int((5 + rng.exponential(75)) * DAY_MS)
+        stays = int((15 + rng.exponential(85)) * DAY_MS)
         futures = product == "futures_50k"
         size = 50_000 if futures else int(rng.choice(SIZES, p=SIZE_WEIGHTS))
         stops = min(changes.pop("stops_ms", starts + stays), market.end_ms)
@@ -115,8 +115,9 @@ class Casting:
             currency="USD" if futures else DESK_CURRENCY[person.desk],
             platform="tradovate" if futures else str(rng.choice(PLATFORMS, p=PLATFORM_WEIGHTS)),
             style=style, plan=plan, funded_plan=plan, starts_ms=starts, stops_ms=stops,
-            rebuys=float(rng.choice((0.25, 0.5, 0.7))), wait_days=float(rng.uniform(1, 9)),
-            most_buys=int(rng.integers(1, 5)), appetite=float(rng.uniform(0.01, 0.04)), patient=bool(rng.random() < 0.85),
+            rebuys=float(rng.choice((0.3, 0.6, 0.8))), wait_days=float(rng.uniform(1, 9)),
+            most_buys=int(rng.integers(1, 6)), appetite=float(rng.uniform(0.01, 0.04)),
+            patient=bool(rng.random() < 0.85),
             hands=person.hands, funded_hands=person.hands, partner_id=self.partners.attract(rng),
         )  # fmt: skip
         seat = replace(seat, **changes)
@@ -180,14 +181,14 @@ class Casting:
         style = self._steady(ordinary(rng, futures=False))
         if mirror:
             style = replace(style, insight=0.5, risk=0.009)
-        common = {"rebuys": 0.95, "wait_days": 1.0, "most_buys": 6, "stops_ms": self.market.end_ms, "product": product}
-        leader = self.seat(lead, style, **common)
+        common: dict[str, Any] = {"rebuys": 0.95, "wait_days": 1.0, "most_buys": 6, "stops_ms": self.market.end_ms}
+        leader = self.seat(lead, style, product, **common)
         seats = [leader]
         for other in others:
             copying = abuse.any_copying(rng, mirror)
             own = replace(ordinary(rng, futures=False), per_day=0.6)
             follower = self.seat(
-                other, own, leader=leader, copying=copying, own_trades=bool(rng.random() < 0.5), **common
+                other, own, product, leader=leader, copying=copying, own_trades=bool(rng.random() < 0.5), **common
             )
             follower.starts_ms = leader.starts_ms + int(rng.uniform(0.1, 1.5) * DAY_MS)
             follower.size = leader.size if mirror else follower.size
@@ -216,8 +217,8 @@ class Casting:
             magic = int(self.rng.integers(10_000, 99_999))
             members = []
             for place in self._take(min(10, max(4, int(12 * self.scale)))):
-                own = magic if family % 2 == 0 else int(self.rng.integers(1000, 999_999))
-                plan = abuse.run_robot(signals, self.market, self.rng, own)
+                number = magic if family % 2 == 0 else int(self.rng.integers(1000, 999_999))
+                plan = abuse.run_robot(signals, self.market, self.rng, number)
                 members.append(self._member(place, ordinary(self.rng, futures=False), plan))
             self._family("robot", "same_robot", members)
         for _ in range(self._count(2)):
@@ -248,9 +249,9 @@ class Casting:
             ("all_in", 6, abuse.all_in),
             ("martingale", 5, abuse.martingale),
         )
-        for kind, per_2000, style in kinds:
+        for kind, per_2000, manner in kinds:
             for place in self._take(self._count(per_2000)):
-                self._plant(kind, self.seat(self._early(place, 0.6), style(self.rng), self._cash(), most_buys=3))
+                self._plant(kind, self.seat(self._early(place, 0.6), manner(self.rng), self._cash(), most_buys=3))
         planned: tuple[tuple[str, int, Callable[[Market, np.random.Generator, int, int], Array]], ...] = (
             ("news_straddling", 5, abuse.news_straddle),
             ("grid", 4, abuse.grid),
@@ -271,7 +272,7 @@ class Casting:
     def _payout_gamers(self) -> None:
         """Winners split over the reset, filler days, a payout, and then the account is burnt."""
         end = self.market.end_ms
-        for place in self._take(self._count(5)):
+        for place in self._take(self._count(6)):
             person = self._early(place)
             style = replace(ordinary(self.rng, futures=False), funded_risk=1.0)
             plan = abuse.payout_gaming(self.market, self.rng, person.registered_ms + 2 * DAY_MS, end)
@@ -297,8 +298,9 @@ class Casting:
         for place in self._take(self._count(7)):
             person = self._early(place, 0.3)
             style, own = abuse.service_hand(rng, 0.68), abuse.unlike_service(rng)
+            product = str(rng.choice(("one_step", "two_step")))
             seat = self.seat(
-                person, own, str(rng.choice(("one_step", "two_step"))), rebuys=1.0, wait_days=0.6, most_buys=6, stops_ms=end,
+                person, own, product, rebuys=1.0, wait_days=0.6, most_buys=6, stops_ms=end,
                 plan=entries(style, self.market, rng, 0, end), funded_plan=entries(own, self.market, rng, 0, end),
                 hands=service.hands[:1],
             )  # fmt: skip
@@ -310,9 +312,10 @@ class Casting:
         """Abuse that shows in purchases, payments and papers rather than in trades."""
         for place in self._take(self._count(4)):
             self._farm(self._early(place))
-        for place in self._take(self._count(5)):
+        for place in self._take(self._count(6)):
             person = self._early(place)
-            self.seat(person, ordinary(self.rng, False), self._cash(), rebuys=0.9, most_buys=3, wait_days=3.0)
+            style = replace(ordinary(self.rng, False), risk=0.017)
+            self.seat(person, style, self._cash(), rebuys=0.9, most_buys=3, wait_days=3.0)
             self.cast.disputers.add(person.trader_id)
         for place in self._take(self._count(6)):
             self._under_false_papers(place)

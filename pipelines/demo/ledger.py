@@ -93,9 +93,9 @@ class Ledger:
         status = person.kyc if known else "none"
         iso = self.writer.iso
         return (
-            person.trader_id, person.name, person.email, person.phone, person.born.isoformat(), person.country, person.address,
-            status, person.document if known else "", iso(checked) if known and status != "pending" else "",
-            iso(person.registered_ms),
+            person.trader_id, person.name, person.email, person.phone, person.born.isoformat(), person.country,
+            person.address, status, person.document if known else "",
+            iso(checked) if known and status != "pending" else "", iso(person.registered_ms),
         )  # fmt: skip
 
     def _purchases(self, challenges: list[Challenge], disputers: set[str]) -> None:
@@ -123,9 +123,9 @@ class Ledger:
         if self.rng.random() < 0.3:
             coupon = self.partners.by_id(seat.partner_id).coupon if seat.partner_id else "HIGH10"
         return (
-            challenge.challenge_id, seat.person.trader_id, seat.person.desk, seat.product, self.writer.iso(challenge.purchased_ms),
-            _money(challenge.fee, seat.currency), seat.currency, seat.partner_id, click_id, coupon, challenge.instrument,
-            challenge.reset_of,
+            challenge.challenge_id, seat.person.trader_id, seat.person.desk, seat.product,
+            self.writer.iso(challenge.purchased_ms), _money(challenge.fee, seat.currency), seat.currency,
+            seat.partner_id, click_id, coupon, challenge.instrument, challenge.reset_of,
         )  # fmt: skip
 
     def _click(self, click_id: str, seat: Seat, challenge: Challenge) -> Row:

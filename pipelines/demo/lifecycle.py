@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 
 from pipelines.demo.abuse import Copying, follow
-from pipelines.demo.engine import ACTIVE, PASSED, Engine, Life, new_state
+from pipelines.demo.engine import ACTIVE, NEVER, PASSED, Engine, Life, new_state
 from pipelines.demo.market import CURRENCIES, DAY_MS, HOUR_MS, MINUTE_MS, Market, daily_resets
 from pipelines.demo.people import Hands, Person
 from pipelines.demo.styles import Style, blank
-from pipelines.demo.terms import Version, read_products, stage_terms, version_at
+from pipelines.demo.terms import MODES, Version, read_products, stage_terms, version_at
 
 Array = np.ndarray[Any, Any]
 DECIMALS = {"JPY": 0}
 YEN = 150
-FEES = {10_000: 99, 25_000: 199, 50_000: 299, 100_000: 499, 200_000: 949}
+FEES = {10_000: 139, 25_000: 239, 50_000: 329, 100_000: 539, 200_000: 1_040}
 FEE_FACTORS = {"two_step": 1.0, "one_step": 1.1, "instant": 4.0, "futures_50k": 0.5}
 PLATFORMS = ("mt5", "mt4", "ctrader", "matchtrader", "tradelocker", "dxtrade")
 PLATFORM_WEIGHTS = (0.38, 0.2, 0.16, 0.12, 0.09, 0.05)
@@ -159,51 +159,55 @@ class Firm:
             stage = following
 
     def _run_account(self, challenge: Challenge, stage: str, opened_ms: int) -> Account:
-        """One account from opening to its end."""
+        """One account from opening to its end; some burn it once they have been paid."""
         self.accounts += 1
+        seat, reviews = challenge.seat, self._reviews()
+        plan = _slice(seat.plan if stage.startswith("evaluation") else seat.funded_plan, opened_ms, seat.stops_ms)
+        life = self._live(challenge, stage, plan, opened_ms, reviews, NEVER)
+        paid = life.requests["paid_ms"][life.requests["paid_ms"] > 0]
+        if seat.after_payout is not None and len(paid):
+            burnt = _slice(seat.after_payout, int(paid[0]), seat.stops_ms)
+            plan = np.concatenate([plan[plan["open_ms"] < paid[0]], burnt])
+            life = self._live(challenge, stage, plan, opened_ms, reviews, int(paid[0]))
+        closed_ms, is_idle = self._closing(life, opened_ms)
+        if life.state["outcome"] > PASSED:
+            challenge.breached_ms = int(life.state["ended_ms"])
+        return Account(
+            self.accounts, challenge, stage, float(life.state["initial"]), opened_ms, closed_ms, life, plan, is_idle
+        )
+
+    def _reviews(self) -> Array:
+        """How long the firm takes over each payout request of an account (ms), and whether it refuses."""
+        delay = np.clip(self.rng.lognormal(0.2, 0.7, 32), 0.1, 6.0) * DAY_MS
+        return np.column_stack([delay, self.rng.random(32) < 0.05]).astype(np.int64)
+
+    def _live(
+        self, challenge: Challenge, stage: str, plan: Array, opened_ms: int, reviews: Array, asks_until: int
+    ) -> Life:
+        """Runs the engine under the challenge's terms and clock; no payout is asked for from `asks_until` on."""
         seat, version = challenge.seat, challenge.version
         decimals = DECIMALS.get(seat.currency, 2)
         initial = float(seat.size * (YEN if seat.currency == "JPY" else 1))
         terms = stage_terms(version.stages[stage], initial, decimals)
         state = new_state(initial, decimals, CURRENCIES.index(seat.currency))
-        self._temper(state[0], seat, stage, terms)
-        plan = _slice(seat.plan if stage.startswith("evaluation") else seat.funded_plan, opened_ms, seat.stops_ms)
-        life = self._live(state, terms, plan, version, opened_ms)
-        if seat.after_payout is not None and (life.requests["paid_ms"] > 0).any():
-            paid_ms = int(life.requests["paid_ms"].max())
-            plan = np.concatenate([plan[plan["open_ms"] < paid_ms], _slice(seat.after_payout, paid_ms, seat.stops_ms)])
-            again = new_state(initial, decimals, CURRENCIES.index(seat.currency))
-            self._temper(again[0], seat, stage, terms)
-            again[0]["asks_until"] = paid_ms
-            life = self._live(again, terms, plan, version, opened_ms, self._reviews_again)
-        closed_ms, is_idle = self._closing(life, opened_ms)
-        if life.state["outcome"] > PASSED:
-            challenge.breached_ms = int(life.state["ended_ms"])
-        return Account(self.accounts, challenge, stage, initial, opened_ms, closed_ms, life, plan, is_idle)
+        one = state[0]
+        one["loss_multiplier"], one["appetite"], one["patient"] = (
+            seat.style.loss_multiplier,
+            seat.appetite,
+            seat.patient,
+        )
+        one["observe_ms"], one["asks_until"] = (5 + (self.accounts * 7) % 11) * MINUTE_MS, asks_until
+        one["withdraws"] = 1.0 if terms[0]["max_mode"] == MODES["static"] else 0.6
+        one["risk_scale"] = 1.0 if stage.startswith("evaluation") else seat.style.funded_risk
+        resets = self._resets_of(version.clock)
+        return self.engine.run(state, terms, plan, resets, reviews, opened_ms, self.market.end_ms)
 
-    def _temper(self, state: Any, seat: Seat, stage: str, terms: Array) -> None:
-        """How the owner of this account sizes, doubles and withdraws."""
-        state["loss_multiplier"] = seat.style.loss_multiplier
-        state["observe_ms"] = (5 + (self.accounts * 7) % 11) * MINUTE_MS
-        state["appetite"], state["patient"] = seat.appetite, seat.patient
-        state["withdraws"] = 1.0 if terms[0]["max_mode"] == 1 else 0.6
-        if not stage.startswith("evaluation"):
-            state["risk_scale"] = seat.style.funded_risk
-            state["next_request_ms"] = 0
-
-    def _live(
-        self, state: Array, terms: Array, plan: Array, version: Version, opened_ms: int, reviews: Array | None = None
-    ) -> Life:
-        """Runs the engine under the version's clock, with the reviewers' decisions drawn beforehand."""
-        if reviews is None:
-            delay = np.clip(self.rng.lognormal(0.2, 0.7, 32), 0.1, 6.0) * DAY_MS
-            reviews = np.column_stack([delay, self.rng.random(32) < 0.05]).astype(np.int64)
-            self._reviews_again = reviews
-        clock = version.clock
+    def _resets_of(self, clock: dict[str, str]) -> Array:
+        """The reset instants of a clock, worked out once."""
         key = (clock["zone"], clock["reset"], clock["calendar"])
         if key not in self._resets:
             self._resets[key] = daily_resets(self.market.start, self.market.end_ms, *key)
-        return self.engine.run(state, terms, plan, self._resets[key], reviews, opened_ms, self.market.end_ms)
+        return self._resets[key]
 
     def _closing(self, life: Life, opened_ms: int) -> tuple[int, bool]:
         """When the firm closed the account, or 0, and whether it lay idle for a month."""

@@ -39,11 +39,13 @@ class Symbol:
 
 def _fx(name: str, start: float, digits: int, volatility: float, spread: float, popularity: float) -> Symbol:
     pair = (name[:3], name[3:])
-    return Symbol(name, "fx", start, digits, 100_000, pair[1], volatility, spread, 3.5, 4.0, 0.01, popularity, pair)
+    return Symbol(
+        name, "fx", start, digits, 100_000, pair[1], 1.15 * volatility, 0.7 * spread, 2.5, 4.0, 0.01, popularity, pair
+    )
 
 
 SYMBOLS: tuple[Symbol, ...] = (
-    Symbol("XAUUSD", "metal", 3350.0, 2, 100, "USD", 1.9e-4, 0.22, 3.5, 9.0, 0.01, 1.0, ("USD",)),
+    Symbol("XAUUSD", "metal", 3350.0, 2, 100, "USD", 2.0e-4, 0.18, 2.5, 9.0, 0.01, 1.0, ("USD",)),
     _fx("EURUSD", 1.12, 5, 0.95e-4, 0.00008, 0.8),
     Symbol("NAS100", "index", 22_800.0, 1, 1, "USD", 2.2e-4, 1.4, 0.0, 1.5, 0.1, 0.6, ("USD",)),
     _fx("GBPUSD", 1.31, 5, 1.05e-4, 0.00011, 0.45),
