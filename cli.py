@@ -77,7 +77,9 @@ def ingest(args: Args) -> None:
     if args.source:
         from pipelines.statements import land_statements
 
-        landed = land_statements(house, args.paths, args.source, args.account, args.server_zone, args.currency)
+        landed = land_statements(
+            house, args.paths, args.source, args.account, args.server_zone, args.currency, args.mapping, say
+        )
     else:
         landed = land_paths(house, args.paths)
     names = ("dataset", "file", "rows", "landed", "duplicates", "rejects", "corrections")
@@ -178,6 +180,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--account", help="account that the export belongs to")
     one.add_argument("--server-zone", help="IANA zone of the platform's server clock")
     one.add_argument("--currency", help="account currency, where the export does not say it")
+    one.add_argument("--mapping", type=Path, help="TOML that describes a generic-csv")
     one = command("score", score)
     one.add_argument("--as-of", type=instant, help="stand at this instant (default: the newest fact)")
     one.add_argument("--full", action="store_true", help="judge every account anew")

@@ -19,11 +19,15 @@ from models import events, terms, verdicts, walk
 from models.catalogue import Rulebook
 from models.clock import to_micros
 from models.rules import RULES
+from pipelines import marts
 from pipelines.sources.symbols import canonical
+from pipelines.surveillance import survey
 from sql import relations, schema
+from sql.decided import register, register_tables
 from sql.warehouse import Warehouse, newest_fact, replace_rows
 
 Say = Callable[[str], None]
+WALK_TABLES = (schema.ACCOUNT_STATUS, schema.VERDICTS, schema.ACCOUNT_DAYS)
 TERMINAL = ("passed", "breached", "closed", "expired")
 
 
@@ -72,8 +76,27 @@ def score(
             judged = judge(connection, touched, rulebook, stands_at)
             with warehouse.database.begin() as database:
                 _write(database, judged, accounts, touched, stands_at, everything=before is None)
-                _write_run(database, started, stands_at, before is None, len(touched), loads, rulebook)
-        return Scored(stands_at, len(accounts), len(touched))
+                register_tables(connection, database, *WALK_TABLES)
+                log = _decide(connection, database, stands_at, say)
+                say("building the marts")
+                marts.publish(connection, database)
+                _write_run(database, started, stands_at, before is None, len(touched), loads, rulebook, log)
+        return Scored(stands_at, len(accounts), len(touched), log)
+
+
+def _decide(connection: duckdb.DuckDBPyConnection, database: sa.Connection, as_of: dt.datetime, say: Say) -> list[str]:
+    """Everything that looks across accounts: identity, coordination; shown to the marts as `decided.*`."""
+    say("who is who, and who trades together")
+    found = survey(connection, database, as_of)
+    for table, frame in (
+        (schema.LINKS, found.links),
+        (schema.OWNERS, found.owners),
+        (schema.COPY_PAIRS, found.pairs),
+        (schema.COPY_RINGS, found.rings),
+    ):
+        replace_rows(database, table, frame)
+        register(connection, table, frame)
+    return found.log
 
 
 def register_terms(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> None:
@@ -122,7 +145,8 @@ def register_instruments(connection: duckdb.DuckDBPyConnection) -> None:
 def judged_accounts(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     """Accounts whose challenge is known and whose stage has terms, in order of id."""
     query = "select * from facts.accounts where has_terms order by account_id"
-    return connection.sql(query).to_arrow_table().to_pandas()
+    accounts: pd.DataFrame = connection.sql(query).to_arrow_table().to_pandas()
+    return accounts
 
 
 def judge(
@@ -217,6 +241,7 @@ def _write_run(
     walked: int,
     loads: set[int],
     rulebook: Rulebook,
+    log: list[str],
 ) -> None:
     runs = schema.RUNS
     number = database.execute(sa.select(sa.func.coalesce(sa.func.max(runs.c.run_id), 0))).scalar_one() + 1
@@ -230,6 +255,6 @@ def _write_run(
             accounts_walked=walked,
             watermark=json.dumps(sorted(loads)),
             rulebook=rulebook.digest,
-            log="[]",
+            log=json.dumps(log, ensure_ascii=False),
         )
     )

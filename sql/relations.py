@@ -76,4 +76,4 @@ def _build(connection: duckdb.DuckDBPyConnection, name: str, above: tuple[str, .
 def _exists(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
     room, stem = name.split(".")
     query = "select 1 from information_schema.tables where table_schema = ? and table_name = ?"
-    return connection.execute(query, [room, stem]).fetchone() is not None
+    return bool(connection.execute(query, [room, stem]).fetchall())

@@ -657,3 +657,14 @@ PUBLISHED = (
     "commissions",
     "cohorts",
 )
+
+JUDGEMENTS = _table(
+    "judgements",
+    "What analysts decided about two traders; it binds identity from then on.",
+    _col("trader_a", sa.Text, "one trader", primary_key=True),
+    _col("trader_b", sa.Text, "the other", primary_key=True),
+    _col("judgement", sa.Text, "same or different", nullable=False),
+    _col("reason", sa.Text, "why", nullable=False),
+    _col("decided_by", sa.Text, "who", nullable=False),
+    _col("decided_at", Instant, "when", nullable=False),
+)

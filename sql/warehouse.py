@@ -113,8 +113,7 @@ def newest_fact(connection: duckdb.DuckDBPyConnection) -> dt.datetime | None:
     """The newest instant that any dated dataset of the lake reports; None for an empty lake."""
     dated = [d for d in DATASETS.values() if d.dated_by]
     union = " union all ".join(f"select max({d.dated_by}) as newest from lake.{d.name}" for d in dated)
-    row = connection.execute(f"select max(newest) from ({union})").fetchone()
-    newest = row[0] if row else None
+    newest = connection.execute(f"select max(newest) from ({union})").fetchall()[0][0]
     return newest.astimezone(dt.UTC) if newest is not None else None
 
 

@@ -1,0 +1,53 @@
+"""Who is who and who trades together: identity and coordination over the facts of a run."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import duckdb
+import pandas as pd
+import sqlalchemy as sa
+
+from models.coordination import find_coordination
+from models.identity import IdentityFacts, resolve
+from sql import relations, schema
+from sql.warehouse import read_frame
+
+_IDENTITY = ("traders", "logins", "payments", "challenges", "accounts", "payouts", "clicks", "partners")
+
+
+@dataclass(frozen=True)
+class Surveillance:
+    """Links, owners, copying pairs and rings in published columns, and what was remarked on the way."""
+
+    links: pd.DataFrame
+    owners: pd.DataFrame
+    pairs: pd.DataFrame
+    rings: pd.DataFrame
+    log: list[str]
+
+
+def staged(connection: duckdb.DuckDBPyConnection, dataset: str) -> pd.DataFrame:
+    """The newest records of a dataset as a frame."""
+    relations.build(connection, f"staging.{dataset}")
+    frame: pd.DataFrame = connection.sql(f"select * from staging.{dataset}").df()
+    return frame
+
+
+def survey(connection: duckdb.DuckDBPyConnection, database: sa.Connection, as_of: dt.datetime) -> Surveillance:
+    """Resolves owners with the analysts' judgements and the last run's names, then finds coordination."""
+    facts = IdentityFacts(**{name: staged(connection, name) for name in _IDENTITY})
+    identity = resolve(
+        facts,
+        previous=read_frame(database, sa.select(schema.OWNERS.c.trader_id, schema.OWNERS.c.owner_id)),
+        judgements=read_frame(database, schema.JUDGEMENTS),
+        as_of=as_of,
+    )
+    owner_of = facts.accounts[["account_id", "trader_id"]].merge(identity.owners[["trader_id", "owner_id"]], "left")
+    relations.build(connection, "facts.trades")
+    trades = connection.sql("select * from facts.trades").df()
+    found = find_coordination(
+        trades, owners=owner_of[["account_id", "owner_id"]].dropna(), news=staged(connection, "news")
+    )
+    return Surveillance(identity.links, identity.owners, found.pairs, found.rings, [*identity.log, *found.log])
