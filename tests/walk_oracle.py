@@ -1,0 +1,439 @@
+"""The walk once more, slowly: decimals, dictionaries and one event at a time, written from the published sentences alone.
+
+It shares no line with `models.walk`: own clock, own money, own order. Tests hold the two against each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+Rules = dict[str, dict[str, Any]]
+NONE = Decimal(0)
+
+
+@dataclass(frozen=True)
+class Deal:
+    """One row of the `deals` feed, money as decimals in the account's currency."""
+
+    deal_id: str
+    at: datetime
+    kind: str = "trade"
+    profit: Decimal = NONE
+    commission: Decimal = NONE
+    swap: Decimal = NONE
+    fee: Decimal = NONE
+    entry: str | None = None
+    side: str | None = None
+    volume: Decimal = Decimal(1)
+    position_id: str | None = None
+    symbol: str | None = None
+    comment: str | None = None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One row of the `equity` feed."""
+
+    at: datetime
+    equity: Decimal
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the walk must know of an account before its first event."""
+
+    initial: Decimal
+    opened_at: datetime
+    currency: str = "USD"
+    closed_at: datetime | None = None
+    stage: str = "evaluation_1"
+
+
+@dataclass(frozen=True)
+class FirmClock:
+    """A product's clock: IANA zone, reset time of day, and calendar (fx, crypto or cme)."""
+
+    zone: str = "UTC"
+    reset: time = time(0)
+    calendar: str = "crypto"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One verdict: rule, outcome, effect, instant, the number seen and the number allowed."""
+
+    rule: str
+    outcome: str
+    effect: str
+    at: datetime
+    observed: Decimal
+    allowed: Decimal
+
+
+@dataclass
+class Day:
+    """One firm day of an account, in money of its currency."""
+
+    opened_at: datetime
+    open_equity: Decimal
+    high: Decimal
+    low: Decimal
+    close_equity: Decimal
+    close_balance: Decimal
+    profit: Decimal = NONE
+    entries: int = 0
+    moved: Decimal = NONE
+    touched: bool = False
+
+
+@dataclass
+class Told:
+    """Everything the oracle says about an account."""
+
+    status: str = "active"
+    status_at: datetime | None = None
+    verdicts: list[Verdict] = field(default_factory=list)
+    days: dict[date, Day] = field(default_factory=dict)
+    balance: Decimal = NONE
+    equity: Decimal = NONE
+    daily_floor: Decimal | None = None
+    max_floor: Decimal | None = None
+    target_progress: Decimal | None = None
+    trading_days: int = 0
+    profitable_days: int = 0
+    observed: bool = False
+
+
+MINOR = {"JPY": Decimal(1), "KWD": Decimal("0.001")}
+
+
+def rounded(amount: Decimal, currency: str) -> Decimal:
+    """An amount in whole minor units; a half goes away from zero."""
+    unit = MINOR.get(currency, Decimal("0.01"))
+    return (amount / unit).quantize(Decimal(1), rounding=ROUND_HALF_UP) * unit
+
+
+# --- the clock -----------------------------------------------------------------------------------------------------
+
+
+def reset_at(day: date, clock: FirmClock) -> datetime:
+    """The instant of a local date's reset: after a gap its first instant, of a repeated hour the first."""
+    zone = ZoneInfo(clock.zone)
+    wall = datetime.combine(day, clock.reset)
+    before = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    if before.astimezone(zone).replace(tzinfo=None) == wall:
+        return before
+    low = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
+    high, old = before, low.astimezone(zone).utcoffset()
+    while high - low > timedelta(seconds=1):
+        middle = low + timedelta(seconds=int((high - low).total_seconds()) // 2)
+        low, high = (middle, high) if middle.astimezone(zone).utcoffset() == old else (low, middle)
+    return high
+
+
+def resets(clock: FirmClock, start: datetime, end: datetime) -> Iterator[tuple[datetime, date]]:
+    """Resets with the firm days that they open, from the last one not after `start` up to `end`."""
+    kept: list[tuple[datetime, date]] = []
+    day = start.date() - timedelta(days=6)
+    while day <= end.date() + timedelta(days=2):
+        opens = day + timedelta(days=1) if clock.reset >= time(12) else day
+        if clock.calendar == "crypto" or opens.weekday() < 5:
+            kept.append((reset_at(day, clock), opens))
+        day += timedelta(days=1)
+    first = max(index for index, (at, _) in enumerate(kept) if at <= start)
+    yield from (reset for reset in kept[first:] if reset[0] <= end)
+
+
+# --- the walk ------------------------------------------------------------------------------------------------------
+
+
+def deal_order(deal: Deal) -> tuple[int, int, str]:
+    """Deals of one instant stand by number where the id is digits, else by text."""
+    return (0, int(deal.deal_id), "") if deal.deal_id.isascii() and deal.deal_id.isdigit() else (1, 0, deal.deal_id)
+
+
+class Walk:
+    """An account's state, moved on by one event after the other."""
+
+    def __init__(self, account: Account, rules: Rules, begins: datetime, day: date, day_began: datetime) -> None:
+        self.account, self.rules = account, rules
+        self.initial = rounded(account.initial, account.currency)
+        self.balance = self.equity = self.reference = self.high_water = self.initial
+        self.credit = self.profit = NONE
+        self.deposited = self.observed = self.paused = self.ended = False
+        self.paused_at = begins
+        self.rebased_floor: Decimal | None = None
+        self.open: dict[tuple[str, str], Decimal] = {}
+        self.entry_days: set[date] = set()
+        self.day_profit: dict[date, Decimal] = {}
+        self.window_days: dict[date, Decimal] = {}
+        self.window_trades: dict[tuple[str, str], Decimal] = {}
+        self.window_profit = NONE
+        self.told = Told()
+        self.begin_day(day, day_began)
+
+    # what rules say
+
+    def size(self, rule: dict[str, Any], base: Decimal) -> Decimal:
+        """A rule's size in money, taken from a base where it is a percentage."""
+        amount = rule["amount"] if "amount" in rule else rule["percent"] * base / 100
+        return rounded(Decimal(amount), self.account.currency)
+
+    def daily_floor(self) -> Decimal | None:
+        """The floor of the firm day as it stands."""
+        rule = self.rules.get("daily_loss")
+        if rule is None:
+            return None
+        base = self.reference if rule.get("base") == "reference" else self.initial
+        return self.reference - self.size(rule, base)
+
+    def max_floor(self) -> Decimal | None:
+        """The floor of the whole stage as it stands."""
+        rule = self.rules.get("max_loss")
+        if rule is None:
+            return None
+        if self.rebased_floor is not None:
+            return self.rebased_floor
+        base = self.high_water if rule.get("base") == "high_water" else self.initial
+        floor = self.high_water - self.size(rule, base)
+        if "lock_offset" in rule:
+            floor = min(floor, self.initial + rounded(rule["lock_offset"], self.account.currency))
+        if rule.get("lock_at_target"):
+            floor = min(floor, self.initial + self.size(self.rules["profit_target"], self.initial))
+        return floor
+
+    # what happens
+
+    def begin_day(self, day: date, at: datetime) -> None:
+        """A firm day begins at its reset, with the equity of that moment."""
+        self.day = day
+        self.told.days[day] = Day(at, self.equity, self.equity, self.equity, self.equity, self.balance)
+
+    def move_money(self, deal: Deal) -> None:
+        """A balance operation or a credit."""
+        amount = rounded(deal.profit, self.account.currency)
+        amount += sum(rounded(part, self.account.currency) for part in (deal.commission, deal.swap, deal.fee))
+        if deal.kind == "credit":
+            self.credit += amount
+            self.equity += amount
+            return
+        if amount == self.initial and not self.deposited:
+            self.deposited = True
+            return
+        self.balance += amount
+        self.equity += amount
+        self.reference += amount
+        self.told.days[self.day].moved += amount
+        if amount < 0 and "correction" not in (deal.comment or "").lower():
+            self.pay_out()
+
+    def pay_out(self) -> None:
+        """What a payout does to the high water, the floor and the window of consistency."""
+        rule = self.rules.get("max_loss", {})
+        if rule.get("payout_rebase") == "to_balance" and rule["mode"] != "static":
+            self.high_water = self.balance
+        if rule.get("payout_rebase") == "floor_at":
+            self.rebased_floor = self.initial + rounded(rule["rebase_offset"], self.account.currency)
+        self.window_days.clear()
+        self.window_trades.clear()
+        self.window_profit = NONE
+
+    def reset(self, at: datetime, day: date) -> None:
+        """A reset: a new firm day, a new reference, and a pause is over."""
+        self.begin_day(day, at)
+        self.paused = False
+        wanted = self.rules.get("daily_loss", {}).get("reference", "balance")
+        both = max(self.balance, self.equity)
+        self.reference = {"balance": self.balance, "max": both}.get(wanted, self.equity)
+        if self.rules.get("max_loss", {}).get("mode") == "trailing_eod":
+            self.high_water = max(self.high_water, self.balance)
+
+    def deal(self, deal: Deal) -> None:
+        """A trade or a fee."""
+        parts = (deal.profit, deal.commission, deal.swap, deal.fee)
+        amount = sum((rounded(part, self.account.currency) for part in parts), NONE)
+        key = ("position", deal.position_id) if deal.position_id else ("symbol", deal.symbol or "")
+        self.balance += amount
+        self.profit += amount
+        self.window_profit += amount
+        self.day_profit[self.day] = self.day_profit.get(self.day, NONE) + amount
+        self.window_days[self.day] = self.window_days.get(self.day, NONE) + amount
+        self.told.days[self.day].profit += amount
+        if deal.kind == "trade":
+            self.window_trades[key] = self.window_trades.get(key, NONE) + amount
+            self.follow(key, deal)
+        if not self.open or not self.observed:
+            self.equity = self.balance + self.credit
+
+    def follow(self, key: tuple[str, str], deal: Deal) -> None:
+        """Which positions are open after a deal; one of signed volume zero is not."""
+        if deal.entry in ("in", "inout"):
+            self.entry_days.add(self.day)
+            self.told.days[self.day].entries += 1
+        signed = deal.volume if deal.side != "sell" else -deal.volume
+        held = self.open.pop(key, NONE)
+        if key[0] == "position" and deal.entry in ("out", "out_by"):
+            left = max(abs(held) - deal.volume, NONE)
+            held = left if held > 0 else -left
+        else:
+            held += signed
+        if held != 0:
+            self.open[key] = held
+
+    def observe(self, observation: Observation) -> None:
+        """An observation of equity."""
+        self.observed = True
+        self.equity = rounded(observation.equity, self.account.currency)
+
+    # what follows
+
+    def note_highs(self, traded: bool, seen: bool) -> None:
+        """The highest balance and equity, as they stand when an instant is over; moved money makes no high."""
+        mode = self.rules.get("max_loss", {}).get("mode")
+        if mode == "trailing_closed" and traded:
+            self.high_water = max(self.high_water, self.balance)
+        if mode == "trailing_equity" and (traded or seen):
+            self.high_water = max(self.high_water, self.equity)
+        if self.rules.get("daily_loss", {}).get("reference") == "intraday_high":
+            self.reference = max(self.reference, self.equity)
+
+    def note_day(self) -> None:
+        """The firm day as it stands after an instant."""
+        day = self.told.days[self.day]
+        day.touched = True
+        day.high, day.low = max(day.high, self.equity), min(day.low, self.equity)
+        day.close_equity, day.close_balance = self.equity, self.balance
+
+    def broken(self, rule: str, floor: Decimal | None) -> bool:
+        """Whether equity is below a floor, or at it where that is enough."""
+        if floor is None:
+            return False
+        return self.equity <= floor if self.rules[rule].get("compare") == "lte" else self.equity < floor
+
+    def judge(self, at: datetime) -> None:
+        """The account is judged: the maximum floor, then the daily one, then the target."""
+        daily, maximum = self.daily_floor(), self.max_floor()
+        if self.broken("max_loss", maximum):
+            self.breach("max_loss", at, maximum)
+        elif not self.paused and self.broken("daily_loss", daily):
+            self.breach("daily_loss", at, daily)
+        if not (self.ended or self.paused) and self.may_pass():
+            self.end("passed", at)
+            target = self.size(self.rules["profit_target"], self.initial)
+            self.told.verdicts.append(Verdict("profit_target", "passed", "pass", at, self.target_profit(), target))
+
+    def breach(self, rule: str, at: datetime, floor: Decimal | None) -> None:
+        """A floor was broken: the account ends or pauses."""
+        effect = self.rules[rule].get("effect", "terminate")
+        assert floor is not None
+        self.told.verdicts.append(Verdict(rule, "breached", effect, at, self.equity, floor))
+        if effect == "terminate":
+            self.end("breached", at)
+        else:
+            self.paused, self.paused_at = True, at
+
+    def end(self, status: str, at: datetime) -> None:
+        """The stage is over."""
+        self.ended = True
+        self.told.status, self.told.status_at = status, at
+
+    def target_profit(self) -> Decimal:
+        """Profit that counts towards the target: without money that was moved, lent or given."""
+        if self.rules.get("profit_target", {}).get("basis") == "equity":
+            return self.profit + self.equity - self.balance - self.credit
+        return self.profit
+
+    def may_pass(self) -> bool:
+        """Whether target and every other condition of the stage hold."""
+        rule = self.rules.get("profit_target")
+        if rule is None or self.target_profit() < self.size(rule, self.initial):
+            return False
+        if rule.get("require_flat", True) and self.open:
+            return False
+        return self.enough_days() and (self.account.stage == "funded" or self.consistent())
+
+    def enough_days(self) -> bool:
+        """Whether trading days and profitable days suffice."""
+        needed = self.rules.get("min_trading_days", {}).get("days", 0)
+        profitable = self.rules.get("min_profitable_days", {}).get("days", 0)
+        return len(self.entry_days) >= needed and self.profitable_days() >= profitable
+
+    def profitable_days(self) -> int:
+        """Firm days that made enough."""
+        rule = self.rules.get("min_profitable_days")
+        if rule is None:
+            return 0
+        return sum(profit >= self.size(rule, self.initial) for profit in self.day_profit.values())
+
+    def consistent(self) -> bool:
+        """Whether no day or trade has too large a share; nothing is too large of nothing."""
+        rule = self.rules.get("consistency")
+        if rule is None:
+            return True
+        units = list((self.window_trades if rule.get("unit") == "trade" else self.window_days).values())
+        whole = sum((unit for unit in units if unit > 0), NONE) if rule.get("of") == "positive" else self.window_profit
+        return whole <= 0 or max(units, default=NONE) * 100 <= rule["share"] * whole
+
+
+def tell(
+    account: Account,
+    clock: FirmClock,
+    rules: Rules,
+    deals: list[Deal],
+    observations: list[Observation],
+    as_of: datetime,
+) -> Told:
+    """Walks one account up to `as_of` and tells status, figures, verdicts and firm days."""
+    until = min(as_of, account.closed_at) if account.closed_at else as_of
+    deals = [deal for deal in deals if deal.at <= until]
+    observations = [one for one in observations if one.at <= until]
+    begins = min([account.opened_at, *(deal.at for deal in deals), *(one.at for one in observations)])
+    (began, first_day), *later = resets(clock, begins, until) if until >= begins else resets(clock, begins, begins)
+    walk = Walk(account, rules, begins, first_day, began)
+    days = dict(later)
+    instants = sorted({deal.at for deal in deals} | {one.at for one in observations} | set(days))
+    for at in instants:
+        step(walk, at, [deal for deal in deals if deal.at == at], [o for o in observations if o.at == at], days.get(at))
+        if walk.ended:
+            break
+    return finish(walk, account, as_of)
+
+
+def step(walk: Walk, at: datetime, deals: list[Deal], seen: list[Observation], day: date | None) -> None:
+    """Everything of one instant, in order, then one judgement."""
+    deals = sorted(deals, key=deal_order)
+    operations = [deal for deal in deals if deal.kind in ("balance", "credit")]
+    trades = [deal for deal in deals if deal.kind in ("trade", "fee")]
+    for operation in operations:
+        walk.move_money(operation)
+    if day is not None:
+        walk.reset(at, day)
+    for deal in trades:
+        walk.deal(deal)
+    for observation in seen:
+        walk.observe(observation)
+    walk.note_highs(bool(trades), bool(seen))
+    walk.note_day()
+    only_open = bool(trades) and bool(walk.open) and walk.observed and not (operations or seen or day is not None)
+    if not only_open:
+        walk.judge(at)
+
+
+def finish(walk: Walk, account: Account, as_of: datetime) -> Told:
+    """The figures as the walk left them."""
+    told = walk.told
+    if not walk.ended and account.closed_at and account.closed_at <= as_of:
+        walk.end("closed", account.closed_at)
+    elif not walk.ended and walk.paused:
+        told.status, told.status_at = "paused", walk.paused_at
+    told.balance, told.equity, told.observed = walk.balance, walk.equity, walk.observed
+    told.daily_floor, told.max_floor = walk.daily_floor(), walk.max_floor()
+    told.trading_days, told.profitable_days = len(walk.entry_days), walk.profitable_days()
+    if "profit_target" in walk.rules:
+        told.target_progress = walk.target_profit() / walk.size(walk.rules["profit_target"], walk.initial)
+    return told
