@@ -1,0 +1,6 @@
+"""Who trades together: copying, mirroring, rings and shared strategies, told apart from chance."""
+
+from models.coordination.search import Coordination, find_coordination
+from models.coordination.terms import CoordinationTerms
+
+__all__ = ["Coordination", "CoordinationTerms", "find_coordination"]

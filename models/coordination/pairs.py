@@ -1,0 +1,427 @@
+"""Looks at one pair of accounts closely: the lag at which they coincide, and how likely that is by chance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.coordination.candidates import THREADS
+from models.coordination.chance import log_gamma_poisson_tail, log_poisson_tail
+from models.coordination.compiled import compiled
+from models.coordination.entries import SECOND, Book, Codes, Entries, Floats, Ints
+from models.coordination.terms import CoordinationTerms
+
+PRIOR_ENTRIES = 20.0  # weight of an even spread over open hours against the market measured around an entry
+PRIOR_SHAPE = 4.0  # how far the market's rate is trusted: a Gamma with this shape, refined by the shifted counts
+LAGS_MAX = 20_000  # lags of one pair that are kept; more only occur between machines, where they add nothing
+MINUTE = 60 * SECOND
+BARS_S = (60, 300, 900, 3600, 14_400, 86_400)
+PHASE_HITS_MIN = 5.0  # fewer coincidences of phase than this say nothing
+
+# Shifts that keep what the market repeats: its mood over minutes, bar openings, the hour, the time of day.
+SHIFT_MINUTES = np.array([5, 10, 20, 15, 30, 45, 60, 120, 180, 240, 1440, 2880, 10080], dtype=np.int64)
+SHIFT_GROUP = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3], dtype=np.int64)
+
+
+@compiled
+def _collect_lags(
+    book: Book,
+    a: int,
+    b: int,
+    relation: int,
+    horizon_us: int,
+    lags: Ints,
+    at_a: Codes,
+    at_b: Codes,
+) -> int:
+    """Fills every lag (b behind a, us) within the horizon and the positions it joins; returns how many."""
+    count = 0
+    low = book.own_start[b]
+    for k in range(book.own_start[a], book.own_start[a + 1]):
+        p = book.own[k]
+        while low < book.own_start[b + 1] and (
+            book.instrument[book.own[low]] < book.instrument[p]
+            or (
+                book.instrument[book.own[low]] == book.instrument[p]
+                and book.opened_us[book.own[low]] < book.opened_us[p] - horizon_us
+            )
+        ):
+            low += 1
+        j = low
+        while j < book.own_start[b + 1]:
+            q = book.own[j]
+            if book.instrument[q] != book.instrument[p] or book.opened_us[q] > book.opened_us[p] + horizon_us:
+                break
+            if (book.side[q] == book.side[p]) == (relation == 0):
+                if count == len(lags):
+                    return count
+                lags[count] = book.opened_us[q] - book.opened_us[p]
+                at_a[count] = p
+                at_b[count] = q
+                count += 1
+            j += 1
+    return count
+
+
+@compiled
+def _coincidence_rate(
+    book: Book,
+    a: int,
+    b: int,
+    relation: int,
+    rate_us: int,
+) -> float:
+    """Coincidences per second of lag if b entered with the market (a and b left out of it) while a does what it did."""
+    share_b = min(max((book.last_us[b] - book.first_us[b]) / SECOND, 86_400.0) / book.span_s, 1.0)
+    even = 2.0 * rate_us / SECOND / (book.open_s * share_b)
+    rate = 0.0
+    k = book.own_start[a]
+    j = book.own_start[b]
+    while k < book.own_start[a + 1]:
+        here = book.instrument[book.own[k]]
+        end_a = k
+        while end_a < book.own_start[a + 1] and book.instrument[book.own[end_a]] == here:
+            end_a += 1
+        while j < book.own_start[b + 1] and book.instrument[book.own[j]] < here:
+            j += 1
+        end_b = j
+        while end_b < book.own_start[b + 1] and book.instrument[book.own[end_b]] == here:
+            end_b += 1
+        if end_b > j:
+            count_a = np.zeros(2)
+            count_b = np.zeros(2)
+            for x in range(k, end_a):
+                count_a[book.side[book.own[x]]] += 1.0
+            for x in range(j, end_b):
+                count_b[book.side[book.own[x]]] += 1.0
+            near_a = np.zeros(2)
+            near_b = np.zeros(2)
+            left_a = right_a = k
+            left_b = right_b = j
+            for x in range(k, end_a):
+                p = book.own[x]
+                while right_a < end_a and book.opened_us[book.own[right_a]] - book.opened_us[p] <= rate_us:
+                    near_a[book.side[book.own[right_a]]] += 1.0
+                    right_a += 1
+                while book.opened_us[p] - book.opened_us[book.own[left_a]] > rate_us:
+                    near_a[book.side[book.own[left_a]]] -= 1.0
+                    left_a += 1
+                while right_b < end_b and book.opened_us[book.own[right_b]] - book.opened_us[p] <= rate_us:
+                    near_b[book.side[book.own[right_b]]] += 1.0
+                    right_b += 1
+                while left_b < right_b and book.opened_us[p] - book.opened_us[book.own[left_b]] > rate_us:
+                    near_b[book.side[book.own[left_b]]] -= 1.0
+                    left_b += 1
+                if book.opened_us[p] < book.first_us[b] - rate_us or book.opened_us[p] > book.last_us[b] + rate_us:
+                    continue
+                s = book.side[p] if relation == 0 else 1 - book.side[p]
+                others = max(book.near[p, s] - near_a[s] - near_b[s], 0.0)
+                market = max(book.totals[here * 2 + s] - count_a[s] - count_b[s], 0.0)
+                density = (others + PRIOR_ENTRIES * even) / (market * share_b + PRIOR_ENTRIES)
+                rate += count_b[s] * density / (2.0 * rate_us / SECOND)
+        k = end_a
+    return rate
+
+
+@compiled
+def _crowd_expectation(
+    book: Book,
+    a: int,
+    b: int,
+    relation: int,
+    low_us: int,
+    high_us: int,
+) -> float:
+    """Coincidences in a lag window that crowds explain: b's habit of joining crowds times the crowd at that moment."""
+    expected = 0.0
+    n = len(book.opened_us)
+    for k in range(book.own_start[a], book.own_start[a + 1]):
+        p = book.own[k]
+        s = book.side[p] if relation == 0 else 1 - book.side[p]
+        if not book.crowd[p, s]:
+            continue
+        joins = 0.0
+        for j in range(book.own_start[b], book.own_start[b + 1]):
+            q = book.own[j]
+            if book.instrument[q] == book.instrument[p] and book.side[q] == s and book.crowd[q, s]:
+                joins += 1.0
+        if joins == 0.0:
+            continue
+        others = 0.0
+        j = p
+        while (
+            j > 0
+            and book.instrument[j - 1] == book.instrument[p]
+            and book.opened_us[j - 1] >= book.opened_us[p] + low_us
+        ):
+            j -= 1
+        while j < n and book.instrument[j] == book.instrument[p] and book.opened_us[j] <= book.opened_us[p] + high_us:
+            if (
+                book.opened_us[j] >= book.opened_us[p] + low_us
+                and book.side[j] == s
+                and book.account[j] != a
+                and book.account[j] != b
+            ):
+                others += 1.0
+            j += 1
+        expected += joins * others / max(book.crowd_totals[book.instrument[p] * 2 + s], 1.0)
+    return expected
+
+
+@compiled
+def _count_in_window(
+    book: Book,
+    a: int,
+    b: int,
+    relation: int,
+    low_us: int,
+    high_us: int,
+) -> int:
+    """Ideas of a followed by an entry of b within the lag window, each entry of b used once."""
+    count = 0
+    last_idea = -1
+    last_partner = -1
+    j = book.own_start[b]
+    for k in range(book.own_start[a], book.own_start[a + 1]):
+        p = book.own[k]
+        while j < book.own_start[b + 1] and (
+            book.instrument[book.own[j]] < book.instrument[p]
+            or (
+                book.instrument[book.own[j]] == book.instrument[p]
+                and book.opened_us[book.own[j]] < book.opened_us[p] + low_us
+            )
+        ):
+            j += 1
+        x = j
+        while (
+            x < book.own_start[b + 1]
+            and book.instrument[book.own[x]] == book.instrument[p]
+            and book.opened_us[book.own[x]] <= book.opened_us[p] + high_us
+        ):
+            q = book.own[x]
+            if (
+                (book.side[q] == book.side[p]) == (relation == 0)
+                and book.idea[p] != last_idea
+                and book.idea[q] != last_partner
+            ):
+                last_idea = book.idea[p]
+                last_partner = book.idea[q]
+                count += 1
+                break
+            x += 1
+    return count
+
+
+@compiled
+def _phase_expectation(book: Book, a: int, b: int, low_us: int, high_us: int, matched: int, rate: float) -> float:
+    """Coincidences in a lag window if only the place of each entry within its bar, hour or day were kept.
+
+    Every entry of a is set against every entry of b on the instrument, modulo the bar; robots of strangers that
+    both wait for a bar to open meet far more often than their rates say.
+    """
+    worst = 0.0
+    for bar_s in BARS_S:
+        bar_us = bar_s * SECOND
+        if high_us - low_us >= bar_us:
+            continue
+        hits = all_pairs = 0.0
+        j = book.own_start[b]
+        k = book.own_start[a]
+        while k < book.own_start[a + 1]:
+            here = book.instrument[book.own[k]]
+            while j < book.own_start[b + 1] and book.instrument[book.own[j]] < here:
+                j += 1
+            end = j
+            while end < book.own_start[b + 1] and book.instrument[book.own[end]] == here:
+                end += 1
+            phases = np.sort(book.opened_us[book.own[j:end]] % bar_us)
+            while k < book.own_start[a + 1] and book.instrument[book.own[k]] == here:
+                start = (book.opened_us[book.own[k]] + low_us) % bar_us
+                stop = start + high_us - low_us
+                hits += np.searchsorted(phases, stop, side="right") - np.searchsorted(phases, start, side="left")
+                hits += np.searchsorted(phases, stop - bar_us, side="right")
+                all_pairs += end - j
+                k += 1
+            j = end
+        hits -= matched
+        if hits >= PHASE_HITS_MIN:
+            worst = max(worst, rate * bar_s * hits / all_pairs)
+    return worst
+
+
+@compiled
+def _best_window(
+    lags: Ints, ideas_a: Codes, ideas_b: Codes, rate: float, horizon_s: float, widths_s: Floats
+) -> tuple[int, int, int, float]:
+    """The lag window least likely by chance: its ends (us), the ideas in it, and its log p corrected for the scan.
+
+    `lags` are sorted; ideas are numbered from 0. A window of width w can lie in about 2 * horizon / w places and
+    each of its k points can open it, so its probability is multiplied by k * 2 * horizon / w and by the widths tried
+    (the first-order bound of the scan statistic: Glaz, Naus and Wallenstein, Scan Statistics, 2001).
+    """
+    best = (0, 0, 0, 0.0)
+    seen_a = np.zeros(ideas_a.max() + 1, dtype=np.int32)
+    seen_b = np.zeros(ideas_b.max() + 1, dtype=np.int32)
+    for w in range(len(widths_s)):
+        width_us = int(widths_s[w] * SECOND)
+        seen_a[:] = 0
+        seen_b[:] = 0
+        distinct_a = distinct_b = left = 0
+        tries = math.log(2.0 * horizon_s / widths_s[w] * len(widths_s))
+        for right in range(len(lags)):
+            seen_a[ideas_a[right]] += 1
+            distinct_a += seen_a[ideas_a[right]] == 1
+            seen_b[ideas_b[right]] += 1
+            distinct_b += seen_b[ideas_b[right]] == 1
+            while lags[right] - lags[left] > width_us:
+                seen_a[ideas_a[left]] -= 1
+                distinct_a -= seen_a[ideas_a[left]] == 0
+                seen_b[ideas_b[left]] -= 1
+                distinct_b -= seen_b[ideas_b[left]] == 0
+                left += 1
+            k = min(distinct_a, distinct_b)
+            if k < 3:
+                continue
+            log_p = log_poisson_tail(k, rate * widths_s[w]) + tries + math.log(k)
+            if log_p < best[3]:
+                best = (lags[left], lags[right], k, log_p)
+    return best
+
+
+@compiled
+def _renumber(ideas: Codes) -> Codes:
+    """Numbers ideas from 0 in the order of their size."""
+    order = np.argsort(ideas)
+    out = np.empty_like(ideas)
+    number = -1
+    for k in range(len(order)):
+        if k == 0 or ideas[order[k]] != ideas[order[k - 1]]:
+            number += 1
+        out[order[k]] = number
+    return out
+
+
+@compiled
+def _against_shifts(
+    book: Book,
+    a: int,
+    b: int,
+    relation: int,
+    low_us: int,
+    high_us: int,
+    matched: int,
+    expected: float,
+    shift_minutes: Ints,
+    shift_group: Ints,
+) -> tuple[float, float, float]:
+    """Expected matches, log p and highest mean count when b's clock is shifted; the worst group of shifts decides.
+
+    The market's expectation is the prior of a Gamma, the counts at shifted lags are observations that refine it.
+    """
+    worst_mean, worst_log_p, worst_shifted = 0.0, -1e300, 0.0
+    for group in range(shift_group.max() + 1):
+        shifted = shifts = 0.0
+        for x in range(len(shift_minutes)):
+            if shift_group[x] == group:
+                for sign in (-1, 1):
+                    offset = sign * shift_minutes[x] * MINUTE
+                    shifted += _count_in_window(book, a, b, relation, low_us + offset, high_us + offset)
+                    shifts += 1.0
+        shape = PRIOR_SHAPE + shifted
+        rate = PRIOR_SHAPE / max(expected, 1e-9) + shifts
+        worst_mean = max(worst_mean, shape / rate)
+        worst_log_p = max(worst_log_p, log_gamma_poisson_tail(matched, shape, rate))
+        worst_shifted = max(worst_shifted, shifted / shifts)
+    return worst_mean, worst_log_p, worst_shifted
+
+
+@compiled
+def _judge_pairs(
+    book: Book,
+    pairs: Codes,
+    horizon_us: int,
+    rate_us: int,
+    widths_s: Floats,
+    shift_minutes: Ints,
+    shift_group: Ints,
+    log_p_max: float,
+) -> Floats:
+    """Per pair: lag window (us), ideas matched, expected by chance, log p, highest mean count at shifted lags."""
+    out = np.zeros((len(pairs), 6))
+    lags = np.empty(LAGS_MAX, dtype=np.int64)
+    at_a = np.empty(LAGS_MAX, dtype=np.int32)
+    at_b = np.empty(LAGS_MAX, dtype=np.int32)
+    for i in range(len(pairs)):
+        a, b, relation = pairs[i, 0], pairs[i, 1], pairs[i, 2]
+        found = _collect_lags(book, a, b, relation, horizon_us, lags, at_a, at_b)
+        if found < 3:
+            continue
+        rate = max(
+            _coincidence_rate(book, a, b, relation, rate_us),
+            _coincidence_rate(book, b, a, relation, rate_us),
+        )
+        order = np.argsort(lags[:found])
+        low, high, matched, log_p = _best_window(
+            lags[:found][order],
+            _renumber(book.idea[at_a[:found]])[order],
+            _renumber(book.idea[at_b[:found]])[order],
+            rate,
+            horizon_us / SECOND,
+            widths_s,
+        )
+        # The window ends on entries that matched: one resolution step more on either side is what was searched.
+        width_s = max((high - low) / SECOND, widths_s[0])
+        expected = rate * width_s
+        out[i, 0], out[i, 1], out[i, 2], out[i, 3], out[i, 4] = low, high, matched, expected, log_p
+        if log_p > log_p_max:
+            continue
+        crowded = max(
+            _crowd_expectation(book, a, b, relation, low, high),
+            _crowd_expectation(book, b, a, relation, -high, -low),
+        )
+        expected = max(expected, _phase_expectation(book, a, b, low, high, matched, rate))
+        tries = math.log(2.0 * horizon_us / SECOND / width_s * len(widths_s) * matched)
+        expected, log_p, shifted = _against_shifts(
+            book, a, b, relation, low, high, matched, expected + crowded, shift_minutes, shift_group
+        )
+        out[i, 3], out[i, 4], out[i, 5] = expected, min(log_p + tries, 0.0), shifted
+    return out
+
+
+def judge_pairs(entries: Entries, pairs: Codes, tests: float, terms: CoordinationTerms) -> Floats:
+    """Per candidate pair: lag window ends (us), ideas matched, expected by chance, log p, mean count at shifted lags.
+
+    Pairs that cannot reach significance among `tests` pairs keep the market's expectation and are not shifted.
+    """
+    widths = np.array(terms.lag_widths_s)
+    log_p_max = math.log(terms.q_max) - math.log(tests) + math.log(max(len(pairs), 1))
+
+    def judge(part: Codes) -> Floats:
+        return np.asarray(
+            _judge_pairs(
+                entries.book,
+                part,
+                int(terms.horizon_s * SECOND),
+                int(terms.rate_window_s * SECOND),
+                widths,
+                SHIFT_MINUTES,
+                SHIFT_GROUP,
+                log_p_max,
+            )
+        )
+
+    return in_parts(judge, pairs)
+
+
+def in_parts(judge: Callable[[Any], Floats], pairs: NDArray[Any]) -> Floats:
+    """Runs a function of pairs over slices of them in threads and puts the answers together in order."""
+    parts = [part for part in np.array_split(pairs, 8 * THREADS) if len(part)]
+    if not parts:
+        return judge(pairs)
+    with ThreadPoolExecutor(THREADS) as pool:
+        return np.concatenate(list(pool.map(judge, parts)))

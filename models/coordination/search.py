@@ -1,0 +1,270 @@
+"""Who trades together: from a firm's trades to the flagged pairs, rings and shared strategies."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from models.coordination.candidates import find_candidates
+from models.coordination.chance import log_q_values
+from models.coordination.circumstances import COLUMNS, describe_pairs
+from models.coordination.entries import SECOND, Codes, Entries, Flags, Floats, Ints, sort_entries
+from models.coordination.pairs import judge_pairs
+from models.coordination.strength import weigh
+from models.coordination.terms import CoordinationTerms
+
+PAIR_COLUMNS = (
+    "account_a",
+    "account_b",
+    "relation",
+    "leader",
+    "matched",
+    "containment",
+    "lag_ms",
+    "expected",
+    "p_value",
+    "q_value",
+    "same_owner",
+    "strength",
+    "evidence",
+)
+RING_COLUMNS = ("ring_id", "account_id", "kind", "strength")
+FLAG = 0.5
+NEAR_MISS = 0.25
+SHARED_CONTAINMENT_MIN = 0.2
+SIBLING_BEFORE = 0.75  # share of matches that a third account must precede to be their source
+SIBLING_SPREAD = 0.9  # spread between siblings, of the wider of their spreads behind the leader
+LOG_P_MIN = -700.0  # smaller probabilities than e**-700 are all written as that
+EVIDENCE = ("lag_spread_s", "same_order", "exits_together", "holding_correlation", "lots_correlation", "days", "others")
+
+
+@dataclass(frozen=True)
+class Coordination:
+    """Pairs (published columns, then evidence as JSON), rings, and what the run has to say."""
+
+    pairs: pd.DataFrame
+    rings: pd.DataFrame
+    log: list[str]
+
+
+def find_coordination(
+    trades: pd.DataFrame,
+    *,
+    owners: Mapping[str, str] | pd.DataFrame,
+    news: pd.DataFrame | None = None,
+    terms: CoordinationTerms | None = None,
+) -> Coordination:
+    """Finds accounts that copy or mirror each other beyond chance and beyond what a public source explains.
+
+    `trades` has one row per position (account_id, instrument, side, lots, opened_at, closed_at); rows without account,
+    instrument, side or opening time are left out and counted in the log. `owners` maps account_id to owner_id (a
+    mapping, or a frame with these two columns); where either owner is unknown `same_owner` is null. `news` (occurs_at,
+    impact) marks moments at which many enter for one reason. Pairs are those of strength >= 0.25; >= 0.5 is a flag.
+    """
+    terms = terms or CoordinationTerms()
+    log: list[str] = []
+    entries = sort_entries(trades, news, terms, log)
+    if entries is None or len(entries.accounts) < 2:
+        log.append("fewer than two accounts with trades: nothing to compare")
+        return Coordination(_empty(PAIR_COLUMNS), _empty(RING_COLUMNS), log)
+    seen = _significant_pairs(entries, terms, log)
+    if seen.empty:
+        return Coordination(_empty(PAIR_COLUMNS), _empty(RING_COLUMNS), log)
+    seen["same_owner"] = _same_owner(entries, seen, owners)
+    known_same = seen["same_owner"].eq(True).to_numpy(dtype=bool)
+    seen["strength"], reasons = weigh(seen, known_same, terms)
+    seen["sibling"] = _siblings(seen)
+    seen.loc[seen["sibling"], "strength"] = np.maximum(seen.loc[seen["sibling"], "strength"], _sibling_strength(seen))
+    seen = _one_relation(seen)
+    rings = _rings(entries, seen)
+    flagged = int((seen["strength"] >= FLAG).sum())
+    log.append(f"{len(seen)} pairs beyond chance at q <= {terms.q_max:g}, {flagged} of them flagged")
+    return Coordination(_published_pairs(entries, seen, reasons, terms), rings, log)
+
+
+def _empty(columns: tuple[str, ...]) -> pd.DataFrame:
+    """A table of these columns without rows."""
+    return pd.DataFrame({name: pd.Series(dtype=object) for name in columns})
+
+
+def _significant_pairs(entries: Entries, terms: CoordinationTerms, log: list[str]) -> pd.DataFrame:
+    """Pairs beyond chance after correction for all pairs of the firm, with their circumstances."""
+    accounts = len(entries.accounts)
+    tests = accounts * (accounts - 1.0)  # every pair, as a copy and as a mirror
+    candidates = find_candidates(entries, terms, log)
+    judged = judge_pairs(entries, candidates, tests, terms)
+    log_q = log_q_values(judged[:, 4], tests)
+    kept = log_q <= math.log(terms.q_max)
+    pairs, judged = candidates[kept], judged[kept]
+    windows = _match_windows(judged, terms)
+    seen = pd.DataFrame(describe_pairs(entries, pairs, windows, terms), columns=list(COLUMNS))
+    seen["a"], seen["b"], seen["relation"] = pairs[:, 0], pairs[:, 1], pairs[:, 2]
+    windows_us = windows[:, 1] - windows[:, 0]
+    searched_us = np.maximum(judged[:, 1] - judged[:, 0], terms.lag_widths_s[0] * SECOND)
+    seen["expected"] = judged[:, 3] * windows_us / searched_us
+    seen["expected_within_horizon"] = judged[:, 3] * 2 * terms.horizon_s * SECOND / searched_us
+    seen["shifted"] = judged[:, 5]
+    seen["log_p"], seen["log_q"] = judged[:, 4], log_q[kept]
+    return seen
+
+
+def _match_windows(judged: Floats, terms: CoordinationTerms) -> Ints:
+    """The lag windows (us) in which entries are matched: the searched one and half as much on either side."""
+    low, high = judged[:, 0], judged[:, 1]
+    slack = np.maximum(0.5 * (high - low), terms.lag_widths_s[0] * SECOND)
+    edge = terms.horizon_s * SECOND
+    return np.stack([np.maximum(low - slack, -edge), np.minimum(high + slack, edge)], axis=1).astype(np.int64)
+
+
+def _same_owner(entries: Entries, seen: pd.DataFrame, owners: Mapping[str, str] | pd.DataFrame) -> NDArray[np.object_]:
+    """True or False where both owners are known, None where not."""
+    if isinstance(owners, pd.DataFrame):
+        owners = dict(zip(owners["account_id"], owners["owner_id"], strict=True)) if len(owners) else {}
+    by_code = pd.Series([owners.get(str(account)) for account in entries.accounts], dtype=object)
+    left, right = by_code.iloc[seen["a"]].to_numpy(), by_code.iloc[seen["b"]].to_numpy()
+    same = np.asarray(left == right, dtype=object)
+    same[pd.isna(left) | pd.isna(right)] = None
+    return same
+
+
+def _edge_index(seen: pd.DataFrame) -> dict[tuple[int, int], int]:
+    """Row of each pair whose direct tie is flagged, by its two accounts in either order."""
+    strong = np.flatnonzero((seen["strength"] >= FLAG).to_numpy())
+    left, right = seen["a"].to_numpy(), seen["b"].to_numpy()
+    index = {(int(left[i]), int(right[i])): int(i) for i in strong}
+    index.update({(b, a): i for (a, b), i in index.items()})
+    return index
+
+
+def _siblings(seen: pd.DataFrame) -> Flags:
+    """Pairs that only trade together because both follow the same third account.
+
+    Two followers of one leader are spread wider from each other than from the leader; the last links of a chain
+    are not.
+    """
+    index = _edge_index(seen)
+    spread = seen["lag_spread_s"].to_numpy()
+    out = np.zeros(len(seen), dtype=bool)
+    before = (seen["third_before"].fillna(0.0) >= SIBLING_BEFORE).to_numpy()
+    rows = zip(
+        np.flatnonzero(before).tolist(), *(seen.loc[before, n].astype(int) for n in ("third", "a", "b")), strict=True
+    )
+    for i, third, a, b in rows:
+        to_a, to_b = index.get((third, a)), index.get((third, b))
+        if to_a is not None and to_b is not None:
+            out[i] = spread[i] >= SIBLING_SPREAD * max(spread[to_a], spread[to_b])
+    return out
+
+
+def _sibling_strength(seen: pd.DataFrame) -> Floats:
+    """A sibling pair is as certain as the weaker of its two ties to the leader."""
+    index = _edge_index(seen)
+    rows = seen[seen["sibling"]]
+    strength = seen["strength"].to_numpy()
+    ties = [
+        min(strength[index[(int(t), int(a))]], strength[index[(int(t), int(b))]])
+        for t, a, b in zip(rows["third"], rows["a"], rows["b"], strict=True)
+    ]
+    return np.array(ties, dtype=np.float64)
+
+
+def _one_relation(seen: pd.DataFrame) -> pd.DataFrame:
+    """Keeps the likelier relation of a pair that both copies and mirrors; row labels stay."""
+    order = seen.sort_values(["strength", "log_p", "relation"], ascending=[False, True, True])
+    return order.drop_duplicates(["a", "b"]).sort_values(["a", "b"])
+
+
+def _groups(accounts: int, left: Codes, right: Codes) -> NDArray[np.int64]:
+    """Component label of every account under the given edges."""
+    graph = coo_array((np.ones(len(left)), (left, right)), shape=(accounts, accounts))
+    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+
+
+def _ring_rows(entries: Entries, edges: pd.DataFrame, kind: str, strength: Floats) -> pd.DataFrame:
+    """Members of every group of three or more under these edges, with the mean strength of their ties."""
+    left, right = edges["a"].to_numpy(), edges["b"].to_numpy()
+    labels = _groups(len(entries.accounts), left, right)
+    ties = pd.DataFrame({"account": np.concatenate([left, right]), "strength": np.concatenate([strength, strength])})
+    members = ties.groupby("account", as_index=False)["strength"].mean()
+    members["group"] = labels[members["account"]]
+    members["size"] = members.groupby("group")["account"].transform("size")
+    members = members[members["size"] >= 3]
+    first = entries.accounts[members.groupby("group")["account"].transform("min").to_numpy(dtype=np.int64)]
+    return pd.DataFrame(
+        {
+            "ring_id": [f"{kind}-{account}" for account in first],
+            "account_id": entries.accounts[members["account"].to_numpy(dtype=np.int64)],
+            "kind": kind,
+            "strength": members["strength"].to_numpy(),
+        }
+    )
+
+
+def _rings(entries: Entries, seen: pd.DataFrame) -> pd.DataFrame:
+    """Rings of flagged pairs, and groups whose coincidences a shared robot or a public signal explains."""
+    flagged = seen[seen["strength"] >= FLAG]
+    shared = seen[(seen["strength"] < FLAG) & (seen["others"] > 0) & (seen["relation"] == 0)]
+    shared = shared[shared["containment"] >= SHARED_CONTAINMENT_MIN]
+    rings = [
+        _ring_rows(entries, flagged, "ring", flagged["strength"].to_numpy()),
+        _ring_rows(entries, shared, "shared_strategy", 1.0 - shared["strength"].to_numpy()),
+    ]
+    return pd.concat(rings, ignore_index=True).sort_values(["ring_id", "account_id"], ignore_index=True)
+
+
+def _leaders(entries: Entries, seen: pd.DataFrame, terms: CoordinationTerms) -> NDArray[np.object_]:
+    """Account id of who is ahead; None for siblings and where the order is not stable."""
+    lag = seen["lag_s"].to_numpy()
+    ahead = np.where(lag > 0, seen["a"].to_numpy(), seen["b"].to_numpy())
+    clear = (lag != 0) & (seen["same_order"].to_numpy() >= terms.order_min) & ~seen["sibling"].to_numpy(dtype=bool)
+    leaders = entries.accounts[ahead]
+    leaders[~clear] = None
+    return leaders
+
+
+def _evidence(seen: pd.DataFrame, reasons: pd.DataFrame, entries: Entries) -> list[str]:
+    """What was seen of each pair and what each sight is worth, as JSON."""
+    out = []
+    numbers = seen[[*EVIDENCE, "shifted"]].round(4).to_dict("records")
+    odds = reasons.loc[seen.index].round(2).to_dict("records")
+    through = np.where(seen["sibling"], seen["third"], -1).astype(int).tolist()
+    for facts, worth, third in zip(numbers, odds, through, strict=True):
+        known: dict[str, object] = {str(name): value for name, value in facts.items() if not pd.isna(value)}
+        if third >= 0:
+            known["through"] = str(entries.accounts[third])
+        known["log_odds"] = {str(name): value for name, value in worth.items() if value}
+        out.append(json.dumps(known, sort_keys=True))
+    return out
+
+
+def _published_pairs(
+    entries: Entries, seen: pd.DataFrame, reasons: pd.DataFrame, terms: CoordinationTerms
+) -> pd.DataFrame:
+    """The published table: flagged pairs and near misses."""
+    seen = seen[seen["strength"] >= NEAR_MISS]
+    pairs = pd.DataFrame(
+        {
+            "account_a": entries.accounts[seen["a"]],
+            "account_b": entries.accounts[seen["b"]],
+            "relation": np.where(seen["relation"] == 0, "copy", "mirror"),
+            "leader": _leaders(entries, seen, terms),
+            "matched": seen["matched"].astype(np.int64),
+            "containment": seen["containment"],
+            "lag_ms": (seen["lag_s"].abs() * 1000).round().astype(np.int64),
+            "expected": seen["expected"],
+            "p_value": np.exp(np.maximum(seen["log_p"], LOG_P_MIN)),
+            "q_value": np.exp(np.maximum(seen["log_q"], LOG_P_MIN)),
+            "same_owner": seen["same_owner"],
+            "strength": seen["strength"].round(4),
+            "evidence": _evidence(seen, reasons, entries),
+        }
+    )
+    return pairs.reset_index(drop=True)
