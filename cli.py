@@ -203,11 +203,12 @@ def parser() -> argparse.ArgumentParser:
 def refusals() -> tuple[type[Exception], ...]:
     """The exceptions that carry a sentence for the user."""
     from models.catalogue import RulebookRefused
+    from pipelines.explain import ExplainRefused
     from pipelines.export import ExportRefused
     from pipelines.land import FeedRefused
     from pipelines.sources import SourceRefusal
 
-    return (Refused, RulebookRefused, FeedRefused, SourceRefusal, ExportRefused)
+    return (Refused, RulebookRefused, FeedRefused, SourceRefusal, ExportRefused, ExplainRefused)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
