@@ -103,7 +103,7 @@ def _persons(count: int, rng: np.random.Generator, how: Mechanics) -> pd.DataFra
     towns = _words(80, 2, rng)
     persons["address"] = [f"{h % 180 + 1} {streets[h % 500]} street, {towns[h % 80]} {10000 + h % 89999}" for h in home.tolist()]
     persons["email"] = [
-        f"{g}.{f}{n % 97}@{d}" for g, f, n, d in zip(given, family, number.tolist(), rng.choice(["gmail.com", "mail.com", "example.org"], count), strict=True)
+        f"{g}.{f}{n}@{d}" for g, f, n, d in zip(given, family, number.tolist(), rng.choice(["gmail.com", "mail.com", "example.org"], count), strict=True)
     ]
     persons["phone"] = [f"+4{d:010d}" for d in rng.integers(10**9, 10**10, count).tolist()]
     persons["document"] = _codes("doc", number)
@@ -128,7 +128,7 @@ def _households(persons: pd.DataFrame, rng: np.random.Generator, how: Mechanics)
     heads = heads[np.append(True, np.diff(heads) > 1)]
     for columns, share in (
         (("address", "ip", "country"), 1.0), (("family",), 0.7), (("device",), how.household_device),
-        (("instrument",), how.household_card), (("destination",), 0.03), (("phone",), 0.06), (("email",), 0.01), (("birth",), how.twins),
+        (("instrument",), how.household_card), (("destination",), 0.03), (("phone",), 0.06), (("email",), 0.01), (("birth", "family"), how.twins),
     ):  # fmt: skip
         chosen = heads[rng.random(len(heads)) < share]
         for column in columns:
@@ -198,7 +198,7 @@ def _vary(traders: pd.DataFrame, again: npt.NDArray[np.bool_], person: Ints, rng
         chosen = np.flatnonzero(own & (rng.random(len(traders)) < share))
         _apply(traders, column, chosen, slip, rng)
     renamed = np.flatnonzero(own & (traders["email"].to_numpy() == traders["email"].shift().to_numpy()) & (rng.random(len(traders)) < 0.7))
-    traders.loc[renamed, "email"] = [f"{g}{n % 1000}@mail.com" for g, n in zip(traders["given"].iloc[renamed], number[renamed].tolist(), strict=True)]
+    traders.loc[renamed, "email"] = [f"{g}{n}@mail.com" for g, n in zip(traders["given"].iloc[renamed], number[renamed].tolist(), strict=True)]
 
 
 def _new_things(traders: pd.DataFrame, rows: npt.NDArray[np.bool_], shares: dict[str, float], number: Ints, rng: np.random.Generator) -> None:

@@ -13,16 +13,10 @@ from models.identity.evidence import Evidence
 FIELDS = ("name", "birth", "email_name", "phone", "address", "document")
 
 # Two spellings of one word: the same sound, a typing slip, or a short form of it.
-_ALIKE = """(
-    {l}_sound_{x} = {r}_sound_{y} or jaro_winkler_similarity({l}_{x}, {r}_{y}) >= 0.88
-    or (length({l}_{x}) >= 3 and length({r}_{y}) >= 3
-        and (starts_with({l}_{x}, {r}_{y}) or starts_with({r}_{y}, {l}_{x})))
-)"""
-
-
 def _alike(left: str, right: str) -> str:
     return (
         f"({left}_sound_l = {right}_sound_r or jaro_winkler_similarity({left}_l, {right}_r) >= 0.88"
+        f" or (length({left}_l) >= 5 and damerau_levenshtein({left}_l, {right}_r) <= 1 + (length({left}_l) >= 7)::int)"
         f" or (least(length({left}_l), length({right}_r)) >= 3"
         f" and (starts_with({left}_l, {right}_r) or starts_with({right}_r, {left}_l))))"
     )
@@ -47,15 +41,16 @@ def _name() -> comparisons.CustomComparison:
         f"{_alike('given', 'family')} and {_alike('family', 'given')}",
     )
     contained = "least(len(sounds_l), len(sounds_r)) >= 2 and (list_has_all(sounds_l, sounds_r) or list_has_all(sounds_r, sounds_l))"
-    family = f"{_alike('family', 'family')}"
-    given = _either_order(_alike("given", "given"), f"given_sound_l = family_sound_r or family_sound_l = given_sound_r")
+    family = _either_order(
+        _alike("family", "family"), "given_sound_l = family_sound_r or family_sound_l = given_sound_r"
+    )
     return comparisons.CustomComparison(
         [
             _level("family_l is null or family_r is null", "unknown").configure(is_null_level=True),
             _level(same, "same"),
             _level(f"{close} or ({contained})", "close"),
             _level(family, "family name"),
-            _level(given, "given name"),
+            _level(_alike("given", "given"), "given name"),
             levels.ElseLevel(),
         ],
         output_column_name="name",
@@ -103,7 +98,7 @@ def settings() -> SettingsCreator:
                 "length(email_name_l) >= 6 and jaro_winkler_similarity(email_name_l, email_name_r) >= 0.93",
             ),
             _nearly("phone", "damerau_levenshtein(phone_l, phone_r) <= 1"),
-            _nearly("address", "jaro_winkler_similarity(address_l, address_r) >= 0.92"),
+            _nearly("address", "address_numbers_l = address_numbers_r and jaro_winkler_similarity(address_l, address_r) >= 0.9"),
             _nearly("document", "length(document_l) >= 6 and damerau_levenshtein(document_l, document_r) <= 1"),
         ],
         blocking_rules_to_generate_predictions=["l.document = r.document"],
@@ -118,7 +113,8 @@ def compare(evidence: Evidence) -> pd.DataFrame:
     con = evidence.con
     con.execute("""
         create or replace temp table compared as
-        select trader_no, given, family, given_sound, family_sound, sounds, birth, email_name, phone, address, document
+        select trader_no, given, family, given_sound, family_sound, sounds, birth, email_name, phone, address, document,
+            regexp_replace(address, '[^0-9]+', ' ', 'g') as address_numbers
         from people where trader_no in (select a from candidates union all select b from candidates)
     """)
     con.execute("create or replace temp table blocked as select '0' as match_key, a as join_key_l, b as join_key_r from candidates")

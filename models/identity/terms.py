@@ -24,23 +24,25 @@ class Level(NamedTuple):
 
 @dataclass(frozen=True)
 class Kind:
-    """A thing traders can share: the most holders at which it still says something, whether it proposes pairs."""
+    """A thing traders can share: the most holders at which it still says something, whether it proposes pairs, how often
+    owners share it, and the largest chance that a stranger holds the value of another, per other holder."""
 
     cap: int
     proposes: bool
     shares: Shares
+    chance_max: float = 1.0
 
 
 KINDS: MappingProxyType[str, Kind] = MappingProxyType(
     {
-        "document": Kind(60, True, Shares(0.60, 0.10, 0.0004, 0.0001, 0.02)),
-        "email": Kind(20, True, Shares(0.35, 0.05, 0.01, 0.0005, 0.001)),
-        "phone": Kind(20, True, Shares(0.40, 0.10, 0.03, 0.001, 0.002)),
-        "instrument": Kind(60, True, Shares(0.45, 0.45, 0.12, 0.04, 0.02)),
-        "destination": Kind(60, True, Shares(0.45, 0.45, 0.04, 0.01, 0.02)),
-        "device": Kind(40, True, Shares(0.55, 0.55, 0.25, 0.08, 0.30)),
-        "click": Kind(20, False, Shares(0.15, 0.15, 0.05, 0.03, 0.02)),
-        "address": Kind(20, True, Shares(0.45, 0.10, 0.85, 0.01, 0.03)),
+        "document": Kind(60, True, Shares(0.60, 0.10, 0.0004, 0.0001, 0.02), 1e-7),
+        "email": Kind(20, True, Shares(0.35, 0.05, 0.004, 0.0005, 0.001), 1e-8),
+        "phone": Kind(20, True, Shares(0.40, 0.05, 0.03, 0.001, 0.002), 1e-5),
+        "instrument": Kind(60, True, Shares(0.45, 0.45, 0.12, 0.04, 0.01), 1e-7),
+        "destination": Kind(60, True, Shares(0.45, 0.45, 0.03, 0.003, 0.005), 1e-8),
+        "device": Kind(40, True, Shares(0.55, 0.55, 0.25, 0.06, 0.30), 1e-7),
+        "click": Kind(20, False, Shares(0.15, 0.15, 0.05, 0.03, 0.02), 1e-5),
+        "address": Kind(20, True, Shares(0.45, 0.10, 0.85, 0.01, 0.03), 1e-5),
         "ip": Kind(20, False, Shares(0.60, 0.50, 0.85, 0.15, 0.85)),
         "partner": Kind(60, False, Shares(0.40, 0.40, 0.40, 0.30, 0.30)),
     }
@@ -54,10 +56,10 @@ def _levels() -> MappingProxyType[str, tuple[Level, ...]]:
     return MappingProxyType(
         {
             "name": (
-                Level(0.03, 0.4),
+                Level(0.03, 0.3),
                 Level(0.05, 0.4),
                 Level(0.003, 0.6),
-                Level(0.2 / 20, 0.018 / 20),
+                Level(0.2 / 20, 0.009 / 20),
                 Level(0.7, 0.006),
             ),
             "birth": (Level(0.03, 1.0), Level(0.3, 1.0), Level(0.06 / 40, 1 / 12000), Level(0.9, 0.015)),
@@ -76,9 +78,10 @@ class IdentityTerms:
     version: str = "2026-11"
     kinds: MappingProxyType[str, Kind] = field(default_factory=lambda: KINDS)
     levels: MappingProxyType[str, tuple[Level, ...]] = field(default_factory=_levels)
-    partners: Shares = Shares(0.06, 0.04, 0.15, 0.10, 0.05)
+    partners: Shares = Shares(0.06, 0.04, 0.15, 0.10, 0.02)
+    venue_growth: float = 1.5
     strict_min: float = 0.99
-    middle_min: float = 0.80
+    middle_min: float = 0.83
     loose_min: float = 0.40
     link_min: float = 0.10
     block_cap: int = 100
@@ -87,11 +90,10 @@ class IdentityTerms:
     given_share: float = 1e-3
     family_share: float = 1e-4
     name_pseudo_count: int = 500
-    people_min: int = 5_000
     ip_fresh_days: int = 90
     ip_gap_days: int = 30
-    country_differs: Shares = Shares(0.15, 1.0, 0.3, 1.0, 1.0)
-    absent_pair_bits: float = -1.0
+    country_differs: Shares = Shares(0.15, 0.8, 0.3, 0.8, 1.0)
+    absent_pair_bits: float = -0.5
     bits_max: float = 10.0
 
 

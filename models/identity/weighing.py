@@ -18,6 +18,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 VENUE_KINDS = ("device", "ip", "instrument", "destination", "document")
 STRONG_KINDS = ("document", "email", "phone", "instrument", "destination", "device")
+# Who borrows names also keeps things apart on purpose, so what such traders do not share says half as much.
+APART_WEIGHTS = np.array([1.0, 0.5, 1.0, 1.0, 1.0])
 NEAR_FIELDS = ("phone", "address", "document")
 
 
@@ -83,7 +85,7 @@ class _Evidence:
         for kind in VENUE_KINDS:
             widest = np.maximum(widest, np.where(self._usable(kind), self.holders[kind], 1))
         with np.errstate(divide="ignore"):
-            ways[:, 4] += np.log2(widest - 1)
+            ways[:, 4] += self.terms.venue_growth * np.log2(widest - 1)
         return ways
 
     def _usable(self, kind: str) -> npt.NDArray[np.bool_]:
@@ -93,13 +95,13 @@ class _Evidence:
     def of_kind(self, kind: str) -> Floats:
         """Sharing a value speaks by its rarity; both having one and sharing none speaks a little against; hubs are mute."""
         shares, usable = self.terms.kinds[kind].shares, self._usable(kind)
-        chance = np.maximum(self.holders[kind] - 1, 1) / max(self.size, self.terms.people_min)
+        chance = np.maximum(self.holders[kind] - 1, 1) * min(1 / self.size, self.terms.kinds[kind].chance_max)
         shared_bits = np.log2(np.array(shares))[None, :] - np.log2(chance)[:, None]
         bit = 1 << list(self.terms.kinds).index(kind)
         both_known = (self.population.known_kinds[self.a] & self.population.known_kinds[self.b] & bit) > 0
         apart = both_known & (self.holders[kind] == 0) & (kind != "partner")
         ways = np.where(usable[:, None], shared_bits * self._freshness(kind)[:, None], 0.0)
-        ways += np.where(apart[:, None], np.log2(1 - np.array(shares))[None, :], 0.0)
+        ways += np.where(apart[:, None], (np.log2(1 - np.array(shares)) * APART_WEIGHTS)[None, :], 0.0)
         return _with_strangers(ways)
 
     def _freshness(self, kind: str) -> Floats:
