@@ -87,10 +87,8 @@ def _country() -> Expectation:
 
 
 def _above_zero(column: str, when: tuple[str, str] | None = None) -> Expectation:
-    told = f" of a {when[1]}" if when else ""
-    return Expectation(
-        column, "above", f"{column}{told} is above zero", f"{told} must be above zero".strip(), when=when
-    )
+    where = f" in a {when[1]}" if when else ""
+    return Expectation(column, "above", f"{column} is above zero{where}", f"must be above zero{where}", when=when)
 
 
 SPECIAL: dict[str, tuple[Expectation, ...]] = {
