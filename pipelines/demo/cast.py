@@ -165,6 +165,8 @@ class Casting:
     def _selves(self, places: list[int]) -> tuple[list[Person], list[str]]:
         """The records of one human and how they are linked."""
         first = self._early(places[0])
+        first = replace(first, hands=first.hands[:1], instruments=first.instruments[:1], kyc_after_funding=False)
+        self.cast.people[places[0]] = first
         people, ways = [first], set[str]()
         for place in places[1:]:
             second, how = another_self(self.rng, first, self._early(place))
@@ -190,7 +192,7 @@ class Casting:
             follower = self.seat(
                 other, own, product, leader=leader, copying=copying, own_trades=bool(rng.random() < 0.5), **common
             )
-            follower.starts_ms = leader.starts_ms + int(rng.uniform(0.1, 1.5) * DAY_MS)
+            follower.starts_ms = max(leader.starts_ms, other.registered_ms) + int(rng.uniform(0.1, 1.5) * DAY_MS)
             follower.size = leader.size if mirror else follower.size
             seats.append(follower)
         self.cast.rings.append((seats, "mirror" if mirror else "copy", same_owner))
@@ -257,11 +259,14 @@ class Casting:
             ("grid", 4, abuse.grid),
         )
         for kind, per_2000, make in planned:
-            for place in self._take(self._count(per_2000)):
+            places = self._take(self._count(per_2000))
+            for place in places:
                 person = self._early(place)
-                style = replace(ordinary(self.rng, futures=False), loss_multiplier=1.0)
                 plan = make(self.market, self.rng, person.registered_ms, end)
+                style = ordinary(self.rng, futures=False)
                 self._plant(kind, self.seat(person, style, self._cash(), plan=plan, stops_ms=end))
+            if kind == "news_straddling":
+                self._look_alike("news_straddlers", places)
         self._payout_gamers()
         self._passed_accounts()
 

@@ -43,6 +43,7 @@ def write_demo(
             firm.run(seat)
             if progress is not None and done % 50 == 0:
                 progress(min(first + done, traders), traders)
+        firm.number(cast.seats)
         ledger.batch(cast)
         truth.add(cast)
     writer.close()

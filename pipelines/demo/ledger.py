@@ -56,8 +56,8 @@ class Ledger:
 
     def batch(self, cast: Cast) -> None:
         """Everything one batch of traders left behind."""
-        accounts = [account for seat in cast.seats for account in seat.accounts]
-        challenges = [challenge for seat in cast.seats for challenge in seat.challenges]
+        accounts = sorted((a for seat in cast.seats for a in seat.accounts), key=lambda one: one.number)
+        challenges = sorted((c for seat in cast.seats for c in seat.challenges), key=lambda one: one.number)
         self._partners()
         self.writer.rows("traders", self._traders(cast))
         self._purchases(challenges, cast.disputers)
@@ -125,7 +125,8 @@ class Ledger:
         return (
             challenge.challenge_id, seat.person.trader_id, seat.person.desk, seat.product,
             self.writer.iso(challenge.purchased_ms), _money(challenge.fee, seat.currency), seat.currency,
-            seat.partner_id, click_id, coupon, challenge.instrument, challenge.reset_of,
+            seat.partner_id, click_id, coupon, challenge.instrument,
+            challenge.reset_of.challenge_id if challenge.reset_of else "",
         )  # fmt: skip
 
     def _click(self, click_id: str, seat: Seat, challenge: Challenge) -> Row:
@@ -171,10 +172,10 @@ class Ledger:
 
     def _account(self, account: Account) -> Row:
         seat, iso = account.challenge.seat, self.writer.iso
-        server = f"Highwater-{seat.platform.upper()}-{1 + account.serial % 2}"
+        server = f"Highwater-{seat.platform.upper()}-{1 + account.number % 2}"
         return (
             account.account_id, account.challenge.challenge_id, seat.person.trader_id, seat.person.desk, account.stage,
-            seat.platform, 5_000_000 + account.serial, server, seat.currency, _money(account.initial, seat.currency),
+            seat.platform, 5_000_000 + account.number, server, seat.currency, _money(account.initial, seat.currency),
             iso(account.opened_ms), iso(account.closed_ms),
         )  # fmt: skip
 
@@ -186,13 +187,13 @@ class Ledger:
         order = np.argsort(deals["at_ms"], kind="stable")
         number = (
             np.concatenate([np.arange(1, size + 1) for size in sizes])
-            + np.repeat([a.serial for a in accounts], sizes) * 100_000
+            + np.repeat([a.number for a in accounts], sizes) * 100_000
         )
         plan = [_plan_columns(account, len(part)) for account, part in zip(accounts, parts, strict=True)]
         marks = np.concatenate(plan)[order]
         owner = np.repeat(np.array([a.account_id for a in accounts], dtype=object), sizes)[order]
         suffix = np.repeat([a.challenge.seat.platform == "mt4" for a in accounts], sizes)[order]
-        base = np.repeat([a.serial for a in accounts], sizes)[order] * 100_000
+        base = np.repeat([a.number for a in accounts], sizes)[order] * 100_000
         self.writer.table("deals", self._deal_columns(deals[order], owner, number[order], base, marks, suffix))
 
     def _deal_columns(
@@ -248,6 +249,7 @@ class Ledger:
                 rows.extend(self._account_logins(seat, account))
         rows.sort()
         frame = pd.DataFrame(rows, columns=["at_ms", "trader_id", "ip", "account_id", "device_id", "country"])
+        frame = frame.drop_duplicates(["at_ms", "trader_id", "ip"])
         columns: dict[str, Any] = {name: pa.array(frame[name].to_numpy(object)) for name in frame.columns[1:]}
         self.writer.table("logins", {"occurred_at": self.writer.instants(frame["at_ms"].to_numpy()), **columns})
 

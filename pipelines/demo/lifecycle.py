@@ -59,21 +59,25 @@ class Seat:
 class Challenge:
     """One purchase."""
 
-    challenge_id: str
     seat: Seat
     purchased_ms: int
     fee: float
     instrument: str
-    reset_of: str
+    reset_of: "Challenge | None"
     version: Version
     breached_ms: int = 0
+    number: int = 0
+
+    @property
+    def challenge_id(self) -> str:
+        """The challenge's id."""
+        return f"C{self.number:07d}"
 
 
 @dataclass(eq=False)
 class Account:
     """One account of a challenge's stage and the life it led."""
 
-    serial: int
     challenge: Challenge
     stage: str
     initial: float
@@ -82,11 +86,12 @@ class Account:
     life: Life
     plan: Array
     is_idle: bool
+    number: int = 0
 
     @property
     def account_id(self) -> str:
         """The account's id."""
-        return f"A{self.serial:07d}"
+        return f"A{self.number:07d}"
 
     @property
     def outcome(self) -> int:
@@ -100,7 +105,7 @@ class Account:
 
 
 class Firm:
-    """Sells challenges and runs the accounts; hands out the numbers of both."""
+    """Sells challenges, runs the accounts and numbers both."""
 
     def __init__(self, market: Market, rng: np.random.Generator) -> None:
         self.market = market
@@ -127,19 +132,28 @@ class Firm:
             at = int(last.life.state["ended_ms"]) + gap
             previous = challenge if gap < 3 * DAY_MS and self.rng.random() < 0.6 else None
 
+    def number(self, seats: list[Seat]) -> None:
+        """Gives a batch's challenges and accounts their numbers, in the order in which they came about."""
+        challenges = [one for seat in seats for one in seat.challenges]
+        for challenge in sorted(challenges, key=lambda one: one.purchased_ms):
+            self.challenges += 1
+            challenge.number = self.challenges
+        accounts = [one for seat in seats for one in seat.accounts]
+        for account in sorted(accounts, key=lambda one: one.opened_ms):
+            self.accounts += 1
+            account.number = self.accounts
+
     def _sell(self, seat: Seat, at_ms: int, reset_of: Challenge | None) -> Challenge:
         """A purchase under the terms in force at its instant."""
-        self.challenges += 1
         moment = self.market.start + timedelta(milliseconds=at_ms)
         version = version_at(self.products[seat.product], moment)
         fee = round(FEES[seat.size] * FEE_FACTORS[seat.product] * (0.85 if reset_of else 1.0))
         challenge = Challenge(
-            challenge_id=f"C{self.challenges:07d}",
             seat=seat,
             purchased_ms=at_ms,
             fee=fee * (YEN if seat.currency == "JPY" else 1),
             instrument=str(self.rng.choice(seat.person.instruments)),
-            reset_of=reset_of.challenge_id if reset_of else "",
+            reset_of=reset_of,
             version=version,
         )
         seat.challenges.append(challenge)
@@ -160,7 +174,6 @@ class Firm:
 
     def _run_account(self, challenge: Challenge, stage: str, opened_ms: int) -> Account:
         """One account from opening to its end; some burn it once they have been paid."""
-        self.accounts += 1
         seat, reviews = challenge.seat, self._reviews()
         plan = _slice(seat.plan if stage.startswith("evaluation") else seat.funded_plan, opened_ms, seat.stops_ms)
         life = self._live(challenge, stage, plan, opened_ms, reviews, NEVER)
@@ -172,9 +185,7 @@ class Firm:
         closed_ms, is_idle = self._closing(life, opened_ms)
         if life.state["outcome"] > PASSED:
             challenge.breached_ms = int(life.state["ended_ms"])
-        return Account(
-            self.accounts, challenge, stage, float(life.state["initial"]), opened_ms, closed_ms, life, plan, is_idle
-        )
+        return Account(challenge, stage, float(life.state["initial"]), opened_ms, closed_ms, life, plan, is_idle)
 
     def _reviews(self) -> Array:
         """How long the firm takes over each payout request of an account (ms), and whether it refuses."""
@@ -196,7 +207,7 @@ class Firm:
             seat.appetite,
             seat.patient,
         )
-        one["observe_ms"], one["asks_until"] = (5 + (self.accounts * 7) % 11) * MINUTE_MS, asks_until
+        one["observe_ms"], one["asks_until"] = (5 + opened_ms % 11) * MINUTE_MS, asks_until
         one["withdraws"] = 1.0 if terms[0]["max_mode"] == MODES["static"] else 0.6
         one["risk_scale"] = 1.0 if stage.startswith("evaluation") else seat.style.funded_risk
         resets = self._resets_of(version.clock)

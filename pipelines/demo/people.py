@@ -190,40 +190,43 @@ def name_variant(rng: np.random.Generator, first: str, last: str) -> tuple[str, 
 
 
 LINKS = ("device", "instrument", "destination", "document", "name", "email", "phone", "address")
+HARD_LINKS = ("device", "instrument", "document")
 
 
 def another_self(rng: np.random.Generator, first: Person, second: Person) -> tuple[Person, tuple[str, ...]]:
-    """A second trader record of the same human: some traits shared, the others changed, and which were shared."""
-    ways = tuple(sorted(str(one) for one in rng.choice(LINKS, size=int(rng.integers(2, 5)), replace=False)))
-    if not set(ways) & {"device", "instrument", "destination", "document"}:
-        ways = tuple(sorted({*ways, str(rng.choice(("device", "instrument", "destination", "document")))}))
-    same = replace(second, desk=first.desk, country=first.country, hands=_hands(first, second, ways))
-    if "name" in ways or "document" in ways:
+    """A second trader record of the same human, and what it shares with the first; one hard link at least."""
+    ways = {str(one) for one in rng.choice(LINKS, size=int(rng.integers(2, 5)), replace=False)}
+    if not ways & set(HARD_LINKS):
+        ways.add(str(rng.choice(HARD_LINKS)))
+    same = replace(second, desk=first.desk, country=first.country, hands=_hands(first, second, "device" in ways))
+    if ways & {"name", "document"}:
         given, family = name_variant(rng, first.first, first.last)
         same = replace(same, first=given, last=family, born=first.born)
     if "instrument" in ways:
-        same = replace(same, instruments=(first.instruments[0], *second.instruments[1:]))
+        same = replace(same, instruments=first.instruments[:1])
     if "destination" in ways:
         same = replace(same, destination=first.destination, method=first.method)
     if "document" in ways:
-        same = replace(same, document=first.document)
-    if "email" in ways:
-        same = replace(same, email=alias(rng, first.email))
-    if "phone" in ways:
-        same = replace(same, phone=first.phone.replace(" ", ""))
-    if "address" in ways:
-        same = replace(same, address=plain(first.address).title())
-    return same, ways
+        same = replace(same, document=first.document, kyc_after_funding=False)
+    return _reachable(rng, first, same, ways), tuple(sorted(ways))
 
 
-def _hands(first: Person, second: Person, ways: tuple[str, ...]) -> tuple[Hands, ...]:
-    """The hands of a second record: another device at the same home, and the same device where that is shared."""
-    home = tuple(
-        replace(one, ips=(*second.hands[0].ips, first.hands[0].ips[0]), country=first.country) for one in second.hands
+def _reachable(rng: np.random.Generator, first: Person, same: Person, ways: set[str]) -> Person:
+    """The second record with the contacts that it shares, written otherwise."""
+    return replace(
+        same,
+        email=alias(rng, first.email) if "email" in ways else same.email,
+        phone=first.phone.replace(" ", "") if "phone" in ways else same.phone,
+        address=plain(first.address).title() if "address" in ways else same.address,
     )
-    if "device" not in ways:
-        return home
-    return (*home, replace(first.hands[0], ips=home[0].ips))
+
+
+def _hands(first: Person, second: Person, same_device: bool) -> tuple[Hands, ...]:
+    """The hands of a second record: the same home, and mostly the same device where that is shared."""
+    ips = (*second.hands[0].ips, first.hands[0].ips[0])
+    own = replace(second.hands[0], ips=ips, country=first.country)
+    shared = replace(first.hands[0], ips=ips)
+    return (shared, shared, own) if same_device else (own,)
 
 
 def relative(rng: np.random.Generator, first: Person, second: Person) -> Person:

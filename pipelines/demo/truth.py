@@ -9,7 +9,7 @@ import pandas as pd
 from pipelines.demo.cast import Cast
 from pipelines.demo.lifecycle import Seat
 
-MATCHES_AT_LEAST = 6
+MATCHES_AT_LEAST = 8
 TRADES_AT_LEAST = {
     "latency_arbitrage": 15,
     "tick_scalping": 20,
@@ -25,13 +25,24 @@ class Truth:
 
     def __init__(self, seed: int, traders: int, days: int) -> None:
         self.said: dict[str, Any] = {"seed": seed, "traders": traders, "days": days}
-        for name in ("owners", "copy_pairs", "rings", "shared_strategies", "signals", "look_alikes", "partners"):
+        for name in (
+            "owners",
+            "copy_pairs",
+            "thin_pairs",
+            "rings",
+            "shared_strategies",
+            "signals",
+            "look_alikes",
+            "partners",
+        ):
             self.said[name] = []
 
     def add(self, cast: Cast) -> None:
         """The planted items of one batch, as far as they showed in what happened."""
+        paid = {s.person.trader_id for s in cast.seats if any(len(a.life.requests) for a in s.accounts)}
         for traders, how in cast.owners:
-            self.said["owners"].append({"owner": f"o{len(self.said['owners']) + 1}", "traders": traders, "how": how})
+            shown = [way for way in how if way != "destination" or len(paid & set(traders)) > 1]
+            self.said["owners"].append({"owner": f"o{len(self.said['owners']) + 1}", "traders": traders, "how": shown})
         for seats, relation, same_owner in cast.rings:
             self._ring(seats, relation, same_owner)
         for kind, seats in cast.families:
@@ -59,11 +70,12 @@ class Truth:
         for first, second in combinations(range(len(seats)), 2):
             kind = "copy" if first > 0 else relation
             pairs += _matched(trades[trades["seat"] == first], trades[trades["seat"] == second], kind, first == 0)
-        if not pairs:
-            return
         for pair in pairs:
             pair["same_owner"] = same_owner
-        self.said["copy_pairs"].extend(pairs)
+            self.said["copy_pairs" if pair["matched"] >= MATCHES_AT_LEAST else "thin_pairs"].append(pair)
+        pairs = [pair for pair in pairs if pair["matched"] >= MATCHES_AT_LEAST]
+        if not pairs:
+            return
         accounts = sorted({pair[side] for pair in pairs for side in ("leader", "follower")})
         ring = {"relation": relation, "same_owner": same_owner, "accounts": accounts}
         self.said["rings"].append({**ring, "traders": sorted({seat.person.trader_id for seat in seats})})
@@ -124,10 +136,9 @@ def _matched(first: pd.DataFrame, second: pd.DataFrame, relation: str, direct: b
     pairs: list[dict[str, Any]] = []
     for (one, other), rows in both.groupby(["account", "account_2"], sort=True):
         lag = float((rows["open_ms_2"] - rows["open_ms"]).median())
-        if len(rows) >= MATCHES_AT_LEAST:
-            leader, follower = (one, other) if lag >= 0 else (other, one)
-            pair = {"leader": leader, "follower": follower, "relation": relation, "lag_ms": abs(lag), "direct": direct}
-            pairs.append({**pair, "matched": len(rows)})
+        leader, follower = (one, other) if lag >= 0 else (other, one)
+        pair = {"leader": leader, "follower": follower, "relation": relation, "lag_ms": abs(lag), "direct": direct}
+        pairs.append({**pair, "matched": len(rows)})
     return pairs
 
 
