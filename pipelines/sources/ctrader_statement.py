@@ -158,7 +158,7 @@ def _html_blocks(document: Document) -> Blocks:
         elif title and not names and len(filled) > 3:
             _read_titles(blocks, cells)
             names = _plain_titles([cell for cell in cells if cell.lower() != "totals"])
-        elif title and names and len(cells) >= len(names) - 1 and len(filled) > 1:
+        elif title and names and len(cells) - len(names) in (0, 1) and len(filled) > 1:
             _add_html_row(blocks, title, names, cells, row.line)
         else:
             _read_pairs(blocks, cells)
@@ -207,8 +207,7 @@ def _closing(ledger: Ledger, row: Line) -> Closing:
     gross = _amount(row, "gross") or (less(net, commission, swap) if net is not None else None)
     if gross is None:
         raise RowProblem("net", "", "the row has neither a net nor a gross amount")
-    deal_id = re.sub(r"\D", "", row.get("deal id", "closing deal id", "id"))
-    key = deal_id or f"{stamp(closed)}{stamp(opened)}"
+    key = _id_of(row, "deal id", "closing deal id", "id") or f"{stamp(closed)}{stamp(opened)}"
     trip = RoundTrip(
         in_id=f"{key}0",
         out_id=f"{key}1",
@@ -228,6 +227,15 @@ def _closing(ledger: Ledger, row: Line) -> Closing:
     balance = _amount(row, "balance")
     printed = Decimal(net) if net is not None else trip.net
     return Closing(trip, key, printed, Decimal(balance) if balance is not None else None)
+
+
+def _id_of(row: Line, *names: str) -> str:
+    """Return the digits of 'DID326857996', nothing where the column is absent."""
+    text = row.get(*names)
+    digits = "".join(character for character in text if character in "0123456789")
+    if len(digits) > 40 or (text and not digits):
+        raise RowProblem(names[0], text, "not an id")
+    return digits
 
 
 def _time(row: Line, *names: str) -> datetime:
@@ -266,7 +274,7 @@ def _transaction(ledger: Ledger, row: Line) -> None:
     note = row.get("note")
     comment = f"{kind}: {note}" if note and note not in _NONE else kind
     at = _time(row, "time")
-    key = re.sub(r"\D", "", row.get("id")) or stamp(at)
+    key = _id_of(row, "id") or stamp(at)
     ledger.money(f"{key}2", at, amount, comment, classify("balance", comment, amount))
 
 

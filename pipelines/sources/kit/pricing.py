@@ -10,22 +10,25 @@ from pipelines.sources.kit.statement import Check
 
 TRADES_MIN = 10
 AGREEING_SHARE_MIN = 0.9
+ROUND_SHARE_MAX = 0.002
 
 
 class Priced(NamedTuple):
-    """One closing: how many price points times lots it gained, what it is said to have gained, its tolerance."""
+    """One closing: how many price points times lots it gained, what it is said to have gained, and how exactly."""
 
     deal_id: str
     points: float
     profit: float
     step: float
+    has_cents: bool
 
 
 def price_checks(deals: list[dict[str, Any]]) -> list[Check]:
     """Name the closings whose profit is not what the rest of their symbol earns per point and lot.
 
-    A symbol is judged when at least ten closings are there and nine in ten agree on one value per point, which holds
-    where it is quoted in the account's currency. Rounding of money and of an average price is allowed for.
+    A symbol is judged when at least ten closings are there, nine in ten agree on one value per point, and that value is
+    a round contract size, as it is where the symbol is quoted in the account's currency. Half a price step and two
+    cents are allowed for rounding.
     """
     by_symbol: dict[str, list[Priced]] = defaultdict(list)
     for symbol, priced in _closings(deals):
@@ -59,7 +62,7 @@ def _priced(deal: dict[str, Any], open_price: str) -> Priced:
     lots = float(deal["volume"]) * (1 if deal["side"] == "sell" else -1)
     digits = max(-int(Decimal(price).as_tuple().exponent) for price in (open_price, deal["price"]))
     points = (float(deal["price"]) - float(open_price)) * lots
-    return Priced(deal["deal_id"], points, float(deal["profit"]), abs(lots) * 10.0**-digits)
+    return Priced(deal["deal_id"], points, float(deal["profit"]), abs(lots) * 10.0**-digits, "." in deal["profit"])
 
 
 def _outliers(rows: list[Priced]) -> list[tuple[Priced, float]] | None:
@@ -67,12 +70,22 @@ def _outliers(rows: list[Priced]) -> list[tuple[Priced, float]] | None:
     moved = [row.profit / row.points for row in rows if abs(row.points) > 5 * row.step]
     if len(moved) < TRADES_MIN:
         return None
-    value = median(moved)
-    cents = 0.011 if any(row.profit % 1 for row in rows) else 1.1
-    odd = [row for row in rows if abs(row.profit - value * row.points) > cents + abs(value) * row.step]
+    value = _round_value(median(moved))
+    if value is None:
+        return None
+    cents = 0.02 if any(row.has_cents for row in rows) else 1.1
+    odd = [row for row in rows if abs(row.profit - value * row.points) > max(cents, value * row.step / 2)]
     if len(odd) > (1 - AGREEING_SHARE_MIN) * len(rows):
         return None
     return [(row, value * row.points) for row in odd]
+
+
+def _round_value(value: float) -> float | None:
+    """Return the contract size near a value, a number of two digits and zeros; None where a rate of exchange shows."""
+    if value <= 0:
+        return None
+    near = float(f"{value:.1e}")
+    return near if abs(near - value) <= ROUND_SHARE_MAX * value else None
 
 
 def _named(symbol: str, row: Priced, worth: float) -> Check:

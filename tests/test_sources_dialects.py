@@ -1,0 +1,141 @@
+"""What goes into a platform's export comes out of its reader, whatever dialect, encoding, language or order it has."""
+
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from pipelines.sources import Statement, read, recognise
+from tests.fixtures.sources import dialects
+from tests.fixtures.sources.history import History, Trade, histories
+
+ZONE = "Europe/Athens"
+Writer = Callable[[History], bytes]
+
+WHOLE: dict[str, tuple[str, Writer]] = {
+    "mt4": ("mt4-statement", dialects.mt4),
+    "mt4 newest first, CRLF": ("mt4-statement", lambda h: dialects.mt4(h, newest_first=True, newline="\r\n")),
+    "mt4 cp1252": ("mt4-statement", lambda h: dialects.mt4(h, encoding="cp1252")),
+    "mt5 html": ("mt5-report", dialects.mt5_html),
+    "mt5 html old build": ("mt5-report", lambda h: dialects.mt5_html(h, old=True, labels=dialects.GERMAN)),
+    "mt5 html re-saved": ("mt5-report", lambda h: dialects.mt5_html(h, encoding="utf-8", hidden=False)),
+    "mt5 html odd byte": ("mt5-report", lambda h: dialects.mt5_html(h, tail=b"\n")),
+    "mt5 xlsx": ("mt5-report", dialects.mt5_xlsx),
+    "mt5 xlsx re-saved": ("mt5-report", lambda h: dialects.mt5_xlsx(h, native=False)),
+    "ctrader html": ("ctrader-statement", dialects.ctrader_html),
+}
+TRADES_ONLY: dict[str, tuple[str, Writer]] = {
+    "ctrader csv": ("ctrader-statement", dialects.ctrader_csv),
+    "ctrader csv gross": ("ctrader-statement", lambda h: dialects.ctrader_csv(h, gross=True)),
+    "matchtrader": ("matchtrader-statement", dialects.matchtrader),
+    "ftmo": ("ftmo-client-area", dialects.ftmo),
+    "ftmo comma": ("ftmo-client-area", lambda h: dialects.ftmo(h, comma=True)),
+}
+ZONES = {"ctrader-statement csv": "UTC+8", "ctrader-statement": "UTC", "matchtrader-statement": "UTC"}
+QUICK = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def land(data: bytes, source: str | None = None) -> Statement:
+    """Read bytes for account A1 on the test's server clock."""
+    return read(source, data, file_name="export", account_id="A1", server_zone=ZONE)
+
+
+def closings(statement: Statement) -> pd.DataFrame:
+    """The closing deals, by symbol, time and price."""
+    deals = statement.deals
+    return deals[deals["entry"].isin(["out", "out_by"])]
+
+
+def total(values: pd.Series) -> Decimal:
+    """Exact sum of decimal texts."""
+    return sum((Decimal(value) for value in values if value), Decimal(0))
+
+
+def check_trades(statement: Statement, history: History, zone: str) -> None:
+    """Hold every trade against the history: count, instants, prices, sizes, sides and money."""
+    out = closings(statement)
+    trades = statement.deals[statement.deals["kind"] == "trade"]
+    assert len(out) == len(history.trades)
+    assert len(trades) == 2 * len(history.trades)
+    found = sorted(zip(out["executed_at"], out["price"].map(Decimal), out["volume"].map(Decimal), strict=True))
+    closed = pd.DatetimeIndex([trade.closed for trade in history.trades]).tz_localize(zone).tz_convert("UTC")
+    expected = zip(closed, history.trades, strict=True)
+    assert found == sorted((at, trade.close_price, trade.lots) for at, trade in expected)
+    for name in ("commission", "swap", "profit"):
+        assert total(trades[name]) == history.sum_of(name)
+    assert sorted(out["side"]) == sorted("sell" if trade.side == "buy" else "buy" for trade in history.trades)
+    assert statement.rows == sum(statement.facts["accounted"].values()) + len(statement.rejects)
+    assert statement.rejects.empty
+    assert statement.deals["deal_id"].is_unique
+
+
+def check_positions(statement: Statement, history: History) -> None:
+    """Every closing deal is tied to the opening deal of its own trade."""
+    trades = statement.deals[statement.deals["kind"] == "trade"]
+    pairs = trades.groupby("position_id")
+    assert pairs.ngroups == len(history.trades)
+    assert all(sorted(group["entry"]) == ["in", "out"] for _, group in pairs)
+
+
+@pytest.mark.parametrize("dialect", WHOLE)
+@given(history=histories())
+@QUICK
+def test_whole_statements_come_back_to_the_cent(dialect: str, history: History) -> None:
+    """Formats that print totals: all trades and money rows return, and the rows equal every printed figure."""
+    source, write = WHOLE[dialect]
+    data = write(history)
+    if not (source == "ctrader-statement" and not history.trades):
+        assert recognise(data, "x.dat") == source
+    statement = land(data)
+    check_trades(statement, history, ZONES.get(source, ZONE))
+    check_positions(statement, history)
+    balances = statement.deals[statement.deals["kind"] == "balance"]
+    assert total(balances["profit"]) == history.cash("balance")
+    assert statement.reconciliation.outcome == "exact", statement.reconciliation.checks
+
+
+@pytest.mark.parametrize("dialect", TRADES_ONLY)
+@given(history=histories())
+@QUICK
+def test_trade_lists_come_back_to_the_cent(dialect: str, history: History) -> None:
+    """Formats that hold trades alone: nothing is invented and nothing is lost; the account's costs stay negative."""
+    source, write = TRADES_ONLY[dialect]
+    statement = land(write(history), source if not history.trades else None)
+    check_trades(statement, history, "Etc/GMT-8" if dialect.startswith("ctrader csv") else ZONES.get(source, ZONE))
+    check_positions(statement, history)
+    assert statement.reconciliation.outcome in ("exact", "explained")
+
+
+@given(history=histories())
+@QUICK
+def test_mapped_csv_comes_back_to_the_cent(history: History) -> None:
+    """A platform nobody knows: a mapping names its columns, its net profit and its positive costs."""
+    data = dialects.generic(history)
+    statement = read(None, data, file_name="x", account_id="A1", server_zone=ZONE, mapping=dialects.MAPPING)
+    assert statement.source == "generic-csv"
+    check_trades(statement, history, ZONE)
+
+
+def test_futures_lists_land_short_and_long() -> None:
+    """Tradovate and TopstepX: the side comes from the order of the times and from the sign of the size."""
+    for write, source in ((dialects.tradovate, "tradovate-performance"), (dialects.topstepx, "topstepx-trades")):
+        history = dialects_history()
+        statement = land(write(history))
+        assert statement.source == source
+        entries = statement.deals[statement.deals["entry"] == "in"]
+        assert list(entries["side"]) == ["buy", "sell"]
+        assert total(statement.deals["profit"]) == Decimal("62.50") - Decimal("41.25")
+        assert statement.facts["unknown_symbols"] == []
+
+
+def dialects_history() -> History:
+    """One long and one short trade of a future, five dollars a point."""
+    day = datetime(2025, 1, 22, 10)
+    long = Trade(11, "buy", "MES", Decimal(1), day, Decimal("6117.75"), day.replace(hour=11), Decimal("6130.25"),
+                 Decimal("-1.24"), Decimal(0), Decimal("62.50"))  # fmt: skip
+    short = Trade(21, "sell", "MES", Decimal(1), day.replace(hour=12), Decimal("6150.00"), day.replace(hour=13),
+                  Decimal("6158.25"), Decimal("-1.24"), Decimal(0), Decimal("-41.25"))  # fmt: skip
+    return History([long, short])

@@ -1,0 +1,166 @@
+"""A statement that somebody edited does not add up, and the check names the cell; a partial one is explained."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from pipelines.sources import Statement, read
+from tests.fixtures.sources import dialects
+from tests.fixtures.sources.history import History, Money, sample_history
+
+ZONE = "Europe/Athens"
+Edit = Callable[[str], str]
+
+
+def land(data: bytes, **asked: str) -> Statement:
+    """Read bytes for account A1."""
+    return read(None, data, file_name="export", account_id="A1", server_zone=asked.pop("zone", ZONE), **asked)
+
+
+def replaced(old: str, new: str) -> Edit:
+    """Return an edit of the first occurrence; the text must be there."""
+
+    def edit(text: str) -> str:
+        assert old in text
+        return text.replace(old, new, 1)
+
+    return edit
+
+
+def findings(statement: Statement) -> list[str]:
+    """The cells that do not add up."""
+    checks = statement.reconciliation.checks
+    return [check["where"] for check in checks if check["verdict"] == "does_not_add_up"]
+
+
+HISTORY = sample_history()
+FIRST = HISTORY.trades[0]
+MT4 = dialects.mt4(HISTORY).decode()
+MT5 = dialects.mt5_html(HISTORY, encoding="utf-8").decode()
+CTRADER = dialects.ctrader_csv(HISTORY).decode()
+
+
+def mt4_cell(amount: Decimal) -> str:
+    """An MT4 money cell."""
+    return f"<td>{dialects.spaced(amount)}</td>"
+
+
+@pytest.mark.parametrize(
+    ("edit", "named"),
+    [
+        (replaced(mt4_cell(FIRST.profit), "<td>999.00</td>"), "Profit"),
+        (replaced(mt4_cell(FIRST.commission), "<td>-0.01</td>"), "Commission"),
+        (lambda text: re.sub(r"(Closed P/L:</b></td><td colspan=2><b>)[^<]+", r"\g<1>1 490.72", text), "Closed P/L"),
+        (lambda text: re.sub(r"(Closed Trade P/L:</td><td>)[^<]+", r"\g<1>1 497.20", text), "Closed Trade P/L"),
+        (lambda text: re.sub(r"(Equity:</td><td>)[^<]+", r"\g<1>99 999.00", text), "Equity"),
+        (lambda text: re.sub(r"(Deposit/Withdrawal:</td><td>)[^<]+", r"\g<1>60 000.00", text), "balance rows"),
+    ],
+)
+def test_an_edited_mt4_statement_is_caught(edit: Edit, named: str) -> None:
+    """One changed cell, row or total, is enough, and it is named."""
+    statement = land(edit(MT4).encode())
+    assert statement.reconciliation.outcome == "does_not_add_up"
+    assert any(named in where for where in findings(statement))
+
+
+def test_a_row_and_its_totals_edited_together_are_caught_by_the_price() -> None:
+    """A forger who mends every total still has to mend what the prices are worth."""
+    trades = [*HISTORY.trades]
+    forged = FIRST.__class__(**{**FIRST.__dict__, "profit": FIRST.profit + 1})
+    statement = land(dialects.mt4(History([forged, *trades[1:]], HISTORY.money)))
+    assert findings(statement) == [f"deal {FIRST.ticket}1 on eurusd, Profit"]
+
+
+@pytest.mark.parametrize("cents", [-1, 1])
+def test_one_cent_breaks_the_running_balance(cents: int) -> None:
+    """The chain of an MT5 report holds to the cent; the deal whose balance is off is named."""
+    rows = dialects.mt5_deals(HISTORY)
+    deal = rows[20]
+    balance = Decimal(str(deal[12]))
+    edited = replaced(
+        f"<td>{dialects.spaced(balance)}</td>", f"<td>{dialects.spaced(balance + Decimal(cents) / 100)}</td>"
+    )(MT5)
+    statement = land(edited.encode())
+    assert statement.reconciliation.outcome == "does_not_add_up"
+    assert any(where.endswith(", Balance") for where in findings(statement))
+
+
+def test_a_removed_row_is_caught() -> None:
+    """Taking a losing deal out of an MT5 report breaks the chain and the totals."""
+    loser = next(trade for trade in HISTORY.trades if trade.profit < -20)
+    rows = MT5.split("<tr>")
+    kept = [row for row in rows if f"<td>{2 * loser.ticket + 1}</td>" not in row]
+    assert len(kept) == len(rows) - 1
+    statement = land("<tr>".join(kept).encode())
+    assert statement.reconciliation.outcome == "does_not_add_up"
+    assert "total of profit" in findings(statement)
+
+
+def test_an_edited_ctrader_statement_is_caught() -> None:
+    """The balance column and the totals row both tell."""
+    net = dialects.spaced(HISTORY.trades[7].net).replace(" ", "\u00a0")
+    statement = land(replaced(f",{net},", ",1.00,")(CTRADER).encode())
+    assert statement.reconciliation.outcome == "does_not_add_up"
+    assert any("Balance" in where for where in findings(statement))
+
+
+def test_half_a_file_does_not_add_up() -> None:
+    """A file cut before its totals lands what it holds and says that it is cut."""
+    statement = land(MT4[: MT4.index("Closed P/L")].encode())
+    assert statement.reconciliation.outcome == "does_not_add_up"
+    assert "end of the file" in findings(statement)
+    assert len(statement.deals) == 2 * len(HISTORY.trades) + 1
+
+
+def test_a_later_period_is_explained() -> None:
+    """A report that begins in mid-life carries a balance in; that is explained and not an error."""
+    later = History(HISTORY.trades[10:], [])
+    rest = dialects.mt4(later).decode()
+    balance = dialects.spaced(Decimal("50000") + later.sum_of("net"))
+    rest = re.sub(r"((?:Balance|Equity):</td><td>)[^<]+", rf"\g<1>{balance}", rest)
+    statement = land(rest.encode())
+    assert statement.reconciliation.outcome == "explained"
+    assert any("50000.00 carried in" in check["explanation"] for check in statement.reconciliation.checks)
+
+
+def test_credit_is_in_the_running_balance_and_not_in_the_printed_one() -> None:
+    """MT5's Balance column holds credit, its summary does not; neither is a difference."""
+    credit = Money(40_000_001, datetime(2025, 3, 2, 9, 30), "credit", Decimal("530.20"), "Credit-In")
+    history = History(HISTORY.trades, [*HISTORY.money, credit])
+    for data in (dialects.mt5_html(history), dialects.mt5_xlsx(history), dialects.mt4(history)):
+        statement = land(data)
+        assert statement.reconciliation.outcome == "exact"
+        assert list(statement.deals[statement.deals["kind"] == "credit"]["profit"].map(Decimal)) == [Decimal("530.20")]
+
+
+@pytest.mark.parametrize("write", [dialects.mt4, dialects.mt5_html, dialects.ctrader_csv, dialects.ftmo])
+def test_a_later_export_adds_only_what_is_new(write: Callable[[History], bytes]) -> None:
+    """The deals of an earlier, shorter export come again with the same ids and the same content."""
+    columns = ["deal_id", "position_id", "side", "price", "volume", "profit", "commission", "executed_at"]
+    early = land(write(History(HISTORY.trades[:12], HISTORY.money))).deals[columns]
+    later = land(write(HISTORY)).deals[columns]
+    common = later[later["deal_id"].isin(early["deal_id"])].reset_index(drop=True)
+    assert common.equals(early)
+    assert len(later) == len(early) + 2 * (len(HISTORY.trades) - 12)
+
+
+def moved(weekday_shift: timedelta) -> History:
+    """The history moved in time."""
+    trades = [
+        trade.__class__(
+            **{**trade.__dict__, "opened": trade.opened + weekday_shift, "closed": trade.closed + weekday_shift}
+        )
+        for trade in HISTORY.trades
+    ]
+    return History(trades, HISTORY.money)
+
+
+def test_trades_on_a_closed_market_raise_the_suspicion_of_a_wrong_zone() -> None:
+    """FX that trades through the New York weekend was read in the wrong zone; the same hours on a Monday are fine."""
+    assert not land(dialects.mt4(HISTORY)).facts["wrong_zone_suspicion"]
+    weekend = land(dialects.mt4(moved(timedelta(days=5))))
+    assert weekend.facts["wrong_zone_suspicion"]
+    assert weekend.reconciliation.outcome == "exact"
