@@ -207,8 +207,9 @@ def refusals() -> tuple[type[Exception], ...]:
     from pipelines.export import ExportRefused
     from pipelines.land import FeedRefused
     from pipelines.sources import SourceRefusal
+    from pipelines.whatif import WhatIfRefused
 
-    return (Refused, RulebookRefused, FeedRefused, SourceRefusal, ExportRefused, ExplainRefused)
+    return (Refused, RulebookRefused, FeedRefused, SourceRefusal, ExportRefused, ExplainRefused, WhatIfRefused)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
