@@ -1,0 +1,51 @@
+# One command each; every one works on a fresh clone.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+DEV_STAMP := .venv/.installed-dev
+PORT ?= 8501
+export HIGHWATER_HOME ?= var
+
+.PHONY: setup run test check bench quality clean
+
+setup: $(STAMP)
+
+run: $(STAMP)
+	@$(BIN)/python -m pipelines.start --port $(PORT)
+
+test: $(DEV_STAMP)
+	@bash tests/system.sh
+	@echo "highwater: running the tests"
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests
+
+check: $(DEV_STAMP)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy .
+	@$(MAKE) --no-print-directory test
+
+bench: $(DEV_STAMP)
+	@$(BIN)/python -m benchmarks
+
+quality: $(DEV_STAMP)
+	@$(BIN)/python -m benchmarks.quality
+
+clean:
+	rm -rf var .pytest_cache .mypy_cache .ruff_cache
+
+.venv/bin/python:
+	@echo "highwater: making .venv with $(PYTHON)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "highwater needs Python 3.11 or newer, this is " + sys.version.split()[0])'
+	@$(PYTHON) -m venv .venv
+
+$(STAMP): requirements.txt pyproject.toml | .venv/bin/python
+	@echo "highwater: installing what it needs (a minute or two the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+	@echo "highwater: installed"
+
+$(DEV_STAMP): requirements-dev.txt $(STAMP)
+	@echo "highwater: installing what the tests and checks need"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

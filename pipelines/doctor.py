@@ -1,0 +1,116 @@
+"""What is configured, what is reachable, what is stale: one finding per question, each with what to do."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from models import catalogue
+from models.catalogue import Rulebook, RulebookRefused
+from pipelines.score import register_terms
+from sql import relations, schema
+from sql.schema import DATASETS
+from sql.warehouse import Warehouse
+
+FINE, NOTE, WRONG = "fine", "note", "wrong"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check, its state (fine, note, wrong) and what was found."""
+
+    check: str
+    state: str
+    found: str
+
+
+def examine(warehouse: Warehouse, rulebook: Path) -> list[Finding]:
+    """Every finding about a home, its database and a rulebook; nothing is changed."""
+    findings = [Finding("home", FINE, str(warehouse.home)), _database(warehouse)]
+    book, said = _rulebook(rulebook)
+    findings.append(said)
+    findings += _lake(warehouse)
+    if findings[1].state == FINE:
+        findings += _runs(warehouse)
+    if book is not None:
+        findings += list(_accounts(warehouse, book))
+    return findings
+
+
+def _database(warehouse: Warehouse) -> Finding:
+    try:
+        with warehouse.database.connect() as database:
+            database.execute(sa.text("select 1"))
+    except sa.exc.SQLAlchemyError as error:
+        return Finding("database", WRONG, f"not reachable: {str(error).splitlines()[0]}")
+    return Finding("database", FINE, warehouse.database.url.render_as_string(hide_password=True))
+
+
+def _rulebook(folder: Path) -> tuple[Rulebook | None, Finding]:
+    try:
+        book = catalogue.load(folder)
+    except RulebookRefused as error:
+        return None, Finding("rulebook", WRONG, str(error))
+    versions = sum(len(product.versions) for product in book.products.values())
+    return book, Finding("rulebook", FINE, f"{len(book.products)} products, {versions} versions in {folder.name}")
+
+
+def _lake(warehouse: Warehouse) -> Iterator[Finding]:
+    landed = [name for name in DATASETS if warehouse.lake_files(name)]
+    missing = [name for name in DATASETS if name not in landed]
+    if not landed:
+        yield Finding("lake", NOTE, "empty: land a feed with `highwater ingest`")
+    elif missing:
+        yield Finding("lake", NOTE, f"{len(landed)} datasets landed; nothing yet of {', '.join(missing)}")
+    else:
+        yield Finding("lake", FINE, f"all {len(landed)} datasets landed")
+
+
+def _runs(warehouse: Warehouse) -> Iterator[Finding]:
+    loads, runs = schema.LOADS, schema.RUNS
+    with warehouse.database.connect() as database:
+        open_loads = database.execute(sa.select(sa.func.count()).where(loads.c.finished_at.is_(None))).scalar_one()
+        newest = database.execute(sa.select(sa.func.max(loads.c.finished_at))).scalar_one()
+        last = database.execute(sa.select(sa.func.max(runs.c.finished_at))).scalar_one()
+        refused = database.execute(sa.select(sa.func.coalesce(sa.func.sum(loads.c.rejects), 0))).scalar_one()
+        crooked = database.execute(
+            sa.select(sa.func.count()).where(loads.c.reconciliation.like('%"outcome": "does_not_add_up"%'))
+        ).scalar_one()
+    if open_loads:
+        yield Finding("loads", NOTE, f"{open_loads} running or left by a crash; the next ingest settles them")
+    yield Finding("rejects", NOTE if refused else FINE, f"{refused:,} rows refused so far")
+    if crooked:
+        yield Finding("reconciliation", WRONG, f"{crooked} platform exports do not add up; see Data health")
+    yield _freshness(newest, last)
+
+
+def _freshness(newest: dt.datetime | None, last: dt.datetime | None) -> Finding:
+    if newest is None:
+        return Finding("score", NOTE, "nothing landed, nothing to score")
+    if last is None:
+        return Finding("score", WRONG, "never scored: run `highwater score`")
+    if newest > last:
+        return Finding(
+            "score", WRONG, f"stale: data landed at {newest:%Y-%m-%d %H:%M:%S} UTC, last run {last:%H:%M:%S}"
+        )
+    return Finding("score", FINE, f"last run finished {last:%Y-%m-%d %H:%M:%S} UTC, nothing landed since")
+
+
+def _accounts(warehouse: Warehouse, book: Rulebook) -> Iterator[Finding]:
+    with warehouse.engine() as connection:
+        register_terms(connection, book)
+        relations.build(connection, "checks.orphans", "checks.unjudged")
+        orphans = connection.sql("select dataset, count(*) from checks.orphans group by 1 order by 1").fetchall()
+        unjudged = connection.sql(
+            "select reason, count(*), min(account_id) from checks.unjudged group by 1 order by 2 desc"
+        ).fetchall()
+    told = ", ".join(f"{count} {dataset}" for dataset, count in orphans)
+    yield Finding("orphans", NOTE if orphans else FINE, told or "every reference resolves")
+    for reason, count, first in unjudged:
+        yield Finding("unjudged accounts", NOTE, f"{count} ({first}, …): {reason}")
+    if not unjudged:
+        yield Finding("unjudged accounts", FINE, "every account has terms")

@@ -1,0 +1,86 @@
+"""`make run`: the firm on the screen. Makes the demo firm where there is none, lands and scores it, serves the app."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from models import catalogue
+from sql import schema
+from sql.warehouse import Warehouse
+
+APP = Path(__file__).parent.parent / "dashboards" / "app.py"
+
+
+def say(text: str) -> None:
+    """One progress line on standard error."""
+    print(f"highwater: {text}", file=sys.stderr, flush=True)
+
+
+def timed(what: str, work: Callable[[], object]) -> None:
+    """Does one step and says what it is and how long it took."""
+    say(f"{what} …")
+    started = time.monotonic()
+    work()
+    say(f"{what}: done in {time.monotonic() - started:.0f} s")
+
+
+def is_empty(warehouse: Warehouse) -> bool:
+    """Whether nothing has been landed in this home."""
+    with warehouse.database.connect() as database:
+        return database.execute(sa.select(sa.func.count()).select_from(schema.LOADS)).scalar_one() == 0
+
+
+def unscored(warehouse: Warehouse) -> bool:
+    """Whether something was landed and nothing scored, as after an interrupted start."""
+    with warehouse.database.connect() as database:
+        return database.execute(sa.select(sa.func.count()).select_from(schema.RUNS)).scalar_one() == 0
+
+
+def make_demo(warehouse: Warehouse, traders: int, days: int) -> None:
+    """Writes the demo firm and lands it."""
+    from pipelines.demo import write_demo
+    from pipelines.land import land_paths
+
+    with tempfile.TemporaryDirectory(dir=warehouse.home / "tmp") as folder:
+        out = Path(folder) / "demo"
+        timed(f"making a demo firm of {traders:,} traders over {days} days", lambda: write_demo(out, traders, days))
+        timed("landing its feeds", lambda: land_paths(warehouse, [out]))
+
+
+def prepare(traders: int, days: int) -> Warehouse:
+    """A home with something in it, scored."""
+    from pipelines.score import score
+
+    warehouse = Warehouse.open()
+    if is_empty(warehouse):
+        make_demo(warehouse, traders, days)
+    if unscored(warehouse):
+        timed("scoring", lambda: score(warehouse, catalogue.load(), say=say))
+    return warehouse
+
+
+def main() -> None:
+    """Prepares a home and hands the process over to the dashboards."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=8501)
+    parser.add_argument("--traders", type=int, default=2000)
+    parser.add_argument("--days", type=int, default=120)
+    args = parser.parse_args()
+    warehouse = prepare(args.traders, args.days)
+    say(f"Highwater is at http://localhost:{args.port} (stop with Ctrl+C)")
+    command = [sys.executable, "-m", "streamlit", "run", str(APP), "--server.port", str(args.port)]
+    os.execvpe(
+        sys.executable, [*command, "--server.headless", "true"], os.environ | {"HIGHWATER_HOME": str(warehouse.home)}
+    )
+
+
+if __name__ == "__main__":
+    main()
