@@ -45,14 +45,22 @@ def unscored(warehouse: Warehouse) -> bool:
 
 
 def make_demo(warehouse: Warehouse, traders: int, days: int) -> None:
-    """Writes the demo firm and lands it."""
+    """Writes the demo firm and lands it; a start that was interrupted here is taken up by the next one."""
     from pipelines.demo import write_demo
     from pipelines.land import land_paths
 
+    unfinished = _unfinished(warehouse)
+    unfinished.touch()
     with tempfile.TemporaryDirectory(dir=warehouse.home / "tmp") as folder:
         out = Path(folder) / "demo"
         timed(f"making a demo firm of {traders:,} traders over {days} days", lambda: write_demo(out, traders, days))
         timed("landing its feeds", lambda: land_paths(warehouse, [out]))
+    unfinished.unlink()
+
+
+def _unfinished(warehouse: Warehouse) -> Path:
+    """The file that stands while the demo firm is being landed."""
+    return warehouse.home / "locks" / "demo-unfinished"
 
 
 def prepare(traders: int, days: int) -> Warehouse:
@@ -60,7 +68,7 @@ def prepare(traders: int, days: int) -> Warehouse:
     from pipelines.score import score
 
     warehouse = Warehouse.open()
-    if is_empty(warehouse):
+    if is_empty(warehouse) or _unfinished(warehouse).exists():
         make_demo(warehouse, traders, days)
     if unscored(warehouse):
         timed("scoring", lambda: score(warehouse, catalogue.load(), say=say))
