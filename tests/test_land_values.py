@@ -1,4 +1,4 @@
-"""Reading values and judging rows: exact amounts, instants with offsets, reasons in words, one answer from both judges."""
+"""Reading values and judging rows: exact amounts, instants with offsets, reasons in words, two judges that agree."""
 
 from __future__ import annotations
 

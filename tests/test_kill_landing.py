@@ -1,0 +1,188 @@
+"""Real processes killed while they land: whatever the instant, landing again ends where a clean landing ends."""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import sqlalchemy as sa
+
+from pipelines.land import land_paths
+from sql.schema import LOADS, REJECTS, VALIDATIONS
+from sql.warehouse import Warehouse
+
+pytestmark = pytest.mark.slow
+
+ROWS = 20_000
+PATIENCE_SECONDS = 30.0
+RANDOM_KILLS = 16
+
+
+@pytest.fixture(scope="module")
+def feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two files of deals: the second repeats, corrects and adds; both have rows that fail."""
+    folder = tmp_path_factory.mktemp("feed")
+    for name, first, profit in (("deals-1.csv", 0, "1.5"), ("deals-2.csv", ROWS // 2, "2.5")):
+        rows = [
+            f"A{i % 50},{i},trade,2026-01-01T00:00:00Z,{'x' if i % 997 == 0 else profit if i % 3 else '1.5'}"
+            for i in range(first, first + ROWS)
+        ]
+        (folder / name).write_text("account_id,deal_id,kind,executed_at,profit\n" + "\n".join(rows))
+    return folder
+
+
+def _open(home: Path) -> Warehouse:
+    return Warehouse.open(home, f"sqlite:///{home / 'highwater.db'}")
+
+
+def _land(home: str, feed: str) -> None:
+    land_paths(_open(Path(home)), [Path(feed)])
+
+
+def _start(home: Path, feed: Path) -> ForkServerProcess:
+    """A process of its own that lands the feed; it is forked from a server that has the imports done."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["pipelines.land", "great_expectations"])
+    process = context.Process(target=_land, args=(str(home), str(feed)))
+    process.start()
+    return process
+
+
+def _kill(process: ForkServerProcess) -> None:
+    process.kill()
+    process.join(PATIENCE_SECONDS)
+    assert process.exitcode is not None
+
+
+def _wait(condition: Callable[[], bool], process: ForkServerProcess) -> None:
+    """Until a condition holds or the process has ended."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not condition() and process.is_alive():
+        assert time.monotonic() < until, "the landing did not get there"
+        time.sleep(0.001)
+
+
+def _state(warehouse: Warehouse) -> tuple[pd.DataFrame, list[tuple[Any, ...]], int]:
+    """The lake without load ids, the rejects without theirs, and how many rows finished loads say they landed."""
+    lake = pd.concat([pq.read_table(file).to_pandas() for file in warehouse.lake_files("deals")])
+    lake = lake.drop(columns="_load_id").sort_values(["account_id", "deal_id", "_version"], ignore_index=True)
+    with warehouse.database.connect() as connection:
+        rejects = connection.execute(sa.select(REJECTS.c.file, REJECTS.c.line, REJECTS.c.value)).all()
+        landed = connection.execute(sa.select(sa.func.sum(LOADS.c.landed))).scalar_one()
+    return lake, sorted(tuple(row) for row in rejects), landed
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory, feed: Path) -> tuple[pd.DataFrame, list[tuple[Any, ...]], int]:
+    """What a landing that nobody disturbs leaves behind."""
+    warehouse = _open(tmp_path_factory.mktemp("clean"))
+    land_paths(warehouse, [feed])
+    return _state(warehouse)
+
+
+def _check(home: Path, feed: Path, clean: tuple[pd.DataFrame, list[tuple[Any, ...]], int]) -> None:
+    """Lands again, then compares everything with the clean landing."""
+    warehouse = _open(home)
+    land_paths(warehouse, [feed])
+    lake, rejects, landed = _state(warehouse)
+    pd.testing.assert_frame_equal(lake, clean[0])
+    assert rejects == clean[1]
+    assert landed == clean[2] == len(lake)
+    with warehouse.database.connect() as connection:
+        loads = connection.execute(sa.select(LOADS)).all()
+        told = set(connection.execute(sa.select(VALIDATIONS.c.load_id).distinct()).scalars())
+    assert all(load.rows == load.landed + load.duplicates + load.rejects for load in loads)
+    assert all(load.finished_at is not None for load in loads)
+    assert told <= {load.load_id for load in loads}
+    assert list((home / "tmp").iterdir()) == []
+
+
+@contextmanager
+def _database_held(home: Path) -> Iterator[None]:
+    """Nobody else can write to the database, so that a landing stops where it next wants to."""
+    with closing(sqlite3.connect(home / "highwater.db", isolation_level=None)) as connection:
+        connection.execute("begin immediate")
+        yield
+        connection.execute("rollback")
+
+
+def _open_loads(home: Path) -> int:
+    with closing(sqlite3.connect(home / "highwater.db")) as connection:
+        return int(connection.execute("select count(*) from loads where finished_at is null").fetchone()[0])
+
+
+def test_killed_before_the_load_is_in_the_database(tmp_path: Path, feed: Path, clean: Any) -> None:
+    """Staged files alone are nothing; they are cleared by the next landing."""
+    _open(tmp_path)
+    with _database_held(tmp_path):
+        process = _start(tmp_path, feed)
+        _wait(lambda: any((tmp_path / "tmp").glob("land-deals-*/rejects/*.parquet")), process)
+        time.sleep(0.3)
+        _kill(process)
+    assert _open_loads(tmp_path) == 0
+    _check(tmp_path, feed, clean)
+
+
+def test_killed_between_the_commit_and_the_end_of_the_load(tmp_path: Path, feed: Path, clean: Any) -> None:
+    """The rows are in the lake but the load is open: the next landing completes it and lands nothing twice."""
+    _open(tmp_path)
+    process = _start(tmp_path, feed)
+    _wait(lambda: _open_loads(tmp_path) > 0, process)
+    with _database_held(tmp_path):
+        _wait(lambda: any((tmp_path / "lake" / "deals" / "_delta_log").glob("*.json")), process)
+        time.sleep(0.1)
+        _kill(process)
+    _check(tmp_path, feed, clean)
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        "locks/land-deals.lock",
+        "tmp/land-deals-*",
+        "tmp/land-deals-*/rows/*.parquet",
+        "lake/deals",
+        "lake/deals/*.parquet",
+    ],
+)
+def test_killed_when_a_file_appears(tmp_path: Path, feed: Path, clean: Any, sign: str) -> None:
+    """At the lock, while staging, while the lake's files are written."""
+    _open(tmp_path)
+    process = _start(tmp_path, feed)
+    _wait(lambda: any(tmp_path.glob(sign)), process)
+    _kill(process)
+    _check(tmp_path, feed, clean)
+
+
+def test_killed_when_the_load_opens(tmp_path: Path, feed: Path, clean: Any) -> None:
+    """The rejects are in the database, the rows are not in the lake, or only just."""
+    _open(tmp_path)
+    process = _start(tmp_path, feed)
+    _wait(lambda: _open_loads(tmp_path) > 0, process)
+    _kill(process)
+    _check(tmp_path, feed, clean)
+
+
+def test_killed_again_and_again_at_random(tmp_path: Path, feed: Path, clean: Any) -> None:
+    """One home, many kills, a different instant each time; at most one whole landing's work is between them."""
+    chance = random.Random(20_260_301)
+    _open(tmp_path)
+    for kill in range(RANDOM_KILLS):
+        if kill % 8 == 7:
+            _check(tmp_path, feed, clean)
+            tmp_path = tmp_path / "next"
+            _open(tmp_path)
+        process = _start(tmp_path, feed)
+        time.sleep(chance.uniform(0.02, 1.2))
+        _kill(process)
+    _check(tmp_path, feed, clean)
