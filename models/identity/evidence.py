@@ -6,10 +6,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.identity.facts import IdentityFacts, tidy
-from models.identity.normal import ADDRESS_SQL, EMAIL_SQL, NAME_TOKENS_SQL, PHONE_SQL, spellings
+from models.identity.normal import ADDRESS_SQL, DOMAIN_SQL, MAILBOX_SQL, NAME_TOKENS_SQL, PHONE_SQL, spellings
 from models.identity.terms import IdentityTerms
 from models.identity.weighing import Population
 
+# Both names at least this alike (Jaro-Winkler), or there is nothing for a closer comparison to find.
+NAME_FLOOR = 0.75
 BIRTH_NAME, NAME_YEAR, NAME_DAY, RARE_NAME = 100, 101, 102, 103
 
 SCHEMA = """
@@ -26,59 +28,58 @@ create table spellings (token varchar, word varchar, sound varchar);
 
 HOLDINGS = """
 with seen as (
-    select trader_id, 'device' as kind, device_id as raw, occurred_at from incoming_logins
-    union all select trader_id, 'ip', ip, occurred_at from incoming_logins
+    select trader_id, {device} as kind, device_id as raw, occurred_at from incoming_logins
+    union all select trader_id, {ip}, ip, occurred_at from incoming_logins
     union all
-    select challenges.trader_id, 'device', clicks.device_id, clicks.occurred_at
+    select challenges.trader_id, {device}, clicks.device_id, clicks.occurred_at
     from incoming_challenges as challenges join incoming_clicks as clicks using (click_id)
     union all
-    select challenges.trader_id, 'ip', clicks.ip, clicks.occurred_at
+    select challenges.trader_id, {ip}, clicks.ip, clicks.occurred_at
     from incoming_challenges as challenges join incoming_clicks as clicks using (click_id)
-    union all select trader_id, 'instrument', instrument, occurred_at from incoming_payments
-    union all select trader_id, 'instrument', instrument, purchased_at from incoming_challenges
-    union all select trader_id, 'partner', partner_id, purchased_at from incoming_challenges
-    union all select trader_id, 'click', click_id, purchased_at from incoming_challenges
+    union all select trader_id, {instrument}, instrument, occurred_at from incoming_payments
+    union all select trader_id, {instrument}, instrument, purchased_at from incoming_challenges
+    union all select trader_id, {partner}, partner_id, purchased_at from incoming_challenges
+    union all select trader_id, {click}, click_id, purchased_at from incoming_challenges
     union all
-    select accounts.trader_id, 'destination', payouts.destination, payouts.requested_at
+    select accounts.trader_id, {destination}, payouts.destination, payouts.requested_at
     from incoming_payouts as payouts join incoming_accounts as accounts using (account_id)
+),
+numbered as (
+    select people.trader_no, seen.kind, hash(seen.kind, trim(seen.raw)) as value, trim(seen.raw) as raw,
+        (epoch(seen.occurred_at) // 86400)::integer as day
+    from seen join people using (trader_id)
+    where seen.raw is not null and seen.raw <> ''
 )
-select people.trader_no, kinds.kind, hash(kinds.kind, trim(seen.raw)) as value, trim(any_value(seen.raw)) as raw,
-    (epoch(min(seen.occurred_at)) // 86400)::integer as first_day,
-    (epoch(max(seen.occurred_at)) // 86400)::integer as last_day
-from seen
-join people on people.trader_id = seen.trader_id
-join kinds on kinds.name = seen.kind
-where seen.raw is not null and trim(seen.raw) <> ''
-group by people.trader_no, kinds.kind, trim(seen.raw)
+select trader_no, kind::utinyint as kind, value, any_value(raw) as raw, min(day) as first_day, max(day) as last_day
+from numbered
+group by trader_no, kind, value
 """
 
-# Values that stand for "nothing known": placeholders, one character repeated, loopback.
+# Values that stand for "nothing known": placeholders, one character repeated, loopback. Cheap tests come first.
 JUNK = r"""
-lower(raw) in ('unknown', 'null', 'none', 'nan', 'n/a', 'na', 'undefined', 'test', 'default', 'anonymous', 'localhost')
-or length(raw) < 3 or raw like '127.%'
-or ltrim(translate(lower(raw), '-:._ ', ''), left(translate(lower(raw), '-:._ ', ''), 1)) = ''
+length(raw) < 3 or raw like '127.%'
+or (length(raw) <= 9 and lower(raw) in ('unknown', 'null', 'none', 'nan', 'n/a', 'undefined', 'test', 'default',
+    'anonymous', 'localhost', '0.0.0.0', 'no device'))
+or (raw[1:1] = raw[2:2] and ltrim(translate(lower(raw), '-:._ ', ''), left(lower(raw), 1)) = '')
 """
 
 PERSON_KEYS = """
-select trader_no, (select kind from kinds where name = '{kind}') as kind,
-    hash((select kind from kinds where name = '{kind}'), {column}) as value, {column} as raw,
-    null::integer as first_day, null::integer as last_day
-from {people} where {column} is not null
+select trader_no, {number}, hash({number}, {kind}), {kind}, null, null from fresh where {kind} is not null
 """
 
 BLOCK_KEYS = f"""
 select trader_no, {BIRTH_NAME}, hash({BIRTH_NAME}, birth, part), null, null, null
-from (select trader_no, birth, unnest(list_distinct(sounds)) as part from {{people}} where birth is not null)
+from (select trader_no, birth, unnest(list_distinct(sounds)) as part from fresh where birth is not null)
 union all
 select trader_no, {NAME_YEAR}, hash({NAME_YEAR}, list_sort([given_sound, family_sound]), left(birth, 4)), null, null, null
-from {{people}} where birth is not null and family_sound is not null
+from fresh where birth is not null and family_sound is not null
 union all
 select trader_no, {NAME_DAY},
     hash({NAME_DAY}, list_sort([given_sound, family_sound]), list_sort([birth[5:6], birth[7:8]])), null, null, null
-from {{people}} where birth is not null and family_sound is not null
+from fresh where birth is not null and family_sound is not null
 union all
 select trader_no, {RARE_NAME}, hash({RARE_NAME}, list_sort([given_sound, family_sound])), null, null, null
-from {{people}} where family_sound is not null
+from fresh where family_sound is not null
 """
 
 
@@ -90,10 +91,10 @@ class Evidence:
         self.kinds = list(terms.kinds)
         self.con = duckdb.connect(config={"threads": threads})
         self.con.execute(SCHEMA)
-        self.con.execute("create table kinds (kind utinyint, name varchar, cap integer, proposes boolean)")
+        self.con.execute("create table kinds (kind utinyint, name varchar, cap integer, proposes integer)")
         rows = [(number, name, kind.cap, kind.proposes) for number, (name, kind) in enumerate(terms.kinds.items())]
-        blocks = [(block, f"block_{block}", terms.block_cap, True) for block in (BIRTH_NAME, NAME_YEAR, NAME_DAY)]
-        blocks.append((RARE_NAME, "block_rare_name", terms.rare_name_cap, True))
+        blocks = [(block, f"block_{block}", terms.block_cap, terms.block_cap) for block in (BIRTH_NAME, NAME_YEAR, NAME_DAY)]
+        blocks.append((RARE_NAME, "block_rare_name", terms.rare_name_cap, terms.rare_name_cap))
         self.con.executemany("insert into kinds values (?, ?, ?, ?)", rows + blocks)
 
     def add(self, facts: IdentityFacts) -> bool:
@@ -115,6 +116,9 @@ class Evidence:
         else:
             self._count_touched()
         return first
+
+    def _kind_numbers(self) -> dict[str, int]:
+        return {kind: number for number, kind in enumerate(self.kinds)}
 
     def _one(self, sql: str) -> int:
         return int(self.con.execute(sql).fetchall()[0][0])
@@ -140,28 +144,36 @@ class Evidence:
             anti join spellings using (token)
         """).fetchall()
         new = pd.DataFrame(spellings(row[0] for row in tokens), columns=["token", "word", "sound"])
-        self.con.execute("insert into spellings select * from new")
+        self.con.register("new_spellings", new)
+        self.con.execute("insert into spellings select * from new_spellings")
+        self.con.unregister("new_spellings")
 
     def _read_people(self) -> None:
         self.con.execute(f"""
             create or replace temp table spelled as
-            select trader_no, list(word order by place) as words, list(sound order by place) as sounds
+            select trader_no, arg_min(word, place) as given, arg_max(word, place) as family,
+                arg_min(sound, place) as given_sound, arg_max(sound, place) as family_sound, list(sound) as sounds
             from (select trader_no, unnest(tokens) as token, generate_subscripts(tokens, 1) as place from named)
             join spellings using (token) group by trader_no
         """)
         self.con.execute("delete from people where trader_no in (select trader_no from incoming_people)")
         self.con.execute(f"""
             create or replace temp table fresh as
-            with formed as (
-                select incoming_people.*, spelled.words, spelled.sounds, {EMAIL_SQL} as email_form,
+            with mailed as (
+                select *, lower(trim(email)) as mail, split_part(split_part(mail, '@', 1), '+', 1) as mailbox,
+                    split_part(mail, '@', 2) as domain
+                from incoming_people
+            ),
+            formed as (
+                select mailed.*, spelled.* exclude (trader_no), {MAILBOX_SQL} as email_name, {DOMAIN_SQL} as email_domain,
                     {PHONE_SQL} as phone_form, {ADDRESS_SQL} as address_form,
                     strftime(try_cast(date_of_birth as date), '%Y%m%d') as birth
-                from incoming_people left join spelled using (trader_no)
+                from mailed left join spelled using (trader_no)
             )
             select trader_no, trader_id::varchar as trader_id, full_name, email as raw_email, phone as raw_phone,
-                address as raw_address, words[1] as given, words[-1] as family,
-                sounds[1] as given_sound, sounds[-1] as family_sound, sounds, birth,
-                email_form as email, split_part(email_form, '@', 1) as email_name, phone_form as phone,
+                address as raw_address, given, family, given_sound, family_sound, sounds, birth,
+                case when email_name <> '' and email_domain <> '' then email_name || '@' || email_domain end as email,
+                nullif(email_name, '') as email_name, phone_form as phone,
                 case when address_form like '% %' then address_form end as address,
                 nullif(trim(kyc_document), '') as document, upper(nullif(trim(country), '')) as country, registered_at
             from formed
@@ -170,10 +182,11 @@ class Evidence:
 
     def _read_keys(self) -> None:
         self.con.execute("create or replace temp table incoming_keys as select * from keys limit 0")
+        numbers = self._kind_numbers()
         for kind in ("document", "email", "phone", "address"):
-            self.con.execute(f"insert into incoming_keys {PERSON_KEYS.format(kind=kind, column=kind, people='fresh')}")
-        self.con.execute(f"insert into incoming_keys {BLOCK_KEYS.format(people='fresh')}")
-        self.con.execute(f"insert into incoming_keys {HOLDINGS}")
+            self.con.execute(f"insert into incoming_keys {PERSON_KEYS.format(kind=kind, number=numbers[kind])}")
+        self.con.execute(f"insert into incoming_keys {BLOCK_KEYS}")
+        self.con.execute(f"insert into incoming_keys {HOLDINGS.format(**numbers)}")
         self.con.execute(f"delete from incoming_keys where raw is not null and ({JUNK})")
 
     def _merge_keys(self) -> None:
@@ -290,28 +303,30 @@ class Evidence:
             from keys
             join degrees using (value)
             join kinds on kinds.kind = keys.kind
-            where kinds.proposes and degrees.holders <= kinds.cap
+            where degrees.holders <= kinds.proposes
         """ + ("" if everyone else "and keys.value in (select value from keys where trader_no in (from touched))"))
         left = "sharing" if everyone else "(from sharing where trader_no in (from touched))"
         self.con.execute(f"""
             create or replace temp table candidates as
             with met as (
                 select least(l.trader_no, r.trader_no) as a, greatest(l.trader_no, r.trader_no) as b,
-                    bool_or(l.kind <> {BIRTH_NAME}) as kept
+                    bool_or(l.kind < {BIRTH_NAME}) as shares
                 from {left} as l join sharing as r using (value)
                 where {"l.trader_no < r.trader_no" if everyone else "l.trader_no <> r.trader_no"}
                 group by all
             )
-            select a, b from met where kept
+            select a, b from met where shares
             union all
             select a, b from met
-            join people as left_person on left_person.trader_no = met.a
-            join people as right_person on right_person.trader_no = met.b
-            where not kept and greatest(
-                jaro_winkler_similarity(left_person.given || ' ' || left_person.family,
-                    right_person.given || ' ' || right_person.family),
-                jaro_winkler_similarity(left_person.given || ' ' || left_person.family,
-                    right_person.family || ' ' || right_person.given)) >= 0.8
+            join people as l on l.trader_no = met.a
+            join people as r on r.trader_no = met.b
+            where not shares
+                and (l.birth is null or r.birth is null or damerau_levenshtein(l.birth, r.birth) <= 1
+                    or left(l.birth, 4) || l.birth[7:8] || l.birth[5:6] = r.birth)
+                and ((jaro_winkler_similarity(l.given, r.given) >= {NAME_FLOOR}
+                        and jaro_winkler_similarity(l.family, r.family) >= {NAME_FLOOR})
+                    or (jaro_winkler_similarity(l.given, r.family) >= {NAME_FLOOR}
+                        and jaro_winkler_similarity(l.family, r.given) >= {NAME_FLOOR}))
         """)
         return self._one("select count(*) from candidates")
 

@@ -5,9 +5,6 @@ from collections.abc import Iterable
 
 from anyascii import anyascii
 
-TITLES = ("mr", "mrs", "ms", "miss", "dr", "prof", "sir", "jr", "sr")
-JUNK = r"^(.)\1*$|^(unknown|null|none|nan|n/?a|undefined|test|default|anonymous|-+)$"
-
 # Spellings that transliterations of one name differ by, the longer ones first.
 SOUNDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), sound)
@@ -56,19 +53,13 @@ list_filter(
 )
 """
 
-EMAIL_SQL = r"""
-case when strpos(email, '@') > 1 then
-    (case when regexp_matches(lower(trim(email)), '@(gmail|googlemail)\.com$')
-        then replace(regexp_replace(split_part(lower(trim(email)), '@', 1), '\+.*', ''), '.', '')
-        else regexp_replace(split_part(lower(trim(email)), '@', 1), '\+.*', '') end)
-    || '@' ||
-    (case split_part(lower(trim(email)), '@', 2)
-        when 'googlemail.com' then 'gmail.com'
-        when 'protonmail.com' then 'proton.me' when 'pm.me' then 'proton.me' when 'protonmail.ch' then 'proton.me'
-        when 'ya.ru' then 'yandex.ru' when 'yandex.com' then 'yandex.ru'
-        when 'me.com' then 'icloud.com' when 'mac.com' then 'icloud.com'
-        else split_part(lower(trim(email)), '@', 2) end)
-end
+MAILBOX_SQL = "case when domain in ('gmail.com', 'googlemail.com') then replace(mailbox, '.', '') else mailbox end"
+
+DOMAIN_SQL = """
+case domain when 'googlemail.com' then 'gmail.com'
+    when 'protonmail.com' then 'proton.me' when 'pm.me' then 'proton.me' when 'protonmail.ch' then 'proton.me'
+    when 'ya.ru' then 'yandex.ru' when 'yandex.com' then 'yandex.ru'
+    when 'me.com' then 'icloud.com' when 'mac.com' then 'icloud.com' else domain end
 """
 
 # The last nine digits are the same with and without country code and trunk zero.

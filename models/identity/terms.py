@@ -24,27 +24,27 @@ class Level(NamedTuple):
 
 @dataclass(frozen=True)
 class Kind:
-    """A thing traders can share: the most holders at which it still says something, whether it proposes pairs, how often
-    owners share it, and the largest chance that a stranger holds the value of another, per other holder."""
+    """A thing traders can share: the most holders at which it still says something, the most at which it proposes pairs
+    by itself, how often owners share it, and the largest chance that a stranger holds the value of another, per other holder."""
 
     cap: int
-    proposes: bool
+    proposes: int
     shares: Shares
     chance_max: float = 1.0
 
 
 KINDS: MappingProxyType[str, Kind] = MappingProxyType(
     {
-        "document": Kind(60, True, Shares(0.60, 0.10, 0.0004, 0.0001, 0.02), 1e-7),
-        "email": Kind(20, True, Shares(0.35, 0.05, 0.004, 0.0005, 0.001), 1e-8),
-        "phone": Kind(20, True, Shares(0.40, 0.05, 0.03, 0.001, 0.002), 1e-5),
-        "instrument": Kind(60, True, Shares(0.45, 0.45, 0.12, 0.04, 0.01), 1e-7),
-        "destination": Kind(60, True, Shares(0.45, 0.45, 0.03, 0.003, 0.005), 1e-8),
-        "device": Kind(40, True, Shares(0.55, 0.55, 0.25, 0.06, 0.30), 1e-7),
-        "click": Kind(20, False, Shares(0.15, 0.15, 0.05, 0.03, 0.02), 1e-5),
-        "address": Kind(20, True, Shares(0.45, 0.10, 0.85, 0.01, 0.03), 1e-5),
-        "ip": Kind(20, False, Shares(0.60, 0.50, 0.85, 0.15, 0.85)),
-        "partner": Kind(60, False, Shares(0.40, 0.40, 0.40, 0.30, 0.30)),
+        "document": Kind(60, 60, Shares(0.60, 0.10, 0.0004, 0.0001, 0.02), 1e-7),
+        "email": Kind(20, 20, Shares(0.35, 0.05, 0.004, 0.0005, 0.001), 1e-8),
+        "phone": Kind(20, 20, Shares(0.40, 0.05, 0.03, 0.001, 0.002), 1e-5),
+        "instrument": Kind(60, 60, Shares(0.45, 0.45, 0.12, 0.04, 0.01), 1e-7),
+        "destination": Kind(60, 60, Shares(0.45, 0.45, 0.03, 0.003, 0.005), 1e-8),
+        "device": Kind(40, 12, Shares(0.55, 0.55, 0.25, 0.06, 0.30), 1e-7),
+        "click": Kind(20, 0, Shares(0.15, 0.15, 0.05, 0.03, 0.02), 1e-5),
+        "address": Kind(20, 8, Shares(0.45, 0.10, 0.85, 0.01, 0.03), 1e-5),
+        "ip": Kind(20, 0, Shares(0.60, 0.50, 0.85, 0.15, 0.85)),
+        "partner": Kind(60, 0, Shares(0.40, 0.40, 0.40, 0.30, 0.30)),
     }
 )
 
