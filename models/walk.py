@@ -482,7 +482,7 @@ def _walk(
             hit_max = ml_effect != 0 and not silent_max and _below(equity, max_floor, ml_inclusive)
             hit_daily = dl_effect != 0 and not silent_daily and _below(equity, daily_floor, dl_inclusive)
             if not hit_max and not hit_daily and profit < target and not watched:
-                if is_reset and not want_steps:
+                if is_reset and event < 0 and not want_steps:
                     # nothing moves until the next event, so every reset before it says the same
                     until: Any = min(at[i] if i < end else NEVER, stop + 1)
                     while next_reset < until:

@@ -1,4 +1,4 @@
-"""The walk once more, slowly: decimals, dictionaries and one event at a time, written from the published sentences alone.
+"""The walk once more, slowly: decimals, dictionaries, one event at a time, written from the published sentences alone.
 
 It shares no line with `models.walk`: own clock, own money, own order. Tests hold the two against each other.
 """
@@ -29,7 +29,7 @@ class Deal:
     fee: Decimal = NONE
     entry: str | None = None
     side: str | None = None
-    volume: Decimal = Decimal(1)
+    volume: Decimal | None = Decimal(1)
     position_id: str | None = None
     symbol: str | None = None
     comment: str | None = None
@@ -157,6 +157,22 @@ def deal_order(deal: Deal) -> tuple[int, int, str]:
     return (0, int(deal.deal_id), "") if deal.deal_id.isascii() and deal.deal_id.isdigit() else (1, 0, deal.deal_id)
 
 
+def held_after(key: tuple[str, str], held: Decimal, deal: Deal) -> Decimal:
+    """Signed volume of a position, or of a symbol, after a deal; without volumes a position is open or not."""
+    sign = -1 if deal.side == "sell" else 1
+    closes = deal.entry in ("out", "out_by")
+    if not deal.volume:
+        return NONE if closes else held + sign if deal.entry else held
+    if closes and (key[0] == "position" or deal.side is None):
+        return max(abs(held) - deal.volume, NONE) * (1 if held > 0 else -1)
+    return held if deal.side is None and deal.entry is None else held + sign * deal.volume
+
+
+def opens(held: Decimal, now: Decimal, deal: Deal) -> bool:
+    """Whether a deal that does not say so opens something; one without volume can only be taken to."""
+    return not deal.volume or abs(now) > abs(held) or now * held < 0
+
+
 class Walk:
     """An account's state, moved on by one event after the other."""
 
@@ -165,14 +181,16 @@ class Walk:
         self.initial = rounded(account.initial, account.currency)
         self.balance = self.equity = self.reference = self.high_water = self.initial
         self.credit = self.profit = NONE
-        self.deposited = self.observed = self.paused = self.ended = False
-        self.paused_at = begins
+        self.deposited = self.observed = self.paused = self.max_spoke = self.ended = False
+        self.since = begins
+        self.moved = False
         self.rebased_floor: Decimal | None = None
         self.open: dict[tuple[str, str], Decimal] = {}
         self.entry_days: set[date] = set()
         self.day_profit: dict[date, Decimal] = {}
         self.window_days: dict[date, Decimal] = {}
-        self.window_trades: dict[tuple[str, str], Decimal] = {}
+        self.made: dict[tuple[str, str], Decimal] = {}
+        self.window_trades: list[Decimal] = []
         self.window_profit = NONE
         self.told = Told()
         self.begin_day(day, day_began)
@@ -246,7 +264,9 @@ class Walk:
     def reset(self, at: datetime, day: date) -> None:
         """A reset: a new firm day, a new reference, and a pause is over."""
         self.begin_day(day, at)
-        self.paused = False
+        if self.paused:
+            self.since = at
+        self.paused = self.max_spoke = False
         wanted = self.rules.get("daily_loss", {}).get("reference", "balance")
         both = max(self.balance, self.equity)
         self.reference = {"balance": self.balance, "max": both}.get(wanted, self.equity)
@@ -265,47 +285,46 @@ class Walk:
         self.window_days[self.day] = self.window_days.get(self.day, NONE) + amount
         self.told.days[self.day].profit += amount
         if deal.kind == "trade":
-            self.window_trades[key] = self.window_trades.get(key, NONE) + amount
-            self.follow(key, deal)
-        if not self.open or not self.observed:
-            self.equity = self.balance + self.credit
+            self.follow(key, deal, amount)
+        if self.open and self.observed:
+            return
+        self.equity = self.balance + self.credit
+        self.moved = True
 
-    def follow(self, key: tuple[str, str], deal: Deal) -> None:
-        """Which positions are open after a deal; one of signed volume zero is not."""
-        if deal.entry in ("in", "inout"):
+    def follow(self, key: tuple[str, str], deal: Deal, amount: Decimal) -> None:
+        """Which positions are open after a deal, and what one made that it closed."""
+        held = self.open.pop(key, NONE)
+        now = held_after(key, held, deal)
+        self.made[key] = self.made.get(key, NONE) + amount
+        if now:
+            self.open[key] = now
+        else:
+            self.window_trades.append(self.made.pop(key))
+        if deal.entry in ("in", "inout") or (deal.entry is None and opens(held, now, deal)):
             self.entry_days.add(self.day)
             self.told.days[self.day].entries += 1
-        signed = deal.volume if deal.side != "sell" else -deal.volume
-        held = self.open.pop(key, NONE)
-        if key[0] == "position" and deal.entry in ("out", "out_by"):
-            left = max(abs(held) - deal.volume, NONE)
-            held = left if held > 0 else -left
-        else:
-            held += signed
-        if held != 0:
-            self.open[key] = held
 
     def observe(self, observation: Observation) -> None:
         """An observation of equity."""
-        self.observed = True
+        self.observed = self.moved = True
         self.equity = rounded(observation.equity, self.account.currency)
 
     # what follows
 
-    def note_highs(self, traded: bool, seen: bool) -> None:
+    def note_highs(self, traded: bool) -> None:
         """The highest balance and equity, as they stand when an instant is over; moved money makes no high."""
         mode = self.rules.get("max_loss", {}).get("mode")
         if mode == "trailing_closed" and traded:
             self.high_water = max(self.high_water, self.balance)
-        if mode == "trailing_equity" and (traded or seen):
+        if mode == "trailing_equity" and self.moved:
             self.high_water = max(self.high_water, self.equity)
-        if self.rules.get("daily_loss", {}).get("reference") == "intraday_high":
+        if self.rules.get("daily_loss", {}).get("reference") == "intraday_high" and self.moved:
             self.reference = max(self.reference, self.equity)
 
-    def note_day(self) -> None:
-        """The firm day as it stands after an instant."""
+    def note_day(self, happened: bool) -> None:
+        """The firm day as it stands after an instant; a reset alone makes no day to tell of."""
         day = self.told.days[self.day]
-        day.touched = True
+        day.touched = day.touched or happened
         day.high, day.low = max(day.high, self.equity), min(day.low, self.equity)
         day.close_equity, day.close_balance = self.equity, self.balance
 
@@ -313,12 +332,14 @@ class Walk:
         """Whether equity is below a floor, or at it where that is enough."""
         if floor is None:
             return False
-        return self.equity <= floor if self.rules[rule].get("compare") == "lte" else self.equity < floor
+        at_it = self.rules[rule].get("compare") == "lte" and self.equity == floor
+        return at_it or self.equity < floor
 
     def judge(self, at: datetime) -> None:
         """The account is judged: the maximum floor, then the daily one, then the target."""
         daily, maximum = self.daily_floor(), self.max_floor()
-        if self.broken("max_loss", maximum):
+        if not self.max_spoke and self.broken("max_loss", maximum):
+            self.max_spoke = True
             self.breach("max_loss", at, maximum)
         elif not self.paused and self.broken("daily_loss", daily):
             self.breach("daily_loss", at, daily)
@@ -335,7 +356,7 @@ class Walk:
         if effect == "terminate":
             self.end("breached", at)
         else:
-            self.paused, self.paused_at = True, at
+            self.paused, self.since = True, at
 
     def end(self, status: str, at: datetime) -> None:
         """The stage is over."""
@@ -355,13 +376,14 @@ class Walk:
             return False
         if rule.get("require_flat", True) and self.open:
             return False
-        return self.enough_days() and (self.account.stage == "funded" or self.consistent())
+        binds = self.account.stage not in ("funded", "instant")
+        return self.enough_days() and (self.consistent() if binds else True)
 
     def enough_days(self) -> bool:
         """Whether trading days and profitable days suffice."""
         needed = self.rules.get("min_trading_days", {}).get("days", 0)
         profitable = self.rules.get("min_profitable_days", {}).get("days", 0)
-        return len(self.entry_days) >= needed and self.profitable_days() >= profitable
+        return bool(len(self.entry_days) >= needed and self.profitable_days() >= profitable)
 
     def profitable_days(self) -> int:
         """Firm days that made enough."""
@@ -375,9 +397,10 @@ class Walk:
         rule = self.rules.get("consistency")
         if rule is None:
             return True
-        units = list((self.window_trades if rule.get("unit") == "trade" else self.window_days).values())
+        units = self.window_trades if rule.get("unit") == "trade" else list(self.window_days.values())
         whole = sum((unit for unit in units if unit > 0), NONE) if rule.get("of") == "positive" else self.window_profit
-        return whole <= 0 or max(units, default=NONE) * 100 <= rule["share"] * whole
+        share: Decimal = Decimal(rule["share"])
+        return whole <= 0 or max(units, default=NONE) * 100 <= share * whole
 
 
 def tell(
@@ -409,6 +432,7 @@ def step(walk: Walk, at: datetime, deals: list[Deal], seen: list[Observation], d
     deals = sorted(deals, key=deal_order)
     operations = [deal for deal in deals if deal.kind in ("balance", "credit")]
     trades = [deal for deal in deals if deal.kind in ("trade", "fee")]
+    walk.moved = False
     for operation in operations:
         walk.move_money(operation)
     if day is not None:
@@ -417,10 +441,9 @@ def step(walk: Walk, at: datetime, deals: list[Deal], seen: list[Observation], d
         walk.deal(deal)
     for observation in seen:
         walk.observe(observation)
-    walk.note_highs(bool(trades), bool(seen))
-    walk.note_day()
-    only_open = bool(trades) and bool(walk.open) and walk.observed and not (operations or seen or day is not None)
-    if not only_open:
+    walk.note_highs(bool(trades))
+    walk.note_day(bool(deals or seen))
+    if operations or day is not None or walk.moved:
         walk.judge(at)
 
 
@@ -429,8 +452,8 @@ def finish(walk: Walk, account: Account, as_of: datetime) -> Told:
     told = walk.told
     if not walk.ended and account.closed_at and account.closed_at <= as_of:
         walk.end("closed", account.closed_at)
-    elif not walk.ended and walk.paused:
-        told.status, told.status_at = "paused", walk.paused_at
+    elif not walk.ended:
+        told.status, told.status_at = "paused" if walk.paused else "active", walk.since
     told.balance, told.equity, told.observed = walk.balance, walk.equity, walk.observed
     told.daily_floor, told.max_floor = walk.daily_floor(), walk.max_floor()
     told.trading_days, told.profitable_days = len(walk.entry_days), walk.profitable_days()
