@@ -143,7 +143,9 @@ class IdentityBook:
         traders = self.evidence.traders()
         grown = [np.append(first, np.arange(len(first), traders)) for first in self.firsts]
         pairs = Pairs(self.pairs["a"].to_numpy(), self.pairs["b"].to_numpy(), self.bits)
-        touched |= np.isin(grown[2], np.unique(grown[2][touched]))
+        marked = np.zeros(traders, dtype=np.bool_)
+        marked[grown[2][touched]] = True
+        touched |= marked[grown[2]]
         levels = [bits_of(p) for p in (self.terms.strict_min, self.terms.middle_min, self.terms.loose_min)]
         firsts, regrouped, log = group(
             traders,

@@ -148,15 +148,22 @@ def group(
     same = np.array(judgements.same, dtype=np.int64).reshape(-1, 2)
     ends_a, ends_b = np.append(pairs.a[joining], same[:, 0]), np.append(pairs.b[joining], same[:, 1])
     part = components(traders, ends_a, ends_b)
-    wanted = np.ones(traders, dtype=np.bool_) if only is None else np.isin(part, np.unique(part[only]))
+    wanted = np.ones(traders, dtype=np.bool_) if only is None else _sharing(part, only)
     firsts = [np.arange(traders) for _ in levels]
     judged = np.unique(np.array([t for pair in (*judgements.same, *judgements.different) for t in pair], dtype=np.int64))
     simple = np.bincount(part, minlength=traders)[part] == 2
-    simple[np.isin(part, part[judged])] = False
+    simple &= ~_sharing(part, judged)
     _pair_up(firsts, pairs, joining & simple[pairs.a] & wanted[pairs.a], levels, order)
     inside = (part[pairs.a] == part[pairs.b]) & ~simple[pairs.a] & wanted[pairs.a]
     log = _agglomerate(firsts, pairs, inside, part, wanted, order, judgements, levels, absent_bits, bits_max)
     return firsts, wanted, log
+
+
+def _sharing(part: Ints, chosen: npt.NDArray[np.bool_] | Ints) -> npt.NDArray[np.bool_]:
+    """Traders in a part that holds a chosen one."""
+    marked = np.zeros(len(part), dtype=np.bool_)
+    marked[part[chosen]] = True
+    return marked[part]
 
 
 def _pair_up(firsts: list[Ints], pairs: Pairs, chosen: npt.NDArray[np.bool_], levels: Sequence[float], order: Ints) -> None:

@@ -71,14 +71,14 @@ BLOCK_KEYS = f"""
 select trader_no, {BIRTH_NAME}, hash({BIRTH_NAME}, birth, part), null, null, null
 from (select trader_no, birth, unnest(list_distinct(sounds)) as part from fresh where birth is not null)
 union all
-select trader_no, {NAME_YEAR}, hash({NAME_YEAR}, list_sort([given_sound, family_sound]), left(birth, 4)), null, null, null
+select trader_no, {NAME_YEAR}, hash({NAME_YEAR}, least(given_sound, family_sound), greatest(given_sound, family_sound), left(birth, 4)), null, null, null
 from fresh where birth is not null and family_sound is not null
 union all
 select trader_no, {NAME_DAY},
-    hash({NAME_DAY}, list_sort([given_sound, family_sound]), list_sort([birth[5:6], birth[7:8]])), null, null, null
+    hash({NAME_DAY}, least(given_sound, family_sound), greatest(given_sound, family_sound), least(birth[5:6], birth[7:8]), greatest(birth[5:6], birth[7:8])), null, null, null
 from fresh where birth is not null and family_sound is not null
 union all
-select trader_no, {RARE_NAME}, hash({RARE_NAME}, list_sort([given_sound, family_sound])), null, null, null
+select trader_no, {RARE_NAME}, hash({RARE_NAME}, least(given_sound, family_sound), greatest(given_sound, family_sound)), null, null, null
 from fresh where family_sound is not null
 """
 
@@ -89,7 +89,7 @@ class Evidence:
     def __init__(self, terms: IdentityTerms, threads: int = 2) -> None:
         self.terms = terms
         self.kinds = list(terms.kinds)
-        self.con = duckdb.connect(config={"threads": threads})
+        self.con = duckdb.connect(config={"threads": threads, "preserve_insertion_order": False})
         self.con.execute(SCHEMA)
         self.con.execute("create table kinds (kind utinyint, name varchar, cap integer, proposes integer)")
         rows = [(number, name, kind.cap, kind.proposes) for number, (name, kind) in enumerate(terms.kinds.items())]
@@ -126,14 +126,10 @@ class Evidence:
     def _number_traders(self) -> None:
         self.con.execute("""
             create or replace temp table incoming_people as
-            with newest as (
-                select * from incoming_traders where trader_id is not null
-                qualify row_number() over (partition by trader_id order by registered_at desc) = 1
-            ),
-            known as (select newest.*, people.trader_no from newest left join people using (trader_id))
-            select * exclude (trader_no), coalesce(trader_no, (select coalesce(max(trader_no), -1) from people)
-                + row_number() over (partition by trader_no is null order by trader_id))::integer as trader_no
-            from known
+            select incoming_traders.*, coalesce(people.trader_no,
+                (select coalesce(max(trader_no), -1) from people)
+                    + row_number() over (partition by people.trader_no is null))::integer as trader_no
+            from incoming_traders left join people using (trader_id)
         """)
         self.con.execute(f"""
             create or replace temp table named as
@@ -209,7 +205,7 @@ class Evidence:
         """ if self._one("select count(*) from old_keys") else "insert into keys from incoming_keys")
 
     def _count_all(self) -> None:
-        self.con.execute("insert into degrees select kind, value, count(*) from keys group by kind, value having count(*) > 1")
+        self.con.execute("insert into degrees select any_value(kind), value, count(*) from keys group by value having count(*) > 1")
 
     def _count_touched(self) -> None:
         """Counts the touched values again; their holders are touched too, unless the value was and stays a hub."""
@@ -351,9 +347,8 @@ class Evidence:
         """)
         return self.con.execute("""
             select a, b, kind, min(holders)::integer as holders,
-                arg_min(gap_days, holders * 1000 + gap_days)::integer as gap_days,
-                arg_min(common_day, holders * 1000 + gap_days)::integer as common_day
-            from shared group by a, b, kind
+                arg_min(gap_days, closeness)::integer as gap_days, arg_min(common_day, closeness)::integer as common_day
+            from (select *, holders::bigint * 10_000_000_000 + gap_days * 100_000 - common_day as closeness from shared) group by a, b, kind
         """).df()
 
     def hubs(self) -> list[str]:

@@ -35,7 +35,17 @@ class IdentityFacts:
 
 def tidy(facts: IdentityFacts) -> dict[str, pd.DataFrame]:
     """The frames by name, each with exactly the columns identity reads, instants in UTC, missing ones empty."""
-    return {name: _tidy_frame(getattr(facts, name), columns) for name, columns in COLUMNS.items()}
+    frames = {name: _tidy_frame(getattr(facts, name), columns) for name, columns in COLUMNS.items()}
+    frames["traders"] = _newest(frames["traders"])
+    return frames
+
+
+def _newest(traders: pd.DataFrame) -> pd.DataFrame:
+    """One row per trader; of several the one registered last, then the later row."""
+    known = traders[traders["trader_id"].notna()]
+    if not known["trader_id"].duplicated().any():
+        return known
+    return known.sort_values("registered_at", kind="stable").drop_duplicates("trader_id", keep="last")
 
 
 def _tidy_frame(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:

@@ -16,7 +16,8 @@ FIELDS = ("name", "birth", "email_name", "phone", "address", "document")
 def _alike(left: str, right: str) -> str:
     return (
         f"({left}_sound_l = {right}_sound_r or jaro_winkler_similarity({left}_l, {right}_r) >= 0.88"
-        f" or (length({left}_l) >= 5 and damerau_levenshtein({left}_l, {right}_r) <= 1 + (length({left}_l) >= 7)::int)"
+        f" or (least(length({left}_l), length({right}_r)) >= 5 and damerau_levenshtein({left}_l, {right}_r)"
+        f" <= 1 + (least(length({left}_l), length({right}_r)) >= 7)::int)"
         f" or (least(length({left}_l), length({right}_r)) >= 3"
         f" and (starts_with({left}_l, {right}_r) or starts_with({right}_r, {left}_l))))"
     )
@@ -95,11 +96,11 @@ def settings() -> SettingsCreator:
             _birth(),
             _nearly(
                 "email_name",
-                "length(email_name_l) >= 6 and jaro_winkler_similarity(email_name_l, email_name_r) >= 0.93",
+                "least(length(email_name_l), length(email_name_r)) >= 6 and jaro_winkler_similarity(email_name_l, email_name_r) >= 0.93",
             ),
             _nearly("phone", "damerau_levenshtein(phone_l, phone_r) <= 1"),
             _nearly("address", "address_numbers_l = address_numbers_r and jaro_winkler_similarity(address_l, address_r) >= 0.9"),
-            _nearly("document", "length(document_l) >= 6 and damerau_levenshtein(document_l, document_r) <= 1"),
+            _nearly("document", "least(length(document_l), length(document_r)) >= 6 and damerau_levenshtein(document_l, document_r) <= 1"),
         ],
         blocking_rules_to_generate_predictions=["l.document = r.document"],
         retain_matching_columns=True,

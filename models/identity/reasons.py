@@ -1,9 +1,8 @@
 """The reasons of each link, with the raw values, so that a person can read and check them."""
 
-from collections.abc import Iterator
-
 import json
 from collections import deque
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -11,18 +10,14 @@ import pandas as pd
 
 from models.identity.evidence import Evidence
 
-LIKENESS = ("name", "birth", "email_name", "phone", "address", "document")
-
-
 def link_table(evidence: Evidence, pairs: pd.DataFrame, strength: npt.NDArray[np.float64]) -> pd.DataFrame:
     """Columns trader_a, trader_b (a before b as text), strength and reasons, the strongest first.
 
     Reasons are a JSON list of signal, value as delivered and rarity (how many traders have the same); fields that speak
     against the link have `against` true."""
-    linked = pairs[["a", "b", *LIKENESS]].assign(strength=strength)
-    evidence.con.register("linked", linked)
+    evidence.con.register("scored", pairs[["a", "b", "name", "birth"]].assign(strength=strength))
     frame: pd.DataFrame = evidence.con.execute(_LINKS).df()
-    evidence.con.unregister("linked")
+    evidence.con.unregister("scored")
     return frame
 
 
@@ -60,7 +55,14 @@ where linked.birth >= 0
 """
 
 _LINKS = f"""
-with faces as (
+with linked as (
+    select case when l.trader_id < r.trader_id then a else b end as a,
+        case when l.trader_id < r.trader_id then b else a end as b, scored.* exclude (a, b)
+    from scored
+    join people as l on l.trader_no = scored.a
+    join people as r on r.trader_no = scored.b
+),
+faces as (
     select people.trader_no, people.full_name, people.birth, names.holders as family_holders, births.holders as birth_holders
     from people
     left join name_counts as names on names.sound = people.family_sound
@@ -74,7 +76,7 @@ told as (
     ))::varchar as reasons
     from reasons group by a, b
 )
-select least(l.trader_id, r.trader_id) as trader_a, greatest(l.trader_id, r.trader_id) as trader_b,
+select l.trader_id as trader_a, r.trader_id as trader_b,
     round(linked.strength, 6) as strength, coalesce(told.reasons, '[]') as reasons
 from linked
 join people as l on l.trader_no = linked.a
