@@ -88,6 +88,7 @@ def prepare(deals: pa.Table, equity: pa.Table, accounts: pd.DataFrame) -> Events
         _sides(deals["side"]),
         np.rint(_numbers(deals["volume"], np.float64) * LOTS_SCALE).astype(np.int64),
         _numbers(deals["position"], np.uint64).view(np.int64),
+        _booleans(deals["netted"]),
         pc.equal(deals["kind"], "trade").to_numpy(),
         _booleans(deals["correction"]),
     )
@@ -182,6 +183,29 @@ def _deal_key(deal_id: str) -> tuple[bool, int, str]:
 
 
 @njit(cache=True)
+def _held_after(held: Any, entry: Any, side: Any, lots: Any, netted: Any) -> Any:
+    """Signed volume after a deal: of its position, which can only be closed, or of its symbol, which nets.
+
+    Without volumes a position is open (one lot) or not; without a side a deal that opens is taken to buy.
+    """
+    sign = -1 if side < 0 else 1
+    if lots == 0:
+        return 0 if entry == OUT else held + (sign * LOTS_SCALE if entry != NONE else 0)
+    if entry == OUT and (not netted or side == 0):
+        return max(abs(held) - lots, 0) * (1 if held > 0 else -1)
+    return held if entry == NONE and side == 0 else held + sign * lots
+
+
+@njit(cache=True)
+def _opens(held: Any, now: Any, entry: Any, lots: Any) -> bool:
+    """Whether a trade opens something; one that says neither entry nor volume is taken to."""
+    if entry == NONE:
+        turned = now != 0 and held != 0 and (now > 0) != (held > 0)
+        return lots == 0 or abs(now) > abs(held) or turned
+    return entry != OUT
+
+
+@njit(cache=True)
 def _follow(
     order: Any,
     starts: Any,
@@ -192,6 +216,7 @@ def _follow(
     side: Any,
     lots: Any,
     position: Any,
+    netted: Any,
     traded: Any,
     correction: Any,
 ) -> Any:
@@ -215,21 +240,14 @@ def _follow(
                 elif amount[row] < 0 and not correction[row]:
                     flags[place] |= PAYOUT
                 continue
+            if not traded[row]:
+                flags[place] |= FLAT if count == 0 else 0
+                continue
             index = 0
             while index < count and open_ids[index] != position[row]:
                 index += 1
             held = open_lots[index] if index < count else 0
-            change = lots[row]
-            code = entry[row]
-            if change == 0 or side[row] == 0:
-                now = held
-                opening = traded[row] and code != OUT and (code != NONE or change == 0)
-            elif code == OUT:
-                now = max(abs(held) - change, 0) * (1 if held > 0 else -1)
-                opening = False
-            else:
-                now = held + change * side[row]
-                opening = code in (IN, INOUT) or abs(now) > abs(held) or now * held < 0
+            now = _held_after(held, entry[row], side[row], lots[row], netted[row])
             if index == count and now != 0:
                 if count == len(open_ids):
                     open_ids = np.concatenate((open_ids, np.empty(count, np.int64)))
@@ -247,7 +265,7 @@ def _follow(
                     open_net[index] = open_net[count]
             else:
                 closed_net[place] = amount[row]
-            if opening:
+            if _opens(held, now, entry[row], lots[row]):
                 flags[place] |= OPENING
             if count == 0:
                 flags[place] |= FLAT

@@ -255,6 +255,21 @@ def _below(equity: int, floor: int, inclusive: int) -> bool:
     return equity < floor or (inclusive != 0 and equity == floor)
 
 
+@njit(cache=True, inline="always")
+def _open_day(row: Any, account: int, firm_day: int, opened_at: int, equity: int) -> None:
+    row["account"], row["firm_day"], row["opened_at"] = account, firm_day, opened_at
+    row["open_equity"] = row["high_equity"] = row["low_equity"] = equity
+
+
+@njit(cache=True, inline="always")
+def _note_day(row: Any, equity: int, balance: int, profit: int, daily_floor: int, max_floor: int, moved: int) -> None:
+    row["high_equity"] = max(row["high_equity"], equity)
+    row["low_equity"] = min(row["low_equity"], equity)
+    row["close_equity"], row["close_balance"], row["closed_profit"] = equity, balance, profit
+    row["daily_floor"], row["max_floor"] = daily_floor, max_floor
+    row["money_moved"] += moved
+
+
 @njit(cache=True, nogil=True)
 def _walk(
     starts: Any,
@@ -323,6 +338,7 @@ def _walk(
         # counters
         trading_days, last_trading_day = 0, np.int32(-2)
         day_net: Any = np.int64(0)
+        day_net_paid: Any = np.int64(0)
         stage_net: Any = np.int64(0)
         payouts: Any = np.int64(0)
         best: Any = np.int64(0)
@@ -345,6 +361,7 @@ def _walk(
                 break
             judge, moved_equity, has_deal, moved_floor = is_reset, False, False, is_reset
             event: Any = np.int64(-1)
+            before_reset: Any = np.int64(-1)
             moved: Any = np.int64(0)
             opened = 0
 
@@ -367,6 +384,9 @@ def _walk(
                     moved_floor = True
                     if flags[i] & PAYOUT:
                         payouts -= value
+                        # consistency looks at what was made since
+                        stage_net, best, positive = np.int64(0), np.int64(0), np.int64(0)
+                        best_before, positive_before, day_net_paid = np.int64(0), np.int64(0), day_net
                         if ml_rebase == 1:
                             high_water = balance
                         elif ml_rebase == 2:
@@ -376,9 +396,16 @@ def _walk(
 
             # 2. the reset
             if is_reset:
-                if want_days and day_row >= 0:
-                    days[day_row]["money_moved"] += moved
-                moved = np.int64(0)
+                if want_days and event >= 0:
+                    # money that moved belongs to the day that ends
+                    if day_row < 0:
+                        day_row = n_days
+                        n_days += 1
+                        _open_day(days[day_row], account, firm_day, day_start, gain_reference - moved)
+                    floor = reference - (dl_size if dl_share == 0 else _percent(dl_share, reference))
+                    _note_day(days[day_row], equity, balance, day_net, floor, max_floor, moved)
+                    days[day_row]["events"] += 1
+                moved, before_reset = np.int64(0), event
                 firm_day, day_start, day_row = firm_days[r], now, -1
                 r += 1
                 next_reset = resets[r] if r < last_reset else NEVER
@@ -395,11 +422,11 @@ def _walk(
                 if ml_mode == 3 and balance > high_water:
                     high_water = balance
                 if day_traded:
-                    best_before = max(best_before, day_net)
-                    positive_before += max(day_net, 0)
+                    best_before = max(best_before, day_net - day_net_paid)
+                    positive_before += max(day_net - day_net_paid, 0)
                     if day_net >= profitable_size:
                         profitable_before += 1
-                    day_net, day_traded = np.int64(0), False
+                    day_net, day_net_paid, day_traded = np.int64(0), np.int64(0), False
                 paused, silent_daily, silent_max, silent_floating, silent_gain = False, False, False, False, False
                 warned_daily = False
                 if status == STATUS_PAUSED:
@@ -450,21 +477,14 @@ def _walk(
                     max_floor = min(high_water - size, ml_lock)
             last_at = now
 
-            if want_days and (event >= 0 or day_row >= 0):
+            if want_days and event > before_reset:
                 if day_row < 0:
                     day_row = n_days
                     n_days += 1
-                    row = days[day_row]
-                    row["account"], row["firm_day"], row["opened_at"] = account, firm_day, day_start
-                    row["open_equity"] = row["high_equity"] = row["low_equity"] = gain_reference - moved
-                row = days[day_row]
-                row["high_equity"] = max(row["high_equity"], equity)
-                row["low_equity"] = min(row["low_equity"], equity)
-                row["close_equity"], row["close_balance"], row["closed_profit"] = equity, balance, day_net
-                row["daily_floor"], row["max_floor"] = daily_floor, max_floor
-                row["money_moved"] += moved
-                row["trades"] += opened
-                row["events"] += 1
+                    _open_day(days[day_row], account, firm_day, day_start, gain_reference - moved)
+                _note_day(days[day_row], equity, balance, day_net, daily_floor, max_floor, moved)
+                days[day_row]["trades"] += opened
+                days[day_row]["events"] += 1
             if want_steps:
                 step = steps[n_steps]
                 n_steps += 1
@@ -512,10 +532,10 @@ def _walk(
             ):
                 holds = True
                 if T["cs_share"] > 0:
-                    top = best if by_trade else max(best_before, day_net)
+                    top = best if by_trade else max(best_before, day_net - day_net_paid)
                     total = stage_net
                     if T["cs_positive"]:
-                        total = positive if by_trade else positive_before + max(day_net, 0)
+                        total = positive if by_trade else positive_before + max(day_net - day_net_paid, 0)
                     holds = total <= 0 or top * 1_000_000 <= T["cs_share"] * total
                 if holds:
                     found, effect, outcome = PROFIT_TARGET, 0, PASSED
@@ -575,7 +595,7 @@ def _walk(
                 break
             if effect == PAUSE:
                 status, rule, status_at = STATUS_PAUSED, found, now
-                paused = True
+                paused = silent_daily = True
             # a rule that has spoken is silent until the reset
             if found == MAX_LOSS:
                 silent_max = True
@@ -598,9 +618,9 @@ def _walk(
         out["trading_days"] = trading_days
         out["profitable_days"] = profitable_before + (1 if day_traded and day_net >= profitable_size else 0)
         out["observed"], out["flat"], out["payouts"] = observed, flat, payouts
-        top_day = max(best_before, day_net) if traded else np.int64(0)
+        top_day = max(best_before, day_net - day_net_paid) if traded else np.int64(0)
         out["best"] = best if by_trade else top_day
         out["denominator"] = stage_net
         if T["cs_positive"]:
-            out["denominator"] = positive if by_trade else positive_before + max(day_net, 0)
+            out["denominator"] = positive if by_trade else positive_before + max(day_net - day_net_paid, 0)
     return n_verdicts, n_days, n_steps

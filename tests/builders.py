@@ -86,7 +86,7 @@ def deals_table(deals: Sequence[Deal]) -> pa.Table:
         "fee": ([deal.fee for deal in deals], MONEY),
         "volume": ([float(deal.volume or 0) for deal in deals], pa.float64()),
         "position": ([places.setdefault(key, len(places)) for key in keys], pa.uint64()),
-        "by_symbol": ([not by_id for by_id, _ in keys], pa.bool_()),
+        "netted": ([not by_id for by_id, _ in keys], pa.bool_()),
         "correction": (["correction" in (deal.comment or "").lower() for deal in deals], pa.bool_()),
         "deal_id": ([deal.deal_id for deal in deals], pa.string()),
         "_load_id": ([1] * len(deals), pa.int64()),

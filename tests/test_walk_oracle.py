@@ -157,7 +157,7 @@ def by_oracle(case: Case) -> dict[str, Any]:
     return oracle_says(tell(case.account, case.clock, case.rules, case.deals, case.observations, case.as_of))
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases())
 def test_the_walk_says_what_the_oracle_says(case: Case) -> None:
     assert walked(prepare(case)) == by_oracle(case)

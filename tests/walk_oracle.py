@@ -324,7 +324,9 @@ class Walk:
     def note_day(self, happened: bool) -> None:
         """The firm day as it stands after an instant; a reset alone makes no day to tell of."""
         day = self.told.days[self.day]
-        day.touched = day.touched or happened
+        if not happened:
+            return
+        day.touched = True
         day.high, day.low = max(day.high, self.equity), min(day.low, self.equity)
         day.close_equity, day.close_balance = self.equity, self.balance
 
@@ -436,13 +438,14 @@ def step(walk: Walk, at: datetime, deals: list[Deal], seen: list[Observation], d
     for operation in operations:
         walk.move_money(operation)
     if day is not None:
+        walk.note_day(bool(operations))
         walk.reset(at, day)
     for deal in trades:
         walk.deal(deal)
     for observation in seen:
         walk.observe(observation)
     walk.note_highs(bool(trades))
-    walk.note_day(bool(deals or seen))
+    walk.note_day(bool(trades or seen or (operations and day is None)))
     if operations or day is not None or walk.moved:
         walk.judge(at)
 

@@ -16,6 +16,7 @@ select
         when deals.symbol is not null then hash(deals.symbol)
         else 0
     end as position,
+    deals.position_id is null as netted,
     deals.comment is not null and deals.comment ilike '%correction%' as correction,
     deals.deal_id,
     deals._load_id,
