@@ -115,7 +115,7 @@ def test_a_close_by_ends_both_positions() -> None:
 
 @pytest.mark.parametrize("mode", ["Netting", "Exchange", "Unknown"])
 def test_a_netting_account_has_one_position_from_flat_to_flat(mode: str) -> None:
-    """Adding keeps the position, a reversal too; after flat a new one begins. An in/out deal tells netting by itself."""
+    """Adding keeps the position, a reversal too; after flat a new one begins. An in/out deal alone tells netting."""
     book = Book()
     book.deal("09:00:00", "buy", "in", "1.00", 901)
     book.deal("09:10:00", "buy", "in", "0.50", 902)

@@ -117,7 +117,7 @@ def test_the_same_id_with_two_contents_is_refused() -> None:
 
 def test_a_zip_bomb_meets_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A part that unpacks to more than an export holds is refused before it is held."""
-    monkeypatch.setattr(document, "PART_BYTES_MAX", 4_194_304)
+    monkeypatch.setattr(document, "UNPACKED_BYTES_MAX", 4_194_304)
     buffer = BytesIO()
     with (
         zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive,

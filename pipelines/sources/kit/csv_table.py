@@ -6,7 +6,7 @@ from io import StringIO
 
 from pipelines.sources.kit.statement import RowProblem, SourceRefusal
 
-ROWS_MAX = 2_000_000
+ROWS_MAX = 1_000_000
 COLUMNS_MAX = 400
 
 
@@ -39,11 +39,13 @@ def read_lines(text: str, name: str, delimiter: str | None = None) -> list[list[
     first = next((line for line in text.splitlines() if line.strip()), "")
     try:
         reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter or delimiter_of(first))
-        rows = [row if any(cell.strip() for cell in row) else [] for row in reader]
+        rows = []
+        for row in reader:
+            if len(rows) >= ROWS_MAX or len(row) > COLUMNS_MAX:
+                raise SourceRefusal(f"{name} has more than {ROWS_MAX:,} rows or {COLUMNS_MAX} columns: split it")
+            rows.append(row if any(cell.strip() for cell in row) else [])
     except csv.Error as error:
         raise SourceRefusal(f"{name} is not readable as delimited text: {error}") from error
-    if len(rows) > ROWS_MAX or any(len(row) > COLUMNS_MAX for row in rows):
-        raise SourceRefusal(f"{name} has more than {ROWS_MAX:,} rows or {COLUMNS_MAX} columns: split it")
     return rows
 
 

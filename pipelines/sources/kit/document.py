@@ -4,6 +4,7 @@ import codecs
 import re
 import zipfile
 import zlib
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from io import BytesIO
 from typing import Any, NamedTuple
@@ -15,7 +16,9 @@ from pipelines.sources.kit.statement import SourceRefusal
 from pipelines.sources.kit.values import shortest
 
 BYTES_MAX = 64 * 1024 * 1024
-PART_BYTES_MAX = 256 * 1024 * 1024
+UNPACKED_BYTES_MAX = 128 * 1024 * 1024
+ROWS_MAX = 1_048_576
+TAGS_MAX = 4_000_000
 PARTS_MAX = 2_000
 CELL_CHARS_MAX = 32_767
 ROW_CELLS_MAX = 4_000
@@ -24,7 +27,7 @@ TAG_CHARS_MAX = 20_000
 _CYRILLIC = re.compile(rb"[\xc0-\xff\xa8\xb8]{3,}")
 _HIGH = re.compile(rb"[\x80-\xbf]")
 _LONG_TAG = re.compile(rf"<[^<>]{{{TAG_CHARS_MAX}}}")
-_COLUMN = re.compile(r"([A-Z]{1,3})\d+")
+_COLUMN = re.compile(r"[A-Z]{1,3}")
 
 
 class Row(NamedTuple):
@@ -136,14 +139,16 @@ class _Tables:
         self._row: Row | None = None
         self._cell: list[str] | None = None
         self._hidden = self._in_title = False
+        self._span = 1
+        self._seen = 0
 
     def start(self, tag: str, attributes: Any) -> None:
         """Open a row or a cell."""
         if tag in ("td", "th"):
             self._open_cell(attributes)
         elif tag == "tr":
-            self._row = Row(len(self.rows) + 1, [], [])
-            self.rows.append(self._row)
+            self._seen += 1
+            self._row = Row(self._seen, [], [])
         elif tag == "title":
             self._in_title = True
 
@@ -151,13 +156,18 @@ class _Tables:
         """Begin a cell; one outside any row begins a row as well."""
         if self._row is None:
             self.start("tr", {})
-        assert self._row is not None
-        self._cell = []
-        self._hidden = "hidden" in attributes.get("class", "").split()
-        span = attributes.get("colspan", "")
-        self._span = min(int(span), SPAN_MAX) if span.isascii() and span.isdigit() and len(span) < 9 else 1
-        if not self._row.cells and "title" in attributes:
-            self._row = self.rows[-1] = self._row._replace(title=attributes["title"][:CELL_CHARS_MAX])
+        self._cell, self._hidden, self._span = [], False, 1
+        for name, value in attributes.items():
+            self._read_attribute(name, value)
+
+    def _read_attribute(self, name: str, value: str) -> None:
+        """Look at the three attributes that matter: hidden cells, column spans, the first cell's tooltip."""
+        if name == "class":
+            self._hidden = "hidden" in value.split()
+        elif name == "colspan" and value.isascii() and value.isdigit() and len(value) < 9:
+            self._span = min(int(value), SPAN_MAX)
+        elif name == "title" and self._row is not None and not self._row.cells:
+            self._row = self._row._replace(title=value[:CELL_CHARS_MAX])
 
     def data(self, text: str) -> None:
         """Add text to the open cell or title."""
@@ -180,9 +190,11 @@ class _Tables:
         """Keep the open cell unless it is hidden."""
         if self._cell is None or self._row is None:
             return
+        if not self._row.cells:
+            self.rows.append(self._row)
         if not self._hidden:
             self._row.cells.append("".join(self._cell).strip())
-            self._row.spans.append(max(self._span, 1))
+            self._row.spans.append(self._span or 1)
         self._cell = None
 
     def comment(self, text: str) -> None:
@@ -197,6 +209,8 @@ def read_page(text: str, name: str) -> Page:
     """Return a page's title and table rows by lxml's tolerant parser, with no tree kept and nothing fetched."""
     if _LONG_TAG.search(text):
         raise SourceRefusal(f"{name} has a tag of more than {TAG_CHARS_MAX:,} characters, which no platform writes")
+    if text.count("<") > TAGS_MAX:
+        raise SourceRefusal(f"{name} has more than {TAGS_MAX:,} tags: export a shorter period")
     parser = etree.HTMLParser(target=_Tables(), encoding="utf-8", no_network=True, huge_tree=False)
     try:
         page: Page = etree.fromstring(text.encode("utf-8", "replace") or b" ", parser)
@@ -212,8 +226,9 @@ def read_workbook(data: bytes, name: str) -> list[list[Row]]:
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             parts = _sheet_parts(archive, name)
-            shared = _Strings(name).read(archive) if "xl/sharedStrings.xml" in archive.namelist() else []
-            return [_Sheet(name, shared).read(archive, part) for part in parts]
+            room = _Room(UNPACKED_BYTES_MAX, ROWS_MAX)
+            shared = _Strings(name, room).read(archive) if "xl/sharedStrings.xml" in archive.namelist() else []
+            return [_Sheet(name, room, shared).read(archive, part) for part in parts]
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, EOFError, zlib.error) as error:
         raise SourceRefusal(f"{name} is a damaged or encrypted workbook: {error}") from error
     except (expat.ExpatError, ValueError) as error:
@@ -231,12 +246,20 @@ def _sheet_parts(archive: zipfile.ZipFile, name: str) -> list[str]:
     return sorted(parts, key=lambda part: (len(part), part))
 
 
+@dataclass
+class _Room:
+    """What a workbook may still unpack to."""
+
+    unpacked_bytes: int
+    rows: int
+
+
 class _Part:
     """Streams one XML part through expat, keeping no tree; entities are refused and a zip bomb meets a limit."""
 
-    def __init__(self, name: str) -> None:
-        """Remember the file's name for refusals."""
-        self.name = name
+    def __init__(self, name: str, room: _Room) -> None:
+        """Remember the file's name for refusals, and the room that all its parts share."""
+        self.name, self.room = name, room
         self.texts: list[str] | None = None
 
     def feed(self, archive: zipfile.ZipFile, part: str) -> None:
@@ -245,11 +268,11 @@ class _Part:
         parser.buffer_text = True
         parser.StartElementHandler, parser.EndElementHandler = self.start, self.end
         parser.CharacterDataHandler, parser.EntityDeclHandler = self.data, self._entity
-        read = 0
+        self.parser = parser
         with archive.open(part) as stream:
             while chunk := stream.read(262_144):
-                read += len(chunk)
-                if read > PART_BYTES_MAX:
+                self.room.unpacked_bytes -= len(chunk)
+                if min(self.room.unpacked_bytes, self.room.rows) < 0:
                     raise SourceRefusal(f"{self.name} unpacks to more than an export holds ({part}): it is not read")
                 parser.Parse(chunk, False)
         parser.Parse(b"", True)
@@ -264,10 +287,13 @@ class _Part:
         """Collect text while an element that holds some is open."""
         if self.texts is not None:
             self.texts.append(text)
+            if len(self.texts) > CELL_CHARS_MAX:
+                raise SourceRefusal(f"{self.name} has a cell in more than {CELL_CHARS_MAX:,} pieces: it is not read")
 
     def taken(self) -> str:
         """Return the collected text and stop collecting."""
-        text = "".join(self.texts or ())
+        texts = self.texts or []
+        text = texts[0] if len(texts) == 1 else "".join(texts)
         self.texts = None
         if len(text) > CELL_CHARS_MAX:
             raise SourceRefusal(f"{self.name} has a cell of more than {CELL_CHARS_MAX:,} characters: it is not read")
@@ -289,21 +315,21 @@ class _Strings(_Part):
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         """Collect from a string item."""
-        if tag.rpartition(":")[2] == "si":
+        if _local(tag) == "si":
             self.texts = []
 
     def end(self, tag: str) -> None:
         """Keep a finished item."""
-        if tag.rpartition(":")[2] == "si":
+        if _local(tag) == "si":
             self.found.append(self.taken())
 
 
 class _Sheet(_Part):
     """One worksheet: each row's cells at the columns their references name."""
 
-    def __init__(self, name: str, shared: list[str]) -> None:
+    def __init__(self, name: str, room: _Room, shared: list[str]) -> None:
         """Take the texts that cells point to."""
-        super().__init__(name)
+        super().__init__(name, room)
         self.shared, self.kind = shared, ""
         self.rows: list[Row] = []
         self.cells: list[str] = []
@@ -315,31 +341,35 @@ class _Sheet(_Part):
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         """Open a row, a cell or its value."""
-        tag = tag.rpartition(":")[2]
-        if tag == "c":
+        name = _local(tag)
+        if name == "c":
             self.kind = attributes.get("t", "")
             self._place(attributes.get("r", ""))
-        elif tag in ("v", "t"):
+        elif name == "v" or name == "t":
             self.texts = []
-        elif tag == "row":
+        elif name == "row":
             number = attributes.get("r", "")
             known = number.isascii() and number.isdigit() and len(number) < 8
             self.cells = []
+            self.room.rows -= 1
             self.rows.append(Row(int(number) if known else len(self.rows) + 1, self.cells, []))
 
     def end(self, tag: str) -> None:
-        """Put a finished value into the open cell."""
-        if tag.rpartition(":")[2] in ("v", "t") and self.cells:
+        """Put a finished value into the open cell; nothing behind the data is looked at."""
+        name = _local(tag)
+        if (name == "v" or name == "t") and self.cells:
             self.cells[-1] += self._value(self.taken())
+        elif name == "sheetData":
+            self.parser.StartElementHandler = self.parser.EndElementHandler = None
 
     def _place(self, reference: str) -> None:
         """Open an empty cell at its column; cells go from left to right."""
-        column = _column(reference)
-        if column > ROW_CELLS_MAX or len(self.cells) > ROW_CELLS_MAX:
+        cells, column = self.cells, _column(reference.rstrip("0123456789"))
+        if column > ROW_CELLS_MAX or len(cells) > ROW_CELLS_MAX:
             raise SourceRefusal(f"{self.name} has a row of more than {ROW_CELLS_MAX:,} columns: it is not read")
-        while len(self.cells) < column:
-            self.cells.append("")
-        self.cells.append("")
+        if len(cells) < column:
+            cells.extend([""] * (column - len(cells)))
+        cells.append("")
 
     def _value(self, text: str) -> str:
         """Return a cell's stored value as text; the formula behind it is not looked at."""
@@ -348,11 +378,16 @@ class _Sheet(_Part):
         return text if self.kind in ("str", "e", "b", "inlineStr") else shortest(text)
 
 
-@lru_cache(maxsize=65536)
-def _column(reference: str) -> int:
-    """Return the zero-based column of a reference such as 'AB12', or -1."""
-    match = _COLUMN.fullmatch(reference)
+@lru_cache(maxsize=4096)
+def _local(tag: str) -> str:
+    """Return a tag without its namespace prefix."""
+    return tag.rpartition(":")[2]
+
+
+@lru_cache(maxsize=16384)
+def _column(letters: str) -> int:
+    """Return the zero-based column of letters such as 'AB', or -1."""
     column = 0
-    for letter in match[1] if match else "":
+    for letter in letters if _COLUMN.fullmatch(letters) else "":
         column = column * 26 + ord(letter) - 64
     return column - 1

@@ -24,7 +24,7 @@ class ServerClock:
     """
 
     name: str
-    zone: ZoneInfo | timezone
+    zone: str | timezone
     ahead: timedelta = timedelta(0)
 
     def instants(self, readings: Sequence[datetime]) -> pd.DatetimeIndex:
@@ -36,8 +36,9 @@ class ServerClock:
 
     def uncertain(self, readings: Sequence[datetime]) -> int:
         """Count the readings that the clock change repeats or skips."""
-        local = self._local(readings)
-        return int(np.count_nonzero(local.tz_localize(self.zone, ambiguous="NaT", nonexistent="NaT").isna()))
+        quarters, counts = np.unique(self._local(readings).floor("15min"), return_counts=True)
+        aware = pd.DatetimeIndex(quarters).tz_localize(self.zone, ambiguous="NaT", nonexistent="NaT")
+        return int(counts[aware.isna()].sum())
 
     def _local(self, readings: Sequence[datetime]) -> pd.DatetimeIndex:
         """Return the readings on the zone's own clock."""
@@ -88,10 +89,10 @@ def _offset(text: str, name: str) -> timedelta:
     return sign * ahead
 
 
-def _zone(name: str) -> ZoneInfo:
-    """Return an IANA zone, or refuse the name."""
+def _zone(name: str) -> str:
+    """Return the name of an IANA zone, or refuse it."""
     try:
-        return ZoneInfo(name)
+        return ZoneInfo(name).key
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise SourceRefusal(
             f"server zone {name!r} is not known: give an IANA name such as Europe/Athens, or America/New_York+7"
