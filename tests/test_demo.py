@@ -10,12 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models import catalogue
 from pipelines.demo import write_demo
 from pipelines.demo.engine import BREACHED_DAILY, BREACHED_MAX, PASSED, Engine, new_state
 from pipelines.demo.market import DAY_MS, HOUR_MS, SYMBOL_INDEX, Market, build_market, daily_resets
 from pipelines.demo.styles import blank
-from pipelines.demo.terms import read_products, stage_terms, version_at
+from pipelines.demo.terms import PRODUCT_FOLDER, read_products, stage_terms, version_at
 from pipelines.demo.write import COLUMNS
+from pipelines.land import land_paths
+from pipelines.score import judge, judged_accounts, register_instruments, register_terms
+from sql import relations
+from sql.warehouse import Warehouse, newest_fact
 
 KEYS = {
     "desks": ["desk_id"],
@@ -55,6 +60,7 @@ DETECTORS = {
     "payout_gaming", "challenge_farming", "chargeback_abuse", "self_referral", "recurring_breaches", "kyc_mismatch",
     "inactivity",
 }  # fmt: skip
+JUDGED = [("accounts", ".csv"), ("challenges", ".csv"), ("deals", ".parquet"), ("equity", ".parquet")]
 Feed = dict[str, pd.DataFrame]
 
 
@@ -108,7 +114,7 @@ def test_datasets_have_the_contract_columns_and_unique_keys(feed: Feed) -> None:
     for dataset, frame in feed.items():
         assert list(frame.columns) == list(COLUMNS[dataset]), dataset
         assert not frame.duplicated(KEYS[dataset]).any(), dataset
-        assert (frame[KEYS[dataset]].astype(str) != "").all().all(), dataset
+        assert frame[KEYS[dataset]].notna().all().all() and not (frame[KEYS[dataset]] == "").any().any(), dataset
         assert len(frame) > 0, dataset
 
 
@@ -320,6 +326,30 @@ def test_a_losing_account_is_liquidated_where_its_equity_was_seen_under_the_floo
         assert life.seen["equity"][-1] < 99_500 <= life.seen["equity"][:-1].min()
         assert life.deals["at_ms"][-1] == life.state["ended_ms"] + 2000
         assert life.state["n_open"] == 0
+
+
+def test_the_walk_agrees_with_the_firm_on_every_breach_and_every_pass(folder: Path, tmp_path: Path) -> None:
+    """Two engines written apart judge the same firm: floors, targets, resets and payouts must come out alike."""
+    warehouse = Warehouse.open(tmp_path / "home", f"sqlite:///{tmp_path / 'decided.db'}")
+    judged = [folder / f"{name}{end}" for name, end in JUDGED]
+    land_paths(warehouse, judged)
+    with warehouse.engine() as connection:
+        rulebook = catalogue.load(PRODUCT_FOLDER)
+        register_terms(connection, rulebook)
+        register_instruments(connection)
+        relations.build(connection, "facts.accounts")
+        accounts = judged_accounts(connection)
+        as_of = newest_fact(connection)
+        assert as_of is not None
+        status = judge(connection, accounts, rulebook, as_of).status
+    told = accounts.merge(status[["account_id", "status", "status_at"]], on="account_id")
+    ended = told[told["status"].isin(("breached", "passed"))]
+    wait = pd.to_datetime(ended["closed_at"], utc=True) - pd.to_datetime(ended["status_at"], utc=True)
+    seconds = wait.dt.total_seconds().where(ended["status"] == "breached", wait.dt.total_seconds() / 18)
+    assert len(ended) > 200
+    assert (seconds == 5.0).all()
+    moved_on = told.groupby("challenge_id")["opened_at"].transform("max") > told["opened_at"]
+    assert (told[moved_on]["status"] == "passed").all()
 
 
 def test_resets_follow_the_clock_change_and_rest_at_the_weekend() -> None:

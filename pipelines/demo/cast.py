@@ -337,12 +337,13 @@ class Casting:
     def _farm(self, person: Person) -> None:
         """Many evaluations side by side, each staked at once, so that one may pass by luck."""
         for _ in range(int(self.rng.integers(4, 7))):
-            style = replace(abuse.all_in(self.rng), risk=0.03, per_day=1.6)
+            style = replace(abuse.all_in(self.rng), per_day=1.6)
             starts = person.registered_ms + int(self.rng.uniform(0.1, 8) * DAY_MS)
             seat = self.seat(
                 person, style, "two_step", rebuys=0.9, wait_days=0.5, most_buys=3, stops_ms=starts + 45 * DAY_MS
             )
             seat.starts_ms = starts
+            self._plant("all_in", seat)
         self.cast.trader_signals.append(("challenge_farming", person.trader_id))
 
     def _under_false_papers(self, place: int) -> None:

@@ -194,10 +194,15 @@ HARD_LINKS = ("device", "instrument", "document")
 
 
 def another_self(rng: np.random.Generator, first: Person, second: Person) -> tuple[Person, tuple[str, ...]]:
-    """A second trader record of the same human, and what it shares with the first; one hard link at least."""
+    """A second trader record of the same human, and what it shares with the first.
+
+    One hard link at least; without a shared name or paper, so many that it cannot be a member of the household.
+    """
     ways = {str(one) for one in rng.choice(LINKS, size=int(rng.integers(2, 5)), replace=False)}
     if not ways & set(HARD_LINKS):
         ways.add(str(rng.choice(HARD_LINKS)))
+    if not ways & {"name", "document"}:
+        ways |= {"device", "instrument", "email"}
     same = replace(second, desk=first.desk, country=first.country, hands=_hands(first, second, "device" in ways))
     if ways & {"name", "document"}:
         given, family = name_variant(rng, first.first, first.last)

@@ -90,6 +90,8 @@ class Truth:
                 shown = len(account.life.trips) >= TRADES_AT_LEAST[detector]
             if shown:
                 self._signal("account", account.account_id, detector)
+            if shown and detector == "payout_gaming" and account.life.requests["paid_ms"].any():
+                self._signal("account", account.account_id, "all_in")
 
     def _traders(self, cast: Cast) -> None:
         breaches: dict[str, int] = {}
