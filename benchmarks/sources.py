@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from io import BytesIO, StringIO
 
 import pandas as pd
@@ -73,10 +74,9 @@ def main() -> None:
     warnings.simplefilter("ignore")
     print(f"{'file':<20}{'MB':>6}{'rows':>8}{'here s':>9}{'cpu s':>8}{'pandas s':>10}{'cpu s':>8}")
     for name, data in files().items():
-        statement = read(None, data, file_name=name, account_id="A1", server_zone="Europe/Athens")
-        wall, processor = seconds(
-            lambda: read(None, data, file_name=name, account_id="A1", server_zone="Europe/Athens")
-        )
+        run = partial(read, None, data, file_name=name, account_id="A1", server_zone="Europe/Athens")
+        statement = run()
+        wall, processor = seconds(run)
         try:
             other = "{:>10.2f}{:>8.2f}".format(*seconds(beside(name, data), 1))
         except Exception as error:
