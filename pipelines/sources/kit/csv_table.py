@@ -39,7 +39,7 @@ def read_lines(text: str, name: str, delimiter: str | None = None) -> list[list[
     first = next((line for line in text.splitlines() if line.strip()), "")
     try:
         reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter or delimiter_of(first))
-        rows = []
+        rows: list[list[str]] = []
         for row in reader:
             if len(rows) >= ROWS_MAX or len(row) > COLUMNS_MAX:
                 raise SourceRefusal(f"{name} has more than {ROWS_MAX:,} rows or {COLUMNS_MAX} columns: split it")

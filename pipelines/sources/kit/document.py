@@ -140,14 +140,14 @@ class _Tables:
         self._cell: list[str] | None = None
         self._hidden = self._in_title = False
         self._span = 1
-        self._seen = 0
+        self._seen, self._kept = 0, False
 
     def start(self, tag: str, attributes: Any) -> None:
         """Open a row or a cell."""
         if tag in ("td", "th"):
             self._open_cell(attributes)
         elif tag == "tr":
-            self._seen += 1
+            self._seen, self._kept = self._seen + 1, False
             self._row = Row(self._seen, [], [])
         elif tag == "title":
             self._in_title = True
@@ -166,7 +166,7 @@ class _Tables:
             self._hidden = "hidden" in value.split()
         elif name == "colspan" and value.isascii() and value.isdigit() and len(value) < 9:
             self._span = min(int(value), SPAN_MAX)
-        elif name == "title" and self._row is not None and not self._row.cells:
+        elif name == "title" and self._row is not None and not self._kept:
             self._row = self._row._replace(title=value[:CELL_CHARS_MAX])
 
     def data(self, text: str) -> None:
@@ -190,7 +190,8 @@ class _Tables:
         """Keep the open cell unless it is hidden."""
         if self._cell is None or self._row is None:
             return
-        if not self._row.cells:
+        if not self._kept:
+            self._kept = True
             self.rows.append(self._row)
         if not self._hidden:
             self._row.cells.append("".join(self._cell).strip())
