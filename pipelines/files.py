@@ -83,7 +83,7 @@ def collect(paths: Iterable[Path]) -> list[Path]:
     """Every file to land, folders replaced by their files in name order; FeedRefused when there is nothing to read."""
     found: list[Path] = []
     for path in paths:
-        found += _files_of(Path(path)) if path.is_dir() else [Path(path)]
+        found += _files_of(path) if path.is_dir() else [path]
     return found
 
 
@@ -138,8 +138,11 @@ def _name_of(path: Path) -> tuple[Dataset, str, bool]:
 
 def _check_magic(feed: Feed) -> None:
     """Refuses a file whose first bytes belong to another format than its name says."""
-    with feed.path.open("rb") as stream:
-        first = stream.read(4)
+    try:
+        with feed.path.open("rb") as stream:
+            first = stream.read(4)
+    except OSError as error:
+        raise FeedRefused(f"{feed.path} cannot be opened: {error.strerror}") from error
     if not first:
         raise FeedRefused(f"{feed.path} is empty; a feed has at least a header")
     signs = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "a ZIP archive or workbook", b"PAR1": "Parquet"}
@@ -264,8 +267,8 @@ def _records(data: bytes, final: bool, line: int) -> _Records:
 
 
 def _csv_header(feed: Feed) -> list[str]:
-    block = next(_blocks(feed, HEADER_BYTES), b"")
-    records = _records(block, len(block) < HEADER_BYTES, 1)
+    block, final = next(_with_last(_blocks(feed, HEADER_BYTES)))
+    records = _records(block, final, 1)
     if not len(records.starts):
         raise FeedRefused(f"{feed.path}: no header row in the first {HEADER_BYTES:,} bytes")
     return _header_cells(feed, block, records)
@@ -364,15 +367,12 @@ _JSON = json.JSONDecoder(parse_float=_as_written, parse_int=_as_written, parse_c
 
 def _jsonl_header(feed: Feed) -> list[str]:
     """Names used by the first objects of the file; a record may leave out what is not required."""
-    block = next(_blocks(feed, HEADER_BYTES), b"")
-    names: dict[str, None] = {}
-    lines = block.split(b"\n")
-    whole = lines if len(block) < HEADER_BYTES else lines[:-1]
-    objects, broken = _objects(_decoded(feed, b"\n".join(whole), 1), 1)
+    block, final = next(_with_last(_blocks(feed, HEADER_BYTES)))
+    whole = block if final else block[: block.rfind(b"\n") + 1]
+    objects, broken = _objects(_decoded(feed, whole, 1), 1)
     if broken and not objects:
         raise FeedRefused(f"{feed.path} is not JSON Lines: line {broken[0].line} {_NOT_AN_OBJECT}")
-    for _, record in objects:
-        names.update(dict.fromkeys(record))
+    names = dict.fromkeys(name for _, record in objects for name in record)
     return list(names) if objects else list(feed.dataset.names)
 
 
