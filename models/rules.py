@@ -60,7 +60,16 @@ def _effect(default: str, choices: tuple[str, ...] = EFFECTS) -> Field:
 _COMPARE = Field("compare", "choice", "lt", choices=("lt", "lte"), meaning="below the floor, or at it too")
 _WARN_AT = Field("warn_at", "percent", meaning="share of the allowance used at which a warning is given")
 _SIZES = ("percent", "amount")
-_STRIKES = Field("strikes", "count", 0, meaning="occurrences tolerated before the effect")
+_STRIKES = (
+    Field("strikes", "count", 0, meaning="occurrences tolerated before the effect"),
+    Field(
+        "strike_effect",
+        "choice",
+        "warn",
+        choices=("warn", "strip", "split_cut", "wait"),
+        meaning="what follows a tolerated one",
+    ),
+)
 _STRIP = _effect("strip")
 _WARN = _effect("warn")
 
@@ -169,7 +178,7 @@ _RULES = (
         (
             Field("lots", "number", required=True, meaning="largest volume of one trade"),
             Field("symbols", "texts", meaning="instruments it applies to, all when absent"),
-            _STRIKES,
+            *_STRIKES,
             _STRIP,
         ),
         "No trade larger than {lots} lots.",
@@ -182,7 +191,7 @@ _RULES = (
             Field(
                 "per", "choice", "account", choices=("account", "symbol"), meaning="over the account or per instrument"
             ),
-            _STRIKES,
+            *_STRIKES,
             _effect("terminate"),
         ),
         "Never more than {lots} lots open per {per}.",
@@ -205,7 +214,7 @@ _RULES = (
             Field("percent", "percent", meaning="largest loss of one idea, percent of initial"),
             Field("amount", "amount", meaning="largest loss of one idea"),
             Field("merge_seconds", "seconds", 300, meaning="reopening the direction so soon continues the idea"),
-            _STRIKES,
+            *_STRIKES,
             _effect("terminate"),
         ),
         "One trade idea may not lose more than {size}.",
@@ -226,7 +235,7 @@ _RULES = (
         (
             Field("grace_seconds", "seconds", 0, meaning="time allowed to set it"),
             Field("max_risk_percent", "percent", meaning="largest risk from entry to stop, percent of initial"),
-            _STRIKES,
+            *_STRIKES,
             _WARN,
         ),
         "Every position needs a stop loss within {grace_seconds} s.",
@@ -249,7 +258,7 @@ _RULES = (
         (
             Field("cutoff", "time", "Fri 16:45", meaning="weekday and local time at which nothing may be open"),
             Field("zone", "text", "America/New_York", meaning="IANA zone of the cutoff"),
-            _STRIKES,
+            *_STRIKES,
             _WARN,
         ),
         "No position may be open at {cutoff} {zone}.",
@@ -259,7 +268,7 @@ _RULES = (
         (
             Field("cutoff", "time", "16:45", meaning="local time at which nothing may be open"),
             Field("zone", "text", "America/New_York", meaning="IANA zone of the cutoff"),
-            _STRIKES,
+            *_STRIKES,
             _WARN,
         ),
         "No position may be open at {cutoff} {zone}.",
@@ -280,7 +289,7 @@ _RULES = (
         "holding_time",
         (
             Field("seconds", "seconds", required=True, meaning="shortest time a position is held"),
-            _STRIKES,
+            *_STRIKES,
             _STRIP,
         ),
         "Positions are held for at least {seconds} s.",
@@ -302,7 +311,7 @@ _RULES = (
         "hedging",
         (
             Field("min_overlap_seconds", "seconds", 1, meaning="shortest overlap that counts"),
-            _STRIKES,
+            *_STRIKES,
             _WARN,
         ),
         "No opposite positions in one instrument at the same time.",
@@ -313,7 +322,7 @@ _RULES = (
             Field("multiple", "number", Decimal(2), meaning="lots against the first losing trade's"),
             Field("losses", "count", 2, meaning="consecutive losses before it counts"),
             Field("within_seconds", "seconds", 21600, meaning="time from the first loss"),
-            _STRIKES,
+            *_STRIKES,
             _WARN,
         ),
         "Lots are not raised to {multiple} times after {losses} losses in a row.",
@@ -323,14 +332,14 @@ _RULES = (
         (
             Field("layers", "count", 3, meaning="positions open at once in one instrument and direction"),
             Field("losing_only", "flag", True, meaning="count layers only while the first is losing"),
-            _STRIKES,
+            *_STRIKES,
             _WARN,
         ),
         "At most {layers} layers in one instrument and direction.",
     ),
     Rule(
         "hyperactivity",
-        (Field("trades_per_day", "count", required=True, meaning="opening deals per firm day"), _STRIKES, _WARN),
+        (Field("trades_per_day", "count", required=True, meaning="opening deals per firm day"), *_STRIKES, _WARN),
         "At most {trades_per_day} trades a day.",
         short="trades_per_day",
     ),
@@ -347,9 +356,9 @@ _RULES = (
     Rule(
         "symbols",
         (
-            Field("allowed", "texts", meaning="instruments allowed"),
-            Field("prohibited", "texts", meaning="instruments prohibited"),
-            _STRIKES,
+            Field("allowed", "texts", meaning="instruments or asset classes allowed"),
+            Field("prohibited", "texts", meaning="instruments or asset classes prohibited"),
+            *_STRIKES,
             _STRIP,
         ),
         "Only the plan's instruments may be traded.",
@@ -359,7 +368,7 @@ _RULES = (
         (
             Field("percent", "percent", required=True, meaning="largest margin, percent of balance"),
             Field("leverage", "number", Decimal(100), meaning="leverage by which the margin is estimated"),
-            _STRIKES,
+            *_STRIKES,
             _WARN,
         ),
         "Margin in use stays under {percent} % of the balance.",
@@ -379,6 +388,7 @@ _RULES = (
             Field(
                 "policy", "choice", "allowed", choices=("allowed", "challenge_only", "prohibited"), meaning="who may"
             ),
+            Field("min_strength", "number", Decimal("0.5"), meaning="how sure a copy must be before it counts"),
             _WARN,
         ),
         "Copying between one's own accounts is {policy}.",

@@ -15,12 +15,13 @@ import duckdb
 import pandas as pd
 import sqlalchemy as sa
 
-from models import events, terms, verdicts, walk
+from models import events, set_rules, terms, verdicts, walk
 from models.catalogue import Rulebook
 from models.clock import to_micros
 from models.rules import RULES
+from models.set_rules import SetVerdicts, register_ends
 from pipelines import marts
-from pipelines.sources.symbols import canonical
+from pipelines.sources.symbols import Instrument, instrument
 from pipelines.surveillance import survey
 from sql import relations, schema
 from sql.decided import register, register_tables
@@ -132,14 +133,32 @@ def _typed(frame: pd.DataFrame, rule: str) -> pd.DataFrame:
 
 
 def register_instruments(connection: duckdb.DuckDBPyConnection) -> None:
-    """Puts `terms.instruments` before the SQL files: the canonical instrument of every delivered symbol."""
+    """Puts `terms.instruments` before the SQL files: what every delivered symbol is, and which currencies move it."""
     symbols = [
         row[0]
         for row in connection.execute("select distinct symbol from lake.deals where symbol is not null").fetchall()
     ]
-    frame = pd.DataFrame({"symbol": symbols, "instrument": [canonical(s) for s in symbols]}, dtype="string")
-    connection.register("found_instruments", frame)
-    connection.execute("create or replace table terms.instruments as select * from found_instruments")
+    known = [(symbol, instrument(symbol)) for symbol in symbols]
+    kinds = [
+        (symbol, i.name, i.asset_class, None if i.units is None else float(i.units), i.quote)
+        for symbol, i in known
+        if i
+    ]
+    moved = [(symbol, currency) for symbol, i in known if i for currency in _moved_by(i)]
+    for name, columns, rows in (
+        ("instruments", {"symbol": str, "instrument": str, "asset_class": str, "units": float, "quote": str}, kinds),
+        ("instrument_currencies", {"symbol": str, "currency": str}, moved),
+    ):
+        frame = pd.DataFrame(rows, columns=list(columns)).astype(
+            {column: "string" if kind is str else "float64" for column, kind in columns.items()}
+        )
+        connection.register(f"found_{name}", frame)
+        connection.execute(f"create or replace table terms.{name} as select * from found_{name}")
+
+
+def _moved_by(known: Instrument) -> set[str]:
+    """Currencies whose news move an instrument: that of its price and, of a pair, both."""
+    return {known.quote, known.name[:3]} if known.asset_class == "fx" else {known.quote}
 
 
 def judged_accounts(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
@@ -152,7 +171,21 @@ def judged_accounts(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 def judge(
     connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, rulebook: Rulebook, as_of: dt.datetime
 ) -> Judged:
-    """Walks accounts from their start and puts the result in published columns."""
+    """Walks accounts from their start, judges them by the set-based rules, and walks again to there what those ended."""
+    judged = _walk(connection, accounts, rulebook, as_of)
+    register_ends(connection, _ends(judged.status))
+    found = set_rules.judge(connection, accounts, rulebook, as_of)
+    if len(found.terminations):
+        ended = accounts["account_id"].isin(found.terminations["account_id"])
+        judged = _ended(judged, _walk(connection, _stopped(accounts[ended], found), rulebook, as_of), found)
+    rows = pd.concat([frame for frame in (judged.verdicts, found.verdicts) if len(frame)] or [judged.verdicts])
+    rows = rows.sort_values(["account_id", "happened_at"], kind="stable", ignore_index=True)
+    return Judged(judged.status, rows, judged.days)
+
+
+def _walk(
+    connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, rulebook: Rulebook, as_of: dt.datetime
+) -> Judged:
     told = events.load(connection, accounts)
     compiled, clocks = terms.compile_terms(accounts, rulebook)
     first, last = terms.span(compiled, told.events.at, as_of)
@@ -161,6 +194,32 @@ def judge(
         verdicts.account_status(accounts, compiled, walked, as_of),
         verdicts.verdicts(accounts, walked, told, rulebook),
         verdicts.account_days(accounts, walked),
+    )
+
+
+def _ends(status: pd.DataFrame) -> pd.DataFrame:
+    """Accounts that are at their end, and when they came to it: account_id, ended_at."""
+    ended = status[status["status"].isin(TERMINAL)]
+    return ended[["account_id", "status_at"]].rename(columns={"status_at": "ended_at"})
+
+
+def _stopped(accounts: pd.DataFrame, found: SetVerdicts) -> pd.DataFrame:
+    """Accounts that a set-based rule ended, with that instant as their last."""
+    ended_at = accounts["account_id"].map(found.terminations.set_index("account_id")["happened_at"])
+    return accounts.assign(closed_at=pd.to_datetime(ended_at, utc=True)).reset_index(drop=True)
+
+
+def _ended(judged: Judged, again: Judged, found: SetVerdicts) -> Judged:
+    """The walk's tables with accounts that a set-based rule ended as they stood then, under the status it gives."""
+    given = found.terminations.set_index("account_id")["status"]
+    status = again.status.assign(status=again.status["account_id"].map(given))
+
+    def renewed(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+        kept = old[~old["account_id"].isin(given.index)]
+        return pd.concat([frame for frame in (kept, new) if len(frame)] or [old], ignore_index=True)
+
+    return Judged(
+        renewed(judged.status, status), renewed(judged.verdicts, again.verdicts), renewed(judged.days, again.days)
     )
 
 

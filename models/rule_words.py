@@ -1,0 +1,436 @@
+"""Rules in words: the sentence that states a rule with its numbers, and the sentence that states what broke it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from models.money import to_minor, written
+
+Terms = Mapping[str, Any]
+
+UNITS = {
+    "max_lots": "lots",
+    "max_exposure": "lots",
+    "lot_consistency": "lots",
+    "idea_risk": "money",
+    "symbol_loss": "money",
+    "stop_loss_required": "money",
+    "news_window": "seconds",
+    "weekend": "lots",
+    "overnight": "lots",
+    "inactivity": "days",
+    "holding_time": "seconds",
+    "holding_share": "percent or seconds",
+    "hedging": "seconds",
+    "martingale": "lots",
+    "grid": "positions",
+    "hyperactivity": "deals",
+    "time_limit": "days",
+    "symbols": "lots",
+    "margin": "percent",
+    "allocation_cap": "money",
+    "copy_own_accounts": "trades",
+}
+"""What `observed` and `allowed` of a set-based rule are counted in."""
+
+_FOUND = {
+    "max_lots": "Trade {trade} in {instrument} reached {observed} lots, more than the {allowed} allowed, {when}.",
+    "max_exposure": "{observed} lots were open{where}, more than the {allowed} allowed, {when}.",
+    "lot_consistency": "{observed} lots in {instrument} (trade {trade}, opened {opened_at}) are {beyond} the "
+    "{allowed} that "
+    "the average of {average} lots over {entries} entries allows, as of {when_short}.",
+    "idea_risk": "The {side} idea in {instrument} had lost {observed_money}, more than the {allowed_money} "
+    "allowed, {when}.",
+    "symbol_loss": "{instrument} had lost {observed_money} in the day, more than the {allowed_money} allowed, {when}.",
+    "stop_loss_required": "Trade {trade} in {instrument} had no stop loss {allowed} s after its opening, {when}.",
+    "stop_risk": "Trade {trade} in {instrument} risked about {observed_money} to its stop, more than the "
+    "{allowed_money} "
+    "allowed, {when}.",
+    "news_window": "Trade {trade} in {instrument} was {did} {seconds} s {side_of_news} {title} "
+    "({currency_moved}), {when}.",
+    "weekend": "Trade {trade} in {instrument} ({observed} lots) was open at the weekend cutoff, {when}.",
+    "overnight": "Trade {trade} in {instrument} ({observed} lots) was open at the daily cutoff, {when}.",
+    "inactivity": "No trade was opened for {observed} days after {last_active_at}, of the {allowed} allowed, {when}.",
+    "holding_time": "Trade {trade} in {instrument} was held {observed} s, less than the {allowed} s required, {when}.",
+    "holding_share_trades": "{observed} % of {trades} closed trades were shorter than {seconds} s, more than "
+    "the {allowed} % "
+    "allowed, as of {when_short}.",
+    "holding_share_profit": "{observed} % of the gross profit came from trades shorter than {seconds} s, more than the "
+    "{allowed} % allowed, as of {when_short}.",
+    "holding_share_average": "{trades} closed trades were held {observed} s on average, less than the {allowed} "
+    "s required, "
+    "as of {when_short}.",
+    "hedging": "Trade {trade} in {instrument} was open against trade {against} for {observed} s; {allowed} s "
+    "already count, "
+    "{when}.",
+    "martingale": "Trade {trade} in {instrument} was opened with {observed} lots after {losses} losses in a "
+    "row, {allowed} "
+    "lots being too many after {first_lots} in the first of them, {when}.",
+    "grid": "Trade {trade} made {observed} {side} positions open in {instrument} at once, more than the "
+    "{allowed} allowed, "
+    "{when}.",
+    "hyperactivity": "{observed} trades were opened in the firm day {firm_day}, more than the {allowed} "
+    "allowed; the first "
+    "too many {when}.",
+    "time_limit": "The stage was not passed within {allowed} days of {started_at}: they were over {when}.",
+    "symbols": "Trade {trade} was opened in {instrument}, which the plan does not allow, {when}.",
+    "margin": "About {observed} % of the balance was in use as margin, more than the {allowed} % allowed, {when}.",
+    "allocation_cap": "With this account the owner held {observed_money} in {accounts} funded accounts, more than the "
+    "{allowed_money} allowed, {when}.",
+    "copy_own_accounts": "{observed} trades are copies between this account and the owner's account "
+    "{other_account_id}, "
+    "which the plan does not allow; both were open {when}.",
+}
+
+
+def verdict_sentence(found: Mapping[str, Any], detail: Mapping[str, Any], zone: str) -> str:
+    """What was observed against what is allowed, and when on the firm's clock, as a trader could be told."""
+    at = found["happened_at"].astimezone(ZoneInfo(zone))
+    place = zone.split("/")[-1].replace("_", " ")
+    words = dict(detail) | {
+        "trade": found["trade_id"],
+        "observed": number(found["observed"]),
+        "allowed": number(found["allowed"]),
+        "observed_money": f"{_money(found['observed'], found['currency'])} {found['currency']}",
+        "allowed_money": f"{_money(found['allowed'], found['currency'])} {found['currency']}",
+        "when": f"at {at:%H:%M:%S} {place} on {at:%Y-%m-%d}",
+        "when_short": f"{at:%Y-%m-%d %H:%M:%S} {place}",
+    }
+    sentence = _FOUND[_template(found["rule"], detail)].format(**words | _turns(found, detail))
+    more = found["occurrences"] - 1
+    again = f" The same happened {more} more time{'s' if more > 1 else ''} that day." if more else ""
+    return sentence + again
+
+
+def _template(rule: str, detail: Mapping[str, Any]) -> str:
+    if rule == "holding_share":
+        return f"holding_share_{detail['part']}"
+    return "stop_risk" if rule == "stop_loss_required" and "stop_loss" in detail else rule
+
+
+def _turns(found: Mapping[str, Any], detail: Mapping[str, Any]) -> dict[str, str]:
+    """The words that depend on how a rule was broken."""
+    rule = found["rule"]
+    if rule == "news_window":
+        return {
+            "did": "opened" if detail["role"] == "in" else "closed",
+            "seconds": number(abs(found["observed"])),
+            "side_of_news": "before" if found["observed"] < 0 else "after",
+            "title": detail["title"] or "news",
+            "currency_moved": detail["currency"],
+        }
+    if rule == "lot_consistency":
+        return {"beyond": "more than" if detail["large"] else "less than", "average": number(detail["average"])}
+    if rule == "max_exposure":
+        return {"where": f" in {detail['instrument']}" if detail["instrument"] else ""}
+    return {"first_lots": number(float(detail["first_lots"]))} if rule == "martingale" else {}
+
+
+def number(value: float | Decimal) -> str:
+    """A number as people read it: thousands separated, no binary noise, no trailing zeros."""
+    whole = Decimal(str(round(value, 6))).normalize()
+    return f"{whole:,f}"
+
+
+def _money(value: float, currency: str) -> str:
+    return written(to_minor(Decimal(repr(round(value, 8))), currency), currency)
+
+
+# --- what a rule says ----------------------------------------------------------------------------------------------
+
+_REFERENCES = {
+    "balance": "balance at the daily reset",
+    "equity": "equity at the daily reset",
+    "max": "higher of balance and equity at the daily reset",
+    "intraday_high": "highest equity of the day",
+    "ratchet": "highest end-of-day value so far",
+}
+_MODES = {
+    "static": "the initial balance",
+    "trailing_equity": "the highest equity, open profit included",
+    "trailing_closed": "the highest balance",
+    "trailing_eod": "the highest end-of-day balance",
+}
+_BASES = {
+    "initial": "the initial balance",
+    "reference": "that reference",
+    "balance": "the balance",
+    "high_water": "that high water",
+    "fixed": "",
+}
+_FOLLOWS = {
+    "terminate": "Breaking it ends the account.",
+    "pause": "Breaking it pauses the account until the next daily reset.",
+    "strip": "The profit of the trades concerned is not counted.",
+    "split_cut": "The trader's share of the profit concerned is cut.",
+    "wait": "A payout or the next stage waits until it holds.",
+    "warn": "Breaking it is noted as a warning.",
+}
+_REBASES = {
+    "none": "",
+    "to_balance": "After a payout the high water is the balance then left.",
+    "floor_at": "After a payout the floor is the initial balance + {rebase_offset} and stays there.",
+}
+
+
+def rule_sentence(rule: str, terms: Terms, currency: str | None = None) -> str:
+    """A rule with its numbers, as a trader can be told it; `currency` names the money of amounts, where it is known."""
+    said = _RULE_WORDS[rule](terms, currency)
+    return " ".join(part for part in (said, _strikes(terms), _FOLLOWS.get(terms.get("effect", ""), "")) if part)
+
+
+def _strikes(terms: Terms) -> str:
+    if not terms.get("strikes"):
+        return ""
+    times = "once" if terms["strikes"] == 1 else f"{terms['strikes']} times"
+    effect = {
+        "warn": "with a warning",
+        "strip": "with the profit of the trades concerned not counted",
+        "split_cut": "with a cut share of the profit",
+        "wait": "with the payout waiting",
+    }[terms["strike_effect"]]
+    return f"It is tolerated {times}, {effect}."
+
+
+def _size(terms: Terms, currency: str | None, base: str | None = None) -> str:
+    if terms["percent"] is None:
+        return _amount(terms["amount"], currency)
+    return f"{number(terms['percent'])} % of {base or _BASES[terms.get('base', 'initial')]}"
+
+
+def _amount(value: Decimal, currency: str | None) -> str:
+    return f"{number(value)} {currency}" if currency else number(value)
+
+
+def _below(terms: Terms) -> str:
+    return "reach or fall below" if terms["compare"] == "lte" else "fall below"
+
+
+def _warned(terms: Terms) -> str:
+    share = terms["warn_at"]
+    return "" if share is None else f" A warning is given when {number(share)} % of the allowance is used."
+
+
+def _daily_loss(terms: Terms, currency: str | None) -> str:
+    floor = f"the {_REFERENCES[terms['reference']]} less {_size(terms, currency)}"
+    return f"Equity may not {_below(terms)} {floor}, open positions included.{_warned(terms)}"
+
+
+def _daily_gain(terms: Terms, currency: str | None) -> str:
+    base = "the equity at the daily reset" if terms["base"] == "reference" else None
+    return f"The day is over when equity is {_size(terms, currency, base)} above the equity at the daily reset."
+
+
+def _floating_loss(terms: Terms, currency: str | None) -> str:
+    return f"The loss of all open positions together may not exceed {_size(terms, currency)}."
+
+
+def _max_loss(terms: Terms, currency: str | None) -> str:
+    text = f"Equity may never {_below(terms)} {_MODES[terms['mode']]} less {_size(terms, currency)}."
+    if terms["lock_at_target"]:
+        text += " The floor stops rising at the profit target."
+    if terms["lock_offset"] is not None:
+        offset = f" + {_amount(terms['lock_offset'], currency)}" if terms["lock_offset"] else ""
+        text += f" The floor stops rising at the initial balance{offset}."
+    rebase = _REBASES[terms["payout_rebase"]].format(
+        rebase_offset=_amount(terms["rebase_offset"] or Decimal(0), currency)
+    )
+    return f"{text} {rebase}".rstrip() + _warned(terms)
+
+
+def _profit_target(terms: Terms, currency: str | None) -> str:
+    kind = "closed profit" if terms["basis"] == "closed" else "profit, open positions included,"
+    flat = " with no position open" if terms["require_flat"] else ""
+    return f"The stage is passed at a {kind} of {_size(terms, currency)}{flat}."
+
+
+def _profitable_days(terms: Terms, currency: str | None) -> str:
+    return f"At least {terms['days']} days with a closed profit, net of costs, of {_size(terms, currency)} or more."
+
+
+def _consistency(terms: Terms, _currency: str | None) -> str:
+    of = "net profit" if terms["of"] == "net" else f"profit of the winning {terms['unit']}s"
+    return f"The best {terms['unit']} may make at most {number(terms['share'])} % of the {of}."
+
+
+def _lot_consistency(terms: Terms, _currency: str | None) -> str:
+    return (
+        f"The lots of an entry stay between {number(terms['low'])} and {number(terms['high'])} times the "
+        f"account's average; "
+        f"entries in one instrument and direction within {terms['merge_seconds']} s count as one, and the rule "
+        f"binds from "
+        f"{terms['min_trades']} entries on."
+    )
+
+
+def _idea_risk(terms: Terms, currency: str | None) -> str:
+    return (
+        f"One trade idea may not lose more than {_size(terms, currency)}: positions open together in one "
+        f"instrument and "
+        f"direction are one idea, and reopening within {terms['merge_seconds']} s of a loss continues it."
+    )
+
+
+def _stop_loss(terms: Terms, _currency: str | None) -> str:
+    grace = f"within {terms['grace_seconds']} s of its opening" if terms["grace_seconds"] else "from its opening on"
+    risk = terms["max_risk_percent"]
+    most = "" if risk is None else f", risking at most {number(risk)} % of the initial balance"
+    return f"Every position needs a stop loss {grace}{most}."
+
+
+def _news(terms: Terms, _currency: str | None) -> str:
+    what = {"open": "opened", "close": "closed", "both": "opened or closed"}[terms["applies"]]
+    least = {"high": "high-impact", "medium": "medium- or high-impact", "low": "any"}[terms["impact"]]
+    text = (
+        f"No position may be {what} from {terms['before_seconds']} s before to {terms['after_seconds']} s after "
+        f"{least} news "
+        "on a currency of its instrument."
+    )
+    if terms["exempt_after_seconds"] is not None:
+        text += f" Positions opened {terms['exempt_after_seconds']} s or more before the news are exempt."
+    return text if terms["share"] is None else f"{text} {number(terms['share'])} % of such profit still counts."
+
+
+def _inactivity(terms: Terms, _currency: str | None) -> str:
+    warn = "" if terms["warn_days"] is None else f" A warning is given after {terms['warn_days']} days."
+    return f"The account expires after {terms['days']} days without a new trade.{warn}"
+
+
+def _holding_share(terms: Terms, _currency: str | None) -> str:
+    parts = []
+    if terms["max_share_trades"] is not None:
+        parts.append(f"at most {number(terms['max_share_trades'])} % of the trades")
+    if terms["max_share_profit"] is not None:
+        parts.append(f"at most {number(terms['max_share_profit'])} % of the gross profit")
+    text = f"Of trades held less than {terms['seconds']} s come {' and '.join(parts)}." if parts else ""
+    if terms["min_average_seconds"] is not None:
+        text += f" Trades are held at least {terms['min_average_seconds']} s on average."
+    return f"{text} The rule binds from {terms['min_trades']} trades on.".strip()
+
+
+def _martingale(terms: Terms, _currency: str | None) -> str:
+    return (
+        f"After {terms['losses']} or more losses in a row in an instrument, lots stay under "
+        f"{number(terms['multiple'])} times "
+        f"those of the first of them, within {terms['within_seconds']} s of it."
+    )
+
+
+def _grid(terms: Terms, _currency: str | None) -> str:
+    when = " while the first of them is losing" if terms["losing_only"] else ""
+    return f"At most {terms['layers']} positions may be open at once in one instrument and direction{when}."
+
+
+def _symbols(terms: Terms, _currency: str | None) -> str:
+    parts = []
+    if terms["allowed"]:
+        parts.append(f"Only these may be traded: {', '.join(terms['allowed'])}.")
+    if terms["prohibited"]:
+        parts.append(f"These may not be traded: {', '.join(terms['prohibited'])}.")
+    return " ".join(parts)
+
+
+def _max_lots(terms: Terms, _currency: str | None) -> str:
+    where = f" in {', '.join(terms['symbols'])}" if terms["symbols"] else ""
+    return f"No trade may be larger than {number(terms['lots'])} lots{where}."
+
+
+def _max_exposure(terms: Terms, _currency: str | None) -> str:
+    per = "in the account" if terms["per"] == "account" else "in one instrument"
+    return f"Never more than {number(terms['lots'])} lots may be open at once {per}, both directions counted."
+
+
+def _copying(terms: Terms, _currency: str | None) -> str:
+    return {
+        "allowed": "Copying between one's own accounts is allowed.",
+        "challenge_only": "Copying between one's own accounts is allowed only while neither is funded.",
+        "prohibited": "Copying between one's own accounts is not allowed.",
+    }[terms["policy"]]
+
+
+def _split(terms: Terms, _currency: str | None) -> str:
+    text = f"The trader keeps {number(terms['percent'])} % of the profit."
+    for tier in terms["tiers"] or []:
+        text += f" From payout {int(tier['after_payouts']) + 1} on it is {number(tier['percent'])} %."
+    return text
+
+
+def _payout(terms: Terms, currency: str | None) -> str:
+    start = "the first trade" if terms["cycle_start"] == "first_trade" else "the account's opening"
+    parts = [f"The first payout can be requested {terms['first_after_days']} days after {start}"]
+    parts[0] += f", the next {terms['cycle_days']} days after each." if terms["cycle_days"] else "."
+    said = (
+        ("minimum", "The least amount is {}.", _amount),
+        ("cap_amount", "At most {} can be drawn at a time.", _amount),
+        ("buffer", "{} of profit stays in the account.", _amount),
+        ("cap_percent", "At most {} % of the initial balance can be drawn at a time.", lambda v, _: number(v)),
+        ("buffer_percent", "Profit of {} % of the initial balance stays in the account.", lambda v, _: number(v)),
+        ("max_share", "At most {} % of the withdrawable profit can be drawn.", lambda v, _: number(v)),
+        ("max_payouts", "The account ends after {} payouts.", lambda v, _: str(v)),
+        ("fee_refund_on", "The fee is refunded with payout {}.", lambda v, _: str(v)),
+    )
+    parts += [text.format(form(terms[name], currency)) for name, text, form in said if terms[name]]
+    if terms["cap_ladder"]:
+        caps = ", ".join(number(row["amount"]) for row in terms["cap_ladder"])
+        parts.append(f"The most that can be drawn is, payout by payout: {caps}.")
+    return " ".join([*parts, "No position may be open at the request."] if terms["require_flat"] else parts)
+
+
+def _scaling(terms: Terms, currency: str | None) -> str:
+    text = (
+        f"Every {terms['months']} months with a net profit of {number(terms['percent'])} % and "
+        f"{terms['min_payouts']} payouts "
+        f"or more the account grows by {number(terms['step_percent'])} % of its original balance"
+    )
+    text += f", up to {_amount(terms['cap'], currency)}." if terms["cap"] is not None else "."
+    share = terms["split_percent"]
+    return text if share is None else f"{text} From the first step on the trader keeps {number(share)} %."
+
+
+_RULE_WORDS = {
+    "daily_loss": _daily_loss,
+    "daily_gain": _daily_gain,
+    "floating_loss": _floating_loss,
+    "max_loss": _max_loss,
+    "profit_target": _profit_target,
+    "min_trading_days": lambda t, _: f"At least {t['days']} days with a newly opened trade.",
+    "min_profitable_days": _profitable_days,
+    "consistency": _consistency,
+    "max_lots": _max_lots,
+    "max_exposure": _max_exposure,
+    "lot_consistency": _lot_consistency,
+    "idea_risk": _idea_risk,
+    "symbol_loss": lambda t, c: f"No instrument may lose more than {_size(t, c)} in one day, costs included.",
+    "stop_loss_required": _stop_loss,
+    "news_window": _news,
+    "weekend": lambda t, _: f"No position may be open at {t['cutoff']} {t['zone']}.",
+    "overnight": lambda t, _: f"No position may be open at {t['cutoff']} {t['zone']} on any trading day.",
+    "inactivity": _inactivity,
+    "holding_time": lambda t, _: f"Positions are held for at least {t['seconds']} s.",
+    "holding_share": _holding_share,
+    "hedging": lambda t, _: (
+        f"Opposite positions in one instrument may not be open beside each other for {t['min_overlap_seconds']} "
+        f"s or more."
+    ),
+    "martingale": _martingale,
+    "grid": _grid,
+    "hyperactivity": lambda t, _: f"At most {t['trades_per_day']} trades may be opened in a firm day.",
+    "time_limit": lambda t, _: (
+        f"The stage must be passed within {t['days']} days of its "
+        f"{'opening' if t['starts'] == 'opened' else 'first trade'}."
+    ),
+    "symbols": _symbols,
+    "margin": lambda t, _: (
+        f"Margin in use, estimated at a leverage of {number(t['leverage'])}, may not exceed "
+        f"{number(t['percent'])} % of the "
+        "balance."
+    ),
+    "allocation_cap": lambda t, c: f"One owner may hold at most {_amount(t['amount'], c)} in funded accounts.",
+    "copy_own_accounts": _copying,
+    "split": _split,
+    "payout": _payout,
+    "scaling": _scaling,
+}

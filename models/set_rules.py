@@ -1,0 +1,413 @@
+"""Set-based rules: every file of `sql/rules` run over accounts, its occurrences turned into verdicts and effects.
+
+A rule file says what happened (account_id, happened_at, outcome, observed, allowed, trade_id, detail); what follows is
+settled here, once for all of them: tolerated strikes, the effect, that an ended account has no further verdicts, and
+one verdict per account, rule, outcome and firm day.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from models import rule_words
+from models.catalogue import Rulebook
+from models.clock import Clock, Resets, from_micros, resets
+from models.money import from_minor, to_minor
+from models.rules import RULES
+from models.terms import amount_of
+from sql import relations
+
+SHARED = ("allocation_cap", "copy_own_accounts")
+OWN = tuple(name.split(".")[1] for name in relations.names("rules") if name.split(".")[1] not in SHARED)
+EXPIRING = ("inactivity", "time_limit")
+LISTED_MAX = 100
+"""Occurrences that a verdict's evidence lists one by one; it always tells how many there were."""
+
+_FACTS = ("rule_accounts", "rule_trades", "rule_deals", "rule_trade_values")
+_VERDICT_COLUMNS = [
+    "account_id",
+    "rule",
+    "outcome",
+    "effect",
+    "happened_at",
+    "observed",
+    "allowed",
+    "product",
+    "product_version",
+    "evidence",
+]
+
+
+_TERMINATION_COLUMNS = ["account_id", "happened_at", "rule", "status"]
+
+
+@dataclass(frozen=True)
+class SetVerdicts:
+    """Verdicts in published columns, and accounts that a rule ended: account_id, happened_at, rule, status."""
+
+    verdicts: pd.DataFrame
+    terminations: pd.DataFrame
+
+
+def judge(
+    connection: duckdb.DuckDBPyConnection,
+    accounts: pd.DataFrame,
+    rulebook: Rulebook,
+    as_of: dt.datetime,
+    rules: Sequence[str] = OWN,
+) -> SetVerdicts:
+    """Judges accounts (columns of `facts.accounts`, all with terms) by set-based rules.
+
+    Reads when the walk ended them from `decided.ends` (see `register_ends`; without it nobody has ended). An account
+    that a rule ends is judged again up to that instant, so that nothing later counts. Leaves every occurrence with its
+    outcome and effect in `decided.occurrences`. `SHARED` rules also read `decided.owners` and `decided.copy_pairs`.
+    """
+    held = _held(accounts, rulebook, rules)
+    if not held:
+        return SetVerdicts(pd.DataFrame(columns=_VERDICT_COLUMNS), pd.DataFrame(columns=_TERMINATION_COLUMNS))
+    register_terms(connection, accounts, rulebook, as_of)
+    _ensure_decided(connection)
+    limits = _limits(connection, accounts, as_of)
+    _find(connection, limits, held)
+    terminations = _terminations(connection)
+    if len(terminations):
+        _judge_again(connection, limits, terminations, held)
+    return SetVerdicts(_verdicts(connection, rulebook), terminations)
+
+
+def _held(accounts: pd.DataFrame, rulebook: Rulebook, rules: Sequence[str]) -> list[str]:
+    """The rules that the stage of any of the accounts holds."""
+    stages = accounts[["product", "product_version", "stage"]].drop_duplicates().itertuples(index=False, name=None)
+    named = {rule for product, number, stage in stages for rule in rulebook.version(product, int(number)).stages[stage]}
+    return [rule for rule in rules if rule in named]
+
+
+def register_ends(connection: duckdb.DuckDBPyConnection, ends: pd.DataFrame) -> None:
+    """Says when accounts ended (account_id, ended_at: passed, breached, expired or closed) as `decided.ends`."""
+    connection.register("given_ends", ends[["account_id", "ended_at"]])
+    connection.execute(
+        "create or replace table decided.ends as select cast(account_id as varchar) as account_id,"
+        " cast(ended_at as timestamptz) as ended_at from given_ends"
+    )
+    connection.unregister("given_ends")
+
+
+def register_terms(
+    connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, rulebook: Rulebook, as_of: dt.datetime
+) -> None:
+    """Puts before the rule files what SQL cannot know: firm days, cutoffs, sizes in money and listed symbols."""
+    held = accounts[["product", "product_version"]].drop_duplicates().itertuples(index=False, name=None)
+    versions = [rulebook.version(product, int(number)) for product, number in held]
+    first = _first_day(connection, accounts, as_of)
+    last = as_of.date() + dt.timedelta(days=2)
+    days = [
+        (version.product, version.version, from_micros(instant), dt.date(1970, 1, 1) + dt.timedelta(days=int(day)))
+        for version in versions
+        for instant, day in _pairs(resets(version.clock, first, last))
+    ]
+    _put(
+        connection,
+        "resets",
+        "product varchar, product_version integer, opened_at timestamptz, firm_day date",
+        days,
+    )
+    _put(
+        connection,
+        "cutoffs",
+        "rule varchar, product varchar, product_version integer, stage varchar, cutoff_at timestamptz",
+        _cutoffs(versions, first, last),
+    )
+    _put(
+        connection,
+        "sizes",
+        "rule varchar, product varchar, product_version integer, stage varchar, currency varchar,"
+        " initial_balance decimal(18, 8), size decimal(18, 8)",
+        _sizes(accounts, rulebook),
+    )
+    _put(
+        connection,
+        "listed_symbols",
+        "rule varchar, field varchar, product varchar, product_version integer, stage varchar, name varchar",
+        _listed_symbols(versions),
+    )
+
+
+def _first_day(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, as_of: dt.datetime) -> dt.date:
+    """A day safely before the first thing that any account did."""
+    relations.build(connection, "facts.trades")
+    row = connection.execute("select min(opened_at) from facts.trades").fetchone()
+    known: list[dt.datetime] = [as_of, *([row[0]] if row and row[0] else [])]
+    if len(accounts):
+        known.append(pd.Timestamp(accounts["opened_at"].min()).to_pydatetime())
+    return min(known).astimezone(dt.UTC).date() - dt.timedelta(days=8)
+
+
+def _pairs(made: Resets) -> Iterable[tuple[int, int]]:
+    return zip(made.instants.tolist(), made.firm_days.tolist(), strict=True)
+
+
+def _put(connection: duckdb.DuckDBPyConnection, name: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    connection.execute(f"create or replace table terms.{name} ({columns})")
+    if rows:
+        frame = pd.DataFrame(rows, columns=[column.strip().split(" ")[0] for column in _split(columns)])
+        connection.register("given_rows", frame)
+        connection.execute(f"insert into terms.{name} select * from given_rows")
+        connection.unregister("given_rows")
+
+
+def _split(columns: str) -> list[str]:
+    return [part for part in columns.replace("(18, 8)", "").split(",") if part.strip()]
+
+
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+def _cutoffs(versions: Sequence[Any], first: dt.date, last: dt.date) -> list[tuple[Any, ...]]:
+    """Every instant at which nothing may be open: weekly for `weekend`, on each trading day for `overnight`."""
+    rows = []
+    for version in versions:
+        for stage, terms in version.stages.items():
+            for rule in ("weekend", "overnight"):
+                if rule in terms:
+                    instants = _cutoff_instants(terms[rule], version.clock.calendar, first, last)
+                    rows += [(rule, version.product, version.version, stage, at) for at in instants]
+    return rows
+
+
+def _cutoff_instants(terms: dict[str, Any], calendar: Any, first: dt.date, last: dt.date) -> list[dt.datetime]:
+    parts = terms["cutoff"].split()
+    days = [_WEEKDAYS.index(parts[0])] if len(parts) == 2 else list(range(7 if calendar == "crypto" else 5))
+    # local times that the clock change skips or repeats are settled as they are for resets
+    made = resets(Clock(terms["zone"], dt.time.fromisoformat(parts[-1]), "crypto"), first, last)
+    dates = [first + dt.timedelta(days=n) for n in range((last - first).days + 1)]
+    return [from_micros(at) for at, day in zip(made.instants.tolist(), dates, strict=True) if day.weekday() in days]
+
+
+def _sizes(accounts: pd.DataFrame, rulebook: Rulebook) -> list[tuple[Any, ...]]:
+    """What a percentage or an amount of a rule is in money, rounded as the walk rounds it."""
+    columns = ["product", "product_version", "stage", "currency", "initial_balance"]
+    rows = []
+    for product, number, stage, currency, initial in (
+        accounts[columns].drop_duplicates().itertuples(index=False, name=None)
+    ):
+        terms = rulebook.version(product, int(number)).stages[stage]
+        start = to_minor(Decimal(initial), currency)
+        for rule in ("idea_risk", "symbol_loss"):
+            if rule in terms:
+                size = from_minor(amount_of(terms[rule], start, currency), currency)
+                rows.append((rule, product, int(number), stage, currency, Decimal(initial), size))
+    return rows
+
+
+def _listed_symbols(versions: Sequence[Any]) -> list[tuple[Any, ...]]:
+    wanted = (("max_lots", "symbols"), ("symbols", "allowed"), ("symbols", "prohibited"))
+    return [
+        (rule, field, version.product, version.version, stage, name.upper())
+        for version in versions
+        for stage, terms in version.stages.items()
+        for rule, field in wanted
+        for name in terms.get(rule, {}).get(field) or []
+    ]
+
+
+_DECIDED = {
+    "ends": "account_id varchar, ended_at timestamptz",
+    "owners": "trader_id varchar, owner_id varchar, members integer",
+    "copy_pairs": "account_a varchar, account_b varchar, relation varchar, matched integer, same_owner boolean,"
+    " strength double",
+}
+
+
+def _ensure_decided(connection: duckdb.DuckDBPyConnection) -> None:
+    """Tables of decisions that nobody has made yet are empty ones."""
+    query = "select table_name from information_schema.tables where table_schema = 'decided'"
+    there = {row[0] for row in connection.execute(query).fetchall()}
+    for name, columns in _DECIDED.items():
+        if name not in there:
+            connection.execute(f"create table decided.{name} ({columns})")
+
+
+def _limits(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, as_of: dt.datetime) -> pd.DataFrame:
+    """Per account the last instant that counts (`until`) and whether the account ended there."""
+    ends = connection.sql("select account_id, ended_at from decided.ends").to_arrow_table().to_pandas()
+    frame = accounts[["account_id"]].merge(ends, "left", "account_id")
+    ended_at = pd.to_datetime(frame["ended_at"], utc=True)
+    ended = ended_at.notna() & (ended_at <= as_of)
+    return pd.DataFrame(
+        {"account_id": frame["account_id"], "until": ended_at.where(ended, pd.Timestamp(as_of)), "ended": ended}
+    )
+
+
+def _find(connection: duckdb.DuckDBPyConnection, limits: pd.DataFrame, rules: Sequence[str]) -> None:
+    """Runs the rule files over accounts up to their limits and leaves what was found in `decided.occurrences`."""
+    for rule in rules:
+        connection.execute(f"drop table if exists rules.{rule}")
+    for name in _FACTS:
+        connection.execute(f"drop table if exists facts.{name}")
+    connection.register("given_limits", limits)
+    connection.execute(
+        "create or replace table decided.judged as select cast(account_id as varchar) as account_id,"
+        " cast(until as timestamptz) as until, ended from given_limits"
+    )
+    connection.unregister("given_limits")
+    relations.build(connection, "facts.rule_accounts")
+    relations.build(connection, *(f"rules.{rule}" for rule in rules))
+    connection.execute(f"create or replace table decided.occurrences as {_occurrences(rules)}")
+
+
+def _occurrences(rules: Sequence[str]) -> str:
+    """The select that puts all rules' occurrences together and settles strikes and effects."""
+    found = " union all ".join(_one_rule(rule) for rule in rules)
+    return f"""
+        with found as ({found}),
+        numbered as (
+            select found.*, accounts.until, accounts.ended,
+                row_number() over (
+                    partition by found.account_id, found.rule, found.outcome order by found.happened_at, found.trade_id
+                ) as place
+            from found inner join facts.rule_accounts as accounts using (account_id)
+            where found.happened_at <= accounts.until
+        ),
+        settled as (
+            select account_id, rule, happened_at, observed, allowed, trade_id, detail, place, until, ended,
+                case when outcome = 'breached' and place > strikes then 'breached' else 'warned' end as outcome,
+                case
+                    when outcome = 'warned' then 'warn'
+                    when place <= strikes then strike_effect
+                    else effect
+                end as effect
+            from numbered
+        )
+        select account_id, rule, happened_at, outcome, effect, observed, allowed, trade_id, detail, place
+        from settled
+        -- what would end an account that has ended by then says nothing
+        where not (ended and outcome = 'breached' and effect = 'terminate' and happened_at >= until)
+    """
+
+
+def _one_rule(rule: str) -> str:
+    has_strikes = RULES[rule].field("strikes") is not None
+    strikes = "terms.strikes, terms.strike_effect" if has_strikes else "0 as strikes, 'warn' as strike_effect"
+    return (
+        f"select found.account_id, '{rule}' as rule, found.happened_at, found.outcome, found.observed, found.allowed,"
+        f" found.trade_id, found.detail, terms.effect, {strikes} from rules.{rule} as found"
+        f" inner join facts.rule_accounts as accounts using (account_id)"
+        f" inner join terms.{rule} as terms using (product, product_version, stage)"
+    )
+
+
+def _terminations(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """The first ending of each account; of two at one instant the first by name."""
+    query = """
+        select account_id, min(happened_at) as happened_at, arg_min(rule, (happened_at, rule)) as rule
+        from decided.occurrences
+        where outcome = 'breached' and effect = 'terminate'
+        group by account_id
+        order by account_id
+    """
+    frame: pd.DataFrame = connection.sql(query).to_arrow_table().to_pandas()
+    return frame.assign(status=frame["rule"].map(lambda rule: "expired" if rule in EXPIRING else "breached"))
+
+
+def _judge_again(
+    connection: duckdb.DuckDBPyConnection, limits: pd.DataFrame, terminations: pd.DataFrame, rules: Sequence[str]
+) -> None:
+    """Replaces the occurrences of accounts that a rule ended by those up to that instant."""
+    connection.register("given_terminations", terminations)
+    connection.execute("create or replace table decided.rule_ends as select * from given_terminations")
+    connection.unregister("given_terminations")
+    connection.execute(
+        "create or replace table decided.kept as"
+        " from decided.occurrences anti join decided.rule_ends using (account_id)"
+    )
+    ended = terminations.set_index("account_id")["happened_at"]
+    again = limits[limits["account_id"].isin(ended.index)]
+    _find(connection, again.assign(until=again["account_id"].map(ended), ended=False), rules)
+    # one rule ends an account, and only once
+    connection.execute(
+        "insert into decided.kept select found.* from decided.occurrences as found"
+        " inner join decided.rule_ends as ends using (account_id)"
+        " where found.outcome = 'warned' or found.effect <> 'terminate' or found.rule = ends.rule"
+    )
+    connection.execute("create or replace table decided.occurrences as from decided.kept")
+    connection.execute("drop table decided.kept; drop table decided.rule_ends")
+
+
+def _verdicts(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> pd.DataFrame:
+    """One verdict per account, rule, outcome, effect and firm day, with its evidence."""
+    query = f"""
+        with placed as (
+            select found.*, accounts.product, accounts.product_version, accounts.stage, accounts.currency,
+                resets.firm_day, resets.opened_at as day_opened_at
+            from decided.occurrences as found
+            inner join facts.accounts as accounts using (account_id)
+            asof inner join terms.resets as resets
+                on
+                    accounts.product = resets.product
+                    and accounts.product_version = resets.product_version
+                    and found.happened_at >= resets.opened_at
+        )
+        select account_id, rule, outcome, effect, product, product_version, stage, currency, firm_day, day_opened_at,
+            min(happened_at) as happened_at,
+            arg_min(observed, place) as observed,
+            arg_min(allowed, place) as allowed,
+            arg_min(trade_id, place) as trade_id,
+            arg_min(detail, place) as detail,
+            count(*) as occurrences,
+            to_json(list({{
+                'trade_id': trade_id, 'at': strftime(happened_at, '%Y-%m-%dT%H:%M:%S.%fZ'),
+                'observed': observed, 'allowed': allowed
+            }} order by place)[:{LISTED_MAX}]) as listed
+        from placed
+        group by all
+        order by account_id, happened_at, rule, outcome
+    """
+    frame: pd.DataFrame = connection.sql(query).to_arrow_table().to_pandas()
+    frame["happened_at"] = pd.to_datetime(frame["happened_at"], utc=True).astype("datetime64[us, UTC]")
+    frame["product_version"] = frame["product_version"].astype(int)
+    frame["evidence"] = [
+        _evidence(dict(zip(frame.columns, row, strict=True)), rulebook) for row in frame.itertuples(index=False)
+    ]
+    return frame[_VERDICT_COLUMNS]
+
+
+def _evidence(found: dict[str, Any], rulebook: Rulebook) -> str:
+    """Why a verdict stands: the sentence, what decided it, the rule in its own words and the version in force."""
+    version = rulebook.version(found["product"], found["product_version"])
+    terms = version.stages[found["stage"]][found["rule"]]
+    detail = json.loads(found["detail"])
+    return json.dumps(
+        {
+            "sentence": rule_words.verdict_sentence(found, detail, version.clock.zone),
+            "event": {"kind": "trade" if found["trade_id"] else "account", "trade_id": found["trade_id"]}
+            | {"at": found["happened_at"].isoformat()},
+            "numbers": {"observed": _exact(found["observed"]), "allowed": _exact(found["allowed"])},
+            "unit": rule_words.UNITS[found["rule"]],
+            "currency": found["currency"],
+            "firm_day": str(found["firm_day"]),
+            "day_opened_at": found["day_opened_at"].isoformat(),
+            "product": version.product,
+            "product_version": version.version,
+            "effective_from": version.effective_from.isoformat(),
+            "stage": found["stage"],
+            "rule": {name: str(value) for name, value in terms.items() if value is not None},
+            "rule_text": rule_words.rule_sentence(found["rule"], terms, found["currency"]),
+            "detail": detail,
+            "occurrences": json.loads(found["listed"]),
+            "occurrences_in_all": found["occurrences"],
+        },
+        ensure_ascii=False,
+    )
+
+
+def _exact(value: float) -> str:
+    """A number as it was meant, without binary noise."""
+    return f"{Decimal(repr(round(value, 8))).normalize():f}"

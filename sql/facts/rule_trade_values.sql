@@ -1,0 +1,43 @@
+-- What one whole point of price is worth to a position, in the account's currency. Grain: account_id, trade_id.
+-- From the contract size and the day's exchange rates; where either is unknown from the position's own result.
+-- Only for stages whose rules need it; a position whose value cannot be known is not here.
+with stages as (
+    select product, product_version, stage from terms.margin
+    union
+    select product, product_version, stage from terms.stop_loss_required where max_risk_percent is not null
+),
+
+trades as (
+    select
+        trades.*,
+        cast(trades.opened_at as date) as day,
+        instruments.units,
+        coalesce(instruments.quote, '') as quote
+    from facts.rule_trades as trades
+    semi join stages using (product, product_version, stage)
+    left join terms.instruments as instruments using (symbol)
+),
+
+converted as (
+    select
+        trades.*,
+        case
+            when trades.quote = trades.currency then 1
+            when trades.quote = 'USD' then 1 / nullif(own.rate_to_usd, 0)
+            when trades.currency = 'USD' then quoted.rate_to_usd
+            else quoted.rate_to_usd / nullif(own.rate_to_usd, 0)
+        end as rate
+    from trades
+    asof left join staging.rates as quoted on trades.quote = quoted.currency and trades.day >= quoted.day
+    asof left join staging.rates as own on trades.currency = own.currency and trades.day >= own.day
+)
+
+select
+    account_id,
+    trade_id,
+    coalesce(
+        cast(lots as double) * units * rate,
+        abs(profit / nullif(close_price - open_price, 0))
+    ) as point_value
+from converted
+where coalesce(units * rate, profit / nullif(close_price - open_price, 0)) is not null

@@ -1,0 +1,25 @@
+-- Positions of the accounts under judgement, cut at the last instant that counts. Grain: account_id, trade_id.
+-- A position still open then has neither closed_at nor net_profit; `held_until` says how long it counted as open.
+select
+    trades.account_id,
+    trades.trade_id,
+    accounts.product,
+    accounts.product_version,
+    accounts.stage,
+    accounts.currency,
+    accounts.initial_balance,
+    trades.symbol,
+    trades.instrument,
+    trades.side,
+    cast(trades.lots as decimal(18, 8)) as lots,
+    trades.opened_at,
+    case when trades.closed_at <= accounts.until then trades.closed_at end as closed_at,
+    least(coalesce(trades.closed_at, accounts.until), accounts.until) as held_until,
+    case when trades.closed_at <= accounts.until then cast(trades.net_profit as decimal(18, 8)) end as net_profit,
+    trades.open_price,
+    trades.close_price,
+    trades.profit,
+    trades.stop_loss
+from facts.trades as trades
+inner join facts.rule_accounts as accounts using (account_id)
+where trades.opened_at <= accounts.until

@@ -1,0 +1,46 @@
+-- Trades larger than the stage allows, at the entry with which they became so. Grain: account_id, trade_id.
+with large_trades as (
+    select trades.account_id, trades.trade_id, trades.instrument, cast(terms.lots as decimal(18, 8)) as allowed
+    from facts.rule_trades as trades
+    inner join terms.max_lots as terms using (product, product_version, stage)
+    where
+        trades.lots > cast(terms.lots as decimal(18, 8))
+        and (
+            terms.symbols is null
+            or exists (
+                select 1
+                from terms.listed_symbols as listed
+                where
+                    listed.rule = 'max_lots'
+                    and listed.product = trades.product
+                    and listed.product_version = trades.product_version
+                    and listed.stage = trades.stage
+                    and listed.name in (trades.instrument, upper(trades.symbol))
+            )
+        )
+),
+
+grown as (
+    select
+        large_trades.*,
+        deals.executed_at,
+        sum(deals.lots) over (
+            partition by large_trades.account_id, large_trades.trade_id
+            order by deals.executed_at
+        ) as lots_then
+    from large_trades
+    inner join facts.rule_deals as deals using (account_id, trade_id)
+    where deals.role = 'in'
+)
+
+select
+    account_id,
+    min(executed_at) as happened_at,
+    'breached' as outcome,
+    cast(arg_min(lots_then, executed_at) as double) as observed,
+    cast(allowed as double) as allowed,
+    trade_id,
+    json_object('instrument', instrument) as detail
+from grown
+where lots_then > allowed
+group by account_id, trade_id, instrument, allowed

@@ -1,0 +1,204 @@
+"""A firm in memory for rule tests: accounts, trades and news as short rows, judged through the real rule files."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from models import catalogue, set_rules
+from models.catalogue import Rulebook
+from pipelines.score import judged_accounts, register_instruments, register_terms
+from sql import relations
+from sql.schema import DATASETS, DUCKDB_TYPES
+from sql.warehouse import LAKE_TYPES
+
+START = dt.datetime(2026, 3, 2, 0, 0, tzinfo=dt.UTC)
+"""A Monday; rule tests open their accounts then unless they say otherwise."""
+
+
+@dataclass(frozen=True)
+class Trade:
+    """One position: opened and closed once. `closed_at` None = still open. Money is exact, lots are text."""
+
+    trade_id: str
+    opened_at: dt.datetime
+    closed_at: dt.datetime | None = None
+    symbol: str = "EURUSD"
+    side: str = "buy"
+    lots: str = "1"
+    open_price: float = 1.1
+    close_price: float = 1.1
+    profit: str = "0"
+    commission: str = "0"
+    stop_loss: float | None = None
+    late_stop: float | None = None
+
+
+@dataclass(frozen=True)
+class Account:
+    """One account of the plan with its trades, and when the walk ended it."""
+
+    account_id: str = "A"
+    trades: Sequence[Trade] = ()
+    stage: str = "evaluation_1"
+    currency: str = "USD"
+    initial: str = "100000"
+    opened_at: dt.datetime = START
+    ended_at: dt.datetime | None = None
+    trader_id: str | None = None
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything a rule may read beside the accounts."""
+
+    accounts: Sequence[Account]
+    terms: str
+    as_of: dt.datetime
+    zone: str = "UTC"
+    reset: str = "00:00"
+    calendar: str = "fx"
+    news: Sequence[Mapping[str, Any]] = ()
+    rates: Sequence[tuple[str, dt.date, float]] = ()
+    owners: Mapping[str, str] = field(default_factory=dict)
+    copies: Sequence[tuple[str, str, float]] = ()
+
+
+def rulebook(world: World) -> Rulebook:
+    """The world's terms as the one product `plan`, the same for every stage that an account serves."""
+    clock = f'{{ zone = "{world.zone}", reset = "{world.reset}", calendar = "{world.calendar}" }}'
+    stages = sorted({account.stage for account in world.accounts})
+    text = 'id = "plan"\nname = "Plan"\n[[versions]]\nversion = 1\neffective_from = 2000-01-01T00:00:00Z\n'
+    text += f"clock = {clock}\n"
+    text += "".join(f"[versions.stages.{stage}]\n{world.terms}\n" for stage in stages)
+    return Rulebook({"plan": catalogue.read_product(text, "plan.toml")})
+
+
+def engine(world: World) -> duckdb.DuckDBPyConnection:
+    """A DuckDB that stands at the world's instant with its lake and decisions."""
+    connection = duckdb.connect()
+    connection.execute("set timezone = 'UTC'; create schema lake;")
+    for dataset in DATASETS.values():
+        columns = [f'"{column.name}" {DUCKDB_TYPES[column.kind]}' for column in dataset.columns]
+        columns += [f"{name} {kind}" for name, kind in LAKE_TYPES.items()]
+        connection.execute(f"create table lake.{dataset.name} ({', '.join(columns)})")
+    relations.prepare(connection, world.as_of)
+    for name, rows in lake_rows(world).items():
+        insert(connection, name, rows)
+    register_terms(connection, rulebook(world))
+    register_instruments(connection)
+    relations.build(connection, "facts.accounts")
+    ends = [(a.account_id, a.ended_at) for a in world.accounts if a.ended_at is not None]
+    set_rules.register_ends(connection, pd.DataFrame(ends, columns=["account_id", "ended_at"]))
+    decide(connection, world)
+    return connection
+
+
+def insert(connection: duckdb.DuckDBPyConnection, dataset: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Puts rows into the lake, in the order given."""
+    for line, row in enumerate(rows):
+        told = dict(row) | {"_load_id": 1, "_line": line + 1, "_version": 1}
+        marks = ", ".join("?" for _ in told)
+        names = ", ".join(f'"{name}"' for name in told)
+        connection.execute(f"insert into lake.{dataset} ({names}) values ({marks})", list(told.values()))
+
+
+def decide(connection: duckdb.DuckDBPyConnection, world: World) -> None:
+    """Owners and copying pairs, where the world has any."""
+    if world.owners:
+        connection.execute("create table decided.owners (trader_id varchar, owner_id varchar, members integer)")
+        connection.executemany("insert into decided.owners values (?, ?, 1)", list(world.owners.items()))
+    if world.copies:
+        connection.execute(
+            "create table decided.copy_pairs (account_a varchar, account_b varchar, relation varchar, matched integer,"
+            " same_owner boolean, strength double)"
+        )
+        connection.executemany(
+            "insert into decided.copy_pairs values (?, ?, 'copy', 20, true, ?)", [list(row) for row in world.copies]
+        )
+
+
+def lake_rows(world: World) -> dict[str, list[dict[str, Any]]]:
+    """The world as rows of the feed."""
+    rows: dict[str, list[dict[str, Any]]] = {"challenges": [], "accounts": [], "deals": [], "news": [], "rates": []}
+    for account in world.accounts:
+        who = {"trader_id": account.trader_id or f"T-{account.account_id}", "desk_id": "D"}
+        challenge = {"challenge_id": f"C-{account.account_id}", **who, "product": "plan", "fee": 100, "currency": "USD"}
+        rows["challenges"].append(challenge | {"purchased_at": account.opened_at})
+        rows["accounts"].append(
+            {
+                "account_id": account.account_id,
+                "challenge_id": f"C-{account.account_id}",
+                **who,
+                "stage": account.stage,
+                "platform": "mt5",
+                "login": account.account_id,
+                "currency": account.currency,
+                "initial_balance": Decimal(account.initial),
+                "opened_at": account.opened_at,
+            }
+        )
+        rows["deals"] += [deal for trade in account.trades for deal in deal_rows(account.account_id, trade)]
+    rows["news"] = [dict(event) for event in world.news]
+    rows["rates"] = [{"currency": c, "day": day, "rate_to_usd": rate} for c, day, rate in world.rates]
+    return rows
+
+
+def deal_rows(account_id: str, trade: Trade) -> list[dict[str, Any]]:
+    """The deals that open and close a position."""
+    common: dict[str, Any] = {
+        "account_id": account_id,
+        "position_id": trade.trade_id,
+        "kind": "trade",
+        "symbol": trade.symbol,
+    }
+    common |= {"volume": float(trade.lots)}
+    opening: dict[str, Any] = common | {
+        "deal_id": f"{trade.trade_id}-in",
+        "entry": "in",
+        "side": trade.side,
+        "price": trade.open_price,
+    }
+    opening |= {"executed_at": trade.opened_at, "profit": Decimal(0), "stop_loss": trade.stop_loss}
+    if trade.closed_at is None:
+        return [opening]
+    closing = common | {"deal_id": f"{trade.trade_id}-out", "entry": "out", "executed_at": trade.closed_at}
+    closing |= {"side": "sell" if trade.side == "buy" else "buy", "price": trade.close_price}
+    closing |= {"profit": Decimal(trade.profit), "commission": Decimal(trade.commission), "stop_loss": trade.late_stop}
+    return [opening, closing]
+
+
+def judge(world: World, rules: Sequence[str] | None = None) -> set_rules.SetVerdicts:
+    """What the rule files say about a world."""
+    connection = engine(world)
+    accounts = judged_accounts(connection)
+    names = rules or (*set_rules.OWN, *set_rules.SHARED)
+    return set_rules.judge(connection, accounts, rulebook(world), world.as_of, names)
+
+
+Found = tuple[str, str, str, dt.datetime, str | None]
+
+
+def occurrences(
+    world: World, rules: Sequence[str] | None = None
+) -> list[tuple[str, str, str, dt.datetime, str | None]]:
+    """Every occurrence as (account_id, rule, outcome, instant, trade_id), in order."""
+    connection = engine(world)
+    names = rules or (*set_rules.OWN, *set_rules.SHARED)
+    set_rules.judge(connection, judged_accounts(connection), rulebook(world), world.as_of, names)
+    query = "select account_id, rule, outcome, happened_at, trade_id from decided.occurrences order by all"
+    return [(a, r, o, at.astimezone(dt.UTC), t) for a, r, o, at, t in connection.execute(query).fetchall()]
+
+
+def rows(found: set_rules.SetVerdicts) -> list[dict[str, Any]]:
+    """Verdicts as dictionaries with their evidence read."""
+    names = list(found.verdicts.columns)
+    listed = [dict(zip(names, row, strict=True)) for row in found.verdicts.itertuples(index=False)]
+    return [row | {"evidence": json.loads(row["evidence"])} for row in listed]
