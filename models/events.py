@@ -65,34 +65,64 @@ def prepare(deals: pa.Table, equity: pa.Table, accounts: pd.DataFrame) -> Events
     """Orders deals and observations of accounts and follows their positions."""
     divisors = np.array([10 ** (MONEY_DECIMALS - decimals(c)) for c in accounts["currency"]], dtype=np.int64)
     starting = pa.array(accounts["initial_balance"].tolist(), pa.decimal128(18, MONEY_DECIMALS))
-    initial = _rounded(_money(starting), divisors)
-    deal_account, seen_account = _numbers(deals["account"], np.int32), _numbers(equity["account"], np.int32)
-    account = np.concatenate([deal_account, seen_account])
-    at = np.concatenate([_micros(deals["executed_at"]), _micros(equity["observed_at"])])
-    net = np.zeros(len(deals), np.int64)
-    for name in ("profit", "commission", "swap", "fee"):
-        net += _rounded(_money(deals[name]), divisors[deal_account])
-    amount = np.concatenate([net, _rounded(_money(equity["equity"]), divisors[seen_account])])
-    kind = np.concatenate([_codes(deals["kind"], KINDS), np.full(len(equity), OBSERVATION, np.int8)])
-    starts = np.concatenate([[0], np.cumsum(np.bincount(account, minlength=len(accounts)))]).astype(np.int64)
-    order = _scatter(account, starts)
-    _sort_within(order, starts, at, kind)
-    _order_ties(order, account, at, kind, deals)
+    traded = _ordered_deals(deals, len(accounts), divisors)
+    seen = _ordered_equity(equity, len(accounts), divisors)
     flags, closed_net = _follow(
-        order,
-        starts,
-        kind,
-        amount,
-        initial,
+        traded.order,
+        traded.starts,
+        traded.kind,
+        traded.amount,
+        _rounded(_money(starting), divisors, np.arange(len(accounts), dtype=np.int32)),
         _codes(deals["entry"], ENTRIES),
-        _sides(deals["side"]),
-        np.rint(_numbers(deals["volume"], np.float64) * LOTS_SCALE).astype(np.int64),
+        _codes(deals["side"], {"buy": 1, "sell": -1}),
+        _numbers(deals["volume"], np.float64),
         _numbers(deals["position"], np.uint64).view(np.int64),
         _booleans(deals["netted"]),
-        pc.equal(deals["kind"], "trade").to_numpy(),
+        _booleans(pc.equal(deals["kind"], "trade")),
         _booleans(deals["correction"]),
     )
-    return Events(starts, at[order], kind[order], flags, amount[order], closed_net, order)
+    return Events(
+        *_merge(
+            traded.order, traded.starts, traded.at, traded.kind, traded.amount, flags, closed_net,
+            seen.order, seen.starts, seen.at, seen.amount,
+        )
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Ordered:
+    """Rows of one table by account and time: `order` their row numbers, the rest their values in that order."""
+
+    starts: Array
+    order: Array
+    at: Array
+    kind: Array
+    amount: Array
+
+
+def _ordered_deals(deals: pa.Table, accounts: int, divisors: Array) -> _Ordered:
+    account, kind = _numbers(deals["account"], np.int32), _codes(deals["kind"], KINDS)
+    net = np.zeros(len(deals), np.int64)
+    for name in ("profit", "commission", "swap", "fee"):
+        net += _rounded(_money(deals[name]), divisors, account)
+    starts, order, at = _by_account(account, _micros(deals["executed_at"]), kind, accounts)
+    _order_ties(order, account, at, kind, deals)
+    return _Ordered(starts, order, at, kind[order], net[order])
+
+
+def _ordered_equity(equity: pa.Table, accounts: int, divisors: Array) -> _Ordered:
+    account, kind = _numbers(equity["account"], np.int32), np.full(len(equity), OBSERVATION, np.int8)
+    value = _rounded(_money(equity["equity"]), divisors, account)
+    starts, order, at = _by_account(account, _micros(equity["observed_at"]), kind, accounts)
+    return _Ordered(starts, order, at, kind, value[order])
+
+
+def _by_account(account: Array, at: Array, kind: Array, accounts: int) -> tuple[Array, Array, Array]:
+    """Where each account's rows start, the rows by account and time, and their instants."""
+    starts = np.concatenate([[0], np.cumsum(np.bincount(account, minlength=accounts))]).astype(np.int64)
+    order, instants = _scatter(account, at, starts)
+    _sort_within(order, instants, starts, kind)
+    return starts, order, instants
 
 
 def _micros(column: pa.ChunkedArray) -> Array:
@@ -118,11 +148,15 @@ def _money(column: pa.ChunkedArray | pa.Array) -> Array:
     return joined
 
 
-def _rounded(value: Array, divisor: Array) -> Array:
-    """Rounded half up to whole minor units, a half away from zero."""
-    whole = (np.abs(value) + divisor // 2) // divisor
-    signed: Array = np.where(value < 0, -whole, whole).astype(np.int64)
-    return signed
+@njit(cache=True)
+def _rounded(value: Any, divisors: Any, account: Any) -> Any:
+    """Rounded half up to whole minor units of each account's currency, a half away from zero."""
+    whole = np.empty(len(value), np.int64)
+    for row in range(len(value)):
+        divisor = divisors[account[row]]
+        size = (abs(value[row]) + divisor // 2) // divisor
+        whole[row] = size if value[row] >= 0 else -size
+    return whole
 
 
 def _codes(column: pa.ChunkedArray, codes: dict[str, int]) -> Array:
@@ -132,46 +166,53 @@ def _codes(column: pa.ChunkedArray, codes: dict[str, int]) -> Array:
     return coded
 
 
-def _sides(column: pa.ChunkedArray) -> Array:
-    return _codes(column, {"buy": 1, "sell": -1})
-
-
 @njit(cache=True)
-def _scatter(account: Array, starts: Array) -> Any:
-    """Row numbers grouped by account, in each in the order in which they came."""
+def _scatter(account: Any, at: Any, starts: Any) -> Any:
+    """Row numbers grouped by account, in each in the order in which they came, and their instants."""
     place = starts[:-1].copy()
     order = np.empty(len(account), np.int64)
+    instants = np.empty(len(account), np.int64)
     for row in range(len(account)):
-        order[place[account[row]]] = row
+        to = place[account[row]]
+        order[to], instants[to] = row, at[row]
         place[account[row]] += 1
-    return order
+    return order, instants
 
 
 @njit(cache=True)
-def _sort_within(order: Array, starts: Array, at: Array, kind: Array) -> None:
+def _sort_within(order: Any, at: Any, starts: Any, kind: Any) -> None:
     """Sorts each account's rows by instant and reading order; what is in order already is left as it is."""
     for account in range(len(starts) - 1):
         first, last = starts[account], starts[account + 1]
         for i in range(first + 1, last):
-            a, b = order[i - 1], order[i]
-            if at[b] < at[a] or (at[b] == at[a] and kind[b] < kind[a]):
-                rows = order[first:last].copy()
-                by_kind = rows[np.argsort(kind[rows], kind="mergesort")]
-                order[first:last] = by_kind[np.argsort(at[by_kind], kind="mergesort")]
+            if at[i] < at[i - 1] or (at[i] == at[i - 1] and kind[order[i]] < kind[order[i - 1]]):
+                by_kind = np.argsort(kind[order[first:last]], kind="mergesort")
+                by_time = by_kind[np.argsort(at[first:last][by_kind], kind="mergesort")]
+                order[first:last] = order[first:last][by_time]
+                at[first:last] = at[first:last][by_time]
                 break
+
+
+@njit(cache=True)
+def _ties(order: Any, account: Any, at: Any, kind: Any) -> Any:
+    """Places whose deal shares account, instant and reading order with the next."""
+    found: Any = [np.int64(0) for _ in range(0)]
+    for i in range(len(order) - 1):
+        if at[i] == at[i + 1]:
+            a, b = order[i], order[i + 1]
+            if account[a] == account[b] and kind[a] == kind[b]:
+                found.append(i)
+    return np.array(found, np.int64)
 
 
 def _order_ties(order: Array, account: Array, at: Array, kind: Array, deals: pa.Table) -> None:
     """Puts deals of one account, instant and kind in order of deal_id: numbers by value, before all other ids."""
-    a, b = order[:-1], order[1:]
-    tied = (account[a] == account[b]) & (at[a] == at[b]) & (kind[a] == kind[b]) & (kind[a] != OBSERVATION)
-    places = np.flatnonzero(tied)
+    places = _ties(order, account, at, np.minimum(kind // TRADE, 1))
     if not len(places):
         return
     groups = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
-    ids = deals["deal_id"]
     rows = order[np.unique(np.concatenate([places, places + 1]))]
-    keys = dict(zip(rows.tolist(), map(_deal_key, ids.take(pa.array(rows)).to_pylist()), strict=True))
+    keys = dict(zip(rows.tolist(), map(_deal_key, deals["deal_id"].take(pa.array(rows)).to_pylist()), strict=True))
     for group in groups:
         span = slice(group[0], group[-1] + 2)
         order[span] = sorted(order[span].tolist(), key=keys.__getitem__)
@@ -197,7 +238,7 @@ def _held_after(held: Any, entry: Any, side: Any, lots: Any, netted: Any) -> Any
 
 
 @njit(cache=True)
-def _opens(held: Any, now: Any, entry: Any, lots: Any) -> bool:
+def _opens(held: Any, now: Any, entry: Any, lots: Any) -> Any:
     """Whether a trade opens something; one that says neither entry nor volume is taken to."""
     if entry == NONE:
         turned = now != 0 and held != 0 and (now > 0) != (held > 0)
@@ -220,7 +261,7 @@ def _follow(
     traded: Any,
     correction: Any,
 ) -> Any:
-    """Flags of every event, and what a position made in all at the deal that closed it."""
+    """Flags of every deal, and what a position made in all at the deal that closed it."""
     flags = np.zeros(len(order), np.uint8)
     closed_net = np.zeros(len(order), np.int64)
     for account in range(len(starts) - 1):
@@ -231,13 +272,13 @@ def _follow(
         deposited = False
         for place in range(starts[account], starts[account + 1]):
             row = order[place]
-            if kind[row] == OBSERVATION or kind[row] == CREDIT:
+            if kind[place] == CREDIT:
                 continue
-            if kind[row] == BALANCE:
-                if not deposited and amount[row] == initial[account]:
+            if kind[place] == BALANCE:
+                if not deposited and amount[place] == initial[account]:
                     deposited = True
                     flags[place] |= DEPOSIT
-                elif amount[row] < 0 and not correction[row]:
+                elif amount[place] < 0 and not correction[row]:
                     flags[place] |= PAYOUT
                 continue
             if not traded[row]:
@@ -247,26 +288,62 @@ def _follow(
             while index < count and open_ids[index] != position[row]:
                 index += 1
             held = open_lots[index] if index < count else 0
-            now = _held_after(held, entry[row], side[row], lots[row], netted[row])
+            change = np.int64(np.rint(lots[row] * LOTS_SCALE))
+            now = _held_after(held, entry[row], side[row], change, netted[row])
             if index == count and now != 0:
                 if count == len(open_ids):
                     open_ids = np.concatenate((open_ids, np.empty(count, np.int64)))
                     open_lots = np.concatenate((open_lots, np.empty(count, np.int64)))
                     open_net = np.concatenate((open_net, np.empty(count, np.int64)))
-                open_ids[count], open_lots[count], open_net[count] = position[row], now, amount[row]
+                open_ids[count], open_lots[count], open_net[count] = position[row], now, amount[place]
                 count += 1
             elif index < count:
                 open_lots[index] = now
-                open_net[index] += amount[row]
+                open_net[index] += amount[place]
                 if now == 0:
                     closed_net[place] = open_net[index]
                     count -= 1
                     open_ids[index], open_lots[index] = open_ids[count], open_lots[count]
                     open_net[index] = open_net[count]
             else:
-                closed_net[place] = amount[row]
-            if _opens(held, now, entry[row], lots[row]):
+                closed_net[place] = amount[place]
+            if _opens(held, now, entry[row], change):
                 flags[place] |= OPENING
             if count == 0:
                 flags[place] |= FLAT
     return flags, closed_net
+
+
+@njit(cache=True)
+def _merge(
+    deal_order: Any,
+    deal_starts: Any,
+    deal_at: Any,
+    deal_kind: Any,
+    deal_amount: Any,
+    deal_flags: Any,
+    deal_closed: Any,
+    seen_order: Any,
+    seen_starts: Any,
+    seen_at: Any,
+    seen_amount: Any,
+) -> Any:
+    """Deals and observations of each account in one order; at one instant deals come first."""
+    deals, total = len(deal_order), len(deal_order) + len(seen_order)
+    starts = deal_starts + seen_starts
+    at, amount = np.empty(total, np.int64), np.empty(total, np.int64)
+    kind, flags = np.empty(total, np.int8), np.zeros(total, np.uint8)
+    closed, row = np.zeros(total, np.int64), np.empty(total, np.int64)
+    for account in range(len(starts) - 1):
+        d, e = deal_starts[account], seen_starts[account]
+        last_d, last_e = deal_starts[account + 1], seen_starts[account + 1]
+        for place in range(starts[account], starts[account + 1]):
+            if d < last_d and (e == last_e or deal_at[d] <= seen_at[e]):
+                at[place], amount[place], kind[place] = deal_at[d], deal_amount[d], deal_kind[d]
+                flags[place], closed[place], row[place] = deal_flags[d], deal_closed[d], deal_order[d]
+                d += 1
+            else:
+                at[place], amount[place], kind[place] = seen_at[e], seen_amount[e], OBSERVATION
+                row[place] = deals + seen_order[e]
+                e += 1
+    return starts, at, kind, flags, amount, closed, row
