@@ -15,6 +15,8 @@ from models.coordination.terms import CoordinationTerms
 THREADS = 2
 NARROW_S = 6.0
 CLUSTERING = 2.0  # entries come in sessions: coincidences are about this much more frequent than evenly spread ones
+LOG_P_CROWD = math.log(0.01)
+CROWD_NARROW = 0.2  # share of the meetings in a crowd that are assumed to fall within the narrow window
 PAIRS_MAX = 4_000_000  # beyond this many pairs the closer look would no longer fit in memory
 
 
@@ -25,6 +27,7 @@ def _count_for_accounts(
     key_start: Ints,
     key_ids: Codes,
     key_counts: Floats,
+    key_crowds: Floats,
     horizon_us: int,
     narrow_us: int,
     matches_min: int,
@@ -43,6 +46,7 @@ def _count_for_accounts(
     stamp_narrow = np.full((n_accounts, 2), -1, dtype=np.int32)
     touched = np.empty(n_accounts, dtype=np.int32)
     mine = np.zeros(len(book.totals), dtype=np.float64)
+    mine_crowd = np.zeros(len(book.totals), dtype=np.float64)
     found = np.empty((1024, 4), dtype=np.float64)
     filled = 0
     for a in accounts:
@@ -70,14 +74,17 @@ def _count_for_accounts(
                     j += step
         for k in range(key_start[a], key_start[a + 1]):
             mine[key_ids[k]] = key_counts[k]
+            mine_crowd[key_ids[k]] = key_crowds[k]
         for c in range(count):
             b = touched[c]
             for relation in range(2):
                 if wide[b, relation] < matches_min:
                     continue
-                shared = 0.0
+                shared = crowded = 0.0
                 for k in range(key_start[b], key_start[b + 1]):
-                    shared += key_counts[k] * mine[key_ids[k] ^ relation]
+                    key = key_ids[k] ^ relation
+                    shared += key_counts[k] * mine[key]
+                    crowded += key_crowds[k] * mine_crowd[key] * book.crowd_meets[key, relation]
                 overlap = min(book.last_us[a], book.last_us[b]) - max(book.first_us[a], book.first_us[b])
                 longest = max(book.last_us[a] - book.first_us[a], book.last_us[b] - book.first_us[b], 1)
                 both_s = book.open_s * max(min(longest / SECOND / book.span_s, 1.0), 0.02)
@@ -89,6 +96,11 @@ def _count_for_accounts(
                     log_poisson_tail(wide[b, relation], expected),
                     log_poisson_tail(narrow[b, relation], expected * narrow_us / horizon_us),
                 )
+                if (
+                    log_poisson_tail(wide[b, relation], expected + crowded) > LOG_P_CROWD
+                    and log_poisson_tail(narrow[b, relation], (expected + crowded) * CROWD_NARROW) > LOG_P_CROWD
+                ):
+                    continue
                 if busy or log_p < log_p_max:
                     if filled == len(found):
                         grown = np.empty((2 * filled, 4), dtype=np.float64)
@@ -104,22 +116,25 @@ def _count_for_accounts(
             wide[b, 0] = wide[b, 1] = narrow[b, 0] = narrow[b, 1] = 0
         for k in range(key_start[a], key_start[a + 1]):
             mine[key_ids[k]] = 0.0
+            mine_crowd[key_ids[k]] = 0.0
     return found[:filled]
 
 
-def _keys_by_account(entries: Entries) -> tuple[Ints, Codes, Floats]:
-    """How often each account used each instrument and side, as a sparse table by account."""
+def _keys_by_account(entries: Entries) -> tuple[Ints, Codes, Floats, Floats]:
+    """How often each account used each instrument and side, in all and in crowds, as a sparse table by account."""
     book = entries.book
     width = len(book.totals)
     flat = book.account.astype(np.int64) * width + book.instrument.astype(np.int64) * 2 + book.side
-    cells, counts = np.unique(flat, return_counts=True)
+    cells, inverse, counts = np.unique(flat, return_inverse=True, return_counts=True)
+    in_crowd = book.crowd[np.arange(len(flat)), book.side]
+    crowds = np.bincount(inverse[in_crowd], minlength=len(cells)).astype(np.float64)
     start = np.searchsorted(cells, np.arange(len(entries.accounts) + 1) * width).astype(np.int64)
-    return start, (cells % width).astype(np.int32), counts.astype(np.float64)
+    return start, (cells % width).astype(np.int32), counts.astype(np.float64), crowds
 
 
 def find_candidates(entries: Entries, terms: CoordinationTerms, log: list[str]) -> Codes:
     """Pairs worth a closer look, shape (n, 3): account, account after it, relation (0 copy, 1 mirror)."""
-    start, ids, counts = _keys_by_account(entries)
+    start, ids, counts, crowds = _keys_by_account(entries)
     shares = [np.arange(k, len(entries.accounts), THREADS * 8, dtype=np.int32) for k in range(THREADS * 8)]
 
     def count(share: Codes) -> Floats:
@@ -130,6 +145,7 @@ def find_candidates(entries: Entries, terms: CoordinationTerms, log: list[str]) 
                 start,
                 ids,
                 counts,
+                crowds,
                 int(terms.horizon_s * SECOND),
                 int(min(NARROW_S, terms.horizon_s) * SECOND),
                 terms.matches_min,

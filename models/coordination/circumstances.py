@@ -8,7 +8,7 @@ import numpy as np
 
 from models.coordination.chance import log_poisson_tail
 from models.coordination.compiled import compiled
-from models.coordination.entries import NEVER, SECOND, Book, Codes, Entries, Floats, Ints
+from models.coordination.entries import NEVER, SECOND, Book, Codes, Entries, Floats, Ints, first_at
 from models.coordination.pairs import MINUTE, in_parts
 from models.coordination.terms import CoordinationTerms
 
@@ -40,7 +40,7 @@ COLUMNS = (
     "together",
 )
 MATCHES_MAX = 400  # matched entries whose surroundings are read; more say nothing new
-NEIGHBOURS_MAX = 40_000  # entries read around one pair's matches
+NEIGHBOURS_MAX = 8_000  # entries read around one pair's matches
 LOG_P_OTHER = math.log(1e-4)
 SESSIONS = 3.0  # how much denser an account's entries are in its hours than evenly spread ones
 
@@ -137,9 +137,7 @@ def _present(
     """Accounts other than a and b that enter around a matched pair on either's side, with their first time there."""
     earliest = min(book.opened_us[p], book.opened_us[q]) - reach_us
     latest = max(book.opened_us[p], book.opened_us[q]) + reach_us
-    j = min(p, q)
-    while j > 0 and book.instrument[j - 1] == book.instrument[p] and book.opened_us[j - 1] >= earliest:
-        j -= 1
+    j = first_at(book, book.instrument[p], earliest)
     count = 0
     while (
         j < len(book.opened_us)
@@ -165,15 +163,7 @@ def _meets(
     for k in range(book.own_start[b], book.own_start[b + 1]):
         q = book.own[k]
         at = book.opened_us[q] + shift_us
-        j = q
-        while j > 0 and book.instrument[j - 1] == book.instrument[q] and book.opened_us[j - 1] >= at - reach_us:
-            j -= 1
-        while (
-            j < len(book.opened_us) - 1
-            and book.instrument[j] == book.instrument[q]
-            and book.opened_us[j] < at - reach_us
-        ):
-            j += 1
+        j = first_at(book, book.instrument[q], at - reach_us)
         met = near_a = False
         while (
             j < len(book.opened_us) and book.instrument[j] == book.instrument[q] and book.opened_us[j] <= at + reach_us

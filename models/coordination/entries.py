@@ -27,7 +27,9 @@ class Book(NamedTuple):
 
     `own` lists positions by account (`own_start[a]:own_start[a + 1]`), so each list is again by instrument and time.
     `near` counts the buys (column 0) and sells (column 1) within the rate window of an entry, `crowd` says whether
-    they are a crowd; `totals` and `crowd_totals` are per instrument * 2 + side. `open_s` is the time in which anyone
+    they are a crowd; `buys_before` counts the buys before each position. `totals` and `crowd_totals` are per
+    instrument * 2 + side; `crowd_meets[key, relation]` is the mean share of a side's crowd entries that lie within
+    the horizon of a crowd entry of the same (0) or the other side (1). `open_s` is the time in which anyone
     traded, `span_s` the time from first to last; `closed_us` is NEVER while a position is open.
     """
 
@@ -42,8 +44,11 @@ class Book(NamedTuple):
     own_start: Ints
     near: Codes
     crowd: Flags
+    instrument_start: Ints
+    buys_before: Codes
     totals: Floats
     crowd_totals: Floats
+    crowd_meets: Floats
     first_us: Ints
     last_us: Ints
     open_s: float
@@ -149,6 +154,40 @@ def _crowds(
     return np.asarray(crowd | at_news[:, None], dtype=np.bool_)
 
 
+def _crowd_meets(
+    columns: tuple[Codes, Codes, Sides, Ints, Ints, Floats],
+    key: Ints,
+    crowd: Flags,
+    crowd_totals: Floats,
+    terms: CoordinationTerms,
+) -> Floats:
+    """Mean share of a side's crowd entries near a crowd entry, by key of the latter and relation; see `Book`."""
+    _, instrument, side, opened, _, _ = columns
+    around = _neighbours(instrument, side, opened, int(terms.horizon_s * SECOND))
+    rows = np.arange(len(side))
+    out = np.zeros((len(crowd_totals), 2))
+    for relation in (0, 1):
+        other = side ^ relation
+        share = around[rows, other] / np.maximum(crowd_totals[key ^ relation], 1.0)
+        inside = crowd[rows, other]
+        counts = np.bincount(key[inside], minlength=len(out))
+        out[:, relation] = np.bincount(key[inside], share[inside], minlength=len(out)) / np.maximum(counts, 1)
+    return np.minimum(out, 1.0)
+
+
+@compiled
+def first_at(book: Book, instrument: int, at_us: int) -> int:
+    """Position of the first entry on an instrument at or after a time; the end of the instrument if there is none."""
+    low, high = book.instrument_start[instrument], book.instrument_start[instrument + 1]
+    while low < high:
+        middle = (low + high) // 2
+        if book.opened_us[middle] < at_us:
+            low = middle + 1
+        else:
+            high = middle
+    return int(low)
+
+
 def _usable(trades: pd.DataFrame, log: list[str]) -> Ints:
     """Positions of the rows that say who opened what, when and on which side; the others are counted in the log."""
     known = trades["account_id"].notna() & trades["instrument"].notna() & trades["opened_at"].notna()
@@ -220,6 +259,7 @@ def _index(
     key = instrument.astype(np.int64) * 2 + side
     keys = int(instrument.max()) * 2 + 2
     in_crowd = crowd[np.arange(len(side)), side]
+    crowd_totals = np.bincount(key[in_crowd], minlength=keys).astype(np.float64)
     first, last = np.full(len(names), np.iinfo(np.int64).max), np.full(len(names), np.iinfo(np.int64).min)
     np.minimum.at(first, account, opened)
     np.maximum.at(last, account, opened)
@@ -237,7 +277,10 @@ def _index(
         near=near,
         crowd=crowd,
         totals=np.bincount(key, minlength=keys).astype(np.float64),
-        crowd_totals=np.bincount(key[in_crowd], minlength=keys).astype(np.float64),
+        instrument_start=np.searchsorted(instrument, np.arange(keys // 2 + 1)).astype(np.int64),
+        buys_before=np.concatenate([[0], np.cumsum(side == 0)]).astype(np.int32),
+        crowd_totals=crowd_totals,
+        crowd_meets=_crowd_meets(columns, key, crowd, crowd_totals, terms),
         first_us=first,
         last_us=last,
         open_s=max(len(hours) * 3600.0, 86_400.0),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.coordination.candidates import THREADS
 from models.coordination.chance import log_gamma_poisson_tail, log_poisson_tail
 from models.coordination.compiled import compiled
-from models.coordination.entries import SECOND, Book, Codes, Entries, Floats, Ints
+from models.coordination.entries import SECOND, Book, Codes, Entries, Floats, Ints, first_at
 from models.coordination.terms import CoordinationTerms
 
 PRIOR_ENTRIES = 20.0  # weight of an even spread over open hours against the market measured around an entry
@@ -129,47 +129,34 @@ def _coincidence_rate(
 
 
 @compiled
-def _crowd_expectation(
-    book: Book,
-    a: int,
-    b: int,
-    relation: int,
-    low_us: int,
-    high_us: int,
-) -> float:
+def _crowd_expectation(book: Book, a: int, b: int, relation: int, low_us: int, high_us: int) -> float:
     """Coincidences in a lag window that crowds explain: b's habit of joining crowds times the crowd at that moment."""
     expected = 0.0
-    n = len(book.opened_us)
+    here = -1
+    joins = np.zeros(2)
+    j = book.own_start[b]
     for k in range(book.own_start[a], book.own_start[a + 1]):
         p = book.own[k]
+        if book.instrument[p] != here:
+            here = book.instrument[p]
+            joins[:] = 0.0
+            while j < book.own_start[b + 1] and book.instrument[book.own[j]] <= here:
+                q = book.own[j]
+                if book.instrument[q] == here and book.crowd[q, book.side[q]]:
+                    joins[book.side[q]] += 1.0
+                j += 1
         s = book.side[p] if relation == 0 else 1 - book.side[p]
-        if not book.crowd[p, s]:
+        if joins[s] == 0.0 or not book.crowd[p, s]:
             continue
-        joins = 0.0
-        for j in range(book.own_start[b], book.own_start[b + 1]):
-            q = book.own[j]
-            if book.instrument[q] == book.instrument[p] and book.side[q] == s and book.crowd[q, s]:
-                joins += 1.0
-        if joins == 0.0:
-            continue
-        others = 0.0
-        j = p
-        while (
-            j > 0
-            and book.instrument[j - 1] == book.instrument[p]
-            and book.opened_us[j - 1] >= book.opened_us[p] + low_us
-        ):
-            j -= 1
-        while j < n and book.instrument[j] == book.instrument[p] and book.opened_us[j] <= book.opened_us[p] + high_us:
-            if (
-                book.opened_us[j] >= book.opened_us[p] + low_us
-                and book.side[j] == s
-                and book.account[j] != a
-                and book.account[j] != b
-            ):
-                others += 1.0
-            j += 1
-        expected += joins * others / max(book.crowd_totals[book.instrument[p] * 2 + s], 1.0)
+        start = first_at(book, here, book.opened_us[p] + low_us)
+        stop = first_at(book, here, book.opened_us[p] + high_us + 1)
+        others = float(book.buys_before[stop] - book.buys_before[start])
+        if s == 1:
+            others = stop - start - others
+        others -= 1.0  # b itself, where it is there; a is there too when the window holds lag 0
+        if relation == 0 and low_us <= 0 <= high_us:
+            others -= 1.0
+        expected += joins[s] * max(others, 0.0) / max(book.crowd_totals[here * 2 + s], 1.0)
     return expected
 
 
@@ -271,7 +258,7 @@ def _best_window(
         width_us = int(widths_s[w] * SECOND)
         seen_a[:] = 0
         seen_b[:] = 0
-        distinct_a = distinct_b = left = 0
+        distinct_a = distinct_b = left = most = at_left = at_right = 0
         tries = math.log(2.0 * horizon_s / widths_s[w] * len(widths_s))
         for right in range(len(lags)):
             seen_a[ideas_a[right]] += 1
@@ -284,12 +271,13 @@ def _best_window(
                 seen_b[ideas_b[left]] -= 1
                 distinct_b -= seen_b[ideas_b[left]] == 0
                 left += 1
-            k = min(distinct_a, distinct_b)
-            if k < 3:
-                continue
-            log_p = log_poisson_tail(k, rate * widths_s[w]) + tries + math.log(k)
-            if log_p < best[3]:
-                best = (lags[left], lags[right], k, log_p)
+            if min(distinct_a, distinct_b) > most:
+                most, at_left, at_right = min(distinct_a, distinct_b), left, right
+        if most < 3:
+            continue
+        log_p = log_poisson_tail(most, rate * widths_s[w]) + tries + math.log(most)
+        if log_p < best[3]:
+            best = (lags[at_left], lags[at_right], most, log_p)
     return best
 
 
@@ -380,16 +368,21 @@ def _judge_pairs(
         out[i, 0], out[i, 1], out[i, 2], out[i, 3], out[i, 4] = low, high, matched, expected, log_p
         if log_p > log_p_max:
             continue
-        crowded = max(
-            _crowd_expectation(book, a, b, relation, low, high),
-            _crowd_expectation(book, b, a, relation, -high, -low),
-        )
-        expected = max(expected, _phase_expectation(book, a, b, low, high, matched, rate))
         tries = math.log(2.0 * horizon_us / SECOND / width_s * len(widths_s) * matched)
-        expected, log_p, shifted = _against_shifts(
-            book, a, b, relation, low, high, matched, expected + crowded, shift_minutes, shift_group
+        crowded = max(
+            _crowd_expectation(book, a, b, relation, low, high), _crowd_expectation(book, b, a, relation, -high, -low)
         )
-        out[i, 3], out[i, 4], out[i, 5] = expected, min(log_p + tries, 0.0), shifted
+        if log_poisson_tail(matched, expected + crowded) + tries > log_p_max:
+            out[i, 3], out[i, 4] = expected + crowded, 0.0
+            continue
+        expected = max(expected, _phase_expectation(book, a, b, low, high, matched, rate)) + crowded
+        log_p, shifted = log_poisson_tail(matched, expected) + tries, 0.0
+        if log_p <= log_p_max:
+            expected, log_p, shifted = _against_shifts(
+                book, a, b, relation, low, high, matched, expected, shift_minutes, shift_group
+            )
+            log_p += tries
+        out[i, 3], out[i, 4], out[i, 5] = expected, min(log_p, 0.0), shifted
     return out
 
 

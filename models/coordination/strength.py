@@ -64,7 +64,9 @@ def _company(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     leads = np.minimum(_column(seen, "first_share"), _column(seen, "cover"))
     star = _steps(leads, [0.5, 0.7, terms.cover_min, 0.95], [-6.0, -2.0, 1.0, 2.0])
     size = -2.5 * np.log2(np.maximum(others, SMALL_RING) / SMALL_RING)
-    return np.where(others == 0, 1.5, star + np.maximum(size, -8.0))
+    accompanied = 1.0 - _column(seen, "alone") / np.maximum(_column(seen, "events"), 1.0)
+    weight = _steps(accompanied, [0.0, 0.6], [0.0, 1.0])
+    return np.where(others == 0, 1.5, weight * (star + np.maximum(size, -8.0)))
 
 
 def _crowding(seen: pd.DataFrame) -> Floats:
@@ -77,7 +79,7 @@ def _crowding(seen: pd.DataFrame) -> Floats:
 def _bars(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     """Log-odds from bar openings: entries at one second of the minute are what robots of strangers share."""
     phase = np.minimum(_column(seen, "phase_a"), _column(seen, "phase_b"))
-    return np.where(phase >= terms.phase_min, -1.5, 0.0)
+    return np.where(phase >= terms.phase_min, np.where(_column(seen, "others") > 0, -4.0, -1.5), 0.0)
 
 
 def _alone(seen: pd.DataFrame) -> Floats:
@@ -86,15 +88,38 @@ def _alone(seen: pd.DataFrame) -> Floats:
     means = _column(seen, "alone_expected") + _column(seen, "expected")
     surplus = np.array([log_poisson_tail(int(n), float(mean)) for n, mean in zip(alone, means, strict=True)])
     regular = (_column(seen, "others") > 0) & (alone >= 5) & (alone >= 0.25 * _column(seen, "events"))
-    return np.where(regular, _steps(surplus, [-25.0, -12.0, -6.0], [7.0, 4.0, 0.0]), 0.0)
+    return np.where(regular, _steps(surplus, [-80.0, -25.0, -12.0, -6.0], [13.0, 7.0, 4.0, 0.0]), 0.0)
 
 
 def _steady(seen: pd.DataFrame) -> Floats:
-    """Log-odds from a lag far steadier than to anyone else around, where order and exits agree and few stray."""
-    matched = _column(seen, "matched")
+    """Log-odds from a lag far steadier than to anyone else around, where order and exits agree and few stray.
+
+    Worth most where one account does all its trades behind a member of a crowd who does not lead that crowd.
+    """
+    matched, link = _column(seen, "matched"), _link_of_exits(seen)
     agrees = (_column(seen, "same_order") >= 0.9) & (matched >= 8) & (matched >= 0.8 * _column(seen, "together"))
-    agrees &= (_column(seen, "others") > 0) & (_link_of_exits(seen) >= 0.7)
-    return np.where(agrees, _steps(_column(seen, "relative_spread", 1.0), [0.1, 0.35, 0.6], [4.0, 2.0, 0.0]), 0.0)
+    agrees &= (_column(seen, "others") > 0) & (link >= 0.7)
+    steady = _steps(_column(seen, "relative_spread", 1.0), [0.1, 0.35, 0.6], [4.0, 2.0, 0.0])
+    shadow = (
+        (matched >= 20) & (link >= 0.9) & (_column(seen, "containment") >= 0.9) & (_column(seen, "first_share") < 0.5)
+    )
+    return np.where(agrees, np.where(shadow, 3.5, 1.0) * steady, 0.0)
+
+
+def _few(seen: pd.DataFrame) -> Floats:
+    """Log-odds against pairs with very few matches, where one unforeseen public moment is enough."""
+    return _steps(_column(seen, "matched"), [4.0, 8.0], [-3.0, 0.0])
+
+
+def _same_leader(seen: pd.DataFrame, total: Floats) -> Floats:
+    """Log-odds from a leader's other followers: where most do not follow closely, it is read rather than copied."""
+    leader = np.where(_column(seen, "lag_s") > 0, seen["a"], seen["b"])
+    star = np.minimum(_column(seen, "first_share"), _column(seen, "cover")) >= 0.7
+    stars = pd.DataFrame({"leader": leader[star], "total": total[star]})
+    usual = stars.groupby("leader")["total"].agg(["median", "size"])
+    usual = usual[usual["size"] >= FEW_OTHERS]
+    worth = _steps(pd.Series(leader).map(usual["median"]).fillna(3.0).to_numpy(), [-1.0, 2.0], [-5.0, 0.0])
+    return np.where(star & (_column(seen, "alone") < 5), worth, 0.0)
 
 
 def weigh(seen: pd.DataFrame, same_owner: Flags, terms: CoordinationTerms) -> tuple[Floats, pd.DataFrame]:
@@ -114,9 +139,11 @@ def weigh(seen: pd.DataFrame, same_owner: Flags, terms: CoordinationTerms) -> tu
             "bar_openings": _bars(seen, terms),
             "without_others": _alone(seen),
             "steady_lag": _steady(seen),
+            "few_matches": _few(seen),
             "same_owner": np.where(same_owner, 3.0, 0.0),
         },
         index=seen.index,
     )
+    reasons["same_leader"] = _same_leader(seen, reasons.sum(axis=1).to_numpy())
     total = reasons.sum(axis=1).to_numpy()
     return 1.0 / (1.0 + np.exp(-np.clip(total, -30.0, 30.0))), reasons
