@@ -73,18 +73,19 @@ def ordinary(rng: np.random.Generator, futures: bool) -> Style:
     count = int(rng.choice((1, 2, 3, 4), p=(0.3, 0.35, 0.2, 0.15)))
     symbols = rng.choice(pool, size=min(count, len(pool)), replace=False, p=weights / weights.sum())
     robot = rng.random() < 0.12
+    per_day = float(np.clip(rng.lognormal(0.9, 0.6), 0.3, 12))
     return Style(
         symbols=tuple(int(one) for one in symbols),
         first_hour=float(rng.choice((1.0, 7.0, 8.0, 12.5, 13.0))) + float(rng.uniform(-1, 1)),
         hours=float(rng.uniform(2.5, 9)),
-        per_day=float(np.clip(rng.lognormal(0.9, 0.6), 0.3, 12)),
+        per_day=per_day,
         hold_minutes=float(np.clip(rng.lognormal(3.9, 1.0), 4, 1500)),
         hold_spread=float(rng.uniform(0.4, 0.9)),
         stop=float(rng.uniform(0.8, 1.6)),
         reward=float(rng.uniform(0.7, 2.4)),
         risk=float(np.clip(rng.lognormal(-4.75, 0.5), 0.0015, 0.025)),
         risk_spread=float(rng.uniform(0.1, 0.45)),
-        insight=_insight(rng),
+        insight=_insight(rng, per_day),
         shown_stop=float(rng.choice((0.0, 0.6, 0.9, 1.0))),
         partial=float(rng.choice((0.0, 0.0, 0.15, 0.4))),
         reason=EXPERT if robot else int(rng.choice((CLIENT, MOBILE, WEB), p=(0.6, 0.3, 0.1))),
@@ -95,10 +96,11 @@ def ordinary(rng: np.random.Generator, futures: bool) -> Style:
     )
 
 
-def _insight(rng: np.random.Generator) -> float:
-    """How often a trader is right about the side: most hardly ever more than chance, a third really so."""
-    mean = 0.66 if rng.random() < 0.36 else 0.515
-    return float(np.clip(rng.normal(mean, 0.035), 0.42, 0.75))
+def _insight(rng: np.random.Generator, per_day: float) -> float:
+    """How often a trader is right about the side: most hardly more than chance, a third really so; haste costs edge."""
+    mean = 0.67 if rng.random() < 0.37 else 0.52
+    edge = (rng.normal(mean, 0.03) - 0.5) * min(np.sqrt(2.5 / per_day), 1.15)
+    return float(np.clip(0.5 + edge, 0.42, 0.72))
 
 
 def fast_manual(rng: np.random.Generator) -> Style:

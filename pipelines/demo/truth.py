@@ -14,7 +14,7 @@ TRADES_AT_LEAST = {
     "latency_arbitrage": 15,
     "tick_scalping": 20,
     "news_straddling": 5,
-    "martingale": 15,
+    "martingale": 10,
     "grid": 12,
     "all_in": 1,
 }
