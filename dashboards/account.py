@@ -1,0 +1,368 @@
+"""Account: what happened here."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import sqlalchemy as sa
+import streamlit as st
+
+from dashboards.kit import lake, look, paths, places, reads, state, words
+from sql import schema
+
+VIEWS = {
+    "verdicts": "Verdicts",
+    "days": "Account days",
+    "trades": "Trades",
+    "logins": "Sign-ins",
+    "terms": "Terms in force",
+}
+EVENT_STATES = {"breached": "breached", "passed": "fine", "paid": "fine", "started": "unknown", "reset": "near"}
+
+
+def show() -> None:
+    """Facts, lifecycle, equity against the floors, then verdicts, days, trades, sign-ins and terms."""
+    account_id = _asked()
+    if account_id is None:
+        look.empty("Which account?", "Type an account id above, or open one from the <b>Risk queue</b>.")
+        return
+    account = reads.account(account_id)
+    if account is None:
+        look.empty(f"There is no account {account_id}", "It has not landed, or belongs to a desk that you do not see.")
+        return
+    zone = account["time_zone"] or "UTC"
+    status = _status(account_id)
+    _facts(account, status, zone)
+    _lifecycle(account, zone)
+    if status is None:
+        look.empty(
+            "This account is not judged",
+            "Its product or stage has no terms in the rulebook; <b>Data health</b> says why.",
+        )
+    else:
+        _path(account, status, zone)
+    view = state.tab("View", "view", VIEWS)
+    {
+        "verdicts": lambda: _verdicts(account_id, zone),
+        "days": lambda: _days(account_id),
+        "trades": lambda: _trades(account_id, zone),
+        "logins": lambda: _logins(account["trader_id"], zone),
+        "terms": lambda: _terms(account),
+    }[view]()
+
+
+def _asked() -> str | None:
+    given = st.text_input("Account", key="account", bind="query-params", placeholder="account id", width=260)
+    return given.strip() or None if given else None
+
+
+def _status(account_id: str) -> dict[str, Any] | None:
+    found = reads.rows("risk_queue", account_id=account_id, limit=1)
+    return None if found.empty else {str(name): value for name, value in found.iloc[0].items()}
+
+
+def _facts(account: dict[str, Any], status: dict[str, Any] | None, zone: str) -> None:
+    """Who, what and where it stands, in one band."""
+    currency = account["currency"]
+    known = {
+        "State": look.state_html(status["state"] if status else "unknown"),
+        "Trader": f"{words.escaped(account['trader_name'])} · {words.escaped(account['country'])}",
+        "Product": f"{words.plain(account['product'] or 'unknown')} v{words.number(account['product_version'])}",
+        "Stage": words.stage(account["stage"]),
+        "Initial balance": words.money(account["initial_balance"], currency),
+    }
+    if status:
+        known |= {
+            "Equity": words.money(status["equity"], currency),
+            "To daily floor": words.money(status["daily_headroom"], currency),
+            "To maximum floor": words.money(status["max_headroom"], currency),
+            "Target reached": words.share(status["target_progress"]),
+            "Trading days": words.number(status["trading_days"]),
+        }
+    known |= {
+        "Platform": f"{words.escaped(account['platform'])} · login {words.escaped(account['login'])}",
+        "Opened": words.instant_html(account["opened_at"], zone),
+        "Identity": words.plain(account["kyc_status"] or "unknown"),
+        "Waiting payouts": words.money(account["waiting"], currency),
+    }
+    look.facts(known)
+    if status and status["equity_source"] == "balance":
+        st.caption("? No observation of equity has come yet: verdicts rest on the balance after each deal.")
+
+
+def _lifecycle(account: dict[str, Any], zone: str) -> None:
+    """The challenge's path as a strip, this account's steps among those of its challenge."""
+    table = schema.LIFECYCLE
+    steps = reads.decided(table, table.c.challenge_id == account["challenge_id"], order=table.c.sequence)
+    if steps.empty:
+        return
+    colours = look.palette()
+    cells = []
+    for step in reads.records(steps):
+        colour = colours.of(EVENT_STATES.get(str(step["event"]), "ended"))
+        where = f" {words.stage(step['stage'])}" if step["stage"] else ""
+        name = f"<b>{words.plain(step['event'])}</b>{where}"
+        account_id = (
+            f" · {words.escaped(step['account_id'])}" if step["account_id"] and step["event"] == "started" else ""
+        )
+        cells.append(
+            f'<div class="hw-step" style="--hw:{colour}" title="{words.escaped(step["cause"])}">{name}{account_id}<br>'
+            f"<small>{words.instant_html(step['happened_at'], zone)}</small></div>"
+        )
+    st.html(f'<div class="hw hw-strip">{"".join(cells)}</div>')
+    others = [one for one in steps["account_id"].dropna().unique() if one != account["account_id"]]
+    if others:
+        with st.container(horizontal=True):
+            st.caption("Same challenge:")
+            for other in others:
+                places.link("account", str(other), account=str(other))
+
+
+def _path(account: dict[str, Any], status: dict[str, Any], zone: str) -> None:
+    """Equity against the floors as they moved, by day or at every instant."""
+    detailed = st.toggle("Every instant, replayed from the lake", key="detail", bind="query-params")
+    steps = paths.steps(account["account_id"]) if detailed else None
+    if detailed and steps is None:
+        st.caption("? The replay could not be made; the days are shown instead.")
+    table = schema.ACCOUNT_DAYS
+    days = reads.decided(table, table.c.account_id == account["account_id"], order=table.c.firm_day, limit=2000)
+    if days.empty:
+        look.empty("No day to show yet", "A firm day appears with its first deal, observation or reset.")
+        return
+    figure = go.Figure()
+    if steps is not None:
+        _draw_steps(figure, steps)
+    else:
+        _draw_days(figure, days)
+    _marks(figure, account, status, days)
+    figure.update_yaxes(title=account["currency"], tickformat=",.0f")
+    figure.update_xaxes(title="UTC" if steps is not None else "firm day")
+    look.chart(figure, "Did equity stay above its floors?", height=400, key="path")
+
+
+def _line(figure: go.Figure, x: Any, y: Any, name: str, colour: str, **line: Any) -> None:
+    figure.add_scatter(
+        x=x,
+        y=y,
+        name=name,
+        mode="lines",
+        connectgaps=False,
+        line={"color": colour, "width": 1.6} | line,
+        hovertemplate="%{x}<br>" + name + " %{y:,.2f}<extra></extra>",
+    )
+
+
+def _draw_days(figure: go.Figure, days: pd.DataFrame) -> None:
+    colours, x = look.palette(), pd.to_datetime(days["firm_day"])
+    amounts = days[["low_equity", "high_equity", "close_equity", "daily_floor", "max_floor"]].astype(float)
+    _line(figure, x, amounts["high_equity"], "Highest of the day", colours.fine, width=0)
+    figure.add_scatter(
+        x=x,
+        y=amounts["low_equity"],
+        name="Equity, lowest to highest",
+        mode="lines",
+        fill="tonexty",
+        line={"color": colours.fine, "width": 0},
+        fillcolor="rgba(90,150,210,.25)",
+        hovertemplate="%{x}<br>Lowest %{y:,.2f}<extra></extra>",
+    )
+    figure.data[0].showlegend = False
+    _line(figure, x, amounts["close_equity"], "Equity at the day's end", colours.fine)
+    _line(figure, x, amounts["daily_floor"], "Daily floor", colours.near, dash="dot", shape="hvh")
+    _line(figure, x, amounts["max_floor"], "Maximum floor", colours.breached, dash="dash", shape="hvh")
+
+
+def _draw_steps(figure: go.Figure, steps: pd.DataFrame) -> None:
+    colours = look.palette()
+    _line(figure, steps["at"], steps["equity"], "Equity", colours.fine, width=1.3)
+    _line(figure, steps["at"], steps["daily_floor"], "Daily floor", colours.near, dash="dot", shape="hv")
+    _line(figure, steps["at"], steps["max_floor"], "Maximum floor", colours.breached, dash="dash", shape="hv")
+    resets = steps[steps["reset"]]
+    figure.add_scatter(
+        x=resets["at"],
+        y=resets["equity"],
+        name="Reset",
+        mode="markers",
+        marker={"color": colours.unknown, "size": 5, "symbol": "line-ns-open"},
+        hovertemplate="%{x}<br>reset, equity %{y:,.2f}<extra></extra>",
+    )
+
+
+def _marks(figure: go.Figure, account: dict[str, Any], status: dict[str, Any], days: pd.DataFrame) -> None:
+    """Breach or pass at its instant, and days on which money left."""
+    colours = look.palette()
+    moved = days[days["money_moved"].astype(float) < 0]
+    if len(moved):
+        figure.add_scatter(
+            x=pd.to_datetime(moved["firm_day"]),
+            y=moved["close_equity"].astype(float),
+            name="Money left the account",
+            mode="markers",
+            marker={"symbol": "triangle-down", "size": 11, "color": colours.text},
+            customdata=moved["money_moved"].astype(float),
+            hovertemplate="%{x}<br>%{customdata:,.2f}<extra></extra>",
+        )
+    table = schema.VERDICTS
+    condition = (table.c.account_id == account["account_id"]) & table.c.outcome.in_(("breached", "passed"))
+    for verdict in reads.records(reads.decided(table, condition, order=table.c.happened_at, limit=20)):
+        breached = verdict["outcome"] == "breached"
+        figure.add_scatter(
+            x=[verdict["happened_at"]],
+            y=[status["equity"]],
+            mode="markers+text",
+            name=f"{words.OUTCOMES[verdict['outcome']]}: {words.plain(verdict['rule'])}",
+            text=["✕ breached" if breached else "✓ passed"],
+            textposition="top center",
+            marker={
+                "symbol": "x" if breached else "star",
+                "size": 13,
+                "color": colours.breached if breached else colours.fine,
+            },
+            hovertemplate="%{x}<br>" + words.plain(verdict["rule"]) + " %{y:,.2f}<extra></extra>",
+        )
+
+
+def _verdicts(account_id: str, zone: str) -> None:
+    """Each verdict as its sentence, with the numbers behind it."""
+    table = schema.VERDICTS
+    found = reads.decided(table, table.c.account_id == account_id, order=table.c.happened_at.desc(), limit=100)
+    if found.empty:
+        look.empty(
+            "No verdict",
+            "No rule has been broken and no target reached; what the account may do is under <b>Terms in force</b>.",
+        )
+        return
+    for place, verdict in enumerate(reads.records(found)):
+        evidence = words.parsed(verdict["evidence"]) or {}
+        colour = {"breached": "breached", "warned": "near"}.get(str(verdict["outcome"]), "fine")
+        outcome, rule = words.OUTCOMES[str(verdict["outcome"])], words.plain(verdict["rule"])
+        title = f"{outcome} · {rule} → {words.plain(verdict['effect'])}"
+        when = words.instant_html(verdict["happened_at"], zone, seconds=True)
+        told = f"<small>{when} · {words.plain(verdict['product'])} version {verdict['product_version']}</small>"
+        look.card(colour, title, [words.escaped(evidence.get("sentence", "")), told])
+        with st.expander("Evidence", expanded=place == 0):
+            _evidence(evidence)
+
+
+def _evidence(evidence: dict[str, Any]) -> None:
+    """The event, the numbers and the rule that led to a verdict, in three small tables."""
+    plain = {
+        name: value for name, value in evidence.items() if not isinstance(value, dict | list) and name != "sentence"
+    }
+    columns = st.columns(3)
+    for column, (title, held) in zip(
+        columns,
+        (
+            ("Numbers", evidence.get("numbers", {})),
+            ("Event and day", evidence.get("event", {}) | plain),
+            ("Rule in force", evidence.get("rule", {})),
+        ),
+        strict=True,
+    ):
+        with column:
+            st.markdown(f"**{title}**")
+            look.table(
+                {words.plain(name): words.value(value) for name, value in held.items()}, right=title == "Numbers"
+            )
+
+
+def _days(account_id: str) -> None:
+    table = schema.ACCOUNT_DAYS
+    total = reads.count(sa_select_days(account_id))
+    if not total:
+        look.empty("No account days", "A firm day appears with its first deal, observation or reset.")
+        return
+    start = state.page_number(total) * reads.PAGE_ROWS
+    found = reads.fetch(
+        sa_select_days(account_id).order_by(table.c.firm_day.desc()).limit(reads.PAGE_ROWS).offset(start)
+    )
+    amounts = [name for name in found.columns if name.endswith(("equity", "balance", "profit", "floor", "moved"))]
+    found = found.assign(**{name: found[name].astype(float) for name in amounts}).drop(
+        columns=["account_id", "opened_at"]
+    )
+    config: dict[str, Any] = {
+        name: st.column_config.NumberColumn(words.plain(name), format="%,.2f") for name in amounts
+    }
+    st.dataframe(found, hide_index=True, column_config=config | {"firm_day": "Firm day", "trades": "Opening deals"})
+
+
+def sa_select_days(account_id: str) -> Any:
+    """The account days of one account."""
+    table = schema.ACCOUNT_DAYS
+    return sa.select(table).where(table.c.account_id == account_id)
+
+
+def _trades(account_id: str, zone: str) -> None:
+    with st.skeleton(height=300):
+        found = lake.trades(account_id)
+    if found.empty:
+        look.empty("No trade", "Round trips come from the dataset <code>deals</code>.")
+        return
+    start = state.page_number(len(found)) * reads.PAGE_ROWS
+    page = found.iloc[start : start + reads.PAGE_ROWS]
+    st.caption(f"{len(found):,} round trips, newest first · times in {zone}")
+    shown = page.assign(held=[_held(row["opened_at"], row["closed_at"]) for row in reads.records(page)])[
+        [
+            "trade_id",
+            "instrument",
+            "side",
+            "lots",
+            "opened_at",
+            "closed_at",
+            "held",
+            "open_price",
+            "close_price",
+            "profit",
+            "commission",
+            "swap",
+            "net_profit",
+            "stop_loss",
+            "take_profit",
+            "close_reason",
+            "magic",
+        ]
+    ]
+    when = {
+        name: st.column_config.DatetimeColumn(words.plain(name), format="DD MMM YY HH:mm:ss", timezone=zone)
+        for name in ("opened_at", "closed_at")
+    }
+    amounts = {
+        name: st.column_config.NumberColumn(words.plain(name), format="%,.2f")
+        for name in ("lots", "profit", "commission", "swap", "net_profit")
+    }
+    st.dataframe(shown, hide_index=True, column_config=when | amounts, placeholder="")
+
+
+def _held(opened: dt.datetime, closed: dt.datetime) -> str:
+    if words.missing(closed):
+        return "open"
+    seconds = (closed - opened).total_seconds()
+    return f"{seconds:,.0f} s" if seconds < 120 else words.age(seconds / 3600)
+
+
+def _logins(trader_id: str, zone: str) -> None:
+    with st.skeleton(height=200):
+        found = lake.logins(trader_id)
+    if found.empty:
+        look.empty("No sign-in", "Sign-ins come from the dataset <code>logins</code>.")
+        return
+    when = {"occurred_at": st.column_config.DatetimeColumn("When", format="DD MMM YY HH:mm:ss", timezone=zone)}
+    st.caption(f"The newest {len(found):,} sign-ins of {trader_id} · times in {zone}")
+    st.dataframe(found, hide_index=True, column_config=when, placeholder="")
+
+
+def _terms(account: dict[str, Any]) -> None:
+    """The rules of the version that this challenge bought, in words and numbers."""
+    rules = paths.terms(account["product"], account["product_version"], account["stage"])
+    if rules is None:
+        look.empty("No terms in force", "The rulebook holds none for this product, version and stage.")
+        return
+    version, bought = words.number(account["product_version"]), words.instant(account["purchased_at"])
+    st.caption(f"{words.plain(account['product'])} version {version}, bought {bought}")
+    for rule, told, fields in rules:
+        with st.container(border=True):
+            st.markdown(f"**{words.plain(rule)}** {told}")
+            st.caption(" · ".join(f"{words.plain(name)}: {value}" for name, value in fields.items()))

@@ -1,0 +1,24 @@
+"""The Streamlit app: pages grouped by who looks at them; run it from the root of the repository."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from dashboards.kit import frame, look, places
+
+
+def main(default: str = "overview") -> None:
+    """Draws the page that the address names, the default one without a name."""
+    st.set_page_config(page_title="Highwater", page_icon=":material/water:", layout="wide", initial_sidebar_state=200)
+    look.style()
+    chosen = st.navigation(places.groups(default), position="sidebar", expanded=True)
+    frame.around(chosen)
+
+
+if __name__ == "__main__":
+    main()

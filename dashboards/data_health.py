@@ -1,0 +1,221 @@
+"""Data health: can today's numbers be trusted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+import streamlit as st
+
+from dashboards.kit import look, reads, state, words
+from sql import schema
+
+VIEWS = {"feeds": "Feeds", "rejects": "Rejected rows", "checks": "Expectations", "waiting": "Waiting", "runs": "Runs"}
+
+
+def show() -> None:
+    """One sentence of judgement, then the feeds and what lies behind each figure."""
+    held = reads.rows("data_health", order=["dataset"])
+    loads = _loads()
+    unjudged = reads.how_many("unjudged")
+    _judgement(held, loads, unjudged)
+    view = state.tab("View", "view", VIEWS)
+    {"feeds": lambda: _feeds(held, loads), "rejects": _rejects, "checks": _checks, "waiting": _waiting, "runs": _runs}[
+        view
+    ]()
+
+
+def _loads() -> pd.DataFrame:
+    """Loads summed by dataset."""
+    loads = schema.LOADS.c
+    return reads.fetch(
+        sa.select(
+            loads.dataset,
+            sa.func.count().label("loads"),
+            sa.func.sum(loads.rows).label("rows_read"),
+            sa.func.sum(loads.landed).label("landed"),
+            sa.func.sum(loads.duplicates).label("duplicates"),
+            sa.func.sum(loads.rejects).label("rejects"),
+            sa.func.sum(loads.corrections).label("corrections"),
+            sa.func.sum(sa.case((loads.finished_at.is_(None), 1), else_=0)).label("unfinished"),
+            sa.func.max(loads.load_id).label("newest_load"),
+        ).group_by(loads.dataset)
+    )
+
+
+def _judgement(held: pd.DataFrame, loads: pd.DataFrame, unjudged: int) -> None:
+    problems = [
+        (int(loads["rejects"].sum()), "rows rejected"),
+        (int(loads["unfinished"].sum()), "loads unfinished"),
+        (0 if held.empty else int(held["orphans"].sum()), "records waiting for another"),
+        (unjudged, "accounts not judged"),
+    ]
+    open_ones = [f"{words.number(count)} {what}" for count, what in problems if count]
+    if open_ones:
+        look.card("near", f"{words.STATES['near'][0]} Read with care", [", ".join(open_ones) + "."])
+    else:
+        look.card(
+            "fine",
+            f"{words.STATES['fine'][0]} Nothing stands against today's numbers",
+            ["Every row landed, every account is judged."],
+        )
+
+
+def _feeds(held: pd.DataFrame, loads: pd.DataFrame) -> None:
+    if held.empty:
+        look.empty("No feed has been measured", "<code>highwater score</code> measures them.")
+        return
+    rows = held.merge(loads, on="dataset", how="left").assign(age=[words.age(hours) for hours in held["age_hours"]])
+    rows = rows.assign(
+        newest=[words.instant(at) for at in rows["newest_at"]], state=[_feed_state(row) for row in reads.records(rows)]
+    )
+    shown = rows[
+        [
+            "state",
+            "dataset",
+            "records",
+            "newest",
+            "age",
+            "rows_read",
+            "landed",
+            "duplicates",
+            "rejects",
+            "corrections",
+            "orphans",
+            "loads",
+        ]
+    ]
+    whole: dict[str, Any] = {
+        name: st.column_config.NumberColumn(words.plain(name), format="%,d")
+        for name in ("records", "rows_read", "landed", "duplicates", "rejects", "corrections", "orphans", "loads")
+    }
+    colours = [
+        "near" if text.startswith("▲") else "unknown" if text.startswith("?") else "fine" for text in shown["state"]
+    ]
+    st.dataframe(
+        look.coloured(shown, "state", colours),
+        hide_index=True,
+        height=38 + 35 * len(shown),
+        column_config={
+            "state": "State",
+            "dataset": "Dataset",
+            "newest": "Newest record",
+            "age": st.column_config.TextColumn("Age", help="Behind the instant at which the run stands."),
+        }
+        | whole,
+    )
+    st.caption(
+        "Rows read = landed + duplicates + rejects, always. "
+        "Orphans are records that point to one that has not arrived; they count once it has."
+    )
+
+
+def _feed_state(row: dict[str, Any]) -> str:
+    if not row["records"]:
+        return "? Nothing yet"
+    return "▲ Look" if row["rejects"] > 0 or row["orphans"] > 0 else "● Fine"
+
+
+def _rejects() -> None:
+    rejects = schema.REJECTS
+    listed = reads.fetch(sa.select(rejects.c.dataset).distinct().order_by(rejects.c.dataset))["dataset"].tolist()
+    if not listed:
+        look.empty(
+            "No row was rejected",
+            "A row that fails an expectation is kept here with file, line, column, value and reason.",
+        )
+        return
+    dataset = state.one_of("Dataset", "dataset", listed)
+    condition = rejects.c.dataset == dataset if dataset else sa.true()
+    total = reads.count(sa.select(rejects.c.line).where(condition))
+    st.caption(f"{total:,} rejected rows")
+    start = state.page_number(total) * reads.PAGE_ROWS
+    found = reads.fetch(
+        sa.select(rejects)
+        .where(condition)
+        .order_by(rejects.c.load_id.desc(), rejects.c.line)
+        .limit(reads.PAGE_ROWS)
+        .offset(start)
+    )
+    st.dataframe(found, hide_index=True, column_config={"reason": st.column_config.TextColumn("reason", width="large")})
+    everything = reads.decided(rejects, condition, limit=100_000)
+    st.download_button(
+        "Download all as CSV", everything.to_csv(index=False), "rejects.csv", "text/csv", icon=":material/download:"
+    )
+
+
+def _checks() -> None:
+    held = schema.VALIDATIONS.c
+    found = reads.fetch(
+        sa.select(
+            held.dataset,
+            held.expectation,
+            sa.func.sum(held.evaluated).label("evaluated"),
+            sa.func.sum(held.unexpected).label("unexpected"),
+        )
+        .group_by(held.dataset, held.expectation)
+        .order_by(sa.desc("unexpected"), held.dataset, held.expectation)
+    )
+    if found.empty:
+        look.empty("No expectation has been checked", "Every load is checked; this fills with the first.")
+        return
+    failed = int((found["unexpected"] > 0).sum())
+    st.caption(f"{len(found):,} expectations over all loads, {failed:,} ever failed")
+    states = ["near" if bad else "fine" for bad in found["unexpected"]]
+    shown = found.assign(state=["▲ Failed" if bad else "● Held" for bad in found["unexpected"]])
+    st.dataframe(
+        look.coloured(shown[["state", "dataset", "expectation", "evaluated", "unexpected"]], "state", states),
+        hide_index=True,
+        column_config={
+            "expectation": st.column_config.TextColumn("Expectation", width="large"),
+            "evaluated": st.column_config.NumberColumn("Rows", format="%,d"),
+            "unexpected": st.column_config.NumberColumn("Failed", format="%,d"),
+        },
+    )
+
+
+def _waiting() -> None:
+    orphans, unjudged = reads.rows("orphans", order=["-records"]), reads.rows("unjudged", order=["account_id"])
+    st.subheader("Records that wait for another", anchor=False)
+    if orphans.empty:
+        look.empty(
+            "No record waits", "A record that points to one not yet known lands and waits here until that one arrives."
+        )
+    else:
+        st.dataframe(orphans, hide_index=True)
+    st.subheader("Accounts that are not judged", anchor=False)
+    if unjudged.empty:
+        look.empty(
+            "Every account is judged", "An account whose product or stage has no terms is listed here with the reason."
+        )
+    else:
+        st.dataframe(unjudged, hide_index=True)
+
+
+def _runs() -> None:
+    found = reads.decided(schema.RUNS, order=schema.RUNS.c.run_id.desc(), limit=reads.PAGE_ROWS)
+    shown = found.assign(
+        took=[
+            words.number((end - start).total_seconds(), 1)
+            for start, end in zip(found["started_at"], found["finished_at"], strict=True)
+        ],
+        log=[" · ".join(map(str, words.parsed(log) or [])) for log in found["log"]],
+        rulebook=found["rulebook"].str[:12],
+    )
+    for name in ("started_at", "as_of"):
+        shown[name] = [words.instant(at) for at in found[name]]
+    st.dataframe(
+        shown[["run_id", "mode", "started_at", "took", "as_of", "accounts_walked", "rulebook", "log"]],
+        hide_index=True,
+        column_config={
+            "run_id": "Run",
+            "mode": "Mode",
+            "started_at": "Began",
+            "took": "Seconds",
+            "as_of": "Stands at",
+            "accounts_walked": st.column_config.NumberColumn("Accounts walked", format="%,d"),
+            "rulebook": "Rulebook",
+            "log": st.column_config.TextColumn("Remarks", width="large"),
+        },
+    )

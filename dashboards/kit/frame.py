@@ -1,0 +1,59 @@
+"""What surrounds every page: its title, what it stands on, and what is shown when it cannot be drawn."""
+
+from __future__ import annotations
+
+import logging
+
+import streamlit as st
+from sqlalchemy.exc import SQLAlchemyError
+from streamlit.navigation.page import Page
+
+from dashboards.kit import look, reads, words
+from dashboards.kit.people import who
+
+LOG = logging.getLogger("highwater.dashboards")
+
+
+def around(page: Page) -> None:
+    """Draws a page; when the data cannot be read it says so, and what to try, instead of a trace."""
+    st.title(page.title, anchor=False)
+    try:
+        if nothing_yet():
+            return
+        page.run()
+        foot()
+    except SQLAlchemyError as error:
+        LOG.exception("page %s", page.title)
+        cause = words.escaped(str(error).splitlines()[0][:200])
+        look.empty(
+            "This page cannot be read right now",
+            f"The database said: {cause}. <code>highwater doctor</code> tells more.",
+        )
+
+
+def nothing_yet() -> bool:
+    """Tells how to begin while nothing has landed or been scored."""
+    stands = reads.stamp()
+    if stands.run_id:
+        return False
+    if stands.load_id:
+        look.empty(
+            "Data has landed, nothing is judged yet",
+            "<code>highwater score</code> judges it; this page fills when it is done.",
+        )
+    else:
+        look.empty(
+            "Nothing has landed yet",
+            "<code>highwater ingest FOLDER</code> lands your feeds and <code>highwater score</code> judges them."
+            " To look around first: <code>highwater demo --out feed</code>, then the same two commands.",
+        )
+    return True
+
+
+def foot() -> None:
+    """What the figures stand on: the run, its instant and when it was done."""
+    stands = reads.stamp()
+    st.html(
+        f'<div class="hw-foot">Figures stand at {words.instant_html(stands.as_of, seconds=True)} · run {stands.run_id},'
+        f" finished {words.instant_html(stands.finished_at)} · {words.escaped(who().name)}</div>"
+    )

@@ -1,0 +1,65 @@
+"""Reads of the lake for a single account or pair: trades and sign-ins, a page at a time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import duckdb
+import pandas as pd
+import streamlit as st
+
+from dashboards.kit import reads
+from pipelines.sources.symbols import canonical
+from sql import relations
+
+
+@contextmanager
+def _over(accounts: Sequence[str], as_of: dt.datetime) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An engine whose `staging.deals` holds only these accounts, so that the facts cost what they show."""
+    with reads.warehouse().engine(as_of, memory="1GB") as connection:
+        listed = ", ".join("'" + account.replace("'", "''") + "'" for account in accounts)
+        deals = relations.text("staging.deals")
+        connection.execute(f"create view staging.deals as select * from ({deals}) where account_id in ({listed})")
+        symbols = connection.execute("select distinct symbol from staging.deals where symbol is not null").fetchall()
+        known = pd.DataFrame(
+            {"symbol": [row[0] for row in symbols], "instrument": [canonical(row[0]) for row in symbols]},
+            dtype="string",
+        )
+        connection.register("known", known)
+        connection.execute("create table terms.instruments as select * from known")
+        yield connection
+
+
+@st.cache_data(ttl=reads.CACHE_SECONDS, show_spinner=False, max_entries=200)
+def _trades(home: str, stamp: reads.Stamp, accounts: tuple[str, ...]) -> pd.DataFrame:
+    if stamp.as_of is None:
+        return pd.DataFrame()
+    with _over(accounts, stamp.as_of) as connection:
+        relations.build(connection, "facts.trades")
+        found: pd.DataFrame = connection.sql("select * from facts.trades order by opened_at desc, trade_id").df()
+        return found
+
+
+def trades(*accounts: str) -> pd.DataFrame:
+    """Round trips of the accounts, newest first, with the columns of `facts.trades`."""
+    return _trades(str(reads.warehouse().home), reads.stamp(), accounts)
+
+
+@st.cache_data(ttl=reads.CACHE_SECONDS, show_spinner=False, max_entries=200)
+def _logins(home: str, stamp: reads.Stamp, trader_id: str, limit: int) -> pd.DataFrame:
+    if stamp.as_of is None:
+        return pd.DataFrame()
+    with reads.warehouse().engine(stamp.as_of, memory="1GB") as connection:
+        query = (
+            "select occurred_at, ip, country, device_id, account_id from staging.logins"
+            " where trader_id = ? order by occurred_at desc limit ?"
+        )
+        connection.execute(f"create view staging.logins as {relations.text('staging.logins')}")
+        return connection.execute(query, [trader_id, limit]).df()
+
+
+def logins(trader_id: str, limit: int = 200) -> pd.DataFrame:
+    """The newest sign-ins of a trader: occurred_at, ip, country, device_id, account_id."""
+    return _logins(str(reads.warehouse().home), reads.stamp(), trader_id, limit)

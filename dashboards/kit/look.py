@@ -1,0 +1,140 @@
+"""The only colours: four meanings that also differ in lightness, one Plotly template for light and dark, one style."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from dashboards.kit import words
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Colours by meaning, for one background; apart for every common form of colour blindness."""
+
+    breached: str
+    near: str
+    fine: str
+    unknown: str
+    ended: str
+    text: str
+    grid: str
+    series: tuple[str, ...]
+
+    def of(self, state: str) -> str:
+        """The colour of a state's name, the unknown one for a name not known."""
+        return str(getattr(self, state, self.unknown))
+
+
+LIGHT = Palette(
+    "#B3261E",
+    "#B26A00",
+    "#0B5394",
+    "#6B7683",
+    "#8A94A1",
+    "#1B2430",
+    "#E3E8EE",
+    ("#0B5394", "#B26A00", "#4B8F8C", "#8E5AA8", "#6B7683", "#B3261E"),
+)
+DARK = Palette(
+    "#FF8A80",
+    "#FFC15E",
+    "#6CB4F5",
+    "#97A3B2",
+    "#7C8896",
+    "#E4E9F0",
+    "#2A3648",
+    ("#6CB4F5", "#FFC15E", "#7CCFC9", "#CBA3E0", "#97A3B2", "#FF8A80"),
+)
+FONT = '"Source Sans", "Source Sans Pro", sans-serif'
+STYLE = Path(__file__).parent / "style.css"
+
+
+def dark() -> bool:
+    """Whether the reader's screen is dark."""
+    return str(st.context.theme.type) == "dark"
+
+
+def palette() -> Palette:
+    """The colours for the reader's background."""
+    return DARK if dark() else LIGHT
+
+
+def style() -> None:
+    """Puts the one style sheet on the page."""
+    st.html(STYLE)
+
+
+def template() -> go.layout.Template:
+    """The one Plotly template: no background of its own, quiet grid, tabular digits, right-hand legend off the data."""
+    colours = palette()
+    small = {"font": {"size": 13}}
+    axis = {
+        "title": small,
+        "gridcolor": colours.grid,
+        "zerolinecolor": colours.grid,
+        "linecolor": colours.grid,
+        "automargin": True,
+    }
+    return go.layout.Template(
+        layout={
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "font": {"color": colours.text, "size": 13, "family": FONT},
+            "colorway": list(colours.series),
+            "xaxis": axis,
+            "yaxis": axis,
+            "title": {"font": {"size": 15}, "x": 0, "xanchor": "left", "y": 0.97, "yanchor": "top"},
+            "legend": {"orientation": "h", "y": -0.16, "x": 0},
+            "margin": {"l": 10, "r": 10, "t": 44, "b": 10},
+            "hoverlabel": {"font": {"size": 13}},
+            "separators": ".,",
+        }
+    )
+
+
+def chart(figure: go.Figure, question: str, *, height: int = 360, key: str | None = None) -> None:
+    """Shows a figure under the question that it answers."""
+    figure.update_layout(template=template(), title=question, height=height)
+    st.plotly_chart(figure, theme=None, key=key, config={"displaylogo": False, "responsive": True})
+
+
+def state_html(state: str) -> str:
+    """A state as icon and word in its colour."""
+    return f'<span class="hw-state" style="--hw:{palette().of(state)}">{words.state(state)}</span>'
+
+
+def facts(pairs: dict[str, str]) -> None:
+    """Small facts side by side: label above, value (HTML) below."""
+    cells = "".join(f"<div><small>{label}</small><span>{shown}</span></div>" for label, shown in pairs.items())
+    st.html(f'<div class="hw-facts">{cells}</div>')
+
+
+def card(state: str, title: str, lines: list[str]) -> None:
+    """A statement with its colour at the edge; title and lines are HTML."""
+    body = "".join(f"<p>{line}</p>" for line in lines)
+    st.html(f'<div class="hw hw-card" style="--hw:{palette().of(state)}"><b>{title}</b>{body}</div>')
+
+
+def table(pairs: dict[str, str], *, right: bool = False) -> None:
+    """Names and values below each other; amounts to the right."""
+    kind = ' class="n"' if right else ""
+    lines = "".join(
+        f"<tr><td>{words.escaped(name)}</td><td{kind}>{words.escaped(told)}</td></tr>" for name, told in pairs.items()
+    )
+    st.html(f'<table class="hw-sum">{lines}</table>')
+
+
+def empty(title: str, filled_by: str) -> None:
+    """An empty state: what is not there, and what would fill it."""
+    st.html(f'<div class="hw-empty"><b>{words.escaped(title)}</b>{filled_by}</div>')
+
+
+def coloured(frame: Any, column: str, states: Any) -> Any:
+    """A frame whose column takes the colours of states (aligned by place)."""
+    colours = [f"color: {palette().of(str(state))}; font-weight: 600" for state in states]
+    return frame.style.apply(lambda _: colours, subset=[column], axis=0)

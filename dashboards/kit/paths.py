@@ -1,0 +1,70 @@
+"""What the pages ask of the rulebook and of the replay: an account's path and the terms in force, in words."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboards.kit import reads
+from models import catalogue
+from models.catalogue import Rulebook
+from models.rules import RULES
+from pipelines.explain import ExplainRefused, explain
+
+Told = list[tuple[str, str, dict[str, str]]]
+
+
+@st.cache_resource(ttl=reads.CACHE_SECONDS, show_spinner=False)
+def _loaded(folder: str | None) -> Rulebook:
+    return catalogue.load(folder)
+
+
+def rulebook() -> Rulebook:
+    """The rulebook in force, read at most once a minute."""
+    return _loaded(os.environ.get("HIGHWATER_RULEBOOK"))
+
+
+@st.cache_data(ttl=reads.CACHE_SECONDS, show_spinner="Replaying the account from the lake", max_entries=20)
+def _steps(home: str, stamp: reads.Stamp, account_id: str) -> pd.DataFrame | None:
+    try:
+        return explain(reads.warehouse(), rulebook(), account_id, as_of=stamp.as_of).steps
+    except ExplainRefused:
+        return None
+
+
+def steps(account_id: str) -> pd.DataFrame | None:
+    """Every instant of an account's equity and floors, None when it cannot be replayed."""
+    return _steps(str(reads.warehouse().home), reads.stamp(), account_id)
+
+
+def terms(product: str | None, version: Any, stage: str) -> Told | None:
+    """Each rule of a stage: its name, its sentence and its fields; None without terms."""
+    if product is None or version is None or version != version:
+        return None
+    held = rulebook().terms(product, int(version), stage)
+    return None if held is None else [(name, sentence(name, fields), written(fields)) for name, fields in held.items()]
+
+
+def written(fields: dict[str, Any]) -> dict[str, str]:
+    """A rule's fields as text, without those that are not set."""
+    return {name: _text(value) for name, value in fields.items() if value not in (None, [], ())}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def sentence(name: str, fields: dict[str, Any]) -> str:
+    """A rule's own sentence with its numbers put in."""
+    told = RULES[name].told
+    size = f"{fields['percent']} %" if fields.get("percent") is not None else str(fields.get("amount", ""))
+    values = {key: str(value).replace("_", " ") for key, value in written(fields).items()} | {"size": size}
+    try:
+        return told.format(**values)
+    except KeyError:
+        return told

@@ -1,0 +1,61 @@
+"""The pages by name, grouped by who looks at them; the only place that knows their addresses."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from functools import cache
+
+import streamlit as st
+from streamlit.navigation.page import Page
+
+
+@dataclass(frozen=True)
+class Place:
+    """A page: its module (which is its address), title, icon and group."""
+
+    name: str
+    title: str
+    icon: str
+    group: str
+
+
+PLACES = (
+    Place("overview", "Overview", "monitoring", ""),
+    Place("risk_queue", "Risk queue", "flag", "Risk"),
+    Place("account", "Account", "show_chart", "Risk"),
+    Place("payout_queue", "Payout queue", "payments", "Payouts"),
+    Place("cohorts", "Cohorts", "stacked_bar_chart", "Management"),
+    Place("data_health", "Data health", "health_and_safety", "Operations"),
+)
+
+
+@cache
+def _by_name() -> dict[str, Place]:
+    return {place.name: place for place in PLACES}
+
+
+def page(name: str, *, default: bool = False) -> Page:
+    """The Streamlit page of a place."""
+    place = _by_name()[name]
+    show = importlib.import_module(f"dashboards.{name}").show
+    return st.Page(show, title=place.title, icon=f":material/{place.icon}:", url_path=place.name, default=default)
+
+
+def groups(default: str) -> dict[str, list[Page]]:
+    """Every page by group, one of them the first shown."""
+    grouped: dict[str, list[Page]] = {}
+    for place in PLACES:
+        grouped.setdefault(place.group, []).append(page(place.name, default=place.name == default))
+    return grouped
+
+
+def link(name: str, label: str, *, icon: bool = True, **parameters: str) -> None:
+    """A link to a page with parameters in its address."""
+    place = page(name, default=name == "overview")
+    st.page_link(place, label=label, icon=None if icon else "", query_params=parameters or None)
+
+
+def go(name: str, **parameters: str) -> None:
+    """Opens a page with parameters in its address."""
+    st.switch_page(page(name, default=name == "overview"), query_params=parameters or None)

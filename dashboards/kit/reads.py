@@ -1,0 +1,169 @@
+"""The only reads of the database: marts and decided tables, bounded by desks, limited, cached by run."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+import streamlit as st
+
+from dashboards.kit.people import Person, who
+from sql import schema
+from sql.warehouse import Warehouse, read_frame
+
+CACHE_SECONDS = 60
+PAGE_ROWS = 50
+LIST_ROWS = 5
+MOST_ROWS = 500
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What the pages stand on: the newest run, the instant that it stands at, and the newest load."""
+
+    run_id: int
+    as_of: dt.datetime | None
+    finished_at: dt.datetime | None
+    load_id: int
+
+
+@st.cache_resource(show_spinner=False)
+def _opened(home: str | None, url: str | None) -> Warehouse:
+    return Warehouse.open(home, url)
+
+
+def warehouse() -> Warehouse:
+    """The warehouse that the environment names, opened once per process."""
+    return _opened(os.environ.get("HIGHWATER_HOME"), os.environ.get("HIGHWATER_DATABASE_URL"))
+
+
+def stamp() -> Stamp:
+    """Read anew every time, so that a new run shows at the next click."""
+    runs, loads = schema.RUNS, schema.LOADS
+    with warehouse().database.connect() as database:
+        query = sa.select(runs.c.run_id, runs.c.as_of, runs.c.finished_at).order_by(runs.c.run_id.desc()).limit(1)
+        run = database.execute(query).first()
+        load = database.execute(sa.select(sa.func.max(loads.c.load_id))).scalar()
+    return Stamp(run[0], run[1], run[2], load or 0) if run else Stamp(0, None, None, load or 0)
+
+
+@st.cache_data(ttl=CACHE_SECONDS, show_spinner=False, max_entries=500)
+def _fetched(place: str, stamp: Stamp, key: str, _statement: sa.Select[Any]) -> pd.DataFrame:
+    with warehouse().database.connect() as database:
+        return read_frame(database, _statement)
+
+
+def fetch(statement: sa.Select[Any]) -> pd.DataFrame:
+    """Rows of a select; the same select over the same run is read once a minute."""
+    compiled = statement.compile()
+    key = f"{compiled} {sorted(compiled.params.items(), key=str)}"
+    return _fetched(warehouse().database_url, stamp(), key, statement)
+
+
+def count(statement: sa.Select[Any]) -> int:
+    """How many rows a select has."""
+    counted = fetch(sa.select(sa.func.count().label("rows")).select_from(statement.subquery()))
+    return int(counted["rows"].iloc[0])
+
+
+@st.cache_resource(show_spinner=False, max_entries=200)
+def _reflected(place: str, run_id: int, name: str) -> sa.TableClause | None:
+    inspector = sa.inspect(warehouse().database)
+    if not inspector.has_table(name):
+        return None
+    columns = [
+        sa.column(held["name"], schema.Instant() if isinstance(held["type"], sa.DateTime) else held["type"])
+        for held in inspector.get_columns(name)
+    ]
+    return sa.table(name, *columns)
+
+
+def mart(name: str) -> sa.TableClause | None:
+    """A mart's table, None before the first run made it."""
+    return _reflected(warehouse().database_url, stamp().run_id, f"mart_{name}")
+
+
+def bounded(statement: sa.Select[Any], desk: Any, person: Person | None = None) -> sa.Select[Any]:
+    """A select that shows only what belongs to the person's desks."""
+    desks = (person or who()).desks
+    return statement if desks is None else statement.where(desk.in_(desks))
+
+
+def rows(
+    name: str,
+    *,
+    order: Sequence[str] = (),
+    limit: int = MOST_ROWS,
+    offset: int = 0,
+    **equal: Any,
+) -> pd.DataFrame:
+    """Rows of a mart whose columns equal (or, for lists, are among) the values given; None and [] do not filter.
+
+    An order column with a leading minus falls; unknown values come last. Empty when there is no such mart yet.
+    """
+    table = mart(name)
+    if table is None:
+        return pd.DataFrame()
+    statement = filtered(table, **equal).order_by(*(_ordered(table, column) for column in order))
+    return fetch(statement.limit(limit).offset(offset))
+
+
+def how_many(name: str, **equal: Any) -> int:
+    """How many rows of a mart pass the same filters as `rows`."""
+    table = mart(name)
+    return 0 if table is None else count(filtered(table, **equal))
+
+
+def filtered(table: Any, **equal: Any) -> sa.Select[Any]:
+    """A select of a table's rows that pass the filters and belong to the person's desks."""
+    statement = sa.select(table)
+    for name, wanted in equal.items():
+        if wanted is None or wanted == []:
+            continue
+        column = table.c[name]
+        statement = statement.where(column.in_(wanted) if isinstance(wanted, list) else column == wanted)
+    return bounded(statement, table.c.desk_id) if "desk_id" in table.c else statement
+
+
+def _ordered(table: Any, column: str) -> Any:
+    name = column.removeprefix("-")
+    return sa.nulls_last(table.c[name].desc() if column.startswith("-") else table.c[name])
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """A frame's rows as records."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict(orient="records")]
+
+
+def choices(name: str, column: str) -> list[str]:
+    """The values that a column of a mart takes, sorted."""
+    table = mart(name)
+    if table is None:
+        return []
+    statement = bounded(sa.select(table.c[column]).distinct(), table.c.desk_id).where(table.c[column].is_not(None))
+    return sorted(fetch(statement)[column].tolist())
+
+
+def decided(table: sa.Table, *conditions: Any, order: Any = None, limit: int = MOST_ROWS) -> pd.DataFrame:
+    """Rows of a decided table under conditions; the caller asks only for what the person may see."""
+    statement = sa.select(table).where(*conditions).limit(limit)
+    return fetch(statement if order is None else statement.order_by(order))
+
+
+def account(account_id: str) -> dict[str, Any] | None:
+    """An account of the person's desks, None when there is none of that id."""
+    found = rows("accounts", account_id=account_id, limit=1)
+    return None if found.empty else records(found)[0]
+
+
+def zone_of(desk_id: str | None) -> str:
+    """The zone in which a desk reads its times; UTC for several desks."""
+    if desk_id is None:
+        return "UTC"
+    found = rows("desks", desk_id=desk_id, limit=1)
+    return "UTC" if found.empty else str(found["time_zone"].iloc[0])

@@ -1,0 +1,153 @@
+"""Values in words: money with its currency, instants in a zone, shares, ages and the names of things."""
+
+from __future__ import annotations
+
+import datetime as dt
+import html
+import json
+import math
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from models.money import decimals
+
+UNKNOWN = "—"
+STATES = {
+    "breached": ("✕", "Breached"),
+    "near": ("▲", "Near floor"),
+    "fine": ("●", "Fine"),
+    "ended": ("○", "Ended"),
+    "unknown": ("?", "Unknown"),
+}
+STAGES = {
+    "purchase": "Purchased",
+    "evaluation_1": "Evaluation 1",
+    "evaluation_2": "Evaluation 2",
+    "evaluation_3": "Evaluation 3",
+    "passed": "Passed all",
+    "funded": "Funded",
+    "instant": "Instant",
+    "payout": "Paid out",
+}
+OUTCOMES = {"breached": "✕ Breached", "passed": "✓ Passed", "warned": "▲ Warned"}
+TRANSFERS = {
+    "waiting": "◷ Waiting",
+    "sent": "→ Sent",
+    "settled": "✓ Settled",
+    "returned": "↩ Returned",
+    "failed": "✕ Failed",
+}
+RECOMMENDATIONS = {"approve": "✓ Approve", "deduct": "− Deduct", "review": "? Review", "reject": "✕ Reject"}
+CHECKS = {"passed": "✓", "failed": "✕", "not_applicable": "·", "unknown": "?"}
+
+
+def missing(value: Any) -> bool:
+    """Whether a value is not there: None, NaN or NaT."""
+    return value is None or value != value
+
+
+def money(value: Any, currency: str | None = None, *, signed: bool = False) -> str:
+    """An amount with thousands, the currency's decimals and its code; a dash when it is not known."""
+    if missing(value):
+        return UNKNOWN
+    places = decimals(currency) if currency else 2
+    sign = "+" if signed and value > 0 else ""
+    return f"{sign}{value:,.{places}f} {currency or ''}".strip().replace("-", "−")
+
+
+def whole(value: Any) -> str:
+    """An amount without its minor units, where only the size matters."""
+    return UNKNOWN if missing(value) else f"{round(value):,}".replace("-", "−")
+
+
+def number(value: Any, places: int = 0) -> str:
+    """A count or quantity with thousands."""
+    return UNKNOWN if missing(value) else f"{value:,.{places}f}".replace("-", "−")
+
+
+def share(value: Any, places: int = 0) -> str:
+    """A share (1 = all) as a percentage."""
+    return UNKNOWN if missing(value) else f"{100 * float(value):,.{places}f} %".replace("-", "−")
+
+
+def age(hours: Any) -> str:
+    """A span of hours in the two largest units that say something."""
+    if missing(hours):
+        return UNKNOWN
+    minutes = round(float(hours) * 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60:02d}"
+    return f"{minutes // 1440} d {minutes % 1440 // 60} h"
+
+
+def instant(at: dt.datetime | None, zone: str = "UTC", *, seconds: bool = False) -> str:
+    """An instant in a zone, the zone shown."""
+    if missing(at):
+        return UNKNOWN
+    assert at is not None
+    local = at.astimezone(ZoneInfo(zone))
+    return f"{local:%d %b %Y %H:%M:%S %Z}" if seconds else f"{local:%d %b %Y %H:%M %Z}"
+
+
+def instant_html(at: dt.datetime | None, zone: str = "UTC", *, seconds: bool = False) -> str:
+    """An instant in a zone that tells UTC on hover."""
+    if missing(at):
+        return UNKNOWN
+    assert at is not None
+    utc = at.astimezone(dt.UTC)
+    return f'<time title="{utc:%Y-%m-%d %H:%M:%S.%f} UTC">{instant(at, zone, seconds=seconds)}</time>'
+
+
+def stage(name: str | None) -> str:
+    """A stage's name."""
+    return UNKNOWN if missing(name) else STAGES.get(str(name), plain(name))
+
+
+def state(name: str | None) -> str:
+    """A state as icon and word, so that it is never told by colour alone."""
+    icon, word = STATES.get(str(name), STATES["unknown"])
+    return f"{icon} {word}"
+
+
+def plain(name: Any) -> str:
+    """A snake_case name as a person writes it."""
+    text = str(name).replace("_", " ")
+    return text[:1].upper() + text[1:]
+
+
+def escaped(text: Any) -> str:
+    """Text that may stand in HTML."""
+    return UNKNOWN if missing(text) else html.escape(str(text))
+
+
+def parsed(text: Any) -> Any:
+    """The value of a JSON column; None when it is empty or broken."""
+    try:
+        return None if missing(text) else json.loads(text)
+    except (TypeError, ValueError):
+        return None
+
+
+def reasons(text: Any, most: int = 3) -> str:
+    """The strongest reasons of a score in words; reasons are JSON objects with a `name`, `reason` or `signal`."""
+    listed = parsed(text) or []
+    words = [plain(_name(one)) for one in listed[:most]]
+    return ", ".join(word for word in words if word)
+
+
+def _name(reason: Any) -> str:
+    if not isinstance(reason, dict):
+        return str(reason)
+    return str(next((reason[key] for key in ("name", "reason", "signal", "detector", "feature") if key in reason), ""))
+
+
+def value(given: Any) -> str:
+    """Any single value of a record, for a table of what is known."""
+    if isinstance(given, bool):
+        return "yes" if given else "no"
+    if isinstance(given, float | Decimal):
+        return UNKNOWN if math.isnan(given) else f"{given:,.10g}"
+    return UNKNOWN if missing(given) else str(given)

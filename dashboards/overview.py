@@ -1,0 +1,99 @@
+"""Overview: what changed in the last 24 hours, and what needs me."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboards.kit import places, reads, state, words
+from dashboards.kit.people import who
+
+VIEWS = {"risk": "Risk", "payouts": "Payouts", "management": "Management", "all": "Everything"}
+FIRST_VIEW = {
+    "risk_analyst": "risk",
+    "payout_reviewer": "payouts",
+    "manager": "management",
+    "partner_manager": "management",
+}
+ACROSS = 4
+EVERY_DESK = "all"
+
+
+def show() -> None:
+    """Figures with trend and definition, then the lists of what needs a look."""
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    with left:
+        audience = state.tab("View", "view", VIEWS, first=FIRST_VIEW.get(who().role, "all"))
+    with right:
+        desk = state.desk()
+    figures = reads.rows("overview", order=["place"], desk_id=desk or EVERY_DESK)
+    shown = reads.records(figures if audience == "all" else figures[figures["audience"] == audience])
+    for start in range(0, len(shown), ACROSS):
+        for column, figure in zip(st.columns(ACROSS), shown[start : start + ACROSS], strict=False):
+            with column:
+                _figure(figure)
+    st.caption(
+        "The 24 hours up to the run's instant, with the change from the 24 hours before; lines show 14 such days."
+    )
+    for column, listed in zip(st.columns(3, gap="medium"), (_near, _breached, _waiting), strict=True):
+        with column, st.container(border=True, height="stretch"):
+            listed(desk)
+
+
+def _figure(figure: dict[str, Any]) -> None:
+    """One figure with its change and its trend; what is good is for the reader to say, so all are one colour."""
+    written = words.number if figure["unit"] == "count" else words.whole
+    currency = None if figure["unit"] == "count" else figure["currency"]
+    trend = json.loads(figure["trend"])
+    change = None if words.missing(figure["before"]) else figure["value"] - figure["before"]
+    st.metric(
+        f"{figure['label']}, {currency}" if currency else figure["label"],
+        written(figure["value"]),
+        delta=None if change is None else written(change).replace("−", "-"),
+        delta_color="blue" if change else "off",
+        chart_data=trend if len(trend) > 1 else None,
+        help=figure["definition"],
+        border=True,
+        height="stretch",
+    )
+
+
+def _near(desk: str | None) -> None:
+    st.subheader("Closest to a floor", anchor=False)
+    found = reads.rows("risk_queue", order=["place"], limit=reads.LIST_ROWS, state="near", desk_id=desk)
+    for row in reads.records(found):
+        left = f"{words.money(row['headroom'], row['currency'])} to {row['nearest_floor']} floor"
+        _item("account", row["account_id"], left, account=row["account_id"])
+    _end(found, "No live account is near a floor.", "risk_queue", "All that are near", state="near")
+
+
+def _breached(desk: str | None) -> None:
+    st.subheader("Breached last", anchor=False)
+    found = reads.rows("risk_queue", order=["-status_at"], limit=reads.LIST_ROWS, state="breached", desk_id=desk)
+    for row in reads.records(found):
+        when = f"{words.plain(row['last_rule'])}, {words.age(row['age_hours'])} ago"
+        _item("account", row["account_id"], when, account=row["account_id"])
+    _end(found, "No account has breached.", "risk_queue", "All breaches", state="breached")
+
+
+def _waiting(desk: str | None) -> None:
+    st.subheader("Payouts waiting longest", anchor=False)
+    found = reads.rows("payout_queue", order=["requested_at"], limit=reads.LIST_ROWS, waits=True, desk_id=desk)
+    for row in reads.records(found):
+        late = "▲ " if row["overdue"] else ""
+        asked = f"{words.money(row['amount'], row['currency'])}, {late}{words.age(row['age_hours'])}"
+        _item("payout_queue", row["payout_id"], asked, payout=row["payout_id"])
+    _end(found, "No request waits.", "payout_queue", "All requests")
+
+
+def _item(page: str, name: str, told: str, **parameters: str) -> None:
+    places.link(page, f"**{name}** {told}", icon=False, **parameters)
+
+
+def _end(found: pd.DataFrame, nothing: str, page: str, label: str, **parameters: str) -> None:
+    if found.empty:
+        st.caption(nothing)
+    places.link(page, f"{label} →", icon=False, **parameters)

@@ -1,0 +1,131 @@
+"""Risk queue: which accounts first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboards.kit import look, places, reads, state, words
+
+VIEWS = {"near": "▲ Near a floor", "breached": "✕ Breached", "fine": "● Fine", "unknown": "? Unknown", "all": "All"}
+ORDERS = {
+    "near": ["place"],
+    "breached": ["-status_at", "account_id"],
+    "fine": ["place"],
+    "unknown": ["place"],
+    "all": ["place"],
+}
+COLUMNS = {
+    "state": st.column_config.TextColumn("State", width=105),
+    "account_id": st.column_config.TextColumn("Account", width=95),
+    "trader_name": st.column_config.TextColumn("Trader", width=150),
+    "stage": st.column_config.TextColumn("Stage", width=95),
+    "used": st.column_config.ProgressColumn(
+        "Allowance used",
+        format="percent",
+        min_value=0.0,
+        max_value=1.0,
+        width=130,
+        help="Share of the tighter of the two loss allowances that is used; full = at the floor.",
+    ),
+    "headroom": st.column_config.NumberColumn(
+        "Headroom", format="%,.2f", help="Equity minus the nearer floor, account currency."
+    ),
+    "headroom_pct": st.column_config.NumberColumn(
+        "of initial", format="%.2f %%", help="Headroom in percent of the initial balance."
+    ),
+    "floor": st.column_config.TextColumn("Floor", width=60, help="Which floor is nearer."),
+    "equity": st.column_config.NumberColumn("Equity", format="%,.2f"),
+    "currency": st.column_config.TextColumn("Cur", width=50),
+    "stake_usd": st.column_config.NumberColumn(
+        "At stake, USD",
+        format="%,.0f",
+        help="Requested and unpaid, and in funded stages the profit that could be asked for.",
+    ),
+    "age": st.column_config.TextColumn("Since", width=85, help="How long the account has this status."),
+    "product": st.column_config.TextColumn("Product", width=110),
+    "platform": st.column_config.TextColumn("Platform", width=85),
+    "desk_id": st.column_config.TextColumn("Desk", width=85),
+}
+
+
+def show() -> None:
+    """Filters, the queue, and beside it the account that is selected."""
+    view = state.tab("View", "state", VIEWS)
+    filters = _filters() | {"state": None if view == "all" else view}
+    total = reads.how_many("risk_queue", **filters)
+    if not total:
+        look.empty(
+            "No account here", "No account matches these filters as of this run. Clear a filter, or look at <b>All</b>."
+        )
+        return
+    told, paged = st.columns([2, 1], vertical_alignment="bottom")
+    told.caption(f"{total:,} accounts · select a row for its evidence")
+    with paged:
+        start = state.page_number(total) * reads.PAGE_ROWS
+    found = reads.rows("risk_queue", order=ORDERS[view], limit=reads.PAGE_ROWS, offset=start, **filters)
+    left, right = st.columns([3, 1], gap="medium")
+    with left:
+        place = _queue(found)
+    with right:
+        _beside(found.iloc[place])
+
+
+def _filters() -> dict[str, Any]:
+    """Desk, product, stage and platform from the address."""
+    columns = st.columns(4)
+    with columns[0]:
+        desk = state.desk()
+    chosen: dict[str, Any] = {"desk_id": desk}
+    for column, name in zip(columns[1:], ("product", "stage", "platform"), strict=True):
+        with column:
+            shown = words.stage if name == "stage" else words.plain
+            chosen[name] = state.one_of(words.plain(name), name, reads.choices("risk_queue", name), shown=shown)
+    return chosen
+
+
+def _queue(found: pd.DataFrame) -> int:
+    """The rows as a table; returns the place of the selected one."""
+    shown = found.assign(
+        state=[words.state(name) for name in found["state"]],
+        stage=[words.stage(name) for name in found["stage"]],
+        used=found["near_share"].clip(0, 1),
+        floor=found["nearest_floor"].map({"daily": "day", "max": "max"}),
+        age=[words.age(hours) for hours in found["age_hours"]],
+    )[list(COLUMNS)]
+    event: Any = st.dataframe(
+        look.coloured(shown, "state", found["state"]),
+        column_config=COLUMNS,
+        hide_index=True,
+        height=min(38 + 35 * len(shown), 640),
+        on_select="rerun",
+        selection_mode="single-row-required",
+        key="queue",
+    )
+    chosen = event.selection.rows
+    return int(chosen[0]) if chosen and chosen[0] < len(found) else 0
+
+
+def _beside(row: pd.Series) -> None:
+    """The selected account: what happened or how near it is, and the next action."""
+    zone = reads.zone_of(row["desk_id"])
+    sentence = words.escaped(row["last_sentence"]) if row["last_sentence"] else "No rule has been broken."
+    look.card(row["state"], f"{row['account_id']} · {words.escaped(row['trader_name'])}", [sentence])
+    currency = row["currency"]
+    look.facts(
+        {
+            "Equity": words.money(row["equity"], currency),
+            "To daily floor": words.money(row["daily_headroom"], currency),
+            "To maximum floor": words.money(row["max_headroom"], currency),
+            "Target reached": words.share(row["target_progress"]),
+            "Trading days": words.number(row["trading_days"]),
+            "Status since": words.instant_html(row["status_at"], zone),
+            "Owner": f"{words.escaped(row['owner_id'])} ({words.number(row['owner_members'])} traders)",
+        }
+    )
+    if row["equity_source"] == "balance":
+        st.caption("? No observation of equity yet: the balance stands in for it.")
+    if st.button("Open account", type="primary", shortcut="Enter", icon=":material/open_in_new:"):
+        places.go("account", account=row["account_id"])

@@ -1,0 +1,56 @@
+-- Every account with its buyer, its purchase and the money that hangs on it. Grain: account_id.
+-- At stake: what was requested and waits, and in funded stages the profit that could be requested next.
+with requested as (
+    select
+        account_id,
+        sum(amount) filter (where waits) as waiting,
+        sum(transfer_amount) filter (where state = 'settled') as paid,
+        count(*) filter (where waits) as requests_waiting
+    from marts.payout_queue
+    group by account_id
+)
+
+select
+    accounts.account_id,
+    accounts.challenge_id,
+    accounts.trader_id,
+    traders.full_name as trader_name,
+    traders.country,
+    traders.kyc_status,
+    traders.registered_at,
+    accounts.desk_id,
+    desks.time_zone,
+    challenges.product,
+    terms.product_version,
+    accounts.stage,
+    accounts.platform,
+    accounts.login,
+    accounts.server,
+    accounts.currency,
+    cast(accounts.initial_balance as double) as initial_balance,
+    accounts.opened_at,
+    accounts.closed_at,
+    challenges.purchased_at,
+    cast(challenges.fee as double) as fee,
+    challenges.currency as fee_currency,
+    challenges.partner_id,
+    challenges.reset_of,
+    status.status,
+    coalesce(requested.waiting, 0) as waiting,
+    coalesce(requested.paid, 0) as paid,
+    coalesce(requested.requests_waiting, 0) as requests_waiting,
+    case
+        when accounts.stage not in ('funded', 'instant') then coalesce(requested.waiting, 0)
+        when status.status in ('active', 'paused')
+            then greatest(coalesce(requested.waiting, 0), status.balance - status.initial_balance, 0)
+        else coalesce(requested.waiting, 0)
+    end as stake,
+    rates.rate_to_usd
+from staging.accounts as accounts
+left join staging.challenges as challenges using (challenge_id)
+left join facts.challenge_terms as terms using (challenge_id)
+left join staging.traders as traders on accounts.trader_id = traders.trader_id
+left join staging.desks as desks on accounts.desk_id = desks.desk_id
+left join decided.account_status as status on accounts.account_id = status.account_id
+left join marts.usd_rates as rates on accounts.currency = rates.currency
+left join requested on accounts.account_id = requested.account_id

@@ -1,0 +1,59 @@
+-- Money that came in for a challenge (fees; refunds and chargebacks negative) and went out on it (settled transfers), in
+-- the desk's currency at the rate of its day. Grain: one row per payment or transfer.
+-- A challenge without a purchase among the payments counts with the fee of its record.
+with movements as (
+    select
+        challenge_id,
+        occurred_at as happened_at,
+        kind,
+        currency,
+        case kind when 'purchase' then 1 else -1 end * cast(amount as double) as fee,
+        cast(null as double) as payout
+    from staging.payments
+    where challenge_id is not null
+    union all
+    select challenge_id, purchased_at, 'purchase', currency, cast(fee as double), null
+    from staging.challenges
+    where
+        challenge_id not in (
+            select challenge_id from staging.payments where kind = 'purchase' and challenge_id is not null
+        )
+    union all
+    select accounts.challenge_id, settlements.settled_at, 'payout', settlements.currency, null, cast(settlements.amount as double)
+    from staging.settlements as settlements
+    inner join staging.payouts as payouts using (payout_id)
+    inner join staging.accounts as accounts using (account_id)
+    where settlements.status = 'settled'
+),
+
+rates as (
+    select currency, day, rate_to_usd from staging.rates
+),
+
+placed as (
+    select
+        movements.*,
+        challenges.desk_id,
+        coalesce(desks.currency, movements.currency) as desk_currency,
+        cast(movements.happened_at as date) as day
+    from movements
+    inner join staging.challenges as challenges using (challenge_id)
+    left join staging.desks as desks on challenges.desk_id = desks.desk_id
+),
+
+valued as (
+    select
+        placed.*,
+        case
+            when placed.currency = placed.desk_currency then 1
+            else
+                coalesce(told.rate_to_usd, case placed.currency when 'USD' then 1 end)
+                / coalesce(wanted.rate_to_usd, case placed.desk_currency when 'USD' then 1 end)
+        end as rate
+    from placed
+    asof left join rates as told on placed.currency = told.currency and placed.day >= told.day
+    asof left join rates as wanted on placed.desk_currency = wanted.currency and placed.day >= wanted.day
+)
+
+select challenge_id, desk_id, kind, happened_at, desk_currency as currency, fee * rate as fee, payout * rate as payout
+from valued

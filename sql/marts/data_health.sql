@@ -1,0 +1,33 @@
+-- What the lake holds of each dataset and how fresh it is against the run's instant. Grain: dataset.
+with held as (
+    select 'desks' as dataset, count(*) as records, cast(null as timestamptz) as newest_at from staging.desks
+    union all select 'traders', count(*), max(registered_at) from staging.traders
+    union all select 'challenges', count(*), max(purchased_at) from staging.challenges
+    union all select 'accounts', count(*), max(opened_at) from staging.accounts
+    union all select 'deals', count(*), max(executed_at) from staging.deals
+    union all select 'equity', count(*), max(observed_at) from staging.equity
+    union all select 'logins', count(*), max(occurred_at) from staging.logins
+    union all select 'payments', count(*), max(occurred_at) from staging.payments
+    union all select 'payouts', count(*), max(requested_at) from staging.payouts
+    union all select 'settlements', count(*), max(settled_at) from staging.settlements
+    union all select 'partners', count(*), max(joined_at) from staging.partners
+    union all select 'clicks', count(*), max(occurred_at) from staging.clicks
+    union all select 'news', count(*), max(occurs_at) filter (where occurs_at <= getvariable('as_of')) from staging.news
+    union all select 'rates', count(*), cast(max(day) as timestamptz) from staging.rates
+    union all select 'quotes', count(*), max(quoted_at) from staging.quotes
+),
+
+waiting as (
+    select dataset, sum(records) as orphans
+    from marts.orphans
+    group by dataset
+)
+
+select
+    held.dataset,
+    held.records,
+    held.newest_at,
+    date_diff('minute', held.newest_at, getvariable('as_of')) / 60.0 as age_hours,
+    cast(coalesce(waiting.orphans, 0) as bigint) as orphans
+from held
+left join waiting using (dataset)

@@ -1,0 +1,67 @@
+-- A challenge's path, one row per transition, resets linked both ways. Grain: challenge_id, sequence.
+with sentences as (
+    select account_id, outcome, arg_max(evidence ->> 'sentence', happened_at) as sentence
+    from decided.verdicts
+    where outcome in ('breached', 'passed')
+    group by account_id, outcome
+),
+
+transitions as (
+    select
+        challenge_id,
+        trader_id,
+        cast(null as varchar) as account_id,
+        cast(null as varchar) as stage,
+        'purchased' as event,
+        purchased_at as happened_at,
+        format('Bought {} for {:,.2f} {}', product, cast(fee as double), currency)
+        || coalesce(' as a reset of ' || reset_of, '') as cause,
+        0 as place
+    from staging.challenges
+
+    union all
+
+    select resets.reset_of, resets.trader_id, null, null, 'reset', resets.purchased_at, 'Restarted as ' || resets.challenge_id, 8
+    from staging.challenges as resets
+    inner join staging.challenges as restarted on resets.reset_of = restarted.challenge_id
+
+    union all
+
+    select
+        challenge_id, trader_id, account_id, stage, 'started', opened_at,
+        format('Account {} opened with {:,.2f} {} on {}', account_id, cast(initial_balance as double), currency, platform), 1
+    from staging.accounts
+
+    union all
+
+    select
+        accounts.challenge_id, accounts.trader_id, accounts.account_id, accounts.stage, status.status, status.status_at,
+        coalesce(sentences.sentence, case status.status when 'closed' then 'Closed by the firm' else 'No trade for longer than the terms allow' end),
+        case status.status when 'passed' then 2 when 'breached' then 3 when 'expired' then 4 else 5 end
+    from decided.account_status as status
+    inner join staging.accounts as accounts using (account_id)
+    left join sentences on status.account_id = sentences.account_id and status.status = sentences.outcome
+    where status.status in ('passed', 'breached', 'expired', 'closed')
+
+    union all
+
+    select
+        accounts.challenge_id, accounts.trader_id, accounts.account_id, accounts.stage, 'paid', settlements.settled_at,
+        format('{:,.2f} {} settled', cast(settlements.amount as double), settlements.currency)
+        || coalesce(', reference ' || settlements.reference, ''), 6
+    from staging.settlements as settlements
+    inner join staging.payouts as payouts using (payout_id)
+    inner join staging.accounts as accounts using (account_id)
+    where settlements.status = 'settled'
+)
+
+select
+    challenge_id,
+    trader_id,
+    account_id,
+    stage,
+    event,
+    happened_at,
+    cause,
+    cast(row_number() over (partition by challenge_id order by happened_at, place, account_id, cause) as integer) as sequence
+from transitions

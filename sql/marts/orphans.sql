@@ -1,0 +1,40 @@
+-- Records that point to one that has not arrived; they wait and count once it has. Grain: dataset, refers_to, missing_id.
+with pointers as (
+    select 'challenges' as dataset, 'traders' as refers_to, trader_id as missing_id, count(*) as records
+    from staging.challenges anti join staging.traders using (trader_id) group by trader_id
+    union all
+    select 'challenges', 'desks', desk_id, count(*)
+    from staging.challenges anti join staging.desks using (desk_id) group by desk_id
+    union all
+    select 'accounts', 'challenges', challenge_id, count(*)
+    from staging.accounts anti join staging.challenges using (challenge_id) group by challenge_id
+    union all
+    select 'accounts', 'traders', trader_id, count(*)
+    from staging.accounts anti join staging.traders using (trader_id) group by trader_id
+    union all
+    select 'deals', 'accounts', account_id, records
+    from (select account_id, count(*) as records from staging.deals group by account_id)
+    anti join staging.accounts using (account_id)
+    union all
+    select 'equity', 'accounts', account_id, records
+    from (select account_id, count(*) as records from staging.equity group by account_id)
+    anti join staging.accounts using (account_id)
+    union all
+    select 'logins', 'traders', trader_id, count(*)
+    from staging.logins anti join staging.traders using (trader_id) group by trader_id
+    union all
+    select 'payments', 'traders', trader_id, count(*)
+    from staging.payments anti join staging.traders using (trader_id) group by trader_id
+    union all
+    select 'payouts', 'accounts', account_id, count(*)
+    from staging.payouts anti join staging.accounts using (account_id) group by account_id
+    union all
+    select 'settlements', 'payouts', payout_id, count(*)
+    from staging.settlements anti join staging.payouts using (payout_id) where payout_id is not null group by payout_id
+    union all
+    select 'clicks', 'partners', partner_id, count(*)
+    from staging.clicks anti join staging.partners using (partner_id) group by partner_id
+)
+
+select dataset, refers_to, missing_id, records
+from pointers

@@ -1,0 +1,69 @@
+-- Judged accounts in the order in which they need a look. Grain: account_id.
+-- `state`: breached, near (its tighter allowance used up to the line of marts.limits, or paused), fine, unknown, ended.
+with verdict as (
+    select account_id, arg_max(evidence ->> 'sentence', happened_at) as sentence, arg_max(rule, happened_at) as rule
+    from decided.verdicts
+    where outcome in ('breached', 'warned')
+    group by account_id
+),
+
+standing as (
+    select
+        status.account_id,
+        status.trader_id,
+        accounts.trader_name,
+        coalesce(owners.owner_id, status.trader_id) as owner_id,
+        coalesce(owners.members, 1) as owner_members,
+        status.desk_id,
+        status.product,
+        status.product_version,
+        status.stage,
+        status.platform,
+        status.currency,
+        status.status,
+        case
+            when status.status = 'breached' then 'breached'
+            when status.status in ('passed', 'closed', 'expired') then 'ended'
+            when status.status = 'paused' or status.near_share >= limits.near_share then 'near'
+            when status.near_share is null then 'unknown'
+            else 'fine'
+        end as state,
+        status.status_at,
+        status.initial_balance,
+        status.balance,
+        status.equity,
+        status.daily_floor,
+        status.max_floor,
+        status.daily_headroom,
+        status.max_headroom,
+        least(status.daily_headroom, status.max_headroom) as headroom,
+        100 * least(status.daily_headroom, status.max_headroom) / nullif(status.initial_balance, 0) as headroom_pct,
+        case when status.daily_headroom <= status.max_headroom or status.max_headroom is null then 'daily' else 'max' end
+            as nearest_floor,
+        status.near_share,
+        status.target_progress,
+        status.trading_days,
+        status.equity_source,
+        date_diff('minute', status.status_at, status.as_of) / 60.0 as age_hours,
+        accounts.stake,
+        accounts.stake * accounts.rate_to_usd as stake_usd,
+        verdict.rule as last_rule,
+        verdict.sentence as last_sentence,
+        status.as_of
+    from decided.account_status as status
+    cross join marts.limits as limits
+    left join marts.accounts as accounts using (account_id)
+    left join decided.owners as owners on status.trader_id = owners.trader_id
+    left join verdict on status.account_id = verdict.account_id
+)
+
+select
+    *,
+    row_number() over (
+        order by
+            case state when 'near' then 0 when 'unknown' then 1 when 'fine' then 2 when 'breached' then 3 else 4 end,
+            near_share desc nulls last,
+            status_at desc,
+            account_id
+    ) as place
+from standing
