@@ -1,0 +1,123 @@
+"""DXtrade account history, as its API gives it (JSON): executions and cash transactions, instants in UTC.
+
+Executions carry no result, so they are priced by the contract's size. Quantities are units of the instrument, as the
+API counts them, and become lots by the same size.
+"""
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from pipelines.sources.kit.csv_table import Line
+from pipelines.sources.kit.document import Document
+from pipelines.sources.kit.fills import Fill, land_fills
+from pipelines.sources.kit.ledger import Ledger, side_of
+from pipelines.sources.kit.money_rows import MoneyRow, classify
+from pipelines.sources.kit.statement import Ask, RowProblem, SourceRefusal, Statement
+from pipelines.sources.kit.values import number, positive
+from pipelines.sources.kit.zones import server_clock
+from pipelines.sources.symbols import instrument
+
+NAME = "dxtrade-account"
+
+_TYPES = {
+    "COMMISSION": ("fee", "charge"),
+    "FINANCING": ("fee", "financing"),
+    "COST": ("fee", "charge"),
+    "EX_DIVIDEND": ("fee", "dividend"),
+    "REBATE": ("fee", "rebate"),
+    "DEPOSIT": ("balance", "deposit"),
+    "WITHDRAWAL": ("balance", "payout"),
+    "ADJUSTMENT": ("balance", "correction"),
+    "NEGATIVE_BALANCE_CORRECTION": ("balance", "correction"),
+}
+
+
+def recognise(document: Document) -> bool:
+    """Tell the file by its fields."""
+    text = document.text[:200_000]
+    return document.head.lstrip().startswith("{") and ('"executionCode"' in text or '"cashTransactions"' in text)
+
+
+def read(document: Document, ask: Ask) -> Statement:
+    """Read executions that were filled and cash transactions; a settlement is the result of trades already priced."""
+    answer = _answer(document)
+    ledger = Ledger(NAME, ask, server_clock("UTC"))
+    fills = []
+    for row in _lines(answer, "executions", document.name):
+        if row.get("status").upper() in ("FILLED", "PARTIALLY_FILLED", "COMPLETED", ""):
+            fills.append(ledger.take("executions", row.line, partial(_fill, row)))
+        else:
+            ledger.take("other executions", row.line, partial(row.need, "executionCode"))
+    for row in _lines(answer, "cashTransactions", document.name):
+        ledger.take("cash transactions", row.line, partial(_cash, ledger, row))
+    land_fills(ledger, [fill for fill in fills if fill])
+    ledger.facts |= {"login": answer.get("account") if isinstance(answer.get("account"), str) else None}
+    return ledger.close(None)
+
+
+def _answer(document: Document) -> dict[str, Any]:
+    """Return the JSON object of the file."""
+    try:
+        answer = json.loads(document.text)
+    except (ValueError, RecursionError) as error:
+        raise SourceRefusal(f"{document.name} is not readable as JSON: {error!r:.200}") from error
+    if not isinstance(answer, dict):
+        raise SourceRefusal(f"{document.name} is no answer with executions or cashTransactions")
+    return answer
+
+
+def _lines(answer: dict[str, Any], name: str, file_name: str) -> list[Line]:
+    """Return a list of objects as rows of text."""
+    rows = answer.get(name, [])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise SourceRefusal(f"{file_name} has {name} of another shape than a list of objects")
+    return [
+        Line(place, {key: "" if value is None else str(value) for key, value in row.items()})
+        for place, row in enumerate(rows, start=1)
+    ]
+
+
+def _time(row: Line, name: str) -> datetime:
+    """Return an instant with its offset as a reading of the UTC clock."""
+    text = row.need(name)
+    try:
+        moment = datetime.fromisoformat(text[:40])
+        if moment.tzinfo is None or not 1990 <= moment.year < 2100:
+            raise RowProblem(name, text, "not an instant of this era with an offset")
+        return moment.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError) as error:
+        raise RowProblem(name, text, "not a time") from error
+
+
+def _fill(row: Line) -> Fill:
+    """Read one execution; units become lots."""
+    symbol = row.need("instrument", "symbol")
+    known = instrument(symbol)
+    units = (known.units if known else None) or Decimal(0)
+    if known is None or not units:
+        raise RowProblem("instrument", symbol, "its contract size is unknown, so its profit cannot be reckoned")
+    quantity = Decimal(positive(row.need("lastQuantity", "filledQuantity"), "lastQuantity"))
+    return Fill(
+        fill_id=row.need("executionCode"),
+        at=_time(row, "transactionTime"),
+        side=side_of(row.need("side"), "side"),
+        symbol=symbol,
+        volume=quantity if known.asset_class == "future" else quantity / units,
+        price=Decimal(number(row.need("lastPrice", "averagePrice"), "lastPrice")),
+        position=row.get("positionCode") or None,
+    ).priced()
+
+
+def _cash(ledger: Ledger, row: Line) -> None:
+    """Land one cash transaction by its type."""
+    kind, amount = row.need("type").upper(), number(row.need("value", "amount"), "value")
+    key, at = row.need("transactionCode", "code", "id"), _time(row, "transactionTime")
+    comment = " ".join(filter(None, [kind, row.get("comment", "description")]))
+    if kind == "SETTLEMENT":
+        return
+    known = _TYPES.get(kind)
+    verdict = MoneyRow(*known, f"type {kind}") if known else classify("balance", comment, amount)
+    ledger.money(key, at, amount, comment, verdict)

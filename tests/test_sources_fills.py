@@ -1,0 +1,128 @@
+"""Fills without a result: paired first in, first out, split where they reverse, priced by the contract."""
+
+import json
+from decimal import Decimal
+
+import pytest
+
+from pipelines.sources import SourceRefusal, Statement, read
+
+FILLS = (
+    "_id,_orderId,_contractId,_timestamp,_tradeDate,_action,_qty,_price,_active,_accountId,Fill ID,Order ID,Timestamp,"
+    "Date,Account,B/S,Quantity,Price,_priceFormat,_priceFormatType,_tickSize,Contract,Product,Product Description,"
+    "commission"
+)
+ORDERS = "orderId,Account,Order ID,B/S,Contract,Product,Description,avgPrice,filledQty,Fill Time,lastId,Status"
+
+
+def land(text: str) -> Statement:
+    """Read text for account A1; New York is the browser's zone."""
+    return read(None, text.encode(), file_name="export", account_id="A1", server_zone="America/New_York")
+
+
+def fill(
+    number: int, minute: int, side: str, size: int, price: str, contract: str = "MNQH6", account: str = "X1"
+) -> str:
+    """Return a row of Fills; words have a leading space."""
+    start = f"{number},{number},1,2026-02-11 14:{minute:02d}:00.500Z,2026-02-11,1,{size},{price},true,9"
+    shown = f"{number},{number},02/11/2026 09:00:00,2/11/26,{account}, {side},{size},{price}"
+    return f"{start},{shown},-2,0,0.25,{contract},MNQ,Micro,0.50"
+
+
+def test_fills_are_paired_first_in_first_out() -> None:
+    """Two buys, one sell of both and one more: the rest opens a short, the commission is split with the fill."""
+    rows = [
+        fill(1, 0, "Buy", 1, "100"),
+        fill(2, 1, "Buy", 1, "110"),
+        fill(3, 2, "Sell", 4, "120"),
+        fill(4, 3, "Buy", 2, "119"),
+    ]
+    statement = land("\n".join([FILLS, *rows]))
+    deals = statement.deals.set_index("deal_id")
+    assert statement.source == "tradovate-fills"
+    assert list(deals.index) == ["1", "2", "3-out", "3-in", "4"]
+    assert [Decimal(text) for text in deals["profit"][["3-out", "4"]]] == [Decimal(60), Decimal(4)]
+    assert list(deals["position_id"].unique()) == ["MNQH6-1", "MNQH6-3"]
+    assert sum(Decimal(text) for text in deals["commission"]) == Decimal("-2.00")
+    assert f"{statement.deals['executed_at'].iloc[0]:%H:%M:%S.%f}" == "14:00:00.500000"
+
+
+def test_an_unknown_contract_rejects_its_row() -> None:
+    """No contract size, no profit: the row is kept in the rejects and the others land."""
+    statement = land("\n".join([FILLS, fill(1, 0, "Buy", 1, "100"), fill(2, 1, "Sell", 1, "101", contract="QQQZ9")]))
+    assert list(statement.rejects["value"]) == ["QQQZ9"]
+    assert list(statement.deals["deal_id"]) == ["1"]
+
+
+def test_two_accounts_in_one_file_are_refused() -> None:
+    """An export of several accounts cannot be landed under one."""
+    with pytest.raises(SourceRefusal, match="2 accounts"):
+        land("\n".join([FILLS, fill(1, 0, "Buy", 1, "100"), fill(2, 1, "Sell", 1, "101", account="Y")]))
+
+
+def test_orders_land_what_was_filled() -> None:
+    """Filled orders become deals in the browser's zone; cancelled ones are counted."""
+    rows = [
+        "11,X1,11, Buy,MESH6,MES,Micro,6000.25,1,02/11/2026 09:30:00,11, Filled",
+        "12,X1,12, Sell,MESH6,MES,Micro,6010.25,1,02/11/2026 09:40:00,12, Filled",
+        "13,X1,13, Sell,MESH6,MES,Micro,,0,,13, Canceled",
+    ]
+    statement = land("\n".join([ORDERS, *rows]))
+    assert statement.source == "tradovate-orders"
+    assert statement.facts["accounted"] == {"filled orders": 2, "other orders": 1}
+    assert Decimal(statement.deals["profit"].iloc[-1]) == Decimal(50)
+    assert f"{statement.deals['executed_at'].iloc[0]:%H:%M}" == "14:30"
+
+
+def test_tradelocker_executions_close_their_own_positions() -> None:
+    """Two positions of one instrument stay apart; numbers of instruments are named by the list beside them."""
+    rows = [
+        ["e1", 1.1, "buy", 1770820200000, 1.0, "o1", "p1", 315],
+        ["e2", 1.2, "buy", 1770820260000, 0.5, "o2", "p2", 315],
+        ["e3", 1.1010, "sell", 1770820320000, 1.0, "o3", "p1", 315],
+        ["e4", 1.5, "buy", 1770820380000, 1.0, "o4", "p3", 999],
+    ]
+    answer = {"d": {"executions": rows, "instruments": [{"tradableInstrumentId": 315, "name": "EURUSD"}]}}
+    statement = land(json.dumps(answer))
+    assert statement.source == "tradelocker-executions"
+    out = statement.deals[statement.deals["entry"] == "out"]
+    assert list(out["position_id"]) == ["p1"]
+    assert Decimal(out["profit"].iloc[0]) == Decimal(100)
+    assert list(statement.rejects["value"]) == ["999"]
+
+
+BROKEN = ['{"executions": 5}', '{"executions": [[1]]}', '{"executions": [{}]}', '{"d": {"executions": [1]}}']
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_a_broken_answer_is_refused_or_rejected(text: str) -> None:
+    """An answer of another shape never raises anything but a refusal."""
+    try:
+        statement = land(text)
+    except SourceRefusal:
+        return
+    assert statement.deals.empty
+    assert len(statement.rejects) == statement.rows
+
+
+def test_dxtrade_executions_and_cash_land() -> None:
+    """Units become lots, costs are fees of their day, rejected executions are counted."""
+    early, late = "2026-02-11T14:00:00Z", "2026-02-11T15:00:00Z"
+    execution = {"instrument": "EURUSD", "status": "FILLED", "lastQuantity": "50000"}
+    executions = [
+        {**execution, "executionCode": "x1", "side": "BUY", "lastPrice": "1.1", "transactionTime": early},
+        {**execution, "executionCode": "x2", "side": "SELL", "lastPrice": "1.101", "transactionTime": late},
+        {**execution, "executionCode": "x3", "status": "REJECTED"},
+    ]  # fmt: skip
+    cash = [
+        {"transactionCode": "c1", "type": "DEPOSIT", "value": 1000, "transactionTime": "2026-02-11T09:00:00+01:00"},
+        {"transactionCode": "c2", "type": "FINANCING", "value": -1.5, "transactionTime": "2026-02-11T23:00:00Z"},
+        {"transactionCode": "c3", "type": "WITHDRAWAL", "value": -100, "transactionTime": "2026-02-12"},
+    ]
+    statement = land(json.dumps({"account": "default:7", "executions": executions, "cashTransactions": cash}))
+    assert statement.source == "dxtrade-account"
+    assert statement.facts["accounted"] == {"executions": 2, "other executions": 1, "cash transactions": 2}
+    assert list(statement.rejects["value"]) == ["2026-02-12"]
+    assert list(statement.deals["kind"]) == ["balance", "trade", "trade", "fee"]
+    assert [Decimal(text) for text in statement.deals["volume"].dropna()] == [Decimal("0.5"), Decimal("0.5")]
+    assert Decimal(statement.deals["profit"].iloc[2]) == Decimal(50)
