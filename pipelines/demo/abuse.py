@@ -139,22 +139,21 @@ def _basket_end(against: Array, opened: list[tuple[int, int]]) -> int:
 
 
 def payout_gaming(market: Market, rng: np.random.Generator, from_ms: int, to_ms: int) -> Array:
-    """Two or three winners split over the reset, then filler trades of the smallest size until the days are full."""
+    """A few winners split over the reset, then filler trades of the smallest size until the days are full."""
     symbol = SYMBOL_INDEX["XAUUSD"]
-    days = np.arange(from_ms // DAY_MS + 1, min(from_ms // DAY_MS + 19, to_ms // DAY_MS))
-    winners = blank(min(3, len(days)))
-    winners["open_ms"] = days[: len(winners)] * DAY_MS + int(20.3 * HOUR_MS) + rng.integers(0, 600_000, len(winners))
+    days = np.arange(from_ms // DAY_MS + 2, min(from_ms // DAY_MS + 20, to_ms // DAY_MS))
+    weekday = (market.start.weekday() + days) % 7
+    chosen = days[weekday < 4][:4]
+    winners = blank(len(chosen))
+    winners["open_ms"] = chosen * DAY_MS + int(19.6 * HOUR_MS) + rng.integers(0, 600_000, len(winners))
     winners["symbol"] = symbol
-    style = replace(
-        ordinary(rng, futures=False), insight=1.0, stop=2.5, reward=4.0, risk=0.02, risk_spread=0.05, partial=0.0
-    )
-    decide(winners, style, market, rng, np.full(len(winners), int(1.1 * HOUR_MS), dtype=np.int64))
+    style = replace(ordinary(rng, futures=False), insight=1.0, stop=2.5, risk=0.028, risk_spread=0.05, partial=0.0)
+    decide(winners, style, market, rng, np.full(len(winners), HOUR_MS, dtype=np.int64))
     halves = winners.copy()
     winners["target"] = halves["target"] = 0.0
     halves["open_ms"] += 2500
-    halves["close_ms"] += int(1.3 * HOUR_MS)
-    fillers = _fillers(market, rng, symbol, days)
-    plan = np.concatenate([winners, halves, fillers])
+    halves["close_ms"] += int(1.2 * HOUR_MS)
+    plan = np.concatenate([winners, halves, _fillers(market, rng, symbol, days)])
     return open_only(np.sort(plan, order="open_ms", kind="stable"), market)
 
 
