@@ -394,7 +394,8 @@ class Money(TypeDecorator[Decimal]):
         """Gives back a Decimal without trailing noise."""
         if value is None:
             return None
-        return Decimal(repr(value)) if isinstance(value, float) else value
+        exact = Decimal(repr(value) if isinstance(value, float) else value).normalize()
+        return exact if exact.as_tuple().exponent <= 0 else exact.quantize(Decimal(1))  # type: ignore[operator]
 
 
 METADATA = sa.MetaData()

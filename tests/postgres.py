@@ -1,0 +1,69 @@
+"""A real PostgreSQL server for the tests: started on a free port, stopped when the session ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+
+MISSING = "PostgreSQL is not installed: run tests/system.sh, or `apt-get install postgresql`"
+
+
+def binaries() -> Path | None:
+    """The folder of the newest PostgreSQL server programs on this machine."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: path.parts[-3].zfill(4))
+    if found:
+        return found[-1].parent
+    on_path = shutil.which("initdb")
+    return Path(on_path).parent if on_path else None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _as_user(command: list[str]) -> list[str]:
+    """The server refuses to run as root, so root hands over to the user that the package made."""
+    return ["runuser", "-u", "postgres", "--", *command] if os.geteuid() == 0 else command
+
+
+@contextlib.contextmanager
+def server() -> Iterator[str]:
+    """A running server; gives the address of its `postgres` database."""
+    programs = binaries()
+    if programs is None:
+        raise RuntimeError(MISSING)
+    folder = Path(tempfile.mkdtemp(prefix="highwater-pg-"))
+    if os.geteuid() == 0:
+        os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
+    data, port = folder / "data", _free_port()
+    run = {"check": True, "capture_output": True, "cwd": folder}
+    subprocess.run(_as_user([str(programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "postgres"]), **run)  # type: ignore[call-overload]
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"
+    control = [str(programs / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log")]
+    subprocess.run(_as_user([*control, "-o", options, "start"]), **run)  # type: ignore[call-overload]
+    try:
+        yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+    finally:
+        subprocess.run(_as_user([*control, "-m", "immediate", "stop"]), check=False, capture_output=True, cwd="/")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def new_database(address: str) -> str:
+    """Makes an empty database on a server and gives its address."""
+    name = f"t_{uuid.uuid4().hex}"
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    return address.rsplit("/", 1)[0] + f"/{name}"
