@@ -298,7 +298,7 @@ def test_two_processes_landing_the_same_rows_at_once(warehouse: Warehouse, tmp_p
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(120)
     assert [process.exitcode for process in processes] == [0] * 4
     loads = _table(warehouse, LOADS)
     assert sorted(load["load_id"] for load in loads) == [1, 2, 3, 4]
