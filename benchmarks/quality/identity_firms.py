@@ -98,19 +98,34 @@ def _persons(count: int, rng: np.random.Generator, how: Mechanics) -> pd.DataFra
     birth = pd.Timestamp("1960-01-01") + pd.to_timedelta(rng.integers(0, 16_000, count), unit="D")
     birth = np.where(rng.random(count) < 0.01, np.datetime64("1990-01-01"), birth.to_numpy())
     home, number = rng.integers(0, 10 * count + 50, count), np.arange(count)
-    persons = pd.DataFrame({"given": given, "family": family, "birth": birth, "country": rng.choice(["CZ", "GB", "US", "NG", "IN", "DE"], count)})
+    persons = pd.DataFrame(
+        {
+            "given": given,
+            "family": family,
+            "birth": birth,
+            "country": rng.choice(["CZ", "GB", "US", "NG", "IN", "DE"], count),
+        }
+    )
     streets = _words(500, 3, rng)
     towns = _words(80, 2, rng)
-    persons["address"] = [f"{h % 180 + 1} {streets[h % 500]} street, {towns[h % 80]} {10000 + h % 89999}" for h in home.tolist()]
+    persons["address"] = [
+        f"{h % 180 + 1} {streets[h % 500]} street, {towns[h % 80]} {10000 + h % 89999}" for h in home.tolist()
+    ]
     persons["email"] = [
-        f"{g}.{f}{n}@{d}" for g, f, n, d in zip(given, family, number.tolist(), rng.choice(["gmail.com", "mail.com", "example.org"], count), strict=True)
+        f"{g}.{f}{n}@{d}"
+        for g, f, n, d in zip(
+            given, family, number.tolist(), rng.choice(["gmail.com", "mail.com", "example.org"], count), strict=True
+        )
     ]
     persons["phone"] = [f"+4{d:010d}" for d in rng.integers(10**9, 10**10, count).tolist()]
     persons["document"] = _codes("doc", number)
     persons["device"] = _codes("dev", number)
     persons["instrument"] = _codes("card", number)
     persons["destination"] = _codes("wallet", number)
-    persons["ip"] = [f"{a % 200 + 20}.{a // 200 % 250}.{a // 50000 % 250}.{a // 12500000 % 250 + 1}" for a in rng.permutation(count * 3)[:count].tolist()]
+    persons["ip"] = [
+        f"{a % 200 + 20}.{a // 200 % 250}.{a // 50000 % 250}.{a // 12500000 % 250 + 1}"
+        for a in rng.permutation(count * 3)[:count].tolist()
+    ]
     _households(persons, rng, how)
     _friends(persons, rng, how)
     _places(persons, rng, how)
@@ -155,7 +170,10 @@ def _places(persons: pd.DataFrame, rng: np.random.Generator, how: Mechanics) -> 
     groups = _groups(len(where), how.cafe_size, rng)
     persons.loc[where, "place_ip"] = [f"9.{g // 250}.{g % 250}.7" for g in groups.tolist()]
     at_pc = rng.random(len(where)) < 0.4
-    persons.loc[where[at_pc], "place_device"] = [f"cafe-pc-{g}-{n}" for g, n in zip(groups[at_pc].tolist(), rng.integers(0, 4, at_pc.sum()).tolist(), strict=True)]
+    persons.loc[where[at_pc], "place_device"] = [
+        f"cafe-pc-{g}-{n}"
+        for g, n in zip(groups[at_pc].tolist(), rng.integers(0, 4, at_pc.sum()).tolist(), strict=True)
+    ]
     where = np.flatnonzero(rng.random(count) < how.images)
     persons.loc[where, "place_device"] = [f"vm-image-{g}" for g in _groups(len(where), how.image_size, rng).tolist()]
     where = np.flatnonzero(rng.random(count) < how.vpn)
@@ -179,7 +197,9 @@ def _traders_of(people: int, rng: np.random.Generator, how: Mechanics) -> Ints:
     return np.repeat(np.arange(people), times)
 
 
-def _vary(traders: pd.DataFrame, again: npt.NDArray[np.bool_], person: Ints, rng: np.random.Generator, how: Mechanics) -> None:
+def _vary(
+    traders: pd.DataFrame, again: npt.NDArray[np.bool_], person: Ints, rng: np.random.Generator, how: Mechanics
+) -> None:
     """Turns the further traders of an owner into other spellings of him, or into borrowed names with traces left."""
     owners = rng.random(person.max() + 1) < how.straw
     borrowed, own = again & owners[person], again & ~owners[person]
@@ -193,24 +213,47 @@ def _vary(traders: pd.DataFrame, again: npt.NDArray[np.bool_], person: Ints, rng
     traders.loc[borrowed, "address"] = [f"{n % 170 + 1} borrowed {n} road" for n in number[borrowed].tolist()]
     _new_things(traders, borrowed, {"document": 0.97}, number, rng)
     _leave_traces(traders, borrowed, number, rng, how)
-    _new_things(traders, own, {"document": 0.5, "device": 0.35, "instrument": 0.5, "destination": 0.5, "phone": 0.5, "address": 0.4}, number, rng)
-    for column, slip, share in (("given", _slip, how.name_slip / 2), ("family", _slip, how.name_slip / 2), ("email", _alias, 0.6), ("birth", _birth_slip, how.birth_slip)):
+    _new_things(
+        traders,
+        own,
+        {"document": 0.5, "device": 0.35, "instrument": 0.5, "destination": 0.5, "phone": 0.5, "address": 0.4},
+        number,
+        rng,
+    )
+    for column, slip, share in (
+        ("given", _slip, how.name_slip / 2),
+        ("family", _slip, how.name_slip / 2),
+        ("email", _alias, 0.6),
+        ("birth", _birth_slip, how.birth_slip),
+    ):
         chosen = np.flatnonzero(own & (rng.random(len(traders)) < share))
         _apply(traders, column, chosen, slip, rng)
-    renamed = np.flatnonzero(own & (traders["email"].to_numpy() == traders["email"].shift().to_numpy()) & (rng.random(len(traders)) < 0.7))
-    traders.loc[renamed, "email"] = [f"{g}{n}@mail.com" for g, n in zip(traders["given"].iloc[renamed], number[renamed].tolist(), strict=True)]
+    renamed = np.flatnonzero(
+        own & (traders["email"].to_numpy() == traders["email"].shift().to_numpy()) & (rng.random(len(traders)) < 0.7)
+    )
+    traders.loc[renamed, "email"] = [
+        f"{g}{n}@mail.com" for g, n in zip(traders["given"].iloc[renamed], number[renamed].tolist(), strict=True)
+    ]
 
 
-def _new_things(traders: pd.DataFrame, rows: npt.NDArray[np.bool_], shares: dict[str, float], number: Ints, rng: np.random.Generator) -> None:
+def _new_things(
+    traders: pd.DataFrame, rows: npt.NDArray[np.bool_], shares: dict[str, float], number: Ints, rng: np.random.Generator
+) -> None:
     for column, share in shares.items():
         chosen = np.flatnonzero(rows & (rng.random(len(traders)) < share))
-        fresh = [f"+48{n:09d}" for n in rng.integers(10**8, 10**9, len(chosen)).tolist()] if column == "phone" else _codes(column, number[chosen])
+        fresh = (
+            [f"+48{n:09d}" for n in rng.integers(10**8, 10**9, len(chosen)).tolist()]
+            if column == "phone"
+            else _codes(column, number[chosen])
+        )
         if column == "address":
             fresh = [f"{n % 150 + 1} moved {n} lane" for n in number[chosen].tolist()]
         traders.loc[chosen, column] = fresh
 
 
-def _leave_traces(traders: pd.DataFrame, rows: npt.NDArray[np.bool_], number: Ints, rng: np.random.Generator, how: Mechanics) -> None:
+def _leave_traces(
+    traders: pd.DataFrame, rows: npt.NDArray[np.bool_], number: Ints, rng: np.random.Generator, how: Mechanics
+) -> None:
     """A borrowed name keeps two or three of the owner's things, sometimes the payout destination alone."""
     chosen = np.flatnonzero(rows)
     kept = np.argsort(rng.random((len(chosen), len(how.traces))), axis=1) < rng.choice([2, 3], len(chosen))[:, None]
@@ -224,7 +267,13 @@ def _leave_traces(traders: pd.DataFrame, rows: npt.NDArray[np.bool_], number: In
     traders.loc[away, "ip"] = [f"77.{n % 250}.{n // 250 % 250}.{n // 62500 % 250}" for n in number[away].tolist()]
 
 
-def _apply(traders: pd.DataFrame, column: str, rows: Ints, change: Callable[[object, np.random.Generator], object], rng: np.random.Generator) -> None:
+def _apply(
+    traders: pd.DataFrame,
+    column: str,
+    rows: Ints,
+    change: Callable[[object, np.random.Generator], object],
+    rng: np.random.Generator,
+) -> None:
     values = traders[column].to_numpy(copy=True)
     values[rows] = [change(value, rng) for value in values[rows]]
     traders[column] = values
@@ -255,13 +304,19 @@ def _birth_slip(value: object, rng: np.random.Generator) -> object:
     day = pd.Timestamp(value)  # type: ignore[arg-type]
     if day.day <= 12 and rng.random() < 0.5:
         return day.replace(month=day.day, day=day.month).to_datetime64()
-    return day.replace(year=day.year + int(rng.choice([-10, -1, 1, 10]))).to_datetime64() if day.day < 29 else day.to_datetime64()
+    return (
+        day.replace(year=day.year + int(rng.choice([-10, -1, 1, 10]))).to_datetime64()
+        if day.day < 29
+        else day.to_datetime64()
+    )
 
 
 def _full_names(traders: pd.DataFrame, rng: np.random.Generator, how: Mechanics) -> list[str]:
     swapped, script = rng.random(len(traders)) < 0.05, rng.random(len(traders)) < how.cyrillic
     names = []
-    for given, family, other_way, other_script in zip(traders["given"], traders["family"], swapped.tolist(), script.tolist(), strict=True):
+    for given, family, other_way, other_script in zip(
+        traders["given"], traders["family"], swapped.tolist(), script.tolist(), strict=True
+    ):
         name = f"{family} {given}" if other_way else f"{given} {family}"
         names.append("".join(CYRILLIC.get(letter, letter) for letter in name).title() if other_script else name.title())
     return names
@@ -284,7 +339,14 @@ def _facts(traders: pd.DataFrame, person: Ints, rng: np.random.Generator, how: M
     accounts = pd.DataFrame({"account_id": "A" + ids, "trader_id": ids})
     again = pd.Series(person).duplicated(keep=False).to_numpy()
     paid = (rng.random(count) < 0.1) | (again & (rng.random(count) < 0.97))
-    payouts = pd.DataFrame({"payout_id": "O" + ids, "account_id": accounts["account_id"], "requested_at": days, "destination": traders["destination"]})[paid]
+    payouts = pd.DataFrame(
+        {
+            "payout_id": "O" + ids,
+            "account_id": accounts["account_id"],
+            "requested_at": days,
+            "destination": traders["destination"],
+        }
+    )[paid]
     logins = _logins(traders, days, rng) if how.logins else pd.DataFrame()
     order = rng.permutation(count)
     return IdentityFacts(people.iloc[order], logins, payments, challenges, accounts, payouts)
@@ -292,7 +354,11 @@ def _facts(traders: pd.DataFrame, person: Ints, rng: np.random.Generator, how: M
 
 def _logins(traders: pd.DataFrame, days: pd.Series, rng: np.random.Generator) -> pd.DataFrame:
     """Two logins at home and one wherever else."""
-    home = pd.DataFrame({"trader_id": traders["trader_id"], "occurred_at": days, "ip": traders["ip"], "device_id": traders["device"]})
+    home = pd.DataFrame(
+        {"trader_id": traders["trader_id"], "occurred_at": days, "ip": traders["ip"], "device_id": traders["device"]}
+    )
     later = home.assign(occurred_at=END - pd.to_timedelta(rng.integers(0, 60, len(home)), unit="D"))
-    away = home.assign(ip=traders["place_ip"].fillna(traders["ip"]), device_id=traders["place_device"].fillna(traders["device"]))
+    away = home.assign(
+        ip=traders["place_ip"].fillna(traders["ip"]), device_id=traders["place_device"].fillna(traders["device"])
+    )
     return pd.concat([home, later, away], ignore_index=True)

@@ -54,12 +54,16 @@ class Grouping:
     order: dict[int, int]
     log: list[tuple[int, int]] = field(default_factory=list)
 
-    def run(self, links: dict[int, dict[int, Link]], judgements: Judgements, levels: Sequence[float]) -> list[dict[int, int]]:
+    def run(
+        self, links: dict[int, dict[int, Link]], judgements: Judgements, levels: Sequence[float]
+    ) -> list[dict[int, int]]:
         """Groups as trader -> first member, one mapping per level, levels from strict to loose."""
         self.links = links
         self.members = {trader: [trader] for trader in links}
         self._force(judgements)
-        heap = [self._entry(a, b) for a in sorted(links, key=self.order.__getitem__) for b in links[a] if self._before(a, b)]
+        heap = [
+            self._entry(a, b) for a in sorted(links, key=self.order.__getitem__) for b in links[a] if self._before(a, b)
+        ]
         heapq.heapify(heap)
         groupings: list[dict[int, int]] = []
         for level in levels:
@@ -150,7 +154,9 @@ def group(
     part = components(traders, ends_a, ends_b)
     wanted = np.ones(traders, dtype=np.bool_) if only is None else _sharing(part, only)
     firsts = [np.arange(traders) for _ in levels]
-    judged = np.unique(np.array([t for pair in (*judgements.same, *judgements.different) for t in pair], dtype=np.int64))
+    judged = np.unique(
+        np.array([t for pair in (*judgements.same, *judgements.different) for t in pair], dtype=np.int64)
+    )
     simple = np.bincount(part, minlength=traders)[part] == 2
     simple &= ~_sharing(part, judged)
     _pair_up(firsts, pairs, joining & simple[pairs.a] & wanted[pairs.a], levels, order)
@@ -166,7 +172,9 @@ def _sharing(part: Ints, chosen: npt.NDArray[np.bool_] | Ints) -> npt.NDArray[np
     return marked[part]
 
 
-def _pair_up(firsts: list[Ints], pairs: Pairs, chosen: npt.NDArray[np.bool_], levels: Sequence[float], order: Ints) -> None:
+def _pair_up(
+    firsts: list[Ints], pairs: Pairs, chosen: npt.NDArray[np.bool_], levels: Sequence[float], order: Ints
+) -> None:
     """Parts of two need no agglomeration."""
     for first, level in zip(firsts, levels, strict=True):
         at_level = chosen & (pairs.bits >= level)

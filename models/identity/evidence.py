@@ -27,28 +27,36 @@ create table spellings (token varchar, word varchar, sound varchar);
 """
 
 HOLDINGS = """
-with seen as (
-    select trader_id, {device} as kind, device_id as raw, occurred_at from incoming_logins
-    union all select trader_id, {ip}, ip, occurred_at from incoming_logins
+with logged as (
+    select people.trader_no, logins.ip, logins.device_id, logins.occurred_at
+    from incoming_logins as logins join people using (trader_id)
+),
+bought as (
+    select people.trader_no, challenges.*, clicks.device_id, clicks.ip, clicks.occurred_at
+    from incoming_challenges as challenges
+    join people using (trader_id)
+    left join incoming_clicks as clicks using (click_id)
+),
+seen as (
+    select trader_no, {device} as kind, device_id as raw, occurred_at from logged
+    union all select trader_no, {ip}, ip, occurred_at from logged
+    union all select trader_no, {device}, device_id, occurred_at from bought
+    union all select trader_no, {ip}, ip, occurred_at from bought
+    union all select trader_no, {instrument}, instrument, purchased_at from bought
+    union all select trader_no, {partner}, partner_id, purchased_at from bought
+    union all select trader_no, {click}, click_id, purchased_at from bought
     union all
-    select challenges.trader_id, {device}, clicks.device_id, clicks.occurred_at
-    from incoming_challenges as challenges join incoming_clicks as clicks using (click_id)
+    select people.trader_no, {instrument}, payments.instrument, payments.occurred_at
+    from incoming_payments as payments join people using (trader_id)
     union all
-    select challenges.trader_id, {ip}, clicks.ip, clicks.occurred_at
-    from incoming_challenges as challenges join incoming_clicks as clicks using (click_id)
-    union all select trader_id, {instrument}, instrument, occurred_at from incoming_payments
-    union all select trader_id, {instrument}, instrument, purchased_at from incoming_challenges
-    union all select trader_id, {partner}, partner_id, purchased_at from incoming_challenges
-    union all select trader_id, {click}, click_id, purchased_at from incoming_challenges
-    union all
-    select accounts.trader_id, {destination}, payouts.destination, payouts.requested_at
-    from incoming_payouts as payouts join incoming_accounts as accounts using (account_id)
+    select people.trader_no, {destination}, payouts.destination, payouts.requested_at
+    from incoming_payouts as payouts
+    join incoming_accounts as accounts using (account_id)
+    join people on people.trader_id = accounts.trader_id
 ),
 numbered as (
-    select people.trader_no, seen.kind, hash(seen.kind, trim(seen.raw)) as value, trim(seen.raw) as raw,
-        (epoch(seen.occurred_at) // 86400)::integer as day
-    from seen join people using (trader_id)
-    where seen.raw is not null and seen.raw <> ''
+    select trader_no, kind, trim(raw) as raw, hash(kind, trim(raw)) as value, (epoch(occurred_at) // 86400)::integer as day
+    from seen where raw is not null and raw <> ''
 )
 select trader_no, kind::utinyint as kind, value, any_value(raw) as raw, min(day) as first_day, max(day) as last_day
 from numbered
@@ -93,7 +101,9 @@ class Evidence:
         self.con.execute(SCHEMA)
         self.con.execute("create table kinds (kind utinyint, name varchar, cap integer, proposes integer)")
         rows = [(number, name, kind.cap, kind.proposes) for number, (name, kind) in enumerate(terms.kinds.items())]
-        blocks = [(block, f"block_{block}", terms.block_cap, terms.block_cap) for block in (BIRTH_NAME, NAME_YEAR, NAME_DAY)]
+        blocks = [
+            (block, f"block_{block}", terms.block_cap, terms.block_cap) for block in (BIRTH_NAME, NAME_YEAR, NAME_DAY)
+        ]
         blocks.append((RARE_NAME, "block_rare_name", terms.rare_name_cap, terms.rare_name_cap))
         self.con.executemany("insert into kinds values (?, ?, ?, ?)", rows + blocks)
 
@@ -193,7 +203,8 @@ class Evidence:
         """)
         self.con.execute("create or replace temp table old_keys as from keys where trader_no in (from touched)")
         self.con.execute("delete from keys where trader_no in (from touched)")
-        self.con.execute("""
+        self.con.execute(
+            """
             insert into keys
             select trader_no, kind, value, any_value(raw), min(first_day), max(last_day)
             from (
@@ -202,10 +213,15 @@ class Evidence:
                 from old_keys where first_day is not null or trader_no not in (select trader_no from fresh)
             )
             group by trader_no, kind, value
-        """ if self._one("select count(*) from old_keys") else "insert into keys from incoming_keys")
+        """
+            if self._one("select count(*) from old_keys")
+            else "insert into keys from incoming_keys"
+        )
 
     def _count_all(self) -> None:
-        self.con.execute("insert into degrees select any_value(kind), value, count(*) from keys group by value having count(*) > 1")
+        self.con.execute(
+            "insert into degrees select any_value(kind), value, count(*) from keys group by value having count(*) > 1"
+        )
 
     def _count_touched(self) -> None:
         """Counts the touched values again; their holders are touched too, unless the value was and stays a hub."""
@@ -213,7 +229,9 @@ class Evidence:
             create or replace temp table moved as
             select distinct kind, value from (from old_keys union all from keys where trader_no in (from touched))
         """)
-        self.con.execute("create or replace temp table holders as select keys.* from keys semi join moved using (value)")
+        self.con.execute(
+            "create or replace temp table holders as select keys.* from keys semi join moved using (value)"
+        )
         self.con.execute("""
             create or replace temp table recounted as
             select kind, value, count(*)::integer as holders from holders group by kind, value
@@ -287,20 +305,27 @@ class Evidence:
             left join known on known.trader_no = people.trader_no
             order by people.trader_no
         """).fetchnumpy()
-        return Population(self.traders(), *(np.asarray(columns[name], dtype=np.int64) for name in (
-            "given_holders", "family_holders", "birth_holders", "country", "known_kinds"
-        )))
+        return Population(
+            self.traders(),
+            *(
+                np.asarray(columns[name], dtype=np.int64)
+                for name in ("given_holders", "family_holders", "birth_holders", "country", "known_kinds")
+            ),
+        )
 
     def propose(self, everyone: bool) -> int:
         """Fills `candidates` (a < b, distinct) with the pairs worth comparing: all, or those with a touched trader."""
-        self.con.execute("""
+        self.con.execute(
+            """
             create or replace temp table sharing as
             select keys.trader_no, keys.kind, keys.value
             from keys
             join degrees using (value)
             join kinds on kinds.kind = keys.kind
             where degrees.holders <= kinds.proposes
-        """ + ("" if everyone else "and keys.value in (select value from keys where trader_no in (from touched))"))
+        """
+            + ("" if everyone else "and keys.value in (select value from keys where trader_no in (from touched))")
+        )
         left = "sharing" if everyone else "(from sharing where trader_no in (from touched))"
         self.con.execute(f"""
             create or replace temp table candidates as

@@ -12,6 +12,7 @@ from models.identity.evidence import Evidence
 
 FIELDS = ("name", "birth", "email_name", "phone", "address", "document")
 
+
 # Two spellings of one word: the same sound, a typing slip, or a short form of it.
 def _alike(left: str, right: str) -> str:
     return (
@@ -64,9 +65,7 @@ def _birth() -> comparisons.CustomComparison:
         "damerau_levenshtein(birth_l, birth_r) <= 1"
         " or (birth_l[1:4] = birth_r[1:4] and birth_l[5:6] = birth_r[7:8] and birth_l[7:8] = birth_r[5:6])"
     )
-    part = (
-        "(birth_l[1:4] = birth_r[1:4])::int + (birth_l[5:6] = birth_r[5:6])::int + (birth_l[7:8] = birth_r[7:8])::int >= 2"
-    )
+    part = "(birth_l[1:4] = birth_r[1:4])::int + (birth_l[5:6] = birth_r[5:6])::int + (birth_l[7:8] = birth_r[7:8])::int >= 2"
     return comparisons.CustomComparison(
         [
             levels.NullLevel("birth"),
@@ -99,8 +98,14 @@ def settings() -> SettingsCreator:
                 "least(length(email_name_l), length(email_name_r)) >= 6 and jaro_winkler_similarity(email_name_l, email_name_r) >= 0.93",
             ),
             _nearly("phone", "damerau_levenshtein(phone_l, phone_r) <= 1"),
-            _nearly("address", "address_numbers_l = address_numbers_r and jaro_winkler_similarity(address_l, address_r) >= 0.9"),
-            _nearly("document", "least(length(document_l), length(document_r)) >= 6 and damerau_levenshtein(document_l, document_r) <= 1"),
+            _nearly(
+                "address",
+                "address_numbers_l = address_numbers_r and jaro_winkler_similarity(address_l, address_r) >= 0.9",
+            ),
+            _nearly(
+                "document",
+                "least(length(document_l), length(document_r)) >= 6 and damerau_levenshtein(document_l, document_r) <= 1",
+            ),
         ],
         blocking_rules_to_generate_predictions=["l.document = r.document"],
         retain_matching_columns=True,
@@ -118,7 +123,9 @@ def compare(evidence: Evidence) -> pd.DataFrame:
             regexp_replace(address, '[^0-9]+', ' ', 'g') as address_numbers
         from people where trader_no in (select a from candidates union all select b from candidates)
     """)
-    con.execute("create or replace temp table blocked as select '0' as match_key, a as join_key_l, b as join_key_r from candidates")
+    con.execute(
+        "create or replace temp table blocked as select '0' as match_key, a as join_key_l, b as join_key_r from candidates"
+    )
     api = DuckDBAPI(con)
     linker = Linker(api.register(con.table("compared")), settings(), log_level=logging.ERROR, validate_settings=False)
     linker.table_management.register_blocked_pairs_for_predict(api.register(con.table("blocked")))

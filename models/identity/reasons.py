@@ -10,6 +10,7 @@ import pandas as pd
 
 from models.identity.evidence import Evidence
 
+
 def link_table(evidence: Evidence, pairs: pd.DataFrame, strength: npt.NDArray[np.float64]) -> pd.DataFrame:
     """Columns trader_a, trader_b (a before b as text), strength and reasons, the strongest first.
 
@@ -33,8 +34,8 @@ join keys as held on held.trader_no = linked.a
 join keys as too on too.trader_no = linked.b and too.value = held.value
 join degrees on degrees.value = held.value
 join kinds on kinds.kind = held.kind
-join people as l on l.trader_no = linked.a
-join people as r on r.trader_no = linked.b
+join faces as l on l.trader_no = linked.a
+join faces as r on r.trader_no = linked.b
 where held.kind < 100 and degrees.holders <= kinds.cap
 """
 
@@ -55,15 +56,15 @@ where linked.birth >= 0
 """
 
 _LINKS = f"""
-with linked as (
+with linked as materialized (
     select case when l.trader_id < r.trader_id then a else b end as a,
         case when l.trader_id < r.trader_id then b else a end as b, scored.* exclude (a, b)
     from scored
     join people as l on l.trader_no = scored.a
     join people as r on r.trader_no = scored.b
 ),
-faces as (
-    select people.trader_no, people.full_name, people.birth, names.holders as family_holders, births.holders as birth_holders
+faces as materialized (
+    select people.*, names.holders as family_holders, births.holders as birth_holders
     from people
     left join name_counts as names on names.sound = people.family_sound
     left join birth_counts as births on births.birth = people.birth
@@ -79,8 +80,8 @@ told as (
 select l.trader_id as trader_a, r.trader_id as trader_b,
     round(linked.strength, 6) as strength, coalesce(told.reasons, '[]') as reasons
 from linked
-join people as l on l.trader_no = linked.a
-join people as r on r.trader_no = linked.b
+join faces as l on l.trader_no = linked.a
+join faces as r on r.trader_no = linked.b
 left join told on told.a = linked.a and told.b = linked.b
 order by strength desc, trader_a, trader_b
 """

@@ -73,7 +73,7 @@ class _Evidence:
     def __init__(self, pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int) -> None:
         self.pairs, self.population, self.terms, self.as_of_day = pairs, population, terms, as_of_day
         self.a, self.b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
-        self.size = float(step(np.array([population.traders]))[0])
+        self.size = max(1.0, float(step(np.array([population.traders]))[0]))
         self.holders = {kind: pairs[f"{kind}_holders"].to_numpy() for kind in terms.kinds}
         self.levels = {field: pairs[field].to_numpy() for field in terms.levels}
 

@@ -1,0 +1,383 @@
+"""Protects who-is-who: pairs that must be joined beside pairs alike that must not, and what no run may change."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from models.identity import DEFAULT_TERMS, Identity, IdentityBook, IdentityFacts, path, resolve
+from models.identity.normal import plain, sound
+
+AS_OF = pd.Timestamp("2026-10-30", tz="UTC")
+GIVEN = "Anna Boris Carla Dmitri Elena Felix Greta Henrik Irina Jakub Katya Lorenzo Marta Niels Olivia Pavel".split()
+FAMILY = (
+    "Novak Petrov Lindqvist Okafor Moreau Rossi Tanaka Schmidt Almeida Kowalski Dubois Haddad Virtanen Silva".split()
+)
+
+
+class Firm:
+    """A firm in the making: strangers with everything their own, and the people a test is about."""
+
+    def __init__(self, strangers: int = 60) -> None:
+        self.rows: dict[str, list[dict[str, Any]]] = {
+            name: [] for name in ("traders", "logins", "challenges", "accounts", "payouts")
+        }
+        for number in range(strangers):
+            self.person(f"s{number:03d}")
+
+    def person(self, trader_id: str, *, days_ago: int = 30, **known: Any) -> None:
+        """Adds a trader; what is not said is their own, what is said to be None is not known."""
+        own = {
+            "full_name": f"{word(hash_of(trader_id))} {word(hash_of(trader_id[::-1]) + 7)}", "email": f"{trader_id}@{trader_id}.example", "phone": None,
+            "date_of_birth": f"19{60 + hash_of(trader_id) % 40}-0{1 + hash_of(trader_id) % 9}-1{hash_of(trader_id) % 10}",
+            "address": f"{hash_of(trader_id)} Street {trader_id}, Town", "kyc_document": None, "country": "CZ",
+            "device": f"device-{trader_id}", "instrument": f"card-{trader_id}", "destination": None,
+            "ip": f"10.{hash_of(trader_id) % 250}.{hash_of(trader_id) // 250 % 250}.9",
+        }  # fmt: skip
+        own |= known
+        seen = AS_OF - pd.Timedelta(days_ago, unit="D")
+        columns = ("full_name", "email", "phone", "date_of_birth", "address", "kyc_document", "country")
+        self.rows["traders"].append(
+            {"trader_id": trader_id, "registered_at": seen, **{column: own[column] for column in columns}}
+        )
+        self.rows["logins"].append(
+            {"trader_id": trader_id, "occurred_at": seen, "ip": own["ip"], "device_id": own["device"]}
+        )
+        self.rows["challenges"].append({"trader_id": trader_id, "purchased_at": seen, "instrument": own["instrument"]})
+        self.rows["accounts"].append({"account_id": f"a-{trader_id}", "trader_id": trader_id})
+        self.rows["payouts"].append(
+            {"account_id": f"a-{trader_id}", "requested_at": seen, "destination": own["destination"]}
+        )
+
+    def facts(self) -> IdentityFacts:
+        return IdentityFacts(**{name: pd.DataFrame(rows) for name, rows in self.rows.items()})
+
+    def resolve(self, **options: Any) -> Identity:
+        return resolve(self.facts(), as_of=AS_OF, **options)
+
+
+def hash_of(text: str) -> int:
+    return sum(ord(letter) * 31**place for place, letter in enumerate(text)) % 99_991
+
+
+def word(number: int) -> str:
+    """A made-up name; numbers far apart give names unalike."""
+    syllables = "ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo zu".split()
+    return "".join(syllables[number * factor // 7 % 20] for factor in (1, 3, 11)).title()
+
+
+def owner_of(identity: Identity, column: str = "owner_id") -> dict[str, str]:
+    return dict(zip(identity.owners["trader_id"], identity.owners[column], strict=True))
+
+
+def strength_between(identity: Identity, a: str, b: str) -> float:
+    row = identity.links[(identity.links["trader_a"] == min(a, b)) & (identity.links["trader_b"] == max(a, b))]
+    return float(row["strength"].iloc[0]) if len(row) else 0.0
+
+
+ANNA = {"full_name": "Katarina Vondráčková", "date_of_birth": "1988-04-17"}
+
+# What the second trader has of the first's, or another; the first is Katarina with everything her own.
+MUST_JOIN = {
+    "same document under another spelling": {"full_name": "Katarina Vondrackova", "kyc_document": "doc1"},
+    "name and birth date, all else new": dict(ANNA),
+    "name in another order": {"full_name": "VONDRACKOVA Katarina", "date_of_birth": "1988-04-17"},
+    "name in another script": {
+        "full_name": "Катарина Вондрачкова",
+        "date_of_birth": "1988-04-17",
+        "device": "device-x",
+    },
+    "name with a slip, same card": {
+        "full_name": "Katarina Vondrackva",
+        "date_of_birth": "1988-04-17",
+        "instrument": "card-x",
+    },
+    "day and month exchanged, same phone": ANNA | {"date_of_birth": "1988-07-14", "phone": "00420 601 222 333"},
+    "mail alias": {"full_name": "Katarina Vondrackova", "date_of_birth": None, "email": "kat.vondra+2@googlemail.com"},
+    "renewed passport": ANNA | {"kyc_document": "doc2"},
+    "borrowed name, same card and device": {"instrument": "card-x", "device": "device-x"},
+    "borrowed name, same device and destination": {"device": "device-x", "destination": "wallet-x"},
+    "borrowed name, same payout destination": {"destination": "wallet-x"},
+}
+HOME = {"address": "5 Long Street, Brno", "ip": "10.1.1.1"}
+MUST_NOT_JOIN = {
+    "sibling in the same household": HOME | {"full_name": "Tomas Vondracek"},
+    "spouse with the family's device": HOME | {"full_name": "Martin Vondracka", "device": "device-x"},
+    "daughter with the family's card": HOME | {"full_name": "Lucie Vondrackova", "instrument": "card-x", "date_of_birth": "2004-01-30"},
+    "spouse with device and card": HOME | {"full_name": "Martin Vondrackova", "instrument": "card-x", "device": "device-x"},
+    "twin": HOME | {"full_name": "Lucie Vondrackova", "date_of_birth": "1988-04-17"},
+    "twin with the family's device": HOME | {"full_name": "Lucie Vondrackova", "date_of_birth": "1988-04-17", "device": "device-x"},
+    "namesake of another age": {"full_name": "Katarina Vondrackova", "date_of_birth": "1971-12-02"},
+    "stranger born the same day": {"date_of_birth": "1988-04-17"},
+    "flat mate": {**HOME},
+    "one address of the network": {"ip": "10.1.1.1"},
+    "friend's computer": {"device": "device-x"},
+    "friend's computer at the friend's": {"device": "device-x", "ip": "10.1.1.1"},
+    "a card alone, once": {"instrument": "card-x"},
+}  # fmt: skip
+
+
+def pair_with(second: dict[str, Any]) -> Identity:
+    firm = Firm()
+    firm.person("first", **ANNA, email="katvondra@gmail.com", phone="+420 601222333", kyc_document="doc1", device="device-x",
+        instrument="card-x", destination="wallet-x", **HOME)  # fmt: skip
+    firm.person("second", **second)
+    return firm.resolve()
+
+
+@pytest.mark.parametrize("case", MUST_JOIN)
+def test_one_person_behind_two_traders_is_one_owner(case: str) -> None:
+    identity = pair_with(MUST_JOIN[case])
+    owners = owner_of(identity)
+    assert owners["first"] == owners["second"], strength_between(identity, "first", "second")
+
+
+@pytest.mark.parametrize("case", MUST_NOT_JOIN)
+def test_two_people_stay_two_owners(case: str) -> None:
+    identity = pair_with(MUST_NOT_JOIN[case])
+    owners = owner_of(identity)
+    assert owners["first"] != owners["second"], strength_between(identity, "first", "second")
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "people"),
+    [
+        ("café", {"ip": "10.9.9.9"}, 30),
+        ("small café with one computer", {"ip": "10.9.9.9", "device": "cafe-pc"}, 6),
+        ("machine image", {"device": "image-7"}, 12),
+        ("widely sold image", {"device": "image-7"}, 120),
+        ("zeros for a device", {"device": "00000000-0000-0000-0000-000000000000"}, 4),
+        ("word for an unknown card", {"instrument": "unknown"}, 3),
+        ("reseller's card", {"instrument": "card-reseller"}, 90),
+        ("custodian's wallet", {"destination": "hot-wallet"}, 90),
+        ("placeholder document", {"kyc_document": "pending-upload"}, 80),
+        ("dormitory", {"address": "1 Campus Road, Leeds", "ip": "10.9.9.9"}, 15),
+    ],
+)
+def test_what_strangers_share_chains_none_of_them(kind: str, values: dict[str, Any], people: int) -> None:
+    firm = Firm()
+    for number in range(people):
+        firm.person(f"p{number}", **values)
+    owners = firm.resolve().owners
+    assert (owners["members"] == 1).all(), kind
+
+
+def test_log_names_the_hub_and_says_why() -> None:
+    firm = Firm(5)
+    for number in range(90):
+        firm.person(f"p{number}", instrument="card-reseller")
+    assert "instrument card-reseller is held by 90 traders and links none of them" in firm.resolve().log
+
+
+def test_a_hub_costs_no_explosion_of_pairs() -> None:
+    firm = Firm(0)
+    for number in range(5_000):
+        firm.person(f"p{number}", instrument="one-card", device="0000")
+    book = IdentityBook()
+    book.add(firm.facts(), as_of=AS_OF)
+    assert len(book.pairs) < 5_000
+
+
+def test_a_chain_of_weak_evidence_does_not_join_its_ends() -> None:
+    firm = Firm()
+    for number in range(8):
+        firm.person(f"c{number}", device=f"device-c{number // 2}", instrument=f"card-c{(number + 1) // 2}")
+    owners = owner_of(firm.resolve())
+    assert len({owners[f"c{number}"] for number in range(8)}) == 8
+
+
+def test_network_addresses_speak_only_while_fresh() -> None:
+    strengths = []
+    for days in (10, 100, 400):
+        firm = Firm()
+        firm.person("first", days_ago=days, instrument="card-x", ip="10.7.7.7", address=None)
+        firm.person("second", days_ago=days, instrument="card-x", ip="10.7.7.7", address=None)
+        strengths.append(strength_between(firm.resolve(), "first", "second"))
+    assert len(set(strengths)) == 3
+
+
+def test_unknown_is_not_evidence() -> None:
+    firm = Firm(0)
+    empty = dict.fromkeys(("email", "date_of_birth", "address", "device", "instrument", "ip"))
+    for number in range(20):
+        firm.person(f"p{number}", **empty)
+    identity = firm.resolve()
+    assert identity.links.empty
+    assert (identity.owners["members"] == 1).all()
+
+
+def test_optional_frames_and_columns_may_be_missing() -> None:
+    traders = pd.DataFrame({"trader_id": ["a", "b"], "full_name": ["Ann Lee", "Bo Chen"]})
+    assert list(resolve(IdentityFacts(traders), as_of=AS_OF).owners["owner_id"]) == ["owner-a", "owner-b"]
+
+
+def test_no_traders_give_empty_tables() -> None:
+    identity = resolve(IdentityFacts(pd.DataFrame()), as_of=AS_OF)
+    assert identity.owners.empty
+    assert list(identity.links.columns) == ["trader_a", "trader_b", "strength", "reasons"]
+
+
+def test_reasons_tell_signal_raw_value_and_rarity_as_a_path() -> None:
+    identity = pair_with(MUST_JOIN["day and month exchanged, same phone"])
+    reasons = json.loads(identity.links["reasons"].iloc[0])
+    phone = next(reason for reason in reasons if reason["signal"] == "phone")
+    assert phone == {"signal": "phone", "value": "+420 601222333 = 00420 601 222 333", "rarity": 2, "against": False}
+    assert path(identity.links, "first", "second")[0].startswith("first and second: phone (+420 601222333")
+    assert path(identity.links, "first", "s001") == []
+
+
+def test_the_levels_are_nested() -> None:
+    firm = Firm()
+    for number in range(6):
+        firm.person(f"c{number}", device=f"device-c{number // 2}", destination=f"wallet-c{(number + 1) // 2}")
+    owners = firm.resolve().owners
+    for finer, coarser in (("owner_id_strict", "owner_id"), ("owner_id", "owner_id_loose")):
+        assert (owners.groupby(finer)[coarser].nunique() == 1).all()
+    assert owners["owner_id_strict"].nunique() >= owners["owner_id"].nunique() >= owners["owner_id_loose"].nunique()
+
+
+def judged(*said: tuple[str, str, str]) -> pd.DataFrame:
+    return pd.DataFrame(said, columns=["trader_a", "trader_b", "judgement"])
+
+
+def three_alike() -> Firm:
+    firm = Firm()
+    for number in range(3):
+        firm.person(f"k{number}", **ANNA, device="device-k")
+    return firm
+
+
+def test_judged_different_separates_even_through_a_path() -> None:
+    owners = owner_of(three_alike().resolve(judgements=judged(("k0", "k2", "different"))))
+    assert owners["k0"] != owners["k2"]
+
+
+def test_judged_same_joins_and_takes_the_rest_along() -> None:
+    owners = owner_of(three_alike().resolve(judgements=judged(("s003", "k1", "same"))))
+    assert owners["s003"] == owners["k0"] == owners["k1"] == owners["k2"]
+
+
+def test_judgements_that_collide_keep_apart_and_say_so() -> None:
+    said = judged(("s001", "s002", "same"), ("s002", "s003", "same"), ("s003", "s001", "different"))
+    identity = Firm().resolve(judgements=said)
+    owners = owner_of(identity)
+    assert owners["s001"] != owners["s003"]
+    assert any("contradicts" in line for line in identity.log)
+
+
+def test_owners_keep_their_ids_when_they_grow_and_when_they_merge() -> None:
+    before = pd.DataFrame({"trader_id": ["k0", "k1", "s001"], "owner_id": ["owner-old", "owner-old", "owner-kept"]})
+    owners = owner_of(three_alike().resolve(previous=before, judgements=judged(("k0", "s001", "same"))))
+    assert {owners[trader] for trader in ("k0", "k1", "k2", "s001")} == {"owner-old"}
+
+
+def test_an_owner_that_splits_leaves_its_id_to_one_part_only() -> None:
+    before = pd.DataFrame({"trader_id": ["s001", "s002", "s003"], "owner_id": ["owner-s002"] * 3})
+    owners = owner_of(Firm().resolve(previous=before))
+    assert [owners[trader] for trader in ("s001", "s002", "s003")].count("owner-s002") == 1
+    assert len({owners[trader] for trader in ("s001", "s002", "s003")}) == 3
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Юлия", "Yulia"),
+        ("Dmitriy", "Dmitri"),
+        ("Chaykovskiy", "Tchaikovsky"),
+        ("Müller", "Mueller"),
+        ("José", "Jose"),
+        ("Wójcik", "Vojcik"),
+    ],
+)
+def test_transliterations_of_a_name_sound_the_same(one: str, other: str) -> None:
+    assert sound(plain(one)) == sound(plain(other))
+
+
+@pytest.mark.parametrize(("one", "other"), [("Maria", "Marta"), ("Ivanov", "Ivanova"), ("Lee", "Li")])
+def test_different_names_sound_different(one: str, other: str) -> None:
+    assert sound(plain(one)) != sound(plain(other))
+
+
+# --- whatever the order, whatever the steps ---------------------------------------------------------------------------
+
+
+def crowd(seed: int, people: int = 70) -> Firm:
+    """People who share things at random, so that many pairs sit near every threshold."""
+    rng = np.random.default_rng(seed)
+    firm = Firm(0)
+    for number in range(people):
+        like = int(rng.integers(0, 12))
+        known: dict[str, Any] = {
+            "full_name": f"{GIVEN[int(rng.integers(0, 16))]} {FAMILY[like % 14]}", "date_of_birth": f"1980-01-{1 + int(rng.integers(0, 20)):02d}",
+            "device": f"device-{rng.integers(0, 30)}", "instrument": f"card-{rng.integers(0, 40)}", "ip": f"10.0.0.{rng.integers(0, 20)}",
+            "destination": f"wallet-{rng.integers(0, 60)}", "address": f"{like} Main Street, Town",
+        }  # fmt: skip
+        kept = {name: value for name, value in known.items() if rng.random() < 0.8}
+        firm.person(f"p{number:03d}", days_ago=int(rng.integers(1, 200)), **kept)
+    return firm
+
+
+def shuffled(facts: IdentityFacts, seed: int) -> IdentityFacts:
+    frames = ("traders", "logins", "challenges", "accounts", "payouts")
+    return IdentityFacts(**{name: getattr(facts, name).sample(frac=1, random_state=seed) for name in frames})
+
+
+def of_traders(facts: IdentityFacts, chosen: set[str]) -> IdentityFacts:
+    accounts = facts.accounts[facts.accounts["trader_id"].isin(chosen)]
+    own = {name: getattr(facts, name) for name in ("traders", "logins", "challenges")}
+    frames = {name: frame[frame["trader_id"].isin(chosen)] for name, frame in own.items()}
+    payouts = facts.payouts[facts.payouts["account_id"].isin(accounts["account_id"])]
+    return IdentityFacts(**frames, accounts=accounts, payouts=payouts)
+
+
+few = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@few
+@given(st.integers(0, 1000))
+def test_the_order_of_rows_changes_nothing(seed: int) -> None:
+    facts = crowd(seed).facts()
+    one, other = resolve(facts, as_of=AS_OF), resolve(shuffled(facts, seed), as_of=AS_OF)
+    pd.testing.assert_frame_equal(one.owners, other.owners)
+    pd.testing.assert_frame_equal(one.links, other.links)
+
+
+@few
+@given(st.integers(0, 1000), st.integers(1, 40))
+def test_adding_traders_gives_what_all_together_give(seed: int, late: int) -> None:
+    facts = crowd(seed).facts()
+    ids = list(facts.traders["trader_id"].sample(frac=1, random_state=seed))
+    said = judged((ids[0], ids[-1], "same"), (ids[1], ids[-2], "different"))
+    book = IdentityBook()
+    book.add(of_traders(facts, set(ids[late:])), as_of=AS_OF - pd.Timedelta(60, unit="D"))
+    book.add(of_traders(facts, set(ids[:late])), as_of=AS_OF, judgements=said)
+    scratch, grown = resolve(facts, as_of=AS_OF, judgements=said), book.identity()
+    pd.testing.assert_frame_equal(scratch.owners, grown.owners)
+    pd.testing.assert_frame_equal(scratch.links, grown.links)
+
+
+@few
+@given(st.integers(0, 1000), st.lists(st.tuples(st.integers(0, 69), st.integers(0, 69), st.booleans()), max_size=8))
+def test_judgements_bind(seed: int, said: list[tuple[int, int, bool]]) -> None:
+    rows = [(f"p{a:03d}", f"p{b:03d}", "same" if same else "different") for a, b, same in said if a != b]
+    identity = crowd(seed).resolve(judgements=judged(*rows))
+    owners = owner_of(identity)
+    assert all(owners[a] != owners[b] for a, b, word in rows if word == "different")
+    if all(word == "same" for _, _, word in rows):
+        assert all(owners[a] == owners[b] for a, b, _ in rows)
+
+
+def test_a_later_login_of_a_known_trader_counts() -> None:
+    firm = three_alike()
+    firm.person("late", instrument="card-k0")
+    book = IdentityBook()
+    book.add(firm.facts(), as_of=AS_OF)
+    login = pd.DataFrame({"trader_id": ["late"], "occurred_at": [AS_OF], "ip": [None], "device_id": ["device-k"]})
+    book.add(IdentityFacts(pd.DataFrame(), logins=login), as_of=AS_OF)
+    links = book.links()
+    assert {"late"} <= set(links["trader_a"]) | set(links["trader_b"])
+    assert DEFAULT_TERMS.link_min <= float(links["strength"].min())
