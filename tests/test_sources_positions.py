@@ -245,3 +245,41 @@ def test_server_clocks_follow_their_calendar() -> None:
     assert instants("UTC+8", "2025-01-06 10:00") == instants("+08:00", "2025-01-06 10:00") == ["2025-01-06 02:00"]
     readings = [pd.Timestamp("2025-10-26 03:30").to_pydatetime(), pd.Timestamp("2025-10-26 04:30").to_pydatetime()]
     assert server_clock("Europe/Athens").uncertain(readings) == 1
+
+
+NAMES = ["Time", "Deal", "Symbol", "Type", "Direction", "Volume", "Price", "Order"]
+TAIL = ["Swap", "Profit", "Balance", "Comment"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "costs"),
+    [
+        ([("Commission", "-2.00")], ("-2.00", None)),
+        ([("Commission", "-2.00"), ("Fee", "-0.50")], ("-2.00", "-0.50")),
+        ([("Cost", "7.77"), ("Commission", "-2.00"), ("Fee", "-0.50")], ("-2.00", "-0.50")),
+    ],
+)
+def test_deals_of_every_layout_are_read_from_the_right(
+    extra: list[tuple[str, str]], costs: tuple[str | None, str | None]
+) -> None:
+    """Thirteen columns have no fee, fourteen have it, fifteen show a cost that moves no balance."""
+    change = sum(Decimal(cost) for cost in costs if cost)
+    header: Cells = [*NAMES, *(name for name, _ in extra), *TAIL]
+    head = ["2025.03.03 09:00:00", 101, "EURUSD", "buy", "in", "0.10", "1.05000", 501]
+    first: Cells = ["2025.03.03 08:00:00", 100, "", "balance", "", "", "", "", *("0.00" for _ in extra)]
+    rows: list[Cells] = [header, [*first, "0.00", "1000.00", "1000.00", "x"]]
+    rows.append([*head, *(value for _, value in extra), "0.00", "0.00", 1000 + change, ""])
+    statement = land(page(rows))
+    deal = statement.deals.iloc[1]
+    assert (deal["commission"], deal["fee"]) == costs
+    assert [c["verdict"] for c in statement.reconciliation.checks if c["name"] == "running balance"] == ["exact"]
+
+
+def test_a_row_without_a_readable_time_is_rejected_and_not_lost() -> None:
+    """A deal whose time is no time at all is still a row of the file."""
+    book = Book()
+    book.deal("09:00:00", "buy", "in", "0.10", 501)
+    book.rows[1][0] = "soon"
+    statement = land(page(book.rows))
+    assert len(statement.rejects) == 1
+    assert statement.rows == 2

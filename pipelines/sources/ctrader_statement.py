@@ -59,7 +59,9 @@ def recognise(document: Document) -> bool:
     if document.is_zip:
         return False
     if document.is_html:
-        return document.head.find("<title>ct _") >= 0 or "datatable" in document.text[:200_000].lower()
+        return "<title>ct _" in document.head or (
+            "account statement" in document.head and "datatable" in document.text[:200_000].lower()
+        )
     return any(_names_deals(line) for line in document.text[:20_000].splitlines()[:60])
 
 

@@ -116,7 +116,7 @@ def _is_data(row: Row) -> bool:
     cells = row.cells
     if len(cells) < 5 or "Type" in cells[:4]:
         return False
-    return is_clock(cells[1]) or (cells[0].isdigit() and len(cells) >= 10)
+    return is_clock(cells[1]) or cells[0].isdigit()
 
 
 def _read_closed(ledger: Ledger, row: Row) -> Trade | None:

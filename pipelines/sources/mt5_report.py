@@ -84,7 +84,7 @@ def read(document: Document, ask: Ask) -> Statement:
     ]
     positions = _read_positions(ledger, report)
     for source, cells in report.unknown:
-        ledger.reject(source.line, RowProblem("row", " | ".join(cells), "a dated row of no known shape"))
+        ledger.reject(source.line, RowProblem("row", " | ".join(cells), "a row of no known shape"))
     margin = report.header.get("margin_mode")
     netting = margin in ("Netting", "Exchange") or any(row.deal.get("entry") == "inout" for row in rows)
     tie([row.deal for row in rows], positions, netting=netting)
@@ -128,7 +128,7 @@ def sort_rows(document: Document) -> Report:
             report.deals.append((row, cells, width))
         elif kind:
             getattr(report, kind).append((row, cells))
-        elif len(cells) > 8 and is_clock(cells[0]):
+        elif _looks_like_data(cells):
             report.unknown.append((row, cells))
         elif in_deals and _is_footer(cells):
             report.deal_footer, in_deals = (cells, width), False
@@ -137,6 +137,14 @@ def sort_rows(document: Document) -> Report:
             _read_labels(report, cells)
     _read_title(report, document)
     return report
+
+
+def _looks_like_data(cells: list[str]) -> bool:
+    """Tell a row that ought to be read: dated, or numbered and of a known type, and of no known shape."""
+    if len(cells) < 9:
+        return False
+    numbered = cells[1].isascii() and cells[1].isdigit()
+    return is_clock(cells[0]) or (numbered and (cells[3].lower() in _SIDES or money_type(cells[3]) is not None))
 
 
 def _width(cells: list[str]) -> int | None:
