@@ -154,18 +154,24 @@ def doctor(args: Args) -> None:
     say(f"{len(findings)} checks, nothing wrong.")
 
 
+def _common(missing: Any, off: Any) -> argparse.ArgumentParser:
+    """Options that may stand before or after the command; after it, what is not given leaves what stood before."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--home", default=missing, help="folder of lake and database (default var)")
+    common.add_argument("--rulebook", default=missing, help="folder of product files")
+    common.add_argument("--json", action="store_true", default=off, help="results as JSON")
+    return common
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--home", default=argparse.SUPPRESS, help="folder of lake and database (default var)")
-    common.add_argument("--rulebook", default=argparse.SUPPRESS, help="folder of product files")
-    common.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="results as JSON")
-    top = argparse.ArgumentParser(prog="highwater", description=__doc__, parents=[common])
-    top.set_defaults(home=None, rulebook=None, json=False)
+    top = argparse.ArgumentParser(prog="highwater", description=__doc__, parents=[_common(None, False)])
     commands = top.add_subparsers(dest="command", required=True, metavar="command")
 
     def command(name: str, run: Callable[[Args], None]) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=run.__doc__, description=run.__doc__, parents=[common])
+        sub = commands.add_parser(
+            name, help=run.__doc__, description=run.__doc__, parents=[_common(argparse.SUPPRESS, argparse.SUPPRESS)]
+        )
         sub.set_defaults(run=run)
         return sub
 
