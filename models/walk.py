@@ -256,7 +256,7 @@ def _below(equity: int, floor: int, inclusive: int) -> bool:
 
 
 @njit(cache=True, inline="always")
-def _open_day(row: Any, account: int, firm_day: int, opened_at: int, equity: int) -> None:
+def _open_day(row: Any, account: int, firm_day: Any, opened_at: int, equity: int) -> None:
     row["account"], row["firm_day"], row["opened_at"] = account, firm_day, opened_at
     row["open_equity"] = row["high_equity"] = row["low_equity"] = equity
 

@@ -156,6 +156,7 @@ def walked(ready: Prepared, fold: Fold = walk.walk) -> dict[str, Any]:
     def money(minor: Any) -> Decimal | None:
         return None if minor == -walk.NEVER else from_minor(int(minor), ready.currency)
 
+    floors = [name for name in ("daily_floor", "max_floor") if result[name] != -walk.NEVER]
     target = int(ready.terms[0]["pt_size"])
     return {
         "status": walk.STATUS_NAMES[result["status"]],
@@ -169,20 +170,21 @@ def walked(ready: Prepared, fold: Fold = walk.walk) -> dict[str, Any]:
         "profitable_days": int(result["profitable_days"]) if ready.terms[0]["profitable_days"] else 0,
         "observed": bool(result["observed"]),
         "verdicts": [_verdict(verdict, money) for verdict in found.verdicts],
-        "days": {EPOCH + dt.timedelta(days=int(day["firm_day"])): _day(day, money) for day in found.days},
+        "days": {EPOCH + dt.timedelta(days=int(day["firm_day"])): _day(day, money, floors) for day in found.days},
     }
 
 
 def _verdict(verdict: Any, money: Callable[[Any], Decimal | None]) -> tuple[Any, ...]:
     outcome = OUTCOMES[verdict["outcome"]]
     effect = "pass" if outcome == "passed" else walk.EFFECT_NAMES[verdict["effect"]]
-    at, observed, allowed = from_micros(verdict["at"]), money(verdict["observed"]), money(verdict["allowed"])
-    return walk.RULE_NAMES[verdict["rule"]], outcome, effect, at, observed, allowed
+    numbers = (money(verdict[name]) for name in ("observed", "allowed", "reference"))
+    return walk.RULE_NAMES[verdict["rule"]], outcome, effect, from_micros(verdict["at"]), *numbers
 
 
-def _day(day: Any, money: Callable[[Any], Decimal | None]) -> tuple[Any, ...]:
-    names = ("high_equity", "low_equity", "close_equity", "close_balance", "closed_profit", "money_moved")
-    return (*(money(day[name]) for name in names), int(day["trades"]))
+def _day(day: Any, money: Callable[[Any], Decimal | None], floors: list[str]) -> tuple[Any, ...]:
+    names = ("open_equity", "high_equity", "low_equity", "close_equity", "close_balance", "closed_profit")
+    moving = ("money_moved", *floors)
+    return (*(money(day[name]) for name in (*names, *moving)), int(day["trades"]))
 
 
 def oracle_says(told: Told) -> dict[str, Any]:
@@ -190,9 +192,13 @@ def oracle_says(told: Told) -> dict[str, Any]:
     names = ("status", "status_at", "balance", "equity", "daily_floor", "max_floor", "target_progress")
     counts = ("trading_days", "profitable_days", "observed")
     said: dict[str, Any] = {name: getattr(told, name) for name in (*names, *counts)}
-    said["verdicts"] = [(v.rule, v.outcome, v.effect, v.at, v.observed, v.allowed) for v in told.verdicts]
+    said["verdicts"] = [(v.rule, v.outcome, v.effect, v.at, v.observed, v.allowed, v.reference) for v in told.verdicts]
     said["days"] = {
-        day: (d.high, d.low, d.close_equity, d.close_balance, d.profit, d.moved, d.entries)
+        day: (
+            *(d.open_equity, d.high, d.low, d.close_equity, d.close_balance, d.profit, d.moved),
+            *(floor for floor in (d.daily_floor, d.max_floor) if floor is not None),
+            d.entries,
+        )
         for day, d in told.days.items()
         if d.touched
     }

@@ -146,7 +146,7 @@ def zip_verdicts(wanted: list[Any], said: list[Any]) -> list[tuple[Any, Any]]:
 def comparable(one: dict[str, str]) -> dict[str, Any]:
     """An expected verdict with its instant and numbers."""
     return {
-        key: instant(value) if key == "at" else Decimal(value) if key in ("observed", "allowed") else value
+        key: instant(value) if key == "at" else Decimal(value) if key in ("observed", "allowed", "reference") else value
         for key, value in one.items()
     }
 
@@ -157,7 +157,7 @@ def shown(one: Any, verdict: Any) -> Any:
         return None
     if isinstance(one, str):
         return verdict[0]
-    fields = dict(zip(("rule", "outcome", "effect", "at", "observed", "allowed"), verdict, strict=True))
+    fields = dict(zip(("rule", "outcome", "effect", "at", "observed", "allowed", "reference"), verdict, strict=True))
     return {key: fields[key] for key in one}
 
 

@@ -65,7 +65,7 @@ class FirmClock:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One verdict: rule, outcome, effect, instant, the number seen and the number allowed."""
+    """One verdict: rule, outcome, effect, instant, the number seen, the one allowed, and what that is counted from."""
 
     rule: str
     outcome: str
@@ -73,6 +73,7 @@ class Verdict:
     at: datetime
     observed: Decimal
     allowed: Decimal
+    reference: Decimal
 
 
 @dataclass
@@ -88,6 +89,8 @@ class Day:
     profit: Decimal = NONE
     entries: int = 0
     moved: Decimal = NONE
+    daily_floor: Decimal | None = None
+    max_floor: Decimal | None = None
     touched: bool = False
 
 
@@ -180,8 +183,11 @@ class Walk:
         self.account, self.rules = account, rules
         self.initial = rounded(account.initial, account.currency)
         self.balance = self.equity = self.reference = self.high_water = self.initial
+        self.gain_reference = self.ratchet = self.initial
         self.credit = self.profit = NONE
-        self.deposited = self.observed = self.paused = self.max_spoke = self.ended = False
+        self.deposited = self.observed = self.paused = self.ended = False
+        self.spoken: set[str] = set()
+        self.warned: set[str] = set()
         self.since = begins
         self.moved = False
         self.rebased_floor: Decimal | None = None
@@ -246,6 +252,8 @@ class Walk:
         self.balance += amount
         self.equity += amount
         self.reference += amount
+        self.gain_reference += amount
+        self.ratchet += amount
         self.told.days[self.day].moved += amount
         if amount < 0 and "correction" not in (deal.comment or "").lower():
             self.pay_out()
@@ -266,10 +274,14 @@ class Walk:
         self.begin_day(day, at)
         if self.paused:
             self.since = at
-        self.paused = self.max_spoke = False
+        self.paused = False
+        self.spoken.clear()
+        self.warned.discard("daily_loss")
         wanted = self.rules.get("daily_loss", {}).get("reference", "balance")
         both = max(self.balance, self.equity)
-        self.reference = {"balance": self.balance, "max": both}.get(wanted, self.equity)
+        self.ratchet = max(self.ratchet, both)
+        self.reference = {"balance": self.balance, "max": both, "ratchet": self.ratchet}.get(wanted, self.equity)
+        self.gain_reference = self.equity
         if self.rules.get("max_loss", {}).get("mode") == "trailing_eod":
             self.high_water = max(self.high_water, self.balance)
 
@@ -329,36 +341,86 @@ class Walk:
         day.touched = True
         day.high, day.low = max(day.high, self.equity), min(day.low, self.equity)
         day.close_equity, day.close_balance = self.equity, self.balance
+        day.daily_floor, day.max_floor = self.daily_floor(), self.max_floor()
 
     def broken(self, rule: str, floor: Decimal | None) -> bool:
         """Whether equity is below a floor, or at it where that is enough."""
-        if floor is None:
+        if floor is None or rule in self.spoken:
             return False
         at_it = self.rules[rule].get("compare") == "lte" and self.equity == floor
         return at_it or self.equity < floor
 
     def judge(self, at: datetime) -> None:
-        """The account is judged: the maximum floor, then the daily one, then the target."""
+        """The account is judged: the floors in their order, of which one is named, then the target, then warnings."""
         daily, maximum = self.daily_floor(), self.max_floor()
-        if not self.max_spoke and self.broken("max_loss", maximum):
-            self.max_spoke = True
-            self.breach("max_loss", at, maximum)
+        cap, gain = self.floating_cap(), self.gain_cap()
+        if self.broken("max_loss", maximum):
+            self.breach("max_loss", at, self.equity, maximum, self.top_of_max())
         elif not self.paused and self.broken("daily_loss", daily):
-            self.breach("daily_loss", at, daily)
-        if not (self.ended or self.paused) and self.may_pass():
+            self.breach("daily_loss", at, self.equity, daily, self.reference)
+        elif cap is not None and self.open and "floating_loss" not in self.spoken and self.floating() > cap:
+            self.breach("floating_loss", at, self.floating(), cap, self.balance + self.credit)
+        elif gain is not None and "daily_gain" not in self.spoken and self.equity >= self.gain_reference + gain:
+            self.breach("daily_gain", at, self.equity, self.gain_reference + gain, self.gain_reference)
+        elif not self.paused and self.may_pass():
             self.end("passed", at)
             target = self.size(self.rules["profit_target"], self.initial)
-            self.told.verdicts.append(Verdict("profit_target", "passed", "pass", at, self.target_profit(), target))
+            self.say("profit_target", "passed", "pass", at, self.target_profit(), target, self.initial)
+        else:
+            self.warn(at, daily, maximum)
 
-    def breach(self, rule: str, at: datetime, floor: Decimal | None) -> None:
-        """A floor was broken: the account ends or pauses."""
-        effect = self.rules[rule].get("effect", "terminate")
-        assert floor is not None
-        self.told.verdicts.append(Verdict(rule, "breached", effect, at, self.equity, floor))
+    def top_of_max(self) -> Decimal:
+        """What the maximum loss is counted from."""
+        return self.initial if self.rules["max_loss"].get("mode", "static") == "static" else self.high_water
+
+    def floating(self) -> Decimal:
+        """The open loss."""
+        return self.balance + self.credit - self.equity
+
+    def floating_cap(self) -> Decimal | None:
+        """The largest open loss."""
+        rule = self.rules.get("floating_loss")
+        return (
+            None if rule is None else self.size(rule, self.balance if rule.get("base") == "balance" else self.initial)
+        )
+
+    def gain_cap(self) -> Decimal | None:
+        """The gain at which the day ends."""
+        rule = self.rules.get("daily_gain")
+        return (
+            None
+            if rule is None
+            else self.size(rule, self.gain_reference if rule.get("base") == "reference" else self.initial)
+        )
+
+    def breach(self, rule: str, at: datetime, observed: Decimal, allowed: Decimal | None, base: Decimal) -> None:
+        """A floor was broken: the account ends or pauses, and the rule is silent until the reset."""
+        effect = self.rules[rule].get("effect", "pause" if rule == "daily_gain" else "terminate")
+        assert allowed is not None
+        self.say(rule, "breached", effect, at, observed, allowed, base)
+        self.spoken.add(rule)
         if effect == "terminate":
             self.end("breached", at)
-        else:
+        elif effect == "pause":
             self.paused, self.since = True, at
+
+    def warn(self, at: datetime, daily: Decimal | None, maximum: Decimal | None) -> None:
+        """Warnings: of the daily floor once a day, of the other once."""
+        for rule, floor in (("max_loss", maximum), ("daily_loss", daily)):
+            share = self.rules.get(rule, {}).get("warn_at")
+            silent = rule in self.spoken or rule in self.warned or (rule == "daily_loss" and self.paused)
+            if not share or silent or floor is None:
+                continue
+            top = self.reference if rule == "daily_loss" else self.top_of_max()
+            if top > floor and (top - self.equity) * 100 >= share * (top - floor):
+                self.warned.add(rule)
+                self.say(rule, "warned", "warn", at, self.equity, floor, top)
+
+    def say(
+        self, rule: str, outcome: str, effect: str, at: datetime, observed: Decimal, allowed: Decimal, base: Decimal
+    ) -> None:
+        """Adds a verdict."""
+        self.told.verdicts.append(Verdict(rule, outcome, effect, at, observed, allowed, base))
 
     def end(self, status: str, at: datetime) -> None:
         """The stage is over."""

@@ -1,0 +1,117 @@
+"""Every comparison of the walk matters to a case: turned one notch, at least one case says otherwise."""
+
+from __future__ import annotations
+
+import ast
+import datetime as dt
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from models import walk
+from tests.builders import Case, Prepared, oracle_says, prepare, walked
+from tests.test_walk_cases import CASES
+from tests.walk_oracle import Account, FirmClock, Observation, tell
+
+SOURCE = Path(walk.__file__).read_text(encoding="utf-8")
+JUDGING = ("_walk", "_below")
+NOTCHES: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.In: ast.NotIn,
+}
+SECONDS_PER_CASE = 2.0
+ROOM = 3 + 1024
+SAME: dict[str, str] = {}
+
+
+def comparisons(tree: ast.Module) -> list[ast.Compare]:
+    """The comparisons of the functions that judge, in reading order."""
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in JUDGING]
+    found = [node for function in functions for node in ast.walk(function) if isinstance(node, ast.Compare)]
+    return sorted(found, key=lambda node: (node.lineno, node.col_offset))
+
+
+def interpreted(tree: ast.Module) -> ModuleType:
+    """The walk as plain Python."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            node.decorator_list = []
+    module = ModuleType("walk_mutant")
+    sys.modules[module.__name__] = module
+    exec(compile(tree, "walk_mutant", "exec"), module.__dict__)
+    return module
+
+
+def mutants() -> Iterator[tuple[str, ast.Module]]:
+    """The walk with one comparison turned, and where."""
+    for index in range(len(comparisons(ast.parse(SOURCE)))):
+        tree = ast.parse(SOURCE)
+        node = comparisons(tree)[index]
+        before = ast.unparse(node)
+        node.ops = [NOTCHES[type(node.ops[0])]()]
+        yield f"{before}  ->  {ast.unparse(node)}", tree
+
+
+def by_oracle(case: Case) -> dict[str, Any]:
+    """The oracle's answer to a case."""
+    return oracle_says(tell(case.account, case.clock, case.rules, case.deals, case.observations, case.as_of))
+
+
+def many_verdicts() -> list[Case]:
+    """Accounts with a verdict every day for years: more than the walk first makes room for."""
+    start = dt.datetime(2022, 1, 1, tzinfo=dt.UTC)
+    seen = [Observation(start + dt.timedelta(days=day, hours=9), Decimal(94)) for day in range(ROOM + 1)]
+    rules = ({"percent": 5, "effect": "pause"}, {"percent": 10, "warn_at": 50})
+    account, as_of = Account(Decimal(100), start), seen[-1].at
+    return [Case(account, FirmClock(), {"daily_loss": rule}, [], seen, as_of) for rule in rules]
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Raises TimeoutError when the block takes longer: a turned comparison may never end."""
+
+    def stop(_signal: int, _frame: Any) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def killed(fold: Any, ready: list[tuple[Prepared, dict[str, Any]]]) -> bool:
+    """Whether a case is told otherwise by this walk, or the walk falls over; the case that noticed goes first."""
+    for place, (prepared, told) in enumerate(ready):
+        try:
+            with at_most(SECONDS_PER_CASE):
+                same = walked(prepared, fold) == told
+                fold(prepared.events, prepared.terms, prepared.schedules, prepared.as_of)
+        except Exception:
+            same = False
+        if not same:
+            ready.insert(0, ready.pop(place))
+            return True
+    return False
+
+
+@pytest.mark.slow
+def test_every_turned_comparison_is_noticed() -> None:
+    ready = [(prepare(case), by_oracle(case)) for case in [*(case for _, case, _ in CASES), *many_verdicts()]]
+    assert not killed(interpreted(ast.parse(SOURCE)).walk, ready), "the walk itself must satisfy every case"
+    survivors = [name for name, tree in mutants() if not killed(interpreted(tree).walk, ready)]
+    assert [name for name in survivors if name not in SAME] == []
