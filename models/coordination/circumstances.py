@@ -295,6 +295,20 @@ def _describe_pairs(book: Book, pairs: Codes, windows: Ints, horizon_us: int, co
     return out
 
 
+def match_windows(judged: Floats, terms: CoordinationTerms) -> tuple[Ints, Floats]:
+    """Lag windows (us) in which entries are matched, and the matches expected there by chance.
+
+    The window is the searched one and half as much on either side, so that the tails of the lag are matched too.
+    """
+    low, high = judged[:, 0], judged[:, 1]
+    narrowest = terms.lag_widths_s[0] * SECOND
+    slack = np.maximum(0.5 * (high - low), narrowest)
+    edge = terms.horizon_s * SECOND
+    windows = np.stack([np.maximum(low - slack, -edge), np.minimum(high + slack, edge)], axis=1).astype(np.int64)
+    expected = judged[:, 3] * (windows[:, 1] - windows[:, 0]) / np.maximum(high - low, narrowest)
+    return windows, np.asarray(expected, dtype=np.float64)
+
+
 def describe_pairs(entries: Entries, pairs: Codes, windows: Ints, terms: CoordinationTerms) -> Floats:
     """Circumstances of each pair within its lag window (us), one row each with the columns of COLUMNS."""
     both = np.concatenate([pairs.astype(np.int64), windows], axis=1)

@@ -22,6 +22,28 @@ SECOND = 1_000_000  # times are whole microseconds
 NEVER = np.iinfo(np.int64).min
 
 
+class Columns(NamedTuple):
+    """Openings column by column; see `Book`."""
+
+    account: Codes
+    instrument: Codes
+    side: Sides
+    opened_us: Ints
+    closed_us: Ints
+    lots: Floats
+
+    def take(self, rows: Ints | Flags) -> Columns:
+        """The chosen rows of every column."""
+        return Columns(
+            account=self.account[rows],
+            instrument=self.instrument[rows],
+            side=self.side[rows],
+            opened_us=self.opened_us[rows],
+            closed_us=self.closed_us[rows],
+            lots=self.lots[rows],
+        )
+
+
 class Book(NamedTuple):
     """Openings sorted by instrument and time; account codes follow the order of the ids, side 0 buys and 1 sells.
 
@@ -79,12 +101,13 @@ def _side_codes(sides: pd.Series) -> Sides:
 
 
 @compiled
-def _thin(account: Codes, instrument: Codes, side: Sides, opened: Ints, busy: Flags, gap_us: int) -> Flags:
-    """Keeps, of busy account days, only entries that open a burst; rows by account, instrument, side and time."""
-    keep = np.ones(len(opened), dtype=np.bool_)
-    for i in range(1, len(opened)):
-        same = account[i] == account[i - 1] and instrument[i] == instrument[i - 1] and side[i] == side[i - 1]
-        if busy[i] and same and opened[i] - opened[i - 1] < gap_us:
+def _thin(rows: Columns, busy: Flags, gap_us: int) -> Flags:
+    """Keeps, of busy days, only entries that open a burst; rows by account, instrument, side and time."""
+    keep = np.ones(len(busy), dtype=np.bool_)
+    for i in range(1, len(busy)):
+        same = rows.account[i] == rows.account[i - 1] and rows.instrument[i] == rows.instrument[i - 1]
+        same = same and rows.side[i] == rows.side[i - 1]
+        if busy[i] and same and rows.opened_us[i] - rows.opened_us[i - 1] < gap_us:
             keep[i] = False
     return keep
 
@@ -155,15 +178,15 @@ def _crowds(
 
 
 def _crowd_meets(
-    columns: tuple[Codes, Codes, Sides, Ints, Ints, Floats],
+    columns: Columns,
     key: Ints,
     crowd: Flags,
     crowd_totals: Floats,
     terms: CoordinationTerms,
 ) -> Floats:
     """Mean share of a side's crowd entries near a crowd entry, by key of the latter and relation; see `Book`."""
-    _, instrument, side, opened, _, _ = columns
-    around = _neighbours(instrument, side, opened, int(terms.horizon_s * SECOND))
+    side = columns.side
+    around = _neighbours(columns.instrument, side, columns.opened_us, int(terms.horizon_s * SECOND))
     rows = np.arange(len(side))
     out = np.zeros((len(crowd_totals), 2))
     for relation in (0, 1):
@@ -188,34 +211,66 @@ def first_at(book: Book, instrument: int, at_us: int) -> int:
     return int(low)
 
 
-def _usable(trades: pd.DataFrame, log: list[str]) -> Ints:
-    """Positions of the rows that say who opened what, when and on which side; the others are counted in the log."""
-    known = trades["account_id"].notna() & trades["instrument"].notna() & trades["opened_at"].notna()
-    known &= trades["side"].isin(["buy", "sell"])
-    if not known.all():
-        log.append(f"{int((~known).sum())} trades without account, instrument, side or opening time were left out")
-    return np.flatnonzero(known.to_numpy())
-
-
-def _quiet_rows(
-    account: Codes, instrument: Codes, side: Sides, opened: Ints, terms: CoordinationTerms, log: list[str]
-) -> Flags:
+def _quiet_rows(columns: Columns, terms: CoordinationTerms, log: list[str]) -> Flags:
     """False for entries inside a burst of an account that opens more in a day than a person could."""
-    day = (opened - opened.min()) // (86_400 * SECOND)
-    width = int(day.max()) + 1
-    _, inverse, counts = np.unique(account.astype(np.int64) * width + day, return_inverse=True, return_counts=True)
-    busy = counts[inverse] > terms.entries_per_day_max
-    keep = np.ones(len(opened), dtype=np.bool_)
-    if not busy.any():
+    keep = np.ones(len(columns.opened_us), dtype=np.bool_)
+    rows = np.flatnonzero(np.bincount(columns.account)[columns.account] > terms.entries_per_day_max)
+    if not len(rows):
         return keep
-    order = np.lexsort((opened, side, instrument, account))
-    gap_us = int(terms.idea_gap_s * SECOND)
-    keep[order] = _thin(account[order], instrument[order], side[order], opened[order], busy[order], gap_us)
-    log.append(
-        f"{len(np.unique(account[busy]))} accounts opened more than {terms.entries_per_day_max} positions in a day: "
-        f"{int((~keep).sum())} entries inside bursts were merged into the burst's first"
-    )
+    part = columns.take(rows)
+    day = (part.opened_us - part.opened_us.min()) // (86_400 * SECOND)
+    cell = part.account.astype(np.int64) * (int(day.max()) + 1) + day
+    _, inverse, counts = np.unique(cell, return_inverse=True, return_counts=True)
+    busy = counts[inverse] > terms.entries_per_day_max
+    order = np.lexsort((part.opened_us, part.side, part.instrument, part.account))
+    keep[rows[order]] = _thin(part.take(order), busy[order], int(terms.idea_gap_s * SECOND))
+    if not keep.all():
+        log.append(
+            f"{len(np.unique(columns.account[~keep]))} accounts opened more than {terms.entries_per_day_max} positions "
+            f"in a day: {int((~keep).sum())} entries inside bursts were merged into the burst's first"
+        )
     return keep
+
+
+def _read(trades: pd.DataFrame, log: list[str]) -> tuple[NDArray[np.object_], Ints, Columns]:
+    """Account ids, rows and columns of the trades that say who opened what, when and on which side."""
+    account, names = pd.factorize(trades["account_id"].astype(object), sort=True)
+    instrument, _ = pd.factorize(trades["instrument"].astype(object), sort=True)
+    side, opened = _side_codes(trades["side"]), _microseconds(trades["opened_at"])
+    known = (account >= 0) & (instrument >= 0) & (side >= 0) & (opened != NEVER)
+    rows = np.flatnonzero(known)
+    columns = Columns(
+        account=account.astype(np.int32),
+        instrument=instrument.astype(np.int32),
+        side=side,
+        opened_us=opened,
+        closed_us=_microseconds(trades["closed_at"]),
+        lots=trades["lots"].to_numpy(dtype=np.float64, na_value=np.nan),
+    )
+    if len(rows) < len(trades):
+        log.append(f"{len(trades) - len(rows)} trades without account, instrument, side or opening time were left out")
+        columns = columns.take(rows)
+        used, codes = np.unique(columns.account, return_inverse=True)
+        names, columns = names[used], columns._replace(account=codes.astype(np.int32))
+    return np.asarray(names, dtype=object), rows, columns
+
+
+def _time_order(columns: Columns) -> Ints:
+    """Order by instrument and time; entries of one instant by account, closing time and lots, whatever came first."""
+    start = columns.opened_us.min()
+    span = columns.opened_us.max() - start + 1
+    if span > np.iinfo(np.int64).max // (int(columns.instrument.max()) + 2):
+        raise ValueError("opening times span too many years to be sorted")
+    key = columns.instrument.astype(np.int64) * span + (columns.opened_us - start)
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    tied = np.zeros(len(key), dtype=np.bool_)
+    tied[1:] = key[1:] == key[:-1]
+    tied[:-1] |= tied[1:]
+    places = np.flatnonzero(tied)
+    part = columns.take(order[places])
+    order[places] = order[places][np.lexsort((part.lots, part.closed_us, part.account, key[places]))]
+    return np.asarray(order, dtype=np.int64)
 
 
 def sort_entries(
@@ -225,28 +280,20 @@ def sort_entries(
     if trades.empty:
         log.append("no trades")
         return None
-    needed = trades[["account_id", "instrument", "side", "opened_at", "closed_at", "lots"]]
-    usable = _usable(needed, log)
-    if not len(usable):
+    names, rows, columns = _read(trades, log)
+    if not len(rows):
         return None
-    cleaned = needed if len(usable) == len(needed) else needed.iloc[usable]
-    account_codes, names = pd.factorize(cleaned["account_id"].astype(object), sort=True)
-    instrument_codes, _ = pd.factorize(cleaned["instrument"].astype(object), sort=True)
-    opened, closed = _microseconds(cleaned["opened_at"]), _microseconds(cleaned["closed_at"])
-    side = _side_codes(cleaned["side"])
-    account, instrument = account_codes.astype(np.int32), instrument_codes.astype(np.int32)
-    lots = cleaned["lots"].to_numpy(dtype=np.float64, na_value=np.nan)
-    keep = _quiet_rows(account, instrument, side, opened, terms, log)
-    order = np.flatnonzero(keep)
-    order = order[np.lexsort((lots[order], closed[order], account[order], opened[order], instrument[order]))]
-    columns = (account[order], instrument[order], side[order], opened[order], closed[order], lots[order])
-    return _index(np.asarray(names, dtype=object), usable[order], columns, news, terms)
+    keep = _quiet_rows(columns, terms, log)
+    if not keep.all():
+        rows, columns = rows[keep], columns.take(keep)
+    order = _time_order(columns)
+    return _index(names, rows[order], columns.take(order), news, terms)
 
 
 def _index(
     names: NDArray[np.object_],
     rows: Ints,
-    columns: tuple[Codes, Codes, Sides, Ints, Ints, Floats],
+    columns: Columns,
     news: pd.DataFrame | None,
     terms: CoordinationTerms,
 ) -> Entries:
@@ -263,7 +310,7 @@ def _index(
     first, last = np.full(len(names), np.iinfo(np.int64).max), np.full(len(names), np.iinfo(np.int64).min)
     np.minimum.at(first, account, opened)
     np.maximum.at(last, account, opened)
-    hours = np.unique(opened // (3600 * SECOND))
+    hours = np.bincount((opened - opened.min()) // (3600 * SECOND)) > 0
     book = Book(
         opened_us=opened,
         closed_us=closed,
@@ -283,7 +330,7 @@ def _index(
         crowd_meets=_crowd_meets(columns, key, crowd, crowd_totals, terms),
         first_us=first,
         last_us=last,
-        open_s=max(len(hours) * 3600.0, 86_400.0),
+        open_s=max(int(hours.sum()) * 3600.0, 86_400.0),
         span_s=max(float(opened.max() - opened.min()) / SECOND, 86_400.0),
     )
     return Entries(accounts=names, rows=rows, book=book)

@@ -15,8 +15,8 @@ from scipy.sparse.csgraph import connected_components
 
 from models.coordination.candidates import find_candidates
 from models.coordination.chance import log_q_values
-from models.coordination.circumstances import COLUMNS, describe_pairs
-from models.coordination.entries import SECOND, Codes, Entries, Flags, Floats, Ints, sort_entries
+from models.coordination.circumstances import COLUMNS, describe_pairs, match_windows
+from models.coordination.entries import SECOND, Codes, Entries, Flags, Floats, sort_entries
 from models.coordination.pairs import judge_pairs
 from models.coordination.strength import weigh
 from models.coordination.terms import CoordinationTerms
@@ -104,24 +104,14 @@ def _significant_pairs(entries: Entries, terms: CoordinationTerms, log: list[str
     log_q = log_q_values(judged[:, 4], tests)
     kept = log_q <= math.log(terms.q_max)
     pairs, judged = candidates[kept], judged[kept]
-    windows = _match_windows(judged, terms)
+    windows, expected = match_windows(judged, terms)
     seen = pd.DataFrame(describe_pairs(entries, pairs, windows, terms), columns=list(COLUMNS))
     seen["a"], seen["b"], seen["relation"] = pairs[:, 0], pairs[:, 1], pairs[:, 2]
-    windows_us = windows[:, 1] - windows[:, 0]
-    searched_us = np.maximum(judged[:, 1] - judged[:, 0], terms.lag_widths_s[0] * SECOND)
-    seen["expected"] = judged[:, 3] * windows_us / searched_us
-    seen["expected_within_horizon"] = judged[:, 3] * 2 * terms.horizon_s * SECOND / searched_us
+    seen["expected"] = expected
+    seen["expected_within_horizon"] = expected * 2 * terms.horizon_s * SECOND / (windows[:, 1] - windows[:, 0])
     seen["shifted"] = judged[:, 5]
     seen["log_p"], seen["log_q"] = judged[:, 4], log_q[kept]
     return seen
-
-
-def _match_windows(judged: Floats, terms: CoordinationTerms) -> Ints:
-    """The lag windows (us) in which entries are matched: the searched one and half as much on either side."""
-    low, high = judged[:, 0], judged[:, 1]
-    slack = np.maximum(0.5 * (high - low), terms.lag_widths_s[0] * SECOND)
-    edge = terms.horizon_s * SECOND
-    return np.stack([np.maximum(low - slack, -edge), np.minimum(high + slack, edge)], axis=1).astype(np.int64)
 
 
 def _same_owner(entries: Entries, seen: pd.DataFrame, owners: Mapping[str, str] | pd.DataFrame) -> NDArray[np.object_]:

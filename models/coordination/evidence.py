@@ -1,0 +1,171 @@
+"""The evidence for one pair: its matched entries side by side, and the numbers and the sentence about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from models.coordination.circumstances import match_entries, match_windows
+from models.coordination.entries import Entries, Ints, sort_entries
+from models.coordination.pairs import judge_pairs
+from models.coordination.terms import CoordinationTerms
+
+MATCH_COLUMNS = (
+    "instrument",
+    "trade_a",
+    "trade_b",
+    "side_a",
+    "side_b",
+    "opened_a",
+    "opened_b",
+    "lag_ms",
+    "lots_a",
+    "lots_b",
+    "open_price_a",
+    "open_price_b",
+    "closed_a",
+    "closed_b",
+    "exit_lag_ms",
+    "close_price_a",
+    "close_price_b",
+)
+
+
+@dataclass(frozen=True)
+class PairEvidence:
+    """Matched entries of two accounts (columns of MATCH_COLUMNS, by time), their numbers and one sentence.
+
+    `numbers` has matched, entries_a, entries_b, lag_ms (b behind a; negative when a is behind), lag_low_ms and
+    lag_high_ms (the window), expected (matches by chance in that window), p_value (of this pair alone, corrected for
+    the lags tried), shifted (mean matches when b's clock is moved), same_order, exits_together, lots_ratio_spread.
+    """
+
+    relation: str
+    matches: pd.DataFrame
+    numbers: dict[str, float | int | None]
+    sentence: str
+
+
+def pair_evidence(
+    trades_a: pd.DataFrame,
+    trades_b: pd.DataFrame,
+    *,
+    relation: str = "copy",
+    market: pd.DataFrame | None = None,
+    news: pd.DataFrame | None = None,
+    terms: CoordinationTerms | None = None,
+) -> PairEvidence:
+    """Matches the entries of two accounts at their likeliest lag, as the search does.
+
+    `trades_a` and `trades_b` are trades frames of one account each; `relation` is copy or mirror. `market` holds the
+    trades of the whole firm, from which chance is reckoned; without it entries count as spread evenly over the hours
+    in which either traded. Raises ValueError for a frame of several accounts or an unknown relation.
+    """
+    if relation not in ("copy", "mirror"):
+        raise ValueError(f"relation is copy or mirror, not {relation!r}")
+    ids = [_only_account(frame) for frame in (trades_a, trades_b)]
+    terms = terms or CoordinationTerms()
+    everyone = pd.concat([trades_a, trades_b], ignore_index=True) if market is None else market
+    if market is not None:
+        everyone = pd.concat([market[~market["account_id"].isin(ids)], trades_a, trades_b], ignore_index=True)
+    entries = sort_entries(everyone, news, terms, [])
+    if entries is None or not set(ids) <= set(entries.accounts):
+        return PairEvidence(relation, pd.DataFrame(columns=list(MATCH_COLUMNS)), {"matched": 0}, _nothing(ids))
+    first, second = sorted(ids)
+    codes = np.searchsorted(entries.accounts.astype(str), [first, second])
+    pair = np.array([[codes[0], codes[1], int(relation == "mirror")]], dtype=np.int32)
+    judged = judge_pairs(entries, pair, 1.0, terms)
+    window, expected = match_windows(judged, terms)
+    row = judged[0].copy()
+    row[3] = expected[0]
+    matches = _matches(entries, everyone, pair[0], window[0])
+    if first != ids[0]:
+        matches = _swapped(matches)
+        row[:2] = -row[1], -row[0]
+    numbers = _numbers(entries, matches, row, ids)
+    return PairEvidence(relation, matches, numbers, _sentence(relation, ids, numbers))
+
+
+def _only_account(trades: pd.DataFrame) -> str:
+    """The one account a frame is about."""
+    ids = trades["account_id"].dropna().unique()
+    if len(ids) != 1:
+        raise ValueError(f"a frame of one account is needed, this one has {len(ids)}")
+    return str(ids[0])
+
+
+def _nothing(ids: list[str]) -> str:
+    """What is said of accounts without usable trades."""
+    return f"{ids[0]} and {ids[1]} have no trades to compare."
+
+
+def _matches(entries: Entries, trades: pd.DataFrame, pair: np.ndarray, window: Ints) -> pd.DataFrame:
+    """The matched trades side by side, earliest first."""
+    at_a, at_b = match_entries(entries.book, int(pair[0]), int(pair[1]), int(pair[2]), int(window[0]), int(window[1]))
+    left = trades.iloc[entries.rows[at_a]].reset_index(drop=True)
+    right = trades.iloc[entries.rows[at_b]].reset_index(drop=True)
+    table = pd.DataFrame({"instrument": left["instrument"]})
+    sources = {"trade": "trade_id", "side": "side", "opened": "opened_at", "lots": "lots", "closed": "closed_at"}
+    sources |= {"open_price": "open_price", "close_price": "close_price"}
+    for name, source in sources.items():
+        for suffix, frame in (("a", left), ("b", right)):
+            table[f"{name}_{suffix}"] = frame.get(source)
+    table["lag_ms"] = _milliseconds(table["opened_b"] - table["opened_a"])
+    table["exit_lag_ms"] = _milliseconds(table["closed_b"] - table["closed_a"])
+    return table[list(MATCH_COLUMNS)].sort_values("opened_a", ignore_index=True)
+
+
+def _milliseconds(spans: pd.Series) -> pd.Series:
+    """Spans as float milliseconds, NaN where unknown."""
+    return pd.Series(spans.dt.total_seconds() * 1000.0)
+
+
+def _swapped(matches: pd.DataFrame) -> pd.DataFrame:
+    """The same matches seen from the other account."""
+    other = {"a": "b", "b": "a"}
+    names = {name: f"{name[:-1]}{other[name[-1]]}" for name in MATCH_COLUMNS if name[-2:] in ("_a", "_b")}
+    turned = matches.rename(columns=names)
+    turned["lag_ms"], turned["exit_lag_ms"] = -turned["lag_ms"], -turned["exit_lag_ms"]
+    return turned[list(MATCH_COLUMNS)].sort_values("opened_a", ignore_index=True)
+
+
+def _numbers(
+    entries: Entries, matches: pd.DataFrame, judged: np.ndarray, ids: list[str]
+) -> dict[str, float | int | None]:
+    """The numbers of a pair; None where nothing is known."""
+    counts = np.diff(entries.book.own_start)
+    codes = np.searchsorted(entries.accounts.astype(str), ids)
+    lags = matches["lag_ms"]
+    ratio = np.log(matches["lots_b"].astype(float) / matches["lots_a"].astype(float))
+    exits = matches["exit_lag_ms"].dropna()
+    tolerance = max(2000.0, 0.5 * abs(lags.median())) if len(lags) else 2000.0
+    return {
+        "matched": len(matches),
+        "entries_a": int(counts[codes[0]]),
+        "entries_b": int(counts[codes[1]]),
+        "lag_ms": float(lags.median()) if len(lags) else None,
+        "lag_low_ms": float(judged[0]) / 1000.0,
+        "lag_high_ms": float(judged[1]) / 1000.0,
+        "expected": float(judged[3]),
+        "p_value": float(np.exp(judged[4])),
+        "shifted": float(judged[5]),
+        "same_order": float(max((lags > 0).mean(), (lags < 0).mean())) if len(lags) else None,
+        "exits_together": float((exits.sub(lags).abs() <= tolerance).mean()) if len(exits) else None,
+        "lots_ratio_spread": float(ratio.std()) if len(ratio) > 1 else None,
+    }
+
+
+def _sentence(relation: str, ids: list[str], numbers: dict[str, float | int | None]) -> str:
+    """The evidence in words."""
+    fewer = min(int(numbers["entries_a"] or 0), int(numbers["entries_b"] or 0))
+    verb = "the same side" if relation == "copy" else "opposite sides"
+    lag = numbers["lag_ms"]
+    if lag is None:
+        return f"{ids[0]} and {ids[1]} share no entries on {verb}."
+    behind, ahead = (ids[1], ids[0]) if lag >= 0 else (ids[0], ids[1])
+    return (
+        f"{numbers['matched']} of {fewer} entries of the smaller account match on {verb}, "
+        f"{behind} {abs(lag) / 1000:.1f} s behind {ahead} (median); chance would give {numbers['expected']:.2g}."
+    )
