@@ -72,6 +72,7 @@ _STRIKES = (
 )
 _STRIP = _effect("strip")
 _WARN = _effect("warn")
+_SHARED = _effect("warn", ("strip", "split_cut", "wait", "warn"))
 
 _RULES = (
     Rule(
@@ -377,7 +378,7 @@ _RULES = (
         "allocation_cap",
         (
             Field("amount", "amount", required=True, meaning="largest sum of funded balances per owner"),
-            _WARN,
+            _SHARED,
         ),
         "One owner holds at most {amount} in funded accounts.",
         short="amount",
@@ -389,7 +390,7 @@ _RULES = (
                 "policy", "choice", "allowed", choices=("allowed", "challenge_only", "prohibited"), meaning="who may"
             ),
             Field("min_strength", "number", Decimal("0.5"), meaning="how sure a copy must be before it counts"),
-            _WARN,
+            _SHARED,
         ),
         "Copying between one's own accounts is {policy}.",
         short="policy",

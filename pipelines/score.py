@@ -79,6 +79,7 @@ def score(
                 _write(database, judged, accounts, touched, stands_at, everything=before is None)
                 register_tables(connection, database, *WALK_TABLES)
                 log = _decide(connection, database, stands_at, say)
+                _judge_shared(connection, database, accounts, rulebook, stands_at)
                 say("building the marts")
                 marts.publish(connection, database)
                 _write_run(database, started, stands_at, before is None, len(touched), loads, rulebook, log)
@@ -98,6 +99,21 @@ def _decide(connection: duckdb.DuckDBPyConnection, database: sa.Connection, as_o
         replace_rows(database, table, frame)
         register(connection, table, frame)
     return found.log
+
+
+def _judge_shared(
+    connection: duckdb.DuckDBPyConnection,
+    database: sa.Connection,
+    accounts: pd.DataFrame,
+    rulebook: Rulebook,
+    as_of: dt.datetime,
+) -> None:
+    """Judges every account by the rules that look across an owner's accounts; they end none."""
+    status = connection.sql("select account_id, status, status_at from decided.account_status").to_arrow_table()
+    register_ends(connection, _ends(status.to_pandas()))
+    found = set_rules.judge(connection, accounts, rulebook, as_of, set_rules.SHARED)
+    replace_rows(database, schema.VERDICTS, found.verdicts, {"rule": list(set_rules.SHARED)})
+    register_tables(connection, database, schema.VERDICTS)
 
 
 def register_terms(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> None:
@@ -171,7 +187,7 @@ def judged_accounts(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 def judge(
     connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, rulebook: Rulebook, as_of: dt.datetime
 ) -> Judged:
-    """Walks accounts from their start, judges them by the set-based rules, and walks again to there what those ended."""
+    """Walks accounts from their start and judges them by the set-based rules; who ends is walked again to there."""
     judged = _walk(connection, accounts, rulebook, as_of)
     register_ends(connection, _ends(judged.status))
     found = set_rules.judge(connection, accounts, rulebook, as_of)

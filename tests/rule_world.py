@@ -102,12 +102,13 @@ def engine(world: World) -> duckdb.DuckDBPyConnection:
 
 
 def insert(connection: duckdb.DuckDBPyConnection, dataset: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Puts rows into the lake, in the order given."""
-    for line, row in enumerate(rows):
-        told = dict(row) | {"_load_id": 1, "_line": line + 1, "_version": 1}
-        marks = ", ".join("?" for _ in told)
-        names = ", ".join(f'"{name}"' for name in told)
-        connection.execute(f"insert into lake.{dataset} ({names}) values ({marks})", list(told.values()))
+    """Puts rows of the same columns into the lake, in the order given."""
+    if not rows:
+        return
+    names = ", ".join(f'"{name}"' for name in (*rows[0], "_load_id", "_line", "_version"))
+    marks = ", ".join("?" for _ in range(len(rows[0]) + 3))
+    told = [[*row.values(), 1, line + 1, 1] for line, row in enumerate(rows)]
+    connection.executemany(f"insert into lake.{dataset} ({names}) values ({marks})", told)
 
 
 def decide(connection: duckdb.DuckDBPyConnection, world: World) -> None:
@@ -153,20 +154,11 @@ def lake_rows(world: World) -> dict[str, list[dict[str, Any]]]:
 
 def deal_rows(account_id: str, trade: Trade) -> list[dict[str, Any]]:
     """The deals that open and close a position."""
-    common: dict[str, Any] = {
-        "account_id": account_id,
-        "position_id": trade.trade_id,
-        "kind": "trade",
-        "symbol": trade.symbol,
-    }
-    common |= {"volume": float(trade.lots)}
-    opening: dict[str, Any] = common | {
-        "deal_id": f"{trade.trade_id}-in",
-        "entry": "in",
-        "side": trade.side,
-        "price": trade.open_price,
-    }
-    opening |= {"executed_at": trade.opened_at, "profit": Decimal(0), "stop_loss": trade.stop_loss}
+    common: dict[str, Any] = {"account_id": account_id, "position_id": trade.trade_id, "kind": "trade"}
+    common |= {"symbol": trade.symbol, "volume": float(trade.lots)}
+    opening = common | {"deal_id": f"{trade.trade_id}-in", "entry": "in", "executed_at": trade.opened_at}
+    opening |= {"side": trade.side, "price": trade.open_price, "profit": Decimal(0), "commission": Decimal(0)}
+    opening |= {"stop_loss": trade.stop_loss}
     if trade.closed_at is None:
         return [opening]
     closing = common | {"deal_id": f"{trade.trade_id}-out", "entry": "out", "executed_at": trade.closed_at}

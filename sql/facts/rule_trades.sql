@@ -1,5 +1,6 @@
 -- Positions of the accounts under judgement, cut at the last instant that counts. Grain: account_id, trade_id.
 -- A position still open then has neither closed_at nor net_profit; `held_until` says how long it counted as open.
+-- Average prices are rounded, so that equal prices are equal.
 select
     trades.account_id,
     trades.trade_id,
@@ -16,8 +17,8 @@ select
     case when trades.closed_at <= accounts.until then trades.closed_at end as closed_at,
     least(coalesce(trades.closed_at, accounts.until), accounts.until) as held_until,
     case when trades.closed_at <= accounts.until then cast(trades.net_profit as decimal(18, 8)) end as net_profit,
-    trades.open_price,
-    trades.close_price,
+    round(trades.open_price, 10) as open_price,
+    round(trades.close_price, 10) as close_price,
     trades.profit,
     trades.stop_loss
 from facts.trades as trades

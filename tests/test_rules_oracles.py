@@ -1,0 +1,168 @@
+"""Every rule file says what its oracle says, on random accounts whose values are drawn on the limits on purpose."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from models import set_rules
+from tests.rule_oracles import ORACLES
+from tests.rule_world import START, Account, Trade, World, occurrences, rulebook
+
+LOOSE = """
+max_lots = { lots = 1, effect = "warn" }
+max_exposure = { lots = 2, effect = "warn" }
+lot_consistency = { low = 0.5, high = 1.5, merge_seconds = 60, min_trades = 3, effect = "warn" }
+idea_risk = { percent = 0.1, merge_seconds = 60, effect = "warn" }
+symbol_loss = { amount = 150, effect = "warn" }
+stop_loss_required = { grace_seconds = 60, max_risk_percent = 1, effect = "warn" }
+news_window = { before_seconds = 60, after_seconds = 120, exempt_after_seconds = 3600, effect = "warn" }
+weekend = { cutoff = "Fri 16:45", effect = "warn" }
+overnight = { cutoff = "16:45", zone = "Europe/London", effect = "warn" }
+inactivity = { days = 3, warn_days = 2, effect = "warn" }
+holding_time = { seconds = 60, effect = "warn" }
+holding_share = { seconds = 60, max_share_trades = 50, min_trades = 2, effect = "warn" }
+hedging = { min_overlap_seconds = 60, effect = "warn" }
+martingale = { multiple = 2, losses = 2, within_seconds = 3600, effect = "warn" }
+grid = { layers = 1, effect = "warn" }
+hyperactivity = { trades_per_day = 2, effect = "warn" }
+time_limit = { days = 4, effect = "warn" }
+symbols = { allowed = ["EURUSD", "USDJPY"], effect = "warn" }
+margin = { percent = 2.2, leverage = 100, effect = "warn" }
+allocation_cap = { amount = 150000, effect = "warn" }
+"""
+OTHERS = """
+max_lots = { lots = 0.5, symbols = ["EURUSD"], effect = "warn" }
+max_exposure = { lots = 1, per = "symbol", effect = "warn" }
+lot_consistency = { merge_seconds = 0, min_trades = 1, effect = "warn" }
+idea_risk = { amount = 100, merge_seconds = 0, effect = "warn" }
+symbol_loss = { percent = 0.1, effect = "warn" }
+stop_loss_required = { grace_seconds = 0, effect = "warn" }
+news_window = { before_seconds = 0, after_seconds = 60, impact = "medium", applies = "open", effect = "warn" }
+weekend = { cutoff = "Sun 12:00", zone = "Asia/Tokyo", effect = "warn" }
+overnight = { cutoff = "09:00", zone = "UTC", effect = "warn" }
+inactivity = { days = 1, effect = "warn" }
+holding_time = { seconds = 61, effect = "warn" }
+holding_share = { seconds = 3600, max_share_profit = 50, min_average_seconds = 3600, min_trades = 1, effect = "warn" }
+hedging = { effect = "warn" }
+martingale = { multiple = 1, losses = 1, within_seconds = 60, effect = "warn" }
+grid = { layers = 2, losing_only = false, effect = "warn" }
+hyperactivity = { trades_per_day = 1, effect = "warn" }
+time_limit = { days = 2, starts = "first_trade", effect = "warn" }
+symbols = { prohibited = ["USDJPY"], effect = "warn" }
+margin = { percent = 1.1, leverage = 100, effect = "warn" }
+allocation_cap = { amount = 200000, effect = "warn" }
+"""
+
+# steps between instants meet every time limit of the terms exactly, and a microsecond to either side
+STEPS = [0, 0, 1, 59, 60, 61, 120, 3599, 3600, 3601, 86400, 172800, 259200]
+NUDGES = [dt.timedelta(0), dt.timedelta(0), dt.timedelta(microseconds=1), dt.timedelta(microseconds=-1)]
+
+
+@st.composite
+def trades(draw: st.DrawFn) -> list[Trade]:
+    """A few positions one after another, close enough in time, lots and money to meet the limits."""
+    made: list[Trade] = []
+    at = START + dt.timedelta(hours=draw(st.sampled_from([9, 15, 16, 21])), minutes=draw(st.sampled_from([0, 45])))
+    for place in range(draw(st.integers(0, 9))):
+        at += dt.timedelta(seconds=draw(st.sampled_from(STEPS))) + draw(st.sampled_from(NUDGES))
+        span = draw(st.sampled_from([None, *STEPS]))
+        price = draw(st.sampled_from([1.0, 1.1, 1.2]))
+        made.append(
+            Trade(
+                f"t{place}",
+                at,
+                None
+                if span is None
+                else at + dt.timedelta(seconds=span) + max(draw(st.sampled_from(NUDGES)), NUDGES[0]),
+                draw(st.sampled_from(["EURUSD", "EURUSD", "GBPUSD"])),
+                draw(st.sampled_from(["buy", "buy", "sell"])),
+                draw(st.sampled_from(["0.5", "0.99", "1", "1.01", "2"])),
+                price,
+                price,
+                draw(st.sampled_from(["-100", "-100.01", "-50", "-150", "-150.01", "0", "50", "100"])),
+                draw(st.sampled_from(["0", "0", "-0.01"])),
+                draw(st.sampled_from([None, 0.0, price - 0.01, price - 0.0101, price - 0.005])),
+                draw(st.sampled_from([None, price + 0.01])),
+            )
+        )
+    return made
+
+
+@st.composite
+def worlds(draw: st.DrawFn, terms: str) -> World:
+    """Some accounts of two owners, some ended, with news on and beside the minute of trades."""
+    as_of = START + dt.timedelta(days=8)
+    accounts = []
+    for place in range(draw(st.integers(1, 5))):
+        opened_at = START + dt.timedelta(days=draw(st.sampled_from([0, 0, 1])))
+        ends = [None, None, START + dt.timedelta(days=1), START + dt.timedelta(days=3, hours=9)]
+        stage, owner = draw(st.sampled_from(["evaluation_1", "funded"])), draw(st.sampled_from(["T1", "T2", "T3"]))
+        accounts.append(
+            Account(
+                f"A{place}",
+                draw(trades()),
+                stage,
+                "USD",
+                draw(st.sampled_from(["50000", "100000"])),
+                opened_at,
+                draw(st.sampled_from(ends)),
+                owner,
+            )
+        )
+    executed = [t.opened_at for a in accounts for t in a.trades] + [START]
+    news: list[dict[str, Any]] = [
+        {
+            "event_id": f"N{place}",
+            "occurs_at": draw(st.sampled_from(executed))
+            + dt.timedelta(seconds=draw(st.sampled_from([-120, 0, 60, 61]))),
+            "currency": draw(st.sampled_from(["USD", "EUR", "GBP", "JPY"])),
+            "impact": draw(st.sampled_from(["high", "medium", "low"])),
+        }
+        for place in range(draw(st.integers(0, 3)))
+    ]
+    return World(accounts, terms, as_of, news=news, owners={"T1": "O1", "T2": "O1", "T3": "O3"})
+
+
+def told(world: World) -> set[tuple[str, str, dt.datetime, str | None]]:
+    """What the oracles say of a world, as the rule files say it."""
+    book = rulebook(world)
+    return {
+        (account.account_id, rule, instant, trade)
+        for account in world.accounts
+        for rule, oracle in ORACLES.items()
+        for terms in [book.terms("plan", 1, account.stage)]
+        if terms is not None and rule in terms
+        for instant, trade in oracle(account, terms[rule], world)
+        if instant <= min(account.ended_at or world.as_of, world.as_of)
+    }
+
+
+@pytest.mark.parametrize("terms", [LOOSE, OTHERS], ids=["loose", "others"])
+def test_rule_files_say_what_the_oracles_say(terms: str) -> None:
+    """Guards every comparison of every rule file."""
+
+    @settings(
+        max_examples=25,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        derandomize=True,
+        phases=[Phase.generate],
+    )
+    @given(worlds(terms))
+    def compare(world: World) -> None:
+        found = {(account, rule, at, trade) for account, rule, _, at, trade in occurrences(world)}
+        expected = told(world)
+        assert found - expected == set(), "found by the rule files alone"
+        assert expected - found == set(), "found by the oracles alone"
+
+    compare()
+
+
+def test_every_rule_file_has_an_oracle() -> None:
+    """A new rule comes with its oracle; copying is decided elsewhere and has only cases."""
+    assert set(ORACLES) | {"copy_own_accounts"} == {*set_rules.OWN, *set_rules.SHARED}
