@@ -261,7 +261,7 @@ class Walk:
     def pay_out(self) -> None:
         """What a payout does to the high water, the floor and the window of consistency."""
         rule = self.rules.get("max_loss", {})
-        if rule.get("payout_rebase") == "to_balance" and rule["mode"] != "static":
+        if rule.get("payout_rebase") == "to_balance" and rule.get("mode", "static") != "static":
             self.high_water = self.balance
         if rule.get("payout_rebase") == "floor_at":
             self.rebased_floor = self.initial + rounded(rule["rebase_offset"], self.account.currency)
