@@ -13,10 +13,40 @@ from models.identity import DEFAULT_TERMS, Identity, IdentityBook, IdentityFacts
 from models.identity.normal import plain, sound
 
 AS_OF = pd.Timestamp("2026-10-30", tz="UTC")
-GIVEN = "Anna Boris Carla Dmitri Elena Felix Greta Henrik Irina Jakub Katya Lorenzo Marta Niels Olivia Pavel".split()
-FAMILY = (
-    "Novak Petrov Lindqvist Okafor Moreau Rossi Tanaka Schmidt Almeida Kowalski Dubois Haddad Virtanen Silva".split()
-)
+GIVEN = [
+    "Anna",
+    "Boris",
+    "Carla",
+    "Dmitri",
+    "Elena",
+    "Felix",
+    "Greta",
+    "Henrik",
+    "Irina",
+    "Jakub",
+    "Katya",
+    "Lorenzo",
+    "Marta",
+    "Niels",
+    "Olivia",
+    "Pavel",
+]
+FAMILY = [
+    "Novak",
+    "Petrov",
+    "Lindqvist",
+    "Okafor",
+    "Moreau",
+    "Rossi",
+    "Tanaka",
+    "Schmidt",
+    "Almeida",
+    "Kowalski",
+    "Dubois",
+    "Haddad",
+    "Virtanen",
+    "Silva",
+]
 
 
 class Firm:
@@ -32,12 +62,18 @@ class Firm:
     def person(self, trader_id: str, *, days_ago: int = 30, **known: Any) -> None:
         """Adds a trader; what is not said is their own, what is said to be None is not known."""
         own = {
-            "full_name": f"{word(hash_of(trader_id))} {word(hash_of(trader_id[::-1]) + 7)}", "email": f"{trader_id}@{trader_id}.example", "phone": None,
+            "full_name": f"{word(hash_of(trader_id))} {word(hash_of(trader_id[::-1]) + 7)}",
+            "email": f"{trader_id}@{trader_id}.example",
+            "phone": None,
             "date_of_birth": f"19{60 + hash_of(trader_id) % 40}-0{1 + hash_of(trader_id) % 9}-1{hash_of(trader_id) % 10}",
-            "address": f"{hash_of(trader_id)} Street {trader_id}, Town", "kyc_document": None, "country": "CZ",
-            "device": f"device-{trader_id}", "instrument": f"card-{trader_id}", "destination": None,
+            "address": f"{hash_of(trader_id)} Street {trader_id}, Town",
+            "kyc_document": None,
+            "country": "CZ",
+            "device": f"device-{trader_id}",
+            "instrument": f"card-{trader_id}",
+            "destination": None,
             "ip": f"10.{hash_of(trader_id) % 250}.{hash_of(trader_id) // 250 % 250}.9",
-        }  # fmt: skip
+        }
         own |= known
         seen = AS_OF - pd.Timedelta(days_ago, unit="D")
         columns = ("full_name", "email", "phone", "date_of_birth", "address", "kyc_document", "country")
@@ -61,12 +97,34 @@ class Firm:
 
 
 def hash_of(text: str) -> int:
-    return sum(ord(letter) * 31**place for place, letter in enumerate(text)) % 99_991
+    total: int = sum(ord(letter) * 31**place for place, letter in enumerate(text))
+    return total % 99_991
 
 
 def word(number: int) -> str:
     """A made-up name; numbers far apart give names unalike."""
-    syllables = "ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo zu".split()
+    syllables = [
+        "ba",
+        "ce",
+        "di",
+        "fo",
+        "gu",
+        "ha",
+        "je",
+        "ki",
+        "lo",
+        "mu",
+        "na",
+        "pe",
+        "ri",
+        "so",
+        "tu",
+        "va",
+        "we",
+        "xi",
+        "yo",
+        "zu",
+    ]
     return "".join(syllables[number * factor // 7 % 20] for factor in (1, 3, 11)).title()
 
 
@@ -79,10 +137,10 @@ def strength_between(identity: Identity, a: str, b: str) -> float:
     return float(row["strength"].iloc[0]) if len(row) else 0.0
 
 
-ANNA = {"full_name": "Katarina Vondráčková", "date_of_birth": "1988-04-17"}
+ANNA: dict[str, Any] = {"full_name": "Katarina Vondráčková", "date_of_birth": "1988-04-17"}
 
 # What the second trader has of the first's, or another; the first is Katarina with everything her own.
-MUST_JOIN = {
+MUST_JOIN: dict[str, dict[str, Any]] = {
     "same document under another spelling": {"full_name": "Katarina Vondrackova", "kyc_document": "doc1"},
     "name and birth date, all else new": dict(ANNA),
     "name in another order": {"full_name": "VONDRACKOVA Katarina", "date_of_birth": "1988-04-17"},
@@ -103,14 +161,17 @@ MUST_JOIN = {
     "borrowed name, same device and destination": {"device": "device-x", "destination": "wallet-x"},
     "borrowed name, same payout destination": {"destination": "wallet-x"},
 }
-HOME = {"address": "5 Long Street, Brno", "ip": "10.1.1.1"}
-MUST_NOT_JOIN = {
+HOME: dict[str, Any] = {"address": "5 Long Street, Brno", "ip": "10.1.1.1"}
+MUST_NOT_JOIN: dict[str, dict[str, Any]] = {
     "sibling in the same household": HOME | {"full_name": "Tomas Vondracek"},
     "spouse with the family's device": HOME | {"full_name": "Martin Vondracka", "device": "device-x"},
-    "daughter with the family's card": HOME | {"full_name": "Lucie Vondrackova", "instrument": "card-x", "date_of_birth": "2004-01-30"},
-    "spouse with device and card": HOME | {"full_name": "Martin Vondrackova", "instrument": "card-x", "device": "device-x"},
+    "daughter with the family's card": HOME
+    | {"full_name": "Lucie Vondrackova", "instrument": "card-x", "date_of_birth": "2004-01-30"},
+    "spouse with device and card": HOME
+    | {"full_name": "Martin Vondrackova", "instrument": "card-x", "device": "device-x"},
     "twin": HOME | {"full_name": "Lucie Vondrackova", "date_of_birth": "1988-04-17"},
-    "twin with the family's device": HOME | {"full_name": "Lucie Vondrackova", "date_of_birth": "1988-04-17", "device": "device-x"},
+    "twin with the family's device": HOME
+    | {"full_name": "Lucie Vondrackova", "date_of_birth": "1988-04-17", "device": "device-x"},
     "namesake of another age": {"full_name": "Katarina Vondrackova", "date_of_birth": "1971-12-02"},
     "stranger born the same day": {"date_of_birth": "1988-04-17"},
     "flat mate": {**HOME},
@@ -118,13 +179,22 @@ MUST_NOT_JOIN = {
     "friend's computer": {"device": "device-x"},
     "friend's computer at the friend's": {"device": "device-x", "ip": "10.1.1.1"},
     "a card alone, once": {"instrument": "card-x"},
-}  # fmt: skip
+}
 
 
 def pair_with(second: dict[str, Any]) -> Identity:
     firm = Firm()
-    firm.person("first", **ANNA, email="katvondra@gmail.com", phone="+420 601222333", kyc_document="doc1", device="device-x",
-        instrument="card-x", destination="wallet-x", **HOME)  # fmt: skip
+    firm.person(
+        "first",
+        **ANNA,
+        email="katvondra@gmail.com",
+        phone="+420 601222333",
+        kyc_document="doc1",
+        device="device-x",
+        instrument="card-x",
+        destination="wallet-x",
+        **HOME,
+    )
     firm.person("second", **second)
     return firm.resolve()
 
@@ -202,7 +272,7 @@ def test_network_addresses_speak_only_while_fresh() -> None:
 
 def test_unknown_is_not_evidence() -> None:
     firm = Firm(0)
-    empty = dict.fromkeys(("email", "date_of_birth", "address", "device", "instrument", "ip"))
+    empty: dict[str, Any] = dict.fromkeys(("email", "date_of_birth", "address", "device", "instrument", "ip"))
     for number in range(20):
         firm.person(f"p{number}", **empty)
     identity = firm.resolve()
@@ -312,10 +382,14 @@ def crowd(seed: int, people: int = 70) -> Firm:
     for number in range(people):
         like = int(rng.integers(0, 12))
         known: dict[str, Any] = {
-            "full_name": f"{GIVEN[int(rng.integers(0, 16))]} {FAMILY[like % 14]}", "date_of_birth": f"1980-01-{1 + int(rng.integers(0, 20)):02d}",
-            "device": f"device-{rng.integers(0, 30)}", "instrument": f"card-{rng.integers(0, 40)}", "ip": f"10.0.0.{rng.integers(0, 20)}",
-            "destination": f"wallet-{rng.integers(0, 60)}", "address": f"{like} Main Street, Town",
-        }  # fmt: skip
+            "full_name": f"{GIVEN[int(rng.integers(0, 16))]} {FAMILY[like % 14]}",
+            "date_of_birth": f"1980-01-{1 + int(rng.integers(0, 20)):02d}",
+            "device": f"device-{rng.integers(0, 30)}",
+            "instrument": f"card-{rng.integers(0, 40)}",
+            "ip": f"10.0.0.{rng.integers(0, 20)}",
+            "destination": f"wallet-{rng.integers(0, 60)}",
+            "address": f"{like} Main Street, Town",
+        }
         kept = {name: value for name, value in known.items() if rng.random() < 0.8}
         firm.person(f"p{number:03d}", days_ago=int(rng.integers(1, 200)), **kept)
     return firm

@@ -13,13 +13,73 @@ Ints = npt.NDArray[np.int64]
 Texts = npt.NDArray[np.object_]
 END = pd.Timestamp("2026-10-30", tz="UTC")
 
-ONSETS = "b br c ch d dr f g gr h j k kr l m n p pr r s st t tr v w z".split()
-VOWELS = "a e i o u ai ei ou".split()
+ONSETS = [
+    "b",
+    "br",
+    "c",
+    "ch",
+    "d",
+    "dr",
+    "f",
+    "g",
+    "gr",
+    "h",
+    "j",
+    "k",
+    "kr",
+    "l",
+    "m",
+    "n",
+    "p",
+    "pr",
+    "r",
+    "s",
+    "st",
+    "t",
+    "tr",
+    "v",
+    "w",
+    "z",
+]
+VOWELS = ["a", "e", "i", "o", "u", "ai", "ei", "ou"]
 CODAS = ["", "n", "r", "s", "l", "k", "m", "t", "nd", "rt"]
-COMMON = (
-    "james john robert michael william david maria anna elena olga ahmed mohammed ali omar fatima wei li chen juan carlos"
-    " jose pedro ana sofia lucas pierre marie jan petr pavel ivan sergei dmitry yuki hiroshi"
-).split()
+COMMON = [
+    "james",
+    "john",
+    "robert",
+    "michael",
+    "william",
+    "david",
+    "maria",
+    "anna",
+    "elena",
+    "olga",
+    "ahmed",
+    "mohammed",
+    "ali",
+    "omar",
+    "fatima",
+    "wei",
+    "li",
+    "chen",
+    "juan",
+    "carlos",
+    "jose",
+    "pedro",
+    "ana",
+    "sofia",
+    "lucas",
+    "pierre",
+    "marie",
+    "jan",
+    "petr",
+    "pavel",
+    "ivan",
+    "sergei",
+    "dmitry",
+    "yuki",
+    "hiroshi",
+]
 CYRILLIC = dict(zip("abvgdezijklmnoprstufhc", "абвгдезийклмнопрстуфхц", strict=True))
 
 
@@ -96,13 +156,13 @@ def _persons(count: int, rng: np.random.Generator, how: Mechanics) -> pd.DataFra
     given = given_names[_zipf(len(given_names), count, rng)]
     family = family_names[_zipf(len(family_names), count, rng)]
     birth = pd.Timestamp("1960-01-01") + pd.to_timedelta(rng.integers(0, 16_000, count), unit="D")
-    birth = np.where(rng.random(count) < 0.01, np.datetime64("1990-01-01"), birth.to_numpy())
+    birth_day = np.where(rng.random(count) < 0.01, np.datetime64("1990-01-01"), birth.to_numpy())
     home, number = rng.integers(0, 10 * count + 50, count), np.arange(count)
     persons = pd.DataFrame(
         {
             "given": given,
             "family": family,
-            "birth": birth,
+            "birth": birth_day,
             "country": rng.choice(["CZ", "GB", "US", "NG", "IN", "DE"], count),
         }
     )
@@ -142,9 +202,15 @@ def _households(persons: pd.DataFrame, rng: np.random.Generator, how: Mechanics)
     heads = np.flatnonzero(rng.random(len(persons) - 1) < how.households / 2)
     heads = heads[np.append(True, np.diff(heads) > 1)]
     for columns, share in (
-        (("address", "ip", "country"), 1.0), (("family",), 0.7), (("device",), how.household_device),
-        (("instrument",), how.household_card), (("destination",), 0.03), (("phone",), 0.06), (("email",), 0.01), (("birth", "family"), how.twins),
-    ):  # fmt: skip
+        (("address", "ip", "country"), 1.0),
+        (("family",), 0.7),
+        (("device",), how.household_device),
+        (("instrument",), how.household_card),
+        (("destination",), 0.03),
+        (("phone",), 0.06),
+        (("email",), 0.01),
+        (("birth", "family"), how.twins),
+    ):
         chosen = heads[rng.random(len(heads)) < share]
         for column in columns:
             values = persons[column].to_numpy(copy=True)
@@ -325,16 +391,33 @@ def _full_names(traders: pd.DataFrame, rng: np.random.Generator, how: Mechanics)
 def _facts(traders: pd.DataFrame, person: Ints, rng: np.random.Generator, how: Mechanics) -> IdentityFacts:
     count, ids = len(traders), traders["trader_id"].to_numpy()
     days = pd.Series(END - pd.to_timedelta(rng.integers(1, 300, count), unit="D"))
-    people = pd.DataFrame({
-        "trader_id": ids, "full_name": _full_names(traders, rng, how), "email": traders["email"], "phone": traders["phone"],
-        "date_of_birth": pd.to_datetime(traders["birth"]).dt.strftime("%Y-%m-%d"), "country": traders["country"],
-        "address": traders["address"], "kyc_status": "none", "kyc_document": traders["document"], "registered_at": days,
-    })  # fmt: skip
+    people = pd.DataFrame(
+        {
+            "trader_id": ids,
+            "full_name": _full_names(traders, rng, how),
+            "email": traders["email"],
+            "phone": traders["phone"],
+            "date_of_birth": pd.to_datetime(traders["birth"]).dt.strftime("%Y-%m-%d"),
+            "country": traders["country"],
+            "address": traders["address"],
+            "kyc_status": "none",
+            "kyc_document": traders["document"],
+            "registered_at": days,
+        }
+    )
     for column in ("phone", "date_of_birth", "address", "email"):
         people.loc[rng.random(count) < how.missing, column] = None
     people.loc[rng.random(count) < 0.5, "kyc_document"] = None
-    challenges = pd.DataFrame({"challenge_id": "C" + ids, "trader_id": ids, "purchased_at": days, "instrument": traders["instrument"],
-        "partner_id": rng.choice(["p1", "p2", "p3", None], count), "click_id": None})  # fmt: skip
+    challenges = pd.DataFrame(
+        {
+            "challenge_id": "C" + ids,
+            "trader_id": ids,
+            "purchased_at": days,
+            "instrument": traders["instrument"],
+            "partner_id": np.array(["p1", "p2", "p3", None], dtype=object)[rng.integers(0, 4, count)],
+            "click_id": None,
+        }
+    )
     payments = challenges[["trader_id", "instrument"]].assign(payment_id="P" + ids, kind="purchase", occurred_at=days)
     accounts = pd.DataFrame({"account_id": "A" + ids, "trader_id": ids})
     again = pd.Series(person).duplicated(keep=False).to_numpy()

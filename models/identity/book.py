@@ -1,5 +1,6 @@
 """The book of who is who: built once over all traders, then extended by what arrives, at the cost of what that touches."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,7 +15,7 @@ from models.identity.owners import name_owners
 from models.identity.people import FIELDS, compare
 from models.identity.reasons import link_table
 from models.identity.terms import DEFAULT_TERMS, IdentityTerms
-from models.identity.weighing import Population, bits_of, strength_of, weigh
+from models.identity.weighing import bits_of, strength_of, weigh
 
 Ints = npt.NDArray[np.int64]
 
@@ -67,7 +68,7 @@ class IdentityBook:
         owners["owner_id_strict"] = name_owners(people["trader_id"], self.firsts[0], None)
         owners["owner_id_loose"] = name_owners(people["trader_id"], self.firsts[2], None)
         owners = owners.sort_values("trader_id", kind="stable", ignore_index=True)
-        return Identity(self.links(), owners, [*self._collisions(people["trader_id"]), *self.evidence.hubs()])
+        return Identity(self.links(), owners, [*self._collisions(people["trader_id"].tolist()), *self.evidence.hubs()])
 
     def links(self, only: Ints | None = None) -> pd.DataFrame:
         """The links table; with `only`, the links of those traders (numbers) alone."""
@@ -166,7 +167,7 @@ class IdentityBook:
         named = np.unique(np.concatenate([pairs.a, pairs.b, np.array(judged, dtype=np.int64)]))
         return self.evidence.places(named)
 
-    def _collisions(self, trader_ids: pd.Series) -> list[str]:
+    def _collisions(self, trader_ids: Sequence[str]) -> list[str]:
         return [
             f"the judgement that {trader_ids[a]} and {trader_ids[b]} are the same contradicts another and does not hold"
             for a, b in sorted(self.collided)

@@ -12,13 +12,15 @@ from models.identity.weighing import Population
 
 # Both names at least this alike (Jaro-Winkler), or there is nothing for a closer comparison to find.
 NAME_FLOOR = 0.75
-BIRTH_NAME, NAME_YEAR, NAME_DAY, RARE_NAME = 100, 101, 102, 103
+ADDRESS_FLOOR = 0.75
+BIRTH_NAME, NAME_YEAR, NAME_DAY, RARE_NAME, BIRTH_NUMBERS, NAME_NUMBERS = range(100, 106)
+BLOCKS = (BIRTH_NAME, NAME_YEAR, NAME_DAY, BIRTH_NUMBERS, NAME_NUMBERS)
 
 SCHEMA = """
 create table people (
     trader_no integer, trader_id varchar, full_name varchar, raw_email varchar, raw_phone varchar, raw_address varchar,
     given varchar, family varchar, given_sound varchar, family_sound varchar, sounds varchar[],
-    birth varchar, email varchar, email_name varchar, phone varchar, address varchar, document varchar,
+    birth varchar, email varchar, email_name varchar, phone varchar, address varchar, numbers varchar, document varchar,
     country varchar, registered_at timestamptz
 );
 create table keys (trader_no integer, kind utinyint, value ubigint, raw varchar, first_day integer, last_day integer);
@@ -76,18 +78,39 @@ select trader_no, {number}, hash({number}, {kind}), {kind}, null, null from fres
 """
 
 BLOCK_KEYS = f"""
-select trader_no, {BIRTH_NAME}, hash({BIRTH_NAME}, birth, part), null, null, null
-from (select trader_no, birth, unnest(list_distinct(sounds)) as part from fresh where birth is not null)
+with named as (
+    select *, least(given_sound, family_sound) as low, greatest(given_sound, family_sound) as high
+    from fresh where family_sound is not null
+),
+parts as (select trader_no, birth, numbers, unnest(list_distinct(sounds)) as part from named)
+select trader_no, {BIRTH_NAME}, hash({BIRTH_NAME}, birth, part), null, null, null from parts where birth is not null
 union all
-select trader_no, {NAME_YEAR}, hash({NAME_YEAR}, least(given_sound, family_sound), greatest(given_sound, family_sound), left(birth, 4)), null, null, null
-from fresh where birth is not null and family_sound is not null
+select trader_no, {NAME_NUMBERS}, hash({NAME_NUMBERS}, numbers, part), null, null, null from parts where numbers is not null
+union all
+select trader_no, {BIRTH_NUMBERS}, hash({BIRTH_NUMBERS}, birth, numbers), null, null, null
+from fresh where birth is not null and numbers is not null
+union all
+select trader_no, {NAME_YEAR}, hash({NAME_YEAR}, low, high, left(birth, 4)), null, null, null
+from named where birth is not null
 union all
 select trader_no, {NAME_DAY},
-    hash({NAME_DAY}, least(given_sound, family_sound), greatest(given_sound, family_sound), least(birth[5:6], birth[7:8]), greatest(birth[5:6], birth[7:8])), null, null, null
-from fresh where birth is not null and family_sound is not null
+    hash({NAME_DAY}, low, high, least(birth[5:6], birth[7:8]), greatest(birth[5:6], birth[7:8])), null, null, null
+from named where birth is not null
 union all
-select trader_no, {RARE_NAME}, hash({RARE_NAME}, least(given_sound, family_sound), greatest(given_sound, family_sound)), null, null, null
-from fresh where family_sound is not null
+select trader_no, {RARE_NAME}, hash({RARE_NAME}, low, high), null, null, null from named
+"""
+
+_WORTH_COMPARING = f"""
+(
+    (l.birth is null or r.birth is null or damerau_levenshtein(l.birth, r.birth) <= 1
+        or left(l.birth, 4) || l.birth[7:8] || l.birth[5:6] = r.birth)
+    and ((jaro_winkler_similarity(l.given, r.given) >= {NAME_FLOOR}
+            and jaro_winkler_similarity(l.family, r.family) >= {NAME_FLOOR})
+        or (jaro_winkler_similarity(l.given, r.family) >= {NAME_FLOOR}
+            and jaro_winkler_similarity(l.family, r.given) >= {NAME_FLOOR}))
+)
+or (damerau_levenshtein(l.numbers, r.numbers) <= 1 and jaro_winkler_similarity(l.address, r.address) >= {ADDRESS_FLOOR})
+or damerau_levenshtein(l.document, r.document) <= 1
 """
 
 
@@ -101,9 +124,7 @@ class Evidence:
         self.con.execute(SCHEMA)
         self.con.execute("create table kinds (kind utinyint, name varchar, cap integer, proposes integer)")
         rows = [(number, name, kind.cap, kind.proposes) for number, (name, kind) in enumerate(terms.kinds.items())]
-        blocks = [
-            (block, f"block_{block}", terms.block_cap, terms.block_cap) for block in (BIRTH_NAME, NAME_YEAR, NAME_DAY)
-        ]
+        blocks = [(block, f"block_{block}", terms.block_cap, terms.block_cap) for block in BLOCKS]
         blocks.append((RARE_NAME, "block_rare_name", terms.rare_name_cap, terms.rare_name_cap))
         self.con.executemany("insert into kinds values (?, ?, ?, ?)", rows + blocks)
 
@@ -155,7 +176,7 @@ class Evidence:
         self.con.unregister("new_spellings")
 
     def _read_people(self) -> None:
-        self.con.execute(f"""
+        self.con.execute("""
             create or replace temp table spelled as
             select trader_no, arg_min(word, place) as given, arg_max(word, place) as family,
                 arg_min(sound, place) as given_sound, arg_max(sound, place) as family_sound, list(sound) as sounds
@@ -181,6 +202,7 @@ class Evidence:
                 case when email_name <> '' and email_domain <> '' then email_name || '@' || email_domain end as email,
                 nullif(email_name, '') as email_name, phone_form as phone,
                 case when address_form like '% %' then address_form end as address,
+                nullif(trim(regexp_replace(address_form, '[^0-9]+', ' ', 'g')), '') as numbers,
                 nullif(trim(kyc_document), '') as document, upper(nullif(trim(country), '')) as country, registered_at
             from formed
         """)
@@ -341,13 +363,7 @@ class Evidence:
             select a, b from met
             join people as l on l.trader_no = met.a
             join people as r on r.trader_no = met.b
-            where not shares
-                and (l.birth is null or r.birth is null or damerau_levenshtein(l.birth, r.birth) <= 1
-                    or left(l.birth, 4) || l.birth[7:8] || l.birth[5:6] = r.birth)
-                and ((jaro_winkler_similarity(l.given, r.given) >= {NAME_FLOOR}
-                        and jaro_winkler_similarity(l.family, r.family) >= {NAME_FLOOR})
-                    or (jaro_winkler_similarity(l.given, r.family) >= {NAME_FLOOR}
-                        and jaro_winkler_similarity(l.family, r.given) >= {NAME_FLOOR}))
+            where not shares and ({_WORTH_COMPARING})
         """)
         return self._one("select count(*) from candidates")
 

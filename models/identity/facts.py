@@ -6,7 +6,15 @@ import pandas as pd
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "traders": (
-        "trader_id", "full_name", "email", "phone", "date_of_birth", "country", "address", "kyc_document", "registered_at",
+        "trader_id",
+        "full_name",
+        "email",
+        "phone",
+        "date_of_birth",
+        "country",
+        "address",
+        "kyc_document",
+        "registered_at",
     ),
     "logins": ("trader_id", "occurred_at", "ip", "device_id"),
     "payments": ("trader_id", "instrument", "occurred_at"),
@@ -15,7 +23,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "payouts": ("account_id", "destination", "requested_at"),
     "clicks": ("click_id", "occurred_at", "ip", "device_id"),
     "partners": ("partner_id", "parent_partner_id"),
-}  # fmt: skip
+}
 INSTANTS = {"occurred_at", "purchased_at", "requested_at", "registered_at"}
 
 

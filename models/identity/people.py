@@ -5,7 +5,7 @@ import logging
 import pandas as pd
 import splink.comparison_level_library as levels
 import splink.comparison_library as comparisons
-from splink import Linker, SettingsCreator
+from splink import Linker, SettingsCreator, block_on
 from splink.backends.duckdb import DuckDBAPI
 
 from models.identity.evidence import Evidence
@@ -43,6 +43,7 @@ def _name() -> comparisons.CustomComparison:
         f"{_alike('given', 'family')} and {_alike('family', 'given')}",
     )
     contained = "least(len(sounds_l), len(sounds_r)) >= 2 and (list_has_all(sounds_l, sounds_r) or list_has_all(sounds_r, sounds_l))"
+    joined = "(least(length(joined_l), length(joined_r)) >= 8 and damerau_levenshtein(joined_l, joined_r) <= 1)"
     family = _either_order(
         _alike("family", "family"), "given_sound_l = family_sound_r or family_sound_l = given_sound_r"
     )
@@ -50,7 +51,7 @@ def _name() -> comparisons.CustomComparison:
         [
             _level("family_l is null or family_r is null", "unknown").configure(is_null_level=True),
             _level(same, "same"),
-            _level(f"{close} or ({contained})", "close"),
+            _level(f"{close} or ({contained}) or {joined}", "close"),
             _level(family, "family name"),
             _level(_alike("given", "given"), "given name"),
             levels.ElseLevel(),
@@ -100,14 +101,16 @@ def settings() -> SettingsCreator:
             _nearly("phone", "damerau_levenshtein(phone_l, phone_r) <= 1"),
             _nearly(
                 "address",
-                "address_numbers_l = address_numbers_r and jaro_winkler_similarity(address_l, address_r) >= 0.9",
+                "(numbers_l = numbers_r or (numbers_l like '% %' and damerau_levenshtein(numbers_l, numbers_r) <= 1))"
+                " and jaro_winkler_similarity(address_l, address_r)"
+                " >= case when numbers_l like '% %' then 0.75 else 0.9 end",
             ),
             _nearly(
                 "document",
                 "least(length(document_l), length(document_r)) >= 6 and damerau_levenshtein(document_l, document_r) <= 1",
             ),
         ],
-        blocking_rules_to_generate_predictions=["l.document = r.document"],
+        blocking_rules_to_generate_predictions=[block_on("document")],
         retain_matching_columns=True,
         retain_intermediate_calculation_columns=False,
     )
@@ -117,10 +120,10 @@ def compare(evidence: Evidence) -> pd.DataFrame:
     """Columns a, b and one per field: its level from 0 (different) up, -1 where a side is unknown."""
     logging.getLogger("splink").setLevel(logging.ERROR)
     con = evidence.con
-    con.execute("""
+    con.execute(r"""
         create or replace temp table compared as
-        select trader_no, given, family, given_sound, family_sound, sounds, birth, email_name, phone, address, document,
-            regexp_replace(address, '[^0-9]+', ' ', 'g') as address_numbers
+        select trader_no, given, family, given_sound, family_sound, sounds, birth, email_name, phone, address, numbers, document,
+            regexp_replace(lower(full_name), '[^\p{L}]+', '', 'g') as joined
         from people where trader_no in (select a from candidates union all select b from candidates)
     """)
     con.execute(

@@ -35,7 +35,7 @@ class Kind:
 
 KINDS: MappingProxyType[str, Kind] = MappingProxyType(
     {
-        "document": Kind(60, 60, Shares(0.60, 0.10, 0.0004, 0.0001, 0.02), 1e-7),
+        "document": Kind(60, 60, Shares(0.60, 0.10, 0.00002, 0.00002, 0.02), 1e-7),
         "email": Kind(20, 20, Shares(0.35, 0.05, 0.004, 0.0005, 0.001), 1e-8),
         "phone": Kind(20, 20, Shares(0.40, 0.05, 0.03, 0.001, 0.002), 1e-5),
         "instrument": Kind(60, 60, Shares(0.45, 0.45, 0.12, 0.04, 0.01), 1e-7),

@@ -64,7 +64,10 @@ def weigh(pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_
     ways += evidence.of_country()
     owner = np.logaddexp2(ways[:, 0], ways[:, 1])
     others = np.logaddexp2.reduce(ways[:, 2:], axis=1)
-    return np.where(evidence.corroborated(), owner - others, np.minimum(owner - others, bits_of(terms.link_min)))
+    bits: Floats = np.where(
+        evidence.corroborated(), owner - others, np.minimum(owner - others, bits_of(terms.link_min))
+    )
+    return bits
 
 
 class _Evidence:
