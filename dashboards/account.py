@@ -115,10 +115,10 @@ def _lifecycle(account: dict[str, Any], zone: str) -> None:
     st.html(f'<div class="hw hw-strip">{"".join(cells)}</div>')
     others = [one for one in steps["account_id"].dropna().unique() if one != account["account_id"]]
     if others:
-        with st.container(horizontal=True):
-            st.caption("Same challenge:")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption("Other accounts of this challenge", width="content")
             for other in others:
-                places.link("account", str(other), account=str(other))
+                places.link("account", str(other), icon=False, account=str(other))
 
 
 def _path(account: dict[str, Any], status: dict[str, Any], zone: str) -> None:
@@ -244,41 +244,46 @@ def _verdicts(account_id: str, zone: str) -> None:
         told = f"<small>{when} · {words.plain(verdict['product'])} version {verdict['product_version']}</small>"
         look.card(colour, title, [words.escaped(evidence.get("sentence", "")), told])
         with st.expander("Evidence", expanded=place == 0):
-            _evidence(evidence)
+            _evidence(evidence, zone)
 
 
-def _evidence(evidence: dict[str, Any]) -> None:
-    """The event, the numbers and the rule that led to a verdict, in three small tables."""
-    plain = {
-        name: value for name, value in evidence.items() if not isinstance(value, dict | list) and name != "sentence"
-    }
-    columns = st.columns(3)
+def _evidence(evidence: dict[str, Any], zone: str) -> None:
+    """The numbers, the event and the rule that led to a verdict, in three small tables."""
+    around = {name: evidence[name] for name in ("firm_day", "day_opened_at", "equity_source") if name in evidence}
+    event = {name: _told(name, value, zone) for name, value in (evidence.get("event", {}) | around).items()}
+    numbers = {name: _number(value, evidence.get("currency")) for name, value in evidence.get("numbers", {}).items()}
+    rule = {name: words.value(value) for name, value in evidence.get("rule", {}).items()}
     for column, (title, held) in zip(
-        columns,
-        (
-            ("Numbers", evidence.get("numbers", {})),
-            ("Event and day", evidence.get("event", {}) | plain),
-            ("Rule in force", evidence.get("rule", {})),
-        ),
-        strict=True,
+        st.columns(3), (("Numbers", numbers), ("Event", event), ("Rule in force", rule)), strict=True
     ):
         with column:
             st.markdown(f"**{title}**")
-            look.table(
-                {words.plain(name): words.value(value) for name, value in held.items()}, right=title == "Numbers"
-            )
+            look.table({words.plain(name): told for name, told in held.items()}, right=title == "Numbers")
+
+
+def _number(value: Any, currency: str | None) -> str:
+    """An amount of the evidence; what is no amount stays as it is told."""
+    try:
+        return words.money(float(value), currency)
+    except (TypeError, ValueError):
+        return words.value(value)
+
+
+def _told(name: str, value: Any, zone: str) -> str:
+    """A value of the deciding event, instants in the desk's zone."""
+    if name != "at" and not name.endswith("_at"):
+        return words.value(value)
+    return words.instant(dt.datetime.fromisoformat(str(value)), zone, seconds=True)
 
 
 def _days(account_id: str) -> None:
     table = schema.ACCOUNT_DAYS
-    total = reads.count(sa_select_days(account_id))
+    total = reads.count(_select_days(account_id))
     if not total:
         look.empty("No account days", "A firm day appears with its first deal, observation or reset.")
         return
     start = state.page_number(total) * reads.PAGE_ROWS
-    found = reads.fetch(
-        sa_select_days(account_id).order_by(table.c.firm_day.desc()).limit(reads.PAGE_ROWS).offset(start)
-    )
+    found = reads.fetch(_select_days(account_id).order_by(table.c.firm_day.desc()).limit(reads.PAGE_ROWS).offset(start))
     amounts = [name for name in found.columns if name.endswith(("equity", "balance", "profit", "floor", "moved"))]
     found = found.assign(**{name: found[name].astype(float) for name in amounts}).drop(
         columns=["account_id", "opened_at"]
@@ -289,7 +294,7 @@ def _days(account_id: str) -> None:
     st.dataframe(found, hide_index=True, column_config=config | {"firm_day": "Firm day", "trades": "Opening deals"})
 
 
-def sa_select_days(account_id: str) -> Any:
+def _select_days(account_id: str) -> Any:
     """The account days of one account."""
     table = schema.ACCOUNT_DAYS
     return sa.select(table).where(table.c.account_id == account_id)
@@ -356,7 +361,7 @@ def _logins(trader_id: str, zone: str) -> None:
 
 def _terms(account: dict[str, Any]) -> None:
     """The rules of the version that this challenge bought, in words and numbers."""
-    rules = paths.terms(account["product"], account["product_version"], account["stage"])
+    rules = paths.terms(account["product"], account["product_version"], account["stage"], account["currency"])
     if rules is None:
         look.empty("No terms in force", "The rulebook holds none for this product, version and stage.")
         return

@@ -96,7 +96,7 @@ def _feeds(held: pd.DataFrame, loads: pd.DataFrame) -> None:
     st.dataframe(
         look.coloured(shown, "state", colours),
         hide_index=True,
-        height=38 + 35 * len(shown),
+        height="content",
         column_config={
             "state": "State",
             "dataset": "Dataset",

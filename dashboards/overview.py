@@ -11,14 +11,13 @@ import streamlit as st
 from dashboards.kit import places, reads, state, words
 from dashboards.kit.people import who
 
-VIEWS = {"risk": "Risk", "payouts": "Payouts", "management": "Management", "all": "Everything"}
+VIEWS = {"glance": "At a glance", "risk": "Risk", "payouts": "Payouts", "management": "Management"}
 FIRST_VIEW = {
     "risk_analyst": "risk",
     "payout_reviewer": "payouts",
     "manager": "management",
     "partner_manager": "management",
 }
-ACROSS = 4
 EVERY_DESK = "all"
 
 
@@ -26,15 +25,15 @@ def show() -> None:
     """Figures with trend and definition, then the lists of what needs a look."""
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     with left:
-        audience = state.tab("View", "view", VIEWS, first=FIRST_VIEW.get(who().role, "all"))
+        audience = state.tab("View", "view", VIEWS, first=FIRST_VIEW.get(who().role))
     with right:
         desk = state.desk()
     figures = reads.rows("overview", order=["place"], desk_id=desk or EVERY_DESK)
-    shown = reads.records(figures if audience == "all" else figures[figures["audience"] == audience])
-    for start in range(0, len(shown), ACROSS):
-        for column, figure in zip(st.columns(ACROSS), shown[start : start + ACROSS], strict=False):
-            with column:
-                _figure(figure)
+    chosen = figures["at_a_glance"].astype(bool) if audience == "glance" else figures["audience"] == audience
+    shown = reads.records(figures[chosen])
+    for column, figure in zip(st.columns(max(1, len(shown))), shown, strict=False):
+        with column:
+            _figure(figure)
     st.caption(
         "The 24 hours up to the run's instant, with the change from the 24 hours before; lines show 14 such days."
     )

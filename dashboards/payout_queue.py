@@ -93,7 +93,7 @@ def _queue(found: pd.DataFrame, asked: str | None) -> int:
         look.coloured(shown, "late", ["near" if late else "fine" for late in found["overdue"]]),
         column_config=COLUMNS,
         hide_index=True,
-        height=min(38 + 35 * len(shown), 640),
+        height=look.height(len(shown)),
         on_select="rerun",
         selection_mode="single-row-required",
         selection_default={"selection": {"rows": first[:1] or [0]}},

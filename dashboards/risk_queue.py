@@ -33,12 +33,12 @@ COLUMNS = {
     "headroom": st.column_config.NumberColumn(
         "Headroom", format="%,.2f", help="Equity minus the nearer floor, account currency."
     ),
+    "currency": st.column_config.TextColumn("Cur", width=50),
     "headroom_pct": st.column_config.NumberColumn(
         "of initial", format="%.2f %%", help="Headroom in percent of the initial balance."
     ),
     "floor": st.column_config.TextColumn("Floor", width=60, help="Which floor is nearer."),
     "equity": st.column_config.NumberColumn("Equity", format="%,.2f"),
-    "currency": st.column_config.TextColumn("Cur", width=50),
     "stake_usd": st.column_config.NumberColumn(
         "At stake, USD",
         format="%,.0f",
@@ -89,7 +89,7 @@ def _filters() -> dict[str, Any]:
 def _queue(found: pd.DataFrame) -> int:
     """The rows as a table; returns the place of the selected one."""
     shown = found.assign(
-        state=[words.state(name) for name in found["state"]],
+        state=[words.state(*one) for one in zip(found["state"], found["status"], strict=True)],
         stage=[words.stage(name) for name in found["stage"]],
         used=found["near_share"].clip(0, 1),
         floor=found["nearest_floor"].map({"daily": "day", "max": "max"}),
@@ -99,7 +99,7 @@ def _queue(found: pd.DataFrame) -> int:
         look.coloured(shown, "state", found["state"]),
         column_config=COLUMNS,
         hide_index=True,
-        height=min(38 + 35 * len(shown), 640),
+        height=look.height(len(shown)),
         on_select="rerun",
         selection_mode="single-row-required",
         key="queue",
@@ -122,7 +122,7 @@ def _beside(row: pd.Series) -> None:
             "Target reached": words.share(row["target_progress"]),
             "Trading days": words.number(row["trading_days"]),
             "Status since": words.instant_html(row["status_at"], zone),
-            "Owner": f"{words.escaped(row['owner_id'])} ({words.number(row['owner_members'])} traders)",
+            "Owner": f"{words.escaped(row['owner_id'])}, {words.counted(row['owner_members'], 'trader')}",
         }
     )
     if row["equity_source"] == "balance":

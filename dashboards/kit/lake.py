@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.kit import reads
+from models.coordination import PairEvidence, pair_evidence
 from pipelines.sources.symbols import canonical
 from sql import relations
 
@@ -45,6 +46,20 @@ def _trades(home: str, stamp: reads.Stamp, accounts: tuple[str, ...]) -> pd.Data
 def trades(*accounts: str) -> pd.DataFrame:
     """Round trips of the accounts, newest first, with the columns of `facts.trades`."""
     return _trades(str(reads.warehouse().home), reads.stamp(), accounts)
+
+
+@st.cache_data(ttl=reads.CACHE_SECONDS, show_spinner=False, max_entries=100)
+def _pair(home: str, stamp: reads.Stamp, first: str, second: str, relation: str) -> PairEvidence:
+    held = trades(first, second)
+    sides = [held[held["account_id"] == one] for one in (first, second)]
+    if any(side.empty for side in sides):
+        return PairEvidence(relation, pd.DataFrame(), {}, f"{first} and {second} have no trades to compare.")
+    return pair_evidence(*sides, relation=relation)
+
+
+def pair(first: str, second: str, relation: str) -> PairEvidence:
+    """The matched entries of two accounts with their numbers and sentence."""
+    return _pair(str(reads.warehouse().home), reads.stamp(), first, second, relation)
 
 
 @st.cache_data(ttl=reads.CACHE_SECONDS, show_spinner=False, max_entries=200)

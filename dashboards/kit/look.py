@@ -50,6 +50,7 @@ DARK = Palette(
     "#2A3648",
     ("#6CB4F5", "#FFC15E", "#7CCFC9", "#CBA3E0", "#97A3B2", "#FF8A80"),
 )
+TALLEST_ROWS = 18
 FONT = '"Source Sans", "Source Sans Pro", sans-serif'
 STYLE = Path(__file__).parent / "style.css"
 
@@ -88,9 +89,9 @@ def template() -> go.layout.Template:
             "colorway": list(colours.series),
             "xaxis": axis,
             "yaxis": axis,
-            "title": {"font": {"size": 15}, "x": 0, "xanchor": "left", "y": 0.97, "yanchor": "top"},
-            "legend": {"orientation": "h", "y": -0.16, "x": 0},
-            "margin": {"l": 10, "r": 10, "t": 44, "b": 10},
+            "title": {"font": {"size": 15}, "x": 0, "xanchor": "left", "y": 1, "yanchor": "top", "pad": {"t": 8}},
+            "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.0, "yanchor": "bottom"},
+            "margin": {"l": 10, "r": 10, "t": 76, "b": 10},
             "hoverlabel": {"font": {"size": 13}},
             "separators": ".,",
         }
@@ -101,6 +102,11 @@ def chart(figure: go.Figure, question: str, *, height: int = 360, key: str | Non
     """Shows a figure under the question that it answers."""
     figure.update_layout(template=template(), title=question, height=height)
     st.plotly_chart(figure, theme=None, key=key, config={"displaylogo": False, "responsive": True})
+
+
+def height(rows: int) -> Any:
+    """The height of a table: its content, up to what fits a screen."""
+    return "content" if rows <= TALLEST_ROWS else 38 + 35 * TALLEST_ROWS
 
 
 def state_html(state: str) -> str:

@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboards.kit import reads
+from dashboards.kit import reads, words
 from models import catalogue
-from models.catalogue import Rulebook
-from models.rules import RULES
+from models.catalogue import Rulebook, Terms
+from models.rule_words import rule_sentence
 from pipelines.explain import ExplainRefused, explain
 
 Told = list[tuple[str, str, dict[str, str]]]
@@ -40,12 +40,17 @@ def steps(account_id: str) -> pd.DataFrame | None:
     return _steps(str(reads.warehouse().home), reads.stamp(), account_id)
 
 
-def terms(product: str | None, version: Any, stage: str) -> Told | None:
+def terms(product: str | None, version: Any, stage: str, currency: str | None = None) -> Told | None:
     """Each rule of a stage: its name, its sentence and its fields; None without terms."""
     if product is None or version is None or version != version:
         return None
     held = rulebook().terms(product, int(version), stage)
-    return None if held is None else [(name, sentence(name, fields), written(fields)) for name, fields in held.items()]
+    return None if held is None else told(held, currency)
+
+
+def told(held: Terms, currency: str | None = None) -> Told:
+    """The rules of a stage in words."""
+    return [(name, rule_sentence(name, fields, currency), written(fields)) for name, fields in held.items()]
 
 
 def written(fields: dict[str, Any]) -> dict[str, str]:
@@ -59,12 +64,9 @@ def _text(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def sentence(name: str, fields: dict[str, Any]) -> str:
-    """A rule's own sentence with its numbers put in."""
-    told = RULES[name].told
-    size = f"{fields['percent']} %" if fields.get("percent") is not None else str(fields.get("amount", ""))
-    values = {key: str(value).replace("_", " ") for key, value in written(fields).items()} | {"size": size}
-    try:
-        return told.format(**values)
-    except KeyError:
-        return told
+def pair_words(pair: dict[str, Any]) -> str:
+    """A pair of accounts in one line."""
+    verb = "copy each other" if pair["relation"] == "copy" else "mirror each other"
+    lag = "" if words.missing(pair["lag_ms"]) else f", {abs(pair['lag_ms']) / 1000:.1f} s apart"
+    chance = f"chance would give {pair['expected']:.2g}"
+    return f"**{pair['account_a']} and {pair['account_b']}** {verb}: {pair['matched']} matched entries{lag}; {chance}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -24,8 +25,16 @@ PLACES = (
     Place("overview", "Overview", "monitoring", ""),
     Place("risk_queue", "Risk queue", "flag", "Risk"),
     Place("account", "Account", "show_chart", "Risk"),
+    Place("case", "Case", "folder_open", "Risk"),
+    Place("network", "Network", "hub", "Risk"),
+    Place("rings", "Rings", "join_inner", "Risk"),
+    Place("pair", "Pair", "compare_arrows", "Risk"),
     Place("payout_queue", "Payout queue", "payments", "Payouts"),
     Place("cohorts", "Cohorts", "stacked_bar_chart", "Management"),
+    Place("partners", "Partners", "handshake", "Management"),
+    Place("exposure", "Exposure", "balance", "Management"),
+    Place("policy_lab", "Policy lab", "science", "Management"),
+    Place("terms", "Terms", "gavel", "Operations"),
     Place("data_health", "Data health", "health_and_safety", "Operations"),
 )
 
@@ -35,11 +44,23 @@ def _by_name() -> dict[str, Place]:
     return {place.name: place for place in PLACES}
 
 
+@cache
+def _shown(name: str) -> Callable[[], None]:
+    """Imports a page when it is first opened, so that the first page does not wait for all."""
+
+    def show() -> None:
+        importlib.import_module(f"dashboards.{name}").show()
+
+    show.__name__ = name
+    return show
+
+
 def page(name: str, *, default: bool = False) -> Page:
     """The Streamlit page of a place."""
     place = _by_name()[name]
-    show = importlib.import_module(f"dashboards.{name}").show
-    return st.Page(show, title=place.title, icon=f":material/{place.icon}:", url_path=place.name, default=default)
+    return st.Page(
+        _shown(name), title=place.title, icon=f":material/{place.icon}:", url_path=place.name, default=default
+    )
 
 
 def groups(default: str) -> dict[str, list[Page]]:

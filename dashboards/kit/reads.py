@@ -155,6 +155,15 @@ def decided(table: sa.Table, *conditions: Any, order: Any = None, limit: int = M
     return fetch(statement if order is None else statement.order_by(order))
 
 
+def seen(kind: str, *columns: Any) -> list[Any]:
+    """Conditions that leave only traders or accounts (`kind`: trader_id or account_id) of the person's desks."""
+    desks, known = who().desks, mart("accounts")
+    if desks is None or known is None:
+        return []
+    mine = sa.select(known.c[kind]).where(known.c.desk_id.in_(desks))
+    return [column.in_(mine) for column in columns]
+
+
 def account(account_id: str) -> dict[str, Any] | None:
     """An account of the person's desks, None when there is none of that id."""
     found = rows("accounts", account_id=account_id, limit=1)

@@ -66,6 +66,11 @@ def number(value: Any, places: int = 0) -> str:
     return UNKNOWN if missing(value) else f"{value:,.{places}f}".replace("-", "−")
 
 
+def counted(count: Any, name: str) -> str:
+    """A count with its noun: 1 trader, 2 traders."""
+    return f"{number(count)} {name}{'' if count == 1 else 's'}"
+
+
 def share(value: Any, places: int = 0) -> str:
     """A share (1 = all) as a percentage."""
     return UNKNOWN if missing(value) else f"{100 * float(value):,.{places}f} %".replace("-", "−")
@@ -106,8 +111,10 @@ def stage(name: str | None) -> str:
     return UNKNOWN if missing(name) else STAGES.get(str(name), plain(name))
 
 
-def state(name: str | None) -> str:
-    """A state as icon and word, so that it is never told by colour alone."""
+def state(name: str | None, status: str | None = None) -> str:
+    """A state as icon and word, so that it is never told by colour alone; a pause is named as such."""
+    if status == "paused":
+        return "‖ Paused"
     icon, word = STATES.get(str(name), STATES["unknown"])
     return f"{icon} {word}"
 

@@ -36,7 +36,13 @@ transitions as (
 
     select
         accounts.challenge_id, accounts.trader_id, accounts.account_id, accounts.stage, status.status, status.status_at,
-        coalesce(sentences.sentence, case status.status when 'closed' then 'Closed by the firm' else 'No trade for longer than the terms allow' end),
+        coalesce(
+            sentences.sentence,
+            case status.status
+                when 'closed' then 'Closed by the firm'
+                else 'No trade for longer than the terms allow'
+            end
+        ),
         case status.status when 'passed' then 2 when 'breached' then 3 when 'expired' then 4 else 5 end
     from decided.account_status as status
     inner join staging.accounts as accounts using (account_id)

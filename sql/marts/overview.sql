@@ -101,20 +101,37 @@ currencies as (
     where currency = (select case count(distinct currency) when 1 then min(currency) else 'USD' end from staging.desks)
 ),
 
-named (figure, audience, place, label, unit, definition, page) as (
+named (figure, audience, at_a_glance, place, label, unit, page, definition) as (
     values
-    ('near', 'risk', 1, 'Near a floor', 'count', 'Live accounts that have used most of their tighter loss allowance, or are paused.', 'risk_queue'),
-    ('breaches', 'risk', 2, 'Breached', 'count', 'Accounts that fell below a floor in these 24 hours.', 'risk_queue'),
-    ('passes', 'risk', 3, 'Passed a stage', 'count', 'Accounts that met target and conditions of their stage in these 24 hours.', 'risk_queue'),
-    ('live', 'risk', 4, 'Live accounts', 'count', 'Accounts that are open and neither breached, passed, expired nor closed.', 'risk_queue'),
-    ('waiting', 'payouts', 5, 'Requests waiting', 'count', 'Payout requests without a transfer, or whose transfer came back.', 'payout_queue'),
-    ('requested', 'payouts', 6, 'Requested and unpaid', 'money', 'Sum of the waiting requests.', 'payout_queue'),
-    ('requests', 'payouts', 7, 'New requests', 'count', 'Payout requests received in these 24 hours.', 'payout_queue'),
-    ('paid', 'payouts', 8, 'Paid out', 'money', 'Transfers settled in these 24 hours.', 'payout_queue'),
-    ('sales', 'management', 9, 'Sales', 'money', 'Fees received for challenges in these 24 hours, before refunds and chargebacks.', 'cohorts'),
-    ('returned', 'management', 10, 'Refunds and chargebacks', 'money', 'Fees that went back in these 24 hours.', 'cohorts'),
-    ('purchases', 'management', 11, 'Challenges sold', 'count', 'Challenges bought in these 24 hours.', 'cohorts'),
-    ('funded', 'management', 12, 'Funded accounts', 'count', 'Live accounts in a funded or instant stage.', 'exposure')
+    (
+        'near', 'risk', true, 1, 'Near a floor', 'count', 'risk_queue',
+        'Live accounts that have used most of their tighter loss allowance, or are paused.'
+    ),
+    ('breaches', 'risk', true, 2, 'Breached', 'count', 'risk_queue', 'Accounts that fell below a floor.'),
+    (
+        'passes', 'risk', false, 3, 'Passed a stage', 'count', 'risk_queue',
+        'Accounts that met the target and every condition of their stage.'
+    ),
+    (
+        'live', 'risk', false, 4, 'Live accounts', 'count', 'risk_queue',
+        'Accounts that are open and neither breached, passed, expired nor closed.'
+    ),
+    (
+        'waiting', 'payouts', true, 5, 'Waiting', 'count', 'payout_queue',
+        'Payout requests without a transfer, or whose transfer came back.'
+    ),
+    ('requested', 'payouts', true, 6, 'Requested', 'money', 'payout_queue', 'Sum of the payout requests that wait.'),
+    ('requests', 'payouts', false, 7, 'New requests', 'count', 'payout_queue', 'Payout requests received.'),
+    ('paid', 'payouts', false, 8, 'Paid out', 'money', 'payout_queue', 'Transfers settled.'),
+    (
+        'sales', 'management', true, 9, 'Sales', 'money', 'cohorts',
+        'Fees received for challenges, before refunds and chargebacks.'
+    ),
+    ('returned', 'management', false, 10, 'Fees returned', 'money', 'cohorts', 'Refunds and chargebacks.'),
+    ('purchases', 'management', false, 11, 'Challenges sold', 'count', 'cohorts', 'Challenges bought.'),
+    (
+        'funded', 'management', true, 12, 'Funded', 'count', 'exposure', 'Live accounts in a funded or instant stage.'
+    )
 ),
 
 grid as (
@@ -148,6 +165,7 @@ select
     max(value) filter (where age = 0) as value,
     max(value) filter (where age = 1) as before,
     cast(to_json(list(value order by age desc)) as varchar) as trend,
-    any_value(page) as page
+    any_value(page) as page,
+    any_value(at_a_glance) as at_a_glance
 from valued
 group by desk_id, audience, figure

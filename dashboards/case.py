@@ -1,0 +1,299 @@
+"""Case: is it true, and how sure are we: everything about one owner."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import sqlalchemy as sa
+import streamlit as st
+
+from dashboards.kit import graphs, look, paths, places, reads, state, words
+from sql import schema
+
+FLAG = 0.5
+VIEWS = {
+    "signals": "Signals",
+    "links": "Links",
+    "pairs": "Matched trading",
+    "verdicts": "Verdicts",
+    "payouts": "Payouts",
+}
+MARKS = {
+    "purchased": "circle-open",
+    "started": "circle",
+    "passed": "star",
+    "breached": "x",
+    "paid": "triangle-down",
+    "reset": "square-open",
+    "closed": "line-ns-open",
+    "expired": "line-ns-open",
+}
+
+
+def show() -> None:
+    """What is held about the people behind a trader, and the rows it rests on."""
+    trader = st.text_input("Trader", key="trader", bind="query-params", placeholder="trader id", width=260)
+    if not trader:
+        _listed()
+        return
+    owner, traders = _people(trader)
+    accounts = reads.rows("accounts", trader_id=traders, order=["opened_at"])
+    if accounts.empty:
+        look.empty(
+            f"There is no trader {trader}",
+            "No account of this trader landed, or they belong to a desk that you do not see.",
+        )
+        return
+    held = _held(traders, accounts)
+    _paragraph(owner, traders, accounts, held)
+    _timeline(accounts)
+    _accounts(accounts)
+    view = state.tab("View", "view", VIEWS)
+    {"signals": _signals, "links": _links, "pairs": _pairs, "verdicts": _verdicts, "payouts": _payouts}[view](
+        held[view]
+    )
+    places.link("network", "See the network →", icon=False, trader=trader)
+
+
+def _people(trader: str) -> tuple[str, list[str]]:
+    """The owner behind a trader and every trader of that owner."""
+    table = schema.OWNERS
+    mine = reads.decided(table, table.c.trader_id == trader, limit=1)
+    if mine.empty:
+        return trader, [trader]
+    owner = str(mine["owner_id"].iloc[0])
+    members = reads.decided(table, table.c.owner_id == owner, *reads.seen("trader_id", table.c.trader_id))
+    return owner, sorted(members["trader_id"])
+
+
+def _listed() -> None:
+    """Subjects with the strongest signals, to begin with."""
+    table = schema.SIGNALS
+    found = reads.decided(table, table.c.strength >= FLAG, order=table.c.strength.desc(), limit=reads.PAGE_ROWS)
+    if found.empty:
+        look.empty(
+            "No flag is open",
+            "Detectors raise flags when <code>highwater score</code> runs. Any trader can be looked up above.",
+        )
+        return
+    st.subheader("Strongest flags", anchor=False)
+    accounts = found.loc[found["subject_kind"] == "account", "subject_id"].tolist()
+    traders = (
+        reads.rows("accounts", account_id=accounts) if accounts else pd.DataFrame(columns=["account_id", "trader_id"])
+    )
+    owner_of = dict(zip(traders["account_id"], traders["trader_id"], strict=True))
+    for row in reads.records(found):
+        trader = row["subject_id"] if row["subject_kind"] == "trader" else owner_of.get(row["subject_id"])
+        if trader:
+            places.link(
+                "case",
+                f"**{row['subject_id']}** {words.plain(row['detector'])}, {row['strength']:.2f}",
+                icon=False,
+                trader=trader,
+            )
+
+
+def _held(traders: list[str], accounts: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Signals, links, pairs, verdicts and payouts of these people."""
+    own = accounts["account_id"].tolist()
+    signals, links, pairs, verdicts = schema.SIGNALS.c, schema.LINKS.c, schema.COPY_PAIRS.c, schema.VERDICTS.c
+    about = sa.or_(
+        sa.and_(signals.subject_kind == "account", signals.subject_id.in_(own)),
+        sa.and_(signals.subject_kind == "trader", signals.subject_id.in_(traders)),
+    )
+    return {
+        "signals": reads.decided(schema.SIGNALS, about, order=signals.strength.desc()),
+        "links": reads.decided(
+            schema.LINKS,
+            links.trader_a.in_(traders) | links.trader_b.in_(traders),
+            *reads.seen("trader_id", links.trader_a, links.trader_b),
+            order=links.strength.desc(),
+        ),
+        "pairs": reads.decided(
+            schema.COPY_PAIRS,
+            pairs.account_a.in_(own) | pairs.account_b.in_(own),
+            *reads.seen("account_id", pairs.account_a, pairs.account_b),
+            order=pairs.strength.desc(),
+        ),
+        "verdicts": reads.decided(schema.VERDICTS, verdicts.account_id.in_(own), order=verdicts.happened_at.desc()),
+        "payouts": reads.rows("payout_queue", account_id=own, order=["-requested_at"]),
+    }
+
+
+def _paragraph(owner: str, traders: list[str], accounts: pd.DataFrame, held: dict[str, pd.DataFrame]) -> None:
+    """One paragraph: who, what, how likely by chance."""
+    flags = held["signals"][held["signals"]["strength"] >= FLAG]
+    names = ", ".join(sorted(accounts["trader_name"].dropna().unique())[:4])
+    people = f"{len(traders)} traders held to be one owner" if len(traders) > 1 else "one trader"
+    breached = int((accounts["status"] == "breached").sum())
+    told = [f"{words.escaped(names)}: {people}, {len(accounts)} accounts, {breached} breached."]
+    pairs = held["pairs"]
+    if len(pairs):
+        best = pairs.iloc[0]
+        chance = f"chance would give {best['expected']:.2g}, false discovery rate {best['q_value']:.2g}"
+        told.append(
+            f"{len(pairs)} pairs of accounts trade as one; the strongest matches {best['matched']} entries ({chance})."
+        )
+    told += [words.escaped(_sentence(row)) for row in reads.records(flags)[:3]]
+    waiting = held["payouts"]["waits"].astype(bool).sum() if len(held["payouts"]) else 0
+    if waiting:
+        told.append(f"{words.counted(waiting, 'payout request')} waiting.")
+    look.card("near" if len(flags) or len(pairs) else "fine", words.escaped(owner), told)
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    evidence = words.parsed(row["evidence"]) or {}
+    return str(evidence.get("sentence") or f"{words.plain(row['detector'])} with strength {row['strength']:.2f}")
+
+
+def _timeline(accounts: pd.DataFrame) -> None:
+    table = schema.LIFECYCLE
+    steps = reads.decided(
+        table, table.c.challenge_id.in_(accounts["challenge_id"].unique().tolist()), order=table.c.happened_at
+    )
+    if steps.empty:
+        return
+    colours = look.palette()
+    by_event = {"breached": colours.breached, "passed": colours.fine, "paid": colours.near}
+    figure = go.Figure()
+    for event, rows in steps.groupby("event", sort=False):
+        figure.add_scatter(
+            x=rows["happened_at"],
+            y=rows["challenge_id"],
+            name=words.plain(event),
+            mode="markers",
+            text=rows["cause"],
+            marker={
+                "symbol": MARKS.get(str(event), "circle"),
+                "size": 10,
+                "color": by_event.get(str(event), colours.unknown),
+            },
+            hovertemplate="%{x}<br>%{text}<extra>" + words.plain(event) + "</extra>",
+        )
+    figure.update_xaxes(title="UTC")
+    figure.update_yaxes(type="category", autorange="reversed")
+    look.chart(figure, "What happened when?", height=min(140 + 28 * steps["challenge_id"].nunique(), 520))
+
+
+def _accounts(accounts: pd.DataFrame) -> None:
+    shown = accounts.assign(
+        stage=[words.stage(one) for one in accounts["stage"]],
+        status=[words.plain(one or "not judged") for one in accounts["status"]],
+    )
+    event: Any = st.dataframe(
+        shown[
+            [
+                "account_id",
+                "trader_name",
+                "desk_id",
+                "product",
+                "stage",
+                "status",
+                "initial_balance",
+                "currency",
+                "stake",
+                "paid",
+                "opened_at",
+                "partner_id",
+            ]
+        ],
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        key="accounts",
+        placeholder="",
+        column_config={
+            "account_id": "Account",
+            "trader_name": "Trader",
+            "desk_id": "Desk",
+            "product": "Product",
+            "stage": "Stage",
+            "status": "Status",
+            "initial_balance": st.column_config.NumberColumn("Initial", format="%,.0f"),
+            "currency": "Cur",
+            "stake": st.column_config.NumberColumn("At stake", format="%,.2f"),
+            "paid": st.column_config.NumberColumn("Paid", format="%,.2f"),
+            "opened_at": st.column_config.DatetimeColumn("Opened, UTC", format="DD MMM YY HH:mm", timezone="UTC"),
+            "partner_id": "Partner",
+        },
+    )
+    if event.selection.rows:
+        places.go("account", account=str(accounts["account_id"].iloc[event.selection.rows[0]]))
+
+
+def _signals(found: pd.DataFrame) -> None:
+    if found.empty:
+        look.empty("No signal", "No detector holds anything against these people.")
+    for row in reads.records(found):
+        flagged = row["strength"] >= FLAG
+        evidence = words.parsed(row["evidence"]) or {}
+        ruled_out = evidence.get("ruled_out") or []
+        lines = [words.escaped(_sentence(row))]
+        if ruled_out:
+            lines.append(f"<small>Ruled out: {words.escaped('; '.join(map(str, ruled_out)))}</small>")
+        weight = f"{'▲ Flag' if flagged else '● Below a flag'} {row['strength']:.2f}"
+        title = f"{weight} · {words.plain(row['detector'])} · {row['subject_id']}"
+        look.card("near" if flagged else "ended", words.escaped(title), lines)
+
+
+def _links(found: pd.DataFrame) -> None:
+    if found.empty:
+        look.empty("No link", "Nothing joins these people to another trader.")
+        return
+    shown = found.assign(reasons=[graphs.reasons(text, 8) for text in found["reasons"]])
+    st.dataframe(
+        shown,
+        hide_index=True,
+        column_config={
+            "reasons": st.column_config.TextColumn("Because of", width="large"),
+            "strength": st.column_config.NumberColumn("One person?", format="percent"),
+        },
+    )
+
+
+def _pairs(found: pd.DataFrame) -> None:
+    if found.empty:
+        look.empty(
+            "No matched trading",
+            "None of their accounts trades as one with another, as far as chance can be told apart.",
+        )
+    for pair in reads.records(found.head(20)):
+        places.link(
+            "pair",
+            paths.pair_words(pair),
+            icon=False,
+            a=pair["account_a"],
+            b=pair["account_b"],
+            relation=pair["relation"],
+        )
+
+
+def _verdicts(found: pd.DataFrame) -> None:
+    if found.empty:
+        look.empty("No verdict", "None of their accounts broke a rule or reached a target.")
+    for row in reads.records(found.head(20)):
+        evidence = words.parsed(row["evidence"]) or {}
+        colour = {"breached": "breached", "warned": "near"}.get(row["outcome"], "fine")
+        look.card(
+            colour,
+            f"{words.OUTCOMES[row['outcome']]} · {row['account_id']}",
+            [words.escaped(evidence.get("sentence", ""))],
+        )
+
+
+def _payouts(found: pd.DataFrame) -> None:
+    if found.empty:
+        look.empty("No payout request", "None of their accounts asked for a payout.")
+        return
+    shown = found.assign(
+        transfer=found["state"].map(words.TRANSFERS), requested=[words.instant(at) for at in found["requested_at"]]
+    )
+    st.dataframe(
+        shown[
+            ["payout_id", "account_id", "requested", "amount", "currency", "transfer", "transfer_amount", "destination"]
+        ],
+        hide_index=True,
+        placeholder="",
+    )

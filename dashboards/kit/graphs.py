@@ -1,0 +1,144 @@
+"""The case graph: people, their accounts and what they share, laid out and drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import networkx as nx
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboards.kit import look, words
+
+MOST_NODES = 500
+HUB_HOLDERS = 12
+SYMBOLS = {"trader": "circle", "account": "square", "value": "diamond", "hub": "diamond-open"}
+NAMES = {"trader": "Person", "account": "Account", "value": "Shared value", "hub": "Shared by many, so it says little"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known about some traders: accounts, links between traders, shared values, pairs of accounts."""
+
+    accounts: pd.DataFrame
+    links: pd.DataFrame
+    values: pd.DataFrame
+    pairs: pd.DataFrame
+
+
+def build(found: Found) -> nx.Graph:
+    """A graph whose nodes have kind and label, whose edges have a reason; at most MOST_NODES nodes."""
+    graph = nx.Graph()
+    for row in found.accounts.to_dict(orient="records"):
+        person, account = f"t:{row['trader_id']}", f"a:{row['account_id']}"
+        graph.add_node(person, kind="trader", label=f"{row['trader_name'] or row['trader_id']}", id=row["trader_id"])
+        graph.add_node(account, kind="account", label=row["account_id"], id=row["account_id"])
+        graph.add_edge(person, account, kind="owns", reason="trades it")
+    for row in found.links.to_dict(orient="records"):
+        ends = [f"t:{row['trader_a']}", f"t:{row['trader_b']}"]
+        for end in ends:
+            graph.add_node(end, **({"kind": "trader", "label": end[2:], "id": end[2:]} | graph.nodes.get(end, {})))
+        graph.add_edge(
+            *ends, kind="link", reason=f"{words.share(row['strength'])} one person: {reasons(row['reasons'])}"
+        )
+    for row in found.values.to_dict(orient="records"):
+        value = f"v:{row['kind']}:{row['value']}"
+        hub = row["holders"] > HUB_HOLDERS
+        graph.add_node(value, kind="hub" if hub else "value", label=f"{row['kind']} {row['value']}", id=row["value"])
+        graph.add_edge(f"t:{row['trader_id']}", value, kind="shares", reason=f"used by {row['holders']} traders")
+    for row in found.pairs.to_dict(orient="records"):
+        ends = [f"a:{row['account_a']}", f"a:{row['account_b']}"]
+        if all(end in graph for end in ends):
+            graph.add_edge(*ends, kind="pair", reason=f"{row['relation']}, {row['matched']} matched entries")
+    keep = [node for node in graph if "kind" in graph.nodes[node]][:MOST_NODES]
+    return graph.subgraph(keep).copy()
+
+
+def reasons(text: str, most: int = 4) -> str:
+    """The reasons of a link as people read them."""
+    listed = words.parsed(text) or []
+    held = [f"{one['signal']} {one['value']}" for one in listed if not one.get("against")]
+    against = [f"{one['signal']} {one['value']}" for one in listed if one.get("against")]
+    told = "; ".join(held[:most])
+    return told + (f"; against it: {'; '.join(against[:2])}" if against else "")
+
+
+def path_sentence(graph: nx.Graph, one: str, other: str) -> str:
+    """The shortest path between two people as a sentence."""
+    try:
+        path = nx.shortest_path(graph, f"t:{one}", f"t:{other}")
+    except (nx.NetworkXNoPath, nx.NodeNotFound):
+        return "Nothing that is known joins these two."
+    steps = [
+        f"{graph.nodes[a]['label']} → {graph.nodes[b]['label']} ({graph.edges[a, b]['reason']})"
+        for a, b in pairwise(path)
+    ]
+    return "; ".join(steps) + "."
+
+
+def drawn(graph: nx.Graph) -> go.Figure:
+    """The graph with a shape per kind, hubs pale, reasons on hover."""
+    places = nx.spring_layout(graph, seed=7, k=1.6 / max(1, len(graph)) ** 0.5, iterations=60)
+    figure = go.Figure()
+    for kind, dash in (("owns", "solid"), ("shares", "dot"), ("link", "solid"), ("pair", "dash")):
+        _edges(figure, graph, places, kind, dash)
+    for kind, symbol in SYMBOLS.items():
+        _nodes(figure, graph, places, kind, symbol)
+    hidden = {"visible": False, "showgrid": False}
+    figure.update_layout(xaxis=hidden, yaxis=hidden, hovermode="closest")
+    return figure
+
+
+_EDGE_NAMES = {"owns": "", "shares": "Shares a value", "link": "Held to be one person", "pair": "Trade as one"}
+
+
+def _edges(figure: go.Figure, graph: nx.Graph, places: dict[str, tuple[float, float]], kind: str, dash: str) -> None:
+    colours = look.palette()
+    chosen = [(a, b, told["reason"]) for a, b, told in graph.edges(data=True) if told["kind"] == kind]
+    if not chosen:
+        return
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for a, b, _ in chosen:
+        x += [places[a][0], places[b][0], None]
+        y += [places[a][1], places[b][1], None]
+    colour = {"link": colours.near, "pair": colours.breached}.get(kind, colours.ended)
+    width = 2 if kind in ("link", "pair") else 1
+    figure.add_scatter(
+        x=x,
+        y=y,
+        mode="lines",
+        name=_EDGE_NAMES[kind],
+        showlegend=kind != "owns",
+        hoverinfo="skip",
+        line={"color": colour, "width": width, "dash": dash},
+    )
+    middle = [((places[a][0] + places[b][0]) / 2, (places[a][1] + places[b][1]) / 2) for a, b, _ in chosen]
+    figure.add_scatter(
+        x=[one[0] for one in middle],
+        y=[one[1] for one in middle],
+        mode="markers",
+        showlegend=False,
+        marker={"size": 8, "opacity": 0},
+        text=[reason for _, _, reason in chosen],
+        hovertemplate="%{text}<extra></extra>",
+    )
+
+
+def _nodes(figure: go.Figure, graph: nx.Graph, places: dict[str, tuple[float, float]], kind: str, symbol: str) -> None:
+    colours = look.palette()
+    chosen = [(node, told["label"]) for node, told in graph.nodes(data=True) if told["kind"] == kind]
+    if not chosen:
+        return
+    colour = {"trader": colours.fine, "account": colours.series[2], "value": colours.text, "hub": colours.ended}[kind]
+    figure.add_scatter(
+        x=[places[node][0] for node, _ in chosen],
+        y=[places[node][1] for node, _ in chosen],
+        name=NAMES[kind],
+        mode="markers+text" if kind == "trader" else "markers",
+        text=[label for _, label in chosen],
+        textposition="top center",
+        marker={"symbol": symbol, "size": 15 if kind == "trader" else 9, "color": colour},
+        hovertemplate="%{text}<extra>" + NAMES[kind] + "</extra>",
+    )

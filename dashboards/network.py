@@ -1,0 +1,159 @@
+"""Network: who belongs together, and why."""
+
+from __future__ import annotations
+
+import pandas as pd
+import sqlalchemy as sa
+import streamlit as st
+
+from dashboards.kit import graphs, look, places, reads, words
+from sql import schema
+
+MOST_TRADERS = 60
+
+
+def show() -> None:
+    """The graph around a trader, the reasons as a table, and the path between two people."""
+    trader = st.text_input("Trader", key="trader", bind="query-params", placeholder="trader id", width=260)
+    if not trader:
+        _largest()
+        return
+    if reads.rows("accounts", trader_id=trader, limit=1).empty:
+        look.empty(
+            f"There is no trader {trader}", "He has no account that landed, or belongs to a desk that you do not see."
+        )
+        return
+    steps = st.segmented_control(
+        "How far",
+        [1, 2, 3],
+        key="steps",
+        default=2,
+        required=True,
+        bind="query-params",
+        format_func=lambda one: f"{one} step{'s' * (one > 1)}",
+    )
+    traders = around(trader, int(steps or 1))
+    found = gathered(traders)
+    graph = graphs.build(found)
+    look.chart(graphs.drawn(graph), f"What joins {trader} to others?", height=560, key="graph")
+    st.caption(
+        f"{len(traders)} people · values shared by more than {graphs.HUB_HOLDERS} traders are hollow: they say little."
+        " Hover an edge for its reason."
+    )
+    others = [one for one in traders if one != trader]
+    if not others:
+        look.empty("Nobody else", "No link, shared value or matched trading joins this trader to another.")
+        return
+    other = st.selectbox("Path to", others, key="to", bind="query-params")
+    look.card("unknown", f"From {trader} to {other}", [words.escaped(graphs.path_sentence(graph, trader, str(other)))])
+    _links(found.links)
+    places.link("case", "Open the case →", icon=False, trader=trader)
+
+
+def _largest() -> None:
+    """Owners with most members, to begin with."""
+    table = schema.OWNERS
+    chosen = (
+        sa.select(
+            table.c.owner_id,
+            sa.func.max(table.c.members).label("members"),
+            sa.func.min(table.c.trader_id).label("trader_id"),
+        )
+        .where(table.c.members > 1, *reads.seen("trader_id", table.c.trader_id))
+        .group_by(table.c.owner_id)
+        .order_by(sa.desc("members"))
+        .limit(reads.PAGE_ROWS)
+    )
+    found = reads.fetch(chosen)
+    if found.empty:
+        look.empty(
+            "No two traders are held to be one person",
+            "Links come from shared documents, devices, instruments and likeness; <code>highwater score</code> weighs"
+            " them. Any trader can be looked up above.",
+        )
+        return
+    st.subheader("Largest owners", anchor=False)
+    for row in reads.records(found):
+        places.link("network", f"**{row['owner_id']}** {row['members']} traders", icon=False, trader=row["trader_id"])
+
+
+def around(trader: str, steps: int) -> list[str]:
+    """Traders within some steps of links, shared values that are no hub, and matched trading."""
+    known, edge = {trader}, {trader}
+    for _ in range(steps):
+        reached = _neighbours(sorted(edge)) - known
+        edge = set(sorted(reached)[: MOST_TRADERS - len(known)])
+        known |= edge
+        if not edge:
+            break
+    return [trader, *sorted(known - {trader})]
+
+
+def _neighbours(traders: list[str]) -> set[str]:
+    links, values, accounts, pairs = (
+        schema.LINKS.c,
+        reads.mart("shared_values"),
+        reads.mart("accounts"),
+        schema.COPY_PAIRS.c,
+    )
+    linked = reads.decided(
+        schema.LINKS,
+        links.trader_a.in_(traders) | links.trader_b.in_(traders),
+        *reads.seen("trader_id", links.trader_a, links.trader_b),
+    )
+    reached = set(linked["trader_a"]) | set(linked["trader_b"])
+    if values is None or accounts is None:
+        return reached
+    mine = (
+        sa.select(values.c.kind, values.c.value)
+        .where(values.c.trader_id.in_(traders), values.c.holders <= graphs.HUB_HOLDERS)
+        .distinct()
+        .subquery()
+    )
+    shared = (
+        sa.select(values.c.trader_id)
+        .join(mine, (values.c.kind == mine.c.kind) & (values.c.value == mine.c.value))
+        .limit(reads.MOST_ROWS)
+    )
+    reached |= set(reads.fetch(shared)["trader_id"])
+    own = reads.rows("accounts", trader_id=traders)["account_id"].tolist()
+    paired = reads.decided(
+        schema.COPY_PAIRS,
+        pairs.account_a.in_(own) | pairs.account_b.in_(own),
+        *reads.seen("account_id", pairs.account_a, pairs.account_b),
+    )
+    both = sorted(set(paired["account_a"]) | set(paired["account_b"]))
+    return reached | set(reads.rows("accounts", account_id=both)["trader_id"]) if both else reached
+
+
+def gathered(traders: list[str]) -> graphs.Found:
+    """Everything known between the given traders."""
+    links, pairs = schema.LINKS.c, schema.COPY_PAIRS.c
+    accounts = reads.rows("accounts", trader_id=traders)
+    own = accounts["account_id"].tolist()
+    values = reads.rows("shared_values", trader_id=traders)
+    inside = values[values.groupby(["kind", "value"])["trader_id"].transform("nunique") > 1] if len(values) else values
+    return graphs.Found(
+        accounts,
+        reads.decided(schema.LINKS, links.trader_a.in_(traders), links.trader_b.in_(traders)),
+        inside,
+        reads.decided(schema.COPY_PAIRS, pairs.account_a.in_(own), pairs.account_b.in_(own)),
+    )
+
+
+def _links(links: pd.DataFrame) -> None:
+    if links.empty:
+        return
+    shown = links.assign(reasons=[graphs.reasons(text, 8) for text in links["reasons"]]).sort_values(
+        "strength", ascending=False
+    )
+    st.dataframe(
+        shown,
+        hide_index=True,
+        column_config={
+            "trader_a": "One",
+            "trader_b": "Other",
+            "strength": st.column_config.ProgressColumn("One person?", format="percent", min_value=0, max_value=1),
+            "reasons": st.column_config.TextColumn("Because of", width="large"),
+        },
+    )

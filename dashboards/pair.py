@@ -1,0 +1,161 @@
+"""Pair: do these two accounts trade as one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from dashboards.kit import lake, look, paths, places, reads, state, words
+from models.coordination import PairEvidence
+from sql import schema
+
+
+def show() -> None:
+    """Both accounts' entries on one price axis, the matches, and what chance would have given."""
+    columns = st.columns([1, 1, 1, 2])
+    with columns[0]:
+        first = st.text_input("One account", key="a", bind="query-params")
+    with columns[1]:
+        second = st.text_input("The other", key="b", bind="query-params")
+    with columns[2]:
+        relation = state.one_of("Relation", "relation", ["copy", "mirror"], first=None)
+    if not first or not second:
+        _listed()
+        return
+    accounts = [reads.account(one) for one in (first, second)]
+    if None in accounts or first == second:
+        look.empty(
+            "Two different accounts are needed", "One of them has not landed, or belongs to a desk that you do not see."
+        )
+        return
+    with st.skeleton(height=420):
+        found = lake.pair(first, second, str(relation))
+    held = _published(first, second, str(relation))
+    _verdict(found, held, first, second)
+    if found.matches.empty:
+        return
+    zone = reads.zone_of(accounts[0]["desk_id"] if accounts[0] else None)
+    _drawn(found, first, second)
+    _table(found.matches, zone, first, second)
+
+
+def _listed() -> None:
+    table = schema.COPY_PAIRS
+    both = reads.seen("account_id", table.c.account_a, table.c.account_b)
+    found = reads.decided(table, *both, order=table.c.strength.desc(), limit=reads.PAGE_ROWS)
+    if found.empty:
+        look.empty(
+            "No pair is held to trade as one",
+            "Pairs come from accounts whose entries coincide far beyond chance; <code>highwater score</code>"
+            " looks for them. Any two accounts can be compared above.",
+        )
+        return
+    st.subheader("Strongest pairs", anchor=False)
+    for pair in reads.records(found):
+        places.link(
+            "pair",
+            paths.pair_words(pair),
+            icon=False,
+            a=pair["account_a"],
+            b=pair["account_b"],
+            relation=pair["relation"],
+        )
+
+
+def _published(first: str, second: str, relation: str) -> dict[str, Any] | None:
+    table = schema.COPY_PAIRS.c
+    both = table.account_a.in_((first, second)) & table.account_b.in_((first, second)) & (table.relation == relation)
+    found = reads.decided(schema.COPY_PAIRS, both, limit=1)
+    return reads.records(found)[0] if len(found) else None
+
+
+def _verdict(found: PairEvidence, held: dict[str, Any] | None, first: str, second: str) -> None:
+    """The sentence, how sure, and whether it is one owner."""
+    if held is None:
+        look.card(
+            "unknown",
+            "? Not held to trade as one",
+            [words.escaped(found.sentence), "<small>The last run did not flag this pair.</small>"],
+        )
+        return
+    flagged = held["strength"] >= 0.5
+    owner = "one owner" if held["same_owner"] else "different owners, as far as identity knows"
+    title = f"{'▲' if flagged else '●'} Strength {held['strength']:.2f} · {owner}"
+    lines = [
+        words.escaped(found.sentence),
+        f"<small>False discovery rate {held['q_value']:.2g} · leader {words.escaped(held['leader'])}</small>",
+    ]
+    look.card("near" if flagged else "fine", title, lines)
+    evidence = words.parsed(held["evidence"]) or {}
+    weights = evidence.get("log_odds", {})
+    if weights:
+        told = {f"{words.plain(name)}": f"{value:+.2f}" for name, value in weights.items()}
+        with st.expander("What speaks for and against (log odds)"):
+            look.table(told, right=True)
+            others = {
+                words.plain(name): words.value(value) for name, value in evidence.items() if not isinstance(value, dict)
+            }
+            look.table(others, right=True)
+
+
+def _drawn(found: PairEvidence, first: str, second: str) -> None:
+    """Entries of the instrument with most matches: both accounts on one axis, matched ones joined."""
+    matches = found.matches
+    instruments = matches["instrument"].value_counts().index.tolist()
+    instrument = state.one_of("Instrument", "instrument", instruments, shown=str, first=None)
+    rows = matches[matches["instrument"] == instrument]
+    colours = look.palette().series
+    figure = go.Figure()
+    for row in reads.records(rows):
+        figure.add_scatter(
+            x=[row["opened_a"], row["opened_b"]],
+            y=[row["open_price_a"], row["open_price_b"]],
+            mode="lines",
+            line={"color": look.palette().unknown, "width": 1},
+            showlegend=False,
+            hoverinfo="skip",
+        )
+    for place, (suffix, account, symbol) in enumerate((("a", first, "circle"), ("b", second, "diamond-open"))):
+        figure.add_scatter(
+            x=rows[f"opened_{suffix}"],
+            y=rows[f"open_price_{suffix}"],
+            name=account,
+            mode="markers",
+            marker={"symbol": symbol, "size": 10, "color": colours[place], "line": {"width": 2}},
+            customdata=rows[[f"side_{suffix}", f"lots_{suffix}"]],
+            hovertemplate="%{x}<br>%{customdata[0]} %{customdata[1]} lots at %{y}<extra>" + account + "</extra>",
+        )
+    figure.update_xaxes(title="UTC")
+    figure.update_yaxes(title="entry price")
+    look.chart(figure, f"Do both enter {instrument} at the same moments?", height=420)
+
+
+def _table(matches: pd.DataFrame, zone: str, first: str, second: str) -> None:
+    """Every matched entry with its lag, lots and exits."""
+    shown = matches.assign(lag_s=matches["lag_ms"] / 1000, exit_lag_s=matches["exit_lag_ms"] / 1000)
+    columns = [
+        "instrument",
+        "opened_a",
+        "lag_s",
+        "side_a",
+        "side_b",
+        "lots_a",
+        "lots_b",
+        "open_price_a",
+        "open_price_b",
+        "exit_lag_s",
+        "trade_a",
+        "trade_b",
+    ]
+    names = {name: name.replace("_a", f" {first}").replace("_b", f" {second}") for name in columns}
+    config: dict[str, Any] = dict(names)
+    config["opened_a"] = st.column_config.DatetimeColumn(f"Opened {first}", format="DD MMM YY HH:mm:ss", timezone=zone)
+    config["lag_s"] = st.column_config.NumberColumn(
+        "Lag, s", format="%+.2f", help=f"How long after {first} the other entered."
+    )
+    config["exit_lag_s"] = st.column_config.NumberColumn("Exit lag, s", format="%+.2f")
+    st.caption(f"{len(matches):,} matched entries · times in {zone}")
+    st.dataframe(shown[columns], hide_index=True, column_config=config)

@@ -1,0 +1,65 @@
+"""Terms: what was promised, by product, version and stage."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboards.kit import look, paths, state, words
+from models.catalogue import Product, RulebookRefused, Version
+
+
+def show() -> None:
+    """The rules of one version in words, and what the version before said otherwise."""
+    try:
+        products = paths.rulebook().products
+    except RulebookRefused as refused:
+        look.empty("The rulebook does not hold", words.escaped(refused))
+        return
+    columns = st.columns(3)
+    with columns[0]:
+        chosen = state.one_of("Product", "product", sorted(products), shown=lambda id: products[id].name, first=None)
+    product = products[str(chosen)]
+    with columns[1]:
+        number = state.one_of(
+            "Version", "version", _numbers(product), shown=lambda one: _version_words(product, one), first=None
+        )
+    version = next(held for held in product.versions if str(held.version) == number)
+    with columns[2]:
+        stage = state.one_of("Stage", "stage", list(version.stages), shown=words.stage, first=None)
+    _facts(version, str(stage))
+    before = _before(product, version)
+    old = {name: told for name, told, _ in paths.told(before.stages.get(str(stage), {}))} if before else {}
+    for name, told, fields in paths.told(version.stages[str(stage)]):
+        changed = before is not None and old.get(name) != told
+        small = " · ".join(f"{words.plain(field)}: {value}" for field, value in fields.items())
+        lines = [words.escaped(told), f"<small>{words.escaped(small)}</small>"]
+        if changed:
+            lines.append(f"<small>▲ the version before said: {words.escaped(old.get(name, 'nothing'))}</small>")
+        look.card("near" if changed else "ended", words.plain(name), lines)
+
+
+def _numbers(product: Product) -> list[str]:
+    return [str(version.version) for version in reversed(product.versions)]
+
+
+def _version_words(product: Product, number: str) -> str:
+    since = next(held.effective_from for held in product.versions if str(held.version) == number)
+    return f"{number}, from {since:%d %b %Y}"
+
+
+def _before(product: Product, version: Version) -> Version | None:
+    earlier = [held for held in product.versions if held.version < version.version]
+    return earlier[-1] if earlier else None
+
+
+def _facts(version: Version, stage: str) -> None:
+    clock = version.clock
+    look.facts(
+        {
+            "In force from": words.instant_html(version.effective_from),
+            "Day begins": f"{clock.reset:%H:%M} {words.escaped(clock.zone)}, {clock.calendar}",
+            "Next stage": words.stage(version.next_stage.get(stage)),
+            "Sold at": ", ".join(version.desks) or "every desk",
+            "Digest": f"<code>{version.digest[:12]}</code>",
+        }
+    )
