@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 ROWS = 20_000
 PATIENCE_SECONDS = 90.0
-RANDOM_KILLS = 12
+RANDOM_KILLS = 3
 
 
 @pytest.fixture(scope="module")
@@ -173,16 +173,29 @@ def test_killed_when_the_load_opens(tmp_path: Path, feed: Path, clean: Any) -> N
     _check(tmp_path, feed, clean)
 
 
-def test_killed_again_and_again_at_random(tmp_path: Path, feed: Path, clean: Any) -> None:
-    """One home, many kills, a different instant each time; at most one whole landing's work is between them."""
-    chance = random.Random(20_260_301)
+@pytest.fixture(scope="module")
+def landing_seconds(tmp_path_factory: pytest.TempPathFactory, feed: Path) -> float:
+    """How long an undisturbed process takes on this machine, now, from its first staged file to its end."""
+    home = tmp_path_factory.mktemp("timed")
+    _open(home)
+    process = _start(home, feed)
+    _wait(lambda: any((home / "tmp").iterdir()), process)
+    started = time.monotonic()
+    process.join(PATIENCE_SECONDS)
+    return time.monotonic() - started
+
+
+@pytest.mark.parametrize("home", range(4))
+def test_killed_again_and_again_at_random(
+    tmp_path: Path, feed: Path, clean: Any, landing_seconds: float, home: int
+) -> None:
+    """One home and several kills, each at another instant after staging began, before it is landed in peace."""
+    chance = random.Random(home)
     _open(tmp_path)
-    for kill in range(RANDOM_KILLS):
-        if kill % 6 == 5:
-            _check(tmp_path, feed, clean)
-            tmp_path = tmp_path / "next"
-            _open(tmp_path)
+    for _ in range(RANDOM_KILLS):
+        left = set((tmp_path / "tmp").iterdir())
         process = _start(tmp_path, feed)
-        time.sleep(chance.uniform(0.02, 1.2))
+        _wait(lambda left=left: bool(set((tmp_path / "tmp").iterdir()) - left), process)  # type: ignore[misc]
+        time.sleep(chance.uniform(0, landing_seconds))
         _kill(process)
     _check(tmp_path, feed, clean)
