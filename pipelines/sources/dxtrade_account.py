@@ -4,7 +4,6 @@ Executions carry no result, so they are priced by the contract's size. Quantitie
 API counts them, and become lots by the same size.
 """
 
-import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -46,12 +45,12 @@ def read(document: Document, ask: Ask) -> Statement:
     answer = _answer(document)
     ledger = Ledger(NAME, ask, server_clock("UTC"))
     fills = []
-    for row in _lines(answer, "executions", document.name):
+    for row in _lines(answer, "executions", document):
         if row.get("status").upper() in ("FILLED", "PARTIALLY_FILLED", "COMPLETED", ""):
             fills.append(ledger.take("executions", row.line, partial(_fill, row)))
         else:
             ledger.take("other executions", row.line, partial(row.need, "executionCode"))
-    for row in _lines(answer, "cashTransactions", document.name):
+    for row in _lines(answer, "cashTransactions", document):
         ledger.take("cash transactions", row.line, partial(_cash, ledger, row))
     land_fills(ledger, [fill for fill in fills if fill])
     ledger.facts |= {"login": answer.get("account") if isinstance(answer.get("account"), str) else None}
@@ -60,20 +59,17 @@ def read(document: Document, ask: Ask) -> Statement:
 
 def _answer(document: Document) -> dict[str, Any]:
     """Return the JSON object of the file."""
-    try:
-        answer = json.loads(document.text)
-    except (ValueError, RecursionError) as error:
-        raise SourceRefusal(f"{document.name} is not readable as JSON: {error!r:.200}") from error
+    answer = document.json()
     if not isinstance(answer, dict):
         raise SourceRefusal(f"{document.name} is no answer with executions or cashTransactions")
     return answer
 
 
-def _lines(answer: dict[str, Any], name: str, file_name: str) -> list[Line]:
+def _lines(answer: dict[str, Any], name: str, document: Document) -> list[Line]:
     """Return a list of objects as rows of text."""
-    rows = answer.get(name, [])
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise SourceRefusal(f"{file_name} has {name} of another shape than a list of objects")
+    rows = document.few(answer.get(name, []))
+    if not all(isinstance(row, dict) for row in rows):
+        raise SourceRefusal(f"{document.name} has {name} of another shape than a list of objects")
     return [
         Line(place, {key: "" if value is None else str(value) for key, value in row.items()})
         for place, row in enumerate(rows, start=1)

@@ -3,7 +3,6 @@
 Instruments are numbers; the answer of /instruments, kept in the same JSON, or a column ``symbol`` names them.
 """
 
-import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -45,13 +44,13 @@ def read(document: Document, ask: Ask) -> Statement:
 
 def _json_rows(document: Document) -> list[Line]:
     """Return the executions of an API answer: lists in the documented order, or objects."""
+    answer = document.json()
     try:
-        answer = json.loads(document.text)
         body = answer.get("d", answer)
-        executions = body["executions"]
+        executions = document.few(body["executions"])
         names = {str(row["tradableInstrumentId"]): str(row["name"]) for row in body.get("instruments", [])}
         return [Line(place, _cells(row, names)) for place, row in enumerate(executions, start=1)]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SourceRefusal(f"{document.name} is not an answer of executions: {error!r:.200}") from error
 
 

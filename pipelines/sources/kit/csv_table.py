@@ -1,12 +1,14 @@
 """Rows of a delimited text file, by column name, with the delimiter found from its header."""
 
 import csv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import StringIO
 
 from pipelines.sources.kit.statement import RowProblem, SourceRefusal
 
-ROWS_MAX = 1_000_000
+ROWS_MAX = 500_000
+LINE_CHARS_MAX = 1_000_000
 COLUMNS_MAX = 400
 
 
@@ -38,7 +40,7 @@ def read_lines(text: str, name: str, delimiter: str | None = None) -> list[list[
     """Return the file's rows as cells, an empty list for a blank line."""
     first = next((line for line in text.splitlines() if line.strip()), "")
     try:
-        reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter or delimiter_of(first))
+        reader = csv.reader(_bounded(text, name), delimiter=delimiter or delimiter_of(first))
         rows: list[list[str]] = []
         for row in reader:
             if len(rows) >= ROWS_MAX or len(row) > COLUMNS_MAX:
@@ -47,6 +49,14 @@ def read_lines(text: str, name: str, delimiter: str | None = None) -> list[list[
     except csv.Error as error:
         raise SourceRefusal(f"{name} is not readable as delimited text: {error}") from error
     return rows
+
+
+def _bounded(text: str, name: str) -> Iterator[str]:
+    """Yield the lines, or refuse one that is longer than any table's."""
+    for line in StringIO(text, newline=""):
+        if len(line) > LINE_CHARS_MAX:
+            raise SourceRefusal(f"{name} has a line of more than {LINE_CHARS_MAX:,} characters: it is not read")
+        yield line
 
 
 def header_names(cells: list[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """A delivered file, decoded once: its text, the rows of its tables, or the rows of its sheets. Nothing in it is run."""
 
 import codecs
+import json
 import re
 import zipfile
 import zlib
@@ -18,7 +19,10 @@ from pipelines.sources.kit.values import shortest
 BYTES_MAX = 64 * 1024 * 1024
 UNPACKED_BYTES_MAX = 128 * 1024 * 1024
 ROWS_MAX = 1_048_576
-TAGS_MAX = 4_000_000
+TAGS_MAX = 2_000_000
+CELLS_MAX = 2_000_000
+JSON_CHARS_MAX = 16_000_000
+LIST_ROWS_MAX = 100_000
 PARTS_MAX = 2_000
 CELL_CHARS_MAX = 32_767
 ROW_CELLS_MAX = 4_000
@@ -93,6 +97,21 @@ class Document:
     def rows(self) -> list[Row]:
         """All table rows: of the page, or of every sheet one after the other."""
         return self.page.rows if not self.is_zip else [row for sheet in self.sheets for row in sheet]
+
+    def json(self) -> Any:
+        """The file as JSON; refused when it is none or longer than an account's history."""
+        if len(self.text) > JSON_CHARS_MAX:
+            raise SourceRefusal(f"{self.name} has more than {JSON_CHARS_MAX:,} characters of JSON: split it")
+        try:
+            return json.loads(self.text)
+        except (ValueError, RecursionError) as error:
+            raise SourceRefusal(f"{self.name} is not readable as JSON: {error!r:.200}") from error
+
+    def few(self, rows: Any) -> list[Any]:
+        """Return a list of JSON rows, or refuse what is no list or longer than an account's history."""
+        if not isinstance(rows, list) or len(rows) > LIST_ROWS_MAX:
+            raise SourceRefusal(f"{self.name} does not hold a list of at most {LIST_ROWS_MAX:,} rows: split it")
+        return rows
 
     @cached_property
     def first_line(self) -> str:
@@ -193,6 +212,8 @@ class _Tables:
         if not self._kept:
             self._kept = True
             self.rows.append(self._row)
+        if len(self._row.cells) > ROW_CELLS_MAX:
+            raise SourceRefusal(f"the page has a row of more than {ROW_CELLS_MAX:,} cells: it is not read")
         if not self._hidden:
             self._row.cells.append("".join(self._cell).strip())
             self._row.spans.append(self._span or 1)
@@ -227,7 +248,7 @@ def read_workbook(data: bytes, name: str) -> list[list[Row]]:
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             parts = _sheet_parts(archive, name)
-            room = _Room(UNPACKED_BYTES_MAX, ROWS_MAX)
+            room = _Room(UNPACKED_BYTES_MAX, ROWS_MAX, CELLS_MAX)
             shared = _Strings(name, room).read(archive) if "xl/sharedStrings.xml" in archive.namelist() else []
             return [_Sheet(name, room, shared).read(archive, part) for part in parts]
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, EOFError, zlib.error) as error:
@@ -253,6 +274,7 @@ class _Room:
 
     unpacked_bytes: int
     rows: int
+    cells: int
 
 
 class _Part:
@@ -273,7 +295,7 @@ class _Part:
         with archive.open(part) as stream:
             while chunk := stream.read(262_144):
                 self.room.unpacked_bytes -= len(chunk)
-                if min(self.room.unpacked_bytes, self.room.rows) < 0:
+                if min(self.room.unpacked_bytes, self.room.rows, self.room.cells) < 0:
                     raise SourceRefusal(f"{self.name} unpacks to more than an export holds ({part}): it is not read")
                 parser.Parse(chunk, False)
         parser.Parse(b"", True)
@@ -345,6 +367,7 @@ class _Sheet(_Part):
         name = _local(tag)
         if name == "c":
             self.kind = attributes.get("t", "")
+            self.room.cells -= 1
             self._place(attributes.get("r", ""))
         elif name == "v" or name == "t":
             self.texts = []
