@@ -61,11 +61,12 @@ class Firm:
 
     def person(self, trader_id: str, *, days_ago: int = 30, **known: Any) -> None:
         """Adds a trader; what is not said is their own, what is said to be None is not known."""
+        number = hash_of(trader_id)
         own = {
             "full_name": f"{word(hash_of(trader_id))} {word(hash_of(trader_id[::-1]) + 7)}",
             "email": f"{trader_id}@{trader_id}.example",
             "phone": None,
-            "date_of_birth": f"19{60 + hash_of(trader_id) % 40}-0{1 + hash_of(trader_id) % 9}-1{hash_of(trader_id) % 10}",
+            "date_of_birth": f"19{60 + number % 40}-0{1 + number % 9}-1{number % 10}",
             "address": f"{hash_of(trader_id)} Street {trader_id}, Town",
             "kyc_document": None,
             "country": "CZ",

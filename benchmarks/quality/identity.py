@@ -1,7 +1,8 @@
-"""Precision and recall of identity on made-up firms and on FEBRL4, beside Splink alone and plain connected components."""
+"""Precision and recall of identity on made-up firms and on FEBRL4, beside Splink alone and connected components."""
 
 import argparse
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import networkx as nx
@@ -45,7 +46,7 @@ def line(firm: str, method: str, found: pd.Series, truth: pd.Series, seconds: fl
         "method": method,
         "precision": hit / said if said else 1.0,
         "recall": hit / real if real else 1.0,
-        "f1": 2 * hit / (said + real) if said + real else 1.0,
+        "f1": 2 * hit / (said + real) if real else float("nan"),
         "innocents_per_10k": innocents_merged(found, truth),
         "seconds": seconds,
     }
@@ -156,7 +157,7 @@ def febrl4() -> tuple[IdentityFacts, pd.Series]:
 
 def measure(firm: str, facts: IdentityFacts, truth: pd.Series, *, beside: bool) -> list[dict[str, object]]:
     """Highwater's line, and the others' where asked."""
-    methods = {"highwater": lambda: by_highwater(facts)}
+    methods: dict[str, Callable[[], pd.Series]] = {"highwater": lambda: by_highwater(facts)}
     if beside:
         methods["splink alone"] = lambda: by_splink(splink_people(facts.traders))
         if len(facts.challenges):

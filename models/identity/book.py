@@ -1,4 +1,4 @@
-"""The book of who is who: built once over all traders, then extended by what arrives, at the cost of what that touches."""
+"""The book of who is who: built once over all traders, then extended at the cost of what is touched."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -102,7 +102,8 @@ class IdentityBook:
         """One row per pair: the holders of its rarest shared value per kind, days of its shared network address."""
         shared = self.evidence.shared()
         wide = shared.pivot(index=["a", "b"], columns="kind", values="holders")
-        wide.columns = pd.Index([f"{self.evidence.kinds[kind]}_holders" for kind in wide.columns])
+        names = {number: f"{kind}_holders" for number, kind in enumerate(self.evidence.kinds)}
+        wide = wide.rename(columns=names).rename_axis(columns=None)
         ip = shared[shared["kind"] == self.evidence.kinds.index("ip")].set_index(["a", "b"])
         wide["ip_gap_days"], wide["ip_common_day"] = ip["gap_days"], ip["common_day"]
         return wide.reset_index()
@@ -192,7 +193,9 @@ def resolve(
 ) -> Identity:
     """Who is who among all traders of a firm; the same facts give the same answer in whatever order the rows come.
 
-    `previous`: trader_id, owner_id of the last run. `judgements`: trader_a, trader_b, judgement ('same', 'different')."""
+    `previous`: trader_id, owner_id of the last run; `judgements`:
+    trader_a, trader_b, judgement ('same' or 'different').
+    """
     book = IdentityBook(terms)
     book.add(facts, as_of=as_of, judgements=judgements)
     return book.identity(previous)

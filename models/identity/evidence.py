@@ -57,7 +57,8 @@ seen as (
     join people on people.trader_id = accounts.trader_id
 ),
 numbered as (
-    select trader_no, kind, trim(raw) as raw, hash(kind, trim(raw)) as value, (epoch(occurred_at) // 86400)::integer as day
+    select trader_no, kind, trim(raw) as raw, hash(kind, trim(raw)) as value,
+        (epoch(occurred_at) // 86400)::integer as day
     from seen where raw is not null and raw <> ''
 )
 select trader_no, kind::utinyint as kind, value, any_value(raw) as raw, min(day) as first_day, max(day) as last_day
@@ -85,7 +86,8 @@ with named as (
 parts as (select trader_no, birth, numbers, unnest(list_distinct(sounds)) as part from named)
 select trader_no, {BIRTH_NAME}, hash({BIRTH_NAME}, birth, part), null, null, null from parts where birth is not null
 union all
-select trader_no, {NAME_NUMBERS}, hash({NAME_NUMBERS}, numbers, part), null, null, null from parts where numbers is not null
+select trader_no, {NAME_NUMBERS}, hash({NAME_NUMBERS}, numbers, part), null, null, null
+from parts where numbers is not null
 union all
 select trader_no, {BIRTH_NUMBERS}, hash({BIRTH_NUMBERS}, birth, numbers), null, null, null
 from fresh where birth is not null and numbers is not null
@@ -192,7 +194,8 @@ class Evidence:
                 from incoming_people
             ),
             formed as (
-                select mailed.*, spelled.* exclude (trader_no), {MAILBOX_SQL} as email_name, {DOMAIN_SQL} as email_domain,
+                select mailed.*, spelled.* exclude (trader_no), {MAILBOX_SQL} as email_name,
+                    {DOMAIN_SQL} as email_domain,
                     {PHONE_SQL} as phone_form, {ADDRESS_SQL} as address_form,
                     strftime(try_cast(date_of_birth as date), '%Y%m%d') as birth
                 from mailed left join spelled using (trader_no)
@@ -282,12 +285,13 @@ class Evidence:
 
     def numbers(self, trader_ids: pd.Series) -> dict[str, int]:
         """Number by trader id; ids that are not known are left out."""
-        wanted = pd.DataFrame({"trader_id": trader_ids.unique()})
-        rows = self.con.sql("select trader_id, trader_no from people where trader_id in (select trader_id from wanted)")
-        return dict(rows.fetchall())
+        self.con.register("wanted", pd.DataFrame({"trader_id": trader_ids.unique()}))
+        rows = self.con.execute("select trader_id, trader_no from people semi join wanted using (trader_id)").fetchall()
+        self.con.unregister("wanted")
+        return dict(rows)
 
     def places(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """A place for each trader by registration and id; those not asked for have their number, which orders nothing."""
+        """A place for each trader by registration and id; those not asked for have their number."""
         self.con.register("asked", pd.DataFrame({"trader_no": numbers}))
         placed = self._ints("""
             select trader_no from asked join people using (trader_no) order by registered_at nulls last, trader_id
@@ -305,7 +309,8 @@ class Evidence:
         """What is common among all traders, in the order of their numbers."""
         self.con.execute("""
             create or replace temp table name_counts as
-            select sound, count(*) as holders from (select unnest(list_distinct(sounds)) as sound from people) group by 1
+            select sound, count(*) as holders
+            from (select unnest(list_distinct(sounds)) as sound from people) group by 1
         """)
         self.con.execute("""
             create or replace temp table birth_counts as
@@ -389,7 +394,10 @@ class Evidence:
         return self.con.execute("""
             select a, b, kind, min(holders)::integer as holders,
                 arg_min(gap_days, closeness)::integer as gap_days, arg_min(common_day, closeness)::integer as common_day
-            from (select *, holders::bigint * 10_000_000_000 + gap_days * 100_000 - common_day as closeness from shared) group by a, b, kind
+            from (
+                select *, holders::bigint * 10_000_000_000 + gap_days * 100_000 - common_day as closeness from shared
+            )
+            group by a, b, kind
         """).df()
 
     def hubs(self) -> list[str]:

@@ -48,7 +48,8 @@ def spellings(tokens: Iterable[str]) -> list[tuple[str, str, str]]:
 
 NAME_TOKENS_SQL = r"""
 list_filter(
-    string_split(trim(regexp_replace(regexp_replace(lower(full_name), '[''’`´.]', '', 'g'), '[^\p{L}\p{M}]+', ' ', 'g')), ' '),
+    string_split(
+        trim(regexp_replace(regexp_replace(lower(full_name), '[''’`´.]', '', 'g'), '[^\p{L}\p{M}]+', ' ', 'g')), ' '),
     lambda word: word <> '' and word not in ('mr', 'mrs', 'ms', 'miss', 'dr', 'prof', 'sir', 'jr', 'sr')
 )
 """

@@ -11,8 +11,8 @@ def name_owners(trader_ids: pd.Series, first: Ints, previous: pd.DataFrame | Non
     """Owner id of each trader, in the order given.
 
     `first` is the position of each trader's first member; `previous` has the trader_id and owner_id of the last run. An
-    owner takes the id that most of its members had; where two owners claim one id the one with more of its members keeps
-    it, ties go to the earlier first member. A new owner is called after its first member."""
+    owner takes the id that most of its members had; where two owners claim one id the one with more of its members
+    keeps it, ties go to the earlier first member. A new owner is called after its first member."""
     ids = trader_ids.to_numpy(dtype=object)
     names = pd.Series(ids[first], dtype=object).map(_new_id)
     if previous is None or previous.empty:

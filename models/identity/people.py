@@ -42,7 +42,10 @@ def _name() -> comparisons.CustomComparison:
         f"{_alike('given', 'given')} and {_alike('family', 'family')}",
         f"{_alike('given', 'family')} and {_alike('family', 'given')}",
     )
-    contained = "least(len(sounds_l), len(sounds_r)) >= 2 and (list_has_all(sounds_l, sounds_r) or list_has_all(sounds_r, sounds_l))"
+    contained = (
+        "least(len(sounds_l), len(sounds_r)) >= 2"
+        " and (list_has_all(sounds_l, sounds_r) or list_has_all(sounds_r, sounds_l))"
+    )
     joined = "(least(length(joined_l), length(joined_r)) >= 8 and damerau_levenshtein(joined_l, joined_r) <= 1)"
     family = _either_order(
         _alike("family", "family"), "given_sound_l = family_sound_r or family_sound_l = given_sound_r"
@@ -66,7 +69,10 @@ def _birth() -> comparisons.CustomComparison:
         "damerau_levenshtein(birth_l, birth_r) <= 1"
         " or (birth_l[1:4] = birth_r[1:4] and birth_l[5:6] = birth_r[7:8] and birth_l[7:8] = birth_r[5:6])"
     )
-    part = "(birth_l[1:4] = birth_r[1:4])::int + (birth_l[5:6] = birth_r[5:6])::int + (birth_l[7:8] = birth_r[7:8])::int >= 2"
+    part = (
+        "(birth_l[1:4] = birth_r[1:4])::int + (birth_l[5:6] = birth_r[5:6])::int"
+        " + (birth_l[7:8] = birth_r[7:8])::int >= 2"
+    )
     return comparisons.CustomComparison(
         [
             levels.NullLevel("birth"),
@@ -96,7 +102,8 @@ def settings() -> SettingsCreator:
             _birth(),
             _nearly(
                 "email_name",
-                "least(length(email_name_l), length(email_name_r)) >= 6 and jaro_winkler_similarity(email_name_l, email_name_r) >= 0.93",
+                "least(length(email_name_l), length(email_name_r)) >= 6"
+                " and jaro_winkler_similarity(email_name_l, email_name_r) >= 0.93",
             ),
             _nearly("phone", "damerau_levenshtein(phone_l, phone_r) <= 1"),
             _nearly(
@@ -107,7 +114,8 @@ def settings() -> SettingsCreator:
             ),
             _nearly(
                 "document",
-                "least(length(document_l), length(document_r)) >= 6 and damerau_levenshtein(document_l, document_r) <= 1",
+                "least(length(document_l), length(document_r)) >= 6"
+                " and damerau_levenshtein(document_l, document_r) <= 1",
             ),
         ],
         blocking_rules_to_generate_predictions=[block_on("document")],
@@ -122,12 +130,14 @@ def compare(evidence: Evidence) -> pd.DataFrame:
     con = evidence.con
     con.execute(r"""
         create or replace temp table compared as
-        select trader_no, given, family, given_sound, family_sound, sounds, birth, email_name, phone, address, numbers, document,
+        select trader_no, given, family, given_sound, family_sound, sounds, birth, email_name, phone, address,
+            numbers, document,
             regexp_replace(lower(full_name), '[^\p{L}]+', '', 'g') as joined
         from people where trader_no in (select a from candidates union all select b from candidates)
     """)
     con.execute(
-        "create or replace temp table blocked as select '0' as match_key, a as join_key_l, b as join_key_r from candidates"
+        "create or replace temp table blocked as select '0' as match_key, a as join_key_l, b as join_key_r"
+        " from candidates"
     )
     api = DuckDBAPI(con)
     linker = Linker(api.register(con.table("compared")), settings(), log_level=logging.ERROR, validate_settings=False)

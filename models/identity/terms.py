@@ -25,7 +25,7 @@ class Level(NamedTuple):
 @dataclass(frozen=True)
 class Kind:
     """A thing traders can share: the most holders at which it still says something, the most at which it proposes pairs
-    by itself, how often owners share it, and the largest chance that a stranger holds the value of another, per other holder."""
+    by itself, how often owners share it, and the largest chance that a stranger holds the value, per other holder."""
 
     cap: int
     proposes: int
@@ -47,6 +47,10 @@ KINDS: MappingProxyType[str, Kind] = MappingProxyType(
         "partner": Kind(60, 0, Shares(0.40, 0.40, 0.40, 0.30, 0.30)),
     }
 )
+
+# Partners of each sort that a trader has in the firm before anything is known, a venue's with two holders.
+PARTNERS = Shares(0.06, 0.04, 0.15, 0.10, 0.02)
+COUNTRY_DIFFERS = Shares(0.15, 0.8, 0.3, 0.8, 1.0)
 
 HYPOTHESES = ("same", "straw", "household", "friend", "venue", "stranger")
 
@@ -78,7 +82,7 @@ class IdentityTerms:
     version: str = "2026-11"
     kinds: MappingProxyType[str, Kind] = field(default_factory=lambda: KINDS)
     levels: MappingProxyType[str, tuple[Level, ...]] = field(default_factory=_levels)
-    partners: Shares = Shares(0.06, 0.04, 0.15, 0.10, 0.02)
+    partners: Shares = PARTNERS
     venue_growth: float = 1.5
     strict_min: float = 0.99
     middle_min: float = 0.83
@@ -92,7 +96,7 @@ class IdentityTerms:
     name_pseudo_count: int = 500
     ip_fresh_days: int = 90
     ip_gap_days: int = 30
-    country_differs: Shares = Shares(0.15, 0.8, 0.3, 0.8, 1.0)
+    country_differs: Shares = COUNTRY_DIFFERS
     absent_pair_bits: float = -0.5
     bits_max: float = 10.0
 

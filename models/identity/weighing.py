@@ -1,9 +1,9 @@
 """Weighs the evidence of each pair: how likely one person stands behind both, against every innocent explanation.
 
 Each pair is explained six ways: one person under a name of their own, one person under borrowed names (`straw`), a
-household, friends, a venue (café, VPN exit, carrier, machine image) and strangers. The evidence of independent kinds adds
-up in bits (log2 likelihood ratios, after Fellegi and Sunter, 1969), an unknown value adds nothing, and the strength is
-the posterior of the first two.
+household, friends, a venue (café, VPN exit, carrier, machine image) and strangers. The evidence of independent kinds
+adds up in bits (log2 likelihood ratios, after Fellegi and Sunter, 1969), an unknown value adds nothing, and the
+strength is the posterior of the first two.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ NEAR_FIELDS = ("phone", "address", "document")
 
 @dataclass(frozen=True)
 class Population:
-    """What is common among all traders, by trader number: how many carry the same names and birth date, what is known."""
+    """What is common among all traders, by trader number: holders of the same names and birth date, what is known."""
 
     traders: int
     given_holders: Ints
@@ -96,7 +96,7 @@ class _Evidence:
         return (shared > 0) & (shared <= self.terms.kinds[kind].cap)
 
     def of_kind(self, kind: str) -> Floats:
-        """Sharing a value speaks by its rarity; both having one and sharing none speaks a little against; hubs are mute."""
+        """Sharing a value speaks by its rarity, both having one and sharing none a little against; hubs are mute."""
         shares, usable = self.terms.kinds[kind].shares, self._usable(kind)
         chance = np.maximum(self.holders[kind] - 1, 1) * min(1 / self.size, self.terms.kinds[kind].chance_max)
         shared_bits = np.log2(np.array(shares))[None, :] - np.log2(chance)[:, None]
@@ -108,7 +108,7 @@ class _Evidence:
         return _with_strangers(ways)
 
     def _freshness(self, kind: str) -> Floats:
-        """Evidence by network address halves when the uses were not close together, and ends when they are long past."""
+        """Evidence by network address halves when the uses were not close together, and ends when long past."""
         if kind != "ip":
             return np.ones(len(self.pairs))
         gap = self.pairs["ip_gap_days"].to_numpy()
