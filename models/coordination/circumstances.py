@@ -183,6 +183,26 @@ def _meets(
 
 
 @compiled
+def _tight_spread(by: Codes, apart: Floats) -> float:
+    """Lower quartile, over the regular others, of how much the time between the leader and each of them varies (us).
+
+    Each other is taken by itself, so that clocks that differ by a constant do not count as variation.
+    """
+    order = np.argsort(by)
+    spreads = np.empty(len(by), dtype=np.float64)
+    count = 0
+    start = 0
+    for k in range(1, len(order) + 1):
+        if k == len(order) or by[order[k]] != by[order[start]]:
+            own = apart[order[start:k]]
+            if len(own) >= 3:
+                spreads[count] = np.median(np.abs(own - np.median(own)))
+                count += 1
+            start = k
+    return float(np.quantile(spreads[:count], 0.25)) if count > 0 else 1e12
+
+
+@compiled
 def _describe_pairs(book: Book, pairs: Codes, windows: Ints, horizon_us: int, columns: int) -> Floats:
     """One row of circumstances per pair, in the order of COLUMNS."""
     accounts = len(book.own_start) - 1
@@ -265,6 +285,7 @@ def _describe_pairs(book: Book, pairs: Codes, windows: Ints, horizon_us: int, co
         leader, follower = (a, b) if lag >= 0 else (b, a)
         firsts = shared = 0
         apart = np.empty(filled, dtype=np.float64)
+        apart_by = np.empty(filled, dtype=np.int32)
         seen = 0
         for e in range(events):
             p, q = at_a[e * stride], at_b[e * stride]
@@ -276,7 +297,8 @@ def _describe_pairs(book: Book, pairs: Codes, windows: Ints, horizon_us: int, co
                 if regular[who[x]] == i:
                     met = True
                     ok = ok and lead <= when[x]
-                    apart[seen] = abs(when[x] - lead)
+                    apart[seen] = when[x] - lead
+                    apart_by[seen] = who[x]
                     seen += 1
             shared += met
             firsts += ok and met
@@ -284,12 +306,12 @@ def _describe_pairs(book: Book, pairs: Codes, windows: Ints, horizon_us: int, co
         out[i, 14] = firsts / shared if shared > 0 else np.nan
         out[i, 15], out[i, 16] = third, third_before
         if shared > 0:
-            reach = int(max(np.quantile(apart[:seen], 0.8), abs(lag) + 2 * spread) + SECOND)
+            reach = int(max(np.quantile(np.abs(apart[:seen]), 0.8), abs(lag) + 2 * spread) + SECOND)
             reach = int(min(reach, horizon_us))
             with_a, without_a = _meets(book, leader, follower, relation, 0, reach, regular, i)
             _, by_chance = _meets(book, leader, follower, relation, 17 * MINUTE, reach, regular, i)
             out[i, 17] = with_a / max(with_a + max(without_a - by_chance, 0.0), 1.0)
-            out[i, 20] = spread / max(np.median(np.abs(apart[:seen] - np.median(apart[:seen]))), 1000.0)
+            out[i, 20] = spread / max(_tight_spread(apart_by[:seen], apart[:seen]), 1000.0)
         out[i, 21], out[i, 22], out[i, 23] = events - shared, events * absent, events
         out[i, 18], out[i, 19] = crowding / events, crowding_usual / events
     return out

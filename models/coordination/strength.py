@@ -39,7 +39,15 @@ def _exits(seen: pd.DataFrame) -> Floats:
     alone = _steps(link, [0.1, 0.4, 0.8], [-2.0, 0.0, 2.5])
     company = _steps(link, [0.1, 0.4, 0.8], [-5.0, -0.5, 2.5])
     crowd = _steps(link, [0.3, 0.6, 0.9], [-5.0, -3.0, 2.5])
-    return np.where(known, trust * np.where(others > FEW_OTHERS, crowd, np.where(others > 0, company, alone)), 0.0)
+    weight = _accompanied(seen)
+    small = weight * company + (1.0 - weight) * alone
+    return np.where(known, trust * np.where(others > FEW_OTHERS, crowd, small), 0.0)
+
+
+def _accompanied(seen: pd.DataFrame) -> Floats:
+    """How far a pair's matches happen in regular company (0-1): from never to most of them."""
+    share = 1.0 - _column(seen, "alone") / np.maximum(_column(seen, "events"), 1.0)
+    return np.where(_column(seen, "others") > 0, _steps(share, [0.0, 0.6], [0.0, 1.0]), 0.0)
 
 
 def _order(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
@@ -55,25 +63,30 @@ def _lag(seen: pd.DataFrame) -> Floats:
     matched = _column(seen, "matched")
     kept = matched / np.maximum(_column(seen, "together") - _column(seen, "expected_within_horizon"), matched)
     strays = np.where(_column(seen, "others") > 0, _steps(kept, [0.4, 0.8], [-4.0, 0.0]), 0.0)
-    return _steps(loose, [0.35, 0.6], [0.0, -2.0]) + strays
+    unproven = _steps(_link_of_exits(seen), [0.6, 0.8], [1.0, 0.0])  # common exits prove what a loose lag leaves open
+    in_company = _accompanied(seen) * unproven * _steps(loose, [0.25, 0.45], [0.0, -4.0])
+    return np.minimum(_steps(loose, [0.35, 0.6], [0.0, -2.0]), in_company) + strays
 
 
 def _company(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     """Log-odds from who else was there: nobody, a leader's other followers, or a crowd without a leader."""
     others = _column(seen, "others")
     leads = np.minimum(_column(seen, "first_share"), _column(seen, "cover"))
-    star = _steps(leads, [0.5, 0.7, terms.cover_min, 0.95], [-6.0, -2.0, 1.0, 2.0])
+    star = _steps(leads, [0.7, terms.cover_min, 0.95], [-2.0, 1.0, 2.0])
+    no_star = _steps(others, [2.0, 4.0], [-4.0, -6.0])
+    part = _steps(leads, [0.5, 0.7], [0.0, 1.0])
     size = -2.5 * np.log2(np.maximum(others, SMALL_RING) / SMALL_RING)
-    accompanied = 1.0 - _column(seen, "alone") / np.maximum(_column(seen, "events"), 1.0)
-    weight = _steps(accompanied, [0.0, 0.6], [0.0, 1.0])
-    return np.where(others == 0, 1.5, weight * (star + np.maximum(size, -8.0)))
+    worth = part * star + (1.0 - part) * no_star + np.maximum(size, -8.0)
+    return np.where(others == 0, 1.5, _accompanied(seen) * worth)
 
 
 def _crowding(seen: pd.DataFrame) -> Floats:
     """Log-odds from passers-by: more strangers than usual at the matched moments point to a public event."""
     usual = _column(seen, "crowding_usual")
     passers = _column(seen, "crowding") - _column(seen, "others_rate") - usual
-    return _steps(passers / (1.0 + usual), [0.5, 2.0, 6.0], [0.0, -2.0, -4.0])
+    events = _column(seen, "events")
+    plain = passers * events > 2.5 * np.sqrt(usual * events + 1.0)  # more than the market's own unrest
+    return np.where(plain, _steps(passers / (1.0 + usual), [0.25, 0.6, 1.5], [0.0, -2.0, -4.5]), 0.0)
 
 
 def _bars(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
@@ -108,7 +121,7 @@ def _steady(seen: pd.DataFrame) -> Floats:
 
 def _few(seen: pd.DataFrame) -> Floats:
     """Log-odds against pairs with very few matches, where one unforeseen public moment is enough."""
-    return _steps(_column(seen, "matched"), [4.0, 8.0], [-3.0, 0.0])
+    return _steps(_column(seen, "matched"), [5.0, 8.0, 9.0], [-3.5, -0.5, 0.0])
 
 
 def _same_leader(seen: pd.DataFrame, total: Floats) -> Floats:
@@ -118,7 +131,7 @@ def _same_leader(seen: pd.DataFrame, total: Floats) -> Floats:
     stars = pd.DataFrame({"leader": leader[star], "total": total[star]})
     usual = stars.groupby("leader")["total"].agg(["median", "size"])
     usual = usual[usual["size"] >= FEW_OTHERS]
-    worth = _steps(pd.Series(leader).map(usual["median"]).fillna(3.0).to_numpy(), [-1.0, 2.0], [-5.0, 0.0])
+    worth = _steps(pd.Series(leader).map(usual["median"]).fillna(9.0).to_numpy(), [0.5, 3.5], [-5.0, 0.0])
     return np.where(star & (_column(seen, "alone") < 5), worth, 0.0)
 
 
