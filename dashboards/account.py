@@ -25,8 +25,8 @@ EVENT_STATES = {"breached": "breached", "passed": "fine", "paid": "fine", "start
 
 def show() -> None:
     """Facts, lifecycle, equity against the floors, then verdicts, days, trades, sign-ins and terms."""
-    account_id = _asked()
-    if account_id is None:
+    account_id = state.text("Account", "account", "account id")
+    if not account_id:
         look.empty("Which account?", "Type an account id above, or open one from the <b>Risk queue</b>.")
         return
     account = reads.account(account_id)
@@ -52,11 +52,6 @@ def show() -> None:
         "logins": lambda: _logins(account["trader_id"], zone),
         "terms": lambda: _terms(account),
     }[view]()
-
-
-def _asked() -> str | None:
-    given = st.text_input("Account", key="account", bind="query-params", placeholder="account id", width=260)
-    return given.strip() or None if given else None
 
 
 def _status(account_id: str) -> dict[str, Any] | None:
@@ -123,7 +118,7 @@ def _lifecycle(account: dict[str, Any], zone: str) -> None:
 
 def _path(account: dict[str, Any], status: dict[str, Any], zone: str) -> None:
     """Equity against the floors as they moved, by day or at every instant."""
-    detailed = st.toggle("Every instant, replayed from the lake", key="detail", bind="query-params")
+    detailed = state.switch("Every instant, replayed from the lake", "detail")
     steps = paths.steps(account["account_id"]) if detailed else None
     if detailed and steps is None:
         st.caption("? The replay could not be made; the days are shown instead.")
@@ -242,7 +237,8 @@ def _verdicts(account_id: str, zone: str) -> None:
         title = f"{outcome} · {rule} → {words.plain(verdict['effect'])}"
         when = words.instant_html(verdict["happened_at"], zone, seconds=True)
         told = f"<small>{when} · {words.plain(verdict['product'])} version {verdict['product_version']}</small>"
-        look.card(colour, title, [words.escaped(evidence.get("sentence", "")), told])
+        rule_text = f"<small>{words.escaped(evidence['rule_text'])}</small>" if "rule_text" in evidence else ""
+        look.card(colour, title, [words.escaped(evidence.get("sentence", "")), rule_text, told])
         with st.expander("Evidence", expanded=place == 0):
             _evidence(evidence, zone)
 
@@ -251,7 +247,9 @@ def _evidence(evidence: dict[str, Any], zone: str) -> None:
     """The numbers, the event and the rule that led to a verdict, in three small tables."""
     around = {name: evidence[name] for name in ("firm_day", "day_opened_at", "equity_source") if name in evidence}
     event = {name: _told(name, value, zone) for name, value in (evidence.get("event", {}) | around).items()}
-    numbers = {name: _number(value, evidence.get("currency")) for name, value in evidence.get("numbers", {}).items()}
+    unit = evidence.get("unit", "money")
+    currency = evidence.get("currency") if unit == "money" else unit
+    numbers = {name: _number(value, currency) for name, value in evidence.get("numbers", {}).items()}
     rule = {name: words.value(value) for name, value in evidence.get("rule", {}).items()}
     for column, (title, held) in zip(
         st.columns(3), (("Numbers", numbers), ("Event", event), ("Rule in force", rule)), strict=True
@@ -259,12 +257,17 @@ def _evidence(evidence: dict[str, Any], zone: str) -> None:
         with column:
             st.markdown(f"**{title}**")
             look.table({words.plain(name): told for name, told in held.items()}, right=title == "Numbers")
+    if evidence.get("occurrences"):
+        st.caption(f"{words.number(evidence['occurrences_in_all'])} occurrences, the first of them:")
+        st.dataframe(pd.DataFrame(evidence["occurrences"]), hide_index=True)
 
 
-def _number(value: Any, currency: str | None) -> str:
-    """An amount of the evidence; what is no amount stays as it is told."""
+def _number(value: Any, unit: str | None) -> str:
+    """An amount, or a quantity with its unit; what is no number stays as it is told."""
     try:
-        return words.money(float(value), currency)
+        return (
+            words.money(float(value), unit) if unit and unit.isupper() else f"{words.value(float(value))} {unit or ''}"
+        )
     except (TypeError, ValueError):
         return words.value(value)
 

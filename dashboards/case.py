@@ -34,7 +34,7 @@ MARKS = {
 
 def show() -> None:
     """What is held about the people behind a trader, and the rows it rests on."""
-    trader = st.text_input("Trader", key="trader", bind="query-params", placeholder="trader id", width=260)
+    trader = state.text("Trader", "trader", "trader id")
     if not trader:
         _listed()
         return

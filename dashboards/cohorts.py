@@ -17,7 +17,8 @@ def show() -> None:
     """Funnel by month for one desk and product, and the payout ratio by age."""
     left, right = st.columns(2)
     with left:
-        desk = _desk()
+        names = state.desk_names()
+        desk = state.one_of("Desk", "desk", list(names), shown=lambda option: names[option], every=False)
     if desk is None:
         look.empty(
             "No cohorts yet",
@@ -29,7 +30,7 @@ def show() -> None:
         known = reads.fetch(
             reads.bounded(sa.select(table.c.product).distinct(), table.c.desk_id).where(table.c.desk_id == desk)
         )
-        product = state.one_of("Product", "product", sorted(known["product"].tolist()), first=None)
+        product = state.one_of("Product", "product", sorted(known["product"].tolist()), every=False)
     condition = (table.c.desk_id == desk) & (table.c.product == product)
     cohorts = reads.decided(table, condition, order=table.c.cohort_month)
     if cohorts.empty:
@@ -41,12 +42,6 @@ def show() -> None:
     _funnel(cohorts, open_now)
     _triangle(desk, str(product))
     _table(cohorts, open_now, currency)
-
-
-def _desk() -> str | None:
-    known = reads.rows("desks", order=["name"])
-    names = {} if known.empty else dict(zip(known["desk_id"], known["name"], strict=True))
-    return state.one_of("Desk", "desk", list(names), shown=lambda option: str(names[option]), first=None)
 
 
 def _immature(open_now: pd.DataFrame) -> dict[str, float]:

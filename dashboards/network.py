@@ -6,15 +6,16 @@ import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
 
-from dashboards.kit import graphs, look, places, reads, words
+from dashboards.kit import graphs, look, places, reads, state, words
 from sql import schema
 
 MOST_TRADERS = 60
+STEPS = {"1": "1 step", "2": "2 steps", "3": "3 steps"}
 
 
 def show() -> None:
     """The graph around a trader, the reasons as a table, and the path between two people."""
-    trader = st.text_input("Trader", key="trader", bind="query-params", placeholder="trader id", width=260)
+    trader = state.text("Trader", "trader", "trader id")
     if not trader:
         _largest()
         return
@@ -23,16 +24,8 @@ def show() -> None:
             f"There is no trader {trader}", "He has no account that landed, or belongs to a desk that you do not see."
         )
         return
-    steps = st.segmented_control(
-        "How far",
-        [1, 2, 3],
-        key="steps",
-        default=2,
-        required=True,
-        bind="query-params",
-        format_func=lambda one: f"{one} step{'s' * (one > 1)}",
-    )
-    traders = around(trader, int(steps or 1))
+    steps = state.tab("How far", "steps", STEPS, first="2")
+    traders = around(trader, int(steps))
     found = gathered(traders)
     graph = graphs.build(found)
     look.chart(graphs.drawn(graph), f"What joins {trader} to others?", height=560, key="graph")
@@ -44,7 +37,7 @@ def show() -> None:
     if not others:
         look.empty("Nobody else", "No link, shared value or matched trading joins this trader to another.")
         return
-    other = st.selectbox("Path to", others, key="to", bind="query-params")
+    other = state.one_of("Path to", "to", others, shown=str, every=False)
     look.card("unknown", f"From {trader} to {other}", [words.escaped(graphs.path_sentence(graph, trader, str(other)))])
     _links(found.links)
     places.link("case", "Open the case →", icon=False, trader=trader)

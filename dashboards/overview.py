@@ -19,6 +19,12 @@ FIRST_VIEW = {
     "partner_manager": "management",
 }
 EVERY_DESK = "all"
+BEHIND = {
+    "near": {"state": "near"},
+    "breaches": {"state": "breached"},
+    "passes": {"state": "all"},
+    "paid": {"state": "done"},
+}
 
 
 def show() -> None:
@@ -34,6 +40,7 @@ def show() -> None:
     for column, figure in zip(st.columns(max(1, len(shown))), shown, strict=False):
         with column:
             _figure(figure)
+            places.link(figure["page"], "Open →", icon=False, **BEHIND.get(figure["figure"], {}))
     st.caption(
         "The 24 hours up to the run's instant, with the change from the 24 hours before; lines show 14 such days."
     )

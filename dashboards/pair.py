@@ -17,11 +17,11 @@ def show() -> None:
     """Both accounts' entries on one price axis, the matches, and what chance would have given."""
     columns = st.columns([1, 1, 1, 2])
     with columns[0]:
-        first = st.text_input("One account", key="a", bind="query-params")
+        first = state.text("One account", "a", "account id")
     with columns[1]:
-        second = st.text_input("The other", key="b", bind="query-params")
+        second = state.text("The other", "b", "account id")
     with columns[2]:
-        relation = state.one_of("Relation", "relation", ["copy", "mirror"], first=None)
+        relation = state.one_of("Relation", "relation", ["copy", "mirror"], every=False)
     if not first or not second:
         _listed()
         return
@@ -105,7 +105,7 @@ def _drawn(found: PairEvidence, first: str, second: str) -> None:
     """Entries of the instrument with most matches: both accounts on one axis, matched ones joined."""
     matches = found.matches
     instruments = matches["instrument"].value_counts().index.tolist()
-    instrument = state.one_of("Instrument", "instrument", instruments, shown=str, first=None)
+    instrument = state.one_of("Instrument", "instrument", instruments, shown=str, every=False)
     rows = matches[matches["instrument"] == instrument]
     colours = look.palette().series
     figure = go.Figure()

@@ -24,10 +24,10 @@ def show() -> None:
     products = paths.rulebook().products
     left, right = st.columns(2)
     with left:
-        chosen = state.one_of("Product", "product", sorted(products), shown=lambda one: products[one].name, first=None)
+        chosen = state.one_of("Product", "product", sorted(products), shown=lambda one: products[one].name, every=False)
     newest = products[str(chosen)].versions[-1]
     with right:
-        stage = str(state.one_of("Stage to change", "stage", list(newest.stages), shown=words.stage, first=None))
+        stage = str(state.one_of("Stage to change", "stage", list(newest.stages), shown=words.stage, every=False))
     draft = _form(newest, stage)
     if draft is None:
         look.empty(

@@ -17,15 +17,15 @@ def show() -> None:
         return
     columns = st.columns(3)
     with columns[0]:
-        chosen = state.one_of("Product", "product", sorted(products), shown=lambda id: products[id].name, first=None)
+        chosen = state.one_of("Product", "product", sorted(products), shown=lambda id: products[id].name, every=False)
     product = products[str(chosen)]
     with columns[1]:
         number = state.one_of(
-            "Version", "version", _numbers(product), shown=lambda one: _version_words(product, one), first=None
+            "Version", "version", _numbers(product), shown=lambda one: _version_words(product, one), every=False
         )
     version = next(held for held in product.versions if str(held.version) == number)
     with columns[2]:
-        stage = state.one_of("Stage", "stage", list(version.stages), shown=words.stage, first=None)
+        stage = state.one_of("Stage", "stage", list(version.stages), shown=words.stage, every=False)
     _facts(version, str(stage))
     before = _before(product, version)
     old = {name: told for name, told, _ in paths.told(before.stages.get(str(stage), {}))} if before else {}

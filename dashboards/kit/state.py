@@ -1,4 +1,8 @@
-"""State in the address: a link opens the same view for a colleague."""
+"""State in the address: a link opens the same view for a colleague.
+
+A choice lives in a widget and in the address. Whichever of the two changed last wins, so that links to the page on
+which one stands work as well.
+"""
 
 from __future__ import annotations
 
@@ -12,54 +16,85 @@ from dashboards.kit import reads, words
 EVERY = "all"
 
 
+def _take(key: str, first: str, allowed: Callable[[str], bool]) -> None:
+    """Puts what the address says into the widget when the address has changed since the widget was last drawn."""
+    given = st.query_params.get(key)
+    held = st.session_state
+    if key not in held or given != held.get(f"address-{key}") or not allowed(str(held[key])):
+        held[key] = given if given is not None and allowed(given) else first
+
+
+def _keep(key: str, value: str, first: str) -> None:
+    """Puts what the widget says into the address; the first option needs no mention."""
+    if value != first:
+        st.query_params[key] = value
+    elif key in st.query_params:
+        del st.query_params[key]
+    st.session_state[f"address-{key}"] = st.query_params.get(key)
+
+
 def one_of(
-    label: str,
-    key: str,
-    options: Sequence[str],
-    *,
-    shown: Callable[[str], str] = words.plain,
-    first: str | None = EVERY,
+    label: str, key: str, options: Sequence[str], *, shown: Callable[[str], str] = words.plain, every: bool = True
 ) -> str | None:
-    """A choice kept in the address under `key`; None when every option is meant."""
-    listed = ([first] if first else []) + list(options)
+    """A choice kept in the address under `key`; None when every option is meant, or when there is none."""
+    listed = [EVERY, *options] if every else list(options)
     if not listed:
         return None
-    chosen = st.selectbox(
-        label,
-        listed,
-        key=key,
-        bind="query-params",
-        format_func=lambda option: f"All {label.lower()}s" if option == EVERY else shown(option),
-    )
-    return None if chosen == EVERY else chosen
+    _take(key, listed[0], listed.__contains__)
+    named = f"All {label.lower()}s"
+    chosen = st.selectbox(label, listed, key=key, format_func=lambda one: named if one == EVERY else shown(one))
+    _keep(key, str(chosen), listed[0])
+    return None if chosen == EVERY else str(chosen)
 
 
 def tab(label: str, key: str, options: dict[str, str], first: str | None = None) -> str:
     """A view among a few, kept in the address."""
+    start = first or next(iter(options))
+    _take(key, start, options.__contains__)
     chosen = st.segmented_control(
         label,
         list(options),
         key=key,
-        default=first or next(iter(options)),
         required=True,
         format_func=lambda option: options[option],
-        bind="query-params",
         label_visibility="collapsed",
     )
+    _keep(key, str(chosen), start)
     return str(chosen)
+
+
+def text(label: str, key: str, hint: str = "") -> str:
+    """A text kept in the address, without the spaces around it."""
+    _take(key, "", lambda _: True)
+    given = st.text_input(label, key=key, placeholder=hint, width=260)
+    _keep(key, given.strip(), "")
+    return given.strip()
+
+
+def switch(label: str, key: str) -> bool:
+    """Something on or off, on kept in the address."""
+    if key not in st.session_state:
+        st.session_state[key] = st.query_params.get(key) == "on"
+    chosen = st.toggle(label, key=key)
+    _keep(key, "on" if chosen else "", "")
+    return bool(chosen)
 
 
 def desk() -> str | None:
     """The desk chosen in the address, None for all of the person's desks."""
+    names = desk_names()
+    return one_of("Desk", "desk", list(names), shown=lambda option: names[option])
+
+
+def desk_names() -> dict[str, str]:
+    """The person's desks by id."""
     known = reads.rows("desks", order=["name"])
-    names = {} if known.empty else dict(zip(known["desk_id"], known["name"], strict=True))
-    return one_of("Desk", "desk", list(names), shown=lambda option: str(names[option]))
+    return {} if known.empty else {str(row["desk_id"]): str(row["name"]) for row in reads.records(known)}
 
 
 def parameter(name: str) -> str | None:
     """A value given in the address, None when it is missing."""
-    given = st.query_params.get(name)
-    return given or None
+    return st.query_params.get(name) or None
 
 
 def page_number(total: int, key: str = "page", size: int = reads.PAGE_ROWS) -> int:
@@ -70,9 +105,5 @@ def page_number(total: int, key: str = "page", size: int = reads.PAGE_ROWS) -> i
     given = parameter(key) or "1"
     first = min(max(int(given), 1), pages) if given.isdigit() else 1
     chosen: Any = st.pagination(pages, default=first, key=f"{key}-of-{pages}")
-    shown = int(chosen or 1)
-    if shown > 1:
-        st.query_params[key] = str(shown)
-    elif key in st.query_params:
-        del st.query_params[key]
-    return shown - 1
+    _keep(key, str(chosen or 1), "1")
+    return int(chosen or 1) - 1
