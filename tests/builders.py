@@ -220,14 +220,6 @@ def write_csv(path: Path, rows: Iterable[Row]) -> Path:
     return path
 
 
-def write_parquet(path: Path, rows: Iterable[Row]) -> Path:
-    """Writes rows as Parquet with money as decimals and times as instants."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    frame = pd.DataFrame(list(rows))
-    frame.to_parquet(path, index=False)
-    return path
-
-
 def written(value: Any) -> str:
     """A cell as a feed writes it."""
     if value is None:
@@ -235,8 +227,8 @@ def written(value: Any) -> str:
     return value.isoformat() if isinstance(value, dt.datetime) else str(value)
 
 
-def firm_rows(cases: Mapping[str, Case], product: str = "plan") -> dict[str, list[Row]]:
-    """Rows of a whole feed for accounts by id, one trader and one challenge each."""
+def firm_rows(cases: Mapping[str, Case]) -> dict[str, list[Row]]:
+    """Rows of a whole feed for accounts by id, each with its own trader, challenge and product (`plan-<id>`)."""
     rows: dict[str, list[Row]] = {
         name: [] for name in ("desks", "traders", "challenges", "accounts", "deals", "equity")
     }
@@ -252,7 +244,12 @@ def firm_rows(cases: Mapping[str, Case], product: str = "plan") -> dict[str, lis
                 "registered_at": bought,
             }
         )
-        challenge = {"challenge_id": f"C-{account_id}", **people, "product": product, "purchased_at": bought}
+        challenge = {
+            "challenge_id": f"C-{account_id}",
+            **people,
+            "product": f"plan-{account_id}",
+            "purchased_at": bought,
+        }
         rows["challenges"].append(challenge | {"fee": "100", "currency": "USD"})
         rows["accounts"].append(
             {
@@ -293,8 +290,10 @@ def write_firm(folder: Path, rows: Mapping[str, Sequence[Row]]) -> Path:
     return folder
 
 
-def write_rulebook(folder: Path, rules: Rules, clock: FirmClock = UTC_CLOCK, stage: str = "evaluation_1") -> Path:
-    """Writes a product folder with the one product `plan`."""
+def write_rulebook(folder: Path, cases: Mapping[str, Case]) -> Path:
+    """Writes a product folder with the product of each account."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "plan.toml").write_text(product_text(rules, clock, stage=stage), encoding="utf-8")
+    for account_id, case in cases.items():
+        text = product_text(case.rules, case.clock, stage=case.account.stage, product=f"plan-{account_id}")
+        (folder / f"{account_id}.toml").write_text(text, encoding="utf-8")
     return folder

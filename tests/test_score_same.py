@@ -1,0 +1,259 @@
+"""However a firm's records arrive, the tables are the same: in any order, twice, in parts, late, corrected, anywhere.
+
+Small firms of random accounts go the whole way: landed, scored, exported. The oracle says what must come out.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from models import catalogue
+from pipelines.export import export_table
+from pipelines.land import land_frame, land_paths
+from pipelines.score import score
+from sql import schema
+from sql.warehouse import Warehouse, read_frame
+from tests.builders import Case, Row, firm_rows, oracle_says, write_firm, write_rulebook, written
+from tests.test_walk_oracle import cases
+from tests.walk_oracle import Account, Deal, FirmClock, Observation, Rules, tell
+
+WALKED = ("account_status", "verdicts", "account_days")
+MONDAY = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
+STEPS = 3
+FEW = settings(
+    max_examples=3,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+Feed = Mapping[str, Sequence[Row]]
+
+
+def land(warehouse: Warehouse, rows: Feed, label: str) -> None:
+    """Lands rows of any datasets as one delivery each; nothing of them may be refused."""
+    for dataset, listed in rows.items():
+        if listed:
+            frame = pd.DataFrame([{name: written(value) for name, value in row.items()} for row in listed]).fillna("")
+            landed = land_frame(warehouse, dataset, frame, file=f"{dataset}-{label}.csv", quick=True)
+            assert landed.rejects == 0
+
+
+def table(warehouse: Warehouse, name: str) -> pd.DataFrame:
+    """A decided table in order of its columns; in evidence no word on where a record came from."""
+    found = schema.METADATA.tables[name]
+    with warehouse.database.connect() as database:
+        frame = read_frame(database, found).map(str)
+    if "evidence" in frame:
+        frame["evidence"] = frame["evidence"].map(without_origin)
+    return frame.sort_values(list(frame.columns), ignore_index=True)
+
+
+def without_origin(evidence: str) -> str:
+    """Evidence without load and line, which tell how a record was delivered."""
+    held = json.loads(evidence)
+    held["event"] = {key: value for key, value in held["event"].items() if key not in ("load_id", "line")}
+    return json.dumps(held, sort_keys=True)
+
+
+def same(one: Warehouse, other: Warehouse) -> bool:
+    """Whether two warehouses say the same about every account."""
+    return all(table(one, name).equals(table(other, name)) for name in WALKED)
+
+
+def exported(warehouse: Warehouse, folder: Path) -> dict[str, bytes]:
+    """Every published table but the loads as the bytes of its export."""
+    names = [name for name in schema.PUBLISHED if name not in ("loads", "rejects")]
+    for name in names:
+        export_table(warehouse, name, folder / f"{name}.csv")
+    return {name: (folder / f"{name}.csv").read_bytes() for name in names}
+
+
+def firm(drawn: Sequence[Case]) -> dict[str, Case]:
+    """Accounts by id."""
+    return {f"A{number}": case for number, case in enumerate(drawn)}
+
+
+def shuffled(rows: Feed, chance: random.Random) -> dict[str, list[Row]]:
+    """The same rows in another order, some of them twice."""
+    mixed = {name: [*listed, *chance.choices(listed, k=len(listed) // 2)] for name, listed in rows.items()}
+    for listed in mixed.values():
+        chance.shuffle(listed)
+    return mixed
+
+
+def in_steps(rows: Feed, chance: random.Random) -> list[dict[str, list[Row]]]:
+    """The rows over several deliveries, some of them wrong at first and corrected by a later one."""
+    steps: list[dict[str, list[Row]]] = [{name: [] for name in rows} for _ in range(STEPS)]
+    for name, listed in rows.items():
+        for row in listed:
+            step = chance.randrange(STEPS)
+            steps[step][name].append(row)
+            if name in ("deals", "equity") and step > 0 and chance.random() < 0.5:
+                field = "profit" if name == "deals" else "equity"
+                wrong = {**row, field: Decimal(chance.choice([-20000, 0, 20000]))}
+                steps[chance.randrange(step)][name].append(wrong)
+    return steps
+
+
+def check_against_oracle(warehouse: Warehouse, accounts: Mapping[str, Case], as_of: dt.datetime) -> None:
+    """The published tables say of each account what the oracle says."""
+    status, verdicts = table(warehouse, "account_status"), table(warehouse, "verdicts")
+    assert sorted(status["account_id"]) == sorted(accounts)
+    for account_id, case in accounts.items():
+        said = oracle_says(tell(case.account, case.clock, case.rules, case.deals, case.observations, as_of))
+        row = status[status["account_id"] == account_id].iloc[0]
+        assert (row["status"], row["status_at"]) == (said["status"], str(said["status_at"]))
+        assert [Decimal(row[name]) for name in ("balance", "equity")] == [said["balance"], said["equity"]]
+        for name in ("daily_floor", "max_floor"):
+            assert row[name] == "None" if said[name] is None else Decimal(row[name]) == said[name]
+        rules = verdicts[verdicts["account_id"] == account_id].sort_values("happened_at", kind="stable")
+        assert sorted(zip(rules["rule"], rules["happened_at"], strict=True)) == sorted(
+            (verdict[0], str(verdict[3])) for verdict in said["verdicts"]
+        )
+
+
+@FEW
+@given(drawn=st.lists(cases(), min_size=5, max_size=8), seed=st.integers(0, 2**32))
+def test_order_repeats_and_zone_change_nothing(tmp_path_factory: Any, drawn: list[Case], seed: int) -> None:
+    folder, accounts = tmp_path_factory.mktemp("firm"), firm(drawn)
+    rulebook = catalogue.load(write_rulebook(folder / "rules", accounts))
+    rows = firm_rows(accounts)
+    plain, mixed = Warehouse.open(folder / "plain"), Warehouse.open(folder / "mixed")
+    land(plain, rows, "1")
+    as_of = score(plain, rulebook).as_of
+    assert as_of is not None
+    check_against_oracle(plain, accounts, as_of)
+    with pytest.MonkeyPatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "Pacific/Auckland")
+        time.tzset()
+        land(mixed, shuffled(rows, random.Random(seed)), "1")
+        score(mixed, rulebook)
+    time.tzset()
+    assert same(plain, mixed)
+
+
+@FEW
+@given(drawn=st.lists(cases(), min_size=5, max_size=8), seed=st.integers(0, 2**32))
+def test_in_steps_is_as_at_once(tmp_path_factory: Any, drawn: list[Case], seed: int) -> None:
+    folder, accounts = tmp_path_factory.mktemp("firm"), firm(drawn)
+    rulebook = catalogue.load(write_rulebook(folder / "rules", accounts))
+    rows = firm_rows(accounts)
+    stepwise, once = Warehouse.open(folder / "stepwise"), Warehouse.open(folder / "once")
+    for number, step in enumerate(in_steps(rows, random.Random(seed))):
+        land(stepwise, step, str(number))
+        score(stepwise, rulebook)
+    incremental = exported(stepwise, folder / "incremental")
+    days = table(stepwise, "account_days")
+    score(stepwise, rulebook, full=True)
+    assert exported(stepwise, folder / "full") == incremental
+    assert table(stepwise, "account_days").equals(days)
+    land(once, rows, "1")
+    score(once, rulebook)
+    assert same(stepwise, once)
+
+
+# --- what only a whole run can show ---------------------------------------------------------------------------------
+
+
+RULES: Rules = {"daily_loss": {"percent": 5}}
+
+
+def one_account(profit: int = -6000, **changed: Any) -> Case:
+    """An account with one trade at nine on Monday."""
+    deal = Deal(
+        "1", MONDAY + dt.timedelta(hours=9), "trade", Decimal(profit), entry="out", position_id="1", side="sell"
+    )
+    return Case(Account(Decimal(100000), MONDAY, **changed), FirmClock(), RULES, [deal], [], MONDAY)
+
+
+def status_of(warehouse: Warehouse, account_id: str = "A0") -> str | None:
+    """An account's status, None while it is not judged."""
+    found = table(warehouse, "account_status")
+    listed = found.loc[found["account_id"] == account_id, "status"].tolist()
+    return listed[0] if listed else None
+
+
+def test_files_of_a_folder_go_the_whole_way(tmp_path: Path) -> None:
+    accounts = {
+        "A0": one_account(-5000),
+        "A1": replace(one_account(0), deals=[Deal("1", MONDAY, "fee", Decimal("-5000.01"))]),
+    }
+    rulebook = catalogue.load(write_rulebook(tmp_path / "rules", accounts))
+    warehouse = Warehouse.open(tmp_path / "home")
+    landed = land_paths(warehouse, [write_firm(tmp_path / "feed", firm_rows(accounts))])
+    assert sum(one.rejects for one in landed) == 0
+    score(warehouse, rulebook)
+    assert [status_of(warehouse, name) for name in accounts] == ["active", "breached"]
+
+
+def test_a_later_delivery_corrects_an_earlier_one_both_ways(tmp_path: Path) -> None:
+    rulebook = catalogue.load(write_rulebook(tmp_path / "rules", firm([one_account()])))
+    warehouse = Warehouse.open(tmp_path / "home")
+    found = []
+    for number, profit in enumerate((-6000, -5000, -6000, -5000)):
+        rows = firm_rows(firm([one_account(profit)]))
+        land(warehouse, rows, str(number))
+        score(warehouse, rulebook)
+        found.append((status_of(warehouse), len(table(warehouse, "verdicts"))))
+    assert found == [("breached", 1), ("active", 0), ("breached", 1), ("active", 0)]
+
+
+def test_the_later_row_of_a_load_counts(tmp_path: Path) -> None:
+    rulebook = catalogue.load(write_rulebook(tmp_path / "rules", firm([one_account()])))
+    warehouse = Warehouse.open(tmp_path / "home")
+    rows, first = firm_rows(firm([one_account(-5000)])), firm_rows(firm([one_account(-6000)]))
+    land(warehouse, rows | {"deals": [*first["deals"], *rows["deals"]]}, "1")
+    score(warehouse, rulebook)
+    assert status_of(warehouse) == "active"
+
+
+@pytest.mark.parametrize("late", ["accounts", "challenges", "deals"])
+def test_what_comes_late_counts_once_it_is_there(tmp_path: Path, late: str) -> None:
+    rulebook = catalogue.load(write_rulebook(tmp_path / "rules", firm([one_account()])))
+    warehouse = Warehouse.open(tmp_path / "home")
+    rows = firm_rows(firm([one_account()]))
+    land(warehouse, {name: listed for name, listed in rows.items() if name != late}, "1")
+    score(warehouse, rulebook)
+    assert status_of(warehouse) == ("active" if late == "deals" else None)
+    land(warehouse, {late: rows[late]}, "2")
+    score(warehouse, rulebook)
+    assert status_of(warehouse) == "breached"
+
+
+def test_a_stage_without_terms_is_landed_and_not_judged(tmp_path: Path) -> None:
+    accounts = firm([one_account(), one_account(stage="funded")])
+    rulebook = catalogue.load(write_rulebook(tmp_path / "rules", {"A0": accounts["A0"]}))
+    warehouse = Warehouse.open(tmp_path / "home")
+    land(warehouse, firm_rows(accounts), "1")
+    score(warehouse, rulebook)
+    assert [status_of(warehouse, name) for name in accounts] == ["breached", None]
+
+
+def test_a_run_stands_at_the_newest_fact_or_where_it_is_told(tmp_path: Path) -> None:
+    case = one_account()
+    later = replace(case, observations=[Observation(MONDAY + dt.timedelta(days=1), Decimal(99000))])
+    accounts = {"A0": case, "A1": replace(later, deals=[])}
+    rulebook = catalogue.load(write_rulebook(tmp_path / "rules", accounts))
+    warehouse = Warehouse.open(tmp_path / "home")
+    land(warehouse, firm_rows(accounts), "1")
+    before = score(warehouse, rulebook, MONDAY + dt.timedelta(hours=9, microseconds=-1))
+    assert (before.as_of, status_of(warehouse)) == (MONDAY + dt.timedelta(hours=9, microseconds=-1), "active")
+    newest = score(warehouse, rulebook)
+    assert (newest.as_of, status_of(warehouse)) == (MONDAY + dt.timedelta(days=1), "breached")
+    back = score(warehouse, rulebook, MONDAY + dt.timedelta(hours=9, microseconds=-1))
+    assert (back.walked, status_of(warehouse)) == (2, "active")
