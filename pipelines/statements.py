@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -76,12 +77,19 @@ def _land(warehouse: Warehouse, path: Path, statement: Statement) -> list[Landed
         file=str(path),
         fingerprint=fingerprint,
         source=statement.source,
-        reconciliation=json.dumps(dataclasses.asdict(statement.reconciliation), default=str, ensure_ascii=False),
+        reconciliation=json.dumps(_told(statement), default=str, ensure_ascii=False),
         refused=refused,
     )
     if statement.equity.empty:
         return [deals]
     return [deals, land_frame(warehouse, "equity", statement.equity, file=str(path), source=statement.source)]
+
+
+def _told(statement: Statement) -> dict[str, Any]:
+    """What is kept with the load: the file against its own totals, and what its reader had to decide."""
+    kept = ("money_rows", "untied_deals", "unknown_symbols", "wrong_zone_suspicion", "server_zone")
+    facts = {name: statement.facts[name] for name in kept if name in statement.facts}
+    return dataclasses.asdict(statement.reconciliation) | {"facts": facts}
 
 
 def remarks(warehouse: Warehouse, statement: Statement, account: str) -> list[str]:

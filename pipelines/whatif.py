@@ -93,8 +93,7 @@ def load(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, as_of: Any, 
     place = {challenge: number for number, challenge in enumerate(challenges["challenge_id"])}
     accounts["place"] = accounts["challenge_id"].map(place)
     schedules = terms.schedules(clocks, first, last)
-    paid = _paid(connection, accounts, splits(accounts, rulebook))
-    return History(accounts, told, compiled, schedules, to_micros(as_of), paid, challenges)
+    return History(accounts, told, compiled, schedules, to_micros(as_of), _paid(connection, accounts), challenges)
 
 
 def _challenges(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame) -> pd.DataFrame:
@@ -108,10 +107,10 @@ def _challenges(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame) -
     return kept.assign(trader=pd.factorize(kept["trader_id"])[0], fee=kept["fee"].fillna(0.0))
 
 
-def _paid(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, share: Array) -> pd.DataFrame:
+def _paid(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame) -> pd.DataFrame:
     query = """
         select paid.account_id, epoch_us(paid.requested_at) as at,
-            cast(paid.amount as double) * rates.rate_to_usd as amount
+            cast(paid.amount as double) * rates.rate_to_usd as profit
         from facts.paid as paid
         inner join facts.accounts as accounts using (account_id)
         inner join facts.rates as rates on rates.currency = accounts.currency
@@ -119,8 +118,7 @@ def _paid(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, share: 
     frame: pd.DataFrame = connection.sql(query).df()
     codes = pd.Series(np.arange(len(accounts)), index=accounts["account_id"])
     frame["account"] = frame["account_id"].map(codes)
-    frame = frame.dropna(subset=["account"]).astype({"account": int})
-    return frame.assign(profit=frame["amount"] * 100 / share[frame["account"].to_numpy()])
+    return frame.dropna(subset=["account"]).astype({"account": int})
 
 
 def under(history: History, versions: dict[str, Version]) -> tuple[Array, list[tuple[Array, Array]]]:
@@ -246,11 +244,14 @@ def _stage_rows(
     everyone = np.ones(int(mine.sum()))
     opened = history.compiled["opened_at"][mine]
     rows = []
-    for metric, code in (("pass rate", STATUS_PASSED), ("breach rate", STATUS_BREACHED)):
+    has_target = bool((history.compiled["pt_size"][mine] > 0).any())
+    wanted = (("pass rate", STATUS_PASSED), ("breach rate", STATUS_BREACHED))
+    for metric, code in wanted if has_target else wanted[1:]:
         sides = [_share(weights, side.status[mine] == code, everyone) for side in (own, draft)]
         rows.append(_row(metric, stage, "% of accounts", *sides))
-    days = [_median_days(weights, side, mine, opened) for side in (own, draft)]
-    rows.append(_row("median days to pass", stage, "days", *days))
+    if has_target:
+        days = [_median_days(weights, side, mine, opened) for side in (own, draft)]
+        rows.append(_row("median days to pass", stage, "days", *days))
     for rule in sorted(set(own.rule[mine]) | set(draft.rule[mine])):
         counts = [weights @ ((s.status[mine] == STATUS_BREACHED) & (s.rule[mine] == rule)) for s in (own, draft)]
         if counts[0][0] or counts[1][0]:

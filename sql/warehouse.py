@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import duckdb
 import pandas as pd
@@ -65,7 +66,7 @@ class Warehouse:
     def lake_files(self, dataset: str) -> list[str]:
         """Current Parquet files of a dataset; empty when nothing has landed."""
         try:
-            return DeltaTable(str(self.lake_path(dataset))).file_uris()
+            return [unquote(uri) for uri in DeltaTable(str(self.lake_path(dataset))).file_uris()]
         except TableNotFoundError:
             return []
 
