@@ -22,7 +22,8 @@ EVERY_DESK = "all"
 BEHIND = {
     "near": {"state": "near"},
     "breaches": {"state": "breached"},
-    "passes": {"state": "all"},
+    "passes": {"state": "ended"},
+    "live": {"state": "fine"},
     "paid": {"state": "done"},
 }
 

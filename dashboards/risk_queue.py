@@ -9,11 +9,19 @@ import streamlit as st
 
 from dashboards.kit import look, places, reads, state, words
 
-VIEWS = {"near": "▲ Near a floor", "breached": "✕ Breached", "fine": "● Fine", "unknown": "? Unknown", "all": "All"}
+VIEWS = {
+    "near": "▲ Near a floor",
+    "breached": "✕ Breached",
+    "fine": "● Fine",
+    "ended": "○ Ended",
+    "unknown": "? Unknown",
+    "all": "All",
+}
 ORDERS = {
     "near": ["place"],
     "breached": ["-status_at", "account_id"],
     "fine": ["place"],
+    "ended": ["-status_at", "account_id"],
     "unknown": ["place"],
     "all": ["place"],
 }
