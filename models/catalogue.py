@@ -59,6 +59,8 @@ class Version:
     coupons: tuple[str, ...] = ()
     source: str = ""
     digest: str = ""
+    verified_on: dt.date | None = None
+    note: str = ""
 
     def covers(self, desk: str | None, country: str | None, coupon: str | None) -> bool:
         """Whether the version is sold at that desk, in that country, with that coupon (no list = everywhere)."""
@@ -211,7 +213,15 @@ def _read_version(product: str, held: Mapping[str, Any], file: str) -> Version:
         _texts(held, "coupons", where),
         str(held.get("source", "")),
         hashlib.sha256(repr(_sorted(held)).encode()).hexdigest(),
+        _date(held.get("verified_on"), where),
+        str(held.get("note", "")),
     )
+
+
+def _date(value: Any, where: str) -> dt.date | None:
+    if value is not None and (not isinstance(value, dt.date) or isinstance(value, dt.datetime)):
+        raise RulebookRefused(f"{where}: verified_on: needs a date, e.g. 2026-10-04, not {value!r}")
+    return value
 
 
 def _sorted(value: Any) -> Any:

@@ -380,12 +380,13 @@ def _payout(terms: Terms, currency: str | None) -> str:
 
 
 def _scaling(terms: Terms, currency: str | None) -> str:
-    text = (
-        f"Every {terms['months']} months with a net profit of {number(terms['percent'])} % and "
-        f"{terms['min_payouts']} payouts "
-        f"or more the account grows by {number(terms['step_percent'])} % of its original balance"
+    pace = f"Every {terms['months']} months with" if terms["months"] else "With each"
+    payouts = f" and {terms['min_payouts']} payouts or more" if terms["min_payouts"] else ""
+    step = f"the account grows by {number(terms['step_percent'])} % of its original balance"
+    most = f", up to {_amount(terms['cap'], currency)}" if terms["cap"] is not None else ""
+    text = f"{pace} a net profit of {number(terms['percent'])} %{payouts} {step}{most}.".replace(
+        "each a net", "each net"
     )
-    text += f", up to {_amount(terms['cap'], currency)}." if terms["cap"] is not None else "."
     share = terms["split_percent"]
     return text if share is None else f"{text} From the first step on the trader keeps {number(share)} %."
 

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from tests.rule_world import Account, Trade, World
 
 Terms = Mapping[str, Any]
+LATEST = dt.datetime.max.replace(tzinfo=dt.UTC)
 Found = set[tuple[dt.datetime, str | None]]
 
 
@@ -101,11 +102,7 @@ def max_exposure(account: Account, terms: Terms, world: World) -> Found:
         before = Decimal(0)
         for instant in instants:
             now = sum(
-                (
-                    p.lots
-                    for p in book
-                    if p.trade.opened_at <= instant < (p.closed_at or dt.datetime.max.replace(tzinfo=dt.UTC))
-                ),
+                (p.lots for p in book if p.trade.opened_at <= instant < (p.closed_at or LATEST)),
                 Decimal(0),
             )
             if before <= terms["lots"] < now:
@@ -192,7 +189,7 @@ def stop_loss_required(account: Account, terms: Terms, world: World) -> Found:
     found: Found = set()
     for one in held(account, world):
         trade, due = one.trade, one.trade.opened_at + seconds(terms["grace_seconds"])
-        told = terms["grace_seconds"] > 0 and bool(trade.late_stop) and trade.closed_at is not None
+        told = terms["grace_seconds"] > 0 and bool(trade.late_stop) and (trade.closed_at or LATEST) <= world.as_of
         still_open = one.closed_at is None or one.closed_at > due
         if not trade.stop_loss and not told and still_open and due <= until(account, world):
             found.add((due, trade.trade_id))

@@ -147,7 +147,7 @@ def test_rule_files_say_what_the_oracles_say(terms: str) -> None:
     """Guards every comparison of every rule file."""
 
     @settings(
-        max_examples=25,
+        max_examples=10,
         deadline=None,
         suppress_health_check=list(HealthCheck),
         derandomize=True,

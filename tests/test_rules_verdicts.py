@@ -1,0 +1,266 @@
+"""What follows when a set-based rule is broken: strikes, effects, endings, evidence, and the scoring run around it."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import random
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from models import catalogue, set_rules
+from pipelines.land import land_paths
+from pipelines.score import score
+from sql import schema
+from sql.warehouse import Warehouse, read_frame
+from tests.builders import write_firm
+from tests.rule_world import START, Account, Trade, World, judge, lake_rows, occurrences, rows
+
+LATER = START + dt.timedelta(days=20)
+
+
+def at(hours: float, days: int = 0) -> dt.datetime:
+    """An instant of the tests' first day, or of a later one."""
+    return START + dt.timedelta(days=days, hours=hours)
+
+
+def short(name: str, opened_at: dt.datetime) -> Trade:
+    """A trade held for half a minute."""
+    return Trade(name, opened_at, opened_at + dt.timedelta(seconds=30), profit="10")
+
+
+def said(world: World) -> list[tuple[str, str, str, dt.datetime]]:
+    """Verdicts as (rule, outcome, effect, instant)."""
+    return [(row["rule"], row["outcome"], row["effect"], row["happened_at"]) for row in rows(judge(world))]
+
+
+def test_strikes_are_tolerated_and_then_no_more() -> None:
+    """Guards the number of strikes on both sides and that a tolerated one has its own effect."""
+    trades = [short(f"t{n}", at(9 + n)) for n in range(3)]
+    terms = 'holding_time = { seconds = 60, strikes = 2, strike_effect = "split_cut" }'
+    found = rows(judge(World([Account("A", trades)], terms, LATER)))
+    assert [(row["outcome"], row["effect"]) for row in found] == [("warned", "split_cut"), ("breached", "strip")]
+    assert [row["evidence"]["occurrences_in_all"] for row in found] == [2, 1]
+    assert [one["trade_id"] for row in found for one in row["evidence"]["occurrences"]] == ["t0", "t1", "t2"]
+
+
+@pytest.mark.parametrize("effect", ["pause", "strip", "split_cut", "wait", "warn"])
+def test_effects_that_do_not_end_an_account(effect: str) -> None:
+    """Guards that every effect but terminate leaves the account going on, and is what the verdict says."""
+    world = World(
+        [Account("A", [short("a", at(9)), short("b", at(9, 1))])],
+        f'holding_time = {{ seconds = 60, effect = "{effect}" }}',
+        LATER,
+    )
+    found = judge(world)
+    assert list(found.verdicts["effect"]) == [effect, effect]
+    assert found.terminations.empty
+
+
+def test_one_verdict_a_firm_day_names_all_that_happened() -> None:
+    """Guards that a busy day does not flood the pages, and that a new firm day speaks again."""
+    trades = [short("a", at(9)), short("b", at(10)), short("c", at(9, 1))]
+    found = rows(judge(World([Account("A", trades)], "holding_time = 60", LATER)))
+    assert [row["happened_at"].date() for row in found] == [START.date(), at(0, 1).date()]
+    assert [one["trade_id"] for one in found[0]["evidence"]["occurrences"]] == ["a", "b"]
+    assert found[0]["evidence"]["sentence"].endswith("The same happened 1 more time that day.")
+
+
+def test_an_ended_account_has_no_later_verdict() -> None:
+    """Guards the end on both sides: what happens at its instant counts, what comes a microsecond later does not."""
+    trades = [short("a", at(9))]
+    close = trades[0].closed_at
+    assert close is not None
+    for ended_at, count in ((close, 1), (close - dt.timedelta(microseconds=1), 0)):
+        world = World([Account("A", trades, ended_at=ended_at)], "holding_time = 60", LATER)
+        assert len(said(world)) == count
+
+
+def test_nothing_ends_an_account_twice() -> None:
+    """Guards that the walk's end at the same instant goes first, and one rule alone ends an account."""
+    trades = [short("a", at(9))]
+    terms = 'holding_time = { seconds = 60, effect = "terminate" }\ngrid = { layers = 1 }'
+    assert said(World([Account("A", trades, ended_at=trades[0].closed_at)], terms, LATER)) == []
+    both = 'holding_time = { seconds = 60, effect = "terminate" }\nidea_risk = { amount = 5, effect = "terminate" }'
+    losing = [dataclasses.replace(trades[0], profit="-10")]
+    assert [row[0] for row in said(World([Account("A", losing)], both, LATER))] == ["holding_time"]
+
+
+def test_a_rule_that_ends_an_account_silences_what_comes_later() -> None:
+    """Guards that terminations are final and that statistics over the stage stop at them."""
+    trades = [Trade("a", at(9), at(10), profit="-2000"), short("b", at(11)), short("c", at(12))]
+    terms = "idea_risk = { percent = 1 }\nholding_time = 60\n"
+    terms += "holding_share = { seconds = 60, max_share_trades = 10, min_trades = 1 }"
+    found = judge(World([Account("A", trades)], terms, LATER))
+    assert [(row["rule"], row["effect"]) for row in rows(found)] == [("idea_risk", "terminate")]
+    ended = found.terminations.iloc[0]
+    assert (ended["rule"], ended["status"], ended["happened_at"]) == ("idea_risk", "breached", at(10))
+
+
+@pytest.mark.parametrize("terms", ["inactivity = 10", "time_limit = 10"])
+def test_rules_of_time_expire(terms: str) -> None:
+    """Guards the status expired, and that nothing expires before its time."""
+    found = judge(World([Account("A")], terms, at(0, 10)))
+    assert list(found.terminations["status"]) == ["expired"]
+    assert judge(World([Account("A")], terms, at(0, 10) - dt.timedelta(microseconds=1))).terminations.empty
+
+
+def test_evidence_tells_a_dispute_everything() -> None:
+    """Guards the sentence, numbers, rule text and version of a verdict."""
+    trade = Trade("a", at(8), at(9), profit="-1000.01", side="sell")
+    world = World([Account("A", [trade])], "idea_risk = { percent = 1 }", LATER, zone="Europe/Prague")
+    evidence = rows(judge(world))[0]["evidence"]
+    assert evidence["sentence"] == (
+        "The sell idea in EURUSD had lost 1,000.01 USD, more than the 1,000.00 USD allowed, "
+        "at 10:00:00 Prague on 2026-03-02."
+    )
+    assert evidence["numbers"] == {"observed": "1000.01", "allowed": "1000"}
+    assert evidence["rule"]["merge_seconds"] == "300"
+    assert (evidence["product"], evidence["product_version"], evidence["stage"]) == ("plan", 1, "evaluation_1")
+    assert evidence["rule_text"].startswith("One trade idea may not lose more than 1 % of the initial balance")
+
+
+def test_every_rule_states_its_verdicts_in_a_sentence() -> None:
+    """Guards that no rule leaves a gap in its words."""
+    news = [{"event_id": "N", "occurs_at": at(9), "currency": "USD", "impact": "high"}]
+    trades = [
+        Trade("a", at(9), at(9.001), lots="3", profit="-900"),
+        Trade("b", at(9.01), at(9.02), lots="3", profit="-900"),
+        Trade("c", at(9.5), at(9, 8), lots="9", open_price=1.05, stop_loss=0.9),
+        Trade("d", at(9.6), at(11), side="sell", lots="0.1"),
+        Trade("e", at(9.7), at(11), open_price=1.0),
+        Trade("f", at(9.8), at(11), open_price=1.0),
+    ]
+    terms = "\n".join(
+        f'{rule} = {{ {fields}{", " if fields else ""}effect = "warn" }}'
+        for rule, fields in {
+            "max_lots": "lots = 1",
+            "max_exposure": "lots = 4",
+            "lot_consistency": "min_trades = 2",
+            "idea_risk": "percent = 1",
+            "symbol_loss": "amount = 10",
+            "stop_loss_required": "max_risk_percent = 1",
+            "news_window": "",
+            "weekend": "",
+            "overnight": "",
+            "inactivity": "days = 5, warn_days = 2",
+            "holding_time": "seconds = 60",
+            "holding_share": "seconds = 60, max_share_trades = 10, min_trades = 1",
+            "hedging": "",
+            "martingale": "",
+            "grid": "layers = 1",
+            "hyperactivity": "trades_per_day = 1",
+            "time_limit": "days = 15",
+            "symbols": 'prohibited = ["EURUSD"]',
+            "margin": "percent = 1",
+            "allocation_cap": "amount = 1",
+            "copy_own_accounts": 'policy = "prohibited"',
+        }.items()
+    )
+    accounts = [Account("A", trades, "funded"), Account("B", (), "funded")]
+    found = rows(judge(World(accounts, terms, LATER, news=news, copies=[("A", "B", 0.9)])))
+    assert {row["rule"] for row in found} == {*set_rules.OWN, *set_rules.SHARED}
+    for row in found:
+        sentence = row["evidence"]["sentence"]
+        assert sentence.endswith(".") and "None" not in sentence and "{" not in sentence, sentence
+
+
+def test_copying_is_judged_by_policy_and_stage() -> None:
+    """Guards who may copy: allowed everywhere, only in challenges, or nowhere; and how sure a copy must be."""
+    for policy, stage, strength, count in (
+        ("allowed", "funded", 0.9, 0),
+        ("challenge_only", "evaluation_1", 0.9, 0),
+        ("challenge_only", "funded", 0.9, 2),
+        ("prohibited", "evaluation_1", 0.5, 2),
+        ("prohibited", "evaluation_1", 0.49, 0),
+    ):
+        accounts = [Account("A", stage=stage), Account("B", stage=stage)]
+        world = World(accounts, f'copy_own_accounts = "{policy}"', LATER, copies=[("A", "B", strength)])
+        assert len(said(world)) == count, (policy, stage, strength)
+
+
+def test_an_owner_may_hold_exactly_the_cap() -> None:
+    """Guards the allocation cap: over all accounts of one owner, ended ones not counted, to the cent."""
+
+    def world(second: str, ended_at: dt.datetime | None = None) -> World:
+        first = Account("A", stage="funded", initial="100000", trader_id="T1", ended_at=ended_at)
+        other = Account("B", stage="funded", initial=second, trader_id="T2", opened_at=at(1))
+        return World([first, other], "allocation_cap = 200000", LATER, owners={"T1": "O", "T2": "O"})
+
+    assert said(world("100000")) == []
+    assert [row[0] for row in said(world("100000.01"))] == ["allocation_cap"]
+    assert said(world("100000.01", ended_at=at(1))) == []
+
+
+def test_order_of_delivery_changes_nothing() -> None:
+    """Guards against answers that hang on the order in which rows lie in the lake."""
+    draw = random.Random(7)
+    trades = [
+        Trade(
+            f"t{n}",
+            at(9 + draw.randrange(60) / 60),
+            at(10 + draw.randrange(60) / 60),
+            side=draw.choice(["buy", "sell"]),
+            lots=draw.choice(["0.5", "1", "2"]),
+            profit=draw.choice(["-100", "50", "0"]),
+        )
+        for n in range(30)
+    ]
+    terms = "\n".join(
+        [
+            "martingale = {}",
+            "grid = { layers = 2, losing_only = false }",
+            "hedging = {}",
+            "hyperactivity = 5",
+            'max_exposure = { lots = 3, effect = "warn" }',
+            'idea_risk = { amount = 100, effect = "warn" }',
+        ]
+    )
+    given = occurrences(World([Account("A", trades)], terms, LATER))
+    assert given
+    for _ in range(2):
+        draw.shuffle(trades)
+        assert occurrences(World([Account("A", trades)], terms, LATER)) == given
+
+
+PLAN = """id = "plan"
+name = "Plan"
+[[versions]]
+version = 1
+effective_from = 2000-01-01T00:00:00Z
+clock = { zone = "UTC", reset = "00:00", calendar = "fx" }
+[versions.stages.evaluation_1]
+profit_target = { percent = 1 }
+max_loss = { percent = 10 }
+idea_risk = { percent = 1 }
+holding_time = 60
+inactivity = 10
+"""
+
+
+def test_the_scoring_run_ends_accounts_by_set_based_rules(tmp_path: Path) -> None:
+    """Guards the whole way: an idea too large ends the account before its target, an idle one expires."""
+    trades = [Trade("1", at(9), at(10), profit="-1000.01"), Trade("2", at(11), at(12), profit="3000")]
+    world = World([Account("A", trades), Account("B"), Account("C", [trades[1]])], "", LATER)
+    feed = write_firm(tmp_path / "feed", {name: listed for name, listed in lake_rows(world).items() if listed})
+    (feed / "desks.csv").write_text("desk_id,name,currency,time_zone\nD,Desk,USD,UTC\n", encoding="utf-8")
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "plan.toml").write_text(PLAN, encoding="utf-8")
+    warehouse = Warehouse.open(tmp_path / "home")
+    land_paths(warehouse, [feed])
+    for full in (True, False):
+        score(warehouse, catalogue.load(tmp_path / "book"), LATER, full=full)
+        with warehouse.database.connect() as database:
+            status = read_frame(database, schema.ACCOUNT_STATUS).set_index("account_id")
+            verdicts = read_frame(database, schema.VERDICTS)
+        assert status["status"].to_dict() == {"A": "breached", "B": "expired", "C": "passed"}
+        assert list(status.loc["A", ["status_at", "balance"]]) == [at(10), Decimal("98999.99")]
+        assert status.loc["B", "status_at"] == at(0, 10)
+        found = set(verdicts[["account_id", "rule", "outcome", "effect"]].itertuples(index=False, name=None))
+        assert found == {
+            ("A", "idea_risk", "breached", "terminate"),
+            ("B", "inactivity", "breached", "terminate"),
+            ("C", "profit_target", "passed", "pass"),
+        }
