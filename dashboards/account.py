@@ -161,7 +161,7 @@ def _draw_days(figure: go.Figure, days: pd.DataFrame) -> None:
         mode="lines",
         fill="tonexty",
         line={"color": colours.fine, "width": 0},
-        fillcolor="rgba(90,150,210,.25)",
+        fillcolor=colours.band,
         hovertemplate="%{x}<br>Lowest %{y:,.2f}<extra></extra>",
     )
     figure.data[0].showlegend = False
@@ -265,11 +265,10 @@ def _evidence(evidence: dict[str, Any], zone: str) -> None:
 def _number(value: Any, unit: str | None) -> str:
     """An amount, or a quantity with its unit; what is no number stays as it is told."""
     try:
-        return (
-            words.money(float(value), unit) if unit and unit.isupper() else f"{words.value(float(value))} {unit or ''}"
-        )
+        amount = float(value)
     except (TypeError, ValueError):
         return words.value(value)
+    return words.money(amount, unit) if unit and unit.isupper() else f"{words.value(amount)} {unit or ''}"
 
 
 def _told(name: str, value: Any, zone: str) -> str:

@@ -104,7 +104,7 @@ def _triangle(desk: str, product: str) -> None:
             y=list(ratios.index),
             text=texts,
             texttemplate="%{text}",
-            colorscale=[[0, "rgba(0,0,0,0)"], [1, colours.near]],
+            colorscale=[[0, look.CLEAR], [1, colours.near]],
             zmin=0,
             showscale=False,
             xgap=3,

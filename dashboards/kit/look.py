@@ -23,6 +23,7 @@ class Palette:
     ended: str
     text: str
     grid: str
+    band: str
     series: tuple[str, ...]
 
     def of(self, state: str) -> str:
@@ -38,6 +39,7 @@ LIGHT = Palette(
     "#8A94A1",
     "#1B2430",
     "#E3E8EE",
+    "rgba(11,83,148,.20)",
     ("#0B5394", "#B26A00", "#4B8F8C", "#8E5AA8", "#6B7683", "#B3261E"),
 )
 DARK = Palette(
@@ -48,8 +50,10 @@ DARK = Palette(
     "#7C8896",
     "#E4E9F0",
     "#2A3648",
+    "rgba(108,180,245,.24)",
     ("#6CB4F5", "#FFC15E", "#7CCFC9", "#CBA3E0", "#97A3B2", "#FF8A80"),
 )
+CLEAR = "rgba(0,0,0,0)"
 TALLEST_ROWS = 18
 FONT = '"Source Sans", "Source Sans Pro", sans-serif'
 STYLE = Path(__file__).parent / "style.css"
@@ -83,8 +87,8 @@ def template() -> go.layout.Template:
     }
     return go.layout.Template(
         layout={
-            "paper_bgcolor": "rgba(0,0,0,0)",
-            "plot_bgcolor": "rgba(0,0,0,0)",
+            "paper_bgcolor": CLEAR,
+            "plot_bgcolor": CLEAR,
             "font": {"color": colours.text, "size": 13, "family": FONT},
             "colorway": list(colours.series),
             "xaxis": axis,

@@ -1,0 +1,335 @@
+"""Every page on nothing, on landed data, on a small firm with known numbers, and for somebody of one desk only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from sqlalchemy.exc import OperationalError
+from streamlit.testing.v1 import AppTest
+
+from dashboards.kit import look, people, places, reads
+from pipelines.land import land_paths
+from sql.warehouse import Warehouse
+from tests import pages_firm
+
+ROOT = Path(__file__).parent.parent
+PAGES = [place.name for place in places.PLACES]
+OPENED = {
+    "account": {"account": "B1"},
+    "case": {"trader": "T1"},
+    "network": {"trader": "T1"},
+    "pair": {"a": "N1", "b": "B1"},
+}
+
+
+@pytest.fixture(scope="module")
+def firm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the small firm, scored, with suspicions."""
+    folder = tmp_path_factory.mktemp("firm")
+    house = pages_firm.build(folder)
+    pages_firm.suspect(house)
+    house.database.dispose()
+    return folder
+
+
+@pytest.fixture
+def at_firm(firm: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    yield from _look_at(firm / "home", monkeypatch, firm / "book")
+
+
+@pytest.fixture
+def at_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    yield from _look_at(tmp_path / "home", monkeypatch, None)
+
+
+def _look_at(home: Path, monkeypatch: pytest.MonkeyPatch, book: Path | None) -> Iterator[Path]:
+    monkeypatch.setenv("HIGHWATER_HOME", str(home))
+    monkeypatch.delenv("HIGHWATER_DATABASE_URL", raising=False)
+    if book:
+        monkeypatch.setenv("HIGHWATER_RULEBOOK", str(book))
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    yield home
+
+
+def opened(page: str, **address: str) -> AppTest:
+    """A page drawn with its address; fails with the page's own error."""
+    app = AppTest.from_string(f"from dashboards.app import main; main({page!r})", default_timeout=90)
+    for name, value in address.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception, app.exception[0].stack_trace
+    return app
+
+
+def told(app: AppTest) -> str:
+    """Everything that a page says outside its tables, without the style sheet."""
+    parts = [one.proto.body for one in app.get("html") if not one.proto.body.startswith("<style")]
+    parts += [one.value for one in [*app.caption, *app.markdown, *app.subheader, *app.title]]
+    return " ".join(re.sub(r"<[^>]+>", " ", " ".join(parts)).split())
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_over_an_empty_home_tells_how_to_begin(page: str, at_nothing: Path) -> None:
+    said = told(opened(page))
+    assert "Nothing has landed yet" in said
+    assert "highwater ingest" in said
+
+
+def test_data_that_landed_but_was_not_scored_is_told_so(at_nothing: Path, tmp_path: Path) -> None:
+    feed, _ = pages_firm.write(tmp_path / "firm")
+    land_paths(Warehouse.open(at_nothing), [feed / "desks.csv"])
+    assert "nothing is judged yet" in told(opened("overview"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_over_the_small_firm_says_what_it_stands_on(page: str, at_firm: Path) -> None:
+    said = told(opened(page, **OPENED.get(page, {})))
+    assert "Figures stand at 20 Mar 2026 12:00:00 UTC" in said
+    assert "cannot be read" not in said
+
+
+@pytest.mark.parametrize("page", sorted(OPENED))
+def test_a_page_about_one_thing_offers_a_way_in_without_it(page: str, at_firm: Path) -> None:
+    app = opened(page)
+    assert app.text_input[0].value == ""
+    assert len(told(app)) > 40
+
+
+@pytest.mark.parametrize(
+    ("view", "accounts"),
+    [("near", ["N1"]), ("breached", ["B1"]), ("ended", ["P1"]), ("fine", ["F1", "J1"]), ("unknown", [])],
+)
+def test_the_risk_queue_shows_each_account_under_its_state(view: str, accounts: list[str], at_firm: Path) -> None:
+    app = opened("risk_queue", state=view)
+    shown = list(app.dataframe[0].value["account_id"]) if app.dataframe else []
+    assert sorted(shown) == accounts
+    assert bool(shown) != ("No account here" in told(app))
+
+
+def test_the_risk_queue_tells_headroom_and_the_breach_in_words(at_firm: Path) -> None:
+    near = opened("risk_queue", state="near").dataframe[0].value.iloc[0]
+    assert near["headroom"] == 450.0, "equity 90,450 over the maximum floor 90,000"
+    assert near["used"] == pytest.approx(0.955)
+    assert near["state"] == "▲ Near floor", "icon and word, not colour alone"
+    said = told(opened("risk_queue", state="breached"))
+    assert "Equity 94,999.99 fell below the daily floor 95,000.00" in said
+
+
+def test_filters_of_the_address_hold_and_a_nonsense_one_is_dropped(at_firm: Path) -> None:
+    app = opened("risk_queue", state="all", desk="tokyo")
+    assert list(app.dataframe[0].value["account_id"]) == ["J1"]
+    app = opened("risk_queue", state="nonsense", desk="nowhere")
+    assert list(app.dataframe[0].value["account_id"]) == ["N1"], "the first view over all desks"
+
+
+def test_a_choice_goes_to_the_address_and_the_first_one_leaves_it(at_firm: Path) -> None:
+    app = opened("risk_queue")
+    app.selectbox(key="desk").set_value("tokyo").run()
+    assert app.query_params["desk"] in ("tokyo", ["tokyo"])
+    app.selectbox(key="desk").set_value("all").run()
+    assert "desk" not in app.query_params
+
+
+def test_an_address_that_changes_wins_over_what_the_page_showed(at_firm: Path) -> None:
+    app = opened("account", account="B1")
+    app.query_params["account"] = "N1"
+    app.run()
+    assert app.text_input[0].value == "N1"
+
+
+def test_an_account_shows_its_path_and_its_verdict_with_the_evidence(at_firm: Path) -> None:
+    app = opened("account", account="B1")
+    said = told(app)
+    assert "✕ Breached · Daily loss → Terminate" in said
+    assert "94,999.99 EUR" in said and "95,000.00 EUR" in said
+    assert "03 Mar 2026 15:03:07 CET" in said, "in the desk's zone, the zone shown"
+    assert len(app.get("plotly_chart")) == 1
+
+
+def test_an_account_that_was_paid_shows_its_whole_challenge(at_firm: Path) -> None:
+    said = told(opened("account", account="F1"))
+    for step in ("Purchased", "Started Evaluation 1", "Passed Evaluation 1", "Started Funded", "Paid Funded"):
+        assert step in said, step
+
+
+@pytest.mark.parametrize("view", ["days", "trades", "logins", "terms"])
+def test_every_view_of_an_account_has_rows(view: str, at_firm: Path) -> None:
+    app = opened("account", account="N1", view=view)
+    if view == "terms":
+        assert "The stage is passed at a closed profit of" in told(app)
+    else:
+        assert len(app.dataframe[0].value) >= 1
+
+
+def test_trades_come_from_the_lake_newest_first(at_firm: Path) -> None:
+    trades = opened("account", account="N1", view="trades").dataframe[0].value
+    assert list(trades["net_profit"].head(2)) == [-4650.0, -4900.0]
+
+
+def test_the_replay_draws_every_instant(at_firm: Path) -> None:
+    app = opened("account", account="N1", detail="on")
+    assert "could not be made" not in told(app)
+    assert '"Reset"' in app.get("plotly_chart")[0].proto.spec
+
+
+def test_an_account_that_is_not_judged_says_so(at_firm: Path) -> None:
+    assert "not judged" in told(opened("account", account="U1"))
+    assert "There is no account X" in told(opened("account", account="X"))
+
+
+def test_the_payout_queue_shows_amount_age_and_checks(at_firm: Path) -> None:
+    app = opened("payout_queue")
+    request = app.dataframe[0].value.iloc[0]
+    assert (request["payout_id"], request["amount"], request["currency"]) == ("Q2", 1500.0, "EUR")
+    assert request["late"] == "▲ 3 d 2 h", "beyond 48 hours"
+    assert request["recommendation"] == "? Review"
+    said = told(app)
+    assert "1 waiting, 1 longer than the 48 h service level" in said
+    assert "✕ **Open positions** 1 is open." in said
+    done = opened("payout_queue", state="done").dataframe[0].value.iloc[0]
+    assert (done["payout_id"], done["transfer"], done["transfer_amount"]) == ("Q1", "✓ Settled", 800.0)
+
+
+def test_a_link_to_a_request_selects_it(at_firm: Path) -> None:
+    assert "Q1 · 1,000.00 EUR" in told(opened("payout_queue", state="all", payout="Q1"))
+
+
+def test_cohorts_count_the_funnel_and_net_the_fees(at_firm: Path) -> None:
+    rows = opened("cohorts", desk="prague", product="one").dataframe[0].value.set_index("stage")
+    assert dict(rows["reached"]) == {"Purchased": 3, "Evaluation 1": 3, "Passed all": 1, "Funded": 1, "Paid out": 1}
+    assert rows["fees"].iloc[0] == 1000.0, "three fees of 500 less a chargeback"
+    assert rows["payouts"].iloc[0] == 800.0
+    assert rows["payout_ratio"].iloc[0] == pytest.approx(0.8)
+
+
+def test_data_health_tells_what_is_wrong_and_shows_the_rows(at_firm: Path) -> None:
+    said = told(opened("data_health"))
+    assert "1 rows rejected" in said and "1 records waiting" in said and "2 accounts not judged" in said
+    rejected = opened("data_health", view="rejects").dataframe[0].value.iloc[0]
+    assert (rejected["dataset"], rejected["line"], rejected["value"]) == ("deals", 14, "2026-03-18 14:00:00")
+    waiting = opened("data_health", view="waiting")
+    assert list(waiting.dataframe[0].value["missing_id"]) == ["C9"]
+    reasons = dict(waiting.dataframe[1].value[["account_id", "reason"]].to_numpy().tolist())
+    assert reasons["O1"] == "challenge C9 has not arrived"
+    assert "elsewhere" in reasons["U1"]
+
+
+def test_the_overview_counts_and_leads_on(at_firm: Path) -> None:
+    figures = {one.label: one.value for one in opened("overview", desk="prague").metric}
+    assert figures["Near a floor"] == "1"
+    assert figures["Waiting"] == "1"
+    assert figures["Requested, EUR"] == "1,500"
+    assert figures["Funded"] == "1"
+
+
+def test_a_case_joins_what_is_known_of_an_owner(at_firm: Path) -> None:
+    said = told(opened("case", trader="T2"))
+    assert "owner-T1" in said and "2 traders held to be one owner" in said
+    assert "Both were opened from device-1." in said and "Ruled out: a household" in said
+
+
+def test_the_network_says_why_two_people_belong_together(at_firm: Path) -> None:
+    said = told(opened("network", trader="T1"))
+    assert "97 % one person: device device-1" in said
+
+
+def test_a_pair_shows_its_matches_and_what_chance_would_give(at_firm: Path) -> None:
+    app = opened("pair", a="N1", b="B1")
+    assert "Strength 0.94 · one owner" in told(app)
+    assert list(app.dataframe[0].value["lag_s"]) == [1.0] * 9
+
+
+def test_partners_show_what_they_brought(at_firm: Path) -> None:
+    app = opened("partners")
+    row = app.dataframe[0].value.iloc[0]
+    assert (row["traders"], row["challenges"], row["chargebacks"]) == (2, 2, 1)
+    assert row["fees_usd"] == pytest.approx(550.0), "two fees of 500 EUR less one charged back, at 1.10"
+
+
+def test_exposure_is_net_and_liability_keeps_its_currency(at_firm: Path) -> None:
+    app = opened("exposure")
+    row = app.dataframe[0].value.iloc[0]
+    assert (row["instrument"], row["net_lots"]) == ("EURUSD", -2.0)
+    assert {one.label: one.value for one in app.metric}["Accrued"] == "1,600 EUR", "80 % of 2,000 above the start"
+
+
+def test_terms_say_what_a_new_version_changed(at_firm: Path) -> None:
+    said = told(opened("terms", product="one", version="2", stage="funded"))
+    assert "▲ the version before said" in said
+
+
+def test_the_policy_lab_puts_the_draft_beside_today(at_firm: Path) -> None:
+    app = opened("policy_lab", product="one", stage="evaluation_1")
+    target = next(one for one in app.number_input if one.label.startswith("Profit target"))
+    target.set_value(15.0)
+    app.button[0].click().run()
+    assert not app.exception
+    rows = app.dataframe[0].value
+    rate = rows[rows["metric"] == "Pass rate"]
+    assert rate["today"].max() > rate["draft"].max(), "10 % were made, 15 % not"
+    assert "2 accounts would have ended otherwise" in told(app)
+
+
+def _of_tokyo() -> people.Person:
+    return people.Person("Aiko", "risk_analyst", ("tokyo",))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_nobody_sees_another_desk(page: str, at_firm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for room in ("dashboards.kit.reads", "dashboards.overview", "dashboards.kit.frame", "dashboards.policy_lab"):
+        monkeypatch.setattr(f"{room}.who", _of_tokyo)
+    app = opened(page, **OPENED.get(page, {}))
+    seen = told(app) + " ".join(table.value.to_string() for table in app.dataframe)
+    if page not in ("data_health", "terms"):
+        for secret in ("Nora", "Bert", "Petra", "Prague", "device-1"):
+            assert secret not in seen, f"{page} shows {secret}"
+
+
+# --- the look ------------------------------------------------------------------------------------------------------
+
+
+def _light(colour: str) -> float:
+    """Relative luminance of a colour (WCAG 2.2)."""
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _contrast(one: str, other: str) -> float:
+    bright, dim = sorted((_light(one), _light(other)), reverse=True)
+    return (bright + 0.05) / (dim + 0.05)
+
+
+@pytest.mark.parametrize(("palette", "background"), [(look.LIGHT, "#FFFFFF"), (look.DARK, "#10161F")])
+def test_colours_of_states_can_be_read(palette: look.Palette, background: str) -> None:
+    for state in ("breached", "near", "fine", "unknown"):
+        assert _contrast(palette.of(state), background) >= 4.0, state
+
+
+def test_colours_live_in_one_file_and_pages_hold_no_sql() -> None:
+    for path in sorted((ROOT / "dashboards").rglob("*.py")):
+        text = path.read_text()
+        if path.name != "look.py":
+            assert not re.search(r"#[0-9A-Fa-f]{6}\b|rgba?\(", text), f"{path.name} has a colour of its own"
+        if path.name != "lake.py":
+            assert not re.search(r"[\"'](select|insert|update|delete) ", text), f"{path.name} has SQL of its own"
+
+
+def test_an_unknown_mart_reads_as_nothing(at_firm: Path) -> None:
+    assert reads.rows("not_there").empty
+    assert reads.how_many("not_there") == 0
+
+
+def test_the_database_that_fails_is_told_in_words(at_firm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise OperationalError("select", {}, Exception("disk is gone"))
+
+    monkeypatch.setattr("dashboards.kit.reads.rows", broken)
+    said = told(opened("overview"))
+    assert "cannot be read right now" in said and "disk is gone" in said
