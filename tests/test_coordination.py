@@ -1,59 +1,289 @@
-"""Protects: who is flagged as trading together, and who must never be."""
+"""Protects: who is flagged as trading together, who must never be, and what a run says of bad input."""
 
 from __future__ import annotations
 
+import json
+import math
+
 import numpy as np
 import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import stats
 
-from models.coordination import find_coordination
+from models.coordination import Coordination, find_coordination, pair_evidence
+from models.coordination.chance import log_gamma_poisson_tail, log_poisson_tail, log_q_values
+from models.coordination.search import PAIR_COLUMNS, RING_COLUMNS
 
 START = pd.Timestamp("2026-03-02", tz="UTC")
 OPEN_S = 20 * 86_400
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
-def trades_of(
-    account: str, opened_s: np.ndarray, held_s: np.ndarray | float, buy: np.ndarray, instrument: str = "EURUSD"
-) -> pd.DataFrame:
-    """Trades of one account on one instrument."""
+def trades_of(account: str, opened_s: Floats, held_s: Floats, buy: Flags, lots: float = 1.0) -> pd.DataFrame:
+    """Trades of one account on one instrument; seconds count from the start of the period."""
     return pd.DataFrame(
         {
             "account_id": account,
             "trade_id": [f"{account}-{i}" for i in range(len(opened_s))],
-            "instrument": instrument,
+            "instrument": "EURUSD",
             "side": np.where(buy, "buy", "sell"),
-            "lots": 1.0,
+            "lots": lots,
             "opened_at": (START + pd.to_timedelta(opened_s, unit="s")).astype("datetime64[us, UTC]"),
             "closed_at": (START + pd.to_timedelta(opened_s + held_s, unit="s")).astype("datetime64[us, UTC]"),
+            "open_price": 1.1,
+            "close_price": 1.2,
         }
     )
 
 
+def plan(rng: np.random.Generator, entries: int) -> tuple[Floats, Floats, Flags]:
+    """Random times, holding times and sides."""
+    return rng.uniform(0, OPEN_S, entries), rng.exponential(3000, entries) + 60, rng.random(entries) < 0.5
+
+
 def strangers(rng: np.random.Generator, count: int, entries: int = 40) -> list[pd.DataFrame]:
     """Accounts that trade at random."""
+    return [trades_of(f"s{i:03d}", *plan(rng, entries)) for i in range(count)]
+
+
+def search(frames: list[pd.DataFrame], owners: dict[str, str] | None = None) -> Coordination:
+    """The search over a firm of these accounts."""
+    return find_coordination(pd.concat(frames, ignore_index=True), owners=owners or {})
+
+
+def flagged(found: Coordination) -> list[tuple[str, str, str, str | None]]:
+    """Accounts, relation and leader of the flagged pairs."""
+    rows = found.pairs[found.pairs["strength"] >= 0.5]
     return [
-        trades_of(
-            f"s{i:03d}", rng.uniform(0, OPEN_S, entries), rng.exponential(3000, entries), rng.random(entries) < 0.5
-        )
-        for i in range(count)
+        (str(a), str(b), str(r), None if leader is None else str(leader))
+        for a, b, r, leader in zip(rows["account_a"], rows["account_b"], rows["relation"], rows["leader"], strict=True)
     ]
 
 
-def flagged(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """Flagged pairs of a firm of these accounts."""
-    found = find_coordination(pd.concat(frames, ignore_index=True), owners={})
-    return found.pairs[found.pairs["strength"] >= 0.5]
+def copied(seed: int, lag_s: float, relation: str = "copy", followed: int = 30) -> list[pd.DataFrame]:
+    """Strangers, a leader and a follower that copies or mirrors its first entries."""
+    rng = np.random.default_rng(seed)
+    at, held, buy = plan(rng, 30)
+    lag = lag_s * (1 + 0.05 * rng.normal(size=followed))
+    side = buy[:followed] if relation == "copy" else ~buy[:followed]
+    follower = trades_of("follower", at[:followed] + lag, held[:followed], side)
+    own = trades_of("follower", *plan(rng, 40))
+    return [*strangers(rng, 60), trades_of("leader", at, held, buy), follower, own]
 
 
-def test_a_follower_is_flagged_with_its_leader_and_lag() -> None:
-    rng = np.random.default_rng(1)
-    at, held, buy = rng.uniform(0, OPEN_S, 30), rng.exponential(3000, 30), rng.random(30) < 0.5
-    copy = trades_of("b-follower", at + 3.0 + rng.normal(0, 0.2, 30), held, buy)
-    pairs = flagged([*strangers(rng, 60), trades_of("a-leader", at, held, buy), copy])
-    assert pairs[["account_a", "account_b", "relation", "leader"]].values.tolist() == [
-        ["a-leader", "b-follower", "copy", "a-leader"]
-    ]
-    assert abs(pairs["lag_ms"].iat[0] - 3000) < 150
+@pytest.mark.parametrize("lag_s", [0.1, 3.0, 45.0, 120.0])
+@pytest.mark.parametrize("relation", ["copy", "mirror"])
+def test_a_follower_is_flagged_with_its_leader_and_lag(relation: str, lag_s: float) -> None:
+    found = search(copied(1, lag_s, relation))
+    assert flagged(found) == [("follower", "leader", relation, "leader")]
+    assert found.pairs["lag_ms"].tolist() == pytest.approx([lag_s * 1000], rel=0.05)
+    assert found.pairs["expected"].max() < 0.5
+
+
+def test_ten_followed_trades_among_fifty_are_enough() -> None:
+    found = search(copied(2, 5.0, followed=10))
+    assert flagged(found) == [("follower", "leader", "copy", "leader")]
+    assert found.pairs["matched"].tolist() == [10]
+
+
+def test_three_shared_trades_are_not_enough() -> None:
+    assert flagged(search(copied(3, 5.0, followed=3))) == []
 
 
 def test_strangers_are_not_flagged() -> None:
-    assert flagged(strangers(np.random.default_rng(2), 200)).empty
+    found = search(strangers(np.random.default_rng(4), 200))
+    assert flagged(found) == []
+    assert found.rings.empty
+
+
+def test_accounts_that_act_on_the_same_public_signals_share_a_strategy_and_are_no_ring() -> None:
+    rng = np.random.default_rng(5)
+    at, _, buy = plan(rng, 60)
+    room = []
+    for k in range(15):
+        on = rng.random(60) < 0.6
+        late = rng.lognormal(math.log(15), 0.8, int(on.sum()))
+        room.append(trades_of(f"room{k:02d}", at[on] + late, rng.exponential(3000, int(on.sum())) + 60, buy[on]))
+    found = search([*strangers(rng, 60), *room])
+    assert flagged(found) == []
+    assert set(found.rings["kind"]) == {"shared_strategy"}
+    assert len(found.rings) >= 12
+
+
+def test_robots_on_the_same_bar_openings_are_no_ring() -> None:
+    rng = np.random.default_rng(6)
+    at = np.sort(rng.choice(np.arange(0, OPEN_S, 900), 120, replace=False)).astype(float)
+    buy = rng.random(120) < 0.5
+    family = []
+    for k in range(12):
+        on = rng.random(120) < 0.8
+        late = rng.exponential(0.6, int(on.sum()))
+        family.append(trades_of(f"robot{k:02d}", at[on] + late, np.full(int(on.sum()), 1800.0), buy[on]))
+    found = search([*strangers(rng, 60), *family])
+    assert flagged(found) == []
+    assert set(found.rings["kind"]) <= {"shared_strategy"}
+
+
+def test_robots_of_strangers_that_wait_for_the_same_bars_are_nothing() -> None:
+    rng = np.random.default_rng(7)
+    bars = np.arange(0, OPEN_S, 3600)
+    robots = [
+        trades_of(
+            f"bar{k:02d}",
+            rng.choice(bars, 100, replace=False) + rng.exponential(0.3, 100),
+            rng.exponential(3000, 100),
+            rng.random(100) < 0.5,
+        )
+        for k in range(40)
+    ]
+    assert flagged(search(robots)) == []
+
+
+def test_a_news_crowd_is_nothing() -> None:
+    rng = np.random.default_rng(8)
+    news = rng.uniform(0, OPEN_S, 20)
+    up = rng.random(20) < 0.5
+    crowd = [trades_of(f"news{k:03d}", news + rng.exponential(5, 20), rng.exponential(600, 20), up) for k in range(120)]
+    found = search([*strangers(rng, 60), *crowd])
+    assert flagged(found) == []
+
+
+def test_a_leader_with_several_followers_is_a_ring() -> None:
+    rng = np.random.default_rng(9)
+    at, held, buy = plan(rng, 60)
+    frames = [trades_of("leader", at, held, buy)]
+    for k, lag in enumerate((1.0, 4.0, 20.0)):
+        on = rng.random(60) < 0.7
+        late = lag * (1 + 0.1 * rng.normal(size=int(on.sum())))
+        frames.append(trades_of(f"f{k}", at[on] + late, held[on], buy[on]))
+    found = search([*strangers(rng, 60), *frames])
+    led = {(a, b) for a, b, _, leader in flagged(found) if leader == "leader"}
+    assert led == {("f0", "leader"), ("f1", "leader"), ("f2", "leader")}
+    assert found.rings["account_id"].tolist() == ["f0", "f1", "f2", "leader"]
+    assert set(found.rings["kind"]) == {"ring"}
+    assert set(found.rings["ring_id"]) == {"ring-f0"}
+
+
+def test_same_owner_is_said_where_both_are_known_and_unknown_where_not() -> None:
+    frames = copied(10, 2.0)
+    known = search(frames, {"leader": "o1", "follower": "o1"}).pairs["same_owner"].tolist()
+    other = search(frames, {"leader": "o1", "follower": "o2"}).pairs["same_owner"].tolist()
+    unknown = search(frames, {"leader": "o1"}).pairs["same_owner"].tolist()
+    assert (known, other, unknown) == ([True], [False], [None])
+    table = pd.DataFrame({"account_id": ["leader", "follower"], "owner_id": ["o1", "o1"]})
+    assert find_coordination(pd.concat(frames), owners=table).pairs["same_owner"].tolist() == [True]
+
+
+def test_published_columns_and_readable_evidence() -> None:
+    found = search(copied(11, 2.0))
+    assert tuple(found.pairs.columns) == PAIR_COLUMNS
+    assert tuple(found.rings.columns) == RING_COLUMNS
+    evidence = json.loads(found.pairs["evidence"].iloc[0])
+    assert evidence["log_odds"]["order"] > 0
+    assert (found.pairs["q_value"] >= found.pairs["p_value"]).all()
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(0, 2**31))
+def test_the_order_of_rows_says_nothing(seed: int) -> None:
+    frames = pd.concat(copied(12, 3.0), ignore_index=True)
+    order = np.random.default_rng(seed).permutation(len(frames))
+    straight = find_coordination(frames, owners={})
+    shuffled = find_coordination(frames.iloc[order], owners={})
+    pd.testing.assert_frame_equal(straight.pairs, shuffled.pairs)
+    pd.testing.assert_frame_equal(straight.rings, shuffled.rings)
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(0, 2**31))
+def test_names_of_accounts_say_nothing(seed: int) -> None:
+    frames = pd.concat(copied(13, 3.0), ignore_index=True)
+    ids = frames["account_id"].unique()
+    names = dict(zip(ids, np.random.default_rng(seed).permutation(len(ids)).astype(str), strict=True))
+    renamed = find_coordination(frames.assign(account_id=frames["account_id"].map(names)), owners={})
+    pair = sorted([names["leader"], names["follower"]])
+    assert flagged(renamed) == [(pair[0], pair[1], "copy", names["leader"])]
+    straight = find_coordination(frames, owners={}).pairs
+    assert renamed.pairs["strength"].tolist() == pytest.approx(straight["strength"].tolist())
+
+
+def test_bad_rows_are_left_out_and_counted() -> None:
+    frames = pd.concat(copied(14, 3.0), ignore_index=True)
+    broken = frames.head(4).copy()
+    broken["opened_at"] = pd.NaT
+    broken.loc[broken.index[:1], "side"] = None
+    found = find_coordination(pd.concat([frames, broken], ignore_index=True), owners={})
+    assert flagged(found) == [("follower", "leader", "copy", "leader")]
+    assert any(line.startswith("4 trades without account") for line in found.log)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 40])
+def test_nothing_to_compare_is_said(rows: int) -> None:
+    frame = trades_of("only", *plan(np.random.default_rng(15), 40)).head(rows)
+    found = find_coordination(frame, owners={})
+    assert found.pairs.empty and tuple(found.pairs.columns) == PAIR_COLUMNS
+    assert "fewer than two accounts" in found.log[-1]
+
+
+def test_an_account_of_a_hundred_thousand_trades_a_day_is_thinned_and_named_in_the_log() -> None:
+    rng = np.random.default_rng(16)
+    machines = [
+        trades_of(f"grid{k}", rng.uniform(0, 86_400, 50_000), np.full(50_000, 60.0), rng.random(50_000) < 0.5)
+        for k in range(2)
+    ]
+    found = search([*copied(16, 3.0), *machines])
+    assert ("follower", "leader", "copy", "leader") in flagged(found)
+    assert not any("grid" in account for pair in flagged(found) for account in pair[:2])
+    assert any(line.startswith("2 accounts opened more than 1000 positions in a day") for line in found.log)
+
+
+def test_identical_instants_do_not_explode() -> None:
+    rng = np.random.default_rng(17)
+    same = [trades_of(f"same{k:03d}", np.full(50, 1000.0), np.full(50, 60.0), rng.random(50) < 0.5) for k in range(100)]
+    assert flagged(search(same)) == []
+
+
+def test_pair_evidence_shows_the_matches_the_search_counted() -> None:
+    frames = copied(18, 3.0)
+    market = pd.concat(frames, ignore_index=True)
+    leader, follower = (market[market["account_id"] == name] for name in ("leader", "follower"))
+    evidence = pair_evidence(leader, follower, market=market)
+    published = find_coordination(market, owners={}).pairs.iloc[0]
+    assert len(evidence.matches) == published["matched"] == 30
+    assert evidence.numbers["lag_ms"] == pytest.approx(published["lag_ms"], abs=1)
+    assert evidence.numbers["expected"] == pytest.approx(published["expected"])
+    assert (evidence.matches["trade_a"].str.startswith("leader")).all()
+    assert "follower 3.0 s behind leader" in evidence.sentence
+    turned = pair_evidence(follower, leader, market=market)
+    assert turned.numbers["lag_ms"] == pytest.approx(-float(evidence.numbers["lag_ms"] or 0))
+
+
+def test_pair_evidence_refuses_what_is_no_pair() -> None:
+    frame = pd.concat(copied(19, 3.0))
+    with pytest.raises(ValueError, match="one account"):
+        pair_evidence(frame, frame)
+    with pytest.raises(ValueError, match="copy or mirror"):
+        pair_evidence(frame, frame, relation="both")
+
+
+@given(st.integers(1, 60), st.floats(0.001, 50))
+def test_poisson_tail_agrees_with_scipy(count: int, mean: float) -> None:
+    expected = stats.poisson.logsf(count - 1, mean) if count > mean else 0.0
+    assert log_poisson_tail(count, mean) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+@given(st.integers(1, 60), st.floats(0.5, 20), st.floats(0.2, 50))
+def test_gamma_poisson_tail_agrees_with_scipy(count: int, shape: float, rate: float) -> None:
+    expected = stats.nbinom.logsf(count - 1, shape, rate / (1 + rate)) if count > shape / rate else 0.0
+    assert log_gamma_poisson_tail(count, shape, rate) == pytest.approx(expected, rel=1e-5, abs=1e-8)
+
+
+@given(st.lists(st.floats(1e-12, 1.0), min_size=1, max_size=30))
+def test_q_values_agree_with_scipy(p_values: list[float]) -> None:
+    expected = stats.false_discovery_control(p_values)
+    ours = np.exp(log_q_values(np.log(p_values), len(p_values)))
+    assert ours == pytest.approx(expected)

@@ -67,12 +67,17 @@ def score_details(firm: Firm, found: Coordination) -> dict[str, float]:
     off = np.array([abs(r.lag_ms - t["lag_ms"]) / max(t["lag_ms"], 1.0) for t, r in rows])
     involved = {a for pair in truth for a in pair}
     rings = set(found.rings.loc[found.rings["kind"] == "ring", "account_id"])
+    named = set(found.rings.loc[found.rings["kind"] == "shared_strategy", "account_id"])
+    sharing = {a for group in firm.truth.shared for a in group["accounts"]}
     return {
         "pairs": len(rows),
         "leader_right": sum(t["leader"] == r.leader for t, r in rows),
         "lag_2pc": int((off <= 0.02).sum()),
         "lag_10pc": int((off <= 0.10).sum()),
         "ring_strangers": len(rings - involved),
+        "sharing": len(sharing),
+        "sharing_named": len(sharing & named),
+        "named_wrongly": len(named - sharing - involved),
     }
 
 

@@ -37,7 +37,7 @@ class CoordinationTerms:
     idea_gap_s: float = 30.0
     rate_window_s: float = 900.0
     crowd_window_s: float = 30.0
-    crowd_min: int = 20
+    crowd_min: int = 35
     news_before_s: float = 30.0
     news_after_s: float = 180.0
     entries_per_day_max: int = 1000
