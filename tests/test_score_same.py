@@ -127,6 +127,7 @@ def check_against_oracle(warehouse: Warehouse, accounts: Mapping[str, Case], as_
         )
 
 
+@pytest.mark.slow
 @FEW
 @given(drawn=st.lists(cases(), min_size=5, max_size=8), seed=st.integers(0, 2**32))
 def test_order_repeats_and_zone_change_nothing(tmp_path_factory: Any, drawn: list[Case], seed: int) -> None:
@@ -147,6 +148,7 @@ def test_order_repeats_and_zone_change_nothing(tmp_path_factory: Any, drawn: lis
     assert same(plain, mixed)
 
 
+@pytest.mark.slow
 @FEW
 @given(drawn=st.lists(cases(), min_size=5, max_size=8), seed=st.integers(0, 2**32))
 def test_in_steps_is_as_at_once(tmp_path_factory: Any, drawn: list[Case], seed: int) -> None:

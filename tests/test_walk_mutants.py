@@ -21,7 +21,7 @@ from tests.test_walk_cases import CASES
 from tests.walk_oracle import Account, FirmClock, Observation, tell
 
 SOURCE = Path(walk.__file__).read_text(encoding="utf-8")
-JUDGING = ("_walk", "_below")
+JUDGING = ("_walk", "_under", "_cut")
 NOTCHES: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
     ast.LtE: ast.Lt,
@@ -124,4 +124,4 @@ def test_every_turned_comparison_is_noticed() -> None:
     ready = [(prepare(case), by_oracle(case)) for case in [*(case for _, case, _ in CASES), *many_verdicts()]]
     assert not killed(interpreted(ast.parse(SOURCE)).walk, ready), "the walk itself must satisfy every case"
     survivors = {name for name, tree in mutants() if not killed(interpreted(tree).walk, ready)}
-    assert survivors == set(SAME)
+    assert survivors <= set(SAME), survivors - set(SAME)
