@@ -251,8 +251,15 @@ def _percent(share: int, base: int) -> int:
 
 
 @njit(cache=True, inline="always")
-def _below(equity: int, floor: int, inclusive: int) -> bool:
-    return equity < floor or (inclusive != 0 and equity == floor)
+def _under(high_water: int, share: int, size: int, lock: int) -> int:
+    """The maximum-loss floor below a high water, no higher than its lock."""
+    return min(high_water - (size if share == 0 else _percent(share, high_water)), lock)
+
+
+@njit(cache=True, inline="always")
+def _cut(floor: int, effect: int, inclusive: int) -> int:
+    """The least equity that does not break a floor; below every amount where there is no such rule."""
+    return floor + (1 if inclusive != 0 else 0) if effect != 0 else -NEVER
 
 
 @njit(cache=True, inline="always")
@@ -333,7 +340,7 @@ def _walk(
         if dl_share != 0:
             dl_size = _percent(dl_share, reference)
         pinned = False
-        max_floor: Any = min(high_water - (ml_size if ml_share == 0 else _percent(ml_share, high_water)), ml_lock)
+        max_floor: Any = _under(high_water, ml_share, ml_size, ml_lock)
         daily_floor: Any = reference - dl_size
         # counters
         trading_days, last_trading_day = 0, np.int32(-2)
@@ -352,8 +359,11 @@ def _walk(
         status, rule, status_at, last_at = ACTIVE, NO_RULE, begin, begin
         day_row = -1
 
+        upcoming: Any = at[i] if i < end else NEVER
+        max_cut: Any = _cut(max_floor, ml_effect, ml_inclusive)
+        daily_cut: Any = _cut(daily_floor, dl_effect, dl_inclusive)
         while True:
-            now: Any = at[i] if i < end else NEVER
+            now: Any = upcoming
             is_reset = next_reset <= now
             if is_reset:
                 now = next_reset
@@ -366,7 +376,7 @@ def _walk(
             opened = 0
 
             # 1. balance operations
-            more = i < end and at[i] == now
+            more = upcoming == now
             while more and kind[i] <= CREDIT:
                 value = amount[i]
                 judge, event = True, i
@@ -389,10 +399,13 @@ def _walk(
                         best_before, positive_before, day_net_paid = np.int64(0), np.int64(0), day_net
                         if ml_rebase == 1:
                             high_water = balance
+                            if ml_mode != 0 and not pinned:
+                                max_floor = _under(high_water, ml_share, ml_size, ml_lock)
                         elif ml_rebase == 2:
                             pinned, max_floor = True, T["ml_rebase_floor"]
                 i += 1
-                more = i < end and at[i] == now
+                upcoming = at[i] if i < end else NEVER
+                more = upcoming == now
 
             # 2. the reset
             if is_reset:
@@ -456,7 +469,8 @@ def _walk(
                         equity = balance + credit
                         judge, moved_equity = True, True
                 i += 1
-                more = i < end and at[i] == now
+                upcoming = at[i] if i < end else NEVER
+                more = upcoming == now
             if has_deal:
                 day_traded, traded = True, True
                 if ml_mode == 2 and balance > high_water:
@@ -473,8 +487,9 @@ def _walk(
                     dl_size = _percent(dl_share, reference)
                 daily_floor = reference - dl_size
                 if ml_mode != 0 and not pinned:
-                    size = ml_size if ml_share == 0 else _percent(ml_share, high_water)
-                    max_floor = min(high_water - size, ml_lock)
+                    max_floor = _under(high_water, ml_share, ml_size, ml_lock)
+                max_cut = -NEVER if silent_max else _cut(max_floor, ml_effect, ml_inclusive)
+                daily_cut = -NEVER if silent_daily else _cut(daily_floor, dl_effect, dl_inclusive)
             last_at = now
 
             if want_days and event > before_reset:
@@ -499,12 +514,11 @@ def _walk(
 
             # judged once, after everything of the instant: the common case is that nothing is near
             profit: Any = (equity - credit if on_equity else balance) - ops - initial
-            hit_max = ml_effect != 0 and not silent_max and _below(equity, max_floor, ml_inclusive)
-            hit_daily = dl_effect != 0 and not silent_daily and _below(equity, daily_floor, dl_inclusive)
-            if not hit_max and not hit_daily and profit < target and not watched:
+            hit_max, hit_daily = equity < max_cut, equity < daily_cut
+            if not (hit_max or hit_daily or profit >= target or watched):
                 if is_reset and event < 0 and not want_steps:
                     # nothing moves until the next event, so every reset before it says the same
-                    until: Any = min(at[i] if i < end else NEVER, stop + 1)
+                    until: Any = min(upcoming, stop + 1)
                     while next_reset < until:
                         firm_day, day_start = firm_days[r], next_reset
                         r += 1
@@ -605,6 +619,8 @@ def _walk(
                 silent_floating = True
             else:
                 silent_gain = True
+            max_cut = -NEVER if silent_max else max_cut
+            daily_cut = -NEVER if silent_daily else daily_cut
 
         if status in (ACTIVE, STATUS_PAUSED) and T["closed_at"] <= as_of:
             status, status_at = STATUS_CLOSED, T["closed_at"]
