@@ -90,16 +90,17 @@ def verdict_sentence(found: Mapping[str, Any], detail: Mapping[str, Any], zone: 
     """What was observed against what is allowed, and when on the firm's clock, as a trader could be told."""
     at = found["happened_at"].astimezone(ZoneInfo(zone))
     place = zone.split("/")[-1].replace("_", " ")
+    template = _FOUND[_template(found["rule"], detail)]
     words = dict(detail) | {
         "trade": found["trade_id"],
         "observed": number(found["observed"]),
         "allowed": number(found["allowed"]),
-        "observed_money": f"{_money(found['observed'], found['currency'])} {found['currency']}",
-        "allowed_money": f"{_money(found['allowed'], found['currency'])} {found['currency']}",
         "when": f"at {at:%H:%M:%S} {place} on {at:%Y-%m-%d}",
         "when_short": f"{at:%Y-%m-%d %H:%M:%S} {place}",
     }
-    sentence = _FOUND[_template(found["rule"], detail)].format(**words | _turns(found, detail))
+    if "_money}" in template:
+        words |= {f"{name}_money": _money(found[name], found["currency"]) for name in ("observed", "allowed")}
+    sentence = template.format(**words | _turns(found, detail))
     more = found["occurrences"] - 1
     again = f" The same happened {more} more time{'s' if more > 1 else ''} that day." if more else ""
     return sentence + again
@@ -136,7 +137,7 @@ def number(value: float | Decimal) -> str:
 
 
 def _money(value: float, currency: str) -> str:
-    return written(to_minor(Decimal(repr(round(value, 8))), currency), currency)
+    return f"{written(to_minor(Decimal(repr(round(value, 8))), currency), currency)} {currency}"
 
 
 # --- what a rule says ----------------------------------------------------------------------------------------------

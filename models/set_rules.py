@@ -373,39 +373,59 @@ def _verdicts(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> pd.D
     frame: pd.DataFrame = connection.sql(query).to_arrow_table().to_pandas()
     frame["happened_at"] = pd.to_datetime(frame["happened_at"], utc=True).astype("datetime64[us, UTC]")
     frame["product_version"] = frame["product_version"].astype(int)
-    frame["evidence"] = [
-        _evidence(dict(zip(frame.columns, row, strict=True)), rulebook) for row in frame.itertuples(index=False)
-    ]
+    frame["evidence"] = _evidence(frame, rulebook)
     return frame[_VERDICT_COLUMNS]
 
 
-def _evidence(found: dict[str, Any], rulebook: Rulebook) -> str:
-    """Why a verdict stands: the sentence, what decided it, the rule in its own words and the version in force."""
-    version = rulebook.version(found["product"], found["product_version"])
-    terms = version.stages[found["stage"]][found["rule"]]
-    detail = json.loads(found["detail"])
-    return json.dumps(
-        {
-            "sentence": rule_words.verdict_sentence(found, detail, version.clock.zone),
-            "event": {"kind": "trade" if found["trade_id"] else "account", "trade_id": found["trade_id"]}
-            | {"at": found["happened_at"].isoformat()},
+def _evidence(frame: pd.DataFrame, rulebook: Rulebook) -> list[str]:
+    """Why each verdict stands, as JSON: the sentence, what decided it, the rule in its own words, the version in force.
+
+    There may be very many, so what all verdicts of one rule and version share is written once.
+    """
+    shared: dict[tuple[Any, ...], tuple[str, str]] = {}
+    written = []
+    names = list(frame.columns)
+    for values in frame.itertuples(index=False, name=None):
+        found: dict[str, Any] = dict(zip(names, values, strict=True))
+        key = (found["product"], found["product_version"], found["stage"], found["rule"], found["currency"])
+        if key not in shared:
+            shared[key] = _shared_evidence(*key, rulebook)
+        zone, terms = shared[key]
+        trade_id = found["trade_id"]
+        own = {
+            "sentence": rule_words.verdict_sentence(found, json.loads(found["detail"]), zone),
+            "event": {
+                "kind": "trade" if trade_id else "account",
+                "trade_id": trade_id,
+                "at": found["happened_at"].isoformat(),
+            },
             "numbers": {"observed": _exact(found["observed"]), "allowed": _exact(found["allowed"])},
-            "unit": rule_words.UNITS[found["rule"]],
-            "currency": found["currency"],
             "firm_day": str(found["firm_day"]),
             "day_opened_at": found["day_opened_at"].isoformat(),
-            "product": version.product,
-            "product_version": version.version,
-            "effective_from": version.effective_from.isoformat(),
-            "stage": found["stage"],
-            "rule": {name: str(value) for name, value in terms.items() if value is not None},
-            "rule_text": rule_words.rule_sentence(found["rule"], terms, found["currency"]),
-            "detail": detail,
-            "occurrences": json.loads(found["listed"]),
             "occurrences_in_all": found["occurrences"],
-        },
-        ensure_ascii=False,
-    )
+        }
+        text = json.dumps(own, ensure_ascii=False)
+        written.append(f'{text[:-1]}, {terms}, "detail": {found["detail"]}, "occurrences": {found["listed"]}}}')
+    return written
+
+
+def _shared_evidence(
+    product: str, number: int, stage: str, rule: str, currency: str, rulebook: Rulebook
+) -> tuple[str, str]:
+    """The zone in which verdicts are told, and the members of their evidence that name the rule in force."""
+    version = rulebook.version(product, number)
+    terms = version.stages[stage][rule]
+    members = {
+        "unit": rule_words.UNITS[rule],
+        "currency": currency,
+        "product": product,
+        "product_version": number,
+        "effective_from": version.effective_from.isoformat(),
+        "stage": stage,
+        "rule": {name: str(value) for name, value in terms.items() if value is not None},
+        "rule_text": rule_words.rule_sentence(rule, terms, currency),
+    }
+    return version.clock.zone, json.dumps(members, ensure_ascii=False)[1:-1]
 
 
 def _exact(value: float) -> str:
