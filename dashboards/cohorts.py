@@ -104,7 +104,8 @@ def _triangle(desk: str, product: str) -> None:
             y=list(ratios.index),
             text=texts,
             texttemplate="%{text}",
-            colorscale=[[0, look.CLEAR], [1, colours.near]],
+            textfont={"color": colours.text},
+            colorscale=[[0, look.CLEAR], [1, colours.heat]],
             zmin=0,
             showscale=False,
             xgap=3,
@@ -112,8 +113,8 @@ def _triangle(desk: str, product: str) -> None:
             hovertemplate="bought %{y}, after %{x} × 30 days: %{text}<extra></extra>",
         )
     )
-    figure.update_xaxes(title="age in periods of 30 days", type="category")
-    figure.update_yaxes(type="category", autorange="reversed")
+    figure.update_xaxes(title="age in periods of 30 days", type="category", showgrid=False)
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
     look.chart(figure, "What share of its fees has each month paid out, by age?", height=110 + 44 * len(ratios))
     st.caption("⋯ some challenges of that month have not reached this age yet.")
 

@@ -24,6 +24,7 @@ class Palette:
     text: str
     grid: str
     band: str
+    heat: str
     series: tuple[str, ...]
 
     def of(self, state: str) -> str:
@@ -40,6 +41,7 @@ LIGHT = Palette(
     "#1B2430",
     "#E3E8EE",
     "rgba(11,83,148,.20)",
+    "rgba(178,106,0,.55)",
     ("#0B5394", "#B26A00", "#4B8F8C", "#8E5AA8", "#6B7683", "#B3261E"),
 )
 DARK = Palette(
@@ -51,6 +53,7 @@ DARK = Palette(
     "#E4E9F0",
     "#2A3648",
     "rgba(108,180,245,.24)",
+    "rgba(255,193,94,.45)",
     ("#6CB4F5", "#FFC15E", "#7CCFC9", "#CBA3E0", "#97A3B2", "#FF8A80"),
 )
 CLEAR = "rgba(0,0,0,0)"

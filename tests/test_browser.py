@@ -1,0 +1,169 @@
+"""A person's way through the pages in a real Chromium, from the overview to the evidence, on both screens."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+import cli
+from tests import pages_firm
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parent.parent
+SAMPLES = Path(os.environ.get("HIGHWATER_SAMPLES") or ROOT.parent / "shared" / "samples")
+TRIAL = SAMPLES / "mt5-report-fr-prop-trial.xlsx"
+PRESETS = ROOT / "models" / "products" / "presets"
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
+)
+MISSING = "THE PAGES WERE NOT SEEN IN A BROWSER: no chromium on this machine (apt-get install chromium)"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+WAIT_MS = 60_000
+SEEN = ("overview", "risk_queue?state=all", "account?account=B1", "payout_queue", "cohorts", "data_health")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    if not CHROMIUM:
+        if os.environ.get("CI"):
+            pytest.fail(MISSING)
+        pytest.skip(MISSING)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the app over the small firm."""
+    folder = tmp_path_factory.mktemp("browser")
+    house = pages_firm.build(folder)
+    pages_firm.suspect(house)
+    house.database.dispose()
+    yield from _serve(folder / "home", folder / "book")
+
+
+def _serve(home: Path, book: Path) -> Iterator[str]:
+    """Runs the app until the test is done with it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {"HIGHWATER_HOME": str(home), "HIGHWATER_RULEBOOK": str(book)}
+    environment.pop("HIGHWATER_DATABASE_URL", None)
+    command = [sys.executable, "-m", "streamlit", "run", "dashboards/app.py", "--server.port", str(port)]
+    app = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _await(f"http://127.0.0.1:{port}/_stcore/health")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        app.terminate()
+        app.wait(timeout=20)
+
+
+def _await(address: str) -> None:
+    for _ in range(200):
+        try:
+            with urllib.request.urlopen(address, timeout=2):
+                return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail(f"nothing answers at {address}")
+
+
+def _open(browser: Browser, address: str, *, width: int = 1280, dark: bool = False) -> Page:
+    height = 800 if width < 1600 else 1080
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light")
+    page.set_default_timeout(WAIT_MS)
+    page.goto(address)
+    page.get_by_text("Figures stand at").wait_for()
+    return page
+
+
+def test_from_the_overview_to_the_evidence(served: str, chromium: Browser) -> None:
+    page = _open(chromium, served)
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    page.get_by_role("link", name="All breaches →").click()
+    expect(page.get_by_role("heading", name="Risk queue")).to_be_visible(timeout=WAIT_MS)
+    expect(page).to_have_url(re.compile("risk_queue.*state=breached"))
+    expect(page.get_by_text("Equity 94,999.99 fell below the daily floor 95,000.00").first).to_be_visible(
+        timeout=WAIT_MS
+    )
+    page.get_by_role("button", name="Open account").click()
+    expect(page).to_have_url(re.compile("account.*account=B1"), timeout=WAIT_MS)
+    expect(page.get_by_text("Did equity stay above its floors?")).to_be_visible(timeout=WAIT_MS)
+    expect(page.get_by_text("✕ Breached · Daily loss → Terminate")).to_be_visible(timeout=WAIT_MS)
+    numbers = page.locator("table.hw-sum").first
+    expect(numbers).to_contain_text("94,999.99 EUR")
+    when = page.locator("time").first
+    assert str(when.get_attribute("title")).endswith("UTC"), "UTC on hover"
+    page.close()
+
+
+def test_a_filter_goes_to_the_address_and_the_address_opens_the_same_view(served: str, chromium: Browser) -> None:
+    page = _open(chromium, f"{served}/risk_queue?state=all")
+    expect(page.get_by_text("5 accounts · select a row")).to_be_visible(timeout=WAIT_MS)
+    page.get_by_role("combobox", name=re.compile("Desk")).click()
+    page.get_by_role("option", name="Tokyo").click()
+    expect(page.get_by_text("1 accounts · select a row")).to_be_visible(timeout=WAIT_MS)
+    expect(page).to_have_url(re.compile("desk=tokyo"))
+    colleague = _open(chromium, page.url)
+    expect(colleague.get_by_text("1 accounts · select a row")).to_be_visible(timeout=WAIT_MS)
+    page.close()
+    colleague.close()
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1920, True)], ids=["laptop light", "desk dark"])
+def test_pages_fit_the_screen_in_both_themes(served: str, chromium: Browser, width: int, dark: bool) -> None:
+    for name in SEEN:
+        page = _open(chromium, f"{served}/{name}", width=width, dark=dark)
+        overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        assert overflow <= 0, f"{name} is {overflow} px wider than the screen"
+        assert page.locator("[data-testid=stException]").count() == 0, name
+        ground = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
+        assert (ground == "rgb(255, 255, 255)") != dark, f"{name} does not follow the theme: {ground}"
+        page.close()
+
+
+@pytest.mark.skipif(not TRIAL.is_file(), reason=f"THE REAL STATEMENT WAS NOT SEEN: {TRIAL} is not there")
+def test_a_real_statement_is_shown_with_its_path_and_trades(
+    chromium: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    monkeypatch.setenv("HIGHWATER_HOME", str(home))
+    feed = tmp_path / "feed"
+    feed.mkdir()
+    (feed / "desks.csv").write_text("desk_id,name,currency,time_zone\nD,Paris,USD,Europe/Paris\n")
+    (feed / "traders.csv").write_text(
+        "trader_id,full_name,kyc_status,registered_at\nT,Ann Example,none,2026-01-01T00:00:00Z\n"
+    )
+    (feed / "challenges.csv").write_text(
+        "challenge_id,trader_id,desk_id,product,purchased_at,fee,currency\n"
+        "C,T,D,ftmo_two_step,2026-03-01T00:00:00Z,0,USD\n"
+    )
+    (feed / "accounts.csv").write_text(
+        "account_id,challenge_id,trader_id,desk_id,stage,platform,login,currency,initial_balance,opened_at\n"
+        "FR,C,T,D,evaluation_1,mt5,1,USD,200000,2026-06-07T00:00:00Z\n"
+    )
+    statement = ["ingest", "--source", "mt5-report", "--account", "FR", "--server-zone", "Europe/Prague", str(TRIAL)]
+    assert cli.main(["ingest", str(feed)]) == 0
+    assert cli.main(statement) == 0
+    assert cli.main(["score", "--rulebook", str(PRESETS)]) == 0
+    for address in _serve(home, PRESETS):
+        page = _open(chromium, f"{address}/account?account=FR&view=trades")
+        expect(page.get_by_text("Did equity stay above its floors?")).to_be_visible(timeout=WAIT_MS)
+        expect(page.get_by_text("344 round trips")).to_be_visible(timeout=WAIT_MS)
+        expect(page.locator(".hw-facts")).to_contain_text("200,213.46 USD")
+        page.close()
