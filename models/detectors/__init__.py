@@ -1,0 +1,91 @@
+"""Conduct: one file per detector, each with its five answers; all of them write signals."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from models.detectors import (
+    account_passing,
+    all_in,
+    challenge_farming,
+    chargeback_abuse,
+    grid,
+    inactivity,
+    kyc_mismatch,
+    latency_arbitrage,
+    martingale,
+    news_straddling,
+    payout_gaming,
+    recurring_breaches,
+    tick_scalping,
+)
+from models.detectors.base import COLUMNS, FLAG_MIN, Answers, Detector, judge, show_terms
+
+__all__ = ["DETECTORS", "Answers", "Detector", "Shared", "detect_all"]
+
+DETECTORS: dict[str, Detector] = {
+    module.DETECTOR.name: module.DETECTOR
+    for module in (
+        account_passing,
+        all_in,
+        challenge_farming,
+        chargeback_abuse,
+        grid,
+        inactivity,
+        kyc_mismatch,
+        latency_arbitrage,
+        martingale,
+        news_straddling,
+        payout_gaming,
+        recurring_breaches,
+        tick_scalping,
+    )
+}
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What several detectors share: from which share of the usual move on a stop or target is of usual distance."""
+
+    version: str = "2026-11"
+    usual_exit_share: float = 0.5
+
+
+def detect_all(
+    connection: duckdb.DuckDBPyConnection, as_of: dt.datetime, terms: Mapping[str, Any] | None = None
+) -> tuple[pd.DataFrame, list[str]]:
+    """Runs every detector over the facts of a run.
+
+    Takes a connection with lake, staging, terms and `decided.account_status`, `decided.account_days`; `terms` replaces a
+    detector's terms by name. Gives signals in published columns, strongest evidence per subject and detector, and
+    remarks. Subjects about whom nothing can be said, or nothing is held likely, have no row: no row is no acquittal.
+    """
+    chosen = {name: (terms or {}).get(name, detector.terms) for name, detector in DETECTORS.items()}
+    show_terms(connection, "detectors", Shared())
+    for name, held in chosen.items():
+        show_terms(connection, name, held)
+    found = [judge(connection, detector, chosen[name]) for name, detector in DETECTORS.items()]
+    known = [frame for frame in found if len(frame)]
+    signals = pd.concat(known, ignore_index=True) if known else pd.DataFrame(columns=list(COLUMNS))
+    return signals.sort_values(["subject_kind", "subject_id", "detector"], ignore_index=True), _remarks(
+        connection, signals
+    )
+
+
+def _remarks(connection: duckdb.DuckDBPyConnection, signals: pd.DataFrame) -> list[str]:
+    """What was found, and what could not be looked for because nothing was delivered."""
+    flags = int((signals["strength"] >= FLAG_MIN).sum()) if len(signals) else 0
+    log = [f"conduct: {flags} flags among {len(signals)} signals"]
+    for dataset, missed in (
+        ("news", "news straddling is not looked for"),
+        ("logins", "places and devices are not looked at"),
+    ):
+        if not connection.sql(f"select 1 from lake.{dataset} limit 1").fetchall():
+            log.append(f"no {dataset} delivered: {missed}")
+    return log

@@ -1,0 +1,120 @@
+"""Account passing: another hand in the evaluation than once funded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from models.detectors.base import Answers, Detector, Floats, duration, log_steps, numbers, percent, steps, thin
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Sign-ins and positions on either side that are needed to say anything in full."""
+
+    version: str = "2026-11"
+    sessions_enough: int = 2
+    positions_enough: int = 8
+
+
+def _hours_apart(seen: pd.DataFrame) -> Floats:
+    """Hours between the usual times of day before and after, round the clock."""
+    before = np.arctan2(numbers(seen["hour_y_before"]), numbers(seen["hour_x_before"]))
+    after = np.arctan2(numbers(seen["hour_y_after"]), numbers(seen["hour_x_after"]))
+    return np.abs(np.angle(np.exp(1j * (after - before)))) * 12 / np.pi
+
+
+def _manner(seen: pd.DataFrame) -> dict[str, Floats]:
+    """Log-odds from what is traded, for how long, when, and by whose finger; smaller sizes once funded are no reason."""
+    hold = np.abs(numbers(seen["log_hold_after"]) - numbers(seen["log_hold_before"]))
+    robot = np.abs(numbers(seen["by_robot_after"]) - numbers(seen["by_robot_before"]))
+    return {
+        "instruments": steps(seen["instrument_overlap"], [0.0, 0.3, 0.7], [1.3, 0.4, -1.0]),
+        "holding_time": steps(hold, [0.5, 1.0, 2.0], [-0.8, 0.0, 1.3]),
+        "hours": steps(_hours_apart(seen), [1, 3, 6], [-0.6, 0.2, 1.0]),
+        "robot": steps(robot, [0.2, 0.8], [-0.2, 1.0]),
+    }
+
+
+def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
+    """Log-odds from devices and countries that change with the funding, the devices' other users, and the manner."""
+    sessions = np.minimum(numbers(seen["sessions_before"]), numbers(seen["sessions_after"]))
+    positions = np.minimum(numbers(seen["positions_before"]), numbers(seen["positions_after"]))
+    device = steps(
+        np.minimum(numbers(seen["devices_gone"]), numbers(seen["devices_new"])), [0, 0.3, 0.6, 1], [-4, -1, 1, 2.5]
+    )
+    country = steps(
+        np.minimum(numbers(seen["countries_gone"]), numbers(seen["countries_new"])), [0, 0.5, 1], [-0.3, 0, 1.2]
+    )
+    changed = np.where(device > 0, 1.0, 0.0)
+    others = log_steps(seen["device_users_before"], [1, 2, 5], [0, 1, 2]) * changed
+    manner = {
+        name: thin(worth, positions, terms.positions_enough) * np.where(positions > 0, 1.0, 0.0)
+        for name, worth in _manner(seen).items()
+    }
+    seen_both = np.where(sessions > 0, 1.0, 0.0)
+    unseen = np.where(sessions > 0, 0.0, -1.0)
+    return pd.DataFrame(
+        {
+            "prior": -4.0,
+            "device": thin(device * seen_both, sessions, terms.sessions_enough),
+            "country": thin(country * changed * seen_both, sessions, terms.sessions_enough),
+            "device_of_many": others * seen_both,
+            "no_sign_ins": unseen,
+            **manner,
+        },
+        index=seen.index,
+    )
+
+
+def sentence(row: pd.Series, terms: Terms) -> str:
+    """The finding in words."""
+    device = f"{percent(row['devices_gone'])} of the sign-ins before funding came from devices never seen after it"
+    users = (
+        f", one of them used by {row['device_users_before']:.0f} traders"
+        if (row["device_users_before"] or 0) > 1
+        else ""
+    )
+    manner = ""
+    if pd.notna(row["log_hold_before"]) and pd.notna(row["log_hold_after"]):
+        manner = (
+            f"; usual holding {duration(float(np.exp(row['log_hold_before'])))} before, "
+            f"{duration(float(np.exp(row['log_hold_after'])))} after, instruments in common {percent(row['instrument_overlap'])}"
+        )
+    return device + users + manner + "."
+
+
+def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
+    """What was considered and why it does not explain the finding."""
+    return [
+        "a smaller size once funded: sizes are not looked at",
+        "travel: the own device travels with its owner",
+        "a new machine alone: the manner of trading would stay",
+    ]
+
+
+DETECTOR = Detector(
+    name="account_passing",
+    subject="account",
+    relation="account_passing",
+    terms=Terms(),
+    answers=Answers(
+        behaviour="A hired hand trades the evaluation; the buyer takes over the funded account.",
+        data="Devices and countries of sign-ins on either side of the funding, who else uses them; instruments, holding, hours, robot.",
+        assumes="Sign-ins name the account or lie on the right side of the funding; devices are told apart.",
+        fails="When the service lends its device to the buyer, when the buyer signs in to watch, with very few funded positions.",
+        respond="Ask for the trader's plan and a session together before the first payout; look at the device's other users.",
+    ),
+    weigh=weigh,
+    sentence=sentence,
+    ruled_out=ruled_out,
+    rows=(
+        "select accounts.account_id as subject_id, row_number() over (partition by accounts.account_id"
+        " order by logins.occurred_at) as place, logins.occurred_at, logins.device_id, logins.country, logins.ip,"
+        " logins.occurred_at >= accounts.opened_at as is_funded from facts.accounts as accounts"
+        " inner join staging.logins as logins using (trader_id)"
+        " where accounts.account_id in (select subject_id from reported)"
+    ),
+)

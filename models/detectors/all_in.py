@@ -1,0 +1,125 @@
+"""All-in: the whole allowance on one idea."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from models.detectors.base import Answers, Detector, Floats, log_steps, numbers, percent
+
+USUAL_STAKE, USUAL_SPREAD = math.log(0.008), 0.65
+USUAL_WEIGHT = 30.0
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Entries so close are one idea (seconds); the share of the allowance gamblers stake, and how it varies between them."""
+
+    version: str = "2026-11"
+    merge_s: float = 120.0
+    gambler_share: float = 0.85
+    gambler_spread: float = 0.35
+    ideas_enough: int = 3
+
+
+def _usual(stakes: Floats) -> tuple[float, float]:
+    """Middle and spread of the firm's accounts' stakes (logarithm of the share of the balance), robust, never narrow."""
+    if len(stakes) == 0:
+        return USUAL_STAKE, USUAL_SPREAD
+    middle = float(np.median(stakes))
+    spread = 1.4826 * float(np.median(np.abs(stakes - middle)))
+    weight = len(stakes) / (len(stakes) + USUAL_WEIGHT)
+    return weight * middle + (1 - weight) * USUAL_STAKE, max(weight * spread + (1 - weight) * USUAL_SPREAD, 0.5)
+
+
+def _size(seen: pd.DataFrame, terms: Terms) -> Floats:
+    """Log-likelihood ratio of the usual stake: near the allowance, beside the stakes of everyone else in the firm."""
+    planned = numbers(seen["planned"])
+    stake = np.where(planned > 0, numbers(seen["log_planned"]), numbers(seen["log_stake"]))
+    middle, spread = _usual(stake[planned > 0])
+    ideas = np.maximum(np.where(planned > 0, planned, numbers(seen["ideas"])), 1)
+    allowance = np.log(np.maximum(numbers(seen["allowance"], math.nan), 1e-6))
+    below = np.minimum(stake - allowance - math.log(terms.gambler_share), 0.0)
+    gambler = norm.logpdf(below, 0.0, np.hypot(terms.gambler_spread, 0.1 / np.sqrt(ideas)))
+    anyone = norm.logpdf(np.maximum(stake - middle, 0.0), 0.0, np.hypot(spread, 0.35 / np.sqrt(ideas)))
+    ratio = np.clip(np.nan_to_num(gambler - anyone, nan=-3.0), -8.0, 6.0)
+    unplanned = np.where(planned > 0, 1.0, np.minimum(ideas / (2 * terms.ideas_enough), 1.0))
+    return np.where(ratio > 0, ratio * unplanned, ratio)
+
+
+def _company(seen: pd.DataFrame, alone: Floats) -> Floats:
+    """Half of what the same trader's other accounts show: a hand that goes all in does so again."""
+    frame = pd.DataFrame({"trader": seen["trader_id"].to_numpy(), "alone": np.maximum(alone, 0.0)})
+    grouped = frame.groupby("trader")["alone"]
+    others = (grouped.transform("sum") - frame["alone"]) / np.maximum(grouped.transform("size") - 1, 1)
+    return np.minimum(0.5 * others.to_numpy(), 2.0)
+
+
+def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
+    """Log-odds from the usual stake, its constancy, the number of ideas a day and the trader's other accounts."""
+    planned = numbers(seen["planned"])
+    deviations = np.square(numbers(seen["spread"])) * np.maximum(planned - 1, 0)
+    spread = np.sqrt((0.15**2 * 2 + deviations) / (2 + np.maximum(planned - 1, 0)))
+    size = _size(seen, terms)
+    return pd.DataFrame(
+        {
+            "prior": -4.0,
+            "stake": size,
+            "constant": np.clip(2 * np.log(0.15 / spread), -1.5, 2.0),
+            "ideas_a_day": log_steps(
+                numbers(seen["ideas"]) / np.maximum(numbers(seen["days"]), 1), [2.5, 5, 10], [0.4, -1, -2.5]
+            ),
+            "other_accounts": _company(seen, size),
+        },
+        index=seen.index,
+    )
+
+
+def sentence(row: pd.Series, terms: Terms) -> str:
+    """The finding in words."""
+    planned = row["planned"] > 0
+    stake = math.exp(row["log_planned"] if planned else row["log_stake"])
+    how = "planned loss at the stop" if planned else "loss"
+    return (
+        f"The usual {how} of {row['ideas']:.0f} ideas {row['phase']} was {100 * stake:.1f} % of the initial balance, "
+        f"{percent(stake / row['allowance'])} of what may be lost before the account ends."
+    )
+
+
+def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
+    """What was considered and why it does not explain the finding."""
+    return [
+        "wide stops with small size: the stake is the money lost at the stop, not the distance",
+        "the smallest size on offer (left out)",
+        "pieces of one idea or scaling in: entries close together are counted as one",
+        f"{row['ideas'] / max(row['days'], 1):.1f} ideas a day: not the sum of many small ones",
+    ]
+
+
+DETECTOR = Detector(
+    name="all_in",
+    subject="account",
+    relation="all_in",
+    terms=Terms(),
+    answers=Answers(
+        behaviour="Nearly all that may be lost is staked on one idea, once or twice, target or nothing.",
+        data="Loss at the stop (without one, realised losses) as a share of the terminating allowance and of the balance.",
+        assumes="Profit per point is learnt from closed positions; the stop seen at the opening is the one meant.",
+        fails="Without stops and with one or two positions, for products whose allowance is tiny beside one contract.",
+        respond="Compare with the same trader's other accounts here and ask whether another firm holds the other side.",
+    ),
+    weigh=weigh,
+    sentence=sentence,
+    ruled_out=ruled_out,
+    rows=(
+        "select account_id as subject_id, row_number() over (partition by account_id order by stake desc, opened_at) as place,"
+        " instrument, side, opened_at, closed_at, is_planned, round(100 * stake, 3) as stake_pct,"
+        " round(100 * allowance, 3) as allowance_pct from detectors.stakes"
+        " where account_id in (select subject_id from reported)"
+    ),
+    numbers=("ideas", "planned", "days", "phase", "log_planned", "log_stake", "spread", "allowance", "stake_max"),
+)

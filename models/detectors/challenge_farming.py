@@ -1,0 +1,76 @@
+"""Challenge farming: many evaluations at once, each staked at once, so that one passes by luck."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from models.detectors.base import Answers, Detector, log_steps, steps
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The span in which purchases are counted (days), and how few trading days make a challenge burnt."""
+
+    version: str = "2026-11"
+    busy_days: int = 30
+    short_days: int = 5
+
+
+def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
+    """Log-odds from evaluations side by side, purchases in the busiest span, how they were burnt and at what stake."""
+    return pd.DataFrame(
+        {
+            "prior": -4.5,
+            "side_by_side": steps(seen["side_by_side"], [1, 2, 3, 5], [-3, -0.5, 1.5, 3]),
+            "busiest": log_steps(seen["busiest"], [2, 4, 6, 12], [-2, 0, 1.5, 3]),
+            "burnt": steps(seen["burnt_share"], [0.2, 0.6, 0.9], [-1.5, 0.5, 1.5], missing=-1.0),
+            "stake": steps(seen["stake_share"], [0.15, 0.4, 0.7], [-2.5, 0.0, 2.0], missing=-0.5),
+        },
+        index=seen.index,
+    )
+
+
+def sentence(row: pd.Series, terms: Terms) -> str:
+    """The finding in words."""
+    stake = (
+        f", usually at {100 * row['stake_share']:.0f} % of the allowance on one idea"
+        if pd.notna(row["stake_share"])
+        else ""
+    )
+    return (
+        f"{row['challenges']:.0f} challenges, up to {row['side_by_side_max']:.0f} side by side and {row['busiest']:.0f} within "
+        f"{terms.busy_days} days; {row['breached']:.0f} breached{stake}."
+    )
+
+
+def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
+    """What was considered and why it does not explain the finding."""
+    return [
+        "honest retries: they come one after the other",
+        "several accounts traded with ordinary stakes",
+    ]
+
+
+DETECTOR = Detector(
+    name="challenge_farming",
+    subject="trader",
+    relation="challenge_farming",
+    terms=Terms(),
+    answers=Answers(
+        behaviour="Evaluations are bought in bulk and gambled away side by side; the one that passes by luck pays for the rest.",
+        data="Purchases and ends of a trader's challenges, how many overlap, trading days until the breach, usual stakes.",
+        assumes="One trader record buys them; records of one owner are joined by identity, not here.",
+        fails="For those who spread purchases over several records, and for traders who honestly run many accounts at high risk.",
+        respond="Cap concurrent evaluations per owner; review the passed one for the style that passed it.",
+    ),
+    weigh=weigh,
+    sentence=sentence,
+    ruled_out=ruled_out,
+    rows=(
+        "select trader_id as subject_id, row_number() over (partition by trader_id order by purchased_at) as place,"
+        " challenge_id, purchased_at, breached_at, positions, days from detectors.purchases"
+        " where trader_id in (select subject_id from reported)"
+    ),
+)

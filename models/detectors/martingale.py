@@ -1,0 +1,85 @@
+"""Martingale: the next position is larger because the last one lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from models.detectors.base import (
+    Answers,
+    Detector,
+    likelihood_ratio,
+    log_steps,
+    numbers,
+    peers,
+    percent,
+    positions_by,
+    thin,
+)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """From which ratio a size counts as raised, and the losses needed to say anything in full."""
+
+    version: str = "2026-11"
+    step_min: float = 1.3
+    losses_enough: int = 5
+
+
+def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
+    """Log-odds from how often sizes are raised after losses and after wins, beside the firm's other accounts."""
+    after_loss = peers(seen["raised_after_loss"], seen["losses"], (1.6, 5.4))
+    after_win = peers(seen["raised_after_win"], seen["wins"], (1.6, 5.4))
+    loss_share = (numbers(seen["raised_after_loss"]) + 1) / (numbers(seen["losses"]) + 3)
+    win_share = (numbers(seen["raised_after_win"]) + 1) / (numbers(seen["wins"]) + 3)
+    reasons = {
+        "raised_after_loss": likelihood_ratio(seen["raised_after_loss"], seen["losses"], (8.0, 2.0), after_loss),
+        "not_after_win": np.clip(
+            likelihood_ratio(seen["raised_after_win"], seen["wins"], (1.0, 11.0), after_win), -6, 2.5
+        ),
+        "contrast": log_steps(loss_share / win_share, [1, 2, 4], [-3, 0, 1]),
+        "step": log_steps(seen["step_after_loss"], [1.0, 1.3, 1.6], [-2, -0.5, 0.5]),
+    }
+    weighed = {name: thin(values, seen["losses"], terms.losses_enough) for name, values in reasons.items()}
+    return pd.DataFrame({"prior": -5.0, **weighed}, index=seen.index)
+
+
+def sentence(row: pd.Series, terms: Terms) -> str:
+    """The finding in words."""
+    return (
+        f"After {row['raised_after_loss']:.0f} of {row['losses']:.0f} losses the next position was at least {terms.step_min:g} "
+        f"times as large (usually {row['step_after_loss']:.2g} times), after wins in {row['raised_after_win']:.0f} of "
+        f"{row['wins']:.0f} cases."
+    )
+
+
+def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
+    """What was considered and why it does not explain the finding."""
+    share = row["raised_after_win"] / max(row["wins"], 1)
+    return [
+        f"sizes that vary anyway: after wins they rise in {percent(share)} of cases only",
+        "planned scaling with equal sizes: the step is not one",
+        "other instruments with other contracts: sizes are compared in money where the instrument changes",
+    ]
+
+
+DETECTOR = Detector(
+    name="martingale",
+    subject="account",
+    relation="martingale",
+    terms=Terms(),
+    answers=Answers(
+        behaviour="Each loss is answered by a larger position, until one win pays for all or the account is gone.",
+        data="The order of positions, their sizes, and whether the one before had lost, by account and by instrument.",
+        assumes="The next position answers the last one; one still open at a worse price counts as lost.",
+        fails="With several strategies in one account, with loss sequences across accounts, and below five losses.",
+        respond="Show the sequence; apply the product's martingale rule, otherwise watch the exposure of the next step.",
+    ),
+    weigh=weigh,
+    sentence=sentence,
+    ruled_out=ruled_out,
+    rows=positions_by("opened_at, trade_id"),
+)

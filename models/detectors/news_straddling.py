@@ -1,0 +1,90 @@
+"""News straddling: both sides of the market around an announcement, the loser thrown away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from models.detectors.base import (
+    Answers,
+    Detector,
+    likelihood_ratio,
+    numbers,
+    peers,
+    percent,
+    share_of,
+    steps,
+    thin,
+)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The surroundings of an event (seconds before and after), how near two sides are a bracket, and what is at once."""
+
+    version: str = "2026-11"
+    before_s: float = 600.0
+    after_s: float = 300.0
+    apart_s: float = 120.0
+    instant_s: float = 6.0
+    events_enough: int = 5
+
+
+def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
+    """Log-odds from events entered on both sides, from fills within seconds, and from how far the account lives on news."""
+    elsewhere = numbers(seen["turns"]) / np.maximum(numbers(seen["positions"]) - numbers(seen["news_positions"]), 10)
+    a, b = peers(seen["both_sides"], seen["events"], (0.6, 11.4))
+    mean = np.clip(a / (a + b) + 2 * elsewhere, 0.0, 0.8)
+    innocent = (mean * (a + b), (1 - mean) * (a + b))
+    at_once = peers(seen["at_once"], seen["events"], (1.0, 5.0))
+    reasons = {
+        "both_sides": likelihood_ratio(seen["both_sides"], seen["events"], (3.0, 4.0), innocent),
+        "at_once": np.clip(likelihood_ratio(seen["at_once"], seen["events"], (6.0, 2.0), at_once), -1.5, 2.0),
+        "lives_on_news": steps(share_of(seen["news_positions"], seen["positions"]), [0.05, 0.2, 0.5], [-1, 0, 1]),
+    }
+    weighed = {name: thin(values, seen["events"], terms.events_enough) for name, values in reasons.items()}
+    one_sided = np.where(numbers(seen["both_sides"]) < 2, -2.5, 0.0)
+    return pd.DataFrame({"prior": -4.5, "fewer_than_two": one_sided, **weighed}, index=seen.index)
+
+
+def sentence(row: pd.Series, terms: Terms) -> str:
+    """The finding in words."""
+    return (
+        f"Around {row['both_sides']:.0f} of {row['events']:.0f} high-impact events both a long and a short were opened within "
+        f"{terms.apart_s:.0f} s of each other; around {row['at_once']:.0f} the first fill came within {terms.instant_s:.0f} s "
+        f"of the release. {percent(row['news_positions'] / row['positions'])} of all positions are entries around news."
+    )
+
+
+def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
+    """What was considered and why it does not explain the finding."""
+    return [
+        "a view on the news: that is one side",
+        f"hedging as a habit: away from news the account turned within {terms.apart_s:.0f} s {row['turns']:.0f} times",
+        "being one of a crowd: strangers who trade the same minute do not open both sides",
+    ]
+
+
+DETECTOR = Detector(
+    name="news_straddling",
+    subject="account",
+    relation="news_straddling",
+    terms=Terms(),
+    answers=Answers(
+        behaviour="Orders wait on both sides of the price when an announcement comes; one is filled and rides, the other dies.",
+        data="Entries around high-impact events of the calendar that move the instrument, by side and by offset.",
+        assumes="The calendar is right to the minute; orders that were never filled are not delivered and not seen.",
+        fails="Where only one side ever fills, or when an event was moved; a hedger who is always on both sides looks alike.",
+        respond="Check the event's time and the product's news rule, then strip what those positions made.",
+    ),
+    weigh=weigh,
+    sentence=sentence,
+    ruled_out=ruled_out,
+    rows=(
+        "select account_id as subject_id, row_number() over (partition by account_id order by event_id, opened_at) as place,"
+        " trade_id, instrument, side, opened_at, event_id, round(offset_s, 3) as offset_s, round(net_profit, 2) as net_profit"
+        " from detectors.news_entries where account_id in (select subject_id from reported)"
+    ),
+)

@@ -1,0 +1,162 @@
+-- Funded accounts beside the evaluation that led to them: places, devices and manner of trading on either side.
+-- Grain: account_id of the funded account.
+with funded as (
+    select account_id, challenge_id, trader_id, opened_at
+    from facts.accounts
+    where stage = 'funded'
+),
+
+members as (
+    select funded.account_id as funded_id, accounts.account_id, accounts.stage = 'funded' as is_after
+    from funded
+    inner join facts.accounts as accounts using (challenge_id)
+    where accounts.stage <> 'funded' or accounts.account_id = funded.account_id
+),
+
+manners as (
+    select
+        members.funded_id,
+        members.is_after,
+        count(*) as positions,
+        avg(ln(greatest(positions.hold_s, 1))) as log_hold,
+        stddev_samp(ln(greatest(positions.hold_s, 1))) as log_hold_spread,
+        avg(cos(radians(15 * (hour(positions.opened_at) + minute(positions.opened_at) / 60)))) as hour_x,
+        avg(sin(radians(15 * (hour(positions.opened_at) + minute(positions.opened_at) / 60)))) as hour_y,
+        avg(cast(coalesce(positions.open_reason = 'expert', positions.magic is not null, false) as double)) as by_robot,
+        min(positions.opened_at) as first_at,
+        max(positions.opened_at) as last_at
+    from members
+    inner join detectors.positions as positions using (account_id)
+    group by members.funded_id, members.is_after
+),
+
+instrument_shares as (
+    select
+        members.funded_id,
+        positions.instrument,
+        count(*) filter (where not members.is_after) / nullif(sum(count(*) filter (where not members.is_after)) over whole, 0)
+            as share_before,
+        count(*) filter (where members.is_after) / nullif(sum(count(*) filter (where members.is_after)) over whole, 0)
+            as share_after
+    from members
+    inner join detectors.positions as positions using (account_id)
+    group by members.funded_id, positions.instrument
+    window whole as (partition by members.funded_id)
+),
+
+-- how far the two mixes of instruments agree: Bhattacharyya's coefficient, 1 for the same, 0 for nothing in common
+mixes as (
+    select funded_id, sum(sqrt(share_before * share_after)) as overlap
+    from instrument_shares
+    group by funded_id
+),
+
+-- sign-ins that name no account belong to the side of the funding on which they lie
+sessions as (
+    select members.funded_id, members.is_after, logins.device_id, logins.country
+    from members
+    inner join staging.logins as logins using (account_id)
+
+    union all
+
+    select funded.account_id, logins.occurred_at >= funded.opened_at, logins.device_id, logins.country
+    from funded
+    inner join staging.logins as logins on funded.trader_id = logins.trader_id and logins.account_id is null
+),
+
+devices as (
+    select
+        funded_id,
+        device_id,
+        count(*) filter (where not is_after) as sessions_before,
+        count(*) filter (where is_after) as sessions_after
+    from sessions
+    where device_id is not null
+    group by funded_id, device_id
+),
+
+countries as (
+    select
+        funded_id,
+        country,
+        count(*) filter (where not is_after) as sessions_before,
+        count(*) filter (where is_after) as sessions_after
+    from sessions
+    where country is not null
+    group by funded_id, country
+),
+
+device_change as (
+    select
+        funded_id,
+        sum(sessions_before) as sessions_before,
+        sum(sessions_after) as sessions_after,
+        sum(sessions_before) filter (where sessions_after = 0) / nullif(sum(sessions_before), 0) as gone,
+        sum(sessions_after) filter (where sessions_before = 0) / nullif(sum(sessions_after), 0) as new,
+        arg_max(device_id, sessions_before) as device_before,
+        arg_max(device_id, sessions_after) as device_after
+    from devices
+    group by funded_id
+),
+
+country_change as (
+    select
+        funded_id,
+        sum(sessions_before) filter (where sessions_after = 0) / nullif(sum(sessions_before), 0) as gone,
+        sum(sessions_after) filter (where sessions_before = 0) / nullif(sum(sessions_after), 0) as new,
+        arg_max(country, sessions_before) as country_before,
+        arg_max(country, sessions_after) as country_after
+    from countries
+    group by funded_id
+),
+
+device_users as (
+    select device_id, count(distinct trader_id) as users
+    from staging.logins
+    where device_id is not null
+    group by device_id
+),
+
+shared as (
+    select devices.funded_id, max(device_users.users) as users
+    from devices
+    inner join device_users using (device_id)
+    where devices.sessions_before > 0 and devices.sessions_after = 0
+    group by devices.funded_id
+)
+
+select
+    funded.account_id,
+    funded.trader_id,
+    before.positions as positions_before,
+    after.positions as positions_after,
+    before.log_hold as log_hold_before,
+    after.log_hold as log_hold_after,
+    before.log_hold_spread,
+    before.hour_x as hour_x_before,
+    before.hour_y as hour_y_before,
+    after.hour_x as hour_x_after,
+    after.hour_y as hour_y_after,
+    before.by_robot as by_robot_before,
+    after.by_robot as by_robot_after,
+    mixes.overlap as instrument_overlap,
+    device_change.sessions_before,
+    device_change.sessions_after,
+    coalesce(device_change.gone, 0) as devices_gone,
+    coalesce(device_change.new, 0) as devices_new,
+    device_change.device_before,
+    device_change.device_after,
+    coalesce(country_change.gone, 0) as countries_gone,
+    coalesce(country_change.new, 0) as countries_new,
+    country_change.country_before,
+    country_change.country_after,
+    shared.users as device_users_before,
+    after.first_at,
+    after.last_at
+from funded
+left join manners as before on funded.account_id = before.funded_id and not before.is_after
+left join manners as after on funded.account_id = after.funded_id and after.is_after
+left join mixes on funded.account_id = mixes.funded_id
+left join device_change on funded.account_id = device_change.funded_id
+left join country_change on funded.account_id = country_change.funded_id
+left join shared on funded.account_id = shared.funded_id

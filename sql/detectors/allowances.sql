@@ -1,0 +1,29 @@
+-- What each account may lose, must gain and how long it may rest under the terms it bought, in its own currency.
+-- Grain: account_id. A term that the product does not hold is empty.
+select
+    accounts.account_id,
+    accounts.trader_id,
+    accounts.challenge_id,
+    accounts.stage,
+    accounts.currency,
+    accounts.product,
+    accounts.opened_at,
+    accounts.closed_at,
+    accounts.purchased_at,
+    cast(accounts.initial_balance as double) as initial_balance,
+    case when daily.effect = 'terminate'
+        then coalesce(daily.amount, daily.percent / 100 * cast(accounts.initial_balance as double))
+    end as daily_allowance,
+    coalesce(total.amount, total.percent / 100 * cast(accounts.initial_balance as double)) as total_allowance,
+    coalesce(target.amount, target.percent / 100 * cast(accounts.initial_balance as double)) as target,
+    inactivity.days as inactivity_days,
+    holding.seconds as holding_s,
+    status.status,
+    status.status_at
+from facts.accounts as accounts
+left join terms.daily_loss as daily using (product, product_version, stage)
+left join terms.max_loss as total using (product, product_version, stage)
+left join terms.profit_target as target using (product, product_version, stage)
+left join terms.inactivity as inactivity using (product, product_version, stage)
+left join terms.holding_time as holding using (product, product_version, stage)
+left join decided.account_status as status using (account_id)

@@ -1,0 +1,42 @@
+-- How each trader buys: how many evaluations run side by side, how soon they are burnt, at what stake. Grain: trader_id.
+with beside as (
+    select
+        one.trader_id,
+        one.challenge_id,
+        one.purchased_at,
+        one.breached_at,
+        one.days,
+        count(other.challenge_id) filter (
+            where not other.is_paying and other.purchased_at <= one.purchased_at and other.ended_at > one.purchased_at
+        ) as side_by_side,
+        count(other.challenge_id) filter (
+            where other.purchased_at >= one.purchased_at
+            and other.purchased_at < one.purchased_at + to_days(getvariable('challenge_farming_busy_days'))
+        ) as bought_within
+    from detectors.purchases as one
+    inner join detectors.purchases as other using (trader_id)
+    group by one.trader_id, one.challenge_id, one.purchased_at, one.breached_at, one.days
+),
+
+staked as (
+    select trader_id, median(exp(log_stake) / allowance) as stake_share
+    from detectors.all_in
+    group by trader_id
+)
+
+select
+    beside.trader_id,
+    count(*) as challenges,
+    count(beside.breached_at) as breached,
+    max(beside.side_by_side) as side_by_side_max,
+    quantile_cont(beside.side_by_side, 0.75) as side_by_side,
+    max(beside.bought_within) as busiest,
+    count(*) filter (where beside.days <= getvariable('challenge_farming_short_days') and beside.breached_at is not null)
+    / nullif(count(beside.breached_at), 0) as burnt_share,
+    any_value(staked.stake_share) as stake_share,
+    min(beside.purchased_at) as first_at,
+    max(beside.purchased_at) as last_at
+from beside
+left join staked using (trader_id)
+group by beside.trader_id
+having count(*) > 1

@@ -1,0 +1,21 @@
+-- Disputes of each trader. Grain: trader_id; only traders who disputed.
+with bought as (
+    select trader_id, count(*) as purchases
+    from detectors.purchases
+    group by trader_id
+)
+
+select
+    disputed.trader_id,
+    count(*) as disputes,
+    coalesce(any_value(bought.purchases), count(*)) as purchases,
+    count(*) filter (where disputed.days_after_breach between 0 and getvariable('chargeback_abuse_answer_days'))
+        as soon_after_breach,
+    count(*) filter (where disputed.is_after_payout) as after_payout,
+    count(distinct disputed.instrument) as instruments,
+    sum(disputed.amount) as amount,
+    min(disputed.occurred_at) as first_at,
+    max(disputed.occurred_at) as last_at
+from detectors.disputed_payments as disputed
+left join bought using (trader_id)
+group by disputed.trader_id

@@ -1,0 +1,35 @@
+-- Disputed payments with what had happened to the challenge when they came. Grain: payment_id.
+-- A dispute that names no challenge belongs to the trader's latest purchase before it.
+with disputes as (
+    select
+        payments.payment_id,
+        payments.trader_id,
+        payments.occurred_at,
+        payments.instrument,
+        cast(payments.amount as double) as amount,
+        payments.currency,
+        coalesce(payments.challenge_id, (
+            select arg_max(purchases.challenge_id, purchases.purchased_at)
+            from detectors.purchases as purchases
+            where purchases.trader_id = payments.trader_id and purchases.purchased_at <= payments.occurred_at
+        )) as challenge_id
+    from staging.payments as payments
+    where payments.kind = 'chargeback'
+),
+
+paid as (
+    select accounts.trader_id, min(paid.settled_at) as first_paid_at
+    from facts.paid as paid
+    inner join facts.accounts as accounts using (account_id)
+    group by accounts.trader_id
+)
+
+select
+    disputes.*,
+    purchases.purchased_at,
+    purchases.breached_at,
+    epoch(disputes.occurred_at - purchases.breached_at) / 86400 as days_after_breach,
+    coalesce(paid.first_paid_at < disputes.occurred_at, false) as is_after_payout
+from disputes
+left join detectors.purchases as purchases using (challenge_id)
+left join paid on disputes.trader_id = paid.trader_id

@@ -1,0 +1,48 @@
+-- How sizes follow losses and wins, in the account's own order and instrument by instrument.
+-- Grain: account_id, sequence. A position opened while the one before is still open and worse priced follows a loss.
+with ordered as (
+    select
+        account_id, 'account' as sequence, instrument, side, lots, size, opened_at, closed_at, open_price, net_profit,
+        lag(struct_pack(instrument, side, lots, size, closed_at, open_price, net_profit)) over (
+            partition by account_id order by opened_at, trade_id
+        ) as earlier
+    from detectors.positions
+
+    union all
+
+    select
+        account_id, 'instrument', instrument, side, lots, size, opened_at, closed_at, open_price, net_profit,
+        lag(struct_pack(instrument, side, lots, size, closed_at, open_price, net_profit)) over (
+            partition by account_id, instrument order by opened_at, trade_id
+        )
+    from detectors.positions
+),
+
+followed as (
+    select
+        account_id,
+        sequence,
+        opened_at,
+        if(instrument = earlier.instrument, lots / earlier.lots, size / earlier.size) as step,
+        case
+            when earlier.closed_at <= opened_at and earlier.net_profit <> 0 then earlier.net_profit < 0
+            when instrument = earlier.instrument and side = earlier.side
+                then (open_price - earlier.open_price) * if(side = 'buy', 1, -1) < 0
+        end as after_loss
+    from ordered
+    where earlier is not null
+)
+
+select
+    account_id,
+    sequence,
+    count(*) filter (where after_loss) as losses,
+    count(*) filter (where after_loss and step >= getvariable('martingale_step_min')) as raised_after_loss,
+    count(*) filter (where not after_loss) as wins,
+    count(*) filter (where not after_loss and step >= getvariable('martingale_step_min')) as raised_after_win,
+    median(step) filter (where after_loss) as step_after_loss,
+    min(opened_at) filter (where after_loss and step >= getvariable('martingale_step_min')) as first_at,
+    max(opened_at) filter (where after_loss and step >= getvariable('martingale_step_min')) as last_at
+from followed
+where after_loss is not null and step is not null
+group by account_id, sequence

@@ -1,0 +1,62 @@
+-- Around how many news events each account came in on both sides, and how soon. Grain: account_id.
+with by_event as (
+    select
+        account_id,
+        event_id,
+        instrument,
+        count(distinct side) = 2
+        and max(opened_at) filter (where side = 'buy') - min(opened_at) filter (where side = 'sell')
+        between to_seconds(-getvariable('news_straddling_apart_s')) and to_seconds(getvariable('news_straddling_apart_s'))
+            as both_sides,
+        min(abs(offset_s)) <= getvariable('news_straddling_instant_s') as at_once,
+        count(*) as positions,
+        sum(net_profit) as net_profit,
+        min(opened_at) as first_at,
+        max(opened_at) as last_at
+    from detectors.news_entries
+    group by account_id, event_id, instrument
+),
+
+turns as (
+    select
+        account_id,
+        count(*) filter (where earlier_side <> side and opened_at - earlier_at
+            <= to_seconds(getvariable('news_straddling_apart_s'))) as turns
+    from (
+        select
+            positions.account_id,
+            positions.side,
+            positions.opened_at,
+            lag(positions.side) over entries as earlier_side,
+            lag(positions.opened_at) over entries as earlier_at
+        from detectors.positions as positions
+        anti join detectors.news_entries as news using (account_id, trade_id)
+        semi join detectors.news_entries as traded using (account_id)
+        window entries as (
+            partition by positions.account_id, positions.instrument order by positions.opened_at, positions.trade_id
+        )
+    )
+    group by account_id
+),
+
+totals as (
+    select account_id, count(*) as positions, sum(greatest(net_profit, 0)) as gross_profit
+    from detectors.positions
+    group by account_id
+)
+
+select
+    by_event.account_id,
+    count(distinct by_event.event_id) as events,
+    count(distinct by_event.event_id) filter (where by_event.both_sides) as both_sides,
+    count(distinct by_event.event_id) filter (where by_event.at_once) as at_once,
+    sum(by_event.positions) as news_positions,
+    any_value(totals.positions) as positions,
+    coalesce(any_value(turns.turns), 0) as turns,
+    sum(by_event.net_profit) as net_profit,
+    min(by_event.first_at) as first_at,
+    max(by_event.last_at) as last_at
+from by_event
+inner join totals using (account_id)
+left join turns using (account_id)
+group by by_event.account_id

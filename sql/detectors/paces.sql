@@ -1,0 +1,54 @@
+-- How fast each account trades: holding times, wins and edge of positions whose end the trader chose. Grain: account_id.
+-- Left out: positions closed by the firm, stops and targets of usual distance that the market reached, news entries.
+with chosen as (
+    select positions.*
+    from detectors.positions as positions
+    anti join detectors.news_entries as news using (account_id, trade_id)
+    where positions.closed_at is not null and positions.close_reason is distinct from 'so' and not positions.ended_by_market
+),
+
+quick as (
+    select account_id
+    from chosen
+    group by account_id
+    having median(hold_s) <= getvariable('latency_arbitrage_markout_hold_s_max')
+),
+
+marked as (
+    select
+        chosen.account_id,
+        chosen.trade_id,
+        if(chosen.side = 'buy', 1, -1) * ((later.bid + later.ask) / 2 - chosen.open_price)
+        / nullif(later.ask - later.bid, 0) as markout_spreads
+    from chosen
+    semi join quick using (account_id)
+    asof inner join staging.quotes as later
+        on
+            chosen.symbol = later.symbol
+            and chosen.opened_at + to_seconds(getvariable('latency_arbitrage_markout_s')) >= later.quoted_at
+    where later.quoted_at >= chosen.opened_at
+),
+
+markouts as (
+    select account_id, avg(markout_spreads) as markout_spreads, count(*) as markouts
+    from marked
+    group by account_id
+)
+
+select
+    chosen.account_id,
+    count(*) as positions,
+    count(distinct cast(chosen.opened_at as date)) as days,
+    median(chosen.hold_s) as hold_s,
+    quantile_cont(chosen.hold_s, 0.25) as hold_quarter_s,
+    quantile_cont(chosen.hold_s, 0.75) as hold_three_quarters_s,
+    count(*) filter (where chosen.hold_s < getvariable('tick_scalping_short_s')) as short_positions,
+    count(*) filter (where chosen.net_profit > 0) as wins,
+    avg(chosen.net_profit) / nullif(stddev_samp(chosen.net_profit), 0) as edge,
+    min(chosen.opened_at) as first_at,
+    max(chosen.closed_at) as last_at,
+    any_value(markouts.markout_spreads) as markout_spreads,
+    coalesce(any_value(markouts.markouts), 0) as markouts
+from chosen
+left join markouts using (account_id)
+group by chosen.account_id

@@ -1,0 +1,35 @@
+-- Challenges with how they ended: breached, still running, passed on. Grain: challenge_id.
+with ended as (
+    select
+        accounts.challenge_id,
+        min(status.status_at) filter (where status.status = 'breached') as breached_at,
+        max(coalesce(accounts.closed_at, status.status_at)) as last_change_at,
+        bool_or(status.status in ('active', 'paused')) as is_running,
+        bool_or(accounts.stage in ('funded', 'instant')) as is_paying
+    from facts.accounts as accounts
+    left join decided.account_status as status using (account_id)
+    group by accounts.challenge_id
+),
+
+traded as (
+    select accounts.challenge_id, count(*) as positions, count(distinct cast(trades.opened_at as date)) as days
+    from facts.trades as trades
+    inner join facts.accounts as accounts using (account_id)
+    group by accounts.challenge_id
+)
+
+select
+    challenges.challenge_id,
+    challenges.trader_id,
+    challenges.purchased_at,
+    cast(challenges.fee as double) as fee,
+    challenges.currency,
+    challenges.reset_of,
+    ended.breached_at,
+    coalesce(ended.breached_at, if(coalesce(ended.is_running, true), getvariable('as_of'), ended.last_change_at)) as ended_at,
+    coalesce(ended.is_paying, false) as is_paying,
+    coalesce(traded.positions, 0) as positions,
+    coalesce(traded.days, 0) as days
+from staging.challenges as challenges
+left join ended using (challenge_id)
+left join traded using (challenge_id)

@@ -1,0 +1,54 @@
+-- Breaches of each trader in a row: bought, breached, bought again. Grain: trader_id.
+-- Challenges that ran side by side are one trial: a challenge counts when none was breached between its purchase and its end.
+with breached as (
+    select *
+    from detectors.purchases
+    where breached_at is not null
+),
+
+links as (
+    select *
+    from breached as one
+    where not exists (
+        select 1
+        from breached as other
+        where
+            other.trader_id = one.trader_id
+            and other.challenge_id <> one.challenge_id
+            and other.purchased_at >= one.purchased_at
+            and (other.breached_at, other.challenge_id) < (one.breached_at, one.challenge_id)
+    )
+),
+
+in_a_row as (
+    select
+        *,
+        lag(breached_at) over (partition by trader_id order by breached_at, challenge_id) as earlier_breached_at
+    from links
+),
+
+counted as (
+    select *
+    from in_a_row
+    where earlier_breached_at is null or purchased_at >= earlier_breached_at
+),
+
+totals as (
+    select trader_id, count(*) as breaches
+    from breached
+    group by trader_id
+)
+
+select
+    counted.trader_id,
+    count(*) as in_a_row,
+    any_value(totals.breaches) as breaches,
+    median(epoch(counted.breached_at - counted.purchased_at) / 86400) as days_to_breach,
+    median(epoch(counted.purchased_at - counted.earlier_breached_at) / 86400) as days_to_return,
+    epoch(max(counted.breached_at) - min(counted.purchased_at)) / 86400 as span_days,
+    min(counted.breached_at) as first_at,
+    max(counted.breached_at) as last_at
+from counted
+inner join totals using (trader_id)
+group by counted.trader_id
+having count(*) > 1
