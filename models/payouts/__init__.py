@@ -1,0 +1,13 @@
+"""The payout desk's judgement: what was checked for each request, what it is worth and what is recommended.
+
+checks.py         what a check is, and how checks become a recommendation
+facts.py          requests with their windows, terms, verdicts and surroundings
+eligibility.py    conditions of the terms bought
+conduct.py        data, rules, signals, identity, payee and transfers
+amounts.py        profit, caps, strips, split
+policy.toml       thresholds of review, screening and approval, versioned
+"""
+
+from models.payouts.review import Reviewed, review, review_all
+
+__all__ = ["Reviewed", "review", "review_all"]

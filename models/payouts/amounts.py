@@ -1,0 +1,214 @@
+"""What a request is worth: profit asked for, caps, deductions and the split, exact to the minor unit."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from models.catalogue import Terms
+from models.money import from_minor, percent_of, to_minor
+from models.payouts.facts import Request, evidence
+
+TAKEN = ("strip", "split_cut")
+
+
+@dataclass(frozen=True)
+class Stripped:
+    """Profit of one trade that does not count, and the rule that says so."""
+
+    trade_id: str
+    rule: str
+    profit: int
+    taken: int
+
+
+@dataclass(frozen=True)
+class Worth:
+    """A request in minor units of the account's currency: `profit` = trader_share + firm_share + deductions.
+
+    `profit` is what leaves the account. Shares are None when the terms do not say how profit is split.
+    """
+
+    currency: str
+    profit: int
+    available: int
+    cap: int | None
+    stripped: tuple[Stripped, ...]
+    unknown_strips: tuple[str, ...]
+    consistency_excess: int
+    deductions: int
+    split: Decimal | None
+    trader_share: int | None
+    firm_share: int | None
+    refund: int | None = None
+    parts: dict[str, Any] = field(default_factory=dict)
+
+    def money(self, minor: int | None) -> Decimal | None:
+        """An amount of minor units in the currency; None stays None."""
+        return None if minor is None else from_minor(minor, self.currency)
+
+
+def split_of(terms: Terms, paid_before: int) -> Decimal | None:
+    """The trader's percentage for the next payout: the highest tier reached, None when the terms name no split."""
+    rule = terms.get("split")
+    if rule is None:
+        return None
+    tiers = sorted(rule["tiers"] or [], key=lambda tier: tier["after_payouts"])
+    reached = [Decimal(tier["percent"]) for tier in tiers if paid_before >= tier["after_payouts"]]
+    return reached[-1] if reached else Decimal(rule["percent"])
+
+
+def buffer_of(terms: Terms, initial: int, currency: str) -> int:
+    """Profit that must stay in the account: the larger of the amount and the percentage of the initial balance."""
+    rule = terms.get("payout")
+    if rule is None:
+        return 0
+    share = percent_of(rule["buffer_percent"], initial) if rule["buffer_percent"] else 0
+    return max(to_minor(rule["buffer"] or 0, currency), share)
+
+
+def cap_of(terms: Terms, initial: int, withdrawable: int, number: int, currency: str) -> int | None:
+    """The most that payout `number` may draw, the lowest of all caps; None without any."""
+    rule = terms.get("payout")
+    if rule is None:
+        return None
+    caps = []
+    if rule["cap_percent"] is not None:
+        caps.append(percent_of(rule["cap_percent"], initial))
+    if rule["cap_amount"] is not None:
+        caps.append(to_minor(rule["cap_amount"], currency))
+    if rule["max_share"] is not None:
+        caps.append(percent_of(rule["max_share"], max(withdrawable, 0)))
+    if rule["cap_ladder"]:
+        step = ladder_step(rule["cap_ladder"], number)
+        caps += [] if step is None else [to_minor(step, currency)]
+    return min(caps) if caps else None
+
+
+def ladder_step(ladder: list[Any], number: int) -> Decimal | None:
+    """The cap of payout `number`: rungs are amounts in order or tables with `amount`, `percent` of none, `payout`.
+
+    Past the last rung the last one holds.
+    """
+    place = min(number, len(ladder)) - 1
+    named = [rung for rung in ladder if isinstance(rung, dict) and "payout" in rung]
+    if named:
+        reached = [rung for rung in named if rung["payout"] <= number]
+        return Decimal(reached[-1]["amount"]) if reached else None
+    rung = ladder[place]
+    return Decimal(rung["amount"] if isinstance(rung, dict) else rung)
+
+
+def strips(request: Request, terms: Terms) -> tuple[tuple[Stripped, ...], tuple[str, ...]]:
+    """Profits of the window that rules take, each trade once by the harder rule, and rules whose trades are unknown."""
+    known = {trade["trade_id"]: trade for trade in request.trades if not trade["open"]}
+    taken: dict[str, Stripped] = {}
+    unknown: list[str] = []
+    for verdict in request.verdicts:
+        if verdict["effect"] not in TAKEN:
+            continue
+        share = _counted_share(verdict, terms)
+        told = evidence(verdict)
+        listed = [one.get("trade_id") for one in told.get("occurrences") or [told.get("event") or {}]]
+        complete = told.get("occurrences_in_all", len(listed)) == len(listed)
+        if share is None or not complete or None in listed or not listed:
+            unknown.append(verdict["rule"])
+            continue
+        for trade_id in listed:
+            one = _strip(known.get(trade_id), verdict["rule"], share, request.currency)
+            if one is not None and (trade_id not in taken or one.taken > taken[trade_id].taken):
+                taken[trade_id] = one
+    return tuple(taken[key] for key in sorted(taken)), tuple(sorted(set(unknown)))
+
+
+def _counted_share(verdict: dict[str, Any], terms: Terms) -> Decimal | None:
+    """Percentage of the profit that still counts: none when stripped, the rule's share when cut; None if not said."""
+    if verdict["effect"] == "strip":
+        return Decimal(0)
+    share = terms.get(verdict["rule"], {}).get("share")
+    return None if share is None else Decimal(share)
+
+
+def _strip(trade: dict[str, Any] | None, rule: str, share: Decimal, currency: str) -> Stripped | None:
+    """What is taken of a trade; nothing of a loss, nor of a trade that closed outside the window."""
+    if trade is None or trade["net_profit"] is None or trade["net_profit"] <= 0:
+        return None
+    profit = to_minor(trade["net_profit"], currency)
+    return Stripped(trade["trade_id"], rule, profit, profit - percent_of(share, profit))
+
+
+def worth(request: Request, terms: Terms) -> Worth:
+    """The value of a request of a known account with a positive amount.
+
+    Stripped profit is void, so it comes off what was asked for; what is above the cap or the withdrawable profit
+    stays in the account. Both are `deductions`.
+    """
+    currency = request.currency
+    initial = to_minor(request.initial_balance, currency)
+    split = split_of(terms, request.paid_before)
+    asked = to_minor(request.amount, currency)
+    profit = asked_profit(asked, split, net=bool(request.asked_net))
+    available = to_minor(request.balance, currency) - initial - buffer_of(terms, initial, currency)
+    cap = cap_of(terms, initial, available, request.number, currency)
+    stripped, unknown = strips(request, terms)
+    excess = consistency_excess(request, terms)
+    void = sum(one.taken for one in stripped) + excess
+    payable = max(min(profit, available) - void, 0)
+    payable = payable if cap is None else min(payable, cap)
+    trader = None if split is None else percent_of(split, payable)
+    return Worth(
+        currency,
+        profit,
+        available,
+        cap,
+        stripped,
+        unknown,
+        excess,
+        profit - payable,
+        split,
+        trader,
+        None if trader is None else payable - trader,
+        _refund(request, terms),
+    )
+
+
+def asked_profit(asked: int, split: Decimal | None, *, net: bool) -> int:
+    """The profit behind an amount: itself, or where desks ask for the trader's part, what that part is the split of."""
+    if not net or not split:
+        return asked
+    return int((asked * 100 / split).quantize(Decimal(1)))
+
+
+def _refund(request: Request, terms: Terms) -> int | None:
+    """The fee that is given back with this payout, in minor units of the fee's currency."""
+    rule = terms.get("payout") or {}
+    if rule.get("fee_refund_on") != request.number or request.fee is None:
+        return None
+    return to_minor(request.fee, request.fee_currency)
+
+
+def unit_profits(request: Request, unit: str) -> list[tuple[str, Decimal]]:
+    """Net profit of each firm day or closed trade of the window, by name."""
+    if unit == "day":
+        return [(day["firm_day"].isoformat(), Decimal(day["net"])) for day in request.days]
+    return [(one["trade_id"], Decimal(one["net_profit"])) for one in request.trades if not one["open"]]
+
+
+def consistency_excess(request: Request, terms: Terms) -> int:
+    """Where consistency takes the excess instead of waiting: what the best unit made above its share."""
+    rule = terms.get("consistency")
+    if rule is None or rule["effect"] not in TAKEN or rule["unit"] == "lot":
+        return 0
+    profits = [profit for _, profit in unit_profits(request, rule["unit"])]
+    total = sum((p for p in profits if rule["of"] == "net" or p > 0), Decimal(0))
+    if total <= 0:
+        return 0
+    over = max(profits) - total * rule["share"] / 100
+    return max(to_minor(over, request.currency), 0)
+
+
+def age_days(since: dt.datetime, until: dt.datetime) -> Decimal:
+    """Days between two instants, of 24 hours."""
+    return Decimal((until - since) // dt.timedelta(microseconds=1)) / Decimal(86_400_000_000)

@@ -1,0 +1,337 @@
+"""What else is asked before money leaves: data that adds up, rules over the window, signals, identity, payee."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+from models.money import decimals, to_minor, written
+from models.payouts.amounts import TAKEN, Worth, age_days
+from models.payouts.checks import Check, judged
+from models.payouts.eligibility import ENDED
+from models.payouts.facts import Desk, Request, Row, evidence
+
+
+def data(request: Request, desk: Desk) -> Iterator[Check]:
+    """Integrity: deals against the observed balance, positions told in full, and a request that is not ahead."""
+    yield _clock(request, desk)
+    if request.trader_id is not None:
+        yield _adds_up(request)
+        whole = request.half_known == 0
+        sentence = "Every position is told from its opening."
+        if not whole:
+            sentence = f"{request.half_known} deals belong to positions whose opening was never delivered."
+        yield Check(
+            "deals_complete",
+            "passed" if whole else "unknown",
+            sentence,
+            {"deals": request.half_known},
+            group="integrity",
+        )
+
+
+def _clock(request: Request, desk: Desk) -> Check:
+    newest, most = desk.newest_fact, desk.policy.review["feed_lag_days"]
+    numbers = {"requested_at": request.requested_at, "newest_fact": newest}
+    if newest is None:
+        return Check("clock", "unknown", "Nothing but requests has been delivered.", numbers, group="integrity")
+    ahead = request.requested_at - newest
+    sentence = "The request lies within the time that the other feeds cover."
+    if ahead > dt.timedelta(days=most):
+        days = age_days(newest, request.requested_at)
+        sentence = (
+            f"The request is dated {days:.1f} days after the newest fact of any account: held until facts reach it."
+        )
+        return Check("clock", "failed", sentence, numbers, group="integrity")
+    return Check("clock", "passed", sentence, numbers, group="integrity")
+
+
+def _adds_up(request: Request) -> Check:
+    """Whether the deals give the balance last observed, before or after what happened at that very instant."""
+    name = "deals_add_up"
+    if request.observed_at is None:
+        return Check(name, "unknown", "No balance was observed before the request.", group="integrity")
+    observed = to_minor(request.observed_balance, request.currency)
+    after = request.initial_balance + (request.observed_moved or 0)
+    sums = {to_minor(after, request.currency), to_minor(after - (request.observed_moved_then or 0), request.currency)}
+    numbers = {"observed": request.observed_balance, "observed_at": request.observed_at, "from_deals": after}
+    holds = observed in sums
+    seen, summed = (written(minor, request.currency) for minor in (observed, to_minor(after, request.currency)))
+    sentence = f"Deals add up to {summed} {request.currency}, the balance observed was {seen}."
+    return Check(name, judged(holds), sentence, numbers, group="integrity")
+
+
+def rules(request: Request, worth: Worth) -> Iterator[Check]:
+    """Rules re-judged over the window at the version bought: what ended the account, what waits, what is taken."""
+    ending = [one for one in request.verdicts if one["effect"] == "terminate" and one["outcome"] == "breached"]
+    waiting = [one for one in request.verdicts if one["effect"] == "wait"]
+    warned = [one for one in request.verdicts if one["effect"] in ("warn", "pause")]
+    if request.status is None:
+        yield Check("rules", "unknown", "The account has not been judged.", group="rules")
+    elif ending or waiting:
+        said = _sentences(ending or waiting)
+        leads: Any = "reject" if ending else "not_yet"
+        yield Check("rules", "failed", said, _counts(ending or waiting), _texts(ending or waiting), "rules", leads)
+    else:
+        sentence = f"No rule ended the account; {len(warned)} warnings or pauses in the window."
+        yield Check("rules", "passed", sentence, _counts(warned), group="rules")
+    yield _taken(request, worth)
+
+
+def _taken(request: Request, worth: Worth) -> Check:
+    """Trades whose profit rules strip or cut."""
+    found = [one for one in request.verdicts if one["effect"] in TAKEN]
+    total = sum(one.taken for one in worth.stripped)
+    numbers = {
+        "deductions": worth.money(total),
+        "trades": [
+            {"trade_id": one.trade_id, "rule": one.rule, "taken": str(worth.money(one.taken))} for one in worth.stripped
+        ],
+    }
+    if worth.unknown_strips:
+        named = ", ".join(worth.unknown_strips)
+        sentence = f"Rules take profit but not every trade is named: {named}."
+        return Check("stripped_trades", "unknown", sentence, numbers, _texts(found), "rules")
+    if not total:
+        return Check("stripped_trades", "passed", "No profit of the window is taken by a rule.", numbers, group="rules")
+    sentence = f"{len(worth.stripped)} trades lose {written(total, worth.currency)} {worth.currency} of their profit."
+    return Check("stripped_trades", "failed", sentence, numbers, _texts(found), "rules", "deduct")
+
+
+def _sentences(verdicts: list[Row]) -> str:
+    return " ".join(str(evidence(one).get("sentence", one["rule"])) for one in verdicts[:3])
+
+
+def _counts(verdicts: list[Row]) -> dict[str, int]:
+    return {rule: sum(1 for one in verdicts if one["rule"] == rule) for rule in sorted({v["rule"] for v in verdicts})}
+
+
+def _texts(verdicts: list[Row]) -> str:
+    texts = {one["rule"]: str(evidence(one).get("rule_text") or one["rule"]) for one in verdicts}
+    return " ".join(texts[rule] for rule in sorted(texts))
+
+
+def signals(request: Request, desk: Desk) -> Iterator[Check]:
+    """Open flags on the account, its owner and its ring, and accounts of others that trade as this one."""
+    until = request.answered_at if request.paid else desk.as_of
+    yield from _flags(request, desk, until)
+    strong = float(desk.policy.review["flag_strength"])
+    pairs = [
+        one for one in desk.pairs.get(request.account_id, []) if not one["same_owner"] and one["strength"] >= strong
+    ]
+    others = [one["account_b"] if one["account_a"] == request.account_id else one["account_a"] for one in pairs]
+    numbers: dict[str, Any] = {"accounts": others[:20], "rings": desk.rings.get(request.account_id, [])}
+    together = bool(pairs or numbers["rings"])
+    sentence = "No account of another owner trades as this one."
+    if together:
+        sentence = f"{len(others)} accounts of other owners trade as this one."
+        if numbers["rings"]:
+            sentence += f" It belongs to {', '.join(numbers['rings'])}."
+    yield Check("coordination", judged(not together), sentence, numbers, group="signals")
+
+
+def _flags(request: Request, desk: Desk, until: dt.datetime | None) -> Iterator[Check]:
+    if desk.signals is None:
+        for name in ("account_signals", "owner_signals", "ring_signals"):
+            yield Check(name, "unknown", "No detector has run.", group="signals")
+        return
+    own = [("account", request.account_id)]
+    traders = desk.traders_of.get(request.owner_id, [request.trader_id])
+    owned = [("trader", one) for one in traders]
+    owned += [("account", a) for one in traders for a in desk.accounts_of.get(one, []) if a != request.account_id]
+    ring = [("account", a) for r in desk.rings.get(request.account_id, []) for a in desk.ring_members.get(r, [])]
+    ring = [subject for subject in ring if subject not in own and subject not in owned]
+    for name, subjects, whose in (
+        ("account_signals", own, "the account"),
+        ("owner_signals", owned, "its owner's other accounts and names"),
+        ("ring_signals", ring, "its ring"),
+    ):
+        yield _flagged(name, subjects, whose, desk, until)
+
+
+def _flagged(name: str, subjects: list[tuple[str, str]], whose: str, desk: Desk, until: dt.datetime | None) -> Check:
+    assert desk.signals is not None
+    strong = float(desk.policy.review["flag_strength"])
+    found = [
+        one
+        for subject in subjects
+        for one in desk.signals.get(subject, [])
+        if one["strength"] >= strong and (until is None or one["first_at"] is None or one["first_at"] <= until)
+    ]
+    found.sort(key=lambda one: (-one["strength"], one["detector"], one["subject_id"]))
+    numbers = {
+        "flags": [
+            {"detector": one["detector"], "subject": one["subject_id"], "strength": round(one["strength"], 3)}
+            for one in found[:20]
+        ]
+    }
+    if not subjects:
+        return Check(name, "not_applicable", "The account belongs to no ring.", group="signals")
+    named = ", ".join(sorted({one["detector"].replace("_", " ") for one in found}))
+    sentence = f"{len(found)} open flags on {whose}: {named}." if found else f"No open flag on {whose}."
+    return Check(name, judged(not found), sentence, numbers, group="signals")
+
+
+def identity(request: Request, desk: Desk) -> Iterator[Check]:
+    """Who is paid: identity verified and fresh, destination the trader's own and not new, nobody on a list."""
+    yield _verified(request, desk)
+    yield _shared(request)
+    yield _changed(request, desk)
+    yield _screened(request, desk)
+
+
+def _verified(request: Request, desk: Desk) -> Check:
+    state, at = request.kyc_status, request.kyc_checked_at
+    fresh = desk.policy.review["kyc_fresh_days"]
+    numbers = {"kyc_status": state, "kyc_checked_at": at, "fresh_days": fresh}
+    if state is None:
+        return Check("identity", "unknown", "The trader is not known.", numbers, group="identity")
+    if state != "verified":
+        return Check("identity", "failed", f"The identity check is {state}.", numbers, group="identity")
+    if at is None:
+        sentence = "The identity is verified, when is not told."
+        return Check("identity", "unknown", sentence, numbers, group="identity")
+    holds = age_days(at, request.requested_at) <= fresh
+    sentence = f"The identity was verified on {at:%Y-%m-%d}"
+    sentence += "." if holds else f", longer ago than {fresh} days."
+    return Check("identity", judged(holds), sentence, numbers, group="identity")
+
+
+def _shared(request: Request) -> Check:
+    if not request.destination:
+        return Check("destination", "unknown", "The request names no destination.", group="identity")
+    others = sorted(set(request.destination_owners or []) - {request.owner_id})
+    numbers = {"destination": request.destination, "other_owners": others}
+    sentence = "Nobody else asked for money to this destination."
+    if others:
+        sentence = f"{len(others)} other owners asked for money to the same destination."
+    return Check("destination", judged(not others), sentence, numbers, group="identity")
+
+
+def _changed(request: Request, desk: Desk) -> Check:
+    """Whether money would go to a place used before, or to one that has just taken the place of another."""
+    name = "payee"
+    if request.last_destination is None:
+        sentence = (
+            "This is the trader's first request; that the destination is the trader's own is not told by any feed."
+        )
+        return Check(name, "not_applicable", sentence, {"used_before": 0}, group="identity")
+    settled = desk.policy.review["payee_settled_days"]
+    since = request.used_since
+    numbers = {"used_before": request.used_before, "used_since": since, "settled_days": settled}
+    if since is not None and age_days(since, request.requested_at) >= settled:
+        return Check(name, "passed", f"The destination is in use since {since:%Y-%m-%d}.", numbers, group="identity")
+    if since is not None and not request.other_destinations:
+        return Check(
+            name, "passed", "The destination is the only one the trader ever named.", numbers, group="identity"
+        )
+    return Check(name, "failed", "The destination was changed lately.", numbers, group="identity")
+
+
+def _screened(request: Request, desk: Desk) -> Check:
+    if desk.hits is None:
+        required = desk.policy.screening["required"]
+        sentence = "No screening list is configured: nobody was screened."
+        return Check("screening", "unknown" if required else "not_applicable", sentence, group="identity")
+    found = desk.hits.get(request.trader_id, [])
+    numbers = {"hits": found[:5]}
+    sentence = "No name on the screening list is alike."
+    if found:
+        best = found[0]
+        sentence = f"{best['name']} on {best['list']} is alike to {best['score']:.2f}: {best['why']}."
+    return Check("screening", judged(not found), sentence, numbers, group="identity")
+
+
+def money(request: Request, worth: Worth | None, desk: Desk) -> Iterator[Check]:
+    """Duplicates, decimals of the currency, what the account still holds, and transfers against what is due."""
+    yield _duplicate(request, desk)
+    if request.currency is not None and request.amount is not None:
+        places = -request.amount.normalize().as_tuple().exponent
+        fine = places <= decimals(request.currency)
+        sentence = f"The amount has {'no more' if fine else 'more'} decimals than {request.currency} has."
+        yield Check("decimals", judged(fine), sentence, {"amount": request.amount}, group="amount")
+    if worth is not None:
+        yield _reading(request, worth)
+        yield _still_there(request, worth)
+        yield _transfer(request, worth, desk)
+
+
+def _duplicate(request: Request, desk: Desk) -> Check:
+    if request.same_request is None:
+        return Check("duplicate", "passed", "No earlier request for the same amount.", group="amount")
+    age = age_days(request.same_request_at, request.requested_at)
+    numbers = {"request": request.same_request, "days": round(age, 4)}
+    holds = age > desk.policy.review["same_amount_days"]
+    sentence = f"The same amount was asked for {age:.2f} days earlier ({request.same_request})."
+    return Check("duplicate", judged(holds), sentence, numbers, group="amount")
+
+
+def _reading(request: Request, worth: Worth) -> Check:
+    """How the amount is read, and its parts."""
+    numbers = {
+        "read_as": "after the split" if request.asked_net else "before the split",
+        "profit": worth.money(worth.profit),
+        "split_pct": worth.split,
+        "deductions": worth.money(worth.deductions),
+        "trader_share": worth.money(worth.trader_share),
+        "firm_share": worth.money(worth.firm_share),
+        "fee_refund": None if worth.refund is None else f"{request.fee} {request.fee_currency}",
+    }
+    if worth.split is None:
+        sentence = "The terms do not say how profit is split."
+        return Check("split", "unknown", sentence, numbers, group="amount")
+    if request.asked_net is None:
+        sentence = "Transfers of this desk fit neither amounts before nor after the split."
+        return Check("split", "unknown", sentence, numbers, group="amount")
+    parts = (worth.profit - worth.deductions, worth.trader_share or 0, worth.firm_share or 0)
+    paid, trader, firm = (written(part, worth.currency) for part in parts)
+    sentence = (
+        f"Of {paid} {worth.currency} the trader receives {trader} ({worth.split.normalize():f} %), the firm {firm}."
+    )
+    if worth.refund is not None:
+        sentence += f" The fee of {request.fee} {request.fee_currency} is given back with it."
+    return Check("split", "passed", sentence, numbers, group="amount")
+
+
+def _still_there(request: Request, worth: Worth) -> Check:
+    """For a request not yet paid: whether the account lives and still holds the profit as the run stands."""
+    name = "still_there"
+    if request.paid:
+        return Check(name, "not_applicable", "The request has been paid.", group="amount")
+    numbers = {"balance": request.balance_now, "status": request.status, "status_at": request.status_at}
+    if request.balance_now is None:
+        return Check(name, "unknown", "Where the account stands now is not known.", numbers, group="amount")
+    ended = request.status in ENDED and request.status_at > request.requested_at
+    left = to_minor(request.balance_now - request.initial_balance, worth.currency)
+    holds = not ended and left >= worth.profit - worth.deductions
+    sentence = f"The account holds a profit of {written(left, worth.currency)} {worth.currency} now"
+    sentence += f" and was {request.status} after the request." if ended else "."
+    return Check(name, judged(holds), sentence, numbers, group="amount")
+
+
+def _transfer(request: Request, worth: Worth, desk: Desk) -> Check:
+    """Whether transfers reported for the request fit it: once, the amount due, its currency and destination."""
+    name = "transfer"
+    if not request.transfers:
+        return Check(name, "not_applicable", "No transfer is reported.", group="amount")
+    due = worth.trader_share
+    sent, fee = (to_minor(v, request.transfer_currency) for v in (request.transfer_amount, request.transfer_fee))
+    near = desk.policy.review["transfer_minor_units"]
+    wrong = []
+    if request.standing > 1:
+        wrong.append(f"it was paid {request.standing} times")
+    if request.transfer_currency != request.currency:
+        wrong.append(f"it was sent in {request.transfer_currency}, the account is in {request.currency}")
+    elif due is not None and min(abs(due - one) for one in (sent, sent + fee, sent - fee)) > near:
+        due_said = written(due, worth.currency)
+        wrong.append(f"{written(sent, worth.currency)} {worth.currency} was sent, {due_said} is due")
+    if request.transfer_destination and request.destination and request.transfer_destination != request.destination:
+        wrong.append("it went to another destination")
+    if request.transfer_status in ("failed", "returned"):
+        wrong.append(
+            f"the last one {'failed' if request.transfer_status == 'failed' else 'came back'}: it needs a new one"
+        )
+    numbers = {"sent": request.transfer_amount, "due": worth.money(due), "transfers": request.transfers}
+    sentence = "The transfer is the one that is due." if not wrong else f"The transfer is held: {'; '.join(wrong)}."
+    return Check(name, judged(not wrong), sentence, numbers, group="amount")

@@ -1,0 +1,247 @@
+"""Eligibility: what the terms bought ask of a request, each condition told with its numbers and its rule."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from decimal import Decimal
+
+from models.catalogue import Terms
+from models.money import from_minor, percent_of, to_minor, written
+from models.payouts.amounts import Worth, age_days, unit_profits
+from models.payouts.checks import Check, LeadsTo, judged
+from models.payouts.facts import Desk, Request
+from models.rule_words import rule_sentence
+from models.terms import FUNDED, amount_of
+
+ENDED = ("breached", "closed", "expired", "passed")
+
+
+def known(request: Request) -> Iterator[Check]:
+    """Whether there is an account, in a stage that pays, under terms; and whether the amount is one."""
+    there = request.trader_id is not None
+    told = f"Account {request.account_id} is {'known' if there else 'not known: nothing can be checked against it'}."
+    yield Check("account", judged(there), told, {"account_id": request.account_id}, leads_to="reject")
+    positive = request.amount is not None and request.amount > 0
+    sentence = f"The amount asked for, {request.amount}, is {'positive' if positive else 'not a positive amount'}."
+    yield Check("amount", judged(positive), sentence, {"amount": request.amount}, leads_to="reject")
+    if there:
+        funded = request.stage in FUNDED
+        sentence = f"The account is in stage {request.stage}, {'which pays' if funded else 'which pays nothing'} out."
+        yield Check("stage", judged(funded), sentence, {"stage": request.stage}, leads_to="reject")
+        if request.terms is None:
+            product = request.product or "unknown"
+            sentence = f"No terms are known for product {product} in stage {request.stage}."
+            yield Check("terms", "unknown", sentence, {"product": product})
+
+
+def conditions(request: Request, terms: Terms, worth: Worth, desk: Desk) -> Iterator[Check]:
+    """Every condition of the terms, in the order in which a reviewer reads them."""
+    yield _alive(request)
+    yield _waited(request, terms)
+    yield _most_payouts(request, terms)
+    yield _minimum(request, terms, worth)
+    yield _profit(request, terms, worth)
+    yield _cap(request, terms, worth)
+    yield _trading_days(request, terms)
+    yield _profitable_days(request, terms)
+    yield _consistency(request, terms, worth)
+    yield _flat(request, terms)
+    yield _no_other(request, desk)
+
+
+def _rule(terms: Terms, name: str, request: Request) -> str:
+    return rule_sentence(name, terms[name], request.currency) if name in terms else ""
+
+
+def _not_asked(check: str, sentence: str) -> Check:
+    return Check(check, "not_applicable", sentence)
+
+
+def _when(at: dt.datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def _alive(request: Request) -> Check:
+    status, since = request.status, request.status_at
+    numbers = {"status": status, "status_at": since, "requested_at": request.requested_at}
+    if status is None:
+        return Check("account_alive", "unknown", "The account has not been judged.", numbers)
+    ended = status in ENDED and since <= request.requested_at
+    closed = request.closed_at is not None and request.closed_at <= request.requested_at
+    if ended or closed:
+        word = status if ended else "closed"
+        sentence = f"The account was {word} at {_when(since if ended else request.closed_at)}, before the request."
+        return Check("account_alive", "failed", sentence, numbers, leads_to="reject")
+    return Check("account_alive", "passed", "The account was not ended before the request.", numbers)
+
+
+def _waited(request: Request, terms: Terms) -> Check:
+    """Days since the account's start (first payout) or since the last payout was asked for."""
+    name = "waiting_time"
+    rule = terms.get("payout")
+    if rule is None:
+        return _not_asked(name, "The terms name no waiting time.")
+    first = request.paid_before == 0
+    needed = rule["first_after_days"] if first else rule["cycle_days"]
+    if not needed:
+        return _not_asked(name, "The terms name no waiting time.")
+    since = request.last_paid_at if not first else _start(request, rule["cycle_start"])
+    word = "the last payout" if not first else "the first trade" if rule["cycle_start"] == "first_trade" else "opening"
+    text = _rule(terms, "payout", request)
+    if since is None:
+        return Check(
+            name, "failed", "There was no trade before the request.", {"needed": needed}, text, leads_to="not_yet"
+        )
+    days = age_days(since, request.requested_at)
+    from_at = since + dt.timedelta(days=needed)
+    holds = request.requested_at >= from_at
+    numbers = {"days": round(days, 4), "needed": needed, "since": since, "possible_from": from_at}
+    sentence = f"{days:.2f} days since {word} ({_when(since)}), {needed} needed"
+    sentence += "." if holds else f": possible from {_when(from_at)}."
+    return Check(name, judged(holds), sentence, numbers, text, leads_to="not_yet")
+
+
+def _start(request: Request, starts: str) -> dt.datetime | None:
+    at: dt.datetime | None = request.first_trade_at if starts == "first_trade" else request.opened_at
+    return at
+
+
+def _most_payouts(request: Request, terms: Terms) -> Check:
+    most = (terms.get("payout") or {}).get("max_payouts")
+    if not most:
+        return _not_asked("payout_count", "The terms limit no number of payouts.")
+    sentence = f"This is payout {request.number} of the account, {most} are possible."
+    numbers = {"paid_before": request.paid_before, "allowed": most}
+    text = _rule(terms, "payout", request)
+    return Check("payout_count", judged(request.number <= most), sentence, numbers, text, leads_to="reject")
+
+
+def _minimum(request: Request, terms: Terms, worth: Worth) -> Check:
+    least = to_minor((terms.get("payout") or {}).get("minimum") or 0, worth.currency)
+    if not least:
+        return _not_asked("minimum", "The terms name no least amount.")
+    asked, needed = written(worth.profit, worth.currency), written(least, worth.currency)
+    numbers = {"amount": worth.money(worth.profit), "needed": worth.money(least)}
+    sentence = f"{asked} {worth.currency} asked for, at least {needed} needed."
+    return Check(
+        "minimum", judged(worth.profit >= least), sentence, numbers, _rule(terms, "payout", request), leads_to="not_yet"
+    )
+
+
+def _remains(worth: Worth, terms: Terms) -> LeadsTo:
+    """What follows from asking for too much: the rest is paid when there is enough of it."""
+    least = to_minor((terms.get("payout") or {}).get("minimum") or 0, worth.currency)
+    payable = worth.profit - worth.deductions
+    return "deduct" if payable > 0 and payable >= least else "not_yet"
+
+
+def _profit(request: Request, terms: Terms, worth: Worth) -> Check:
+    """Whether the account holds the profit, the buffer left in it."""
+    numbers = {
+        "profit_asked": worth.money(worth.profit),
+        "balance": request.balance,
+        "initial_balance": request.initial_balance,
+        "withdrawable": worth.money(worth.available),
+    }
+    asked, there = (written(amount, worth.currency) for amount in (worth.profit, worth.available))
+    sentence = f"{asked} {worth.currency} asked for, {there} could be withdrawn at the request."
+    holds = worth.profit <= worth.available
+    return Check(
+        "profit", judged(holds), sentence, numbers, _rule(terms, "payout", request), leads_to=_remains(worth, terms)
+    )
+
+
+def _cap(request: Request, terms: Terms, worth: Worth) -> Check:
+    if worth.cap is None:
+        return _not_asked("cap", "The terms name no cap.")
+    numbers = {"profit_asked": worth.money(worth.profit), "cap": worth.money(worth.cap), "payout": request.number}
+    asked, most = (written(amount, worth.currency) for amount in (worth.profit, worth.cap))
+    sentence = f"{asked} {worth.currency} asked for, at most {most} can be drawn with payout {request.number}."
+    holds = worth.profit <= worth.cap
+    return Check(
+        "cap", judged(holds), sentence, numbers, _rule(terms, "payout", request), leads_to=_remains(worth, terms)
+    )
+
+
+def _trading_days(request: Request, terms: Terms) -> Check:
+    rule = terms.get("min_trading_days")
+    if rule is None:
+        return _not_asked("trading_days", "The terms ask for no trading days.")
+    days = sum(1 for day in request.days if day["openings"])
+    sentence = f"{days} trading days since the last payout, {rule['days']} needed."
+    numbers = {"days": days, "needed": rule["days"]}
+    text = _rule(terms, "min_trading_days", request)
+    return Check("trading_days", judged(days >= rule["days"]), sentence, numbers, text, leads_to="not_yet")
+
+
+def _profitable_days(request: Request, terms: Terms) -> Check:
+    rule = terms.get("min_profitable_days")
+    if rule is None:
+        return _not_asked("profitable_days", "The terms ask for no profitable days.")
+    currency = request.currency
+    size = amount_of(rule, to_minor(request.initial_balance, currency), currency)
+    days = sum(1 for day in request.days if to_minor(day["net"], currency) >= size)
+    told = f"{written(size, currency)} {currency}"
+    sentence = f"{days} days with a closed profit of {told} or more since the last payout, {rule['days']} needed."
+    numbers = {"days": days, "needed": rule["days"], "profit": from_minor(size, currency)}
+    text = _rule(terms, "min_profitable_days", request)
+    return Check("profitable_days", judged(days >= rule["days"]), sentence, numbers, text, leads_to="not_yet")
+
+
+def _consistency(request: Request, terms: Terms, worth: Worth) -> Check:
+    rule = terms.get("consistency")
+    if rule is None:
+        return _not_asked("consistency", "The terms ask for no consistency.")
+    if rule["unit"] == "lot":
+        units = [(one["trade_id"], Decimal(repr(one["lots"]))) for one in request.trades if not one["open"]]
+    else:
+        units = unit_profits(request, rule["unit"])
+    total = sum((value for _, value in units if rule["of"] == "net" or value > 0), Decimal(0))
+    text = _rule(terms, "consistency", request)
+    if total <= 0:
+        return Check(
+            "consistency", "not_applicable", "There is no profit that could be shared out.", {"total": total}, text
+        )
+    name, best = max(units, key=lambda unit: unit[1])
+    share, allowed = best * 100 / total, rule["share"]
+    holds = to_minor(best, worth.currency) <= percent_of(allowed, to_minor(total, worth.currency))
+    if rule["unit"] == "lot":
+        holds = share <= allowed
+    numbers = {"best": best, "of": total, "share_pct": round(share, 2), "allowed_pct": allowed, rule["unit"]: name}
+    if not holds and rule["unit"] != "lot":
+        numbers["profit_needed"] = round(best * 100 / allowed, 2)
+    sentence = f"The best {rule['unit']} ({name}) made {share:.2f} % of the profit, {allowed.normalize():f} % allowed."
+    leads: LeadsTo = "deduct" if worth.consistency_excess else "not_yet"
+    return Check("consistency", judged(holds), sentence, numbers, text, leads_to=leads)
+
+
+def _flat(request: Request, terms: Terms) -> Check:
+    """Whether nothing was open at the request; trades whose opening was never told may be open."""
+    rule = terms.get("payout")
+    if rule is None or not rule["require_flat"]:
+        return _not_asked("open_positions", "Positions may be open at the request.")
+    open_then = [one["trade_id"] for one in request.trades if one["open"]]
+    numbers = {"open": len(open_then), "trades": open_then[:20]}
+    sentence = (
+        f"{len(open_then)} positions were open at the request." if open_then else "Nothing was open at the request."
+    )
+    return Check(
+        "open_positions", judged(not open_then), sentence, numbers, _rule(terms, "payout", request), leads_to="not_yet"
+    )
+
+
+def _no_other(request: Request, desk: Desk) -> Check:
+    """Whether an earlier request still waits; one left unanswered for long is held to be over."""
+    name = "other_request"
+    if request.open_request is None:
+        return Check(name, "passed", "No earlier request of the account was waiting.")
+    age = age_days(request.open_request_at, request.requested_at)
+    most = desk.policy.review["answered_within_days"]
+    numbers = {"request": request.open_request, "requested_at": request.open_request_at, "days": round(age, 2)}
+    since = f"Request {request.open_request} of {_when(request.open_request_at)}"
+    if age > most:
+        return Check(
+            name, "not_applicable", f"{since} was never answered; after {most} days it is held to be over.", numbers
+        )
+    return Check(name, "failed", f"{since} had no answer yet.", numbers, leads_to="not_yet")

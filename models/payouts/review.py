@@ -1,0 +1,88 @@
+"""One row per request: eligible or not, recommended or not, what it is worth, and every check that says why."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from models.catalogue import Rulebook
+from models.payouts import conduct, eligibility, facts
+from models.payouts.amounts import Worth, worth
+from models.payouts.checks import Check, eligible, recommended
+from models.payouts.facts import Desk, Request, Row
+from models.payouts.policy import in_force
+
+COLUMNS = [
+    "payout_id",
+    "account_id",
+    "amount",
+    "eligible",
+    "recommendation",
+    "trader_share",
+    "firm_share",
+    "deductions",
+    "checks",
+]
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """A request with its checks and its worth (None when it cannot be said)."""
+
+    request: Request
+    checks: tuple[Check, ...]
+    worth: Worth | None
+
+    def as_row(self) -> Row:
+        """The published row."""
+        value = self.worth
+        return {
+            "payout_id": self.request.payout_id,
+            "account_id": self.request.account_id,
+            "amount": self.request.amount,
+            "eligible": eligible(self.checks),
+            "recommendation": recommended(self.checks),
+            "trader_share": value and value.money(value.trader_share),
+            "firm_share": value and value.money(value.firm_share),
+            "deductions": value and value.money(value.deductions),
+            "checks": json.dumps([check.as_json() for check in self.checks], ensure_ascii=False),
+        }
+
+
+def review(request: Request, desk: Desk) -> Reviewed:
+    """Runs every check that can be run on a request."""
+    checks = list(eligibility.known(request))
+    value = None
+    checks += conduct.data(request, desk)
+    if request.terms is not None and request.amount is not None and request.amount > 0:
+        value = worth(request, request.terms)
+        checks += eligibility.conditions(request, request.terms, value, desk)
+        checks += conduct.rules(request, value)
+    if request.trader_id is not None:
+        checks += conduct.signals(request, desk)
+        checks += conduct.identity(request, desk)
+    checks += conduct.money(request, value, desk)
+    return Reviewed(request, tuple(checks), value)
+
+
+def review_all(
+    connection: duckdb.DuckDBPyConnection,
+    rulebook: Rulebook,
+    as_of: dt.datetime,
+    hits: Mapping[str, list[dict[str, Any]]] | None = None,
+) -> pd.DataFrame:
+    """Reviews every request up to `as_of`; columns of the published table `payout_reviews`, in order of payout_id.
+
+    Reads staging, facts, terms and `decided` (account_status, verdicts, owners, copy_pairs, copy_rings and, once
+    detectors have run, signals). `hits` are screening hits by trader; None means that no list is configured.
+    """
+    policy = in_force(as_of)
+    asked = facts.requests(connection, rulebook, as_of, policy)
+    desk = facts.surroundings(connection, as_of, policy, hits)
+    return pd.DataFrame([review(request, desk).as_row() for request in asked], columns=COLUMNS)

@@ -1,0 +1,124 @@
+-- Every request with all that its review needs about account, trader, window and what became of it. Grain: payout_id.
+with destinations as (
+    select
+        payouts.destination,
+        list(distinct coalesce(owners.owner_id, accounts.trader_id)) as owners
+    from staging.payouts as payouts
+    inner join staging.accounts as accounts using (account_id)
+    left join decided.owners as owners on accounts.trader_id = owners.trader_id
+    where payouts.destination is not null
+    group by payouts.destination
+),
+
+observed as (
+    select
+        windows.payout_id,
+        max(equity.observed_at) as observed_at,
+        arg_max(equity.balance, equity.observed_at) as balance
+    from facts.payout_windows as windows
+    inner join staging.equity as equity
+        on windows.account_id = equity.account_id and equity.observed_at <= windows.requested_at
+    group by windows.payout_id
+),
+
+observed_sums as (
+    select
+        observed.payout_id,
+        sum(deals.net) as moved,
+        coalesce(sum(deals.net) filter (where deals.executed_at = observed.observed_at), 0) as moved_then
+    from observed
+    inner join facts.payout_windows as windows using (payout_id)
+    inner join facts.payout_deals as deals
+        on windows.account_id = deals.account_id and deals.executed_at <= observed.observed_at
+    group by observed.payout_id
+),
+
+half_known as (
+    select windows.payout_id, count(*) as trades
+    from facts.payout_windows as windows
+    inner join facts.trade_deals as deals using (account_id)
+    anti join facts.trades as trades
+        on deals.account_id = trades.account_id and deals.trade_id = trades.trade_id
+    where deals.executed_at <= windows.requested_at
+    group by windows.payout_id
+),
+
+used as (
+    select
+        payouts.payout_id,
+        accounts.trader_id,
+        payouts.requested_at,
+        payouts.destination
+    from staging.payouts as payouts
+    inner join staging.accounts as accounts using (account_id)
+),
+
+payees as (
+    select
+        now.payout_id,
+        arg_max(before.destination, before.requested_at) as last_destination,
+        count(*) filter (where before.destination = now.destination) as used_before,
+        min(before.requested_at) filter (where before.destination = now.destination) as used_since,
+        count(*) filter (where before.destination is distinct from now.destination) as other_destinations
+    from used as now
+    inner join used as before
+        on now.trader_id = before.trader_id and before.requested_at < now.requested_at
+    group by now.payout_id
+)
+
+select
+    answers.*,
+    payouts.method,
+    payouts.destination,
+    accounts.trader_id,
+    accounts.desk_id,
+    accounts.stage,
+    accounts.currency,
+    accounts.initial_balance,
+    accounts.opened_at,
+    accounts.closed_at,
+    bought.product,
+    cast(bought.product_version as integer) as product_version,
+    bought.has_terms,
+    bought.fee,
+    bought.fee_currency,
+    status.status,
+    status.status_at,
+    cast(status.balance as decimal(38, 8)) as balance_now,
+    traders.full_name,
+    traders.date_of_birth,
+    traders.country,
+    traders.kyc_status,
+    traders.kyc_checked_at,
+    coalesce(owners.owner_id, accounts.trader_id) as owner_id,
+    destinations.owners as destination_owners,
+    windows.paid_before,
+    windows.last_paid_at,
+    windows.open_request,
+    windows.open_request_at,
+    windows.same_request,
+    windows.same_request_at,
+    windows.moved,
+    windows.first_trade_at,
+    observed.observed_at,
+    observed.balance as observed_balance,
+    observed_sums.moved as observed_moved,
+    observed_sums.moved_then as observed_moved_then,
+    coalesce(half_known.trades, 0) as half_known,
+    payees.last_destination,
+    coalesce(payees.used_before, 0) as used_before,
+    payees.used_since,
+    coalesce(payees.other_destinations, 0) as other_destinations
+from facts.payout_answers as answers
+inner join staging.payouts as payouts using (payout_id)
+inner join facts.payout_windows as windows using (payout_id)
+left join staging.accounts as accounts on answers.account_id = accounts.account_id
+left join facts.accounts as bought on answers.account_id = bought.account_id
+left join decided.account_status as status on answers.account_id = status.account_id
+left join staging.traders as traders on accounts.trader_id = traders.trader_id
+left join decided.owners as owners on accounts.trader_id = owners.trader_id
+left join destinations on payouts.destination = destinations.destination
+left join observed on answers.payout_id = observed.payout_id
+left join observed_sums on answers.payout_id = observed_sums.payout_id
+left join half_known on answers.payout_id = half_known.payout_id
+left join payees on answers.payout_id = payees.payout_id

@@ -1,0 +1,75 @@
+-- What stood before each request of an account: payouts already honoured, the instant from which profit counts, and
+-- what is not yet answered. Grain: payout_id. Requests of one instant follow each other by id.
+with earlier as (
+    select
+        now.payout_id,
+        count(*) filter (where before.honoured_at is not null) as honoured,
+        max(before.requested_at) filter (where before.honoured_at is not null) as last_honoured_at,
+        coalesce(
+            sum(before.amount) filter (
+                where before.honoured_at is not null
+                and (before.operated_at is null or before.operated_at > now.requested_at)
+            ),
+            0
+        ) as not_yet_taken,
+        max(before.requested_at) filter (
+            where before.answered_at is null or before.answered_at > now.requested_at
+        ) as open_request_at,
+        arg_max(before.payout_id, before.requested_at) filter (
+            where before.answered_at is null or before.answered_at > now.requested_at
+        ) as open_request,
+        arg_max(before.payout_id, before.requested_at) filter (where before.amount = now.amount) as same_request,
+        max(before.requested_at) filter (where before.amount = now.amount) as same_request_at
+    from facts.payout_answers as now
+    inner join facts.payout_answers as before
+        on
+            now.account_id = before.account_id
+            and (before.requested_at, before.payout_id) < (now.requested_at, now.payout_id)
+    group by now.payout_id
+),
+
+unasked as (
+    select
+        now.payout_id,
+        count(*) as operations,
+        max(operations.executed_at) as last_at
+    from facts.payout_answers as now
+    inner join facts.payout_operations as operations
+        on now.account_id = operations.account_id and operations.executed_at < now.requested_at
+    where operations.payout_id is null
+    group by now.payout_id
+),
+
+balances as (
+    select
+        now.payout_id,
+        coalesce(sum(deals.net), 0) as moved,
+        min(deals.executed_at) filter (where deals.kind = 'trade') as first_trade_at,
+        max(deals.executed_at) as last_deal_at
+    from facts.payout_answers as now
+    inner join facts.payout_deals as deals
+        on now.account_id = deals.account_id and deals.executed_at <= now.requested_at
+    left join facts.payout_operations as own
+        on deals.account_id = own.account_id and deals.deal_id = own.deal_id
+    where own.payout_id is distinct from now.payout_id or own.deal_id is null
+    group by now.payout_id
+)
+
+select
+    now.payout_id,
+    now.account_id,
+    now.requested_at,
+    coalesce(earlier.honoured, 0) + coalesce(unasked.operations, 0) as paid_before,
+    greatest(earlier.last_honoured_at, unasked.last_at) as last_paid_at,
+    coalesce(earlier.not_yet_taken, 0) as not_yet_taken,
+    earlier.open_request,
+    earlier.open_request_at,
+    earlier.same_request,
+    earlier.same_request_at,
+    coalesce(balances.moved, 0) - coalesce(earlier.not_yet_taken, 0) as moved,
+    balances.first_trade_at,
+    balances.last_deal_at
+from facts.payout_answers as now
+left join earlier using (payout_id)
+left join unasked using (payout_id)
+left join balances using (payout_id)
