@@ -468,3 +468,39 @@ FIRMS: dict[str, Callable[[], Mechanics]] = {
     "innocent": lambda: Mechanics(accounts=4000, rings=0, inner_copies=0),
     "skewed_clocks": lambda: Mechanics(skew_s=3.0, rings=30),
 }
+
+
+def draw_mechanics(seed: int) -> Mechanics:
+    """Mechanics drawn at random over wide ranges: combinations nobody chose, for a score that nobody tuned."""
+    rng = np.random.default_rng([seed, 7])
+    longest = float(rng.choice([2.0, 30.0, 120.0]))
+    return Mechanics(
+        accounts=int(rng.integers(200, 2500)),
+        days=int(rng.integers(25, 120)),
+        entries_median=float(rng.uniform(25, 120)),
+        zipf=float(rng.uniform(0.5, 2.0)),
+        resolution_ms=int(rng.choice([1, 1, 1000])),
+        bursts=float(rng.uniform(0, 0.8)),
+        bar_strangers=float(rng.uniform(0, 0.3)),
+        news_traders=float(rng.uniform(0, 0.4)),
+        news_events=int(rng.integers(5, 40)),
+        level_breaks=int(rng.integers(0, 100)),
+        robots=int(rng.integers(0, 10)),
+        robot_size=(int(rng.integers(3, 8)), int(rng.integers(10, 80))),
+        rooms=int(rng.integers(0, 10)),
+        room_size=(int(rng.integers(4, 10)), int(rng.integers(12, 120))),
+        rings=int(rng.integers(2, 40)),
+        followers=(1, int(rng.integers(1, 10))),
+        lag_s=(float(rng.choice([0.1, 1.0])), longest),
+        jitter=(0.02, float(rng.uniform(0.1, 0.5))),
+        partial=float(rng.uniform(0, 0.8)),
+        few_only=float(rng.uniform(0, 0.5)),
+        exit_shift_s=float(rng.choice([5.0, 60.0, 300.0])),
+        provider_inside=float(rng.uniform(0, 1)),
+        grids=int(rng.integers(0, 20)),
+    )
+
+
+def mechanics_of(name: str, seed: int) -> Mechanics:
+    """The mechanics of a named firm, or drawn ones for the name `drawn`."""
+    return draw_mechanics(seed) if name == "drawn" else FIRMS[name]()
