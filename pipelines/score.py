@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from models import events, set_rules, terms, verdicts, walk
 from models.catalogue import Rulebook
 from models.clock import to_micros
+from models.payouts import review_all
 from models.rules import RULES
 from models.set_rules import SetVerdicts, register_ends
 from pipelines import marts
@@ -80,6 +81,7 @@ def score(
                 register_tables(connection, database, *WALK_TABLES)
                 log = _decide(connection, database, stands_at, say)
                 _judge_shared(connection, database, accounts, rulebook, stands_at)
+                _review_payouts(connection, database, rulebook, stands_at)
                 say("building the marts")
                 marts.publish(connection, database)
                 _write_run(database, started, stands_at, before is None, len(touched), loads, rulebook, log)
@@ -114,6 +116,15 @@ def _judge_shared(
     found = set_rules.judge(connection, accounts, rulebook, as_of, set_rules.SHARED)
     replace_rows(database, schema.VERDICTS, found.verdicts, {"rule": list(set_rules.SHARED)})
     register_tables(connection, database, schema.VERDICTS)
+
+
+def _review_payouts(
+    connection: duckdb.DuckDBPyConnection, database: sa.Connection, rulebook: Rulebook, as_of: dt.datetime
+) -> None:
+    """Reviews every payout request, after all that a review asks about has been judged."""
+    reviews = review_all(connection, rulebook, as_of)
+    replace_rows(database, schema.PAYOUT_REVIEWS, reviews)
+    register(connection, schema.PAYOUT_REVIEWS, reviews)
 
 
 def register_terms(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> None:
