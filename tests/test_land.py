@@ -65,12 +65,6 @@ def _table(warehouse: Warehouse, table: sa.Table) -> list[dict[str, Any]]:
         return [dict(row._mapping) for row in connection.execute(sa.select(table))]
 
 
-@pytest.fixture
-def warehouse(tmp_path: Path) -> Warehouse:
-    """An empty home."""
-    return Warehouse.open(tmp_path / "home", f"sqlite:///{tmp_path / 'home' / 'highwater.db'}")
-
-
 def test_every_row_is_landed_a_duplicate_or_a_reject(warehouse: Warehouse, tmp_path: Path) -> None:
     """The sum holds in what is returned, in `loads`, and against the lake and the rejects."""
     rows = _equity(("A", 1, "10"), ("A", 1, "10"), ("A", 2, "x"), ("A", 1, "11")) + "A,2026-01-01T00:00:03Z,1\n"
