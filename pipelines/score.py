@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from models import events, set_rules, terms, verdicts, walk
 from models.catalogue import Rulebook
 from models.clock import to_micros
+from models.detectors import DETECTORS, detect_all
 from models.payouts import review_all
 from models.rules import RULES
 from models.set_rules import SetVerdicts, register_ends
@@ -89,7 +90,7 @@ def score(
 
 
 def _decide(connection: duckdb.DuckDBPyConnection, database: sa.Connection, as_of: dt.datetime, say: Say) -> list[str]:
-    """Everything that looks across accounts: identity, coordination; shown to the marts as `decided.*`."""
+    """Everything that looks across accounts: identity, coordination, conduct; shown to the marts as `decided.*`."""
     say("who is who, and who trades together")
     found = survey(connection, database, as_of)
     for table, frame in (
@@ -100,7 +101,11 @@ def _decide(connection: duckdb.DuckDBPyConnection, database: sa.Connection, as_o
     ):
         replace_rows(database, table, frame)
         register(connection, table, frame)
-    return found.log
+    say("how they trade")
+    signals, remarks = detect_all(connection, as_of)
+    replace_rows(database, schema.SIGNALS, signals, {"detector": list(DETECTORS)})
+    register_tables(connection, database, schema.SIGNALS)
+    return [*found.log, *remarks]
 
 
 def _judge_shared(

@@ -48,15 +48,15 @@ def _size(seen: pd.DataFrame, terms: Terms) -> Floats:
     anyone = norm.logpdf(np.maximum(stake - middle, 0.0), 0.0, np.hypot(spread, 0.35 / np.sqrt(ideas)))
     ratio = np.clip(np.nan_to_num(gambler - anyone, nan=-3.0), -8.0, 6.0)
     unplanned = np.where(planned > 0, 1.0, np.minimum(ideas / (2 * terms.ideas_enough), 1.0))
-    return np.where(ratio > 0, ratio * unplanned, ratio)
+    return np.asarray(np.where(ratio > 0, ratio * unplanned, ratio), dtype=np.float64)
 
 
 def _company(seen: pd.DataFrame, alone: Floats) -> Floats:
     """Half of what the same trader's other accounts show: a hand that goes all in does so again."""
     frame = pd.DataFrame({"trader": seen["trader_id"].to_numpy(), "alone": np.maximum(alone, 0.0)})
     grouped = frame.groupby("trader")["alone"]
-    others = (grouped.transform("sum") - frame["alone"]) / np.maximum(grouped.transform("size") - 1, 1)
-    return np.minimum(0.5 * others.to_numpy(), 2.0)
+    others: pd.Series[float] = (grouped.transform("sum") - frame["alone"]) / np.maximum(grouped.transform("size") - 1, 1)
+    return np.asarray(np.minimum(0.5 * others.to_numpy(), 2.0), dtype=np.float64)
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
@@ -67,7 +67,7 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     size = _size(seen, terms)
     return pd.DataFrame(
         {
-            "prior": -4.0,
+            "prior": -4.1,
             "stake": size,
             "constant": np.clip(2 * np.log(0.15 / spread), -1.5, 2.0),
             "ideas_a_day": log_steps(

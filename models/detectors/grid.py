@@ -23,6 +23,7 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     """Log-odds from deep baskets, steps against the position, their evenness and the common end."""
     reasons = {
         "deep": steps(seen["deep_baskets"], [0, 1, 2, 4], [-3.5, 0, 1.5, 3]),
+        "layers": log_steps(seen["layers_max"], [3, 5, 8], [-1, 0.3, 1.5]),
         "against": likelihood_ratio(seen["against"], seen["steps"], (18.0, 2.0), (4.0, 4.0)),
         "even": log_steps(seen["unevenness"], [0.1, 0.25, 0.5, 0.9], [2.0, 1.0, -1.0, -3.0], missing=-1.0),
         "closed_together": steps(seen["closed_together"], [0.2, 0.5, 0.9], [-1.5, 0, 1]),

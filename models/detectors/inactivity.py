@@ -12,10 +12,11 @@ from models.detectors.base import Answers, Detector, numbers, positions_by
 
 @dataclass(frozen=True)
 class Terms:
-    """Days of rest that count where the product names none."""
+    """Days of rest that count where the product names none, and how long an unpaid payout request excuses waiting."""
 
     version: str = "2026-11"
     days: int = 30
+    waiting_days: int = 14
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:

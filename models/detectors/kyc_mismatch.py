@@ -29,7 +29,7 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
         {
             "prior": -4.0,
             "away": np.clip(elsewhere - np.logaddexp(settled, wandering), -8, 6),
-            "lasting": log_steps(seen["away_span_days"], [5, 21, 45], [-2.5, 0.0, 1.5]),
+            "lasting": log_steps(seen["away_span_days"], [5, 14, 40], [-2.5, 0.0, 1.5]),
             "papers_refused": np.where(refused, 0.7, 0.0),
             "papers_of_others": np.where(numbers(seen["others"]) > 0, 5.0, 0.0),
         },

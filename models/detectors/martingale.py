@@ -31,17 +31,18 @@ class Terms:
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     """Log-odds from how often sizes are raised after losses and after wins, beside the firm's other accounts."""
-    after_loss = peers(seen["raised_after_loss"], seen["losses"], (1.6, 5.4))
-    after_win = peers(seen["raised_after_win"], seen["wins"], (1.6, 5.4))
+    after_loss = peers(seen["raised_after_loss"], seen["losses"], (3.2, 10.8))
+    after_win = peers(seen["raised_after_win"], seen["wins"], (3.2, 10.8))
     loss_share = (numbers(seen["raised_after_loss"]) + 1) / (numbers(seen["losses"]) + 3)
     win_share = (numbers(seen["raised_after_win"]) + 1) / (numbers(seen["wins"]) + 3)
     reasons = {
-        "raised_after_loss": likelihood_ratio(seen["raised_after_loss"], seen["losses"], (8.0, 2.0), after_loss),
+        "raised_after_loss": likelihood_ratio(seen["raised_after_loss"], seen["losses"], (7.0, 2.0), after_loss),
         "not_after_win": np.clip(
             likelihood_ratio(seen["raised_after_win"], seen["wins"], (1.0, 11.0), after_win), -6, 2.5
         ),
         "contrast": log_steps(loss_share / win_share, [1, 2, 4], [-3, 0, 1]),
         "step": log_steps(seen["step_after_loss"], [1.0, 1.3, 1.6], [-2, -0.5, 0.5]),
+        "steady_step": log_steps(np.maximum(numbers(seen["step_spread"], 0.35), 0.05), [0.12, 0.3, 0.6], [1.5, 0, -2]),
     }
     weighed = {name: thin(values, seen["losses"], terms.losses_enough) for name, values in reasons.items()}
     return pd.DataFrame({"prior": -5.0, **weighed}, index=seen.index)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from models.detectors.base import Answers, Detector, log_steps, numbers, steps
@@ -17,15 +18,16 @@ class Terms:
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
-    """Log-odds from breaches in a row, how soon each came, how soon the next purchase, and trials side by side."""
+    """Log-odds from breaches in a row, how soon each came, how soon the next purchase, and what else explains them."""
     beside = numbers(seen["breaches"]) / numbers(seen["in_a_row"], 1.0)
     return pd.DataFrame(
         {
             "prior": -5.0,
-            "in_a_row": steps(seen["in_a_row"], [2, 3, 4, 5, 6, 8], [-3, -1, 1.5, 4, 5, 6.5]),
+            "in_a_row": steps(seen["in_a_row"], [2, 3, 4, 5, 6, 8, 11], [-3, -1, 0, 2.5, 3.7, 5.5, 7]),
             "soon_breached": log_steps(seen["days_to_breach"], [4, 10, 25], [1.0, 0.0, -2.0]),
             "soon_back": log_steps(seen["days_to_return"], [1, 3, 10], [1.0, 0.0, -1.5]),
             "side_by_side": steps(beside, [1.2, 1.6, 2.0], [0.0, -1.5, -4.0]),
+            "in_a_ring": np.where(seen["is_in_ring"], -2.0, 0.0),
         },
         index=seen.index,
     )
@@ -41,7 +43,11 @@ def sentence(row: pd.Series, terms: Terms) -> str:
 
 def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
     """What was considered and why it does not explain the finding."""
-    return ["challenges side by side: they count as one trial", "honest retries: they are fewer and take their time"]
+    return [
+        "challenges side by side: they count as one trial",
+        "honest retries: they are fewer and take their time",
+        "the losing side of a ring: coordination tells that better",
+    ]
 
 
 DETECTOR = Detector(

@@ -15,8 +15,9 @@ baskets as (
         layers.basket,
         count(*) as layers,
         count(layers.step) as steps,
-        count(*) filter (where layers.step > 0) as against,
+        count(*) filter (where layers.step >= 0) as against,
         sum(abs(ln(abs(layers.step) / usual.step))) filter (where layers.step > 0) as unevenness,
+        count(*) filter (where layers.step > 0) as uneven_steps,
         max(layers.closed_at) - min(layers.closed_at) <= to_seconds(getvariable('grid_together_s')) as closed_together,
         min(layers.opened_at) as first_at,
         max(layers.opened_at) as last_at
@@ -33,7 +34,7 @@ select
     count(*) filter (where layers >= getvariable('grid_layers_min')) as deep_baskets,
     sum(steps) as steps,
     sum(against) as against,
-    sum(unevenness) / nullif(sum(against), 0) as unevenness,
+    sum(unevenness) / nullif(sum(uneven_steps), 0) as unevenness,
     avg(cast(closed_together as double)) as closed_together,
     min(first_at) as first_at,
     max(last_at) as last_at

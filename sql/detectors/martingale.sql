@@ -41,6 +41,7 @@ select
     count(*) filter (where not after_loss) as wins,
     count(*) filter (where not after_loss and step >= getvariable('martingale_step_min')) as raised_after_win,
     median(step) filter (where after_loss) as step_after_loss,
+    stddev_samp(ln(step)) filter (where after_loss and step >= getvariable('martingale_step_min')) as step_spread,
     min(opened_at) filter (where after_loss and step >= getvariable('martingale_step_min')) as first_at,
     max(opened_at) filter (where after_loss and step >= getvariable('martingale_step_min')) as last_at
 from followed

@@ -37,6 +37,13 @@ totals as (
     select trader_id, count(*) as breaches
     from breached
     group by trader_id
+),
+
+in_rings as (
+    select distinct accounts.trader_id
+    from decided.copy_rings as rings
+    inner join facts.accounts as accounts using (account_id)
+    where rings.kind = 'ring'
 )
 
 select
@@ -46,9 +53,11 @@ select
     median(epoch(counted.breached_at - counted.purchased_at) / 86400) as days_to_breach,
     median(epoch(counted.purchased_at - counted.earlier_breached_at) / 86400) as days_to_return,
     epoch(max(counted.breached_at) - min(counted.purchased_at)) / 86400 as span_days,
+    any_value(in_rings.trader_id) is not null as is_in_ring,
     min(counted.breached_at) as first_at,
     max(counted.breached_at) as last_at
 from counted
 inner join totals using (trader_id)
+left join in_rings using (trader_id)
 group by counted.trader_id
 having count(*) > 1
