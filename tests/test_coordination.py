@@ -168,6 +168,15 @@ def test_a_leader_with_several_followers_is_a_ring() -> None:
     assert set(found.rings["ring_id"]) == {"ring-f0"}
 
 
+def test_whole_seconds_still_name_the_leader_of_a_short_lag() -> None:
+    rng = np.random.default_rng(20)
+    at, held, buy = plan(rng, 60)
+    pair = [trades_of("leader", at, held, buy), trades_of("follower", at + 0.3, held, buy)]
+    frames = pd.concat([*strangers(rng, 60), *pair], ignore_index=True)
+    whole = frames.assign(opened_at=frames["opened_at"].dt.floor("s"), closed_at=frames["closed_at"].dt.floor("s"))
+    assert flagged(find_coordination(whole, owners={})) == [("follower", "leader", "copy", "leader")]
+
+
 def test_same_owner_is_said_where_both_are_known_and_unknown_where_not() -> None:
     frames = copied(10, 2.0)
     known = search(frames, {"leader": "o1", "follower": "o1"}).pairs["same_owner"].tolist()

@@ -38,6 +38,8 @@ COLUMNS = (
     "alone_expected",
     "events",
     "together",
+    "untied",
+    "untied_ahead",
 )
 MATCHES_MAX = 400  # matched entries whose surroundings are read; more say nothing new
 NEIGHBOURS_MAX = 8_000  # entries read around one pair's matches
@@ -229,6 +231,8 @@ def _describe_pairs(book: Book, pairs: Codes, windows: Ints, horizon_us: int, co
         own = min(book.own_start[a + 1] - book.own_start[a], book.own_start[b + 1] - book.own_start[b])
         out[i, 0], out[i, 1], out[i, 2] = count, lag / SECOND, spread / SECOND
         out[i, 3] = max(ahead, 1.0 - ahead)
+        untied = (lags != 0).sum()
+        out[i, 25], out[i, 26] = untied, (lags > 0).sum() / untied if untied > 0 else np.nan
         out[i, 4], out[i, 5], out[i, 6] = exits, usual, holding
         out[i, 7] = _correlation(np.log(np.maximum(book.lots[at_a], 1e-9)), np.log(np.maximum(book.lots[at_b], 1e-9)))
         out[i, 8], out[i, 9] = _phase(book.opened_us[at_a]), _phase(book.opened_us[at_b])

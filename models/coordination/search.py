@@ -42,6 +42,8 @@ NEAR_MISS = 0.25
 SHARED_CONTAINMENT_MIN = 0.2
 SIBLING_BEFORE = 0.75  # share of matches that a third account must precede to be their source
 SIBLING_SPREAD = 0.9  # spread between siblings, of the wider of their spreads behind the leader
+UNTIED_MIN = 6  # entries that a coarse clock does not tie, all in one order, that name a leader (p < 0.05)
+UNTIED_ORDER_MIN = 0.95
 LOG_P_MIN = -700.0  # smaller probabilities than e**-700 are all written as that
 EVIDENCE = ("lag_spread_s", "same_order", "exits_together", "holding_correlation", "lots_correlation", "days", "others")
 
@@ -211,12 +213,16 @@ def _rings(entries: Entries, seen: pd.DataFrame) -> pd.DataFrame:
 
 
 def _leaders(entries: Entries, seen: pd.DataFrame, terms: CoordinationTerms) -> NDArray[np.object_]:
-    """Account id of who is ahead; None for siblings and where the order is not stable."""
-    lag = seen["lag_s"].to_numpy()
-    ahead = np.where(lag > 0, seen["a"].to_numpy(), seen["b"].to_numpy())
-    clear = (lag != 0) & (seen["same_order"].to_numpy() >= terms.order_min) & ~seen["sibling"].to_numpy(dtype=bool)
+    """Account id of who is ahead; None for siblings and where the order is not stable.
+
+    Where a coarse clock ties most entries, those it does not tie decide, if enough of them agree.
+    """
+    lag, share = seen["lag_s"].to_numpy(), seen["untied_ahead"].fillna(0.5).to_numpy()
+    steady = (lag != 0) & (seen["same_order"].to_numpy() >= terms.order_min)
+    agreed = (seen["untied"].to_numpy() >= UNTIED_MIN) & (np.maximum(share, 1.0 - share) >= UNTIED_ORDER_MIN)
+    ahead = np.where(np.where(steady, lag > 0, share > 0.5), seen["a"].to_numpy(), seen["b"].to_numpy())
     leaders = entries.accounts[ahead]
-    leaders[~clear] = None
+    leaders[~(steady | agreed) | seen["sibling"].to_numpy(dtype=bool)] = None
     return leaders
 
 
