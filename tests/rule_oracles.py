@@ -127,7 +127,7 @@ def lot_consistency(account: Account, terms: Terms, world: World) -> Found:
     average = sum(lots, Decimal(0))
     last = max(one.trade.opened_at for one in positions)
     return {
-        (last, min(one.trade.trade_id for one in entry))
+        (last, entry[0].trade.trade_id)
         for entry, much in zip(entries, lots, strict=True)
         if much * len(entries) > terms["high"] * average or much * len(entries) < terms["low"] * average
     }

@@ -1,22 +1,16 @@
--- Executions of the accounts under judgement up to the last instant that counts. Grain: account_id, deal_id, role.
+-- Executions of the accounts under judgement up to the last instant that counts. Grain: account, place, deal_id, role.
 -- What closes a position that was opened before the history is left out with that position.
 select
-    deals.account_id,
-    deals.trade_id,
-    accounts.product,
-    accounts.product_version,
-    accounts.stage,
-    accounts.currency,
-    accounts.initial_balance,
-    deals.role,
-    deals.symbol,
-    trades.instrument,
+    trades.account,
+    trades.market,
+    trades.place,
     trades.opened_at,
+    deals.role,
     deals.deal_id,
     deals.executed_at,
     cast(deals.lots as decimal(18, 8)) as lots,
     cast(deals.profit + deals.commission + deals.swap + deals.fee as decimal(18, 8)) as net
 from facts.trade_deals as deals
-inner join facts.rule_accounts as accounts using (account_id)
-inner join facts.trades as trades using (account_id, trade_id)
+inner join facts.rule_trades as trades using (account_id, trade_id)
+inner join facts.rule_accounts as accounts using (account)
 where deals.executed_at <= accounts.until

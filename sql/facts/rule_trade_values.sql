@@ -1,4 +1,4 @@
--- What one whole point of price is worth to a position, in the account's currency. Grain: account_id, trade_id.
+-- What one whole point of price is worth to a position, in the account's currency. Grain: account, place.
 -- From the contract size and the day's exchange rates; where either is unknown from the position's own result.
 -- Only for stages whose rules need it; a position whose value cannot be known is not here.
 with stages as (
@@ -9,7 +9,13 @@ with stages as (
 
 trades as (
     select
-        trades.*,
+        trades.account,
+        trades.place,
+        trades.lots,
+        trades.profit,
+        trades.open_price,
+        trades.close_price,
+        trades.currency,
         cast(trades.opened_at as date) as day,
         instruments.units,
         coalesce(instruments.quote, '') as quote
@@ -33,8 +39,8 @@ converted as (
 )
 
 select
-    account_id,
-    trade_id,
+    account,
+    place,
     coalesce(
         cast(lots as double) * units * rate,
         abs(profit / nullif(close_price - open_price, 0))

@@ -1,14 +1,24 @@
 -- Positions of the accounts under judgement, cut at the last instant that counts. Grain: account_id, trade_id.
 -- A position still open then has neither closed_at nor net_profit; `held_until` says how long it counted as open.
--- Average prices are rounded, so that equal prices are equal.
+-- Average prices are rounded, so that equal prices are equal. `account`, `market` (the instrument) and `place` (the order
+-- of opening in the account) are numbers for this run, by which rules follow positions.
+with markets as (
+    select instrument, cast(row_number() over (order by instrument) as integer) as market
+    from (select distinct instrument from facts.trades)
+)
+
 select
+    accounts.account,
+    markets.market,
+    cast(
+        row_number() over (partition by accounts.account order by trades.opened_at, trades.trade_id) as integer
+    ) as place,
     trades.account_id,
     trades.trade_id,
     accounts.product,
     accounts.product_version,
     accounts.stage,
     accounts.currency,
-    accounts.initial_balance,
     trades.symbol,
     trades.instrument,
     trades.side,
@@ -23,4 +33,5 @@ select
     trades.stop_loss
 from facts.trades as trades
 inner join facts.rule_accounts as accounts using (account_id)
+inner join markets using (instrument)
 where trades.opened_at <= accounts.until

@@ -1,39 +1,51 @@
 -- Positions opened onto more of the same instrument and direction than the stage allows. Grain: account_id, trade_id.
 -- With `losing_only` they count while the oldest of them loses at the price of the new one.
-with followed as (
-    select
-        trades.*,
-        terms.layers,
-        terms.losing_only,
-        max(trades.held_until) over (
-            partition by trades.account_id, trades.instrument, trades.side
-            order by trades.opened_at, trades.trade_id
-            rows between unbounded preceding and 1 preceding
-        ) as earlier_until
-    from facts.rule_trades as trades
+with accounts as (
+    select accounts.account, terms.layers, terms.losing_only
+    from facts.rule_accounts as accounts
     inner join terms.grid as terms using (product, product_version, stage)
 ),
 
+followed as (
+    select
+        account,
+        market,
+        side,
+        place,
+        opened_at,
+        max(held_until) over (
+            partition by account, market, side order by place rows between unbounded preceding and 1 preceding
+        ) as earlier_until
+    from facts.rule_trades
+    semi join accounts using (account)
+),
+
+-- positions that overlap follow each other in chains; only long ones are looked into
 chained as (
     select
-        *,
+        account,
+        market,
+        side,
+        place,
         count(*) filter (where coalesce(opened_at >= earlier_until, true)) over (
-            partition by account_id, instrument, side order by opened_at, trade_id
+            partition by account, market, side order by place
         ) as chain
     from followed
 ),
 
 long_chains as (
-    select account_id, instrument, side, chain
+    select chained.account, chained.market, chained.side, chained.chain, accounts.layers, accounts.losing_only
     from chained
-    group by account_id, instrument, side, chain, layers
-    having count(*) > layers
+    inner join accounts using (account)
+    group by all
+    having count(*) > accounts.layers
 ),
 
 candidates as (
-    select chained.*
+    select chained.chain, long_chains.layers, long_chains.losing_only, trades.*
     from chained
-    semi join long_chains using (account_id, instrument, side, chain)
+    inner join long_chains using (account, market, side, chain)
+    inner join facts.rule_trades as trades using (account, place)
 ),
 
 stacked as (
@@ -47,16 +59,16 @@ stacked as (
         new.layers,
         new.losing_only,
         count(*) + 1 as layers_open,
-        arg_min(old.open_price, (old.opened_at, old.trade_id)) as first_price,
-        arg_min(old.trade_id, (old.opened_at, old.trade_id)) as first_id
+        arg_min(old.open_price, old.place) as first_price,
+        arg_min(old.trade_id, old.place) as first_id
     from candidates as new
     inner join candidates as old
         on
-            new.account_id = old.account_id
-            and new.instrument = old.instrument
+            new.account = old.account
+            and new.market = old.market
             and new.side = old.side
             and new.chain = old.chain
-            and (old.opened_at, old.trade_id) < (new.opened_at, new.trade_id)
+            and old.place < new.place
             and old.held_until > new.opened_at
     group by all
 )

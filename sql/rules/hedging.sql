@@ -1,28 +1,39 @@
 -- Positions opened against an opposite one in the same instrument and open beside it long enough. Grain: account_id,
 -- trade_id (the later of the two). Of several opposite positions the one that stays open longest is named.
-with followed as (
-    select
-        trades.*,
-        terms.min_overlap_seconds,
-        case trades.side
-            when 'buy' then max(trades.held_until) filter (where trades.side = 'sell') over earlier
-            else max(trades.held_until) filter (where trades.side = 'buy') over earlier
-        end as opposite_until
-    from facts.rule_trades as trades
+with accounts as (
+    select accounts.account, terms.min_overlap_seconds
+    from facts.rule_accounts as accounts
     inner join terms.hedging as terms using (product, product_version, stage)
-    window earlier as (
-        partition by trades.account_id, trades.instrument
-        order by trades.opened_at, trades.trade_id
-        rows between unbounded preceding and 1 preceding
-    )
+),
+
+followed as (
+    select
+        account,
+        place,
+        opened_at,
+        held_until,
+        case side
+            when 'buy' then max(held_until) filter (where side = 'sell') over earlier
+            else max(held_until) filter (where side = 'buy') over earlier
+        end as opposite_until
+    from facts.rule_trades
+    semi join accounts using (account)
+    window earlier as (partition by account, market order by place rows between unbounded preceding and 1 preceding)
 ),
 
 overlapping as (
-    select *, least(held_until, opposite_until) as together_until
+    select
+        trades.*,
+        followed.opposite_until,
+        accounts.min_overlap_seconds,
+        least(followed.held_until, followed.opposite_until) as together_until
     from followed
+    inner join accounts using (account)
+    inner join facts.rule_trades as trades using (account, place)
     where
-        opposite_until > opened_at
-        and least(held_until, opposite_until) >= opened_at + to_seconds(min_overlap_seconds)
+        followed.opposite_until > followed.opened_at
+        and least(followed.held_until, followed.opposite_until)
+        >= followed.opened_at + to_seconds(accounts.min_overlap_seconds)
 )
 
 select
@@ -36,11 +47,11 @@ select
 from overlapping
 inner join facts.rule_trades as opposite
     on
-        overlapping.account_id = opposite.account_id
-        and overlapping.instrument = opposite.instrument
+        overlapping.account = opposite.account
+        and overlapping.market = opposite.market
         and overlapping.opposite_until = opposite.held_until
         and overlapping.side <> opposite.side
-        and opposite.opened_at <= overlapping.opened_at
+        and opposite.place < overlapping.place
 group by
     overlapping.account_id,
     overlapping.trade_id,

@@ -1,32 +1,48 @@
 -- Firm days with more opening deals than the stage allows, at the first too many. Grain: account_id, firm_day.
-with openings as (
-    select
-        deals.account_id,
-        deals.trade_id,
-        deals.executed_at,
-        resets.firm_day,
-        terms.trades_per_day,
-        row_number() over (
-            partition by deals.account_id, resets.firm_day order by deals.executed_at, deals.deal_id
-        ) as place,
-        count(*) over (partition by deals.account_id, resets.firm_day) as in_all
-    from facts.rule_deals as deals
+with accounts as (
+    select accounts.account, accounts.product, accounts.product_version, terms.trades_per_day
+    from facts.rule_accounts as accounts
     inner join terms.hyperactivity as terms using (product, product_version, stage)
+),
+
+openings as (
+    select deals.account, deals.place, deals.executed_at, deals.deal_id, accounts.trades_per_day, resets.firm_day
+    from facts.rule_deals as deals
+    inner join accounts using (account)
     asof inner join terms.resets as resets
         on
-            deals.product = resets.product
-            and deals.product_version = resets.product_version
+            accounts.product = resets.product
+            and accounts.product_version = resets.product_version
             and deals.executed_at >= resets.opened_at
     where deals.role = 'in'
+),
+
+busy_days as (
+    select account, firm_day, count(*) as in_all
+    from openings
+    group by account, firm_day, trades_per_day
+    having count(*) > trades_per_day
+),
+
+numbered as (
+    select
+        openings.*,
+        busy_days.in_all,
+        row_number() over (
+            partition by openings.account, openings.firm_day order by openings.executed_at, openings.deal_id
+        ) as number_of_day
+    from openings
+    inner join busy_days using (account, firm_day)
 )
 
 select
-    account_id,
-    executed_at as happened_at,
+    trades.account_id,
+    numbered.executed_at as happened_at,
     'breached' as outcome,
-    cast(in_all as double) as observed,
-    cast(trades_per_day as double) as allowed,
-    trade_id,
-    json_object('firm_day', firm_day) as detail
-from openings
-where place = trades_per_day + 1
+    cast(numbered.in_all as double) as observed,
+    cast(numbered.trades_per_day as double) as allowed,
+    trades.trade_id,
+    json_object('firm_day', numbered.firm_day) as detail
+from numbered
+inner join facts.rule_trades as trades using (account, place)
+where numbered.number_of_day = numbered.trades_per_day + 1

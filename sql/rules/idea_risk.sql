@@ -1,57 +1,67 @@
 -- Trade ideas that lost more than the stage allows, at the close with which they did. Grain: account_id, idea.
 -- An idea is what is open together in one instrument and direction; reopening soon after a loss continues it.
-with followed as (
-    select
-        trades.*,
-        sizes.size,
-        terms.merge_seconds,
-        -- when the latest of the positions before was closed, and in the last bit whether at a loss
-        max(epoch_us(trades.held_until) * 2 + case when trades.net_profit < 0 then 1 else 0 end) over (
-            partition by trades.account_id, trades.instrument, trades.side
-            order by trades.opened_at, trades.trade_id
-            rows between unbounded preceding and 1 preceding
-        ) as before
-    from facts.rule_trades as trades
+with accounts as (
+    select accounts.account, sizes.size, terms.merge_seconds
+    from facts.rule_accounts as accounts
     inner join terms.idea_risk as terms using (product, product_version, stage)
-    inner join terms.sizes as sizes
-        on
-            sizes.rule = 'idea_risk'
-            and trades.product = sizes.product
-            and trades.product_version = sizes.product_version
-            and trades.stage = sizes.stage
-            and trades.currency = sizes.currency
-            and trades.initial_balance = sizes.initial_balance
+    inner join terms.sizes as sizes using (product, product_version, stage, currency, initial_balance)
+    where sizes.rule = 'idea_risk'
+),
+
+followed as (
+    select
+        account,
+        market,
+        side,
+        place,
+        opened_at,
+        net_profit,
+        -- when the latest of the positions before was closed, and in the last bit whether at a loss
+        max(epoch_us(held_until) * 2 + case when net_profit < 0 then 1 else 0 end) over (
+            partition by account, market, side order by place rows between unbounded preceding and 1 preceding
+        ) as before
+    from facts.rule_trades
+    semi join accounts using (account)
 ),
 
 numbered as (
     select
-        *,
+        followed.account,
+        followed.market,
+        followed.side,
+        followed.place,
+        followed.net_profit,
+        accounts.size,
         count(*) filter (
             where coalesce(
-                epoch_us(opened_at) > before // 2 + case before % 2 when 1 then merge_seconds * 1000000 else 0 end,
+                epoch_us(followed.opened_at)
+                > followed.before // 2 + case followed.before % 2 when 1 then accounts.merge_seconds * 1000000 else 0 end,
                 true
             )
-        ) over (partition by account_id, instrument, side order by opened_at, trade_id) as idea
+        ) over (partition by followed.account, followed.market, followed.side order by followed.place) as idea
     from followed
+    inner join accounts using (account)
 ),
 
 losing_ideas as (
-    select account_id, instrument, side, idea
+    select account, market, side, idea, size
     from numbered
-    group by account_id, instrument, side, idea, size
+    group by account, market, side, idea, size
     having sum(least(net_profit, 0)) < -size
 ),
 
 losses as (
     select
-        numbered.*,
-        -sum(numbered.net_profit) over (
-            partition by numbered.account_id, numbered.instrument, numbered.side, numbered.idea
-            order by numbered.closed_at
+        trades.*,
+        losing_ideas.idea,
+        losing_ideas.size,
+        -sum(trades.net_profit) over (
+            partition by numbered.account, numbered.market, numbered.side, numbered.idea order by trades.closed_at
         ) as lost
     from numbered
-    semi join losing_ideas using (account_id, instrument, side, idea)
-    where numbered.closed_at is not null
+    inner join losing_ideas using (account, market, side, idea)
+    inner join facts.rule_trades as trades using (account, place)
+    where trades.closed_at is not null
 )
 
 select

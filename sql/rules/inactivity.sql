@@ -1,26 +1,26 @@
 -- Instants at which an account had gone too long without an opening deal, and those at which it was to be warned.
 -- The days run from the account's opening and start again with every opening deal. Grain: account_id, outcome, instant.
 with openings as (
-    select account_id, executed_at as active_at
+    select account, executed_at as active_at
     from facts.rule_deals
     where role = 'in'
     union all
-    select account_id, opened_at as active_at
+    select account, opened_at as active_at
     from facts.rule_accounts
 ),
 
 gaps as (
     select
-        account_id,
+        account,
         active_at,
-        lead(active_at) over (partition by account_id order by active_at) as next_at
+        lead(active_at) over (partition by account order by active_at) as next_at
     from openings
 ),
 
 judged as (
-    select gaps.*, terms.days, terms.warn_days, accounts.until
+    select gaps.*, accounts.account_id, terms.days, terms.warn_days, accounts.until
     from gaps
-    inner join facts.rule_accounts as accounts using (account_id)
+    inner join facts.rule_accounts as accounts using (account)
     inner join terms.inactivity as terms using (product, product_version, stage)
 ),
 

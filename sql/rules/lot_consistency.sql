@@ -1,72 +1,88 @@
 -- Entries whose lots are too far from the account's average, once there are enough of them. Grain: account_id, entry.
 -- Trades of one instrument and direction opened soon after each other are one entry of their summed lots. Judged over
 -- the whole stage as it stands, at the last entry.
-with followed as (
+with accounts as (
     select
-        trades.*,
-        terms.low,
-        terms.high,
+        accounts.account,
+        cast(terms.low as decimal(9, 4)) as low,
+        cast(terms.high as decimal(9, 4)) as high,
         terms.min_trades,
-        trades.opened_at > lag(trades.opened_at) over same_way + to_seconds(terms.merge_seconds) as apart
-    from facts.rule_trades as trades
+        terms.merge_seconds
+    from facts.rule_accounts as accounts
     inner join terms.lot_consistency as terms using (product, product_version, stage)
-    window same_way as (
-        partition by trades.account_id, trades.instrument, trades.side order by trades.opened_at, trades.trade_id
-    )
+),
+
+followed as (
+    select
+        trades.account,
+        trades.market,
+        trades.side,
+        trades.place,
+        trades.lots,
+        trades.opened_at,
+        trades.opened_at > lag(trades.opened_at) over (
+            partition by trades.account, trades.market, trades.side order by trades.place
+        ) + to_seconds(accounts.merge_seconds) as apart
+    from facts.rule_trades as trades
+    inner join accounts using (account)
 ),
 
 numbered as (
     select
-        *,
+        account,
+        market,
+        side,
+        place,
+        lots,
+        opened_at,
         count(*) filter (where coalesce(apart, true)) over (
-            partition by account_id, instrument, side order by opened_at, trade_id
+            partition by account, market, side order by place
         ) as entry
     from followed
 ),
 
 entries as (
-    select
-        account_id,
-        instrument,
-        side,
-        low,
-        high,
-        min_trades,
-        min(opened_at) as opened_at,
-        min(trade_id) as trade_id,
-        sum(lots) as lots
+    select account, min(place) as first_place, max(opened_at) as last_at, sum(lots) as lots
     from numbered
-    group by account_id, instrument, side, entry, low, high, min_trades
+    group by account, market, side, entry
 ),
 
-compared as (
-    select
-        *,
-        count(*) over (partition by account_id) as entries,
-        sum(lots) over (partition by account_id) as total,
-        max(opened_at) over (partition by account_id) as last_at
+totals as (
+    select account, count(*) as entries, sum(lots) as total, max(last_at) as last_at
     from entries
-)
+    group by account
+),
 
 -- lots against a multiple of the average, both sides times the number of entries so that nothing is divided
+compared as (
+    select
+        entries.account,
+        entries.first_place,
+        entries.lots,
+        totals.entries,
+        totals.last_at,
+        cast(totals.total as double) / totals.entries as average,
+        entries.lots * totals.entries > totals.total * accounts.high as large,
+        entries.lots * totals.entries < totals.total * accounts.low as small,
+        accounts.low,
+        accounts.high
+    from entries
+    inner join totals using (account)
+    inner join accounts using (account)
+    where totals.entries >= accounts.min_trades
+)
+
 select
-    account_id,
-    last_at as happened_at,
+    trades.account_id,
+    compared.last_at as happened_at,
     'breached' as outcome,
-    cast(lots as double) as observed,
-    case
-        when lots * entries > total * cast(high as decimal(9, 4)) then cast(total as double) / entries * high
-        else cast(total as double) / entries * low
-    end as allowed,
-    trade_id,
+    cast(compared.lots as double) as observed,
+    compared.average * cast(case when compared.large then compared.high else compared.low end as double) as allowed,
+    trades.trade_id,
     json_object(
-        'instrument', instrument, 'opened_at', strftime(opened_at, '%Y-%m-%d %H:%M:%S UTC'), 'average', cast(total as double) / entries, 'entries', entries,
-        'large', lots * entries > total * cast(high as decimal(9, 4))
+        'instrument', trades.instrument, 'opened_at', strftime(trades.opened_at, '%Y-%m-%d %H:%M:%S UTC'),
+        'average', compared.average, 'entries', compared.entries, 'large', compared.large
     ) as detail
 from compared
-where
-    entries >= min_trades
-    and (
-        lots * entries > total * cast(high as decimal(9, 4))
-        or lots * entries < total * cast(low as decimal(9, 4))
-    )
+inner join facts.rule_trades as trades on compared.account = trades.account and compared.first_place = trades.place
+where compared.large or compared.small

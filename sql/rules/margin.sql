@@ -1,84 +1,96 @@
 -- Instants at which the estimated margin in use rises above the stage's share of the balance. Grain: account_id, instant.
 -- A position ties up its worth at the opening price divided by the leverage, from its opening to its close.
-with trades as (
-    select
-        trades.*,
-        terms.percent,
-        worth.point_value * trades.open_price / terms.leverage as tied_up
-    from facts.rule_trades as trades
+with accounts as (
+    select accounts.account, accounts.account_id, accounts.initial_balance, terms.percent, terms.leverage
+    from facts.rule_accounts as accounts
     inner join terms.margin as terms using (product, product_version, stage)
-    inner join facts.rule_trade_values as worth using (account_id, trade_id)
 ),
 
+trades as (
+    select
+        trades.account,
+        trades.place,
+        trades.opened_at,
+        trades.closed_at,
+        worth.point_value * trades.open_price / accounts.leverage as tied_up
+    from facts.rule_trades as trades
+    inner join accounts using (account)
+    inner join facts.rule_trade_values as worth using (account, place)
+),
+
+-- the opening deposit is the initial balance itself
 deposits as (
-    select deals.account_id, min((deals.executed_at, deals.deal_id)) as first_deposit
+    select accounts.account, min((deals.executed_at, deals.deal_id)) as first_deposit
     from staging.deals as deals
-    inner join facts.rule_accounts as accounts using (account_id)
+    inner join accounts using (account_id)
     where deals.kind = 'balance' and deals.profit = accounts.initial_balance
-    group by deals.account_id
+    group by accounts.account
 ),
 
 changes as (
-    select account_id, opened_at as at_instant, tied_up as change, cast(0 as double) as money, trade_id from trades
+    select account, opened_at as at_instant, tied_up as change, cast(0 as double) as money, place from trades
     union all
-    select account_id, closed_at, -tied_up, 0, null from trades where closed_at is not null
+    select account, closed_at, -tied_up, 0, null from trades where closed_at is not null
     union all
     select
-        deals.account_id,
+        accounts.account,
         deals.executed_at,
         0,
         cast(deals.profit + coalesce(deals.commission, 0) + coalesce(deals.swap, 0) + coalesce(deals.fee, 0) as double),
         null
     from staging.deals as deals
-    left join deposits using (account_id)
+    inner join accounts using (account_id)
+    left join deposits using (account)
     where
         deals.kind <> 'credit'
-        and (deals.executed_at, deals.deal_id) is distinct from deposits.first_deposit
-        and deals.account_id in (select account_id from trades)
+        and (deposits.account is null or (deals.executed_at, deals.deal_id) <> deposits.first_deposit)
 ),
 
 instants as (
-    select account_id, at_instant, sum(change) as change, sum(money) as money, max(trade_id) as trade_id
+    select account, at_instant, sum(change) as change, sum(money) as money
     from changes
-    group by account_id, at_instant
+    group by account, at_instant
 ),
 
 running as (
     select
-        instants.*,
-        accounts.product,
-        accounts.product_version,
-        accounts.stage,
-        sum(instants.change) over so_far as tied_up,
-        cast(accounts.initial_balance as double) + sum(instants.money) over so_far as balance
+        account,
+        at_instant,
+        change,
+        money,
+        sum(change) over (partition by account order by at_instant) as tied_up,
+        sum(money) over (partition by account order by at_instant) as earned
     from instants
-    inner join facts.rule_accounts as accounts using (account_id)
-    window so_far as (partition by instants.account_id order by instants.at_instant)
 ),
 
 shares as (
     select
-        running.*,
-        terms.percent,
-        round(100 * running.tied_up / nullif(greatest(running.balance, 0), 0), 6) as share
+        running.account,
+        running.at_instant,
+        running.tied_up,
+        accounts.percent,
+        cast(accounts.initial_balance as double) + running.earned as balance,
+        round(100 * running.tied_up / nullif(greatest(balance, 0), 0), 6) as share,
+        round(100 * (running.tied_up - running.change) / nullif(greatest(balance - running.money, 0), 0), 6) as share_before
     from running
-    inner join terms.margin as terms using (product, product_version, stage)
+    inner join accounts using (account)
 ),
 
 risen as (
-    select
-        *,
-        coalesce(lag(share) over (partition by account_id order by at_instant), 0) as share_before
+    select *
     from shares
+    where share > percent and coalesce(share_before, 0) <= percent
 )
 
 select
-    account_id,
-    at_instant as happened_at,
+    accounts.account_id,
+    risen.at_instant as happened_at,
     'breached' as outcome,
-    share as observed,
-    percent as allowed,
-    trade_id,
-    json_object('margin', round(tied_up, 2), 'balance', round(balance, 2)) as detail
+    risen.share as observed,
+    risen.percent as allowed,
+    max(opened.trade_id) as trade_id,
+    json_object('margin', round(risen.tied_up, 2), 'balance', round(risen.balance, 2)) as detail
 from risen
-where share > percent and share_before <= percent
+inner join accounts using (account)
+left join facts.rule_trades as opened on risen.account = opened.account and risen.at_instant = opened.opened_at
+group by accounts.account_id, risen.at_instant, risen.share, risen.percent, risen.tied_up, risen.balance

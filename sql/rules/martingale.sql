@@ -1,83 +1,117 @@
 -- Trades whose lots were raised after a row of losses in the instrument. Grain: account_id, trade_id.
--- The row is the unbroken losses before the opening, as far as they lie within the time; lots are held against the first.
-with closed as (
+-- The row is the unbroken losses before the opening, as far as they lie within the time; lots are held against the
+-- first of them.
+with accounts as (
     select
-        trades.account_id,
-        trades.instrument,
+        accounts.account,
+        cast(terms.multiple as decimal(9, 4)) as multiple,
+        terms.losses,
+        terms.within_seconds
+    from facts.rule_accounts as accounts
+    inner join terms.martingale as terms using (product, product_version, stage)
+),
+
+trades as (
+    select
+        trades.account,
+        trades.market,
+        trades.place,
         trades.trade_id,
         trades.lots,
         trades.closed_at,
-        trades.net_profit < 0 as lost,
-        row_number() over by_close as place,
-        lag(trades.closed_at) over by_close as closed_before,
-        lead(trades.closed_at) over by_close as closed_after,
-        count(*) filter (where trades.net_profit >= 0) over by_close as row_of_losses
+        trades.net_profit
     from facts.rule_trades as trades
-    semi join terms.martingale using (product, product_version, stage)
+    semi join accounts using (account)
     where trades.closed_at is not null
-    window by_close as (partition by trades.account_id, trades.instrument order by trades.closed_at, trades.trade_id)
 ),
 
--- of several closes at one instant the last one says where the row stands
+closed as (
+    select
+        account,
+        market,
+        place,
+        lots,
+        closed_at,
+        net_profit < 0 as lost,
+        row_number() over by_close as number,
+        coalesce(lag(closed_at) over by_close = closed_at and lag(net_profit) over by_close < 0, false) as beside_a_loss,
+        lead(closed_at) over by_close as closed_after,
+        count(*) filter (where net_profit >= 0) over by_close as row_of_losses
+    from trades
+    window by_close as (partition by account, market order by closed_at, trade_id)
+),
+
+-- where the row stands after everything closed at an instant: only an unbroken one matters
 standing as (
-    select account_id, instrument, closed_at, place, row_of_losses
-    from closed
-    where lost and closed_after is distinct from closed_at
-),
-
-latest_closes as (
-    select account_id, instrument, closed_at as latest_at
+    select account, market, closed_at, number, row_of_losses, lost
     from closed
     where closed_after is distinct from closed_at
 ),
 
 opened as (
-    select trades.*, terms.multiple, terms.losses, terms.within_seconds, latest.latest_at
+    select
+        trades.account,
+        trades.market,
+        trades.place,
+        trades.opened_at,
+        trades.lots,
+        accounts.multiple,
+        accounts.losses,
+        trades.opened_at - to_seconds(accounts.within_seconds) as since_at
     from facts.rule_trades as trades
-    inner join terms.martingale as terms using (product, product_version, stage)
-    asof inner join latest_closes as latest
-        on
-            trades.account_id = latest.account_id
-            and trades.instrument = latest.instrument
-            and trades.opened_at >= latest.latest_at
+    inner join accounts using (account)
 ),
 
 after_losses as (
-    select opened.*, standing.place as last_place, standing.row_of_losses
+    select opened.*, standing.number as last_number, standing.row_of_losses
     from opened
-    inner join standing
+    asof inner join standing
         on
-            opened.account_id = standing.account_id
-            and opened.instrument = standing.instrument
-            and opened.latest_at = standing.closed_at
+            opened.account = standing.account
+            and opened.market = standing.market
+            and opened.opened_at >= standing.closed_at
+    where standing.lost
 ),
 
-losses as (
-    select *
+-- of several losses at one instant the first stands for them
+first_losses as (
+    select account, market, row_of_losses, closed_at, number, place, lots
     from closed
-    where lost and closed_before is distinct from closed_at
+    where lost and not beside_a_loss
 ),
 
-against_first as (
-    select after_losses.*, first_loss.lots as first_lots, first_loss.place as first_place, first_loss.trade_id as first_id
+raised as (
+    select
+        after_losses.*,
+        first_loss.lots as first_lots,
+        first_loss.place as first_place,
+        after_losses.last_number - first_loss.number + 1 as losses_before
     from after_losses
-    asof inner join losses as first_loss
+    asof inner join first_losses as first_loss
         on
-            after_losses.account_id = first_loss.account_id
-            and after_losses.instrument = first_loss.instrument
+            after_losses.account = first_loss.account
+            and after_losses.market = first_loss.market
             and after_losses.row_of_losses = first_loss.row_of_losses
-            and after_losses.opened_at - to_seconds(after_losses.within_seconds) <= first_loss.closed_at
+            and after_losses.since_at <= first_loss.closed_at
+    where
+        after_losses.last_number - first_loss.number + 1 >= after_losses.losses
+        and after_losses.lots >= first_loss.lots * after_losses.multiple
 )
 
 select
-    account_id,
-    opened_at as happened_at,
+    trades.account_id,
+    raised.opened_at as happened_at,
     'breached' as outcome,
-    cast(lots as double) as observed,
-    cast(first_lots as double) * multiple as allowed,
-    trade_id,
+    cast(raised.lots as double) as observed,
+    cast(raised.first_lots * raised.multiple as double) as allowed,
+    trades.trade_id,
     json_object(
-        'instrument', instrument, 'losses', last_place - first_place + 1, 'first_trade_id', first_id, 'first_lots', first_lots
+        'instrument', trades.instrument,
+        'losses', raised.losses_before,
+        'first_trade_id', first_trade.trade_id,
+        'first_lots', raised.first_lots
     ) as detail
-from against_first
-where last_place - first_place + 1 >= losses and lots >= first_lots * cast(multiple as decimal(9, 4))
+from raised
+inner join facts.rule_trades as trades using (account, place)
+inner join facts.rule_trades as first_trade
+    on raised.account = first_trade.account and raised.first_place = first_trade.place

@@ -1,6 +1,12 @@
 -- Trades larger than the stage allows, at the entry with which they became so. Grain: account_id, trade_id.
 with large_trades as (
-    select trades.account_id, trades.trade_id, trades.instrument, cast(terms.lots as decimal(18, 8)) as allowed
+    select
+        trades.account,
+        trades.place,
+        trades.account_id,
+        trades.trade_id,
+        trades.instrument,
+        cast(terms.lots as decimal(18, 8)) as allowed
     from facts.rule_trades as trades
     inner join terms.max_lots as terms using (product, product_version, stage)
     where
@@ -25,11 +31,11 @@ grown as (
         large_trades.*,
         deals.executed_at,
         sum(deals.lots) over (
-            partition by large_trades.account_id, large_trades.trade_id
+            partition by large_trades.account, large_trades.place
             order by deals.executed_at
         ) as lots_then
     from large_trades
-    inner join facts.rule_deals as deals using (account_id, trade_id)
+    inner join facts.rule_deals as deals using (account, place)
     where deals.role = 'in'
 )
 

@@ -26,10 +26,10 @@ minutes as (
 
 near as (
     select
-        deals.account_id,
-        deals.trade_id,
-        deals.symbol,
-        deals.instrument,
+        trades.account_id,
+        trades.trade_id,
+        trades.symbol,
+        trades.instrument,
         deals.role,
         deals.executed_at,
         minutes.event_id,
@@ -39,12 +39,14 @@ near as (
         minutes.before_seconds,
         minutes.after_seconds
     from facts.rule_deals as deals
+    inner join facts.rule_accounts as accounts using (account)
     inner join minutes
         on
-            deals.product = minutes.product
-            and deals.product_version = minutes.product_version
-            and deals.stage = minutes.stage
+            accounts.product = minutes.product
+            and accounts.product_version = minutes.product_version
+            and accounts.stage = minutes.stage
             and epoch_us(deals.executed_at) // 60000000 = minutes.minute
+    inner join facts.rule_trades as trades on deals.account = trades.account and deals.place = trades.place
     where
         deals.executed_at between minutes.first_at and minutes.last_at
         and (minutes.applies = 'both' or (minutes.applies = 'open') = (deals.role = 'in'))

@@ -2,9 +2,14 @@
 -- The feed tells stops on deals: one told on a later deal of the position was set at a time nobody knows, so with a
 -- time allowed it counts as set in time. Grain: account_id, trade_id.
 with trades as (
-    select trades.*, terms.grace_seconds, terms.max_risk_percent
+    select trades.*, accounts.initial_balance, terms.grace_seconds, terms.max_risk_percent
     from facts.rule_trades as trades
-    inner join terms.stop_loss_required as terms using (product, product_version, stage)
+    inner join facts.rule_accounts as accounts using (account)
+    inner join terms.stop_loss_required as terms
+        on
+            accounts.product = terms.product
+            and accounts.product_version = terms.product_version
+            and accounts.stage = terms.stage
 ),
 
 told_later as (
@@ -41,7 +46,7 @@ select
     trades.trade_id,
     json_object('instrument', trades.instrument, 'stop_loss', trades.stop_loss)
 from trades
-inner join facts.rule_trade_values as worth using (account_id, trade_id)
+inner join facts.rule_trade_values as worth using (account, place)
 where
     trades.max_risk_percent is not null
     and round(abs(trades.open_price - trades.stop_loss) * worth.point_value, 2)

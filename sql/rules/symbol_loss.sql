@@ -1,50 +1,56 @@
 -- Instruments that lost more in a firm day than the stage allows, at the deal with which they did.
 -- Every deal counts on the day of its execution, costs included. Grain: account_id, instrument, firm_day.
-with losing_days as (
-    select
-        deals.account_id,
-        deals.instrument,
-        resets.firm_day,
-        sizes.size,
-        deals.executed_at,
-        deals.trade_id,
-        deals.net,
-        sum(least(deals.net, 0)) over (
-            partition by deals.account_id, deals.instrument, resets.firm_day
-        ) as losses_of_day
-    from facts.rule_deals as deals
+with accounts as (
+    select accounts.account, accounts.product, accounts.product_version, sizes.size
+    from facts.rule_accounts as accounts
     inner join terms.symbol_loss as terms using (product, product_version, stage)
-    inner join terms.sizes as sizes
-        on
-            sizes.rule = 'symbol_loss'
-            and deals.product = sizes.product
-            and deals.product_version = sizes.product_version
-            and deals.stage = sizes.stage
-            and deals.currency = sizes.currency
-            and deals.initial_balance = sizes.initial_balance
+    inner join terms.sizes as sizes using (product, product_version, stage, currency, initial_balance)
+    where sizes.rule = 'symbol_loss'
+),
+
+-- only where all losses together are too large can those of a day be
+losing as (
+    select deals.account, deals.market
+    from facts.rule_deals as deals
+    inner join accounts using (account)
+    group by deals.account, deals.market, accounts.size
+    having sum(least(deals.net, 0)) < -accounts.size
+),
+
+on_days as (
+    select deals.account, deals.market, deals.place, deals.executed_at, deals.net, accounts.size, resets.firm_day
+    from facts.rule_deals as deals
+    semi join losing using (account, market)
+    inner join accounts using (account)
     asof inner join terms.resets as resets
         on
-            deals.product = resets.product
-            and deals.product_version = resets.product_version
+            accounts.product = resets.product
+            and accounts.product_version = resets.product_version
             and deals.executed_at >= resets.opened_at
 ),
 
+losing_days as (
+    select account, market, firm_day
+    from on_days
+    group by account, market, firm_day, size
+    having sum(least(net, 0)) < -size
+),
+
 running as (
-    select
-        *,
-        -sum(net) over (partition by account_id, instrument, firm_day order by executed_at) as lost
-    from losing_days
-    where losses_of_day < -size
+    select *, -sum(net) over (partition by account, market, firm_day order by executed_at) as lost
+    from on_days
+    semi join losing_days using (account, market, firm_day)
 )
 
 select
-    account_id,
-    min(executed_at) as happened_at,
+    trades.account_id,
+    min(running.executed_at) as happened_at,
     'breached' as outcome,
-    cast(arg_min(lost, executed_at) as double) as observed,
-    cast(size as double) as allowed,
-    arg_min(trade_id, (executed_at, trade_id)) as trade_id,
-    json_object('instrument', instrument, 'firm_day', firm_day) as detail
+    cast(arg_min(running.lost, running.executed_at) as double) as observed,
+    cast(running.size as double) as allowed,
+    arg_min(trades.trade_id, (running.executed_at, trades.trade_id)) as trade_id,
+    json_object('instrument', trades.instrument, 'firm_day', running.firm_day) as detail
 from running
-where lost > size
-group by account_id, instrument, firm_day, size
+inner join facts.rule_trades as trades using (account, place)
+where running.lost > running.size
+group by trades.account_id, trades.instrument, running.firm_day, running.size
