@@ -15,7 +15,7 @@ import duckdb
 import pandas as pd
 import sqlalchemy as sa
 
-from models import events, set_rules, terms, verdicts, walk
+from models import commissions, events, set_rules, terms, verdicts, walk
 from models.catalogue import Rulebook
 from models.clock import to_micros
 from models.detectors import DETECTORS, detect_all
@@ -105,7 +105,8 @@ def _decide(connection: duckdb.DuckDBPyConnection, database: sa.Connection, as_o
     signals, remarks = detect_all(connection, as_of)
     replace_rows(database, schema.SIGNALS, signals, {"detector": list(DETECTORS)})
     register_tables(connection, database, schema.SIGNALS)
-    return [*found.log, *remarks]
+    say("what partners earn")
+    return [*found.log, *remarks, *commissions.record(connection, database, as_of)]
 
 
 def _judge_shared(

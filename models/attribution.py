@@ -1,0 +1,126 @@
+"""Which partner is credited with a purchase, and in which shares.
+
+A person's reassignment comes first, then the partner that the checkout named, then the click, then a coupon whose uses
+belong to one partner. A trader whose first such touch led to a partner stays with that partner (first-touch lock) when
+a later purchase carries only a click or a coupon; a purchase with no touch at all is credited to nobody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from sql import relations
+
+COUPON_USES = 5
+COUPON_SHARE = 0.9
+SHARE_TOLERANCE = 1e-6
+
+
+class SharesRefused(ValueError):
+    """Shares of a purchase that do not sum to one."""
+
+
+@dataclass(frozen=True)
+class Attributed:
+    """Credits (challenge_id, partner_id, share, how, held_because; shares sum to one) and remarks."""
+
+    credits: pd.DataFrame
+    log: list[str] = field(default_factory=list)
+
+
+def attribute(
+    challenges: pd.DataFrame,
+    clicks: pd.DataFrame,
+    partners: pd.DataFrame,
+    assigned: pd.DataFrame | None = None,
+) -> Attributed:
+    """Credits every purchase that a partner brought.
+
+    challenges: challenge_id, trader_id, purchased_at, partner_id, click_id, coupon. clicks: click_id, partner_id.
+    partners: partner_id. assigned: challenge_id, partner_id, share. Raises SharesRefused, naming the challenge.
+    """
+    known = set(partners["partner_id"])
+    frame = challenges.sort_values(["purchased_at", "challenge_id"], kind="stable", ignore_index=True)
+    clicked = frame["click_id"].map(clicks.drop_duplicates("click_id").set_index("click_id")["partner_id"])
+    told = frame["partner_id"].where(frame["partner_id"].isin(known))
+    named = told.fillna(clicked)
+    touched = named.fillna(frame["coupon"].map(coupon_owners(frame, named)))
+    locked = touched.groupby(frame["trader_id"]).transform("first")
+    credited = told.where(told.notna(), locked.where(touched.notna()))
+    lost = frame["click_id"].notna() & ~frame["click_id"].isin(clicks["click_id"])
+    how = np.select(
+        [told.notna(), credited != touched, clicked.notna()], ["checkout", "first_touch", "click"], "coupon"
+    )
+    rows = pd.DataFrame(
+        {
+            "challenge_id": frame["challenge_id"],
+            "partner_id": credited,
+            "share": 1.0,
+            "how": how,
+            "held_because": ("unknown click " + frame["click_id"].astype(str)).astype(object).where(lost, other=np.nan),
+        }
+    )
+    rows = _reassigned(rows[credited.notna()].reset_index(drop=True), assigned)
+    return Attributed(rows, _remarks(frame, known, lost, told, clicked))
+
+
+def coupon_owners(challenges: pd.DataFrame, partner: pd.Series) -> pd.Series:
+    """The partner of each coupon: who has at least nine in ten of its attributed uses, of five or more."""
+    uses = pd.DataFrame({"coupon": challenges["coupon"], "partner": partner}).dropna()
+    counts = uses.groupby(["coupon", "partner"]).size().rename("uses").reset_index()
+    counts["all"] = counts.groupby("coupon")["uses"].transform("sum")
+    sure = counts[(counts["all"] >= COUPON_USES) & (counts["uses"] >= COUPON_SHARE * counts["all"])]
+    return sure.set_index("coupon")["partner"]
+
+
+def _reassigned(credits: pd.DataFrame, assigned: pd.DataFrame | None) -> pd.DataFrame:
+    """Credits with people's decisions in the place of what the records say."""
+    if assigned is None or assigned.empty:
+        return credits
+    sums = assigned.groupby("challenge_id")["share"].sum()
+    wrong = sums[(sums - 1).abs() > SHARE_TOLERANCE]
+    if len(wrong):
+        raise SharesRefused(f"challenge {wrong.index[0]}: shares sum to {wrong.iloc[0]:g}, not to one")
+    given = assigned[["challenge_id", "partner_id", "share"]].assign(how="assigned", held_because=None)
+    return pd.concat([credits[~credits["challenge_id"].isin(sums.index)], given], ignore_index=True)
+
+
+def _remarks(frame: pd.DataFrame, known: set[str], lost: pd.Series, told: pd.Series, clicked: pd.Series) -> list[str]:
+    strangers = frame["partner_id"].notna() & ~frame["partner_id"].isin(known)
+    differ = told.notna() & clicked.notna() & (told != clicked)
+    counted = (
+        (lost, "purchases name a click that has not landed; their commissions wait for it"),
+        (strangers, "purchases name a partner that has not landed; nobody is credited"),
+        (differ, "purchases name another partner than their click; the checkout's word holds"),
+    )
+    return [
+        f"{int(which.sum())} {words}: {', '.join(frame.loc[which, 'challenge_id'].head(3))}"
+        for which, words in counted
+        if which.any()
+    ]
+
+
+def read(connection: duckdb.DuckDBPyConnection, assigned: pd.DataFrame | None = None) -> Attributed:
+    """Attribution of what has landed as of the run."""
+    relations.build(connection, "staging.challenges", "staging.clicks", "staging.partners")
+    columns = "challenge_id, trader_id, purchased_at, partner_id, click_id, coupon"
+    challenges = connection.sql(f"select {columns} from staging.challenges").df()
+    clicks = connection.sql("select click_id, partner_id from staging.clicks").df()
+    partners = connection.sql("select partner_id from staging.partners").df()
+    return attribute(challenges, clicks, partners, assigned)
+
+
+def hold_suspects(credits: pd.DataFrame, events: pd.DataFrame, suspects: pd.DataFrame | None) -> pd.DataFrame:
+    """Credits where those of a partner for a trader who looks like the partner wait for a person."""
+    if suspects is None or suspects.empty:
+        return credits
+    buyer = events.drop_duplicates("challenge_id").set_index("challenge_id")["trader_id"]
+    pairs = set(zip(suspects["partner_id"], suspects["trader_id"], strict=True))
+    mine = zip(credits["partner_id"], credits["challenge_id"].map(buyer), strict=True)
+    hold = np.array([pair in pairs for pair in mine], dtype=bool)
+    reason = credits["held_because"].where(~hold | credits["held_because"].notna(), "the buyer looks like the partner")
+    return credits.assign(held_because=reason)

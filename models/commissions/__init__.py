@@ -1,0 +1,19 @@
+"""Partners' commissions: plans, the compiled posting of lifecycle events, and what state every entry is in."""
+
+from models.commissions.plans import Plan, Plans, PlanVersion, load_plans, plans_folder, read_plan
+from models.commissions.record import record
+from models.commissions.settle import Settled, dry_run, settle, settle_all
+
+__all__ = [
+    "Plan",
+    "PlanVersion",
+    "Plans",
+    "Settled",
+    "dry_run",
+    "load_plans",
+    "plans_folder",
+    "read_plan",
+    "record",
+    "settle",
+    "settle_all",
+]

@@ -1,0 +1,41 @@
+"""Writes what was settled to the published table and shows it to the marts."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import sqlalchemy as sa
+
+from models.commissions.settle import COLUMNS, settle_all
+from sql import schema
+from sql.decided import register
+from sql.warehouse import replace_rows
+
+_TYPES: dict[str, pa.DataType] = {
+    "level": pa.int64(),
+    "amount": pa.float64(),
+    "happened_at": pa.timestamp("us", tz="UTC"),
+    "due_at": pa.timestamp("us", tz="UTC"),
+    "plan_version": pa.int64(),
+    "source": pa.int64(),
+}
+
+
+def record(
+    connection: duckdb.DuckDBPyConnection,
+    database: sa.Connection,
+    as_of: dt.datetime,
+    suspects: pd.DataFrame | None = None,
+) -> list[str]:
+    """Settles commissions, replaces the published table and registers `decided.commission_entries`; returns remarks."""
+    settled = settle_all(connection, as_of, suspects=suspects)
+    replace_rows(database, schema.COMMISSIONS, settled.commissions)
+    register(connection, schema.COMMISSIONS, settled.commissions)
+    arrays = [pa.array(settled.entries[name], _TYPES.get(name, pa.string()), from_pandas=True) for name in COLUMNS]
+    connection.register("settled_entries", pa.Table.from_arrays(arrays, names=list(COLUMNS)))
+    connection.execute("create or replace table decided.commission_entries as select * from settled_entries")
+    connection.unregister("settled_entries")
+    return settled.log

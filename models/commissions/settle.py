@@ -1,0 +1,350 @@
+"""Commissions as of an instant: every posting with its state, a period's statement, the dry run of other plans."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from models import attribution
+from models.commissions.book import TREE_COLUMNS, Book, compile_book, minor_units
+from models.commissions.plans import Plans, load_plans
+from models.commissions.posting import (
+    AMOUNT,
+    BY_FEES,
+    CURRENCY,
+    EVENT,
+    EXCESS,
+    IN_PLAN,
+    O_BY,
+    O_CONVERT,
+    O_CURRENCY,
+    OWN,
+    REFUND,
+    REVERSED,
+    ROW,
+    SOURCE,
+    UNKNOWN,
+    WHAT,
+    WHATS,
+    Array,
+    post_all,
+)
+from models.money import decimals, from_minor
+from sql import relations
+
+PUBLISHED = ("partner_id", "challenge_id", "event", "level", "amount", "currency", "state", "happened_at")
+COLUMNS = (*PUBLISHED, "due_at", "plan", "plan_version", "event_id", "trader_id", "held_because", "source")
+TRANSFERS = ("destination", "amount", "currency", "settled_at")
+STATES = ("accrued", "held", "payable", "paid", "reversed")
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Commission entries (`COLUMNS`, amounts in units of their currency) and what was refused or held, in words."""
+
+    entries: pd.DataFrame
+    log: list[str] = field(default_factory=list)
+
+    @property
+    def commissions(self) -> pd.DataFrame:
+        """The published table."""
+        return self.entries[list(PUBLISHED)]
+
+
+def settle(
+    events: pd.DataFrame,
+    credits: pd.DataFrame,
+    tree: pd.DataFrame,
+    plans: Plans,
+    as_of: dt.datetime,
+    *,
+    rates: pd.DataFrame,
+    transfers: pd.DataFrame | None = None,
+) -> Settled:
+    """Posts every event up to `as_of` from the start and says in what state each entry is then.
+
+    An entry is accrued within the refund window of its purchase, held until the chargeback window has passed too (or
+    while a reason to hold it stands), payable after that, paid once transfers to the partner cover it in order of
+    falling due, and reversed when the fee it came from was returned in full before it was paid.
+    Frames as in `compile_book`; transfers: partner_id, amount, currency, settled_at.
+    """
+    before = events[events["happened_at"] <= pd.Timestamp(as_of)]
+    book = compile_book(before, credits, tree, plans, rates)
+    desk = book.desk()
+    posted = post_all(desk)
+    entries = _frame(book, posted)
+    entries["state"] = _states(book, posted, entries, as_of)
+    entries = _paid(entries, transfers, as_of)
+    log = [*book.remarks, *_beyond_fee(book, desk.challenges[:, EXCESS]), *_held(entries)]
+    written = _write_offs(entries, book, as_of)
+    entries = pd.concat([entries, written], ignore_index=True) if len(written) else entries
+    amounts = entries["minor"].to_numpy() / 10.0 ** _places(entries["currency"])
+    return Settled(entries.assign(amount=amounts)[list(COLUMNS)], log)
+
+
+def _places(currencies: pd.Series[Any]) -> Array:
+    known = {c: decimals(str(c)) for c in currencies.dropna().unique()}
+    return currencies.map(known).fillna(2).to_numpy(np.int64)
+
+
+def _frame(book: Book, posted: Array) -> pd.DataFrame:
+    """Postings with the names behind their numbers."""
+    event, row = posted[:, EVENT], posted[:, ROW]
+    rows, events = book.rows.iloc[row], book.events.iloc[event]
+    challenge = rows["challenge"].to_numpy()
+    base_plan = book.rows["plan"].to_numpy()[book.rows["base"].to_numpy()[row]]
+    refund_days, hold_days = _holds(book)
+    purchased = book.challenges["purchased_at"].iloc[challenge].reset_index(drop=True)
+    happened = events["happened_at"].reset_index(drop=True)
+    released = purchased + pd.to_timedelta(hold_days[base_plan], "D")
+    names = np.array([None if v is None else v.version for v in book.versions], dtype=object)
+    return pd.DataFrame(
+        {
+            "partner_id": rows["partner_id"].to_numpy(),
+            "challenge_id": book.challenges.index.to_numpy()[challenge],
+            "event": np.array(WHATS, dtype=object)[posted[:, WHAT]],
+            "level": rows["level"].to_numpy(np.int64),
+            "minor": posted[:, AMOUNT],
+            "currency": _currencies(book, posted, challenge, events),
+            "happened_at": happened,
+            "due_at": happened.where(happened > released, released),
+            "accrues_until": purchased + pd.to_timedelta(refund_days[base_plan], "D"),
+            "plan": _plan_names(book)[rows["plan"].to_numpy()],
+            "plan_version": names[rows["plan"].to_numpy()],
+            "event_id": events["event_id"].to_numpy(),
+            "trader_id": book.challenges["trader_id"].to_numpy()[challenge],
+            "held_because": _reasons(book, posted, rows),
+            "source": posted[:, SOURCE],
+        }
+    )
+
+
+def _holds(book: Book) -> tuple[Array, Array]:
+    refund = np.array([0 if v is None else v.refund_days for v in book.versions], np.int64)
+    chargeback = np.array([0 if v is None else v.chargeback_days for v in book.versions], np.int64)
+    return refund, np.maximum(refund, chargeback)
+
+
+def _plan_names(book: Book) -> Array:
+    names = [None] * len(book.versions)
+    for number, plan in book.plan_of.items():
+        names[number] = plan  # type: ignore[call-overload]
+    return np.array(names, dtype=object)
+
+
+def _currencies(book: Book, posted: Array, challenge: Array, events: pd.DataFrame) -> Array:
+    """An entry's currency: its plan's, else that of the event (of the fee for what hangs on the fee)."""
+    of_fee = book.challenges["currency"].to_numpy(object)[challenge]
+    own = np.where(posted[:, WHAT] == WHATS.index("profit_share"), events["currency"].to_numpy(object), of_fee)
+    table = np.array([*book.currencies, None], dtype=object)
+    return np.where(posted[:, CURRENCY] == OWN, own, table[posted[:, CURRENCY]])
+
+
+def _reasons(book: Book, posted: Array, rows: pd.DataFrame) -> Array:
+    """Why an entry is kept back, empty when nothing speaks against it."""
+    reasons = rows["held_because"].to_numpy(object).copy()
+    options = book.paying[book.rows["plan"].to_numpy(np.int64)[rows["base"].to_numpy(np.int64)]]
+    money = np.maximum(options[:, O_CURRENCY], 0)
+    needs = (options[:, O_CONVERT] == 1) | (options[:, O_BY] == BY_FEES)
+    missing = book.told[posted[:, EVENT], IN_PLAN + money] == UNKNOWN
+    without = needs & missing & (posted[:, CURRENCY] == OWN)
+    reasons[without & pd.isna(reasons)] = "no rate into the plan's currency"
+    return reasons
+
+
+def _states(book: Book, posted: Array, entries: pd.DataFrame, as_of: dt.datetime) -> Array:
+    """The state of every entry before transfers; what returns took back follows the entry it reverses."""
+    now = pd.Timestamp(as_of)
+    state = np.where(entries["due_at"] <= now, "payable", "held").astype(object)
+    state[(entries["accrues_until"] > now).to_numpy()] = "accrued"
+    state[entries["held_because"].notna().to_numpy()] = "held"
+    state[(posted[:, AMOUNT] != 0) & (posted[:, REVERSED] == posted[:, AMOUNT])] = "reversed"
+    taken = posted[:, SOURCE] != UNKNOWN
+    state[taken] = state[posted[taken, SOURCE]]
+    return state
+
+
+def _paid(entries: pd.DataFrame, transfers: pd.DataFrame | None, as_of: dt.datetime) -> pd.DataFrame:
+    """Marks what transfers to partners cover, oldest due first; a return after payment is owed back."""
+    if transfers is None or transfers.empty:
+        return entries
+    sent = transfers[transfers["settled_at"] <= pd.Timestamp(as_of)].sort_values("settled_at")
+    state = entries["state"].to_numpy(object).copy()
+    minor = minor_units(sent["amount"], sent["currency"])
+    for key, places in sent.groupby(["partner_id", "currency"]).indices.items():
+        partner, currency = cast("tuple[str, str]", key)
+        mine = np.flatnonzero((entries["partner_id"] == partner) & (entries["currency"] == currency))
+        _cover(entries.iloc[mine], mine, state, sent["settled_at"].iloc[np.asarray(places)], minor[places])
+    return entries.assign(state=state)
+
+
+def _cover(mine: pd.DataFrame, places: Array, state: Array, times: pd.Series[Any], amounts: Array) -> None:
+    """One partner's entries in one currency against the transfers in order; `state` is written in place."""
+    since = mine["due_at"].where(mine["source"] == UNKNOWN, mine["happened_at"])
+    order = np.argsort(since.to_numpy(), kind="stable")
+    funds, paid = 0, set()
+    for time, amount in zip(times, amounts, strict=True):
+        funds += int(amount)
+        for place in order:
+            number, entry = int(places[place]), mine.iloc[place]
+            if number in paid or since.iloc[place] > time or entry["held_because"] is not None:
+                continue
+            source = int(entry["source"])
+            gone_before = state[number] == "reversed" and source == UNKNOWN and _reversed_by(mine, number, time)
+            if gone_before or (source != UNKNOWN and source not in paid):
+                continue
+            if entry["minor"] <= funds:
+                funds -= int(entry["minor"])
+                paid.add(number)
+    for place in range(len(mine)):
+        number, source = int(places[place]), int(mine["source"].iloc[place])
+        if number in paid:
+            state[number] = "paid"
+        elif source in paid:
+            state[number] = "payable"
+
+
+def _reversed_by(mine: pd.DataFrame, number: int, time: pd.Timestamp) -> bool:
+    """Whether an entry had been taken back when a transfer was made."""
+    taken = mine[(mine["source"] == number) & (mine["happened_at"] <= time)]
+    return bool(len(taken)) and int(taken["minor"].sum()) == -int(mine["minor"].loc[number])
+
+
+def _beyond_fee(book: Book, excess: Array) -> list[str]:
+    return [
+        f"challenge {book.challenges.index[int(place)]}: returned {from_minor(excess[place], currency):,} {currency}"
+        " more than its fee; commissions are taken back up to the fee"
+        for place in np.flatnonzero(excess)
+        for currency in [str(book.challenges["currency"].iloc[place])]
+    ]
+
+
+def _held(entries: pd.DataFrame) -> list[str]:
+    """One line per reason for which commissions are kept back."""
+    held = entries[entries["held_because"].notna() & (entries["source"] == UNKNOWN)]
+    return [
+        f"commissions held, {reason}: {len(rows)} entries of {rows['partner_id'].nunique()} partners"
+        for reason, rows in held.groupby("held_because")
+    ]
+
+
+def _write_offs(entries: pd.DataFrame, book: Book, as_of: dt.datetime) -> pd.DataFrame:
+    """Entries that lift a closed month's negative balance to zero for partners whose plan carries none over."""
+    forgiving = {plan for number, plan in book.plan_of.items() if not _carries(book, number)}
+    mine = entries[entries["plan"].isin(forgiving) & entries["state"].isin(["payable", "paid"])]
+    if mine.empty:
+        return mine
+    month = mine["happened_at"].dt.tz_localize(None).dt.to_period("M")
+    last_open = pd.Timestamp(as_of).tz_convert("UTC").tz_localize(None).to_period("M")
+    made = []
+    for (partner, currency), rows in mine.groupby(["partner_id", "currency"]):
+        balance = 0
+        for period, amount in rows["minor"].groupby(month.loc[rows.index]).sum().sort_index().items():
+            balance += int(amount)
+            if balance < 0 and period < last_open:  # type: ignore[operator]
+                end = period.end_time.tz_localize("UTC").floor("us")  # type: ignore[attr-defined]
+                one = rows.iloc[-1].to_dict() | {"partner_id": partner, "currency": currency, "minor": -balance}
+                made.append(one | {"event": "write_off", "happened_at": end, "due_at": end, "state": "payable"})
+            balance = max(balance, 0)
+    empty = {"challenge_id": None, "trader_id": None, "event_id": None, "source": UNKNOWN, "level": 1}
+    return pd.DataFrame(made, columns=entries.columns).assign(**empty) if made else mine.iloc[:0]
+
+
+def _carries(book: Book, number: int) -> bool:
+    version = book.versions[number]
+    return version is None or version.negative_carry
+
+
+def statement(entries: pd.DataFrame, partner_id: str, since: dt.datetime, until: dt.datetime) -> pd.DataFrame:
+    """A partner's period by currency: brought forward, earned, taken back, paid, and what is carried over."""
+    mine = entries[(entries["partner_id"] == partner_id) & (entries["happened_at"] < pd.Timestamp(until))]
+    inside = mine["happened_at"] >= pd.Timestamp(since)
+    returned = mine["event"].isin(WHATS[REFUND:])
+    paid = mine["state"] == "paid"
+    parts = {
+        "brought_forward": mine["amount"].where(~inside & ~paid, 0.0),
+        "earned": mine["amount"].where(inside & ~returned, 0.0),
+        "taken_back": mine["amount"].where(inside & returned, 0.0),
+        "paid": -mine["amount"].where(inside & paid, 0.0),
+    }
+    lines = pd.DataFrame(parts).groupby(mine["currency"]).sum().reset_index()
+    return lines.assign(carried_over=lines[list(parts)].sum(axis=1))
+
+
+def dry_run(
+    events: pd.DataFrame,
+    credits: pd.DataFrame,
+    tree: pd.DataFrame,
+    today: Plans,
+    changed: Plans,
+    as_of: dt.datetime,
+    *,
+    rates: pd.DataFrame,
+) -> pd.DataFrame:
+    """What each partner has earned under today's plans and would have under changed ones, in order of difference.
+
+    Columns: partner_id, currency, today, changed, difference.
+    """
+    sums = [
+        settle(events, credits, tree, plans, as_of, rates=rates)
+        .entries.groupby(["partner_id", "currency"])["amount"]
+        .sum()
+        .rename(name)
+        for plans, name in ((today, "today"), (changed, "changed"))
+    ]
+    both = pd.concat(sums, axis=1).fillna(0.0).reset_index()
+    both["difference"] = (both["changed"] - both["today"]).round(8)
+    return both.sort_values(["difference", "partner_id"], ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the lake says about commissions, as the functions above take it."""
+
+    events: pd.DataFrame
+    credits: pd.DataFrame
+    tree: pd.DataFrame
+    rates: pd.DataFrame
+    transfers: pd.DataFrame
+    log: list[str]
+
+
+def read_sources(connection: duckdb.DuckDBPyConnection, suspects: pd.DataFrame | None = None) -> Sources:
+    """Reads events, credits, the tree over time, rates and transfers; commissions on suspects' purchases are held."""
+    names = ("commission_events", "partner_records", "partner_transfers")
+    relations.build(connection, *(f"facts.{name}" for name in names), "staging.rates")
+    events, tree, transfers = (connection.sql(f"select * from facts.{name}").df() for name in names)
+    events["happened_at"] = events["happened_at"].astype("datetime64[us, UTC]")
+    given = attribution.read(connection)
+    credits = attribution.hold_suspects(given.credits, events, suspects)
+    rates = connection.sql("select currency, day, rate_to_usd from staging.rates").df()
+    return Sources(events, credits, tree[list(TREE_COLUMNS)], rates, transfers, given.log)
+
+
+def settle_all(
+    connection: duckdb.DuckDBPyConnection,
+    as_of: dt.datetime,
+    *,
+    plans: Plans | None = None,
+    suspects: pd.DataFrame | None = None,
+) -> Settled:
+    """All commissions as of the run, from what has landed and what was decided about accounts.
+
+    suspects: partner_id and trader_id of purchases whose commission waits for a person.
+    """
+    told = read_sources(connection, suspects)
+    found = settle(
+        told.events,
+        told.credits,
+        told.tree,
+        plans or load_plans(),
+        as_of,
+        rates=told.rates,
+        transfers=told.transfers,
+    )
+    return Settled(found.entries, [*told.log, *found.log])

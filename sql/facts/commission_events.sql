@@ -1,0 +1,70 @@
+-- What a commission can follow from: purchases, passes, funding, payouts, returned fees. Grain: event_id.
+-- The amount is the fee, the firm's share of a payout (gross profit drawn less what the trader got) or what was returned.
+with bought as (
+    select
+        'purchase:' || challenge_id as event_id, 'purchase' as kind, challenge_id, trader_id,
+        purchased_at as happened_at, cast(fee as double) as amount, currency
+    from staging.challenges
+),
+
+stage_passes as (
+    select
+        'stage_pass:' || status.account_id, 'stage_pass', accounts.challenge_id, bought.trader_id, status.status_at,
+        bought.amount, bought.currency
+    from decided.account_status as status
+    inner join staging.accounts as accounts using (account_id)
+    inner join bought on accounts.challenge_id = bought.challenge_id
+    where status.status = 'passed' and status.stage like 'evaluation%'
+),
+
+passes as (
+    select 'pass:' || challenge_id, 'pass', challenge_id, bought.trader_id, passed_at, bought.amount, bought.currency
+    from facts.passed_challenges
+    inner join bought using (challenge_id)
+),
+
+funded as (
+    select 'funded:' || challenge_id, 'funded', challenge_id, any_value(bought.trader_id), min(accounts.opened_at),
+        any_value(bought.amount), any_value(bought.currency)
+    from staging.accounts as accounts
+    inner join bought using (challenge_id)
+    where accounts.stage = 'funded'
+    group by challenge_id
+),
+
+paid as (
+    select transfers.*, bought.trader_id, bought.amount as fee, bought.currency as fee_currency
+    from facts.transfers as transfers
+    inner join bought using (challenge_id)
+    where transfers.status = 'settled'
+),
+
+first_payouts as (
+    select 'first_payout:' || challenge_id, 'first_payout', challenge_id, any_value(trader_id), min(settled_at),
+        any_value(fee), any_value(fee_currency)
+    from paid
+    group by challenge_id
+),
+
+profits as (
+    select 'profit_share:' || payout_id, 'profit_share', challenge_id, trader_id, settled_at,
+        cast(requested - amount as double), currency
+    from paid
+    where currency = account_currency
+),
+
+returned as (
+    select payments.payment_id, payments.kind, payments.challenge_id, payments.trader_id, payments.occurred_at,
+        cast(payments.amount as double), payments.currency
+    from staging.payments as payments
+    inner join bought using (challenge_id)
+    where payments.kind in ('refund', 'chargeback')
+)
+
+select * from bought
+union all select * from stage_passes
+union all select * from passes
+union all select * from funded
+union all select * from first_payouts
+union all select * from profits
+union all select * from returned
