@@ -6,13 +6,12 @@ import argparse
 import os
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from models import catalogue
+from pipelines import progress
 from sql import schema
 from sql.warehouse import Warehouse
 
@@ -22,14 +21,6 @@ APP = Path(__file__).parent.parent / "dashboards" / "app.py"
 def say(text: str) -> None:
     """One progress line on standard error."""
     print(f"highwater: {text}", file=sys.stderr, flush=True)
-
-
-def timed(what: str, work: Callable[[], object]) -> None:
-    """Does one step and says what it is and how long it took."""
-    say(f"{what} …")
-    started = time.monotonic()
-    work()
-    say(f"{what}: done in {time.monotonic() - started:.0f} s")
 
 
 def is_empty(warehouse: Warehouse) -> bool:
@@ -53,8 +44,10 @@ def make_demo(warehouse: Warehouse, traders: int, days: int) -> None:
     unfinished.touch()
     with tempfile.TemporaryDirectory(dir=warehouse.home / "tmp") as folder:
         out = Path(folder) / "demo"
-        timed(f"making a demo firm of {traders:,} traders over {days} days", lambda: write_demo(out, traders, days))
-        timed("landing its feeds", lambda: land_paths(warehouse, [out]))
+        with progress.counted("making the demo firm", "traders") as told:
+            write_demo(out, traders, days, progress=told)
+        with progress.files("landing its feeds") as landing:
+            land_paths(warehouse, [out], landing)
     unfinished.unlink()
 
 
@@ -71,7 +64,8 @@ def prepare(traders: int, days: int) -> Warehouse:
     if is_empty(warehouse) or _unfinished(warehouse).exists():
         make_demo(warehouse, traders, days)
     if unscored(warehouse):
-        timed("scoring", lambda: score(warehouse, catalogue.load(), say=say))
+        with progress.steps("scoring") as step:
+            score(warehouse, catalogue.load(), say=step)
     return warehouse
 
 
