@@ -276,6 +276,8 @@ def _reading(request: Request, worth: Worth) -> Check:
         "deductions": worth.money(worth.deductions),
         "trader_share": worth.money(worth.trader_share),
         "firm_share": worth.money(worth.firm_share),
+        "paid_before": request.paid_before,
+        "amount_usd": None if request.rate_to_usd is None else round(float(request.amount) * request.rate_to_usd, 2),
         "fee_refund": None if worth.refund is None else f"{request.fee} {request.fee_currency}",
     }
     if worth.split is None:

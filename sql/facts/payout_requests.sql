@@ -82,6 +82,7 @@ select
     bought.has_terms,
     bought.fee,
     bought.fee_currency,
+    rates.rate_to_usd,
     status.status,
     status.status_at,
     cast(status.balance as decimal(38, 8)) as balance_now,
@@ -114,6 +115,7 @@ inner join staging.payouts as payouts using (payout_id)
 inner join facts.payout_windows as windows using (payout_id)
 left join staging.accounts as accounts on answers.account_id = accounts.account_id
 left join facts.accounts as bought on answers.account_id = bought.account_id
+left join facts.rates as rates on accounts.currency = rates.currency
 left join decided.account_status as status on answers.account_id = status.account_id
 left join staging.traders as traders on accounts.trader_id = traders.trader_id
 left join decided.owners as owners on accounts.trader_id = owners.trader_id

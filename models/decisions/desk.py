@@ -1,0 +1,517 @@
+"""Acting on payout requests. Every move is one transaction: state, decision, ledger and audit record, or nothing.
+
+Two who act on the same request are told apart by the version they saw: the first wins, the second is told who and
+what. The same holds in the database, whose triggers know the moves and the versions.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from models import access, audit, ledger
+from models.access import Person
+from models.audit import Record
+from models.decisions import approval, machine
+from models.decisions.machine import GRANTED, MoveRefused
+from models.money import percent_of, to_minor, written
+from models.payouts.policy import Policy, in_force
+from sql import schema
+from sql.desk_schema import DECISIONS, PAYOUT_NOTES, PAYOUT_STATES, PAYOUT_TRANSFERS
+
+SYSTEM = Person("highwater", "automation")
+BATCH_ITEMS = 50
+DECIDED = ("approve", "deduct", "reject", "overturn")
+
+
+class Overtaken(MoveRefused):
+    """Somebody else has moved the request since it was looked at."""
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a request stands; amounts in minor units of its currency."""
+
+    payout_id: str
+    account_id: str
+    desk_id: str
+    currency: str
+    state: str
+    version: int
+    profit_minor: int
+    trader_minor: int | None
+    firm_minor: int | None
+    deducted_minor: int | None
+    approvals_needed: int
+    policy_version: int
+    maker: str | None
+    checker: str | None
+    financier: str | None
+    transfers: int
+    updated_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A trade that a reviewer takes out, and its profit in minor units."""
+
+    trade_id: str
+    minor: int
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of one request of a batch."""
+
+    payout_id: str
+    done: bool
+    told: str
+
+
+@dataclass(frozen=True)
+class _Review:
+    """The published review of a request, with desk and currency of its account."""
+
+    row: Mapping[str, Any]
+    checks: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def split(self) -> Decimal:
+        return Decimal(str(self.checks["split"]["numbers"]["split_pct"]))
+
+
+@dataclass(frozen=True)
+class _Act:
+    """One person's act, as every step of it needs it."""
+
+    connection: sa.Connection
+    person: Person
+    reason: str
+    reason_code: str | None
+    at: dt.datetime
+    policy: Policy
+
+
+def state_of(connection: sa.Connection, payout_id: str) -> State | None:
+    """Where a request stands, None while nobody has acted on it."""
+    row = connection.execute(sa.select(PAYOUT_STATES).where(PAYOUT_STATES.c.payout_id == payout_id)).mappings().first()
+    return State(**row) if row else None
+
+
+def act(
+    database: sa.Engine,
+    person: Person,
+    payout_id: str,
+    action: str,
+    seen: int = 0,
+    *,
+    reason: str = "",
+    reason_code: str | None = None,
+    strips: Sequence[Strip] = (),
+    at: dt.datetime | None = None,
+) -> State:
+    """Does one thing to a request and gives where it then stands.
+
+    `seen` is the version that the person looked at (0: nobody had acted). Raises Overtaken when it has moved since,
+    MoveRefused when the machine or the policy does not allow it, AccessRefused when the person may not do it.
+    """
+    with database.begin() as connection:
+        return act_within(
+            connection, person, payout_id, action, seen, reason=reason, reason_code=reason_code, strips=strips, at=at
+        )
+
+
+def act_within(
+    connection: sa.Connection,
+    person: Person,
+    payout_id: str,
+    action: str,
+    seen: int = 0,
+    *,
+    reason: str = "",
+    reason_code: str | None = None,
+    strips: Sequence[Strip] = (),
+    at: dt.datetime | None = None,
+) -> State:
+    """As `act`, in the caller's transaction, which must be rolled back when this raises."""
+    audit.lock(connection)
+    now = at or dt.datetime.now(dt.UTC)
+    doing = _Act(connection, person, reason.strip(), reason_code, now, in_force(now))
+    review = _review(connection, payout_id)
+    access.require(person, machine.PERMISSIONS.get(action, "nothing"), review.row["desk_id"])
+    if action in machine.NEEDS_REASON and not doing.reason:
+        raise MoveRefused(f"To {action} a request, say why.")
+    state = state_of(connection, payout_id)
+    _not_overtaken(connection, payout_id, state, seen)
+    state = state or _opened(doing, review)
+    if state.state in ("checks_passed", "checks_failed") and action != "take":
+        state = _move(doing, state, "take")
+    return _ACTS.get(action, _plain_act)(doing, state, action, review, strips)
+
+
+def _review(connection: sa.Connection, payout_id: str) -> _Review:
+    reviews, accounts = schema.PAYOUT_REVIEWS, schema.ACCOUNT_STATUS
+    query = sa.select(reviews, accounts.c.desk_id, accounts.c.currency)
+    joined = query.join(accounts, reviews.c.account_id == accounts.c.account_id, isouter=True)
+    row = connection.execute(joined.where(reviews.c.payout_id == payout_id)).mappings().first()
+    if row is None:
+        raise MoveRefused(f"Request {payout_id} has not been reviewed; highwater score does it.")
+    if row["desk_id"] is None:
+        raise MoveRefused(f"Request {payout_id} is held: its account is not known or was never judged.")
+    checks = {check["check"]: check for check in json.loads(row["checks"])}
+    return _Review(dict(row), checks)
+
+
+def _not_overtaken(connection: sa.Connection, payout_id: str, state: State | None, seen: int) -> None:
+    version = state.version if state else 0
+    if version == seen:
+        return
+    last = connection.execute(
+        sa.select(DECISIONS.c.person, DECISIONS.c.action)
+        .where(DECISIONS.c.payout_id == payout_id)
+        .order_by(DECISIONS.c.version.desc())
+        .limit(1)
+    ).first()
+    who, what = (last[0], last[1]) if last else ("nobody", "moved")
+    standing = state.state.replace("_", " ") if state else "untouched"
+    raise Overtaken(f"{payout_id} was moved meanwhile by {who} ({what.replace('_', ' ')}): it is {standing} now.")
+
+
+def _opened(doing: _Act, review: _Review) -> State:
+    """A request's first state, and that its checks were seen."""
+    if _paid_in_feed(review):
+        raise MoveRefused(f"{review.row['payout_id']} has been paid already, says its transfer.")
+    row, currency = review.row, review.row["currency"]
+    parts = [row[name] for name in ("trader_share", "firm_share", "deductions")]
+    known = all(part is not None for part in parts)
+    minor = [to_minor(part, currency) if known else None for part in parts]
+    amount = row["amount"]
+    profit = sum(part or 0 for part in minor) if known else to_minor(amount or 0, currency)
+    state = State(
+        row["payout_id"],
+        row["account_id"],
+        row["desk_id"],
+        currency,
+        "requested",
+        1,
+        profit,
+        minor[0],
+        minor[1],
+        minor[2],
+        1,
+        doing.policy.version,
+        None,
+        None,
+        None,
+        0,
+        doing.at,
+    )
+    doing.connection.execute(sa.insert(PAYOUT_STATES).values(**vars(state)))
+    _decided(doing, SYSTEM, state, "request", "", review.row["recommendation"])
+    held = review.row["recommendation"] == "approve"
+    return _move(doing, state, "pass_checks" if held else "fail_checks", by=SYSTEM)
+
+
+def _paid_in_feed(review: _Review) -> bool:
+    still = review.checks.get("still_there", {})
+    return still.get("outcome") == "not_applicable"
+
+
+def _move(
+    doing: _Act, state: State, action: str, by: Person | None = None, stripped: Sequence[Strip] = (), **changes: Any
+) -> State:
+    """One move: the state with its version, the decision and the audit record."""
+    to_state = machine.after(state.state, action)
+    person = by or doing.person
+    values = vars(state) | changes | {"state": to_state, "version": state.version + 1, "updated_at": doing.at}
+    moved = State(**values)
+    table = PAYOUT_STATES
+    done = doing.connection.execute(
+        sa.update(table)
+        .where(table.c.payout_id == state.payout_id, table.c.version == state.version)
+        .values(**{name: value for name, value in values.items() if name != "payout_id"})
+    )
+    if done.rowcount != 1:
+        raise Overtaken(f"{state.payout_id} was moved meanwhile by somebody else.")
+    _decided(doing, person, moved, action, state.state, None, stripped)
+    return moved
+
+
+def _decided(
+    doing: _Act,
+    person: Person,
+    state: State,
+    action: str,
+    before: str,
+    recommendation: str | None,
+    stripped: Sequence[Strip] = (),
+) -> None:
+    own = person is doing.person
+    row = {
+        "payout_id": state.payout_id,
+        "version": state.version,
+        "action": action,
+        "from_state": before,
+        "to_state": state.state,
+        "person": person.name,
+        "role": person.role,
+        "reason": doing.reason if own else "",
+        "reason_code": doing.reason_code if own else None,
+        "recommendation": recommendation,
+        "stripped": json.dumps([vars(one) for one in stripped]),
+        "trader_minor": state.trader_minor,
+        "deducted_minor": state.deducted_minor,
+        "policy_version": doing.policy.version,
+        "happened_at": doing.at,
+    }
+    doing.connection.execute(sa.insert(DECISIONS).values(**row))
+    after = {name: row[name] for name in ("to_state", "version", "trader_minor", "deducted_minor", "policy_version")}
+    audit.append(
+        doing.connection,
+        Record(
+            person.name,
+            f"payout {action.replace('_', ' ')}",
+            f"payout:{state.payout_id}",
+            str(row["reason"]),
+            person.role,
+            {"state": before},
+            after | {"reason_code": row["reason_code"], "stripped": [one.trade_id for one in stripped]},
+        ),
+        at=doing.at,
+    )
+
+
+def _plain_act(doing: _Act, state: State, action: str, _review: _Review, _strips: Sequence[Strip]) -> State:
+    """A move that changes nothing but the state."""
+    return _move(doing, state, action)
+
+
+def _grant(doing: _Act, state: State, action: str, review: _Review, strips: Sequence[Strip]) -> State:
+    """Approves, whole or with trades stripped, and passes the request on to whoever must agree."""
+    if state.trader_minor is None or state.firm_minor is None or state.deducted_minor is None:
+        raise MoveRefused(f"{state.payout_id} cannot be paid: what it is worth is not known.")
+    wanted = "approve" if action == "approve" else "deduct"
+    if wanted == "approve" and (strips or state.deducted_minor):
+        raise MoveRefused(f"{state.payout_id} is paid with deductions: deduct, do not approve.")
+    if wanted == "deduct" and not (strips or state.deducted_minor):
+        raise MoveRefused("Name the trades to strip, or approve.")
+    amounts = _stripped_amounts(state, review, strips)
+    override = review.row["recommendation"] != wanted or bool(strips)
+    if override and (not doing.reason or not doing.reason_code):
+        told = f"The review says {review.row['recommendation']}: to {wanted} give a reason and its code."
+        raise MoveRefused(told)
+    people = _people_needed(doing, state, review, override=override)
+    state = _move(doing, state, action, stripped=strips, maker=doing.person.name, approvals_needed=people, **amounts)
+    if people > 1:
+        return _move(doing, state, "submit", by=SYSTEM)
+    return _queued(doing, state, "queue", by=SYSTEM)
+
+
+def _stripped_amounts(state: State, review: _Review, strips: Sequence[Strip]) -> dict[str, Any]:
+    """Amounts after further trades are taken out; MoveRefused when nothing would be left."""
+    payable, trader, firm, deducted = preview(state, review.split, strips)
+    if payable <= 0 or trader <= 0:
+        raise MoveRefused(f"Nothing would be left of {state.payout_id}: reject it.")
+    return {"trader_minor": trader, "firm_minor": firm, "deducted_minor": deducted}
+
+
+def preview(state: State, split: Decimal, strips: Iterable[Strip]) -> tuple[int, int, int, int]:
+    """What would be paid with trades taken out: payable, trader's and firm's share, deductions (minor units)."""
+    taken = {one.trade_id: one.minor for one in strips}
+    if any(minor <= 0 for minor in taken.values()):
+        raise MoveRefused("Only profits can be stripped.")
+    payable = max(state.profit_minor - (state.deducted_minor or 0) - sum(taken.values()), 0)
+    trader = percent_of(split, payable)
+    return payable, trader, payable - trader, state.profit_minor - payable
+
+
+def _people_needed(doing: _Act, state: State, review: _Review, *, override: bool) -> int:
+    scores = schema.RISK_SCORES
+    query = sa.select(scores.c.band).where(scores.c.account_id == state.account_id)
+    band = doing.connection.execute(query).scalar()
+    scored = doing.connection.execute(sa.select(scores.c.account_id).limit(1)).first() is not None
+    why = approval.reasons_for_two(review.checks, band, override=override, scored=scored, policy=doing.policy)
+    return approval.needed(why, review.checks, doing.policy)
+
+
+def _queued(doing: _Act, state: State, action: str, by: Person | None = None, **changes: Any) -> State:
+    """Grants a request: it owes the trader from now on, under a transfer id of its own."""
+    state = _move(doing, state, action, by=by, transfers=state.transfers + 1, **changes)
+    assert state.trader_minor is not None and state.firm_minor is not None
+    entries = ledger.granted(
+        state.payout_id, state.version, state.trader_minor, state.firm_minor, state.currency, doing.at
+    )
+    ledger.post(doing.connection, entries)
+    _begin_transfer(doing, state)
+    return state
+
+
+def _begin_transfer(doing: _Act, state: State) -> None:
+    doing.connection.execute(
+        sa.insert(PAYOUT_TRANSFERS).values(
+            transfer_id=f"{state.payout_id}-{state.transfers}",
+            payout_id=state.payout_id,
+            attempt=state.transfers,
+            minor=state.trader_minor,
+            currency=state.currency,
+            begun_at=doing.at,
+        )
+    )
+
+
+def _confirm(doing: _Act, state: State, _action: str, _review: _Review, _strips: Sequence[Strip]) -> State:
+    """A second, and for the largest amounts a third, person agrees."""
+    if doing.person.name in (state.maker, state.checker):
+        raise MoveRefused(f"{doing.person.name} has already decided on {state.payout_id}: somebody else must agree.")
+    if state.state == "finance_approval":
+        access.require(doing.person, "payouts.finance", state.desk_id)
+        return _queued(doing, state, "confirm", financier=doing.person.name)
+    if state.approvals_needed > 2:
+        return _move(doing, state, "escalate", checker=doing.person.name)
+    return _queued(doing, state, "confirm", checker=doing.person.name)
+
+
+def _refuse(doing: _Act, state: State, action: str, review: _Review, _strips: Sequence[Strip]) -> State:
+    """Sends a decision back to be made anew."""
+    if doing.person.name == state.maker:
+        raise MoveRefused(f"{doing.person.name} decided on {state.payout_id}: somebody else must look at it.")
+    return _move(doing, state, action, **_as_asked(state, review), maker=None, checker=None, approvals_needed=1)
+
+
+def _as_asked(state: State, review: _Review) -> dict[str, Any]:
+    """The amounts that the review gave, without what a reviewer stripped."""
+    names = {"trader_minor": "trader_share", "firm_minor": "firm_share", "deducted_minor": "deductions"}
+    return {key: to_minor(review.row[name], state.currency) for key, name in names.items()}
+
+
+def _reject(doing: _Act, state: State, action: str, _review: _Review, _strips: Sequence[Strip]) -> State:
+    """Rejects, by a reason of the list."""
+    if doing.reason_code not in machine.REASON_CODES:
+        raise MoveRefused("A rejection needs a reason of the list.")
+    return _move(doing, state, action, maker=doing.person.name)
+
+
+def _appeal_answer(doing: _Act, state: State, action: str, review: _Review, _strips: Sequence[Strip]) -> State:
+    """Upholds or overturns a rejection; never by who rejected. An overturned one needs a second person again."""
+    if doing.person.name == state.maker:
+        raise MoveRefused(f"{doing.person.name} rejected {state.payout_id}: an appeal goes to somebody else.")
+    if action == "uphold":
+        return _move(doing, state, action)
+    if state.trader_minor is None or state.trader_minor <= 0:
+        raise MoveRefused(f"{state.payout_id} cannot be paid: nothing of it is due.")
+    people = max(2, _people_needed(doing, state, review, override=True))
+    state = _move(doing, state, action, maker=doing.person.name, checker=None, approvals_needed=people)
+    return _move(doing, state, "submit", by=SYSTEM)
+
+
+def _cancel(doing: _Act, state: State, action: str, _review: _Review, _strips: Sequence[Strip]) -> State:
+    """Cancels without blame; what was granted and never arrived is taken back."""
+    moved = _move(doing, state, action)
+    if state.state in ("failed", "returned"):
+        assert state.trader_minor is not None and state.firm_minor is not None
+        ledger.post(
+            doing.connection,
+            ledger.withdrawn(
+                state.payout_id, moved.version, state.trader_minor, state.firm_minor, state.currency, doing.at
+            ),
+        )
+    return moved
+
+
+def _requeue(doing: _Act, state: State, action: str, _review: _Review, _strips: Sequence[Strip]) -> State:
+    """Sends again under a new transfer id; the old one is never used again."""
+    moved = _move(doing, state, action, transfers=state.transfers + 1)
+    _begin_transfer(doing, moved)
+    return moved
+
+
+def _settle(doing: _Act, state: State, action: str, _review: _Review, _strips: Sequence[Strip]) -> State:
+    """The money arrived: the debt is gone."""
+    moved = _move(doing, state, action)
+    assert state.trader_minor is not None
+    key = f"transfer:{state.payout_id}-{state.transfers}"
+    entries = ledger.transferred(key, state.payout_id, state.trader_minor, 0, state.currency, doing.at)
+    ledger.post(doing.connection, entries)
+    return moved
+
+
+def _return(doing: _Act, state: State, action: str, _review: _Review, _strips: Sequence[Strip]) -> State:
+    """The money came back: the debt stands again, if it was gone."""
+    moved = _move(doing, state, action)
+    if state.state == "settled":
+        assert state.trader_minor is not None
+        key = f"transfer:{state.payout_id}-{state.transfers}"
+        ledger.post(
+            doing.connection, ledger.came_back(key, state.payout_id, state.trader_minor, state.currency, doing.at)
+        )
+    return moved
+
+
+_ACTS = {
+    "approve": _grant,
+    "deduct": _grant,
+    "confirm": _confirm,
+    "refuse": _refuse,
+    "reject": _reject,
+    "uphold": _appeal_answer,
+    "overturn": _appeal_answer,
+    "cancel": _cancel,
+    "requeue": _requeue,
+    "settle": _settle,
+    "return": _return,
+}
+
+
+def approve_clean(
+    database: sa.Engine, person: Person, payout_ids: Sequence[str], at: dt.datetime | None = None
+) -> list[Done]:
+    """Approves requests that the review recommends and nobody has touched, each by itself; tells of each what became.
+
+    A batch is written in parts of BATCH_ITEMS: who pulls the plug finds whole parts or none, never half a decision.
+    """
+    told: list[Done] = []
+    for start in range(0, len(payout_ids), BATCH_ITEMS):
+        with database.begin() as connection:
+            audit.lock(connection)
+            told += [_one_clean(connection, person, one, at) for one in payout_ids[start : start + BATCH_ITEMS]]
+    return told
+
+
+def _one_clean(connection: sa.Connection, person: Person, payout_id: str, at: dt.datetime | None) -> Done:
+    try:
+        with connection.begin_nested():
+            review = _review(connection, payout_id)
+            if review.row["recommendation"] != "approve":
+                raise MoveRefused(f"The review says {review.row['recommendation']}: open it.")
+            state = act_within(connection, person, payout_id, "approve", 0, at=at)
+    except (MoveRefused, access.AccessRefused) as refused:
+        return Done(payout_id, False, str(refused))
+    amount = f"{written(state.trader_minor or 0, state.currency)} {state.currency}"
+    told = f"{amount} queued" if state.state in GRANTED else f"{amount} waits for {state.approvals_needed - 1} more"
+    return Done(payout_id, True, told)
+
+
+def note(database: sa.Engine, person: Person, payout_id: str, text: str, at: dt.datetime | None = None) -> str:
+    """Leaves a note on a request; returns its id. MoveRefused for an empty one."""
+    if not text.strip():
+        raise MoveRefused("An empty note says nothing.")
+    now, note_id = at or dt.datetime.now(dt.UTC), uuid.uuid4().hex
+    with database.begin() as connection:
+        audit.lock(connection)
+        review = _review(connection, payout_id)
+        access.require(person, "payouts.note", review.row["desk_id"])
+        connection.execute(
+            sa.insert(PAYOUT_NOTES).values(
+                note_id=note_id, payout_id=payout_id, person=person.name, note=text.strip(), written_at=now
+            )
+        )
+        record = Record(person.name, "payout note", f"payout:{payout_id}", role=person.role, after={"note_id": note_id})
+        audit.append(connection, record, at=now)
+    return note_id

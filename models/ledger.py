@@ -1,0 +1,191 @@
+"""The ledger: double entry in whole minor units, every row one amount from one account to another.
+
+A row that names both its sides cannot be out of balance, so neither can the sum of all rows, in any currency. Rows
+are never changed: what was wrong is posted back. `entry_id` says what a row comes from, so that posting again is a
+no-op, and posting something else under the same id is refused.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import duckdb
+import sqlalchemy as sa
+
+from models.money import to_minor
+from sql import relations
+from sql.desk_schema import LEDGER_ENTRIES
+
+CASH = "cash"
+FEES = "fees"
+REFUNDS = "refunds"
+CHARGEBACKS = "chargebacks"
+PROFIT = "traders' profit"
+PAYABLE = "payouts payable"
+FIRM_SHARE = "firm's share"
+TRANSFER_FEES = "transfer fees"
+COMMISSIONS = "commissions"
+COMMISSIONS_PAYABLE = "commissions payable"
+ACCOUNTS = (
+    CASH,
+    FEES,
+    REFUNDS,
+    CHARGEBACKS,
+    PROFIT,
+    PAYABLE,
+    FIRM_SHARE,
+    TRANSFER_FEES,
+    COMMISSIONS,
+    COMMISSIONS_PAYABLE,
+)
+POST_ROWS = 400
+
+
+class LedgerRefused(Exception):
+    """A posting that contradicts what the ledger holds."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One amount (minor units, positive) from the account credited to the account debited."""
+
+    entry_id: str
+    debit: str
+    credit: str
+    currency: str
+    minor: int
+    happened_at: dt.datetime
+    subject_id: str
+    memo: str
+
+
+def post(connection: sa.Connection, entries: Iterable[Entry]) -> int:
+    """Posts entries that are not there yet; returns how many were new.
+
+    Raises LedgerRefused, and leaves the transaction to be rolled back, when an id is there with other contents.
+    """
+    given = {entry.entry_id: entry for entry in entries if entry.minor}
+    ids = sorted(given)
+    new = 0
+    for start in range(0, len(ids), POST_ROWS):
+        chunk = ids[start : start + POST_ROWS]
+        there = _there(connection, chunk)
+        for entry_id, held in there.items():
+            _same(given[entry_id], held)
+        rows = [asdict(given[entry_id]) for entry_id in chunk if entry_id not in there]
+        if rows:
+            connection.execute(sa.insert(LEDGER_ENTRIES), rows)
+        new += len(rows)
+    return new
+
+
+def _there(connection: sa.Connection, ids: Sequence[str]) -> dict[str, Any]:
+    query = sa.select(LEDGER_ENTRIES).where(LEDGER_ENTRIES.c.entry_id.in_(ids))
+    return {row.entry_id: row for row in connection.execute(query)}
+
+
+def _same(entry: Entry, held: Any) -> None:
+    names = ("debit", "credit", "currency", "minor", "subject_id")
+    if any(getattr(entry, name) != getattr(held, name) for name in names):
+        raise LedgerRefused(f"{entry.entry_id} is already posted as {held.minor} {held.currency}, not {entry.minor}.")
+
+
+def granted(
+    payout_id: str, version: int, trader: int, firm: int, currency: str, at: dt.datetime, memo: str = "payout granted"
+) -> list[Entry]:
+    """What a granted request makes: a debt to the trader and the firm's own share, out of traders' profit."""
+    key = f"payout:{payout_id}:{version}"
+    return [
+        Entry(f"{key}:trader", PROFIT, PAYABLE, currency, trader, at, payout_id, memo),
+        Entry(f"{key}:firm", PROFIT, FIRM_SHARE, currency, firm, at, payout_id, memo),
+    ]
+
+
+def withdrawn(payout_id: str, version: int, trader: int, firm: int, currency: str, at: dt.datetime) -> list[Entry]:
+    """What a grant that is taken back makes: the same the other way round."""
+    key = f"payout:{payout_id}:{version}:back"
+    memo = "payout withdrawn"
+    return [
+        Entry(f"{key}:trader", PAYABLE, PROFIT, currency, trader, at, payout_id, memo),
+        Entry(f"{key}:firm", FIRM_SHARE, PROFIT, currency, firm, at, payout_id, memo),
+    ]
+
+
+def transferred(key: str, payout_id: str, minor: int, fee: int, currency: str, at: dt.datetime) -> list[Entry]:
+    """What a settled transfer makes: the debt is paid, the provider's fee on top."""
+    return [
+        Entry(f"{key}:paid", PAYABLE, CASH, currency, minor, at, payout_id, "payout paid"),
+        Entry(f"{key}:fee", TRANSFER_FEES, CASH, currency, fee, at, payout_id, "transfer fee"),
+    ]
+
+
+def came_back(key: str, payout_id: str, minor: int, currency: str, at: dt.datetime) -> list[Entry]:
+    """What a returned transfer makes: the money is there again, and owed again."""
+    return [Entry(f"{key}:returned", CASH, PAYABLE, currency, minor, at, payout_id, "payout came back")]
+
+
+_PAYMENTS = {
+    "purchase": (CASH, FEES, "challenge bought"),
+    "refund": (REFUNDS, CASH, "fee refunded"),
+    "chargeback": (CHARGEBACKS, CASH, "fee charged back"),
+}
+
+
+def from_payments(connection: duckdb.DuckDBPyConnection) -> list[Entry]:
+    """Entries for every payment that was delivered."""
+    relations.build(connection, "staging.payments")
+    query = "select payment_id, kind, amount, currency, occurred_at from staging.payments order by payment_id"
+    entries = []
+    for row in connection.sql(query).to_arrow_table().to_pylist():
+        debit, credit, memo = _PAYMENTS[row["kind"]]
+        minor = abs(to_minor(row["amount"], row["currency"]))
+        key = f"payment:{row['payment_id']}"
+        entries.append(Entry(key, debit, credit, row["currency"], minor, row["occurred_at"], row["payment_id"], memo))
+    return entries
+
+
+def balances(connection: sa.Connection) -> dict[tuple[str, str], int]:
+    """Debits less credits by account and currency, minor units; every currency's balances sum to zero."""
+    table = LEDGER_ENTRIES.c
+    held: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for column, sign in ((table.debit, 1), (table.credit, -1)):
+        query = sa.select(column, table.currency, sa.func.sum(table.minor)).group_by(column, table.currency)
+        for account, currency, minor in connection.execute(query):
+            held[account, currency] += sign * int(minor)
+    return dict(held)
+
+
+@dataclass(frozen=True)
+class RollForward:
+    """How a liability went from one instant to another, minor units: opening + accrued − settled = closing."""
+
+    currency: str
+    opening: int
+    accrued: int
+    settled: int
+    closing: int
+
+
+def roll_forward(
+    connection: sa.Connection, since: dt.datetime, until: dt.datetime, account: str = PAYABLE
+) -> list[RollForward]:
+    """A liability by currency: what stood at `since`, what came on and went off before `until`, and what stood then."""
+    table = LEDGER_ENTRIES.c
+    query = sa.select(
+        table.currency, table.credit == account, table.happened_at >= since, sa.func.sum(table.minor)
+    ).where(sa.or_(table.debit == account, table.credit == account), table.happened_at < until)
+    sums: defaultdict[str, dict[tuple[bool, bool], int]] = defaultdict(dict)
+    for currency, on, within, minor in connection.execute(
+        query.group_by(table.currency, table.credit == account, table.happened_at >= since)
+    ):
+        sums[currency][bool(on), bool(within)] = int(minor)
+    rolled = []
+    for currency, found in sorted(sums.items()):
+        opening = found.get((True, False), 0) - found.get((False, False), 0)
+        accrued, settled = found.get((True, True), 0), found.get((False, True), 0)
+        rolled.append(RollForward(currency, opening, accrued, settled, opening + accrued - settled))
+    return rolled
