@@ -139,6 +139,18 @@ def dashboards(args: Args) -> None:
     os.execvpe(sys.executable, [*command, "--server.headless", "true"], environment)
 
 
+def audit(args: Args) -> None:
+    """Walks the audit chain and says where it breaks."""
+    from models.audit import length, verify
+
+    with warehouse(args).database.connect() as database:
+        broken, records = verify(database), length(database)
+    show(args, [{"records": records, "holds": broken is None, "first_broken": broken and broken.seq}])
+    if broken:
+        raise Refused(f"the audit chain breaks at record {broken.seq}: {broken.what}")
+    say(f"{records:,} audit records, the chain holds.")
+
+
 def doctor(args: Args) -> None:
     """Says what is configured, reachable and stale."""
     from models import catalogue
@@ -203,6 +215,8 @@ def parser() -> argparse.ArgumentParser:
     one = command("dashboards", dashboards)
     one.add_argument("--port", type=int, default=8501)
     command("doctor", doctor)
+    one = command("audit", audit)
+    one.add_argument("what", choices=("verify",), help="walk the chain")
     return top
 
 
