@@ -229,13 +229,16 @@ def _signals(found: pd.DataFrame) -> None:
     for row in reads.records(found):
         flagged = row["strength"] >= FLAG
         evidence = words.parsed(row["evidence"]) or {}
-        ruled_out = evidence.get("ruled_out") or []
-        lines = [words.escaped(_sentence(row))]
-        if ruled_out:
-            lines.append(f"<small>Ruled out: {words.escaped('; '.join(map(str, ruled_out)))}</small>")
         weight = f"{'▲ Flag' if flagged else '● Below a flag'} {row['strength']:.2f}"
+        lines = [words.escaped(_sentence(row))]
+        for title, told in (("Ruled out", "; ".join(evidence.get("ruled_out") or [])), ("Do", evidence.get("respond"))):
+            if told:
+                lines.append(f"<small>{title}: {words.escaped(told)}</small>")
         title = f"{weight} · {words.plain(row['detector'])} · {row['subject_id']}"
         look.card("near" if flagged else "ended", words.escaped(title), lines)
+        if evidence.get("rows"):
+            with st.expander(f"{words.counted(len(evidence['rows']), 'row')} it rests on"):
+                st.dataframe(pd.DataFrame(evidence["rows"]), hide_index=True, placeholder="")
 
 
 def _links(found: pd.DataFrame) -> None:

@@ -25,6 +25,12 @@ COLUMNS: dict[str, Any] = {
     "net_usd": st.column_config.NumberColumn(
         "Net, USD", format="%,.0f", help="Net fees less payouts, before commission."
     ),
+    "flagged": st.column_config.NumberColumn(
+        "Flagged", format="%,d", help="Buyers with a flag on them or their accounts."
+    ),
+    "abuse_rate": st.column_config.NumberColumn(
+        "Abuse rate", format="percent", help="Flagged buyers as a share of buyers."
+    ),
     "refunds": st.column_config.NumberColumn("Refunds", format="%,d"),
     "chargebacks": st.column_config.NumberColumn("Chargebacks", format="%,d"),
 }
@@ -81,6 +87,7 @@ def _drawn(found: pd.DataFrame) -> None:
 def _profile(partner: pd.Series, everyone: pd.DataFrame) -> None:
     st.subheader(str(partner["name"]), anchor=False)
     parent = everyone.loc[everyone["partner_id"] == partner["parent_partner_id"], "name"]
+    rate, from_, to = (words.share(partner[name], 1) for name in ("abuse_rate", "abuse_low", "abuse_high"))
     net, low, high = (words.whole(partner[name]) for name in ("net_usd", "net_low_usd", "net_high_usd"))
     below = everyone.loc[everyone["parent_partner_id"] == partner["partner_id"], "name"].tolist()
     look.facts(
@@ -90,6 +97,7 @@ def _profile(partner: pd.Series, everyone: pd.DataFrame) -> None:
             "Joined": words.instant_html(partner["joined_at"]),
             "Recruited by": words.escaped(parent.iloc[0]) if len(parent) else words.UNKNOWN,
             "Recruited": words.escaped(", ".join(below)) if below else words.UNKNOWN,
+            "Abuse rate": f"{rate} ({from_} to {to}), all buyers {words.share(partner['abuse_baseline'], 1)}",
             "Net, USD": f"{net} ({low} to {high})",
         }
     )

@@ -17,6 +17,7 @@ COLUMNS = {
     "amount": st.column_config.NumberColumn("Amount", format="%,.2f"),
     "currency": st.column_config.TextColumn("Cur", width=50),
     "recommendation": st.column_config.TextColumn("Recommended", width=110),
+    "open_checks": st.column_config.TextColumn("To read", width=180, help="Checks that failed ✕ or are not known ?."),
     "trader_name": st.column_config.TextColumn("Trader", width=150),
     "account_id": st.column_config.TextColumn("Account", width=95),
     "account_state": st.column_config.TextColumn("Account is", width=100),
@@ -86,6 +87,7 @@ def _queue(found: pd.DataFrame, asked: str | None) -> int:
         ],
         recommendation=found["recommendation"].map(words.RECOMMENDATIONS).fillna("? Not reviewed"),
         account_state=[known.get(str(name), words.plain(name or "unknown")) for name in found["account_status"]],
+        open_checks=[_open_checks(text) for text in found["checks"]],
         transfer=found["state"].map(words.TRANSFERS),
     )[list(COLUMNS)]
     first = found.index[found["payout_id"] == asked].tolist()
@@ -116,6 +118,7 @@ def _beside(row: pd.Series) -> None:
             f"Waits {words.age(row['age_hours'])}" if row["waits"] else words.TRANSFERS[row["state"]],
         ],
     )
+    _checks(row)
     look.facts(
         {
             "Requested": words.instant_html(row["requested_at"], zone),
@@ -128,23 +131,35 @@ def _beside(row: pd.Series) -> None:
             "Reference": words.escaped(row["transfer_reference"]),
         }
     )
-    _checks(row)
     if st.button("Open account", type="primary", shortcut="Enter", icon=":material/open_in_new:"):
         places.go("account", account=row["account_id"])
 
 
 def _checks(row: pd.Series) -> None:
+    """The amount as the sum of its parts, then what failed or is not known in full, what passed folded away."""
     checks = words.parsed(row["checks"]) or []
     if not checks:
         look.empty("Not reviewed yet", "Checks appear with the next <code>highwater score</code>.")
         return
     st.markdown(f"**{words.RECOMMENDATIONS.get(row['recommendation'], '?')}**")
-    order = {"failed": 0, "unknown": 1, "passed": 2, "not_applicable": 3}
-    for check in sorted(checks, key=lambda one: order.get(str(one.get("outcome")), 4)):
-        st.caption(_check_line(check))
+    parts = {"Trader's share": row["trader_share"], "Firm's share": row["firm_share"], "Deducted": row["deductions"]}
+    look.table({name: words.money(amount, row["currency"]) for name, amount in parts.items()}, right=True)
+    for outcome in ("failed", "unknown"):
+        for check in (one for one in checks if one.get("outcome") == outcome):
+            st.markdown(_check_line(check))
+    rest = [one for one in checks if one.get("outcome") not in ("failed", "unknown")]
+    with st.expander(f"{words.counted(len(rest), 'other check')}"):
+        for check in rest:
+            st.caption(_check_line(check))
 
 
 def _check_line(check: dict[str, Any]) -> str:
     icon = words.CHECKS.get(str(check.get("outcome")), "?")
-    told = check.get("sentence") or check.get("detail") or check.get("rule_text") or ""
-    return f"{icon} **{words.plain(check.get('check', ''))}** {told}"
+    rule = f" *{check['rule']}*" if check.get("rule") and check.get("outcome") == "failed" else ""
+    return f"{icon} **{words.plain(check.get('check', ''))}** {check.get('sentence', '')}{rule}"
+
+
+def _open_checks(text: Any) -> str:
+    """The checks that failed or are not known, as icons with words."""
+    open_ones = [one for one in words.parsed(text) or [] if one.get("outcome") in ("failed", "unknown")]
+    return ", ".join(f"{words.CHECKS[one['outcome']]} {one['check'].replace('_', ' ')}" for one in open_ones)

@@ -8,7 +8,11 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.kit import look, places, reads, state, words
+from sql import schema
 
+FLAG = 0.5
+MONEY_FIRST = ("state", "account_id", "stake_usd", "risk", "why")
+BY_SCORE = {"score": "◆ Money × risk"}
 VIEWS = {
     "near": "▲ Near a floor",
     "breached": "✕ Breached",
@@ -47,6 +51,8 @@ COLUMNS = {
     ),
     "floor": st.column_config.TextColumn("Floor", width=60, help="Which floor is nearer."),
     "equity": st.column_config.NumberColumn("Equity", format="%,.2f"),
+    "risk": st.column_config.NumberColumn("Risk", format="%.0f", width=55, help="Risk score, 0 to 100."),
+    "why": st.column_config.TextColumn("Because of", width=150),
     "stake_usd": st.column_config.NumberColumn(
         "At stake, USD",
         format="%,.0f",
@@ -61,24 +67,36 @@ COLUMNS = {
 
 def show() -> None:
     """Filters, the queue, and beside it the account that is selected."""
-    view = state.tab("View", "state", VIEWS)
-    filters = _filters() | {"state": None if view == "all" else view}
-    total = reads.how_many("risk_queue", **filters)
+    view = state.tab("View", "state", (BY_SCORE if reads.scored() else {}) | VIEWS)
+    filters = _filters() | {"state": None if view in ("score", "all") else view}
+    total = reads.total("risk_facets", "accounts", **filters)
     if not total:
         look.empty(
-            "No account here", "No account matches these filters as of this run. Clear a filter, or look at <b>All</b>."
+            "No account here",
+            "No account matches these filters as of this run. Clear a filter, or look at <b>All</b>.",
         )
         return
     told, paged = st.columns([2, 1], vertical_alignment="bottom")
-    told.caption(f"{total:,} accounts · select a row for its evidence")
+    told.caption(f"{words.counted(total, 'account')} · select a row for its evidence")
     with paged:
         start = state.page_number(total) * reads.PAGE_ROWS
-    found = reads.rows("risk_queue", order=ORDERS[view], limit=reads.PAGE_ROWS, offset=start, **filters)
+    if view == "score":
+        found = reads.riskiest(offset=start, **filters)
+    else:
+        found = reads.rows("risk_queue", order=ORDERS[view], limit=reads.PAGE_ROWS, offset=start, **filters)
+        found = found.merge(_scores(found["account_id"].tolist()), on="account_id", how="left")
     left, right = st.columns([3, 1], gap="medium")
     with left:
-        place = _queue(found)
+        place = _queue(found, [*MONEY_FIRST, *COLUMNS] if view == "score" else list(COLUMNS))
     with right:
         _beside(found.iloc[place])
+
+
+def _scores(accounts: list[str]) -> pd.DataFrame:
+    """Scores of the accounts on this page."""
+    table = schema.RISK_SCORES
+    found = reads.decided(table, table.c.account_id.in_(accounts))
+    return found.rename(columns={"reasons": "score_reasons"})[["account_id", "score", "band", "score_reasons"]]
 
 
 def _filters() -> dict[str, Any]:
@@ -90,11 +108,11 @@ def _filters() -> dict[str, Any]:
     for column, name in zip(columns[1:], ("product", "stage", "platform"), strict=True):
         with column:
             shown = words.stage if name == "stage" else words.plain
-            chosen[name] = state.one_of(words.plain(name), name, reads.choices("risk_queue", name), shown=shown)
+            chosen[name] = state.one_of(words.plain(name), name, reads.choices("risk_facets", name), shown=shown)
     return chosen
 
 
-def _queue(found: pd.DataFrame) -> int:
+def _queue(found: pd.DataFrame, columns: list[str]) -> int:
     """The rows as a table; returns the place of the selected one."""
     shown = found.assign(
         state=[words.state(*one) for one in zip(found["state"], found["status"], strict=True)],
@@ -102,10 +120,13 @@ def _queue(found: pd.DataFrame) -> int:
         used=found["near_share"].clip(0, 1),
         floor=found["nearest_floor"].map({"daily": "day", "max": "max"}),
         age=[words.age(hours) for hours in found["age_hours"]],
+        risk=found["score"].astype(float),
+        why=[words.reasons(text) for text in found["score_reasons"]],
     )[list(COLUMNS)]
     event: Any = st.dataframe(
         look.coloured(shown, "state", found["state"]),
         column_config=COLUMNS,
+        column_order=list(dict.fromkeys(columns)),
         hide_index=True,
         height=look.height(len(shown)),
         on_select="rerun",
@@ -135,5 +156,19 @@ def _beside(row: pd.Series) -> None:
     )
     if row["equity_source"] == "balance":
         st.caption("? No observation of equity yet: the balance stands in for it.")
+    _suspicions(row)
     if st.button("Open account", type="primary", shortcut="Enter", icon=":material/open_in_new:"):
         places.go("account", account=row["account_id"])
+
+
+def _suspicions(row: pd.Series) -> None:
+    """What the score is made of and what detectors hold, a sentence each."""
+    for reason in words.parsed(row["score_reasons"]) or []:
+        st.caption(words.reason(reason))
+    table = schema.SIGNALS
+    about = table.c.subject_id.in_((row["account_id"], row["trader_id"])) & (table.c.strength >= FLAG)
+    for signal in reads.records(reads.decided(table, about, order=table.c.strength.desc(), limit=reads.LIST_ROWS)):
+        told = (words.parsed(signal["evidence"]) or {}).get("sentence", "")
+        st.caption(f"▲ **{words.plain(signal['detector'])}** {signal['strength']:.2f} {told}")
+    if row["owner_members"] > 1 or not words.missing(row["score"]):
+        places.link("case", "Open the case →", icon=False, trader=str(row["trader_id"]))

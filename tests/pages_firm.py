@@ -204,6 +204,20 @@ def suspect(house: Warehouse) -> None:
                 "checks": json.dumps([{"check": "open_positions", "outcome": "failed", "sentence": "1 is open."}]),
             }
         ],
+        schema.RISK_SCORES: [
+            {
+                "account_id": account,
+                "trader_id": trader,
+                "score": points,
+                "band": "high",
+                "reasons": json.dumps(
+                    [{"name": "near_floor", "points": points, "sentence": "Most of the allowance is used."}]
+                ),
+                "as_of": AS_OF,
+                "model_version": "1",
+            }
+            for account, trader, points in (("F1", "T3", 40.0), ("N1", "T1", 90.0))
+        ],
         schema.COMMISSIONS: [
             {
                 "partner_id": "P1",

@@ -121,11 +121,20 @@ def test_the_risk_queue_tells_headroom_and_the_breach_in_words(at_firm: Path) ->
     assert "Equity 94,999.99 fell below the daily floor 95,000.00" in said
 
 
+def test_the_queue_by_score_puts_money_times_risk_first(at_firm: Path) -> None:
+    app = opened("risk_queue", state="score")
+    rows = app.dataframe[0].value
+    assert list(rows["account_id"])[:2] == ["F1", "N1"], "2,000 at stake at risk 40 before nothing at stake at 90"
+    assert list(rows["risk"])[:2] == [40.0, 90.0]
+    assert rows["why"].iloc[0] == "Near floor"
+    assert "+40.0 **Near floor** Most of the allowance is used." in told(app)
+
+
 def test_filters_of_the_address_hold_and_a_nonsense_one_is_dropped(at_firm: Path) -> None:
     app = opened("risk_queue", state="all", desk="tokyo")
     assert list(app.dataframe[0].value["account_id"]) == ["J1"]
-    app = opened("risk_queue", state="nonsense", desk="nowhere")
-    assert list(app.dataframe[0].value["account_id"]) == ["N1"], "the first view over all desks"
+    app = opened("risk_queue", state="near", desk="nowhere")
+    assert list(app.dataframe[0].value["account_id"]) == ["N1"], "over all desks"
 
 
 def test_a_choice_goes_to_the_address_and_the_first_one_leaves_it(at_firm: Path) -> None:
@@ -249,6 +258,10 @@ def test_partners_show_what_they_brought(at_firm: Path) -> None:
     app = opened("partners")
     row = app.dataframe[0].value.iloc[0]
     assert (row["traders"], row["challenges"], row["chargebacks"]) == (2, 2, 1)
+    partner = reads.rows("partners").iloc[0]
+    assert partner["abuse_rate"] == row["flagged"] / 2, "of two buyers"
+    assert 0 <= partner["abuse_low"] <= partner["abuse_rate"] <= partner["abuse_high"] <= 1
+    assert partner["abuse_high"] - partner["abuse_low"] > 0.6, "two buyers tell little, and Wilson's interval says so"
     assert row["fees_usd"] == pytest.approx(550.0), "two fees of 500 EUR less one charged back, at 1.10"
 
 

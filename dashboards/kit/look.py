@@ -108,6 +108,8 @@ def template() -> go.layout.Template:
 def chart(figure: go.Figure, question: str, *, height: int = 360, key: str | None = None) -> None:
     """Shows a figure under the question that it answers."""
     figure.update_layout(template=template(), title=question, height=height)
+    if sum(trace.showlegend is not False for trace in figure.data) < 2:
+        figure.update_layout(margin={"t": 44})
     st.plotly_chart(figure, theme=None, key=key, config={"displaylogo": False, "responsive": True})
 
 

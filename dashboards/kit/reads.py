@@ -119,6 +119,16 @@ def how_many(name: str, **equal: Any) -> int:
     return 0 if table is None else count(filtered(table, **equal))
 
 
+def total(name: str, column: str, **equal: Any) -> int:
+    """The sum of a count column over the rows of a mart that pass the same filters as `rows`."""
+    table = mart(name)
+    if table is None:
+        return 0
+    held = filtered(table, **equal).subquery()
+    summed = fetch(sa.select(sa.func.coalesce(sa.func.sum(held.c[column]), 0).label("total")))
+    return int(summed["total"].iloc[0])
+
+
 def filtered(table: Any, **equal: Any) -> sa.Select[Any]:
     """A select of a table's rows that pass the filters and belong to the person's desks."""
     statement = sa.select(table)
@@ -153,6 +163,23 @@ def decided(table: sa.Table, *conditions: Any, order: Any = None, limit: int = M
     """Rows of a decided table under conditions; the caller asks only for what the person may see."""
     statement = sa.select(table).where(*conditions).limit(limit)
     return fetch(statement if order is None else statement.order_by(order))
+
+
+def riskiest(*, limit: int = PAGE_ROWS, offset: int = 0, **equal: Any) -> pd.DataFrame:
+    """The risk queue by money at stake × score, then by score (unknown last), with score, band, score_reasons."""
+    table, scores = mart("risk_queue"), schema.RISK_SCORES
+    if table is None:
+        return pd.DataFrame()
+    told = (scores.c.score, scores.c.band, scores.c.reasons.label("score_reasons"))
+    joined = filtered(table, **equal).add_columns(*told).outerjoin(scores, scores.c.account_id == table.c.account_id)
+    stake = sa.func.coalesce(table.c.stake_usd, 0) * sa.func.coalesce(scores.c.score, 0)
+    ordered = joined.order_by(stake.desc(), sa.nulls_last(scores.c.score.desc()), table.c.place)
+    return fetch(ordered.limit(limit).offset(offset))
+
+
+def scored() -> bool:
+    """Whether any account has a risk score."""
+    return len(decided(schema.RISK_SCORES, limit=1)) > 0
 
 
 def seen(kind: str, *columns: Any) -> list[Any]:

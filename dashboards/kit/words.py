@@ -145,6 +145,15 @@ def reasons(text: Any, most: int = 3) -> str:
     return ", ".join(word for word in words if word)
 
 
+def reason(told: Any) -> str:
+    """One reason of a score: what it adds, its name and its sentence."""
+    if not isinstance(told, dict):
+        return str(told)
+    adds = next((told[key] for key in ("points", "contribution", "adds", "value") if key in told), None)
+    weight = f"{adds:+.1f} " if isinstance(adds, int | float) else ""
+    return f"{weight}**{plain(_name(told))}** {told.get('sentence', '')}".strip()
+
+
 def _name(reason: Any) -> str:
     if not isinstance(reason, dict):
         return str(reason)

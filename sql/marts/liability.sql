@@ -1,9 +1,15 @@
 -- What the firm could owe its funded traders, by how sure it is. Grain: desk_id, currency, kind.
--- requested: asked for and not yet paid. accrued: the trader's share of the profit that live funded accounts show now.
+-- requested: asked for and not yet paid. eligible: what traders are due of requests that pass every eligibility check.
+-- accrued: the trader's share of the profit that live funded accounts show now.
 with owed as (
     select desk_id, currency, 'requested' as kind, account_id, amount
     from marts.payout_queue
     where waits
+    union all
+    select queue.desk_id, queue.currency, 'eligible', queue.account_id, reviews.trader_share
+    from marts.payout_queue as queue
+    inner join decided.payout_reviews as reviews using (payout_id)
+    where queue.waits and reviews.eligible
     union all
     select
         status.desk_id, status.currency, 'accrued', status.account_id,

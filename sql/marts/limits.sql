@@ -1,3 +1,8 @@
 -- Where the pages draw their lines, in one place: share of an allowance used from which an account counts as near its
--- floor, and hours within which a payout request is to be answered. Grain: one row.
-select cast(0.8 as double) as near_share, cast(48 as double) as payout_hours
+-- floor, hours within which a payout request is to be answered, strength from which a signal is a flag, and the normal
+-- quantile of a 95 % interval. Grain: one row.
+select
+    cast(0.8 as double) as near_share,
+    cast(48 as double) as payout_hours,
+    cast(0.5 as double) as flag_strength,
+    cast(1.959964 as double) as quantile

@@ -1,5 +1,7 @@
 -- What each partner brought and what it cost, in US dollars. Grain: partner_id.
--- The interval of the net contribution is that of a sum of independent buyers (95 %); unknown below two buyers.
+-- The interval of the net contribution is that of a sum of independent buyers (95 %); unknown below two buyers. The abuse
+-- rate is the share of buyers with a flag (inactivity is no abuse) on them or on an account of theirs, with its Wilson
+-- interval, beside the rate of all buyers of the firm.
 with movements as (
     select
         challenges.partner_id,
@@ -22,12 +24,49 @@ buyers as (
         sum(fees) as fees,
         sum(payouts) as payouts,
         sum(fees - payouts) as net,
-        1.96 * stddev_samp(fees - payouts) * sqrt(count(*)) as net_margin,
+        stddev_samp(fees - payouts) * sqrt(count(*)) as net_spread,
         sum(refunds) as refunds,
         sum(chargebacks) as chargebacks,
         count(*) filter (where chargebacks > 0) as traders_charging_back
     from movements
     group by partner_id
+),
+
+flagged as (
+    select distinct coalesce(accounts.trader_id, signals.subject_id) as trader_id
+    from decided.signals as signals
+    cross join marts.limits as limits
+    left join staging.accounts as accounts on signals.subject_kind = 'account' and signals.subject_id = accounts.account_id
+    where
+        signals.strength >= limits.flag_strength
+        and signals.subject_kind in ('account', 'trader')
+        and signals.detector <> 'inactivity'
+),
+
+baseline as (
+    select count(flagged.trader_id) / nullif(count(*), 0) as rate
+    from (select distinct trader_id from staging.challenges) as everyone
+    left join flagged using (trader_id)
+),
+
+rates as (
+    select
+        brought.partner_id,
+        count(*) as people,
+        count(flagged.trader_id) as flagged,
+        count(flagged.trader_id) / count(*) as rate
+    from (select distinct partner_id, trader_id from staging.challenges where partner_id is not null) as brought
+    left join flagged using (trader_id)
+    group by brought.partner_id
+),
+
+intervals as (
+    select
+        rates.*,
+        (rate + quantile ^ 2 / (2 * people)) / (1 + quantile ^ 2 / people) as middle,
+        quantile * sqrt(rate * (1 - rate) / people + quantile ^ 2 / (4 * people ^ 2)) / (1 + quantile ^ 2 / people) as margin
+    from rates
+    cross join marts.limits
 ),
 
 sold as (
@@ -58,12 +97,20 @@ select
     buyers.fees as fees_usd,
     buyers.payouts as payouts_usd,
     buyers.net as net_usd,
-    buyers.net - buyers.net_margin as net_low_usd,
-    buyers.net + buyers.net_margin as net_high_usd,
+    buyers.net - limits.quantile * buyers.net_spread as net_low_usd,
+    buyers.net + limits.quantile * buyers.net_spread as net_high_usd,
     cast(coalesce(buyers.refunds, 0) as bigint) as refunds,
     cast(coalesce(buyers.chargebacks, 0) as bigint) as chargebacks,
-    cast(coalesce(buyers.traders_charging_back, 0) as bigint) as traders_charging_back
+    cast(coalesce(buyers.traders_charging_back, 0) as bigint) as traders_charging_back,
+    coalesce(intervals.flagged, 0) as flagged,
+    intervals.rate as abuse_rate,
+    greatest(intervals.middle - intervals.margin, 0) as abuse_low,
+    least(intervals.middle + intervals.margin, 1) as abuse_high,
+    baseline.rate as abuse_baseline
 from staging.partners as partners
+cross join marts.limits as limits
+cross join baseline
+left join intervals using (partner_id)
 left join visits using (partner_id)
 left join buyers using (partner_id)
 left join sold using (partner_id)
