@@ -18,7 +18,7 @@ from models.events import Told
 from models.money import decimals, from_minor
 from models.rules import RULES
 from models.walk import Array
-from pipelines.score import register_instruments, register_terms
+from pipelines.score import TERMINAL, judge, register_instruments, register_terms
 from sql import relations
 from sql.warehouse import Warehouse, newest_fact
 
@@ -137,8 +137,9 @@ def _replayed(
     first, last = terms.span(compiled, told.events.at, as_of)
     scheduled = terms.schedules(clocks, first, last)
     walked = walk.walk(told.events, compiled, scheduled, to_micros(as_of), want_steps=True)
-    found = verdicts.verdicts(accounts, walked, told, rulebook)
-    status = verdicts.account_status(accounts, compiled, walked, as_of)
+    judged = judge(connection, accounts, rulebook, as_of)
+    found, status = judged.verdicts, judged.status
+    ended = to_micros(status["status_at"].iloc[0]) if status["status"].iloc[0] in TERMINAL else to_micros(as_of)
     row = accounts.iloc[0]
     stage = rulebook.terms(row["product"], int(row["product_version"]), row["stage"]) or {}
     wanted = found if rule is None else found[found["rule"] == rule]
@@ -148,7 +149,7 @@ def _replayed(
         _record(status.iloc[0]),
         [_record(row) | {"evidence": json.loads(row["evidence"])} for _, row in wanted.iterrows()],
         {name: fields for name, fields in stage.items() if rule in (None, name)},
-        _steps(walked.steps, compiled, told, row["currency"]),
+        _steps(walked.steps[walked.steps["at"] <= ended], compiled, told, row["currency"]),
     )
 
 

@@ -31,6 +31,7 @@ CAVEATS = (
     "An account that ended under its own terms has no history beyond that: under looser terms it counts as open.",
     "Challenges that only the draft would have passed are given the average payout of those that were funded.",
     "Fees stay as they were; demand at another price or under other terms is not modelled.",
+    "Floors, targets and their conditions are replayed; rules outside the walk (news, lots, holding time …) are not.",
 )
 
 
