@@ -17,9 +17,11 @@ import sqlalchemy as sa
 
 from models import commissions, events, set_rules, terms, verdicts, walk
 from models.catalogue import Rulebook
+from models.churn import score_traders
 from models.clock import to_micros
 from models.detectors import DETECTORS, detect_all
 from models.payouts import review_all
+from models.risk_score import score_accounts
 from models.rules import RULES
 from models.set_rules import SetVerdicts, register_ends
 from pipelines import marts
@@ -82,6 +84,7 @@ def score(
                 register_tables(connection, database, *WALK_TABLES)
                 log = _decide(connection, database, stands_at, say)
                 _judge_shared(connection, database, accounts, rulebook, stands_at)
+                _weigh(connection, database, stands_at)
                 _review_payouts(connection, database, rulebook, stands_at)
                 say("building the marts")
                 marts.publish(connection, database)
@@ -122,6 +125,16 @@ def _judge_shared(
     found = set_rules.judge(connection, accounts, rulebook, as_of, set_rules.SHARED)
     replace_rows(database, schema.VERDICTS, found.verdicts, {"rule": list(set_rules.SHARED)})
     register_tables(connection, database, schema.VERDICTS)
+
+
+def _weigh(connection: duckdb.DuckDBPyConnection, database: sa.Connection, as_of: dt.datetime) -> None:
+    """What everything found adds up to for each account, and who is about to leave."""
+    for table, frame in (
+        (schema.RISK_SCORES, score_accounts(connection, as_of)),
+        (schema.CHURN_SCORES, score_traders(connection, as_of)),
+    ):
+        replace_rows(database, table, frame)
+        register(connection, table, frame)
 
 
 def _review_payouts(

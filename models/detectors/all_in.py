@@ -55,7 +55,9 @@ def _company(seen: pd.DataFrame, alone: Floats) -> Floats:
     """Half of what the same trader's other accounts show: a hand that goes all in does so again."""
     frame = pd.DataFrame({"trader": seen["trader_id"].to_numpy(), "alone": np.maximum(alone, 0.0)})
     grouped = frame.groupby("trader")["alone"]
-    others: pd.Series[float] = (grouped.transform("sum") - frame["alone"]) / np.maximum(grouped.transform("size") - 1, 1)
+    others: pd.Series[float] = (grouped.transform("sum") - frame["alone"]) / np.maximum(
+        grouped.transform("size") - 1, 1
+    )
     return np.asarray(np.minimum(0.5 * others.to_numpy(), 2.0), dtype=np.float64)
 
 

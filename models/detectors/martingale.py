@@ -22,11 +22,12 @@ from models.detectors.base import (
 
 @dataclass(frozen=True)
 class Terms:
-    """From which ratio a size counts as raised, and the losses needed to say anything in full."""
+    """From which ratio a size counts as raised, the losses needed to say anything in full, positions that make a usual size."""
 
     version: str = "2026-11"
     step_min: float = 1.3
     losses_enough: int = 5
+    usual_positions: int = 4
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:

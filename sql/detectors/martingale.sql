@@ -1,21 +1,34 @@
 -- How sizes follow losses and wins, in the account's own order and instrument by instrument.
 -- Grain: account_id, sequence. A position opened while the one before is still open and worse priced follows a loss.
-with ordered as (
+with positions as (
     select
-        account_id, 'account' as sequence, instrument, side, lots, size, opened_at, closed_at, open_price, net_profit,
-        lag(struct_pack(instrument, side, lots, size, closed_at, open_price, net_profit)) over (
+        *,
+        -- beside the account's own usual size in the instrument, where there is one
+        if(
+            count(*) over own >= getvariable('martingale_usual_positions'),
+            lots / median(lots) over own,
+            null
+        ) as own_size
+    from detectors.positions
+    window own as (partition by account_id, instrument)
+),
+
+ordered as (
+    select
+        account_id, 'account' as sequence, instrument, side, lots, size, own_size, opened_at, closed_at, open_price, net_profit,
+        lag(struct_pack(instrument, side, lots, size, own_size, closed_at, open_price, net_profit)) over (
             partition by account_id order by opened_at, trade_id
         ) as earlier
-    from detectors.positions
+    from positions
 
     union all
 
     select
-        account_id, 'instrument', instrument, side, lots, size, opened_at, closed_at, open_price, net_profit,
-        lag(struct_pack(instrument, side, lots, size, closed_at, open_price, net_profit)) over (
+        account_id, 'instrument', instrument, side, lots, size, own_size, opened_at, closed_at, open_price, net_profit,
+        lag(struct_pack(instrument, side, lots, size, own_size, closed_at, open_price, net_profit)) over (
             partition by account_id, instrument order by opened_at, trade_id
         )
-    from detectors.positions
+    from positions
 ),
 
 followed as (
@@ -23,7 +36,10 @@ followed as (
         account_id,
         sequence,
         opened_at,
-        if(instrument = earlier.instrument, lots / earlier.lots, size / earlier.size) as step,
+        case
+            when instrument = earlier.instrument then lots / earlier.lots
+            else coalesce(own_size / earlier.own_size, size / earlier.size)
+        end as step,
         case
             when earlier.closed_at <= opened_at and earlier.net_profit <> 0 then earlier.net_profit < 0
             when instrument = earlier.instrument and side = earlier.side

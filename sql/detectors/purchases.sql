@@ -5,7 +5,8 @@ with ended as (
         min(status.status_at) filter (where status.status = 'breached') as breached_at,
         max(coalesce(accounts.closed_at, status.status_at)) as last_change_at,
         bool_or(status.status in ('active', 'paused')) as is_running,
-        bool_or(accounts.stage in ('funded', 'instant')) as is_paying
+        bool_or(accounts.stage in ('funded', 'instant')) as is_paying,
+        min(accounts.opened_at) filter (where accounts.stage in ('funded', 'instant')) as paying_at
     from facts.accounts as accounts
     left join decided.account_status as status using (account_id)
     group by accounts.challenge_id
@@ -28,6 +29,7 @@ select
     ended.breached_at,
     coalesce(ended.breached_at, if(coalesce(ended.is_running, true), getvariable('as_of'), ended.last_change_at)) as ended_at,
     coalesce(ended.is_paying, false) as is_paying,
+    ended.paying_at,
     coalesce(traded.positions, 0) as positions,
     coalesce(traded.days, 0) as days
 from staging.challenges as challenges

@@ -1,0 +1,51 @@
+"""Who is about to leave: probability that a trader neither buys nor trades within a horizon, with its reasons."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import duckdb
+import pandas as pd
+
+from models.churn.features import FEATURES, History, features_at, left_after, read_history
+from models.churn.model import ChurnModel, ChurnTerms, drift, fit, measures, reasons
+from models.churn.survival import survival_curve
+
+__all__ = [
+    "FEATURES",
+    "ChurnModel",
+    "ChurnTerms",
+    "History",
+    "drift",
+    "features_at",
+    "fit",
+    "left_after",
+    "measures",
+    "read_history",
+    "score_traders",
+    "survival_curve",
+]
+COLUMNS = ("trader_id", "probability", "horizon_days", "reasons", "as_of", "model_version")
+
+
+def score_traders(
+    connection: duckdb.DuckDBPyConnection,
+    as_of: dt.datetime,
+    horizon_days: int = 60,
+    model: ChurnModel | None = None,
+    terms: ChurnTerms | None = None,
+) -> pd.DataFrame:
+    """Scores every trader who has bought: trader_id, probability (0-1), horizon_days, reasons, as_of, model_version.
+
+    Learns from the firm's own past unless a model is given. A model that could not be learnt says so in its version.
+    """
+    held, at, history = terms or ChurnTerms(), pd.Timestamp(as_of), read_history(connection)
+    if history.purchases.empty:
+        return pd.DataFrame(columns=list(COLUMNS))
+    used = model or fit(history, at, horizon_days, held)
+    known = features_at(history, at)
+    chance, moves = used.probability(known)
+    told = [json.dumps(reasons(known.iloc[k], moves[k], held.reasons_max)) for k in range(len(known))]
+    scored = pd.DataFrame({"trader_id": known.index, "probability": chance.round(6), "horizon_days": horizon_days})
+    return scored.assign(reasons=told, as_of=at, model_version=used.version)[list(COLUMNS)]

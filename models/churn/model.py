@@ -1,0 +1,212 @@
+"""The churn model: boosted trees over what is known at a cut-off, calibrated on later cut-offs, kept as text."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit, logit
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+
+from models.churn import trees
+from models.churn.features import FEATURES, WORDS, History, features_at, left_after
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+MONOTONE = {"days_since_entry": 1, "active_days_30d": -1, "running": -1}
+
+
+@dataclass(frozen=True)
+class ChurnTerms:
+    """Spacing of training cut-offs and first history (days), fewest examples for the trees, seed, shown reasons."""
+
+    version: str = "2026-11"
+    spacing_days: int = 7
+    history_days: int = 14
+    cut_offs_max: int = 12
+    examples_min: int = 400
+    rarer_class_min: int = 40
+    seed: int = 7
+    reasons_max: int = 4
+
+
+@dataclass(frozen=True)
+class ChurnModel:
+    """A fitted model: `kind` trees or recency, its content as plain values, and what it was learnt from."""
+
+    kind: str
+    horizon_days: int
+    content: dict[str, Any]
+    card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def version(self) -> str:
+        """Kind and a fingerprint of everything that decides a probability."""
+        held = json.dumps([self.kind, self.horizon_days, self.content], sort_keys=True)
+        return f"churn-{self.kind}-{hashlib.sha256(held.encode()).hexdigest()[:8]}"
+
+    def to_text(self) -> str:
+        """The model as JSON; `from_text` reads it back."""
+        return json.dumps(vars(self), sort_keys=True)
+
+    @classmethod
+    def from_text(cls, text: str) -> ChurnModel:
+        """A model from its JSON; ValueError when a part is missing."""
+        held = json.loads(text)
+        if set(held) != {"kind", "horizon_days", "content", "card"}:
+            raise ValueError(f"a churn model has kind, horizon_days, content and card, this text has {sorted(held)}")
+        return cls(**held)
+
+    def probability(self, features: pd.DataFrame) -> tuple[Floats, Floats]:
+        """Probability of leaving and each feature's share of its log-odds; rows x FEATURES."""
+        values = features[list(FEATURES)].to_numpy(float)
+        if self.kind == "recency":
+            place = np.searchsorted(self.content["edges"], values[:, 0], side="right")
+            moves = np.zeros(values.shape)
+            chance = np.asarray(self.content["rates"])[place]
+            moves[:, 0] = logit(chance) - logit(self.content["base"])
+            return chance, moves
+        raw, moves = trees.explain(self.content, values)
+        slope, shift = self.content["slope"], self.content["shift"]
+        return np.asarray(expit(slope * raw + shift)), slope * moves
+
+
+def cut_offs(first: pd.Timestamp, last: pd.Timestamp, horizon_days: int, terms: ChurnTerms) -> list[pd.Timestamp]:
+    """Instants whose horizon is over by `last`, the newest first; none when the history is too short."""
+    newest = last.floor("D") - pd.Timedelta(days=horizon_days)
+    found = [newest - pd.Timedelta(days=terms.spacing_days * k) for k in range(terms.cut_offs_max)]
+    return [at for at in found if at - first >= pd.Timedelta(days=terms.history_days)]
+
+
+def examples(history: History, instants: list[pd.Timestamp], horizon_days: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """Features and outcomes of every trader at each cut-off; column `cut_off` says which."""
+    frames = [features_at(history, at).assign(cut_off=at) for at in instants]
+    left = [left_after(history, frame.index, at, horizon_days) for frame, at in zip(frames, instants, strict=True)]
+    return pd.concat(frames), np.concatenate(left)
+
+
+def fit(history: History, last: pd.Timestamp, horizon_days: int, terms: ChurnTerms | None = None) -> ChurnModel:
+    """Learns from cut-offs whose outcome was known at `last`: trees where there is enough, else rates by recency.
+
+    Calibration (Platt, 1999) uses the newest cut-offs, which the trees have not seen, about a quarter of them.
+    """
+    held = terms or ChurnTerms()
+    instants = cut_offs(history.first_at(), last, horizon_days, held) if len(history.purchases) else []
+    if not instants:
+        return _prior(horizon_days)
+    seen, left = examples(history, instants, horizon_days)
+    newest = seen["cut_off"].isin(instants[: max(len(instants) // 4, 1)]).to_numpy()
+    enough = len(seen) >= held.examples_min and min(left.sum(), (~left).sum()) >= held.rarer_class_min
+    if not enough or newest.all():
+        return _by_recency(seen, left, horizon_days)
+    content = _boosted(seen, left, newest, held)
+    model = ChurnModel("trees", horizon_days, content)
+    chance, _ = model.probability(seen[newest])
+    return ChurnModel("trees", horizon_days, content, _card(seen, left, newest, chance, horizon_days))
+
+
+def _boosted(seen: pd.DataFrame, left: np.ndarray, newest: np.ndarray, terms: ChurnTerms) -> dict[str, Any]:
+    """Trees learnt on the older cut-offs, with slope and shift of their log-odds learnt on the newest."""
+    model = HistGradientBoostingClassifier(
+        max_iter=120,
+        learning_rate=0.06,
+        max_leaf_nodes=8,
+        min_samples_leaf=40,
+        l2_regularization=5.0,
+        monotonic_cst=[MONOTONE.get(name, 0) for name in FEATURES],
+        random_state=terms.seed,
+        early_stopping=False,
+    )
+    values = seen[list(FEATURES)].to_numpy(float)
+    model.fit(values[~newest], left[~newest])
+    told = trees.as_text(model)
+    raw, _ = trees.explain(told, values[newest])
+    outcome = left[newest]
+    if min(outcome.sum(), (~outcome).sum()) < 10:
+        return {**told, "slope": 1.0, "shift": 0.0}
+    platt = LogisticRegression(C=10.0).fit(raw[:, None], outcome)
+    return {**told, "slope": float(max(platt.coef_[0, 0], 0.05)), "shift": float(platt.intercept_[0])}
+
+
+def _by_recency(seen: pd.DataFrame, left: np.ndarray, horizon_days: int) -> ChurnModel:
+    """Rates by days since the last trade, each pulled to the overall one by ten examples and never falling with time."""
+    edges = [2.0, 5.0, 10.0, 20.0, 40.0, 80.0]
+    place = np.searchsorted(edges, seen["days_since_entry"].to_numpy(float), side="right")
+    base = (left.sum() + 1) / (len(left) + 2)
+    rates = [(left[place == k].sum() + 10 * base) / ((place == k).sum() + 10) for k in range(len(edges) + 1)]
+    card = {"trained_on": len(seen), "features": "days since the last trade"}
+    content = {"edges": edges, "rates": np.maximum.accumulate(rates).tolist(), "base": float(base)}
+    return ChurnModel("recency", horizon_days, content, card)
+
+
+def _prior(horizon_days: int) -> ChurnModel:
+    """A firm whose history is shorter than the horizon: a plain guess that says so."""
+    content = {"edges": [14.0, 45.0], "rates": [0.3, 0.6, 0.9], "base": 0.5}
+    return ChurnModel(
+        "recency", horizon_days, content, {"trained_on": 0, "features": "a guess: no outcome is known yet"}
+    )
+
+
+def measures(left: np.ndarray, chance: Floats) -> dict[str, float]:
+    """AUC, PR-AUC, Brier score, calibration error (ten equally filled bins) and lift in the top decile."""
+    order = np.argsort(-chance, kind="stable")
+    bins = np.array_split(np.argsort(chance, kind="stable"), 10)
+    error = sum(len(b) * abs(chance[b].mean() - left[b].mean()) for b in bins if len(b)) / len(left)
+    top = order[: max(len(order) // 10, 1)]
+    both = 0 < left.sum() < len(left)
+    return {
+        "auc": float(roc_auc_score(left, chance)) if both else float("nan"),
+        "pr_auc": float(average_precision_score(left, chance)) if both else float("nan"),
+        "brier": float(brier_score_loss(left, chance)),
+        "calibration_error": float(error),
+        "lift": float(left[top].mean() / max(left.mean(), 1e-9)),
+    }
+
+
+def _card(
+    seen: pd.DataFrame, left: np.ndarray, newest: np.ndarray, chance: Floats, horizon_days: int
+) -> dict[str, Any]:
+    """What a reader of the model must know: windows, sizes, metrics on the calibration slice, quantiles for drift."""
+    quantiles = {name: np.quantile(seen[name], np.linspace(0.1, 0.9, 9)).round(4).tolist() for name in FEATURES}
+    return {
+        "trained_from": seen["cut_off"][~newest].min().isoformat(),
+        "trained_to": seen["cut_off"][~newest].max().isoformat(),
+        "calibrated_to": seen["cut_off"][newest].max().isoformat(),
+        "outcomes_until": (seen["cut_off"].max() + pd.Timedelta(days=horizon_days)).isoformat(),
+        "examples": len(seen),
+        "left_share": round(float(left.mean()), 4),
+        "measures": {name: round(value, 4) for name, value in measures(left[newest], chance).items()},
+        "quantiles": quantiles,
+    }
+
+
+def drift(model: ChurnModel, features: pd.DataFrame) -> dict[str, float]:
+    """Population stability index of each feature against the model's training data; above 0.25 it has moved."""
+    moved = {}
+    for name, edges in model.card.get("quantiles", {}).items():
+        steps = np.unique(edges)
+        place = np.searchsorted(steps, features[name].to_numpy(float), side="right")
+        now = (np.bincount(place, minlength=len(steps) + 1) + 0.5) / (len(place) + 0.5 * (len(steps) + 1))
+        below = [0.1 * (1 + int(np.max(np.flatnonzero(np.asarray(edges) == step)))) for step in steps]
+        then = np.maximum(np.diff([0.0, *below, 1.0]), 0.01)
+        moved[name] = round(float(((now - then) * np.log(now / then)).sum()), 4)
+    return moved
+
+
+def reasons(features: pd.Series, moves: Floats, reasons_max: int) -> list[dict[str, Any]]:
+    """The features that moved a trader's log-odds most, in words."""
+    order = np.argsort(-np.abs(moves))[:reasons_max]
+    return [
+        {
+            "reason": WORDS[FEATURES[k]],
+            "value": round(float(features.iloc[k]), 3),
+            "log_odds": round(float(moves[k]), 3),
+        }
+        for k in order
+        if abs(moves[k]) > 0.01
+    ]
