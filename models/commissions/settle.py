@@ -236,7 +236,7 @@ def _held(entries: pd.DataFrame) -> list[str]:
 def _write_offs(entries: pd.DataFrame, book: Book, as_of: dt.datetime) -> pd.DataFrame:
     """Entries that lift a closed month's negative balance to zero for partners whose plan carries none over."""
     forgiving = {plan for number, plan in book.plan_of.items() if not _carries(book, number)}
-    mine = entries[entries["plan"].isin(forgiving) & entries["state"].isin(["payable", "paid"])]
+    mine = entries[entries["plan"].isin(forgiving) & (entries["state"] == "payable")]
     if mine.empty:
         return mine
     month = mine["happened_at"].dt.tz_localize(None).dt.to_period("M")

@@ -1,0 +1,235 @@
+"""A running commission ledger in plain Python: one event at a time, dictionaries and fractions."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import floor
+
+from models.commissions import Plans, PlanVersion
+
+
+def half_up(value: Fraction) -> int:
+    """The nearest whole number, a half away from zero."""
+    size = floor(abs(value) + Fraction(1, 2))
+    return size if value >= 0 else -size
+
+
+@dataclass
+class Happening:
+    """One event of one currency with two decimals; amounts in cents."""
+
+    event_id: str
+    kind: str
+    challenge_id: str
+    trader_id: str
+    at: dt.datetime
+    cents: int
+
+
+@dataclass
+class Line:
+    """One posting."""
+
+    partner: str
+    challenge: str
+    event: str
+    level: int
+    cents: int
+    direct: str
+    taken: int = 0
+    reversible: bool = True
+
+
+@dataclass
+class Sale:
+    """What the ledger knows of a challenge."""
+
+    fee: int
+    at: dt.datetime
+    nth: int
+    months: int
+    returned: int = 0
+    return_kind: str = "refund"
+
+
+@dataclass
+class Ledger:
+    """Balances that grow event by event; `lines` are the postings so far."""
+
+    plans: Plans
+    plan_of: dict[str, str]
+    parent_of: dict[str, str]
+    credits: dict[str, list[tuple[str, Fraction]]]
+    lines: list[Line] = field(default_factory=list)
+    sales: dict[str, Sale] = field(default_factory=dict)
+    bought: dict[str, list[dt.datetime]] = field(default_factory=lambda: defaultdict(list))
+    counted: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    rated: dict[tuple[str, str], list[tuple[Line, int]]] = field(default_factory=lambda: defaultdict(list))
+    lifted: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+
+    def plan(self, partner: str, challenge: str) -> PlanVersion | None:
+        """The version of a partner's plan that the sale is bound to."""
+        plan = self.plans.known.get(self.plan_of[partner])
+        return plan.at(self.sales[challenge].at) if plan else None
+
+    def add(self, one: Happening) -> None:
+        """Posts one event."""
+        if one.kind == "purchase":
+            earlier = self.bought[one.trader_id]
+            earlier.append(one.at)
+            self.sales[one.challenge_id] = Sale(one.cents, one.at, len(earlier), months(earlier[0], one.at))
+        if one.kind in ("refund", "chargeback"):
+            self.give_back(one)
+            return
+        for partner, share in self.credits.get(one.challenge_id, []):
+            self.credit(one, partner, share)
+
+    def credit(self, one: Happening, partner: str, share: Fraction) -> None:
+        """What one event earns one partner."""
+        sale, version = self.sales[one.challenge_id], self.plan(partner, one.challenge_id)
+        if one.kind == "purchase" and one.cents <= 0:
+            return
+        basis = one.cents if one.kind in ("purchase", "profit_share") else sale.fee
+        if version is None:
+            self.chain(one.challenge_id, partner, one.kind, 0, share, sale.fee if one.kind == "purchase" else 0)
+            return
+        tiers = version.tiers
+        period = (partner, "ever" if tiers and tiers.period == "lifetime" else f"{one.at:%Y-%m}")
+        before, volume = self.counted[period], 0
+        if tiers and one.kind == "purchase":
+            volume = {"sales": 1, "fees": half_up(share * basis), "funded": 0}[tiers.by]
+        if tiers and one.kind == "funded" and tiers.by == "funded":
+            volume = 1
+        self.counted[period] += volume
+        self.clause(one, partner, share, one.kind, version, period, (before, volume), basis)
+        if one.kind == "purchase" and (version.fee_share_months == 0 or sale.months < version.fee_share_months):
+            self.clause(one, partner, share, "fee_share", version, period, (before, volume), basis)
+        if tiers and tiers.mode == "retroactive":
+            self.lift(version, period, before, before + volume)
+
+    def clause(
+        self,
+        one: Happening,
+        partner: str,
+        share: Fraction,
+        what: str,
+        version: PlanVersion,
+        period: tuple[str, str],
+        volume: tuple[int, int],
+        basis: int,
+    ) -> None:
+        """One clause of a plan on one event."""
+        rate, tiers = version.rates.get(what), version.tiers
+        cents = 0
+        if rate and rate.amount is not None:
+            cents = half_up(Fraction(rate.amount) * 100)
+        elif tiers and what == "purchase" and tiers.by == "fees" and tiers.mode == "marginal" and volume[1]:
+            cents = self.marginal(version, volume, basis)
+        elif tiers and what == "purchase":
+            cents = half_up(basis * step(version, sum(volume)) / 100)
+        elif rate and rate.percent is not None:
+            cents = half_up(basis * Fraction(rate.percent) / 100)
+        if what == "purchase" and self.sales[one.challenge_id].nth > 1:
+            cents = half_up(cents * Fraction(version.repeat_percent) / 100)
+            basis = half_up(basis * Fraction(version.repeat_percent) / 100)
+        cents = half_up(cents * share)
+        fee = one.cents if what == "purchase" else 0
+        line = self.chain(one.challenge_id, partner, what, cents, share, fee)
+        if line and tiers and what == "purchase":
+            self.rated[period].append((line, half_up(basis * share)))
+
+    def marginal(self, version: PlanVersion, volume: tuple[int, int], basis: int) -> int:
+        """The fee's parts below and above each step, each at its own rate."""
+        assert version.tiers
+        starts = [half_up(Fraction(since) * 100) for since, _ in version.tiers.steps]
+        total, used = Fraction(0), 0
+        for place, (_, percent) in enumerate(version.tiers.steps):
+            top = starts[place + 1] if place + 1 < len(starts) else sum(volume)
+            inside = min(max(top - volume[0], 0), volume[1])
+            reached = half_up(Fraction(basis * inside, volume[1]))
+            total += (reached - used) * Fraction(percent) / 100
+            used = reached
+        return half_up(total)
+
+    def lift(self, version: PlanVersion, period: tuple[str, str], before: int, after: int) -> None:
+        """A tier reached pays for the earlier sales of the period too."""
+        if step(version, before) == step(version, after):
+            return
+        for line, basis in reversed(self.rated[period]):
+            due = half_up(basis * step(version, after) / 100)
+            bonus = due - line.cents - self.lifted[id(line)]
+            if bonus > 0:
+                self.lifted[id(line)] += bonus
+                self.chain(line.challenge, line.partner, "tier_bonus", bonus, Fraction(1), 0)
+
+    def chain(self, challenge: str, partner: str, what: str, cents: int, share: Fraction, fee: int) -> Line | None:
+        """Posts to a partner and, level by level, to those above."""
+        line = self.post(challenge, partner, what, 1, cents, partner) if cents else None
+        above, seen, level = self.parent_of.get(partner), {partner}, 2
+        while above and above not in seen:
+            version = self.plan(above, challenge)
+            if version and level - 2 < len(version.override_percents):
+                part = Fraction(version.override_percents[level - 2]) / 100
+                if version.override_of == "fee":
+                    override = half_up(half_up(fee * part) * share)
+                else:
+                    override = half_up(cents * part)
+                if override:
+                    self.post(challenge, above, what, level, override, partner)
+            seen.add(above)
+            above, level = self.parent_of.get(above), level + 1
+        return line
+
+    def post(self, challenge: str, partner: str, what: str, level: int, cents: int, direct: str) -> Line:
+        """Appends a line; what has been returned already is taken back at once."""
+        version = self.plan(direct, challenge)
+        named = "purchase" if what == "tier_bonus" else what
+        line = Line(partner, challenge, what, level, cents, direct, 0, bool(version and named in version.taken_back))
+        self.lines.append(line)
+        self.take_back(line)
+        return line
+
+    def give_back(self, one: Happening) -> None:
+        """A refund or chargeback, never counted beyond the fee."""
+        sale = self.sales[one.challenge_id]
+        part = min(one.cents, sale.fee - sale.returned)
+        if part > 0:
+            sale.returned += part
+            sale.return_kind = one.kind
+            for line in [held for held in self.lines if held.challenge == one.challenge_id]:
+                self.take_back(line)
+
+    def take_back(self, line: Line) -> None:
+        """Reverses a line in the proportion returned."""
+        sale = self.sales[line.challenge]
+        if not line.reversible or sale.returned == 0:
+            return
+        due = half_up(Fraction(line.cents * sale.returned, sale.fee)) - line.taken
+        if due:
+            line.taken += due
+            back = Line(line.partner, line.challenge, sale.return_kind, line.level, -due, line.direct, 0, False)
+            self.lines.append(back)
+
+    def totals(self) -> dict[tuple[str, str, str, int], int]:
+        """Cents by partner, challenge, event and level."""
+        sums: dict[tuple[str, str, str, int], int] = defaultdict(int)
+        for line in self.lines:
+            sums[(line.partner, line.challenge, line.event, line.level)] += line.cents
+        return {key: cents for key, cents in sums.items() if cents}
+
+
+def step(version: PlanVersion, done: int) -> Fraction:
+    """The percent of the highest step reached."""
+    assert version.tiers
+    scale = 100 if version.tiers.by == "fees" else 1
+    reached = [percent for since, percent in version.tiers.steps if done >= half_up(Fraction(since) * scale)]
+    return Fraction(reached[-1])
+
+
+def months(first: dt.datetime, then: dt.datetime) -> int:
+    """Whole calendar months between."""
+    whole = (then.year - first.year) * 12 + then.month - first.month
+    return whole - ((then.day, then.time()) < (first.day, first.time()))

@@ -1,0 +1,368 @@
+"""Commissions: the pass against a running ledger, states at the edge of a window, returns, tiers, chains, refusals."""
+
+from __future__ import annotations
+
+import datetime as dt
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from models.commissions import Plans, dry_run, load_plans, plans_folder, read_plan, settle
+from models.commissions.plans import PlanRefused
+from models.commissions.settle import statement
+from tests.commission_ledger import Happening, Ledger
+
+START = dt.datetime(2026, 1, 10, 12, tzinfo=dt.UTC)
+LATER = dt.datetime(2027, 1, 1, tzinfo=dt.UTC)
+HEAD = '[[versions]]\nversion = 1\neffective_from = 2020-01-01T00:00:00Z\ncurrency = "USD"\n'
+HOLD = "hold = { refund_days = 14, chargeback_days = 60 }\n"
+NO_RATES = pd.DataFrame({"currency": [], "day": [], "rate_to_usd": []})
+
+
+def plan_of(name: str, body: str) -> Plans:
+    """A folder of one plan."""
+    return Plans({name: read_plan(f'id = "{name}"\n{HEAD}{HOLD}{body}', f"{name}.toml")})
+
+
+def events_of(*rows: tuple[str, str, str, float, float, str]) -> pd.DataFrame:
+    """Events from (event_id, kind, challenge, days after the start, amount, currency), a trader each."""
+    return pd.DataFrame(
+        [
+            {
+                "event_id": event,
+                "kind": kind,
+                "challenge_id": challenge,
+                "trader_id": f"T{challenge}",
+                "happened_at": START + dt.timedelta(days=days),
+                "amount": amount,
+                "currency": currency,
+            }
+            for event, kind, challenge, days, amount, currency in rows
+        ]
+    ).astype({"happened_at": "datetime64[us, UTC]"})
+
+
+def credits_of(*rows: tuple[str, str, float]) -> pd.DataFrame:
+    """Credits from (challenge, partner, share)."""
+    frame = pd.DataFrame(rows, columns=["challenge_id", "partner_id", "share"])
+    return frame.assign(held_because=None)
+
+
+def tree_of(**partners: tuple[str | None, str]) -> pd.DataFrame:
+    """Partners as name = (parent, plan)."""
+    rows = [(name, parent, plan, pd.NaT) for name, (parent, plan) in partners.items()]
+    return pd.DataFrame(rows, columns=["partner_id", "parent_partner_id", "plan", "effective_from"])
+
+
+def entries(
+    plans: Plans,
+    events: pd.DataFrame,
+    credits: pd.DataFrame,
+    tree: pd.DataFrame,
+    as_of: dt.datetime = LATER,
+    **more: Any,
+) -> pd.DataFrame:
+    """Settled entries."""
+    return settle(events, credits, tree, plans, as_of, rates=more.pop("rates", NO_RATES), **more).entries
+
+
+CPA = plan_of("cpa", "[versions.purchase]\npercent = 20\n[versions.overrides]\npercents = [10, 5]\n")
+CHAIN = tree_of(P1=(None, "cpa"), P2=("P1", "cpa"), P3=("P2", "cpa"))
+SALE = events_of(("e1", "purchase", "C1", 0, 499.0, "USD"))
+
+
+def test_a_sale_pays_the_partner_and_those_above() -> None:
+    found = entries(CPA, SALE, credits_of(("C1", "P3", 1.0)), CHAIN)
+    assert found[["partner_id", "level", "amount"]].to_numpy().tolist() == [
+        ["P3", 1, 99.8],
+        ["P2", 2, 9.98],
+        ["P1", 3, 4.99],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("days", "state"),
+    [(13.9999, "accrued"), (14, "held"), (59.9999, "held"), (60, "payable")],
+)
+def test_states_change_when_their_window_ends(days: float, state: str) -> None:
+    found = entries(CPA, SALE, credits_of(("C1", "P1", 1.0)), CHAIN, START + dt.timedelta(days=days))
+    assert found["state"].tolist() == [state]
+
+
+def test_a_full_return_reverses_the_whole_chain_and_leaves_nothing() -> None:
+    events = pd.concat([SALE, events_of(("r1", "chargeback", "C1", 30, 499.0, "USD"))])
+    found = entries(CPA, events, credits_of(("C1", "P3", 1.0)), CHAIN)
+    assert set(found["state"]) == {"reversed"}
+    assert found.groupby("partner_id")["amount"].sum().round(8).tolist() == [0, 0, 0]
+
+
+def test_two_partial_returns_add_up_to_the_cent_and_the_rest_stays_payable() -> None:
+    returns = events_of(("r1", "refund", "C1", 3, 100.0, "USD"), ("r2", "refund", "C1", 4, 66.33, "USD"))
+    found = entries(CPA, pd.concat([SALE, returns]), credits_of(("C1", "P1", 1.0)), CHAIN)
+    assert found["amount"].sum() == pytest.approx(99.80 - 33.27)
+    assert set(found["state"]) == {"payable"}
+
+
+def test_a_refund_larger_than_the_fee_takes_back_the_fee_and_is_named() -> None:
+    events = pd.concat([SALE, events_of(("r1", "refund", "C1", 3, 600.0, "USD"))])
+    found = settle(events, credits_of(("C1", "P1", 1.0)), CHAIN, CPA, LATER, rates=NO_RATES)
+    assert found.entries["amount"].sum() == 0
+    assert any("C1" in line and "101.00 USD more than its fee" in line for line in found.log)
+
+
+def test_an_event_told_twice_counts_once_and_is_named() -> None:
+    found = settle(pd.concat([SALE, SALE]), credits_of(("C1", "P1", 1.0)), CHAIN, CPA, LATER, rates=NO_RATES)
+    assert len(found.entries) == 1
+    assert any("e1" in line for line in found.log)
+
+
+def test_a_partner_who_is_their_own_ancestor_is_named_and_the_loop_is_not_paid() -> None:
+    tree = tree_of(P1=("P2", "cpa"), P2=("P1", "cpa"), P3=("P3", "cpa"))
+    credits = credits_of(("C1", "P1", 0.5), ("C1", "P3", 0.5))
+    found = settle(SALE, credits, tree, CPA, LATER, rates=NO_RATES)
+    assert found.entries.groupby("partner_id")["level"].max().to_dict() == {"P1": 1, "P2": 2, "P3": 1}
+    named = [line for line in found.log if "own ancestor" in line]
+    assert [line.split()[1] for line in named] == ["P1", "P3"]
+
+
+def test_a_plan_that_is_not_there_earns_nothing_and_is_named() -> None:
+    found = settle(SALE, credits_of(("C1", "P9", 1.0)), tree_of(P9=(None, "gold")), CPA, LATER, rates=NO_RATES)
+    assert found.entries.empty
+    assert any("no commission plan gold" in line for line in found.log)
+
+
+def test_a_free_challenge_earns_nothing() -> None:
+    plans = plan_of("cpa", "[versions.purchase]\namount = 50\n")
+    assert entries(plans, SALE.assign(amount=0.0), credits_of(("C1", "P1", 1.0)), CHAIN).empty
+
+
+def test_a_commission_paid_before_the_return_is_owed_back() -> None:
+    events = pd.concat([SALE, events_of(("r1", "chargeback", "C1", 90, 499.0, "USD"))])
+    sent = pd.DataFrame({"partner_id": ["P1"], "amount": [99.8], "currency": ["USD"]})
+    sent["settled_at"] = pd.to_datetime([START + dt.timedelta(days=61)], utc=True)
+    found = entries(CPA, events, credits_of(("C1", "P1", 1.0)), CHAIN, transfers=sent)
+    assert found[["event", "amount", "state"]].to_numpy().tolist() == [
+        ["purchase", 99.8, "paid"],
+        ["chargeback", -99.8, "payable"],
+    ]
+
+
+def test_a_transfer_that_does_not_cover_an_entry_leaves_it_payable() -> None:
+    sent = pd.DataFrame({"partner_id": ["P1"], "amount": [99.79], "currency": ["USD"]})
+    sent["settled_at"] = pd.to_datetime([START + dt.timedelta(days=61)], utc=True)
+    assert entries(CPA, SALE, credits_of(("C1", "P1", 1.0)), CHAIN, transfers=sent)["state"].tolist() == ["payable"]
+
+
+def test_a_negative_balance_is_carried_unless_the_plan_writes_it_off() -> None:
+    events = pd.concat([SALE, events_of(("r1", "chargeback", "C1", 90, 499.0, "USD"))])
+    sent = pd.DataFrame({"partner_id": ["P1"], "amount": [99.8], "currency": ["USD"]})
+    sent["settled_at"] = pd.to_datetime([START + dt.timedelta(days=61)], utc=True)
+    credits, tree = credits_of(("C1", "P1", 1.0)), tree_of(P1=(None, "cpa"))
+    carried = entries(CPA, events, credits, tree, transfers=sent)
+    lines = statement(carried, "P1", START + dt.timedelta(days=80), LATER)
+    assert lines[["earned", "taken_back", "carried_over"]].to_numpy().tolist() == [[0.0, -99.8, -99.8]]
+    kind = plan_of("cpa", "negative_carry = false\n[versions.purchase]\npercent = 20\n")
+    forgiven = entries(kind, events, credits, tree, transfers=sent)
+    assert forgiven.loc[forgiven["event"] == "write_off", "amount"].tolist() == [99.8]
+
+
+TIERS = (
+    "[versions.purchase]\npercent = 10\n"
+    "[versions.tiers]\nby = {by}\nmode = {mode}\nsteps = [{{ from = {since}, percent = 20 }}]\n"
+)
+
+
+def month_of_sales(count: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Sales of 100 an hour apart, all credited to P1."""
+    events = events_of(*((f"e{n}", "purchase", f"C{n}", n / 24, 100.0, "USD") for n in range(count)))
+    return events, credits_of(*((f"C{n}", "P1", 1.0) for n in range(count)))
+
+
+@pytest.mark.parametrize(("sales", "amount"), [(2, 20.0), (3, 40.0), (4, 60.0)])
+def test_marginal_tiers_raise_what_comes_after(sales: int, amount: float) -> None:
+    plans = plan_of("t", TIERS.format(by='"sales"', mode='"marginal"', since=3))
+    assert entries(plans, *month_of_sales(sales), tree_of(P1=(None, "t")))["amount"].sum() == amount
+
+
+@pytest.mark.parametrize(("sales", "amount"), [(2, 20.0), (3, 60.0), (4, 80.0)])
+def test_retroactive_tiers_raise_the_whole_month(sales: int, amount: float) -> None:
+    plans = plan_of("t", TIERS.format(by='"sales"', mode='"retroactive"', since=3))
+    assert entries(plans, *month_of_sales(sales), tree_of(P1=(None, "t")))["amount"].sum() == amount
+
+
+def test_marginal_tiers_by_fees_split_the_fee_that_crosses() -> None:
+    plans = plan_of("t", TIERS.format(by='"fees"', mode='"marginal"', since=150))
+    found = entries(plans, *month_of_sales(3), tree_of(P1=(None, "t")))
+    assert found["amount"].tolist() == [10.0, 15.0, 20.0]
+
+
+def test_a_bonus_is_taken_back_with_its_sale() -> None:
+    plans = plan_of("t", TIERS.format(by='"sales"', mode='"retroactive"', since=3))
+    events, credits = month_of_sales(3)
+    events = pd.concat([events, events_of(("r1", "refund", "C0", 9, 100.0, "USD"))])
+    assert entries(plans, events, credits, tree_of(P1=(None, "t")))["amount"].sum() == 40.0
+
+
+def test_a_currency_without_a_rate_is_held_in_its_own_and_named() -> None:
+    plans = plan_of("cpa", "convert = true\n[versions.purchase]\npercent = 20\n")
+    events = events_of(("e1", "purchase", "C1", 0, 1000.0, "EUR"), ("e2", "purchase", "C2", 0, 1000.0, "XAG"))
+    rates = pd.DataFrame({"currency": ["EUR"], "day": [dt.date(2026, 1, 9)], "rate_to_usd": [1.1]})
+    credits = credits_of(("C1", "P1", 1.0), ("C2", "P1", 1.0))
+    found = settle(events, credits, tree_of(P1=(None, "cpa")), plans, LATER, rates=rates)
+    shown = found.entries[["amount", "currency", "state"]].to_numpy().tolist()
+    assert shown == [[220.0, "USD", "payable"], [200.0, "XAG", "held"]]
+    assert any("no rate" in line for line in found.log)
+
+
+def test_amounts_follow_the_minor_unit_of_their_currency() -> None:
+    events = events_of(("e1", "purchase", "C1", 0, 22953.0, "JPY"), ("e2", "purchase", "C2", 0, 10.025, "USD"))
+    found = entries(CPA, events, credits_of(("C1", "P1", 1.0), ("C2", "P1", 1.0)), CHAIN)
+    assert found["amount"].tolist() == [4591.0, 2.01]
+
+
+def test_a_partner_moves_in_the_tree_from_the_day_they_do() -> None:
+    moved = pd.DataFrame(
+        {
+            "partner_id": ["P1", "P2", "P3", "P3"],
+            "parent_partner_id": [None, None, "P1", "P2"],
+            "plan": "cpa",
+            "effective_from": [pd.NaT, pd.NaT, pd.NaT, START + dt.timedelta(days=5)],
+        }
+    )
+    events = events_of(
+        ("e1", "purchase", "C1", 4.9, 100.0, "USD"),
+        ("e2", "purchase", "C2", 5, 100.0, "USD"),
+        ("f1", "funded", "C1", 9, 0.0, "USD"),
+    )
+    found = entries(CPA, events, credits_of(("C1", "P3", 1.0), ("C2", "P3", 1.0)), moved)
+    above = found[found["level"] == 2]
+    assert above[["challenge_id", "partner_id"]].to_numpy().tolist() == [["C1", "P1"], ["C2", "P2"]]
+
+
+def test_a_new_version_of_a_plan_binds_sales_from_then_on() -> None:
+    newer = "[[versions]]\nversion = 2\neffective_from = 2026-01-15T12:00:00Z\n[versions.purchase]\npercent = 30\n"
+    plans = Plans({"cpa": read_plan(f'id = "cpa"\n{HEAD}[versions.purchase]\npercent = 20\n{newer}')})
+    events = events_of(("e1", "purchase", "C1", 4.999, 100.0, "USD"), ("e2", "purchase", "C2", 5, 100.0, "USD"))
+    found = entries(plans, events, credits_of(("C1", "P1", 1.0), ("C2", "P1", 1.0)), tree_of(P1=(None, "cpa")))
+    assert found[["amount", "plan_version"]].to_numpy().tolist() == [[20.0, 1], [30.0, 2]]
+
+
+def test_a_dry_run_says_who_gains_and_who_loses() -> None:
+    changed = plan_of("cpa", "[versions.purchase]\npercent = 15\n[versions.overrides]\npercents = [50]\n")
+    found = dry_run(SALE, credits_of(("C1", "P3", 1.0)), CHAIN, CPA, changed, LATER, rates=NO_RATES)
+    assert dict(zip(found["partner_id"], found["difference"], strict=True)) == {
+        "P3": pytest.approx(-24.95),
+        "P1": pytest.approx(-4.99),
+        "P2": pytest.approx(37.43 - 9.98),
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("", "no rate"),
+        ("[versions.purchase]\nrepeat_percent = 50\n", "no rate"),
+        ("[versions.purchase]\npercent = 20\namount = 5\n", "exactly one"),
+        ("[versions.purchase]\npercent = 101\n", "within 0 and 100"),
+        ("[versions.purchse]\npercent = 1\n", "unknown purchse"),
+        ("[versions.funded]\namount = 0\n", "above zero"),
+        ("[versions.tiers]\nsteps = [{ from = 1, percent = 2 }]\n", "tiers raise"),
+    ],
+)
+def test_a_plan_that_cannot_be_used_is_refused_with_the_field(body: str, words: str) -> None:
+    with pytest.raises(PlanRefused, match=words):
+        read_plan(f'id = "p"\n{HEAD}{body}')
+
+
+def test_a_refused_plan_is_named_and_the_others_stand(tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text(f'id = "bad"\n{HEAD}', encoding="utf-8")
+    (tmp_path / "good.toml").write_text(f'id = "good"\n{HEAD}[versions.purchase]\npercent = 5\n', encoding="utf-8")
+    plans = load_plans(tmp_path)
+    assert list(plans.known) == ["good"]
+    assert "no rate" in plans.refused["bad"]
+
+
+def test_the_folder_can_be_named_by_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HIGHWATER_PLANS", str(tmp_path))
+    assert plans_folder() == tmp_path
+
+
+def test_the_plans_that_come_along_can_be_used() -> None:
+    plans = load_plans()
+    assert set(plans.known) >= {"cpa", "revshare", "hybrid", "tiered"}
+    assert plans.refused == {}
+
+
+# --- the pass against the running ledger ------------------------------------------------------------------------------
+
+BODIES = {
+    "sale": "[versions.purchase]\npercent = 17.5\nrepeat_percent = 33\n[versions.overrides]\npercents = [10, 5]\n",
+    "fixed": "[versions.purchase]\namount = 12.5\n[versions.funded]\namount = 40\n"
+    "[versions.profit_share]\npercent = 3\n",
+    "share": "[versions.fee_share]\npercent = 9\nmonths = 2\n[versions.pass]\npercent = 1.25\n"
+    '[versions.overrides]\npercents = [7, 3]\nof = "fee"\n',
+    "marginal": TIERS.format(by='"fees"', mode='"marginal"', since=250) + "[versions.overrides]\npercents = [25]\n",
+    "lifted": TIERS.format(by='"sales"', mode='"retroactive"', since=3) + "[versions.overrides]\npercents = [25]\n",
+    "earned": TIERS.format(by='"funded"', mode='"retroactive"', since=1).replace("steps", 'period = "lifetime"\nsteps'),
+    "kept": 'taken_back = ["purchase"]\n[versions.purchase]\npercent = 20\n[versions.first_payout]\npercent = 10\n',
+}
+EVERY = Plans({name: read_plan(f'id = "{name}"\n{HEAD}{HOLD}{body}', name) for name, body in BODIES.items()})
+NAMES = ["P1", "P2", "P3", "P4"]
+MILESTONE = ("pass", "funded", "first_payout", "profit_share")
+
+
+@st.composite
+def firms(draw: st.DrawFn) -> tuple[dict[str, str], dict[str, str], dict[str, Any], list[Happening]]:
+    """Partners in any tree (loops too), sales with one or two credited partners, and what happens to them."""
+    plans = {name: draw(st.sampled_from([*BODIES, "missing"])) for name in NAMES}
+    parents = {name: parent for name in NAMES if (parent := draw(st.sampled_from([None, *NAMES]))) is not None}
+    credits: dict[str, list[tuple[str, Fraction]]] = {}
+    told: list[Happening] = []
+    for number in range(draw(st.integers(1, 9))):
+        challenge, trader = f"C{number}", draw(st.sampled_from(["T1", "T2", "T3"]))
+        partner = draw(st.sampled_from(NAMES))
+        other = draw(st.sampled_from([None, *NAMES]))
+        whole = other is None or other == partner
+        part = Fraction(draw(st.sampled_from([250_000, 333_333, 500_000])), 1_000_000)
+        credits[challenge] = [(partner, Fraction(1))] if whole else [(partner, part), (str(other), 1 - part)]
+        at = START + dt.timedelta(days=draw(st.integers(0, 100)), seconds=number)
+        fee = draw(st.sampled_from([0, 1, 4999, 10_000, 25_001, 59_950]))
+        told.append(Happening(f"{challenge}p", "purchase", challenge, trader, at, fee))
+        for kind in draw(st.lists(st.sampled_from(MILESTONE), unique=True, max_size=3)):
+            cents = draw(st.sampled_from([-1234, 7777])) if kind == "profit_share" else 0
+            days = dt.timedelta(days=draw(st.integers(1, 60)))
+            told.append(Happening(f"{challenge}{kind}", kind, challenge, trader, at + days, cents))
+        for place in range(draw(st.integers(0, 2))):
+            kind = draw(st.sampled_from(["refund", "chargeback"]))
+            cents = draw(st.sampled_from([1, fee // 3, fee, fee + 500]))
+            days = dt.timedelta(days=draw(st.integers(0, 60)), microseconds=1)
+            told.append(Happening(f"{challenge}r{place}", kind, challenge, trader, at + days, cents))
+    order = {"purchase": 0, "stage_pass": 1, "pass": 2, "funded": 3, "first_payout": 4, "profit_share": 6}
+    told.sort(key=lambda one: (one.at, order.get(one.kind, 8 if one.kind == "refund" else 9), one.event_id))
+    return plans, parents, credits, told
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(firms(), st.integers(0, 12))
+def test_from_the_start_equals_the_running_ledger_to_the_cent(firm: Any, stops: int) -> None:
+    plans, parents, credits, told = firm
+    ledger = Ledger(EVERY, plans, parents, credits)
+    upto = max(1, len(told) - stops)
+    for one in told[:upto]:
+        ledger.add(one)
+    events = pd.DataFrame(
+        [(e.event_id, e.kind, e.challenge_id, e.trader_id, e.at, e.cents / 100, "USD") for e in told[:upto]],
+        columns=["event_id", "kind", "challenge_id", "trader_id", "happened_at", "amount", "currency"],
+    ).astype({"happened_at": "datetime64[us, UTC]"})
+    given_to = [(c, partner, float(share)) for c, held in credits.items() for partner, share in held]
+    tree = tree_of(**{name: (parents.get(name), plans[name]) for name in NAMES})
+    found = entries(EVERY, events.sample(frac=1, random_state=1), credits_of(*given_to), tree)
+    sums = (found["amount"] * 100).round().astype(int)
+    keys = [found[name] for name in ("partner_id", "challenge_id", "event", "level")]
+    totals = {key: int(cents) for key, cents in sums.groupby(keys).sum().items() if cents}
+    assert totals == ledger.totals()
