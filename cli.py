@@ -139,6 +139,31 @@ def dashboards(args: Args) -> None:
     os.execvpe(sys.executable, [*command, "--server.headless", "true"], environment)
 
 
+def live(args: Args) -> None:
+    """Serves the live interface."""
+    from models import catalogue
+    from pipelines.live.serve import serve
+
+    say(f"Highwater takes events at http://{args.host}:{args.port}/v1/ (interface: /docs)")
+    serve(warehouse(args), catalogue.load(args.rulebook), args.host, args.port)
+
+
+def key(args: Args) -> None:
+    """Makes, lists or revokes keys of the live interface."""
+    from pipelines.live import keys
+
+    house = warehouse(args)
+    if args.action == "create":
+        made = keys.create(house, args.name, args.desk, args.dataset)
+        print(json.dumps({"key": made}) if args.json else made)
+        say("This key is shown once; keep it where secrets are kept.")
+    elif args.action == "list":
+        show(args, keys.listed(house))
+    else:
+        keys.revoke(house, args.key_id)
+        say(f"Key {args.key_id} is revoked.")
+
+
 def audit(args: Args) -> None:
     """Walks the audit chain and says where it breaks."""
     from models.audit import length, verify
@@ -214,6 +239,18 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--product")
     one = command("dashboards", dashboards)
     one.add_argument("--port", type=int, default=8501)
+    one = command("live", live)
+    one.add_argument("--host", default="127.0.0.1")
+    one.add_argument("--port", type=int, default=8600)
+    one = command("key", key)
+    actions = one.add_subparsers(dest="action", required=True, metavar="action")
+    common = _common(argparse.SUPPRESS, argparse.SUPPRESS)
+    made = actions.add_parser("create", help="prints a new key, once", parents=[common])
+    made.add_argument("--name", required=True, help="whose key it is")
+    made.add_argument("--desk", action="append", default=[], help="bind the key to a desk (repeatable)")
+    made.add_argument("--dataset", action="append", default=[], help="bind the key to a dataset (repeatable)")
+    actions.add_parser("list", help="every key, without its secret", parents=[common])
+    actions.add_parser("revoke", help="ends a key", parents=[common]).add_argument("key_id")
     command("doctor", doctor)
     one = command("audit", audit)
     one.add_argument("what", choices=("verify",), help="walk the chain")
@@ -226,10 +263,22 @@ def refusals() -> tuple[type[Exception], ...]:
     from pipelines.explain import ExplainRefused
     from pipelines.export import ExportRefused
     from pipelines.land import FeedRefused
+    from pipelines.live.keys import KeyRefused
+    from pipelines.live.serve import LiveRefused
     from pipelines.sources import SourceRefusal
     from pipelines.whatif import WhatIfRefused
 
-    return (Refused, RulebookRefused, FeedRefused, SourceRefusal, ExportRefused, ExplainRefused, WhatIfRefused)
+    return (
+        Refused,
+        RulebookRefused,
+        FeedRefused,
+        SourceRefusal,
+        ExportRefused,
+        ExplainRefused,
+        WhatIfRefused,
+        KeyRefused,
+        LiveRefused,
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,0 +1,430 @@
+"""The service behind the endpoints: three threads from a body to a verdict to the lake.
+
+The accepting thread validates what waits, journals it in one write and answers; the folding thread turns it into
+verdicts; the landing thread brings closed segments of the journal into the lake and settles what folds cannot know.
+A process that dies at any instant has lost nothing that it acknowledged: the journal lands at the next start.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import queue
+import threading
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+import sql.live_schema  # noqa: F401  its tables belong to the schema
+from models.catalogue import Rulebook
+from pipelines.land import land_frame, recover
+from pipelines.live.accepting import (
+    DeskRefused,
+    Judged,
+    Request,
+    answers,
+    as_entry,
+    judge_requests,
+)
+from pipelines.live.folding import ENGINE_MEMORY, FOLDED, Batch, Folding
+from pipelines.live.index import SAME, Known
+from pipelines.live.journal import Journal, read_segment
+from pipelines.live.keys import Key, Keyring
+from pipelines.live.settling import Settled, settle, take_over
+from sql.schema import DATASETS, LOADS, METADATA, RUNS
+from sql.warehouse import Warehouse, newest_fact
+
+LOG = logging.getLogger("highwater.live")
+BOOKED = ("accounts", "challenges", "traders", "desks")
+BATCH_ROWS_MAX = 20_000
+AWAY = (sa.exc.OperationalError, sa.exc.InterfaceError)
+Result = TypeVar("Result")
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+class Busy(Exception):
+    """More waits than may; `seconds` says when to come again."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"too much is waiting; try again in {seconds} s")
+        self.seconds = seconds
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How the service spends its time: seconds between landings and settling runs, rows that may wait."""
+
+    landing_seconds: float = 2.0
+    settling_seconds: float = 60.0
+    idle_seconds: float = 1.0
+    waiting_rows_max: int = 100_000
+
+
+@dataclass
+class Counts:
+    """What the metrics tell."""
+
+    rows: Counter[tuple[str, str]] = field(default_factory=Counter)
+    requests: Counter[str] = field(default_factory=Counter)
+    folds: int = 0
+    walked: int = 0
+    verdicts: int = 0
+    fold_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=1_000))
+    landings: int = 0
+    settlings: int = 0
+    failures: int = 0
+    last_event_at: float = 0.0
+    last_by_dataset: dict[str, float] = field(default_factory=dict)
+
+
+class Service:
+    """Accepts, keeps, judges and lands; `start` before use, `stop` ends it with everything landed and settled."""
+
+    def __init__(self, warehouse: Warehouse, rulebook: Rulebook, pace: Pace | None = None) -> None:
+        METADATA.create_all(warehouse.database)
+        self.warehouse, self.rulebook, self.pace = warehouse, rulebook, pace or Pace()
+        self.keys = Keyring(warehouse)
+        self.counts = Counts()
+        self.journal = Journal(warehouse.home / "live" / "wal")
+        self.known = Known()
+        self.folding = Folding(warehouse, rulebook, EPOCH)
+        self.ready = self.failed = False
+        self._waiting: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._to_fold: queue.SimpleQueue[Batch | Callable[[], None] | None] = queue.SimpleQueue()
+        self._rows_waiting = 0
+        self._rows_lock = threading.Lock()
+        self._number = 0
+        self._land_now = threading.Event()
+        self._stopping = threading.Event()
+        self._landed_number = 0
+        self._since: dict[int, int] = {}
+        self._unsettled = False
+        self._settled_at = 0.0
+        self._threads: list[threading.Thread] = []
+
+    # --- life --------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Lands what a former process left, judges what is due, and begins to serve."""
+        recover(self.warehouse)
+        self._land_closed()
+        self.known.fill(self.warehouse, ENGINE_MEMORY)
+        with self.warehouse.engine(memory=ENGINE_MEMORY) as connection:
+            self.folding.as_of = newest_fact(connection) or EPOCH
+        self.folding.begin()
+        settled = settle(self.warehouse, self.rulebook, 0, set(), everything=not self._comparable())
+        if settled:
+            take_over(self.folding, settled)
+        self._settled_at = time.monotonic()
+        loops = (self._accept_loop, self._fold_loop, self._land_loop)
+        self._threads = [threading.Thread(target=loop, name=loop.__name__, daemon=True) for loop in loops]
+        for thread in self._threads:
+            thread.start()
+        self.ready = True
+
+    def stop(self) -> None:
+        """Takes nothing more, finishes what was accepted, lands and settles it."""
+        self.ready = False
+        if not self._threads:
+            return
+        accepting, folding, landing = self._threads
+        self._waiting.put(None)
+        accepting.join()
+        self._stopping.set()
+        self._land_now.set()
+        landing.join()
+        self._to_fold.put(None)
+        folding.join()
+
+    def _comparable(self) -> bool:
+        """Whether what was decided was decided by this rulebook."""
+        with self.warehouse.database.connect() as database:
+            query = sa.select(RUNS.c.rulebook).order_by(RUNS.c.run_id.desc()).limit(1)
+            return database.execute(query).scalar() == self.rulebook.digest
+
+    # --- accepting ---------------------------------------------------------------------------------------------------
+
+    def submit(self, request: Request) -> None:
+        """Puts a request in line; Busy when too many rows wait."""
+        with self._rows_lock:
+            if not self.ready or self._rows_waiting + request.rows > self.pace.waiting_rows_max:
+                raise Busy(2 if self.ready else 5)
+            self._rows_waiting += request.rows
+        self._waiting.put(request)
+
+    @property
+    def rows_waiting(self) -> int:
+        """Rows accepted or in line that no verdict has been written for yet."""
+        return self._rows_waiting
+
+    def _released(self, rows: int) -> None:
+        with self._rows_lock:
+            self._rows_waiting -= rows
+
+    def _accept_loop(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            requests, rows = [first], first.rows
+            while rows < BATCH_ROWS_MAX and not self._waiting.empty():
+                more = self._waiting.get()
+                if more is None:
+                    self._waiting.put(None)
+                    break
+                requests.append(more)
+                rows += more.rows
+            self._accept(requests)
+
+    def _accept(self, requests: list[Request]) -> None:
+        """Validates, journals and answers what was waiting; a failure is told to whoever waits for an answer."""
+        try:
+            groups = self._judged(requests)
+            self._keep(groups)
+        except OSError as error:
+            LOG.error("the journal cannot be written: %s", error)
+            self._fail(requests, Busy(10))
+        except Exception as error:
+            LOG.exception("a batch could not be taken")
+            self._fail(requests, error)
+
+    def _fail(self, requests: list[Request], error: Exception) -> None:
+        self.counts.failures += 1
+        for request in requests:
+            if not request.answer.done():
+                self._released(request.rows)
+                request.answer.set_exception(error)
+
+    def _judged(self, requests: list[Request]) -> list[list[Judged]]:
+        by_dataset: defaultdict[str, list[Request]] = defaultdict(list)
+        for request in requests:
+            by_dataset[request.dataset.name].append(request)
+        now = dt.datetime.now(dt.UTC)
+        judged = [judge_requests(group, now) for group in by_dataset.values()]
+        return [allowed for group in judged if (allowed := [one for one in group if self._allowed(one)])]
+
+    def _allowed(self, judged: Judged) -> bool:
+        """Whether the key reaches the desks of the rows; who is refused is answered here."""
+        wrong = self._wrong_desk(judged.request.key, judged.held)
+        if wrong is None:
+            return True
+        self._released(judged.request.rows)
+        judged.request.answer.set_exception(DeskRefused(wrong))
+        return False
+
+    def _wrong_desk(self, key: Key, rows: pa.Table) -> str | None:
+        if not key.desks:
+            return None
+        book = self.folding.book
+        for column, desks in (
+            ("desk_id", lambda value: {value}),
+            ("account_id", lambda value: {book.desk_of[value]} if value in book.desk_of else set()),
+            ("trader_id", lambda value: book.desks_of_trader.get(value, set())),
+        ):
+            for value in rows[column].unique().to_pylist() if column in rows.column_names else ():
+                if value is not None and (found := desks(value)) and not found & key.desks:
+                    return f"this key does not reach {column} {value}"
+        return None
+
+    def _keep(self, groups: list[list[Judged]]) -> None:
+        """Journals, then tells news from duplicates, answers, and hands the news to the folding thread."""
+        if not groups:
+            return
+        with self.journal.lock:
+            segment = self.journal.append([as_entry(group) for group in groups])
+            self._number += 1
+            for group in groups:
+                self._hand_over(group, segment)
+        self._unsettled = True
+
+    def _hand_over(self, group: list[Judged], segment: Path) -> None:
+        dataset = group[0].request.dataset
+        rows = pa.concat_tables([one.held for one in group])
+        told = self.known.put(dataset, rows.drop_columns(["_line"]))
+        for one, answer in zip(group, answers(group, told), strict=True):
+            one.request.answer.set_result(answer)
+            for name, count in (("accepted", answer["accepted"]), ("duplicates", answer["duplicates"])):
+                self.counts.rows[dataset.name, name] += count
+            self.counts.rows[dataset.name, "rejected"] += len(answer["rejected"])
+        self.counts.last_by_dataset[dataset.name] = self.counts.last_event_at = time.time()
+        delivered = sum(one.request.rows for one in group)
+        news = rows.filter(pa.array(told != SAME))
+        self._released(delivered - news.num_rows)
+        if news.num_rows:
+            batch = Batch(self._number, dataset.name, str(segment), news, told[told != SAME])
+            self._to_fold.put(batch)
+        if dataset.name in BOOKED:
+            self._land_now.set()
+
+    # --- folding -----------------------------------------------------------------------------------------------------
+
+    def _fold_loop(self) -> None:
+        while (first := self._to_fold.get()) is not None:
+            if not isinstance(first, Batch):
+                self._again(first)
+                continue
+            batches, after = self._more(first)
+            began = time.perf_counter()
+            self._again(lambda batches=batches: self._take(batches))  # type: ignore[misc]
+            self._again(self._judge)
+            self.counts.fold_seconds.append(time.perf_counter() - began)
+            self._released(sum(batch.rows.num_rows for batch in batches))
+            if after is not None:
+                self._again(after)
+
+    def _more(self, first: Batch) -> tuple[list[Batch], Callable[[], None] | None]:
+        """Every batch that waits behind the first, up to the next command."""
+        batches = [first]
+        while sum(batch.rows.num_rows for batch in batches) < BATCH_ROWS_MAX and not self._to_fold.empty():
+            more = self._to_fold.get()
+            if more is None:
+                self._to_fold.put(None)
+                break
+            if not isinstance(more, Batch):
+                return batches, more
+            batches.append(more)
+        return batches, None
+
+    def _again(self, work: Callable[[], None]) -> None:
+        """Does work of the folding thread, again and again while the database is away."""
+        pause = 0.1
+        while True:
+            try:
+                work()
+                return
+            except AWAY as error:
+                LOG.warning("the database is away: %s", str(error.orig).splitlines()[0])
+                self.counts.failures += 1
+                time.sleep(pause)
+                pause = min(2 * pause, 5.0)
+            except Exception:
+                LOG.exception("a fold failed; the settling run will judge these accounts")
+                self.counts.failures += 1
+                self._since = {}
+                return
+
+    def _in_fold(self, work: Callable[[], Result]) -> Result:
+        """Has the folding thread do work between two batches; waits for its result."""
+        done: Future[Result] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(work())
+            except AWAY:
+                raise
+            except Exception as error:
+                done.set_exception(error)
+
+        self._to_fold.put(run)
+        return done.result()
+
+    def _take(self, batches: list[Batch]) -> None:
+        self._advance(batches)
+        self.folding.pending += [batch for batch in batches if batch.dataset in FOLDED]
+        for code, at in self.folding.take(batches).items():
+            self._since[code] = min(at, self._since.get(code, at))
+
+    def _judge(self) -> None:
+        done = self.folding.judge(self._since)
+        self._since = {}
+        self.counts.folds += 1
+        self.counts.walked += done["walked"]
+        self.counts.verdicts += done["verdicts"]
+
+    def _advance(self, batches: Sequence[Batch]) -> None:
+        """The instant the service stands at is that of the newest fact."""
+        for batch in batches:
+            dated_by = DATASETS[batch.dataset].dated_by
+            if dated_by:
+                newest = pc.max(batch.rows[dated_by]).as_py()
+                self.folding.as_of = max(self.folding.as_of, newest)
+
+    # --- landing and settling ----------------------------------------------------------------------------------------
+
+    def _land_loop(self) -> None:
+        while not self._stopping.is_set():
+            self._land_now.wait(self.pace.landing_seconds)
+            self._land_now.clear()
+            self._land_and_settle()
+        while self._unsettled:
+            self._land_and_settle(now=True)
+
+    def _land_and_settle(self, *, now: bool = False) -> None:
+        try:
+            self._land()
+            if now or self._settling_due():
+                self._settle()
+        except Exception:
+            LOG.exception("landing or settling failed; it is tried again")
+            self.counts.failures += 1
+            time.sleep(1.0)
+
+    def _land(self) -> None:
+        with self.journal.lock:
+            self.journal.rotate()
+            number = self._number
+        landed = self._land_closed()
+        self._landed_number = number
+        if landed:
+            self._in_fold(lambda: self._landed(landed))
+
+    def _land_closed(self) -> dict[str, set[str]]:
+        """Lands every closed segment; returns the datasets of each."""
+        done: dict[str, set[str]] = {}
+        for path in self.journal.closed():
+            deliveries = read_segment(path)
+            for delivery in deliveries:
+                if not self._is_landed(delivery.fingerprint):
+                    land_frame(
+                        self.warehouse, delivery.dataset, delivery.held, file=f"live/{path.stem}",
+                        fingerprint=delivery.fingerprint, refused=delivery.refused, quick=True,
+                    )  # fmt: skip
+            path.unlink()
+            done[str(path)] = {delivery.dataset for delivery in deliveries}
+            self.counts.landings += 1
+        return done
+
+    def _is_landed(self, fingerprint: str) -> bool:
+        query = sa.select(LOADS.c.load_id).where(LOADS.c.fingerprint == fingerprint, LOADS.c.finished_at.is_not(None))
+        with self.warehouse.database.connect() as database:
+            return database.execute(query).first() is not None
+
+    def _landed(self, segments: dict[str, set[str]]) -> None:
+        """In the folding thread: what has landed waits no more; news about accounts makes them be judged again."""
+        if any(datasets & set(BOOKED) for datasets in segments.values()):
+            changed = self.folding.refresh()
+            self.folding.load(changed)
+            self.folding.judge(dict.fromkeys(changed, 0))
+        self.folding.pending = [batch for batch in self.folding.pending if batch.segment not in segments]
+
+    def _settling_due(self) -> bool:
+        if not self._unsettled:
+            return False
+        idle = time.time() - self.counts.last_event_at > self.pace.idle_seconds
+        return idle or time.monotonic() - self._settled_at > self.pace.settling_seconds
+
+    def _settle(self) -> None:
+        """Judges from the lake and has the folding thread take it over; waits until it has."""
+        with self.journal.lock:
+            number = self._landed_number
+            self._unsettled = self._number > number
+        touched = self._in_fold(self._touched)
+        settled = settle(self.warehouse, self.rulebook, number, touched, everything=False)
+        if settled is not None:
+            self._in_fold(lambda: self._take_over(settled))
+        self._settled_at = time.monotonic()
+        self.counts.settlings += 1
+
+    def _take_over(self, settled: Settled) -> None:
+        take_over(self.folding, settled)
+        if self.folding.touched_by:
+            self._unsettled = True
+
+    def _touched(self) -> set[str]:
+        names = list(self.folding.book.codes)
+        return {names[code] for code in self.folding.touched_by}

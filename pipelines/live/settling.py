@@ -1,0 +1,176 @@
+"""The settling run: judges accounts from the lake by the code of `highwater score` and hands over what differs.
+
+It brings what a fold cannot know (rules over whole histories, what time alone changes, where an event landed), so that
+after it the tables are those of a full scoring run at the same instant.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import pandas as pd
+import sqlalchemy as sa
+
+from models.catalogue import Rulebook
+from models.clock import to_micros
+from models.walk import RULE_NAMES
+from pipelines import score
+from pipelines.live import decisions
+from pipelines.live.decisions import Change, Said
+from pipelines.live.folding import ENGINE_MEMORY, Folding
+from sql import relations, schema
+from sql.schema import Money
+from sql.warehouse import Warehouse, newest_fact, write_rows
+
+CHUNK = 500
+DECIDED = (schema.ACCOUNT_STATUS, schema.VERDICTS, schema.ACCOUNT_DAYS)
+BESIDE = ("as_of",)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Accounts judged from the lake, as of which instant and after which batch, and which of them differ."""
+
+    as_of: dt.datetime
+    number: int
+    accounts: set[str]
+    judged: score.Judged
+    differing: dict[str, set[str]]
+    gone: set[str]
+
+
+def settle(
+    warehouse: Warehouse, rulebook: Rulebook, number: int, touched: set[str], *, everything: bool
+) -> Settled | None:
+    """Judges touched accounts and all that are not at their end, or `everything`; None while the lake has no facts."""
+    with warehouse.engine(memory=ENGINE_MEMORY) as connection:
+        stands_at = newest_fact(connection)
+        if stands_at is None:
+            return None
+        score.register_terms(connection, rulebook)
+        score.register_instruments(connection)
+        relations.build(connection, "facts.accounts")
+        accounts = score.judged_accounts(connection)
+        with warehouse.database.connect() as database:
+            finished = decisions.ended(database) - touched
+            known = set(database.execute(sa.select(schema.ACCOUNT_STATUS.c.account_id)).scalars())
+        keep = ~accounts["account_id"].isin(finished)
+        chosen = accounts if everything else accounts[keep].reset_index(drop=True)
+        judged = score.judge(connection, chosen, rulebook, stands_at)
+    names = set(chosen["account_id"])
+    differing = _differing(warehouse, judged, sorted(names))
+    return Settled(stands_at, number, names, judged, differing, known - set(accounts["account_id"]))
+
+
+def _differing(warehouse: Warehouse, judged: score.Judged, names: list[str]) -> dict[str, set[str]]:
+    """By table, the accounts whose rows are not those of the database."""
+    frames = (judged.status, judged.verdicts, judged.days)
+    with warehouse.database.connect() as database:
+        held = [_held(database, table, names) for table in DECIDED]
+    return {
+        table.name: _unlike(_digests(table, before), _digests(table, after))
+        for table, before, after in zip(DECIDED, held, frames, strict=True)
+    }
+
+
+def _held(database: sa.Connection, table: sa.Table, names: list[str]) -> pd.DataFrame:
+    """Rows of accounts, money as floats."""
+    columns = [
+        sa.cast(column, sa.Double).label(column.name) if isinstance(column.type, Money) else column
+        for column in table.columns
+    ]
+    rows: list[tuple[object, ...]] = []
+    for start in range(0, len(names), CHUNK):
+        query = sa.select(*columns).where(table.c.account_id.in_(names[start : start + CHUNK]))
+        rows += [tuple(row) for row in database.execute(query)]
+    return pd.DataFrame(rows, columns=[column.name for column in table.columns])
+
+
+def _digests(table: sa.Table, frame: pd.DataFrame) -> dict[str, int]:
+    """One number per account over its rows, whatever their order."""
+    if frame.empty:
+        return {}
+    plain = pd.DataFrame({c.name: _plain(frame[c.name], c) for c in table.columns if c.name not in BESIDE})
+    digests = pd.util.hash_pandas_object(plain, index=False).groupby(frame["account_id"].to_numpy()).sum()
+    return {str(account): int(digest) for account, digest in digests.items()}
+
+
+def _plain(values: pd.Series, column: sa.Column[object]) -> pd.Series:  # type: ignore[type-arg]
+    if isinstance(column.type, Money | sa.Double | sa.Integer):
+        return pd.to_numeric(values).astype("float64").round(6) + 0.0
+    if isinstance(column.type, schema.Instant):
+        return pd.to_datetime(values, utc=True).astype("datetime64[us, UTC]").astype("int64")
+    return values.astype(str)
+
+
+def _unlike(before: dict[str, int], after: dict[str, int]) -> set[str]:
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+
+# --- taking it over, in the folding thread ------------------------------------------------------------------------
+
+
+def take_over(folding: Folding, settled: Settled) -> int:
+    """Writes what a settling run found of accounts that nothing newer has touched; returns accounts that changed."""
+    newer = {name for name, code in folding.book.codes.items() if folding.touched_by.get(code, 0) > settled.number}
+    _note_stops(folding, settled, newer)
+    change = _change(folding, settled, newer)
+    names = {table: (accounts | settled.gone) - newer for table, accounts in settled.differing.items()}
+    now = dt.datetime.now(dt.UTC)
+    with folding.warehouse.database.begin() as database:
+        decisions.write_change(database, change, folding.book.desk_of, now)
+        for table, frame in zip(DECIDED, _frames(settled.judged), strict=True):
+            _replace(database, table, frame, names[table.name])
+        status = schema.ACCOUNT_STATUS
+        older = sa.true() if not newer else status.c.as_of < settled.as_of
+        database.execute(sa.update(status).where(older).values(as_of=settled.as_of))
+    folding.note(change)
+    for name in settled.accounts - newer:
+        folding.touched_by.pop(folding.book.codes.get(name, -1), None)
+    return len(set().union(*names.values()))
+
+
+def _frames(judged: score.Judged) -> tuple[pd.DataFrame, ...]:
+    return judged.status, judged.verdicts, judged.days
+
+
+def _replace(database: sa.Connection, table: sa.Table, frame: pd.DataFrame, names: set[str]) -> None:
+    listed = sorted(names)
+    for start in range(0, len(listed), CHUNK):
+        database.execute(sa.delete(table).where(table.c.account_id.in_(listed[start : start + CHUNK])))
+    write_rows(database, table, frame[frame["account_id"].isin(names)])
+
+
+def _change(folding: Folding, settled: Settled, newer: set[str]) -> Change:
+    """New and vanished verdicts; those that only differ in evidence are neither."""
+    frame = settled.judged.verdicts
+    columns = ["account_id", "rule", "outcome", "happened_at", "observed", "allowed"]
+    whats = [(account, decisions.said(tuple(row))) for account, *row in frame[columns].itertuples(False, None)]
+    found: dict[str, set[Said]] = {}
+    for account, what in whats:
+        found.setdefault(account, set()).add(what)
+    new = [account not in newer and what not in folding.said.get(account, ()) for account, what in whats]
+    checked = (settled.accounts | settled.gone) - newer
+    gone = [(name, what) for name in checked for what in folding.said.get(name, set()) - found.get(name, set())]
+    return Change(frame[new], gone)
+
+
+def _note_stops(folding: Folding, settled: Settled, newer: set[str]) -> None:
+    """Remembers which accounts a rule over their history ended, and when: the walk stops there."""
+    stops = _stops(settled.judged)
+    for name in settled.accounts - newer:
+        code = folding.book.codes.get(name)
+        if code is not None and name in stops:
+            folding.stops[code] = stops[name]
+        elif code is not None:
+            folding.stops.pop(code, None)
+
+
+def _stops(judged: score.Judged) -> dict[str, tuple[int, str]]:
+    rows = judged.verdicts
+    by_walk = rows[rows["rule"].isin(RULE_NAMES) & (rows["outcome"] == "breached") & (rows["effect"] == "terminate")]
+    ended = judged.status[judged.status["status"].isin(("breached", "expired"))]
+    of_rules = ended[~ended["account_id"].isin(by_walk["account_id"])]
+    named = of_rules[["account_id", "status_at", "status"]].itertuples(index=False, name=None)
+    return {account: (to_micros(pd.Timestamp(at).to_pydatetime()), status) for account, at, status in named}
