@@ -172,7 +172,7 @@ def _draw_days(figure: go.Figure, days: pd.DataFrame) -> None:
 
 def _draw_steps(figure: go.Figure, steps: pd.DataFrame) -> None:
     colours = look.palette()
-    _line(figure, steps["at"], steps["equity"], "Equity", colours.fine, width=1.3)
+    _line(figure, steps["at"], steps["equity"], "Equity", colours.fine, width=1.3, shape="hv")
     _line(figure, steps["at"], steps["daily_floor"], "Daily floor", colours.near, dash="dot", shape="hv")
     _line(figure, steps["at"], steps["max_floor"], "Maximum floor", colours.breached, dash="dash", shape="hv")
     resets = steps[steps["reset"]]

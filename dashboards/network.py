@@ -28,10 +28,15 @@ def show() -> None:
     traders = around(trader, int(steps))
     found = gathered(traders)
     graph = graphs.build(found)
-    look.chart(graphs.drawn(graph), f"What joins {trader} to others?", height=560, key="graph")
+    clicked = look.pick(graphs.drawn(graph), f"What joins {trader} to others?", height=560, key="graph")
+    for kind, name in clicked[:1]:
+        if kind == "trader":
+            places.link("network", f"Centre on {name} →", icon=False, trader=str(name), steps=steps)
+        elif kind == "account":
+            places.link("account", f"Open {name} →", icon=False, account=str(name))
     st.caption(
         f"{len(traders)} people · values shared by more than {graphs.HUB_HOLDERS} traders are hollow: they say little."
-        " Hover an edge for its reason."
+        " Hover an edge for its reason, click a person to go on from there."
     )
     others = [one for one in traders if one != trader]
     if not others:

@@ -145,4 +145,9 @@ def _flips(flips: pd.DataFrame) -> None:
     if mine.empty:
         st.caption("The draft changes no account's end.")
         return
-    st.dataframe(mine.head(reads.MOST_ROWS), hide_index=True)
+    st.dataframe(
+        mine.head(reads.MOST_ROWS),
+        hide_index=True,
+        placeholder="",
+        column_config={name: words.plain(name.removesuffix("_id")) for name in mine.columns},
+    )

@@ -87,9 +87,16 @@ def show() -> None:
         found = found.merge(_scores(found["account_id"].tolist()), on="account_id", how="left")
     left, right = st.columns([3, 1], gap="medium")
     with left:
-        place = _queue(found, [*MONEY_FIRST, *COLUMNS] if view == "score" else list(COLUMNS))
+        place = _queue(found, _order(found, view))
     with right:
         _beside(found.iloc[place])
+
+
+def _order(found: pd.DataFrame, view: str) -> list[str]:
+    """Columns in the order of the view; without any score there is no column for one."""
+    if found["score"].isna().all():
+        return [name for name in COLUMNS if name not in ("risk", "why")]
+    return [*MONEY_FIRST, *COLUMNS] if view == "score" else list(COLUMNS)
 
 
 def _scores(accounts: list[str]) -> pd.DataFrame:
@@ -126,6 +133,7 @@ def _queue(found: pd.DataFrame, columns: list[str]) -> int:
     event: Any = st.dataframe(
         look.coloured(shown, "state", found["state"]),
         column_config=COLUMNS,
+        placeholder=words.UNKNOWN,
         column_order=list(dict.fromkeys(columns)),
         hide_index=True,
         height=look.height(len(shown)),

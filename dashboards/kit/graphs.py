@@ -129,6 +129,7 @@ def _edges(figure: go.Figure, graph: nx.Graph, places: dict[str, tuple[float, fl
 def _nodes(figure: go.Figure, graph: nx.Graph, places: dict[str, tuple[float, float]], kind: str, symbol: str) -> None:
     colours = look.palette()
     chosen = [(node, told["label"]) for node, told in graph.nodes(data=True) if told["kind"] == kind]
+    carried = [[kind, graph.nodes[node]["id"]] for node, _ in chosen]
     if not chosen:
         return
     colour = {"trader": colours.fine, "account": colours.series[2], "value": colours.text, "hub": colours.ended}[kind]
@@ -137,6 +138,7 @@ def _nodes(figure: go.Figure, graph: nx.Graph, places: dict[str, tuple[float, fl
         y=[places[node][1] for node, _ in chosen],
         name=NAMES[kind],
         mode="markers+text" if kind == "trader" else "markers",
+        customdata=carried,
         text=[label for _, label in chosen],
         textposition="top center",
         marker={"symbol": symbol, "size": 15 if kind == "trader" else 9, "color": colour},

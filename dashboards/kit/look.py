@@ -57,6 +57,7 @@ DARK = Palette(
     ("#6CB4F5", "#FFC15E", "#7CCFC9", "#CBA3E0", "#97A3B2", "#FF8A80"),
 )
 CLEAR = "rgba(0,0,0,0)"
+PLOTLY = {"displaylogo": False, "responsive": True}
 TALLEST_ROWS = 18
 FONT = '"Source Sans", "Source Sans Pro", sans-serif'
 STYLE = Path(__file__).parent / "style.css"
@@ -107,10 +108,21 @@ def template() -> go.layout.Template:
 
 def chart(figure: go.Figure, question: str, *, height: int = 360, key: str | None = None) -> None:
     """Shows a figure under the question that it answers."""
+    _dress(figure, question, height)
+    st.plotly_chart(figure, theme=None, key=key, config=PLOTLY)
+
+
+def pick(figure: go.Figure, question: str, *, height: int, key: str) -> list[Any]:
+    """Shows a figure whose points can be clicked; returns what the clicked ones carry as custom data."""
+    _dress(figure, question, height)
+    event: Any = st.plotly_chart(figure, theme=None, key=key, config=PLOTLY, on_select="rerun", selection_mode="points")
+    return [point["customdata"] for point in event.selection.points if point.get("customdata")]
+
+
+def _dress(figure: go.Figure, question: str, height: int) -> None:
     figure.update_layout(template=template(), title=question, height=height)
     if sum(trace.showlegend is not False for trace in figure.data) < 2:
         figure.update_layout(margin={"t": 44})
-    st.plotly_chart(figure, theme=None, key=key, config={"displaylogo": False, "responsive": True})
 
 
 def height(rows: int) -> Any:
