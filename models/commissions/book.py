@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models.commissions.plans import EARNING, MOST_LEVELS, TIERED_BY, Plans, PlanVersion
+from models.commissions.plans import EARNING, MILESTONES, MOST_LEVELS, TIERED_BY, Plans, PlanVersion
 from models.commissions.posting import (
     CHALLENGE_WIDTH,
     DONE,
@@ -21,6 +21,7 @@ from models.commissions.posting import (
     OWN,
     PERCENTS,
     PERIOD_WIDTH,
+    PURCHASE,
     REFUND,
     RETURN_WHAT,
     STEPS,
@@ -82,9 +83,8 @@ def compile_book(
     remarks: list[str] = [f"commission plan refused: {reason}" for reason in plans.refused.values()]
     ordered = _ordered(events, remarks)
     challenges = _challenges(ordered)
-    ordered = ordered[ordered["challenge_id"].isin(challenges.index)].reset_index(drop=True)
-    place = pd.Series(np.arange(len(challenges)), index=challenges.index)
-    ordered["challenge"] = ordered["challenge_id"].map(place).to_numpy(np.int64)
+    place = challenges.index.get_indexer(pd.Index(ordered["challenge_id"]))
+    ordered = ordered.assign(challenge=place)[place >= 0].reset_index(drop=True)
     versions, number = _versions(plans)
     rows = _rows(credits, challenges, _segments(tree), plans, number, versions, remarks)
     currencies = sorted({v.currency for v in versions if v is not None and v.currency})
@@ -106,27 +106,37 @@ def minor_units(amounts: pd.Series[Any], currencies: pd.Series[Any]) -> Array:
 
 def _ordered(events: pd.DataFrame, remarks: list[str]) -> pd.DataFrame:
     """Events by time; one event id counts once, kinds not known and amounts beyond belief are left out and named."""
-    frame = events[list(EVENT_COLUMNS)].copy()
-    twice = frame.duplicated("event_id")
-    if twice.any():
-        named = _named(frame.loc[twice, "event_id"])
-        remarks.append(f"commission events told twice count once: {named}")
-    strange = ~frame["kind"].isin(KINDS)
-    if strange.any():
-        remarks.append(f"commission events of an unknown kind are left out: {_named(frame.loc[strange, 'kind'])}")
-    frame = frame[~twice & ~strange].reset_index(drop=True)
-    frame["minor"] = minor_units(frame["amount"].fillna(0), frame["currency"])
-    large = frame["minor"].abs() > MOST_MINOR
-    if large.any():
-        remarks.append(f"amounts too large to be believed are left out: {_named(frame.loc[large, 'event_id'])}")
-    frame = frame[~large]
-    frame["code"] = frame["kind"].map({kind: WHATS.index(kind) for kind in KINDS}).astype("int64")
-    return frame.sort_values(["happened_at", "code", "event_id"], kind="stable", ignore_index=True)
+    frame = events[list(EVENT_COLUMNS)]
+    codes, kinds = pd.factorize(frame["kind"])
+    code = np.array([WHATS.index(kind) if kind in KINDS else UNKNOWN for kind in kinds] + [UNKNOWN])[codes]
+    minor = minor_units(frame["amount"].fillna(0), frame["currency"])
+    twice, large = frame.duplicated("event_id").to_numpy(), np.abs(minor) > MOST_MINOR
+    for wrong, words in (
+        (twice, "commission events told twice count once"),
+        (code == UNKNOWN, "commission events of an unknown kind are left out"),
+        (large, "amounts too large to be believed are left out"),
+    ):
+        if wrong.any():
+            remarks.append(f"{words}: {_named(frame.loc[wrong, 'event_id'])}")
+    kept: pd.DataFrame = frame.assign(minor=minor, code=code)[~twice & ~large & (code != UNKNOWN)]
+    return kept.iloc[_in_order(kept)].reset_index(drop=True)
+
+
+def _in_order(events: pd.DataFrame) -> Array:
+    """Places of events by time and kind, and by id where both are the same."""
+    at, code = _micros(events["happened_at"]), events["code"].to_numpy()
+    order = np.lexsort([code, at])
+    same = (np.diff(at[order]) == 0) & (np.diff(code[order]) == 0)
+    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    if len(tied):
+        ids = events["event_id"].to_numpy(object)[order[tied]].astype(str)
+        order[tied] = order[tied][np.lexsort([ids, code[order[tied]], at[order[tied]]])]
+    return order
 
 
 def _challenges(events: pd.DataFrame) -> pd.DataFrame:
     """Purchases by challenge: trader_id, purchased_at, fee in minor units, currency, nth of the trader, months."""
-    bought = events[events["kind"] == "purchase"].drop_duplicates("challenge_id").set_index("challenge_id")
+    bought = events[events["code"] == PURCHASE].drop_duplicates("challenge_id").set_index("challenge_id")
     frame = pd.DataFrame(
         {
             "trader_id": bought["trader_id"],
@@ -176,7 +186,7 @@ def _happened(
 ) -> Array:
     on = challenges.iloc[events["challenge"].to_numpy()]
     own = events["minor"].to_numpy(np.int64).copy()
-    milestone = events["kind"].isin(["stage_pass", "pass", "funded", "first_payout"]).to_numpy()
+    milestone = events["code"].isin([WHATS.index(name) for name in MILESTONES]).to_numpy()
     own[milestone] = on["fee"].to_numpy(np.int64)[milestone]
     currency = pd.Series(np.where(milestone, on["currency"].to_numpy(object), events["currency"].to_numpy(object)))
     days = events["happened_at"].dt.tz_convert("UTC").dt.tz_localize(None).dt.normalize().to_numpy()
@@ -269,11 +279,10 @@ def _rows(
 ) -> pd.DataFrame:
     """Who earns on each challenge and at which level, the chain above bound at the purchase."""
     partner_of = segments.drop_duplicates("partner_id").set_index("partner_id")["partner"]
-    direct = credits[credits["challenge_id"].isin(challenges.index) & credits["partner_id"].isin(partner_of.index)]
-    direct = direct.reset_index(drop=True)
-    place = pd.Series(np.arange(len(challenges)), index=challenges.index)
+    place = challenges.index.get_indexer(pd.Index(credits["challenge_id"]))
+    counted = (place >= 0) & credits["partner_id"].isin(partner_of.index).to_numpy()
+    direct, challenge = credits[counted].reset_index(drop=True), place[counted].astype(np.int64)
     bought = _micros(challenges["purchased_at"])
-    challenge = direct["challenge_id"].map(place).to_numpy(np.int64)
     ppm = np.rint(direct["share"].to_numpy(np.float64) * WHOLE).astype(np.int64)
     partner = direct["partner_id"].map(partner_of).to_numpy(np.int64)
     held = direct["held_because"].to_numpy(object)
@@ -290,7 +299,6 @@ def _rows(
                     "partner": chain[-1][alive],
                     "plan": plan,
                     "ppm": ppm[alive],
-                    "held_because": held[alive],
                 }
             )
         )
@@ -311,6 +319,7 @@ def _rows(
     first = pd.Series(rows.index[rows["level"] == 1], index=rows.loc[rows["level"] == 1, "direct"])
     rows["base"] = rows["direct"].map(first).to_numpy(np.int64)
     rows["partner_id"] = rows["partner"].map(names)
+    rows["held_because"] = held[rows["direct"].to_numpy(np.int64)]
     unknown = sorted(set(segments["plan"].dropna()) - set(number))
     remarks += [f"no commission plan {name}: its partners earn nothing until there is one" for name in unknown]
     return rows

@@ -95,7 +95,8 @@ def _places(currencies: pd.Series[Any]) -> Array:
 def _frame(book: Book, posted: Array) -> pd.DataFrame:
     """Postings with the names behind their numbers."""
     event, row = posted[:, EVENT], posted[:, ROW]
-    rows, events = book.rows.iloc[row], book.events.iloc[event]
+    rows = book.rows.iloc[row]
+    events = book.events[["event_id", "happened_at", "currency"]].iloc[event]
     challenge = rows["challenge"].to_numpy()
     base_plan = book.rows["plan"].to_numpy()[book.rows["base"].to_numpy()[row]]
     refund_days, hold_days = _holds(book)
@@ -148,11 +149,11 @@ def _currencies(book: Book, posted: Array, challenge: Array, events: pd.DataFram
 def _reasons(book: Book, posted: Array, rows: pd.DataFrame) -> Array:
     """Why an entry is kept back, empty when nothing speaks against it."""
     reasons = rows["held_because"].to_numpy(object).copy()
-    options = book.paying[book.rows["plan"].to_numpy(np.int64)[rows["base"].to_numpy(np.int64)]]
-    money = np.maximum(options[:, O_CURRENCY], 0)
-    needs = (options[:, O_CONVERT] == 1) | (options[:, O_BY] == BY_FEES)
-    missing = book.told[posted[:, EVENT], IN_PLAN + money] == UNKNOWN
-    without = needs & missing & (posted[:, CURRENCY] == OWN)
+    plan = book.rows["plan"].to_numpy(np.int64)[rows["base"].to_numpy(np.int64)]
+    needs = (book.paying[:, O_CONVERT] == 1) | (book.paying[:, O_BY] == BY_FEES)
+    money = np.maximum(book.paying[:, O_CURRENCY], 0)
+    missing = book.told[posted[:, EVENT], IN_PLAN + money[plan]] == UNKNOWN
+    without = needs[plan] & missing & (posted[:, CURRENCY] == OWN)
     reasons[without & pd.isna(reasons)] = "no rate into the plan's currency"
     return reasons
 
