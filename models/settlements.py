@@ -1,0 +1,247 @@
+"""Transfers put with the requests they pay: one to one, by the assignment that fits best as a whole.
+
+Two records that may belong together are compared by amount, days between them and text. How much each comparison
+tells is learned from the records themselves: the log ratio of how often matched and other candidates show it (Fellegi
+and Sunter, 1969), from a first pass of plain weights on. Of all pairs that speak for themselves the assignment with
+the largest sum is taken (Jonker and Volgenant, 1987), within each group of records that compete with each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rapidfuzz.fuzz import ratio
+from rapidfuzz.process import cpdist
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+AMOUNT_STEPS = (0.0, 1e-9, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.045, 0.065, 0.09, 0.15)
+DAY_STEPS = (-0.01, 0.5, 1.5, 2.5, 3.5, 4.5, 6.5, 9.5, 13.5, 20.5, 31.0)
+TEXT_STEPS = (0.3, 0.45, 0.6, 0.7, 0.8, 0.9, 0.9999)
+FURTHEST_DAYS = 31
+FURTHEST_SHARE = 0.15
+ROUNDS = 4
+SUGGESTED = 3
+DENSE_MOST = 3000
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Pairs (left, right, score), and for each leftover its likeliest partners (side, id, other, score)."""
+
+    pairs: pd.DataFrame
+    left_over: list[Any]
+    right_over: list[Any]
+    suggestions: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """Pairs of places that may belong together, and how each comparison came out (bin numbers)."""
+
+    left: Ints
+    right: Ints
+    bins: list[Ints]
+
+
+def match(left: pd.DataFrame, right: pd.DataFrame) -> Matching:
+    """Puts records of two sides together, each at most once.
+
+    Both frames: id, at (datetime), amount (number), text (or null), currency, known (the other side's id when a
+    record names it, else null; on the right only). A record that names its partner is put with it when amounts
+    allow it and nobody else is. A right record may come up to 31 days after the left, amounts may differ by 15 %.
+    """
+    left, right = left.reset_index(drop=True), right.reset_index(drop=True)
+    found = _candidates(left, right)
+    scores = _scores(found, len(left), len(right))
+    named = _named(found, left, right)
+    total = scores + np.where(named, 20.0, 0.0)
+    chosen = _assign(found, total, len(left), len(right))
+    pairs = pd.DataFrame(
+        {
+            "left": left["id"].to_numpy()[found.left[chosen]],
+            "right": right["id"].to_numpy()[found.right[chosen]],
+            "score": total[chosen],
+        }
+    )
+    left_over = np.setdiff1d(np.arange(len(left)), found.left[chosen])
+    right_over = np.setdiff1d(np.arange(len(right)), found.right[chosen])
+    return Matching(
+        pairs,
+        left["id"].to_numpy()[left_over].tolist(),
+        right["id"].to_numpy()[right_over].tolist(),
+        _suggestions(found, total, left, right, left_over, right_over),
+    )
+
+
+def _key(text: pd.Series[Any]) -> pd.Series[Any]:
+    """The beginning of a text by which records are looked up: its first two words."""
+    words = text.fillna("").str.upper().str.replace(r"[^\w]+", " ", regex=True).str.strip().str.split()
+    return words.map(lambda held: " ".join(held[:2]))
+
+
+def _candidates(left: pd.DataFrame, right: pd.DataFrame) -> _Candidates:
+    """Pairs that share an amount, the beginning of their text or a named partner, close in time and amount."""
+    sides = []
+    for frame in (left, right):
+        days = pd.to_datetime(frame["at"], utc=True).astype("datetime64[us, UTC]").astype("int64") / 86_400_000_000
+        sides.append(
+            pd.DataFrame(
+                {
+                    "place": np.arange(len(frame)),
+                    "day": days,
+                    "amount": frame["amount"].astype("float64"),
+                    "cents": (frame["amount"].astype("float64") * 100).round(),
+                    "start": _key(frame["text"]),
+                    "currency": frame["currency"],
+                }
+            )
+        )
+    joined = [_near(sides[0].merge(sides[1], on=["currency", key])) for key in ("cents", "start")]
+    named = right.assign(place=np.arange(len(right)))[["known", "place"]].dropna()
+    by_name = left.assign(place=np.arange(len(left)))[["id", "place"]].merge(named, left_on="id", right_on="known")
+    places = [(one["place_x"].to_numpy(), one["place_y"].to_numpy()) for one in (*joined, by_name)]
+    pairs = np.unique(np.stack([np.concatenate(side) for side in zip(*places, strict=True)]).astype(np.int64), axis=1)
+    return _compared(sides[0], sides[1], left, right, pairs[0], pairs[1])
+
+
+def _near(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Pairs within the furthest days and shares of the amount."""
+    first, second = (pairs[name] if name in pairs else pairs["cents"] / 100 for name in ("amount_x", "amount_y"))
+    days = pairs["day_y"] - pairs["day_x"]
+    close = (first - second).abs() <= FURTHEST_SHARE * first.abs().clip(lower=0.01)
+    return pairs[close & (days >= -1) & (days <= FURTHEST_DAYS)]
+
+
+def _compared(
+    one: pd.DataFrame, two: pd.DataFrame, left: pd.DataFrame, right: pd.DataFrame, a: Ints, b: Ints
+) -> _Candidates:
+    amounts = one["amount"].to_numpy()[a], two["amount"].to_numpy()[b]
+    off = np.abs(amounts[0] - amounts[1]) / np.maximum(np.abs(amounts[0]), 0.01)
+    days = two["day"].to_numpy()[b] - one["day"].to_numpy()[a]
+    texts = [frame["text"].fillna("").str.upper().to_numpy()[places] for frame, places in ((left, a), (right, b))]
+    alike = cpdist(texts[0], texts[1], scorer=ratio, dtype=np.float64) / 100 if len(a) else np.empty(0)
+    unknown = (texts[0] == "") | (texts[1] == "")
+    text_bin = np.where(unknown, 0, 1 + np.digitize(alike, TEXT_STEPS))
+    bins = [np.digitize(off, AMOUNT_STEPS, right=True), np.digitize(days, DAY_STEPS), text_bin]
+    return _Candidates(a, b, [one.astype(np.int64) for one in bins])
+
+
+def _first_scores(found: _Candidates) -> Floats:
+    """Plain weights to begin with: alike is good, a wider gap in amount and time is worse."""
+    amount, day, text = found.bins
+    plain: Floats = 8.0 - 1.2 * amount - 0.4 * day + 1.0 * text
+    return plain
+
+
+def _scores(found: _Candidates, lefts: int, rights: int) -> Floats:
+    """Log odds of every candidate, learned in rounds from the assignment of the round before."""
+    if not len(found.left):
+        return np.empty(0)
+    scores = _first_scores(found)
+    for _ in range(ROUNDS):
+        chosen = np.zeros(len(scores), bool)
+        chosen[_best_of_both(found, scores, lefts, rights)] = True
+        share = chosen.sum() / len(chosen)
+        scores = np.full(len(scores), np.log(share / max(1 - share, 1e-9)))
+        for held in found.bins:
+            scores += _evidence(held, chosen)[held]
+    return scores
+
+
+def _evidence(held: Ints, chosen: NDArray[np.bool_]) -> Floats:
+    """Per bin the log ratio of its frequency among matched and among other candidates."""
+    size = int(held.max()) + 1
+    matched = np.bincount(held[chosen], minlength=size) + 0.5
+    others = np.bincount(held[~chosen], minlength=size) + 0.5
+    evidence: Floats = np.log(matched / matched.sum()) - np.log(others / others.sum())
+    return evidence
+
+
+def _best_of_both(found: _Candidates, scores: Floats, lefts: int, rights: int) -> Ints:
+    """Candidates that are the best of their left and of their right record."""
+    best_left, best_right = np.full(lefts, -np.inf), np.full(rights, -np.inf)
+    np.maximum.at(best_left, found.left, scores)
+    np.maximum.at(best_right, found.right, scores)
+    both = (scores >= best_left[found.left]) & (scores >= best_right[found.right])
+    return np.flatnonzero(both)
+
+
+def _named(found: _Candidates, left: pd.DataFrame, right: pd.DataFrame) -> NDArray[np.bool_]:
+    ids, known = left["id"].to_numpy(dtype=object), right["known"].to_numpy(dtype=object)
+    named: NDArray[np.bool_] = np.array(ids[found.left] == known[found.right], dtype=bool)
+    return named
+
+
+def _assign(found: _Candidates, scores: Floats, lefts: int, rights: int) -> Ints:
+    """The places of the candidates chosen: within each group the assignment with the largest sum of log odds."""
+    kept = np.flatnonzero(scores > 0)
+    if not len(kept):
+        return kept
+    rows, columns = found.left[kept], found.right[kept] + lefts
+    size = lefts + rights
+    graph = coo_matrix((np.ones(len(kept)), (rows, columns)), shape=(size, size))
+    _, group = connected_components(graph, directed=False)
+    order = np.argsort(group[rows], kind="stable")
+    bounds = np.flatnonzero(np.diff(group[rows[order]])) + 1
+    chosen = [_assign_group(found, scores, kept[part]) for part in np.split(order, bounds)]
+    return np.concatenate(chosen)
+
+
+def _assign_group(found: _Candidates, scores: Floats, kept: Ints) -> Ints:
+    if len(kept) == 1:
+        return kept
+    rows, row_of = np.unique(found.left[kept], return_inverse=True)
+    columns, column_of = np.unique(found.right[kept], return_inverse=True)
+    if max(len(rows), len(columns)) > DENSE_MOST:
+        return _greedy(found, scores, kept)
+    gain = np.zeros((len(rows), len(columns)))
+    place = np.full((len(rows), len(columns)), -1)
+    gain[row_of, column_of], place[row_of, column_of] = scores[kept], kept
+    taken: Ints = place[linear_sum_assignment(gain, maximize=True)]
+    return taken[taken >= 0]
+
+
+def _greedy(found: _Candidates, scores: Floats, kept: Ints) -> Ints:
+    """For a group too large to be solved as a whole: best pair first."""
+    used_left: set[int] = set()
+    used_right: set[int] = set()
+    chosen = []
+    for one in kept[np.argsort(-scores[kept], kind="stable")].tolist():
+        a, b = int(found.left[one]), int(found.right[one])
+        if a not in used_left and b not in used_right:
+            used_left.add(a)
+            used_right.add(b)
+            chosen.append(one)
+    return np.array(chosen, dtype=np.int64)
+
+
+def _suggestions(
+    found: _Candidates, scores: Floats, left: pd.DataFrame, right: pd.DataFrame, left_over: Ints, right_over: Ints
+) -> pd.DataFrame:
+    """For each leftover its likeliest partners, also those that went to others."""
+    frame = pd.DataFrame({"a": found.left, "b": found.right, "score": scores})
+    parts = []
+    for side, mine, other, over, ids, others in (
+        ("left", "a", "b", left_over, left["id"], right["id"]),
+        ("right", "b", "a", right_over, right["id"], left["id"]),
+    ):
+        best = frame[frame[mine].isin(over)].sort_values("score", ascending=False).groupby(mine).head(SUGGESTED)
+        named = {"side": side, "id": ids.to_numpy()[best[mine]], "other": others.to_numpy()[best[other]]}
+        parts.append(pd.DataFrame(named | {"score": best["score"].to_numpy()}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def precision_recall(pairs: pd.DataFrame, truth: Sequence[tuple[Any, Any]]) -> tuple[float, float]:
+    """Share of the pairs that are true, and share of the truth that was found."""
+    right = len(set(zip(pairs["left"], pairs["right"], strict=True)) & set(truth))
+    return right / max(len(pairs), 1), right / max(len(truth), 1)
