@@ -59,4 +59,7 @@ def register(connection: duckdb.DuckDBPyConnection, table: sa.Table, frame: pd.D
 def register_tables(connection: duckdb.DuckDBPyConnection, database: sa.Connection, *tables: sa.Table) -> None:
     """Shows tables of the database to SQL as they stand in this transaction."""
     for table in tables:
-        register(connection, table, read_frame(database, table))
+        columns = [
+            sa.type_coerce(c, sa.Double()).label(c.name) if isinstance(c.type, schema.Money) else c for c in table.c
+        ]
+        register(connection, table, read_frame(database, sa.select(*columns)))
