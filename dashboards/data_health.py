@@ -9,6 +9,7 @@ import sqlalchemy as sa
 import streamlit as st
 
 from dashboards.kit import look, reads, state, words
+from dashboards.kit.people import who
 from sql import schema
 
 VIEWS = {"feeds": "Feeds", "rejects": "Rejected rows", "checks": "Expectations", "waiting": "Waiting", "runs": "Runs"}
@@ -117,7 +118,19 @@ def _feed_state(row: dict[str, Any]) -> str:
     return "▲ Look" if row["rejects"] > 0 or row["orphans"] > 0 else "● Fine"
 
 
+def _of_every_desk() -> bool:
+    """Whether the person sees every desk; rows that belong to none are shown to nobody else."""
+    if who().desks is None:
+        return True
+    look.empty(
+        "Not shown to a single desk", "Such rows belong to no desk yet; somebody who sees every desk looks after them."
+    )
+    return False
+
+
 def _rejects() -> None:
+    if not _of_every_desk():
+        return
     rejects = schema.REJECTS
     listed = reads.fetch(sa.select(rejects.c.dataset).distinct().order_by(rejects.c.dataset))["dataset"].tolist()
     if not listed:
@@ -178,7 +191,9 @@ def _checks() -> None:
 def _waiting() -> None:
     orphans, unjudged = reads.rows("orphans", order=["-records"]), reads.rows("unjudged", order=["account_id"])
     st.subheader("Records that wait for another", anchor=False)
-    if orphans.empty:
+    if not _of_every_desk():
+        pass
+    elif orphans.empty:
         look.empty(
             "No record waits", "A record that points to one not yet known lands and waits here until that one arrives."
         )

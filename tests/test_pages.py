@@ -295,11 +295,20 @@ def _of_tokyo() -> people.Person:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_nobody_sees_another_desk(page: str, at_firm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for room in ("dashboards.kit.reads", "dashboards.overview", "dashboards.kit.frame", "dashboards.policy_lab"):
+    for room in (
+        "dashboards.kit.reads",
+        "dashboards.overview",
+        "dashboards.kit.frame",
+        "dashboards.policy_lab",
+        "dashboards.data_health",
+    ):
         monkeypatch.setattr(f"{room}.who", _of_tokyo)
     app = opened(page, **OPENED.get(page, {}))
     seen = told(app) + " ".join(table.value.to_string() for table in app.dataframe)
-    if page not in ("data_health", "terms"):
+    if page == "data_health":
+        seen = " ".join(told(opened(page, view=view)) for view in ("rejects", "waiting")) + seen
+        assert "C9" not in seen and "Not shown to a single desk" in seen
+    if page != "terms":
         for secret in ("Nora", "Bert", "Petra", "Prague", "device-1"):
             assert secret not in seen, f"{page} shows {secret}"
 
