@@ -20,6 +20,7 @@ from models.catalogue import Rulebook
 from models.churn import score_traders
 from models.clock import to_micros
 from models.detectors import DETECTORS, detect_all
+from models.detectors.partners import PARTNER_DETECTORS, detect_partners, own_buyers
 from models.payouts import review_all
 from models.risk_score import score_accounts
 from models.rules import RULES
@@ -108,8 +109,12 @@ def _decide(connection: duckdb.DuckDBPyConnection, database: sa.Connection, as_o
     signals, remarks = detect_all(connection, as_of)
     replace_rows(database, schema.SIGNALS, signals, {"detector": list(DETECTORS)})
     register_tables(connection, database, schema.SIGNALS)
-    say("what partners earn")
-    return [*found.log, *remarks, *commissions.record(connection, database, as_of)]
+    say("what partners do and earn")
+    of_partners = detect_partners(connection)
+    replace_rows(database, schema.SIGNALS, of_partners, {"detector": list(PARTNER_DETECTORS)})
+    register_tables(connection, database, schema.SIGNALS)
+    earned = commissions.record(connection, database, as_of, own_buyers(connection, of_partners))
+    return [*found.log, *remarks, *earned]
 
 
 def _judge_shared(

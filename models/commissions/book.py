@@ -119,7 +119,7 @@ def _ordered(events: pd.DataFrame, remarks: list[str]) -> pd.DataFrame:
         if wrong.any():
             remarks.append(f"{words}: {_named(frame.loc[wrong, 'event_id'])}")
     kept: pd.DataFrame = frame.assign(minor=minor, code=code)[~twice & ~large & (code != UNKNOWN)]
-    return kept.iloc[_in_order(kept)].reset_index(drop=True)
+    return kept.take(_in_order(kept)).reset_index(drop=True)
 
 
 def _in_order(events: pd.DataFrame) -> Array:
