@@ -7,7 +7,8 @@ import sys
 from benchmarks.page import ROOT, measure
 
 INTRO = (
-    "# Quality\n\nMeasured by `make quality` on made-up firms whose mechanics differ from the demo firm's and on public data,\n"
+    "# Quality\n\nMeasured by `make quality` on made-up firms whose mechanics differ from the demo firm's and on"
+    " public data,\n"
     "beside naive baselines; each chapter names the command that repeats it.\n"
 )
 CHAPTERS = {
