@@ -1,0 +1,1 @@
+"""What connectors share: the interface, settings with secrets, pace, retries, and deals from platform records."""
