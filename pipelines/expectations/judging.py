@@ -63,8 +63,13 @@ def _rejects(batch: Batch, expectations: tuple[Expectation, ...], first: np.ndar
 
 
 def _as_read(batch: Batch, column: str, row: int) -> str | None:
-    value = batch.raw[column][row].as_py() if column in batch.raw.column_names else None
-    return None if value is None else printable(str(value))
+    value = batch.raw[column][row] if column in batch.raw.column_names else None
+    if value is None or not value.is_valid:
+        return None
+    try:
+        return printable(str(value.as_py()))
+    except (OverflowError, ValueError):
+        return str(value.value)
 
 
 def _reason(batch: Batch, expectation: Expectation, row: int) -> str:

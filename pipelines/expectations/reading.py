@@ -22,6 +22,7 @@ _NAIVE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?)?$"
 _INSTANT = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)? ?([Zz]|[+-]\d{2}(:?\d{2})?)$"
 _DAY = r"^\d{4}-\d{2}-\d{2}$"
 _FIRST_YEAR, _LAST_YEAR = 1900, 2199
+_SURE_CHARACTERS = 30
 
 NO_OFFSET = "is a time without an offset from UTC; write it like 2026-03-02T09:15:00Z or +02:00"
 NO_INSTANT = "is not a time; write it like 2026-03-02T09:15:00.250Z"
@@ -120,6 +121,8 @@ def _first_reason(*reasons: pa.Array) -> pa.Array:
 
 def _money(text: pa.Array) -> Read:
     """Exact amounts; decimals beyond the eighth are cut off, so that half a cent stays half a cent."""
+    if (pc.max(pc.binary_length(text)).as_py() or 0) > _SURE_CHARACTERS:
+        return _money_with_care(text)  # Arrow's decimals wrap around on very long numbers
     try:
         return text.cast(ARROW_TYPES["money"]), _nothing(text)
     except pa.ArrowInvalid:
@@ -179,7 +182,8 @@ def _instant_with_care(text: pa.Array) -> Read:
 
 
 def _within_years(values: pa.Array, unread: pa.Array) -> Read:
-    first, last = (pa.scalar(f"{year}-01-01T00:00:00Z").cast(values.type) for year in (_FIRST_YEAR, _LAST_YEAR + 1))
+    clock = "" if pa.types.is_date(values.type) else "T00:00:00Z"
+    first, last = (pa.scalar(f"{year}-01-01{clock}").cast(values.type) for year in (_FIRST_YEAR, _LAST_YEAR + 1))
     far = pc.or_(pc.less(values, first), pc.greater_equal(values, last))
     if not pc.any(far).as_py():
         return values, unread
@@ -190,7 +194,7 @@ def _date(text: pa.Array) -> Read:
     plain = pc.if_else(pc.match_substring_regex(text, _DAY), text, None)
     values = _cast_each(plain, pa.date32())
     lost = pc.and_(pc.is_valid(text), pc.is_null(values))
-    return values, _reason(lost, NO_DATE)
+    return _within_years(values, _reason(lost, NO_DATE))
 
 
 def _cast_each(text: pa.Array, kind: pa.DataType) -> pa.Array:
@@ -206,10 +210,21 @@ def _cast_each(text: pa.Array, kind: pa.DataType) -> pa.Array:
 
 def _text_of_typed(values: pa.Array) -> Read:
     """Numbers that name something (logins, magic numbers) as text, whole ones without a decimal point."""
+    if pa.types.is_floating(values.type):
+        return _text_of_floats(values.cast(pa.float64())), _nothing(values)
     text = values.cast(pa.string())
     if not pa.types.is_integer(values.type):
         text = pc.replace_substring_regex(text, r"\.0+$", "")
     return text, _nothing(values)
+
+
+def _text_of_floats(values: pa.Array) -> pa.Array:
+    """Floats in plain digits where they are whole; not-a-number is how programs write a missing one."""
+    values = pc.if_else(pc.is_nan(values), None, values)
+    whole = pc.and_(pc.equal(values, pc.round(values)), pc.less(pc.abs(values), 2.0**53))
+    return pc.if_else(
+        whole, pc.if_else(whole, values, None).cast(pa.int64()).cast(pa.string()), values.cast(pa.string())
+    )
 
 
 def _money_of_typed(values: pa.Array) -> Read:
@@ -242,14 +257,16 @@ def _instant_of_typed(values: pa.Array) -> Read:
     """Instants from timestamps; without a zone they are refused row by row."""
     if values.type.tz is None:
         return pa.nulls(len(values), ARROW_TYPES["instant"]), _reason(pc.is_valid(values), NO_OFFSET)
-    return _within_years(values.cast(ARROW_TYPES["instant"], safe=False), _nothing(values))
+    values, unread = _within_years(values, _nothing(values))
+    return values.cast(ARROW_TYPES["instant"], safe=False), unread
 
 
 def _date_of_typed(values: pa.Array) -> Read:
     """Dates from dates, or from timestamps that stand at midnight."""
-    days = values.cast(pa.date32(), safe=False)
     if pa.types.is_date(values.type):
-        return days, _nothing(values)
+        values, unread = _within_years(values, _nothing(values))
+        return values.cast(pa.date32(), safe=False), unread
+    days = values.cast(pa.date32(), safe=False)
     lost = pc.not_equal(values, days.cast(values.type, safe=False))
     return pc.if_else(lost, None, days), _reason(lost, NO_DATE)
 
