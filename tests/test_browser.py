@@ -117,10 +117,10 @@ def test_a_filter_goes_to_the_address_and_the_address_opens_the_same_view(served
     expect(page.get_by_text("5 accounts · select a row")).to_be_visible(timeout=WAIT_MS)
     page.get_by_role("combobox", name=re.compile("Desk")).click()
     page.get_by_role("option", name="Tokyo").click()
-    expect(page.get_by_text("1 accounts · select a row")).to_be_visible(timeout=WAIT_MS)
+    expect(page.get_by_text("1 account · select a row")).to_be_visible(timeout=WAIT_MS)
     expect(page).to_have_url(re.compile("desk=tokyo"))
     colleague = _open(chromium, page.url)
-    expect(colleague.get_by_text("1 accounts · select a row")).to_be_visible(timeout=WAIT_MS)
+    expect(colleague.get_by_text("1 account · select a row")).to_be_visible(timeout=WAIT_MS)
     page.close()
     colleague.close()
 
