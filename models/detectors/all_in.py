@@ -26,21 +26,27 @@ class Terms:
     ideas_enough: int = 3
 
 
-def _usual(stakes: Floats) -> tuple[float, float]:
-    """Middle and spread of the firm's accounts' stakes (logarithm of the share of the balance), robust, never narrow."""
-    if len(stakes) == 0:
+def _usual(stakes: Floats, traders: pd.Series[str]) -> tuple[float, float]:
+    """Middle and spread of the firm's traders' stakes (logarithm of the share of the balance).
+
+    Each trader counts once, however many accounts were burnt; both stay near what is usual anywhere, so that a firm full
+    of gamblers does not make gambling usual.
+    """
+    by_trader = pd.Series(stakes).groupby(traders.to_numpy()).median().to_numpy()
+    if len(by_trader) == 0:
         return USUAL_STAKE, USUAL_SPREAD
-    middle = float(np.median(stakes))
-    spread = 1.4826 * float(np.median(np.abs(stakes - middle)))
-    weight = len(stakes) / (len(stakes) + USUAL_WEIGHT)
-    return weight * middle + (1 - weight) * USUAL_STAKE, max(weight * spread + (1 - weight) * USUAL_SPREAD, 0.5)
+    weight = len(by_trader) / (len(by_trader) + USUAL_WEIGHT)
+    middle = float(np.median(by_trader))
+    spread = 1.4826 * float(np.median(np.abs(by_trader - middle)))
+    middle = weight * middle + (1 - weight) * USUAL_STAKE
+    return min(middle, USUAL_STAKE + 0.7), float(np.clip(weight * spread + (1 - weight) * USUAL_SPREAD, 0.5, 0.75))
 
 
 def _size(seen: pd.DataFrame, terms: Terms) -> Floats:
     """Log-likelihood ratio of the usual stake: near the allowance, beside the stakes of everyone else in the firm."""
     planned = numbers(seen["planned"])
     stake = np.where(planned > 0, numbers(seen["log_planned"]), numbers(seen["log_stake"]))
-    middle, spread = _usual(stake[planned > 0])
+    middle, spread = _usual(stake[planned > 0], seen.loc[planned > 0, "trader_id"])
     ideas = np.maximum(np.where(planned > 0, planned, numbers(seen["ideas"])), 1)
     allowance = np.log(np.maximum(numbers(seen["allowance"], math.nan), 1e-6))
     below = np.minimum(stake - allowance - math.log(terms.gambler_share), 0.0)

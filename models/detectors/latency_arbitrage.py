@@ -48,7 +48,7 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
         ),
     }
     weighed = {name: thin(values, seen["positions"], terms.positions_enough) for name, values in reasons.items()}
-    return pd.DataFrame({"prior": -5.0, **weighed}, index=seen.index)
+    return pd.DataFrame({"prior": -4.7, **weighed}, index=seen.index)
 
 
 def sentence(row: pd.Series, terms: Terms) -> str:

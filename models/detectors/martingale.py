@@ -25,7 +25,7 @@ class Terms:
     """From which ratio a size counts as raised, the losses needed to say anything in full, positions that make a usual size."""
 
     version: str = "2026-11"
-    step_min: float = 1.3
+    step_min: float = 1.4
     losses_enough: int = 5
     usual_positions: int = 4
 

@@ -19,6 +19,8 @@ from models.detectors.base import (
     thin,
 )
 
+BOTH_SIDES_BY_CHANCE = (0.8, 19.2)
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -35,18 +37,18 @@ class Terms:
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     """Log-odds from events entered on both sides, from fills within seconds, and from how far the account lives on news."""
     elsewhere = numbers(seen["turns"]) / np.maximum(numbers(seen["positions"]) - numbers(seen["news_positions"]), 10)
-    a, b = peers(seen["both_sides"], seen["events"], (0.6, 11.4))
+    a, b = BOTH_SIDES_BY_CHANCE
     mean = np.clip(a / (a + b) + 2 * elsewhere, 0.0, 0.8)
     innocent = (mean * (a + b), (1 - mean) * (a + b))
     at_once = peers(seen["at_once"], seen["events"], (1.0, 5.0))
     reasons = {
-        "both_sides": likelihood_ratio(seen["both_sides"], seen["events"], (3.0, 4.0), innocent),
-        "at_once": np.clip(likelihood_ratio(seen["at_once"], seen["events"], (6.0, 2.0), at_once), -1.5, 2.0),
+        "both_sides": likelihood_ratio(seen["both_sides"], seen["events"], (2.0, 3.0), innocent),
+        "at_once": np.clip(likelihood_ratio(seen["at_once"], seen["events"], (6.0, 2.0), at_once), -0.3, 2.0),
         "lives_on_news": steps(share_of(seen["news_positions"], seen["positions"]), [0.05, 0.2, 0.5], [-1, 0, 1]),
     }
     weighed = {name: thin(values, seen["events"], terms.events_enough) for name, values in reasons.items()}
     one_sided = np.where(numbers(seen["both_sides"]) < 2, -2.5, 0.0)
-    return pd.DataFrame({"prior": -4.5, "fewer_than_two": one_sided, **weighed}, index=seen.index)
+    return pd.DataFrame({"prior": -4.2, "fewer_than_two": one_sided, **weighed}, index=seen.index)
 
 
 def sentence(row: pd.Series, terms: Terms) -> str:
