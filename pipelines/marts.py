@@ -11,6 +11,9 @@ import sqlalchemy as sa
 from sql import relations, schema
 from sql.warehouse import replace_rows
 
+# Beside ids, what pages filter and sort by.
+SORTED_BY = ("status", "state", "place", "status_at", "requested_at", "waits")
+
 
 def publish(connection: duckdb.DuckDBPyConnection, database: sa.Connection) -> None:
     """Builds every mart and puts it in its table: a published one of that name, else `mart_<name>`."""
@@ -35,7 +38,7 @@ def _mart_table(database: sa.Connection, connection: duckdb.DuckDBPyConnection, 
         table.drop(database)
     table.create(database)
     for column in wanted:
-        if column.name.endswith("_id") or column.name == "status":
+        if column.name.endswith("_id") or column.name in SORTED_BY:
             sa.Index(f"ix_{table.name}_{column.name}", column).create(database)
     return table
 
