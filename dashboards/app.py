@@ -9,13 +9,15 @@ import streamlit as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from dashboards.kit import frame, look, places
+from dashboards.kit import frame, look, people, places
 
 
 def main(default: str = "overview") -> None:
     """Draws the page that the address names, the default one without a name."""
     st.set_page_config(page_title="Highwater", page_icon=":material/water:", layout="wide", initial_sidebar_state=200)
     look.style()
+    if not people.gate():
+        return
     chosen = st.navigation(places.groups(default), position="sidebar", expanded=True)
     frame.around(chosen)
 

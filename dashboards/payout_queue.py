@@ -7,8 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboards.kit import look, places, reads, state, words
-from sql import schema
+from dashboards.kit import desk, look, places, reads, state, words
 
 VIEWS = {"waiting": "◷ Waiting", "done": "✓ Transferred", "all": "All"}
 COLUMNS = {
@@ -17,7 +16,8 @@ COLUMNS = {
     "amount": st.column_config.NumberColumn("Amount", format="%,.2f"),
     "currency": st.column_config.TextColumn("Cur", width=50),
     "recommendation": st.column_config.TextColumn("Recommended", width=110),
-    "open_checks": st.column_config.TextColumn("To read", width=180, help="Checks that failed ✕ or are not known ?."),
+    "open_checks": st.column_config.TextColumn("Read first", width=220, help="Checks that failed ✕ or are unknown ?"),
+    "standing": st.column_config.TextColumn("On the desk", width=120),
     "trader_name": st.column_config.TextColumn("Trader", width=150),
     "account_id": st.column_config.TextColumn("Account", width=95),
     "account_state": st.column_config.TextColumn("Account is", width=100),
@@ -33,13 +33,14 @@ COLUMNS = {
 def show() -> None:
     """Requests by age, and beside them the one that is selected with what is known about it."""
     asked = state.parameter("payout")
+    desk.told()
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     with left:
         view = state.tab("View", "state", VIEWS)
     with right:
-        desk = state.desk()
+        at_desk = state.desk()
     waits = {"waiting": True, "done": False, "all": None}[view]
-    filters: dict[str, Any] = {"waits": waits, "desk_id": desk}
+    filters: dict[str, Any] = {"waits": waits, "desk_id": at_desk}
     total = reads.how_many("payout_queue", **filters)
     if not total:
         look.empty(
@@ -49,10 +50,11 @@ def show() -> None:
         return
     _totals(filters)
     order = ["requested_at"] if view == "waiting" else ["-requested_at"]
-    found = reads.rows("payout_queue", order=order, limit=reads.PAGE_ROWS * 4, **filters)
-    found = found.merge(_reviews(found["payout_id"].tolist()), on="payout_id", how="left")
+    found = desk.with_reviews(reads.rows("payout_queue", order=order, limit=reads.PAGE_ROWS * 4, **filters))
     left, right = st.columns([3, 1], gap="medium")
     with left:
+        if view == "waiting":
+            _clean(found)
         place = _queue(found, asked)
     with right:
         _beside(found.iloc[place])
@@ -72,9 +74,22 @@ def _totals(filters: dict[str, Any]) -> None:
     st.caption(f"{waiting:,} waiting, {late:,} longer than the {hours} h service level · requested and unpaid: {asked}")
 
 
-def _reviews(payouts: list[str]) -> pd.DataFrame:
-    reviews = schema.PAYOUT_REVIEWS
-    return reads.decided(reviews, reviews.c.payout_id.in_(payouts)).drop(columns=["account_id", "amount"])
+def _clean(found: pd.DataFrame) -> None:
+    """The requests that the review recommends and nobody has touched, approved in one go after a second look."""
+    clean = found[(found["recommendation"] == "approve") & found["desk_state"].isna()]
+    if clean.empty or not desk.person().may("payouts.decide"):
+        return
+    with st.expander(f"✓ {words.counted(len(clean), 'clean request')} can be approved in one go"):
+        names = clean["payout_id"].tolist()
+        amounts = dict(zip(names, clean["amount"], strict=True))
+        chosen = st.multiselect(
+            "Requests", names, default=names, format_func=lambda one: f"{one} · {amounts[one]:,.2f}", key="clean"
+        )
+        if st.button(f"Approve {len(chosen)}", type="primary", icon=":material/done_all:", disabled=not chosen):
+            st.session_state["batch"] = desk.approve_clean(chosen)
+            st.rerun()
+    for one in st.session_state.pop("batch", []):
+        st.caption(f"{'✓' if one.done else '✕'} **{one.payout_id}** {one.told}")
 
 
 def _queue(found: pd.DataFrame, asked: str | None) -> int:
@@ -86,8 +101,10 @@ def _queue(found: pd.DataFrame, asked: str | None) -> int:
             for late, hours in zip(found["overdue"], found["age_hours"], strict=True)
         ],
         recommendation=found["recommendation"].map(words.RECOMMENDATIONS).fillna("? Not reviewed"),
+        open_checks=[desk.at_a_glance(row) for row in reads.records(found)],
+        standing=[words.plain(one) if isinstance(one, str) else "New" for one in found["desk_state"]],
+        trader_name=[desk.name(one) for one in found["trader_name"]],
         account_state=[known.get(str(name), words.plain(name or "unknown")) for name in found["account_status"]],
-        open_checks=[_open_checks(text) for text in found["checks"]],
         transfer=found["state"].map(words.TRANSFERS),
     )[list(COLUMNS)]
     first = found.index[found["payout_id"] == asked].tolist()
@@ -114,11 +131,10 @@ def _beside(row: pd.Series) -> None:
         late,
         title,
         [
-            words.escaped(row["trader_name"]),
+            desk.name(row["trader_name"]),
             f"Waits {words.age(row['age_hours'])}" if row["waits"] else words.TRANSFERS[row["state"]],
         ],
     )
-    _checks(row)
     look.facts(
         {
             "Requested": words.instant_html(row["requested_at"], zone),
@@ -131,35 +147,17 @@ def _beside(row: pd.Series) -> None:
             "Reference": words.escaped(row["transfer_reference"]),
         }
     )
-    if st.button("Open account", type="primary", shortcut="Enter", icon=":material/open_in_new:"):
-        places.go("account", account=row["account_id"])
+    _checks(row)
+    if st.button("Review", type="primary", shortcut="Enter", icon=":material/fact_check:"):
+        places.go("payout_review", payout=row["payout_id"])
+    places.link("account", "Open account →", icon=False, account=row["account_id"])
 
 
 def _checks(row: pd.Series) -> None:
-    """The amount as the sum of its parts, then what failed or is not known in full, what passed folded away."""
-    checks = words.parsed(row["checks"]) or []
-    if not checks:
+    listed = desk.checks(row)
+    if not listed:
         look.empty("Not reviewed yet", "Checks appear with the next <code>highwater score</code>.")
         return
     st.markdown(f"**{words.RECOMMENDATIONS.get(row['recommendation'], '?')}**")
-    parts = {"Trader's share": row["trader_share"], "Firm's share": row["firm_share"], "Deducted": row["deductions"]}
-    look.table({name: words.money(amount, row["currency"]) for name, amount in parts.items()}, right=True)
-    for outcome in ("failed", "unknown"):
-        for check in (one for one in checks if one.get("outcome") == outcome):
-            st.markdown(_check_line(check))
-    rest = [one for one in checks if one.get("outcome") not in ("failed", "unknown")]
-    with st.expander(f"{words.counted(len(rest), 'other check')}"):
-        for check in rest:
-            st.caption(_check_line(check))
-
-
-def _check_line(check: dict[str, Any]) -> str:
-    icon = words.CHECKS.get(str(check.get("outcome")), "?")
-    rule = f" *{check['rule']}*" if check.get("rule") and check.get("outcome") == "failed" else ""
-    return f"{icon} **{words.plain(check.get('check', ''))}** {check.get('sentence', '')}{rule}"
-
-
-def _open_checks(text: Any) -> str:
-    """The checks that failed or are not known, as icons with words."""
-    open_ones = [one for one in words.parsed(text) or [] if one.get("outcome") in ("failed", "unknown")]
-    return ", ".join(f"{words.CHECKS[one['outcome']]} {one['check'].replace('_', ' ')}" for one in open_ones)
+    for check in listed:
+        st.caption(f"{desk.ICONS[check['outcome']]} **{words.plain(check['check'])}** {check['sentence']}")

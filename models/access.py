@@ -16,6 +16,8 @@ from models.audit import Record
 from sql.desk_schema import PEOPLE
 
 ROLES = ("risk_analyst", "payout_reviewer", "manager", "partner_manager", "admin", "auditor")
+LOCAL = "local"
+"""The role of the only user of an installation in which nobody has an account yet: everything."""
 PERMISSIONS: dict[str, frozenset[str]] = {
     "payouts.read": frozenset({"risk_analyst", "payout_reviewer", "manager", "admin", "auditor"}),
     "payouts.decide": frozenset({"payout_reviewer", "manager"}),
@@ -86,7 +88,8 @@ class Person:
 
     def may(self, permission: str) -> bool:
         """Whether the person's role has a permission."""
-        return self.role in PERMISSIONS.get(permission, frozenset())
+        roles = PERMISSIONS.get(permission)
+        return roles is not None and (self.role == LOCAL or self.role in roles)
 
     def sees(self, desk: str | None) -> bool:
         """Whether a desk is one of the person's; what belongs to no desk is seen by those of every desk."""

@@ -245,3 +245,26 @@ def precision_recall(pairs: pd.DataFrame, truth: Sequence[tuple[Any, Any]]) -> t
     """Share of the pairs that are true, and share of the truth that was found."""
     right = len(set(zip(pairs["left"], pairs["right"], strict=True)) & set(truth))
     return right / max(len(pairs), 1), right / max(len(truth), 1)
+
+
+def sides(requests: pd.DataFrame, transfers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Payout requests and provider transfers as the two sides of a matching; failed transfers pay nothing.
+
+    Requests: payout_id, requested_at, amount, due (null: the amount counts), currency, destination. Transfers:
+    settlement_id, payout_id, settled_at, amount, currency, destination, status.
+    """
+    went = transfers[transfers["status"] != "failed"]
+    due = requests["due"].astype("float64").fillna(requests["amount"].astype("float64"))
+    left = pd.DataFrame(
+        {
+            "id": requests["payout_id"],
+            "at": requests["requested_at"],
+            "amount": due,
+            "text": requests["destination"],
+            "currency": requests["currency"],
+            "known": None,
+        }
+    )
+    right = went.rename(columns={"settlement_id": "id", "settled_at": "at", "destination": "text"})
+    right = right.assign(known=went["payout_id"], amount=went["amount"].astype("float64"))
+    return left, right[list(left.columns)]

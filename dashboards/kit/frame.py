@@ -8,8 +8,9 @@ import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
 from streamlit.navigation.page import Page
 
-from dashboards.kit import look, reads, words
+from dashboards.kit import look, places, reads, words
 from dashboards.kit.people import who
+from models.access import PAGES
 
 LOG = logging.getLogger("highwater.dashboards")
 
@@ -18,7 +19,7 @@ def around(page: Page) -> None:
     """Draws a page; when the data cannot be read it says so, and what to try, instead of a trace."""
     st.title(page.title, anchor=False)
     try:
-        if nothing_yet():
+        if nothing_yet() or not allowed(page):
             return
         page.run()
         foot()
@@ -29,6 +30,15 @@ def around(page: Page) -> None:
             "This page cannot be read right now",
             f"The database said: {cause}. <code>highwater doctor</code> tells more.",
         )
+
+
+def allowed(page: Page) -> bool:
+    """Whether the person's role has the page; says so when it has not."""
+    person = who()
+    if person.may(PAGES.get(places.named(page.title), "nothing")):
+        return True
+    look.empty("This page is not for your role", f"{words.escaped(words.plain(person.role))} does not see it.")
+    return False
 
 
 def nothing_yet() -> bool:

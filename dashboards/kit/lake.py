@@ -78,3 +78,28 @@ def _logins(home: str, stamp: reads.Stamp, trader_id: str, limit: int) -> pd.Dat
 def logins(trader_id: str, limit: int = 200) -> pd.DataFrame:
     """The newest sign-ins of a trader: occurred_at, ip, country, device_id, account_id."""
     return _logins(str(reads.warehouse().home), reads.stamp(), trader_id, limit)
+
+
+@st.cache_data(ttl=reads.CACHE_SECONDS, show_spinner=False, max_entries=20)
+def _transfers(home: str, stamp: reads.Stamp, desks: tuple[str, ...] | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    with reads.warehouse().engine(stamp.as_of, memory="1GB") as connection:
+        relations.build(connection, "staging.payouts", "staging.accounts", "staging.settlements")
+        requests = connection.sql(
+            "select payouts.* exclude (_load_id, _line, _version), accounts.currency, accounts.desk_id"
+            " from staging.payouts as payouts left join staging.accounts as accounts using (account_id)"
+            " order by payout_id"
+        ).df()
+        sent = connection.sql(
+            "select * exclude (_load_id, _line, _version) from staging.settlements order by settlement_id"
+        ).df()
+    if desks is not None:
+        requests = requests[requests["desk_id"].isin(desks)]
+        mine = sent["payout_id"].isin(requests["payout_id"])
+        nobody = sent["payout_id"].isna() & sent["destination"].isin(requests["destination"].dropna())
+        sent = sent[mine | nobody]
+    return requests, sent
+
+
+def transfers(desks: tuple[str, ...] | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Payout requests and transfers of desks (None: every desk); transfers of no request go by their destination."""
+    return _transfers(str(reads.warehouse().home), reads.stamp(), desks)

@@ -1,20 +1,126 @@
-"""Who is looking: every read is bounded by the desks of this person."""
+"""Who is looking: every read is bounded by the desks of this person, every page and action by their role.
+
+A firm signs in through its identity provider (Streamlit's own login, `[auth]` in secrets.toml); without one, through
+the local accounts; and where nobody has an account yet, the local user may do everything.
+"""
 
 from __future__ import annotations
 
 import getpass
-from dataclasses import dataclass
+from typing import Any
 
+import sqlalchemy as sa
+import streamlit as st
 
-@dataclass(frozen=True)
-class Person:
-    """Somebody at the dashboards; `desks` None means every desk."""
+from models import access, audit
+from models.access import LOCAL, PAGES, Person
+from sql.desk_schema import PEOPLE
 
-    name: str
-    role: str
-    desks: tuple[str, ...] | None = None
+HELD = "person"
+NOBODY = Person("nobody", "none", ())
+
+__all__ = ["NOBODY", "Person", "gate", "may_open", "who"]
 
 
 def who() -> Person:
-    """The person of this session: the local user, who may see everything."""
-    return Person(getpass.getuser(), "admin")
+    """The person of this session; nobody until they have signed in."""
+    held = st.session_state.get(HELD)
+    if isinstance(held, Person):
+        return held
+    if _provided():
+        return _from_provider() or NOBODY
+    return NOBODY if _accounts_exist() else Person(getpass.getuser(), LOCAL)
+
+
+def may_open(page: str) -> bool:
+    """Whether the person's role has a page."""
+    return who().may(PAGES.get(page, "nothing"))
+
+
+def gate() -> bool:
+    """Shows the sign-in page to nobody; True when there is somebody to show pages to."""
+    if who() is not NOBODY:
+        _leave()
+        return True
+    st.title("Sign in", anchor=False)
+    if _provided():
+        _provider_page()
+    else:
+        _local_page()
+    return False
+
+
+def _database() -> sa.Engine:
+    from dashboards.kit import reads
+
+    return reads.warehouse().database
+
+
+def _accounts_exist() -> bool:
+    with _database().connect() as connection:
+        return connection.execute(sa.select(PEOPLE.c.name).limit(1)).first() is not None
+
+
+def _provided() -> bool:
+    """Whether an identity provider is configured."""
+    try:
+        return "auth" in st.secrets
+    except FileNotFoundError:
+        return False
+
+
+def _from_provider() -> Person | None:
+    user: Any = st.user
+    if not getattr(user, "is_logged_in", False):
+        return None
+    person = access.from_claims(user.to_dict())
+    if person is not None and HELD not in st.session_state:
+        st.session_state[HELD] = person
+        with _database().begin() as connection:
+            record = audit.Record(person.name, "signed in", f"person:{person.name}", role=person.role)
+            audit.append(connection, record)
+    return person
+
+
+def _provider_page() -> None:
+    if getattr(st.user, "is_logged_in", False):
+        st.error("Your firm's sign-in knows you, but gave you no role here. Ask an administrator.")
+        st.button("Sign out", on_click=st.logout)
+    else:
+        st.button("Sign in with your firm", type="primary", on_click=st.login, shortcut="Enter")
+
+
+def _local_page() -> None:
+    """Name and password; the demo's people are listed, with their password."""
+    with st.form("sign-in", width=420):
+        name = st.text_input("Name", autocomplete="username")
+        password = st.text_input("Password", type="password", autocomplete="current-password")
+        if st.form_submit_button("Sign in", type="primary"):
+            with _database().begin() as connection:
+                person = access.sign_in(connection, name.strip(), password)
+            if person is None:
+                st.error("Name or password is wrong.")
+            else:
+                st.session_state[HELD] = person
+                st.rerun()
+    _demo_people()
+
+
+def _demo_people() -> None:
+    with _database().connect() as connection:
+        demo = [one for one in access.people(connection) if one["demo"] and one["active"]]
+    if demo:
+        named = ", ".join(f"**{one['name']}** ({one['role'].replace('_', ' ')})" for one in demo)
+        st.caption(f"This is the demo. Its people: {named}. Their password is `{access.DEMO_PASSWORD}`.")
+
+
+def _leave() -> None:
+    person = who()
+    if person.role == LOCAL:
+        return
+    st.sidebar.caption(f"{person.name} · {person.role.replace('_', ' ')}")
+    if st.sidebar.button("Sign out", icon=":material/logout:"):
+        st.session_state.pop(HELD, None)
+        if _provided():
+            st.logout()
+        st.rerun()

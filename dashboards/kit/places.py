@@ -10,6 +10,8 @@ from functools import cache
 import streamlit as st
 from streamlit.navigation.page import Page
 
+from dashboards.kit import people
+
 
 @dataclass(frozen=True)
 class Place:
@@ -30,12 +32,17 @@ PLACES = (
     Place("rings", "Rings", "join_inner", "Risk"),
     Place("pair", "Pair", "compare_arrows", "Risk"),
     Place("payout_queue", "Payout queue", "payments", "Payouts"),
+    Place("payout_review", "Payout review", "fact_check", "Payouts"),
+    Place("approvals", "Approvals", "how_to_reg", "Payouts"),
+    Place("reconciliation", "Reconciliation", "compare", "Payouts"),
     Place("cohorts", "Cohorts", "stacked_bar_chart", "Management"),
     Place("partners", "Partners", "handshake", "Management"),
     Place("exposure", "Exposure", "balance", "Management"),
     Place("policy_lab", "Policy lab", "science", "Management"),
     Place("terms", "Terms", "gavel", "Operations"),
     Place("data_health", "Data health", "health_and_safety", "Operations"),
+    Place("audit", "Audit", "history_edu", "Operations"),
+    Place("access", "Access", "badge", "Operations"),
 )
 
 
@@ -55,6 +62,11 @@ def _shown(name: str) -> Callable[[], None]:
     return show
 
 
+def named(title: str) -> str:
+    """The name of the page with a title."""
+    return next(place.name for place in PLACES if place.title == title)
+
+
 def page(name: str, *, default: bool = False) -> Page:
     """The Streamlit page of a place."""
     place = _by_name()[name]
@@ -64,9 +76,11 @@ def page(name: str, *, default: bool = False) -> Page:
 
 
 def groups(default: str) -> dict[str, list[Page]]:
-    """Every page by group, one of them the first shown."""
+    """The pages that the person may open by group, one of them the first shown."""
     grouped: dict[str, list[Page]] = {}
     for place in PLACES:
+        if place.name != default and not people.may_open(place.name):
+            continue
         grouped.setdefault(place.group, []).append(page(place.name, default=place.name == default))
     return grouped
 

@@ -1,0 +1,276 @@
+"""Payout review: is this amount right and deserved, and what was decided."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from dashboards.kit import desk, lake, look, paths, places, reads, state, words
+from models.decisions import machine
+from models.decisions.desk import State, Strip, preview
+from models.money import to_minor
+
+VIEWS = {
+    "checks": "Checks",
+    "trades": "Trades of the window",
+    "path": "Equity",
+    "earlier": "Earlier",
+    "log": "Decisions",
+}
+WORDS = {
+    "take": "Take",
+    "ask": "Ask the trader",
+    "answer": "Answer came",
+    "approve": "Approve",
+    "deduct": "Pay the rest",
+    "reject": "Reject",
+    "cancel": "Cancel",
+    "confirm": "Agree",
+    "refuse": "Send back",
+    "send": "Sent",
+    "settle": "Arrived",
+    "fail": "Failed",
+    "return": "Came back",
+    "requeue": "Send again",
+    "appeal": "Appeal",
+    "uphold": "Uphold",
+    "overturn": "Overturn",
+}
+SHORTCUTS = {"approve": "Alt+A", "reject": "Alt+R", "confirm": "Alt+C", "take": "Alt+T"}
+
+
+def show() -> None:
+    """One request: amount, recommendation, what to do, and below it what it rests on."""
+    desk.told()
+    payout_id = state.text("Request", "payout", "request id")
+    row = desk.request(payout_id) if payout_id else None
+    if row is None:
+        look.empty(
+            f"There is no request {words.escaped(payout_id)}" if payout_id else "Which request?",
+            "Open one from the payout queue, or write its id above.",
+        )
+        places.link("payout_queue", "To the payout queue →", icon=False)
+        return
+    held = desk.state(payout_id)
+    left, right = st.columns([1, 1], gap="large")
+    with left:
+        _amount(row, held)
+    with right:
+        strips = _chosen_strips(row, held)
+        _actions(row, held, strips)
+    view = state.tab("View", "view", VIEWS)
+    {"checks": _checks, "trades": _trades, "path": _path, "earlier": _earlier, "log": _log}[view](row)
+    _notes(payout_id)
+
+
+def _amount(row: dict[str, Any], held: State | None) -> None:
+    """The amount as a sum of its parts."""
+    currency = row["currency"]
+    standing = words.plain(held.state) if held else "New"
+    tone = {"approve": "fine", "deduct": "near", "review": "near", "reject": "breached"}
+    told = words.RECOMMENDATIONS.get(row["recommendation"], "? Not reviewed")
+    title = f"{row['payout_id']} · {words.money(row['amount'], currency)}"
+    look.card(
+        tone.get(row["recommendation"], "unknown"), title, [desk.name(row["trader_name"]), f"{told} · {standing}"]
+    )
+    if held:
+        parts = (held.trader_minor, held.firm_minor, held.deducted_minor, held.profit_minor)
+        shown = [desk.money(part, currency) for part in parts]
+    else:
+        shown = [words.money(row[name], currency) for name in ("trader_share", "firm_share", "deductions", "amount")]
+    names = ("To the trader", "The firm keeps", "Deducted", "Profit asked for")
+    look.table(dict(zip(names, shown, strict=True)), right=True)
+    if held and held.approvals_needed > 1:
+        agreed = [one for one in (held.maker, held.checker, held.financier) if one]
+        st.caption(f"{held.approvals_needed} people must agree; so far {', '.join(agreed) or 'nobody'}.")
+    places.link("account", f"Account {row['account_id']} →", icon=False, account=row["account_id"])
+    if row["trader_id"]:
+        places.link("case", "Case of the owner →", icon=False, trader=row["trader_id"])
+
+
+def _chosen_strips(row: dict[str, Any], held: State | None) -> list[Strip]:
+    """Trades that the reviewer ticked under Trades of the window, with what would be paid without them."""
+    ticked: dict[str, int] = st.session_state.get(f"strips-{row['payout_id']}", {})
+    strips = [Strip(trade, minor) for trade, minor in sorted(ticked.items())]
+    split = _split(row)
+    if strips and split is not None:
+        base = held or _as_reviewed(row)
+        _, trader, firm, deducted = preview(base, split, strips)
+        parts = [desk.money(part, row["currency"]) for part in (trader, firm, deducted)]
+        st.info(
+            f"Without {words.counted(len(strips), 'trade')}: trader {parts[0]}, firm {parts[1]}, deducted {parts[2]}."
+        )
+    return strips
+
+
+def _split(row: dict[str, Any]) -> Decimal | None:
+    numbers: dict[str, Any] = next((one["numbers"] for one in desk.checks(row) if one["check"] == "split"), {})
+    return Decimal(numbers["split_pct"]) if numbers.get("split_pct") else None
+
+
+def _as_reviewed(row: dict[str, Any]) -> State:
+    """The state that a first act would make, for the preview."""
+    names = ("trader_share", "firm_share", "deductions")
+    trader, firm, deducted = (to_minor(row[name] or 0, row["currency"]) for name in names)
+    return State(
+        payout_id=row["payout_id"],
+        account_id=row["account_id"],
+        desk_id=row["desk_id"],
+        currency=row["currency"],
+        state="requested",
+        version=0,
+        profit_minor=trader + firm + deducted,
+        trader_minor=trader,
+        firm_minor=firm,
+        deducted_minor=deducted,
+        approvals_needed=1,
+        policy_version=0,
+        maker=None,
+        checker=None,
+        financier=None,
+        transfers=0,
+        updated_at=row["requested_at"],
+    )
+
+
+def _actions(row: dict[str, Any], held: State | None, strips: list[Strip]) -> None:
+    """What can be done now by this person; nothing final without a reason."""
+    now = held.state if held else "in_review"
+    person = desk.person()
+    if not held and not row["waits"]:
+        st.caption("Paid according to its transfer; there is nothing to decide.")
+        return
+    if now in ("checks_passed", "checks_failed"):
+        now = "in_review"
+    possible = [one for one in machine.actions(now) if person.may(machine.PERMISSIONS[one])]
+    if not possible:
+        st.caption("Nothing for you to do here.")
+        return
+    reason, code = desk.reason_inputs(row["payout_id"])
+    for column, action in zip(st.columns(max(len(possible), 2)), possible, strict=False):
+        with column:
+            main = action in ("approve", "confirm")
+            pressed = st.button(
+                WORDS[action],
+                key=f"do-{action}",
+                type="primary" if main else "secondary",
+                shortcut=SHORTCUTS.get(action),
+            )
+        if pressed:
+            used = strips if action == "deduct" else []
+            desk.act(row["payout_id"], action, held.version if held else 0, reason=reason, code=code, strips=used)
+
+
+def _checks(row: dict[str, Any]) -> None:
+    """Every check with its numbers and the rule it follows."""
+    listed = desk.checks(row)
+    if not listed:
+        look.empty("Not reviewed yet", "Checks appear with the next <code>highwater score</code>.")
+    for check in listed:
+        with st.expander(
+            f"{desk.ICONS[check['outcome']]} **{words.plain(check['check'])}** {check['sentence']}",
+            expanded=check["outcome"] in ("failed", "unknown"),
+        ):
+            if check["rule"]:
+                st.caption(f"Rule: {check['rule']}")
+            numbers = {
+                name: json.dumps(v) if isinstance(v, list | dict) else str(v) for name, v in check["numbers"].items()
+            }
+            if numbers:
+                look.table({words.plain(name): told for name, told in numbers.items()})
+
+
+def _trades(row: dict[str, Any]) -> None:
+    """Closed trades since the last payout; ticked profits are stripped."""
+    found = lake.trades(row["account_id"])
+    if found.empty:
+        look.empty("No trades", "The account's deals show here once they have landed.")
+        return
+    closed = found[found["closed_at"].notna() & (found["closed_at"] <= row["requested_at"])]
+    shown = closed.assign(net_profit=closed["net_profit"].astype(float)).reset_index(drop=True)
+    columns = ["trade_id", "instrument", "side", "lots", "opened_at", "closed_at", "net_profit"]
+    event: Any = st.dataframe(
+        shown[columns],
+        hide_index=True,
+        height=look.height(len(shown)),
+        on_select="rerun",
+        selection_mode="multi-row",
+        key=f"trades-{row['payout_id']}",
+    )
+    picked = shown.iloc[event.selection.rows]
+    profits = picked[picked["net_profit"] > 0]
+    strips = {
+        str(trade): to_minor(str(round(profit, 8)), row["currency"])
+        for trade, profit in zip(profits["trade_id"], profits["net_profit"], strict=True)
+    }
+    held = f"strips-{row['payout_id']}"
+    if strips != st.session_state.get(held, {}):
+        st.session_state[held] = strips
+        st.rerun()
+
+
+def _path(row: dict[str, Any]) -> None:
+    """Equity and floors up to the request."""
+    steps = paths.steps(row["account_id"])
+    if steps is None or steps.empty:
+        look.empty("No path", "The account cannot be replayed from the lake.")
+        return
+    colours = look.palette()
+    figure = go.Figure()
+    for name, colour in (("equity", colours.fine), ("daily_floor", colours.near), ("max_floor", colours.breached)):
+        if name in steps:
+            line = {"color": colour, "shape": "hv"}
+            figure.add_scatter(x=steps["at"], y=steps[name], name=words.plain(name), line=line, mode="lines")
+    figure.add_vline(x=row["requested_at"].isoformat(), line_dash="dot", line_color=colours.unknown)
+    look.chart(figure, "How did the account come to this profit?")
+
+
+def _earlier(row: dict[str, Any]) -> None:
+    """Earlier requests of the account, and how requests with the same open checks were decided."""
+    found = reads.rows("payout_queue", account_id=row["account_id"], order=["-requested_at"])
+    others = found[found["payout_id"] != row["payout_id"]]
+    if others.empty:
+        look.empty("First request", "Earlier requests of the account show here.")
+    else:
+        shown = desk.with_reviews(others)
+        columns = ["payout_id", "requested_at", "amount", "state", "recommendation", "desk_state", "transfer_amount"]
+        st.dataframe(shown[columns], hide_index=True)
+    mine = {one["check"] for one in desk.checks(row) if one["outcome"] == "failed"}
+    decided = desk.states()
+    if not mine or decided.empty:
+        return
+    others = desk.with_reviews(decided[["payout_id"]])
+    alike = [
+        mine == {c["check"] for c in desk.checks(one) if c["outcome"] == "failed"} for one in reads.records(others)
+    ]
+    told = decided[pd.Series(alike, index=decided.index)]["state"].value_counts()
+    if len(told):
+        said = ", ".join(f"{words.plain(name).lower()} {count}" for name, count in told.items())
+        st.caption(f"Requests with the same failed checks: {said}.")
+
+
+def _log(row: dict[str, Any]) -> None:
+    """Who moved the request, when and why."""
+    moves = desk.decisions(row["payout_id"])
+    if moves.empty:
+        look.empty("Nobody has acted yet", "Decisions show here with who, when and why.")
+        return
+    columns = ["happened_at", "person", "role", "action", "to_state", "reason", "reason_code", "policy_version"]
+    st.dataframe(moves[columns], hide_index=True)
+
+
+def _notes(payout_id: str) -> None:
+    for one in reads.records(desk.notes(payout_id)):
+        st.caption(
+            f"**{words.escaped(one['person'])}** {words.instant(one['written_at'])}: {words.escaped(one['note'])}"
+        )
+    if desk.person().may("payouts.note"):
+        with st.form(f"note-{payout_id}", clear_on_submit=True, border=False):
+            text = st.text_input("Note")
+            if st.form_submit_button("Leave note") and text:
+                desk.note(payout_id, text)

@@ -1,0 +1,129 @@
+"""The desk's pages: what each role may open, and a request on its way through them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from dashboards.kit import people, places
+from models import access, audit
+from models.access import PAGES, ROLES, Person
+from sql.warehouse import Warehouse
+from tests import pages_firm
+from tests.test_pages import opened, told
+
+
+@pytest.fixture(scope="module")
+def firm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small firm, scored, where the demo's people have accounts."""
+    folder = tmp_path_factory.mktemp("desk")
+    house = pages_firm.build(folder)
+    with house.database.begin() as connection:
+        access.ensure_demo_people(connection)
+    house.database.dispose()
+    return folder
+
+
+@pytest.fixture
+def house(firm: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
+    monkeypatch.setenv("HIGHWATER_HOME", str(firm / "home"))
+    monkeypatch.setenv("HIGHWATER_RULEBOOK", str(firm / "book"))
+    monkeypatch.delenv("HIGHWATER_DATABASE_URL", raising=False)
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    opened_house = Warehouse.open(firm / "home")
+    yield opened_house
+    opened_house.database.dispose()
+
+
+def as_person(page: str, person: Person, **address: str) -> AppTest:
+    """A page drawn for somebody who has signed in."""
+    app = AppTest.from_string(f"from dashboards.app import main; main({page!r})", default_timeout=90)
+    app.session_state[people.HELD] = person
+    for name, value in address.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception, app.exception[0].stack_trace
+    return app
+
+
+def test_every_page_asks_for_a_permission_that_some_role_has() -> None:
+    assert {place.name for place in places.PLACES} == set(PAGES)
+    for permission in PAGES.values():
+        assert access.PERMISSIONS[permission]
+
+
+@pytest.mark.parametrize("desks", [None, ("tokyo",)])
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_is_shown_no_page_of_another(role: str, desks: tuple[str, ...] | None, house: Warehouse) -> None:
+    person = Person("somebody", role, desks)
+    refused = [page for page, permission in PAGES.items() if not person.may(permission)]
+    assert refused
+    for page in refused:
+        app = as_person(page, person)
+        assert "This page is not for your role" in told(app), page
+        assert not app.dataframe
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_opens_the_desk_pages_that_are_its_own(role: str, house: Warehouse) -> None:
+    for page in ("payout_review", "approvals", "reconciliation", "audit", "access"):
+        person = Person("somebody", role)
+        assert ("not for your role" in told(as_person(page, person))) == (not person.may(PAGES[page])), page
+
+
+def test_nobody_gets_in_without_signing_in(house: Warehouse) -> None:
+    app = opened("payout_queue")
+    said = told(app)
+    assert "Sign in" in said
+    assert "**pavel** (payout reviewer)" in said
+    assert not app.dataframe
+
+
+def test_signing_in_opens_the_pages_and_is_written_down(house: Warehouse) -> None:
+    app = opened("payout_queue")
+    app.text_input[0].set_value("pavel")
+    app.text_input[1].set_value("wrong-one")
+    app.button[0].click().run()
+    assert "wrong" in app.error[0].value
+    app.text_input[1].set_value(access.DEMO_PASSWORD)
+    app.button[0].click().run()
+    assert "Figures stand at" in told(app)
+    with house.database.connect() as connection:
+        newest = [one["action"] for one in audit.recent(connection, 2)]
+    assert newest == ["signed in", "sign-in refused"]
+
+
+def test_a_request_of_another_desk_does_not_exist(house: Warehouse) -> None:
+    stranger = Person("sato", "payout_reviewer", ("tokyo",))
+    assert "There is no request Q1" in told(as_person("payout_review", stranger, payout="Q1"))
+
+
+def test_names_are_masked_for_roles_that_do_not_need_them(house: Warehouse) -> None:
+    auditor, reviewer = Person("aude", "auditor"), Person("pavel", "payout_reviewer")
+    for person, shown in ((auditor, False), (reviewer, True)):
+        app = as_person("payout_queue", person, state="all")
+        seen = told(app) + app.dataframe[0].value.to_string()
+        assert ("Petra Pass" in seen or "Nora Near" in seen or "Bert Breach" in seen) == shown
+
+
+def test_a_reviewer_takes_rejects_and_the_decision_shows(house: Warehouse) -> None:
+    pavel = Person("pavel", "payout_reviewer")
+    waiting = as_person("payout_queue", pavel).dataframe[0].value["payout_id"]
+    payout_id = str(waiting.iloc[0])
+    app = as_person("payout_review", pavel, payout=payout_id)
+    app.button(key="do-reject").click().run()
+    assert "say why" in app.error[0].value
+    app.text_input(key=f"reason-{payout_id}").set_value("The account was copied")
+    app.selectbox(key=f"code-{payout_id}").set_value("copying")
+    app.button(key="do-reject").click().run()
+    assert not app.error
+    log = as_person("payout_review", pavel, payout=payout_id, view="log").dataframe[0].value
+    assert list(log["action"])[-1] == "reject"
+    assert list(log["person"])[-1] == "pavel"
+    records = as_person("audit", Person("aude", "auditor")).dataframe[0].value
+    assert "payout reject" in set(records["action"])
