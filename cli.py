@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sql.warehouse import Warehouse
+from sql.warehouse import Warehouse, WarehouseRefused
 
 DONE, REFUSED, WRONG_USAGE = 0, 1, 2
+FIRST_YEAR, LAST_YEAR = 1901, 2199
 Args = argparse.Namespace
 
 
@@ -54,7 +55,10 @@ def instant(text: str) -> dt.datetime:
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no ISO 8601 time, e.g. 2026-03-02T09:15:00Z") from error
     if parsed.tzinfo is None:
-        raise argparse.ArgumentTypeError(f"{text!r} has no offset; write e.g. {text}Z")
+        example = parsed.isoformat() + "Z"
+        raise argparse.ArgumentTypeError(f"{text!r} has no offset; write e.g. {example}")
+    if not FIRST_YEAR <= parsed.year <= LAST_YEAR:
+        raise argparse.ArgumentTypeError(f"{text!r} is outside the years {FIRST_YEAR} to {LAST_YEAR}")
     return parsed.astimezone(dt.UTC)
 
 
@@ -62,7 +66,10 @@ def demo(args: Args) -> None:
     """Writes a made-up firm as a feed folder."""
     from pipelines.demo import write_demo
 
-    write_demo(args.out, traders=args.traders, days=args.days, seed=args.seed)
+    try:
+        write_demo(args.out, traders=args.traders, days=args.days, seed=args.seed)
+    except ValueError as error:
+        raise Refused(str(error)) from error
     say(f"Demo firm of {args.traders:,} traders over {args.days} days written to {args.out}.")
 
 
@@ -270,6 +277,7 @@ def refusals() -> tuple[type[Exception], ...]:
 
     return (
         Refused,
+        WarehouseRefused,
         RulebookRefused,
         FeedRefused,
         SourceRefusal,
@@ -288,10 +296,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.run(args)
     except BrokenPipeError:
         return DONE
-    except Exception as error:
-        if not isinstance(error, refusals()):
+    except (Exception, KeyboardInterrupt) as error:
+        from pipelines import faults
+
+        told = str(error) if isinstance(error, refusals()) else faults.sentence(error)
+        if told is None:
             raise
-        say(f"highwater: {error}")
+        say(f"highwater: {told}")
         return REFUSED
     return DONE
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -36,14 +39,33 @@ def export_table(warehouse: Warehouse, table: str, out: Path, form: str | None =
     for name in frame.columns:
         if isinstance(schema.METADATA.tables[table].c[name].type, schema.Instant):
             frame[name] = pd.to_datetime(frame[name], utc=True)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if chosen == "parquet":
+    _replace(out, lambda beside: _write(frame, table, beside, chosen))
+    return len(frame)
+
+
+def _replace(out: Path, write: Callable[[Path], None]) -> None:
+    """Writes beside a file and then takes its place, so that a failed write leaves an earlier export as it was."""
+    if out.exists() and not out.is_file():
+        raise ExportRefused(f"{out} is not a file that can be replaced; name another")
+    beside = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write(beside)
+        beside.replace(out)
+    except OSError as error:
+        raise ExportRefused(f"{out} cannot be written: {error.strerror or error}; name another file") from error
+    finally:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def _write(frame: pd.DataFrame, table: str, out: Path, form: str) -> None:
+    if form == "parquet":
         _as_numbers(frame, table).to_parquet(out, index=False)
-    elif chosen == "csv":
+    elif form == "csv":
         _as_text(frame).to_csv(out, index=False)
     else:
         _as_text(_as_numbers(frame, table)).to_json(out, orient="records", lines=True, force_ascii=False)
-    return len(frame)
 
 
 def _as_numbers(frame: pd.DataFrame, table: str) -> pd.DataFrame:

@@ -37,7 +37,7 @@ def land_statements(
     """
     if not account:
         raise SourceRefusal("an export does not say which account it belongs to here: name it with --account")
-    told = mapping.read_text(encoding="utf-8") if mapping else None
+    told = _mapping(mapping) if mapping else None
     read = [(path, _read(path, source, account, server_zone, currency, told)) for path in paths]
     landed = []
     for path, statement in read:
@@ -53,13 +53,27 @@ def _read(
     name = None if source == "auto" else source
     return sources.read(
         name,
-        path.read_bytes(),
+        _bytes_of(path),
         file_name=path.name,
         account_id=account,
         server_zone=zone,
         currency=currency,
         mapping=mapping,
     )
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SourceRefusal(f"{path} cannot be read: {error.strerror}; name the files of the export") from error
+
+
+def _mapping(path: Path) -> str:
+    try:
+        return _bytes_of(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise SourceRefusal(f"{path} is not UTF-8; a mapping is a TOML file saved as UTF-8") from error
 
 
 def _land(warehouse: Warehouse, path: Path, statement: Statement) -> list[Landed]:

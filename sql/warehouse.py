@@ -24,7 +24,12 @@ from sql.schema import DATASETS, DUCKDB_TYPES, LAKE_COLUMNS, Dataset
 
 ENGINE_MEMORY = "3GB"
 WRITE_CHUNK_ROWS = 20_000
+NO_DATABASE = "HIGHWATER_DATABASE_URL must be like postgresql://user:password@host/name or sqlite:////path/file.db"
 LAKE_TYPES = {"_load_id": "bigint", "_line": "bigint", "_version": "integer"}
+
+
+class WarehouseRefused(Exception):
+    """A home or a database that cannot be used: which, why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +41,30 @@ class Warehouse:
 
     @classmethod
     def open(cls, home: str | Path | None = None, database_url: str | None = None) -> Warehouse:
-        """Opens a home, by default `HIGHWATER_HOME` or `var`, and makes what is missing of it."""
+        """Opens a home, by default `HIGHWATER_HOME` or `var`, and makes what is missing; or raises WarehouseRefused."""
         folder = Path(home or os.environ.get("HIGHWATER_HOME") or "var").resolve()
-        for part in ("lake", "locks", "tmp"):
-            (folder / part).mkdir(parents=True, exist_ok=True)
+        try:
+            for part in ("lake", "locks", "tmp"):
+                (folder / part).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WarehouseRefused(
+                f"{folder} cannot be the home: {error.strerror}; name another folder with --home or HIGHWATER_HOME"
+            ) from error
         url = database_url or os.environ.get("HIGHWATER_DATABASE_URL") or f"sqlite:///{folder / 'highwater.db'}"
         warehouse = cls(folder, _driver_url(url))
-        with warehouse.lock("schema"):
-            schema.METADATA.create_all(warehouse.database)
+        warehouse._make_tables()
         return warehouse
+
+    def _make_tables(self) -> None:
+        try:
+            with self.lock("schema"):
+                schema.METADATA.create_all(self.database)
+        except sa.exc.DBAPIError as error:
+            shown = self.database.url.render_as_string(hide_password=True)
+            why = str(error.orig).strip().splitlines()[0]
+            raise WarehouseRefused(
+                f"the database {shown} cannot be opened: {why}; check HIGHWATER_DATABASE_URL, that it runs and is whole"
+            ) from error
 
     @cached_property
     def database(self) -> sa.Engine:
@@ -96,10 +116,17 @@ class Warehouse:
 
 
 def _driver_url(url: str) -> str:
-    """PostgreSQL addresses without a driver get the one that is installed."""
+    """PostgreSQL addresses without a driver get the one that is installed; WarehouseRefused for what is no address."""
     for prefix in ("postgresql://", "postgres://"):
         if url.startswith(prefix):
-            return "postgresql+psycopg://" + url.removeprefix(prefix)
+            url = "postgresql+psycopg://" + url.removeprefix(prefix)
+    try:
+        parsed = sa.make_url(url)
+        known = parsed.get_driver_name() in ("pysqlite", "psycopg")
+    except (sa.exc.ArgumentError, ValueError) as error:
+        raise WarehouseRefused(f"{NO_DATABASE}, and the one given cannot be read") from error
+    if not known or (parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:")):
+        raise WarehouseRefused(f"{NO_DATABASE}, not {parsed.render_as_string(hide_password=True)}")
     return url
 
 
