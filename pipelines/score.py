@@ -15,7 +15,7 @@ import duckdb
 import pandas as pd
 import sqlalchemy as sa
 
-from models import commissions, events, set_rules, terms, verdicts, walk
+from models import cohorts, commissions, events, liability, set_rules, terms, verdicts, walk
 from models.catalogue import Rulebook
 from models.churn import score_traders
 from models.clock import to_micros
@@ -87,6 +87,7 @@ def score(
                 _judge_shared(connection, database, accounts, rulebook, stands_at)
                 _weigh(connection, database, stands_at)
                 _review_payouts(connection, database, rulebook, stands_at)
+                log += _manage(connection, stands_at)
                 say("building the marts")
                 marts.publish(connection, database)
                 _write_run(database, started, stands_at, before is None, len(touched), loads, rulebook, log)
@@ -149,6 +150,12 @@ def _review_payouts(
     reviews = review_all(connection, rulebook, as_of)
     replace_rows(database, schema.PAYOUT_REVIEWS, reviews)
     register(connection, schema.PAYOUT_REVIEWS, reviews)
+
+
+def _manage(connection: duckdb.DuckDBPyConnection, as_of: dt.datetime) -> list[str]:
+    """What management asks: how long challenges take, and what funded accounts may cost; for the marts."""
+    cohorts.record(connection)
+    return liability.record(connection, as_of)
 
 
 def register_terms(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> None:

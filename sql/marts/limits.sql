@@ -1,8 +1,9 @@
 -- Where the pages draw their lines, in one place: share of an allowance used from which an account counts as near its
--- floor, hours within which a payout request is to be answered, strength from which a signal is a flag, and the normal
--- quantile of a 95 % interval. Grain: one row.
+-- floor, hours within which a payout request is to be answered, strength from which a signal is a flag, the normal
+-- quantile of a 95 % interval, and minutes within which entries on one side are a crowd. Grain: one row.
 select
     cast(0.8 as double) as near_share,
     cast(48 as double) as payout_hours,
     cast(0.5 as double) as flag_strength,
-    cast(1.959964 as double) as quantile
+    cast(1.959964 as double) as quantile,
+    cast(15 as double) as crowding_minutes

@@ -1,0 +1,279 @@
+"""What funded accounts may cost: the payouts to expect within a horizon, how far that has been off, stress and reserve.
+
+The probability that anything is paid within the horizon is a logistic regression on the state at the end of a past day;
+the amount, given that something is, grows with the profit that stood in the account. Both are learned on days whose
+horizon has passed. The back-test learns on the older days only and predicts the younger ones; its error widens the
+reserve.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+
+import duckdb
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from sql import relations
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Numbers a person chose: horizon, spacing of past days, paid accounts needed, stress and simulation sizes."""
+
+    version: str = "2026-11"
+    horizon_days: int = 30
+    waiting_days: int = 30
+    spacing_days: int = 7
+    paid_min: int = 20
+    top_winners: int = 10
+    move: float = 0.02
+    draws: int = 4000
+    seed: int = 20261120
+
+
+TERMS = Terms()
+FEATURES = ("profit", "loss", "open", "waiting", "paid_before", "age")
+LEVELS = (0.5, 0.95, 0.99)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A fitted forecast: paid (probability), then amount as a share of the initial balance = base + slope · profit."""
+
+    scale: StandardScaler
+    paid: LogisticRegression
+    base: float
+    slope: float
+
+    def predict(self, states: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        """Probability of a payment within the horizon, and the share of the initial balance if there is one."""
+        seen = features(states)
+        chance = self.paid.predict_proba(self.scale.transform(seen))[:, 1]
+        profit = np.maximum(states["profit_share"].to_numpy(float), 0)
+        return chance, np.maximum(self.base + self.slope * profit, 0.0)
+
+
+@dataclass(frozen=True)
+class BackTest:
+    """A forecast of days it had not seen: predicted and actual totals as shares, the error, and days by day."""
+
+    predicted: float
+    actual: float
+    error: float
+    days: pd.DataFrame
+    calibration: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Liability:
+    """Per account and in total, in US dollars; frames for the pages and remarks."""
+
+    accounts: pd.DataFrame
+    totals: pd.DataFrame
+    back_test: pd.DataFrame
+    stress: pd.DataFrame
+    log: list[str] = field(default_factory=list)
+
+
+def features(states: pd.DataFrame) -> np.ndarray:
+    """What is known of an account on a day, bounded so that one giant does not decide."""
+    profit = states["profit_share"].to_numpy(float)
+    columns = (
+        np.sqrt(np.clip(profit, 0, 0.5)),
+        np.clip(-profit, 0, 0.2),
+        np.clip(states["open_share"].to_numpy(float), -0.1, 0.1),
+        np.sqrt(np.clip(states["waiting_share"].to_numpy(float), 0, 0.5)),
+        np.log1p(states["paid_before"].to_numpy(float)),
+        np.log1p(np.clip(states["age_days"].to_numpy(float), 0, 365)),
+    )
+    return np.column_stack(columns)
+
+
+def spaced(days: pd.DataFrame, terms: Terms = TERMS) -> pd.DataFrame:
+    """Days some way apart, so that one payment is not counted once for every day before it."""
+    ordinal = pd.to_datetime(days["firm_day"]).astype("datetime64[s]").astype("int64") // 86_400
+    return days[ordinal % terms.spacing_days == 0]
+
+
+def fit(days: pd.DataFrame, terms: Terms = TERMS) -> Forecast | None:
+    """Learns from days whose horizon has passed; None when too few payments followed to learn from."""
+    known = days[days["next_paid"].notna()]
+    paid = known["next_paid"].to_numpy(float) > 0
+    if paid.sum() < terms.paid_min or paid.all():
+        return None
+    scale = StandardScaler().fit(features(known))
+    model = LogisticRegression(C=1.0, max_iter=500).fit(scale.transform(features(known)), paid)
+    profit, amount = (
+        np.maximum(known["profit_share"].to_numpy(float)[paid], 0),
+        known["next_paid"].to_numpy(float)[paid],
+    )
+    slope = float(np.cov(profit, amount)[0, 1] / profit.var(ddof=1)) if profit.var() > 0 else 0.0
+    slope = max(slope, 0.0)
+    return Forecast(scale, model, float(amount.mean() - slope * profit.mean()), slope)
+
+
+def back_test(days: pd.DataFrame, terms: Terms = TERMS) -> BackTest | None:
+    """Learns on the older half, whose horizons end before the younger half begins, and predicts that one."""
+    known = days[days["next_paid"].notna()].sort_values("firm_day")
+    stands = pd.to_datetime(known["firm_day"])
+    if known.empty:
+        return None
+    middle = stands.iloc[len(stands) // 2]
+    learned = fit(known[stands + pd.Timedelta(days=terms.horizon_days + 1) <= middle], terms)
+    later = known[stands >= middle]
+    if learned is None or later.empty:
+        return None
+    chance, share = learned.predict(later)
+    later = later.assign(chance=chance, predicted=chance * share, paid=later["next_paid"] > 0)
+    by_day = later.groupby("firm_day")[["predicted", "next_paid"]].sum().rename(columns={"next_paid": "actual"})
+    rank = pd.qcut(later["chance"].rank(method="first"), min(10, len(later)), labels=False)
+    calibration = later.groupby(rank).agg(chance=("chance", "mean"), paid=("paid", "mean"), accounts=("paid", "size"))
+    predicted, actual = float(by_day["predicted"].sum()), float(by_day["actual"].sum())
+    error = predicted / actual - 1 if actual > 0 else float("nan")
+    return BackTest(predicted, actual, error, by_day.reset_index(), calibration.reset_index(drop=True))
+
+
+def spread_of(tested: BackTest | None) -> float:
+    """How far, as a factor on the log scale, whole days were off in the back-test; a half where there is none."""
+    if tested is None:
+        return 0.5
+    seen = tested.days[(tested.days["actual"] > 0) & (tested.days["predicted"] > 0)]
+    if len(seen) < 3:
+        return 0.5
+    off = np.log(seen["actual"].to_numpy(float) / seen["predicted"].to_numpy(float))
+    return float(np.sqrt(np.mean(off**2)))
+
+
+def reserve(chance: np.ndarray, amount: np.ndarray, spread: float, terms: Terms = TERMS) -> dict[float, float]:
+    """What payouts stay below with the given certainty: accounts are paid or not, and all together run better or worse.
+
+    Simulated: independent accounts, and one common factor of mean one whose spread is that of the back-test's errors.
+    """
+    rng = np.random.default_rng(terms.seed)
+    common = np.exp(rng.normal(-(spread**2) / 2, spread, terms.draws))
+    totals = np.empty(terms.draws)
+    for draw in range(terms.draws):
+        totals[draw] = amount[rng.random(len(chance)) < np.clip(chance * common[draw], 0, 1)].sum()
+    return {level: float(np.quantile(totals, level)) for level in LEVELS}
+
+
+def stressed(accounts: pd.DataFrame, positions: pd.DataFrame, terms: Terms = TERMS) -> pd.DataFrame:
+    """What more could be owed when the largest winners ask for all, or when a market moves: scenario, amount_usd.
+
+    accounts: account_id, profit_usd, room_usd (balance less initial, may be negative), split; positions: account_id,
+    instrument, net_usd. A move adds each account's gain and never less than nothing is owed.
+    """
+    owed = accounts["profit_usd"] * accounts["split"]
+    rows = [(f"the {terms.top_winners} largest winners ask for all", "", float(owed.nlargest(terms.top_winners).sum()))]
+    room = accounts.set_index("account_id")[["room_usd", "split"]]
+    for instrument, held in positions.dropna(subset=["net_usd"]).groupby("instrument"):
+        mine = room.join(held.set_index("account_id")["net_usd"], how="inner")
+        before = np.maximum(mine["room_usd"], 0)
+        for sign, word in ((1, "rises"), (-1, "falls")):
+            after = np.maximum(mine["room_usd"] + sign * terms.move * mine["net_usd"], 0)
+            more = float(((after - before) * mine["split"]).clip(lower=0).sum())
+            rows.append((f"{instrument} {word} by {terms.move:.0%}", str(instrument), more))
+    frame = pd.DataFrame(rows, columns=["scenario", "instrument", "amount_usd"])
+    return frame.sort_values("amount_usd", ascending=False, ignore_index=True)
+
+
+def assess(now: pd.DataFrame, days: pd.DataFrame, positions: pd.DataFrame, terms: Terms = TERMS) -> Liability:
+    """The liability of live funded accounts.
+
+    now: rows of facts.funded_now; days: of facts.funded_days; positions: of facts.open_exposures. An account without a
+    rate or a split is counted as unknown and named, not as zero.
+    """
+    spread_days = spaced(days, terms)
+    forecast, tested = fit(spread_days, terms), back_test(spread_days, terms)
+    frame = now.assign(
+        profit_share=(now["balance"] - now["initial"]) / now["initial"],
+        open_share=(now["equity"] - now["balance"]) / now["initial"],
+        waiting_share=now["waiting"] / now["initial"],
+        profit_usd=now["profit"] * now["rate_to_usd"],
+        room_usd=(now["balance"] - now["initial"]) * now["rate_to_usd"],
+    )
+    frame["accrued_usd"] = frame["profit_usd"] * frame["split"]
+    frame["eligible_usd"] = frame["accrued_usd"].where(frame["is_eligible"].astype(bool), 0.0)
+    frame["chance"], frame["amount_usd"] = np.nan, np.nan
+    log = []
+    if forecast is not None and len(frame):
+        frame["chance"], share = forecast.predict(frame)
+        frame["amount_usd"] = share * frame["initial"] * frame["rate_to_usd"]
+    elif len(frame):
+        log.append(
+            f"expected payouts are unknown: fewer than {terms.paid_min} payments followed the days to learn from"
+        )
+    unknown = int(frame[["rate_to_usd", "split"]].isna().any(axis=1).sum())
+    if unknown:
+        log.append(
+            f"liability of {unknown} funded accounts is unknown: no rate for the currency or no split in the terms"
+        )
+    frame["expected_usd"] = frame["chance"] * frame["amount_usd"]
+    return Liability(frame, _totals(frame, tested, terms), _tested(tested), stressed(frame, positions, terms), log)
+
+
+def _totals(frame: pd.DataFrame, tested: BackTest | None, terms: Terms) -> pd.DataFrame:
+    """Expected and reserve by desk and for the firm."""
+    rows = []
+    spread = spread_of(tested)
+    for desk, held in [("all", frame), *frame.groupby("desk_id")]:
+        known = held[held["expected_usd"].notna()]
+        levels = reserve(known["chance"].to_numpy(float), known["amount_usd"].to_numpy(float), spread, terms)
+        nothing = known.empty
+        rows.append(
+            {
+                "desk_id": str(desk),
+                "accounts": len(held),
+                "unknown_accounts": len(held) - len(known),
+                "expected_usd": np.nan if nothing else float(known["expected_usd"].sum()),
+                "median_usd": np.nan if nothing else levels[0.5],
+                "reserve_95_usd": np.nan if nothing else levels[0.95],
+                "reserve_99_usd": np.nan if nothing else levels[0.99],
+                "horizon_days": terms.horizon_days,
+                "back_test_error": np.nan if tested is None else tested.error,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _tested(tested: BackTest | None) -> pd.DataFrame:
+    """The back-test's calibration by tenth of the forecast, for the page."""
+    columns = ["tenth", "chance", "paid", "accounts"]
+    if tested is None:
+        return pd.DataFrame(columns=columns)
+    return tested.calibration.assign(tenth=np.arange(1, len(tested.calibration) + 1))[columns]
+
+
+_KINDS = {
+    "liability_accounts": {"account_id": "string", "desk_id": "string", "currency": "string"}
+    | dict.fromkeys(["accrued_usd", "eligible_usd", "chance", "amount_usd", "expected_usd"], "float64"),
+    "liability_totals": {"desk_id": "string", "accounts": "int64", "unknown_accounts": "int64", "horizon_days": "int64"}
+    | dict.fromkeys(["expected_usd", "median_usd", "reserve_95_usd", "reserve_99_usd", "back_test_error"], "float64"),
+    "liability_back_test": {"tenth": "int64", "chance": "float64", "paid": "float64", "accounts": "int64"},
+    "liability_stress": {"scenario": "string", "instrument": "string", "amount_usd": "float64"},
+}
+
+
+def record(connection: duckdb.DuckDBPyConnection, as_of: dt.datetime, terms: Terms = TERMS) -> list[str]:
+    """Assesses as of the run and shows the tables to the marts as `decided.liability_*`; returns remarks."""
+    for name in ("horizon_days", "waiting_days"):
+        connection.execute(f"set variable liability_{name} = {int(getattr(terms, name))}")
+    relations.build(connection, "facts.funded_now", "facts.funded_days", "facts.open_exposures")
+    names = ("funded_now", "funded_days", "open_exposures")
+    now, days, positions = (connection.sql(f"select * from facts.{name}").df() for name in names)
+    found = assess(now, days, positions, terms)
+    for name, frame in (
+        ("liability_accounts", found.accounts),
+        ("liability_totals", found.totals),
+        ("liability_back_test", found.back_test),
+        ("liability_stress", found.stress),
+    ):
+        kinds = _KINDS[name]
+        connection.register("found_liability", frame[list(kinds)].astype(kinds))
+        connection.execute(f"create or replace table decided.{name} as select * from found_liability")
+        connection.unregister("found_liability")
+    return found.log

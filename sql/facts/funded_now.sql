@@ -1,0 +1,49 @@
+-- Live funded accounts as of the run, with what could be drawn from them. Grain: account_id. Money in the account's currency.
+-- Eligible: the profit may be asked for by age, cycle and minimum; what consistency or conduct would strip is the review's.
+with asked as (
+    select
+        payouts.account_id,
+        max(payouts.requested_at) as last_request_at,
+        sum(cast(payouts.amount as double)) filter (where queue.waits) as waiting
+    from staging.payouts as payouts
+    left join marts.payout_queue as queue using (payout_id)
+    group by payouts.account_id
+)
+
+select
+    status.account_id,
+    status.trader_id,
+    status.desk_id,
+    status.product,
+    status.currency,
+    rates.rate_to_usd,
+    status.initial_balance as initial,
+    status.balance,
+    status.equity,
+    split.percent / 100 as split,
+    date_diff('day', accounts.opened_at, getvariable('as_of')) as age_days,
+    greatest(status.balance - status.initial_balance, 0) as profit,
+    coalesce(asked.waiting, 0) as waiting,
+    (select count(*) from facts.transfers as paid where paid.account_id = status.account_id and paid.status = 'settled')
+        as paid_before,
+    date_diff('day', accounts.opened_at, getvariable('as_of')) >= coalesce(payout.first_after_days, 0)
+    and (
+        asked.last_request_at is null
+        or date_diff('day', asked.last_request_at, getvariable('as_of')) >= coalesce(payout.cycle_days, 0)
+    )
+    and status.balance - status.initial_balance >= greatest(coalesce(payout.minimum, 0), 0.01) as is_eligible
+from decided.account_status as status
+inner join staging.accounts as accounts using (account_id)
+left join asked on status.account_id = asked.account_id
+left join marts.usd_rates as rates on status.currency = rates.currency
+left join terms.split as split
+    on
+        status.product = split.product
+        and status.product_version = split.product_version
+        and status.stage = split.stage
+left join terms.payout as payout
+    on
+        status.product = payout.product
+        and status.product_version = payout.product_version
+        and status.stage = payout.stage
+where status.stage in ('funded', 'instant') and status.status in ('active', 'paused')

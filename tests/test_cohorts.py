@@ -1,0 +1,83 @@
+"""Survival curves: equal to the reference library, to a count by hand, and true at the stated frequency."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.cohorts import curves, kaplan_meier, median_days, thinned
+
+lifelines = pytest.importorskip("lifelines", reason="lifelines is the comparator: pip install -r requirements-dev.txt")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 40), st.booleans()), min_size=1, max_size=80))
+def test_equal_to_the_reference_library(pairs: list[tuple[int, bool]]) -> None:
+    durations = np.array([days / 2 for days, _ in pairs])
+    observed = np.array([seen for _, seen in pairs])
+    ours = kaplan_meier(durations, observed)
+    theirs = lifelines.KaplanMeierFitter().fit(durations, observed)
+    wanted = theirs.survival_function_["KM_estimate"]
+    assert np.allclose(ours["day"], wanted.index, rtol=0, atol=1e-9)
+    assert np.allclose(ours["survival"], wanted, rtol=0, atol=1e-9)
+    assert ours["at_risk"].tolist() == theirs.event_table["at_risk"].astype(int).tolist()
+    bands = theirs.confidence_interval_.to_numpy()
+    inside = ((wanted > 0) & (wanted < 1)).to_numpy()
+    assert np.allclose(ours[["low", "high"]].to_numpy()[inside], bands[inside], rtol=0, atol=1e-9)
+
+
+def test_by_hand() -> None:
+    found = kaplan_meier([1, 2, 2, 3, 4], [True, True, False, False, True])
+    assert found["survival"].tolist() == pytest.approx([1, 0.8, 0.6, 0.6, 0])
+    assert found["at_risk"].tolist() == [5, 5, 4, 2, 1]
+    assert median_days(found) == 4
+    assert np.isnan(median_days(kaplan_meier([1, 2], [False, False])))
+
+
+@pytest.mark.parametrize("durations", [[-1.0], [float("nan")]])
+def test_a_duration_that_cannot_be_is_refused(durations: list[float]) -> None:
+    with pytest.raises(ValueError, match="not negative"):
+        kaplan_meier(durations, [True])
+
+
+def test_bands_hold_the_true_rate_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(11)
+    held = 0
+    for _ in range(400):
+        times, ends = rng.exponential(30, 150), rng.uniform(5, 60, 150)
+        curve = kaplan_meier(np.minimum(times, ends), times <= ends)
+        at = curve[curve["day"] <= 20].iloc[-1]
+        held += at["low"] <= np.exp(-20 / 30) <= at["high"]
+    assert 0.92 <= held / 400 <= 0.98
+
+
+def test_young_cohorts_are_censored_and_not_counted_as_failures() -> None:
+    rng = np.random.default_rng(3)
+    times = rng.exponential(20, 4000)
+    age = rng.uniform(0, 40, 4000)
+    seen = times <= age
+    curve = kaplan_meier(np.minimum(times, age), seen)
+    by_20 = 1 - curve[curve["day"] <= 20]["survival"].iloc[-1]
+    assert abs(by_20 - (1 - np.exp(-1))) < 0.03
+    assert (seen & (times <= 20)).mean() < by_20 - 0.1
+
+
+def test_curves_come_by_month_and_for_all_months_one_point_a_day() -> None:
+    spans = pd.DataFrame(
+        {
+            "desk_id": "d",
+            "product": "p",
+            "cohort_month": ["2026-01", "2026-01", "2026-02"],
+            "milestone": "passed",
+            "days": [1.2, 1.7, 5.0],
+            "observed": [True, True, False],
+        }
+    )
+    found = thinned(curves(spans))
+    january = found[found["cohort_month"] == "2026-01"]
+    assert january[["at_risk", "reached"]].to_numpy().tolist() == [[2, 0.0], [1, 1.0]]
+    assert found.loc[found["cohort_month"] == "all", "reached"].iloc[-1] == pytest.approx(2 / 3)
+    assert curves(spans.iloc[:0]).empty

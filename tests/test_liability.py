@@ -1,0 +1,135 @@
+"""Liability: the forecast learns from the past alone, is off by little on days not seen, and its reserve holds."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models.liability import Terms, assess, back_test, fit, reserve, spread_of, stressed
+
+FIRST = dt.date(2025, 1, 2)  # a Thursday, the day that the model looks at
+
+
+def past(accounts: int = 60, days: int = 280, seed: int = 5) -> pd.DataFrame:
+    """Funded accounts on weekly days; who shows more profit is paid more often, about half of that profit."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for day in range(0, days, 7):
+        profit = rng.normal(0.01, 0.04, accounts)
+        chance = 1 / (1 + np.exp(-(-2 + 40 * np.clip(profit, 0, None))))
+        paid = rng.random(accounts) < chance
+        amount = np.where(
+            paid, np.clip(0.01 + 0.5 * np.clip(profit, 0, None) + rng.normal(0, 0.003, accounts), 0.001, 1), 0
+        )
+        known = day + 30 <= days
+        rows.append(
+            pd.DataFrame(
+                {
+                    "account_id": [f"A{n}" for n in range(accounts)],
+                    "firm_day": FIRST + dt.timedelta(days=day),
+                    "profit_share": profit,
+                    "open_share": 0.0,
+                    "waiting_share": 0.0,
+                    "paid_before": 0,
+                    "age_days": 40,
+                    "next_paid": amount if known else np.nan,
+                    "chance": chance,
+                }
+            )
+        )
+    return pd.concat(rows, ignore_index=True)
+
+
+def now(count: int = 3, **more: Any) -> pd.DataFrame:
+    """Live funded accounts with 1,000 of profit on 10,000."""
+    frame = pd.DataFrame(
+        {
+            "account_id": [f"A{n}" for n in range(count)],
+            "desk_id": "d",
+            "currency": "USD",
+            "rate_to_usd": 1.0,
+            "initial": 10_000.0,
+            "balance": 11_000.0,
+            "equity": 11_000.0,
+            "profit": 1000.0,
+            "split": 0.8,
+            "age_days": 40,
+            "waiting": 0.0,
+            "paid_before": 0,
+            "is_eligible": True,
+        }
+    )
+    return frame.assign(**more)
+
+
+NO_POSITIONS = pd.DataFrame({"account_id": [], "instrument": [], "net_usd": []})
+
+
+def test_the_forecast_finds_the_chances_it_was_made_from() -> None:
+    days = past()
+    learned = fit(days)
+    assert learned is not None
+    chance, _ = learned.predict(days)
+    assert np.abs(chance - days["chance"]).mean() < 0.04
+
+
+def test_the_back_test_uses_only_horizons_that_ended_before() -> None:
+    days = past()
+    tested = back_test(days)
+    assert tested is not None
+    assert abs(tested.error) < 0.25
+    turned = days.copy()
+    late = pd.to_datetime(turned["firm_day"]) >= pd.Timestamp(tested.days["firm_day"].min())
+    turned.loc[late & turned["next_paid"].notna(), "next_paid"] = 0.0
+    again = back_test(turned)
+    assert again is not None
+    assert again.predicted == pytest.approx(tested.predicted)
+
+
+def test_the_true_total_stays_below_the_reserve_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(2)
+    held = {0.95: 0, 0.99: 0}
+    for trial in range(120):
+        chance, amount = rng.uniform(0.05, 0.6, 80), rng.lognormal(6, 0.7, 80)
+        levels = reserve(chance, amount, 0.0, Terms(draws=1500, seed=trial))
+        total = amount[rng.random(80) < chance].sum()
+        for level in held:
+            held[level] += total <= levels[level]
+    assert 0.90 <= held[0.95] / 120 <= 1
+    assert held[0.99] / 120 >= 0.96
+
+
+def test_a_wider_error_asks_for_a_larger_reserve() -> None:
+    chance, amount = np.full(50, 0.3), np.full(50, 100.0)
+    assert reserve(chance, amount, 0.4)[0.95] > reserve(chance, amount, 0.0)[0.95]
+    assert spread_of(None) == 0.5
+
+
+def test_too_little_history_is_unknown_and_said_so() -> None:
+    found = assess(now(), past(5, 60).assign(next_paid=0.0), NO_POSITIONS)
+    assert found.totals["expected_usd"].isna().all()
+    assert any("unknown" in line for line in found.log)
+    assert found.accounts["accrued_usd"].sum() == pytest.approx(2400)
+
+
+def test_a_currency_without_a_rate_is_unknown_and_not_zero() -> None:
+    mixed = now(3, rate_to_usd=[1.0, 1.0, np.nan])
+    found = assess(mixed, past(), NO_POSITIONS)
+    whole = found.totals[found.totals["desk_id"] == "all"].iloc[0]
+    assert whole["unknown_accounts"] == 1
+    assert any("no rate" in line for line in found.log)
+
+
+def test_a_market_that_moves_adds_gains_and_takes_no_losses_off_others() -> None:
+    accounts = pd.DataFrame(
+        {"account_id": ["A", "B"], "profit_usd": [100.0, 0.0], "room_usd": [100.0, -500.0], "split": [0.8, 0.8]}
+    )
+    positions = pd.DataFrame({"account_id": ["A", "B"], "instrument": "XAUUSD", "net_usd": [10_000.0, 30_000.0]})
+    found = stressed(accounts, positions).set_index("scenario")["amount_usd"]
+    assert found["XAUUSD rises by 2%"] == pytest.approx(0.8 * 200 + 0.8 * 100)
+    assert found["XAUUSD falls by 2%"] == 0
+    assert found["the 10 largest winners ask for all"] == pytest.approx(80)
