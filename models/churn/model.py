@@ -13,6 +13,7 @@ from scipy.special import expit, logit
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+from threadpoolctl import threadpool_limits
 
 from models.churn import trees
 from models.churn.features import FEATURES, WORDS, History, features_at, left_after
@@ -123,7 +124,9 @@ def _boosted(seen: pd.DataFrame, left: np.ndarray, newest: np.ndarray, terms: Ch
         early_stopping=False,
     )
     values = seen[list(FEATURES)].to_numpy(float)
-    model.fit(values[~newest], left[~newest])
+    # more threads than idle cores wait for each other
+    with threadpool_limits(1):
+        model.fit(values[~newest], left[~newest])
     told = trees.as_text(model)
     raw, _ = trees.explain(told, values[newest])
     outcome = left[newest]

@@ -39,7 +39,7 @@ def _usual(stakes: Floats, traders: pd.Series[str]) -> tuple[float, float]:
     middle = float(np.median(by_trader))
     spread = 1.4826 * float(np.median(np.abs(by_trader - middle)))
     middle = weight * middle + (1 - weight) * USUAL_STAKE
-    return min(middle, USUAL_STAKE + 0.7), float(np.clip(weight * spread + (1 - weight) * USUAL_SPREAD, 0.5, 0.75))
+    return min(middle, USUAL_STAKE + 0.7), float(np.clip(weight * spread + (1 - weight) * USUAL_SPREAD, 0.5, 0.68))
 
 
 def _size(seen: pd.DataFrame, terms: Terms) -> Floats:
@@ -68,7 +68,7 @@ def _company(seen: pd.DataFrame, alone: Floats) -> Floats:
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
-    """Log-odds from the usual stake, its constancy, the number of ideas a day and the trader's other accounts."""
+    """Log-odds from the usual stake, its constancy, ideas a day, ideas outlived and the trader's other accounts."""
     planned = numbers(seen["planned"])
     deviations = np.square(numbers(seen["spread"])) * np.maximum(planned - 1, 0)
     spread = np.sqrt((0.15**2 * 2 + deviations) / (2 + np.maximum(planned - 1, 0)))
@@ -81,6 +81,7 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
             "ideas_a_day": log_steps(
                 numbers(seen["ideas"]) / np.maximum(numbers(seen["days"]), 1), [2.5, 5, 10], [0.4, -1, -2.5]
             ),
+            "outlived": log_steps(numbers(seen["ideas"]), [12, 25, 50], [0, -1, -3]),
             "other_accounts": _company(seen, size),
         },
         index=seen.index,

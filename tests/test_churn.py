@@ -1,0 +1,149 @@
+"""Churn features see nothing of the future, the model is text that gives the same numbers, and small firms get a plain one."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from models.churn import ChurnModel, ChurnTerms, History, drift, features_at, fit, left_after, measures, survival_curve
+from models.churn import trees
+from models.churn.features import FEATURES
+from models.churn.model import cut_offs
+
+START = pd.Timestamp("2026-01-01", tz="UTC")
+
+
+def history(traders: int = 300, days: int = 240, seed: int = 1) -> History:
+    """People who come, trade with their own rhythm, breach, buy again, and leave for good some day."""
+    rng = np.random.default_rng(seed)
+    purchases, active = [], []
+    for k in range(traders):
+        name, at = f"T{k:04d}", float(rng.uniform(0, days * 0.8))
+        leaves, rhythm = at + float(rng.exponential(70)), float(rng.uniform(0.1, 0.7))
+        active += [
+            (name, START + pd.Timedelta(days=int(d)), 3, 0.001, 1)
+            for d in range(int(at), int(min(leaves, days)))
+            if rng.random() < rhythm
+        ]
+        while at < min(leaves, days):
+            ends = at + float(rng.exponential(25)) + 1
+            bought, breached = START + pd.Timedelta(days=at), START + pd.Timedelta(days=ends)
+            purchases.append(
+                (f"C{len(purchases)}", name, bought, 300.0, breached if ends < days else pd.NaT, breached, pd.NaT)
+            )
+            at = ends + float(rng.exponential(4))
+    bought = pd.DataFrame(
+        purchases, columns=["challenge_id", "trader_id", "purchased_at", "fee", "breached_at", "ended_at", "paying_at"]
+    )
+    times = ["breached_at", "ended_at", "paying_at"]
+    bought[times] = bought[times].apply(lambda column: pd.to_datetime(column, utc=True))
+    trader_days = pd.DataFrame(active, columns=["trader_id", "day", "entries", "result", "sign_ins"])
+    paid = pd.DataFrame({"trader_id": ["T0001"], "settled_at": [START + pd.Timedelta(days=60)]})
+    return History(bought, trader_days, paid)
+
+
+END = START + pd.Timedelta(days=240)
+
+
+@pytest.fixture(scope="module")
+def known() -> History:
+    return history()
+
+
+@pytest.fixture(scope="module")
+def model(known: History) -> ChurnModel:
+    return fit(known, END, 60)
+
+
+def until(told: History, at: pd.Timestamp) -> History:
+    """The same history as it could be read at an instant."""
+    bought = told.purchases[told.purchases["purchased_at"] <= at].copy()
+    for name in ("breached_at", "ended_at", "paying_at"):
+        bought[name] = bought[name].where(bought[name] <= at)
+    return History(bought, told.days[told.days["day"] <= at], told.paid[told.paid["settled_at"] <= at])
+
+
+@pytest.mark.parametrize("day", [40, 100.5, 180])
+def test_features_see_nothing_of_the_future(known: History, day: float) -> None:
+    at = START + pd.Timedelta(days=day)
+    pd.testing.assert_frame_equal(features_at(known, at), features_at(until(known, at), at))
+
+
+def test_training_uses_only_cut_offs_whose_outcome_is_known(known: History) -> None:
+    found = cut_offs(known.first_at(), END, 60, ChurnTerms())
+    assert found and max(found) + pd.Timedelta(days=60) <= END
+
+
+@pytest.mark.parametrize(("after_days", "left"), [(1, False), (60, False), (61, True)])
+def test_a_purchase_within_the_horizon_is_no_churn(after_days: int, left: bool) -> None:
+    at = pd.Timestamp("2026-03-01 12:00", tz="UTC")
+    purchases = pd.DataFrame({"trader_id": ["T"], "purchased_at": [at + pd.Timedelta(days=after_days)]})
+    days = pd.DataFrame({"trader_id": [], "day": pd.to_datetime([], utc=True), "entries": []})
+    assert left_after(History(purchases, days, days), pd.Index(["T"]), at, 60).tolist() == [left]
+
+
+def test_text_gives_the_same_probabilities(known: History, model: ChurnModel) -> None:
+    again = ChurnModel.from_text(model.to_text())
+    seen = features_at(known, END)
+    assert again.version == model.version and model.kind == "trees"
+    np.testing.assert_array_equal(again.probability(seen)[0], model.probability(seen)[0])
+    assert {"trained_from", "outcomes_until", "measures", "quantiles"} <= set(model.card)
+
+
+def test_a_text_without_its_parts_is_refused() -> None:
+    with pytest.raises(ValueError, match="a churn model has"):
+        ChurnModel.from_text(json.dumps({"kind": "trees"}))
+
+
+def test_trees_as_text_say_what_the_library_says() -> None:
+    rng = np.random.default_rng(0)
+    seen = rng.normal(size=(900, 4))
+    seen[rng.random(seen.shape) < 0.1] = np.nan
+    outcome = np.nan_to_num(seen[:, 0]) + rng.normal(size=900) > 0
+    model = HistGradientBoostingClassifier(max_iter=20, random_state=0).fit(seen, outcome)
+    told = json.loads(json.dumps(trees.as_text(model)))
+    total, moves = trees.explain(told, seen)
+    np.testing.assert_allclose(total, model.decision_function(seen), atol=1e-9)
+    assert np.abs(moves[:, 0]).mean() > np.abs(moves[:, 1:]).mean(axis=0).max()
+
+
+def test_later_people_are_ranked_and_calibrated() -> None:
+    told = history(traders=800, seed=5)
+    then = END - pd.Timedelta(days=45)
+    model = fit(until(told, then), then, 45)
+    seen = features_at(told, then)
+    found = measures(left_after(told, seen.index, then, 45), model.probability(seen)[0])
+    assert found["auc"] > 0.85 and found["calibration_error"] < 0.08 and found["lift"] > 1.2
+
+
+def test_a_small_firm_gets_rates_by_recency_that_never_fall() -> None:
+    told = history(traders=20)
+    model = fit(told, END, 60)
+    assert model.kind == "recency"
+    assert model.content["rates"] == sorted(model.content["rates"])
+    chance, _ = model.probability(features_at(told, END))
+    assert ((chance > 0) & (chance < 1)).all()
+
+
+def test_a_history_shorter_than_the_horizon_is_a_guess_that_says_so() -> None:
+    told = history(traders=20, days=30)
+    model = fit(told, START + pd.Timedelta(days=30), 60)
+    assert model.card["trained_on"] == 0 and "guess" in model.card["features"]
+
+
+def test_drift_is_small_at_home_and_large_abroad(known: History, model: ChurnModel) -> None:
+    home = features_at(known, END - pd.Timedelta(days=80))
+    abroad = home.assign(days_since_entry=home["days_since_entry"] * 50 + 90)
+    assert drift(model, abroad)["days_since_entry"] > max(drift(model, home)["days_since_entry"], 0.25)
+    assert set(drift(model, home)) == set(FEATURES)
+
+
+def test_survival_falls_and_keeps_its_band(known: History) -> None:
+    curve = survival_curve(known, END)
+    assert (np.diff(curve["staying"]) <= 0).all()
+    assert ((curve["low"] <= curve["staying"]) & (curve["staying"] <= curve["high"])).all()
+    assert curve["at_risk"].iloc[0] == known.purchases["trader_id"].nunique()

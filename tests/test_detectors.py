@@ -1,0 +1,229 @@
+"""Each detector fires on the behaviour it is for and not on what merely looks like it; what is thin stays unsaid."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.quality.conduct_firms import FIRMS, START, Firm, Maker
+from models.detectors import DETECTORS, detect_all
+from models.detectors.base import COLUMNS, likelihood_ratio, peers, steps, strength, thin
+
+HONEST = 30
+
+
+def filled(*kinds: str, seed: int = 4, times: int = 2) -> Firm:
+    """A small firm of ordinary people and the given kinds."""
+    maker = Maker(FIRMS[0], seed)
+    for kind in kinds:
+        for _ in range(times):
+            getattr(maker, kind)()
+    for _ in range(HONEST):
+        maker.ordinary()
+    return maker.firm
+
+
+def signals_of(firm: Firm) -> pd.DataFrame:
+    """What is said about a firm."""
+    return detect_all(firm.engine(), firm.as_of)[0]
+
+
+def flagged(signals: pd.DataFrame, detector: str) -> set[str]:
+    """Subjects that a detector holds more likely than not."""
+    return set(signals.loc[(signals["detector"] == detector) & (signals["strength"] >= 0.5), "subject_id"])
+
+
+PAIRS = [
+    ("latency_arbitrage", "fast_hands", ["latency_arbitrage", "tick_scalping"]),
+    ("tick_scalping", "fast_hands", ["latency_arbitrage", "tick_scalping"]),
+    ("news_straddling", "news_people", ["news_straddling"]),
+    ("all_in", "swing", ["all_in"]),
+    ("martingale", "size_changers", ["martingale"]),
+    ("grid", "scale_in", ["grid"]),
+    ("payout_gaming", "honest_payout", ["payout_gaming"]),
+    ("account_passing", "funded_people", ["account_passing"]),
+    ("kyc_mismatch", "travellers", ["kyc_mismatch"]),
+    ("challenge_farming", "many_accounts", ["challenge_farming", "recurring_breaches"]),
+    ("recurring_breaches", "many_accounts", ["recurring_breaches", "challenge_farming"]),
+]
+
+
+@pytest.mark.parametrize(("kind", "alike", "silent"), PAIRS, ids=[pair[0] for pair in PAIRS])
+def test_fires_on_its_kind_and_not_on_what_looks_alike(kind: str, alike: str, silent: list[str]) -> None:
+    firm = filled(kind, alike, times=3 if kind == "kyc_mismatch" else 2)
+    signals = signals_of(firm)
+    assert flagged(signals, kind) == firm.planted[kind]
+    innocent = {subject for subjects in firm.look_alikes.values() for subject in subjects}
+    for detector in silent:
+        assert not flagged(signals, detector) & innocent
+
+
+def test_a_dispute_that_answers_a_breach_is_abuse_and_one_without_a_breach_is_not() -> None:
+    maker = Maker(FIRMS[0], 3)
+    trader, calm = maker.firm.trader(), maker.firm.trader()
+    account, lost_at = maker.lost(trader, 5)
+    maker.dispute(trader, account, lost_at + dt.timedelta(days=4))
+    other = maker.firm.account(calm, START)
+    maker.dispute(calm, other, START + dt.timedelta(days=30))
+    assert flagged(signals_of(maker.firm), "chargeback_abuse") == {trader}
+
+
+@pytest.mark.parametrize(("seconds", "fires"), [(-1, False), (0, True), (1, True)])
+def test_rest_counts_from_the_thirtieth_day_on(seconds: int, fires: bool) -> None:
+    firm = Firm(FIRMS[0], np.random.default_rng(1))
+    account = firm.account(firm.trader(), START)
+    entered = firm.as_of - dt.timedelta(days=30, seconds=seconds)
+    firm.trade(account, entered, 60, 0.0001)
+    assert flagged(signals_of(firm), "inactivity") == ({account} if fires else set())
+
+
+def test_an_open_position_and_a_waiting_payout_are_no_rest() -> None:
+    firm = Firm(FIRMS[0], np.random.default_rng(1))
+    waiting, holding = firm.account(firm.trader(), START), firm.account(firm.trader(), START)
+    row = {"payout_id": "Q", "account_id": waiting, "requested_at": firm.as_of - dt.timedelta(days=2), "amount": 100}
+    firm.rows["payouts"].append(row)
+    firm.trade(holding, START, 60, 0.0001)
+    firm.rows["deals"].pop()
+    assert flagged(signals_of(firm), "inactivity") == set()
+
+
+def test_three_trades_and_no_sign_ins_say_nothing() -> None:
+    firm = Firm(FIRMS[0], np.random.default_rng(2))
+    account = firm.account(firm.trader(), START + dt.timedelta(days=80))
+    for k in range(3):
+        firm.trade(account, START + dt.timedelta(days=85 + k), 2.0, 0.0002, lots=0.1)
+    signals = signals_of(firm)
+    assert signals[signals["subject_id"] == account].query("strength >= 0.5").empty
+
+
+def test_a_firm_without_trades_says_nothing_and_names_what_is_missing() -> None:
+    firm = Firm(FIRMS[0], np.random.default_rng(2))
+    firm.account(firm.trader(), firm.as_of - dt.timedelta(days=3))
+    signals, log = detect_all(firm.engine(), firm.as_of)
+    assert list(signals.columns) == list(COLUMNS) and signals.empty
+    assert any("no news delivered" in line for line in log) and any("no logins delivered" in line for line in log)
+
+
+def test_one_trader_with_four_hundred_challenges_is_judged() -> None:
+    firm = Firm(FIRMS[0], np.random.default_rng(2))
+    trader = firm.trader()
+    for k in range(400):
+        firm.account(trader, START + dt.timedelta(hours=k))
+    signals = signals_of(firm)
+    assert set(signals["subject_id"]) >= {trader}
+
+
+def test_markout_against_the_position_speaks_for_the_trader() -> None:
+    def told(after: float) -> float:
+        firm = filled("latency_arbitrage", seed=9, times=1)
+        account = next(iter(firm.planted["latency_arbitrage"]))
+        for deal in [row for row in firm.rows["deals"] if row["account_id"] == account and row.get("entry") == "in"]:
+            mid = deal["price"] * (1 + after)
+            spread = deal["price"] * 0.0001
+            at = deal["executed_at"] + dt.timedelta(seconds=4)
+            quote = {"symbol": deal["symbol"], "quoted_at": at, "bid": mid - spread / 2, "ask": mid + spread / 2}
+            firm.rows["quotes"].append(quote)
+        rows = signals_of(firm).set_index(["subject_id", "detector"])
+        held = json.loads(rows.loc[(account, "latency_arbitrage"), "evidence"])
+        return float(held["log_odds"]["markout"])
+
+    assert told(0.0002) > 0 > told(-0.0002)
+
+
+def test_partial_closes_are_one_position() -> None:
+    firm = filled(times=0)
+    account = firm.account(firm.trader(), START)
+    for k in range(40):
+        at = START + dt.timedelta(days=2 + k, hours=9)
+        firm.trade(account, at, 3600, 0.0005, lots=0.5)
+        early = dict(firm.rows["deals"][-1], deal_id=f"part-{k}", executed_at=at + dt.timedelta(seconds=5), volume=0.25)
+        firm.rows["deals"][-1]["volume"] = 0.25
+        firm.rows["deals"].append(early)
+    assert account not in flagged(signals_of(firm), "tick_scalping")
+
+
+def test_every_row_has_sentence_rows_numbers_and_what_was_ruled_out() -> None:
+    firm = filled("martingale", "kyc_mismatch", "grid")
+    for row in signals_of(firm).itertuples():
+        held = json.loads(str(row.evidence))
+        assert held["sentence"].endswith(".") and held["ruled_out"] and held["numbers"] and held["terms"]
+        assert held["is_flag"] == (row.strength >= 0.5)
+        assert sum(held["log_odds"].values()) == pytest.approx(np.log(row.strength / (1 - row.strength)), abs=0.05) or (
+            row.strength > 0.999
+        )
+        assert pd.notna(row.first_at) and row.first_at <= row.last_at
+
+
+def test_a_run_repeats_itself() -> None:
+    firm = filled("martingale", "account_passing", times=1)
+    pd.testing.assert_frame_equal(signals_of(firm), signals_of(firm))
+
+
+def test_every_detector_answers_its_five_questions() -> None:
+    for name, detector in DETECTORS.items():
+        answers: dict[str, Any] = vars(detector.answers)
+        assert set(answers) == {"behaviour", "data", "assumes", "fails", "respond"}, name
+        assert all(len(text) > 30 and text.endswith(".") for text in answers.values()), name
+        assert detector.terms.version
+
+
+def test_sizes_do_not_matter_to_martingale() -> None:
+    def strengths(factor: float) -> pd.Series:
+        firm = filled("martingale", seed=6)
+        for deal in firm.rows["deals"]:
+            if deal["kind"] == "trade":
+                deal["volume"] = round(deal["volume"] * factor, 4)
+        rows = signals_of(firm)
+        rows = rows[rows["detector"] == "martingale"].set_index("subject_id")["strength"]
+        return rows[sorted(firm.planted["martingale"])]
+
+    pd.testing.assert_series_equal(strengths(1.0), strengths(10.0), atol=0.02)
+
+
+def test_reasons_in_favour_need_enough_to_see() -> None:
+    assert thin(np.array([2.0, 2.0, -2.0]), [5, 50, 1], 10).tolist() == [1.0, 2.0, -2.0]
+
+
+def test_steps_leave_the_unknown_where_it_is() -> None:
+    assert steps([0.0, 1.0, 2.0, None], [0, 1], [-1, 1], missing=0.25).tolist() == [-1.0, 1.0, 1.0, 0.25]
+
+
+@pytest.mark.parametrize("model", [(2.0, 5.0), (8.0, 2.0)])
+def test_a_count_is_likelier_under_the_model_it_came_from(model: tuple[float, float]) -> None:
+    other = (5.0, 2.0) if model[0] < model[1] else (2.0, 8.0)
+    hits = round(20 * model[0] / sum(model))
+    assert likelihood_ratio([hits], [20], model, other)[0] > 0
+
+
+def test_a_firm_full_of_it_does_not_make_it_usual() -> None:
+    a, b = peers([9] * 500, [10] * 500, (2.0, 8.0))
+    assert a / (a + b) <= 0.4
+
+
+def test_strength_is_the_probability_of_the_log_odds() -> None:
+    assert strength(pd.DataFrame({"prior": [-2.0, 0.0], "a": [2.0, 50.0]})).tolist() == pytest.approx([0.5, 1.0])
+
+
+def test_relations_keep_their_grain() -> None:
+    firm = filled("grid", "martingale", "account_passing", times=1)
+    connection = firm.engine()
+    detect_all(connection, firm.as_of)
+    grains = {
+        "paces": "account_id",
+        "grid": "account_id",
+        "news_straddling": "account_id",
+        "martingale": "account_id, sequence",
+        "all_in": "account_id, phase",
+        "account_passing": "account_id",
+        "kyc_mismatch": "trader_id",
+        "purchases": "challenge_id",
+        "positions": "account_id, trade_id",
+    }
+    for name, key in grains.items():
+        twice = connection.sql(f"select {key} from detectors.{name} group by all having count(*) > 1").fetchall()
+        assert not twice, name

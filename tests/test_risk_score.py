@@ -1,0 +1,154 @@
+"""The score adds up, never falls when evidence grows, learns from enough answers only, and leaves the innocent alone."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.quality.conduct_firms import FIRMS, Maker
+from models.detectors import detect_all
+from models.risk_score import (
+    ITEMS,
+    ScoreTerms,
+    calibrated,
+    combine,
+    detector_precision,
+    model_version,
+    owner_scores,
+    score_accounts,
+)
+from sql import schema
+from sql.decided import register
+
+TERMS = ScoreTerms()
+ACCOUNTS = pd.DataFrame({"account_id": ["A", "B"], "trader_id": ["T", "U"]})
+strengths = st.dictionaries(st.sampled_from(sorted(TERMS.weights)), st.floats(0, 1), max_size=6)
+
+
+def items(found: dict[str, float], account: str = "A") -> pd.DataFrame:
+    """Signals about an account as items."""
+    rows = [(account, name, strength, TERMS.weights[name], "account", account, "") for name, strength in found.items()]
+    return pd.DataFrame(rows, columns=list(ITEMS)).astype({"strength": float, "weight": float})
+
+
+def score_of(found: dict[str, float]) -> float:
+    """The score of an account with these signals."""
+    return float(combine(ACCOUNTS, items(found), TERMS)["score"].iloc[0])
+
+
+def answers(detector: str, confirmed: int, dismissed: int) -> pd.DataFrame:
+    """Dispositions of so many subjects."""
+    outcomes = ["confirmed"] * confirmed + ["dismissed"] * dismissed
+    rows = [
+        ("account", f"X{k}", detector, outcome, pd.Timestamp("2026-01-01", tz="UTC"))
+        for k, outcome in enumerate(outcomes)
+    ]
+    return pd.DataFrame(rows, columns=["subject_kind", "subject_id", "detector", "outcome", "decided_at"])
+
+
+@given(strengths)
+@settings(max_examples=60, deadline=None)
+def test_points_add_up_to_the_score(found: dict[str, float]) -> None:
+    row = combine(ACCOUNTS, items(found), TERMS).iloc[0]
+    assert sum(reason["points"] for reason in row["reasons"]) == pytest.approx(row["score"], abs=1e-6)
+    assert 0 <= row["score"] <= 100
+
+
+@given(strengths, st.sampled_from(sorted(TERMS.weights)), st.floats(0, 1))
+@settings(max_examples=60, deadline=None)
+def test_more_evidence_never_lowers_the_score(found: dict[str, float], name: str, more: float) -> None:
+    grown = {**found, name: max(found.get(name, 0.0), more)}
+    assert score_of(grown) >= score_of(found)
+
+
+def test_nothing_found_is_zero_and_low() -> None:
+    scored = combine(ACCOUNTS, items({"grid": 0.9}), TERMS)
+    assert scored.loc[1, "score"] == 0 and scored.loc[1, "band"] == "low" and scored.loc[1, "reasons"] == []
+
+
+@pytest.mark.parametrize(("weight", "band"), [(0.2999, "low"), (0.3, "medium"), (0.6, "high"), (0.85, "critical")])
+def test_bands_begin_at_their_limit(weight: float, band: str) -> None:
+    one = items({"grid": 1.0}).assign(weight=weight)
+    assert combine(ACCOUNTS, one, TERMS)["band"].iloc[0] == band
+
+
+@pytest.mark.parametrize(("labels", "moves"), [(19, False), (20, True)])
+def test_answers_move_a_weight_from_the_minimum_on(labels: int, moves: bool) -> None:
+    moved = calibrated(TERMS, answers("grid", 0, labels))
+    assert (moved.weights["grid"] < TERMS.weights["grid"]) is moves
+    assert moved.weights["martingale"] == TERMS.weights["martingale"]
+    assert (model_version(moved) != model_version(TERMS)) is moves
+
+
+def test_the_newest_answer_about_a_subject_counts() -> None:
+    first = answers("grid", 25, 0)
+    later = first.assign(outcome="dismissed", decided_at=first["decided_at"] + pd.Timedelta(days=1))
+    found = detector_precision(pd.concat([later, first])).iloc[0]
+    assert found["labels"] == 25 and found["confirmed"] == 0 and found["low"] < 0.01 < found["high"]
+
+
+def test_calibration_repeats_itself_whatever_the_order() -> None:
+    given_answers = answers("grid", 15, 15)
+    shuffled = given_answers.sample(frac=1, random_state=3)
+    assert model_version(calibrated(TERMS, given_answers)) == model_version(calibrated(TERMS, shuffled))
+
+
+@pytest.fixture(scope="module")
+def judged():  # type: ignore[no-untyped-def]
+    maker = Maker(FIRMS[0], 8)
+    for kind in ("latency_arbitrage", "account_passing", "kyc_mismatch", "fast_hands", "funded_people", "travellers"):
+        for _ in range(3):
+            getattr(maker, kind)()
+    for _ in range(30):
+        maker.ordinary()
+    connection = maker.firm.engine()
+    register(connection, schema.SIGNALS, detect_all(connection, maker.firm.as_of)[0])
+    return maker.firm, connection
+
+
+def test_the_planted_stand_above_the_innocent(judged) -> None:  # type: ignore[no-untyped-def]
+    firm, connection = judged
+    scores = score_accounts(connection, firm.as_of)
+    guilty = scores["account_id"].isin(firm.planted["latency_arbitrage"] | firm.planted["account_passing"])
+    guilty |= scores["trader_id"].isin(firm.planted["kyc_mismatch"])
+    traders = set(scores.loc[guilty, "trader_id"])
+    innocent = scores[~scores["trader_id"].isin(traders)]
+    assert scores.loc[guilty, "score"].min() > innocent["score"].max()
+    assert not innocent["band"].isin(["high", "critical"]).any()
+    assert list(scores.columns)[:7] == ["account_id", "trader_id", "score", "band", "reasons", "as_of", "model_version"]
+
+
+def test_a_dismissed_signal_is_silent_until_newer_evidence(judged) -> None:  # type: ignore[no-untyped-def]
+    firm, connection = judged
+    account = sorted(firm.planted["latency_arbitrage"])[0]
+    row = {"subject_kind": "account", "subject_id": account, "detector": "latency_arbitrage", "outcome": "dismissed"}
+    after, before = (
+        pd.DataFrame([{**row, "decided_at": at}]) for at in (firm.as_of, firm.as_of - pd.Timedelta(days=99))
+    )
+
+    def points(dispositions: pd.DataFrame) -> list[str]:
+        scores = score_accounts(connection, firm.as_of, dispositions).set_index("account_id")
+        return [reason["reason"] for reason in json.loads(scores.loc[account, "reasons"])]
+
+    assert "latency_arbitrage" not in points(after)
+    assert "latency_arbitrage" in points(before)
+
+
+def test_money_at_stake_is_shown_without_points(judged) -> None:  # type: ignore[no-untyped-def]
+    firm, connection = judged
+    for told in score_accounts(connection, firm.as_of)["reasons"]:
+        last = json.loads(told)[-1]
+        assert last["reason"] == "money at stake" and last["points"] == 0 and last["amount"] >= 0
+
+
+def test_an_owner_has_the_highest_score_of_its_accounts() -> None:
+    scores = combine(ACCOUNTS, items({"grid": 0.9}), TERMS)
+    owners = pd.DataFrame({"trader_id": ["T", "U"], "owner_id": ["O", "O"]})
+    found = owner_scores(scores, owners)
+    assert found[["owner_id", "account_id", "accounts"]].to_dict("records") == [
+        {"owner_id": "O", "account_id": "A", "accounts": 2}
+    ]
