@@ -183,6 +183,29 @@ def audit(args: Args) -> None:
     say(f"{records:,} audit records, the chain holds.")
 
 
+def compact(args: Args) -> None:
+    """Puts the lake's small files together and removes old ones."""
+    from pipelines.care import compact as run
+
+    show(args, run(warehouse(args), args.kept_hours))
+
+
+def backup(args: Args) -> None:
+    """Writes lake, journal and database into a new folder."""
+    from pipelines.care import backup as run
+
+    rows = run(warehouse(args), args.out)
+    say(f"{sum(rows.values()):,} rows of {len(rows)} tables and the lake are in {args.out}.")
+
+
+def restore(args: Args) -> None:
+    """Fills an empty home from a backup."""
+    from pipelines.care import restore as run
+
+    rows = run(warehouse(args), args.source)
+    say(f"{sum(rows.values()):,} rows of {len(rows)} tables and the lake are back.")
+
+
 def doctor(args: Args) -> None:
     """Says what is configured, reachable and stale."""
     from models import catalogue
@@ -258,6 +281,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--dataset", action="append", default=[], help="bind the key to a dataset (repeatable)")
     actions.add_parser("list", help="every key, without its secret", parents=[common])
     actions.add_parser("revoke", help="ends a key", parents=[common]).add_argument("key_id")
+    one = command("compact", compact)
+    one.add_argument("--kept-hours", type=int, default=168, help="keep replaced files so long (default a week)")
+    command("backup", backup).add_argument("--out", type=Path, required=True, help="folder to write")
+    command("restore", restore).add_argument("source", type=Path, help="folder that a backup wrote")
     command("doctor", doctor)
     one = command("audit", audit)
     one.add_argument("what", choices=("verify",), help="walk the chain")
@@ -267,6 +294,7 @@ def parser() -> argparse.ArgumentParser:
 def refusals() -> tuple[type[Exception], ...]:
     """The exceptions that carry a sentence for the user."""
     from models.catalogue import RulebookRefused
+    from pipelines.care import CareRefused
     from pipelines.explain import ExplainRefused
     from pipelines.export import ExportRefused
     from pipelines.land import FeedRefused
@@ -285,6 +313,7 @@ def refusals() -> tuple[type[Exception], ...]:
         ExplainRefused,
         WhatIfRefused,
         KeyRefused,
+        CareRefused,
         LiveRefused,
     )
 

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from models.clock import to_micros
 from models.walk import RULE_NAMES
+from pipelines.live import alerts
 from pipelines.score import TERMINAL
 from sql import schema
 from sql.live_schema import OUTBOX, WEBHOOKS, WITHDRAWN_VERDICTS
@@ -97,6 +98,8 @@ def write_change(database: sa.Connection, change: Change, desks: dict[str, str],
         if (outcome, effect) in ACTIONS
     ]
     act(database, actions, desks, now)
+    told = change.added.to_dict("records")
+    alerts.raise_alerts(database, [{str(name): value for name, value in row.items()} for row in told], desks, now)
 
 
 def withdraw(

@@ -102,30 +102,18 @@ class Folding:
             relations.build(connection, "staging.deals", "staging.equity")
             self.memory.add(Found(connection), replacing=False)
         self.loaded.update(codes)
-        for batch in waiting:
-            self.memory.add(self._found([batch], only=set(codes)), replacing=True)
+        if waiting:
+            found = self._found(waiting)
+            found.keep(codes)
+            self.memory.add(found, replacing=True)
 
-    def _found(self, batches: list[Batch], only: set[int] | None = None) -> Found:
+    def _found(self, batches: list[Batch]) -> Found:
         """Events of batches, the last of each key, as the memory takes them."""
         for dataset in FOLDED:
             rows = [batch.rows for batch in batches if batch.dataset == dataset]
             self._connection.register(f"told_{dataset}", _numbered(dataset, rows))
             self._connection.execute(f"create or replace view staging.{dataset} as {_last_told(dataset)}")
-        self._only(only)
-        found = Found(self._connection)
-        if only is not None:
-            self._connection.execute("drop table decided.walked; alter table decided.every_one rename to walked")
-        return found
-
-    def _only(self, codes: set[int] | None) -> None:
-        if codes is None:
-            return
-        self._connection.register("only", pd.DataFrame({"account": sorted(codes)}))
-        self._connection.execute(
-            "alter table decided.walked rename to every_one;"
-            "create table decided.walked as from decided.every_one semi join only using (account)"
-        )
-        self._connection.unregister("only")
+        return Found(self._connection)
 
     # --- one micro-batch ---------------------------------------------------------------------------------------------
 
@@ -146,10 +134,7 @@ class Folding:
     def _take(self, found: Found, warm: list[int], batches: list[Batch]) -> None:
         """Adds events of the accounts that are loaded."""
         changed = any((batch.told == CHANGED).any() for batch in batches)
-        for name in ("deals", "equity"):
-            account, values = getattr(found, name)
-            keep = np.isin(account, warm)
-            setattr(found, name, (account[keep], {column: array[keep] for column, array in values.items()}))
+        found.keep(warm)
         self.memory.add(found, replacing=changed)
 
     def _park(self, batches: list[Batch]) -> None:

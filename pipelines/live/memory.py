@@ -149,6 +149,10 @@ class Found:
         self.deals = _read(connection, f"with told as ({relations.text('facts.judged_deals')}) {_DEALS}")
         self.equity = _read(connection, f"with told as ({relations.text('facts.judged_equity')}) {_EQUITY}")
 
+    def keep(self, accounts: list[int]) -> None:
+        """Leaves out events of other accounts."""
+        self.deals, self.equity = (_only(account, values, accounts) for account, values in (self.deals, self.equity))
+
     def touched(self) -> dict[int, int]:
         """The earliest instant (microseconds) of each account that has events here."""
         told = pd.concat(
@@ -156,6 +160,11 @@ class Found:
         )
         earliest = told.groupby("account")["at"].min()
         return dict(zip(earliest.index.tolist(), earliest.tolist(), strict=True))
+
+
+def _only(account: Array, values: dict[str, Array], accounts: list[int]) -> tuple[Array, dict[str, Array]]:
+    keep = np.isin(account, accounts)
+    return account[keep], {name: column[keep] for name, column in values.items()}
 
 
 def _listed(words: tuple[str, ...], column: str) -> str:

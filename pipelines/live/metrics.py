@@ -32,6 +32,8 @@ def _lines(service: Service) -> Iterator[str]:
         ("segments_landed_total", "counter", "Journal segments brought into the lake", counts.landings),
         ("settlings_total", "counter", "Settling runs", counts.settlings),
         ("failures_total", "counter", "Batches, folds and landings that failed and were tried again", counts.failures),
+        ("actions_total", "counter", "Actions taken by platforms", counts.actions),
+        ("alerts_total", "counter", "Alerts delivered", counts.alerts),
         ("rows_waiting", "gauge", "Rows that wait for a verdict", service.rows_waiting),
         ("accounts_parked", "gauge", "Accounts with events that are not known yet", len(service.folding.parked)),
         ("events_in_memory", "gauge", "Events held", service.folding.memory.count),

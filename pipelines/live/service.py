@@ -26,6 +26,7 @@ import sqlalchemy as sa
 import sql.live_schema  # noqa: F401  its tables belong to the schema
 from models.catalogue import Rulebook
 from pipelines.land import land_frame, recover
+from pipelines.live import alerts, outbox
 from pipelines.live.accepting import (
     DeskRefused,
     Judged,
@@ -44,6 +45,8 @@ from sql.warehouse import Warehouse, newest_fact
 
 LOG = logging.getLogger("highwater.live")
 BOOKED = ("accounts", "challenges", "traders", "desks")
+LAST_TRIES = 5
+TELLING_SECONDS_MAX = 10.0
 BATCH_ROWS_MAX = 20_000
 AWAY = (sa.exc.OperationalError, sa.exc.InterfaceError)
 Result = TypeVar("Result")
@@ -65,6 +68,7 @@ class Pace:
     landing_seconds: float = 2.0
     settling_seconds: float = 60.0
     idle_seconds: float = 1.0
+    telling_seconds: float = 0.5
     waiting_rows_max: int = 100_000
 
 
@@ -81,6 +85,8 @@ class Counts:
     landings: int = 0
     settlings: int = 0
     failures: int = 0
+    actions: int = 0
+    alerts: int = 0
     last_event_at: float = 0.0
     last_by_dataset: dict[str, float] = field(default_factory=dict)
 
@@ -105,6 +111,7 @@ class Service:
         self._land_now = threading.Event()
         self._stopping = threading.Event()
         self._landed_number = 0
+        self._rebook = False
         self._since: dict[int, int] = {}
         self._unsettled = False
         self._settled_at = 0.0
@@ -124,7 +131,7 @@ class Service:
         if settled:
             take_over(self.folding, settled)
         self._settled_at = time.monotonic()
-        loops = (self._accept_loop, self._fold_loop, self._land_loop)
+        loops = (self._accept_loop, self._fold_loop, self._land_loop, self._tell_loop)
         self._threads = [threading.Thread(target=loop, name=loop.__name__, daemon=True) for loop in loops]
         for thread in self._threads:
             thread.start()
@@ -135,7 +142,7 @@ class Service:
         self.ready = False
         if not self._threads:
             return
-        accepting, folding, landing = self._threads
+        accepting, folding, landing, telling = self._threads
         self._waiting.put(None)
         accepting.join()
         self._stopping.set()
@@ -143,6 +150,7 @@ class Service:
         landing.join()
         self._to_fold.put(None)
         folding.join()
+        telling.join(TELLING_SECONDS_MAX)
 
     def _comparable(self) -> bool:
         """Whether what was decided was decided by this rulebook."""
@@ -351,8 +359,9 @@ class Service:
             self._land_now.wait(self.pace.landing_seconds)
             self._land_now.clear()
             self._land_and_settle()
-        while self._unsettled:
-            self._land_and_settle(now=True)
+        for _ in range(LAST_TRIES):
+            if self._unsettled:
+                self._land_and_settle(now=True)
 
     def _land_and_settle(self, *, now: bool = False) -> None:
         try:
@@ -362,6 +371,7 @@ class Service:
         except Exception:
             LOG.exception("landing or settling failed; it is tried again")
             self.counts.failures += 1
+            self._unsettled = True
             time.sleep(1.0)
 
     def _land(self) -> None:
@@ -370,8 +380,9 @@ class Service:
             number = self._number
         landed = self._land_closed()
         self._landed_number = number
-        if landed:
-            self._in_fold(lambda: self._landed(landed))
+        self._rebook |= any(datasets & set(BOOKED) for datasets in landed.values())
+        if landed or self._rebook:
+            self._in_fold(lambda: self._landed(set(landed)))
 
     def _land_closed(self) -> dict[str, set[str]]:
         """Lands every closed segment; returns the datasets of each."""
@@ -394,13 +405,29 @@ class Service:
         with self.warehouse.database.connect() as database:
             return database.execute(query).first() is not None
 
-    def _landed(self, segments: dict[str, set[str]]) -> None:
+    def _landed(self, segments: set[str]) -> None:
         """In the folding thread: what has landed waits no more; news about accounts makes them be judged again."""
-        if any(datasets & set(BOOKED) for datasets in segments.values()):
+        self.folding.pending = [batch for batch in self.folding.pending if batch.segment not in segments]
+        if self._rebook:
             changed = self.folding.refresh()
             self.folding.load(changed)
+            for code in changed:
+                self.folding.touched_by.setdefault(code, 0)
             self.folding.judge(dict.fromkeys(changed, 0))
-        self.folding.pending = [batch for batch in self.folding.pending if batch.segment not in segments]
+            self._rebook = False
+
+    # --- what goes out -----------------------------------------------------------------------------------------------
+
+    def _tell_loop(self) -> None:
+        """Sends actions and alerts beside everything else; a slow receiver holds up nobody."""
+        while not self._stopping.wait(self.pace.telling_seconds):
+            try:
+                now = dt.datetime.now(dt.UTC)
+                self.counts.actions += outbox.deliver(self.warehouse, now)
+                self.counts.alerts += alerts.tell(self.warehouse, now)
+            except Exception:
+                LOG.exception("actions or alerts could not be sent; it is tried again")
+                self.counts.failures += 1
 
     def _settling_due(self) -> bool:
         if not self._unsettled:

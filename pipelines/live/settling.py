@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
@@ -153,7 +154,7 @@ def _change(folding: Folding, settled: Settled, newer: set[str]) -> Change:
     new = [account not in newer and what not in folding.said.get(account, ()) for account, what in whats]
     checked = (settled.accounts | settled.gone) - newer
     gone = [(name, what) for name in checked for what in folding.said.get(name, set()) - found.get(name, set())]
-    return Change(frame[new], gone)
+    return Change(frame[np.array(new, np.bool_)], gone)
 
 
 def _note_stops(folding: Folding, settled: Settled, newer: set[str]) -> None:

@@ -1,0 +1,134 @@
+"""Care of a home: small files put together, old ones removed, the whole of it backed up and restored."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import sqlalchemy as sa
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+
+import sql.live_schema  # noqa: F401  its tables are backed up too
+from sql.schema import DATASETS, METADATA, MONEY_DECIMALS, Instant, Money
+from sql.warehouse import Warehouse
+
+KEPT_HOURS = 168
+"""Files that no current version needs are kept so long, for readers that still hold an older one."""
+CHUNK_ROWS = 20_000
+MANIFEST = "highwater-backup.json"
+
+
+class CareRefused(Exception):
+    """A backup that cannot be made or restored, with the sentence that says why."""
+
+
+def compact(warehouse: Warehouse, kept_hours: int = KEPT_HOURS) -> list[dict[str, Any]]:
+    """Puts small files of every dataset together and removes those unused for `kept_hours`; landing waits meanwhile.
+
+    Returns per dataset the files before, after, and removed.
+    """
+    done = []
+    for name in DATASETS:
+        with _held(warehouse, [name]):
+            try:
+                table = DeltaTable(str(warehouse.lake_path(name)))
+            except TableNotFoundError:
+                continue
+            before = len(table.file_uris())
+            table.optimize.compact()
+            removed = table.vacuum(kept_hours, dry_run=False, enforce_retention_duration=False)
+            after = len(DeltaTable(str(warehouse.lake_path(name))).file_uris())
+            done.append({"dataset": name, "before": before, "after": after, "removed": len(removed)})
+    return done
+
+
+@contextmanager
+def _held(warehouse: Warehouse, names: list[str]) -> Iterator[None]:
+    """Nothing lands in these datasets meanwhile."""
+    with ExitStack() as stack:
+        for name in sorted(names):
+            stack.enter_context(warehouse.lock(f"land-{name}"))
+        yield
+
+
+def backup(warehouse: Warehouse, out: Path) -> dict[str, int]:
+    """Writes lake, journal and database into a new folder; returns the rows of each table.
+
+    Landing waits meanwhile; a running live service goes on accepting. CareRefused when the folder is not empty.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise CareRefused(f"{out} is not empty; name a new folder")
+    (out / "database").mkdir(parents=True)
+    with _held(warehouse, list(DATASETS)):
+        with warehouse.database.connect().execution_options(**_snapshot(warehouse)) as database:
+            rows = {table.name: _write_table(database, table, out / "database") for table in METADATA.sorted_tables}
+        shutil.copytree(warehouse.home / "lake", out / "lake")
+        if (warehouse.home / "live").exists():
+            shutil.copytree(warehouse.home / "live", out / "live")
+    told = {"made_at": dt.datetime.now(dt.UTC).isoformat(), "rows": rows}
+    (out / MANIFEST).write_text(json.dumps(told, indent=1))
+    return rows
+
+
+def _snapshot(warehouse: Warehouse) -> dict[str, str]:
+    """All tables as of one instant; SQLite's readers see one in any case."""
+    return {} if warehouse.database.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+
+
+def _write_table(database: sa.Connection, table: sa.Table, folder: Path) -> int:
+    schema = pa.schema([(column.name, _arrow(column.type)) for column in table.columns])
+    found = database.execution_options(stream_results=True).execute(sa.select(table))
+    rows = 0
+    with pq.ParquetWriter(folder / f"{table.name}.parquet", schema) as writer:
+        for part in found.mappings().partitions(CHUNK_ROWS):
+            writer.write_table(pa.Table.from_pylist([dict(row) for row in part], schema))
+            rows += len(part)
+    return rows
+
+
+def _arrow(kind: sa.types.TypeEngine[Any]) -> pa.DataType:
+    for known, arrow in (
+        (Money, pa.decimal128(24, MONEY_DECIMALS)),
+        (Instant, pa.timestamp("us", tz="UTC")),
+        (sa.Boolean, pa.bool_()),
+        (sa.Date, pa.date32()),
+        (sa.Integer, pa.int64()),
+        (sa.Float, pa.float64()),
+    ):
+        if isinstance(kind, known):
+            return arrow
+    return pa.string()
+
+
+def restore(warehouse: Warehouse, source: Path) -> dict[str, int]:
+    """Fills an empty home and database from a backup; returns the rows of each table. CareRefused if not empty."""
+    if not (source / MANIFEST).is_file():
+        raise CareRefused(f"{source} is no complete backup: it has no {MANIFEST}")
+    told: dict[str, int] = json.loads((source / MANIFEST).read_text())["rows"]
+    METADATA.create_all(warehouse.database)
+    with warehouse.database.begin() as database:
+        held = [table.name for table in METADATA.sorted_tables if database.execute(sa.select(table).limit(1)).first()]
+        if held or any((warehouse.home / "lake").iterdir()):
+            raise CareRefused(f"{warehouse.home} is in use already; restore into an empty home and database")
+        for table in METADATA.sorted_tables:
+            _read_table(database, table, source / "database" / f"{table.name}.parquet")
+        shutil.copytree(source / "lake", warehouse.home / "lake", dirs_exist_ok=True)
+        if (source / "live").exists():
+            shutil.copytree(source / "live", warehouse.home / "live", dirs_exist_ok=True)
+    return told
+
+
+def _read_table(database: sa.Connection, table: sa.Table, path: Path) -> None:
+    if not path.exists():
+        return
+    for batch in pq.ParquetFile(path).iter_batches(CHUNK_ROWS):
+        if batch.num_rows:
+            database.execute(sa.insert(table), batch.to_pylist())

@@ -1,0 +1,160 @@
+"""Tells people of verdicts through Apprise: each case once per subscription, not in quiet hours, or as a digest."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import secrets
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+import apprise
+import sqlalchemy as sa
+
+from sql.live_schema import ALERT_SUBSCRIPTIONS, DELIVERIES
+from sql.warehouse import Warehouse
+
+ATTEMPTS_MAX = 5
+LINES_MAX = 50
+Notify = Callable[[str, str, str], bool]
+
+
+class AlertRefused(Exception):
+    """A subscription that cannot be made, with the sentence that says why."""
+
+
+def subscribe(
+    warehouse: Warehouse,
+    role: str,
+    url: str,
+    *,
+    desk_id: str | None = None,
+    rule: str | None = None,
+    outcomes: Sequence[str] = ("breached", "passed"),
+    quiet: tuple[str, str] | None = None,
+    zone: str = "UTC",
+    digest_minutes: int = 0,
+) -> str:
+    """Subscribes a role to verdicts at an Apprise address; returns the id. AlertRefused when it is unusable."""
+    if not apprise.Apprise().add(url):
+        raise AlertRefused("the address is none that Apprise knows")
+    if zone not in available_timezones():
+        raise AlertRefused(f"there is no time zone {zone!r}")
+    for clock in quiet or ():
+        _minutes(clock)
+    number = secrets.token_hex(6)
+    with warehouse.database.begin() as database:
+        database.execute(
+            sa.insert(ALERT_SUBSCRIPTIONS).values(
+                subscription_id=number, role=role, url=url, desk_id=desk_id, rule=rule,
+                outcomes=json.dumps(list(outcomes)), quiet_from=quiet[0] if quiet else None,
+                quiet_to=quiet[1] if quiet else None, zone=zone, digest_minutes=digest_minutes,
+            )
+        )  # fmt: skip
+    return number
+
+
+def _minutes(clock: str) -> int:
+    try:
+        at = dt.time.fromisoformat(clock)
+    except ValueError as error:
+        raise AlertRefused(f"{clock!r} is no time of day; write HH:MM") from error
+    return 60 * at.hour + at.minute
+
+
+def raise_alerts(
+    database: sa.Connection, verdicts: Sequence[dict[str, Any]], desks: dict[str, str], now: dt.datetime
+) -> None:
+    """Puts new verdicts (published columns) in line for whoever subscribed to them, each case once."""
+    if not verdicts:
+        return
+    subscriptions = database.execute(sa.select(ALERT_SUBSCRIPTIONS)).mappings().all()
+    for verdict in verdicts:
+        for subscription in subscriptions:
+            if _concerns(dict(subscription), verdict, desks.get(verdict["account_id"])):
+                _put(database, subscription["subscription_id"], verdict, now)
+
+
+def _concerns(subscription: dict[str, Any], verdict: dict[str, Any], desk: str | None) -> bool:
+    return (
+        subscription["desk_id"] in (None, desk)
+        and subscription["rule"] in (None, verdict["rule"])
+        and verdict["outcome"] in json.loads(subscription["outcomes"])
+    )
+
+
+def _put(database: sa.Connection, subscription_id: str, verdict: dict[str, Any], now: dt.datetime) -> None:
+    told = [verdict[name] for name in ("account_id", "rule", "outcome")]
+    case = hashlib.sha256(json.dumps([*told, str(verdict["happened_at"])]).encode()).hexdigest()[:32]
+    mine = (DELIVERIES.c.subscription_id == subscription_id, DELIVERIES.c.case_id == case)
+    if database.execute(sa.select(DELIVERIES.c.case_id).where(*mine)).first():
+        return
+    database.execute(
+        sa.insert(DELIVERIES).values(
+            subscription_id=subscription_id, case_id=case, title=" ".join(told), state="waiting", attempts=0,
+            body=json.loads(verdict["evidence"])["sentence"], created_at=now,
+        )
+    )  # fmt: skip
+
+
+def notify(url: str, title: str, body: str) -> bool:
+    """Sends one message by Apprise."""
+    sender = apprise.Apprise()
+    sender.add(url)
+    return bool(sender.notify(body=body, title=title))
+
+
+def tell(warehouse: Warehouse, now: dt.datetime, send: Notify = notify) -> int:
+    """Sends what waits and may be sent now; returns the messages that were delivered."""
+    with warehouse.database.connect() as database:
+        subscriptions = [dict(row) for row in database.execute(sa.select(ALERT_SUBSCRIPTIONS)).mappings()]
+        query = sa.select(DELIVERIES).where(DELIVERIES.c.state == "waiting").order_by(DELIVERIES.c.created_at)
+        waiting: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        for row in database.execute(query).mappings():
+            waiting[row["subscription_id"]].append(dict(row))
+    sent = 0
+    for subscription in subscriptions:
+        cases = waiting[subscription["subscription_id"]]
+        if cases and not _quiet(subscription, now):
+            sent += sum(_send(warehouse, subscription, group, now, send) for group in _groups(subscription, cases, now))
+    return sent
+
+
+def _quiet(subscription: dict[str, Any], now: dt.datetime) -> bool:
+    """Whether it is between the quiet hours' first minute and their last, over midnight too."""
+    if subscription["quiet_from"] is None or subscription["quiet_to"] is None:
+        return False
+    first, last = _minutes(subscription["quiet_from"]), _minutes(subscription["quiet_to"])
+    local = now.astimezone(ZoneInfo(subscription["zone"]))
+    minute = 60 * local.hour + local.minute
+    return first <= minute < last if first <= last else minute >= first or minute < last
+
+
+def _groups(subscription: dict[str, Any], cases: list[dict[str, Any]], now: dt.datetime) -> list[list[dict[str, Any]]]:
+    """What makes one message: each case, or all of them once the oldest is as old as the digest's interval."""
+    if not subscription["digest_minutes"]:
+        return [[case] for case in cases]
+    due = now - cases[0]["created_at"] >= dt.timedelta(minutes=subscription["digest_minutes"])
+    return [cases] if due else []
+
+
+def _send(
+    warehouse: Warehouse, subscription: dict[str, Any], cases: list[dict[str, Any]], now: dt.datetime, send: Notify
+) -> bool:
+    title = cases[0]["title"] if len(cases) == 1 else f"{len(cases)} verdicts"
+    lines = [case["body"] if len(cases) == 1 else f"{case['title']}: {case['body']}" for case in cases[:LINES_MAX]]
+    done = send(subscription["url"], title, "\n".join(lines))
+    with warehouse.database.begin() as database:
+        for case in cases:
+            attempts = case["attempts"] + 1
+            state = "sent" if done else "failed" if attempts >= ATTEMPTS_MAX else "waiting"
+            mine = (
+                DELIVERIES.c.subscription_id == case["subscription_id"],
+                DELIVERIES.c.case_id == case["case_id"],
+            )
+            values = {"state": state, "attempts": attempts, "delivered_at": now if done else None}
+            database.execute(sa.update(DELIVERIES).where(*mine).values(**values))
+    return done

@@ -1,0 +1,238 @@
+"""The live service gives the batch's answers, whatever the order, the batches, the repeats and the corrections."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import random
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from models import catalogue
+from pipelines.live.accepting import DeskRefused
+from pipelines.live.service import Busy, Pace, Service
+from pipelines.score import score
+from sql import schema
+from sql.live_schema import OUTBOX, WEBHOOKS, WITHDRAWN_VERDICTS
+from sql.warehouse import Warehouse
+from tests.builders import Case, Row, firm_rows, write_rulebook
+from tests.live_parts import BRISK, decided, key_for, loads, push, running
+from tests.test_score_same import MONDAY, firm, in_steps, one_account, shuffled, status_of
+from tests.test_walk_oracle import cases
+from tests.walk_oracle import Observation
+
+FEW = settings(
+    max_examples=3,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def check_full_run_changes_nothing(warehouse: Warehouse, rulebook: catalogue.Rulebook) -> None:
+    before = decided(warehouse)
+    score(warehouse, rulebook, full=True)
+    after = decided(warehouse)
+    for name, frame in before.items():
+        gone = frame.merge(after[name], how="outer", indicator=True).query("_merge != 'both'")
+        assert gone.empty, f"{name}: {gone.to_dict('records')}"
+
+
+def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Waits for a condition."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "the condition never held"
+        time.sleep(0.02)
+
+
+def deliver(service: Service, rows: dict[str, list[Row]], chance: random.Random) -> None:
+    """Sends rows of all datasets in random parts and turns, sometimes waiting for a landing between."""
+    key = key_for(service)
+    parts: list[tuple[str, list[Row]]] = []
+    for name, listed in rows.items():
+        place = 0
+        while place < len(listed):
+            size = chance.randint(1, 6)
+            parts.append((name, listed[place : place + size]))
+            place += size
+    chance.shuffle(parts)
+    for name, part in parts:
+        answer = push(service, name, part, key)
+        assert answer["accepted"] + answer["duplicates"] == len(part), answer
+        if chance.random() < 0.1:
+            time.sleep(0.3)
+
+
+@pytest.mark.slow
+@FEW
+@given(drawn=st.lists(cases(), min_size=5, max_size=8), seed=st.integers(0, 2**32))
+def test_live_is_the_full_run(tmp_path_factory: Any, drawn: list[Case], seed: int) -> None:
+    folder, accounts, chance = tmp_path_factory.mktemp("live"), firm(drawn), random.Random(seed)
+    rulebook = catalogue.load(write_rulebook(folder / "rules", accounts))
+    warehouse = Warehouse.open(folder / "home")
+    rows = firm_rows(accounts)
+    with running(warehouse, rulebook) as service:
+        for step in in_steps(rows, chance):
+            deliver(service, shuffled(step, chance), chance)
+    check_full_run_changes_nothing(warehouse, rulebook)
+
+
+def opened(tmp_path: Path, profit: int = -6000) -> tuple[Any, dict[str, list[Row]]]:
+    accounts = firm([one_account(profit)])
+    return catalogue.load(write_rulebook(tmp_path / "rules", accounts)), firm_rows(accounts)
+
+
+def test_a_deal_becomes_a_verdict_and_a_correction_withdraws_it(warehouse: Warehouse, tmp_path: Path) -> None:
+    rulebook, rows = opened(tmp_path)
+    _, corrected = opened(tmp_path, -5000)
+    with running(warehouse, rulebook) as service:
+        with warehouse.database.begin() as database:
+            database.execute(sa.insert(WEBHOOKS).values(desk_id="D1", url="http://x", secret="s", mode="ask"))
+        key = key_for(service)
+        for name, listed in rows.items():
+            if listed:
+                push(service, name, listed, key)
+        until(lambda: status_of(warehouse) == "breached")
+        assert push(service, "deals", corrected["deals"], key)["accepted"] == 1
+        until(lambda: status_of(warehouse) == "active")
+    with warehouse.database.connect() as database:
+        withdrawn = database.execute(sa.select(WITHDRAWN_VERDICTS)).mappings().all()
+        actions = database.execute(sa.select(OUTBOX.c.action, OUTBOX.c.state).order_by(OUTBOX.c.created_at)).all()
+    assert [(row["account_id"], row["rule"], row["outcome"]) for row in withdrawn] == [("A0", "daily_loss", "breached")]
+    assert json.loads(withdrawn[0]["evidence"])["rule"]["percent"] == "5"
+    assert [tuple(action) for action in actions] == [("freeze", "asked"), ("restore", "asked")]
+    check_full_run_changes_nothing(warehouse, rulebook)
+
+
+def test_an_unknown_account_waits_and_is_judged_when_it_appears(tmp_path: Path) -> None:
+    rulebook, rows = opened(tmp_path)
+    warehouse = Warehouse.open(tmp_path / "home")
+    with running(warehouse, rulebook) as service:
+        key = key_for(service)
+        push(service, "deals", rows["deals"], key)
+        until(lambda: service.folding.parked == {"A0"})
+        assert status_of(warehouse) is None
+        for name in ("accounts", "traders", "challenges", "desks"):
+            push(service, name, rows[name], key)
+        until(lambda: status_of(warehouse) == "breached")
+        assert service.folding.parked == set()
+    check_full_run_changes_nothing(warehouse, rulebook)
+
+
+def test_rows_in_are_rows_landed_duplicates_and_rejects(tmp_path: Path) -> None:
+    rulebook, rows = opened(tmp_path)
+    warehouse = Warehouse.open(tmp_path / "home")
+    ahead = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+    deal = rows["deals"][0]
+    with running(warehouse, rulebook) as service:
+        key = key_for(service)
+        sent = [deal, deal, {**deal, "deal_id": "2", "executed_at": ahead}, {**deal, "deal_id": "3", "profit": "x"}]
+        answer = push(service, "deals", sent, key)
+        assert (answer["accepted"], answer["duplicates"]) == (1, 1)
+        assert [(one["index"], one["column"]) for one in answer["rejected"]] == [(2, "executed_at"), (3, "profit")]
+        assert push(service, "deals", [deal], key) == {"accepted": 0, "duplicates": 1, "rejected": []}
+    told = loads(warehouse)[["rows", "landed", "duplicates", "rejects"]].sum()
+    assert told.tolist() == [5, 1, 2, 2]
+
+
+@pytest.mark.parametrize("seconds, taken", [(-1, 1), (299, 1), (302, 0)])
+def test_a_clock_may_run_ahead_by_five_minutes(tmp_path: Path, seconds: int, taken: int) -> None:
+    rulebook, rows = opened(tmp_path)
+    at = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
+    with running(Warehouse.open(tmp_path / "home"), rulebook) as service:
+        deal = {**rows["deals"][0], "executed_at": at}
+        assert push(service, "deals", [deal], key_for(service))["accepted"] == taken
+
+
+def test_what_was_journalled_lands_at_the_next_start(tmp_path: Path) -> None:
+    rulebook, rows = opened(tmp_path)
+    warehouse = Warehouse.open(tmp_path / "home")
+    with running(warehouse, rulebook, replace(BRISK, landing_seconds=60)) as service:
+        for name in ("deals",):
+            push(service, name, rows[name], key_for(service))
+        left = [(path.name, path.read_bytes()) for path in service.journal.folder.glob("*.journal")]
+    assert len(left) == 1
+    for name, content in left:
+        (warehouse.home / "live" / "wal" / name).write_bytes(content + content[:40])
+    with running(warehouse, rulebook):
+        pass
+    assert list((warehouse.home / "live" / "wal").iterdir()) == []
+    assert loads(warehouse)["landed"].sum() == 1
+
+
+def test_a_key_of_another_desk_is_refused_and_nothing_of_it_lands(tmp_path: Path) -> None:
+    rulebook, rows = opened(tmp_path)
+    warehouse = Warehouse.open(tmp_path / "home")
+    with running(warehouse, rulebook) as service:
+        key = key_for(service)
+        for name in ("accounts", "challenges", "traders"):
+            push(service, name, rows[name], key)
+        until(lambda: "A0" in service.folding.book.codes)
+        with pytest.raises(DeskRefused, match="account_id A0"):
+            push(service, "deals", rows["deals"], key_for(service, desks=["D2"]))
+        assert push(service, "deals", rows["deals"], key_for(service, desks=["D1"]))["accepted"] == 1
+    found = loads(warehouse)
+    assert found.loc[found["dataset"] == "deals", "rows"].sum() == 1
+
+
+def test_more_than_may_wait_is_sent_away_with_a_time(tmp_path: Path) -> None:
+    rulebook, rows = opened(tmp_path)
+    with running(Warehouse.open(tmp_path / "home"), rulebook, Pace(waiting_rows_max=2)) as service:
+        key = key_for(service)
+        with pytest.raises(Busy) as busy:
+            push(service, "deals", rows["deals"] * 3, key)
+        assert busy.value.seconds >= 1
+        assert push(service, "deals", rows["deals"] * 2, key)["duplicates"] == 1
+
+
+def test_the_database_may_be_away_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rulebook, rows = opened(tmp_path)
+    warehouse = Warehouse.open(tmp_path / "home")
+    service = Service(warehouse, rulebook, BRISK)
+    service.start()
+    key, calls = key_for(service), []
+    judged = service.folding.judge
+
+    def away(since: dict[int, int]) -> dict[str, int]:
+        calls.append(1)
+        if len(calls) < 4:
+            raise sa.exc.OperationalError("select 1", None, Exception("gone"))
+        return judged(since)
+
+    for name in ("accounts", "challenges", "traders"):
+        push(service, name, rows[name], key)
+    until(lambda: "A0" in service.folding.book.codes)
+    monkeypatch.setattr(service.folding, "judge", away)
+    assert push(service, "deals", rows["deals"], key)["accepted"] == 1
+    until(lambda: status_of(warehouse) == "breached")
+    service.stop()
+    assert service.counts.failures >= 3
+    with warehouse.database.connect() as database:
+        assert database.execute(sa.select(sa.func.count()).select_from(schema.VERDICTS)).scalar() == 1
+
+
+def test_time_alone_changes_what_another_account_stands_at(tmp_path: Path) -> None:
+    quiet = replace(one_account(), deals=[], observations=[Observation(MONDAY + dt.timedelta(hours=1), Decimal(97000))])
+    accounts = firm([quiet, quiet])
+    rulebook = catalogue.load(write_rulebook(tmp_path / "rules", accounts))
+    warehouse = Warehouse.open(tmp_path / "home")
+    rows = firm_rows(accounts)
+    with running(warehouse, rulebook) as service:
+        key = key_for(service)
+        for name in ("accounts", "challenges", "traders", "equity"):
+            push(service, name, rows[name], key)
+        later = {**rows["equity"][0], "observed_at": MONDAY + dt.timedelta(days=3)}
+        push(service, "equity", [later], key)
+    check_full_run_changes_nothing(warehouse, rulebook)
