@@ -29,8 +29,7 @@ from pipelines.connect.kit.interface import (
     Finding,
     Transient,
 )
-from pipelines.connect.kit.pace import Backoff
-from pipelines.connect.kit.settings import Settings
+from pipelines.connect.kit.settings import Settings, backoff_of
 from pipelines.files import Broken, FeedRefused
 from pipelines.land import Landed, land_frame, land_paths
 from pipelines.sources.kit.ledger import unknown_symbols
@@ -150,12 +149,11 @@ class Runner:
         self.warehouse, self.connector, self.settings, self.say = warehouse, connector, settings, say
         self.store = Store(warehouse, settings.connection, connector.name)
         self.tally = Tally()
-        self.backoff = Backoff(
-            settings.number("backoff_first_seconds", 0.5), settings.number("backoff_longest_seconds", 60)
-        )
+        self.backoff = backoff_of(settings)
         self.linger_seconds = settings.number("land_every_seconds", 1.0)
         self.rows_max = int(settings.number("land_rows_max", 50_000))
         self._symbols: set[str] = set()
+        self._lost: set[str] = set()
 
     async def run(self, once: bool) -> Tally:
         """Catch up, and unless only once, follow the stream for good; ConnectRefused when it cannot be done."""
@@ -165,22 +163,29 @@ class Runner:
                 await self._session(once)
                 self.store.state("done")
                 return self.tally
-            except Transient as failure:
+            except (Transient, AccountLost) as failure:
                 tries += 1
                 await self._wait(failure, tries, once)
             except ConnectRefused as refusal:
-                self.store.state("failed", self.settings.scrub(str(refusal)))
-                raise ConnectRefused(self.settings.scrub(str(refusal))) from None
+                raise self._refused(str(refusal)) from None
+            except (KeyError, TypeError, ValueError) as error:
+                raise self._refused(f"an answer has not the documented shape: {error!r}") from error
             finally:
                 await self.connector.close()
 
-    async def _wait(self, failure: Transient, tries: int, once: bool) -> None:
+    def _refused(self, said: str) -> ConnectRefused:
+        """The refusal with its secrets hidden, kept as the connection's state."""
+        sentence = f"{self.settings.connection}: {self.settings.scrub(said)}"
+        self.store.state("failed", sentence)
+        return ConnectRefused(sentence)
+
+    async def _wait(self, failure: Transient | AccountLost, tries: int, once: bool) -> None:
         said = self.settings.scrub(str(failure))
         self.tally.reconnects += 1
         if once and tries >= TRIES_ONCE:
             self.store.state("failed", said)
             raise ConnectRefused(f"{self.settings.connection}: given up after {tries} tries, the last: {said}")
-        pause = self.backoff.next(failure.retry_after)
+        pause = self.backoff.next(failure.retry_after if isinstance(failure, Transient) else None)
         self.store.state("waiting", said)
         self.say(f"{self.settings.connection}: {said}; trying again in {pause:.1f} s")
         await asyncio.sleep(pause)
@@ -195,7 +200,8 @@ class Runner:
         if once:
             return
         self.store.state("streaming")
-        await self._follow(self.connector.stream(accounts, self.store.cursors()))
+        left = [account for account in accounts if account.platform_id not in self._lost]
+        await self._follow(self.connector.stream(left, self.store.cursors()))
         raise Transient("the stream ended")
 
     def _ours(self, found: list[AccountRef]) -> list[AccountRef]:
@@ -219,11 +225,13 @@ class Runner:
     async def _histories(self, accounts: Sequence[AccountRef]) -> AsyncIterator[Batch]:
         """The histories of all accounts, one after the other; an account that is lost is reported."""
         cursors = self.store.cursors()
+        self._lost.clear()
         for account in accounts:
             try:
                 async for batch in self.connector.history(account, cursors.get(account.platform_id)):
                     yield batch
             except AccountLost as lost:
+                self._lost.add(account.platform_id)
                 self._tell([Finding("lost_account", account.account_id, str(lost))])
 
     async def _follow(self, batches: AsyncIterator[Batch]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.connect.kit.interface import ConnectRefused
+from pipelines.connect.kit.pace import Backoff
 
 _HIDDEN = "***"
 
@@ -103,3 +104,9 @@ def read_settings(path: Path, connector: str, home: Path) -> Settings:
         )
     accounts = {str(login): str(account) for login, account in told.get("accounts", {}).items()}
     return Settings(str(told.get("connection", connector)), told.get("settings", {}), accounts, home)
+
+
+def backoff_of(settings: Settings) -> Backoff:
+    """Fresh waits between tries, as the settings want them."""
+    first = settings.number("backoff_first_seconds", 0.5)
+    return Backoff(first, settings.number("backoff_longest_seconds", 60))
