@@ -40,6 +40,7 @@ def show() -> None:
     desks = reads.rows("desks", desk_id=desk)
     currency = str(desks["currency"].iloc[0]) if len(desks) else ""
     _funnel(cohorts, open_now)
+    _survival(desk, str(product))
     _triangle(desk, str(product))
     _table(cohorts, open_now, currency)
 
@@ -79,6 +80,44 @@ def _funnel(cohorts: pd.DataFrame, open_now: pd.DataFrame) -> None:
     figure.update_xaxes(type="category", title="month of purchase")
     look.chart(figure, "How far did each month's challenges get?", height=380)
     st.caption("Hatched: some challenges of that month still run, so the bar can only grow.")
+
+
+MILESTONES = {
+    "passed": "Passed",
+    "breached": "Breached",
+    "first_payout": "First payout",
+    "bought_again": "Bought again after a breach",
+}
+
+
+def _survival(desk: str, product: str) -> None:
+    chosen = state.tab("Milestone", "milestone", MILESTONES)
+    found = reads.rows("survival", order=["day"], limit=5000, desk_id=desk, product=product, milestone=chosen)
+    if found.empty:
+        return
+    figure, colours = go.Figure(), look.palette()
+    for place, (month, rows) in enumerate(found.groupby("cohort_month")):
+        colour = colours.text if month == "all" else colours.series[place % len(colours.series)]
+        line = {"x": rows["day"], "line_shape": "hv", "mode": "lines"}
+        if month == "all":
+            edge = {"width": 0}
+            figure.add_scatter(y=rows["reached_high"], line=edge, showlegend=False, hoverinfo="skip", **line)
+            figure.add_scatter(
+                y=rows["reached_low"],
+                line=edge,
+                fill="tonexty",
+                name="95 % band, every month",
+                hoverinfo="skip",
+                **line,
+            )
+        name = "every month" if month == "all" else str(month)
+        figure.add_scatter(
+            y=rows["reached"], name=name, line={"color": colour, "width": 3 if month == "all" else 1.5}, **line
+        )
+    figure.update_yaxes(tickformat=".0%", rangemode="tozero", title="of challenges")
+    figure.update_xaxes(title="days since the purchase (since the breach, for what was bought again)")
+    look.chart(figure, f"{MILESTONES[chosen]}: how many, by age?", height=380)
+    st.caption("Kaplan–Meier: young challenges count up to their age and are never taken as failures.")
 
 
 def _triangle(desk: str, product: str) -> None:

@@ -25,6 +25,12 @@ COLUMNS: dict[str, Any] = {
     "net_usd": st.column_config.NumberColumn(
         "Net, USD", format="%,.0f", help="Net fees less payouts, before commission."
     ),
+    "commission_usd": st.column_config.NumberColumn(
+        "Commission, USD", format="%,.0f", help="Earned on own sales and those below, less what returns took back."
+    ),
+    "contribution_usd": st.column_config.NumberColumn(
+        "Contribution, USD", format="%,.0f", help="Net fees less payouts less commission."
+    ),
     "flagged": st.column_config.NumberColumn(
         "Flagged", format="%,d", help="Buyers with a flag on them or their accounts."
     ),
@@ -101,6 +107,12 @@ def _profile(partner: pd.Series, everyone: pd.DataFrame) -> None:
             "Net, USD": f"{net} ({low} to {high})",
         }
     )
+    _abuse(str(partner["partner_id"]))
+    _owed(str(partner["partner_id"]))
+    _statement(str(partner["partner_id"]))
+
+
+def _owed(partner_id: str) -> None:
     table = schema.COMMISSIONS
     owed = reads.fetch(
         sa.select(
@@ -110,7 +122,7 @@ def _profile(partner: pd.Series, everyone: pd.DataFrame) -> None:
             sa.func.count().label("entries"),
             sa.func.sum(table.c.amount).label("amount"),
         )
-        .where(table.c.partner_id == partner["partner_id"])
+        .where(table.c.partner_id == partner_id)
         .group_by(table.c.state, table.c.event, table.c.currency)
         .order_by(table.c.state, table.c.event)
     )
@@ -130,3 +142,33 @@ def _profile(partner: pd.Series, everyone: pd.DataFrame) -> None:
             "amount": st.column_config.NumberColumn("Amount", format="%,.2f"),
         },
     )
+
+
+def _abuse(partner_id: str) -> None:
+    table = schema.SIGNALS
+    held = reads.decided(
+        table, table.c.subject_kind == "partner", table.c.subject_id == partner_id, order=table.c.strength.desc()
+    )
+    for row in reads.records(held):
+        told = words.parsed(row["evidence"]) or {}
+        state = "breached" if told.get("is_flag") else "near"
+        title = f"{words.plain(row['detector'])}, {words.share(row['strength'])} likely"
+        look.card(
+            state, words.escaped(title), [words.escaped(told.get("sentence")), words.escaped(told.get("respond"))]
+        )
+
+
+def _statement(partner_id: str) -> None:
+    entries = reads.rows("commission_entries", order=["-happened_at"], partner_id=partner_id)
+    if entries.empty:
+        return
+    shown = entries.drop(columns=["partner_id", "desk_id", "plan_version"])
+    with st.expander("Every entry, newest first"):
+        st.dataframe(shown, hide_index=True, height=look.height(len(shown)))
+        st.download_button(
+            "Statement as CSV",
+            shown.to_csv(index=False),
+            f"statement-{partner_id}.csv",
+            "text/csv",
+            icon=":material/download:",
+        )

@@ -19,11 +19,9 @@ with movements as (
             select challenge_id from staging.payments where kind = 'purchase' and challenge_id is not null
         )
     union all
-    select accounts.challenge_id, settlements.settled_at, 'payout', settlements.currency, null, cast(settlements.amount as double)
-    from staging.settlements as settlements
-    inner join staging.payouts as payouts using (payout_id)
-    inner join staging.accounts as accounts using (account_id)
-    where settlements.status = 'settled'
+    select challenge_id, settled_at, 'payout', currency, null, cast(amount as double)
+    from facts.transfers
+    where status = 'settled'
 ),
 
 rates as (

@@ -7,38 +7,15 @@ with challenges as (
         challenges.desk_id,
         challenges.product,
         strftime(timezone(coalesce(desks.time_zone, 'UTC'), challenges.purchased_at), '%Y-%m') as cohort_month,
-        challenges.purchased_at,
-        terms.product_version
+        challenges.purchased_at
     from staging.challenges as challenges
     left join staging.desks as desks using (desk_id)
-    left join facts.challenge_terms as terms using (challenge_id)
 ),
 
 opened as (
     select challenge_id, stage, min(opened_at) as reached_at
     from staging.accounts
     group by challenge_id, stage
-),
-
-evaluations as (
-    select product, product_version, count(*) as stages
-    from terms.stages
-    where stage like 'evaluation%'
-    group by product, product_version
-),
-
-passed as (
-    select challenges.challenge_id, max(status.status_at) as reached_at
-    from decided.account_status as status
-    inner join staging.accounts as accounts using (account_id)
-    inner join challenges on accounts.challenge_id = challenges.challenge_id
-    inner join evaluations
-        on
-            challenges.product = evaluations.product
-            and challenges.product_version = evaluations.product_version
-    where status.status = 'passed' and status.stage like 'evaluation%'
-    group by challenges.challenge_id
-    having count(distinct status.stage) = any_value(evaluations.stages)
 ),
 
 money as (
@@ -52,7 +29,7 @@ reached as (
     union all
     select challenge_id, stage, reached_at from opened
     union all
-    select challenge_id, 'passed', reached_at from passed
+    select challenge_id, 'passed', passed_at from facts.passed_challenges
     union all
     select challenge_id, 'payout', paid_at from money where paid_at is not null
 ),

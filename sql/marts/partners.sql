@@ -82,6 +82,22 @@ sold as (
 
 visits as (
     select partner_id, count(*) as clicks from staging.clicks group by partner_id
+),
+
+-- commissions of their own sales and of those below, and of their sales what those above got
+owed as (
+    select
+        entries.partner_id,
+        sum(entries.amount * rates.rate_to_usd) as earned,
+        sum(entries.amount * rates.rate_to_usd) filter (where entries.state = 'accrued') as accrued,
+        sum(entries.amount * rates.rate_to_usd) filter (where entries.state = 'held') as held,
+        sum(entries.amount * rates.rate_to_usd) filter (where entries.state = 'payable') as payable,
+        sum(entries.amount * rates.rate_to_usd) filter (where entries.state = 'paid') as paid,
+        -sum(entries.amount * rates.rate_to_usd) filter (where entries.event in ('refund', 'chargeback')) as taken_back,
+        count(*) filter (where rates.rate_to_usd is null) as without_rate
+    from marts.commission_entries as entries
+    left join marts.usd_rates as rates using (currency)
+    group by entries.partner_id
 )
 
 select
@@ -106,7 +122,15 @@ select
     intervals.rate as abuse_rate,
     greatest(intervals.middle - intervals.margin, 0) as abuse_low,
     least(intervals.middle + intervals.margin, 1) as abuse_high,
-    baseline.rate as abuse_baseline
+    baseline.rate as abuse_baseline,
+    coalesce(owed.earned, 0) as commission_usd,
+    coalesce(owed.accrued, 0) as accrued_usd,
+    coalesce(owed.held, 0) as held_usd,
+    coalesce(owed.payable, 0) as payable_usd,
+    coalesce(owed.paid, 0) as commission_paid_usd,
+    coalesce(owed.taken_back, 0) as taken_back_usd,
+    coalesce(owed.without_rate, 0) as commissions_without_rate,
+    coalesce(buyers.net, 0) - coalesce(owed.earned, 0) as contribution_usd
 from staging.partners as partners
 cross join marts.limits as limits
 cross join baseline
@@ -114,3 +138,4 @@ left join intervals using (partner_id)
 left join visits using (partner_id)
 left join buyers using (partner_id)
 left join sold using (partner_id)
+left join owed using (partner_id)
