@@ -11,12 +11,13 @@ from typing import Any
 import duckdb
 import pandas as pd
 
+from models import screening
 from models.catalogue import Rulebook
 from models.payouts import conduct, eligibility, facts
 from models.payouts.amounts import Worth, worth
 from models.payouts.checks import Check, eligible, recommended
 from models.payouts.facts import Desk, Request, Row
-from models.payouts.policy import in_force
+from models.payouts.policy import Policy, in_force
 
 COLUMNS = [
     "payout_id",
@@ -80,9 +81,20 @@ def review_all(
     """Reviews every request up to `as_of`; columns of the published table `payout_reviews`, in order of payout_id.
 
     Reads staging, facts, terms and `decided` (account_status, verdicts, owners, copy_pairs, copy_rings and, once
-    detectors have run, signals). `hits` are screening hits by trader; None means that no list is configured.
+    detectors have run, signals). `hits` are screening hits by trader; without them the list that is configured is
+    read, and without a list nobody is screened.
     """
     policy = in_force(as_of)
     asked = facts.requests(connection, rulebook, as_of, policy)
+    hits = _screened(asked, policy) if hits is None else hits
     desk = facts.surroundings(connection, as_of, policy, hits)
     return pd.DataFrame([review(request, desk).as_row() for request in asked], columns=COLUMNS)
+
+
+def _screened(asked: list[Request], policy: Policy) -> dict[str, list[dict[str, Any]]] | None:
+    """Screening hits of everybody who asked for money, by the configured list; None without one."""
+    held = screening.configured()
+    if held is None:
+        return None
+    traders = {one.trader_id: one.row for one in asked if one.full_name}
+    return screening.screen(traders.values(), held, float(policy.screening["threshold"]))
