@@ -43,7 +43,8 @@ class ScoreTerms:
         verdict_weight: weight of one such verdict, verdicts_max the number that counts.
         bands: lowest score of medium, high and critical.
         labels_min: dispositions of a detector before they move anything.
-        expected_precision: the share of confirmed flags that the weights are made for, with the worth of so many labels.
+        expected_precision: the share of confirmed flags that the weights are made for.
+        expected_labels: how many labels that expectation is worth.
     """
 
     version: str = "2026-11"
@@ -90,9 +91,9 @@ class ScoreTerms:
 def detector_precision(dispositions: pd.DataFrame, terms: ScoreTerms | None = None) -> pd.DataFrame:
     """What analysts' answers say about each detector.
 
-    Takes rows of `DISPOSITIONS` (outcome confirmed or dismissed; the newest per subject and detector counts). Gives
-    detector, labels, confirmed, precision with a 95 % credible interval (Beta posterior, uniform prior) and `factor`, by
-    which the weight moves: 1 below `labels_min` labels, else the shrunken precision over the expected one, at most 1.05.
+    Takes rows of `DISPOSITIONS` (outcome confirmed or dismissed; the newest per subject counts). Gives
+    detector, labels, confirmed, precision with a 95 % credible interval (Beta posterior, uniform prior) and `factor`,
+    by which the weight moves: 1 below `labels_min` labels, else shrunken over expected precision, at most 1.05.
     """
     held = terms or ScoreTerms()
     newest = _newest(dispositions)
@@ -102,19 +103,21 @@ def detector_precision(dispositions: pd.DataFrame, terms: ScoreTerms | None = No
     labels, confirmed = counts["labels"].to_numpy(float), counts["confirmed"].to_numpy(float)
     shrunk = (confirmed + held.expected_precision * held.expected_labels) / (labels + held.expected_labels)
     moved = np.minimum(shrunk / held.expected_precision, 1.05)
-    return counts.assign(
+    judged: pd.DataFrame = counts.assign(
         precision=confirmed / np.maximum(labels, 1),
         low=beta.ppf(0.025, confirmed + 1, labels - confirmed + 1),
         high=beta.ppf(0.975, confirmed + 1, labels - confirmed + 1),
         factor=np.where(labels >= held.labels_min, moved, 1.0),
     ).reset_index()
+    return judged
 
 
 def _newest(dispositions: pd.DataFrame) -> pd.DataFrame:
     ordered = dispositions[dispositions["outcome"].isin(["confirmed", "dismissed"])].sort_values(
         ["decided_at", "detector", "subject_id"], kind="stable"
     )
-    return ordered.drop_duplicates(["subject_kind", "subject_id", "detector"], keep="last")
+    newest: pd.DataFrame = ordered.drop_duplicates(["subject_kind", "subject_id", "detector"], keep="last")
+    return newest
 
 
 def calibrated(terms: ScoreTerms, dispositions: pd.DataFrame | None) -> ScoreTerms:
@@ -161,7 +164,8 @@ def score_accounts(
 
 
 def combine(accounts: pd.DataFrame, items: Items, terms: ScoreTerms) -> pd.DataFrame:
-    """Adds items (columns of `ITEMS`) up to a score per account; one item per account and reason counts, the strongest."""
+    """Adds items (columns of `ITEMS`) up to a score per account; one item per account and reason counts, the
+    strongest."""
     worth = np.clip(items["strength"].to_numpy(float), 0.0, 1.0)
     doubtful = np.where(worth < 0.5, 2 * worth**2, worth)
     chance = np.clip(doubtful * items["weight"].to_numpy(float), 0.0, 0.99)
@@ -175,7 +179,7 @@ def combine(accounts: pd.DataFrame, items: Items, terms: ScoreTerms) -> pd.DataF
     scored = accounts.assign(score=accounts["account_id"].map(score).fillna(0.0))
     edges = [-np.inf, *terms.bands, np.inf]
     bands = pd.cut(scored["score"], edges, right=False, labels=["low", "medium", "high", "critical"])
-    told = [reasons.get(str(account), []) for account in scored["account_id"]]
+    told = pd.Series([reasons.get(str(account), []) for account in scored["account_id"]], index=scored.index)
     return scored.assign(band=bands.astype(str), reasons=told)
 
 
@@ -189,12 +193,14 @@ def _points(weighed: pd.DataFrame, total: pd.Series[float], score: pd.Series[flo
             {
                 "reason": row.reason,
                 "points": float(point),
-                "strength": round(float(row.strength), 4),
-                "weight": round(float(row.weight), 4),
+                "strength": round(strength, 4),
+                "weight": round(weight, 4),
                 "subject": f"{row.subject_kind} {row.subject_id}",
                 "sentence": row.sentence,
             }
-            for row, point in zip(rows.itertuples(), points, strict=True)
+            for row, point, strength, weight in zip(
+                rows.itertuples(), points, rows["strength"].tolist(), rows["weight"].tolist(), strict=True
+            )
         ]
     return told
 
@@ -215,7 +221,8 @@ def _signal_items(connection: duckdb.DuckDBPyConnection, signals: pd.DataFrame, 
     """Signals as items of the accounts they are about; those about a trader count for each of the trader's accounts."""
     connection.register("answered_signals", signals.assign(strength=signals["strength"].astype(float)))
     items: pd.DataFrame = connection.sql(
-        "select accounts.account_id, signals.detector as reason, signals.strength, signals.subject_kind, signals.subject_id,"
+        "select accounts.account_id, signals.detector as reason, signals.strength, signals.subject_kind, "
+        "signals.subject_id,"
         " coalesce(signals.evidence ->> 'sentence', '') as sentence"
         " from answered_signals as signals inner join facts.accounts as accounts"
         " on (signals.subject_kind = 'account' and signals.subject_id = accounts.account_id)"
@@ -234,7 +241,8 @@ def _elsewhere(connection: duckdb.DuckDBPyConnection, found: Items, terms: Score
     items: pd.DataFrame = connection.sql(
         "with owned as (select accounts.account_id, coalesce(owners.owner_id, accounts.trader_id) as owner_id"
         " from facts.accounts as accounts left join decided.owners as owners using (trader_id))"
-        " select owned.account_id, 'owner''s other accounts' as reason, items.strength, items.weight, items.subject_kind,"
+        " select owned.account_id, 'owner''s other accounts' as reason, items.strength, items.weight, "
+        "items.subject_kind,"
         " items.subject_id, items.reason || ': ' || items.sentence as sentence"
         " from strong_items as items inner join owned as source using (account_id)"
         " inner join owned on owned.owner_id = source.owner_id and owned.account_id <> source.account_id"
@@ -266,9 +274,11 @@ def _pair_items(connection: duckdb.DuckDBPyConnection, terms: ScoreTerms) -> Ite
 def _record_items(connection: duckdb.DuckDBPyConnection, terms: ScoreTerms) -> Items:
     """Being one of several trader records of one owner."""
     items: pd.DataFrame = connection.sql(
-        "select accounts.account_id, 'several records of one owner' as reason, 1.0 as strength, 'owner' as subject_kind,"
+        "select accounts.account_id, 'several records of one owner' as reason, 1.0 as strength, 'owner' "
+        "as subject_kind,"
         " owners.owner_id as subject_id, owners.members || ' trader records belong to one owner.' as sentence"
-        " from facts.accounts as accounts inner join decided.owners as owners using (trader_id) where owners.members > 1"
+        " from facts.accounts as accounts inner join decided.owners as owners using (trader_id) where "
+        "owners.members > 1"
     ).df()
     return items.assign(weight=terms.several_records)[list(ITEMS)]
 
@@ -277,7 +287,8 @@ def _verdict_items(connection: duckdb.DuckDBPyConnection, terms: ScoreTerms) -> 
     """Verdicts about conduct, a little each."""
     items: pd.DataFrame = connection.execute(
         "select account_id, count(*) as verdicts, string_agg(distinct rule, ', ' order by rule) as rules"
-        " from decided.verdicts where outcome in ('breached', 'warned') and rule in (select unnest(?)) group by account_id",
+        " from decided.verdicts where outcome in ('breached', 'warned') and rule in (select unnest(?)) "
+        "group by account_id",
         [list(terms.conduct_rules)],
     ).df()
     counted = np.minimum(items["verdicts"].to_numpy(float), terms.verdicts_max)

@@ -1,16 +1,28 @@
-"""Churn features see nothing of the future, the model is text that gives the same numbers, and small firms get a plain one."""
+"""Churn features see nothing of the future, the model is text that gives the same numbers, and small firms get a plain
+one."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from models.churn import ChurnModel, ChurnTerms, History, drift, features_at, fit, left_after, measures, survival_curve
-from models.churn import trees
+from models.churn import (
+    ChurnModel,
+    ChurnTerms,
+    History,
+    drift,
+    features_at,
+    fit,
+    left_after,
+    measures,
+    survival_curve,
+    trees,
+)
 from models.churn.features import FEATURES
 from models.churn.model import cut_offs
 
@@ -20,7 +32,8 @@ START = pd.Timestamp("2026-01-01", tz="UTC")
 def history(traders: int = 300, days: int = 240, seed: int = 1) -> History:
     """People who come, trade with their own rhythm, breach, buy again, and leave for good some day."""
     rng = np.random.default_rng(seed)
-    purchases, active = [], []
+    purchases: list[tuple[Any, ...]] = []
+    active: list[tuple[Any, ...]] = []
     for k in range(traders):
         name, at = f"T{k:04d}", float(rng.uniform(0, days * 0.8))
         leaves, rhythm = at + float(rng.exponential(70)), float(rng.uniform(0.1, 0.7))
@@ -31,9 +44,9 @@ def history(traders: int = 300, days: int = 240, seed: int = 1) -> History:
         ]
         while at < min(leaves, days):
             ends = at + float(rng.exponential(25)) + 1
-            bought, breached = START + pd.Timedelta(days=at), START + pd.Timedelta(days=ends)
+            start, breached = START + pd.Timedelta(days=at), START + pd.Timedelta(days=ends)
             purchases.append(
-                (f"C{len(purchases)}", name, bought, 300.0, breached if ends < days else pd.NaT, breached, pd.NaT)
+                (f"C{len(purchases)}", name, start, 300.0, breached if ends < days else pd.NaT, breached, pd.NaT)
             )
             at = ends + float(rng.exponential(4))
     bought = pd.DataFrame(

@@ -1,4 +1,5 @@
-"""The score adds up, never falls when evidence grows, learns from enough answers only, and leaves the innocent alone."""
+"""The score adds up, never falls when evidence grows, learns from enough answers only, and leaves the innocent
+alone."""
 
 from __future__ import annotations
 

@@ -29,7 +29,8 @@ NAIVE = {
     " where logins.country <> traders.country",
     "chargeback_abuse": "select trader_id from detectors.chargeback_abuse",
     "challenge_farming": "select trader_id from detectors.purchases group by 1 having count(*) >= 4",
-    "recurring_breaches": "select trader_id from detectors.purchases where breached_at is not null group by 1 having count(*) >= 3",
+    "recurring_breaches": "select trader_id from detectors.purchases where breached_at is not null group "
+    "by 1 having count(*) >= 3",
 }  # fmt: skip
 
 
@@ -58,15 +59,11 @@ def wrong(firm: Firm, signals: pd.DataFrame, kind: str) -> list[str]:
     named = {subject: name for name, subjects in firm.look_alikes.items() for subject in subjects}
     named |= {subject: name for name, subjects in firm.planted.items() for subject in subjects}
     rows = signals[signals["detector"] == kind].set_index("subject_id")
+    said = {str(subject): str(text)[:400] for subject, text in rows["evidence"].items()}
     flagged = set(rows.index[rows["strength"] >= 0.5])
     planted = firm.planted.get(kind, set())
-    told = [
-        f"  false {s} ({named.get(s, 'ordinary')}): {rows.loc[s, 'evidence'][:400]}" for s in sorted(flagged - planted)
-    ]
-    return told + [
-        f"  missed {s}: {rows.loc[s, 'evidence'][:400] if s in rows.index else 'no row'}"
-        for s in sorted(planted - flagged)
-    ]
+    told = [f"  false {s} ({named.get(s, 'ordinary')}): {said[s]}" for s in sorted(flagged - planted)]
+    return told + [f"  missed {s}: {said.get(s, 'no row')}" for s in sorted(planted - flagged)]
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Made-up firms for measuring conduct detectors: own mechanics, sizes and habits, nothing shared with the demo firm.
 
-Prices are drawn trade by trade around each instrument's level, not from one market; honest people and look-alikes differ
+Prices are drawn trade by trade around each instrument's level; honest people and look-alikes differ
 from firm to firm in haste, size and currency, as do the ways of those who are planted.
 """
 
@@ -37,7 +37,8 @@ STAGES = ("evaluation_1", "funded", "instant")
 
 @dataclass(frozen=True)
 class Mechanics:
-    """What differs between firms: allowance (%), usual stake (share of the balance) and holding (minutes), account currency."""
+    """What differs between firms: allowance (%), usual stake (share of the balance) and holding (minutes), account
+    currency."""
 
     name: str
     daily: float | None
@@ -110,7 +111,13 @@ class Firm:
                     "currency": "USD",
                 }
             )
-        account = {"account_id": account_id, "challenge_id": challenge_id, **who, "stage": stage, "platform": "mt5"}
+        account: Row = {
+            "account_id": account_id,
+            "challenge_id": challenge_id,
+            **who,
+            "stage": stage,
+            "platform": "mt5",
+        }
         account |= {
             "login": account_id,
             "currency": self.mechanics.currency,
@@ -118,7 +125,7 @@ class Firm:
             "opened_at": at,
         }
         self.rows["accounts"].append(account | more)
-        deposit = {
+        deposit: Row = {
             "account_id": account_id,
             "deal_id": f"{account_id}-0",
             "kind": "balance",
@@ -147,7 +154,7 @@ class Firm:
             "volume": lots,
         }
         stop_loss = None if stop is None else price - sign * stop
-        opening = {
+        opening: Row = {
             "deal_id": f"{number}-1",
             "entry": "in",
             "side": side,
@@ -156,7 +163,7 @@ class Firm:
             "profit": 0,
         }
         opening |= {"stop_loss": stop_loss, "reason": opened_by, "magic": magic}
-        closing = {
+        closing: Row = {
             "deal_id": f"{number}-2",
             "entry": "out",
             "side": "sell" if side == "buy" else "buy",
@@ -171,7 +178,7 @@ class Firm:
     ) -> None:
         """One sign-in from a country's address."""
         ip = f"10.{int(trader_id[1:]) % 200}.{self.rng.integers(250)}.{self.rng.integers(250)}"
-        row = {"trader_id": trader_id, "occurred_at": at, "ip": ip, "country": country, "device_id": device}
+        row: Row = {"trader_id": trader_id, "occurred_at": at, "ip": ip, "country": country, "device_id": device}
         self.rows["logins"].append(row | {"account_id": account_id})
 
     def plant(self, kind: str, subject: str) -> None:
@@ -246,11 +253,11 @@ class Maker:
 
     def unit(self, symbol: str, share: float, distance: float) -> float:
         """Lots that lose a share of the balance at a distance, on the instrument's grid."""
-        level, units = LEVELS[symbol]
-        return max(round(share * 50_000 / (distance * units), 2), 0.01)
+        return max(round(share * 50_000 / (distance * LEVELS[symbol][1]), 2), 0.01)
 
     def honest(
-        self, account_id: str, days: range, *, a_day: float = 2.0, hold_minutes: float | None = None, stake: float | None = None,
+        self, account_id: str, days: range, *, a_day: float = 2.0, hold_minutes: float | None = None,
+        stake: float | None = None,
         symbol: str | None = None, hour_spread: float = 10, opened_by: str = "client",
     ) -> None:  # fmt: skip
         """Ordinary trading: stops, varied sizes, wins and losses about even."""
@@ -487,7 +494,7 @@ class Maker:
                 "status": "settled",
             }
         )
-        row = {
+        row: Row = {
             "account_id": account_id,
             "deal_id": f"{payout_id}-b",
             "kind": "balance",
@@ -585,7 +592,7 @@ class Maker:
         account_id = self.firm.account(trader_id, START + dt.timedelta(days=day))
         held, at = self.firm.mechanics, START + dt.timedelta(days=day)
         share = (held.daily or held.total) / 100 * 0.35
-        for k in range(40):
+        for _ in range(40):
             at += dt.timedelta(hours=float(self.rng.uniform(2, 9 if quick else 24)))
             if at >= self.firm.as_of - dt.timedelta(days=1):
                 break
@@ -611,7 +618,7 @@ class Maker:
 
     def dispute(self, trader_id: str, account_id: str, at: dt.datetime) -> None:
         """A chargeback of an account's fee."""
-        row = {
+        row: Row = {
             "payment_id": f"Y{self.firm.number()}",
             "trader_id": trader_id,
             "challenge_id": f"C{account_id}",

@@ -1,4 +1,5 @@
-"""What is known about each trader at an instant, and what the days after it showed; features see nothing of those days."""
+"""What is known about each trader at an instant, and what the days after it showed; features see nothing of those
+days."""
 
 from __future__ import annotations
 
@@ -66,7 +67,8 @@ def read_history(connection: duckdb.DuckDBPyConnection) -> History:
     purchases = connection.sql("select * from detectors.purchases").df()
     days = connection.sql("select * from detectors.trader_days").df()
     paid = connection.sql(
-        "select accounts.trader_id, paid.settled_at from facts.paid as paid inner join facts.accounts as accounts using (account_id)"
+        "select accounts.trader_id, paid.settled_at from facts.paid as paid inner join facts.accounts as "
+        "accounts using (account_id)"
     ).df()
     return History(_utc(purchases), days.assign(day=pd.to_datetime(days["day"], utc=True)), _utc(paid))
 
@@ -78,7 +80,7 @@ def _utc(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _days_since(last: pd.Series, traders: pd.Index, at: pd.Timestamp) -> np.ndarray:
     age = (at - last.reindex(traders)).dt.total_seconds() / 86400
-    return age.fillna(NEVER_DAYS).to_numpy(float)
+    return np.asarray(age.fillna(NEVER_DAYS), dtype=float)
 
 
 def features_at(history: History, at: pd.Timestamp) -> pd.DataFrame:

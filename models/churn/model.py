@@ -13,7 +13,7 @@ from scipy.special import expit, logit
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from models.churn import trees
 from models.churn.features import FEATURES, WORDS, History, features_at, left_after
@@ -137,7 +137,8 @@ def _boosted(seen: pd.DataFrame, left: np.ndarray, newest: np.ndarray, terms: Ch
 
 
 def _by_recency(seen: pd.DataFrame, left: np.ndarray, horizon_days: int) -> ChurnModel:
-    """Rates by days since the last trade, each pulled to the overall one by ten examples and never falling with time."""
+    """Rates by days since the last trade, each pulled to the overall one by ten examples and never falling
+    with time."""
     edges = [2.0, 5.0, 10.0, 20.0, 40.0, 80.0]
     place = np.searchsorted(edges, seen["days_since_entry"].to_numpy(float), side="right")
     base = (left.sum() + 1) / (len(left) + 2)

@@ -1,4 +1,5 @@
-"""Boosted trees kept as text: what scikit-learn learnt is written as numbers, and read back without unpickling anything."""
+"""Boosted trees kept as text: what scikit-learn learnt is written as numbers, and read back without unpickling
+anything."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ DETECTORS: dict[str, Detector] = {
 
 @dataclass(frozen=True)
 class Shared:
-    """What several detectors share: from which share of the usual move on a stop or target is of usual distance."""
+    """What detectors share: from which part of the usual move on a stop or target is of usual distance."""
 
     version: str = "2026-11"
     usual_exit_share: float = 0.5

@@ -27,7 +27,8 @@ def _hours_apart(seen: pd.DataFrame) -> Floats:
 
 
 def _manner(seen: pd.DataFrame) -> dict[str, Floats]:
-    """Log-odds from what is traded, for how long, when, and by whose finger; smaller sizes once funded are no reason."""
+    """Log-odds from what is traded, for how long, when, and by whose finger; smaller sizes once funded are no
+    reason."""
     hold = np.abs(numbers(seen["log_hold_after"]) - numbers(seen["log_hold_before"]))
     robot = np.abs(numbers(seen["by_robot_after"]) - numbers(seen["by_robot_before"]))
     return {
@@ -81,7 +82,8 @@ def sentence(row: pd.Series, terms: Terms) -> str:
     if pd.notna(row["log_hold_before"]) and pd.notna(row["log_hold_after"]):
         manner = (
             f"; usual holding {duration(float(np.exp(row['log_hold_before'])))} before, "
-            f"{duration(float(np.exp(row['log_hold_after'])))} after, instruments in common {percent(row['instrument_overlap'])}"
+            f"{duration(float(np.exp(row['log_hold_after'])))} after, instruments in common "
+            f"{percent(row['instrument_overlap'])}"
         )
     return device + users + manner + "."
 
@@ -102,10 +104,19 @@ DETECTOR = Detector(
     terms=Terms(),
     answers=Answers(
         behaviour="A hired hand trades the evaluation; the buyer takes over the funded account.",
-        data="Devices and countries of sign-ins on either side of the funding, who else uses them; instruments, holding, hours, robot.",
+        data=(
+            "Devices and countries of sign-ins on either side of the funding, who else uses them; "
+            "instruments, holding, hours, robot."
+        ),
         assumes="Sign-ins name the account or lie on the right side of the funding; devices are told apart.",
-        fails="When the service lends its device to the buyer, when the buyer signs in to watch, with very few funded positions.",
-        respond="Ask for the trader's plan and a session together before the first payout; look at the device's other users.",
+        fails=(
+            "When the service lends its device to the buyer, when the buyer signs in to watch, with very "
+            "few funded positions."
+        ),
+        respond=(
+            "Ask for the trader's plan and a session together before the first payout; look at the "
+            "device's other users."
+        ),
     ),
     weigh=weigh,
     sentence=sentence,

@@ -17,7 +17,8 @@ USUAL_WEIGHT = 30.0
 
 @dataclass(frozen=True)
 class Terms:
-    """Entries so close are one idea (seconds); the share of the allowance gamblers stake, and how it varies between them."""
+    """Entries so close are one idea (seconds); the share of the allowance gamblers stake, and how it varies between
+    them."""
 
     version: str = "2026-11"
     merge_s: float = 120.0
@@ -29,8 +30,8 @@ class Terms:
 def _usual(stakes: Floats, traders: pd.Series[str]) -> tuple[float, float]:
     """Middle and spread of the firm's traders' stakes (logarithm of the share of the balance).
 
-    Each trader counts once, however many accounts were burnt; both stay near what is usual anywhere, so that a firm full
-    of gamblers does not make gambling usual.
+    Each trader counts once, however many accounts were burnt; both stay near what is usual anywhere, so that a firm
+    full of gamblers does not make gambling usual.
     """
     by_trader = pd.Series(stakes).groupby(traders.to_numpy()).median().to_numpy()
     if len(by_trader) == 0:
@@ -116,7 +117,10 @@ DETECTOR = Detector(
     terms=Terms(),
     answers=Answers(
         behaviour="Nearly all that may be lost is staked on one idea, once or twice, target or nothing.",
-        data="Loss at the stop (without one, realised losses) as a share of the terminating allowance and of the balance.",
+        data=(
+            "Loss at the stop (without one, realised losses) as a share of the terminating allowance and "
+            "of the balance."
+        ),
         assumes="Profit per point is learnt from closed positions; the stop seen at the opening is the one meant.",
         fails="Without stops and with one or two positions, for products whose allowance is tiny beside one contract.",
         respond="Compare with the same trader's other accounts here and ask whether another firm holds the other side.",
@@ -125,7 +129,8 @@ DETECTOR = Detector(
     sentence=sentence,
     ruled_out=ruled_out,
     rows=(
-        "select account_id as subject_id, row_number() over (partition by account_id order by stake desc, opened_at) as place,"
+        "select account_id as subject_id, row_number() over (partition by account_id order by stake desc, "
+        "opened_at) as place,"
         " instrument, side, opened_at, closed_at, is_planned, round(100 * stake, 3) as stake_pct,"
         " round(100 * allowance, 3) as allowance_pct from detectors.stakes"
         " where account_id in (select subject_id from reported)"

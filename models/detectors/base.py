@@ -27,7 +27,8 @@ TellAll = Callable[[pd.Series, Any], list[str]]
 
 @dataclass(frozen=True)
 class Answers:
-    """The five answers a detector owes: the behaviour, the data that shows it, what is assumed, how that fails, what to do."""
+    """The five answers a detector owes: the behaviour, the data that shows it, what is assumed, how that fails, what
+    to do."""
 
     behaviour: str
     data: str

@@ -40,7 +40,8 @@ def sentence(row: pd.Series, terms: Terms) -> str:
         else ""
     )
     return (
-        f"{row['challenges']:.0f} challenges, up to {row['side_by_side_max']:.0f} side by side and {row['busiest']:.0f} within "
+        f"{row['challenges']:.0f} challenges, up to {row['side_by_side_max']:.0f} side by side and "
+        f"{row['busiest']:.0f} within "
         f"{terms.busy_days} days; {row['breached']:.0f} breached{stake}."
     )
 
@@ -59,10 +60,19 @@ DETECTOR = Detector(
     relation="challenge_farming",
     terms=Terms(),
     answers=Answers(
-        behaviour="Evaluations are bought in bulk and gambled away side by side; the one that passes by luck pays for the rest.",
-        data="Purchases and ends of a trader's challenges, how many overlap, trading days until the breach, usual stakes.",
+        behaviour=(
+            "Evaluations are bought in bulk and gambled away side by side; the one that passes by luck "
+            "pays for the rest."
+        ),
+        data=(
+            "Purchases and ends of a trader's challenges, how many overlap, trading days until the "
+            "breach, usual stakes."
+        ),
         assumes="One trader record buys them; records of one owner are joined by identity, not here.",
-        fails="For those who spread purchases over several records, and for traders who honestly run many accounts at high risk.",
+        fails=(
+            "For those who spread purchases over several records, and for traders who honestly run many "
+            "accounts at high risk."
+        ),
         respond="Cap concurrent evaluations per owner; review the passed one for the style that passed it.",
     ),
     weigh=weigh,

@@ -18,7 +18,8 @@ class Terms:
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
-    """Log-odds from disputes that answer a breach, disputes after a payout, their number and their share of purchases."""
+    """Log-odds from disputes that answer a breach, disputes after a payout, their number and their share of
+    purchases."""
     answers = numbers(seen["soon_after_breach"])
     return pd.DataFrame(
         {
@@ -35,8 +36,10 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
 def sentence(row: pd.Series, terms: Terms) -> str:
     """The finding in words."""
     return (
-        f"{row['disputes']:.0f} of {row['purchases']:.0f} purchases were disputed, {row['soon_after_breach']:.0f} of them within "
-        f"{terms.answer_days:.0f} days after the account was breached, {row['after_payout']:.0f} after a payout had been received."
+        f"{row['disputes']:.0f} of {row['purchases']:.0f} purchases were disputed, "
+        f"{row['soon_after_breach']:.0f} of them within "
+        f"{terms.answer_days:.0f} days after the account was breached, {row['after_payout']:.0f} after a "
+        "payout had been received."
     )
 
 
@@ -56,7 +59,9 @@ DETECTOR = Detector(
     answers=Answers(
         behaviour="The account is used up or has paid, then the bank is told that the purchase never was.",
         data="Disputed payments, the challenges they paid for, when those were breached and when payouts arrived.",
-        assumes="A dispute soon after a breach answers the breach; one that names no challenge means the latest purchase.",
+        assumes=(
+            "A dispute soon after a breach answers the breach; one that names no challenge means the latest purchase."
+        ),
         fails="For a stolen card whose owner disputes late by chance, and for banks that report weeks afterwards.",
         respond="Freeze payouts of everyone on the instrument, send the bank the account's trading record.",
     ),
@@ -64,8 +69,10 @@ DETECTOR = Detector(
     sentence=sentence,
     ruled_out=ruled_out,
     rows=(
-        "select trader_id as subject_id, row_number() over (partition by trader_id order by occurred_at) as place, payment_id,"
-        " challenge_id, occurred_at, amount, currency, instrument, breached_at, round(days_after_breach, 2) as days_after_breach"
+        "select trader_id as subject_id, row_number() over (partition by trader_id order by occurred_at) "
+        "as place, payment_id,"
+        " challenge_id, occurred_at, amount, currency, instrument, breached_at, round(days_after_breach, "
+        "2) as days_after_breach"
         " from detectors.disputed_payments where trader_id in (select subject_id from reported)"
     ),
 )

@@ -11,7 +11,8 @@ from models.detectors.base import Answers, Detector, likelihood_ratio, log_steps
 
 @dataclass(frozen=True)
 class Terms:
-    """Layers that make a basket deep, how close its ends must lie (seconds), and the steps needed to say anything in full."""
+    """Layers that make a basket deep, how close its ends must lie (seconds), and the steps needed to say anything in
+    full."""
 
     version: str = "2026-11"
     layers_min: int = 4
@@ -35,8 +36,10 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
 def sentence(row: pd.Series, terms: Terms) -> str:
     """The finding in words."""
     return (
-        f"{row['deep_baskets']:.0f} times {terms.layers_min} or more layers (at most {row['layers_max']:.0f}) were open in one "
-        f"direction; {percent(row['against'] / max(row['steps'], 1))} of {row['steps']:.0f} additions were made at a worse "
+        f"{row['deep_baskets']:.0f} times {terms.layers_min} or more layers (at most "
+        f"{row['layers_max']:.0f}) were open in one "
+        f"direction; {percent(row['against'] / max(row['steps'], 1))} of {row['steps']:.0f} additions were "
+        "made at a worse "
         f"price, and {percent(row['closed_together'])} of the baskets were closed at once."
     )
 
@@ -57,19 +60,26 @@ DETECTOR = Detector(
     relation="grid",
     terms=Terms(),
     answers=Answers(
-        behaviour="Orders lie at even distances; each one the market takes adds to a losing side until a small turn pays for all.",
+        behaviour=(
+            "Orders lie at even distances; each one the market takes adds to a losing side until a small "
+            "turn pays for all."
+        ),
         data="Opening deals that are open together in one instrument and direction: prices, times and ends.",
         assumes="Layers of one basket overlap in time; a netted position's additions are layers too.",
-        fails="For grids of two or three layers, for those spaced by volatility, and when baskets of several robots mix.",
+        fails=(
+            "For grids of two or three layers, for those spaced by volatility, and when baskets of several robots mix."
+        ),
         respond="Look at the open result of the largest basket; apply the product's rule on layers.",
     ),
     weigh=weigh,
     sentence=sentence,
     ruled_out=ruled_out,
     rows=(
-        "select account_id as subject_id, row_number() over (partition by account_id order by basket_layers desc, instrument,"
+        "select account_id as subject_id, row_number() over (partition by account_id order by "
+        "basket_layers desc, instrument,"
         " side, basket, opened_at) as place, deal_id, instrument, side, lots, opened_at, price, closed_at from ("
-        " select *, count(*) over (partition by account_id, instrument, side, basket) as basket_layers from detectors.layers"
+        " select *, count(*) over (partition by account_id, instrument, side, basket) as basket_layers "
+        "from detectors.layers"
         " where account_id in (select subject_id from reported))"
     ),
 )

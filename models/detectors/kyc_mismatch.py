@@ -12,7 +12,8 @@ from models.detectors.base import Answers, Detector, beta_binomial, log_steps, n
 
 @dataclass(frozen=True)
 class Terms:
-    """From how many strangers on an address or device is shared; the share of honest people who live abroad or travel."""
+    """From how many strangers on an address or device is shared; the share of honest people who live abroad or
+    travel."""
 
     version: str = "2026-11"
     shared_by: int = 3
@@ -42,7 +43,8 @@ def sentence(row: pd.Series, terms: Terms) -> str:
     if (row["others"] or 0) > 0 and row["days"] == row["home_days"]:
         return f"The papers were also handed in by {row['others']:.0f} traders of another birth date or country."
     return (
-        f"Papers of {row['papers_country']}, but on {row['days'] - row['home_days']:.0f} of {row['days']:.0f} days the sign-ins "
+        f"Papers of {row['papers_country']}, but on {row['days'] - row['home_days']:.0f} of "
+        f"{row['days']:.0f} days the sign-ins "
         f"came from elsewhere (mostly {row['other_country']}), over {row['away_span_days']:.0f} days."
     )
 
@@ -63,7 +65,10 @@ DETECTOR = Detector(
     terms=Terms(),
     answers=Answers(
         behaviour="The papers belong to someone else or somewhere else: bought, lent or forged.",
-        data="Country of the papers against the countries of sign-ins by day; the same document under other dates or countries.",
+        data=(
+            "Country of the papers against the countries of sign-ins by day; the same document under "
+            "other dates or countries."
+        ),
         assumes="Countries of addresses are right; people sign in from home on most days.",
         fails="For those who moved without new papers, and for private tunnels that always end abroad.",
         respond="Ask for a fresh check with a live picture and proof of address before the next payout.",

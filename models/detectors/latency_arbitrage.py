@@ -24,7 +24,8 @@ from models.detectors.base import (
 
 @dataclass(frozen=True)
 class Terms:
-    """Seconds after entry at which the market is looked at again, and for whom; positions needed to say anything in full."""
+    """Seconds after entry at which the market is looked at again, and for whom; positions needed to say anything in
+    full."""
 
     version: str = "2026-11"
     markout_s: float = 5.0
@@ -78,10 +79,18 @@ DETECTOR = Detector(
     relation="paces",
     terms=Terms(),
     answers=Answers(
-        behaviour="Prices that lag behind another venue are hit before they move: positions live for moments and rarely lose.",
-        data="Holding times, share of wins, profit per position against its spread; mid prices after entry where quotes exist.",
+        behaviour=(
+            "Prices that lag behind another venue are hit before they move: positions live for moments and rarely lose."
+        ),
+        data=(
+            "Holding times, share of wins, profit per position against its spread; mid prices after "
+            "entry where quotes exist."
+        ),
         assumes="The trader chooses the exit; what stops, targets and news decided is left out.",
-        fails="With holding padded to minutes, or losers placed on purpose; an honest scalper on a feed that lags looks alike.",
+        fails=(
+            "With holding padded to minutes, or losers placed on purpose; an honest scalper on a feed "
+            "that lags looks alike."
+        ),
         respond="Compare fills with the feed's own gaps before anything is said; hold payouts until then.",
     ),
     weigh=weigh,

@@ -22,7 +22,8 @@ from models.detectors.base import (
 
 @dataclass(frozen=True)
 class Terms:
-    """From which ratio a size counts as raised, the losses needed to say anything in full, positions that make a usual size."""
+    """From which ratio a size counts as raised, the losses needed to say anything in full, positions that make a usual
+    size."""
 
     version: str = "2026-11"
     step_min: float = 1.4
@@ -52,7 +53,8 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
 def sentence(row: pd.Series, terms: Terms) -> str:
     """The finding in words."""
     return (
-        f"After {row['raised_after_loss']:.0f} of {row['losses']:.0f} losses the next position was at least {terms.step_min:g} "
+        f"After {row['raised_after_loss']:.0f} of {row['losses']:.0f} losses the next position was at "
+        f"least {terms.step_min:g} "
         f"times as large (usually {row['step_after_loss']:.2g} times), after wins in {row['raised_after_win']:.0f} of "
         f"{row['wins']:.0f} cases."
     )
@@ -78,7 +80,9 @@ DETECTOR = Detector(
         data="The order of positions, their sizes, and whether the one before had lost, by account and by instrument.",
         assumes="The next position answers the last one; one still open at a worse price counts as lost.",
         fails="With several strategies in one account, with loss sequences across accounts, and below five losses.",
-        respond="Show the sequence; apply the product's martingale rule, otherwise watch the exposure of the next step.",
+        respond=(
+            "Show the sequence; apply the product's martingale rule, otherwise watch the exposure of the next step."
+        ),
     ),
     weigh=weigh,
     sentence=sentence,

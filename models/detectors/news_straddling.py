@@ -24,7 +24,8 @@ BOTH_SIDES_BY_CHANCE = (0.8, 19.2)
 
 @dataclass(frozen=True)
 class Terms:
-    """The surroundings of an event (seconds before and after), how near two sides are a bracket, and what is at once."""
+    """The surroundings of an event (seconds before and after), how near two sides are a bracket, and what is
+    at once."""
 
     version: str = "2026-11"
     before_s: float = 600.0
@@ -35,7 +36,8 @@ class Terms:
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
-    """Log-odds from events entered on both sides, from fills within seconds, and from how far the account lives on news."""
+    """Log-odds from events entered on both sides, from fills within seconds, and from how far the account lives on
+    news."""
     elsewhere = numbers(seen["turns"]) / np.maximum(numbers(seen["positions"]) - numbers(seen["news_positions"]), 10)
     a, b = BOTH_SIDES_BY_CHANCE
     mean = np.clip(a / (a + b) + 2 * elsewhere, 0.0, 0.8)
@@ -54,8 +56,10 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
 def sentence(row: pd.Series, terms: Terms) -> str:
     """The finding in words."""
     return (
-        f"Around {row['both_sides']:.0f} of {row['events']:.0f} high-impact events both a long and a short were opened within "
-        f"{terms.apart_s:.0f} s of each other; around {row['at_once']:.0f} the first fill came within {terms.instant_s:.0f} s "
+        f"Around {row['both_sides']:.0f} of {row['events']:.0f} high-impact events both a long and a short "
+        "were opened within "
+        f"{terms.apart_s:.0f} s of each other; around {row['at_once']:.0f} the first fill came within "
+        f"{terms.instant_s:.0f} s "
         f"of the release. {percent(row['news_positions'] / row['positions'])} of all positions are entries around news."
     )
 
@@ -75,18 +79,26 @@ DETECTOR = Detector(
     relation="news_straddling",
     terms=Terms(),
     answers=Answers(
-        behaviour="Orders wait on both sides of the price when an announcement comes; one is filled and rides, the other dies.",
+        behaviour=(
+            "Orders wait on both sides of the price when an announcement comes; one is filled and rides, "
+            "the other dies."
+        ),
         data="Entries around high-impact events of the calendar that move the instrument, by side and by offset.",
         assumes="The calendar is right to the minute; orders that were never filled are not delivered and not seen.",
-        fails="Where only one side ever fills, or when an event was moved; a hedger who is always on both sides looks alike.",
+        fails=(
+            "Where only one side ever fills, or when an event was moved; a hedger who is always on both "
+            "sides looks alike."
+        ),
         respond="Check the event's time and the product's news rule, then strip what those positions made.",
     ),
     weigh=weigh,
     sentence=sentence,
     ruled_out=ruled_out,
     rows=(
-        "select account_id as subject_id, row_number() over (partition by account_id order by event_id, opened_at) as place,"
-        " trade_id, instrument, side, opened_at, event_id, round(offset_s, 3) as offset_s, round(net_profit, 2) as net_profit"
+        "select account_id as subject_id, row_number() over (partition by account_id order by event_id, "
+        "opened_at) as place,"
+        " trade_id, instrument, side, opened_at, event_id, round(offset_s, 3) as offset_s, "
+        "round(net_profit, 2) as net_profit"
         " from detectors.news_entries where account_id in (select subject_id from reported)"
     ),
 )

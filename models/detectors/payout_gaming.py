@@ -12,7 +12,8 @@ from models.detectors.base import Answers, Detector, log_steps, numbers, percent
 
 @dataclass(frozen=True)
 class Terms:
-    """What is a filler beside the account's large positions, what are twins, and days needed to say anything in full."""
+    """What is a filler beside the account's large positions, what are twins, and days needed to say anything
+    in full."""
 
     version: str = "2026-11"
     filler_share: float = 0.1
@@ -23,7 +24,8 @@ class Terms:
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
-    """Log-odds from days of fillers only, twins that end on either side of a reset, and the account's end after payout."""
+    """Log-odds from days of fillers only, twins that end on either side of a reset, and the account's end after
+    payout."""
     soon = steps(numbers(seen["breached_after_days"], 1e6), [3, terms.burnt_within_days, 45], [1.5, 0.7, 0.0])
     larger = log_steps(seen["size_after"], [1, 2, 4], [-0.3, 0.7, 1.2])
     fillers = steps(share_of(seen["filler_days"], seen["days"]), [0.05, 0.2, 0.4, 0.7], [-2, 0, 2.5, 4.5])
@@ -69,10 +71,19 @@ DETECTOR = Detector(
     relation="payout_gaming",
     terms=Terms(),
     answers=Answers(
-        behaviour="Conditions of a payout are met in form only: filler trades make days, a winner is cut in two days, then all is risked.",
-        data="Sizes beside the account's own large ones, days that hold only small ones, twins around resets, what followed the payout.",
+        behaviour=(
+            "Conditions of a payout are met in form only: filler trades make days, a winner is cut in "
+            "two days, then all is risked."
+        ),
+        data=(
+            "Sizes beside the account's own large ones, days that hold only small ones, twins around "
+            "resets, what followed the payout."
+        ),
         assumes="Real positions are those near the account's largest; a day belongs to its entries.",
-        fails="For traders whose sizes truly span two orders of magnitude, and where the days are filled with real but flat trades.",
+        fails=(
+            "For traders whose sizes truly span two orders of magnitude, and where the days are filled "
+            "with real but flat trades."
+        ),
         respond="Count the days without the fillers and join the twins before the payout is judged.",
     ),
     weigh=weigh,

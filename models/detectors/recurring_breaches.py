@@ -36,8 +36,10 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
 def sentence(row: pd.Series, terms: Terms) -> str:
     """The finding in words."""
     return (
-        f"{row['in_a_row']:.0f} challenges were breached one after the other within {row['span_days']:.0f} days, usually "
-        f"{row['days_to_breach']:.1f} days after purchase; the next one was bought {row['days_to_return']:.1f} days later."
+        f"{row['in_a_row']:.0f} challenges were breached one after the other within {row['span_days']:.0f} "
+        "days, usually "
+        f"{row['days_to_breach']:.1f} days after purchase; the next one was bought "
+        f"{row['days_to_return']:.1f} days later."
     )
 
 

@@ -33,7 +33,8 @@ class Terms:
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
-    """Log-odds from holding times, the share of short positions, their number a day, and arbitrage as the other reading."""
+    """Log-odds from holding times, the share of short positions, their number a day, and arbitrage as the other
+    reading."""
     a_day = numbers(seen["positions"]) / np.maximum(numbers(seen["days"]), 1)
     arbitrage = strength(latency_arbitrage.weigh(seen, latency_arbitrage.DETECTOR.terms))
     reasons = {
@@ -51,7 +52,8 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
 def sentence(row: pd.Series, terms: Terms) -> str:
     """The finding in words."""
     return (
-        f"{percent(row['short_positions'] / row['positions'])} of {row['positions']:.0f} positions were held for less than "
+        f"{percent(row['short_positions'] / row['positions'])} of {row['positions']:.0f} positions were "
+        "held for less than "
         f"{terms.short_s:.0f} s (half of them {duration(row['hold_s'])} or less), "
         f"{row['positions'] / max(row['days'], 1):.0f} a day."
     )
@@ -77,7 +79,9 @@ DETECTOR = Detector(
         data="Holding times by position, the share of short ones, positions per trading day.",
         assumes="A position is what the platform calls one; short means under a minute unless the terms say otherwise.",
         fails="For a quick manual trader near the limit, and where latency decides the fill rather than the hand.",
-        respond="Apply the product's rule on holding time where it has one; otherwise talk to the trader before a payout.",
+        respond=(
+            "Apply the product's rule on holding time where it has one; otherwise talk to the trader before a payout."
+        ),
     ),
     weigh=weigh,
     sentence=sentence,
