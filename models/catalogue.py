@@ -37,6 +37,9 @@ _VERSION_KEYS = {
 }
 _PRODUCT_KEYS = {"id", "name", "versions", "firm"}
 _CALENDARS = ("fx", "crypto", "cme")
+_YEARS = range(1900, 2200)
+_AMOUNT_MAX = 9_999_999_999
+_COUNT_MAX = 2**31 - 1
 Terms = dict[str, dict[str, Any]]
 
 
@@ -148,12 +151,22 @@ def load(chosen: str | Path | None = None) -> Rulebook:
         raise RulebookRefused(f"{where}: no product files (*.toml) there; a rulebook is a folder of them")
     products: dict[str, Product] = {}
     for path in files:
-        product = read_product(path.read_text(encoding="utf-8"), path.relative_to(where).as_posix())
+        file = path.relative_to(where).as_posix()
+        product = read_product(_text_of(path, file), file)
         if product.id in products:
             raise RulebookRefused(f"{product.file}: id: product {product.id} is already in {products[product.id].file}")
         products[product.id] = product
     _check_lock(where / LOCK, products.values())
     return Rulebook(products)
+
+
+def _text_of(path: Path, file: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise RulebookRefused(f"{file}: not UTF-8 at byte {error.start + 1}; save it as UTF-8") from error
+    except OSError as error:
+        raise RulebookRefused(f"{file}: cannot be read: {error.strerror}") from error
 
 
 def read_product(text: str, file: str) -> Product:
@@ -167,7 +180,7 @@ def read_product(text: str, file: str) -> Product:
         if not isinstance(document.get(key), str) or not document[key]:
             raise RulebookRefused(f"{file}: {key}: a product needs one, as text")
     listed = document.get("versions")
-    if not isinstance(listed, list) or not listed:
+    if not isinstance(listed, list) or not listed or not all(isinstance(held, dict) for held in listed):
         raise RulebookRefused(f"{file}: versions: a product needs at least one [[versions]]")
     versions = tuple(_read_version(document["id"], held, file) for held in listed)
     _check_order(versions, file)
@@ -189,13 +202,15 @@ def _check_order(versions: tuple[Version, ...], file: str) -> None:
 
 def _read_version(product: str, held: Mapping[str, Any], file: str) -> Version:
     number = held.get("version")
-    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= _COUNT_MAX:
         raise RulebookRefused(f"{file}: version: needs a whole number from 1, not {number!r}")
     where = f"{file}: version {number}"
     _no_unknown(held, _VERSION_KEYS, where, "")
     since = held.get("effective_from")
     if not isinstance(since, dt.datetime) or since.tzinfo is None:
         raise RulebookRefused(f"{where}: effective_from: needs an instant with an offset, e.g. 2025-01-01T00:00:00Z")
+    if since.year not in _YEARS:
+        raise RulebookRefused(f"{where}: effective_from: is outside the years {_YEARS[0]} to {_YEARS[-1]}")
     stages = held.get("stages")
     if not isinstance(stages, dict) or not stages:
         raise RulebookRefused(f"{where}: stages: a version needs at least one")
@@ -244,7 +259,7 @@ def _read_clock(held: Any, where: str) -> Clock:
         raise RulebookRefused(f'{where}: clock: needs {{ zone = "…", reset = "HH:MM", calendar = "fx" }}')
     _no_unknown(held, {"zone", "reset", "calendar"}, where, "clock.")
     zone, calendar = held.get("zone"), held.get("calendar", "fx")
-    if zone not in available_timezones():
+    if not isinstance(zone, str) or zone not in available_timezones():
         raise RulebookRefused(f"{where}: clock.zone: {zone!r} is no IANA zone; e.g. Europe/Prague")
     if calendar not in _CALENDARS:
         raise RulebookRefused(f"{where}: clock.calendar: {calendar!r} is not one of {', '.join(_CALENDARS)}")
@@ -253,9 +268,12 @@ def _read_clock(held: Any, where: str) -> Clock:
 
 def _time_of_day(value: Any, where: str) -> dt.time:
     try:
-        return value if isinstance(value, dt.time) else dt.time.fromisoformat(value)
+        time = value if isinstance(value, dt.time) else dt.time.fromisoformat(value)
     except (TypeError, ValueError) as error:
         raise RulebookRefused(f"{where}: {value!r} is no time of day; write HH:MM") from error
+    if time.tzinfo is not None:
+        raise RulebookRefused(f"{where}: {value!r} has an offset; write HH:MM, the zone is clock.zone")
+    return time
 
 
 def _next_stage(stage: str, stages: Mapping[str, Any], where: str) -> str | None:
@@ -264,6 +282,8 @@ def _next_stage(stage: str, stages: Mapping[str, Any], where: str) -> str | None
         raise RulebookRefused(f"{where}: stage {stage}: next_stage: {following!r} is not one of {', '.join(STAGES)}")
     if following is not None and following not in stages:
         raise RulebookRefused(f"{where}: stage {stage}: next_stage: {following} has no terms in this version")
+    if following == stage:
+        raise RulebookRefused(f"{where}: stage {stage}: next_stage: a stage cannot follow itself")
     return following
 
 
@@ -327,12 +347,17 @@ def _percent(value: Any, _field: Field) -> Decimal:
 
 
 def _amount(value: Any, _field: Field) -> Decimal:
-    return _number(value, "an amount")
+    number = _number(value, "an amount")
+    if abs(number) > _AMOUNT_MAX:
+        raise ValueError(f"{value} is beyond the largest amount, {_AMOUNT_MAX:,}")
+    return number
 
 
 def _count(value: Any, _field: Field) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError(f"{value!r} is not a whole number from 0")
+    if value > _COUNT_MAX:
+        raise ValueError(f"{value} is too large")
     return value
 
 
@@ -382,6 +407,9 @@ def _cutoff(value: Any, field: Field) -> str:
 def _rows(value: Any, _field: Field) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not all(isinstance(row, dict | int | Decimal) for row in value):
         raise ValueError(f"{value!r} is not a list")
+    for row in value:
+        for inner in row.values() if isinstance(row, dict) else (row,):
+            _number(inner, "a number")
     return [
         {key: _plain(inner) for key, inner in row.items()} if isinstance(row, dict) else {"amount": _plain(row)}
         for row in value
@@ -458,14 +486,23 @@ def lock_text(products: Iterable[Product]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _locked(line: str, file: str) -> tuple[str, int, str]:
+    """Product, version and hash of a line of the lock file."""
+    try:
+        product, version, digest = line.split()
+        return product, int(version), digest
+    except ValueError as error:
+        raise RulebookRefused(f"{file}: {line[:80]!r} is not `product version hash`; restore it from a copy") from error
+
+
 def _check_lock(path: Path, products: Iterable[Product]) -> None:
     """Versions named in a folder's lock file may not change or vanish; new ones may follow."""
     if not path.is_file():
         return
     held = {(p.id, v.version): (v.digest, p.file) for p in products for v in p.versions}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        product, version, digest = line.split()
-        found, file = held.get((product, int(version)), (None, product))
+    for line in filter(str.strip, _text_of(path, path.name).splitlines()):
+        product, version, digest = _locked(line, path.name)
+        found, file = held.get((product, version), (None, product))
         if found != digest:
             did = "was changed" if found else "is gone"
             raise RulebookRefused(
