@@ -1,0 +1,255 @@
+"""Live: from a posted deal to a verdict that can be read, under load, beside one transaction per event.
+
+`python -m benchmarks.live [--seconds 30] [--accounts 10000] [--deals 2000] [--equity 20000]`; ten minutes are
+`--seconds 600`. Client, service and database share the machine. A probe account is posted a losing deal every half
+second; its latency is from before the request until a reader of the database sees the verdict.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+import psutil  # type: ignore[import-untyped]
+import pyarrow as pa
+import sqlalchemy as sa
+
+from pipelines.land import land_frame
+from pipelines.live import keys
+from pipelines.live.app import ARROW
+from sql import schema
+from sql.warehouse import Warehouse
+
+ROOT = Path(__file__).parent.parent
+PROBES = 400
+BATCHES_PER_SECOND = 10
+PRODUCT = """
+id = "bench"
+name = "Bench"
+[[versions]]
+version = 1
+effective_from = 2000-01-01T00:00:00Z
+clock = { zone = "Europe/Prague", reset = "00:00", calendar = "fx" }
+[versions.stages.evaluation_1]
+daily_loss = { reference = "balance", base = "initial", percent = 5, effect = "terminate" }
+max_loss = { mode = "trailing_equity", base = "initial", percent = 10, effect = "terminate" }
+profit_target = { percent = 10 }
+"""
+
+
+def now() -> str:
+    """This instant as feeds write it."""
+    return dt.datetime.now(dt.UTC).isoformat()
+
+
+def prepare(home: Path, accounts: int) -> tuple[Warehouse, Path, str]:
+    """A home with accounts and nothing traded; returns it, its rulebook and a key."""
+    warehouse, rules = Warehouse.open(home, f"sqlite:///{home / 'highwater.db'}"), home / "rules"
+    rules.mkdir()
+    (rules / "bench.toml").write_text(PRODUCT)
+    names = [f"B{number}" for number in range(accounts + PROBES)]
+    opened = (dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)).isoformat()
+    people = pd.DataFrame({"trader_id": [f"T{n}" for n in names], "desk_id": "D1", "challenge_id": names})
+    frames = {
+        "traders": people[["trader_id"]].assign(full_name="x", kyc_status="none", registered_at=opened),
+        "challenges": people.assign(product="bench", purchased_at=opened, fee=100, currency="USD"),
+        "accounts": people.assign(
+            account_id=names, stage="evaluation_1", platform="mt5", login=names, currency="USD",
+            initial_balance=100000, opened_at=opened,
+        ),
+    }  # fmt: skip
+    for name, frame in frames.items():
+        land_frame(warehouse, name, frame, file=name, quick=True)
+    return warehouse, rules, keys.create(warehouse, "bench")
+
+
+def arrow(rows: dict[str, list[Any]]) -> bytes:
+    """Columns as an Arrow stream."""
+    table = pa.table(rows)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    body: bytes = sink.getvalue().to_pybytes()
+    return body
+
+
+def deals(number: int, size: int, accounts: int, chance: np.random.Generator) -> bytes:
+    """One request of small closed trades."""
+    ids = [f"{number}-{place}" for place in range(size)]
+    return arrow(
+        {
+            "account_id": [f"B{code}" for code in chance.integers(0, accounts, size)],
+            "deal_id": ids, "position_id": ids, "kind": ["trade"] * size, "entry": ["out"] * size,
+            "side": ["sell"] * size, "symbol": ["EURUSD"] * size, "volume": [1.0] * size, "executed_at": [now()] * size,
+            "profit": chance.integers(-5, 6, size).astype(float).tolist(),
+        }
+    )  # fmt: skip
+
+
+def equity(_: int, size: int, accounts: int, chance: np.random.Generator) -> bytes:
+    """One request of observations, each of another account."""
+    codes = chance.permutation(accounts)[:size]
+    values = (100000 + chance.integers(-50, 51, len(codes))).astype(float).tolist()
+    names = [f"B{code}" for code in codes]
+    return arrow({"account_id": names, "observed_at": [now()] * len(codes), "balance": values, "equity": values})
+
+
+Maker = Callable[[int, int, int, np.random.Generator], bytes]
+
+
+class Load:
+    """Posts a dataset at a rate until told to stop; counts what was taken and what was sent away."""
+
+    def __init__(self, client: httpx.Client, dataset: str, make: Maker, rate: int, accounts: int) -> None:
+        self.client, self.dataset, self.make, self.rate, self.accounts = client, dataset, make, rate, accounts
+        self.taken = self.busy = 0
+        self.acknowledged: list[float] = []
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        """Posts ten requests a second; one that is late is followed by the next at once."""
+        chance, began, number = np.random.default_rng(7), time.perf_counter(), 0
+        while not self.stop.is_set():
+            body = self.make(number, self.rate // BATCHES_PER_SECOND, self.accounts, chance)
+            at = time.perf_counter()
+            answer = self.client.post(f"/v1/{self.dataset}", content=body, headers={"Content-Type": ARROW})
+            self.acknowledged.append(time.perf_counter() - at)
+            if answer.status_code == 202:
+                self.taken += answer.json()["accepted"]
+            self.busy += answer.status_code == 429
+            number += 1
+            time.sleep(max(began + number / BATCHES_PER_SECOND - time.perf_counter(), 0))
+
+
+def probe(client: httpx.Client, database: sa.Engine, accounts: int, seconds: float, dataset: str) -> list[float]:
+    """Seconds from posting a breach to reading its verdict, once every half second."""
+    query = sa.select(schema.VERDICTS.c.account_id).where(schema.VERDICTS.c.account_id == sa.bindparam("account"))
+    found, end = [], time.perf_counter() + seconds
+    for number in range(PROBES):
+        if time.perf_counter() > end:
+            break
+        account, began = f"B{accounts + number}", time.perf_counter()
+        client.post(f"/v1/{dataset}", content=json.dumps(loss(dataset, account))).raise_for_status()
+        with database.connect() as connection:
+            while connection.execute(query, {"account": account}).first() is None:
+                connection.rollback()
+                time.sleep(0.002)
+        found.append(time.perf_counter() - began)
+        time.sleep(max(began + 0.5 - time.perf_counter(), 0))
+    return found
+
+
+def loss(dataset: str, account: str) -> dict[str, Any]:
+    """A record that breaks the daily loss."""
+    if dataset == "equity":
+        return {"account_id": account, "observed_at": now(), "balance": 100000, "equity": 90000}
+    told = {"account_id": account, "deal_id": "1", "position_id": "1", "kind": "trade", "entry": "out", "side": "sell"}
+    return told | {"volume": 1, "symbol": "EURUSD", "executed_at": now(), "profit": -10000}
+
+
+def measure(dataset: str, make: Maker, rate: int, accounts: int, seconds: float) -> dict[str, Any]:
+    """One run of the service under one kind of load."""
+    with tempfile.TemporaryDirectory() as folder:
+        warehouse, rules, key = prepare(Path(folder) / "home", accounts)
+        port = free_port()
+        command = [sys.executable, "-m", "cli", "--home", str(warehouse.home), "--rulebook", str(rules)]
+        process = subprocess.Popen([*command, "live", "--port", str(port)], cwd=ROOT, stderr=subprocess.DEVNULL)
+        try:
+            headers = {"Authorization": f"Bearer {key}"}
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
+                wait_until_ready(client)
+                return under_load(client, process.pid, warehouse, Load(client, dataset, make, rate, accounts), seconds)
+        finally:
+            process.terminate()
+            process.wait(120)
+
+
+def under_load(client: httpx.Client, pid: int, house: Warehouse, load: Load, seconds: float) -> dict[str, Any]:
+    """Latency, throughput, processor and memory over some seconds of load."""
+    service, thread = psutil.Process(pid), threading.Thread(target=load.run)
+    before, cpu, began = service.memory_info().rss, service.cpu_times(), time.perf_counter()
+    thread.start()
+    found = probe(client, house.database, load.accounts, seconds, load.dataset)
+    load.stop.set()
+    thread.join()
+    took, spent = time.perf_counter() - began, service.cpu_times()
+    p50, p99 = np.quantile(found, [0.5, 0.99]) * 1000
+    return {
+        "load": load.dataset, "wanted_per_s": load.rate, "taken_per_s": round(load.taken / took), "busy": load.busy,
+        "probes": len(found), "verdict_p50_ms": round(p50), "verdict_p99_ms": round(p99),
+        "acknowledged_p99_ms": round(np.quantile(load.acknowledged, 0.99) * 1000),
+        "processors": round((spent.user + spent.system - cpu.user - cpu.system) / took, 2),
+        "memory_grown_mb": round((service.memory_info().rss - before) / 2**20),
+    }  # fmt: skip
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    import socket
+
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def wait_until_ready(client: httpx.Client) -> None:
+    """Until the service takes events."""
+    while True:
+        try:
+            if client.get("/ready").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+
+
+def naive(seconds: float, accounts: int) -> dict[str, Any]:
+    """What is commonly written: per event one transaction that inserts the deal and updates the account."""
+    with tempfile.TemporaryDirectory() as folder:
+        engine = sa.create_engine(f"sqlite:///{folder}/naive.db")
+        tables = sa.MetaData()
+        told = sa.Table("deals", tables, sa.Column("id", sa.Text, primary_key=True), sa.Column("profit", sa.Float))
+        held = sa.Table("accounts", tables, sa.Column("id", sa.Text, primary_key=True), sa.Column("balance", sa.Float))
+        tables.create_all(engine)
+        with engine.begin() as connection:
+            connection.exec_driver_sql("pragma journal_mode=wal")
+        with engine.begin() as connection:
+            connection.execute(sa.insert(held), [{"id": f"B{n}", "balance": 100000.0} for n in range(accounts)])
+        count, began = 0, time.perf_counter()
+        while time.perf_counter() - began < seconds:
+            account = held.c.id == f"B{count % accounts}"
+            with engine.begin() as connection:
+                connection.execute(sa.insert(told).values(id=str(count), profit=1.0))
+                connection.execute(sa.update(held).where(account).values(balance=held.c.balance + 1.0))
+                connection.execute(sa.select(held.c.balance).where(account)).scalar()
+            count += 1
+        return {"load": "deals, a transaction per event", "taken_per_s": round(count / (time.perf_counter() - began))}
+
+
+def main() -> None:
+    """Runs and prints every measurement as a line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--accounts", type=int, default=10_000)
+    parser.add_argument("--deals", type=int, default=2_000)
+    parser.add_argument("--equity", type=int, default=20_000)
+    args = parser.parse_args()
+    print(json.dumps(measure("deals", deals, args.deals, args.accounts, args.seconds)), flush=True)
+    print(json.dumps(measure("equity", equity, args.equity, args.accounts, args.seconds)), flush=True)
+    print(json.dumps(naive(min(args.seconds, 10), args.accounts)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
