@@ -1,0 +1,294 @@
+"""Reviews of payout requests: each condition on its limit and either side, and money to the cent."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.payouts import policy
+from models.payouts.amounts import ladder_step
+from models.payouts.checks import Check, eligible, recommended
+from tests.payout_world import DAY, START, TERMS, feed, operation, request, reviewed, settlement, trade
+
+SECOND = 1 / 86_400
+GOOD = [*trade(1, 1, "300"), *trade(2, 2, "300"), *trade(3, 3, "400")]
+
+
+def one(folder: Path, rows: Any, terms: str = TERMS, payout: str = "Q1", **more: Any) -> dict[str, Any]:
+    """The review of one request."""
+    return reviewed(folder, rows, terms, **more)[payout]
+
+
+def test_a_clean_request_is_approved_and_split_to_the_cent(tmp_path: Path) -> None:
+    told = one(tmp_path, feed(GOOD, [request("Q1", 20, "1000.00")]))
+    assert (told["recommendation"], told["eligible"]) == ("approve", True)
+    assert (told["trader_share"], told["firm_share"], told["deductions"]) == (800, 200, 0)
+    outcomes = {check["outcome"] for check in told["checks"].values()}
+    assert outcomes == {"passed", "not_applicable"}
+
+
+@pytest.mark.parametrize(("day", "outcome"), [(14 - SECOND, "failed"), (14, "passed"), (14 + SECOND, "passed")])
+def test_the_first_payout_waits_to_the_second(tmp_path: Path, day: float, outcome: str) -> None:
+    told = one(tmp_path, feed(GOOD, [request("Q1", day, "1000")]))
+    assert told["checks"]["waiting_time"]["outcome"] == outcome
+    assert (told["recommendation"] == "approve") == (outcome == "passed") == told["eligible"]
+
+
+@pytest.mark.parametrize(("day", "outcome"), [(34 - SECOND, "failed"), (34, "passed")])
+def test_the_next_payout_waits_from_the_last_request(tmp_path: Path, day: float, outcome: str) -> None:
+    deals = [*GOOD, operation(1, 21, "-1000", "payout"), *trade(4, 25, "200")]
+    asked = [request("Q1", 20, "1000"), request("Q2", day, "200")]
+    told = one(tmp_path, feed(deals, asked, settlements=[settlement(1, "Q1", 22, "800")]), payout="Q2")
+    assert told["checks"]["waiting_time"]["outcome"] == outcome
+    assert told["checks"]["profit"]["numbers"]["withdrawable"] == "200"
+
+
+@pytest.mark.parametrize(("amount", "outcome"), [("99.99", "failed"), ("100.00", "passed"), ("100.01", "passed")])
+def test_the_least_amount(tmp_path: Path, amount: str, outcome: str) -> None:
+    told = one(tmp_path, feed(GOOD, [request("Q1", 20, amount)]))
+    assert told["checks"]["minimum"]["outcome"] == outcome
+
+
+@pytest.mark.parametrize(
+    ("more", "amount", "trader", "check"),
+    [
+        ("cap_amount = 500", "500.00", 400, None),
+        ("cap_amount = 500", "500.01", 400, "cap"),
+        ("cap_percent = 5", "500.01", 400, "cap"),
+        ("max_share = 50", "500.00", 400, None),
+        ("max_share = 50", "500.01", 400, "cap"),
+        ("buffer = 600", "400.00", 320, None),
+        ("buffer = 600", "400.01", 320, "profit"),
+        ("buffer_percent = 6", "400.01", 320, "profit"),
+        ("cap_ladder = [300, 600]", "300.01", 240, "cap"),
+        ("", "1000.01", 800, "profit"),
+    ],
+)
+def test_what_is_above_a_cap_or_the_profit_stays(
+    tmp_path: Path, more: str, amount: str, trader: int, check: str | None
+) -> None:
+    terms = TERMS.replace("minimum = 100", f"minimum = 100{', ' if more else ''}{more}")
+    told = one(tmp_path, feed(GOOD, [request("Q1", 20, amount)]), terms)
+    failed = [name for name, held in told["checks"].items() if held["outcome"] == "failed"]
+    assert failed == ([check] if check else [])
+    assert told["recommendation"] == ("deduct" if check else "approve")
+    assert told["eligible"] == (check is None)
+    assert told["trader_share"] == trader
+    assert told["trader_share"] + told["firm_share"] + told["deductions"] == Decimal(amount)
+
+
+@pytest.mark.parametrize(
+    ("rule", "check", "outcome"),
+    [
+        ("min_trading_days = 3", "trading_days", "passed"),
+        ("min_trading_days = 4", "trading_days", "failed"),
+        ("min_profitable_days = { days = 3, amount = 300 }", "profitable_days", "passed"),
+        ("min_profitable_days = { days = 3, amount = 300.01 }", "profitable_days", "failed"),
+        ('consistency = { unit = "day", share = 40 }', "consistency", "passed"),
+        ('consistency = { unit = "day", share = 39.99 }', "consistency", "failed"),
+        ('consistency = { unit = "trade", share = 40 }', "consistency", "passed"),
+        ('consistency = { unit = "trade", share = 39.99 }', "consistency", "failed"),
+    ],
+)
+def test_days_and_consistency_of_the_window(tmp_path: Path, rule: str, check: str, outcome: str) -> None:
+    told = one(tmp_path, feed(GOOD, [request("Q1", 20, "1000")]), f"{rule}\n{TERMS}")
+    assert told["checks"][check]["outcome"] == outcome
+    assert told["recommendation"] == ("approve" if outcome == "passed" else "reject")
+
+
+def test_consistency_of_no_profit_does_not_apply(tmp_path: Path) -> None:
+    deals = [*trade(1, 1, "100"), *trade(2, 2, "-100")]
+    told = one(
+        tmp_path, feed(deals, [request("Q1", 20, "100")]), 'consistency = { unit = "day", share = 30 }\n' + TERMS
+    )
+    assert told["checks"]["consistency"]["outcome"] == "not_applicable"
+    assert told["recommendation"] == "reject"
+
+
+def test_the_window_begins_after_the_last_payout(tmp_path: Path) -> None:
+    deals = [*GOOD, operation(1, 21, "-1000", "payout"), *trade(4, 25, "200"), *trade(5, 26, "200")]
+    asked = [request("Q1", 20, "1000"), request("Q2", 40, "400")]
+    terms = 'consistency = { unit = "day", share = 50 }\n' + TERMS
+    told = one(tmp_path, feed(deals, asked, settlements=[settlement(1, "Q1", 22, "800")]), terms, payout="Q2")
+    assert told["checks"]["consistency"]["numbers"]["of"] == "400"
+    assert told["recommendation"] == "approve"
+
+
+def test_open_positions_wait_unless_they_may_be_open(tmp_path: Path) -> None:
+    rows = feed([*GOOD, *trade(4, 19, "0", hours=48)], [request("Q1", 20, "1000")])
+    assert one(tmp_path / "a", rows)["checks"]["open_positions"]["outcome"] == "failed"
+    allowed = TERMS.replace("minimum = 100", "minimum = 100, require_flat = false")
+    assert one(tmp_path / "b", rows, allowed)["checks"]["open_positions"]["outcome"] == "not_applicable"
+
+
+def test_a_second_request_beside_an_open_one_waits(tmp_path: Path) -> None:
+    rows = feed(GOOD, [request("Q1", 20, "600"), request("Q2", 21, "400"), request("Q3", 40, "400")])
+    told = reviewed(tmp_path, rows)
+    assert told["Q2"]["checks"]["other_request"]["outcome"] == "failed"
+    assert told["Q2"]["recommendation"] == "reject"
+    assert told["Q3"]["checks"]["other_request"]["outcome"] == "not_applicable"
+
+
+@pytest.mark.parametrize(("limit", "deducted", "recommendation"), [(3600, 0, "approve"), (3601, 700, "deduct")])
+def test_profits_of_trades_that_a_rule_strips_are_deducted(
+    tmp_path: Path, limit: int, deducted: int, recommendation: str
+) -> None:
+    deals = [*trade(1, 1, "300"), *trade(2, 2, "400"), *trade(3, 3, "-100"), *trade(4, 4, "400", hours=5)]
+    told = one(tmp_path, feed(deals, [request("Q1", 20, "1000")]), f"holding_time = {limit}\n{TERMS}")
+    assert (told["deductions"], told["recommendation"]) == (deducted, recommendation)
+    assert told["trader_share"] == (1000 - deducted) * Decimal("0.8")
+    assert told["trader_share"] + told["firm_share"] + told["deductions"] == 1000
+    assert told["eligible"]
+
+
+def test_an_account_breached_before_the_request_is_rejected(tmp_path: Path) -> None:
+    rows = feed([*trade(1, 1, "-1000.01"), *trade(2, 2, "1500")], [request("Q1", 20, "400")])
+    told = one(tmp_path, rows)
+    assert told["checks"]["account_alive"]["outcome"] == "failed"
+    assert (told["recommendation"], told["eligible"]) == ("reject", False)
+
+
+def test_what_cannot_be_known_is_held_and_never_approved(tmp_path: Path) -> None:
+    rows = feed(
+        GOOD,
+        [
+            request("Q1", 20, "-5"),
+            request("Q2", 20, "100", account="A404"),
+            request("Q3", 20, "0"),
+            request("Q4", 59.9, "1000.005"),
+        ],
+    )
+    told = reviewed(tmp_path, rows)
+    assert [told[name]["recommendation"] for name in ("Q1", "Q2", "Q3")] == ["reject"] * 3
+    assert told["Q4"]["recommendation"] != "approve"
+    assert told["Q2"]["checks"]["account"]["outcome"] == "failed"
+
+
+def test_a_request_dated_ahead_of_every_other_fact_is_held(tmp_path: Path) -> None:
+    rows = feed(GOOD, [request("Q1", 30, "1000")])
+    rows["logins"] = []
+    told = one(tmp_path, rows)
+    assert told["checks"]["clock"]["outcome"] == "failed"
+    assert told["recommendation"] == "review"
+
+
+def test_deals_that_do_not_give_the_balance_go_to_a_person(tmp_path: Path) -> None:
+    rows = feed(GOOD, [request("Q1", 20, "1000")])
+    rows["equity"][-1] = dict(rows["equity"][-1]) | {"balance": "10999.99"}
+    told = one(tmp_path, rows)
+    assert told["checks"]["deals_add_up"]["outcome"] == "failed"
+    assert (told["recommendation"], told["eligible"]) == ("review", True)
+
+
+@pytest.mark.parametrize(("strength", "recommendation"), [(0.49, "approve"), (0.5, "review")])
+def test_open_flags_on_account_or_owner_go_to_a_person(tmp_path: Path, strength: float, recommendation: str) -> None:
+    signal = {"subject_kind": "trader", "subject_id": "T1", "detector": "kyc_mismatch", "strength": strength}
+    signal |= {"first_at": START, "last_at": START + DAY, "evidence": "{}"}
+    told = one(tmp_path, feed(GOOD, [request("Q1", 20, "1000")]), signals=[signal])
+    assert told["recommendation"] == recommendation
+
+
+@pytest.mark.parametrize("status", ["none", "pending", "rejected", "expired"])
+def test_identity_that_is_not_verified_goes_to_a_person(tmp_path: Path, status: str) -> None:
+    rows = feed(GOOD, [request("Q1", 20, "1000")])
+    rows["traders"][0] = dict(rows["traders"][0]) | {"kyc_status": status}
+    assert one(tmp_path, rows)["recommendation"] == "review"
+
+
+def test_identity_checked_too_long_ago_is_not_fresh(tmp_path: Path) -> None:
+    rows = feed(GOOD, [request("Q1", 20, "1000")])
+    checked = START + 20 * DAY - dt.timedelta(days=365, seconds=1)
+    rows["traders"][0] = dict(rows["traders"][0]) | {"kyc_checked_at": checked}
+    assert one(tmp_path, rows)["checks"]["identity"]["outcome"] == "failed"
+
+
+def test_a_destination_that_two_owners_share_goes_to_a_person(tmp_path: Path) -> None:
+    deals = [*GOOD, *trade(7, 1, "500", account="A2")]
+    rows = feed(deals, [request("Q1", 20, "1000"), request("Q2", 20, "500", account="A2")], accounts=2)
+    told = reviewed(tmp_path, rows)
+    assert {held["checks"]["destination"]["outcome"] for held in told.values()} == {"failed"}
+
+
+def test_a_changed_destination_and_transfers_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    deals = [*GOOD, operation(1, 21, "-1000", "payout"), *trade(4, 25, "500"), operation(2, 41, "-500", "payout")]
+    asked = [request("Q1", 20, "1000"), request("Q2", 40, "500", destination="bank_2")]
+    sent = [
+        settlement(1, "Q1", 22, "800"),
+        settlement(2, "Q1", 23, "800"),
+        settlement(3, "Q2", 42, "400", currency="EUR"),
+    ]
+    told = reviewed(tmp_path, feed(deals, asked, settlements=sent))
+    assert told["Q2"]["checks"]["payee"]["outcome"] == "failed"
+    assert "paid 2 times" in told["Q1"]["checks"]["transfer"]["sentence"]
+    said = told["Q2"]["checks"]["transfer"]["sentence"]
+    assert "in EUR" in said
+    assert "another destination" in said
+
+
+def test_terms_without_a_split_leave_the_shares_unknown(tmp_path: Path) -> None:
+    told = one(tmp_path, feed(GOOD, [request("Q1", 20, "1000")]), "payout = { minimum = 100 }")
+    assert (told["trader_share"], told["recommendation"]) == (None, "review")
+
+
+def test_a_desk_whose_transfers_carry_the_amount_asked_is_read_so(tmp_path: Path) -> None:
+    deals, asked, sent = [], [], []
+    for number in range(1, 12):
+        account = f"A{number}"
+        deals += [*trade(10 + number, 1, "1000", account=account), operation(number, 21, "-1000", "", account)]
+        asked.append(request(f"Q{number:02}", 20, "800", account, f"bank_{number}"))
+        sent.append(settlement(number, f"Q{number:02}", 22, "800", destination=f"bank_{number}"))
+    told = reviewed(tmp_path, feed(deals, asked, accounts=11, settlements=sent))
+    row = told["Q01"]
+    assert (row["trader_share"], row["firm_share"]) == (800, 200)
+    assert row["checks"]["split"]["numbers"]["read_as"] == "after the split"
+
+
+def test_later_payouts_take_the_tier_and_the_refund_that_are_theirs(tmp_path: Path) -> None:
+    deals = [*GOOD, operation(1, 21, "-1000", "payout"), *trade(4, 25, "200"), *trade(5, 26, "200")]
+    asked = [request("Q1", 20, "1000"), request("Q2", 40, "400")]
+    terms = """split = { percent = 80, tiers = [{ after_payouts = 1, percent = 90 }] }
+payout = { cycle_days = 14, fee_refund_on = 2 }"""
+    told = reviewed(tmp_path, feed(deals, asked, settlements=[settlement(1, "Q1", 22, "800")]), terms)
+    assert (told["Q1"]["trader_share"], told["Q2"]["trader_share"]) == (800, 360)
+    refunds = [told[name]["checks"]["split"]["numbers"]["fee_refund"] for name in ("Q1", "Q2")]
+    assert refunds[0] is None
+    assert refunds[1] is not None
+    assert refunds[1].startswith("99")
+
+
+OUTCOMES = ("passed", "failed", "not_applicable", "unknown")
+CHECKS = st.lists(
+    st.builds(
+        Check,
+        st.just("x"),
+        st.sampled_from(OUTCOMES),
+        st.just(""),
+        group=st.sampled_from(("eligibility", "signals")),
+        leads_to=st.sampled_from(("reject", "not_yet", "deduct", "review")),
+    )
+)
+
+
+@given(CHECKS)
+def test_unknown_is_never_passed(checks: list[Check]) -> None:
+    said = recommended(checks)
+    if any(check.outcome == "unknown" for check in checks):
+        assert said in ("review", "reject")
+    if any(check.outcome in ("unknown", "failed") and check.group == "eligibility" for check in checks):
+        assert not eligible(checks)
+    assert (said == "approve") == all(check.outcome in ("passed", "not_applicable") for check in checks)
+
+
+def test_rungs_of_a_ladder() -> None:
+    assert [ladder_step([100, 200], number) for number in (1, 2, 3)] == [100, 200, 200]
+    assert ladder_step([{"amount": Decimal(5)}, {"amount": Decimal(7)}], 2) == 7
+
+
+def test_the_policy_is_versioned() -> None:
+    assert policy.in_force(START).version == policy.in_force(START - 9999 * DAY).version == 1
