@@ -171,6 +171,23 @@ def key(args: Args) -> None:
         say(f"Key {args.key_id} is revoked.")
 
 
+def connect(args: Args) -> None:
+    """Lands what a platform holds of the firm's accounts, and follows it until stopped."""
+    from pipelines.connect.kit.settings import read_settings
+    from pipelines.connect.runner import open_connection, run_connection
+
+    house = warehouse(args)
+    settings = read_settings(args.config, args.name, house.home)
+    try:
+        tally = run_connection(house, open_connection(args.name, settings), settings, args.once, say)
+    except KeyboardInterrupt:
+        say(f"Connection {settings.connection} stopped; it resumes where it was.")
+        return
+    names = ("rows", "landed", "duplicates", "rejects", "reconnects")
+    told = {name: getattr(tally, name) for name in names}
+    show(args, [{"connection": settings.connection, **told, "findings": len(tally.findings)}])
+
+
 def audit(args: Args) -> None:
     """Walks the audit chain and says where it breaks."""
     from models.audit import length, verify
@@ -281,6 +298,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--dataset", action="append", default=[], help="bind the key to a dataset (repeatable)")
     actions.add_parser("list", help="every key, without its secret", parents=[common])
     actions.add_parser("revoke", help="ends a key", parents=[common]).add_argument("key_id")
+    one = command("connect", connect)
+    one.add_argument("name", metavar="NAME", help="ctrader-open-api, mt5-gateway, matchtrader, tradelocker, …")
+    one.add_argument("--config", type=Path, required=True, help="TOML file of the connection")
+    one.add_argument("--once", action="store_true", help="catch up and end, instead of following")
     one = command("compact", compact)
     one.add_argument("--kept-hours", type=int, default=168, help="keep replaced files so long (default a week)")
     command("backup", backup).add_argument("--out", type=Path, required=True, help="folder to write")
@@ -295,6 +316,7 @@ def refusals() -> tuple[type[Exception], ...]:
     """The exceptions that carry a sentence for the user."""
     from models.catalogue import RulebookRefused
     from pipelines.care import CareRefused
+    from pipelines.connect.kit.interface import ConnectRefused
     from pipelines.explain import ExplainRefused
     from pipelines.export import ExportRefused
     from pipelines.land import FeedRefused
@@ -314,6 +336,7 @@ def refusals() -> tuple[type[Exception], ...]:
         WhatIfRefused,
         KeyRefused,
         CareRefused,
+        ConnectRefused,
         LiveRefused,
     )
 

@@ -16,7 +16,7 @@ CONNECTIONS = sa.Table(
     METADATA,
     _col("connection", sa.Text, "name of the connection", primary_key=True),
     _col("connector", sa.Text, "connector that it runs on", nullable=False),
-    _col("state", sa.Text, "connecting, catching_up, streaming, waiting, done or failed", nullable=False),
+    _col("state", sa.Text, "connecting, catching_up, streaming, waiting, done, stopped or failed", nullable=False),
     _col("state_at", Instant, "since when", nullable=False),
     _col("landed_at", Instant, "when rows last arrived from it"),
     _col("rows_landed", sa.BigInteger, "new rows it has brought in all", nullable=False),

@@ -18,6 +18,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from filelock import Timeout
 
+from pipelines.connect import connectors
 from pipelines.connect.kit.gather import gathered
 from pipelines.connect.kit.interface import (
     AccountLost,
@@ -168,6 +169,9 @@ class Runner:
                 await self._wait(failure, tries, once)
             except ConnectRefused as refusal:
                 raise self._refused(str(refusal)) from None
+            except asyncio.CancelledError:
+                self.store.state("stopped")
+                raise
             except (KeyError, TypeError, ValueError) as error:
                 raise self._refused(f"an answer has not the documented shape: {error!r}") from error
             finally:
@@ -334,6 +338,15 @@ def _looked_up(lookup: dict[str, list[tuple[str, str | None]]], ref: AccountRef)
         account for account, server in lookup.get(ref.login, []) if not (server and ref.server) or server == ref.server
     ]
     return fitting[0] if len(fitting) == 1 else None
+
+
+def open_connection(name: str, settings: Settings) -> Connector:
+    """The connector of that name with these settings; ConnectRefused names those that there are."""
+    found = connectors().get(name)
+    if found is None:
+        raise ConnectRefused(f"connector {name!r} is not known; there are: {', '.join(sorted(connectors()))}")
+    connector: Connector = found.open_connector(settings)
+    return connector
 
 
 def run_connection(warehouse: Warehouse, connector: Connector, settings: Settings, once: bool, say: Say) -> Tally:
