@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from models.churn import (
     ChurnModel,
@@ -117,7 +118,8 @@ def test_trees_as_text_say_what_the_library_says() -> None:
     seen = rng.normal(size=(900, 4))
     seen[rng.random(seen.shape) < 0.1] = np.nan
     outcome = np.nan_to_num(seen[:, 0]) + rng.normal(size=900) > 0
-    model = HistGradientBoostingClassifier(max_iter=20, random_state=0).fit(seen, outcome)
+    with threadpool_limits(1):
+        model = HistGradientBoostingClassifier(max_iter=20, random_state=0).fit(seen, outcome)
     told = json.loads(json.dumps(trees.as_text(model)))
     total, moves = trees.explain(told, seen)
     np.testing.assert_allclose(total, model.decision_function(seen), atol=1e-9)

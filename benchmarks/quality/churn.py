@@ -33,7 +33,7 @@ def cox(history: History, seen: pd.DataFrame, test: pd.DataFrame, horizon_days: 
     varied = [name for name in FEATURES if table[name].std() > 0]
     model = CoxPHFitter(penalizer=0.1).fit(table[[*varied, "lasts", "gone"]], "lasts", "gone")
     staying = model.predict_survival_function(test[varied].reset_index(drop=True), times=[1.0])
-    return 1 - staying.to_numpy()[0]
+    return np.asarray(1 - staying.to_numpy()[0])
 
 
 def recency(seen: pd.DataFrame, left: np.ndarray, test: pd.DataFrame) -> np.ndarray:
