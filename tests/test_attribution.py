@@ -1,0 +1,105 @@
+"""Attribution: who is credited, in which shares, and what waits because it cannot be known yet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.attribution import SharesRefused, attribute, coupon_owners, hold_suspects
+
+CLICKS = pd.DataFrame({"click_id": ["K1", "K2"], "partner_id": ["P1", "P2"]})
+PARTNERS = pd.DataFrame({"partner_id": ["P1", "P2"]})
+
+
+def sales(*rows: dict[str, Any]) -> pd.DataFrame:
+    """Purchases an hour apart, C1, C2, … of trader T unless said otherwise."""
+    usual = {"trader_id": "T", "partner_id": None, "click_id": None, "coupon": None}
+    start = pd.Timestamp("2026-01-01", tz="UTC")
+    told = [
+        usual | {"challenge_id": f"C{n}", "purchased_at": start + pd.Timedelta(hours=n)} | row
+        for n, row in enumerate(rows, 1)
+    ]
+    return pd.DataFrame(told).astype({"partner_id": object, "click_id": object, "coupon": object})
+
+
+def credited(*rows: dict[str, Any]) -> dict[str, str]:
+    """Partner by challenge."""
+    found = attribute(sales(*rows), CLICKS, PARTNERS).credits
+    return dict(zip(found["challenge_id"], found["partner_id"], strict=True))
+
+
+def test_the_checkouts_word_holds_over_the_click_and_the_difference_is_named() -> None:
+    found = attribute(sales({"partner_id": "P1", "click_id": "K2"}), CLICKS, PARTNERS)
+    assert found.credits["partner_id"].tolist() == ["P1"]
+    assert any("another partner than their click" in line and line.endswith("C1") for line in found.log)
+
+
+def test_a_click_credits_its_partner_and_a_purchase_without_touch_nobody() -> None:
+    assert credited({"click_id": "K2"}, {"trader_id": "U"}) == {"C1": "P2"}
+
+
+def test_the_first_touch_holds_for_later_clicks_and_not_for_purchases_without_one() -> None:
+    assert credited({"click_id": "K1"}, {"click_id": "K2"}, {}) == {"C1": "P1", "C2": "P1"}
+
+
+def test_a_click_that_has_not_landed_holds_the_commission_and_is_named() -> None:
+    found = attribute(sales({"partner_id": "P1", "click_id": "K9"}), CLICKS, PARTNERS)
+    assert found.credits["held_because"].tolist() == ["unknown click K9"]
+    assert any("click that has not landed" in line for line in found.log)
+
+
+def test_a_partner_that_has_not_landed_is_credited_with_nothing_and_named() -> None:
+    found = attribute(sales({"partner_id": "P9"}), CLICKS, PARTNERS)
+    assert found.credits.empty
+    assert any("partner that has not landed" in line for line in found.log)
+
+
+@pytest.mark.parametrize(("uses", "known"), [(4, False), (5, True)])
+def test_a_coupon_belongs_to_a_partner_after_enough_uses(uses: int, known: bool) -> None:
+    rows = [{"trader_id": f"T{n}", "partner_id": "P1", "coupon": "X"} for n in range(uses)]
+    last = f"C{uses + 1}"
+    assert (last in credited(*rows, {"trader_id": "new", "coupon": "X"})) is known
+
+
+def test_a_coupon_of_two_partners_belongs_to_none() -> None:
+    frame = sales(*({"partner_id": "P1" if n % 2 else "P2", "coupon": "X"} for n in range(20)))
+    assert coupon_owners(frame, frame["partner_id"]).empty
+
+
+def test_people_reassign_and_shares_that_do_not_sum_to_one_are_refused() -> None:
+    split = pd.DataFrame({"challenge_id": "C1", "partner_id": ["P1", "P2"], "share": [0.75, 0.25]})
+    found = attribute(sales({"partner_id": "P1"}), CLICKS, PARTNERS, split).credits
+    assert found[["partner_id", "share", "how"]].to_numpy().tolist() == [
+        ["P1", 0.75, "assigned"],
+        ["P2", 0.25, "assigned"],
+    ]
+    with pytest.raises(SharesRefused, match="C1: shares sum to"):
+        attribute(sales({"partner_id": "P1"}), CLICKS, PARTNERS, split.assign(share=[0.65, 0.25]))
+
+
+TOUCH = st.fixed_dictionaries(
+    {
+        "trader_id": st.sampled_from("TUV"),
+        "partner_id": st.sampled_from([None, "P1", "P2", "P9"]),
+        "click_id": st.sampled_from([None, "K1", "K2", "K9"]),
+        "coupon": st.sampled_from([None, "X"]),
+    }
+)
+
+
+@given(st.lists(TOUCH, min_size=1, max_size=12))
+def test_shares_of_every_credited_purchase_sum_to_one(rows: list[dict[str, Any]]) -> None:
+    found = attribute(sales(*rows), CLICKS, PARTNERS).credits
+    assert (found.groupby("challenge_id")["share"].sum() == 1).all()
+    assert set(found["partner_id"]) <= {"P1", "P2"}
+
+
+def test_a_partners_own_purchases_wait_and_others_do_not() -> None:
+    found = attribute(sales({"partner_id": "P1"}, {"partner_id": "P1", "trader_id": "U"}), CLICKS, PARTNERS).credits
+    events = pd.DataFrame({"challenge_id": ["C1", "C2"], "trader_id": ["T", "U"]})
+    held = hold_suspects(found, events, pd.DataFrame({"partner_id": ["P1"], "trader_id": ["U"]}))
+    assert held["held_because"].notna().tolist() == [False, True]
