@@ -198,10 +198,10 @@ def test_a_backup_restores_to_the_same_home(tmp_path: Path) -> None:
         for name, rows in firm_rows(accounts).items():
             if rows:
                 push(service, name, rows, key)
-    rows = care.backup(house, tmp_path / "backup")
-    assert rows["account_status"] == rows["api_keys"] == 1
+    told = care.backup(house, tmp_path / "backup")
+    assert told["account_status"] == told["api_keys"] == 1
     other = Warehouse.open(tmp_path / "other")
-    assert care.restore(other, tmp_path / "backup") == rows
+    assert care.restore(other, tmp_path / "backup") == told
     assert all(frame.equals(decided(other)[name]) for name, frame in decided(house).items())
     with running(other, rulebook) as service:
         assert push(service, "deals", firm_rows(accounts)["deals"], key_for(service))["duplicates"] == 1
