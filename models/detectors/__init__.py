@@ -62,8 +62,10 @@ def detect_all(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Runs every detector over the facts of a run.
 
-    Takes a connection with lake, staging, terms and `decided.account_status`, `decided.account_days`; `terms` replaces
-    a detector's terms by name. Gives signals in published columns, the strongest per subject and detector, and remarks. Subjects about whom nothing can be said, or nothing is held likely, have no row: no row is no acquittal.
+    Takes a connection with lake, staging, terms and `decided.account_status`, `decided.account_days`, `decided.copy_rings`;
+    `terms` replaces a detector's terms by name. Gives signals in published columns, the strongest per subject and
+    detector, and remarks. Subjects about whom nothing can be said, or nothing is held likely, have no row: no row is no
+    acquittal.
     """
     chosen = {name: (terms or {}).get(name, detector.terms) for name, detector in DETECTORS.items()}
     show_terms(connection, "detectors", Shared())

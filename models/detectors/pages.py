@@ -17,11 +17,11 @@ _HEAD = """# Detectors
 
 Generated from `models/detectors`. Each detector measures in SQL (`sql/detectors`), adds the log-odds of its reasons and
 calls the result a probability; 0.5 and more is a flag. Every signal keeps its sentence, its numbers, the log-odds of
-each reason, the rows behind it, what was ruled out and the version of its terms. Reasons in favour count in full only when
-enough was seen; a subject about whom nothing can be said has no row, which is no acquittal.
+each reason, the rows behind it, what was ruled out and the version of its terms. Reasons in favour count in full only
+when enough was seen; a subject about whom nothing can be said has no row, which is no acquittal.
 
 How often a sight is met among the honest is learnt from the firm's own accounts where that is possible, held near what
-is usual anywhere. The remaining sizes are a person's judgement, checked on made-up firms that were not used to choose them
+is usual anywhere. The remaining sizes are a person's judgement, checked on made-up firms of other mechanics
 (`docs/quality.md`).
 """
 
