@@ -62,7 +62,7 @@ def detect_all(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Runs every detector over the facts of a run.
 
-    Takes a connection with lake, staging, terms and `decided.account_status`, `decided.account_days`, `decided.copy_rings`;
+    Takes a connection with lake, staging, terms and `decided.account_status`, `account_days` and `copy_rings`;
     `terms` replaces a detector's terms by name. Gives signals in published columns, the strongest per subject and
     detector, and remarks. Subjects about whom nothing can be said, or nothing is held likely, have no row: no row is no
     acquittal.
