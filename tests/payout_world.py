@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 
+from dashboards.kit import reads
 from models import catalogue
 from models.payouts import review_all
 from pipelines.score import judge, judged_accounts, register_instruments, register_terms
@@ -41,15 +42,13 @@ max_loss = {{ percent = 10 }}
 
 
 def trade(number: int, day: float, profit: str, hours: float = 1.0, account: str = "A1", **more: Any) -> list[Row]:
-    """A position opened `day` days after the start, closed some hours later (None: still open)."""
+    """A position opened `day` days after the start, closed some hours later."""
     at = START + day * DAY
     common = {"account_id": account, "position_id": f"P{number}", "kind": "trade", "symbol": "EURUSD", "volume": "1"}
     opened = {"deal_id": f"{number}1", "entry": "in", "side": "buy", "price": "1.1", "executed_at": at, "profit": "0"}
     closed = {"deal_id": f"{number}2", "entry": "out", "side": "sell", "price": "1.2", "profit": profit}
-    rows = [common | opened | more]
-    if hours is not None:
-        rows.append(common | closed | {"executed_at": at + dt.timedelta(hours=hours)} | more)
-    return rows
+    closed_at = {"executed_at": at + dt.timedelta(hours=hours)}
+    return [{**common, **opened, **more}, {**common, **closed, **closed_at, **more}]
 
 
 def operation(number: int, day: float, amount: str, comment: str = "", account: str = "A1") -> Row:
@@ -158,7 +157,7 @@ def reviewed(
             columns = [column.name for column in table.columns]
             register(connection, table, pd.DataFrame(list(held), columns=columns))
         frame = review_all(connection, rulebook, as_of)
-    records: list[dict[str, Any]] = [dict(row) for row in frame.to_dict(orient="records")]  # type: ignore[call-overload]
+    records: list[dict[str, Any]] = reads.records(frame)
     told = {row["payout_id"]: row for row in records}
     for row in told.values():
         row["checks"] = {check["check"]: check for check in json.loads(row["checks"])}

@@ -1,0 +1,85 @@
+"""People: who may do what, sign-in that tells nothing to strangers, and accounts that only others change."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+
+from models import access, audit
+from models.access import LOCAL, PERMISSIONS, ROLES, AccessRefused, Person
+from sql.desk_schema import PEOPLE
+from sql.warehouse import Warehouse
+
+ADAM = Person("adam", "admin")
+
+
+@pytest.mark.parametrize("permission", sorted(PERMISSIONS))
+@pytest.mark.parametrize("role", [*ROLES, LOCAL, "nobody", ""])
+def test_a_role_may_what_the_table_says_and_nothing_else(role: str, permission: str) -> None:
+    assert Person("x", role).may(permission) == (role == LOCAL or role in PERMISSIONS[permission])
+    assert not Person("x", role).may(f"{permission}.not")
+
+
+@pytest.mark.parametrize(("desks", "desk", "sees"), [(None, "a", True), (("a",), "a", True), (("a",), "b", False)])
+def test_desks_are_boundaries(desks: tuple[str, ...] | None, desk: str, sees: bool) -> None:
+    person = Person("x", "payout_reviewer", desks)
+    assert person.sees(desk) == sees
+    if not sees:
+        with pytest.raises(AccessRefused, match="desk b"):
+            access.require(person, "payouts.decide", desk)
+
+
+def test_those_who_decide_money_neither_manage_people_nor_the_other_way() -> None:
+    assert not PERMISSIONS["people.manage"] & (PERMISSIONS["payouts.decide"] | PERMISSIONS["payouts.confirm"])
+
+
+def test_signing_in(warehouse: Warehouse) -> None:
+    with warehouse.database.begin() as connection:
+        access.add_person(connection, ADAM, "ann", "long enough", "payout_reviewer", ("prague",))
+        assert access.sign_in(connection, "ann", "long enough") == Person("ann", "payout_reviewer", ("prague",))
+        assert access.sign_in(connection, "ann", "wrong") is None
+        assert access.sign_in(connection, "bob", "long enough") is None
+        access.change_person(connection, ADAM, "ann", "left", active=False)
+        assert access.sign_in(connection, "ann", "long enough") is None
+        held = connection.execute(sa.select(PEOPLE.c.password_hash)).scalar_one()
+        assert held.startswith("$argon2id$")
+        actions = [one["action"] for one in audit.recent(connection)]
+    assert actions.count("sign-in refused") == 3
+    assert {"signed in", "person added", "person changed"} <= set(actions)
+    assert "long enough" not in str(actions)
+
+
+def test_accounts_are_managed_by_others_only(warehouse: Warehouse) -> None:
+    with warehouse.database.begin() as connection:
+        access.add_person(connection, Person("first", LOCAL), "adam", "long enough", "admin")
+        with pytest.raises(AccessRefused):
+            access.add_person(connection, Person("ann", "manager"), "eve", "long enough", "admin")
+        with pytest.raises(AccessRefused, match="own account"):
+            access.change_person(connection, ADAM, "adam", "more", role="manager")
+        with pytest.raises(ValueError, match="no role"):
+            access.add_person(connection, ADAM, "eve", "long enough", "king")
+        with pytest.raises(ValueError, match="8 characters"):
+            access.add_person(connection, ADAM, "eve", "short", "admin")
+
+
+def test_the_demo_people_are_made_once_and_only_where_nobody_is(warehouse: Warehouse) -> None:
+    with warehouse.database.begin() as connection:
+        access.ensure_demo_people(connection)
+        access.ensure_demo_people(connection)
+        assert {one["role"] for one in access.people(connection)} == set(ROLES)
+        assert all("password_hash" not in one for one in access.people(connection))
+
+
+def test_claims_of_a_provider() -> None:
+    claims = {"email": "ann@firm.example", "highwater_role": "manager", "highwater_desks": ["prague"]}
+    assert access.from_claims(claims) == Person("ann@firm.example", "manager", ("prague",))
+    assert access.from_claims({"email": "ann@firm.example"}) is None
+    assert access.from_claims({"email": "ann@firm.example", "highwater_role": LOCAL}) is None
+
+
+@pytest.mark.parametrize(
+    ("role", "shown"), [("payout_reviewer", "Ann Lee"), ("auditor", "A••••••"), ("admin", "A••••••")]
+)
+def test_personal_data_is_masked_unless_the_role_needs_it(role: str, shown: str) -> None:
+    assert access.masked("Ann Lee", Person("x", role)) == shown
+    assert access.masked(None, Person("x", role)) is None
