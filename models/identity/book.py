@@ -11,6 +11,7 @@ import pandas as pd
 from models.identity.clusters import Judgements, Pairs, group
 from models.identity.evidence import Evidence
 from models.identity.facts import IdentityFacts
+from models.identity.homes import fit_homes
 from models.identity.owners import name_owners
 from models.identity.people import FIELDS, compare
 from models.identity.reasons import link_table
@@ -37,7 +38,7 @@ class IdentityBook:
         self.terms = terms
         self.evidence = Evidence(terms, threads)
         self.pairs = self._no_pairs()
-        self.bits = np.empty(0)
+        self.bits, self.home_bits = np.empty(0), np.empty(0)
         self.firsts: list[Ints] = [np.empty(0, dtype=np.int64) for _ in range(3)]
         self.judgements = Judgements()
         self.collided: set[tuple[int, int]] = set()
@@ -54,7 +55,7 @@ class IdentityBook:
         first = self.evidence.add(facts)
         before = self._scored()
         self._replace_pairs(everyone=first)
-        self.bits = self._weigh(pd.Timestamp(as_of))
+        self.bits, self.home_bits = self._weigh(pd.Timestamp(as_of))
         old, self.judgements = self.judgements, self._read_judgements(judgements)
         touched = self._touched(before, old, everyone=first)
         return self._regroup(touched)
@@ -108,9 +109,10 @@ class IdentityBook:
         wide["ip_gap_days"], wide["ip_common_day"] = ip["gap_days"], ip["common_day"]
         return wide.reset_index()
 
-    def _weigh(self, as_of: pd.Timestamp) -> npt.NDArray[np.float64]:
+    def _weigh(self, as_of: pd.Timestamp) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         population = self.evidence.population()
-        return weigh(self.pairs, population, self.terms, int(as_of.timestamp() // 86_400))
+        terms = fit_homes(self.pairs, population, self.terms)
+        return weigh(self.pairs, population, terms, int(as_of.timestamp() // 86_400))
 
     def _read_judgements(self, judgements: pd.DataFrame | None) -> Judgements:
         if judgements is None or judgements.empty:
@@ -144,7 +146,7 @@ class IdentityBook:
         """Groups again every part that holds a touched trader, before or now."""
         traders = self.evidence.traders()
         grown = [np.append(first, np.arange(len(first), traders)) for first in self.firsts]
-        pairs = Pairs(self.pairs["a"].to_numpy(), self.pairs["b"].to_numpy(), self.bits)
+        pairs = Pairs(self.pairs["a"].to_numpy(), self.pairs["b"].to_numpy(), self.bits, self.home_bits)
         marked = np.zeros(traders, dtype=np.bool_)
         marked[grown[2][touched]] = True
         touched |= marked[grown[2]]

@@ -16,26 +16,30 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass
 class Link:
-    """What joins two groups: the best pair's bits, the sum of bits against, and how many pairs were compared."""
+    """What joins two groups: the best pair's bits, the sum of bits against, how many pairs were compared, and the bits
+    by which the clearest household among them is one."""
 
     best: float = -np.inf
     against: float = 0.0
     compared: int = 0
+    home: float = 0.0
 
     def add(self, other: "Link") -> None:
         """Takes in the pairs of another link between the same two groups."""
         self.best = max(self.best, other.best)
         self.against += other.against
         self.compared += other.compared
+        self.home = max(self.home, other.home)
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Scored pairs of traders, by number, in bits."""
+    """Scored pairs of traders, by number, in bits, with the bits by which a household explains them better."""
 
     a: Ints
     b: Ints
     bits: Floats
+    home_bits: Floats
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ class Grouping:
     def _score(self, a: int, b: int) -> float:
         link, all_pairs = self.links[a][b], len(self.members[a]) * len(self.members[b])
         against = link.against + self.absent_bits * (all_pairs - link.compared)
-        return link.best + against / all_pairs
+        return link.best + min(against / all_pairs, -link.home if all_pairs > 1 else 0.0)
 
     def _entry(self, a: int, b: int) -> tuple[float, int, int, int, int, int, int]:
         if not self._before(a, b):
@@ -197,9 +201,10 @@ def _agglomerate(
 ) -> list[tuple[int, int]]:
     parts: defaultdict[int, dict[int, dict[int, Link]]] = defaultdict(lambda: defaultdict(dict))
     bits = np.clip(pairs.bits[inside], -bits_max, bits_max)
-    for a, b, bit in zip(pairs.a[inside].tolist(), pairs.b[inside].tolist(), bits.tolist(), strict=True):
+    ends = zip(pairs.a[inside].tolist(), pairs.b[inside].tolist(), strict=True)
+    for (a, b), bit, home in zip(ends, bits.tolist(), pairs.home_bits[inside].tolist(), strict=True):
         links = parts[int(part[a])]
-        links[a][b] = links[b][a] = Link(bit, min(bit, 0.0), 1)
+        links[a][b] = links[b][a] = Link(bit, min(bit, 0.0), 1, home)
     by_part = _judgements_by_part(judgements, part, wanted)
     for number, judged in by_part.items():
         for a, b in (*judged.same, *(pair for pair in judged.different)):

@@ -39,7 +39,7 @@ KINDS: MappingProxyType[str, Kind] = MappingProxyType(
         "email": Kind(20, 20, Shares(0.35, 0.05, 0.004, 0.0005, 0.001), 1e-8),
         "phone": Kind(20, 20, Shares(0.40, 0.05, 0.03, 0.001, 0.002), 1e-5),
         "instrument": Kind(60, 60, Shares(0.45, 0.45, 0.12, 0.04, 0.01), 1e-7),
-        "destination": Kind(60, 60, Shares(0.45, 0.45, 0.03, 0.003, 0.005), 1e-8),
+        "destination": Kind(60, 60, Shares(0.50, 0.60, 0.03, 0.001, 0.002), 1e-8),
         "device": Kind(40, 12, Shares(0.55, 0.55, 0.25, 0.06, 0.30), 1e-7),
         "click": Kind(20, 0, Shares(0.15, 0.15, 0.05, 0.03, 0.02), 1e-5),
         "address": Kind(20, 8, Shares(0.45, 0.10, 0.85, 0.01, 0.03), 1e-5),
@@ -62,9 +62,9 @@ def _levels() -> MappingProxyType[str, tuple[Level, ...]]:
             "name": (
                 Level(0.03, 0.3),
                 Level(0.05, 0.4),
-                Level(0.003, 0.6),
+                Level(0.008, 0.6),
                 Level(0.2 / 20, 0.009 / 20),
-                Level(0.7, 0.006),
+                Level(0.7, 0.004),
             ),
             "birth": (Level(0.03, 1.0), Level(0.3, 1.0), Level(0.06 / 40, 1 / 12000), Level(0.9, 0.015)),
             "email_name": (Level(0.8, 1.0), Level(12.0, 4.0)),
@@ -84,6 +84,7 @@ class IdentityTerms:
     levels: MappingProxyType[str, tuple[Level, ...]] = field(default_factory=_levels)
     partners: Shares = PARTNERS
     venue_growth: float = 1.5
+    home_shrink: float = 1.0
     strict_min: float = 0.99
     middle_min: float = 0.83
     loose_min: float = 0.40

@@ -6,6 +6,7 @@ adds up in bits (log2 likelihood ratios, after Fellegi and Sunter, 1969), an unk
 strength is the posterior of the first two.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from models.identity.terms import HYPOTHESES, IdentityTerms, Level, Shares
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 VENUE_KINDS = ("device", "ip", "instrument", "destination", "document")
+MONEY_KINDS = ("instrument", "destination")
 STRONG_KINDS = ("document", "email", "phone", "instrument", "destination", "device")
 # Who borrows names also keeps things apart on purpose, so what such traders do not share says half as much.
 APART_WEIGHTS = np.array([1.0, 0.5, 1.0, 1.0, 1.0])
@@ -50,8 +52,10 @@ def step(counts: Ints) -> Floats:
     return np.where(counts > 0, np.exp2(np.floor(np.log2(np.maximum(counts, 1)))), 0.0)
 
 
-def weigh(pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int) -> Floats:
-    """Log2 odds that one person stands behind each pair.
+def weigh(pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int) -> tuple[Floats, Floats]:
+    """Log2 odds that one person stands behind each pair, and by how many bits a household explains it better.
+
+    The latter are zero unless given names and birth dates differ.
 
     `pairs` has a, b (trader numbers), a level per compared field (-1 unknown) and per kind `<kind>_holders` (0 when not
     shared); `as_of_day` in days since 1970 decides how old evidence by address of the network is."""
@@ -64,10 +68,11 @@ def weigh(pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_
     ways += evidence.of_country()
     owner = np.logaddexp2(ways[:, 0], ways[:, 1])
     others = np.logaddexp2.reduce(ways[:, 2:], axis=1)
-    bits: Floats = np.where(
-        evidence.corroborated(), owner - others, np.minimum(owner - others, bits_of(terms.link_min))
-    )
-    return bits
+    corroborated = evidence.corroborated()
+    bits = np.where(corroborated, owner - others, np.minimum(owner - others, bits_of(terms.link_min)))
+    apart = np.isin(evidence.levels["name"], (0, 2)) & (evidence.levels["birth"] == 0)
+    home = corroborated & apart & (ways[:, 2] >= np.max(ways[:, 3:], axis=1))
+    return bits, np.where(home, np.maximum(ways[:, 2] - owner, 0.0), 0.0)
 
 
 class _Evidence:
@@ -81,15 +86,18 @@ class _Evidence:
         self.levels = {field: pairs[field].to_numpy() for field in terms.levels}
 
     def priors(self) -> Floats:
-        """Before any evidence: partners of each sort per trader, a venue's in proportion to those it holds."""
+        """Before any evidence: partners of each sort per trader, more at wide venues, fewer among many payers."""
         ways = np.zeros((len(self.pairs), len(HYPOTHESES)))
         ways[:, :5] = np.log2(np.array(self.terms.partners) / self.size)
-        widest = np.ones(len(self.pairs))
-        for kind in VENUE_KINDS:
-            widest = np.maximum(widest, np.where(self._usable(kind), self.holders[kind], 1))
         with np.errstate(divide="ignore"):
-            ways[:, 4] += self.terms.venue_growth * np.log2(widest - 1)
+            ways[:, 4] += self.terms.venue_growth * np.log2(self._widest(VENUE_KINDS) - 1)
+        ways[:, 2:4] -= self.terms.home_shrink * np.log2(np.maximum(self._widest(MONEY_KINDS) - 1, 1))[:, None]
         return ways
+
+    def _widest(self, kinds: Sequence[str]) -> Floats:
+        """The most holders of a value of these kinds that the pair shares, one where it shares none."""
+        holders = [np.where(self._usable(kind), self.holders[kind], 1) for kind in kinds]
+        return np.asarray(np.max(holders, axis=0), dtype=np.float64)
 
     def _usable(self, kind: str) -> npt.NDArray[np.bool_]:
         shared = self.holders[kind]
@@ -130,6 +138,8 @@ class _Evidence:
             weights = weights * (self.holders[field] == 0)[:, None]
         ways = np.zeros((len(level), 5))
         ways[:, 0], ways[:, 2] = weights[:, 0], weights[:, 1]
+        if field == "email_name":
+            ways[:, 1] = weights[:, 1]
         return _with_strangers(np.where((level >= 0)[:, None], ways, 0.0))
 
     def _rarity(self, holders: Ints, share: float) -> Floats:
@@ -157,10 +167,21 @@ class _Evidence:
         return np.asarray(weights + rare[:, None], dtype=np.float64)
 
     def of_country(self) -> Floats:
-        """Two countries speak against one person and against one household; one country is too common to speak."""
+        """Two countries speak against one person and one household; one country for them by its rarity, unless a
+        name in common already says where they are from."""
         left, right = self.population.country[self.a], self.population.country[self.b]
-        differs = (left >= 0) & (right >= 0) & (left != right)
-        return _with_strangers(np.where(differs[:, None], np.log2(np.array(self.terms.country_differs))[None, :], 0.0))
+        known, differs = (left >= 0) & (right >= 0), np.array(self.terms.country_differs)
+        rarity = self._country_share(left)[:, None]
+        agrees = (1 - differs * (1 - rarity)) / rarity
+        agrees = np.where((self.levels["name"] >= 2)[:, None], 1.0, agrees)
+        ways = np.log2(np.where((left != right)[:, None], differs, agrees))
+        return _with_strangers(np.where(known[:, None], ways, 0.0))
+
+    def _country_share(self, country: Ints) -> Floats:
+        """Share of the traders who live in the country, in steps."""
+        countries, counts = np.unique(self.population.country, return_counts=True)
+        holders = counts[np.minimum(np.searchsorted(countries, country), len(counts) - 1)]
+        return np.minimum(1.0, step(holders) / self.size)
 
     def corroborated(self) -> npt.NDArray[np.bool_]:
         """Weak evidence never joins alone: something only one person has, or two personal fields that agree."""
