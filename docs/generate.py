@@ -15,6 +15,7 @@ FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parent))
 
 import cli  # noqa: E402 - found from the folder above
+from models.detectors.pages import detectors_page  # noqa: E402
 from sql import schema  # noqa: E402
 
 
@@ -60,7 +61,7 @@ def _kind(kind: object) -> str:
     return type(kind).__name__.lower()
 
 
-PAGES = {"cli.md": command_page, "dictionary.md": dictionary_page}
+PAGES = {"cli.md": command_page, "dictionary.md": dictionary_page, "detectors.md": detectors_page}
 
 
 def stale() -> list[str]:
