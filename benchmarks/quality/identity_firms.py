@@ -120,6 +120,7 @@ FIRMS = (
     Mechanics("families", households=0.25, twins=0.08, household_device=0.7, household_card=0.6, friends=0.03),
     Mechanics("few names", family_names=150, missing=0.25),
     Mechanics("honest firm", owners=0.0, households=0.15, friends=0.03),
+    Mechanics("couples of unknown homes", missing=0.6, households=0.25, household_device=0.8, household_card=0.7),
 )
 
 
