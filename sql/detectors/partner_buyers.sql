@@ -60,8 +60,8 @@ bought as (
         count(challenges.click_id) as clicked_purchases,
         min(challenges.purchased_at) as first_at,
         max(challenges.purchased_at) as last_at,
-        any_value(clicks.device_id) as click_device,
-        any_value(clicks.ip) as click_ip,
+        min(clicks.device_id) as click_device,
+        min(clicks.ip) as click_ip,
         min(date_diff('second', clicks.occurred_at, challenges.purchased_at)) as click_to_purchase_s
     from staging.challenges as challenges
     left join staging.clicks as clicks on challenges.click_id = clicks.click_id
@@ -85,7 +85,7 @@ returned as (
 
 first_partner as (
     select coalesce(owners.owner_id, challenges.trader_id) as owner_id,
-        arg_min(challenges.partner_id, challenges.purchased_at) as partner_id
+        first(challenges.partner_id order by challenges.purchased_at, challenges.challenge_id) as partner_id
     from staging.challenges as challenges
     left join decided.owners as owners using (trader_id)
     where challenges.partner_id is not null

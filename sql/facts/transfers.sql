@@ -5,9 +5,9 @@ select
     any_value(payouts.account_id) as account_id,
     any_value(accounts.challenge_id) as challenge_id,
     any_value(payouts.amount) as requested,
-    arg_max(settlements.amount, settlements.settled_at) as amount,
-    arg_max(settlements.currency, settlements.settled_at) as currency,
-    arg_max(settlements.status, settlements.settled_at) as status,
+    last(settlements.amount order by settlements.settled_at, settlements.settlement_id) as amount,
+    last(settlements.currency order by settlements.settled_at, settlements.settlement_id) as currency,
+    last(settlements.status order by settlements.settled_at, settlements.settlement_id) as status,
     max(settlements.settled_at) as settled_at,
     any_value(accounts.currency) as account_currency
 from staging.settlements as settlements
