@@ -35,7 +35,7 @@ def examine(warehouse: Warehouse, rulebook: Path) -> list[Finding]:
     findings.append(said)
     findings += _lake(warehouse)
     if findings[1].state == FINE:
-        findings += _runs(warehouse)
+        findings += [*_lost(warehouse), *_runs(warehouse)]
     if book is not None:
         findings += list(_accounts(warehouse, book))
     return findings
@@ -68,6 +68,17 @@ def _lake(warehouse: Warehouse) -> Iterator[Finding]:
         yield Finding("lake", NOTE, f"{len(landed)} datasets landed; nothing yet of {', '.join(missing)}")
     else:
         yield Finding("lake", FINE, f"all {len(landed)} datasets landed")
+
+
+def _lost(warehouse: Warehouse) -> Iterator[Finding]:
+    """Datasets that were landed and whose table is gone from the lake."""
+    loads = schema.LOADS
+    with warehouse.database.connect() as database:
+        landed = database.execute(sa.select(loads.c.dataset).where(loads.c.landed > 0).distinct()).scalars().all()
+    gone = [name for name in landed if not warehouse.lake_files(name)]
+    if gone:
+        told = f"{', '.join(sorted(gone))} landed once but is gone; restore the folder from a copy, or land it again"
+        yield Finding("lake", WRONG, told)
 
 
 def _runs(warehouse: Warehouse) -> Iterator[Finding]:

@@ -319,14 +319,16 @@ def _finish(warehouse: Warehouse, load: Landed) -> None:
 
 
 def _rows_landed_before(warehouse: Warehouse, delivery: _Delivery) -> int | None:
-    """Rows of an earlier, finished load of the same bytes; None when there is none."""
+    """Rows of an earlier, finished load of the same bytes; None when there is none, or its lake is lost."""
     if delivery.fingerprint is None:
         return None
+    lost = not warehouse.lake_files(delivery.dataset.name)
     same = (
         LOADS.c.dataset == delivery.dataset.name,
         LOADS.c.fingerprint == delivery.fingerprint,
         LOADS.c.source.is_(None) if delivery.source is None else LOADS.c.source == delivery.source,
         LOADS.c.finished_at.is_not(None),
+        LOADS.c.rows == LOADS.c.rejects if lost else sa.true(),
     )
     with warehouse.database.connect() as connection:
         return connection.execute(sa.select(LOADS.c.rows).where(*same).limit(1)).scalar()

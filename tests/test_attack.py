@@ -1,0 +1,284 @@
+"""Hostile and careless input ends in one clear sentence and the right exit code, and nothing is half done."""
+
+from __future__ import annotations
+
+import shutil
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import cli
+from models import catalogue
+from models.catalogue import RulebookRefused
+from pipelines import export, faults
+from pipelines.doctor import WRONG, examine
+from pipelines.expectations.reading import FAR_TIME, TOO_LARGE, read_values
+from pipelines.export import ExportRefused, export_table
+from pipelines.land import land_frame, land_paths
+from sql.warehouse import Warehouse
+
+EQUITY = "account_id,observed_at,balance,equity\n"
+ROW = "A1,2026-01-01T00:00:00Z,100,100\n"
+PRODUCT = """id = "p"
+name = "P"
+[[versions]]
+version = 1
+effective_from = 2025-01-01T00:00:00Z
+clock = { zone = "UTC", reset = "00:00", calendar = "fx" }
+[versions.stages.funded]
+max_loss = { mode = "static", base = "initial", percent = 10 }
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Warehouse:
+    """An empty home on SQLite."""
+    return Warehouse.open(tmp_path / "home", f"sqlite:///{tmp_path / 'home.db'}")
+
+
+@pytest.fixture
+def feed(tmp_path: Path) -> Path:
+    """One observation as a feed."""
+    path = tmp_path / "equity.csv"
+    path.write_text(EQUITY + ROW, encoding="utf-8")
+    return path
+
+
+# --- values ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["9" * 500, "-" + "9" * 500, "9" * 38, str(2**128 + 1), "9" * 5000 + ".5"])
+def test_numbers_too_long_for_any_amount_do_not_wrap_around(text: str) -> None:
+    """A number of hundreds of digits is refused, never read as another one."""
+    values, unread = read_values("money", pa.array([text, "1"]))
+    assert values.to_pylist() == [None, Decimal("1.00000000")]
+    assert unread.to_pylist() == [TOO_LARGE, None]
+
+
+def test_long_numbers_that_fit_are_still_read() -> None:
+    """Leading zeros and long decimals are no reason to refuse."""
+    values, unread = read_values("money", pa.array(["0" * 100 + "5", "0." + "9" * 600]))
+    assert values.to_pylist() == [Decimal("5.00000000"), Decimal("0.99999999")]
+    assert unread.null_count == 2
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+@pytest.mark.parametrize("ticks", [2**62, -(2**62), 2**63 - 1])
+def test_timestamps_beyond_the_calendar_are_refused_and_shown(home: Warehouse, unit: str, ticks: int) -> None:
+    """A timestamp that no calendar has is a reject with its ticks, not a wrapped instant or a crash."""
+    at = pa.array([ticks], pa.timestamp(unit, "UTC"))
+    one = pa.array([1.0])
+    load = land_frame(
+        home,
+        "equity",
+        pa.table({"account_id": ["A"], "observed_at": at, "balance": one, "equity": one}),
+        file="equity.parquet",
+        quick=True,
+    )
+    assert (load.rows, load.landed, load.rejects) == (1, 0, 1)
+    rejected = export.read_table(home, "rejects").iloc[0]
+    assert (rejected["value"], rejected["reason"]) == (str(ticks), FAR_TIME)
+
+
+@pytest.mark.parametrize(
+    ("day", "held"), [("1899-12-31", False), ("1900-01-01", True), ("2199-12-31", True), ("2200-01-01", False)]
+)
+def test_dates_stay_within_the_years(day: str, held: bool) -> None:
+    """Dates keep to the same years as instants, as text and as dates of Parquet."""
+    values, unread = read_values("date", pa.array([day]))
+    typed = read_values("date", pa.array([day]).cast(pa.date32()))
+    assert values.is_valid()[0].as_py() is held
+    assert unread.to_pylist() == ([None] if held else [FAR_TIME])
+    assert typed == (values, unread)
+
+
+def test_names_in_floats_keep_their_digits() -> None:
+    """A login that a spreadsheet kept as a float is not written with an exponent; not-a-number is missing."""
+    values, unread = read_values("text", pa.array([12345678901.0, 1e15, 1.5, float("nan")]))
+    assert values.to_pylist() == ["12345678901", "1000000000000000", "1.5", None]
+    assert unread.null_count == 4
+
+
+# --- the machine -------------------------------------------------------------------------------------------------
+
+
+def test_a_home_that_is_a_file_is_refused(feed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The sentence names the home and how to choose another."""
+    assert cli.main(["--home", str(feed), "doctor"]) == cli.REFUSED
+    assert "cannot be the home" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense", "mysql://x/y", "sqlite:///:memory:", "://", "postgresql://[::1", "sqlite:////nope/x.db"]
+)
+def test_a_wrong_database_address_is_refused(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 1 and a sentence that names the setting."""
+    monkeypatch.setenv("HIGHWATER_DATABASE_URL", url)
+    assert cli.main(["--home", str(tmp_path), "score"]) == cli.REFUSED
+    assert "HIGHWATER_DATABASE_URL" in capsys.readouterr().err
+
+
+def test_a_password_is_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An unreachable server is named without its password."""
+    monkeypatch.setenv("HIGHWATER_DATABASE_URL", "postgresql://nobody:secret@127.0.0.1:1/none")
+    assert cli.main(["--home", str(tmp_path), "score"]) == cli.REFUSED
+    told = capsys.readouterr().err
+    assert "127.0.0.1" in told
+    assert "secret" not in told
+
+
+def test_a_damaged_database_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Bytes that are no database end in a sentence."""
+    (tmp_path / "highwater.db").write_bytes(b"garbage" * 1000)
+    assert cli.main(["--home", str(tmp_path), "doctor"]) == cli.REFUSED
+    assert "not a database" in capsys.readouterr().err
+
+
+def test_a_damaged_lake_is_told(home: Warehouse, feed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A transaction log that cannot be read stops the command in a sentence."""
+    land_paths(home, [feed])
+    log = sorted((home.lake_path("equity") / "_delta_log").glob("*.json"))[-1]
+    log.write_text("{junk", encoding="utf-8")
+    assert cli.main(["--home", str(home.home), "ingest", str(feed)]) == cli.REFUSED
+    assert "the lake cannot be used" in capsys.readouterr().err
+
+
+def test_a_lost_lake_is_told_and_lands_again(home: Warehouse, feed: Path, tmp_path: Path) -> None:
+    """Loads whose table is gone are wrong with doctor, and their file is not taken for landed."""
+    land_paths(home, [feed])
+    shutil.rmtree(home.lake_path("equity"))
+    lost = [f for f in examine(home, tmp_path) if f.check == "lake" and f.state == WRONG]
+    assert [f.found.split()[0] for f in lost] == ["equity"]
+    (again,) = land_paths(home, [feed])
+    assert (again.landed, again.duplicates) == (1, 0)
+
+
+def test_a_defect_keeps_its_traceback() -> None:
+    """Only failures of the machine are sentences."""
+    assert faults.sentence(KeyError("x")) is None
+    assert "interrupted" in str(faults.sentence(KeyboardInterrupt()))
+    assert "disk is full" in str(faults.sentence(OSError(28, "No space left on device")))
+
+
+# --- commands ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["garbage", "2026-01-01", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_an_instant_that_cannot_be_stood_at_is_wrong_usage(text: str) -> None:
+    """Naive, far and unreadable times are refused before anything runs."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["score", "--as-of", text])
+    assert ended.value.code == cli.WRONG_USAGE
+
+
+def test_a_demo_too_small_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The sentence says how large it must be."""
+    assert cli.main(["demo", "--out", str(tmp_path / "demo"), "--traders", "-5"]) == cli.REFUSED
+    assert "at least" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", export.FORMATS)
+def test_a_failed_export_leaves_the_earlier_one(
+    home: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """An export that breaks off keeps what was there and leaves nothing beside it."""
+    out = tmp_path / "out" / f"loads.{form}"
+    out.parent.mkdir()
+    out.write_text("earlier", encoding="utf-8")
+
+    def broken(_frame: object, _table: str, beside: Path, _form: str) -> None:
+        beside.write_text("half", encoding="utf-8")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(export, "_write", broken)
+    with pytest.raises(ExportRefused, match="No space left"):
+        export_table(home, "loads", out)
+    assert [(path.name, path.read_text(encoding="utf-8")) for path in out.parent.iterdir()] == [(out.name, "earlier")]
+
+
+def test_an_export_replaces_files_only(home: Warehouse, feed: Path, tmp_path: Path) -> None:
+    """Folders, devices and files taken for folders are refused and stay."""
+    (tmp_path / "folder.csv").mkdir()
+    for out in (tmp_path / "folder.csv", feed / "x.csv"):
+        with pytest.raises(ExportRefused):
+            export_table(home, "loads", out)
+    assert (tmp_path / "folder.csv").is_dir()
+    assert feed.read_text(encoding="utf-8") == EQUITY + ROW
+
+
+@pytest.mark.parametrize("mapping", [None, b"\xff\xfe"])
+def test_a_mapping_that_cannot_be_read_is_refused(
+    tmp_path: Path, feed: Path, mapping: bytes | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A missing or undecodable mapping ends in a sentence with its name."""
+    told = tmp_path / "mapping.toml"
+    if mapping:
+        told.write_bytes(mapping)
+    source = ["--source", "generic-csv", "--account", "A", "--server-zone", "UTC", "--mapping", str(told)]
+    assert cli.main(["--home", str(tmp_path / "h"), "ingest", *source, str(feed)]) == cli.REFUSED
+    assert "mapping.toml" in capsys.readouterr().err
+
+
+def test_a_folder_in_place_of_an_export_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A platform's export is a file."""
+    source = ["--source", "mt4-statement", "--account", "A", "--server-zone", "UTC"]
+    assert cli.main(["--home", str(tmp_path / "h"), "ingest", *source, str(tmp_path)]) == cli.REFUSED
+    assert "Is a directory" in capsys.readouterr().err
+
+
+def test_a_parquet_of_hostile_names_lands_under_them(home: Warehouse, tmp_path: Path) -> None:
+    """Identifiers are values, whatever they look like."""
+    names = ["O'B; drop table loads;--", "🎉", "%s {x}", "a\\b"]
+    at = pa.array(["2026-01-01T00:00:00Z"] * len(names))
+    one = pa.array([1.0] * len(names))
+    path = tmp_path / "equity.parquet"
+    pq.write_table(pa.table({"account_id": names, "observed_at": at, "balance": one, "equity": one}), path)
+    (load,) = land_paths(home, [path])
+    assert load.landed == len(names)
+    kept = pq.read_table(home.lake_files("equity")[0])["account_id"].to_pylist()
+    assert sorted(kept) == sorted(names)
+
+
+# --- the rulebook ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ('zone = "UTC"', 'zone = ["UTC"]', "clock.zone"),
+        ('"00:00"', '"00:00+02:00"', "clock.reset"),
+        ("2025-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "effective_from"),
+        ("version = 1", "version = 99999999999999999999", "version"),
+        ('base = "initial", percent = 10', 'base = "fixed", amount = 10000000000', "amount"),
+        ("max_loss", "min_trading_days = 99999999999999999999\nmax_loss", "min_trading_days"),
+        ("max_loss", 'next_stage = "funded"\nmax_loss', "next_stage"),
+        ("max_loss", 'split = { percent = 80, tiers = [{ percent = "x" }] }\nmax_loss', "tiers"),
+    ],
+)
+def test_terms_beyond_reason_name_their_field(before: str, after: str, says: str) -> None:
+    """The field is named, nothing is loaded and nothing crashes."""
+    with pytest.raises(RulebookRefused, match=says):
+        catalogue.read_product(PRODUCT.replace(before, after), "p.toml")
+
+
+def test_versions_that_are_no_tables_are_refused() -> None:
+    """A list of numbers is no list of versions."""
+    with pytest.raises(RulebookRefused, match="versions"):
+        catalogue.read_product('id = "p"\nname = "P"\nversions = [1, 2]', "p.toml")
+
+
+@pytest.mark.parametrize(("name", "data"), [("q.toml", b"\xff"), ("versions.lock", b"\xff"), ("versions.lock", b"x")])
+def test_bytes_that_are_no_rulebook_are_refused(tmp_path: Path, name: str, data: bytes) -> None:
+    """A file in another encoding and a broken lock file are named."""
+    (tmp_path / "p.toml").write_text(PRODUCT, encoding="utf-8")
+    assert catalogue.load(tmp_path).products.keys() == {"p"}
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(RulebookRefused, match=name):
+        catalogue.load(tmp_path)
