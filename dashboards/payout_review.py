@@ -41,7 +41,7 @@ WORDS = {
     "uphold": "Uphold",
     "overturn": "Overturn",
 }
-SHORTCUTS = {"approve": "Alt+A", "reject": "Alt+R", "confirm": "Alt+C", "take": "Alt+T"}
+SHORTCUTS = {"approve": "Alt+A", "reject": "Alt+X", "confirm": "Alt+G", "take": "Alt+T"}
 
 
 def show() -> None:
