@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,13 @@ VIEWS = {
     "trades": "Trades",
     "logins": "Sign-ins",
     "terms": "Terms in force",
+}
+TERMS = {
+    "lt": "below",
+    "lte": "at or below",
+    "trailing_eod": "Trailing, at the day's end",
+    "True": "yes",
+    "False": "no",
 }
 EVENT_STATES = {"breached": "breached", "passed": "fine", "paid": "fine", "started": "unknown", "reset": "near"}
 
@@ -43,7 +51,9 @@ def show() -> None:
             "Its product or stage has no terms in the rulebook; <b>Data health</b> says why.",
         )
     else:
+        _outlook(account)
         _path(account, status, zone)
+        _score(account_id)
     view = state.tab("View", "view", VIEWS)
     {
         "verdicts": lambda: _verdicts(account_id, zone),
@@ -116,9 +126,67 @@ def _lifecycle(account: dict[str, Any], zone: str) -> None:
                 places.link("account", str(other), icon=False, account=str(other))
 
 
+def _outlook(account: dict[str, Any]) -> None:
+    """What would break a live account, what of its allowances is used, and how far the target is at the pace so far."""
+    found = reads.rows("outlook", account_id=account["account_id"], limit=1)
+    if found.empty:
+        return
+    row = reads.records(found)[0]
+    lines = [_room(row, name) for name in ("daily", "max") if not words.missing(row[f"{name}_headroom"])]
+    lines.append(_pace(row))
+    shares = [row[name] for name in ("daily_share", "max_share") if not words.missing(row[name])]
+    state_name = "near" if any(share >= _near() for share in shares) else "fine"
+    look.card(state_name, "What would break it?", [line for line in lines if line])
+
+
+def _near() -> float:
+    """The share of an allowance from which an account counts as near."""
+    limits = reads.rows("limits", limit=1)
+    return float(limits["near_share"].iloc[0])
+
+
+def _room(row: dict[str, Any], name: str) -> str:
+    """One floor: how far equity may fall, where it lies and how much of its allowance is used."""
+    currency, named = row["currency"], "daily floor" if name == "daily" else "maximum floor"
+    floor, left = words.money(row[f"{name}_floor"], currency), row[f"{name}_headroom"]
+    share = row[f"{name}_share"]
+    used = "" if words.missing(share) else f", {words.share(share)} of the allowance used"
+    if left < 0:
+        return f"Equity is {words.money(-left, currency)} below the {named} {floor}{used}."
+    verb = "Is paused" if row[f"{name}_effect"] == "pause" else "Breaches"
+    return f"{verb} if equity falls by <b>{words.money(left, currency)}</b>, below the {named} {floor}{used}."
+
+
+def _pace(row: dict[str, Any]) -> str:
+    """The target at the pace so far, said to be a projection; empty without a target to reach."""
+    if words.missing(row["to_target"]):
+        return ""
+    left = f"{words.money(row['to_target'], row['currency'])} short of the profit target"
+    if words.missing(row["days_to_target"]):
+        return f"{left}; no projection, since it needs five trading days and a profit so far."
+    pace = f"{words.money(row['pace'], row['currency'])} a day over {words.counted(int(row['days']), 'trading day')}"
+    if words.missing(row["days_at_most"]):
+        span = f"{words.number(math.ceil(row['days_at_least']))} or more, perhaps never"
+    else:
+        span = f"{words.number(math.ceil(row['days_at_least']))} to {words.number(math.ceil(row['days_at_most']))}"
+    days = words.counted(math.ceil(row["days_to_target"]), "more trading day")
+    return (
+        f"{left}: {days} at the pace so far ({pace}).<br><small>A projection, no forecast: if its days stay as they"
+        f" were, {span} (95 %), and only while no floor is met.</small>"
+    )
+
+
+def _score(account_id: str) -> None:
+    """The risk score by its parts, with the way to the case."""
+    table = schema.RISK_SCORES
+    for row in reads.records(reads.decided(table, table.c.account_id == account_id, limit=1)):
+        look.score(row["score"], row["band"], row["reasons"])
+        places.link("case", "Open the case →", icon=False, trader=str(row["trader_id"]))
+
+
 def _path(account: dict[str, Any], status: dict[str, Any], zone: str) -> None:
     """Equity against the floors as they moved, by day or at every instant."""
-    detailed = state.switch("Every instant, replayed from the lake", "detail")
+    detailed = state.switch("Every instant (replays the account)", "detail")
     steps = paths.steps(account["account_id"]) if detailed else None
     if detailed and steps is None:
         st.caption("? The replay could not be made; the days are shown instead.")
@@ -208,15 +276,15 @@ def _marks(figure: go.Figure, account: dict[str, Any], status: dict[str, Any], d
             x=[verdict["happened_at"]],
             y=[status["equity"]],
             mode="markers+text",
-            name=f"{words.OUTCOMES[verdict['outcome']]}: {words.plain(verdict['rule'])}",
+            name=f"{words.OUTCOMES[verdict['outcome']]}: {words.rule(verdict['rule'])}",
             text=["✕ breached" if breached else "✓ passed"],
-            textposition="top center",
+            textposition="top left",
             marker={
                 "symbol": "x" if breached else "star",
                 "size": 13,
                 "color": colours.breached if breached else colours.fine,
             },
-            hovertemplate="%{x}<br>" + words.plain(verdict["rule"]) + " %{y:,.2f}<extra></extra>",
+            hovertemplate="%{x}<br>" + words.rule(verdict["rule"]) + " %{y:,.2f}<extra></extra>",
         )
 
 
@@ -233,8 +301,8 @@ def _verdicts(account_id: str, zone: str) -> None:
     for place, verdict in enumerate(reads.records(found)):
         evidence = words.parsed(verdict["evidence"]) or {}
         colour = {"breached": "breached", "warned": "near"}.get(str(verdict["outcome"]), "fine")
-        outcome, rule = words.OUTCOMES[str(verdict["outcome"])], words.plain(verdict["rule"])
-        title = f"{outcome} · {rule} → {words.plain(verdict['effect'])}"
+        outcome, rule = words.OUTCOMES[str(verdict["outcome"])], words.rule(verdict["rule"])
+        title = f"{outcome} · {rule} → {words.effect(verdict['effect'])}"
         when = words.instant_html(verdict["happened_at"], zone, seconds=True)
         told = f"<small>{when} · {words.plain(verdict['product'])} version {verdict['product_version']}</small>"
         rule_text = f"<small>{words.escaped(evidence['rule_text'])}</small>" if "rule_text" in evidence else ""
@@ -250,7 +318,7 @@ def _evidence(evidence: dict[str, Any], zone: str) -> None:
     unit = evidence.get("unit", "money")
     currency = evidence.get("currency") if unit == "money" else unit
     numbers = {name: _number(value, currency) for name, value in evidence.get("numbers", {}).items()}
-    rule = {name: words.value(value) for name, value in evidence.get("rule", {}).items()}
+    rule = {name: _term(value) for name, value in evidence.get("rule", {}).items()}
     for column, (title, held) in zip(
         st.columns(3), (("Numbers", numbers), ("Event", event), ("Rule in force", rule)), strict=True
     ):
@@ -260,6 +328,11 @@ def _evidence(evidence: dict[str, Any], zone: str) -> None:
     if evidence.get("occurrences"):
         st.caption(f"{words.number(evidence['occurrences_in_all'])} occurrences, the first of them:")
         st.dataframe(pd.DataFrame(evidence["occurrences"]), hide_index=True)
+
+
+def _term(value: Any) -> str:
+    """A field of a rule: choices in words, numbers as they are."""
+    return TERMS.get(value, words.plain(value)) if isinstance(value, str) else words.value(value)
 
 
 def _number(value: Any, unit: str | None) -> str:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import sqlalchemy as sa
 import streamlit as st
 
-from dashboards.kit import graphs, look, paths, places, reads, state, words
+from dashboards.kit import graphs, judging, look, paths, places, reads, state, words
 from sql import schema
 
 FLAG = 0.5
@@ -48,6 +48,7 @@ def show() -> None:
         return
     held = _held(traders, accounts)
     _paragraph(owner, traders, accounts, held)
+    _score(accounts)
     _timeline(accounts)
     _accounts(accounts)
     view = state.tab("View", "view", VIEWS)
@@ -79,20 +80,37 @@ def _listed() -> None:
         )
         return
     st.subheader("Strongest flags", anchor=False)
-    accounts = found.loc[found["subject_kind"] == "account", "subject_id"].tolist()
-    traders = (
-        reads.rows("accounts", account_id=accounts) if accounts else pd.DataFrame(columns=["account_id", "trader_id"])
+    st.caption("Select one to open its case.")
+    found = found.assign(
+        trader=_traders(found),
+        about=[words.detector(name) for name in found["detector"]],
+        told=[_sentence(row) for row in reads.records(found)],
+    ).dropna(subset=["trader"])
+    event: Any = st.dataframe(
+        found[["subject_id", "about", "strength", "told"]],
+        hide_index=True,
+        height=look.height(len(found)),
+        on_select="rerun",
+        selection_mode="single-row",
+        key="flags",
+        column_config={
+            "subject_id": st.column_config.TextColumn("Account or trader", width=120),
+            "about": st.column_config.TextColumn("Flag", width=140),
+            "strength": st.column_config.NumberColumn("Strength", format="%.2f", width=70),
+            "told": st.column_config.TextColumn("Evidence", width="large"),
+        },
     )
-    owner_of = dict(zip(traders["account_id"], traders["trader_id"], strict=True))
-    for row in reads.records(found):
-        trader = row["subject_id"] if row["subject_kind"] == "trader" else owner_of.get(row["subject_id"])
-        if trader:
-            places.link(
-                "case",
-                f"**{row['subject_id']}** {words.plain(row['detector'])}, {row['strength']:.2f}",
-                icon=False,
-                trader=trader,
-            )
+    if event.selection.rows:
+        places.go("case", trader=str(found["trader"].iloc[event.selection.rows[0]]))
+
+
+def _traders(signals: pd.DataFrame) -> list[Any]:
+    """The trader whom each signal is about, None for those of desks that the person does not see."""
+    ids = signals["subject_id"].tolist()
+    by_account, by_trader = reads.rows("accounts", account_id=ids), reads.rows("accounts", trader_id=ids)
+    trader_of = dict(zip(by_account["account_id"], by_account["trader_id"], strict=True))
+    trader_of |= {trader: trader for trader in by_trader["trader_id"]}
+    return [trader_of.get(one) for one in ids]
 
 
 def _held(traders: list[str], accounts: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -128,7 +146,7 @@ def _paragraph(owner: str, traders: list[str], accounts: pd.DataFrame, held: dic
     names = ", ".join(sorted(accounts["trader_name"].dropna().unique())[:4])
     people = f"{len(traders)} traders held to be one owner" if len(traders) > 1 else "one trader"
     breached = int((accounts["status"] == "breached").sum())
-    told = [f"{words.escaped(names)}: {people}, {len(accounts)} accounts, {breached} breached."]
+    told = [f"{words.escaped(names)}: {people}, {words.counted(len(accounts), 'account')}, {breached} breached."]
     pairs = held["pairs"]
     if len(pairs):
         best = pairs.iloc[0]
@@ -145,7 +163,17 @@ def _paragraph(owner: str, traders: list[str], accounts: pd.DataFrame, held: dic
 
 def _sentence(row: dict[str, Any]) -> str:
     evidence = words.parsed(row["evidence"]) or {}
-    return str(evidence.get("sentence") or f"{words.plain(row['detector'])} with strength {row['strength']:.2f}")
+    return str(evidence.get("sentence") or f"{words.detector(row['detector'])} with strength {row['strength']:.2f}")
+
+
+def _score(accounts: pd.DataFrame) -> None:
+    """The risk score of the riskiest of their accounts, by its parts."""
+    table = schema.RISK_SCORES
+    mine = table.c.account_id.in_(accounts["account_id"].tolist())
+    for row in reads.records(reads.decided(table, mine, order=table.c.score.desc(), limit=1)):
+        look.score(row["score"], row["band"], row["reasons"])
+        if len(accounts) > 1:
+            st.caption(f"The score of {row['account_id']}, the highest of their {len(accounts)} accounts.")
 
 
 def _timeline(accounts: pd.DataFrame) -> None:
@@ -167,7 +195,7 @@ def _timeline(accounts: pd.DataFrame) -> None:
             text=rows["cause"],
             marker={
                 "symbol": MARKS.get(str(event), "circle"),
-                "size": 10,
+                "size": 14 if event == "purchased" else 10,
                 "color": by_event.get(str(event), colours.unknown),
             },
             hovertemplate="%{x}<br>%{text}<extra>" + words.plain(event) + "</extra>",
@@ -180,12 +208,14 @@ def _timeline(accounts: pd.DataFrame) -> None:
 def _accounts(accounts: pd.DataFrame) -> None:
     shown = accounts.assign(
         stage=[words.stage(one) for one in accounts["stage"]],
+        product=[words.plain(one or "unknown") for one in accounts["product"]],
         status=[words.plain(one or "not judged") for one in accounts["status"]],
     )
     event: Any = st.dataframe(
         shown[
             [
                 "account_id",
+                "trader_id",
                 "trader_name",
                 "desk_id",
                 "product",
@@ -206,7 +236,8 @@ def _accounts(accounts: pd.DataFrame) -> None:
         placeholder="",
         column_config={
             "account_id": "Account",
-            "trader_name": "Trader",
+            "trader_id": "Trader",
+            "trader_name": "Name",
             "desk_id": "Desk",
             "product": "Product",
             "stage": "Stage",
@@ -234,7 +265,7 @@ def _signals(found: pd.DataFrame) -> None:
         for title, told in (("Ruled out", "; ".join(evidence.get("ruled_out") or [])), ("Do", evidence.get("respond"))):
             if told:
                 lines.append(f"<small>{title}: {words.escaped(told)}</small>")
-        title = f"{weight} · {words.plain(row['detector'])} · {row['subject_id']}"
+        title = f"{weight} · {words.detector(row['detector'])} · {row['subject_id']}"
         look.card("near" if flagged else "ended", words.escaped(title), lines)
         if evidence.get("rows"):
             with st.expander(f"{words.counted(len(evidence['rows']), 'row')} it rests on"):
@@ -246,14 +277,22 @@ def _links(found: pd.DataFrame) -> None:
         look.empty("No link", "Nothing joins these people to another trader.")
         return
     shown = found.assign(reasons=[graphs.reasons(text, 8) for text in found["reasons"]])
-    st.dataframe(
+    event: Any = st.dataframe(
         shown,
         hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row-required",
+        key="links",
         column_config={
+            "trader_a": st.column_config.TextColumn("One", width=80),
+            "trader_b": st.column_config.TextColumn("Other", width=80),
             "reasons": st.column_config.TextColumn("Because of", width="large"),
-            "strength": st.column_config.NumberColumn("One person?", format="percent"),
+            "strength": st.column_config.NumberColumn("One person?", format="percent", width=90),
         },
     )
+    chosen = event.selection.rows
+    row = found.iloc[chosen[0] if chosen and chosen[0] < len(found) else 0]
+    judging.ask(str(row["trader_a"]), str(row["trader_b"]))
 
 
 def _pairs(found: pd.DataFrame) -> None:

@@ -98,8 +98,9 @@ def _feeds(held: pd.DataFrame, loads: pd.DataFrame) -> None:
         look.coloured(shown, "state", colours),
         hide_index=True,
         height="content",
+        placeholder=words.UNKNOWN,
         column_config={
-            "state": "State",
+            "state": st.column_config.TextColumn("State", width=110),
             "dataset": "Dataset",
             "newest": "Newest record",
             "age": st.column_config.TextColumn("Age", help="Behind the instant at which the run stands."),

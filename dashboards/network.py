@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
 
-from dashboards.kit import graphs, look, places, reads, state, words
+from dashboards.kit import graphs, judging, look, places, reads, state, words
 from sql import schema
 
 MOST_TRADERS = 60
@@ -21,14 +23,17 @@ def show() -> None:
         return
     if reads.rows("accounts", trader_id=trader, limit=1).empty:
         look.empty(
-            f"There is no trader {trader}", "He has no account that landed, or belongs to a desk that you do not see."
+            f"There is no trader {trader}",
+            "No account of this trader landed, or they belong to a desk that you do not see.",
         )
         return
     steps = state.tab("How far", "steps", STEPS, first="2")
     traders = around(trader, int(steps))
     found = gathered(traders)
     graph = graphs.build(found)
-    clicked = look.pick(graphs.drawn(graph), f"What joins {trader} to others?", height=560, key="graph")
+    clicked = look.pick(
+        graphs.drawn(graph), f"What joins {trader} to others?", height=320 if len(graph) < 8 else 560, key="graph"
+    )
     for kind, name in clicked[:1]:
         if kind == "trader":
             places.link("network", f"Centre on {name} →", icon=False, trader=str(name), steps=steps)
@@ -42,8 +47,10 @@ def show() -> None:
     if not others:
         look.empty("Nobody else", "No link, shared value or matched trading joins this trader to another.")
         return
-    other = state.one_of("Path to", "to", others, shown=str, every=False)
+    names = dict(zip(found.accounts["trader_id"], found.accounts["trader_name"], strict=True))
+    other = state.one_of("Path to", "to", others, shown=lambda one: f"{one} · {names.get(one) or one}", every=False)
     look.card("unknown", f"From {trader} to {other}", [words.escaped(graphs.path_sentence(graph, trader, str(other)))])
+    judging.ask(trader, str(other))
     _links(found.links)
     places.link("case", "Open the case →", icon=False, trader=trader)
 
@@ -71,8 +78,21 @@ def _largest() -> None:
         )
         return
     st.subheader("Largest owners", anchor=False)
-    for row in reads.records(found):
-        places.link("network", f"**{row['owner_id']}** {row['members']} traders", icon=False, trader=row["trader_id"])
+    st.caption("Select one to see what joins its registrations.")
+    event: Any = st.dataframe(
+        found,
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        key="largest",
+        column_config={
+            "owner_id": "Owner",
+            "members": st.column_config.NumberColumn("Traders", format="%d"),
+            "trader_id": "One of them",
+        },
+    )
+    if event.selection.rows:
+        places.go("network", trader=str(found["trader_id"].iloc[event.selection.rows[0]]))
 
 
 def around(trader: str, steps: int) -> list[str]:
@@ -149,9 +169,11 @@ def _links(links: pd.DataFrame) -> None:
         shown,
         hide_index=True,
         column_config={
-            "trader_a": "One",
-            "trader_b": "Other",
-            "strength": st.column_config.ProgressColumn("One person?", format="percent", min_value=0, max_value=1),
+            "trader_a": st.column_config.TextColumn("One", width=80),
+            "trader_b": st.column_config.TextColumn("Other", width=80),
+            "strength": st.column_config.ProgressColumn(
+                "One person?", format="percent", min_value=0, max_value=1, width=120
+            ),
             "reasons": st.column_config.TextColumn("Because of", width="large"),
         },
     )

@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboards.kit import lake, look, paths, places, reads, state, words
+from dashboards.kit import lake, look, places, reads, state, words
 from models.coordination import PairEvidence
 from sql import schema
 
@@ -54,15 +54,31 @@ def _listed() -> None:
         )
         return
     st.subheader("Strongest pairs", anchor=False)
-    for pair in reads.records(found):
-        places.link(
-            "pair",
-            paths.pair_words(pair),
-            icon=False,
-            a=pair["account_a"],
-            b=pair["account_b"],
-            relation=pair["relation"],
-        )
+    st.caption("Select one to see its matched entries.")
+    event: Any = st.dataframe(
+        found.assign(lag=found["lag_ms"].abs() / 1000),
+        column_order=["account_a", "account_b", "relation", "matched", "expected", "lag", "strength", "same_owner"],
+        hide_index=True,
+        height=look.height(len(found)),
+        on_select="rerun",
+        selection_mode="single-row",
+        key="pairs",
+        column_config={
+            "account_a": "One account",
+            "account_b": "The other",
+            "relation": "Relation",
+            "matched": st.column_config.NumberColumn("Matched entries", format="%d"),
+            "expected": st.column_config.NumberColumn(
+                "By chance", format="%.4f", help="Matches that chance would give."
+            ),
+            "lag": st.column_config.NumberColumn("Apart, s", format="%.1f"),
+            "strength": st.column_config.NumberColumn("Strength", format="%.2f", help="0.5 and more is a flag."),
+            "same_owner": st.column_config.CheckboxColumn("One owner"),
+        },
+    )
+    if event.selection.rows:
+        pair = found.iloc[event.selection.rows[0]]
+        places.go("pair", a=str(pair["account_a"]), b=str(pair["account_b"]), relation=str(pair["relation"]))
 
 
 def _published(first: str, second: str, relation: str) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboards import repeats
 from dashboards.kit import look, places, reads, state, words
 from sql import schema
 
@@ -21,6 +22,7 @@ VIEWS = {
     "unknown": "? Unknown",
     "all": "All",
 }
+AGAIN = {"again": "↻ Breached again"}
 ORDERS = {
     "near": ["place"],
     "breached": ["-status_at", "account_id"],
@@ -51,8 +53,10 @@ COLUMNS = {
     ),
     "floor": st.column_config.TextColumn("Floor", width=60, help="Which floor is nearer."),
     "equity": st.column_config.NumberColumn("Equity", format="%,.2f"),
-    "risk": st.column_config.NumberColumn("Risk", format="%.0f", width=55, help="Risk score, 0 to 100."),
-    "why": st.column_config.TextColumn("Because of", width=150),
+    "risk": st.column_config.ProgressColumn(
+        "Risk", format="%.0f", min_value=0, max_value=100, width=90, help="Risk score, 0 to 100."
+    ),
+    "why": st.column_config.TextColumn("Because of", width=230),
     "stake_usd": st.column_config.NumberColumn(
         "At stake, USD",
         format="%,.0f",
@@ -67,8 +71,12 @@ COLUMNS = {
 
 def show() -> None:
     """Filters, the queue, and beside it the account that is selected."""
-    view = state.tab("View", "state", (BY_SCORE if reads.scored() else {}) | VIEWS)
-    filters = _filters() | {"state": None if view in ("score", "all") else view}
+    view = state.tab("View", "state", (BY_SCORE if reads.scored() else {}) | VIEWS | AGAIN)
+    filters = _filters()
+    if view == "again":
+        repeats.show(filters["desk_id"], filters["product"])
+        return
+    filters |= {"state": None if view in ("score", "all") else view}
     total = reads.total("risk_facets", "accounts", **filters)
     if not total:
         look.empty(
@@ -171,12 +179,13 @@ def _beside(row: pd.Series) -> None:
 
 def _suspicions(row: pd.Series) -> None:
     """What the score is made of and what detectors hold, a sentence each."""
-    for reason in words.parsed(row["score_reasons"]) or []:
-        st.caption(words.reason(reason))
+    look.score(row["score"], row["band"], row["score_reasons"])
+    told_already = str(row["score_reasons"])
     table = schema.SIGNALS
     about = table.c.subject_id.in_((row["account_id"], row["trader_id"])) & (table.c.strength >= FLAG)
     for signal in reads.records(reads.decided(table, about, order=table.c.strength.desc(), limit=reads.LIST_ROWS)):
-        told = (words.parsed(signal["evidence"]) or {}).get("sentence", "")
-        st.caption(f"▲ **{words.plain(signal['detector'])}** {signal['strength']:.2f} {told}")
+        if signal["detector"] not in told_already:
+            told = (words.parsed(signal["evidence"]) or {}).get("sentence", "")
+            st.caption(f"▲ **{words.detector(signal['detector'])}** {signal['strength']:.2f} {told}")
     if row["owner_members"] > 1 or not words.missing(row["score"]):
         places.link("case", "Open the case →", icon=False, trader=str(row["trader_id"]))

@@ -127,7 +127,30 @@ def test_the_queue_by_score_puts_money_times_risk_first(at_firm: Path) -> None:
     assert list(rows["account_id"])[:2] == ["F1", "N1"], "2,000 at stake at risk 40 before nothing at stake at 90"
     assert list(rows["risk"])[:2] == [40.0, 90.0]
     assert rows["why"].iloc[0] == "Near floor"
-    assert "+40.0 **Near floor** Most of the allowance is used." in told(app)
+    assert "Risk 40 of 100 · high 40.0 Near floor Most of the allowance is used." in told(app)
+
+
+def test_a_live_account_tells_what_would_break_it_and_that_the_pace_is_a_projection(at_firm: Path) -> None:
+    said = told(opened("account", account="N1"))
+    assert (
+        "Breaches if equity falls by 450.00 EUR , below the maximum floor 90,000.00 EUR, 96 % of the allowance" in said
+    )
+    assert "no projection, since it needs five trading days and a profit so far" in said
+    assert "What would break it?" not in told(opened("account", account="B1")), "it is over for this one"
+
+
+def test_nobody_breached_twice_in_the_small_firm(at_firm: Path) -> None:
+    assert "Nobody breached twice" in told(opened("risk_queue", state="again"))
+
+
+def test_a_judgement_needs_a_reason_and_is_shown_with_it(at_firm: Path) -> None:
+    app = opened("network", trader="T1", to="T2")
+    not_the_same = next(one for one in app.button if one.label == "Not the same")
+    not_the_same.click().run()
+    assert app.error[0].value == "A judgement needs a reason."
+    next(one for one in app.text_input if "one person?" in one.label).set_value("Two passports seen.")
+    next(one for one in app.button if one.label == "Not the same").click().run()
+    assert "Judged not the same by" in told(app).replace("**", "") and "Two passports seen." in told(app)
 
 
 def test_filters_of_the_address_hold_and_a_nonsense_one_is_dropped(at_firm: Path) -> None:
@@ -155,7 +178,7 @@ def test_an_address_that_changes_wins_over_what_the_page_showed(at_firm: Path) -
 def test_an_account_shows_its_path_and_its_verdict_with_the_evidence(at_firm: Path) -> None:
     app = opened("account", account="B1")
     said = told(app)
-    assert "✕ Breached · Daily loss → Terminate" in said
+    assert "✕ Breached · Daily loss → the account ends" in said
     assert "94,999.99 EUR" in said and "95,000.00 EUR" in said
     assert "03 Mar 2026 15:03:07 CET" in said, "in the desk's zone, the zone shown"
     assert len(app.get("plotly_chart")) == 1

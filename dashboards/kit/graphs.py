@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import networkx as nx
 import pandas as pd
@@ -14,6 +15,7 @@ from dashboards.kit import look, words
 MOST_NODES = 500
 HUB_HOLDERS = 12
 SYMBOLS = {"trader": "circle", "account": "square", "value": "diamond", "hub": "diamond-open"}
+KINDS = {"ip": "IP address", "instrument": "payment instrument", "destination": "payout destination"}
 NAMES = {"trader": "Person", "account": "Account", "value": "Shared value", "hub": "Shared by many, so it says little"}
 
 
@@ -32,7 +34,7 @@ def build(found: Found) -> nx.Graph:
     graph = nx.Graph()
     for row in found.accounts.to_dict(orient="records"):
         person, account = f"t:{row['trader_id']}", f"a:{row['account_id']}"
-        graph.add_node(person, kind="trader", label=f"{row['trader_name'] or row['trader_id']}", id=row["trader_id"])
+        graph.add_node(person, kind="trader", label=named(row), id=row["trader_id"])
         graph.add_node(account, kind="account", label=row["account_id"], id=row["account_id"])
         graph.add_edge(person, account, kind="owns", reason="trades it")
     for row in found.links.to_dict(orient="records"):
@@ -45,7 +47,9 @@ def build(found: Found) -> nx.Graph:
     for row in found.values.to_dict(orient="records"):
         value = f"v:{row['kind']}:{row['value']}"
         hub = row["holders"] > HUB_HOLDERS
-        graph.add_node(value, kind="hub" if hub else "value", label=f"{row['kind']} {row['value']}", id=row["value"])
+        graph.add_node(
+            value, kind="hub" if hub else "value", label=f"{kind(row['kind'])} {row['value']}", id=row["value"]
+        )
         graph.add_edge(f"t:{row['trader_id']}", value, kind="shares", reason=f"used by {row['holders']} traders")
     for row in found.pairs.to_dict(orient="records"):
         ends = [f"a:{row['account_a']}", f"a:{row['account_b']}"]
@@ -55,11 +59,21 @@ def build(found: Found) -> nx.Graph:
     return graph.subgraph(keep).copy()
 
 
+def named(row: dict[Any, Any]) -> str:
+    """A person's name with the id, since one person may be registered many times."""
+    return f"{row['trader_name']} · {row['trader_id']}" if row["trader_name"] else str(row["trader_id"])
+
+
+def kind(name: Any) -> str:
+    """What a shared value is."""
+    return KINDS.get(str(name), str(name).replace("_", " "))
+
+
 def reasons(text: str, most: int = 4) -> str:
     """The reasons of a link as people read them."""
     listed = words.parsed(text) or []
-    held = [f"{one['signal']} {one['value']}" for one in listed if not one.get("against")]
-    against = [f"{one['signal']} {one['value']}" for one in listed if one.get("against")]
+    held = [f"{kind(one['signal'])} {one['value']}" for one in listed if not one.get("against")]
+    against = [f"{kind(one['signal'])} {one['value']}" for one in listed if one.get("against")]
     told = "; ".join(held[:most])
     return told + (f"; against it: {'; '.join(against[:2])}" if against else "")
 

@@ -58,6 +58,7 @@ DARK = Palette(
 )
 CLEAR = "rgba(0,0,0,0)"
 PLOTLY = {"displaylogo": False, "responsive": True}
+BANDS = {"critical": "breached", "high": "breached", "medium": "near", "low": "fine"}
 TALLEST_ROWS = 18
 FONT = '"Source Sans", "Source Sans Pro", sans-serif'
 STYLE = Path(__file__).parent / "style.css"
@@ -145,6 +146,29 @@ def card(state: str, title: str, lines: list[str]) -> None:
     """A statement with its colour at the edge; title and lines are HTML."""
     body = "".join(f"<p>{line}</p>" for line in lines)
     st.html(f'<div class="hw hw-card" style="--hw:{palette().of(state)}"><b>{title}</b>{body}</div>')
+
+
+def score(points: Any, band: Any, reasons: Any) -> None:
+    """A risk score as a bar of what it is made of, each part with its points, name and sentence; silent without one."""
+    if words.missing(points):
+        return
+    parts = words.scored(reasons)
+    shades = [max(100 - 22 * place, 24) for place in range(len(parts))]
+    bar = "".join(
+        f'<i style="width:{part:.2f}%;--part:{shade}%" title="{words.escaped(name)} {part:.1f}"></i>'
+        for (name, part, _), shade in zip(parts, shades, strict=True)
+    )
+    lines = "".join(
+        f'<p><i style="--part:{shade}%"></i><b>{part:.1f}</b> {words.escaped(name)}'
+        f"<small>{words.escaped(sentence)}</small></p>"
+        for (name, part, sentence), shade in zip(parts, shades, strict=True)
+    )
+    told = lines or "<p><small>No detector, link or matched trading holds anything against it.</small></p>"
+    colour = palette().of(BANDS.get(str(band), "unknown"))
+    st.html(
+        f'<div class="hw hw-score" style="--hw:{colour}"><b>Risk {points:.0f} of 100 · {words.escaped(band)}</b>'
+        f'<div class="hw-bar">{bar}</div>{told}</div>'
+    )
 
 
 def table(pairs: dict[str, str], *, right: bool = False) -> None:

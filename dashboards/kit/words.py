@@ -39,6 +39,28 @@ TRANSFERS = {
     "failed": "✕ Failed",
 }
 RECOMMENDATIONS = {"approve": "✓ Approve", "deduct": "− Deduct", "review": "? Review", "reject": "✕ Reject"}
+DETECTORS = {
+    "all_in": "All-in trading",
+    "kyc_mismatch": "Identity mismatch",
+    "chargeback_abuse": "Chargebacks",
+    "copy": "Copies another account",
+    "mirror": "Mirrors another account",
+    "own copy": "Copies an own account",
+    "own mirror": "Mirrors an own account",
+    "owner's other accounts": "Owner's other accounts",
+    "several records of one owner": "Several registrations",
+    "grid": "Grid trading",
+}
+EFFECTS = {
+    "terminate": "the account ends",
+    "pause": "paused until the next day",
+    "pass": "the stage is passed",
+    "warn": "a warning",
+    "strip": "the profit is taken out",
+    "split_cut": "a smaller share",
+    "wait": "the payout waits",
+}
+RULES = {"max_loss": "Maximum loss"}
 CHECKS = {"passed": "✓", "failed": "✕", "not_applicable": "·", "unknown": "?"}
 
 
@@ -66,9 +88,9 @@ def number(value: Any, places: int = 0) -> str:
     return UNKNOWN if missing(value) else f"{value:,.{places}f}".replace("-", "−")
 
 
-def counted(count: Any, name: str) -> str:
-    """A count with its noun: 1 trader, 2 traders."""
-    return f"{number(count)} {name}{'' if count == 1 else 's'}"
+def counted(count: Any, name: str, many: str | None = None) -> str:
+    """A count with its noun: 1 trader, 2 traders; `many` where an s does not do."""
+    return f"{number(count)} {name if count == 1 else many or name + 's'}"
 
 
 def share(value: Any, places: int = 0) -> str:
@@ -114,7 +136,7 @@ def stage(name: str | None) -> str:
 def state(name: str | None, status: str | None = None) -> str:
     """A state as icon and word, so that it is never told by colour alone; a pause is named as such."""
     if status == "paused":
-        return "‖ Paused"
+        return "■ Paused"
     icon, word = STATES.get(str(name), STATES["unknown"])
     return f"{icon} {word}"
 
@@ -123,6 +145,16 @@ def plain(name: Any) -> str:
     """A snake_case name as a person writes it."""
     text = str(name).replace("_", " ")
     return text[:1].upper() + text[1:]
+
+
+def rule(name: Any) -> str:
+    """A rule's name."""
+    return RULES.get(str(name), plain(name))
+
+
+def effect(name: Any) -> str:
+    """What follows from a verdict."""
+    return EFFECTS.get(str(name), plain(name).lower())
 
 
 def escaped(text: Any) -> str:
@@ -138,26 +170,24 @@ def parsed(text: Any) -> Any:
         return None
 
 
+def scored(text: Any) -> list[tuple[str, float, str]]:
+    """What a score is made of, most first: its name in words, the points it adds and its sentence."""
+    listed = [one for one in parsed(text) or [] if isinstance(one, dict)]
+    told = [
+        (detector(one.get("reason") or one.get("name")), float(one.get("points") or 0), str(one.get("sentence") or ""))
+        for one in listed
+    ]
+    return sorted((one for one in told if one[1] > 0), key=lambda one: -one[1])
+
+
 def reasons(text: Any, most: int = 3) -> str:
-    """The strongest reasons of a score in words; reasons are JSON objects with a `name`, `reason` or `signal`."""
-    listed = parsed(text) or []
-    words = [plain(_name(one)) for one in listed[:most]]
-    return ", ".join(word for word in words if word)
+    """The strongest reasons of a score in words."""
+    return ", ".join(name for name, _, _ in scored(text)[:most])
 
 
-def reason(told: Any) -> str:
-    """One reason of a score: what it adds, its name and its sentence."""
-    if not isinstance(told, dict):
-        return str(told)
-    adds = next((told[key] for key in ("points", "contribution", "adds", "value") if key in told), None)
-    weight = f"{adds:+.1f} " if isinstance(adds, int | float) else ""
-    return f"{weight}**{plain(_name(told))}** {told.get('sentence', '')}".strip()
-
-
-def _name(reason: Any) -> str:
-    if not isinstance(reason, dict):
-        return str(reason)
-    return str(next((reason[key] for key in ("name", "reason", "signal", "detector", "feature") if key in reason), ""))
+def detector(name: Any) -> str:
+    """The name of a detector or of a reason as an analyst says it."""
+    return DETECTORS.get(str(name), plain(name))
 
 
 def value(given: Any) -> str:

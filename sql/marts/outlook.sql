@@ -1,0 +1,84 @@
+-- What would end or pass each live account: how far equity may fall, how much of each allowance is used, and how many
+-- trading days the target is away at the pace so far. Grain: account_id (active or paused).
+-- An allowance is what the terms grant below the day's reference or below the highest balance; where a floor has stopped
+-- rising the highest balance is not kept, and the share is known only when that floor is the tighter one.
+-- The pace is the mean closed profit of trading days; its 95 % range is that of a mean of independent days, and it is a
+-- projection: unknown below five days and without profit so far, open at the far end when the pace may as well be none.
+with days as (
+    select
+        account_id,
+        count(*) as days,
+        avg(cast(closed_profit as double)) as pace,
+        stddev_samp(cast(closed_profit as double)) / sqrt(count(*)) as pace_error
+    from decided.account_days
+    where trades > 0 or closed_profit <> 0
+    group by account_id
+),
+
+sized as (
+    select
+        status.*,
+        daily.effect as daily_effect,
+        total.effect as max_effect,
+        coalesce(
+            daily.amount,
+            case daily.base
+                when 'reference' then status.daily_floor * daily.percent / (100 - daily.percent)
+                else daily.percent / 100 * status.initial_balance
+            end
+        ) as daily_allowance,
+        case
+            when total.mode = 'static' then status.initial_balance - status.max_floor
+            when total.base = 'high_water' then status.max_floor * total.percent / (100 - total.percent)
+            else coalesce(total.amount, total.percent / 100 * status.initial_balance)
+        end as max_allowance,
+        total.mode = 'static'
+        or (total.payout_rebase = 'none' and total.lock_offset is null and not coalesce(total.lock_at_target, false))
+            as max_known,
+        coalesce(target.amount, target.percent / 100 * status.initial_balance) as target
+    from decided.account_status as status
+    left join terms.daily_loss as daily using (product, product_version, stage)
+    left join terms.max_loss as total using (product, product_version, stage)
+    left join terms.profit_target as target using (product, product_version, stage)
+    where status.status in ('active', 'paused')
+),
+
+used as (
+    select
+        *,
+        greatest(1 - daily_headroom / nullif(daily_allowance, 0), 0) as daily_share,
+        greatest(1 - max_headroom / nullif(max_allowance, 0), 0) as max_share,
+        case when target_progress < 1 then target * (1 - target_progress) end as to_target
+    from sized
+)
+
+select
+    used.account_id,
+    used.desk_id,
+    used.currency,
+    used.daily_headroom,
+    used.max_headroom,
+    used.daily_floor,
+    used.max_floor,
+    used.daily_effect,
+    used.max_effect,
+    case when used.daily_headroom is not null then used.daily_share end as daily_share,
+    case
+        when used.max_headroom is null then null
+        when used.max_known then used.max_share
+        when used.daily_headroom is null or used.near_share > used.daily_share + 1e-6 then used.near_share
+    end as max_share,
+    used.target,
+    used.to_target,
+    days.days,
+    days.pace,
+    case when days.days >= 5 and days.pace > 0 then used.to_target / days.pace end as days_to_target,
+    case when days.days >= 5 and days.pace > 0
+        then used.to_target / (days.pace + limits.quantile * days.pace_error)
+    end as days_at_least,
+    case when days.days >= 5 and days.pace > limits.quantile * days.pace_error
+        then used.to_target / (days.pace - limits.quantile * days.pace_error)
+    end as days_at_most
+from used
+cross join marts.limits as limits
+left join days using (account_id)
