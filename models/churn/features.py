@@ -79,7 +79,7 @@ def _utc(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _days_since(last: pd.Series, traders: pd.Index, at: pd.Timestamp) -> np.ndarray:
-    age = (at - last.reindex(traders)).dt.total_seconds() / 86400
+    age = (at.as_unit("us") - last.reindex(traders).astype("datetime64[us, UTC]")).dt.total_seconds() / 86400
     return np.asarray(age.fillna(NEVER_DAYS), dtype=float)
 
 
