@@ -6,6 +6,7 @@ import shutil
 from decimal import Decimal
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,6 +14,7 @@ import pytest
 import cli
 from models import catalogue
 from models.catalogue import RulebookRefused
+from models.churn import features
 from pipelines import export, faults
 from pipelines.doctor import WRONG, examine
 from pipelines.expectations.reading import FAR_TIME, TOO_LARGE, read_values
@@ -100,6 +102,13 @@ def test_names_in_floats_keep_their_digits() -> None:
     values, unread = read_values("text", pa.array([12345678901.0, 1e15, 1.5, float("nan")]))
     assert values.to_pylist() == ["12345678901", "1000000000000000", "1.5", None]
     assert unread.null_count == 4
+
+
+def test_a_history_of_three_centuries_is_measured() -> None:
+    """From the first year that lands to the last is more than nanoseconds can count."""
+    last = pd.Series({"T1": pd.Timestamp("1900-01-01", tz="UTC")}).astype("datetime64[us, UTC]")
+    since = features._days_since(last, pd.Index(["T1", "T2"]), pd.Timestamp("2199-12-31", tz="UTC"))
+    assert since.tolist() == [109571.0, features.NEVER_DAYS]
 
 
 # --- the machine -------------------------------------------------------------------------------------------------
