@@ -104,7 +104,7 @@ def test_from_the_overview_to_the_evidence(served: str, chromium: Browser) -> No
     page.get_by_role("button", name="Open account").click()
     expect(page).to_have_url(re.compile("account.*account=B1"), timeout=WAIT_MS)
     expect(page.get_by_text("Did equity stay above its floors?")).to_be_visible(timeout=WAIT_MS)
-    expect(page.get_by_text("✕ Breached · Daily loss → Terminate")).to_be_visible(timeout=WAIT_MS)
+    expect(page.get_by_text("✕ Breached · Daily loss → the account ends")).to_be_visible(timeout=WAIT_MS)
     numbers = page.locator("table.hw-sum").first
     expect(numbers).to_contain_text("94,999.99 EUR")
     when = page.locator("time").first

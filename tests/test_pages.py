@@ -34,6 +34,8 @@ def firm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     house = pages_firm.build(folder)
     pages_firm.suspect(house)
     house.database.dispose()
+    st.cache_data.clear()
+    st.cache_resource.clear()
     return folder
 
 
@@ -42,9 +44,15 @@ def at_firm(firm: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield from _look_at(firm / "home", monkeypatch, firm / "book")
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which nothing has landed."""
+    return tmp_path_factory.mktemp("empty")
+
+
 @pytest.fixture
-def at_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    yield from _look_at(tmp_path / "home", monkeypatch, None)
+def at_nothing(empty: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    yield from _look_at(empty, monkeypatch, None)
 
 
 def _look_at(home: Path, monkeypatch: pytest.MonkeyPatch, book: Path | None) -> Iterator[Path]:
@@ -52,8 +60,6 @@ def _look_at(home: Path, monkeypatch: pytest.MonkeyPatch, book: Path | None) -> 
     monkeypatch.delenv("HIGHWATER_DATABASE_URL", raising=False)
     if book:
         monkeypatch.setenv("HIGHWATER_RULEBOOK", str(book))
-    st.cache_data.clear()
-    st.cache_resource.clear()
     yield home
 
 
@@ -81,9 +87,10 @@ def test_a_page_over_an_empty_home_tells_how_to_begin(page: str, at_nothing: Pat
     assert "highwater ingest" in said
 
 
-def test_data_that_landed_but_was_not_scored_is_told_so(at_nothing: Path, tmp_path: Path) -> None:
+def test_data_that_landed_but_was_not_scored_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     feed, _ = pages_firm.write(tmp_path / "firm")
-    land_paths(Warehouse.open(at_nothing), [feed / "desks.csv"])
+    home = next(_look_at(tmp_path / "home", monkeypatch, None))
+    land_paths(Warehouse.open(home), [feed / "desks.csv"])
     assert "nothing is judged yet" in told(opened("overview"))
 
 
