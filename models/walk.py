@@ -299,7 +299,8 @@ def _walk(
     n_verdicts, n_days, n_steps = 0, 0, 0
     for account in range(len(terms)):
         T: Any = terms[account]  # noqa: N806 - the terms, on nearly every line
-        i, end = starts[account], starts[account + 1]
+        # unsigned places spare every read of an array the question whether it counts from the end
+        i, end = np.uint64(starts[account]), np.uint64(starts[account + 1])
         initial = T["initial"]
         begin = T["opened_at"]
         if i < end and at[i] < begin:
@@ -379,7 +380,7 @@ def _walk(
             more = upcoming == now
             while more and kind[i] <= CREDIT:
                 value = amount[i]
-                judge, event = True, i
+                judge, event = True, np.int64(i)
                 if kind[i] == CREDIT:
                     credit += value
                     equity += value
@@ -403,7 +404,7 @@ def _walk(
                                 max_floor = _under(high_water, ml_share, ml_size, ml_lock)
                         elif ml_rebase == 2:
                             pinned, max_floor = True, T["ml_rebase_floor"]
-                i += 1
+                i += np.uint64(1)
                 upcoming = at[i] if i < end else NEVER
                 more = upcoming == now
 
@@ -447,7 +448,7 @@ def _walk(
 
             # 3. deals, 4. observations
             while more:
-                value, event = amount[i], i
+                value, event = amount[i], np.int64(i)
                 if kind[i] == OBSERVATION:
                     equity = value
                     observed, judge, moved_equity = True, True, True
@@ -468,7 +469,7 @@ def _walk(
                     if flat or not observed:
                         equity = balance + credit
                         judge, moved_equity = True, True
-                i += 1
+                i += np.uint64(1)
                 upcoming = at[i] if i < end else NEVER
                 more = upcoming == now
             if has_deal:

@@ -24,6 +24,8 @@ from sql.schema import DATASETS, DUCKDB_TYPES, LAKE_COLUMNS, Dataset
 
 ENGINE_MEMORY = "3GB"
 WRITE_CHUNK_ROWS = 20_000
+# A landing waits for a scoring run to finish writing rather than give up.
+SQLITE_PATIENCE_S = 900
 NO_DATABASE = "HIGHWATER_DATABASE_URL must be like postgresql://user:password@host/name or sqlite:////path/file.db"
 LAKE_TYPES = {"_load_id": "bigint", "_line": "bigint", "_version": "integer"}
 
@@ -71,7 +73,7 @@ class Warehouse:
         """The database engine; SQLite runs in WAL mode so that readers never wait for a writer."""
         if not self.database_url.startswith("sqlite"):
             return sa.create_engine(self.database_url, pool_pre_ping=True)
-        engine = sa.create_engine(self.database_url, connect_args={"timeout": 60})
+        engine = sa.create_engine(self.database_url, connect_args={"timeout": SQLITE_PATIENCE_S})
         sa.event.listen(engine, "connect", _prepare_sqlite)
         return engine
 
@@ -132,7 +134,8 @@ def _driver_url(url: str) -> str:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=60000", "foreign_keys=ON"):
+    patience = f"busy_timeout={SQLITE_PATIENCE_S * 1000}"
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", patience, "foreign_keys=ON"):
         cursor.execute(f"pragma {pragma}")
     cursor.close()
 
