@@ -57,9 +57,11 @@ def register(connection: duckdb.DuckDBPyConnection, table: sa.Table, frame: pd.D
 
 
 def register_tables(connection: duckdb.DuckDBPyConnection, database: sa.Connection, *tables: sa.Table) -> None:
-    """Shows tables of the database to SQL as they stand in this transaction."""
+    """Shows tables of the database to SQL as they stand in this transaction, in one order on every database."""
     for table in tables:
         columns = [
             sa.type_coerce(c, sa.Double()).label(c.name) if isinstance(c.type, schema.Money) else c for c in table.c
         ]
-        register(connection, table, read_frame(database, sa.select(*columns)))
+        frame = read_frame(database, sa.select(*columns))
+        order = [c.name for c in table.primary_key.columns] or [c.name for c in table.c]
+        register(connection, table, frame.sort_values(order, kind="stable", ignore_index=True))
