@@ -12,5 +12,4 @@ select
     cast(deals.profit + deals.commission + deals.swap + deals.fee as decimal(18, 8)) as net
 from facts.trade_deals as deals
 inner join facts.rule_trades as trades using (account_id, trade_id)
-inner join facts.rule_accounts as accounts using (account)
-where deals.executed_at <= accounts.until
+where deals.executed_at <= trades.until

@@ -30,7 +30,8 @@ select
     round(trades.open_price, 10) as open_price,
     round(trades.close_price, 10) as close_price,
     trades.profit,
-    trades.stop_loss
+    trades.stop_loss,
+    accounts.until
 from facts.trades as trades
 inner join facts.rule_accounts as accounts using (account_id)
 inner join markets using (instrument)
