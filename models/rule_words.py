@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from string import Formatter
 from typing import Any
-from zoneinfo import ZoneInfo
-
-from models.money import to_minor, written
 
 Terms = Mapping[str, Any]
 
@@ -86,58 +84,78 @@ _FOUND = {
 }
 
 
-def verdict_sentence(found: Mapping[str, Any], detail: Mapping[str, Any], zone: str) -> str:
-    """What was observed against what is allowed, and when on the firm's clock, as a trader could be told."""
-    at = found["happened_at"].astimezone(ZoneInfo(zone))
-    place = zone.split("/")[-1].replace("_", " ")
-    template = _FOUND[_template(found["rule"], detail)]
-    words = dict(detail) | {
-        "trade": found["trade_id"],
-        "observed": number(found["observed"]),
-        "allowed": number(found["allowed"]),
-        "when": f"at {at:%H:%M:%S} {place} on {at:%Y-%m-%d}",
-        "when_short": f"{at:%Y-%m-%d %H:%M:%S} {place}",
-    }
-    if "_money}" in template:
-        words |= {f"{name}_money": _money(found[name], found["currency"]) for name in ("observed", "allowed")}
-    sentence = template.format(**words | _turns(found, detail))
-    more = found["occurrences"] - 1
-    again = f" The same happened {more} more time{'s' if more > 1 else ''} that day." if more else ""
-    return sentence + again
+# How verdicts write numbers and money, as DuckDB macros: there may be millions of verdicts.
+SQL_WORDS = """
+create or replace temp macro exactly(value) as cast(cast(round(value, 8) as varchar) as decimal(28, 8));
+create or replace temp macro bare(text) as rtrim(rtrim(text, '0'), '.');
+create or replace temp macro grouped(text) as
+    case when starts_with(text, '-') then '-' else '' end
+    || format('{:,}', cast(ltrim(split_part(text, '.', 1), '-') as bigint))
+    || case when contains(text, '.') then '.' || split_part(text, '.', 2) else '' end;
+create or replace temp macro plainly(value) as bare(cast(exactly(value) as varchar));
+create or replace temp macro told(value) as grouped(bare(cast(round(exactly(value), 6) as varchar)));
+create or replace temp macro in_money(value, decimals, currency) as grouped(
+    case decimals
+        when 0 then cast(round(exactly(value), 0) as varchar)
+        when 2 then cast(round(exactly(value), 2) as varchar)
+        when 3 then cast(round(exactly(value), 3) as varchar)
+        else cast(exactly(value) as varchar)
+    end
+) || ' ' || currency;
+"""
+
+_WORDS_IN_SQL = {
+    "trade": "trade_id",
+    "observed": "told(observed)",
+    "allowed": "told(allowed)",
+    "observed_money": "in_money(observed, decimals, currency)",
+    "allowed_money": "in_money(allowed, decimals, currency)",
+    "when": "'at ' || strftime(local_at, '%H:%M:%S') || ' ' || place_name || ' on ' || strftime(local_at, '%Y-%m-%d')",
+    "when_short": "strftime(local_at, '%Y-%m-%d %H:%M:%S') || ' ' || place_name",
+    "did": "case (detail ->> 'role') when 'in' then 'opened' else 'closed' end",
+    "side_of_news": "case when observed < 0 then 'before' else 'after' end",
+    "title": "coalesce(nullif((detail ->> 'title'), ''), 'news')",
+    "currency_moved": "(detail ->> 'currency')",
+    "beyond": "case (detail ->> 'large') when 'true' then 'more than' else 'less than' end",
+    "average": "told(cast((detail ->> 'average') as double))",
+    "first_lots": "told(cast((detail ->> 'first_lots') as double))",
+    "where": "coalesce(' in ' || (detail ->> 'instrument'), '')",
+}
 
 
-def _template(rule: str, detail: Mapping[str, Any]) -> str:
+def sentence_sql(rule: str) -> str:
+    """The SQL of a verdict's sentence: what was observed against what is allowed, and when on the firm's clock.
+
+    Reads the columns observed, allowed, trade_id, detail (JSON), occurrences, currency, decimals, local_at (the firm's
+    local time) and place_name, and the macros of `SQL_WORDS`.
+    """
     if rule == "holding_share":
-        return f"holding_share_{detail['part']}"
-    return "stop_risk" if rule == "stop_loss_required" and "stop_loss" in detail else rule
+        parts = " ".join(f"when '{part}' then {_in_sql(f'{rule}_{part}')}" for part in ("trades", "profit", "average"))
+        said = f"case (detail ->> 'part') {parts} end"
+    elif rule == "stop_loss_required":
+        said = f"case when (detail ->> 'stop_loss') is null then {_in_sql(rule)} else {_in_sql('stop_risk')} end"
+    else:
+        said = _in_sql(rule)
+    more = "occurrences - 1 || ' more time' || case occurrences when 2 then '' else 's' end"
+    return f"{said} || case when occurrences > 1 then ' The same happened ' || {more} || ' that day.' else '' end"
 
 
-def _turns(found: Mapping[str, Any], detail: Mapping[str, Any]) -> dict[str, str]:
-    """The words that depend on how a rule was broken."""
-    rule = found["rule"]
-    if rule == "news_window":
-        return {
-            "did": "opened" if detail["role"] == "in" else "closed",
-            "seconds": number(abs(found["observed"])),
-            "side_of_news": "before" if found["observed"] < 0 else "after",
-            "title": detail["title"] or "news",
-            "currency_moved": detail["currency"],
-        }
-    if rule == "lot_consistency":
-        return {"beyond": "more than" if detail["large"] else "less than", "average": number(detail["average"])}
-    if rule == "max_exposure":
-        return {"where": f" in {detail['instrument']}" if detail["instrument"] else ""}
-    return {"first_lots": number(float(detail["first_lots"]))} if rule == "martingale" else {}
+def _in_sql(template: str) -> str:
+    """A template as SQL that joins its words; one that is no column of its own is a member of the detail."""
+    parts = []
+    for literal, name, _, _ in Formatter().parse(_FOUND[template]):
+        if literal:
+            parts.append("'" + literal.replace("'", "''") + "'")
+        if name:
+            seconds = template == "news_window" and name == "seconds"
+            parts.append("told(abs(observed))" if seconds else _WORDS_IN_SQL.get(name, f"(detail ->> '{name}')"))
+    return "(" + " || ".join(parts) + ")"
 
 
 def number(value: float | Decimal) -> str:
     """A number as people read it: thousands separated, no binary noise, no trailing zeros."""
     whole = Decimal(str(round(value, 6))).normalize()
     return f"{whole:,f}"
-
-
-def _money(value: float, currency: str) -> str:
-    return f"{written(to_minor(Decimal(repr(round(value, 8))), currency), currency)} {currency}"
 
 
 # --- what a rule says ----------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ import pandas as pd
 from models import rule_words
 from models.catalogue import Rulebook
 from models.clock import Clock, Resets, from_micros, resets
-from models.money import from_minor, to_minor
+from models.money import decimals, from_minor, to_minor
 from models.rules import RULES
 from models.terms import amount_of
 from sql import relations
@@ -343,6 +343,10 @@ def _judge_again(
 
 def _verdicts(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> pd.DataFrame:
     """One verdict per account, rule, outcome, effect and firm day, with its evidence."""
+    found = [row[0] for row in connection.execute("select distinct rule from decided.occurrences").fetchall()]
+    connection.execute(rule_words.SQL_WORDS)
+    _put_shared_evidence(connection, rulebook)
+    sentences = " ".join(f"when '{rule}' then {rule_words.sentence_sql(rule)}" for rule in sorted(found))
     query = f"""
         with placed as (
             select found.*, accounts.product, accounts.product_version, accounts.stage, accounts.currency,
@@ -354,65 +358,66 @@ def _verdicts(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> pd.D
                     accounts.product = resets.product
                     and accounts.product_version = resets.product_version
                     and found.happened_at >= resets.opened_at
+        ),
+        together as (
+            select account_id, rule, outcome, effect, product, product_version, stage, currency, firm_day,
+                day_opened_at,
+                min(happened_at) as happened_at,
+                arg_min(observed, place) as observed,
+                arg_min(allowed, place) as allowed,
+                arg_min(trade_id, place) as trade_id,
+                arg_min(detail, place) as detail,
+                count(*) as occurrences,
+                to_json(list({{
+                    'trade_id': trade_id, 'at': strftime(happened_at, '%Y-%m-%dT%H:%M:%S.%fZ'),
+                    'observed': observed, 'allowed': allowed
+                }} order by place)[:{LISTED_MAX}]) as listed
+            from placed
+            group by all
+        ),
+        shared as (
+            select together.*, evidence.decimals, evidence.place_name, evidence.members,
+                timezone(evidence.zone, together.happened_at) as local_at
+            from together
+            inner join terms.shared_evidence as evidence using (product, product_version, stage, rule, currency)
         )
-        select account_id, rule, outcome, effect, product, product_version, stage, currency, firm_day, day_opened_at,
-            min(happened_at) as happened_at,
-            arg_min(observed, place) as observed,
-            arg_min(allowed, place) as allowed,
-            arg_min(trade_id, place) as trade_id,
-            arg_min(detail, place) as detail,
-            count(*) as occurrences,
-            to_json(list({{
-                'trade_id': trade_id, 'at': strftime(happened_at, '%Y-%m-%dT%H:%M:%S.%fZ'),
-                'observed': observed, 'allowed': allowed
-            }} order by place)[:{LISTED_MAX}]) as listed
-        from placed
-        group by all
+        select account_id, rule, outcome, effect, happened_at, observed, allowed, product, product_version,
+            '{{"sentence": ' || to_json(case rule {sentences or "when '' then ''"} end)
+            || ', "event": {{"kind": "' || case when trade_id is null then 'account' else 'trade' end
+            || '", "trade_id": ' || coalesce(to_json(trade_id), 'null')
+            || ', "at": "' || replace(strftime(happened_at, '%Y-%m-%dT%H:%M:%S.%f+00:00'), '.000000', '')
+            || '"}}, "numbers": {{"observed": "' || plainly(observed) || '", "allowed": "' || plainly(allowed)
+            || '"}}, "firm_day": "' || firm_day
+            || '", "day_opened_at": "' || strftime(day_opened_at, '%Y-%m-%dT%H:%M:%S+00:00')
+            || '", "occurrences_in_all": ' || occurrences || ', ' || members
+            || ', "detail": ' || detail || ', "occurrences": ' || listed || '}}' as evidence
+        from shared
         order by account_id, happened_at, rule, outcome
     """
     frame: pd.DataFrame = connection.sql(query).to_arrow_table().to_pandas()
     frame["happened_at"] = pd.to_datetime(frame["happened_at"], utc=True).astype("datetime64[us, UTC]")
     frame["product_version"] = frame["product_version"].astype(int)
-    frame["evidence"] = _evidence(frame, rulebook)
     return frame[_VERDICT_COLUMNS]
 
 
-def _evidence(frame: pd.DataFrame, rulebook: Rulebook) -> list[str]:
-    """Why each verdict stands, as JSON: the sentence, what decided it, the rule in its own words, the version in force.
-
-    There may be very many, so what all verdicts of one rule and version share is written once.
-    """
-    shared: dict[tuple[Any, ...], tuple[str, str]] = {}
-    written = []
-    names = list(frame.columns)
-    for values in frame.itertuples(index=False, name=None):
-        found: dict[str, Any] = dict(zip(names, values, strict=True))
-        key = (found["product"], found["product_version"], found["stage"], found["rule"], found["currency"])
-        if key not in shared:
-            shared[key] = _shared_evidence(*key, rulebook)
-        zone, terms = shared[key]
-        trade_id = found["trade_id"]
-        own = {
-            "sentence": rule_words.verdict_sentence(found, json.loads(found["detail"]), zone),
-            "event": {
-                "kind": "trade" if trade_id else "account",
-                "trade_id": trade_id,
-                "at": found["happened_at"].isoformat(),
-            },
-            "numbers": {"observed": _exact(found["observed"]), "allowed": _exact(found["allowed"])},
-            "firm_day": str(found["firm_day"]),
-            "day_opened_at": found["day_opened_at"].isoformat(),
-            "occurrences_in_all": found["occurrences"],
-        }
-        text = json.dumps(own, ensure_ascii=False)
-        written.append(f'{text[:-1]}, {terms}, "detail": {found["detail"]}, "occurrences": {found["listed"]}}}')
-    return written
+def _put_shared_evidence(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> None:
+    """What all verdicts of one rule, version and currency share, as `terms.shared_evidence`."""
+    keys = connection.execute(
+        "select distinct accounts.product, accounts.product_version, accounts.stage, found.rule, accounts.currency"
+        " from decided.occurrences as found inner join facts.accounts as accounts using (account_id)"
+    ).fetchall()
+    rows = []
+    for product, number, stage, rule, currency in keys:
+        zone = rulebook.version(product, number).clock.zone
+        place = zone.split("/")[-1].replace("_", " ")
+        members = _shared_evidence(product, number, stage, rule, currency, rulebook)
+        rows.append((product, number, stage, rule, currency, zone, place, decimals(currency), members))
+    columns = "product varchar, product_version integer, stage varchar, rule varchar, currency varchar, zone varchar,"
+    _put(connection, "shared_evidence", columns + " place_name varchar, decimals integer, members varchar", rows)
 
 
-def _shared_evidence(
-    product: str, number: int, stage: str, rule: str, currency: str, rulebook: Rulebook
-) -> tuple[str, str]:
-    """The zone in which verdicts are told, and the members of their evidence that name the rule in force."""
+def _shared_evidence(product: str, number: int, stage: str, rule: str, currency: str, rulebook: Rulebook) -> str:
+    """The members of a verdict's evidence that name the rule in force, as JSON without its braces."""
     version = rulebook.version(product, number)
     terms = version.stages[stage][rule]
     members = {
@@ -425,9 +430,4 @@ def _shared_evidence(
         "rule": {name: str(value) for name, value in terms.items() if value is not None},
         "rule_text": rule_words.rule_sentence(rule, terms, currency),
     }
-    return version.clock.zone, json.dumps(members, ensure_ascii=False)[1:-1]
-
-
-def _exact(value: float) -> str:
-    """A number as it was meant, without binary noise."""
-    return f"{Decimal(repr(round(value, 8))).normalize():f}"
+    return json.dumps(members, ensure_ascii=False)[1:-1]
