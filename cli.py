@@ -238,6 +238,26 @@ def doctor(args: Args) -> None:
     say(f"{len(findings)} checks, nothing wrong.")
 
 
+def pack(args: Args) -> None:
+    """Makes the evidence pack of an account or a payout request, or checks one: pack ID, pack verify FILE."""
+    from models import catalogue
+    from pipelines import packs
+
+    house, rulebook = warehouse(args), catalogue.load(args.rulebook)
+    if args.subject != "verify":
+        made = packs.make(house, rulebook, args.subject, args.out)
+        show(args, [{"file": str(path), "hash": made.hash} for path in made.files])
+        return
+    if args.file is None:
+        raise Refused("which pack? highwater pack verify FILE")
+    found = packs.verify(house, rulebook, args.file)
+    show(args, [{"part": one.part, "from": one.source, "state": one.state} for one in found])
+    wrong = [one.part for one in found if one.state != "same"]
+    if wrong:
+        raise Refused(f"{args.file} does not hold: {', '.join(wrong)}")
+    say(f"{args.file} holds: the document and its {len(found) - 1} parts are the same.")
+
+
 def _common(missing: Any, off: Any) -> argparse.ArgumentParser:
     """Options that may stand before or after the command; after it, what is not given leaves what stood before."""
     common = argparse.ArgumentParser(add_help=False)
@@ -307,6 +327,10 @@ def parser() -> argparse.ArgumentParser:
     command("backup", backup).add_argument("--out", type=Path, required=True, help="folder to write")
     command("restore", restore).add_argument("source", type=Path, help="folder that a backup wrote")
     command("doctor", doctor)
+    one = command("pack", pack)
+    one.add_argument("subject", metavar="ACCOUNT|PAYOUT|verify", help="what the pack is about, or verify")
+    one.add_argument("file", type=Path, nargs="?", metavar="FILE", help="the pack to check, after verify")
+    one.add_argument("--out", type=Path, default=Path(), help="folder to write (default: this one)")
     one = command("audit", audit)
     one.add_argument("what", choices=("verify",), help="walk the chain")
     return top
@@ -322,6 +346,7 @@ def refusals() -> tuple[type[Exception], ...]:
     from pipelines.land import FeedRefused
     from pipelines.live.keys import KeyRefused
     from pipelines.live.serve import LiveRefused
+    from pipelines.packs import PackRefused
     from pipelines.sources import SourceRefusal
     from pipelines.whatif import WhatIfRefused
 
@@ -338,6 +363,7 @@ def refusals() -> tuple[type[Exception], ...]:
         CareRefused,
         ConnectRefused,
         LiveRefused,
+        PackRefused,
     )
 
 

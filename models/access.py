@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "management.read": frozenset({"manager", "admin", "auditor"}),
     "partners.read": frozenset({"manager", "partner_manager", "admin", "auditor"}),
     "operations.read": frozenset({"risk_analyst", "payout_reviewer", "manager", "admin", "auditor"}),
+    "whatif.read": frozenset({"risk_analyst", "manager", "admin", "auditor"}),
+    "terms.draft": frozenset({"risk_analyst", "manager"}),
     "terms.read": frozenset({"risk_analyst", "payout_reviewer", "manager", "partner_manager", "admin", "auditor"}),
     "personal.read": frozenset({"risk_analyst", "payout_reviewer"}),
     "audit.read": frozenset({"admin", "auditor"}),
@@ -37,6 +40,16 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "export": frozenset({"risk_analyst", "payout_reviewer", "manager", "auditor"}),
 }
 """Who may do what: permission → roles. Nobody has a permission that is not listed."""
+
+NAMES = frozenset({"full_name", "trader_name", "email", "phone", "address", "date_of_birth"})
+"""Fields that name or reach a person."""
+MARKS = frozenset(
+    {"ip", "device_id", "device_before", "device_after", "kyc_document", "destination", "transfer_destination"}
+    | {"destination_sent", "payout_destination", "last_destination", "fingerprint"}
+)
+"""Fields that tell a person apart without naming one."""
+VALUE_OF = ("signal", "kind", "column")
+TOLD_BY_NAME = ("screening",)
 
 PAGES: dict[str, str] = {
     "overview": "terms.read",
@@ -53,7 +66,7 @@ PAGES: dict[str, str] = {
     "cohorts": "management.read",
     "partners": "partners.read",
     "exposure": "management.read",
-    "policy_lab": "management.read",
+    "policy_lab": "whatif.read",
     "data_health": "operations.read",
     "terms": "terms.read",
     "audit": "audit.read",
@@ -105,11 +118,51 @@ def require(person: Person, permission: str, desk: str | None = None, *, any_des
 
 
 def masked(value: Any, person: Person) -> Any:
-    """Personal data as a person may see it: whole for roles that need it, else its first letter."""
-    if value is None or person.may("personal.read"):
+    """A name as a person may see it: whole for roles that need it, else its first letter."""
+    if value is None or value != value or person.may("personal.read"):
         return value
     text = str(value)
     return text[:1] + "•" * min(max(len(text) - 1, 1), 8)
+
+
+def _token(value: Any) -> Any:
+    """What tells a person apart as a short mark: one value has one mark, from which the value cannot be had."""
+    if value is None or value != value or value == "":
+        return value
+    return f"••{hashlib.sha256(str(value).encode()).hexdigest()[:4]}"
+
+
+def veil(value: Any, person: Person, key: str = "") -> Any:
+    """A record, or list of records, as a person may see it: personal data masked unless the role needs it.
+
+    What is personal goes by the name of its field (`NAMES`, `MARKS`); a bare `value` is, where a field beside it says
+    of what (`signal`, `kind`, `column`), and so is all that the check of a screening list says.
+    """
+    if person.may("personal.read"):
+        return value
+    if isinstance(value, Mapping):
+        return _veiled_record(value, person)
+    if isinstance(value, list | tuple):
+        return [veil(one, person, key) for one in value]
+    if key in NAMES:
+        return masked(value, person)
+    return _token(value) if key in MARKS else value
+
+
+def _veiled_record(record: Mapping[str, Any], person: Person) -> dict[str, Any]:
+    if record.get("check") in TOLD_BY_NAME:
+        return dict(record) | {"sentence": "Masked for this role.", "numbers": {}}
+    named = any(name in record for name in VALUE_OF)
+    return {
+        name: _token(held) if name == "value" and named else veil(held, person, name) for name, held in record.items()
+    }
+
+
+def is_personal(columns: Iterable[str]) -> list[str]:
+    """Those of some columns that hold personal data."""
+    listed = list(columns)
+    told = [name for name in listed if name in NAMES or name in MARKS]
+    return told + (["value"] if "value" in listed and any(name in listed for name in VALUE_OF) else [])
 
 
 def add_person(

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
 
-from dashboards.kit import lake, people, reads, words
-from models import audit, settlements
+from dashboards.kit import lake, paths, people, reads, words
+from models import access, audit, settlements
 from models.access import AccessRefused, Person, masked
 from models.decisions import desk
 from models.decisions.desk import Done, State, Strip
 from models.decisions.machine import REASON_CODES, MoveRefused
 from models.money import from_minor
+from pipelines import packs
 from sql import schema
 from sql.desk_schema import DECISIONS, PAYOUT_NOTES, PAYOUT_STATES
 from sql.warehouse import read_frame
@@ -135,6 +136,20 @@ def note(payout_id: str, text: str) -> None:
         st.error(str(refused))
         return
     st.rerun()
+
+
+def pack(subject: str, form: str) -> Callable[[], bytes]:
+    """What writes a request's evidence pack once it is asked for, and notes who took it."""
+    asks, house, rulebook = person(), reads.warehouse(), paths.rulebook()
+
+    def made() -> bytes:
+        """The document; AccessRefused for who may not export."""
+        access.require(asks, "export", any_desk=True)
+        gathered = packs.gather(house, rulebook, subject, person=asks)
+        packs.handed_out(house, asks, gathered, form)
+        return packs.FORMS[form](gathered)
+
+    return made
 
 
 def tell(text: str) -> None:
