@@ -6,6 +6,7 @@ account flat (`docs/walk.md`, sentences 1 to 3).
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,8 +66,10 @@ def prepare(deals: pa.Table, equity: pa.Table, accounts: pd.DataFrame) -> Events
     """Orders deals and observations of accounts and follows their positions."""
     divisors = np.array([10 ** (MONEY_DECIMALS - decimals(c)) for c in accounts["currency"]], dtype=np.int64)
     starting = pa.array(accounts["initial_balance"].tolist(), pa.decimal128(18, MONEY_DECIMALS))
-    traded = _ordered_deals(deals, len(accounts), divisors)
-    seen = _ordered_equity(equity, len(accounts), divisors)
+    with ThreadPoolExecutor(1) as beside:
+        observations = beside.submit(_ordered_equity, equity, len(accounts), divisors)
+        traded = _ordered_deals(deals, len(accounts), divisors)
+        seen = observations.result()
     flags, closed_net = _follow(
         traded.order,
         traded.starts,
@@ -148,7 +151,7 @@ def _money(column: pa.ChunkedArray | pa.Array) -> Array:
     return joined
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _rounded(value: Any, divisors: Any, account: Any) -> Any:
     """Rounded half up to whole minor units of each account's currency, a half away from zero."""
     whole = np.empty(len(value), np.int64)
@@ -166,7 +169,7 @@ def _codes(column: pa.ChunkedArray, codes: dict[str, int]) -> Array:
     return coded
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _scatter(account: Any, at: Any, starts: Any) -> Any:
     """Row numbers grouped by account, in each in the order in which they came, and their instants."""
     place = starts[:-1].copy()
@@ -179,7 +182,7 @@ def _scatter(account: Any, at: Any, starts: Any) -> Any:
     return order, instants
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _sort_within(order: Any, at: Any, starts: Any, kind: Any) -> None:
     """Sorts each account's rows by instant and reading order; what is in order already is left as it is."""
     for account in range(len(starts) - 1):

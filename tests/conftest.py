@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from sql.warehouse import Warehouse
 from tests import postgres
+
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")
@@ -23,12 +27,25 @@ def postgres_server() -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Warehouse]:
+BOTH_DATABASES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(params=BOTH_DATABASES)
+def opener(request: pytest.FixtureRequest) -> Iterator[Callable[[Path], Warehouse]]:
+    """Opens empty homes in given folders, once on SQLite and once on PostgreSQL."""
+    server = request.getfixturevalue("postgres_server") if request.param == "postgres" else None
+    opened: list[Warehouse] = []
+
+    def home(folder: Path) -> Warehouse:
+        opened.append(Warehouse.open(folder, postgres.new_database(server) if server else None))
+        return opened[-1]
+
+    yield home
+    for one in opened:
+        one.database.dispose()
+
+
+@pytest.fixture
+def warehouse(opener: Callable[[Path], Warehouse], tmp_path: Path) -> Warehouse:
     """An empty home, once on SQLite and once on PostgreSQL."""
-    url = None
-    if request.param == "postgres":
-        url = postgres.new_database(request.getfixturevalue("postgres_server"))
-    opened = Warehouse.open(tmp_path / "home", url)
-    yield opened
-    opened.database.dispose()
+    return opener(tmp_path / "home")

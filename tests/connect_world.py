@@ -66,7 +66,7 @@ async def follow(
     runner = Runner(warehouse, opened, told, (said if said is not None else []).append)
     task = asyncio.create_task(runner.run(once=False))
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(120):
             while not until():
                 await asyncio.sleep(0.02)
                 if task.done():

@@ -142,11 +142,17 @@ def write(folder: Path) -> tuple[Path, Path]:
 
 def build(folder: Path, url: str | None = None) -> Warehouse:
     """The firm landed and scored in `folder/home`, its rulebook in `folder/book`."""
-    feed, book = write(folder)
     house = Warehouse.open(folder / "home", url)
+    fill(house, folder)
+    return house
+
+
+def fill(house: Warehouse, folder: Path) -> Path:
+    """The firm landed and scored in an open warehouse; returns the folder of its rulebook."""
+    feed, book = write(folder)
     land_paths(house, [feed])
     score(house, catalogue.load(book), AS_OF)
-    return house
+    return book
 
 
 def suspect(house: Warehouse) -> None:

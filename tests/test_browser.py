@@ -30,7 +30,7 @@ CHROMIUM = next(
 )
 MISSING = "THE PAGES WERE NOT SEEN IN A BROWSER: no chromium on this machine (apt-get install chromium)"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-WAIT_MS = 60_000
+WAIT_MS = 180_000
 SEEN = ("overview", "risk_queue?state=all", "account?account=B1", "payout_queue", "cohorts", "data_health")
 
 
@@ -70,11 +70,11 @@ def _serve(home: Path, book: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         app.terminate()
-        app.wait(timeout=20)
+        app.wait(timeout=90)
 
 
 def _await(address: str) -> None:
-    for _ in range(200):
+    for _ in range(900):
         try:
             with urllib.request.urlopen(address, timeout=2):
                 return

@@ -100,7 +100,7 @@ def test_a_growing_file_waits_until_it_stands_still(warehouse: Warehouse, folder
     put(folder, "equity-1.csv", rows(0, 1))
 
     async def grows() -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             run = asyncio.create_task(world.follow(warehouse, "folder", told(warehouse, folder), landed))
             for count in range(2, 8):
                 await asyncio.sleep(0.03)

@@ -42,7 +42,7 @@ def house(firm: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
 
 def as_person(page: str, person: Person, **address: str) -> AppTest:
     """A page drawn for somebody who has signed in."""
-    app = AppTest.from_string(f"from dashboards.app import main; main({page!r})", default_timeout=90)
+    app = AppTest.from_string(f"from dashboards.app import main; main({page!r})", default_timeout=240)
     app.session_state[people.HELD] = person
     for name, value in address.items():
         app.query_params[name] = value

@@ -112,7 +112,7 @@ def test_a_trade_from_its_line_to_the_cell_and_back(
 
 def _queue(view: str) -> pd.DataFrame:
     """The risk queue as its page shows it; the state's cells must carry the colour of their meaning."""
-    page = AppTest.from_string("from dashboards import risk_queue; risk_queue.show()", default_timeout=60)
+    page = AppTest.from_string("from dashboards import risk_queue; risk_queue.show()", default_timeout=240)
     page.session_state["state"] = view
     page.run()
     assert not page.exception, page.exception

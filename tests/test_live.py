@@ -51,7 +51,7 @@ def check_full_run_changes_nothing(warehouse: Warehouse, rulebook: catalogue.Rul
         assert gone.empty, f"{name}: {gone.to_dict('records')}"
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def until(condition: Callable[[], bool], seconds: float = 180) -> None:
     """Waits for a condition."""
     end = time.monotonic() + seconds
     while not condition():

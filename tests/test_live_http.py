@@ -43,7 +43,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, C
         for name, rows in firm_rows(accounts).items():
             if rows:
                 assert client.post(f"/v1/{name}", content=body(rows)).status_code == 202
-        end = time.monotonic() + 20
+        end = time.monotonic() + 180
         while client.get("/v1/accounts/A0").status_code != 200:
             assert time.monotonic() < end
             time.sleep(0.05)
@@ -51,7 +51,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, C
 
 
 def until_ready(client: Client) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 180
     while client.get("/ready").status_code != 200:
         assert time.monotonic() < end
         time.sleep(0.05)

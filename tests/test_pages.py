@@ -65,7 +65,7 @@ def _look_at(home: Path, monkeypatch: pytest.MonkeyPatch, book: Path | None) -> 
 
 def opened(page: str, **address: str) -> AppTest:
     """A page drawn with its address; fails with the page's own error."""
-    app = AppTest.from_string(f"from dashboards.app import main; main({page!r})", default_timeout=90)
+    app = AppTest.from_string(f"from dashboards.app import main; main({page!r})", default_timeout=240)
     for name, value in address.items():
         app.query_params[name] = value
     app.run()

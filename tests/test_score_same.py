@@ -9,7 +9,7 @@ import datetime as dt
 import json
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -34,7 +34,7 @@ WALKED = ("account_status", "verdicts", "account_days")
 MONDAY = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
 STEPS = 3
 FEW = settings(
-    max_examples=3,
+    max_examples=2,
     deadline=None,
     derandomize=True,
     database=None,
@@ -151,11 +151,13 @@ def test_order_repeats_and_zone_change_nothing(tmp_path_factory: Any, drawn: lis
 @pytest.mark.slow
 @FEW
 @given(drawn=st.lists(cases(), min_size=5, max_size=8), seed=st.integers(0, 2**32))
-def test_in_steps_is_as_at_once(tmp_path_factory: Any, drawn: list[Case], seed: int) -> None:
+def test_in_steps_is_as_at_once(
+    tmp_path_factory: Any, opener: Callable[[Path], Warehouse], drawn: list[Case], seed: int
+) -> None:
     folder, accounts = tmp_path_factory.mktemp("firm"), firm(drawn)
     rulebook = catalogue.load(write_rulebook(folder / "rules", accounts))
     rows = firm_rows(accounts)
-    stepwise, once = Warehouse.open(folder / "stepwise"), Warehouse.open(folder / "once")
+    stepwise, once = opener(folder / "stepwise"), opener(folder / "once")
     for number, step in enumerate(in_steps(rows, random.Random(seed))):
         land(stepwise, step, str(number))
         score(stepwise, rulebook)

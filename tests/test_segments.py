@@ -61,4 +61,6 @@ def test_nobody_is_listed_without_consent_or_address() -> None:
         {"trader_id": list("ABC"), "full_name": list("abc"), "email": ["a@x", "b@x", np.nan], "country": "DE"}
     )
     assert campaign(found, traders, "new")["trader_id"].tolist() == ["A", "B"]
-    assert campaign(found, traders.assign(consent=pd.Series([None, True, True], dtype=object)), "new")["trader_id"].tolist() == ["B"]
+    assert campaign(found, traders.assign(consent=pd.Series([None, True, True], dtype=object)), "new")[
+        "trader_id"
+    ].tolist() == ["B"]

@@ -12,6 +12,8 @@ from streamlit.navigation.page import Page
 
 from dashboards.kit import people
 
+HOME = "home"
+
 
 @dataclass(frozen=True)
 class Place:
@@ -70,9 +72,8 @@ def named(title: str) -> str:
 def page(name: str, *, default: bool = False) -> Page:
     """The Streamlit page of a place."""
     place = _by_name()[name]
-    return st.Page(
-        _shown(name), title=place.title, icon=f":material/{place.icon}:", url_path=place.name, default=default
-    )
+    address = HOME if default else place.name
+    return st.Page(_shown(name), title=place.title, icon=f":material/{place.icon}:", url_path=address, default=default)
 
 
 def groups(default: str) -> dict[str, list[Page]]:
@@ -82,7 +83,13 @@ def groups(default: str) -> dict[str, list[Page]]:
         if place.name != default and not people.may_open(place.name):
             continue
         grouped.setdefault(place.group, []).append(page(place.name, default=place.name == default))
+    grouped.setdefault("", []).append(_typed(default))
     return grouped
+
+
+def _typed(default: str) -> Page:
+    """The default page under its own name too, for an address typed by hand: the framework serves it at the root."""
+    return st.Page(_shown(default), title=_by_name()[default].title, url_path=default, visibility="hidden")
 
 
 def link(name: str, label: str, *, icon: bool = True, **parameters: str) -> None:

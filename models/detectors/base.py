@@ -78,9 +78,9 @@ def show_terms(connection: duckdb.DuckDBPyConnection, name: str, terms: Any) -> 
 
 
 def features(connection: duckdb.DuckDBPyConnection, relation: str) -> pd.DataFrame:
-    """The rows of a relation of the detectors' room."""
+    """The rows of a relation of the detectors' room, in an order that a second run repeats."""
     relations.build(connection, f"detectors.{relation}")
-    frame: pd.DataFrame = connection.sql(f"select * from detectors.{relation}").df()
+    frame: pd.DataFrame = connection.sql(f"select * from detectors.{relation} order by all").df()
     return frame
 
 
@@ -155,7 +155,8 @@ def judge(connection: duckdb.DuckDBPyConnection, detector: Detector, terms: Any)
         return pd.DataFrame(columns=list(COLUMNS))
     reasons = detector.weigh(seen, terms)
     found = seen.assign(strength=strength(reasons), place=np.arange(len(seen)))
-    found = found[found["strength"] >= REPORTED_MIN].sort_values(["strength", "place"], ascending=[False, True])
+    found["rank"] = found["strength"].round(9)
+    found = found[found["strength"] >= REPORTED_MIN].sort_values(["rank", "place"], ascending=[False, True])
     found = found.drop_duplicates(detector.key).sort_values(detector.key, ignore_index=True)
     rows = _evidence_rows(connection, detector, found)
     evidence = [
@@ -178,7 +179,7 @@ def judge(connection: duckdb.DuckDBPyConnection, detector: Detector, terms: Any)
 
 def _evidence(detector: Detector, terms: Any, row: pd.Series, reasons: pd.Series, rows: list[dict[str, Any]]) -> str:
     """What is kept beside a signal: sentence, numbers, log-odds of each reason, rows, what was ruled out, terms."""
-    named = detector.numbers or tuple(str(name) for name in row.index if name not in ("strength", "place"))
+    named = detector.numbers or tuple(str(name) for name in row.index if name not in ("strength", "rank", "place"))
     held = {
         "sentence": detector.sentence(row, terms),
         "is_flag": bool(row["strength"] >= FLAG_MIN),
