@@ -98,8 +98,10 @@ def score(args: Args) -> None:
     """Facts, walk, rules, detectors, models and marts."""
     from models import catalogue
     from pipelines.score import score as run
+    from pipelines.shadow import judge_drafts
 
     scored = run(warehouse(args), catalogue.load(args.rulebook), args.as_of, full=args.full, say=say)
+    judge_drafts(warehouse(args), catalogue.folder(args.rulebook), scored.as_of, say)
     stands_at = scored.as_of.isoformat() if scored.as_of else None
     show(args, [{"as_of": stands_at, "accounts": scored.accounts, "walked": scored.walked}])
     for remark in scored.log:
@@ -127,10 +129,20 @@ def explain(args: Args) -> None:
 def whatif(args: Args) -> None:
     """Replays history under other terms."""
     from models import catalogue
-    from pipelines.whatif import compare
+    from pipelines.whatif import CAVEATS, compare, parse_axis, sweep_table
 
     today, draft = catalogue.load(None), catalogue.load(args.rulebook)
-    show(args, compare(warehouse(args), today, draft, args.product))
+    if args.sweep:
+        try:
+            axes = [parse_axis(text) for text in args.sweep]
+        except ValueError as error:
+            raise Refused(f"--sweep: {error}") from error
+        show(args, sweep_table(warehouse(args), today, draft, args.product, axes, say))
+    else:
+        found = compare(warehouse(args), today, draft, args.product, say)
+        show(args, found.flips if args.flips else found.rows)
+    for caveat in CAVEATS:
+        say(caveat)
 
 
 def dashboards(args: Args) -> None:
@@ -303,7 +315,11 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--rule")
     one.add_argument("--as-of", type=instant)
     one = command("whatif", whatif)
-    one.add_argument("--product")
+    one.add_argument("--product", help="only this product of the draft")
+    one.add_argument("--flips", action="store_true", help="list the accounts that would have ended otherwise")
+    one.add_argument(
+        "--sweep", action="append", metavar="STAGE.RULE.FIELD=A,B,…", help="replay every value, or pair of values"
+    )
     one = command("dashboards", dashboards)
     one.add_argument("--port", type=int, default=8501)
     one = command("live", live)

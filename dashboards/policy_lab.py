@@ -2,69 +2,106 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
-from dashboards.kit import look, paths, reads, state, words
+from dashboards.kit import look, paths, reads, replays, state, words
 from dashboards.kit.people import who
-from models.catalogue import Terms, Version
+from models import catalogue, drafts
+from models.access import AccessRefused
+from models.catalogue import Product, RulebookRefused, Terms, Version
+from models.drafts import DraftRefused
 from models.rules import RULES, Field
 from pipelines import whatif
-from pipelines.whatif import Comparison, History, WhatIfRefused
+from pipelines.whatif import METRICS, Axis, Comparison, WhatIfRefused
 
 NUMBERS = ("percent", "amount", "count", "seconds", "number")
+VIEWS = {
+    "figures": "Move figures",
+    "file": "Load a rulebook",
+    "sweep": "Sweep",
+    "shadow": "Drafts in shadow",
+}
+STEPS = 5
+TOLD = "draft-told"
 
 
 def show() -> None:
-    """The newest terms of a product as a form; replayed, today stands beside the draft."""
-    products = paths.rulebook().products
+    """A product's terms moved, loaded or swept, replayed over all history beside today; and its drafts in shadow."""
+    if TOLD in st.session_state:
+        st.toast(st.session_state.pop(TOLD))
+    try:
+        products = paths.rulebook().products
+    except RulebookRefused as refused:
+        look.empty("The rulebook does not hold", words.escaped(refused))
+        return
     left, right = st.columns(2)
     with left:
         chosen = state.one_of("Product", "product", sorted(products), shown=lambda one: products[one].name, every=False)
-    newest = products[str(chosen)].versions[-1]
+    product = products[str(chosen)]
+    newest = product.versions[-1]
     with right:
         stage = str(state.one_of("Stage to change", "stage", list(newest.stages), shown=words.stage, every=False))
-    draft = _form(newest, stage)
-    if draft is None:
-        look.empty(
-            "Change a figure, then replay",
-            "Every account of the product is walked again under the draft and stands beside what its own terms did.",
-        )
-        return
-    try:
-        with st.status("Replaying history", expanded=False) as progress:
-            found = _compared(str(reads.warehouse().home), reads.stamp(), draft.product, _key(draft), draft)
-            progress.update(label="History replayed under the draft", state="complete")
-    except WhatIfRefused as refused:
-        look.empty("History cannot answer this", words.escaped(refused))
-        return
-    _rows(found, stage)
-    _flips(found.flips)
-    for caveat in whatif.CAVEATS:
-        st.caption(f"? {caveat}")
+    view = state.tab("View", "view", VIEWS)
+    if view == "shadow":
+        _shadow(product)
+    elif view == "sweep":
+        _sweep(newest, stage)
+    else:
+        draft = _form(newest, stage) if view == "figures" else _loaded(product)
+        if draft is not None:
+            _replayed(product, draft, stage)
+
+
+# --- the draft -----------------------------------------------------------------------------------------------------
 
 
 def _form(version: Version, stage: str) -> Version | None:
     """The stage's figures to change; the draft once it is sent, until another stage is chosen."""
     held = version.stages[stage]
-    with st.form(f"draft-{version.product}-{stage}"):
-        columns = st.columns(4)
-        changed: dict[str, dict[str, Any]] = {}
-        for place, (rule, field, value) in enumerate(_figures(held)):
-            with columns[place % 4]:
-                given = _asked(rule, field, value, f"{version.product}-{stage}-{rule}-{field.name}")
-            changed.setdefault(rule, dict(held[rule]))[field.name] = given
+    name = f"{version.product}-{stage}"
+    with st.form(f"draft-{name}"):
+        changed = _asked_all(held, name)
+        more = st.text_area(
+            "Other rules, as a product file says them",
+            key=f"more-{name}",
+            height=80,
+            placeholder="holding_time = { seconds = 60 }\nconsistency = { share = 40 }",
+            help="A rule named here takes the place of the stage's own.",
+        )
         sent = st.form_submit_button("Replay history", type="primary", icon=":material/play_arrow:")
-    key = f"sent-{version.product}-{stage}"
+    key = f"sent-{name}"
     st.session_state[key] = sent or st.session_state.get(key, False)
     if not st.session_state[key]:
+        look.empty(
+            "Change a figure, then replay",
+            "Every account of the product is judged again under the draft and stands beside what its own terms did.",
+        )
         return None
     terms: Terms = {rule: changed.get(rule, fields) for rule, fields in held.items()}
-    return replace(version, stages={**version.stages, stage: terms})
+    return _refusable(lambda: _with_rules(replace(version, stages={**version.stages, stage: terms}), stage, more))
+
+
+def _with_rules(version: Version, stage: str, text: str) -> Version:
+    """A version with further rules of a stage, written as in a product file."""
+    made = drafts.checked(version)
+    return drafts.with_rules(made, stage, text) if text.strip() else made
+
+
+def _refusable(make: Callable[[], Version]) -> Version | None:
+    """A draft, or the sentence that says which field does not hold."""
+    try:
+        return make()
+    except RulebookRefused as refused:
+        look.card("breached", "These terms do not hold", [words.escaped(refused)])
+        return None
 
 
 def _figures(held: Terms) -> list[tuple[str, Field, Any]]:
@@ -77,48 +114,90 @@ def _figures(held: Terms) -> list[tuple[str, Field, Any]]:
     ]
 
 
+def _asked_all(held: Terms, name: str) -> dict[str, dict[str, Any]]:
+    """Every number of the stage, as it is asked for; the rules that hold one."""
+    columns = st.columns(4)
+    changed: dict[str, dict[str, Any]] = {}
+    for place, (rule, field, value) in enumerate(_figures(held)):
+        with columns[place % 4]:
+            given = _asked(rule, field, value, f"{name}-{rule}-{field.name}")
+        changed.setdefault(rule, dict(held[rule]))[field.name] = given
+    return changed
+
+
 def _asked(rule: str, field: Field, value: Any, key: str) -> Any:
     """One number of a rule, with its meaning on hover."""
-    label = f"{words.plain(rule)}: {field.name.replace('_', ' ')}"
+    label = _label(rule, field.name)
     if isinstance(value, int):
         return int(st.number_input(label, min_value=0, value=value, step=1, key=key, help=field.meaning))
     given = st.number_input(label, min_value=0.0, value=float(value), step=0.5, key=key, help=field.meaning)
     return Decimal(str(given))
 
 
-def _key(draft: Version) -> str:
-    return repr(
-        sorted(
-            (stage, sorted((rule, sorted(fields.items(), key=str)) for rule, fields in terms.items()))
-            for stage, terms in draft.stages.items()
+def _label(rule: str, field: str) -> str:
+    return f"{words.rule(rule)}: {field.replace('_', ' ')}"
+
+
+def _loaded(product: Product) -> Version | None:
+    """A product file from the reader's own disk; its newest version is the draft."""
+    given = st.file_uploader("A product file (TOML)", type=["toml", "draft"], key=f"file-{product.id}")
+    if given is None:
+        look.empty(
+            "Load a product file, then see it beside today",
+            f"Its newest version is replayed over {words.escaped(product.name)}; nothing is put in force.",
         )
-    )
+        return None
+    return _refusable(lambda: _read(given.getvalue(), given.name, product))
 
 
-@st.cache_resource(ttl=reads.CACHE_SECONDS * 10, show_spinner=False, max_entries=2)
-def _history(home: str, stamp: reads.Stamp, product: str) -> History:
-    if stamp.as_of is None:
-        raise WhatIfRefused("nothing is scored yet: there is no history to replay")
-    with reads.warehouse().engine(stamp.as_of) as connection:
-        return whatif.load(connection, paths.rulebook(), stamp.as_of, product)
+def _read(data: bytes, name: str, product: Product) -> Version:
+    """The newest version of a loaded file; RulebookRefused when it is no product file, or another product's."""
+    try:
+        found = catalogue.read_product(data.decode("utf-8"), name)
+    except UnicodeDecodeError as error:
+        raise RulebookRefused(f"{name}: not UTF-8 at byte {error.start + 1}; save it as UTF-8") from error
+    if found.id != product.id:
+        raise RulebookRefused(f"{name}: id: is {found.id}, and the product chosen is {product.id}")
+    return found.versions[-1]
 
 
-@st.cache_resource(ttl=reads.CACHE_SECONDS * 10, show_spinner=False, max_entries=10)
-def _compared(home: str, stamp: reads.Stamp, product: str, key: str, _draft: Version) -> Comparison:
-    history = _history(home, stamp, product)
-    return whatif.compare_history(history, paths.rulebook(), {product: _draft})
+# --- both sides ----------------------------------------------------------------------------------------------------
+
+
+def _replayed(product: Product, draft: Version, stage: str) -> None:
+    """A draft beside today: figures, who flips, caveats, and the draft to be kept."""
+    try:
+        with st.status("Replaying history", expanded=False) as progress:
+            found = replays.compared(draft, who().desks)
+            progress.update(label="History replayed under the draft", state="complete")
+    except WhatIfRefused as refused:
+        look.empty("History cannot answer this", words.escaped(refused))
+        return
+    _rows(found, stage)
+    _flips(found.flips)
+    _caveats()
+    if who().may("terms.draft"):
+        _keep(product, draft)
+
+
+def _caveats() -> None:
+    st.caption("  \n".join(f"? {caveat}" for caveat in whatif.CAVEATS))
 
 
 def _rows(found: Comparison, stage: str) -> None:
     """Today beside the draft; a change whose interval spans zero is said to be unclear."""
     table = pd.DataFrame(found.rows)
     table = table[table["stage"].isin(("all", stage))]
-    clear = [not words.missing(row["low"]) and (row["low"] > 0 or row["high"] < 0) for row in reads.records(table)]
+    states = [_clear(row) for row in reads.records(table)]
+    said = {"near": "▲ Differs", "fine": "● No clear change", "ended": "○ The same"}
     shown = table.assign(
-        verdict=["▲ Differs" if one else "● No clear change" for one in clear],
+        verdict=[said[one] for one in states],
         stage=[words.stage(one) if one != "all" else "All" for one in table["stage"]],
         metric=[words.plain(one) for one in table["metric"]],
-    )[["verdict", "metric", "stage", "unit", "today", "draft", "change", "low", "high"]]
+        today_range=[_range(row, "today_") for row in reads.records(table)],
+        draft_range=[_range(row, "draft_") for row in reads.records(table)],
+    )
+    names = ["verdict", "metric", "stage", "unit", "today", "today_range", "draft", "draft_range", "change"]
     figures: dict[str, Any] = {
         name: st.column_config.NumberColumn(label, format="%,.2f")
         for name, label in (
@@ -129,8 +208,9 @@ def _rows(found: Comparison, stage: str) -> None:
             ("high", "to (95 %)"),
         )
     }
+    figures |= {name: st.column_config.TextColumn("95 %", alignment="right") for name in ("today_range", "draft_range")}
     st.dataframe(
-        look.coloured(shown, "verdict", ["near" if one else "fine" for one in clear]),
+        look.coloured(shown[[*names, "low", "high"]], "verdict", states),
         hide_index=True,
         height="content",
         placeholder="",
@@ -138,16 +218,235 @@ def _rows(found: Comparison, stage: str) -> None:
     )
 
 
+def _clear(row: dict[str, Any]) -> str:
+    """Whether a change is clear of zero, unclear, or none at all."""
+    if row["change"] in (0, None) and row["low"] in (0, None) and row["high"] in (0, None):
+        return "ended"
+    return "near" if not words.missing(row["low"]) and (row["low"] > 0 or row["high"] < 0) else "fine"
+
+
+def _range(row: dict[str, Any], side: str) -> str:
+    low, high = row[f"{side}low"], row[f"{side}high"]
+    return words.UNKNOWN if words.missing(low) else f"{words.number(low, 1)} to {words.number(high, 1)}"
+
+
 def _flips(flips: pd.DataFrame) -> None:
-    desks = who().desks
-    mine = flips if desks is None else flips[flips["desk_id"].isin(desks)]
-    st.subheader(f"{len(mine):,} accounts would have ended otherwise", anchor=False)
-    if mine.empty:
+    st.subheader(f"{len(flips):,} accounts would have ended otherwise", anchor=False)
+    if flips.empty:
         st.caption("The draft changes no account's end.")
         return
+    ways = (flips["today"] + " → " + flips["draft"]).value_counts()
+    st.caption(" · ".join(f"{way}: {count:,}" for way, count in ways.items()))
+    rules = {f"{side}_rule": flips[f"{side}_rule"].map(_rule) for side in ("today", "draft")}
     st.dataframe(
-        mine.head(reads.MOST_ROWS),
+        flips.assign(stage=flips["stage"].map(words.stage), **rules).head(reads.MOST_ROWS),
         hide_index=True,
+        height=look.height(min(len(flips), reads.MOST_ROWS)),
         placeholder="",
-        column_config={name: words.plain(name.removesuffix("_id")) for name in mine.columns},
+        column_config=_columns(flips),
     )
+
+
+def _rule(name: Any) -> str:
+    return "" if words.missing(name) or name == "" else words.rule(name)
+
+
+def _columns(frame: pd.DataFrame) -> dict[str, Any]:
+    return {
+        str(name): st.column_config.DatetimeColumn(words.plain(name), format="D MMM YYYY HH:mm [UTC]", timezone="UTC")
+        if str(name).endswith("_at")
+        else words.plain(str(name).removesuffix("_id"))
+        for name in frame.columns
+    }
+
+
+def _keep(product: Product, draft: Version) -> None:
+    """The draft as a file beside the rulebook, judged in shadow from the next scoring on."""
+    with st.expander("Save as a draft that runs in shadow", icon=":material/save:"), st.form("keep", border=False):
+        left, right = st.columns(2)
+        with left:
+            name = st.text_input("Name", placeholder="tighter-day", help="small letters, digits, - and _")
+        with right:
+            since = st.date_input(
+                "Judged for purchases since",
+                value=product.versions[-1].effective_from.date(),
+                help="Challenges bought from this day on are judged under the draft too; nothing follows from it.",
+            )
+        reason = st.text_input("Reason", placeholder="Why, in a sentence an auditor can check")
+        if not st.form_submit_button("Save as draft", icon=":material/save:"):
+            return
+    at = dt.datetime.combine(since, dt.time(), dt.UTC) if isinstance(since, dt.date) else draft.effective_from
+    try:
+        made = drafts.following(paths.rulebook(), draft, at)
+        path = drafts.save(reads.warehouse().database, who(), replays.folder(), product, made, name.strip(), reason)
+    except (AccessRefused, DraftRefused, RulebookRefused) as refused:
+        st.error(str(refused))
+        return
+    st.session_state[TOLD] = f"{path.name} is kept; the next highwater score judges it in shadow."
+    st.rerun()
+
+
+# --- sweeps --------------------------------------------------------------------------------------------------------
+
+
+def _sweep(version: Version, stage: str) -> None:
+    """One parameter or two over their values, as a map of one figure."""
+    figures = _figures(version.stages[stage])
+    if not figures:
+        look.empty("No figure to sweep", "The stage's rules hold no numbers.")
+        return
+    with st.form(f"sweep-{version.product}-{stage}"):
+        first = _axis("Along", stage, figures, f"first-{version.product}-{stage}", 0)
+        second = _axis("And along", stage, figures, f"second-{version.product}-{stage}", 1, none=True)
+        sent = st.form_submit_button("Replay every combination", type="primary", icon=":material/play_arrow:")
+    key = f"swept-{version.product}-{stage}"
+    st.session_state[key] = sent or st.session_state.get(key, False)
+    if not st.session_state[key] or first is None:
+        look.empty(
+            "Choose one figure or two, then replay", "Each combination of their values is replayed over history."
+        )
+        return
+    axes = (first,) if second is None or second.name == first.name else (first, second)
+    cells = len(first.values) * (len(second.values) if len(axes) == 2 and second else 1)
+    try:
+        with st.status(f"Replaying {cells} combinations", expanded=False) as progress:
+            bar = st.progress(0.0)
+            found = replays.swept(version, axes, who().desks, lambda done: _progress(bar, done / cells))
+            progress.update(label=f"{cells} combinations replayed", state="complete")
+    except WhatIfRefused as refused:
+        look.empty("History cannot answer this", words.escaped(refused))
+        return
+    metric = str(state.one_of("Figure", "metric", list(METRICS), every=False))
+    _map(found, axes, metric)
+    _caveats()
+
+
+def _progress(bar: Any, share: float) -> None:
+    bar.progress(min(share, 1.0))
+
+
+def _axis(
+    label: str, stage: str, figures: list[tuple[str, Field, Any]], key: str, place: int, *, none: bool = False
+) -> Axis | None:
+    """A figure with the range that it is swept over, half to one and a half of what it is unless said otherwise."""
+    names = [f"{rule}.{field.name}" for rule, field, _ in figures]
+    listed = ["", *names] if none else names
+    columns = st.columns([3, 1, 1, 1])
+    with columns[0]:
+        chosen = st.selectbox(
+            label,
+            listed,
+            index=min(place + none, len(listed) - 1),
+            key=key,
+            format_func=lambda one: _label(*one.split(".")) if one else "nothing else",
+        )
+    rule, field, value = figures[names.index(chosen)] if chosen else figures[0]
+    whole = field.kind in ("count", "seconds")
+    with columns[1]:
+        low = st.number_input("from × today", 0.0, value=0.5, step=0.1, key=f"{key}-low")
+    with columns[2]:
+        high = st.number_input("to × today", 0.0, value=1.5, step=0.1, key=f"{key}-high")
+    with columns[3]:
+        steps = st.number_input("steps", 2, 20, STEPS, key=f"{key}-steps")
+    if not chosen:
+        return None
+    return Axis(stage, rule, field.name, replays.stepped(float(value) * low, float(value) * high, int(steps), whole))
+
+
+def _map(found: pd.DataFrame, axes: tuple[Axis, ...], metric: str) -> None:
+    """A sweep as a heat map with its figures written in; one parameter alone is a line."""
+    shown = found.astype({axis.name: float for axis in axes})
+    titles = [_label(axis.rule, axis.field) for axis in axes]
+    figure = go.Figure()
+    if len(axes) == 1:
+        figure.add_scatter(x=shown[axes[0].name], y=shown[metric].astype(float), mode="lines+markers", name=metric)
+        figure.update_yaxes(title=words.plain(metric))
+    else:
+        cells = shown.pivot(index=axes[1].name, columns=axes[0].name, values=metric).astype(float)
+        figure.add_trace(
+            go.Heatmap(
+                x=[f"{one:g}" for one in cells.columns],
+                y=[f"{one:g}" for one in cells.index],
+                z=cells.to_numpy(),
+                colorscale=[[0, look.CLEAR], [1, look.palette().heat]],
+                texttemplate="%{z:,.1f}",
+                hovertemplate=f"{titles[0]} %{{x}}<br>{titles[1]} %{{y}}<br>{metric} %{{z:,.2f}}<extra></extra>",
+                showscale=False,
+            )
+        )
+        figure.update_xaxes(type="category")
+        figure.update_yaxes(type="category", title=titles[1])
+    figure.update_xaxes(title=titles[0])
+    look.chart(figure, f"{words.plain(metric)} under each draft", height=420)
+
+
+# --- shadow --------------------------------------------------------------------------------------------------------
+
+
+def _shadow(product: Product) -> None:
+    """The product's drafts beside the live terms, as the last run judged both."""
+    held = {path.name.removesuffix(drafts.SUFFIX): path for path in drafts.files(replays.folder())}
+    mine = {name: path for name, path in held.items() if name.split(".")[0] == product.id}
+    judged = {str(row["draft"]): row for row in reads.records(replays.shadows(product.id, who().desks))}
+    if not mine and not judged:
+        look.empty(
+            "No draft of this product",
+            "Move figures or load a rulebook, then save a draft: every scoring run judges it beside the live terms.",
+        )
+        return
+    for name in sorted({*mine, *judged}):
+        _one_draft(name, judged.get(name), there=name in mine)
+
+
+def _one_draft(name: str, row: dict[str, Any] | None, *, there: bool) -> None:
+    st.subheader(name, anchor=False)
+    if row is None:
+        look.empty("Not judged yet", "The next <code>highwater score</code> judges it for purchases since its date.")
+    else:
+        gone = "" if there else " The file is gone; the next run forgets it."
+        differing, accounts = int(row["differing"] or 0), int(row["accounts"])
+        said = f"{differing:,} of {words.counted(accounts, 'account')} would stand otherwise.{gone}"
+        look.card("near" if differing else "fine", said, ["Nothing follows from a draft: no account, payout or queue."])
+        _differences(name)
+    if there and who().may("terms.draft"):
+        _withdraw(name)
+
+
+def _differences(name: str) -> None:
+    left, right = st.columns([2, 3])
+    breaches, rows = replays.shadow_breaches(name, who().desks), replays.shadow_rows(name, who().desks)
+    with left:
+        st.dataframe(
+            breaches.assign(rule=breaches["rule"].map(words.rule)),
+            hide_index=True,
+            placeholder="",
+            column_config={
+                "rule": "Accounts that broke",
+                "accounts_live": st.column_config.NumberColumn("Live", format="%d"),
+                "accounts_shadow": st.column_config.NumberColumn("Draft", format="%d"),
+            },
+        )
+    with right:
+        if rows.empty:
+            return
+        names = ["account_id", "stage", "live_status", "live_rule", "live_status_at", "status", "rule", "status_at"]
+        named = rows.assign(
+            stage=rows["stage"].map(words.stage), rule=rows["rule"].map(_rule), live_rule=rows["live_rule"].map(_rule)
+        )[names].rename(columns={"status": "draft_status", "rule": "draft_rule", "status_at": "draft_status_at"})
+        st.dataframe(
+            named, hide_index=True, height=look.height(len(named)), placeholder="", column_config=_columns(named)
+        )
+
+
+def _withdraw(name: str) -> None:
+    with st.expander("Take this draft away"), st.form(f"withdraw-{name}", border=False):
+        reason = st.text_input("Reason", key=f"withdraw-reason-{name}")
+        if not st.form_submit_button("Take away", icon=":material/delete:"):
+            return
+    try:
+        drafts.withdraw(reads.warehouse().database, who(), replays.folder(), name, reason)
+    except (AccessRefused, DraftRefused) as refused:
+        st.error(str(refused))
+        return
+    st.session_state[TOLD] = f"{name} is taken away."
+    st.rerun()

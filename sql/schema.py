@@ -669,3 +669,38 @@ JUDGEMENTS = _table(
     _col("decided_by", sa.Text, "who", nullable=False),
     _col("decided_at", Instant, "when", nullable=False),
 )
+
+SHADOW_STATUS = _table(
+    "shadow_status",
+    "Where accounts would stand under a draft version, beside where they stand; judged by every scoring run.",
+    _col("draft", sa.Text, "draft, as its file is named", primary_key=True),
+    _col("account_id", sa.Text, "account that would have bought it", primary_key=True),
+    _col("trader_id", sa.Text, "trader", nullable=False),
+    _col("desk_id", sa.Text, "desk", nullable=False, index=True),
+    _col("product", sa.Text, "product bought", nullable=False),
+    _col("product_version", sa.Integer, "version that the draft would be", nullable=False),
+    _col("stage", sa.Text, "stage of the challenge", nullable=False),
+    _col("live_status", sa.Text, "status under the terms bought, empty where those have none"),
+    _col("live_status_at", Instant, "since when"),
+    _col("live_rule", sa.Text, "rule that ended or passed it"),
+    _col("status", sa.Text, "status under the draft", nullable=False),
+    _col("status_at", Instant, "since when"),
+    _col("rule", sa.Text, "rule that would have ended or passed it"),
+    _col("differs", sa.Boolean, "the two are not the same status", nullable=False, index=True),
+    _col("as_of", Instant, "instant the row stands at"),
+)
+SHADOW_VERDICTS = _table(
+    "shadow_verdicts",
+    "What the rules of a draft version would have said; nothing follows from it.",
+    _col("draft", sa.Text, "draft, as its file is named", nullable=False, index=True),
+    _col("account_id", sa.Text, "account", nullable=False, index=True),
+    _col("rule", sa.Text, "rule of the catalogue", nullable=False),
+    _col("outcome", sa.Text, "breached, passed or warned", nullable=False),
+    _col("effect", sa.Text, "what would have followed from it", nullable=False),
+    _col("happened_at", Instant, "instant of the deciding event", nullable=False),
+    _col("observed", sa.Double, "what was observed"),
+    _col("allowed", sa.Double, "what would have been allowed"),
+    _col("product", sa.Text, "product", nullable=False),
+    _col("product_version", sa.Integer, "version that the draft would be", nullable=False),
+    _col("evidence", sa.Text, "JSON: the event, the numbers, how the limit came to be, a sentence", nullable=False),
+)

@@ -1,0 +1,321 @@
+"""What was paid, and what would have been: every payout request reviewed again under a side's terms.
+
+Today is what was paid. Under a draft a request that was paid stays paid unless the account had ended, an earlier stage
+was not passed, or a condition fails that did not fail under the terms bought; one that those terms refused is paid when
+the draft has nothing against it. What it is worth moves by what caps, buffers, strips and the split make of it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from models.catalogue import Rulebook, Terms
+from models.clock import to_micros
+from models.money import from_minor
+from models.payouts import eligibility, policy
+from models.payouts.amounts import worth
+from models.payouts.facts import Desk, Request, Row
+from models.set_rules import OWN, SHARED
+from models.terms import FUNDED
+from models.walk import NEVER, STATUS_BREACHED, STATUS_PASSED, Array
+from pipelines.whatif.history import History
+from pipelines.whatif.replay import STATUS_EXPIRED, Side, replay
+
+MONEY_RULES = ("split", "payout", "consistency", "min_trading_days", "min_profitable_days")
+"""Rules of a funded stage that a request is held against, beside what set-based rules take from it."""
+DEFAULT_SPLIT = {"percent": Decimal(80), "tiers": None}
+TAKING = ("strip", "split_cut", "wait")
+SENT = ("sent", "settled")
+
+
+@dataclass(frozen=True)
+class Review:
+    """A request under some terms: conditions that fail, and what it is worth in US dollars."""
+
+    failed: frozenset[str]
+    trader: float
+    firm: float
+    refund: float
+
+
+@dataclass(frozen=True)
+class Paid:
+    """What each account was paid: request by request (account code, instant, US dollars), those that were paid only."""
+
+    account: Array
+    at: Array
+    trader: Array
+    firm: Array
+    refund: Array
+
+
+@dataclass(frozen=True)
+class Money:
+    """Per challenge whether an evaluation was failed and all were passed; payouts, firm's share and fee (US dollars).
+
+    `chains`: stages that were never traded, with the challenges that only this side would have carried on to them.
+    """
+
+    failed: Array
+    funded: Array
+    payouts: Array
+    firm_share: Array
+    fee: Array
+    chains: dict[tuple[str, ...], Array]
+
+
+@dataclass(frozen=True)
+class Today:
+    """The terms bought: their side, each account's requests as reviewed under them, what was paid, and the money."""
+
+    side: Side
+    reviews: dict[int, list[Review]]
+    paid: Paid
+    money: Money
+
+
+def today(history: History) -> Today:
+    """What really happened; worked out once per history."""
+    with history.lock:
+        if "today" not in history.kept:
+            history.kept["today"] = _today(history, replay(history, history.rulebook))
+        held: Today = history.kept["today"]
+        return held
+
+
+def _today(history: History, own: Side) -> Today:
+    rows = []
+    reviews: dict[int, list[Review]] = {}
+    for code, requests in history.requests:
+        taken = _taking(own, code)
+        reviews[code] = [_review(history, own, code, _with_verdicts(request, taken)) for request in requests]
+        for request, said in zip(requests, reviews[code], strict=True):
+            if request.paid:
+                trader = _sent(history, request, said.trader)
+                rows.append((code, to_micros(request.requested_at), trader, said.firm, said.refund))
+    paid = _paid(rows)
+    failed, funded = _stages(history, own)
+    sums = _sums(history, paid, np.ones(len(paid.at), bool))
+    return Today(own, reviews, paid, Money(failed, funded, sums[0], sums[1], history.challenges.fee, {}))
+
+
+def under(history: History, own: Today, draft: Side) -> Money:
+    """The money of every challenge under a draft: what is lost is what only the draft ends or fails."""
+    paid = _renewed(history, own, draft)
+    place = history.challenges.place
+    failed, funded = _stages(history, draft)
+    ended = [_ended_before(side, paid) for side in (draft, own.side)]
+    lost = (ended[0] & ~ended[1]) | (failed & ~own.money.failed)[place[paid.account]]
+    sums = _sums(history, paid, ~lost)
+    refunds = sums[2] - _sums(history, own.paid, np.ones(len(own.paid.at), bool))[2]
+    chains = _chains(history, own.money.failed & ~failed & ~funded)
+    return Money(failed, funded, sums[0], sums[1], history.challenges.fee - refunds, chains)
+
+
+def _ended_before(side: Side, paid: Paid) -> Array:
+    ended = np.isin(side.status, (STATUS_BREACHED, STATUS_EXPIRED))
+    before: Array = ended[paid.account] & (side.at[paid.account] <= paid.at)
+    return before
+
+
+def _renewed(history: History, own: Today, draft: Side) -> Paid:
+    """What was paid, with the requests of accounts that the draft reads otherwise read again."""
+    others = _others(history, own.side, draft)
+    if not others:
+        return own.paid
+    kept = ~np.isin(own.paid.account, list(others))
+    rows: list[tuple[Any, ...]] = list(zip(*(getattr(own.paid, name)[kept].tolist() for name in _NAMES), strict=True))
+    for code, requests in history.requests:
+        if code in others:
+            rows += _again(history, own, draft, code, requests)
+    return _paid(rows)
+
+
+_NAMES = ("account", "at", "trader", "firm", "refund")
+
+
+def _paid(rows: list[tuple[Any, ...]]) -> Paid:
+    columns: list[Any] = list(zip(*rows, strict=True)) or [[] for _ in _NAMES]
+    kinds = (np.int64, np.int64, float, float, float)
+    return Paid(*(np.array(column, kind) for column, kind in zip(columns, kinds, strict=True)))
+
+
+def _others(history: History, own: Side, draft: Side) -> set[int]:
+    """Accounts whose requests have to be read again: other terms of money, or other verdicts that take from them."""
+    changed = []
+    for product, number, stage, *_ in history.groups.keys:
+        held = [_money_terms(side.rulebook, product, number, stage) for side in (own, draft)]
+        changed.append(stage in FUNDED and held[0] != held[1])
+    others = set(np.flatnonzero(history.groups.accounts(np.array(changed))).tolist())
+    if draft.found is not own.found:
+        taken = [_taken(side) for side in (own, draft)]
+        others |= {code for code in {*taken[0], *taken[1]} if taken[0].get(code) != taken[1].get(code)}
+    return others & {code for code, _ in history.requests}
+
+
+def _money_terms(rulebook: Rulebook, product: str, number: Any, stage: str) -> dict[str, Any]:
+    version = rulebook.version(product, int(number))
+    terms = version.stages[stage]
+    held: dict[str, Any] = {rule: terms[rule] for rule in MONEY_RULES if rule in terms}
+    shares = {rule: terms[rule].get("share") for rule in (*OWN, *SHARED) if rule in terms}
+    return held | {"shares": shares, "clock": version.clock}
+
+
+def _taken(side: Side) -> dict[int, list[tuple[Any, ...]]]:
+    """Per account the verdicts that take profit or let a payout wait."""
+    rows = side.found.verdicts
+    rows = rows[rows["effect"].isin(TAKING)]
+    taken: defaultdict[int, list[tuple[Any, ...]]] = defaultdict(list)
+    for code, rule, effect, at, evidence in rows[["account", "rule", "effect", "at", "evidence"]].itertuples(
+        index=False
+    ):
+        taken[code].append((rule, effect, at, evidence))
+    return {code: sorted(listed) for code, listed in taken.items()}
+
+
+def _taking(side: Side, code: int) -> list[Row]:
+    """The verdicts on an account that take profit or let a payout wait."""
+    rows = side.found.verdicts
+    mine = rows[(rows["account"] == code) & rows["effect"].isin(TAKING)] if len(rows) else rows
+    return [{str(name): value for name, value in row.items()} for row in mine.to_dict(orient="records")]
+
+
+def _with_verdicts(request: Request, verdicts: list[Row]) -> Request:
+    """A request with those verdicts that fall in its window."""
+    if not verdicts:
+        return request
+    since = -NEVER if request.last_paid_at is None else to_micros(request.last_paid_at)
+    until = to_micros(request.requested_at)
+    return replace(request, verdicts=[one for one in verdicts if since < one["at"] <= until])
+
+
+def _again(history: History, own: Today, draft: Side, code: int, requests: list[Request]) -> list[tuple[Any, ...]]:
+    """An account's requests in time order under the draft, each standing on what was paid before under the draft."""
+    rows: list[tuple[Any, ...]] = []
+    before: list[tuple[Request, bool]] = []
+    taken = _taking(draft, code)
+    for request, was in zip(requests, own.reviews[code], strict=True):
+        said = _review(history, draft, code, _with_verdicts(_standing(request, before), taken))
+        pays = not said.failed - was.failed if request.paid else bool(was.failed) and not said.failed
+        if pays:
+            beyond = _sent(history, request, was.trader) - was.trader if request.paid else 0.0
+            trader = max(said.trader + beyond, 0.0)
+            rows.append((code, to_micros(request.requested_at), trader, said.firm, said.refund))
+        before.append((request, pays))
+    return rows
+
+
+def _standing(request: Request, before: list[tuple[Request, bool]]) -> Request:
+    """A request as it stands when earlier ones of its account were, or were not, paid otherwise than they really were.
+
+    Its window then begins at the last one that was paid; profit that was not drawn is still in the account.
+    """
+    if all(pays == one.paid for one, pays in before):
+        return request
+    balance = sum((one.amount for one, pays in before if one.paid and not pays), Decimal(0))
+    balance -= sum((one.amount for one, pays in before if pays and not one.paid), Decimal(0))
+    count = sum(pays - one.paid for one, pays in before)
+    last = max((one.requested_at for one, pays in before if pays), default=None)
+    # windows end at requests that were paid, so what a refused one held belongs to the next
+    since = next((place + 1 for place in range(len(before) - 1, -1, -1) if before[place][1]), 0)
+    windows = [one for one, _ in before[since:] if one.paid] + [request]
+    row = request.row | {
+        "paid_before": max(int(request.paid_before) + count, 0),
+        "last_paid_at": last if last or request.paid_before + count <= 0 else request.last_paid_at,
+        "moved": request.moved + balance,
+    }
+    trades = {trade["trade_id"]: trade for one in windows for trade in one.trades}
+    return replace(request, row=row, days=_days(windows), trades=list(trades.values()))
+
+
+def _days(windows: list[Request]) -> list[Row]:
+    """Firm days of several windows that follow each other, a divided one put together."""
+    days: dict[Any, Row] = {}
+    for day in (day for one in windows for day in one.days):
+        held = days.get(day["firm_day"])
+        days[day["firm_day"]] = (
+            day
+            if held is None
+            else day
+            | {
+                "net": held["net"] + day["net"],
+                "openings": held["openings"] + day["openings"],
+            }
+        )
+    return list(days.values())
+
+
+def _review(history: History, side: Side, code: int, request: Request) -> Review:
+    """What the terms of a side say to a request, and what they make it worth; what is too much only is deducted."""
+    product, number, stage, currency, _ = history.groups.keys[history.groups.of[code]]
+    terms: Terms = {"split": DEFAULT_SPLIT, **side.rulebook.version(product, int(number)).stages[stage]}
+    value = worth(request, terms)
+    checks = eligibility.conditions(request, terms, value, _desk(history))
+    failed = {one.check for one in checks if one.outcome == "failed" and one.leads_to != "deduct"}
+    waits = {verdict["rule"] for verdict in request.verdicts if verdict["effect"] == "wait"}
+    rate = history.rates.get(currency, 0.0)
+    trader, firm = (float(from_minor(part or 0, currency)) * rate for part in (value.trader_share, value.firm_share))
+    refund = 0.0 if value.refund is None else float(request.fee) * history.rates.get(request.fee_currency, 0.0)
+    return Review(frozenset((failed | waits) - {"other_request"}), trader, firm, refund)
+
+
+def _desk(history: History) -> Desk:
+    """What conditions ask beside the request: the policy and the instant."""
+    if "desk" not in history.kept:
+        held = policy.in_force(history.as_of)
+        history.kept["desk"] = Desk(held, history.as_of, None, None, {}, {}, {}, {}, {}, {}, None)
+    desk: Desk = history.kept["desk"]
+    return desk
+
+
+def _sent(history: History, request: Request, due: float) -> float:
+    """What really went out, in US dollars; what was due where no transfer in the account's currency tells."""
+    told = request.transfer_status in SENT and request.transfer_currency == request.currency
+    if not told or request.transfer_amount is None:
+        return due
+    return float(request.transfer_amount) * history.rates.get(request.currency, 0.0)
+
+
+def _sums(history: History, paid: Paid, counted: Array) -> list[Array]:
+    """Trader's part, firm's part and refunds per challenge."""
+    to = history.challenges.place[paid.account[counted]]
+    return [np.bincount(to, getattr(paid, name)[counted], len(history.challenges)) for name in _NAMES[2:]]
+
+
+def _stages(history: History, side: Side) -> tuple[Array, Array]:
+    """Which challenges failed an evaluation stage that they traded, and which passed all that they were sold with."""
+    place = history.challenges.place
+    funded_stage = np.array([stage in FUNDED for stage in history.stages])[history.stage]
+    failed, reached = np.zeros((2, len(history.challenges)), bool)
+    failed[place[~funded_stage & (side.status != STATUS_PASSED)]] = True
+    reached[place[funded_stage]] = True
+    whole = np.array([not chain for chain in _untraded(history)])
+    return failed, ~failed & (reached | whole)
+
+
+def _chains(history: History, carried: Array) -> dict[tuple[str, ...], Array]:
+    """Challenges that a draft carries on to stages nobody traded, by those stages."""
+    untraded = _untraded(history)
+    chains: dict[tuple[str, ...], Array] = {}
+    for place in np.flatnonzero(carried).tolist():
+        chains.setdefault(untraded[place], np.zeros(len(carried)))[place] = 1.0
+    return chains
+
+
+def _untraded(history: History) -> list[tuple[str, ...]]:
+    """The evaluation stages of each challenge that follow the last one that it traded."""
+    if "untraded" not in history.kept:
+        traded: list[set[str]] = [set() for _ in range(len(history.challenges))]
+        for place, stage in zip(history.challenges.place.tolist(), history.stage.tolist(), strict=True):
+            traded[place].add(history.stages[stage])
+        history.kept["untraded"] = [
+            tuple(stage for stage in path if stage not in held) if not held & set(FUNDED) else ()
+            for path, held in zip(history.challenges.path, traded, strict=True)
+        ]
+    untraded: list[tuple[str, ...]] = history.kept["untraded"]
+    return untraded

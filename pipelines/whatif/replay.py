@@ -1,0 +1,300 @@
+"""How accounts end under given terms: the walk of `models.walk` and the set-based rules of `models.set_rules`.
+
+A draft differs from today in few terms, so only what they touch is judged anew: accounts whose terms in the walk are
+others are walked, rules whose terms are others are run, and all rules where an account's end has moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from models import set_rules, walk
+from models.catalogue import Product, Rulebook, Version
+from models.clock import from_micros, to_micros
+from models.set_rules import OWN, SHARED
+from models.terms import stage_row
+from models.walk import (
+    BREACHED,
+    NEVER,
+    RULE_NAMES,
+    STATUS_BREACHED,
+    STATUS_CLOSED,
+    STATUS_PASSED,
+    TERMS,
+    Array,
+    Events,
+    Walked,
+)
+from pipelines.score import register_terms
+from pipelines.whatif.history import History, WhatIfRefused, micros
+
+STATUS_EXPIRED = 5
+"""Beside the walk's: ended by a rule about time."""
+RULES = (*RULE_NAMES, *OWN, *SHARED)
+"""Every rule that an account may break, by code; the walk's first."""
+WORKERS = 2
+_ENDED = (STATUS_PASSED, STATUS_BREACHED, STATUS_CLOSED)
+_COLUMNS = ["account", "rule", "outcome", "effect", "at", "evidence"]
+_ENDINGS = ["account", "rule", "status", "at"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What set-based rules say: verdicts (account code, rule, outcome, effect, at, evidence) and accounts they end."""
+
+    verdicts: pd.DataFrame
+    endings: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Side:
+    """All accounts under one rulebook: how each ends (status, rule code, instant) and which rules it broke."""
+
+    rulebook: Rulebook
+    rows: Array
+    walked: Walked
+    found: Found
+    status: Array
+    rule: Array
+    at: Array
+
+    def broke(self) -> dict[int, Array]:
+        """Codes of the accounts that broke each rule (by its code) by their end, whatever followed from it."""
+        said = self.walked.verdicts[self.walked.verdicts["outcome"] == BREACHED]
+        if len(self.found.endings):
+            said = said[said["at"] <= self.at[said["account"]]]
+        by_walk = {code: np.unique(said["account"][said["rule"] == code]) for code in np.unique(said["rule"]).tolist()}
+        rows = self.found.verdicts[self.found.verdicts["outcome"] == "breached"]
+        return by_walk | {
+            RULES.index(str(rule)): np.unique(mine["account"].to_numpy(np.int64))
+            for rule, mine in rows.groupby("rule")
+        }
+
+
+def newest(draft: Rulebook, product: str | None) -> dict[str, Version]:
+    """The newest version of each product of a draft; WhatIfRefused when the product is not in it."""
+    if product is not None and product not in draft.products:
+        raise WhatIfRefused(f"{product}: the draft has no such product; it has {', '.join(sorted(draft.products))}")
+    return {p.id: p.versions[-1] for p in draft.products.values() if product in (None, p.id)}
+
+
+def overlaid(rulebook: Rulebook, versions: Mapping[str, Version]) -> Rulebook:
+    """A rulebook whose versions all say what a draft says, so that who bought what stays as it is.
+
+    The draft's clock holds for the whole product; stages that the draft does not name keep their own terms.
+    """
+    products = {
+        name: _overlaid(product, versions[name]) if name in versions else product
+        for name, product in rulebook.products.items()
+    }
+    return Rulebook(products)
+
+
+def _overlaid(product: Product, draft: Version) -> Product:
+    held = tuple(replace(one, clock=draft.clock, stages={**one.stages, **draft.stages}) for one in product.versions)
+    return replace(product, versions=held)
+
+
+def replay(history: History, rulebook: Rulebook, like: Side | None = None) -> Side:
+    """Every account under a rulebook; what is as on the side `like` is taken from there."""
+    rows = _rows(history, rulebook)
+    walked = _walk(history, rows, like)
+    found = _set_rules(history, rulebook, walked, like)
+    status, rule, at = (walked.results[name].copy() for name in ("status", "rule", "status_at"))
+    codes = found.endings["account"].to_numpy(np.int64)
+    status[codes] = found.endings["status"].to_numpy(np.int32)
+    rule[codes] = found.endings["rule"].to_numpy(np.int32)
+    at[codes] = found.endings["at"].to_numpy(np.int64)
+    at[~np.isin(status, (*_ENDED, STATUS_EXPIRED))] = NEVER
+    return Side(rulebook, rows, walked, found, status, rule, at)
+
+
+def _rows(history: History, rulebook: Rulebook) -> Array:
+    """The walk's terms of each group; their clocks are places in the history's schedules."""
+    rows = np.zeros(len(history.groups.keys), TERMS)
+    for place, (product, number, stage, currency, initial) in enumerate(history.groups.keys):
+        version = rulebook.version(product, int(number))
+        clock = history.clock(version.clock)
+        rows[place] = stage_row(version.stages[stage], stage, currency, Decimal(initial), clock)
+    return rows
+
+
+def _walk(history: History, rows: Array, like: Side | None) -> Walked:
+    """Walks the accounts whose terms are not those of the other side; the rest stands as it was there."""
+    compiled = rows[history.groups.of]
+    compiled["opened_at"], compiled["closed_at"] = history.opened_at, history.closed_at
+    as_of = to_micros(history.as_of)
+    if like is None:
+        return walk_parallel(history.told.events, compiled, history.schedules, as_of)
+    kept = history.groups.accounts(rows == like.rows)
+    if kept.all():
+        return like.walked
+    # an account that closed before all time is not walked
+    compiled["closed_at"][kept] = np.iinfo(np.int64).min
+    walked = walk_parallel(history.told.events, compiled, history.schedules, as_of)
+    walked.results[kept] = like.walked.results[kept]
+    said = like.walked.verdicts
+    return replace(walked, verdicts=np.concatenate([said[kept[said["account"]]], walked.verdicts]))
+
+
+def walk_parallel(told: Events, compiled: Array, schedules: list[tuple[Array, Array]], as_of: int) -> Walked:
+    """The walk over slices of the accounts on as many threads as there are cores."""
+    bounds = np.linspace(0, len(compiled), WORKERS + 1).astype(int)
+
+    def part(first: int, last: int) -> Walked:
+        sliced = replace(told, starts=told.starts[first : last + 1])
+        return walk.walk(sliced, compiled[first:last], schedules, as_of)
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        parts = list(pool.map(part, bounds[:-1], bounds[1:]))
+    for first, one in zip(bounds, parts, strict=False):
+        one.verdicts["account"] += first
+    return Walked(
+        np.concatenate([one.results for one in parts]),
+        np.concatenate([one.verdicts for one in parts]),
+        parts[0].days,
+        parts[0].steps,
+    )
+
+
+# --- set-based rules -----------------------------------------------------------------------------------------------
+
+
+def _held(rulebook: Rulebook, key: Sequence[Any]) -> dict[str, Any]:
+    """The set-based rules of a group's stage, and the clock that divides their days."""
+    version = rulebook.version(key[0], int(key[1]))
+    held: dict[str, Any] = {rule: fields for rule, fields in version.stages[key[2]].items() if rule in (*OWN, *SHARED)}
+    return held | {"clock": version.clock} if held else {}
+
+
+def _set_rules(history: History, rulebook: Rulebook, walked: Walked, like: Side | None) -> Found:
+    """What the set-based rules say, taken from the other side where nothing that they look at is different."""
+    now = [_held(rulebook, key) for key in history.groups.keys]
+    before = [_held(like.rulebook, key) if like else {} for key in history.groups.keys]
+    nothing = Found(pd.DataFrame(columns=_COLUMNS), pd.DataFrame(columns=_ENDINGS))
+    if not any(now) and not any(before):
+        return nothing
+    found = like.found if like else nothing
+    jobs = _jobs(history, now, before, walked, like)
+    if not jobs:
+        return found
+    with history.lock:
+        register_terms(history.connection, rulebook)
+        for codes, rules in jobs:
+            found = _merged(found, _judged(history, rulebook, walked, found, codes, rules), codes, rules)
+    return found
+
+
+def _jobs(
+    history: History, now: list[dict[str, Any]], before: list[dict[str, Any]], walked: Walked, like: Side | None
+) -> list[tuple[Array, list[str]]]:
+    """Which accounts are judged anew, and by which rules.
+
+    Where an account's end has moved, or a rule that can end it is another, every rule is; else only those that are
+    another. Rules that look across accounts are, for all accounts, when anything is.
+    """
+    others = [_differing(*pair) for pair in zip(now, before, strict=True)]
+    ends = [
+        bool(other) and (_can_end(one) or _can_end(two)) for other, one, two in zip(others, now, before, strict=True)
+    ]
+    holds = np.array([any(rule in OWN for rule in one) for one in map(_both, now, before)])
+    all_rules = history.groups.accounts(np.array(ends, bool) & holds)
+    if like is None:
+        all_rules = history.groups.accounts(holds)
+    else:
+        all_rules |= _moved(walked, like.walked) & history.groups.accounts(holds)
+    some = {rule for other in others for rule in other} & set(OWN)
+    some_rules = history.groups.accounts(np.array([bool(other & set(OWN)) for other in others])) & ~all_rules
+    jobs = [(np.flatnonzero(all_rules), list(OWN)), (np.flatnonzero(some_rules), sorted(some))]
+    shared = history.groups.accounts(np.array([any(rule in SHARED for rule in one) for one in map(_both, now, before)]))
+    if any(len(codes) for codes, _ in jobs) or any(other & set(SHARED) for other in others) or like is None:
+        jobs.append((np.flatnonzero(shared), list(SHARED)))
+    return [(codes, rules) for codes, rules in jobs if len(codes)]
+
+
+def _both(one: dict[str, Any], two: dict[str, Any]) -> set[str]:
+    return {*one, *two}
+
+
+def _differing(now: dict[str, Any], before: dict[str, Any]) -> set[str]:
+    """Rules whose terms are others; all of them under another clock."""
+    if now.get("clock") != before.get("clock"):
+        return _both(now, before) - {"clock"}
+    return {rule for rule in _both(now, before) if now.get(rule) != before.get(rule)}
+
+
+def _can_end(held: dict[str, Any]) -> bool:
+    return any(fields.get("effect") == "terminate" for rule, fields in held.items() if rule != "clock")
+
+
+def _moved(one: Walked, two: Walked) -> Array:
+    """Which accounts the walk leaves at another end."""
+    ended = np.isin(one.results["status"], _ENDED), np.isin(two.results["status"], _ENDED)
+    at = (one.results["status_at"] != two.results["status_at"]) & (ended[0] | ended[1])
+    moved: Array = (ended[0] != ended[1]) | at
+    return moved
+
+
+def _judged(
+    history: History, rulebook: Rulebook, walked: Walked, found: Found, codes: Array, rules: Iterable[str]
+) -> Found:
+    """Some accounts by some rules, up to where the walk, or a rule judged before, ended them."""
+    accounts = history.accounts.iloc[codes].reset_index(drop=True)
+    set_rules.register_ends(history.connection, _ends(history, walked, found, codes, tuple(rules)))
+    said = set_rules.judge(history.connection, accounts, rulebook, history.as_of, tuple(rules))
+    code = dict(zip(accounts["account_id"], codes.tolist(), strict=True))
+    rows, endings = said.verdicts, said.terminations
+    status = [STATUS_EXPIRED if one == "expired" else STATUS_BREACHED for one in endings["status"]]
+    return Found(
+        pd.DataFrame(
+            {
+                "account": rows["account_id"].map(code).to_numpy(np.int64),
+                "at": micros(rows["happened_at"]),
+                **{name: rows[name].to_numpy() for name in ("rule", "outcome", "effect", "evidence")},
+            }
+        )[_COLUMNS],
+        pd.DataFrame(
+            {
+                "account": endings["account_id"].map(code).to_numpy(np.int64),
+                "rule": [RULES.index(one) for one in endings["rule"]],
+                "status": status,
+                "at": micros(endings["happened_at"]),
+            }
+        )[_ENDINGS],
+    )
+
+
+def _ends(history: History, walked: Walked, found: Found, codes: Array, rules: tuple[str, ...]) -> pd.DataFrame:
+    """When accounts came to their end: by the walk, and for rules that look across accounts by any other rule too."""
+    at = np.where(np.isin(walked.results["status"], _ENDED), walked.results["status_at"], NEVER)
+    if set(rules) <= set(SHARED):
+        endings = found.endings
+        at[endings["account"].to_numpy(np.int64)] = endings["at"].to_numpy(np.int64)
+        codes = np.arange(len(at))
+    ended = codes[at[codes] != NEVER]
+    return pd.DataFrame(
+        {
+            "account_id": history.accounts["account_id"].to_numpy()[ended],
+            "ended_at": [from_micros(one) for one in at[ended].tolist()],
+        }
+    )
+
+
+def _merged(found: Found, anew: Found, codes: Array, rules: Sequence[str]) -> Found:
+    """What was found, with what was judged anew in the place of what it replaces."""
+    judged = np.isin(found.verdicts["account"].to_numpy(np.int64), codes) & found.verdicts["rule"].isin(rules)
+    named = [RULES.index(rule) for rule in rules]
+    ended = np.isin(found.endings["account"].to_numpy(np.int64), codes) & found.endings["rule"].isin(named)
+    return Found(_joined(found.verdicts[~judged], anew.verdicts), _joined(found.endings[~ended], anew.endings))
+
+
+def _joined(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    kept = [frame for frame in (old, new) if len(frame)]
+    return pd.concat(kept, ignore_index=True) if kept else old

@@ -1,0 +1,85 @@
+"""The command: a draft rulebook over all history of a warehouse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from models.catalogue import Rulebook
+from pipelines.whatif.history import History, WhatIfRefused, opened
+from pipelines.whatif.measure import compare_history
+from pipelines.whatif.replay import newest
+from pipelines.whatif.sweep import Axis, sweep
+from sql.warehouse import Warehouse, newest_fact
+
+CAVEATS = (
+    "Trades are replayed as they were made; under other terms people would have traded otherwise.",
+    "An account that ended under its own terms has no history beyond that: under looser terms it counts as open.",
+    "Challenges that only the draft would have passed are given the draft's pass rate in stages that they never traded,"
+    " and the average payout of those that were funded.",
+    "Payouts are requests that were made; a request that the draft refuses is not made again later.",
+    "Fees stay as they were; demand at another price or under other terms is not modelled, nor are scaled balances.",
+    "Rules across an owner's accounts look at the owners and pairs that the last run found.",
+)
+
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The figures of every product with history, and the accounts that would have ended otherwise."""
+
+    rows: list[dict[str, Any]]
+    flips: list[dict[str, Any]]
+
+
+def compare(
+    warehouse: Warehouse, today: Rulebook, draft: Rulebook, product: str | None = None, say: Say = lambda _: None
+) -> Answer:
+    """The newest version of each product of the draft over all history; WhatIfRefused when none has any."""
+    rows: list[dict[str, Any]] = []
+    flips: list[dict[str, Any]] = []
+    refused: list[str] = []
+    for one, version in sorted(newest(draft, product).items()):
+        try:
+            with _history(warehouse, today, one) as history:
+                found = compare_history(history, today, {one: version})
+        except WhatIfRefused as why:
+            refused.append(str(why))
+            say(f"{one} is left out: {why}")
+            continue
+        rows += [{"product": one} | row for row in found.rows]
+        flips += [{str(name): value for name, value in row.items()} for row in found.flips.to_dict(orient="records")]
+    if not rows:
+        raise WhatIfRefused(refused[0])
+    return Answer(rows, flips)
+
+
+def sweep_table(
+    warehouse: Warehouse,
+    today: Rulebook,
+    draft: Rulebook,
+    product: str | None,
+    axes: Sequence[Axis],
+    say: Say = lambda _: None,
+) -> list[dict[str, Any]]:
+    """A sweep over the newest version of one product of the draft."""
+    versions = newest(draft, product)
+    if len(versions) != 1:
+        raise WhatIfRefused(f"a sweep needs one product, name it with --product: {', '.join(sorted(versions))}")
+    [(one, version)] = versions.items()
+    with _history(warehouse, today, one) as history:
+        return sweep(history, today, version, axes, lambda done: say(f"{done} combinations replayed"))
+
+
+@contextmanager
+def _history(warehouse: Warehouse, today: Rulebook, product: str) -> Iterator[History]:
+    with warehouse.engine() as connection:
+        as_of = newest_fact(connection)
+    if as_of is None:
+        raise WhatIfRefused("the lake is empty: there is no history to replay")
+    with opened(warehouse, today, as_of, product) as history:
+        yield history
