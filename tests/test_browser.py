@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 import cli
 from tests import pages_firm
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = Path(os.environ.get("HIGHWATER_SAMPLES") or ROOT.parent / "shared" / "samples")
@@ -31,7 +31,7 @@ CHROMIUM = next(
 MISSING = "THE PAGES WERE NOT SEEN IN A BROWSER: no chromium on this machine (apt-get install chromium)"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 WAIT_MS = 180_000
-SEEN = ("overview", "risk_queue?state=all", "account?account=B1", "payout_queue", "cohorts", "data_health")
+SEEN = ("", "overview", "risk_queue?state=all", "account?account=B1", "payout_queue", "cohorts", "data_health")
 
 
 @pytest.fixture(scope="module")
@@ -83,17 +83,23 @@ def _await(address: str) -> None:
     pytest.fail(f"nothing answers at {address}")
 
 
-def _open(browser: Browser, address: str, *, width: int = 1280, dark: bool = False) -> Page:
-    height = 800 if width < 1600 else 1080
-    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light")
+@pytest.fixture(scope="module")
+def screen(chromium: Browser) -> Iterator[BrowserContext]:
+    """A laptop in light colours, whose pages share what they have loaded."""
+    with chromium.new_context(viewport={"width": 1280, "height": 800}, color_scheme="light") as context:
+        yield context
+
+
+def _open(context: BrowserContext, address: str) -> Page:
+    page = context.new_page()
     page.set_default_timeout(WAIT_MS)
     page.goto(address)
     page.get_by_text("Figures stand at").wait_for()
     return page
 
 
-def test_from_the_overview_to_the_evidence(served: str, chromium: Browser) -> None:
-    page = _open(chromium, served)
+def test_from_the_overview_to_the_evidence(served: str, screen: BrowserContext) -> None:
+    page = _open(screen, served)
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
     page.get_by_role("link", name="All breaches →").click()
     expect(page.get_by_role("heading", name="Risk queue")).to_be_visible(timeout=WAIT_MS)
@@ -112,14 +118,14 @@ def test_from_the_overview_to_the_evidence(served: str, chromium: Browser) -> No
     page.close()
 
 
-def test_a_filter_goes_to_the_address_and_the_address_opens_the_same_view(served: str, chromium: Browser) -> None:
-    page = _open(chromium, f"{served}/risk_queue?state=all")
+def test_a_filter_goes_to_the_address_and_the_address_opens_the_same_view(served: str, screen: BrowserContext) -> None:
+    page = _open(screen, f"{served}/risk_queue?state=all")
     expect(page.get_by_text("5 accounts · select a row")).to_be_visible(timeout=WAIT_MS)
     page.get_by_role("combobox", name=re.compile("Desk")).click()
     page.get_by_role("option", name="Tokyo").click()
     expect(page.get_by_text("1 account · select a row")).to_be_visible(timeout=WAIT_MS)
     expect(page).to_have_url(re.compile("desk=tokyo"))
-    colleague = _open(chromium, page.url)
+    colleague = _open(screen, page.url)
     expect(colleague.get_by_text("1 account · select a row")).to_be_visible(timeout=WAIT_MS)
     page.close()
     colleague.close()
@@ -127,19 +133,21 @@ def test_a_filter_goes_to_the_address_and_the_address_opens_the_same_view(served
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (1920, True)], ids=["laptop light", "desk dark"])
 def test_pages_fit_the_screen_in_both_themes(served: str, chromium: Browser, width: int, dark: bool) -> None:
-    for name in SEEN:
-        page = _open(chromium, f"{served}/{name}", width=width, dark=dark)
-        overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        assert overflow <= 0, f"{name} is {overflow} px wider than the screen"
-        assert page.locator("[data-testid=stException]").count() == 0, name
-        ground = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
-        assert (ground == "rgb(255, 255, 255)") != dark, f"{name} does not follow the theme: {ground}"
-        page.close()
+    size = {"width": width, "height": 800 if width < 1600 else 1080}
+    with chromium.new_context(viewport=size, color_scheme="dark" if dark else "light") as screen:  # type: ignore[arg-type]
+        for name in SEEN:
+            page = _open(screen, f"{served}/{name}")
+            overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+            assert overflow <= 0, f"/{name} is {overflow} px wider than the screen"
+            assert page.locator("[data-testid=stException]").count() == 0, name
+            ground = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
+            assert (ground == "rgb(255, 255, 255)") != dark, f"{name} does not follow the theme: {ground}"
+            page.close()
 
 
 @pytest.mark.skipif(not TRIAL.is_file(), reason=f"THE REAL STATEMENT WAS NOT SEEN: {TRIAL} is not there")
 def test_a_real_statement_is_shown_with_its_path_and_trades(
-    chromium: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    screen: BrowserContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "home"
     monkeypatch.setenv("HIGHWATER_HOME", str(home))
@@ -162,7 +170,7 @@ def test_a_real_statement_is_shown_with_its_path_and_trades(
     assert cli.main(statement) == 0
     assert cli.main(["score", "--rulebook", str(PRESETS)]) == 0
     for address in _serve(home, PRESETS):
-        page = _open(chromium, f"{address}/account?account=FR&view=trades")
+        page = _open(screen, f"{address}/account?account=FR&view=trades")
         expect(page.get_by_text("Did equity stay above its floors?")).to_be_visible(timeout=WAIT_MS)
         expect(page.get_by_text("344 round trips")).to_be_visible(timeout=WAIT_MS)
         expect(page.locator(".hw-facts")).to_contain_text("200,213.46 USD")
