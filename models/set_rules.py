@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from models import rule_words
+from models import rule_words, suspects
 from models.catalogue import Rulebook
 from models.clock import Clock, Resets, from_micros, resets
 from models.money import decimals, from_minor, to_minor
@@ -31,7 +31,7 @@ EXPIRING = ("inactivity", "time_limit")
 LISTED_MAX = 100
 """Occurrences that a verdict's evidence lists one by one; it always tells how many there were."""
 
-_FACTS = ("rule_accounts", "rule_trades", "rule_deals", "rule_trade_values")
+_FACTS = ("rule_accounts", "rule_markets", "rule_trades", "rule_deals", "rule_trade_values")
 _VERDICT_COLUMNS = [
     "account_id",
     "rule",
@@ -76,10 +76,10 @@ def judge(
     register_terms(connection, accounts, rulebook, as_of)
     _ensure_decided(connection)
     limits = _limits(connection, accounts, as_of)
-    _find(connection, limits, held)
+    _find(connection, limits, rulebook, held)
     terminations = _terminations(connection)
     if len(terminations):
-        _judge_again(connection, limits, terminations, held)
+        _judge_again(connection, limits, terminations, rulebook, held)
     return SetVerdicts(_verdicts(connection, rulebook), terminations)
 
 
@@ -246,7 +246,9 @@ def _limits(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, as_of
     )
 
 
-def _find(connection: duckdb.DuckDBPyConnection, limits: pd.DataFrame, rules: Sequence[str]) -> None:
+def _find(
+    connection: duckdb.DuckDBPyConnection, limits: pd.DataFrame, rulebook: Rulebook, rules: Sequence[str]
+) -> None:
     """Runs the rule files over accounts up to their limits and leaves what was found in `decided.occurrences`."""
     for rule in rules:
         connection.execute(f"drop table if exists rules.{rule}")
@@ -258,7 +260,7 @@ def _find(connection: duckdb.DuckDBPyConnection, limits: pd.DataFrame, rules: Se
         " cast(until as timestamptz) as until, ended from given_limits"
     )
     connection.unregister("given_limits")
-    relations.build(connection, "facts.rule_accounts")
+    suspects.find(connection, rulebook)
     relations.build(connection, *(f"rules.{rule}" for rule in rules))
     connection.execute(f"create or replace table decided.occurrences as {_occurrences(rules)}")
 
@@ -318,7 +320,11 @@ def _terminations(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 
 
 def _judge_again(
-    connection: duckdb.DuckDBPyConnection, limits: pd.DataFrame, terminations: pd.DataFrame, rules: Sequence[str]
+    connection: duckdb.DuckDBPyConnection,
+    limits: pd.DataFrame,
+    terminations: pd.DataFrame,
+    rulebook: Rulebook,
+    rules: Sequence[str],
 ) -> None:
     """Replaces the occurrences of accounts that a rule ended by those up to that instant."""
     connection.register("given_terminations", terminations)
@@ -330,7 +336,7 @@ def _judge_again(
     )
     ended = terminations.set_index("account_id")["happened_at"]
     again = limits[limits["account_id"].isin(ended.index)]
-    _find(connection, again.assign(until=again["account_id"].map(ended), ended=False), rules)
+    _find(connection, again.assign(until=again["account_id"].map(ended), ended=False), rulebook, rules)
     # one rule ends an account, and only once
     connection.execute(
         "insert into decided.kept select found.* from decided.occurrences as found"

@@ -1,15 +1,10 @@
--- Positions of the accounts under judgement, cut at the last instant that counts. Grain: account_id, trade_id.
+-- Positions that may break a rule (`decided.suspects`), cut at the last instant that counts. Grain: account_id, trade_id.
 -- A position still open then has neither closed_at nor net_profit; `held_until` says how long it counted as open.
 -- Average prices are rounded, so that equal prices are equal. `account`, `market` (the instrument) and `place` (the order
--- of opening in the account) are numbers for this run, by which rules follow positions.
-with markets as (
-    select instrument, cast(row_number() over (order by instrument) as integer) as market
-    from (select distinct instrument from facts.trades)
-)
-
+-- of opening among them) are numbers for this run, by which rules follow positions.
 select
     accounts.account,
-    markets.market,
+    cast(markets.market + 1 as integer) as market,
     cast(
         row_number() over (partition by accounts.account order by trades.opened_at, trades.trade_id) as integer
     ) as place,
@@ -31,8 +26,12 @@ select
     round(trades.close_price, 10) as close_price,
     trades.profit,
     trades.stop_loss,
-    accounts.until
+    accounts.until,
+    suspects.in_stack,
+    suspects.beside_opposite,
+    suspects.in_losing_idea
 from facts.trades as trades
 inner join facts.rule_accounts as accounts using (account_id)
-inner join markets using (instrument)
+inner join decided.suspects as suspects on trades.rowid = suspects.trade
+inner join facts.rule_markets as markets using (symbol)
 where trades.opened_at <= accounts.until

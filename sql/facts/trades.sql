@@ -1,5 +1,6 @@
 -- Round trips: one row per position from its first opening to its last close. Grain: account_id, trade_id.
 -- closed_at is empty while lots are open; a position whose opening lies before the history has no opened_at and is left out.
+-- `losses` is what its losing deals lost in all.
 with positions as (
     select
         account_id,
@@ -22,7 +23,9 @@ with positions as (
         arg_max(reason, executed_at) filter (where role = 'out') as close_reason,
         arg_min(magic, executed_at) filter (where role = 'in') as magic,
         arg_min(comment, executed_at) filter (where role = 'in') as comment,
-        cast(count(*) filter (where role = 'out') as integer) as closing_deals
+        cast(count(*) filter (where role = 'out') as integer) as closing_deals,
+        cast(count(*) filter (where role = 'in') as integer) as opening_deals,
+        -sum(least(profit + commission + swap + fee, 0)) as losses
     from facts.trade_deals
     where role <> 'only'
     group by account_id, trade_id
@@ -50,7 +53,9 @@ select
     positions.close_reason,
     positions.magic,
     positions.comment,
-    positions.closing_deals
+    positions.closing_deals,
+    positions.opening_deals,
+    positions.losses
 from positions
 left join terms.instruments as instruments using (symbol)
 where positions.opened_at is not null

@@ -18,6 +18,7 @@ followed as (
         ) as earlier_until
     from facts.rule_trades
     semi join accounts using (account)
+    where in_stack
 ),
 
 -- positions that overlap follow each other in chains; only long ones are looked into

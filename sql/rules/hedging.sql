@@ -18,6 +18,7 @@ followed as (
         end as opposite_until
     from facts.rule_trades
     semi join accounts using (account)
+    where beside_opposite
     window earlier as (partition by account, market order by place rows between unbounded preceding and 1 preceding)
 ),
 

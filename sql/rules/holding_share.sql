@@ -14,6 +14,7 @@ with trades as (
         trades.closed_at < trades.opened_at + to_seconds(terms.seconds) as short
     from facts.rule_trades as trades
     inner join terms.holding_share as terms using (product, product_version, stage)
+    semi join (select account from decided.suspect_accounts where rule = 'holding_share') as suspects using (account)
     where trades.closed_at is not null
 ),
 

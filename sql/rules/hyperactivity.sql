@@ -3,6 +3,7 @@ with accounts as (
     select accounts.account, accounts.product, accounts.product_version, terms.trades_per_day
     from facts.rule_accounts as accounts
     inner join terms.hyperactivity as terms using (product, product_version, stage)
+    semi join (select account from decided.suspect_accounts where rule = 'hyperactivity') as suspects using (account)
 ),
 
 openings as (

@@ -22,6 +22,7 @@ followed as (
         ) as before
     from facts.rule_trades
     semi join accounts using (account)
+    where in_losing_idea
 ),
 
 numbered as (

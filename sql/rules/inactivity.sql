@@ -1,12 +1,20 @@
 -- Instants at which an account had gone too long without an opening deal, and those at which it was to be warned.
 -- The days run from the account's opening and start again with every opening deal. Grain: account_id, outcome, instant.
-with openings as (
+with suspects as (
+    select account
+    from decided.suspect_accounts
+    where rule = 'inactivity'
+),
+
+openings as (
     select account, executed_at as active_at
     from facts.rule_deals
+    semi join suspects using (account)
     where role = 'in'
     union all
     select account, opened_at as active_at
     from facts.rule_accounts
+    semi join suspects using (account)
 ),
 
 gaps as (

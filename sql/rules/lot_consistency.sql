@@ -10,6 +10,7 @@ with accounts as (
         terms.merge_seconds
     from facts.rule_accounts as accounts
     inner join terms.lot_consistency as terms using (product, product_version, stage)
+    semi join (select account from decided.suspect_accounts where rule = 'lot_consistency') as suspects using (account)
 ),
 
 followed as (

@@ -4,6 +4,7 @@ with accounts as (
     select accounts.account, accounts.account_id, accounts.initial_balance, terms.percent, terms.leverage
     from facts.rule_accounts as accounts
     inner join terms.margin as terms using (product, product_version, stage)
+    semi join (select account from decided.suspect_accounts where rule = 'margin') as suspects using (account)
 ),
 
 trades as (

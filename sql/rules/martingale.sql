@@ -9,6 +9,7 @@ with accounts as (
         terms.within_seconds
     from facts.rule_accounts as accounts
     inner join terms.martingale as terms using (product, product_version, stage)
+    semi join (select account from decided.suspect_accounts where rule = 'martingale') as suspects using (account)
 ),
 
 trades as (

@@ -4,6 +4,7 @@ with accounts as (
     select accounts.account, accounts.account_id, terms.per, cast(terms.lots as decimal(18, 8)) as allowed
     from facts.rule_accounts as accounts
     inner join terms.max_exposure as terms using (product, product_version, stage)
+    semi join (select account from decided.suspect_accounts where rule = 'max_exposure') as suspects using (account)
 ),
 
 changes as (

@@ -4,6 +4,7 @@ with accounts as (
     select accounts.account, accounts.product, accounts.product_version, sizes.size
     from facts.rule_accounts as accounts
     inner join terms.symbol_loss as terms using (product, product_version, stage)
+    semi join (select account from decided.suspect_accounts where rule = 'symbol_loss') as suspects using (account)
     inner join terms.sizes as sizes using (product, product_version, stage, currency, initial_balance)
     where sizes.rule = 'symbol_loss'
 ),

@@ -1,8 +1,10 @@
 -- Accounts that had not passed when the stage's time was over. Grain: account_id.
 with first_trades as (
-    select account_id, min(opened_at) as first_at
-    from facts.rule_trades
-    group by account_id
+    select trades.account_id, min(trades.opened_at) as first_at
+    from facts.trades as trades
+    inner join facts.rule_accounts as accounts using (account_id)
+    semi join (from terms.time_limit where starts = 'first_trade') as terms using (product, product_version, stage)
+    group by trades.account_id
 ),
 
 deadlines as (

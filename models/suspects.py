@@ -1,0 +1,624 @@
+"""Which trades the set-based rules must look into: one compiled pass over each account that clears all others.
+
+Most trades can break no rule, and every window over all of them costs a sort. The pass asks, per rule, for less than
+the rule does and never for more: what it clears is innocent, what it keeps is judged by `sql/rules/` as ever. Ties at
+one instant and amounts that binary numbers blur are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import duckdb
+import numpy as np
+import pandas as pd
+from numba import njit
+
+from models.catalogue import Rulebook, Terms
+from models.money import from_minor, to_minor
+from models.terms import amount_of
+from models.walk import NEVER, Array
+from sql import relations
+
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+NEARLY = 1 - 1e-9
+"""Shares and sums of binary numbers that come so near to a limit are kept."""
+
+_US = ("held_us", "overlap_us", "idea_merge_us", "entry_merge_us", "within_us", "idle_us", "short_us")
+_SIZES = ("lots", "idea_size", "day_size", "exposure", "short_share", "short_profit", "margin", "stop_size")
+LIMITS = np.dtype(
+    [(name, "i8") for name in (*_US, "layers", "entries", "losses", "day_trades", "shares_from", "average_us")]
+    + [(name, "f8") for name in (*_SIZES, "entry_low", "entry_high", "multiple", "leverage")]
+    + [(name, "i4") for name in ("clock", "weekend", "overnight", "bars", "news", "stops", "losing", "per_market")]
+)
+"""What a stage allows. Where it has no such rule: NEVER for what may not be exceeded, infinity for sizes, -1 for places
+of clocks, cutoffs and bars, 0 for what must be reached."""
+
+# What a trade is kept for; ACCOUNT_RULES look into every trade of the accounts that are kept for them.
+ALONE, GRID, HEDGING, IDEA = 1, 2, 4, 8
+ACCOUNT_RULES = (
+    "lot_consistency",
+    "martingale",
+    "max_exposure",
+    "symbol_loss",
+    "hyperactivity",
+    "inactivity",
+    "holding_share",
+    "margin",
+)
+LOTS, LOSSES, EXPOSURE, SYMBOL, BUSY, IDLE, SHARE, MARGIN = (1 << place for place in range(len(ACCOUNT_RULES)))
+
+
+class Trades(NamedTuple):
+    """Trades by account and opening, as columns: instants in microseconds, `stop` the distance to the stop (NaN without
+    one), `value` at most what a point of price is worth, `deals` and `openings` how many deals a trade has."""
+
+    trade: Array
+    account: Array
+    code: Array
+    market: Array
+    sold: Array
+    lots: Array
+    opened: Array
+    held: Array
+    closed: Array
+    net: Array
+    losses: Array
+    deals: Array
+    openings: Array
+    stop: Array
+    price: Array
+    value: Array
+
+
+class Instants(NamedTuple):
+    """Instants in microseconds, one list after the other: list n is `at[offsets[n]:offsets[n + 1]]`."""
+
+    offsets: Array
+    at: Array
+
+
+def stage_limits(terms: Terms, currency: str, initial: Decimal) -> Array:
+    """One LIMITS row of a stage for a currency and an initial balance."""
+    row = np.zeros((), LIMITS)
+    for name in ("overlap_us", "layers", "losses", "day_trades", "idle_us", "shares_from", "entries"):
+        row[name] = NEVER
+    for name in _SIZES:
+        row[name] = np.inf
+    for name in ("clock", "weekend", "overnight", "bars"):
+        row[name] = -1
+    for rule, fields in _FROM_TERMS.items():
+        for name, (field, scale) in fields.items() if rule in terms else ():
+            if terms[rule][field] is not None:
+                row[name] = float(terms[rule][field]) if scale is None else int(terms[rule][field]) * scale
+    for rule, name in (("idea_risk", "idea_size"), ("symbol_loss", "day_size")):
+        if rule in terms:
+            row[name] = float(from_minor(amount_of(terms[rule], to_minor(initial, currency), currency), currency))
+    _conditions(row, terms, initial)
+    return row
+
+
+_FROM_TERMS: dict[str, dict[str, tuple[str, int | None]]] = {
+    "holding_time": {"held_us": ("seconds", SECOND)},
+    "max_lots": {"lots": ("lots", None)},
+    "hedging": {"overlap_us": ("min_overlap_seconds", SECOND)},
+    "grid": {"layers": ("layers", 1)},
+    "idea_risk": {"idea_merge_us": ("merge_seconds", SECOND)},
+    "lot_consistency": {
+        "entry_merge_us": ("merge_seconds", SECOND),
+        "entry_low": ("low", None),
+        "entry_high": ("high", None),
+        "entries": ("min_trades", 1),
+    },
+    "martingale": {
+        "losses": ("losses", 1),
+        "multiple": ("multiple", None),
+        "within_us": ("within_seconds", SECOND),
+    },
+    "max_exposure": {"exposure": ("lots", None)},
+    "hyperactivity": {"day_trades": ("trades_per_day", 1)},
+    "holding_share": {
+        "short_us": ("seconds", SECOND),
+        "short_share": ("max_share_trades", None),
+        "short_profit": ("max_share_profit", None),
+        "average_us": ("min_average_seconds", SECOND),
+        "shares_from": ("min_trades", 1),
+    },
+    "margin": {"margin": ("percent", None), "leverage": ("leverage", None)},
+}
+"""Fields of LIMITS and the fields of rules that they are read from, times what."""
+
+
+def _conditions(row: Array, terms: Terms, initial: Decimal) -> None:
+    """What limits say beside single fields."""
+    row["news"], row["stops"] = "news_window" in terms, "stop_loss_required" in terms
+    risk = terms.get("stop_loss_required", {}).get("max_risk_percent")
+    if risk is not None:
+        row["stop_size"] = float(risk) / 100 * float(initial) - 0.01
+    row["losing"] = "grid" in terms and terms["grid"]["losing_only"]
+    row["per_market"] = "max_exposure" in terms and terms["max_exposure"]["per"] == "symbol"
+    if "inactivity" in terms:
+        days = [terms["inactivity"][name] for name in ("days", "warn_days")]
+        row["idle_us"] = min(day for day in days if day is not None) * DAY
+
+
+# --- the pass ------------------------------------------------------------------------------------------------------
+
+
+@njit(cache=True, nogil=True)
+def _in_order(account: Any, opened: Any, accounts: int) -> Any:
+    """Rows by account and opening: where each account starts, and the rows in that order."""
+    starts = np.zeros(accounts + 1, np.int64)
+    for row in range(len(account)):
+        starts[account[row] + 1] += 1
+    starts = np.cumsum(starts)
+    place = starts[:-1].copy()
+    order = np.empty(len(account), np.int64)
+    for row in range(len(account)):
+        order[place[account[row]]] = row
+        place[account[row]] += 1
+    for a in range(accounts):
+        part = order[starts[a] : starts[a + 1]]
+        order[starts[a] : starts[a + 1]] = part[np.argsort(opened[part], kind="mergesort")]
+    return starts, order
+
+
+@njit(cache=True, inline="always")
+def _first_from(at: Any, low: Any, high: Any, instant: Any) -> Any:
+    """The place of the first instant that is not before another, between two places."""
+    while low < high:
+        middle = (low + high) // 2
+        if at[middle] < instant:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(cache=True, inline="always")
+def _met(at: Any, offsets: Any, one: Any, opened: Any, held: Any) -> Any:
+    """Whether an instant of a list lies in a trade's life."""
+    if one < 0:
+        return False
+    place = _first_from(at, offsets[one], offsets[one + 1], opened)
+    return place < offsets[one + 1] and at[place] <= held
+
+
+@njit(cache=True, inline="always")
+def _in_spans(first: Any, last: Any, since: Any, until: Any) -> Any:
+    """Whether a time meets one of the spans, which follow each other without meeting."""
+    place = _first_from(last, 0, len(last), since)
+    return place < len(last) and first[place] <= until
+
+
+@njit(cache=True, nogil=True)
+def _alone(
+    starts: Any, limits: Any, t: Any, bars: Any, cut_offsets: Any, cut_at: Any, first: Any, last: Any, kept: Any
+) -> None:
+    """Keeps trades that may break a rule by themselves."""
+    for a in range(len(limits)):
+        L = limits[a]  # noqa: N806 - the limits, on every line
+        for i in range(starts[a], starts[a + 1]):
+            opened, held, closed = t.opened[i], t.held[i], t.closed[i]
+            keep = closed and held - opened < L["held_us"]
+            keep |= t.lots[i] > L["lots"] * NEARLY
+            keep |= L["stops"] != 0 and (np.isnan(t.stop[i]) or t.stop[i] * t.value[i] > L["stop_size"] * NEARLY)
+            keep |= L["bars"] >= 0 and bars[max(L["bars"], 0), t.code[i]]
+            keep |= _met(cut_at, cut_offsets, L["weekend"], opened, held)
+            keep |= _met(cut_at, cut_offsets, L["overnight"], opened, held)
+            if L["news"] != 0 and not keep:
+                if t.deals[i] > 2:
+                    keep = _in_spans(first, last, opened, held)
+                else:
+                    keep = _in_spans(first, last, opened, opened) or (closed and _in_spans(first, last, held, held))
+            if keep:
+                kept[i] |= ALONE
+
+
+@njit(cache=True, nogil=True)
+def _together(starts: Any, limits: Any, t: Any, balance: Any, kept: Any, accounts: Any) -> None:
+    """Keeps trades beside opposite ones or in stacks, and accounts that have much open at once."""
+    longest = 0
+    for a in range(len(limits)):
+        longest = max(longest, starts[a + 1] - starts[a])
+    beside = np.empty(longest + 1, np.int64)
+    for a in range(len(limits)):
+        L = limits[a]  # noqa: N806
+        count = 0
+        for i in range(starts[a], starts[a + 1]):
+            still = 0
+            layers, losing, longest_us = 1, False, np.int64(-1)
+            lots, in_market, worth = t.lots[i], t.lots[i], t.value[i] * t.price[i]
+            for n in range(count):
+                j = beside[n]
+                if t.held[j] < t.opened[i]:
+                    continue
+                beside[still] = j
+                still += 1
+                lots += t.lots[j]
+                worth += t.value[j] * t.price[j]
+                if t.market[j] != t.market[i]:
+                    continue
+                in_market += t.lots[j]
+                if t.sold[j] != t.sold[i]:
+                    longest_us = max(longest_us, min(t.held[i], t.held[j]) - t.opened[i])
+                else:
+                    layers += 1
+                    losing |= t.price[i] > t.price[j] if t.sold[i] else t.price[i] < t.price[j]
+            stacked = layers > L["layers"] and (losing or L["losing"] == 0)
+            _keep_beside(beside, still, i, stacked, longest_us >= L["overlap_us"], t, kept)
+            beside[still] = i
+            count = still + 1
+            if (in_market if L["per_market"] != 0 else lots) > L["exposure"] * NEARLY:
+                accounts[a] |= EXPOSURE
+            if 100 * worth > L["margin"] * L["leverage"] * max(balance[a], 0) * NEARLY:
+                accounts[a] |= MARGIN
+
+
+@njit(cache=True, inline="always")
+def _keep_beside(beside: Any, count: Any, i: Any, stacked: Any, hedged: Any, t: Any, kept: Any) -> None:
+    """Keeps a trade with those of its instrument that it stacks upon or stands against."""
+    if not (stacked or hedged):
+        return
+    kept[i] |= (GRID if stacked else 0) | (HEDGING if hedged else 0)
+    for n in range(count):
+        j = beside[n]
+        if t.market[j] == t.market[i]:
+            same = t.sold[j] == t.sold[i]
+            kept[j] |= (GRID if stacked and same else 0) | (HEDGING if hedged and not same else 0)
+
+
+@njit(cache=True, nogil=True)
+def _ideas(starts: Any, limits: Any, t: Any, markets: Any, kept: Any, accounts: Any) -> None:
+    """Keeps ideas that lost much, and accounts with entries far from their average."""
+    stamp = np.full(2 * markets, -1, np.int64)
+    before, opened = np.zeros(2 * markets, np.int64), np.zeros(2 * markets, np.int64)
+    idea, entry = np.zeros(2 * markets, np.int64), np.zeros(2 * markets, np.int64)
+    idea_of, lost = np.zeros(len(t.opened), np.int64), np.zeros(len(t.opened))
+    entry_lots = np.zeros(len(t.opened))
+    for a in range(len(limits)):
+        L = limits[a]  # noqa: N806
+        entries, total = 0, 0.0
+        for i in range(starts[a], starts[a + 1]):
+            way = 2 * t.market[i] + (1 if t.sold[i] else 0)
+            fresh = stamp[way] != a
+            stamp[way] = a
+            if fresh or t.opened[i] > before[way] // 2 + (L["idea_merge_us"] if before[way] % 2 else 0):
+                idea[way] = i
+            if fresh or t.opened[i] > opened[way] + L["entry_merge_us"]:
+                entry[way] = i
+                entries += 1
+            idea_of[i] = idea[way]
+            entry_lots[entry[way]] += t.lots[i]
+            total += t.lots[i]
+            loss = max(-t.net[i], 0.0) if t.closed[i] else 0.0
+            lost[idea[way]] += loss
+            until = t.held[i] * 2 + (1 if loss > 0 else 0)
+            before[way] = until if fresh else max(before[way], until)
+            opened[way] = t.opened[i]
+        for i in range(starts[a], starts[a + 1]):
+            if lost[idea_of[i]] > L["idea_size"] * NEARLY:
+                kept[i] |= IDEA
+            much = entry_lots[i] * entries
+            apart = much > total * L["entry_high"] * NEARLY or much * NEARLY < total * L["entry_low"]
+            if much > 0 and apart and entries >= L["entries"]:
+                accounts[a] |= LOTS
+
+
+@njit(cache=True, nogil=True)
+def _by_close(starts: Any, held: Any, closed: Any) -> Any:
+    """Closed trades of each account in order of closing; in each account those still open come last."""
+    order = np.empty(len(held), np.int64)
+    for a in range(len(starts) - 1):
+        key = np.where(closed[starts[a] : starts[a + 1]], held[starts[a] : starts[a + 1]], NEVER)
+        order[starts[a] : starts[a + 1]] = starts[a] + np.argsort(key, kind="mergesort")
+    return order
+
+
+@njit(cache=True, nogil=True)
+def _rows_of_losses(starts: Any, limits: Any, t: Any, by_close: Any, markets: Any, accounts: Any) -> None:
+    """Keeps accounts that raised their lots after losses."""
+    stamp, last = np.full(markets, -1, np.int64), np.zeros(markets, np.int64)
+    earlier = np.full(len(t.opened), -1, np.int64)
+    for a in range(len(limits)):
+        L = limits[a]  # noqa: N806
+        if L["losses"] == NEVER:
+            continue
+        n = starts[a]
+        for i in range(starts[a], starts[a + 1]):
+            while n < starts[a + 1] and t.closed[by_close[n]] and t.held[by_close[n]] <= t.opened[i]:
+                j, market = by_close[n], t.market[by_close[n]]
+                latest = last[market] if stamp[market] == a else -1
+                if t.net[j] < 0:
+                    earlier[j], latest = latest, j
+                elif latest >= 0 and t.held[latest] < t.held[j]:
+                    latest = -1
+                stamp[market], last[market] = a, latest
+                n += 1
+            past = last[t.market[i]] if stamp[t.market[i]] == a else -1
+            count, least = 0, np.inf
+            while past >= 0 and t.held[past] >= t.opened[i] - L["within_us"]:
+                count += 1
+                least = min(least, t.lots[past])
+                past = earlier[past]
+            if count > 0 and count >= L["losses"] and t.lots[i] >= least * L["multiple"] * NEARLY:
+                accounts[a] |= LOSSES
+
+
+@njit(cache=True, nogil=True)
+def _days(
+    starts: Any, limits: Any, t: Any, by_close: Any, markets: Any, reset_offsets: Any, reset_at: Any, accounts: Any
+) -> None:
+    """Keeps accounts with a firm day of many trades or of a large loss in one instrument."""
+    stamp, day_of, lost = np.full(markets, -1, np.int64), np.zeros(markets, np.int64), np.zeros(markets)
+    for a in range(len(limits)):
+        L = limits[a]  # noqa: N806
+        if L["day_trades"] == NEVER and L["day_size"] == np.inf:
+            continue
+        low, high = reset_offsets[L["clock"]], reset_offsets[L["clock"] + 1]
+        n, day, openings, most, worst, anywhere, more = starts[a], np.int64(-1), 0, 0, 0.0, 0.0, 0
+        for place in range(2 * (starts[a + 1] - starts[a])):
+            i = starts[a] + place - (n - starts[a])
+            closing = n < starts[a + 1] and t.closed[by_close[n]]
+            if i < starts[a + 1] and not (closing and t.held[by_close[n]] < t.opened[i]):
+                closing, instant = False, t.opened[i]
+            elif closing:
+                i, instant = by_close[n], t.held[by_close[n]]
+                n += 1
+            else:
+                break
+            now = _first_from(reset_at, low, high, instant + 1)
+            if not closing:
+                openings = openings + 1 if now == day else 1
+                day, most = now, max(most, openings)
+                more += t.openings[i] - 1
+                within = t.closed[i] and _first_from(reset_at, low, high, t.held[i] + 1) == now
+                anywhere += t.losses[i] if t.deals[i] > (2 if t.closed[i] else 1) and not within else 0.0
+                if within:
+                    continue
+            market = t.market[i]
+            if stamp[market] != a or day_of[market] != now:
+                stamp[market], day_of[market], lost[market] = a, now, 0.0
+            lost[market] += t.losses[i]
+            worst = max(worst, lost[market])
+        if most + more > L["day_trades"]:
+            accounts[a] |= BUSY
+        if worst + anywhere > L["day_size"] * NEARLY:
+            accounts[a] |= SYMBOL
+
+
+@njit(cache=True, nogil=True)
+def _over_all(starts: Any, limits: Any, t: Any, opened_at: Any, until: Any, accounts: Any) -> None:
+    """Keeps accounts that rested long, and those whose trades are short as a whole."""
+    for a in range(len(limits)):
+        L = limits[a]  # noqa: N806
+        rested, active = np.int64(0), opened_at[a]
+        closed, short, gains, short_gains, held = 0, 0, 0.0, 0.0, 0.0
+        for i in range(starts[a], starts[a + 1]):
+            active = min(active, t.opened[i]) if i == starts[a] else active
+            rested, active = max(rested, t.opened[i] - active), t.opened[i]
+            if t.closed[i]:
+                brief = t.held[i] - t.opened[i] < L["short_us"]
+                gain = max(t.net[i], 0.0)
+                closed, short = closed + 1, short + (1 if brief else 0)
+                gains, short_gains = gains + gain, short_gains + (gain if brief else 0.0)
+                held += t.held[i] - t.opened[i]
+        if max(rested, until[a] - active) >= L["idle_us"]:
+            accounts[a] |= IDLE
+        many = short * 100 > L["short_share"] * closed * NEARLY
+        many |= short_gains * 100 > L["short_profit"] * gains * NEARLY
+        if closed >= L["shares_from"] and (many or held * NEARLY < L["average_us"] * closed):
+            accounts[a] |= SHARE
+
+
+# --- what it reads and leaves --------------------------------------------------------------------------------------
+
+
+def find(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> None:
+    """Leaves the trades that rules must look into as `decided.suspects`, and accounts as `decided.suspect_accounts`.
+
+    Reads `facts.rule_accounts` (who is judged, until when), the trades, news and rates, and the firm days and cutoffs
+    of `terms`. `decided.suspects`: trade (row of facts.trades), in_stack, beside_opposite, in_losing_idea.
+    """
+    relations.build(connection, "facts.rule_accounts", "facts.rule_markets", "staging.news", "staging.rates")
+    instants = "epoch_us(opened_at) as opened_us, epoch_us(until) as until_us"
+    accounts = _frame(connection, f"select *, {instants} from facts.rule_accounts order by account")
+    markets = _frame(connection, "select * from facts.rule_markets order by code")
+    limits, cutoffs, clocks, bars = _limits(connection, accounts, markets, rulebook)
+    starts, trades = _trades(connection, accounts, markets)
+    kept = np.zeros(len(trades.opened), np.int8)
+    flagged = np.zeros(len(accounts), np.int64)
+    size = int(markets["market"].max()) + 1 if len(markets) else 0
+    first, last = _news_spans(connection)
+    by_close = _by_close(starts, trades.held, trades.closed)
+    _alone(starts, limits, trades, bars, cutoffs.offsets, cutoffs.at, first, last, kept)
+    _together(starts, limits, trades, _least_balances(connection, accounts, limits), kept, flagged)
+    _ideas(starts, limits, trades, size, kept, flagged)
+    _rows_of_losses(starts, limits, trades, by_close, size, flagged)
+    _days(starts, limits, trades, by_close, size, clocks.offsets, clocks.at, flagged)
+    opened, until = (accounts[name].to_numpy(np.int64) for name in ("opened_us", "until_us"))
+    _over_all(starts, limits, trades, opened, until, flagged)
+    _leave(connection, trades, kept, flagged)
+
+
+def _frame(connection: duckdb.DuckDBPyConnection, query: str) -> pd.DataFrame:
+    frame: pd.DataFrame = connection.sql(query).to_arrow_table().to_pandas()
+    return frame
+
+
+def _trades(
+    connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, markets: pd.DataFrame
+) -> tuple[Array, Trades]:
+    """Every trade by account and opening, and where each account starts."""
+    relations.build(connection, *relations.needs("facts.rule_positions"))
+    told = connection.sql(relations.text("facts.rule_positions")).fetchnumpy()
+    account = _filled(told["account"]) - 1
+    starts, order = _in_order(account, _filled(told["opened_us"]), len(accounts))
+    columns = {name: _filled(values)[order] for name, values in told.items()}
+    account = account[order]
+    known = _values(connection, accounts, markets)[columns["code"], _currency_codes(accounts)[account]]
+    value = np.nan_to_num(np.fmax(columns["lots"] * known, columns["own_value"]))
+    market = markets["market"].to_numpy(np.int64)[columns["code"]]
+    names = ("trade", "code", "sold", "lots", "opened_us", "held_us", "closed", "net", "losses", "deals")
+    one = {name.removesuffix("_us"): columns[name] for name in names}
+    return starts, Trades(
+        account=account,
+        market=market,
+        openings=columns["opening_deals"],
+        stop=columns["stop_distance"],
+        price=np.nan_to_num(columns["open_price"]),
+        value=value,
+        **one,
+    )
+
+
+def _filled(values: Any) -> Array:
+    """A column without its mask: what is missing is not a number, or zero."""
+    missing = np.nan if values.dtype.kind == "f" else 0
+    filled: Array = np.ma.filled(values, missing)
+    return filled
+
+
+def _currency_codes(accounts: pd.DataFrame) -> Array:
+    codes: Array = pd.factorize(accounts["currency"], sort=True)[0]
+    return codes
+
+
+def _values(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, markets: pd.DataFrame) -> Array:
+    """At most what a point of price of one lot is worth, by symbol and account currency; NaN where nobody knows."""
+    known = _frame(connection, "select symbol, units, quote from terms.instruments").drop_duplicates("symbol")
+    rates = _frame(
+        connection, "select currency, min(rate_to_usd) as least, max(rate_to_usd) as most from staging.rates group by 1"
+    ).set_index("currency")
+    told = markets[["symbol"]].merge(known, "left", "symbol")
+    most = told["quote"].map(rates["most"]).where(told["quote"] != "USD", 1.0).to_numpy(np.float64)
+    units = told["units"].to_numpy(np.float64)
+    columns = []
+    for currency in sorted(accounts["currency"].unique()):
+        least = 1.0 if currency == "USD" else rates["least"].get(currency, np.nan)
+        columns.append(units * np.where(told["quote"] == currency, 1.0, most / (least or np.nan)))
+    return np.stack(columns, axis=1) if columns else np.zeros((len(markets), 0))
+
+
+def _limits(
+    connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, markets: pd.DataFrame, rulebook: Rulebook
+) -> tuple[Array, Instants, Instants, Array]:
+    """Limits of every account, with the cutoffs, firm days and barred symbols that they point to."""
+    keys = ["product", "product_version", "stage", "currency", "initial_balance"]
+    groups = accounts.groupby(keys, sort=False)
+    rows = np.zeros(max(groups.ngroups, 1), LIMITS)
+    cuts: list[Sequence[int]] = []
+    clocks: list[Sequence[int]] = []
+    bars: list[Array] = []
+    names = _names(connection, markets)
+    distinct: Any = groups.groups
+    for place, (product, number, stage, currency, initial) in enumerate(distinct):
+        terms = rulebook.version(str(product), int(number)).stages[str(stage)]
+        row = stage_limits(terms, str(currency), Decimal(initial))
+        row["clock"] = len(clocks)
+        clocks.append(_instants(connection, "resets", "opened_at", product=product, product_version=number))
+        for rule in ("weekend", "overnight"):
+            if rule in terms:
+                row[rule] = len(cuts)
+                where = {"rule": rule, "product": product, "product_version": number, "stage": stage}
+                cuts.append(_instants(connection, "cutoffs", "cutoff_at", **where))
+        if "symbols" in terms:
+            row["bars"] = len(bars)
+            bars.append(_barred(terms["symbols"], names))
+        rows[place] = row
+    barred = np.stack(bars) if bars else np.zeros((1, max(len(markets), 1)), np.bool_)
+    return rows[groups.ngroup().to_numpy()], _joined(cuts), _joined(clocks), barred
+
+
+def _instants(connection: duckdb.DuckDBPyConnection, table: str, column: str, **where: Any) -> list[int]:
+    wanted = " and ".join(f"{name} = ?" for name in where)
+    query = f"select epoch_us({column}) from terms.{table} where {wanted} order by {column}"
+    return [row[0] for row in connection.execute(query, [_plain(value) for value in where.values()]).fetchall()]
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str) else int(value)
+
+
+def _joined(lists: Sequence[Sequence[int]]) -> Instants:
+    """Puts lists of instants one after the other."""
+    offsets = np.cumsum([0] + [len(one) for one in lists]).astype(np.int64)
+    return Instants(offsets, np.array([at for one in lists for at in one], dtype=np.int64))
+
+
+def _names(connection: duckdb.DuckDBPyConnection, markets: pd.DataFrame) -> list[set[str]]:
+    """The names by which terms may call each symbol: its instrument, itself, its asset class."""
+    query = "select symbol, any_value(asset_class) from terms.instruments group by symbol"
+    classes = dict(connection.execute(query).fetchall())
+    pairs = zip(markets["symbol"], markets["instrument"], strict=True)
+    return [{instrument, symbol.upper(), (classes.get(symbol) or "").upper()} for symbol, instrument in pairs]
+
+
+def _barred(terms: dict[str, Any], names: Sequence[set[str]]) -> Array:
+    """Which symbols a plan does not allow."""
+    allowed, prohibited = ({name.upper() for name in terms[field] or []} for field in ("allowed", "prohibited"))
+    return np.array([bool(one & prohibited) or (bool(allowed) and not one & allowed) for one in names], np.bool_)
+
+
+def _news_spans(connection: duckdb.DuckDBPyConnection) -> tuple[Array, Array]:
+    """Spans around news in which an execution may count, merged and in order."""
+    query = """
+        select epoch_us(news.occurs_at) - terms.before_us, epoch_us(news.occurs_at) + terms.after_us
+        from staging.news as news
+        cross join (
+            select max(before_seconds) * 1000000 as before_us, max(after_seconds) * 1000000 as after_us
+            from terms.news_window
+        ) as terms
+        where terms.before_us is not null
+        order by all
+    """
+    spans: list[list[int]] = []
+    for first, last in connection.execute(query).fetchall():
+        if spans and first <= spans[-1][1]:
+            spans[-1][1] = max(spans[-1][1], last)
+        else:
+            spans.append([first, last])
+    made = np.array(spans, dtype=np.int64).reshape(-1, 2)
+    return made[:, 0].copy(), made[:, 1].copy()
+
+
+def _least_balances(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, limits: Array) -> Array:
+    """A balance below which an account that may not tie up too much margin never fell: what it began with less all
+    that it ever lost or paid."""
+    least = np.zeros(len(accounts))
+    if not np.isfinite(limits["margin"]).any():
+        return least
+    query = """
+        select accounts.account, sum(
+            least(cast(deals.profit + coalesce(deals.commission, 0) + coalesce(deals.swap, 0) + coalesce(deals.fee, 0)
+            as double), 0)
+        ) as lost
+        from staging.deals as deals
+        inner join facts.rule_accounts as accounts using (account_id)
+        semi join terms.margin using (product, product_version, stage)
+        group by accounts.account
+    """
+    relations.build(connection, "staging.deals")
+    lost = _frame(connection, query).set_index("account")["lost"]
+    least += accounts["initial_balance"].astype(float).to_numpy() + accounts["account"].map(lost).fillna(0).to_numpy()
+    return least
+
+
+def _leave(connection: duckdb.DuckDBPyConnection, trades: Trades, kept: Array, flagged: Array) -> None:
+    """Writes down what is kept, and why."""
+    rows = (kept > 0) | (flagged[trades.account] > 0) if len(kept) else kept > 0
+    why = kept[rows]
+    columns = {"trade": trades.trade[rows]}
+    for name, bit in (("in_stack", GRID), ("beside_opposite", HEDGING), ("in_losing_idea", IDEA)):
+        columns[name] = why & bit > 0
+    accounts = [
+        pd.DataFrame({"account": np.flatnonzero(flagged & (1 << place)) + 1, "rule": rule})
+        for place, rule in enumerate(ACCOUNT_RULES)
+    ]
+    for name, frame in (("suspects", pd.DataFrame(columns)), ("suspect_accounts", pd.concat(accounts))):
+        connection.register("given_rows", frame.astype({"rule": "string"} if "rule" in frame else {}))
+        connection.execute(f"create or replace table decided.{name} as select * from given_rows")
+        connection.unregister("given_rows")
