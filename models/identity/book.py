@@ -9,9 +9,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.identity.clusters import Judgements, Pairs, group
+from models.identity.crowds import CROWDED
 from models.identity.evidence import Evidence
 from models.identity.facts import IdentityFacts
-from models.identity.homes import fit_homes
+from models.identity.fitting import fit
 from models.identity.owners import name_owners
 from models.identity.people import FIELDS, compare
 from models.identity.reasons import link_table
@@ -38,6 +39,7 @@ class IdentityBook:
         self.terms = terms
         self.evidence = Evidence(terms, threads)
         self.pairs = self._no_pairs()
+        self.strangers = self.pairs[["a", "b", *FIELDS]]
         self.bits, self.home_bits = np.empty(0), np.empty(0)
         self.firsts: list[Ints] = [np.empty(0, dtype=np.int64) for _ in range(3)]
         self.judgements = Judgements()
@@ -80,7 +82,8 @@ class IdentityBook:
 
     def _no_pairs(self) -> pd.DataFrame:
         kinds = [f"{kind}_holders" for kind in self.terms.kinds]
-        columns = ["a", "b", *FIELDS, *kinds, "ip_gap_days", "ip_common_day"]
+        values = [f"{kind}_value" for kind in CROWDED]
+        columns = ["a", "b", *FIELDS, *kinds, *values, "ip_gap_days", "ip_common_day"]
         return pd.DataFrame({column: np.empty(0, dtype=np.int64) for column in columns})
 
     def _scored(self) -> pd.Series:
@@ -93,9 +96,12 @@ class IdentityBook:
             stale = np.zeros(self.evidence.traders(), dtype=np.bool_)
             stale[touched] = True
             self.pairs = self.pairs[~(stale[self.pairs["a"]] | stale[self.pairs["b"]])]
-        if self.evidence.propose(everyone) == 0:
-            return
-        fresh = compare(self.evidence).merge(self._shared_wide(), on=["a", "b"], how="left")
+        stay = self.evidence.draw()
+        self.evidence.propose(everyone)
+        fresh, strangers = compare(self.evidence)
+        known = self.strangers["a"].isin(stay) & self.strangers["b"].isin(stay)
+        self.strangers = pd.concat([self.strangers[known], strangers], ignore_index=True)
+        fresh = fresh.merge(self._shared_wide(), on=["a", "b"], how="left")
         fresh = fresh.reindex(columns=self.pairs.columns).fillna(0).astype(np.int64)
         self.pairs = pd.concat([self.pairs, fresh], ignore_index=True)
 
@@ -106,12 +112,16 @@ class IdentityBook:
         names = {number: f"{kind}_holders" for number, kind in enumerate(self.evidence.kinds)}
         wide = wide.rename(columns=names).rename_axis(columns=None)
         ip = shared[shared["kind"] == self.evidence.kinds.index("ip")].set_index(["a", "b"])
+        value = shared.pivot(index=["a", "b"], columns="kind", values="value")
+        for kind in CROWDED:
+            number = self.evidence.kinds.index(kind)
+            wide[f"{kind}_value"] = value[number] if number in value.columns else 0
         wide["ip_gap_days"], wide["ip_common_day"] = ip["gap_days"], ip["common_day"]
         return wide.reset_index()
 
     def _weigh(self, as_of: pd.Timestamp) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         population = self.evidence.population()
-        terms = fit_homes(self.pairs, population, self.terms)
+        terms = fit(self.pairs, self.strangers, population, self.terms)
         return weigh(self.pairs, population, terms, int(as_of.timestamp() // 86_400))
 
     def _read_judgements(self, judgements: pd.DataFrame | None) -> Judgements:

@@ -13,7 +13,7 @@ from models.identity.weighing import Population
 # Both names at least this alike (Jaro-Winkler), or there is nothing for a closer comparison to find.
 NAME_FLOOR = 0.75
 ADDRESS_FLOOR = 0.75
-BIRTH_NAME, NAME_YEAR, NAME_DAY, RARE_NAME, BIRTH_NUMBERS, NAME_NUMBERS = range(100, 106)
+BIRTH_NAME, NAME_YEAR, NAME_DAY, RARE_NAME, BIRTH_NUMBERS, NAME_NUMBERS, RARE_BIRTH = range(100, 107)
 BLOCKS = (BIRTH_NAME, NAME_YEAR, NAME_DAY, BIRTH_NUMBERS, NAME_NUMBERS)
 
 SCHEMA = """
@@ -25,6 +25,7 @@ create table people (
 );
 create table keys (trader_no integer, kind utinyint, value ubigint, raw varchar, first_day integer, last_day integer);
 create table degrees (kind utinyint, value ubigint, holders integer);
+create table drawn_before (trader_no integer);
 create table spellings (token varchar, word varchar, sound varchar);
 """
 
@@ -79,18 +80,21 @@ select trader_no, {number}, hash({number}, {kind}), {kind}, null, null from fres
 """
 
 BLOCK_KEYS = f"""
-with named as (
-    select *, least(given_sound, family_sound) as low, greatest(given_sound, family_sound) as high
-    from fresh where family_sound is not null
+with numbered as (
+    select *, array_to_string(list_sort(string_split(replace(numbers, ' ', ''), '')), '') as digits from fresh
 ),
-parts as (select trader_no, birth, numbers, unnest(list_distinct(sounds)) as part from named)
+named as (
+    select *, least(given_sound, family_sound) as low, greatest(given_sound, family_sound) as high
+    from numbered where family_sound is not null
+),
+parts as (select trader_no, birth, digits, unnest(list_distinct(sounds)) as part from named)
 select trader_no, {BIRTH_NAME}, hash({BIRTH_NAME}, birth, part), null, null, null from parts where birth is not null
 union all
-select trader_no, {NAME_NUMBERS}, hash({NAME_NUMBERS}, numbers, part), null, null, null
-from parts where numbers is not null
+select trader_no, {NAME_NUMBERS}, hash({NAME_NUMBERS}, digits, part), null, null, null
+from parts where digits is not null
 union all
-select trader_no, {BIRTH_NUMBERS}, hash({BIRTH_NUMBERS}, birth, numbers), null, null, null
-from fresh where birth is not null and numbers is not null
+select trader_no, {BIRTH_NUMBERS}, hash({BIRTH_NUMBERS}, birth, digits), null, null, null
+from numbered where birth is not null and digits is not null
 union all
 select trader_no, {NAME_YEAR}, hash({NAME_YEAR}, low, high, left(birth, 4)), null, null, null
 from named where birth is not null
@@ -100,18 +104,24 @@ select trader_no, {NAME_DAY},
 from named where birth is not null
 union all
 select trader_no, {RARE_NAME}, hash({RARE_NAME}, low, high), null, null, null from named
+union all
+select trader_no, {RARE_BIRTH}, hash({RARE_BIRTH}, birth), null, null, null from fresh where birth is not null
 """
 
+_BOTH_NAMES = f"""
+((jaro_winkler_similarity(l.given, r.given) >= {NAME_FLOOR}
+    and jaro_winkler_similarity(l.family, r.family) >= {NAME_FLOOR})
+or (jaro_winkler_similarity(l.given, r.family) >= {NAME_FLOOR}
+    and jaro_winkler_similarity(l.family, r.given) >= {NAME_FLOOR}))
+"""
+_ADDRESS = f"jaro_winkler_similarity(l.address, r.address) >= {ADDRESS_FLOOR}"
+
 _WORTH_COMPARING = f"""
-(
-    (l.birth is null or r.birth is null or damerau_levenshtein(l.birth, r.birth) <= 1
-        or left(l.birth, 4) || l.birth[7:8] || l.birth[5:6] = r.birth)
-    and ((jaro_winkler_similarity(l.given, r.given) >= {NAME_FLOOR}
-            and jaro_winkler_similarity(l.family, r.family) >= {NAME_FLOOR})
-        or (jaro_winkler_similarity(l.given, r.family) >= {NAME_FLOOR}
-            and jaro_winkler_similarity(l.family, r.given) >= {NAME_FLOOR}))
-)
-or (damerau_levenshtein(l.numbers, r.numbers) <= 1 and jaro_winkler_similarity(l.address, r.address) >= {ADDRESS_FLOOR})
+(l.birth = r.birth and (l.family_sound in (r.given_sound, r.family_sound) or l.given_sound = r.family_sound))
+or ((l.birth is null or r.birth is null or damerau_levenshtein(l.birth, r.birth) <= 1
+        or left(l.birth, 4) || l.birth[7:8] || l.birth[5:6] = r.birth or {_ADDRESS})
+    and {_BOTH_NAMES})
+or ((damerau_levenshtein(l.numbers, r.numbers) <= 1 or l.birth = r.birth) and {_ADDRESS})
 or damerau_levenshtein(l.document, r.document) <= 1
 """
 
@@ -127,7 +137,11 @@ class Evidence:
         self.con.execute("create table kinds (kind utinyint, name varchar, cap integer, proposes integer)")
         rows = [(number, name, kind.cap, kind.proposes) for number, (name, kind) in enumerate(terms.kinds.items())]
         blocks = [(block, f"block_{block}", terms.block_cap, terms.block_cap) for block in BLOCKS]
-        blocks.append((RARE_NAME, "block_rare_name", terms.rare_name_cap, terms.rare_name_cap))
+        rare = {
+            "block_rare_name": (RARE_NAME, terms.rare_name_cap),
+            "block_rare_birth": (RARE_BIRTH, terms.rare_birth_cap),
+        }
+        blocks += [(block, name, cap, cap) for name, (block, cap) in rare.items()]
         self.con.executemany("insert into kinds values (?, ?, ?, ?)", rows + blocks)
 
     def add(self, facts: IdentityFacts) -> bool:
@@ -372,6 +386,26 @@ class Evidence:
         """)
         return self._one("select count(*) from candidates")
 
+    def draw(self) -> npt.NDArray[np.int64]:
+        """Numbers of the traders whose ids hash lowest, the same draw however the firm grew, but for those new in it.
+
+        Table `drawn` is filled with the pairs of the new ones."""
+        self.con.execute(
+            """
+            create or replace temp table lowest as
+            select trader_no, trader_no in (select trader_no from fresh) or trader_no not in (from drawn_before) as new
+            from people order by hash(trader_id), trader_id limit ?
+            """,
+            [self.terms.drawn_traders],
+        )
+        self.con.execute("create or replace table drawn_before as select trader_no from lowest")
+        self.con.execute("""
+            create or replace temp table drawn as
+            select l.trader_no as a, r.trader_no as b
+            from lowest as l join lowest as r on l.trader_no < r.trader_no where l.new or r.new
+        """)
+        return self._ints("select trader_no from lowest where not new")
+
     def shared(self) -> pd.DataFrame:
         """One row per candidate pair and kind shared: pair (row of `candidates` by a, b), kind, fewest holders, days.
 
@@ -393,6 +427,7 @@ class Evidence:
         """)
         return self.con.execute("""
             select a, b, kind, min(holders)::integer as holders,
+                (arg_min(value, closeness) >> 12)::bigint as value,
                 arg_min(gap_days, closeness)::integer as gap_days, arg_min(common_day, closeness)::integer as common_day
             from (
                 select *, holders::bigint * 10_000_000_000 + gap_days * 100_000 - common_day as closeness from shared

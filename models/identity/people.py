@@ -85,6 +85,26 @@ def _birth() -> comparisons.CustomComparison:
     )
 
 
+def _address() -> comparisons.CustomComparison:
+    """All numbers agree and the words nearly do, or one of the numbers is a slip, or the words alone agree."""
+    words = "jaro_winkler_similarity(address_l, address_r)"
+    slip = "numbers_l = numbers_r or (numbers_l like '% %' and damerau_levenshtein(numbers_l, numbers_r) <= 1)"
+    return comparisons.CustomComparison(
+        [
+            levels.NullLevel("address"),
+            _level(f"numbers_l like '% %' and numbers_l = numbers_r and {words} >= 0.75", "same numbers"),
+            _level(f"({slip}) and {words} >= case when numbers_l like '% %' then 0.75 else 0.9 end", "near"),
+            _level(
+                "least(length(street_l), length(street_r)) >= 12"
+                " and jaro_winkler_similarity(street_l, street_r) >= 0.92",
+                "street",
+            ),
+            levels.ElseLevel(),
+        ],
+        output_column_name="address",
+    )
+
+
 def _nearly(field: str, sql: str) -> comparisons.CustomComparison:
     """Nearly the same or not; exact agreement is evidence of its own and counted there."""
     return comparisons.CustomComparison(
@@ -106,12 +126,7 @@ def settings() -> SettingsCreator:
                 " and jaro_winkler_similarity(email_name_l, email_name_r) >= 0.93",
             ),
             _nearly("phone", "damerau_levenshtein(phone_l, phone_r) <= 1"),
-            _nearly(
-                "address",
-                "(numbers_l = numbers_r or (numbers_l like '% %' and damerau_levenshtein(numbers_l, numbers_r) <= 1))"
-                " and jaro_winkler_similarity(address_l, address_r)"
-                " >= case when numbers_l like '% %' then 0.75 else 0.9 end",
-            ),
+            _address(),
             _nearly(
                 "document",
                 "least(length(document_l), length(document_r)) >= 6"
@@ -124,28 +139,34 @@ def settings() -> SettingsCreator:
     )
 
 
-def compare(evidence: Evidence) -> pd.DataFrame:
-    """Columns a, b and one per field: its level from 0 (different) up, -1 where a side is unknown."""
+def compare(evidence: Evidence) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The candidates and the drawn strangers: columns a, b and one per field, its level from 0 (different) up, -1 where
+    a side is unknown."""
     logging.getLogger("splink").setLevel(logging.ERROR)
     con = evidence.con
+    con.execute("""
+        create or replace temp table blocked as
+        select '0' as match_key, a as join_key_l, b as join_key_r
+        from (from candidates union select a, b from drawn)
+    """)
     con.execute(r"""
         create or replace temp table compared as
         select trader_no, given, family, given_sound, family_sound, sounds, birth, email_name, phone, address,
-            numbers, document,
+            numbers, document, trim(regexp_replace(address, '[0-9]+ ?', '', 'g')) as street,
             regexp_replace(lower(full_name), '[^\p{L}]+', '', 'g') as joined
-        from people where trader_no in (select a from candidates union all select b from candidates)
+        from people where trader_no in (select join_key_l from blocked union all select join_key_r from blocked)
     """)
-    con.execute(
-        "create or replace temp table blocked as select '0' as match_key, a as join_key_l, b as join_key_r"
-        " from candidates"
-    )
     api = DuckDBAPI(con)
     linker = Linker(api.register(con.table("compared")), settings(), log_level=logging.ERROR, validate_settings=False)
     linker.table_management.register_blocked_pairs_for_predict(api.register(con.table("blocked")))
     scored = linker.inference.predict(warning_mode="never")
     gammas = ", ".join(f"gamma_{field}::tinyint as {field}" for field in FIELDS)
-    frame: pd.DataFrame = con.sql(
-        f"select trader_no_l as a, trader_no_r as b, {gammas} from {scored.physical_name}"
-    ).df()
+    con.execute(f"""
+        create or replace temp table levels as
+        select trader_no_l as a, trader_no_r as b, {gammas} from {scored.physical_name}
+    """)
     scored.drop_table_from_database_and_remove_from_cache()
-    return frame
+    found, strangers = (
+        con.sql(f"select levels.* from levels semi join {pairs} using (a, b)").df() for pairs in ("candidates", "drawn")
+    )
+    return found, strangers

@@ -16,10 +16,12 @@ class Shares(NamedTuple):
 
 
 class Level(NamedTuple):
-    """How often a field compares at this level for one person and for a household, over how often for strangers."""
+    """How often a field compares at this level for one person, a household and strangers; the last is a factor on the
+    rarity of the names or birth date where the level says that they agree."""
 
     same: float
     household: float
+    stranger: float
 
 
 @dataclass(frozen=True)
@@ -60,17 +62,27 @@ def _levels() -> MappingProxyType[str, tuple[Level, ...]]:
     return MappingProxyType(
         {
             "name": (
-                Level(0.03, 0.3),
-                Level(0.05, 0.4),
-                Level(0.008, 0.6),
-                Level(0.2 / 20, 0.009 / 20),
-                Level(0.7, 0.004),
+                Level(0.03, 0.3, 1.0),
+                Level(0.05, 0.4, 1.0),
+                Level(0.008, 0.6, 1.0),
+                Level(0.2, 0.009, 20.0),
+                Level(0.7, 0.004, 1.0),
             ),
-            "birth": (Level(0.03, 1.0), Level(0.3, 1.0), Level(0.06 / 40, 1 / 12000), Level(0.9, 0.015)),
-            "email_name": (Level(0.8, 1.0), Level(12.0, 4.0)),
-            "phone": (Level(1.0, 1.0), Level(16.0, 8.0)),
-            "address": (Level(1.0, 1.0), Level(40.0, 60.0)),
-            "document": (Level(1.0, 1.0), Level(200.0, 1.0)),
+            "birth": (
+                Level(0.03, 1.0, 1.0),
+                Level(0.01, 0.033, 0.033),
+                Level(0.06, 0.0033, 40.0),
+                Level(0.9, 0.015, 1.0),
+            ),
+            "email_name": (Level(0.8, 1.0, 1.0), Level(0.2, 0.07, 0.0167)),
+            "phone": (Level(0.98, 1.0, 1.0), Level(0.02, 0.01, 0.00125)),
+            "address": (
+                Level(0.90, 0.6, 1.0),
+                Level(0.02, 0.02, 0.001),
+                Level(0.02, 0.05, 0.001),
+                Level(0.06, 0.35, 0.00002),
+            ),
+            "document": (Level(0.98, 1.0, 1.0), Level(0.02, 0.0001, 0.0001)),
         }
     )
 
@@ -85,12 +97,18 @@ class IdentityTerms:
     partners: Shares = PARTNERS
     venue_growth: float = 1.5
     home_shrink: float = 1.0
+    careful_share: float = 0.1
+    trace_share: float = 0.7
+    trace_chance: float = 0.05
+    places: MappingProxyType[str, tuple[float, float]] = field(default_factory=lambda: MappingProxyType({}))
     strict_min: float = 0.99
-    middle_min: float = 0.83
+    middle_min: float = 0.90
     loose_min: float = 0.40
     link_min: float = 0.10
     block_cap: int = 100
+    drawn_traders: int = 400
     rare_name_cap: int = 5
+    rare_birth_cap: int = 6
     birth_dates: int = 12_000
     given_share: float = 1e-3
     family_share: float = 1e-4

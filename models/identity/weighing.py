@@ -13,15 +13,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from models.identity.crowds import crowd_bits
 from models.identity.terms import HYPOTHESES, IdentityTerms, Level, Shares
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 VENUE_KINDS = ("device", "ip", "instrument", "destination", "document")
+# Who visits one place also uses its computers and line; whose wallet is an exchange's shares nothing else by that.
+VISITED = ("device", "ip", "address")
 MONEY_KINDS = ("instrument", "destination")
 STRONG_KINDS = ("document", "email", "phone", "instrument", "destination", "device")
 # Who borrows names also keeps things apart on purpose, so what such traders do not share says half as much.
 APART_WEIGHTS = np.array([1.0, 0.5, 1.0, 1.0, 1.0])
+VENUE = HYPOTHESES.index("venue")
 NEAR_FIELDS = ("phone", "address", "document")
 
 
@@ -62,7 +66,8 @@ def weigh(pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_
     evidence = _Evidence(pairs, population, terms, as_of_day)
     ways = evidence.priors()
     for kind in terms.kinds:
-        ways += evidence.of_kind(kind)
+        ways += evidence.shared(kind)
+    ways += evidence.kept_apart()
     for field in ("name", "birth", "email_name", *NEAR_FIELDS):
         ways += evidence.of_field(field)
     ways += evidence.of_country()
@@ -83,6 +88,7 @@ class _Evidence:
         self.a, self.b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
         self.size = max(1.0, float(step(np.array([population.traders]))[0]))
         self.holders = {kind: pairs[f"{kind}_holders"].to_numpy() for kind in terms.kinds}
+        self.crowds = crowd_bits(pairs, terms)
         self.levels = {field: pairs[field].to_numpy() for field in terms.levels}
 
     def priors(self) -> Floats:
@@ -96,23 +102,44 @@ class _Evidence:
 
     def _widest(self, kinds: Sequence[str]) -> Floats:
         """The most holders of a value of these kinds that the pair shares, one where it shares none."""
-        holders = [np.where(self._usable(kind), self.holders[kind], 1) for kind in kinds]
-        return np.asarray(np.max(holders, axis=0), dtype=np.float64)
+        counts = [
+            np.where(self._usable(kind) & ((self.crowds[kind] == 0) | (kind in VISITED)), self.holders[kind], 1)
+            for kind in kinds
+        ]
+        return np.asarray(np.max(counts, axis=0), dtype=np.float64)
 
     def _usable(self, kind: str) -> npt.NDArray[np.bool_]:
         shared = self.holders[kind]
         return (shared > 0) & (shared <= self.terms.kinds[kind].cap)
 
-    def of_kind(self, kind: str) -> Floats:
-        """Sharing a value speaks by its rarity, both having one and sharing none a little against; hubs are mute."""
+    def shared(self, kind: str) -> Floats:
+        """Sharing a value speaks by its rarity, less by what shows that the value is a place; hubs are mute."""
         shares, usable = self.terms.kinds[kind].shares, self._usable(kind)
         chance = np.maximum(self.holders[kind] - 1, 1) * min(1 / self.size, self.terms.kinds[kind].chance_max)
-        shared_bits = np.log2(np.array(shares))[None, :] - np.log2(chance)[:, None]
-        bit = 1 << list(self.terms.kinds).index(kind)
-        both_known = (self.population.known_kinds[self.a] & self.population.known_kinds[self.b] & bit) > 0
-        apart = both_known & (self.holders[kind] == 0) & (kind != "partner")
-        ways = np.where(usable[:, None], shared_bits * self._freshness(kind)[:, None], 0.0)
-        ways += np.where(apart[:, None], (np.log2(1 - np.array(shares)) * APART_WEIGHTS)[None, :], 0.0)
+        bits = np.log2(np.array(shares))[None, :] - np.log2(chance)[:, None]
+        bits *= self._freshness(kind)[:, None]
+        if kind in self.crowds and kind in VISITED:
+            own = bits[:, :VENUE]
+            bits[:, :VENUE] = np.where(own > 0, np.maximum(own - self.crowds[kind][:, None], 0.0), own)
+        elif kind in self.crowds:
+            bits = np.where(self.crowds[kind][:, None] > 0, self._beside_place(kind, bits), bits)
+        return _with_strangers(np.where(usable[:, None], bits, 0.0))
+
+    def _beside_place(self, kind: str, bits: Floats) -> Floats:
+        """Of a value that may be a place whoever shares it may still be anything; then it says less of all."""
+        place = (np.log2(self.terms.partners.venue / self.size) + bits[:, VENUE] + self.crowds[kind])[:, None]
+        return np.asarray(np.logaddexp2(bits, place) - np.logaddexp2(0.0, place), dtype=np.float64)
+
+    def kept_apart(self) -> Floats:
+        """Both having a thing and sharing none speaks a little against; but some owners change all things at once."""
+        ways = np.zeros((len(self.pairs), 5))
+        known = self.population.known_kinds[self.a] & self.population.known_kinds[self.b]
+        for place, (kind, each) in enumerate(self.terms.kinds.items()):
+            if kind != "partner":
+                apart = ((known >> place) & 1 > 0) & (self.holders[kind] == 0)
+                ways += np.where(apart[:, None], (np.log2(1 - np.array(each.shares)) * APART_WEIGHTS)[None, :], 0.0)
+        careful = self.terms.careful_share
+        ways[:, 0] = np.logaddexp2(np.log2(1 - careful) + ways[:, 0], np.log2(careful))
         return _with_strangers(ways)
 
     def _freshness(self, kind: str) -> Floats:
@@ -128,7 +155,9 @@ class _Evidence:
     def of_field(self, field: str) -> Floats:
         """What the level of likeness of a field says; near misses count only where the value itself is not shared."""
         level = self.levels[field]
-        table = np.log2(np.array([(row.same, row.household) for row in self.terms.levels[field]]))
+        table = np.log2(
+            np.array([(row.same / row.stranger, row.household / row.stranger) for row in self.terms.levels[field]])
+        )
         weights = table[np.maximum(level, 0)]
         if field == "name":
             weights = self._name_bits(weights)
@@ -186,10 +215,14 @@ class _Evidence:
     def corroborated(self) -> npt.NDArray[np.bool_]:
         """Weak evidence never joins alone: something only one person has, or two personal fields that agree."""
         strong = np.logical_or.reduce([self._usable(kind) for kind in STRONG_KINDS])
-        name, birth = self.levels["name"] >= 3, self.levels["birth"] >= 2
-        home = self._usable("address") | (self.levels["address"] == 1)
-        other = home | (self.levels["document"] == 1) | (self.levels["phone"] == 1)
-        return np.asarray(strong | (name & birth) | (name & other) | (birth & other), dtype=np.bool_)
+        personal = (
+            self.levels["name"] >= 3,
+            self.levels["birth"] >= 2,
+            self._usable("address") | (self.levels["address"] >= 1),
+            self.levels["document"] == 1,
+            self.levels["phone"] == 1,
+        )
+        return np.asarray(strong | (np.sum(personal, axis=0) >= 2), dtype=np.bool_)
 
 
 def _with_strangers(ways: Floats) -> Floats:

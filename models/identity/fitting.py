@@ -1,0 +1,182 @@
+"""How common owners and households are in this firm and what they share, counted on pairs that are clear without it.
+
+What one person changes is counted on pairs that other things prove to be one person: names where a document and a birth
+date agree, birth dates where a document and a name do, everything else where a rare name and a birth date do. Borrowed
+names show where payouts go to one place though names, birth dates and addresses differ, households where people of
+different given names and birth dates have one address of few. Each count is shrunk to what a person chose, as with a
+gamma, beta or Dirichlet prior (Casella, 1985), and moves in steps, so that a growing firm changes it rarely.
+"""
+
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from models.identity.crowds import CROWDED, count_places, traces
+from models.identity.terms import IdentityTerms, Kind, Level, Shares
+from models.identity.weighing import Population, step
+
+Flags = npt.NDArray[np.bool_]
+SHARED_AT_HOME = ("device", "instrument", "ip", "destination", "phone", "email")
+KEPT = ("document", "email", "phone", "instrument", "destination", "device", "address", "ip")
+NEAR = ("email_name", "phone", "address", "document")
+# A field that is nearly alike is counted where the thing itself is not shared.
+THING_OF = {"email_name": "email", "phone": "phone", "address": "address", "document": "document"}
+HOLDERS_MAX = 4
+TRADERS_PRIOR = 400.0
+PAIRS_PRIOR = 20.0
+# A level that chance was taken to reach once in a thousand pairs weighs as one pair in a thousand seen.
+STRANGERS_PRIOR = 1.0
+STEPS_PER_BIT = 4
+SHARE_MAX = 0.98
+
+
+def fit(pairs: pd.DataFrame, strangers: pd.DataFrame, population: Population, terms: IdentityTerms) -> IdentityTerms:
+    """The terms as this firm shows them; `pairs` and `population` as in `weigh`, `strangers` the levels of fields of
+    pairs drawn at random."""
+    clear = _Clear(pairs, population, terms)
+    kinds = {kind: clear.kind(kind) for kind in terms.kinds}
+    levels = {field: clear.levels(field) for field in terms.levels}
+    levels |= {field: _by_chance(field, strangers, levels[field]) for field in ("phone", "address", "document")}
+    levels["name"] = clear.names_at_home(levels["name"])
+    return replace(
+        terms,
+        partners=clear.partners(),
+        kinds=MappingProxyType(kinds),
+        levels=MappingProxyType(levels),
+        careful_share=clear.careful_share(),
+        trace_share=clear.trace_share(),
+        places=MappingProxyType({kind: count_places(kind, pairs, terms) for kind in CROWDED}),
+    )
+
+
+class _Clear:
+    """The pairs of a firm that are clear, and what they show."""
+
+    def __init__(self, pairs: pd.DataFrame, population: Population, terms: IdentityTerms) -> None:
+        self.pairs, self.population, self.terms = pairs, population, terms
+        self.a, self.b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
+        self.name, self.birth = pairs["name"].to_numpy(), pairs["birth"].to_numpy()
+        self.few = {kind: _between(pairs[f"{kind}_holders"], HOLDERS_MAX) for kind in terms.kinds}
+        self.apart = np.isin(self.name, (0, 2)) & (self.birth == 0)
+        self.home = self.few["address"] & self.apart
+        self.one_person = (self.name >= 3) & (self.birth == 3) & self._rare()
+        paper = self.few["document"] | self.few["email"]
+        self.by_paper = {"name": paper & (self.birth >= 2), "birth": paper & (self.name >= 3)}
+
+    def _rare(self) -> Flags:
+        """Less than one other trader is expected to have both names."""
+        given, family = self.population.given_holders, self.population.family_holders
+        expected = step(np.maximum(given[self.a], given[self.b])) * step(np.maximum(family[self.a], family[self.b]))
+        return np.asarray(expected < max(self.population.traders, 1), dtype=np.bool_)
+
+    def _both(self, kind: str) -> Flags:
+        """Whether a thing of this kind is known of both."""
+        known = self.population.known_kinds[self.a] & self.population.known_kinds[self.b]
+        return np.asarray((known >> list(self.terms.kinds).index(kind)) & 1, dtype=np.bool_)
+
+    def partners(self) -> Shares:
+        """Partners of each sort per trader; pairs show only where what makes them clear is known of both."""
+        base, kinds = self.terms.partners, self.terms.kinds
+        known = self._known_share()
+        papers = (known["name"] * known["birth"]) ** 2
+        homes = papers * known["address"] ** 2 * kinds["address"].shares.household
+        return base._replace(
+            same=self._per_trader(self.one_person, papers, base.same),
+            straw=self._borrowed(papers * kinds["destination"].shares.straw, known["destination"], base.straw),
+            household=self._per_trader(self.home, homes, base.household),
+        )
+
+    def _borrowed(self, seen: float, paid: float, base: float) -> float:
+        """Owners take payouts more often than others, as often as always: between the two bounds stays the base."""
+        clear = self._borrowed_names()
+        return float(np.clip(base, self._per_trader(clear, seen, base), self._per_trader(clear, seen * paid, base)))
+
+    def _borrowed_names(self) -> Flags:
+        borrowed = self.few["destination"] & (self.name == 0) & (self.birth == 0) & self._strangers_by_address()
+        return np.asarray(borrowed, dtype=np.bool_)
+
+    def careful_share(self) -> float:
+        """How often one person's two traders have nothing in common but name and birth date."""
+        alike = np.logical_or.reduce([self.pairs[f"{kind}_holders"].to_numpy() > 0 for kind in KEPT])
+        return _share(~alike[self.one_person], self.terms.careful_share)
+
+    def trace_share(self) -> float:
+        """How often borrowed names that share a payout destination of two share something more."""
+        two = self._borrowed_names() & (self.pairs["destination_holders"] == 2).to_numpy()
+        return _share(traces(self.pairs[two], "destination"), self.terms.trace_share)
+
+    def _known_share(self) -> dict[str, float]:
+        """Share of the traders of whom a thing is known."""
+        kinds = self.population.known_kinds
+        counts = {kind: (kinds >> list(self.terms.kinds).index(kind) & 1).sum() for kind in ("address", "destination")}
+        counts["name"] = (self.population.family_holders > 0).sum()
+        counts["birth"] = (self.population.birth_holders > 0).sum()
+        return {thing: float(count) / max(self.population.traders, 1) for thing, count in counts.items()}
+
+    def _strangers_by_address(self) -> Flags:
+        return np.asarray((self.pairs["address_holders"] == 0) & (self.pairs["address"] <= 0), dtype=np.bool_)
+
+    def _per_trader(self, clear: Flags, seen: float, base: float) -> float:
+        count = 2.0 * float(clear.sum())
+        return _step((count + TRADERS_PRIOR * base) / (seen * self.population.traders + TRADERS_PRIOR))
+
+    def kind(self, kind: str) -> Kind:
+        """The kind with how often one person and a household share it where both have one."""
+        old, both = self.terms.kinds[kind], self._both(kind)
+        shared = _between(self.pairs[f"{kind}_holders"], old.cap)
+        shares = old.shares
+        if kind in KEPT:
+            shares = shares._replace(same=_share(shared[self.one_person & both], shares.same))
+        if kind in SHARED_AT_HOME:
+            shares = shares._replace(household=_share(shared[self.home & both], shares.household))
+        if kind == "address":
+            shares = shares._replace(household=_share(shared[self._of_one_name() & both], shares.household))
+        return replace(old, shares=shares)
+
+    def _of_one_name(self) -> Flags:
+        """Pairs of one family name, given names and birth dates that differ, and a device or card of few."""
+        return np.asarray((self.few["device"] | self.few["instrument"]) & (self.name == 2) & (self.birth == 0))
+
+    def levels(self, field: str) -> tuple[Level, ...]:
+        """The levels of a field with how often one person's records compare so."""
+        level = self.pairs[field].to_numpy()
+        chosen = self.by_paper.get(field, self.one_person)
+        if field in NEAR:
+            chosen = chosen & (self.pairs[f"{THING_OF[field]}_holders"].to_numpy() == 0)
+        old = self.terms.levels[field]
+        counts = np.bincount(level[chosen & (level >= 0)], minlength=len(old))
+        total = counts.sum() + PAIRS_PRIOR
+        same = [(count + PAIRS_PRIOR * each.same) / total for count, each in zip(counts.tolist(), old, strict=True)]
+        return tuple(each._replace(same=_step(share)) for each, share in zip(old, same, strict=True))
+
+    def names_at_home(self, levels: tuple[Level, ...]) -> tuple[Level, ...]:
+        """The levels of names with how often a household has two family names."""
+        different, *others = levels
+        apart = self.name[self.home] == 0
+        return (different._replace(household=_share(apart, different.household)), *others)
+
+
+def _by_chance(field: str, strangers: pd.DataFrame, levels: tuple[Level, ...]) -> tuple[Level, ...]:
+    """The levels of a field with how often strangers compare so, who are pairs of other names and birth dates."""
+    apart = (strangers["name"] <= 2) & (strangers["birth"] <= 1) & (strangers[field] >= 0)
+    counts = np.bincount(strangers.loc[apart, field].to_numpy(), minlength=len(levels))
+    shown = counts.sum()
+    return tuple(
+        each._replace(stranger=_step((count + STRANGERS_PRIOR) / (shown + STRANGERS_PRIOR / each.stranger)))
+        for each, count in zip(levels, counts.tolist(), strict=True)
+    )
+
+
+def _between(holders: pd.Series, most: int) -> Flags:
+    return np.asarray(holders.between(1, most), dtype=np.bool_)
+
+
+def _share(shown: Flags, base: float) -> float:
+    return min(SHARE_MAX, _step((float(shown.sum()) + PAIRS_PRIOR * base) / (len(shown) + PAIRS_PRIOR)))
+
+
+def _step(share: float) -> float:
+    return float(np.exp2(np.round(np.log2(share) * STEPS_PER_BIT) / STEPS_PER_BIT))
