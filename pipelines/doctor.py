@@ -16,6 +16,7 @@ from sql import relations, schema
 from sql.schema import DATASETS
 from sql.warehouse import Warehouse
 
+CLOCKS_APART = dt.timedelta(hours=1)
 FINE, NOTE, WRONG = "fine", "note", "wrong"
 
 
@@ -33,7 +34,7 @@ def examine(warehouse: Warehouse, rulebook: Path) -> list[Finding]:
     findings = [Finding("home", FINE, str(warehouse.home)), _database(warehouse)]
     book, said = _rulebook(rulebook)
     findings.append(said)
-    findings += _lake(warehouse)
+    findings += [*_lake(warehouse), *_future(warehouse)]
     if findings[1].state == FINE:
         findings += [*_lost(warehouse), *_runs(warehouse)]
     if book is not None:
@@ -68,6 +69,26 @@ def _lake(warehouse: Warehouse) -> Iterator[Finding]:
         yield Finding("lake", NOTE, f"{len(landed)} datasets landed; nothing yet of {', '.join(missing)}")
     else:
         yield Finding("lake", FINE, f"all {len(landed)} datasets landed")
+
+
+def _future(warehouse: Warehouse) -> Iterator[Finding]:
+    """Datasets with records dated after the machine's clock: a run stands at the newest fact, so one moves them all."""
+    now = dt.datetime.now(dt.UTC) + CLOCKS_APART
+    dated = [d for d in DATASETS.values() if d.dated_by and warehouse.lake_files(d.name)]
+    union = " union all ".join(
+        f"select '{d.name}', max({d.dated_by}), count(*) from lake.{d.name} where {d.dated_by} > getvariable('now')"
+        for d in dated
+    )
+    if not dated:
+        return
+    with warehouse.engine() as connection:
+        connection.execute("set variable now = $now", {"now": now})
+        found = [row for row in connection.sql(union).fetchall() if row[2]]
+    for name, newest, count in found:
+        told = (
+            f"{count:,} {name} are dated after now, up to {newest:%Y-%m-%d %H:%M} UTC: correct them if they are wrong"
+        )
+        yield Finding("dates", NOTE, f"{told}; without --as-of a run stands at the newest record")
 
 
 def _lost(warehouse: Warehouse) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -69,6 +70,19 @@ def prepare(traders: int, days: int) -> Warehouse:
     return warehouse
 
 
+def refuse_taken(port: int) -> None:
+    """Ends the process with a sentence where another one already answers on the port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except OSError as error:
+            sys.exit(
+                f"highwater: port {port} cannot be used ({error.strerror}): perhaps Highwater runs already at"
+                f" http://localhost:{port}; otherwise choose another with `make run PORT={port + 1}`"
+            )
+
+
 def main() -> None:
     """Prepares a home and hands the process over to the dashboards."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -76,6 +90,7 @@ def main() -> None:
     parser.add_argument("--traders", type=int, default=2000)
     parser.add_argument("--days", type=int, default=120)
     args = parser.parse_args()
+    refuse_taken(args.port)
     warehouse = prepare(args.traders, args.days)
     say(f"Highwater is at http://localhost:{args.port} (stop with Ctrl+C)")
     command = [sys.executable, "-m", "streamlit", "run", str(APP), "--server.port", str(args.port)]

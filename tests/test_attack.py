@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import socket
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,7 +17,7 @@ import cli
 from models import catalogue
 from models.catalogue import RulebookRefused
 from models.churn import features
-from pipelines import export, faults
+from pipelines import export, faults, start
 from pipelines.doctor import WRONG, examine
 from pipelines.expectations.reading import FAR_TIME, TOO_LARGE, read_values
 from pipelines.export import ExportRefused, export_table
@@ -167,6 +169,28 @@ def test_a_lost_lake_is_told_and_lands_again(home: Warehouse, feed: Path, tmp_pa
     assert [f.found.split()[0] for f in lost] == ["equity"]
     (again,) = land_paths(home, [feed])
     assert (again.landed, again.duplicates) == (1, 0)
+
+
+def test_records_dated_after_now_are_told(home: Warehouse, tmp_path: Path) -> None:
+    """One record of the year 2199 would move every run there unseen."""
+    late = tmp_path / "equity.csv"
+    late.write_text("account_id,observed_at,balance,equity\nA,2199-01-01T00:00:00Z,1,1\nA,2020-01-01T00:00:00Z,1,1\n")
+    land_paths(home, [late])
+    told = [f.found for f in examine(home, tmp_path) if f.check == "dates"]
+    assert [text.split(":")[0] for text in told] == ["1 equity are dated after now, up to 2199-01-01 00"]
+
+
+def test_a_port_in_use_is_told_before_anything_is_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The first command ends with a sentence that names the port, and makes no firm."""
+    monkeypatch.setenv("HIGHWATER_HOME", str(tmp_path / "none"))
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(sys, "argv", ["start", "--port", str(port)])
+        with pytest.raises(SystemExit, match=f"port {port} cannot be used"):
+            start.main()
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_defect_keeps_its_traceback() -> None:

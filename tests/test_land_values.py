@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pipelines.expectations import reading
 from pipelines.expectations.judging import judge, with_arrow, with_great_expectations
 from pipelines.expectations.reading import Batch, read_batch, read_values
-from pipelines.expectations.suites import suite
+from pipelines.expectations.suites import ID_CHARACTERS_MAX, suite
 from sql.schema import DATASETS, Kind
 
 
@@ -219,7 +219,24 @@ def test_only_what_the_contract_requires_is_required(changed: dict[str, str | No
     assert judge(_deal(**changed), with_arrow).keep.all()
 
 
-DIRT = ["", " ", "x", "-1", "0", "1", "1e999", "nan", "USD", "usd", "FR", "Europe/Prague", "a\0b", "2026-01-01", None]
+DIRT = [
+    "",
+    " ",
+    "x",
+    "x" * 251,
+    "-1",
+    "0",
+    "1",
+    "1e999",
+    "nan",
+    "USD",
+    "usd",
+    "FR",
+    "Europe/Prague",
+    "a\0b",
+    "2026-01-01",
+    None,
+]
 
 
 def _dirty(name: str, rows: int, chance: random.Random) -> Batch:
@@ -251,6 +268,17 @@ def test_every_column_and_every_requirement_has_its_expectation() -> None:
         assert {(column.name, "readable") for column in dataset.columns} <= tested
         assert {(column.name, "present") for column in dataset.columns if column.required} <= tested
         assert len({expectation.words for expectation in suite(name)}) == len(suite(name))
+
+
+@pytest.mark.parametrize(("characters", "kept"), [(ID_CHARACTERS_MAX, True), (ID_CHARACTERS_MAX + 1, False)])
+def test_an_id_has_at_most_what_every_database_can_index(characters: int, kept: bool) -> None:
+    """Ids of any script count in characters; a comment may be longer."""
+    frame = pd.DataFrame({"partner_id": ["é" * characters], "name": ["n" * 900], "plan": ["cpa"]})
+    table = pa.Table.from_pandas(frame.assign(joined_at="2026-01-01T00:00:00Z"))
+    batch = read_batch(DATASETS["partners"], table, pa.array([2]))
+    judged = judge(batch, with_great_expectations)
+    assert judged.keep.tolist() == [kept]
+    assert judged.rejects["reason"].tolist() == ([] if kept else ["must have at most 250 characters"])
 
 
 @settings(max_examples=50, deadline=None)

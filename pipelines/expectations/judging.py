@@ -90,8 +90,10 @@ def with_arrow(batch: Batch) -> list[np.ndarray[Any, Any]]:
 
 
 def _failing(values: pa.Array, expectation: Expectation) -> np.ndarray[Any, Any]:
-    if expectation.test in ("readable", "present"):
-        failed = pc.is_valid(values) if expectation.test == "readable" else pc.is_null(values)
+    if expectation.test in ("readable", "short"):
+        failed = pc.is_valid(values)
+    elif expectation.test == "present":
+        failed = pc.is_null(values)
     elif expectation.test == "one_of":
         failed = pc.and_(pc.is_valid(values), pc.invert(pc.is_in(values, pa.array(expectation.options))))
     elif expectation.test == "matches":
@@ -158,7 +160,7 @@ def _great(expectation: Expectation, place: int) -> Any:
     gxe: Any = import_module("great_expectations.expectations")
     told: dict[str, Any] = {"column": expectation.view, "meta": {"place": place}}
     match expectation.test:
-        case "readable":
+        case "readable" | "short":
             return gxe.ExpectColumnValuesToBeNull(**told)
         case "present":
             return gxe.ExpectColumnValuesToNotBeNull(**told)

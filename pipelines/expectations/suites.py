@@ -14,7 +14,9 @@ import pyarrow.compute as pc
 from pipelines.expectations.reading import Batch
 from sql.schema import DATASETS, Column
 
-Test = Literal["readable", "present", "one_of", "matches", "at_least", "above"]
+Test = Literal["readable", "present", "short", "one_of", "matches", "at_least", "above"]
+# What every database can hold in an index beside three others.
+ID_CHARACTERS_MAX = 250
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,9 @@ def _of_column(column: Column) -> list[Expectation]:
     found = [Expectation(name, "readable", f"{name} can be read as {_a(column.kind)}", "")]
     if column.required:
         found.append(Expectation(name, "present", f"{name} is given", "is required and was not given"))
+    if column.kind == "text" and name.endswith("_id"):
+        at_most = f"at most {ID_CHARACTERS_MAX} characters"
+        found.append(Expectation(name, "short", f"{name} has {at_most}", f"must have {at_most}"))
     if column.allowed:
         listed = ", ".join(column.allowed)
         found.append(
@@ -115,7 +120,8 @@ SPECIAL: dict[str, tuple[Expectation, ...]] = {
 
 
 def look_at(batch: Batch, expectation: Expectation) -> pa.Array:
-    """The values that an expectation judges: the reason (readable), true where given (present), text, or a float."""
+    """The values that an expectation judges: the reason (readable), true where given (present), what is too long
+    (short), text, or a float."""
     name = expectation.column
     if expectation.test == "readable":
         return batch.unread[name]
@@ -123,6 +129,8 @@ def look_at(batch: Batch, expectation: Expectation) -> pa.Array:
     if expectation.test == "present":
         given = pc.or_(pc.is_valid(values), pc.is_valid(batch.unread[name]))
         return pc.if_else(given, True, pa.scalar(None, pa.bool_()))
+    if expectation.test == "short":
+        return pc.if_else(pc.greater(pc.utf8_length(values), ID_CHARACTERS_MAX), values, pa.scalar(None, pa.string()))
     if expectation.test in ("at_least", "above"):
         # Values beyond the limit pass alike, so they are looked at as one: the smallest of them.
         values = pc.min_element_wise(values.cast(pa.float64()), nextafter(expectation.limit, inf), skip_nulls=False)
