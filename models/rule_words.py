@@ -92,24 +92,26 @@ create or replace temp macro grouped(text) as
     case when starts_with(text, '-') then '-' else '' end
     || format('{:,}', cast(ltrim(split_part(text, '.', 1), '-') as bigint))
     || case when contains(text, '.') then '.' || split_part(text, '.', 2) else '' end;
-create or replace temp macro plainly(value) as bare(cast(exactly(value) as varchar));
-create or replace temp macro told(value) as grouped(bare(cast(round(exactly(value), 6) as varchar)));
-create or replace temp macro in_money(value, decimals, currency) as grouped(
+create or replace temp macro plainly(exact) as bare(cast(exact as varchar));
+create or replace temp macro told(exact) as
+    case when abs(exact) < 1000 then bare(cast(round(exact, 6) as varchar))
+    else grouped(bare(cast(round(exact, 6) as varchar))) end;
+create or replace temp macro in_money(exact, decimals, currency) as grouped(
     case decimals
-        when 0 then cast(round(exactly(value), 0) as varchar)
-        when 2 then cast(round(exactly(value), 2) as varchar)
-        when 3 then cast(round(exactly(value), 3) as varchar)
-        else cast(exactly(value) as varchar)
+        when 0 then cast(round(exact, 0) as varchar)
+        when 2 then cast(round(exact, 2) as varchar)
+        when 3 then cast(round(exact, 3) as varchar)
+        else cast(exact as varchar)
     end
 ) || ' ' || currency;
 """
 
 _WORDS_IN_SQL = {
     "trade": "trade_id",
-    "observed": "told(observed)",
-    "allowed": "told(allowed)",
-    "observed_money": "in_money(observed, decimals, currency)",
-    "allowed_money": "in_money(allowed, decimals, currency)",
+    "observed": "told(seen)",
+    "allowed": "told(most)",
+    "observed_money": "in_money(seen, decimals, currency)",
+    "allowed_money": "in_money(most, decimals, currency)",
     "when": "'at ' || strftime(local_at, '%H:%M:%S') || ' ' || place_name || ' on ' || strftime(local_at, '%Y-%m-%d')",
     "when_short": "strftime(local_at, '%Y-%m-%d %H:%M:%S') || ' ' || place_name",
     "did": "case (detail ->> 'role') when 'in' then 'opened' else 'closed' end",
@@ -117,8 +119,8 @@ _WORDS_IN_SQL = {
     "title": "coalesce(nullif((detail ->> 'title'), ''), 'news')",
     "currency_moved": "(detail ->> 'currency')",
     "beyond": "case (detail ->> 'large') when 'true' then 'more than' else 'less than' end",
-    "average": "told(cast((detail ->> 'average') as double))",
-    "first_lots": "told(cast((detail ->> 'first_lots') as double))",
+    "average": "told(exactly(cast((detail ->> 'average') as double)))",
+    "first_lots": "told(exactly(cast((detail ->> 'first_lots') as double)))",
     "where": "coalesce(' in ' || (detail ->> 'instrument'), '')",
 }
 
@@ -126,8 +128,8 @@ _WORDS_IN_SQL = {
 def sentence_sql(rule: str) -> str:
     """The SQL of a verdict's sentence: what was observed against what is allowed, and when on the firm's clock.
 
-    Reads the columns observed, allowed, trade_id, detail (JSON), occurrences, currency, decimals, local_at (the firm's
-    local time) and place_name, and the macros of `SQL_WORDS`.
+    Reads the columns observed, seen and most (observed and allowed, exactly), trade_id, detail (JSON), occurrences,
+    currency, decimals, local_at (the firm's local time) and place_name, and the macros of `SQL_WORDS`.
     """
     if rule == "holding_share":
         parts = " ".join(f"when '{part}' then {_in_sql(f'{rule}_{part}')}" for part in ("trades", "profit", "average"))
@@ -148,7 +150,7 @@ def _in_sql(template: str) -> str:
             parts.append("'" + literal.replace("'", "''") + "'")
         if name:
             seconds = template == "news_window" and name == "seconds"
-            parts.append("told(abs(observed))" if seconds else _WORDS_IN_SQL.get(name, f"(detail ->> '{name}')"))
+            parts.append("told(abs(seen))" if seconds else _WORDS_IN_SQL.get(name, f"(detail ->> '{name}')"))
     return "(" + " || ".join(parts) + ")"
 
 

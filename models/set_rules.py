@@ -373,26 +373,41 @@ def _verdicts(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> pd.D
                 arg_min(allowed, place) as allowed,
                 arg_min(trade_id, place) as trade_id,
                 arg_min(detail, place) as detail,
-                count(*) as occurrences,
-                to_json(list({{
-                    'trade_id': trade_id, 'at': strftime(happened_at, '%Y-%m-%dT%H:%M:%S.%fZ'),
-                    'observed': observed, 'allowed': allowed
-                }} order by place)[:{LISTED_MAX}]) as listed
+                count(*) as occurrences
             from placed
+            group by all
+        ),
+        -- most verdicts stand on one occurrence, and lists are slow
+        lists as (
+            select placed.account_id, placed.rule, placed.outcome, placed.effect, placed.firm_day,
+                to_json(list({{
+                    'trade_id': placed.trade_id, 'at': strftime(placed.happened_at, '%Y-%m-%dT%H:%M:%S.%fZ'),
+                    'observed': placed.observed, 'allowed': placed.allowed
+                }} order by placed.place)[:{LISTED_MAX}]) as listed
+            from placed
+            semi join (from together where occurrences > 1) as many using (account_id, rule, outcome, effect, firm_day)
             group by all
         ),
         shared as (
             select together.*, evidence.decimals, evidence.place_name, evidence.members,
-                timezone(evidence.zone, together.happened_at) as local_at
+                exactly(together.observed) as seen,
+                exactly(together.allowed) as most,
+                timezone(evidence.zone, together.happened_at) as local_at,
+                coalesce(lists.listed, to_json([{{
+                    'trade_id': together.trade_id,
+                    'at': strftime(together.happened_at, '%Y-%m-%dT%H:%M:%S.%fZ'),
+                    'observed': together.observed, 'allowed': together.allowed
+                }}])) as listed
             from together
             inner join terms.shared_evidence as evidence using (product, product_version, stage, rule, currency)
+            left join lists using (account_id, rule, outcome, effect, firm_day)
         )
         select account_id, rule, outcome, effect, happened_at, observed, allowed, product, product_version,
             '{{"sentence": ' || to_json(case rule {sentences or "when '' then ''"} end)
             || ', "event": {{"kind": "' || case when trade_id is null then 'account' else 'trade' end
             || '", "trade_id": ' || coalesce(to_json(trade_id), 'null')
             || ', "at": "' || replace(strftime(happened_at, '%Y-%m-%dT%H:%M:%S.%f+00:00'), '.000000', '')
-            || '"}}, "numbers": {{"observed": "' || plainly(observed) || '", "allowed": "' || plainly(allowed)
+            || '"}}, "numbers": {{"observed": "' || plainly(seen) || '", "allowed": "' || plainly(most)
             || '"}}, "firm_day": "' || firm_day
             || '", "day_opened_at": "' || strftime(day_opened_at, '%Y-%m-%dT%H:%M:%S+00:00')
             || '", "occurrences_in_all": ' || occurrences || ', ' || members

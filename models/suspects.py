@@ -8,6 +8,7 @@ one instant and amounts that binary numbers blur are kept.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from sql import relations
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
+WORKERS = 2
 NEARLY = 1 - 1e-9
 """Shares and sums of binary numbers that come so near to a limit are kept."""
 
@@ -429,19 +431,26 @@ def find(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> None:
     markets = _frame(connection, "select * from facts.rule_markets order by code")
     limits, cutoffs, clocks, bars = _limits(connection, accounts, markets, rulebook)
     starts, trades = _trades(connection, accounts, markets)
-    kept = np.zeros(len(trades.opened), np.int8)
-    flagged = np.zeros(len(accounts), np.int64)
     size = int(markets["market"].max()) + 1 if len(markets) else 0
     first, last = _news_spans(connection)
-    by_close = _by_close(starts, trades.held, trades.closed)
-    _alone(starts, limits, trades, bars, cutoffs.offsets, cutoffs.at, first, last, kept)
-    _together(starts, limits, trades, _least_balances(connection, accounts, limits), kept, flagged)
-    _ideas(starts, limits, trades, size, kept, flagged)
-    _rows_of_losses(starts, limits, trades, by_close, size, flagged)
-    _days(starts, limits, trades, by_close, size, clocks.offsets, clocks.at, flagged)
+    least = _least_balances(connection, accounts, limits)
     opened, until = (accounts[name].to_numpy(np.int64) for name in ("opened_us", "until_us"))
-    _over_all(starts, limits, trades, opened, until, flagged)
-    _leave(connection, trades, kept, flagged)
+    by_close = _by_close(starts, trades.held, trades.closed)
+    # each pass writes into columns of its own, so that they run beside each other
+    kept = np.zeros((3, len(trades.opened)), np.int8)
+    flagged = np.zeros((5, len(accounts)), np.int64)
+    passes = (
+        lambda: _together(starts, limits, trades, least, kept[0], flagged[0]),
+        lambda: _ideas(starts, limits, trades, size, kept[1], flagged[1]),
+        lambda: _alone(starts, limits, trades, bars, *cutoffs, first, last, kept[2]),
+        lambda: _days(starts, limits, trades, by_close, size, *clocks, flagged[2]),
+        lambda: _rows_of_losses(starts, limits, trades, by_close, size, flagged[3]),
+        lambda: _over_all(starts, limits, trades, opened, until, flagged[4]),
+    )
+    with ThreadPoolExecutor(WORKERS) as workers:
+        for done in [workers.submit(one) for one in passes]:
+            done.result()
+    _leave(connection, trades, np.bitwise_or.reduce(kept), np.bitwise_or.reduce(flagged))
 
 
 def _frame(connection: duckdb.DuckDBPyConnection, query: str) -> pd.DataFrame:
