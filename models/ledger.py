@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import duckdb
@@ -30,6 +30,7 @@ FIRM_SHARE = "firm's share"
 TRANSFER_FEES = "transfer fees"
 COMMISSIONS = "commissions"
 COMMISSIONS_PAYABLE = "commissions payable"
+IN_QUESTION = "transfers in question"
 ACCOUNTS = (
     CASH,
     FEES,
@@ -41,8 +42,11 @@ ACCOUNTS = (
     TRANSFER_FEES,
     COMMISSIONS,
     COMMISSIONS_PAYABLE,
+    IN_QUESTION,
 )
 POST_ROWS = 400
+RESTATE_ROWS = 10_000
+FEED = "feed:"
 
 
 class LedgerRefused(Exception):
@@ -128,24 +132,65 @@ def came_back(key: str, payout_id: str, minor: int, currency: str, at: dt.dateti
     return [Entry(f"{key}:returned", CASH, PAYABLE, currency, minor, at, payout_id, "payout came back")]
 
 
-_PAYMENTS = {
-    "purchase": (CASH, FEES, "challenge bought"),
-    "refund": (REFUNDS, CASH, "fee refunded"),
-    "chargeback": (CHARGEBACKS, CASH, "fee charged back"),
-}
+def from_feeds(connection: duckdb.DuckDBPyConnection) -> list[Entry]:
+    """Entries for every fee, refund, commission and payout that the feeds tell of (`facts.book_entries`).
+
+    What the desk itself posts is not among them: requests that stand on the desk, and transfers that moved one.
+    """
+    relations.build(connection, "facts.book_entries")
+    rows = connection.sql("select * from facts.book_entries order by entry_id").to_arrow_table().to_pylist()
+    return [Entry(**row | {"minor": to_minor(row["minor"], row["currency"])}) for row in rows]
 
 
-def from_payments(connection: duckdb.DuckDBPyConnection) -> list[Entry]:
-    """Entries for every payment that was delivered."""
-    relations.build(connection, "staging.payments")
-    query = "select payment_id, kind, amount, currency, occurred_at from staging.payments order by payment_id"
-    entries = []
-    for row in connection.sql(query).to_arrow_table().to_pylist():
-        debit, credit, memo = _PAYMENTS[row["kind"]]
-        minor = abs(to_minor(row["amount"], row["currency"]))
-        key = f"payment:{row['payment_id']}"
-        entries.append(Entry(key, debit, credit, row["currency"], minor, row["occurred_at"], row["payment_id"], memo))
-    return entries
+def restate(connection: sa.Connection, wanted: Iterable[Entry], at: dt.datetime) -> int:
+    """Brings what the feeds' entries say in line with what is wanted; returns how many rows were posted.
+
+    Nothing is changed: an entry that is wrong, or wanted no more, is posted back at `at`, and its right form after it.
+    Ids become feed:<revision>:<id>; odd revisions stand, even ones take the one before back.
+    """
+    held = _standing(connection)
+    rows: list[Entry] = []
+    for entry in wanted:
+        revision, stands = held.pop(entry.entry_id, (0, None))
+        if entry.minor and revision == 0:
+            rows.append(_revised(entry, 1))
+        elif not _alike(stands, entry if entry.minor else None):
+            back = [] if stands is None else [_back(entry.entry_id, stands, revision + 1, at)]
+            rows += back
+            if entry.minor:
+                rows.append(_revised(replace(entry, happened_at=at), revision + len(back) + 1))
+    rows += [_back(name, stands, revision + 1, at) for name, (revision, stands) in held.items() if stands is not None]
+    for start in range(0, len(rows), RESTATE_ROWS):
+        connection.execute(sa.insert(LEDGER_ENTRIES), [asdict(row) for row in rows[start : start + RESTATE_ROWS]])
+    return len(rows)
+
+
+def _standing(connection: sa.Connection) -> dict[str, tuple[int, Any]]:
+    """Per feed entry its newest revision, and that row while it stands (None once it was taken back)."""
+    table = LEDGER_ENTRIES.c
+    query = sa.select(table.entry_id, table.debit, table.credit, table.currency, table.minor, table.subject_id)
+    newest: dict[str, tuple[int, Any]] = {}
+    for row in connection.execute(query.where(table.entry_id.like(f"{FEED}%"))):
+        number, _, name = row.entry_id.removeprefix(FEED).partition(":")
+        if newest.get(name, (0, None))[0] < int(number):
+            newest[name] = (int(number), row if int(number) % 2 else None)
+    return newest
+
+
+def _alike(stands: Any, entry: Entry | None) -> bool:
+    if stands is None or entry is None:
+        return stands is None and entry is None
+    return all(getattr(stands, name) == getattr(entry, name) for name in ("debit", "credit", "currency", "minor"))
+
+
+def _revised(entry: Entry, revision: int) -> Entry:
+    return replace(entry, entry_id=f"{FEED}{revision}:{entry.entry_id}")
+
+
+def _back(name: str, stands: Any, revision: int, at: dt.datetime) -> Entry:
+    """A row that takes one back: the same the other way round."""
+    key, memo = f"{FEED}{revision}:{name}", "corrected: taken back"
+    return Entry(key, stands.credit, stands.debit, stands.currency, stands.minor, at, stands.subject_id, memo)
 
 
 def balances(connection: sa.Connection) -> dict[tuple[str, str], int]:
@@ -171,13 +216,17 @@ class RollForward:
 
 
 def roll_forward(
-    connection: sa.Connection, since: dt.datetime, until: dt.datetime, account: str = PAYABLE
+    connection: sa.Connection, since: dt.datetime, until: dt.datetime, account: str = PAYABLE, only: Any = None
 ) -> list[RollForward]:
-    """A liability by currency: what stood at `since`, what came on and went off before `until`, and what stood then."""
+    """A liability by currency: what stood at `since`, what came on and went off before `until`, and what stood then.
+
+    `only` limits it to some subjects (a select of their ids).
+    """
     table = LEDGER_ENTRIES.c
     query = sa.select(
         table.currency, table.credit == account, table.happened_at >= since, sa.func.sum(table.minor)
     ).where(sa.or_(table.debit == account, table.credit == account), table.happened_at < until)
+    query = query if only is None else query.where(table.subject_id.in_(only))
     sums: defaultdict[str, dict[tuple[bool, bool], int]] = defaultdict(dict)
     for currency, on, within, minor in connection.execute(
         query.group_by(table.currency, table.credit == account, table.happened_at >= since)

@@ -19,6 +19,7 @@ from models import cohorts, commissions, events, liability, set_rules, terms, ve
 from models.catalogue import Rulebook
 from models.churn import score_traders
 from models.clock import to_micros
+from models.decisions.automation import after_run
 from models.detectors import DETECTORS, detect_all
 from models.detectors.partners import PARTNER_DETECTORS, detect_partners, own_buyers
 from models.payouts import review_all
@@ -91,6 +92,7 @@ def score(
                 say("building the marts")
                 marts.publish(connection, database)
                 _write_run(database, started, stands_at, before is None, len(touched), loads, rulebook, log)
+            log += after_run(connection, warehouse.database, rulebook, stands_at)
         return Scored(stands_at, len(accounts), len(touched), log)
 
 

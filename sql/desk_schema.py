@@ -170,15 +170,33 @@ LEDGER_ENTRIES = _table(
     sa.CheckConstraint("minor > 0", name="entry_moves_something"),
     sa.CheckConstraint("debit <> credit", name="entry_has_two_sides"),
 )
-SETTLEMENT_MATCHES = _table(
-    "settlement_matches",
-    "Transfers that people put with requests by hand, or held to be disputed.",
+SETTLEMENT_EVENTS = _table(
+    "settlement_events",
+    "What each version of a transfer that the provider told did on the desk, once.",
     _col("settlement_id", sa.Text, "transfer", primary_key=True),
-    _col("payout_id", sa.Text, "request; empty when disputed"),
-    _col("verdict", sa.Text, "matched or disputed", nullable=False),
+    _col("version", sa.Integer, "version of the transfer's record", primary_key=True),
+    _col("outcome", sa.Text, "moved, or held for a person", primary_key=True),
+    _col("payout_id", sa.Text, "request that it pays", index=True),
+    _col("attempt", sa.Integer, "attempt of the request that it belongs to"),
+    _col("status", sa.Text, "sent, settled, returned or failed", nullable=False),
+    _col("told", sa.Text, "what was done, or why it is held", nullable=False),
+    _col("happened_at", Instant, "when it was taken in", nullable=False),
+    sa.CheckConstraint("outcome in ('moved', 'held')", name="settlement_outcome_known"),
+)
+RECONCILIATION_MARKS = _table(
+    "reconciliation_marks",
+    "What people said of transfers and requests that found no partner; the newest mark of a record holds.",
+    _col("mark_id", sa.Text, "mark", primary_key=True),
+    _col("side", sa.Text, "transfer or request", nullable=False),
+    _col("record_id", sa.Text, "transfer or request", nullable=False, index=True),
+    _col("verdict", sa.Text, "matched, disputed, explained or open", nullable=False),
+    _col("payout_id", sa.Text, "request that a transfer was put with", index=True),
     _col("person", sa.Text, "who", nullable=False),
     _col("reason", sa.Text, "why", nullable=False),
-    _col("happened_at", Instant, "when", nullable=False),
+    _col("place", sa.BigInteger, "place of the mark in the audit log", nullable=False),
+    _col("marked_at", Instant, "when", nullable=False),
+    sa.CheckConstraint("verdict in ('matched', 'disputed', 'explained', 'open')", name="mark_verdict_known"),
+    sa.CheckConstraint("side in ('transfer', 'request')", name="mark_side_known"),
 )
 PEOPLE = _table(
     "people",
@@ -211,7 +229,15 @@ AUDIT_HEAD = _table(
     _col("hash", sa.Text, "hash of the last", nullable=False),
     sa.CheckConstraint("one = 1", name="one_head"),
 )
-_IMMUTABLE = (DECISIONS, LEDGER_ENTRIES, AUDIT_LOG, PAYOUT_TRANSFERS, PAYOUT_NOTES)
+_IMMUTABLE = (
+    DECISIONS,
+    LEDGER_ENTRIES,
+    AUDIT_LOG,
+    PAYOUT_TRANSFERS,
+    PAYOUT_NOTES,
+    SETTLEMENT_EVENTS,
+    RECONCILIATION_MARKS,
+)
 
 
 def _refuse(table: sa.Table, name: str, event: str, condition: str, message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from contextlib import nullcontext
 from decimal import Decimal
 from typing import Any
 
@@ -37,7 +38,7 @@ def checks(*, usd: float | None = 500.0, paid_before: int = 1, payee: str = "pas
 
 
 def add_request(
-    warehouse: Warehouse,
+    place: Warehouse | sa.Connection,
     payout_id: str = "Q1",
     *,
     amount: str = "1000.00",
@@ -74,8 +75,9 @@ def add_request(
         "status_at": NOW,
         "as_of": NOW,
     }
-    with warehouse.database.begin() as connection:
-        connection.execute(sa.insert(schema.PAYOUT_REVIEWS).values(**review))
-        known = {column.name for column in schema.ACCOUNT_STATUS.columns}
-        connection.execute(sa.insert(schema.ACCOUNT_STATUS).values(**{k: v for k, v in account.items() if k in known}))
+    known = {column.name for column in schema.ACCOUNT_STATUS.columns}
+    rows = {schema.PAYOUT_REVIEWS: review, schema.ACCOUNT_STATUS: {k: v for k, v in account.items() if k in known}}
+    with nullcontext(place) if isinstance(place, sa.Connection) else place.database.begin() as connection:
+        for table, row in rows.items():
+            connection.execute(sa.insert(table).values(**row))
     return payout_id

@@ -121,7 +121,7 @@ def _observed(deals: Sequence[Row]) -> list[Row]:
     return rows
 
 
-def _lake(connection: duckdb.DuckDBPyConnection, rows: dict[str, list[Row]]) -> None:
+def lake(connection: duckdb.DuckDBPyConnection, rows: dict[str, list[Row]]) -> None:
     """Puts the feed before the SQL files as if it had landed."""
     connection.execute("set timezone = 'UTC'; create schema lake")
     for dataset in DATASETS.values():
@@ -144,7 +144,7 @@ def reviewed(
     (folder / "plan.toml").write_text(product(terms), encoding="utf-8")
     rulebook, as_of = catalogue.load(folder), START + 60 * DAY
     with duckdb.connect(config={"threads": 1}) as connection:
-        _lake(connection, rows)
+        lake(connection, rows)
         relations.prepare(connection, as_of)
         register_terms(connection, rulebook)
         register_instruments(connection)

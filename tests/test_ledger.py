@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from pathlib import Path
+from typing import Any
 
+import duckdb
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models import ledger
+from models.decisions import settling
 from models.ledger import ACCOUNTS, PAYABLE, Entry, LedgerRefused
+from sql import relations, schema
+from sql.decided import register, register_tables
 from sql.desk_schema import LEDGER_ENTRIES
 from sql.warehouse import Warehouse
+from tests.payout_world import DAY, START, feed, lake, request, settlement, trade
 
+GOOD = [*trade(1, 1, "600"), *trade(2, 2, "700")]
 T0 = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 ENTRIES = st.lists(
     st.builds(
@@ -83,3 +92,83 @@ def test_the_database_refuses_entries_that_move_nothing(
     entry = dataclasses.asdict(Entry("e1", debit, credit, "EUR", minor, T0, "p1", ""))
     with pytest.raises(sa.exc.IntegrityError), warehouse.database.begin() as connection:
         connection.execute(sa.insert(LEDGER_ENTRIES).values(**entry))
+
+
+FEEDS = st.lists(
+    st.tuples(st.integers(0, 6), st.integers(0, 500), st.sampled_from([("cash", "fees"), ("refunds", "cash")])),
+    max_size=8,
+    unique_by=lambda one: one[0],
+)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(FEEDS, min_size=1, max_size=4))
+def test_corrected_feeds_are_restated_without_changing_a_row(deliveries: list[list[Any]]) -> None:
+    warehouse = Warehouse.open(_home())
+    rows_before: list[Any] = []
+    for place, told in enumerate(deliveries):
+        wanted = [Entry(f"payment:{n}", sides[0], sides[1], "EUR", minor, T0, f"{n}", "") for n, minor, sides in told]
+        at = T0 + dt.timedelta(days=place)
+        with warehouse.database.begin() as connection:
+            ledger.restate(connection, wanted, at)
+            assert ledger.restate(connection, wanted, at) == 0
+            held = ledger.balances(connection)
+            rows = connection.execute(sa.select(LEDGER_ENTRIES)).fetchall()
+        assert set(rows_before) <= set(rows), "what was posted stays as it is"
+        rows_before = list(rows)
+        for name in ("cash", "fees", "refunds"):
+            due = sum(e.minor * ((e.debit == name) - (e.credit == name)) for e in wanted)
+            assert held.get((name, "EUR"), 0) == due
+    warehouse.database.dispose()
+
+
+def test_the_feeds_money_is_booked_by_a_run_and_paid_twice_is_in_question(tmp_path: Path) -> None:
+    rows = feed(
+        GOOD,
+        [request("Q1", 20, "1000"), request("Q2", 40, "1000")],
+        settlements=[
+            settlement(1, "Q1", 22, "800", fee="2"),
+            settlement(2, "Q1", 23, "800"),
+            settlement(3, "Q2", 42, "800", status="returned"),
+            settlement(4, "", 43, "55", destination="nobody"),
+        ],
+        payments=[
+            {"payment_id": f"Y{n}", "trader_id": "T1", "kind": kind, "amount": "99", "currency": "USD"}
+            | {"occurred_at": START}
+            for n, kind in enumerate(("purchase", "refund", "chargeback", "purchase"))
+        ],
+    )
+    held = booked(tmp_path, rows)
+    assert held == {
+        "cash": 2 * 9_900 - 2 * 9_900 - 80_000 - 200 - 80_000 - 5_500,
+        "fees": -19_800,
+        "refunds": 9_900,
+        "chargebacks": 9_900,
+        "traders' profit": 100_000,
+        "firm's share": -20_000,
+        "transfer fees": 200,
+        "transfers in question": 80_000 + 5_500,
+    }
+    assert sum(held.values()) == 0
+
+
+def booked(folder: Path, rows: dict[str, list[Any]]) -> dict[str, int]:
+    """Balances by account after the feeds of a firm were booked, twice."""
+    warehouse = Warehouse.open(folder / "home")
+    with duckdb.connect(config={"threads": 1}) as connection, warehouse.database.begin() as database:
+        lake(connection, rows)
+        relations.prepare(connection, START + 60 * DAY)
+        reviews = [
+            {"payout_id": name, "trader_share": 800.0, "firm_share": 200.0, "account_id": "A1"} for name in ("Q1", "Q2")
+        ]
+        register(connection, schema.PAYOUT_REVIEWS, pd.DataFrame(reviews))
+        register_tables(connection, database, *settling.TABLES)
+        earned = "select '' as partner_id, '' as challenge_id, '' as event, 1 as level, 0.0 as amount,"
+        connection.execute(
+            f"create table decided.commission_entries as {earned} 'USD' as currency, now() as happened_at"
+        )
+        assert ledger.restate(database, ledger.from_feeds(connection), START) > 0
+        assert ledger.restate(database, ledger.from_feeds(connection), START) == 0
+        held = {name: minor for (name, _), minor in ledger.balances(database).items() if minor}
+    warehouse.database.dispose()
+    return held

@@ -28,7 +28,7 @@ from sql.desk_schema import DECISIONS, PAYOUT_NOTES, PAYOUT_STATES, PAYOUT_TRANS
 
 SYSTEM = Person("highwater", "automation")
 BATCH_ITEMS = 50
-DECIDED = ("approve", "deduct", "reject", "overturn")
+BY_TRANSFER = ("send", "settle", "fail", "return")
 
 
 class Overtaken(MoveRefused):
@@ -97,6 +97,8 @@ class _Act:
     reason_code: str | None
     at: dt.datetime
     policy: Policy
+    money_at: dt.datetime
+    fee_minor: int = 0
 
 
 def state_of(connection: sa.Connection, payout_id: str) -> State | None:
@@ -143,7 +145,7 @@ def act_within(
     """As `act`, in the caller's transaction, which must be rolled back when this raises."""
     audit.lock(connection)
     now = at or dt.datetime.now(dt.UTC)
-    doing = _Act(connection, person, reason.strip(), reason_code, now, in_force(now))
+    doing = _Act(connection, person, reason.strip(), reason_code, now, in_force(now), now)
     review = _review(connection, payout_id)
     access.require(person, machine.PERMISSIONS.get(action, "nothing"), review.row["desk_id"])
     if action in machine.NEEDS_REASON and not doing.reason:
@@ -154,6 +156,29 @@ def act_within(
     if state.state in ("checks_passed", "checks_failed") and action != "take":
         state = _move(doing, state, "take")
     return _ACTS.get(action, _plain_act)(doing, state, action, review, strips)
+
+
+def told_by_transfer(
+    connection: sa.Connection,
+    payout_id: str,
+    action: str,
+    reason: str,
+    money_at: dt.datetime,
+    fee_minor: int = 0,
+    *,
+    at: dt.datetime | None = None,
+) -> State:
+    """Moves a granted request as its transfer was told, by automation; the money moved at `money_at`.
+
+    In the caller's transaction, which must be rolled back when this raises MoveRefused.
+    """
+    now = at or dt.datetime.now(dt.UTC)
+    audit.lock(connection)
+    doing = _Act(connection, SYSTEM, reason, None, now, in_force(now), money_at, fee_minor)
+    review, state = _review(connection, payout_id), state_of(connection, payout_id)
+    if state is None or action not in BY_TRANSFER:
+        raise MoveRefused(f"{payout_id} is not moved by {action}.")
+    return _ACTS.get(action, _plain_act)(doing, state, action, review, ())
 
 
 def _review(connection: sa.Connection, payout_id: str) -> _Review:
@@ -437,7 +462,9 @@ def _settle(doing: _Act, state: State, action: str, _review: _Review, _strips: S
     moved = _move(doing, state, action)
     assert state.trader_minor is not None
     key = f"transfer:{state.payout_id}-{state.transfers}"
-    entries = ledger.transferred(key, state.payout_id, state.trader_minor, 0, state.currency, doing.at)
+    entries = ledger.transferred(
+        key, state.payout_id, state.trader_minor, doing.fee_minor, state.currency, doing.money_at
+    )
     ledger.post(doing.connection, entries)
     return moved
 
@@ -449,7 +476,7 @@ def _return(doing: _Act, state: State, action: str, _review: _Review, _strips: S
         assert state.trader_minor is not None
         key = f"transfer:{state.payout_id}-{state.transfers}"
         ledger.post(
-            doing.connection, ledger.came_back(key, state.payout_id, state.trader_minor, state.currency, doing.at)
+            doing.connection, ledger.came_back(key, state.payout_id, state.trader_minor, state.currency, doing.money_at)
         )
     return moved
 
