@@ -1,85 +1,320 @@
 """What-if: the terms bought change nothing, each term moves what it should, and what is reused is what would be judged.
 
-One demo firm is replayed under drafts. Whatever a draft shares with today is taken from today, so every answer is held
-against the same draft judged from nothing, and against the scoring run under the draft's rulebook.
+Whatever a draft shares with today is taken from today, so every answer is held against the same draft judged from
+nothing, and against the scoring run under the draft's rulebook. Amounts are those of hand-made firms.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
-import cli
-from models import catalogue, drafts
-from models.catalogue import Rulebook, Version
+from models import catalogue, drafts, set_rules
+from models.catalogue import Version
 from pipelines import whatif
-from pipelines.demo import write_demo
-from pipelines.land import land_paths
 from pipelines.score import judge, judged_accounts, register_terms
-from pipelines.whatif import History, WhatIfRefused
-from sql.warehouse import Warehouse, newest_fact
+from pipelines.whatif import Axis, History, WhatIfRefused
+from pipelines.whatif.measure import STATUS_WORDS
+from pipelines.whatif.replay import RULES
+from sql.warehouse import Warehouse
+from tests.whatif_world import (
+    AS_OF,
+    STAGES,
+    asked,
+    challenge,
+    history,
+    paid,
+    rulebook,
+    trade,
+    traded_at_random,
+)
 
-PRODUCT = "two_step"
+BOOK = rulebook()
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
-    folder = tmp_path_factory.mktemp("whatif")
-    write_demo(folder / "feed", traders=150, days=60, seed=5)
-    opened = Warehouse.open(folder / "home")
-    land_paths(opened, [folder / "feed"])
-    return opened
+def random_firm() -> Iterator[History]:
+    with history(traded_at_random(3, 60), BOOK) as held:
+        yield held
 
 
-@pytest.fixture(scope="module")
-def history(house: Warehouse) -> Iterator[History]:
-    with house.engine() as connection:
-        as_of = newest_fact(connection)
-        assert as_of is not None
-        yield whatif.load(connection, catalogue.load(), as_of, PRODUCT)
+def draft(stage: str, rules: str, book: catalogue.Rulebook = BOOK) -> Version:
+    """The plan with rules of a stage written anew."""
+    return drafts.with_rules(book.products["plan"].versions[-1], stage, rules)
 
 
-def changed(stage: str, rule: str, **fields: Any) -> Version:
-    """The newest version of the product with one rule of a stage given, as a file of it would say."""
-    newest = catalogue.load().products[PRODUCT].versions[-1]
-    stages = {name: dict(terms) for name, terms in newest.stages.items()}
-    stages[stage] = stages[stage] | {rule: stages[stage].get(rule, {}) | fields}
-    return drafts.checked(replace(newest, stages=stages))
+def without(stage: str, *rules: str) -> Version:
+    """The plan with rules of a stage left out."""
+    held = BOOK.products["plan"].versions[-1]
+    kept = {name: fields for name, fields in held.stages[stage].items() if name not in rules}
+    return replace(held, stages={**held.stages, stage: kept})
 
 
-def compared(history: History, version: Version, resamples: int = 0) -> whatif.Comparison:
-    return whatif.compare_history(history, catalogue.load(), {PRODUCT: version}, resamples)
+def compared(firm: History, version: Version, resamples: int = 0) -> whatif.Comparison:
+    return whatif.compare_history(firm, firm.rulebook, {"plan": version}, resamples)
 
 
-def value(found: whatif.Comparison, metric: str, stage: str, side: str = "draft") -> float:
-    return next((row[side] for row in found.rows if (row["metric"], row["stage"]) == (metric, stage)), None) or 0.0
+def figure(found: whatif.Comparison, metric: str, stage: str = "all", side: str = "draft") -> float:
+    held = {(row["metric"], row["stage"]): row[side] for row in found.rows}
+    return float(held.get((metric, stage)) or 0.0)
 
 
-def anew(history: History, version: Version) -> whatif.Side:
-    return whatif.replay(history, whatif.overlaid(catalogue.load(), {PRODUCT: version}))
+# --- what is reused ------------------------------------------------------------------------------------------------
+
+DRAFTS = {
+    "a tighter floor": draft("evaluation_1", "daily_loss = { percent = 3 }"),
+    "a looser floor": draft("evaluation_1", "daily_loss = { percent = 6 }"),
+    "a lower target": draft("evaluation_1", "profit_target = { percent = 4 }"),
+    "a hold that ends": draft("evaluation_1", 'holding_time = { seconds = 60, effect = "terminate", strikes = 2 }'),
+    "no hold": without("evaluation_1", "holding_time"),
+    "inactivity": draft("evaluation_1", "inactivity = { days = 5 }"),
+    "a rule in another stage": draft("funded", 'hyperactivity = { trades_per_day = 1, effect = "terminate" }'),
+    "a floor and a rule": draft("evaluation_1", "daily_loss = { percent = 3 }\nmax_exposure = { lots = 1 }"),
+    "another midnight": replace(
+        BOOK.products["plan"].versions[-1],
+        clock=replace(BOOK.products["plan"].versions[-1].clock, zone="America/New_York"),
+    ),
+}
+
+
+STILL = ("no hold",)
+"""Drafts that end nobody otherwise."""
+
+
+@pytest.mark.parametrize("name", DRAFTS)
+def test_a_draft_replayed_on_today_is_what_scoring_says_under_it(random_firm: History, name: str) -> None:
+    own = whatif.today(random_firm).side
+    book = whatif.overlaid(BOOK, {"plan": DRAFTS[name]})
+    side = whatif.replay(random_firm, book, own)
+    with random_firm.lock:
+        register_terms(random_firm.connection, book)
+        scored = judge(random_firm.connection, judged_accounts(random_firm.connection), book, AS_OF)
+    accounts = random_firm.accounts["account_id"]
+    words = scored.status.set_index("account_id")["status"].replace(["active", "paused", "closed"], "open")
+    assert words.to_dict() == dict(zip(accounts, STATUS_WORDS[side.status], strict=True))
+    verdicts = scored.verdicts
+    ended = verdicts[verdicts["effect"] == "terminate"].set_index("account_id")["rule"].to_dict()
+    codes = np.flatnonzero(np.isin(STATUS_WORDS[side.status], ("breached", "expired")))
+    assert ended == {accounts[code]: RULES[side.rule[code]] for code in codes}
+    breached = verdicts[verdicts["outcome"] == "breached"].groupby("rule")["account_id"].nunique()
+    assert breached.to_dict() == {RULES[code]: len(found) for code, found in side.broke().items()}
+    by_set = verdicts[verdicts["rule"].isin(set_rules.OWN)]
+    said = side.found.verdicts.assign(account_id=accounts[side.found.verdicts["account"]].to_numpy())
+    columns = ["account_id", "rule", "outcome", "effect", "evidence"]
+    assert _sorted(by_set[columns]) == _sorted(said[columns])
+    assert bool(((side.status != own.status) | (side.at != own.at)).any()) == (name not in STILL)
+
+
+def _sorted(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
+    return sorted(frame.itertuples(index=False, name=None))
+
+
+def test_the_random_firm_is_worth_asking(random_firm: History) -> None:
+    own = whatif.today(random_firm).side
+    assert set(STATUS_WORDS[own.status]) == {"open", "passed", "breached"}
+    assert "strip" in set(own.found.verdicts["effect"])
 
 
 # --- the draft against today ---------------------------------------------------------------------------------------
 
 
-def test_the_terms_bought_replayed_give_what_happened(history: History) -> None:
-    own = whatif.today(history)
-    found = whatif.measure(history, own, own.side, 0)
-    assert all(row["change"] in (0, None) for row in found.rows)
+def test_the_terms_bought_replayed_give_what_happened(random_firm: History) -> None:
+    found = compared(random_firm, BOOK.products["plan"].versions[-1], 50)
+    assert all(row["change"] in (0, None) and row["low"] in (0, None) for row in found.rows)
     assert found.flips.empty
-    assert value(found, "payouts", "all") > 0 and value(found, "fees, net of refunds", "all") > 0
 
 
-def test_a_tighter_daily_loss_never_has_fewer_breaches(history: History) -> None:
+def test_a_tighter_daily_loss_never_has_fewer_breaches(random_firm: History) -> None:
     rates = [
-        value(compared(history, changed("evaluation_1", "daily_loss", percent=percent)), "breach rate", "evaluation_1")
-        for percent in (8, 5, 4, 2, 1)
+        figure(
+            compared(random_firm, draft("evaluation_1", f"daily_loss = {{ percent = {p} }}")),
+            "breach rate",
+            "evaluation_1",
+        )
+        for p in (8, 5, 4, 2, 1)
     ]
     assert rates == sorted(rates)
     assert rates[-1] > rates[0]
+
+
+def test_flips_name_who_ends_otherwise_by_which_rule_and_when(random_firm: History) -> None:
+    flips = compared(random_firm, DRAFTS["inactivity"]).flips
+    assert len(flips)
+    assert (flips["today"] != flips["draft"]).all()
+    expired = flips[flips["draft"] == "expired"]
+    assert set(expired["draft_rule"]) == {"inactivity"}
+    assert all(at is not None for at in expired["draft_at"])
+
+
+def test_intervals_hold_both_sides_and_the_paired_change_and_are_the_same_every_time(random_firm: History) -> None:
+    first, again = (compared(random_firm, DRAFTS["a tighter floor"], 200).rows for _ in range(2))
+    assert first == again
+    row = next(r for r in first if (r["metric"], r["stage"]) == ("breach rate", "evaluation_1"))
+    assert row["low"] <= row["change"] <= row["high"]
+    assert row["today_low"] < row["today"] < row["today_high"]
+    assert row["draft_low"] < row["draft"] < row["draft_high"]
+    apart = (row["today_high"] - row["today_low"]) + (row["draft_high"] - row["draft_low"])
+    assert row["high"] - row["low"] < apart, "the same traders are drawn on both sides"
+
+
+def test_only_the_desks_asked_for_are_replayed() -> None:
+    with history(traded_at_random(3, 10), BOOK, desks=["E"]) as firm:
+        assert set(firm.accounts["desk_id"]) == {"E"}
+        assert figure(compared(firm, BOOK.products["plan"].versions[-1]), "challenges sold") == 5
+
+
+# --- money ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def paying() -> Iterator[History]:
+    """One funded account that made 1,000, 600 of it in a trade of 30 s, and drew 800 on day 15 and 150 on day 30;
+    one that asked too early and was not answered; one challenge that failed by one cent."""
+    parts = [
+        challenge(1, ("evaluation_1", "funded")),
+        *(trade("E1", place, place, 400) for place in (1, 2)),
+        trade("F1", 1, 1, 600, minutes=0.5),
+        trade("F1", 2, 2, 400),
+        paid("F1", 1, 15, 800),
+        trade("F1", 3, 16, 150),
+        paid("F1", 2, 30, 150),
+        challenge(2, ("evaluation_1", "funded")),
+        *(trade("E2", place, place, 400) for place in (1, 2)),
+        trade("F2", 1, 1, 500),
+        asked("F2", 1, 10, 500),
+        challenge(3),
+        trade("E3", 1, 1, -500.01),
+        trade("E3", 2, 2, 1310),
+    ]
+    with history(parts, BOOK) as held:
+        yield held
+
+
+MONEY = {
+    "nothing": ("split = { percent = 80 }", 760, 190),
+    "split": ("split = { percent = 50 }", 475, 475),
+    "tiers": ("split = { percent = 80, tiers = [{ after_payouts = 1, percent = 90 }] }", 640 + 135, 160 + 15),
+    "cap": ("payout = { first_after_days = 14, cycle_days = 14, cap_amount = 500 }", 400 + 120, 100 + 30),
+    "buffer": ("payout = { first_after_days = 14, cycle_days = 14, buffer = 300 }", 560 + 40, 140 + 10),
+    "minimum": ("payout = { first_after_days = 14, cycle_days = 14, minimum = 200 }", 640, 160),
+    "first": ("payout = { first_after_days = 16, cycle_days = 14 }", 120, 30),
+    "cycle": ("payout = { first_after_days = 14, cycle_days = 16 }", 640, 160),
+    "earlier": ("payout = { first_after_days = 10, cycle_days = 14, minimum = 100 }", 760 + 400, 190 + 100),
+    "consistency": ("consistency = { share = 55 }", 120, 30),
+    "consistency not yet": ("consistency = { share = 50 }", 0, 0),
+    "a hold that strips": ("holding_time = { seconds = 60 }", 160 + 120, 40 + 30),
+    "a hold that waits": ('holding_time = { seconds = 60, effect = "wait" }', 0, 0),
+    "a hold that ends": ('holding_time = { seconds = 60, effect = "terminate" }', 0, 0),
+}
+
+
+@pytest.mark.parametrize("name", MONEY)
+def test_terms_of_payouts_move_what_is_paid(paying: History, name: str) -> None:
+    rules, trader, firm = MONEY[name]
+    found = compared(paying, draft("funded", rules))
+    assert figure(found, "payouts", side="today") == 760
+    assert figure(found, "firm's share of profit", side="today") == 190
+    assert figure(found, "payouts") == pytest.approx(trader)
+    assert figure(found, "firm's share of profit") == pytest.approx(firm)
+    assert figure(found, "payout ratio") == pytest.approx(trader / 3)
+    assert figure(found, "expected payout per challenge sold") == pytest.approx(trader / 3, abs=0.001)
+    assert figure(found, "break-even fee") == pytest.approx(trader / 3, abs=0.001), "at it, fees are what is paid"
+    assert figure(found, "net of fees and payouts") == pytest.approx(300 - trader)
+
+
+def test_who_fails_an_evaluation_under_the_draft_is_not_paid(paying: History) -> None:
+    found = compared(paying, draft("evaluation_1", "profit_target = { percent = 9 }"))
+    assert figure(found, "challenges funded", side="today") == 2
+    assert (figure(found, "challenges funded"), figure(found, "payouts")) == (0, 0)
+
+
+def test_who_passes_under_the_draft_only_is_given_what_those_funded_were_paid(paying: History) -> None:
+    found = compared(paying, draft("evaluation_1", "daily_loss = { percent = 6 }"))
+    assert figure(found, "challenges funded") == 3
+    assert figure(found, "payouts") == pytest.approx(760 + 760 / 2)
+    assert list(found.flips["account_id"]) == ["E3"]
+
+
+def test_a_fee_given_back_is_no_longer_earned(paying: History) -> None:
+    rules = "payout = { first_after_days = 14, cycle_days = 14, minimum = 100, fee_refund_on = 1 }"
+    found = compared(paying, draft("funded", rules))
+    assert figure(found, "fees, net of refunds", side="today") == 300
+    assert figure(found, "fees, net of refunds") == 200
+    assert figure(found, "payout ratio") == pytest.approx(760 / 2)
+
+
+def test_stages_that_nobody_traded_are_given_their_pass_rate() -> None:
+    second = '[versions.stages.evaluation_2]\nprofit_target = { percent = 4 }\nnext_stage = "funded"\n'
+    first = STAGES.replace('next_stage = "funded"', 'next_stage = "evaluation_2"', 1)
+    book = rulebook(first.replace("holding_time = { seconds = 60 }\n", "") + second)
+    parts = [challenge(1), trade("E1", 1, 1, -500.01), trade("E1", 2, 2, 1310)]
+    for number in (2, 3):
+        at_second = challenge(number, ("evaluation_1", "funded"))
+        at_second["accounts"][1] = at_second["accounts"][1] | {"stage": "evaluation_2"}
+        parts += [at_second, *(trade(f"E{number}", place, place, 400) for place in (1, 2))]
+    parts.append(trade("F2", 1, 3, 400))
+    with history(parts, book) as firm:
+        found = compared(firm, draft("evaluation_1", "daily_loss = { percent = 6 }", book))
+    assert figure(found, "pass rate", "evaluation_2") == 50
+    assert figure(found, "challenges funded", side="today") == 1
+    assert figure(found, "challenges funded") == 1.5, "one passed both, one passes the first and has even odds"
+
+
+# --- sweeps and the command ----------------------------------------------------------------------------------------
+
+
+def test_a_sweep_gives_what_each_draft_alone_gives(paying: History) -> None:
+    axes = [
+        Axis("evaluation_1", "daily_loss", "percent", (3, 5)),
+        whatif.parse_axis("funded.split.percent=50,90"),
+    ]
+    version = BOOK.products["plan"].versions[-1]
+    rows = whatif.sweep(paying, BOOK, version, axes)
+    assert [(row[axes[0].name], row[axes[1].name]) for row in rows] == [(3, 50), (3, 90), (5, 50), (5, 90)]
+    for row in rows:
+        made = draft("evaluation_1", f"daily_loss = {{ percent = {row[axes[0].name]} }}")
+        alone = compared(paying, drafts.with_rules(made, "funded", f"split = {row[axes[1].name]}"))
+        assert row["breach rate"] == figure(alone, "breach rate", "evaluation_1")
+        assert row["payouts"] == figure(alone, "payouts") > 0
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("daily_loss.percent=3", "is not like"),
+        ("evaluation_1.daily_loss.persent=3", "daily_loss.persent: no such field"),
+        ("evaluation_1.daily_loss.percent=a", "'a' is no number"),
+    ],
+)
+def test_an_axis_that_is_none_is_told(given: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        whatif.parse_axis(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["evaluation_2.daily_loss.percent=3"], "plan has no stage evaluation_2"),
+        (["evaluation_1.daily_loss.percent=300"], "daily_loss: percent: 300 % is out of range"),
+        (["evaluation_1.max_lots.symbols=1"], "max_lots: lots: is missing"),
+        (["evaluation_1.daily_loss.percent=,"], "1 to 400 combinations, not 0"),
+    ],
+)
+def test_a_sweep_that_cannot_be_is_refused(random_firm: History, given: list[str], said: str) -> None:
+    with pytest.raises(WhatIfRefused, match=said):
+        whatif.sweep(random_firm, BOOK, BOOK.products["plan"].versions[-1], [whatif.parse_axis(one) for one in given])
+
+
+def test_a_question_without_history_is_refused(tmp_path: Any) -> None:
+    house = Warehouse.open(tmp_path / "home")
+    with pytest.raises(WhatIfRefused, match="the lake is empty"):
+        whatif.compare(house, BOOK, BOOK)
+    with house.engine(AS_OF) as connection, pytest.raises(WhatIfRefused, match="no judged account of plan"):
+        whatif.load(connection, BOOK, AS_OF, "plan")
+    with pytest.raises(WhatIfRefused, match="no such product"):
+        whatif.newest(BOOK, "nine_step")
