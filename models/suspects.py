@@ -249,7 +249,8 @@ def _together(starts: Any, limits: Any, t: Any, balance: Any, kept: Any, account
                     longest_us = max(longest_us, min(t.held[i], t.held[j]) - t.opened[i])
                 else:
                     layers += 1
-                    losing |= t.price[i] > t.price[j] if t.sold[i] else t.price[i] < t.price[j]
+                    worse = t.price[i] > t.price[j] if t.sold[i] else t.price[i] < t.price[j]
+                    losing |= worse or t.opened[i] == t.opened[j]
             stacked = layers > L["layers"] and (losing or L["losing"] == 0)
             _keep_beside(beside, still, i, stacked, longest_us >= L["overlap_us"], t, kept)
             beside[still] = i
