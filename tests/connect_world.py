@@ -61,7 +61,7 @@ def once(warehouse: Warehouse, connector: str, told: Settings, said: list[str] |
 async def follow(
     warehouse: Warehouse, connector: str, told: Settings, until: Callable[[], bool], said: list[str] | None = None
 ) -> Tally:
-    """Follow the stream until something holds; fifteen seconds without it fail the test."""
+    """Follow the stream until something holds; two minutes without it fail the test."""
     opened = connectors()[connector].open_connector(told)
     runner = Runner(warehouse, opened, told, (said if said is not None else []).append)
     task = asyncio.create_task(runner.run(once=False))

@@ -146,13 +146,14 @@ def test_mt5_streams_new_deals_once(mt5: tuple[Mt5, HttpServer, str], tmp_path: 
     """A deal that appears in many polls lands once; a changed one is a new version."""
     warehouse = world.home(tmp_path, "mt5", {"501": "a-1"})
     pushed: list[int] = []
+    moment = dt.datetime.now(dt.UTC).replace(microsecond=0)
 
     def arrived() -> bool:
         if not pushed and world.state(warehouse)["state"] == "streaming":
-            mt5[0].deals.append(mt5_deal(6, NOW))
+            mt5[0].deals.append(mt5_deal(6, moment))
             pushed.append(6)
         if pushed == [6] and "6" in world.deals(warehouse):
-            mt5[0].deals[-1] = mt5_deal(6, NOW, Commission="-2.00")
+            mt5[0].deals[-1] = mt5_deal(6, moment, Commission="-2.00")
             pushed.append(7)
         return world.deals(warehouse).get("6", {}).get("commission") == Decimal(-2)
 
