@@ -40,12 +40,13 @@ class Truth:
 
 @dataclass
 class Firm:
-    """Trades of a firm, who owns its accounts, its news calendar and the truth about it."""
+    """Trades of a firm, who owns its accounts, its news calendar, the truth about it, and each account's clock."""
 
     trades: pd.DataFrame
     owners: dict[str, str]
     news: pd.DataFrame
     truth: Truth
+    accounts: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ class _Maker:
         self.truth = Truth()
         self.news_times: Floats = np.zeros(0)
         self.next_account = 0
+        self.platform: dict[str, str] = {}
 
     def account(self) -> str:
         """A fresh account id, in no order that tells anything."""
@@ -369,6 +371,7 @@ class _Maker:
                 "followed": len(frame),
                 "few": few,
                 "same_owner": same_owner,
+                "ordered": True,
             }
         )
 
@@ -403,7 +406,10 @@ class _Maker:
             room = rooms[int(rng.integers(len(rooms)))]
             leader, account = str(rng.choice(room)), self.account()
             self.follow(leader, account, "copy", False, False)
-        return Firm(self.finish(), self.owners(), self.news(), self.truth)
+        trades = self.finish()
+        names = pd.DataFrame({"account_id": sorted(self.by_account)})
+        names["platform"], names["step_s"] = names["account_id"].map(self.platform), m.resolution_ms / 1000
+        return Firm(trades, self.owners(), self.news(), self.truth, names.assign(server="live"))
 
     def owners(self) -> dict[str, str]:
         """Same-owner followers belong to their leader's owner, everyone else to themselves."""
@@ -421,7 +427,9 @@ class _Maker:
         all_trades = pd.concat(self.frames, ignore_index=True)
         all_trades = all_trades.iloc[rng.permutation(len(all_trades))].reset_index(drop=True)
         ids, codes = np.unique(all_trades["account_id"].to_numpy(dtype=str), return_inverse=True)
-        skew = rng.choice([0.0, self.m.skew_s], len(ids))[codes]
+        late = rng.integers(0, 2, len(ids))
+        self.platform = {str(account): ("mt5", "mt4")[k] for account, k in zip(ids, late, strict=True)}
+        skew = late[codes] * self.m.skew_s
         code = all_trades["code"].to_numpy()
         at, end = all_trades["at"].to_numpy(), all_trades["end"].to_numpy()
         step = self.m.resolution_ms / 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,8 +22,8 @@ COLUMNS = (
     "exits_by_chance",
     "holding_correlation",
     "lots_correlation",
-    "phase_a",
-    "phase_b",
+    "bar_share_a",
+    "bar_share_b",
     "containment",
     "days",
     "others",
@@ -40,11 +41,34 @@ COLUMNS = (
     "together",
     "untied",
     "untied_ahead",
+    "passers",
+    "passers_usual",
+    "step_s",
+    "exits_at_once",
+    "turned",
+    "exits_after",
 )
 MATCHES_MAX = 400  # matched entries whose surroundings are read; more say nothing new
 NEIGHBOURS_MAX = 8_000  # entries read around one pair's matches
 LOG_P_OTHER = math.log(1e-4)
+NARROW_US = 2.0 * SECOND  # reach of one public moment: orders that wait and robots that act within it
+BAR_S = 4.0  # robots act within this of their second of the minute
+UNREST = 1.5  # markets stir within minutes: an account may meet a pair so much more often than its share
 SESSIONS = 3.0  # how much denser an account's entries are in its hours than evenly spread ones
+
+
+class _Work(NamedTuple):
+    """Counters by account and lists by entry that one thread uses again for every pair."""
+
+    times: Codes
+    before: Codes
+    stamp: Ints
+    regular: Codes
+    who: Codes
+    when: Ints
+    size: Ints
+    match: Ints
+    taken: Codes
 
 
 @compiled
@@ -94,10 +118,37 @@ def _correlation(x: Floats, y: Floats) -> float:
 
 
 @compiled
-def _phase(opened: Ints) -> float:
-    """How concentrated times are within the minute: 1 all at one second, about 0 spread evenly."""
-    angle = 2.0 * math.pi * (opened % MINUTE) / MINUTE
-    return math.hypot(np.cos(angle).mean(), np.sin(angle).mean())
+def _bar_share(opened: Ints) -> float:
+    """Share of entries near the commonest second of the minute: most for robots, BAR_S / 30 for people."""
+    second = np.sort(opened % MINUTE)
+    around = np.concatenate((second, second + MINUTE))
+    most = left = 0
+    for right in range(len(around)):
+        while around[right] - around[left] > 2 * BAR_S * SECOND:
+            left += 1
+        most = max(most, right - left + 1)
+    return most / len(opened)
+
+
+@compiled
+def _exit_order(book: Book, ahead: Codes, behind: Codes) -> tuple[float, float]:
+    """Shares of matches that close within a second of each other, and in which who opened later closes later.
+
+    Closings at once count half to the second; who follows a leader out, however late, is never before it.
+    """
+    at_once = after = known = 0.0
+    for i in range(len(ahead)):
+        one, other = book.closed_us[ahead[i]], book.closed_us[behind[i]]
+        if one != NEVER and other != NEVER:
+            known += 1.0
+            if abs(other - one) <= SECOND:
+                at_once += 1.0
+                after += 0.5
+            elif other > one:
+                after += 1.0
+    if known == 0:
+        return np.nan, np.nan
+    return at_once / known, after / known
 
 
 @compiled
@@ -205,119 +256,285 @@ def _tight_spread(by: Codes, apart: Floats) -> float:
 
 
 @compiled
+def _gather(
+    book: Book, work: _Work, pair: Codes, at_a: Codes, at_b: Codes, reach_us: int
+) -> tuple[int, int, float, float]:
+    """Reads who else enters around the matches of a pair: matches read, entries found, found and usual per match.
+
+    Every n-th match is read where there are too many.
+    """
+    count = len(at_a)
+    stride = max(1, (count + MATCHES_MAX - 1) // MATCHES_MAX)
+    filled = events = 0
+    usual = 0.0
+    work.size[0] = 0
+    for e in range(0, count, stride):
+        p, q = at_a[e], at_b[e]
+        room = NEIGHBOURS_MAX - filled
+        filled += _present(
+            book, p, q, pair[0], pair[1], pair[2], reach_us, work.who[filled:], work.when[filled:], room
+        )
+        work.match[events] = e
+        events += 1
+        work.size[events] = filled
+        usual += _usual(book, p, q, pair[2], reach_us)
+        if filled >= NEIGHBOURS_MAX:
+            break
+    return events, filled, filled / events, usual / events
+
+
+@compiled
+def _usual(book: Book, p: int, q: int, relation: int, reach_us: int) -> float:
+    """Entries of others that the quarter hours around a match would put within reach of it."""
+    side = book.side[p]
+    nearby = book.near[p, side] + (book.near[p, 1 - side] if relation == 1 else 0)
+    width = 2.0 * reach_us + abs(book.opened_us[q] - book.opened_us[p])
+    return max(nearby - 2.0, 0.0) * width / (2.0 * 15 * MINUTE)
+
+
+@compiled
+def _passers(
+    book: Book, work: _Work, pair: Codes, number: int, at_a: Codes, at_b: Codes, events: int, reach_us: int
+) -> tuple[float, float]:
+    """Entries of accounts that do not recur within a narrow reach of the matches, and how many are usual there."""
+    found = usual = 0.0
+    for e in range(events):
+        p, q = at_a[work.match[e]], at_b[work.match[e]]
+        first, last = min(book.opened_us[p], book.opened_us[q]), max(book.opened_us[p], book.opened_us[q])
+        for x in range(work.size[e], work.size[e + 1]):
+            inside = first - reach_us <= work.when[x] <= last + reach_us
+            if inside and work.regular[work.who[x]] != number:
+                found += 1.0
+        usual += _usual(book, p, q, pair[2], reach_us)
+    return found, usual
+
+
+@compiled
+def _count_meetings(book: Book, work: _Work, number: int, at_a: Codes, at_b: Codes, events: int) -> None:
+    """Counts, per account found, the matches it is at and those it is at before either of the two."""
+    for e in range(events):
+        p, q = at_a[work.match[e]], at_b[work.match[e]]
+        first = min(book.opened_us[p], book.opened_us[q])
+        mark = np.int64(number) * (MATCHES_MAX + 1) + e
+        for x in range(work.size[e], work.size[e + 1]):
+            r = work.who[x]
+            if work.stamp[r] != mark:
+                if work.stamp[r] // (MATCHES_MAX + 1) != number:
+                    work.times[r] = 0
+                    work.before[r] = 0
+                work.stamp[r] = mark
+                work.times[r] += 1
+                work.before[r] += work.when[x] < first
+
+
+@compiled
+def _entries_on(book: Book, account: int, instrument: int) -> int:
+    """How often an account entered on an instrument."""
+    bounds = np.empty(2, dtype=np.int64)
+    for k in range(2):
+        low, high = book.own_start[account], book.own_start[account + 1]
+        while low < high:
+            middle = (low + high) // 2
+            if book.instrument[book.own[middle]] < instrument + k:
+                low = middle + 1
+            else:
+                high = middle
+        bounds[k] = low
+    return int(bounds[1] - bounds[0])
+
+
+@compiled
+def _regulars(
+    book: Book, work: _Work, number: int, events: int, filled: int, horizon_us: int, heres: Codes, usual: Floats
+) -> tuple[int, float, float, int, float]:
+    """Marks accounts that recur: how many, their rate, share of matches without any, the foremost and its share.
+
+    `usual` has the entries of anyone that the market puts around the matches, by instrument of `heres`; an account
+    that has its share of them does not recur.
+    """
+    others = 0
+    rate = third_before = 0.0
+    absent = 1.0
+    third = -1
+    for x in range(filled):
+        r = work.who[x]
+        if work.regular[r] == number or work.times[r] < max(2.0, 0.15 * events):
+            continue
+        entries = book.own_start[r + 1] - book.own_start[r]
+        expected = events * entries * 2.0 * horizon_us / SECOND / book.open_s * SESSIONS
+        by_market = 0.0
+        for k in range(len(heres)):
+            everyone = book.instrument_start[heres[k] + 1] - book.instrument_start[heres[k]]
+            by_market += usual[k] * _entries_on(book, r, heres[k]) / everyone * UNREST
+        if log_poisson_tail(work.times[r], max(expected, by_market)) < LOG_P_OTHER:
+            work.regular[r] = number
+            others += 1
+            rate += work.times[r] / events
+            absent *= 1.0 - work.times[r] / events
+            if work.before[r] / events > third_before:
+                third, third_before = r, work.before[r] / events
+    return others, rate, absent, third, third_before
+
+
+@compiled
+def _usual_by_instrument(
+    book: Book, work: _Work, pair: Codes, at_a: Codes, at_b: Codes, events: int, reach_us: int
+) -> tuple[Codes, Floats]:
+    """Instruments of the matches, and the entries that the quarter hours around would put within reach of them."""
+    heres = np.empty(events, dtype=np.int32)
+    usual = np.zeros(events)
+    count = 0
+    for e in range(events):  # matches are by instrument
+        p, q = at_a[work.match[e]], at_b[work.match[e]]
+        if count == 0 or heres[count - 1] != book.instrument[p]:
+            heres[count] = book.instrument[p]
+            count += 1
+        nearby = book.near[p, 0] + book.near[p, 1] if pair[2] == 1 else 2 * book.near[p, book.side[p]]
+        width = 2.0 * reach_us + abs(book.opened_us[q] - book.opened_us[p])
+        usual[count - 1] += max(nearby - 2.0, 0.0) * width / (2.0 * 15 * MINUTE)
+    return heres[:count], usual[:count]
+
+
+@compiled
+def _lead(
+    book: Book, work: _Work, number: int, ahead: Codes, behind: Codes, events: int, filled: int
+) -> tuple[int, int, Floats, Codes]:
+    """Matches with company, those of them the leader opens, and the times (us) and accounts of company behind it."""
+    firsts = shared = seen = 0
+    apart = np.empty(filled, dtype=np.float64)
+    apart_by = np.empty(filled, dtype=np.int32)
+    for e in range(events):
+        lead = book.opened_us[ahead[work.match[e]]]
+        ok = lead <= book.opened_us[behind[work.match[e]]]
+        met = False
+        for x in range(work.size[e], work.size[e + 1]):
+            if work.regular[work.who[x]] == number:
+                met = True
+                ok = ok and lead <= work.when[x]
+                apart[seen] = work.when[x] - lead
+                apart_by[seen] = work.who[x]
+                seen += 1
+        shared += met
+        firsts += ok and met
+    return firsts, shared, apart[:seen], apart_by[:seen]
+
+
+@compiled
+def _describe_company(
+    book: Book, work: _Work, pair: Codes, number: int, at_a: Codes, at_b: Codes, horizon_us: int, out: Floats
+) -> None:
+    """Fills the columns about who else was there; `out` holds the pair's lag and spread already."""
+    events, filled, crowding, usual = _gather(book, work, pair, at_a, at_b, horizon_us)
+    _count_meetings(book, work, number, at_a, at_b, events)
+    heres, usual_here = _usual_by_instrument(book, work, pair, at_a, at_b, events, horizon_us)
+    others, rate, absent, third, third_before = _regulars(
+        book, work, number, events, filled, horizon_us, heres, usual_here
+    )
+    lag, spread = out[1] * SECOND, out[2] * SECOND
+    a, b, relation = pair[0], pair[1], pair[2]
+    leads = lag >= 0
+    firsts, shared, apart, apart_by = _lead(
+        book, work, number, at_a if leads else at_b, at_b if leads else at_a, events, filled
+    )
+    out[12], out[13], out[15], out[16] = others, rate, third, third_before
+    out[14] = firsts / shared if shared > 0 else np.nan
+    if shared > 0:
+        reach = int(max(np.quantile(np.abs(apart), 0.8), abs(lag) + 2 * spread) + SECOND)
+        reach = int(min(reach, horizon_us))
+        leader, follower = (a, b) if leads else (b, a)
+        with_a, without_a = _meets(book, leader, follower, relation, 0, reach, work.regular, number)
+        _, by_chance = _meets(book, leader, follower, relation, 17 * MINUTE, reach, work.regular, number)
+        out[17] = with_a / max(with_a + max(without_a - by_chance, 0.0), 1.0)
+        out[20] = spread / max(_tight_spread(apart_by, apart), 1000.0)
+    out[21], out[22], out[23] = events - shared, events * absent, events
+    out[18], out[19] = crowding, usual
+    reach = int(min(max(NARROW_US, 0.5 * abs(lag) + 2 * spread), horizon_us))
+    out[27], out[28] = _passers(book, work, pair, number, at_a, at_b, events, reach)
+
+
+@compiled
+def _describe_pair(book: Book, a: int, b: int, at_a: Codes, at_b: Codes, out: Floats) -> None:
+    """Fills the columns about the matches themselves: lags, exits, lots, places in the bar, days."""
+    lags = (book.opened_us[at_b] - book.opened_us[at_a]).astype(np.float64)
+    lag = np.median(lags)
+    ahead = (lags > 0).mean() + 0.5 * (lags == 0).mean()
+    untied = (lags != 0).sum()
+    own = min(book.own_start[a + 1] - book.own_start[a], book.own_start[b + 1] - book.own_start[b])
+    out[0], out[1], out[2] = len(lags), lag / SECOND, np.median(np.abs(lags - lag)) / SECOND
+    out[3] = max(ahead, 1.0 - ahead)
+    out[4], out[5], out[6] = _exits(book, at_a, at_b, lag)
+    out[7] = _correlation(np.log(np.maximum(book.lots[at_a], 1e-9)), np.log(np.maximum(book.lots[at_b], 1e-9)))
+    out[8], out[9] = _bar_share(book.opened_us[at_a]), _bar_share(book.opened_us[at_b])
+    out[10] = len(lags) / own
+    out[11] = len(np.unique(book.opened_us[at_a] // (1440 * MINUTE)))
+    out[25], out[26] = untied, (lags > 0).sum() / untied if untied > 0 else np.nan
+    out[29] = max(book.step_us[a], book.step_us[b]) / SECOND
+    out[30], out[32] = _exit_order(book, at_a if lag >= 0 else at_b, at_b if lag >= 0 else at_a)
+
+
+@compiled
+def _turned(
+    book: Book, taken: Codes, pair: Codes, number: int, at_a: Codes, at_b: Codes, lag_us: float, spread_us: float
+) -> float:
+    """Entries that meet at the same lag in the other order, of those not matched; NaN where the lags lie about none."""
+    least, most = abs(lag_us) - 2 * spread_us, abs(lag_us) + 2 * spread_us
+    if least <= 0:
+        return np.nan
+    taken[at_a] = number
+    taken[at_b] = number
+    first, second = (pair[1], pair[0]) if lag_us >= 0 else (pair[0], pair[1])  # now the follower is ahead
+    found = 0
+    low = book.own_start[second]
+    for k in range(book.own_start[first], book.own_start[first + 1]):
+        p = book.own[k]
+        if taken[p] == number:
+            continue
+        while low < book.own_start[second + 1] and (
+            book.instrument[book.own[low]] < book.instrument[p]
+            or (
+                book.instrument[book.own[low]] == book.instrument[p]
+                and book.opened_us[book.own[low]] < book.opened_us[p] + least
+            )
+        ):
+            low += 1
+        j = low
+        while j < book.own_start[second + 1]:
+            q = book.own[j]
+            if book.instrument[q] != book.instrument[p] or book.opened_us[q] > book.opened_us[p] + most:
+                break
+            if taken[q] != number and (book.side[q] == book.side[p]) == (pair[2] == 0):
+                taken[q] = number
+                found += 1
+                break
+            j += 1
+    return float(found)
+
+
+@compiled
 def _describe_pairs(book: Book, pairs: Codes, windows: Ints, horizon_us: int, columns: int) -> Floats:
     """One row of circumstances per pair, in the order of COLUMNS."""
     accounts = len(book.own_start) - 1
     out = np.full((len(pairs), columns), np.nan)
-    times = np.zeros(accounts, dtype=np.int32)
-    before = np.zeros(accounts, dtype=np.int32)
-    stamp = np.full(accounts, -1, dtype=np.int64)
-    regular = np.full(accounts, -1, dtype=np.int32)
-    who = np.empty(NEIGHBOURS_MAX, dtype=np.int32)
-    when = np.empty(NEIGHBOURS_MAX, dtype=np.int64)
-    size = np.empty(MATCHES_MAX + 1, dtype=np.int64)
+    work = _Work(
+        times=np.zeros(accounts, dtype=np.int32),
+        before=np.zeros(accounts, dtype=np.int32),
+        stamp=np.full(accounts, -1, dtype=np.int64),
+        regular=np.full(accounts, -1, dtype=np.int32),
+        who=np.empty(NEIGHBOURS_MAX, dtype=np.int32),
+        when=np.empty(NEIGHBOURS_MAX, dtype=np.int64),
+        size=np.empty(MATCHES_MAX + 1, dtype=np.int64),
+        match=np.empty(MATCHES_MAX, dtype=np.int64),
+        taken=np.full(len(book.opened_us), -1, dtype=np.int32),
+    )
     for i in range(len(pairs)):
         a, b, relation = pairs[i, 0], pairs[i, 1], pairs[i, 2]
         at_a, at_b = match_entries(book, a, b, relation, windows[i, 0], windows[i, 1])
-        count = len(at_a)
-        if count == 0:
+        if len(at_a) == 0:
             continue
         out[i, 24] = len(match_entries(book, a, b, relation, -horizon_us, horizon_us)[0])
-        lags = (book.opened_us[at_b] - book.opened_us[at_a]).astype(np.float64)
-        lag = np.median(lags)
-        spread = np.median(np.abs(lags - lag))
-        ahead = (lags > 0).mean() + 0.5 * (lags == 0).mean()
-        exits, usual, holding = _exits(book, at_a, at_b, lag)
-        own = min(book.own_start[a + 1] - book.own_start[a], book.own_start[b + 1] - book.own_start[b])
-        out[i, 0], out[i, 1], out[i, 2] = count, lag / SECOND, spread / SECOND
-        out[i, 3] = max(ahead, 1.0 - ahead)
-        untied = (lags != 0).sum()
-        out[i, 25], out[i, 26] = untied, (lags > 0).sum() / untied if untied > 0 else np.nan
-        out[i, 4], out[i, 5], out[i, 6] = exits, usual, holding
-        out[i, 7] = _correlation(np.log(np.maximum(book.lots[at_a], 1e-9)), np.log(np.maximum(book.lots[at_b], 1e-9)))
-        out[i, 8], out[i, 9] = _phase(book.opened_us[at_a]), _phase(book.opened_us[at_b])
-        out[i, 10] = count / own
-        out[i, 11] = len(np.unique(book.opened_us[at_a] // (1440 * MINUTE)))
-        # Who else is there, again and again?
-        stride = max(1, (count + MATCHES_MAX - 1) // MATCHES_MAX)
-        filled = events = 0
-        crowding = crowding_usual = 0.0
-        size[0] = 0
-        for e in range(0, count, stride):
-            filled_now = _present(
-                book, at_a[e], at_b[e], a, b, relation, horizon_us, who[filled:], when[filled:], NEIGHBOURS_MAX - filled
-            )
-            filled += filled_now
-            events += 1
-            size[events] = filled
-            crowding += filled_now
-            width = 2.0 * horizon_us + abs(lags[e])
-            side = book.side[at_a[e]]
-            nearby = book.near[at_a[e], side] + (book.near[at_a[e], 1 - side] if relation == 1 else 0)
-            crowding_usual += max(nearby - 2.0, 0.0) * width / (2.0 * 15 * MINUTE)
-            if filled >= NEIGHBOURS_MAX:
-                break
-        for e in range(events):
-            first = min(book.opened_us[at_a[e * stride]], book.opened_us[at_b[e * stride]])
-            for x in range(size[e], size[e + 1]):
-                mark = np.int64(i) * (MATCHES_MAX + 1) + e
-                if stamp[who[x]] != mark:
-                    if stamp[who[x]] // (MATCHES_MAX + 1) != i:
-                        times[who[x]] = 0
-                        before[who[x]] = 0
-                    stamp[who[x]] = mark
-                    times[who[x]] += 1
-                    before[who[x]] += when[x] < first
-        others = 0
-        rate = 0.0
-        absent = 1.0
-        third = -1
-        third_before = 0.0
-        for x in range(filled):
-            r = who[x]
-            if regular[r] == i or times[r] < max(2.0, 0.15 * events):
-                continue
-            entries = book.own_start[r + 1] - book.own_start[r]
-            expected = events * entries * 2.0 * horizon_us / SECOND / book.open_s * SESSIONS
-            if log_poisson_tail(times[r], expected) < LOG_P_OTHER:
-                regular[r] = i
-                others += 1
-                rate += times[r] / events
-                absent *= 1.0 - times[r] / events
-                if before[r] / events > third_before:
-                    third, third_before = r, before[r] / events
-        leader, follower = (a, b) if lag >= 0 else (b, a)
-        firsts = shared = 0
-        apart = np.empty(filled, dtype=np.float64)
-        apart_by = np.empty(filled, dtype=np.int32)
-        seen = 0
-        for e in range(events):
-            p, q = at_a[e * stride], at_b[e * stride]
-            lead = book.opened_us[p] if lag >= 0 else book.opened_us[q]
-            behind = book.opened_us[q] if lag >= 0 else book.opened_us[p]
-            ok = lead <= behind
-            met = False
-            for x in range(size[e], size[e + 1]):
-                if regular[who[x]] == i:
-                    met = True
-                    ok = ok and lead <= when[x]
-                    apart[seen] = when[x] - lead
-                    apart_by[seen] = who[x]
-                    seen += 1
-            shared += met
-            firsts += ok and met
-        out[i, 12], out[i, 13] = others, rate
-        out[i, 14] = firsts / shared if shared > 0 else np.nan
-        out[i, 15], out[i, 16] = third, third_before
-        if shared > 0:
-            reach = int(max(np.quantile(np.abs(apart[:seen]), 0.8), abs(lag) + 2 * spread) + SECOND)
-            reach = int(min(reach, horizon_us))
-            with_a, without_a = _meets(book, leader, follower, relation, 0, reach, regular, i)
-            _, by_chance = _meets(book, leader, follower, relation, 17 * MINUTE, reach, regular, i)
-            out[i, 17] = with_a / max(with_a + max(without_a - by_chance, 0.0), 1.0)
-            out[i, 20] = spread / max(_tight_spread(apart_by[:seen], apart[:seen]), 1000.0)
-        out[i, 21], out[i, 22], out[i, 23] = events - shared, events * absent, events
-        out[i, 18], out[i, 19] = crowding / events, crowding_usual / events
+        _describe_pair(book, a, b, at_a, at_b, out[i])
+        out[i, 31] = _turned(book, work.taken, pairs[i], i, at_a, at_b, out[i, 1] * SECOND, out[i, 2] * SECOND)
+        _describe_company(book, work, pairs[i], i, at_a, at_b, horizon_us, out[i])
     return out
 
 

@@ -19,6 +19,7 @@ Flags = NDArray[np.bool_]
 Sides = NDArray[np.int8]
 
 SECOND = 1_000_000  # times are whole microseconds
+WHOLE_SECONDS = 0.9  # share of entries at whole seconds from which a clock shows no less
 NEVER = np.iinfo(np.int64).min
 
 
@@ -52,7 +53,7 @@ class Book(NamedTuple):
     they are a crowd; `buys_before` counts the buys before each position. `totals` and `crowd_totals` are per
     instrument * 2 + side; `crowd_meets[key, relation]` is the mean share of a side's crowd entries that lie within
     the horizon of a crowd entry of the same (0) or the other side (1). `open_s` is the time in which anyone
-    traded, `span_s` the time from first to last; `closed_us` is NEVER while a position is open.
+    traded, `span_s` the time from first to last; `step_us` is the step of an account's clock; `closed_us` is NEVER while a position is open.
     """
 
     opened_us: Ints
@@ -73,6 +74,7 @@ class Book(NamedTuple):
     crowd_meets: Floats
     first_us: Ints
     last_us: Ints
+    step_us: Ints
     open_s: float
     span_s: float
 
@@ -273,27 +275,46 @@ def _time_order(columns: Columns) -> Ints:
     return np.asarray(order, dtype=np.int64)
 
 
+def _corrected(columns: Columns, ahead: Ints) -> Columns:
+    """The same openings by one clock; `ahead` has the microseconds of each account's."""
+    late = ahead[columns.account]
+    closed = np.where(columns.closed_us == NEVER, NEVER, columns.closed_us - late)
+    return columns._replace(opened_us=columns.opened_us - late, closed_us=closed)
+
+
 def sort_entries(
-    trades: pd.DataFrame, news: pd.DataFrame | None, terms: CoordinationTerms, log: list[str]
+    trades: pd.DataFrame,
+    news: pd.DataFrame | None,
+    terms: CoordinationTerms,
+    log: list[str],
+    ahead_s: pd.Series | None = None,
 ) -> Entries | None:
-    """Sorts a trades frame into `Entries`; None when no usable trade is left. Adds what was left out to `log`."""
+    """Sorts a trades frame into `Entries`; None when no usable trade is left. Adds what was left out to `log`.
+
+    `ahead_s` has the seconds by which each account's clock is ahead, by account id; they are taken off.
+    """
     if trades.empty:
         log.append("no trades")
         return None
     names, rows, columns = _read(trades, log)
     if not len(rows):
         return None
+    ahead = np.zeros(len(names), dtype=np.int64)
+    if ahead_s is not None:
+        ahead = (ahead_s.reindex(names).fillna(0.0).to_numpy() * SECOND).round().astype(np.int64)
+        columns = _corrected(columns, ahead)
     keep = _quiet_rows(columns, terms, log)
     if not keep.all():
         rows, columns = rows[keep], columns.take(keep)
     order = _time_order(columns)
-    return _index(names, rows[order], columns.take(order), news, terms)
+    return _index(names, rows[order], columns.take(order), ahead, news, terms)
 
 
 def _index(
     names: NDArray[np.object_],
     rows: Ints,
     columns: Columns,
+    ahead: Ints,
     news: pd.DataFrame | None,
     terms: CoordinationTerms,
 ) -> Entries:
@@ -310,6 +331,7 @@ def _index(
     first, last = np.full(len(names), np.iinfo(np.int64).max), np.full(len(names), np.iinfo(np.int64).min)
     np.minimum.at(first, account, opened)
     np.maximum.at(last, account, opened)
+    whole = np.bincount(account, (opened + ahead[account]) % SECOND == 0) / np.maximum(np.diff(own_start), 1)
     hours = np.bincount((opened - opened.min()) // (3600 * SECOND)) > 0
     book = Book(
         opened_us=opened,
@@ -330,6 +352,7 @@ def _index(
         crowd_meets=_crowd_meets(columns, key, crowd, crowd_totals, terms),
         first_us=first,
         last_us=last,
+        step_us=np.where(whole > WHOLE_SECONDS, SECOND, 1000),
         open_s=max(int(hours.sum()) * 3600.0, 86_400.0),
         span_s=max(float(opened.max() - opened.min()) / SECOND, 86_400.0),
     )

@@ -161,7 +161,7 @@ def _crowd_expectation(book: Book, a: int, b: int, relation: int, low_us: int, h
 
 
 @compiled
-def _count_in_window(
+def count_in_window(
     book: Book,
     a: int,
     b: int,
@@ -309,16 +309,22 @@ def _against_shifts(
 ) -> tuple[float, float, float]:
     """Expected matches, log p and highest mean count when b's clock is shifted; the worst group of shifts decides.
 
-    The market's expectation is the prior of a Gamma, the counts at shifted lags are observations that refine it.
+    The market's expectation is the prior of a Gamma, the counts at shifted lags are observations that refine it. The
+    first shifts are the nearest that do not overlap: prices that go to and fro fill waiting orders again and again.
     """
     worst_mean, worst_log_p, worst_shifted = 0.0, -1e300, 0.0
-    for group in range(shift_group.max() + 1):
+    step = max(MINUTE, high_us - low_us + SECOND)
+    for group in range(-1, shift_group.max() + 1):
         shifted = shifts = 0.0
+        for times in range(-2, 3):
+            if group < 0 and times != 0:
+                shifted += count_in_window(book, a, b, relation, low_us + times * step, high_us + times * step)
+                shifts += 1.0
         for x in range(len(shift_minutes)):
             if shift_group[x] == group:
                 for sign in (-1, 1):
                     offset = sign * shift_minutes[x] * MINUTE
-                    shifted += _count_in_window(book, a, b, relation, low_us + offset, high_us + offset)
+                    shifted += count_in_window(book, a, b, relation, low_us + offset, high_us + offset)
                     shifts += 1.0
         shape = PRIOR_SHAPE + shifted
         rate = PRIOR_SHAPE / max(expected, 1e-9) + shifts

@@ -15,6 +15,7 @@ from scipy.sparse.csgraph import connected_components
 
 from models.coordination.candidates import find_candidates
 from models.coordination.chance import log_q_values
+from models.coordination.clocks import clock_differences
 from models.coordination.circumstances import COLUMNS, describe_pairs, match_windows
 from models.coordination.entries import SECOND, Codes, Entries, Flags, Floats, sort_entries
 from models.coordination.pairs import judge_pairs
@@ -45,7 +46,22 @@ SIBLING_SPREAD = 0.9  # spread between siblings, of the wider of their spreads b
 UNTIED_MIN = 6  # entries that a coarse clock does not tie, all in one order, that name a leader (p < 0.05)
 UNTIED_ORDER_MIN = 0.95
 LOG_P_MIN = -700.0  # smaller probabilities than e**-700 are all written as that
-EVIDENCE = ("lag_spread_s", "same_order", "exits_together", "holding_correlation", "lots_correlation", "days", "others")
+EVIDENCE = (
+    "lag_spread_s",
+    "same_order",
+    "exits_together",
+    "exits_at_once",
+    "exits_after",
+    "holding_correlation",
+    "lots_correlation",
+    "days",
+    "others",
+    "bar_share_a",
+    "bar_share_b",
+    "turned",
+    "passers",
+    "passers_usual",
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,7 @@ def find_coordination(
     *,
     owners: Mapping[str, str] | pd.DataFrame,
     news: pd.DataFrame | None = None,
+    accounts: pd.DataFrame | None = None,
     terms: CoordinationTerms | None = None,
 ) -> Coordination:
     """Finds accounts that copy or mirror each other beyond chance and beyond what a public source explains.
@@ -77,6 +94,11 @@ def find_coordination(
     if entries is None or len(entries.accounts) < 2:
         log.append("fewer than two accounts with trades: nothing to compare")
         return Coordination(_empty(PAIR_COLUMNS), _empty(RING_COLUMNS), log)
+    ahead = None
+    if accounts is not None:
+        ahead = clock_differences(entries, accounts, log)
+        if ahead.any():
+            entries = sort_entries(trades, news, terms, [], ahead) or entries
     seen = _significant_pairs(entries, terms, log)
     if seen.empty:
         return Coordination(_empty(PAIR_COLUMNS), _empty(RING_COLUMNS), log)

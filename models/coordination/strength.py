@@ -6,11 +6,25 @@ import numpy as np
 import pandas as pd
 
 from models.coordination.chance import log_poisson_tail
+from models.coordination.circumstances import BAR_S
 from models.coordination.entries import Flags, Floats
 from models.coordination.terms import CoordinationTerms
 
 FEW_OTHERS = 4  # beyond this many, coincidence of order and exits must be plain
+ORDER_AT, ORDER_WORTH = [0.6, 0.75, 0.85, 0.92, 0.97], [-8.0, -5.0, -3.0, -0.5, 1.5]
+SHORTEST_S = 0.05  # a lag below this is as good as none
+LATER_WORTH = 0.6  # closing later is less than closing alike: a wider target does as much
+LATENCY_S = 3.0  # no robot is so much slower than another
+HAND_S = 15.0  # one person at two screens needs no longer
+UNREST = 2.0  # markets stir within seconds: entries nearby are up to so much denser than over the quarter hours
+LOG_P_PASSERS = -6.0
 SMALL_RING = 8  # others around a pair up to which a ring is as likely as a shared strategy
+
+
+def _significance(seen: pd.DataFrame) -> Floats:
+    """Log-odds of being beyond chance at all: little where chance explains a good part of the matches."""
+    by_chance = _column(seen, "expected") / np.maximum(_column(seen, "matched"), 1.0)
+    return _steps(by_chance, [0.15, 0.3, 0.5], [1.5, 0.0, -3.0])
 
 
 def _column(seen: pd.DataFrame, name: str, missing: float = 0.0) -> Floats:
@@ -24,24 +38,46 @@ def _steps(values: Floats, at: list[float], worth: list[float]) -> Floats:
 
 
 def _link_of_exits(seen: pd.DataFrame) -> Floats:
-    """How far exits go together (0-1): share of common exits beyond chance, or correlation of holding, cautiously."""
-    excess = _column(seen, "exits_together") - _column(seen, "exits_by_chance")
+    """How far exits go together (0-1), each sign read cautiously.
+
+    The share of common exits beyond chance, the correlation of holding times, or always closing after the other did.
+    """
     holding = np.clip(_column(seen, "holding_correlation"), -0.999, 0.999)
     error = 1.0 / np.sqrt(np.maximum(_column(seen, "events") - 3.0, 0.5))
-    return np.asarray(np.maximum(excess, np.tanh(np.arctanh(holding) - error)))
+    after = _column(seen, "exits_after", 0.5) - 0.5 * error * (_column(seen, "events") < 30)
+    later = _steps(after, [0.8, 0.97], [0.0, LATER_WORTH])
+    return np.asarray(np.maximum(np.maximum(_kept(seen), np.tanh(np.arctanh(holding) - error)), later))
 
 
-def _exits(seen: pd.DataFrame) -> Floats:
-    """Log-odds from exits: in favour when they go together, against when not; the more company the more they count."""
-    link, others = _link_of_exits(seen), _column(seen, "others")
+def _kept(seen: pd.DataFrame) -> Floats:
+    """Share of matches that close as far apart as they opened, beyond chance: exits that were followed too."""
+    return _column(seen, "exits_together") - _column(seen, "exits_by_chance")
+
+
+def _link_in_company(seen: pd.DataFrame) -> Floats:
+    """How far exits were followed (0-1) where others act alike: exits at once, at a target all share, prove little."""
+    at_once = (_column(seen, "exits_at_once") > _kept(seen)) & (np.abs(_column(seen, "lag_s")) > 2.0)
+    link = _link_of_exits(seen)
+    return np.where(at_once, np.minimum(link, np.maximum(_kept(seen), 0.3)), link)
+
+
+def _exits(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
+    """Log-odds from exits: in favour when they go together, against when not; the more company the more they count.
+
+    Robots that open on the same bars close alike as well, which proves nothing.
+    """
+    link, shared, others = _link_of_exits(seen), _link_in_company(seen), _column(seen, "others")
     trust = np.minimum(_column(seen, "events") / 10.0, 1.0)
     known = seen["exits_together"].notna().to_numpy()
-    alone = _steps(link, [0.1, 0.4, 0.8], [-2.0, 0.0, 2.5])
-    company = _steps(link, [0.1, 0.4, 0.8], [-5.0, -0.5, 2.5])
-    crowd = _steps(link, [0.3, 0.6, 0.9], [-5.0, -3.0, 2.5])
+    alone = _steps(link, [0.1, 0.4, 0.8], [-3.0, 0.0, 2.5])
+    company = _steps(shared, [0.1, 0.5, 0.85], [-5.0, -2.0, 2.5])
+    crowd = _steps(shared, [0.3, 0.6, 0.9], [-5.0, -3.0, 2.5])
     weight = _accompanied(seen)
     small = weight * company + (1.0 - weight) * alone
-    return np.where(known, trust * np.where(others > FEW_OTHERS, crowd, small), 0.0)
+    worth = np.where(known, trust * np.where(others > FEW_OTHERS, crowd, small), 0.0)
+    timed = _timed(seen, terms)
+    kept = np.minimum(worth, _steps(_kept(seen), [0.3, 0.8], [0.0, 2.5]))
+    return np.where(_at_bars(seen, terms), np.minimum(worth, 0.0), np.where(timed.all(axis=0), kept, worth))
 
 
 def _accompanied(seen: pd.DataFrame) -> Floats:
@@ -50,29 +86,53 @@ def _accompanied(seen: pd.DataFrame) -> Floats:
     return np.where(_column(seen, "others") > 0, _steps(share, [0.0, 0.6], [0.0, 1.0]), 0.0)
 
 
-def _order(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
-    """Log-odds from order: a follower is behind nearly every time; few matches in one order prove little in company."""
-    worth = _steps(_column(seen, "same_order"), [0.6, terms.order_min, 0.95], [-5.0, -1.0, 1.5])
+def _one_way(seen: pd.DataFrame) -> Floats:
+    """Share of meetings at this lag that are in this order; 1 where the lags lie about none."""
+    matched = _column(seen, "matched")
+    beyond = np.maximum(_column(seen, "turned") - _column(seen, "expected"), 0.0)
+    return np.asarray(matched / np.maximum(matched + beyond, 1.0))
+
+
+def _by_hand(seen: pd.DataFrame) -> Flags:
+    """Whether it looks like two accounts under one person's hands: seconds apart, common exits, nobody else around."""
+    by_hand = (_column(seen, "others") == 0) & (_link_of_exits(seen) >= 0.8) & (_column(seen, "matched") >= 12)
+    by_hand &= (_column(seen, "lag_spread_s") >= 1.0) & (_surplus(seen) > LOG_P_PASSERS)
+    return np.asarray(by_hand & (np.abs(_column(seen, "lag_s")) < HAND_S))
+
+
+def _order(seen: pd.DataFrame) -> Floats:
+    """Log-odds from order: a follower is behind nearly every time; few matches in one order prove little in company.
+
+    Entries that a coarse clock ties say nothing. Who has two accounts under his own hands may begin with either: no
+    order counts little against a pair that nobody keeps company, by hand and with common exits.
+    """
+    ahead, untied = _column(seen, "untied_ahead", 0.5), _column(seen, "untied")
+    share = np.minimum(np.maximum(ahead, 1.0 - ahead), _one_way(seen))
+    worth = np.where(untied >= 3, _steps(share, ORDER_AT, ORDER_WORTH), 0.0)
+    worth = np.where(_by_hand(seen), np.maximum(worth, -1.0), worth)
     few = np.minimum(np.log(2.0) * (_column(seen, "events") - 1.0) - 6.0, 0.0)
     return worth + np.where(_column(seen, "others") > FEW_OTHERS, few, 0.0)
 
 
 def _lag(seen: pd.DataFrame) -> Floats:
     """Log-odds from the lag: a reader's delay varies as much as it lasts and, in company, strays out of the window."""
-    loose = 1.4826 * _column(seen, "lag_spread_s") / np.maximum(np.abs(_column(seen, "lag_s")), 1.0)
+    shortest = np.maximum(0.5 * _column(seen, "step_s"), SHORTEST_S)
+    loose = 1.4826 * _column(seen, "lag_spread_s") / np.maximum(np.abs(_column(seen, "lag_s")), shortest)
     matched = _column(seen, "matched")
     kept = matched / np.maximum(_column(seen, "together") - _column(seen, "expected_within_horizon"), matched)
     strays = np.where(_column(seen, "others") > 0, _steps(kept, [0.4, 0.8], [-4.0, 0.0]), 0.0)
     unproven = _steps(_link_of_exits(seen), [0.6, 0.8], [1.0, 0.0])  # common exits prove what a loose lag leaves open
     in_company = _accompanied(seen) * unproven * _steps(loose, [0.25, 0.45], [0.0, -4.0])
-    return np.minimum(_steps(loose, [0.35, 0.6], [0.0, -2.0]), in_company) + strays
+    by_length = _steps(loose, [0.45, 0.7, 1.1], [0.0, -2.5, -5.0])
+    return np.minimum(np.where(_by_hand(seen), np.maximum(by_length, -1.0), by_length), in_company) + strays
 
 
 def _company(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     """Log-odds from who else was there: nobody, a leader's other followers, or a crowd without a leader."""
     others = _column(seen, "others")
     leads = np.minimum(_column(seen, "first_share"), _column(seen, "cover"))
-    star = _steps(leads, [0.7, terms.cover_min, 0.95], [-2.0, 1.0, 2.0])
+    proven = np.where(seen["exits_together"].notna(), _steps(_link_in_company(seen), [0.4, 0.7], [0.0, 1.0]), 0.5)
+    star = _steps(leads, [0.7, terms.cover_min, 0.95], [-2.0, 1.0, 2.0]) * np.where(leads >= 0.75, proven, 1.0)
     no_star = _steps(others, [2.0, 4.0], [-4.0, -6.0])
     part = _steps(leads, [0.5, 0.7], [0.0, 1.0])
     size = -2.5 * np.log2(np.maximum(others, SMALL_RING) / SMALL_RING)
@@ -89,10 +149,47 @@ def _crowding(seen: pd.DataFrame) -> Floats:
     return np.where(plain, _steps(passers / (1.0 + usual), [0.25, 0.6, 1.5], [0.0, -2.0, -4.5]), 0.0)
 
 
+def _surplus(seen: pd.DataFrame) -> Floats:
+    """Log-probability that so many strangers act within a moment of the matches if nothing drew them there."""
+    found, usual = _column(seen, "passers"), _column(seen, "passers_usual")
+    return np.array([log_poisson_tail(int(n), UNREST * u + 0.1) for n, u in zip(found, usual, strict=True)])
+
+
+def _moments(seen: pd.DataFrame) -> Floats:
+    """Log-odds from strangers who act at once with the pair: prices and clocks that many wait for draw them too."""
+    return _steps(_surplus(seen), [-40.0, -15.0, LOG_P_PASSERS], [-5.0, -3.0, 0.0])
+
+
+def _timed(seen: pd.DataFrame, terms: CoordinationTerms) -> Flags:
+    """Whether each of the two (rows) acts at one second of the minute, as robots do on bars."""
+    share = np.array([_column(seen, "bar_share_a"), _column(seen, "bar_share_b")])
+    return np.asarray(share >= terms.bar_share_min)
+
+
+def _at_bars(seen: pd.DataFrame, terms: CoordinationTerms) -> Flags:
+    """Whether both act at one second of the minute, and at the same one: as robots of strangers do on the same bars."""
+    apart = np.abs(_column(seen, "lag_s"))
+    apart = np.minimum(apart % 60.0, 60.0 - apart % 60.0)
+    return np.asarray(_timed(seen, terms).all(axis=0) & (apart <= BAR_S))
+
+
 def _bars(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
-    """Log-odds from bar openings: entries at one second of the minute are what robots of strangers share."""
-    phase = np.minimum(_column(seen, "phase_a"), _column(seen, "phase_b"))
-    return np.where(phase >= terms.phase_min, np.where(_column(seen, "others") > 0, -4.0, -1.5), 0.0)
+    """Log-odds from bar openings: entries at one second of the minute are what robots of strangers share.
+
+    Whoever is behind, but at a second of his own while the lag varies, waits for the bar and not for the other.
+    """
+    timed = _timed(seen, terms)
+    behind = np.where(_column(seen, "lag_s") >= 0, timed[1], timed[0])
+    own_clock = behind & (1.4826 * _column(seen, "lag_spread_s") > BAR_S)
+    return np.where(_at_bars(seen, terms), -5.0, np.where(own_clock, -6.0, np.where(timed.all(axis=0), -2.5, 0.0)))
+
+
+def _lots(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
+    """Log-odds from lots that rise and fall together, where robots on the same bars are not the reason."""
+    together = np.clip(_column(seen, "lots_correlation"), -0.999, 0.999)
+    error = 1.0 / np.sqrt(np.maximum(_column(seen, "matched") - 3.0, 0.5))
+    least = np.tanh(np.arctanh(together) - error)
+    return np.where(_at_bars(seen, terms), 0.0, _steps(least, [0.4, 0.8], [0.0, 1.5]))
 
 
 def _alone(seen: pd.DataFrame) -> Floats:
@@ -109,7 +206,7 @@ def _steady(seen: pd.DataFrame) -> Floats:
 
     Worth most where one account does all its trades behind a member of a crowd who does not lead that crowd.
     """
-    matched, link = _column(seen, "matched"), _link_of_exits(seen)
+    matched, link = _column(seen, "matched"), _link_in_company(seen)
     agrees = (_column(seen, "same_order") >= 0.9) & (matched >= 8) & (matched >= 0.8 * _column(seen, "together"))
     agrees &= (_column(seen, "others") > 0) & (link >= 0.7)
     steady = _steps(_column(seen, "relative_spread", 1.0), [0.1, 0.35, 0.6], [4.0, 2.0, 0.0])
@@ -119,9 +216,16 @@ def _steady(seen: pd.DataFrame) -> Floats:
     return np.where(agrees, np.where(shadow, 3.5, 1.0) * steady, 0.0)
 
 
+def _followed_out(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
+    """Log-odds from exits that repeat the lag of the entries where it is too long for machines: no crowd does that."""
+    apart = (np.abs(_column(seen, "lag_s")) > LATENCY_S) & (_column(seen, "matched") >= 8)
+    apart &= ~_timed(seen, terms).all(axis=0) & (_column(seen, "same_order") >= 0.95)
+    return np.where(apart, _steps(_kept(seen), [0.6, 0.9], [0.0, 8.0]), 0.0) * (_column(seen, "others") > 0)
+
+
 def _few(seen: pd.DataFrame) -> Floats:
     """Log-odds against pairs with very few matches, where one unforeseen public moment is enough."""
-    return _steps(_column(seen, "matched"), [5.0, 8.0, 9.0], [-3.5, -0.5, 0.0])
+    return _steps(_column(seen, "matched"), [5.0, 8.0, 14.0], [-4.0, -1.5, 0.0])
 
 
 def _same_leader(seen: pd.DataFrame, total: Floats) -> Floats:
@@ -143,15 +247,18 @@ def weigh(seen: pd.DataFrame, same_owner: Flags, terms: CoordinationTerms) -> tu
     """
     reasons = pd.DataFrame(
         {
-            "significant": 1.5,
-            "order": _order(seen, terms),
-            "exits": _exits(seen),
+            "significant": _significance(seen),
+            "order": _order(seen),
+            "exits": _exits(seen, terms),
+            "lots": _lots(seen, terms),
             "lag": _lag(seen),
             "company": _company(seen, terms),
             "passers_by": _crowding(seen),
+            "moments": _moments(seen),
             "bar_openings": _bars(seen, terms),
             "without_others": _alone(seen),
             "steady_lag": _steady(seen),
+            "followed_out": _followed_out(seen, terms),
             "few_matches": _few(seen),
             "same_owner": np.where(same_owner, 3.0, 0.0),
         },

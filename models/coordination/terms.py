@@ -25,7 +25,7 @@ class CoordinationTerms:
         order_min: share of matched entries in one order from which the order counts as stable.
         cover_min: share of a follower's shared entries that its leader must be part of.
         family_min: other accounts recurring in a pair's matched entries from which it may be a family.
-        phase_min: concentration of entries within the minute from which bar openings explain them.
+        bar_share_min: share of entries at one second of the minute from which bar openings explain them.
     """
 
     version: str = "2026-11"
@@ -33,7 +33,7 @@ class CoordinationTerms:
     lag_widths_s: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
     matches_min: int = 5
     prefilter_p_max: float = 1e-4
-    q_max: float = 0.001
+    q_max: float = 0.01
     idea_gap_s: float = 30.0
     rate_window_s: float = 900.0
     crowd_window_s: float = 30.0
@@ -44,4 +44,4 @@ class CoordinationTerms:
     order_min: float = 0.8
     cover_min: float = 0.8
     family_min: int = 2
-    phase_min: float = 0.8
+    bar_share_min: float = 0.7
