@@ -84,4 +84,4 @@ def count_places(kind: str, pairs: pd.DataFrame, terms: IdentityTerms) -> tuple[
 
 
 def _step(count: float) -> float:
-    return float(np.exp2(np.round(np.log2(count) * 2) / 2))
+    return float(np.exp2(np.round(np.log2(count))))

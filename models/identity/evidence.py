@@ -5,6 +5,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from models.identity.census import Census
 from models.identity.facts import IdentityFacts, tidy
 from models.identity.normal import ADDRESS_SQL, DOMAIN_SQL, MAILBOX_SQL, NAME_TOKENS_SQL, PHONE_SQL, spellings
 from models.identity.terms import IdentityTerms
@@ -25,6 +26,8 @@ create table people (
 );
 create table keys (trader_no integer, kind utinyint, value ubigint, raw varchar, first_day integer, last_day integer);
 create table degrees (kind utinyint, value ubigint, holders integer);
+create table name_counts (sound varchar, code integer, holders integer);
+create table birth_counts (birth varchar, code integer, holders integer);
 create table drawn_before (trader_no integer);
 create table spellings (token varchar, word varchar, sound varchar);
 """
@@ -143,6 +146,7 @@ class Evidence:
         }
         blocks += [(block, name, cap, cap) for name, (block, cap) in rare.items()]
         self.con.executemany("insert into kinds values (?, ?, ?, ?)", rows + blocks)
+        self.census = Census()
 
     def add(self, facts: IdentityFacts) -> bool:
         """Adds records; afterwards table `touched` holds the numbers of all traders whose evidence may have changed.
@@ -156,12 +160,14 @@ class Evidence:
             self.con.unregister(f"raw_{name}")
         self._number_traders()
         self._read_people()
+        self._count_people()
         self._read_keys()
         self._merge_keys()
         if first:
             self._count_all()
         else:
             self._count_touched()
+        self._own_keys(first)
         return first
 
     def _kind_numbers(self) -> dict[str, int]:
@@ -199,7 +205,11 @@ class Evidence:
             from (select trader_no, unnest(tokens) as token, generate_subscripts(tokens, 1) as place from named)
             join spellings using (token) group by trader_no
         """)
-        self.con.execute("delete from people where trader_no in (select trader_no from incoming_people)")
+        self.con.execute(
+            "create or replace temp table replaced as from people semi join incoming_people using (trader_no)"
+        )
+        if self._one("select count(*) from replaced"):
+            self.con.execute("delete from people where trader_no in (select trader_no from replaced)")
         self.con.execute(f"""
             create or replace temp table fresh as
             with mailed as (
@@ -225,6 +235,40 @@ class Evidence:
         """)
         self.con.execute("insert into people select * from fresh")
 
+    def _count_people(self) -> None:
+        """Counts the names and birth dates of the incoming people, and forgets those of the people they replace."""
+        sounds = "select unnest(list_distinct(sounds)) as sound"
+        for table, thing, counted in (
+            ("name_counts", "sound", sounds),
+            ("birth_counts", "birth", "select birth"),
+        ):
+            self.con.execute(f"""
+                create or replace temp table recount as
+                select {thing}, sum(change)::integer as change
+                from (select *, 1 as change from ({counted} from fresh)
+                    union all select *, -1 from ({counted} from replaced))
+                where {thing} is not null group by {thing}
+            """)
+            self.con.execute(f"""
+                insert into {table}
+                select {thing}, (select count(*) from {table}) + row_number() over () - 1, 0
+                from recount anti join {table} using ({thing})
+            """)
+            self.con.execute(f"""
+                update {table} set holders = holders + change from recount where recount.{thing} = {table}.{thing}
+            """)
+        columns = self.con.sql("""
+            select fresh.trader_no, coalesce(given.code, -1) as given, coalesce(family.code, -1) as family,
+                coalesce(births.code, -1) as birth,
+                case when fresh.country is null then -1
+                    else ascii(fresh.country) * 256 + ascii(fresh.country[2:2]) end as country
+            from fresh
+            left join name_counts as given on given.sound = fresh.given_sound
+            left join name_counts as family on family.sound = fresh.family_sound
+            left join birth_counts as births on births.birth = fresh.birth
+        """).fetchnumpy()
+        self.census.people(columns, self.traders())
+
     def _read_keys(self) -> None:
         self.con.execute("create or replace temp table incoming_keys as select * from keys limit 0")
         numbers = self._kind_numbers()
@@ -241,10 +285,11 @@ class Evidence:
             select trader_no from incoming_keys union select trader_no from fresh
         """)
         self.con.execute("create or replace temp table old_keys as from keys where trader_no in (from touched)")
-        self.con.execute("delete from keys where trader_no in (from touched)")
-        self.con.execute(
-            """
-            insert into keys
+        if self._one("select count(*) from old_keys") == 0:
+            self.con.execute("insert into keys from incoming_keys")
+            return
+        self.con.execute("""
+            create or replace temp table merged as
             select trader_no, kind, value, any_value(raw), min(first_day), max(last_day)
             from (
                 from incoming_keys
@@ -252,10 +297,9 @@ class Evidence:
                 from old_keys where first_day is not null or trader_no not in (select trader_no from fresh)
             )
             group by trader_no, kind, value
-        """
-            if self._one("select count(*) from old_keys")
-            else "insert into keys from incoming_keys"
-        )
+        """)
+        self.con.execute("delete from keys where trader_no in (select trader_no from old_keys)")
+        self.con.execute("insert into keys from merged")
 
     def _count_all(self) -> None:
         self.con.execute(
@@ -266,7 +310,7 @@ class Evidence:
         """Counts the touched values again; their holders are touched too, unless the value was and stays a hub."""
         self.con.execute("""
             create or replace temp table moved as
-            select distinct kind, value from (from old_keys union all from keys where trader_no in (from touched))
+            select distinct kind, value from (from old_keys union all from incoming_keys)
         """)
         self.con.execute(
             "create or replace temp table holders as select keys.* from keys semi join moved using (value)"
@@ -282,12 +326,38 @@ class Evidence:
             join recounted using (value)
             join kinds on kinds.kind = recounted.kind
             left join degrees using (value)
-            where recounted.holders > 1 and coalesce(degrees.holders, 1) <= kinds.cap
+            where recounted.holders > 1 and least(coalesce(degrees.holders, 1), recounted.holders) <= kinds.cap
                 and (recounted.kind < {BIRTH_NAME} or recounted.holders > kinds.cap)
         """)
         self.con.execute("delete from degrees where value in (select value from moved)")
         self.con.execute("insert into degrees select kind, value, holders from recounted where holders > 1")
         self.con.execute("create or replace temp table touched as select distinct trader_no from touched")
+
+    def _own_keys(self, everyone: bool) -> None:
+        """Fills `near_keys` with the keys that touched traders share with anybody, and notes what is known of them.
+
+        Hubs are left out; holding one is as good as nothing known."""
+        self.con.execute("""
+            create or replace temp table hubs as
+            select degrees.value from degrees join kinds using (kind) where degrees.holders > kinds.cap
+        """)
+        own = "keys"
+        if not everyone:
+            own = "touched_keys"
+            self.con.execute("create or replace temp table touched_keys as from keys where trader_no in (from touched)")
+        self.con.execute(f"""
+            create or replace temp table near_keys as
+            with shared as (
+                select value, holders from degrees anti join hubs using (value)
+                {"" if everyone else "semi join touched_keys using (value)"}
+            )
+            select keys.* exclude (raw), shared.holders from keys join shared using (value)
+        """)
+        known = self.con.sql(f"""
+            select trader_no, bit_or(1 << kind::integer) as kinds from {own} anti join hubs using (value)
+            where kind < 100 group by trader_no
+        """).fetchnumpy()
+        self.census.known(np.arange(self.traders()) if everyone else self.touched(), known)
 
     def traders(self) -> int:
         """How many traders are known; their numbers run from zero."""
@@ -321,70 +391,42 @@ class Evidence:
 
     def population(self) -> Population:
         """What is common among all traders, in the order of their numbers."""
-        self.con.execute("""
-            create or replace temp table name_counts as
-            select sound, count(*) as holders
-            from (select unnest(list_distinct(sounds)) as sound from people) group by 1
-        """)
-        self.con.execute("""
-            create or replace temp table birth_counts as
-            select birth, count(*) as holders from people where birth is not null group by 1
-        """)
-        columns = self.con.sql("""
-            with known as (
-                select trader_no, bit_or(1 << kind::integer) as kinds from keys where kind < 100 group by trader_no
-            )
-            select coalesce(given.holders, 0) as given_holders, coalesce(family.holders, 0) as family_holders,
-                coalesce(births.holders, 0) as birth_holders,
-                case when people.country is null then -1
-                    else ascii(people.country) * 256 + ascii(people.country[2:2]) end as country,
-                coalesce(known.kinds, 0) as known_kinds
-            from people
-            left join name_counts as given on given.sound = people.given_sound
-            left join name_counts as family on family.sound = people.family_sound
-            left join birth_counts as births on births.birth = people.birth
-            left join known on known.trader_no = people.trader_no
-            order by people.trader_no
-        """).fetchnumpy()
-        return Population(
-            self.traders(),
-            *(
-                np.asarray(columns[name], dtype=np.int64)
-                for name in ("given_holders", "family_holders", "birth_holders", "country", "known_kinds")
-            ),
-        )
+        counts = [self._holders(table) for table in ("name_counts", "birth_counts")]
+        return self.census.population(*counts)
 
-    def propose(self, everyone: bool) -> int:
+    def _holders(self, table: str) -> npt.NDArray[np.int64]:
+        """Holders by code, and none at the end, where the code of what is not known points."""
+        return np.append(self._ints(f"select holders from {table} order by code"), 0)
+
+    def propose(self, everyone: bool) -> None:
         """Fills `candidates` (a < b, distinct) with the pairs worth comparing: all, or those with a touched trader."""
-        self.con.execute(
-            """
+        self.con.execute("""
             create or replace temp table sharing as
-            select keys.trader_no, keys.kind, keys.value
-            from keys
-            join degrees using (value)
-            join kinds on kinds.kind = keys.kind
-            where degrees.holders <= kinds.proposes
-        """
-            + ("" if everyone else "and keys.value in (select value from keys where trader_no in (from touched))")
-        )
+            select near_keys.trader_no, near_keys.kind, near_keys.value
+            from near_keys join kinds using (kind) where near_keys.holders <= kinds.proposes
+        """)
         left = "sharing" if everyone else "(from sharing where trader_no in (from touched))"
         self.con.execute(f"""
+            create or replace temp table met as
+            select least(l.trader_no, r.trader_no) as a, greatest(l.trader_no, r.trader_no) as b,
+                bool_or(l.kind < {BIRTH_NAME}) as shares
+            from {left} as l join sharing as r using (value)
+            where {"l.trader_no < r.trader_no" if everyone else "l.trader_no <> r.trader_no"}
+            group by all
+        """)
+        self.con.execute("""
+            create or replace temp table faces as
+            from people where trader_no in (select a from met union all select b from met union all from drawn_before)
+        """)
+        self.con.execute(f"""
             create or replace temp table candidates as
-            with met as (
-                select least(l.trader_no, r.trader_no) as a, greatest(l.trader_no, r.trader_no) as b,
-                    bool_or(l.kind < {BIRTH_NAME}) as shares
-                from {left} as l join sharing as r using (value)
-                where {"l.trader_no < r.trader_no" if everyone else "l.trader_no <> r.trader_no"}
-                group by all
-            )
             select a, b from met where shares
             union all
             select a, b from met
-            join people as l on l.trader_no = met.a
-            join people as r on r.trader_no = met.b
+            join faces as l on l.trader_no = met.a
+            join faces as r on r.trader_no = met.b
             where not shares and ({_WORTH_COMPARING})
         """)
-        return self._one("select count(*) from candidates")
 
     def draw(self) -> npt.NDArray[np.int64]:
         """Numbers of the traders whose ids hash lowest, the same draw however the firm grew, but for those new in it.
@@ -394,7 +436,8 @@ class Evidence:
             """
             create or replace temp table lowest as
             select trader_no, trader_no in (select trader_no from fresh) or trader_no not in (from drawn_before) as new
-            from people order by hash(trader_id), trader_id limit ?
+            from people where trader_no in (select trader_no from fresh union all from drawn_before)
+            order by hash(trader_id), trader_id limit ?
             """,
             [self.terms.drawn_traders],
         )
@@ -412,18 +455,13 @@ class Evidence:
         `gap_days` is the time between the two traders' closest uses, `common_day` the last day both had used it."""
         self.con.execute("""
             create or replace temp table shared as
-            with held as (
-                select candidates.a, candidates.b, keys.kind, keys.value, keys.first_day, keys.last_day
-                from candidates join keys on keys.trader_no = candidates.a
-                semi join degrees using (value)
-                where keys.kind < 100
-            )
-            select held.a, held.b, held.kind, held.value, degrees.holders,
-                greatest(0, greatest(held.first_day, keys.first_day) - least(held.last_day, keys.last_day)) as gap_days,
-                least(held.last_day, keys.last_day) as common_day
-            from held
-            join keys on keys.trader_no = held.b and keys.value = held.value
-            join degrees on degrees.value = held.value
+            select candidates.a, candidates.b, l.kind, l.value, l.holders,
+                greatest(0, greatest(l.first_day, r.first_day) - least(l.last_day, r.last_day)) as gap_days,
+                least(l.last_day, r.last_day) as common_day
+            from candidates
+            join near_keys as l on l.trader_no = candidates.a
+            join near_keys as r on r.trader_no = candidates.b and r.value = l.value
+            where l.kind < 100
         """)
         return self.con.execute("""
             select a, b, kind, min(holders)::integer as holders,

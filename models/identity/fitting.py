@@ -7,6 +7,7 @@ different given names and birth dates have one address of few. Each count is shr
 gamma, beta or Dirichlet prior (Casella, 1985), and moves in steps, so that a growing firm changes it rarely.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -29,6 +30,8 @@ TRADERS_PRIOR = 400.0
 PAIRS_PRIOR = 20.0
 # A level that chance was taken to reach once in a thousand pairs weighs as one pair in a thousand seen.
 STRANGERS_PRIOR = 1.0
+# Rare things move in whole bits, of which a growing firm crosses few, common ones in quarters.
+RARE = 1 / 16
 STEPS_PER_BIT = 4
 SHARE_MAX = 0.98
 
@@ -43,7 +46,7 @@ def fit(pairs: pd.DataFrame, strangers: pd.DataFrame, population: Population, te
     levels["name"] = clear.names_at_home(levels["name"])
     return replace(
         terms,
-        partners=clear.partners(),
+        partners=clear.partners(levels),
         kinds=MappingProxyType(kinds),
         levels=MappingProxyType(levels),
         careful_share=clear.careful_share(),
@@ -77,14 +80,15 @@ class _Clear:
         known = self.population.known_kinds[self.a] & self.population.known_kinds[self.b]
         return np.asarray((known >> list(self.terms.kinds).index(kind)) & 1, dtype=np.bool_)
 
-    def partners(self) -> Shares:
+    def partners(self, levels: Mapping[str, tuple[Level, ...]]) -> Shares:
         """Partners of each sort per trader; pairs show only where what makes them clear is known of both."""
         base, kinds = self.terms.partners, self.terms.kinds
         known = self._known_share()
         papers = (known["name"] * known["birth"]) ** 2
+        alike = min(1.0, (levels["name"][3].same + levels["name"][4].same) * levels["birth"][3].same)
         homes = papers * known["address"] ** 2 * kinds["address"].shares.household
         return base._replace(
-            same=self._per_trader(self.one_person, papers, base.same),
+            same=self._per_trader(self.one_person, papers * alike, base.same),
             straw=self._borrowed(papers * kinds["destination"].shares.straw, known["destination"], base.straw),
             household=self._per_trader(self.home, homes, base.household),
         )
@@ -179,4 +183,5 @@ def _share(shown: Flags, base: float) -> float:
 
 
 def _step(share: float) -> float:
-    return float(np.exp2(np.round(np.log2(share) * STEPS_PER_BIT) / STEPS_PER_BIT))
+    steps = STEPS_PER_BIT if share >= RARE else 1
+    return float(np.exp2(np.round(np.log2(share) * steps) / steps))

@@ -154,7 +154,7 @@ def compare(evidence: Evidence) -> tuple[pd.DataFrame, pd.DataFrame]:
         select trader_no, given, family, given_sound, family_sound, sounds, birth, email_name, phone, address,
             numbers, document, trim(regexp_replace(address, '[0-9]+ ?', '', 'g')) as street,
             regexp_replace(lower(full_name), '[^\p{L}]+', '', 'g') as joined
-        from people where trader_no in (select join_key_l from blocked union all select join_key_r from blocked)
+        from faces where trader_no in (select join_key_l from blocked union all select join_key_r from blocked)
     """)
     api = DuckDBAPI(con)
     linker = Linker(api.register(con.table("compared")), settings(), log_level=logging.ERROR, validate_settings=False)

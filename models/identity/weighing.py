@@ -66,11 +66,11 @@ def weigh(pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_
     evidence = _Evidence(pairs, population, terms, as_of_day)
     ways = evidence.priors()
     for kind in terms.kinds:
-        ways += evidence.shared(kind)
-    ways += evidence.kept_apart()
+        evidence.add_shared(ways, kind)
+    evidence.add_kept_apart(ways)
     for field in ("name", "birth", "email_name", *NEAR_FIELDS):
-        ways += evidence.of_field(field)
-    ways += evidence.of_country()
+        evidence.add_field(ways, field)
+    evidence.add_country(ways)
     owner = np.logaddexp2(ways[:, 0], ways[:, 1])
     others = np.logaddexp2.reduce(ways[:, 2:], axis=1)
     corroborated = evidence.corroborated()
@@ -81,7 +81,7 @@ def weigh(pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_
 
 
 class _Evidence:
-    """Evidence of one batch of pairs: each method answers bits of shape (pairs, hypotheses), strangers being zero."""
+    """Evidence of one batch of pairs: methods add their bits to an array (pairs, hypotheses), strangers being zero."""
 
     def __init__(self, pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int) -> None:
         self.pairs, self.population, self.terms, self.as_of_day = pairs, population, terms, as_of_day
@@ -112,47 +112,50 @@ class _Evidence:
         shared = self.holders[kind]
         return (shared > 0) & (shared <= self.terms.kinds[kind].cap)
 
-    def shared(self, kind: str) -> Floats:
+    def add_shared(self, ways: Floats, kind: str) -> None:
         """Sharing a value speaks by its rarity, less by what shows that the value is a place; hubs are mute."""
-        shares, usable = self.terms.kinds[kind].shares, self._usable(kind)
-        chance = np.maximum(self.holders[kind] - 1, 1) * min(1 / self.size, self.terms.kinds[kind].chance_max)
-        bits = np.log2(np.array(shares))[None, :] - np.log2(chance)[:, None]
-        bits *= self._freshness(kind)[:, None]
-        if kind in self.crowds and kind in VISITED:
+        rows = np.flatnonzero(self._usable(kind))
+        each = self.terms.kinds[kind]
+        chance = np.maximum(self.holders[kind][rows] - 1, 1) * min(1 / self.size, each.chance_max)
+        bits = np.log2(np.array(each.shares))[None, :] - np.log2(chance)[:, None]
+        bits *= self._freshness(kind, rows)[:, None]
+        crowd = self.crowds[kind][rows, None] if kind in self.crowds else np.zeros((len(rows), 1))
+        if kind in VISITED:
             own = bits[:, :VENUE]
-            bits[:, :VENUE] = np.where(own > 0, np.maximum(own - self.crowds[kind][:, None], 0.0), own)
-        elif kind in self.crowds:
-            bits = np.where(self.crowds[kind][:, None] > 0, self._beside_place(kind, bits), bits)
-        return _with_strangers(np.where(usable[:, None], bits, 0.0))
+            bits[:, :VENUE] = np.where(own > 0, np.maximum(own - crowd, 0.0), own)
+        else:
+            bits = np.where(crowd > 0, self._beside_place(bits, crowd), bits)
+        ways[rows, :5] += bits
 
-    def _beside_place(self, kind: str, bits: Floats) -> Floats:
+    def _beside_place(self, bits: Floats, crowd: Floats) -> Floats:
         """Of a value that may be a place whoever shares it may still be anything; then it says less of all."""
-        place = (np.log2(self.terms.partners.venue / self.size) + bits[:, VENUE] + self.crowds[kind])[:, None]
+        place = np.log2(self.terms.partners.venue / self.size) + bits[:, VENUE, None] + crowd
         return np.asarray(np.logaddexp2(bits, place) - np.logaddexp2(0.0, place), dtype=np.float64)
 
-    def kept_apart(self) -> Floats:
+    def add_kept_apart(self, ways: Floats) -> None:
         """Both having a thing and sharing none speaks a little against; but some owners change all things at once."""
-        ways = np.zeros((len(self.pairs), 5))
-        known = self.population.known_kinds[self.a] & self.population.known_kinds[self.b]
+        apart = self.population.known_kinds[self.a] & self.population.known_kinds[self.b]
+        table = np.zeros((1 << len(self.terms.kinds), 5))
         for place, (kind, each) in enumerate(self.terms.kinds.items()):
+            apart &= ~((self.holders[kind] > 0).astype(np.int64) << place)
             if kind != "partner":
-                apart = ((known >> place) & 1 > 0) & (self.holders[kind] == 0)
-                ways += np.where(apart[:, None], (np.log2(1 - np.array(each.shares)) * APART_WEIGHTS)[None, :], 0.0)
+                with_kind = (np.arange(len(table)) >> place) & 1 > 0
+                table[with_kind] += np.log2(1 - np.array(each.shares)) * APART_WEIGHTS
         careful = self.terms.careful_share
-        ways[:, 0] = np.logaddexp2(np.log2(1 - careful) + ways[:, 0], np.log2(careful))
-        return _with_strangers(ways)
+        table[:, 0] = np.logaddexp2(np.log2(1 - careful) + table[:, 0], np.log2(careful))
+        ways[:, :5] += table[apart]
 
-    def _freshness(self, kind: str) -> Floats:
+    def _freshness(self, kind: str, rows: Ints) -> Floats:
         """Evidence by network address halves when the uses were not close together, and ends when long past."""
         if kind != "ip":
-            return np.ones(len(self.pairs))
-        gap = self.pairs["ip_gap_days"].to_numpy()
-        age = self.as_of_day - self.pairs["ip_common_day"].to_numpy()
+            return np.ones(len(rows))
+        gap = self.pairs["ip_gap_days"].to_numpy()[rows]
+        age = self.as_of_day - self.pairs["ip_common_day"].to_numpy()[rows]
         fresh, gone = self.terms.ip_fresh_days, 2 * self.terms.ip_fresh_days
         weight = np.where((gap <= self.terms.ip_gap_days) & (age <= fresh), 1.0, 0.5)
         return np.where((gap > fresh) | (age > gone), 0.0, weight)
 
-    def of_field(self, field: str) -> Floats:
+    def add_field(self, ways: Floats, field: str) -> None:
         """What the level of likeness of a field says; near misses count only where the value itself is not shared."""
         level = self.levels[field]
         table = np.log2(
@@ -165,11 +168,11 @@ class _Evidence:
             weights = self._birth_bits(weights)
         if field in NEAR_FIELDS:
             weights = weights * (self.holders[field] == 0)[:, None]
-        ways = np.zeros((len(level), 5))
-        ways[:, 0], ways[:, 2] = weights[:, 0], weights[:, 1]
+        weights = np.where((level >= 0)[:, None], weights, 0.0)
+        ways[:, 0] += weights[:, 0]
+        ways[:, 2] += weights[:, 1]
         if field == "email_name":
-            ways[:, 1] = weights[:, 1]
-        return _with_strangers(np.where((level >= 0)[:, None], ways, 0.0))
+            ways[:, 1] += weights[:, 1]
 
     def _rarity(self, holders: Ints, share: float) -> Floats:
         """Bits by which strangers are unlikely to carry a name that the commoner of the pair's spellings carry."""
@@ -195,7 +198,7 @@ class _Evidence:
         rare = np.where(level >= 2, -np.log2(chance), 0.0)
         return np.asarray(weights + rare[:, None], dtype=np.float64)
 
-    def of_country(self) -> Floats:
+    def add_country(self, ways: Floats) -> None:
         """Two countries speak against one person and one household; one country for them by its rarity, unless a
         name in common already says where they are from."""
         left, right = self.population.country[self.a], self.population.country[self.b]
@@ -203,14 +206,13 @@ class _Evidence:
         rarity = self._country_share(left)[:, None]
         agrees = (1 - differs * (1 - rarity)) / rarity
         agrees = np.where((self.levels["name"] >= 2)[:, None], 1.0, agrees)
-        ways = np.log2(np.where((left != right)[:, None], differs, agrees))
-        return _with_strangers(np.where(known[:, None], ways, 0.0))
+        bits = np.log2(np.where((left != right)[:, None], differs, agrees))
+        ways[:, :5] += np.where(known[:, None], bits, 0.0)
 
     def _country_share(self, country: Ints) -> Floats:
         """Share of the traders who live in the country, in steps."""
-        countries, counts = np.unique(self.population.country, return_counts=True)
-        holders = counts[np.minimum(np.searchsorted(countries, country), len(counts) - 1)]
-        return np.minimum(1.0, step(holders) / self.size)
+        counts = np.bincount(self.population.country + 1)
+        return np.minimum(1.0, step(counts[country + 1]) / self.size)
 
     def corroborated(self) -> npt.NDArray[np.bool_]:
         """Weak evidence never joins alone: something only one person has, or two personal fields that agree."""
@@ -223,10 +225,6 @@ class _Evidence:
             self.levels["phone"] == 1,
         )
         return np.asarray(strong | (np.sum(personal, axis=0) >= 2), dtype=np.bool_)
-
-
-def _with_strangers(ways: Floats) -> Floats:
-    return np.column_stack([ways, np.zeros(len(ways))])
 
 
 __all__ = ["Level", "Population", "Shares", "bits_of", "strength_of", "weigh"]
