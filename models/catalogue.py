@@ -243,7 +243,7 @@ def _sorted(value: Any) -> Any:
     if isinstance(value, dict):
         return sorted((key, _sorted(inner)) for key, inner in value.items())
     if isinstance(value, Decimal):
-        return str(value.normalize())
+        return int(value) if value == value.to_integral_value() else str(value.normalize())
     return [_sorted(inner) for inner in value] if isinstance(value, list) else value
 
 

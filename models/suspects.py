@@ -40,7 +40,8 @@ LIMITS = np.dtype(
 of clocks, cutoffs and bars, 0 for what must be reached."""
 
 # What a trade is kept for; ACCOUNT_RULES look into every trade of the accounts that are kept for them.
-ALONE, GRID, HEDGING, IDEA = 1, 2, 4, 8
+ALONE, GRID, HEDGING, IDEA, CUTOFF = 1, 2, 4, 8, 16
+_REASONS = (("in_stack", GRID), ("beside_opposite", HEDGING), ("in_losing_idea", IDEA), ("over_cutoff", CUTOFF))
 ACCOUNT_RULES = (
     "lot_consistency",
     "martingale",
@@ -209,8 +210,10 @@ def _alone(
             keep |= t.lots[i] > L["lots"] * NEARLY
             keep |= L["stops"] != 0 and (np.isnan(t.stop[i]) or t.stop[i] * t.value[i] > L["stop_size"] * NEARLY)
             keep |= L["bars"] >= 0 and bars[max(L["bars"], 0), t.code[i]]
-            keep |= _met(cut_at, cut_offsets, L["weekend"], opened, held)
-            keep |= _met(cut_at, cut_offsets, L["overnight"], opened, held)
+            if _met(cut_at, cut_offsets, L["weekend"], opened, held) or _met(
+                cut_at, cut_offsets, L["overnight"], opened, held
+            ):
+                kept[i] |= CUTOFF
             if L["news"] != 0 and not keep:
                 if t.deals[i] > 2:
                     keep = _in_spans(first, last, opened, held)
@@ -424,7 +427,8 @@ def find(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> None:
     """Leaves the trades that rules must look into as `decided.suspects`, and accounts as `decided.suspect_accounts`.
 
     Reads `facts.rule_accounts` (who is judged, until when), the trades, news and rates, and the firm days and cutoffs
-    of `terms`. `decided.suspects`: trade (row of facts.trades), in_stack, beside_opposite, in_losing_idea.
+    of `terms`. `decided.suspects`: trade (row of facts.trades), in_stack, beside_opposite, in_losing_idea,
+    over_cutoff.
     """
     relations.build(connection, "facts.rule_accounts", "facts.rule_markets", "staging.news", "staging.rates")
     instants = "epoch_us(opened_at) as opened_us, epoch_us(until) as until_us"
@@ -622,7 +626,7 @@ def _leave(connection: duckdb.DuckDBPyConnection, trades: Trades, kept: Array, f
     rows = (kept > 0) | (flagged[trades.account] > 0) if len(kept) else kept > 0
     why = kept[rows]
     columns = {"trade": trades.trade[rows]}
-    for name, bit in (("in_stack", GRID), ("beside_opposite", HEDGING), ("in_losing_idea", IDEA)):
+    for name, bit in _REASONS:
         columns[name] = why & bit > 0
     accounts = [
         pd.DataFrame({"account": np.flatnonzero(flagged & (1 << place)) + 1, "rule": rule})

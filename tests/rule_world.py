@@ -10,9 +10,11 @@ from decimal import Decimal
 from typing import Any
 
 import duckdb
+import numpy as np
 import pandas as pd
+import pytest
 
-from models import catalogue, set_rules
+from models import catalogue, set_rules, suspects
 from models.catalogue import Rulebook
 from pipelines.score import judged_accounts, register_instruments, register_terms
 from sql import relations
@@ -25,7 +27,8 @@ START = dt.datetime(2026, 3, 2, 0, 0, tzinfo=dt.UTC)
 
 @dataclass(frozen=True)
 class Trade:
-    """One position: opened and closed once. `closed_at` None = still open. Money is exact, lots are text."""
+    """One position: opened, added to (instant, lots), closed once. `closed_at` None = still open. Money is exact, lots
+    are text."""
 
     trade_id: str
     opened_at: dt.datetime
@@ -39,11 +42,12 @@ class Trade:
     commission: str = "0"
     stop_loss: float | None = None
     late_stop: float | None = None
+    adds: Sequence[tuple[dt.datetime, str]] = ()
 
 
 @dataclass(frozen=True)
 class Account:
-    """One account of the plan with its trades, and when the walk ended it."""
+    """One account of the plan with its trades, deposits and payouts (instant, amount), and when the walk ended it."""
 
     account_id: str = "A"
     trades: Sequence[Trade] = ()
@@ -53,6 +57,7 @@ class Account:
     opened_at: dt.datetime = START
     ended_at: dt.datetime | None = None
     trader_id: str | None = None
+    money: Sequence[tuple[dt.datetime, str]] = ()
 
 
 @dataclass(frozen=True)
@@ -147,6 +152,7 @@ def lake_rows(world: World) -> dict[str, list[dict[str, Any]]]:
             }
         )
         rows["deals"] += [deal for trade in account.trades for deal in deal_rows(account.account_id, trade)]
+        rows["deals"] += [money_row(account.account_id, *operation) for operation in account.money]
     rows["news"] = [dict(event) for event in world.news]
     rows["rates"] = [{"currency": c, "day": day, "rate_to_usd": rate} for c, day, rate in world.rates]
     return rows
@@ -159,12 +165,24 @@ def deal_rows(account_id: str, trade: Trade) -> list[dict[str, Any]]:
     opening = common | {"deal_id": f"{trade.trade_id}-in", "entry": "in", "executed_at": trade.opened_at}
     opening |= {"side": trade.side, "price": trade.open_price, "profit": Decimal(0), "commission": Decimal(0)}
     opening |= {"stop_loss": trade.stop_loss}
+    added = [
+        opening | {"deal_id": f"{trade.trade_id}-in{n}", "executed_at": at, "volume": float(lots)}
+        for n, (at, lots) in enumerate(trade.adds)
+    ]
     if trade.closed_at is None:
-        return [opening]
+        return [opening, *added]
+    common["volume"] += sum(float(lots) for _, lots in trade.adds)
     closing = common | {"deal_id": f"{trade.trade_id}-out", "entry": "out", "executed_at": trade.closed_at}
     closing |= {"side": "sell" if trade.side == "buy" else "buy", "price": trade.close_price}
     closing |= {"profit": Decimal(trade.profit), "commission": Decimal(trade.commission), "stop_loss": trade.late_stop}
-    return [opening, closing]
+    return [opening, *added, closing]
+
+
+def money_row(account_id: str, at: dt.datetime, amount: str) -> dict[str, Any]:
+    """A deposit, or what was taken out."""
+    told: dict[str, Any] = dict.fromkeys(deal_rows(account_id, Trade("none", at))[0])
+    named = {"account_id": account_id, "deal_id": f"money-{at:%d%H%M%S}", "kind": "balance", "executed_at": at}
+    return told | named | {"profit": Decimal(amount), "commission": Decimal(0)}
 
 
 def judge(world: World, rules: Sequence[str] | None = None) -> set_rules.SetVerdicts:
@@ -173,6 +191,16 @@ def judge(world: World, rules: Sequence[str] | None = None) -> set_rules.SetVerd
     accounts = judged_accounts(connection)
     names = rules or (*set_rules.OWN, *set_rules.SHARED)
     return set_rules.judge(connection, accounts, rulebook(world), world.as_of, names)
+
+
+def keep_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the rule files look into every trade, as if the pass before them cleared none."""
+    leave = suspects._leave
+
+    def all_of_them(connection: Any, trades: suspects.Trades, kept: Any, flagged: Any) -> None:
+        leave(connection, trades, np.full_like(kept, 127), np.full_like(flagged, 255))
+
+    monkeypatch.setattr(suspects, "_leave", all_of_them)
 
 
 Found = tuple[str, str, str, dt.datetime, str | None]

@@ -312,7 +312,8 @@ def test_a_locked_version_may_be_followed_but_not_changed(tmp_path: Path) -> Non
 
 
 def test_a_locked_version_may_be_written_differently(tmp_path: Path) -> None:
-    text = "# a remark\n" + with_change("lock_offset = 0 }", "lock_offset  =  0 } # to the start")
+    text = "# a remark\n" + with_change("lock_offset = 0 }", "lock_offset  =  0.0 } # to the start")
+    text = text.replace("percent = 5 }", "percent = 5.0 }").replace("percent = 0.5 }", "percent = 0.50 }")
     folder = folder_of(locked(tmp_path), two_step=text)
     assert catalogue.load(folder).terms("two_step", 1, "evaluation_1") is not None
 

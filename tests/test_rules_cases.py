@@ -43,6 +43,7 @@ def trade(row: Case) -> Trade:
         row.get("commission", "0"),
         row.get("stop"),
         row.get("late_stop"),
+        [(instant(add["at"]), add["lots"]) for add in row.get("adds", [])],
     )
 
 
@@ -54,6 +55,7 @@ def world(told: Case, cases: Mapping[str, Case], terms: str) -> World:
             [trade(row) for row in case["trades"]],
             initial=case.get("initial", told.get("initial", "100000")),
             ended_at=instant(case["ended"]) if "ended" in case else None,
+            money=[(instant(one["at"]), one["amount"]) for one in case.get("money", [])],
         )
         for name, case in cases.items()
     ]

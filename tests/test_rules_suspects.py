@@ -5,12 +5,11 @@ from __future__ import annotations
 import random
 from typing import Any
 
-import numpy as np
 import pytest
 
-from models import set_rules, suspects
+from models import set_rules
 from pipelines.score import judged_accounts
-from tests.rule_world import START, Account, Trade, World, engine, rulebook
+from tests.rule_world import START, Account, Trade, World, engine, keep_everything, rulebook
 from tests.test_rules_oracles import LOOSE, NUDGES, OTHERS, STEPS
 from tests.test_rules_verdicts import LATER
 
@@ -58,12 +57,7 @@ def test_what_is_cleared_is_innocent(terms: str, monkeypatch: pytest.MonkeyPatch
     draw = random.Random(11)
     worlds = [World([book(draw, n) for n in range(20)], terms, LATER, news=NEWS) for _ in range(2)]
     cleared = [found(world) for world in worlds]
-    leave = suspects._leave
-
-    def keep_all(connection: Any, trades: suspects.Trades, kept: Any, flagged: Any) -> None:
-        leave(connection, trades, np.full_like(kept, 127), np.full_like(flagged, 255))
-
-    monkeypatch.setattr(suspects, "_leave", keep_all)
+    keep_everything(monkeypatch)
     assert [found(world) for world in worlds] == cleared
     assert {row[1] for rows in cleared for row in rows} >= set(set_rules.OWN) - {"symbols"}
 

@@ -29,7 +29,8 @@ select
     accounts.until,
     suspects.in_stack,
     suspects.beside_opposite,
-    suspects.in_losing_idea
+    suspects.in_losing_idea,
+    suspects.over_cutoff
 from facts.trades as trades
 inner join facts.rule_accounts as accounts using (account_id)
 inner join decided.suspects as suspects on trades.rowid = suspects.trade

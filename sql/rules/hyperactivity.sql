@@ -18,22 +18,12 @@ openings as (
     where deals.role = 'in'
 ),
 
-busy_days as (
-    select account, firm_day, count(*) as in_all
-    from openings
-    group by account, firm_day, trades_per_day
-    having count(*) > trades_per_day
-),
-
 numbered as (
     select
-        openings.*,
-        busy_days.in_all,
-        row_number() over (
-            partition by openings.account, openings.firm_day order by openings.executed_at, openings.deal_id
-        ) as number_of_day
+        *,
+        count(*) over (partition by account, firm_day) as in_all,
+        row_number() over (partition by account, firm_day order by executed_at, deal_id) as number_of_day
     from openings
-    inner join busy_days using (account, firm_day)
 )
 
 select

@@ -15,7 +15,6 @@ followed as (
         side,
         place,
         opened_at,
-        net_profit,
         -- when the latest of the positions before was closed, and in the last bit whether at a loss
         max(epoch_us(held_until) * 2 + case when net_profit < 0 then 1 else 0 end) over (
             partition by account, market, side order by place rows between unbounded preceding and 1 preceding
@@ -31,7 +30,6 @@ numbered as (
         followed.market,
         followed.side,
         followed.place,
-        followed.net_profit,
         accounts.size,
         count(*) filter (
             where coalesce(
@@ -44,23 +42,15 @@ numbered as (
     inner join accounts using (account)
 ),
 
-losing_ideas as (
-    select account, market, side, idea, size
-    from numbered
-    group by account, market, side, idea, size
-    having sum(least(net_profit, 0)) < -size
-),
-
 losses as (
     select
         trades.*,
-        losing_ideas.idea,
-        losing_ideas.size,
+        numbered.idea,
+        numbered.size,
         -sum(trades.net_profit) over (
             partition by numbered.account, numbered.market, numbered.side, numbered.idea order by trades.closed_at
         ) as lost
     from numbered
-    inner join losing_ideas using (account, market, side, idea)
     inner join facts.rule_trades as trades using (account, place)
     where trades.closed_at is not null
 )

@@ -9,19 +9,9 @@ with accounts as (
     where sizes.rule = 'symbol_loss'
 ),
 
--- only where all losses together are too large can those of a day be
-losing as (
-    select deals.account, deals.market
-    from facts.rule_deals as deals
-    inner join accounts using (account)
-    group by deals.account, deals.market, accounts.size
-    having sum(least(deals.net, 0)) < -accounts.size
-),
-
 on_days as (
     select deals.account, deals.market, deals.place, deals.executed_at, deals.net, accounts.size, resets.firm_day
     from facts.rule_deals as deals
-    semi join losing using (account, market)
     inner join accounts using (account)
     asof inner join terms.resets as resets
         on
@@ -30,17 +20,9 @@ on_days as (
             and deals.executed_at >= resets.opened_at
 ),
 
-losing_days as (
-    select account, market, firm_day
-    from on_days
-    group by account, market, firm_day, size
-    having sum(least(net, 0)) < -size
-),
-
 running as (
     select *, -sum(net) over (partition by account, market, firm_day order by executed_at) as lost
     from on_days
-    semi join losing_days using (account, market, firm_day)
 )
 
 select

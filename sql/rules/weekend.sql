@@ -1,32 +1,20 @@
 -- Positions open at a cutoff at which nothing may be open; one closed at that very instant is not. Grain: account_id,
 -- trade_id, cutoff.
-with held as (
-    select trades.*
-    from facts.rule_trades as trades
-    asof inner join terms.cutoffs as cutoffs
-        on
-            trades.product = cutoffs.product
-            and trades.product_version = cutoffs.product_version
-            and trades.stage = cutoffs.stage
-            and cutoffs.rule = 'weekend'
-            and trades.opened_at <= cutoffs.cutoff_at
-    where cutoffs.cutoff_at <= trades.held_until and (trades.closed_at is null or trades.closed_at > cutoffs.cutoff_at)
-)
-
 select
-    held.account_id,
+    trades.account_id,
     cutoffs.cutoff_at as happened_at,
     'breached' as outcome,
-    cast(held.lots as double) as observed,
+    cast(trades.lots as double) as observed,
     cast(0 as double) as allowed,
-    held.trade_id,
-    json_object('instrument', held.instrument) as detail
-from held
+    trades.trade_id,
+    json_object('instrument', trades.instrument) as detail
+from facts.rule_trades as trades
 inner join terms.cutoffs as cutoffs
     on
-        held.product = cutoffs.product
-        and held.product_version = cutoffs.product_version
-        and held.stage = cutoffs.stage
+        trades.product = cutoffs.product
+        and trades.product_version = cutoffs.product_version
+        and trades.stage = cutoffs.stage
         and cutoffs.rule = 'weekend'
-        and cutoffs.cutoff_at between held.opened_at and held.held_until
-where held.closed_at is null or held.closed_at > cutoffs.cutoff_at
+        and cutoffs.cutoff_at >= trades.opened_at
+        and cutoffs.cutoff_at <= trades.held_until
+where trades.over_cutoff and (trades.closed_at is null or trades.closed_at > cutoffs.cutoff_at)
