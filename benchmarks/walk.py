@@ -1,4 +1,4 @@
-"""The walk alone on one core, and 100 variants of a product over the same events on two.
+"""The walk alone on one core, and 100 variants of a product over the same events on two: walked, measured, told.
 
 python -m benchmarks.walk [--events 10000000] [--accounts 100000] [--variants 100]
 """
@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import resource
 import time
 from decimal import Decimal
 
+import duckdb
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 
-from benchmarks.measure import machine, table
+from benchmarks.measure import machine, peak_mb, table
 from benchmarks.replay import rulebook
-from models.clock import to_micros
+from models.clock import from_micros, to_micros
+from models.events import Told
 from models.terms import schedules, stage_row
-from models.walk import FLAT, OBSERVATION, OPENING, TRADE, Array, Events, walk
-from pipelines.whatif import walk_parallel
+from models.walk import FLAT, NEVER, OBSERVATION, OPENING, TRADE, Array, Events, walk
+from pipelines.whatif import Axis, History, overlaid, replay, sweep, today
+from pipelines.whatif.history import ALIKE, Challenges, Groups
+from pipelines.whatif.measure import values
+from pipelines.whatif.sweep import variants as variants_of
 
 START = to_micros(dt.datetime(2026, 3, 2, tzinfo=dt.UTC))
 DAY = 86_400_000_000
@@ -48,6 +54,32 @@ def terms_of(percent: Decimal, accounts: int) -> Array:
     return terms
 
 
+def history_of(events: Events, n_accounts: int) -> History:
+    """The events as a what-if history: one account of one challenge per trader."""
+    names = [f"A{number}" for number in range(n_accounts)]
+    alike = dict(zip(ALIKE, ("bench", 1, "evaluation_1", "USD", 100_000), strict=True))
+    accounts = pd.DataFrame({"account_id": names, "trader_id": names, "desk_id": "D"} | alike)
+    numbers = np.arange(n_accounts)
+    fees = np.full(n_accounts, 500.0)
+    as_of = START + DAYS * DAY
+    return History(
+        duckdb.connect(),
+        rulebook(),
+        from_micros(as_of),
+        accounts,
+        Groups([tuple(alike.values())], np.zeros(n_accounts, np.int64)),
+        Told(events, pa.table({}), pa.table({})),
+        np.full(n_accounts, START),
+        np.full(n_accounts, NEVER),
+        (START, as_of),
+        Challenges(names, numbers, fees, fees, numbers, [("evaluation_1",)] * n_accounts),
+        [],
+        {"USD": 1.0},
+        ["evaluation_1"],
+        np.zeros(n_accounts, np.int32),
+    )
+
+
 def run(n_events: int, n_accounts: int, variants: int) -> str:
     """The table: the walk on one core, then all variants on two."""
     events = make(n_events, n_accounts)
@@ -57,23 +89,50 @@ def run(n_events: int, n_accounts: int, variants: int) -> str:
     rows = []
     best = min(_timed(events, scheduled, as_of, n_accounts) for _ in range(5))
     rows.append(["the walk, one core", f"{best:.3f}", f"{n_events / best / 1e6:,.0f} M events/s", ""])
-    for count in (variants // 10, variants):
+    history = history_of(events, n_accounts)
+    today(history)
+    for told, axes, spared in _sweeps(variants):
         started = time.perf_counter()
-        for number in range(count):
-            percent = Decimal(2) + Decimal(number) * 8 / variants
-            walk_parallel(events, terms_of(round(percent, 4), n_accounts), scheduled, as_of)
+        count = _replayed(history, axes, spared=spared)
         seconds = time.perf_counter() - started
         rate = n_events * count / seconds / 1e6
-        rows.append(
-            [f"{count} variants, two cores", f"{seconds:.2f}", f"{rate:,.0f} M events/s", f"{seconds / count:.3f}"]
-        )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    head = f"{n_events:,} events of {n_accounts:,} accounts over {DAYS} days, in memory; peak {peak:,.0f} MB.\n\n"
+        rows.append([f"{told}, two cores", f"{seconds:.2f}", f"{rate:,.0f} M events/s", f"{seconds / count:.3f}"])
+    head = f"{n_events:,} events of {n_accounts:,} accounts over {DAYS} days, in memory; peak {peak_mb():,.0f} MB. "
+    head += "Each variant is replayed and measured: passes, breaches by rule, money. Who never met a rule is not walked"
+    head += " again when its figure gets softer; the last line walks everybody for every variant.\n\n"
     return (
         head
         + table(["what", "seconds", "rate", "seconds a variant"], rows)
         + (f"\n\n{machine('numba', 'numpy')}. Repeat: `python -m benchmarks.walk`.")
     )
+
+
+def _sweeps(variants: int) -> list[tuple[str, list[Axis], bool]]:
+    """What is swept: its name, its axes, and whether a variant may stand on the ones before it."""
+
+    def axis(rule: str, low: int, count: int) -> Axis:
+        percents = (round(Decimal(low) + Decimal(place) * 8 / count, 4) for place in range(count))
+        return Axis("evaluation_1", rule, "percent", tuple(percents))
+
+    side = max(round(variants**0.5), 1)
+    few, many = max(variants // 10, 1), axis("daily_loss", 2, variants)
+    return [
+        (f"{few} variants of the daily loss", [axis("daily_loss", 2, few)], True),
+        (f"{variants} variants of the daily loss", [many], True),
+        (f"{side} × {side} of daily and maximum loss", [axis("daily_loss", 2, side), axis("max_loss", 4, side)], True),
+        (f"{variants} variants, nothing spared", [many], False),
+    ]
+
+
+def _replayed(history: History, axes: list[Axis], *, spared: bool) -> int:
+    """Replays every combination and measures it; without sparing each is walked over all accounts. How many."""
+    version = rulebook().products["bench"].versions[0]
+    if spared:
+        return len(sweep(history, rulebook(), version, axes))
+    made = [one for _, one in variants_of(version, axes)]
+    for one in made:
+        values(history, today(history), replay(history, overlaid(rulebook(), {"bench": one})))
+    return len(made)
 
 
 def _timed(events: Events, scheduled: list[tuple[Array, Array]], as_of: int, accounts: int) -> float:

@@ -29,6 +29,7 @@ VIEWS = {
     "sweep": "Sweep",
     "shadow": "Drafts in shadow",
 }
+RANGES = {"today": "today_", "draft": "draft_", "change": ""}
 STEPS = 5
 TOLD = "draft-told"
 
@@ -188,34 +189,37 @@ def _rows(found: Comparison, stage: str) -> None:
     """Today beside the draft; a change whose interval spans zero is said to be unclear."""
     table = pd.DataFrame(found.rows)
     table = table[table["stage"].isin(("all", stage))]
-    states = [_clear(row) for row in reads.records(table)]
+    rows = reads.records(table)
+    states = [_clear(row) for row in rows]
     said = {"near": "▲ Differs", "fine": "● No clear change", "ended": "○ The same"}
-    shown = table.assign(
-        verdict=[said[one] for one in states],
-        stage=[words.stage(one) if one != "all" else "All" for one in table["stage"]],
-        metric=[words.plain(one) for one in table["metric"]],
-        today_range=[_range(row, "today_") for row in reads.records(table)],
-        draft_range=[_range(row, "draft_") for row in reads.records(table)],
+    shown = pd.DataFrame(
+        {
+            "verdict": [said[one] for one in states],
+            "metric": [words.plain(row["metric"]) for row in rows],
+            "stage": [words.stage(row["stage"]) if row["stage"] != "all" else "All" for row in rows],
+            "unit": [row["unit"] for row in rows],
+            **{name: [_number(row[name], row["unit"]) for row in rows] for name in ("today", "draft", "change")},
+            **{f"{name}_range": [_range(row, prefix) for row in rows] for name, prefix in RANGES.items()},
+        }
     )
-    names = ["verdict", "metric", "stage", "unit", "today", "today_range", "draft", "draft_range", "change"]
-    figures: dict[str, Any] = {
-        name: st.column_config.NumberColumn(label, format="%,.2f")
-        for name, label in (
-            ("today", "Today"),
-            ("draft", "Draft"),
-            ("change", "Change"),
-            ("low", "from (95 %)"),
-            ("high", "to (95 %)"),
-        )
-    }
-    figures |= {name: st.column_config.TextColumn("95 %", alignment="right") for name in ("today_range", "draft_range")}
+    columns: dict[str, Any] = {"verdict": "", "metric": "Figure", "stage": "Stage", "unit": "Unit"}
+    for name in RANGES:
+        columns[name] = st.column_config.TextColumn(words.plain(name), alignment="right")
+        columns[f"{name}_range"] = st.column_config.TextColumn("95 %", alignment="right", help=f"of {name}")
     st.dataframe(
-        look.coloured(shown[[*names, "low", "high"]], "verdict", states),
+        look.coloured(shown, "verdict", states),
         hide_index=True,
         height="content",
         placeholder="",
-        column_config={"verdict": "", "metric": "Figure", "stage": "Stage", "unit": "Unit", **figures},
+        column_config=columns,
+        column_order=[*columns],
     )
+
+
+def _number(value: Any, unit: str) -> str:
+    """A figure with the decimals that its unit needs."""
+    places = 0 if unit in ("accounts", "challenges") and not words.missing(value) and value == int(value) else 1
+    return words.number(value, 2 if unit == "USD" else places)
 
 
 def _clear(row: dict[str, Any]) -> str:
@@ -225,9 +229,12 @@ def _clear(row: dict[str, Any]) -> str:
     return "near" if not words.missing(row["low"]) and (row["low"] > 0 or row["high"] < 0) else "fine"
 
 
-def _range(row: dict[str, Any], side: str) -> str:
-    low, high = row[f"{side}low"], row[f"{side}high"]
-    return words.UNKNOWN if words.missing(low) else f"{words.number(low, 1)} to {words.number(high, 1)}"
+def _range(row: dict[str, Any], prefix: str) -> str:
+    low, high = row[f"{prefix}low"], row[f"{prefix}high"]
+    if words.missing(low) or low == high:
+        return ""
+    places = 0 if max(abs(low), abs(high)) >= 1000 else 1
+    return f"{words.number(low, places)} to {words.number(high, places)}"
 
 
 def _flips(flips: pd.DataFrame) -> None:
@@ -370,12 +377,15 @@ def _map(found: pd.DataFrame, axes: tuple[Axis, ...], metric: str) -> None:
                 z=cells.to_numpy(),
                 colorscale=[[0, look.CLEAR], [1, look.palette().heat]],
                 texttemplate="%{z:,.1f}",
+                textfont={"color": look.palette().text},
+                xgap=2,
+                ygap=2,
                 hovertemplate=f"{titles[0]} %{{x}}<br>{titles[1]} %{{y}}<br>{metric} %{{z:,.2f}}<extra></extra>",
                 showscale=False,
             )
         )
-        figure.update_xaxes(type="category")
-        figure.update_yaxes(type="category", title=titles[1])
+        figure.update_xaxes(type="category", showgrid=False)
+        figure.update_yaxes(type="category", showgrid=False, title=titles[1])
     figure.update_xaxes(title=titles[0])
     look.chart(figure, f"{words.plain(metric)} under each draft", height=420)
 
@@ -413,12 +423,12 @@ def _one_draft(name: str, row: dict[str, Any] | None, *, there: bool) -> None:
 
 
 def _differences(name: str) -> None:
-    left, right = st.columns([2, 3])
     breaches, rows = replays.shadow_breaches(name, who().desks), replays.shadow_rows(name, who().desks)
-    with left:
+    if not breaches.empty:
         st.dataframe(
             breaches.assign(rule=breaches["rule"].map(words.rule)),
             hide_index=True,
+            width=520,
             placeholder="",
             column_config={
                 "rule": "Accounts that broke",
@@ -426,16 +436,13 @@ def _differences(name: str) -> None:
                 "accounts_shadow": st.column_config.NumberColumn("Draft", format="%d"),
             },
         )
-    with right:
-        if rows.empty:
-            return
-        names = ["account_id", "stage", "live_status", "live_rule", "live_status_at", "status", "rule", "status_at"]
-        named = rows.assign(
-            stage=rows["stage"].map(words.stage), rule=rows["rule"].map(_rule), live_rule=rows["live_rule"].map(_rule)
-        )[names].rename(columns={"status": "draft_status", "rule": "draft_rule", "status_at": "draft_status_at"})
-        st.dataframe(
-            named, hide_index=True, height=look.height(len(named)), placeholder="", column_config=_columns(named)
-        )
+    if rows.empty:
+        return
+    names = ["account_id", "stage", "live_status", "live_rule", "live_status_at", "status", "rule", "status_at"]
+    named = rows.assign(
+        stage=rows["stage"].map(words.stage), rule=rows["rule"].map(_rule), live_rule=rows["live_rule"].map(_rule)
+    )[names].rename(columns={"status": "draft_status", "rule": "draft_rule", "status_at": "draft_status_at"})
+    st.dataframe(named, hide_index=True, height=look.height(len(named)), placeholder="", column_config=_columns(named))
 
 
 def _withdraw(name: str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboards.kit import look, paths, state, words
+from dashboards.kit import look, paths, places, reads, replays, state, words
+from dashboards.kit.people import may_open, who
 from models.catalogue import Product, RulebookRefused, Version
 
 
@@ -27,6 +28,7 @@ def show() -> None:
     with columns[2]:
         stage = state.one_of("Stage", "stage", list(version.stages), shown=words.stage, every=False)
     _facts(version, str(stage))
+    _drafts(str(chosen))
     before = _before(product, version)
     old = {name: told for name, told, _ in paths.told(before.stages.get(str(stage), {}))} if before else {}
     for name, told, fields in paths.told(version.stages[str(stage)]):
@@ -36,6 +38,15 @@ def show() -> None:
         if changed:
             lines.append(f"<small>▲ the version before said: {words.escaped(old.get(name, 'nothing'))}</small>")
         look.card("near" if changed else "ended", words.plain(name), lines)
+
+
+def _drafts(product: str) -> None:
+    """Drafts that are judged beside the versions in force, for those who see the Policy lab."""
+    if not may_open("policy_lab"):
+        return
+    for row in reads.records(replays.shadows(product, who().desks)):
+        said = f"{int(row['differing'] or 0):,} of {words.counted(int(row['accounts']), 'account')} stand otherwise"
+        places.link("policy_lab", f"Draft {row['draft']}, judged in shadow: {said} →", product=product, view="shadow")
 
 
 def _numbers(product: Product) -> list[str]:

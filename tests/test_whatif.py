@@ -43,6 +43,13 @@ def random_firm() -> Iterator[History]:
         yield held
 
 
+@pytest.fixture(scope="module")
+def walked_firm() -> Iterator[History]:
+    """The random firm under terms of the walk alone."""
+    with history(traded_at_random(4, 80), rulebook(STAGES.replace("holding_time = { seconds = 60 }\n", ""))) as held:
+        yield held
+
+
 def draft(stage: str, rules: str, book: catalogue.Rulebook = BOOK) -> Version:
     """The plan with rules of a stage written anew."""
     return drafts.with_rules(book.products["plan"].versions[-1], stage, rules)
@@ -118,6 +125,62 @@ def test_the_random_firm_is_worth_asking(random_firm: History) -> None:
     own = whatif.today(random_firm).side
     assert set(STATUS_WORDS[own.status]) == {"open", "passed", "breached"}
     assert "strip" in set(own.found.verdicts["effect"])
+
+
+# --- what is spared ------------------------------------------------------------------------------------------------
+
+CHAINS = {
+    "a daily loss that pauses": ('daily_loss = {{ percent = {}, effect = "pause", warn_at = 50 }}', (2, 3, 5, 5.01, 4)),
+    "a daily loss of the day's high": ('daily_loss = {{ reference = "intraday_high", percent = {} }}', (1, 3, 5)),
+    "a floor that trails": ('max_loss = {{ mode = "trailing_equity", percent = {}, lock_offset = 0 }}', (3, 6, 4, 9)),
+    "a share of the high water": (
+        'max_loss = {{ mode = "trailing_closed", base = "high_water", percent = {} }}',
+        (3, 6, 9),
+    ),
+    "a floor of an amount": ('max_loss = {{ base = "fixed", amount = {} }}', (500, 500.01, 1000)),
+    "a target": ("profit_target = {{ percent = {} }}", (2, 4, 8, 6, 16)),
+    "a target that locks": ("max_loss = {{ mode = \"trailing_eod\", percent = 6, lock_at_target = true }}\n"
+                            "profit_target = {{ percent = {} }}", (2, 4, 8)),
+    "days": ("min_trading_days = {}", (1, 2, 6, 3)),
+    "profitable days": ("min_profitable_days = {{ days = 2, percent = {} }}", (1, 2.67, 4)),
+    "an open loss": ("floating_loss = {{ percent = {} }}", (1, 3)),
+    "a day's gain": ("daily_gain = {{ percent = {} }}", (2, 4, 8)),
+    "consistency": ("consistency = {{ share = {} }}", (90, 50, 20)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_what_is_spared_along_a_sweep_is_as_if_walked(walked_firm: History, name: str) -> None:
+    rules, values = CHAINS[name]
+    before: tuple[whatif.Side, ...] = ()
+    spared = walked_firm.rulebook
+    for one in values:
+        version = draft("evaluation_1", rules.format(one), spared)
+        book = whatif.overlaid(spared, {"plan": version})
+        side, anew = whatif.replay(walked_firm, book, *before), whatif.replay(walked_firm, book)
+        for part in ("status", "rule", "at"):
+            assert np.array_equal(getattr(side, part), getattr(anew, part)), (one, part)
+        said = [
+            sorted(one.walked.verdicts[["account", "rule", "outcome", "effect", "at"]].tolist()) for one in (side, anew)
+        ]
+        assert said[0] == said[1], one
+        before = (side, *before)
+
+
+def test_a_softer_figure_walks_only_who_met_the_rule(walked_firm: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    book = walked_firm.rulebook
+    walked = []
+    real = whatif.replay.__globals__["walk_parallel"]
+    monkeypatch.setitem(
+        whatif.replay.__globals__, "walk_parallel", lambda *given: walked.append(given[1]) or real(*given)
+    )
+    before = whatif.replay(walked_firm, book)
+    softer = whatif.overlaid(book, {"plan": draft("evaluation_1", "daily_loss = { percent = 5.01 }", book)})
+    whatif.replay(walked_firm, softer, before)
+    met = np.unique(before.walked.verdicts["account"][before.walked.verdicts["rule"] == RULES.index("daily_loss")])
+    again = np.flatnonzero(walked[-1]["closed_at"] > np.iinfo(np.int64).min)
+    assert 0 < len(met) < len(walked_firm.accounts)
+    assert again.tolist() == met.tolist()
 
 
 # --- the draft against today ---------------------------------------------------------------------------------------
@@ -255,7 +318,7 @@ def test_stages_that_nobody_traded_are_given_their_pass_rate() -> None:
     parts = [challenge(1), trade("E1", 1, 1, -500.01), trade("E1", 2, 2, 1310)]
     for number in (2, 3):
         at_second = challenge(number, ("evaluation_1", "funded"))
-        at_second["accounts"][1] = at_second["accounts"][1] | {"stage": "evaluation_2"}
+        at_second["accounts"][1] = {**at_second["accounts"][1], "stage": "evaluation_2"}
         parts += [at_second, *(trade(f"E{number}", place, place, 400) for place in (1, 2))]
     parts.append(trade("F2", 1, 3, 400))
     with history(parts, book) as firm:

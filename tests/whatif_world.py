@@ -49,7 +49,7 @@ def challenge(number: int, stages: Sequence[str] = ("evaluation_1",)) -> dict[st
     """Trader Tn who bought Cn for 100 USD, and an account (En, Fn) of each stage that it reached."""
     who = {"trader_id": f"T{number}", "desk_id": "D" if number % 2 else "E"}
     bought = {"challenge_id": f"C{number}", "product": "plan", "purchased_at": START, "fee": "100", "currency": "USD"}
-    accounts = [
+    accounts: list[Row] = [
         {"account_id": f"{'F' if stage == 'funded' else 'E'}{number}", "challenge_id": f"C{number}", "stage": stage}
         | who
         | {"platform": "mt5", "login": "1", "currency": "USD", "initial_balance": str(INITIAL), "opened_at": START}
@@ -108,8 +108,8 @@ def history(
     """A what-if history over the rows of many parts."""
     rows: dict[str, list[Any]] = {"rates": [{"currency": "USD", "day": "2026-01-01", "rate_to_usd": "1"}]}
     for part in parts:
-        for dataset, listed in part.items():
-            rows.setdefault(dataset, []).extend(listed)
+        for name, listed in part.items():
+            rows.setdefault(name, []).extend(listed)
     with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute("set timezone = 'UTC'; create schema lake")
         for dataset in DATASETS.values():

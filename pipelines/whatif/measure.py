@@ -49,6 +49,8 @@ class _Sides:
     def total(self, values: Array, places: Array | None = None) -> Array:
         """The sum of values over each draw; one value per challenge, or per account whose codes are `places`."""
         of = self.history.challenges.trader
+        if len(self.weights) == 1:
+            return np.array([values.sum()])
         traders = of if places is None else of[self.history.challenges.place[places]]
         return self.weights @ np.bincount(traders, values, self.weights.shape[1])
 
@@ -221,6 +223,8 @@ def _flips(history: History, own: Side, draft: Side) -> pd.DataFrame:
     rules = np.array(RULES)
     for name, side, said in (("today", own, words[0]), ("draft", draft, words[1])):
         frame[name] = said[codes]
-        frame[f"{name}_rule"] = np.where(np.isin(said[codes], ("open",)), "", rules[side.rule[codes]])
-        frame[f"{name}_at"] = [None if at == NEVER else from_micros(at) for at in side.at[codes].tolist()]
+        is_open = said[codes] == "open"
+        frame[f"{name}_rule"] = np.where(is_open, "", rules[side.rule[codes]])
+        at = np.where(is_open, NEVER, side.at[codes]).tolist()
+        frame[f"{name}_at"] = [None if one == NEVER else from_micros(one) for one in at]
     return frame

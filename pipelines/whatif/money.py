@@ -294,8 +294,9 @@ def _stages(history: History, side: Side) -> tuple[Array, Array]:
     failed, reached = np.zeros((2, len(history.challenges)), bool)
     failed[place[~funded_stage & (side.status != STATUS_PASSED)]] = True
     reached[place[funded_stage]] = True
-    whole = np.array([not chain for chain in _untraded(history)])
-    return failed, ~failed & (reached | whole)
+    if "whole" not in history.kept:
+        history.kept["whole"] = np.array([not chain for chain in _untraded(history)])
+    return failed, ~failed & (reached | history.kept["whole"])
 
 
 def _chains(history: History, carried: Array) -> dict[tuple[str, ...], Array]:

@@ -1,7 +1,8 @@
 """How accounts end under given terms: the walk of `models.walk` and the set-based rules of `models.set_rules`.
 
 A draft differs from today in few terms, so only what they touch is judged anew: accounts whose terms in the walk are
-others are walked, rules whose terms are others are run, and all rules where an account's end has moved.
+others are walked, rules whose terms are others are run, and all rules where an account's end has moved. Where a figure
+of the walk is only made softer, who never met the rule under the harder one cannot meet it now and stands as before.
 """
 
 from __future__ import annotations
@@ -22,7 +23,12 @@ from models.set_rules import OWN, SHARED
 from models.terms import stage_row
 from models.walk import (
     BREACHED,
+    DAILY_GAIN,
+    DAILY_LOSS,
+    FLOATING_LOSS,
+    MAX_LOSS,
     NEVER,
+    PROFIT_TARGET,
     RULE_NAMES,
     STATUS_BREACHED,
     STATUS_CLOSED,
@@ -35,6 +41,25 @@ from models.walk import (
 from pipelines.score import register_terms
 from pipelines.whatif.history import History, WhatIfRefused, micros
 
+SOFTER: dict[str, tuple[int, int]] = {
+    "dl_size": (DAILY_LOSS, 1),
+    "dl_share": (DAILY_LOSS, 1),
+    "dl_inclusive": (DAILY_LOSS, -1),
+    "ml_size": (MAX_LOSS, 1),
+    "ml_share": (MAX_LOSS, 1),
+    "ml_inclusive": (MAX_LOSS, -1),
+    "fl_size": (FLOATING_LOSS, 1),
+    "fl_share": (FLOATING_LOSS, 1),
+    "dg_size": (DAILY_GAIN, 1),
+    "dg_share": (DAILY_GAIN, 1),
+    "pt_size": (PROFIT_TARGET, 1),
+    "min_days": (PROFIT_TARGET, 1),
+    "profitable_days": (PROFIT_TARGET, 1),
+    "profitable_size": (PROFIT_TARGET, 1),
+}
+"""Figures of the walk's terms that decide one rule only: the rule, and the direction in which it is met by fewer."""
+_FIGURES = ("dl_size", "dl_share", "ml_size", "ml_share", "fl_size", "fl_share", "dg_size", "dg_share", "pt_size")
+"""Of these 0 means that there is none, so only figures above 0 compare."""
 STATUS_EXPIRED = 5
 """Beside the walk's: ended by a rule about time."""
 RULES = (*RULE_NAMES, *OWN, *SHARED)
@@ -73,8 +98,7 @@ class Side:
         by_walk = {code: np.unique(said["account"][said["rule"] == code]) for code in np.unique(said["rule"]).tolist()}
         rows = self.found.verdicts[self.found.verdicts["outcome"] == "breached"]
         return by_walk | {
-            RULES.index(str(rule)): np.unique(mine["account"].to_numpy(np.int64))
-            for rule, mine in rows.groupby("rule")
+            RULES.index(str(rule)): np.unique(mine["account"].to_numpy(np.int64)) for rule, mine in rows.groupby("rule")
         }
 
 
@@ -102,11 +126,14 @@ def _overlaid(product: Product, draft: Version) -> Product:
     return replace(product, versions=held)
 
 
-def replay(history: History, rulebook: Rulebook, like: Side | None = None) -> Side:
-    """Every account under a rulebook; what is as on the side `like` is taken from there."""
+def replay(history: History, rulebook: Rulebook, *like: Side) -> Side:
+    """Every account under a rulebook; what is as on a side before is taken from the one of them that spares most."""
     rows = _rows(history, rulebook)
-    walked = _walk(history, rows, like)
-    found = _set_rules(history, rulebook, walked, like)
+    kept = [_standing(history, rows, one) for one in like]
+    nearest = max(range(len(like)), key=lambda place: int(kept[place].sum()), default=None)
+    side = None if nearest is None else like[nearest]
+    walked = _walk(history, rows, side, None if nearest is None else kept[nearest])
+    found = _set_rules(history, rulebook, walked, side)
     status, rule, at = (walked.results[name].copy() for name in ("status", "rule", "status_at"))
     codes = found.endings["account"].to_numpy(np.int64)
     status[codes] = found.endings["status"].to_numpy(np.int32)
@@ -126,14 +153,39 @@ def _rows(history: History, rulebook: Rulebook) -> Array:
     return rows
 
 
-def _walk(history: History, rows: Array, like: Side | None) -> Walked:
-    """Walks the accounts whose terms are not those of the other side; the rest stands as it was there."""
-    compiled = rows[history.groups.of]
+def _standing(history: History, rows: Array, like: Side) -> Array:
+    """Which accounts end as on another side for sure: same terms, or softer figures of rules that they never met."""
+    met = np.zeros((len(RULE_NAMES), len(history.accounts)), bool)
+    met[like.walked.verdicts["rule"], like.walked.verdicts["account"]] = True
+    kept = np.zeros(len(history.accounts), bool)
+    for place, (now, before) in enumerate(zip(rows, like.rows, strict=True)):
+        rules = _softened(now, before)
+        if rules is not None:
+            kept |= (history.groups.of == place) & ~met[rules].any(axis=0)
+    return kept
+
+
+def _softened(now: Any, before: Any) -> list[int] | None:
+    """The rules whose figures are softer than before, none for the same terms; None where anything else differs."""
+    rules = []
+    for name in TERMS.names or ():
+        if now[name] == before[name]:
+            continue
+        rule, direction = SOFTER.get(name, (0, 0))
+        compares = name not in _FIGURES or (now[name] > 0 and before[name] > 0)
+        if not compares or (int(now[name]) - int(before[name])) * direction <= 0:
+            return None
+        rules.append(rule)
+    return rules
+
+
+def _walk(history: History, rows: Array, like: Side | None, kept: Array | None) -> Walked:
+    """Walks the accounts that do not stand as on the other side."""
+    compiled = rows.take(history.groups.of)
     compiled["opened_at"], compiled["closed_at"] = history.opened_at, history.closed_at
     as_of = to_micros(history.as_of)
-    if like is None:
+    if like is None or kept is None:
         return walk_parallel(history.told.events, compiled, history.schedules, as_of)
-    kept = history.groups.accounts(rows == like.rows)
     if kept.all():
         return like.walked
     # an account that closed before all time is not walked

@@ -15,7 +15,7 @@ from models.rules import RULES
 from pipelines.whatif.history import History, WhatIfRefused
 from pipelines.whatif.measure import values
 from pipelines.whatif.money import today
-from pipelines.whatif.replay import Side, overlaid, replay
+from pipelines.whatif.replay import overlaid, replay
 
 METRICS = (
     "payout ratio",
@@ -107,15 +107,25 @@ def sweep(
 ) -> list[dict[str, Any]]:
     """The draft's figures (METRICS) for every combination of the axes' values, one row each.
 
-    What two neighbours share is judged once: each variant stands on today and on the variant before it.
+    What neighbours share is judged once: each variant stands on the one before it, on the row before it or on today.
     """
     own = today(history)
-    rows = []
-    before: Side = own.side
-    for place, (chosen, made) in enumerate(variants(version, axes)):
-        before = replay(history, overlaid(rulebook, {version.product: made}), before)
-        found = values(history, own, before)
-        figures = {metric: found.get((metric, "all"), found.get((metric, axes[0].stage))) for metric in METRICS}
-        rows.append(chosen | figures)
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    before, row_before = own.side, own.side
+    softening = [replace(axis, values=_rising(axis.values)) for axis in axes]
+    for place, (chosen, made) in enumerate(variants(version, softening)):
+        side = replay(history, overlaid(rulebook, {version.product: made}), before, row_before, own.side)
+        before = side
+        if place % len(axes[-1].values) == 0:
+            row_before = side
+        said = values(history, own, side)
+        figures = {metric: said.get((metric, "all"), said.get((metric, axes[0].stage))) for metric in METRICS}
+        found[tuple(chosen.values())] = chosen | figures
         told(place + 1)
-    return rows
+    return [found[chosen] for chosen in itertools.product(*(axis.values for axis in axes))]
+
+
+def _rising(listed: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Values in the order in which each spares most of the next: larger sizes are met by fewer."""
+    numbers = all(isinstance(one, int | Decimal) for one in listed)
+    return tuple(sorted(listed)) if numbers else listed
