@@ -48,6 +48,9 @@ def survey(connection: duckdb.DuckDBPyConnection, database: sa.Connection, as_of
     relations.build(connection, "facts.trades")
     trades = connection.sql("select * from facts.trades").df()
     found = find_coordination(
-        trades, owners=owner_of[["account_id", "owner_id"]].dropna(), news=staged(connection, "news")
+        trades,
+        owners=owner_of[["account_id", "owner_id"]].dropna(),
+        news=staged(connection, "news"),
+        accounts=facts.accounts[["account_id", "platform"]],
     )
     return Surveillance(identity.links, identity.owners, found.pairs, found.rings, [*identity.log, *found.log])

@@ -1,8 +1,8 @@
 """Made-up firms whose people and robots act on one price path, so that innocent crowds arise of themselves.
 
-Nothing is shared with `coordination_firms` but the shape of the answer. Robots read the bars of the path, pending orders
-wait at levels, stops and targets are hit when the path touches them, rooms are followed at human delays, followers
-join and leave, platforms have clocks of their own.
+Nothing is shared with `coordination_firms` but the shape of the answer. Robots read the bars of the path, pending
+orders wait at levels, stops and targets are hit when the path touches them, rooms are followed at human delays,
+followers join and leave, platforms have clocks of their own.
 """
 
 from __future__ import annotations
@@ -165,7 +165,9 @@ class _Market:
         own = rng.choice(len(self.symbols), min(3, len(self.symbols)), replace=False, p=self.popular)
         code = rng.choice(own, len(at), p=rng.dirichlet(np.ones(len(own))))
         trend = self.price(code, at) > self.price(code, np.maximum(at - rng.choice([600, 3600]), 0))
-        buy = np.where(rng.random(len(at)) < rng.uniform(0.3, 0.9), trend ^ (rng.random() < 0.4), rng.random(len(at)) < 0.5)
+        buy = np.where(
+            rng.random(len(at)) < rng.uniform(0.3, 0.9), trend ^ (rng.random() < 0.4), rng.random(len(at)) < 0.5
+        )
         stop = rng.choice([5e-4, 1e-3, 2e-3])
         end = self.closes(code, at, buy, stop, stop * rng.choice([1, 2, 3]))
         by_feel = rng.random(len(at)) < rng.random()
@@ -183,10 +185,10 @@ class _Market:
         turns = turns[turns > slow]
         at = turns * bar * 60.0
         live = self.mood[np.minimum(turns * bar, len(self.mood) - 1)] > 0.2
-        return at[live], above[turns][live]
+        return np.asarray(at[live]), np.asarray(above[turns][live])
 
     def family(self) -> None:
-        """Buyers of one expert advisor: own latency, settings, hours and weeks; magic numbers by choice of the vendor."""
+        """Buyers of one expert advisor: own latency, settings, hours, weeks and perhaps magic numbers."""
         rng = self.rng
         bar = int(rng.choice([1, 5, 15, 60]))
         code = int(rng.choice(len(self.symbols), p=self.popular))
@@ -206,10 +208,15 @@ class _Market:
                 all_at, all_up = self.crossings(code, bar, fast, slow + int(rng.integers(-2, 3)))
                 some = np.isin(all_at, mine[0]) | (rng.random(len(all_at)) < 0.1)
                 mine = all_at[some], all_up[some]
-            first, last = (np.sort(rng.uniform(0, self.h.days, 2)) if rng.random() < 0.3 else (0, self.h.days))
+            first, last = np.sort(rng.uniform(0, self.h.days, 2)) if rng.random() < 0.3 else (0, self.h.days)
             on = (mine[0] >= first * DAY) & (mine[0] <= last * DAY) & (rng.random(len(mine[0])) < rng.uniform(0.7, 1))
             opened, buy = mine[0][on], mine[1][on]
-            opened = opened + offset + speed * rng.lognormal(0, 0.8) + rng.exponential(unrest * rng.uniform(0.1, 1), len(opened))
+            opened = (
+                opened
+                + offset
+                + speed * rng.lognormal(0, 0.8)
+                + rng.exponential(unrest * rng.uniform(0.1, 1), len(opened))
+            )
             codes = np.full(len(opened), code)
             if by_signal:
                 after = np.searchsorted(at, opened)
@@ -217,8 +224,12 @@ class _Market:
             else:
                 own = rng.uniform(0.9, 1.1) if varied else 1.0
                 end = self.closes(codes, opened, buy, stop * own, target * own)
-            lots = np.round(rng.choice([0.1, 0.3, 1]) * (1 if rng.random() < 0.5 else rng.uniform(0.7, 1.4, len(opened))), 2)
-            self.add(account, codes, buy, opened, end, lots, magic if rng.random() < 0.5 else int(rng.integers(0, 9999)))
+            lots = np.round(
+                rng.choice([0.1, 0.3, 1]) * (1 if rng.random() < 0.5 else rng.uniform(0.7, 1.4, len(opened))), 2
+            )
+            self.add(
+                account, codes, buy, opened, end, lots, magic if rng.random() < 0.5 else int(rng.integers(0, 9999))
+            )
             if rng.random() < 0.4:
                 self.person(account, int(rng.integers(5, 60)))
         self.truth.shared.append({"kind": "robot", "accounts": ids})
@@ -244,7 +255,14 @@ class _Market:
             end = told[on] + rng.exponential(0.3, n)  # the channel's target, hit on every account at once
             hand = rng.random(n) < rng.uniform(0.1, 1.0)
             end = np.where(hand, at[on] + late + rng.lognormal(7.2, 1.1, n), end)
-            self.add(account, code[on], buy[on], at[on] + late, end, np.round(rng.choice([0.1, 0.5]) * rng.integers(1, 4, n), 2))
+            self.add(
+                account,
+                code[on],
+                buy[on],
+                at[on] + late,
+                end,
+                np.round(rng.choice([0.1, 0.5]) * rng.integers(1, 4, n), 2),
+            )
             ids.append(account)
             if rng.random() < 0.8:
                 self.person(account, int(rng.lognormal(np.log(self.h.entries), 0.7)) + 3)
@@ -261,11 +279,17 @@ class _Market:
             on = rng.random(len(self.news_at)) < rng.uniform(0.2, 0.95)
             n = int(on.sum())
             waits = rng.random() < 0.3
-            late = rng.uniform(0.2, 2) + rng.exponential(0.2, n) if waits else rng.exponential(rng.uniform(2, 15), n) + 0.5
-            buy = np.where(rng.random(n) < (0.98 if waits else rng.uniform(0.5, 0.95)), self.news_up[on], ~self.news_up[on])
+            late = (
+                rng.uniform(0.2, 2) + rng.exponential(0.2, n) if waits else rng.exponential(rng.uniform(2, 15), n) + 0.5
+            )
+            buy = np.where(
+                rng.random(n) < (0.98 if waits else rng.uniform(0.5, 0.95)), self.news_up[on], ~self.news_up[on]
+            )
             at = self.news_at[on] + late
             stop = rng.choice([1e-3, 2e-3])
-            self.add(str(account), self.news_code[on], buy, at, self.closes(self.news_code[on], at, buy, stop, stop), 0.5)
+            self.add(
+                str(account), self.news_code[on], buy, at, self.closes(self.news_code[on], at, buy, stop, stop), 0.5
+            )
 
     def levels(self, ids: NDArray[Any]) -> None:
         """Orders that wait at round prices are all filled when the path gets there."""
@@ -273,7 +297,9 @@ class _Market:
         events: dict[int, Floats] = {}
         for code in range(len(self.symbols)):
             grid = np.floor(self.path[code] / rng.choice([5e-3, 1e-2]))
-            events[code] = np.flatnonzero(grid[1:] != grid[:-1]) * 60.0 + rng.uniform(0, 60, int((grid[1:] != grid[:-1]).sum()))
+            events[code] = np.flatnonzero(grid[1:] != grid[:-1]) * 60.0 + rng.uniform(
+                0, 60, int((grid[1:] != grid[:-1]).sum())
+            )
         for account in ids:
             code = int(rng.choice(len(self.symbols), p=self.popular))
             at = events[code][rng.random(len(events[code])) < rng.uniform(0.05, 0.4)]
@@ -282,7 +308,9 @@ class _Market:
             buy = up ^ (rng.random() < 0.5)
             opened = at + rng.exponential(0.2, len(at))
             stop = rng.choice([5e-4, 1e-3, 2e-3])
-            self.add(str(account), after, buy, opened, self.closes(after, opened, buy, stop, stop * rng.choice([1, 2])), 0.2)
+            self.add(
+                str(account), after, buy, opened, self.closes(after, opened, buy, stop, stop * rng.choice([1, 2])), 0.2
+            )
 
     def bar_robots(self, ids: NDArray[Any]) -> None:
         """Robots of strangers, each with an indicator of its own on the same bars."""
@@ -295,7 +323,15 @@ class _Market:
             at, buy = at[keep] + rng.exponential(rng.uniform(0.05, 1.5), len(keep)), up[keep] ^ (rng.random() < 0.4)
             stop = rng.choice([5e-4, 1e-3, 2e-3])
             codes = np.full(len(at), code)
-            self.add(str(account), codes, buy, at, self.closes(codes, at, buy, stop, 2 * stop), 0.1, int(rng.integers(1, 999)))
+            self.add(
+                str(account),
+                codes,
+                buy,
+                at,
+                self.closes(codes, at, buy, stop, 2 * stop),
+                0.1,
+                int(rng.integers(1, 999)),
+            )
 
     def grid(self, account: str) -> None:
         """Layers at equal distances of price from a start of its own."""
@@ -307,7 +343,15 @@ class _Market:
             path = self.path[code, first : first + 240] - self.path[code, first]
             steps = np.flatnonzero(np.diff(np.floor(path / rng.uniform(3e-4, 6e-4))))
             at = begin + steps * 60.0 + rng.uniform(0, 60, len(steps))
-            self.add(account, np.full(len(at), code), np.full(len(at), rng.random() < 0.5), at, np.full(len(at), begin + 15_000), 0.02, 5)
+            self.add(
+                account,
+                np.full(len(at), code),
+                np.full(len(at), rng.random() < 0.5),
+                at,
+                np.full(len(at), begin + 15_000),
+                0.02,
+                5,
+            )
 
     def household(self) -> None:
         """Two who live together and trade at the same hours, each by their own mind."""
@@ -402,7 +446,14 @@ class _Market:
         apart = rng.lognormal(np.log(rng.uniform(1, 15)), 0.5, n) * np.where(rng.random(n) < 0.5, 1, -1)
         end = source["end"].to_numpy() + rng.normal(0, 10, n)
         buy = source["buy"].to_numpy(dtype=bool)
-        self.add(other, source["code"].to_numpy(), buy if relation == "copy" else ~buy, source["at"].to_numpy() + apart, end, source["lots"].to_numpy())
+        self.add(
+            other,
+            source["code"].to_numpy(),
+            buy if relation == "copy" else ~buy,
+            source["at"].to_numpy() + apart,
+            end,
+            source["lots"].to_numpy(),
+        )
         self._planted(one, other, relation, np.abs(apart), False, False, False)
         self.truth.rings.append({one, other})
 
@@ -413,7 +464,11 @@ class _Market:
         for account in ids:
             self.person(account, max(3, int(rng.lognormal(np.log(h.entries), 0.8))))
         everyone = np.array(ids, dtype=object)
-        for share, act in ((h.news_share, self.news_crowd), (h.bar_share, self.bar_robots), (h.level_share, self.levels)):
+        for share, act in (
+            (h.news_share, self.news_crowd),
+            (h.bar_share, self.bar_robots),
+            (h.level_share, self.levels),
+        ):
             act(rng.choice(everyone, int(share * len(ids)), replace=False))
         for account in rng.choice(everyone, h.grids, replace=False):
             self.grid(str(account))
@@ -460,11 +515,18 @@ class _Market:
             }
         )
         names = pd.DataFrame(
-            {"account_id": accounts, "platform": np.array(PLATFORMS)[platform], "server": "live-1", "step_s": step[platform]}
+            {
+                "account_id": accounts,
+                "platform": np.array(PLATFORMS)[platform],
+                "server": "live-1",
+                "step_s": step[platform],
+            }
         )
         names["ahead_s"] = (skew - step / 2)[platform]
         owned = {p["follower"]: p["leader"] for p in self.truth.pairs if p["same_owner"]}
-        news = pd.DataFrame({"occurs_at": START + pd.to_timedelta(self.news_at, unit="s"), "impact": "high", "currency": "USD"})
+        news = pd.DataFrame(
+            {"occurs_at": START + pd.to_timedelta(self.news_at, unit="s"), "impact": "high", "currency": "USD"}
+        )
         return Firm(trades, {a: f"o-{owned.get(a, a)}" for a in accounts}, news, self.truth, names)
 
 

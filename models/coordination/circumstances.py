@@ -271,9 +271,7 @@ def _gather(
     for e in range(0, count, stride):
         p, q = at_a[e], at_b[e]
         room = NEIGHBOURS_MAX - filled
-        filled += _present(
-            book, p, q, pair[0], pair[1], pair[2], reach_us, work.who[filled:], work.when[filled:], room
-        )
+        filled += _present(book, p, q, pair[0], pair[1], pair[2], reach_us, work.who[filled:], work.when[filled:], room)
         work.match[events] = e
         events += 1
         work.size[events] = filled
@@ -289,23 +287,24 @@ def _usual(book: Book, p: int, q: int, relation: int, reach_us: int) -> float:
     side = book.side[p]
     nearby = book.near[p, side] + (book.near[p, 1 - side] if relation == 1 else 0)
     width = 2.0 * reach_us + abs(book.opened_us[q] - book.opened_us[p])
-    return max(nearby - 2.0, 0.0) * width / (2.0 * 15 * MINUTE)
+    return float(max(nearby - 2.0, 0.0) * width / (2.0 * 15 * MINUTE))
 
 
 @compiled
 def _passers(
-    book: Book, work: _Work, pair: Codes, number: int, at_a: Codes, at_b: Codes, events: int, reach_us: int
+    book: Book, work: _Work, relation: int, number: int, behind: Codes, events: int, reach_us: int
 ) -> tuple[float, float]:
-    """Entries of accounts that do not recur within a narrow reach of the matches, and how many are usual there."""
+    """Entries of accounts that do not recur within a moment of those behind, and how many are usual there.
+
+    What drew a leader in may be public; what draws a follower in is the leader.
+    """
     found = usual = 0.0
     for e in range(events):
-        p, q = at_a[work.match[e]], at_b[work.match[e]]
-        first, last = min(book.opened_us[p], book.opened_us[q]), max(book.opened_us[p], book.opened_us[q])
+        at = book.opened_us[behind[work.match[e]]]
         for x in range(work.size[e], work.size[e + 1]):
-            inside = first - reach_us <= work.when[x] <= last + reach_us
-            if inside and work.regular[work.who[x]] != number:
+            if abs(work.when[x] - at) <= reach_us and work.regular[work.who[x]] != number:
                 found += 1.0
-        usual += _usual(book, p, q, pair[2], reach_us)
+        usual += _usual(book, behind[work.match[e]], behind[work.match[e]], relation, reach_us)
     return found, usual
 
 
@@ -448,8 +447,7 @@ def _describe_company(
         out[20] = spread / max(_tight_spread(apart_by, apart), 1000.0)
     out[21], out[22], out[23] = events - shared, events * absent, events
     out[18], out[19] = crowding, usual
-    reach = int(min(max(NARROW_US, 0.5 * abs(lag) + 2 * spread), horizon_us))
-    out[27], out[28] = _passers(book, work, pair, number, at_a, at_b, events, reach)
+    out[27], out[28] = _passers(book, work, relation, number, at_b if leads else at_a, events, int(NARROW_US))
 
 
 @compiled

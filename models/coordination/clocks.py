@@ -15,13 +15,12 @@ REACH_S = 8.0  # lags read on either side
 FARTHEST_S = 5.0  # largest difference believed
 BIN_S = 0.02
 EDGE_S = 6.0  # lags beyond this say how many meet by chance
-SMOOTH_S = 0.1
 NEIGHBOURS = 40  # entries read after each one; a crowd of thousands says no more than its first
 VOICES_MIN = 30.0
 DEVIATIONS_MIN = 6.0
 HEIGHT_MIN = 0.3  # of the height that meetings within one platform lead to expect
 SHARP_S = 0.2  # width of the densest stretch of meetings
-NEAR_S = 0.6  # how far from the first guess it may lie
+AWAY_MIN = 3.0  # deviations by which it is denser than no difference at all
 DIFFERENCE_MIN_S = 0.05
 BINS = round(2 * REACH_S / BIN_S)
 
@@ -61,66 +60,37 @@ def _voices(pairs: Ints, lags: Ints) -> Floats:
     """How often each lag occurs, every pair of accounts having one voice; bins of BIN_S over the reach."""
     _, inverse, counts = np.unique(pairs, return_inverse=True, return_counts=True)
     place = ((lags / SECOND + REACH_S) / BIN_S).astype(np.int64)
-    return np.bincount(np.clip(place, 0, BINS - 1), weights=1.0 / counts[inverse], minlength=BINS)
-
-
-def _smooth(voices: Floats) -> Floats:
-    """A moving mean."""
-    width = round(SMOOTH_S / BIN_S)
-    return np.asarray(np.convolve(voices, np.ones(width) / width, "same"))
+    return np.asarray(np.bincount(np.clip(place, 0, BINS - 1), 1.0 / counts[inverse], BINS), dtype=np.float64)
 
 
 def _chance(voices: Floats) -> float:
-    """Voices per bin by chance: the mean of the edges."""
+    """Voices per bin by chance: the mean of the edges, at least a few in all."""
     edge = round((REACH_S - EDGE_S) / BIN_S)
-    return float(np.concatenate([voices[:edge], voices[-edge:]]).mean())
+    return max(float(np.concatenate([voices[:edge], voices[-edge:]]).mean()), 0.01)
 
 
-def _shape(within: Floats) -> Floats | None:
-    """How meetings of strangers at public moments spread around no lag at all; None where none stand out."""
-    chance = _chance(within)
-    even = (within + within[::-1]) / 2
-    reach = round(EDGE_S / BIN_S)
-    shape = np.maximum(_smooth(even) - chance, 0.0)[BINS // 2 - reach : BINS // 2 + reach]
-    core = within[BINS // 2 - round(2 / BIN_S) : BINS // 2 + round(2 / BIN_S)]
-    surplus = core.sum() - chance * len(core)
-    if surplus < max(VOICES_MIN, DEVIATIONS_MIN * np.sqrt(max(chance, 0.0) * len(core))):
-        return None
-    return np.asarray(shape)
+def _dense(voices: Floats, width_s: float) -> tuple[Floats, float]:
+    """Voices within a stretch of some seconds about each lag, and how many of them are chance."""
+    width = round(width_s / BIN_S)
+    return np.asarray(np.convolve(voices, np.ones(width), "same")), _chance(voices) * width
 
 
-def _difference(voices: Floats, shape: Floats, within: Floats, step_s: float) -> float | None:
+def _difference(voices: Floats, within: Floats, step_s: float) -> float | None:
     """Seconds by which the later group's clock is ahead; None where no difference stands out.
 
-    The likeliest shift of the shape of meetings within one platform, added to chance as there.
+    The quickest strangers act most alike, so the middle of the densest stretch of lags is taken.
     """
-    chance, usual = max(_chance(voices), 0.02), max(_chance(within), 0.02)
-    worth = np.log1p(shape / usual)
-    steps = np.arange(-round(FARTHEST_S / BIN_S), round(FARTHEST_S / BIN_S) + 1)
-    padded = np.pad(voices - chance, len(shape))
-    middle = len(shape) + BINS // 2 - len(shape) // 2
-    match = np.array([padded[middle + k : middle + k + len(shape)] @ worth for k in steps])
-    best = int(match.argmax())
-    noise = np.sqrt(chance * float(worth @ worth))
-    expected = float(shape @ worth) * chance / usual
-    stands_out = match[best] >= DEVIATIONS_MIN * noise and match[best] >= HEIGHT_MIN * expected
-    away = match[best] - match[len(steps) // 2] >= DEVIATIONS_MIN * noise / 2
-    seconds = float(steps[best] * BIN_S)
-    if not (stands_out and away):
-        return None
-    seconds = _sharpened(voices, seconds, max(step_s, SHARP_S))
-    return seconds if abs(seconds) >= DIFFERENCE_MIN_S else None
-
-
-def _sharpened(voices: Floats, seconds: float, width_s: float) -> float:
-    """The middle of the densest stretch near a first guess, where one stands out: the quickest act most alike."""
-    width = round(width_s / BIN_S)
-    dense = np.convolve(voices, np.ones(width), "same")
-    centre, near = BINS // 2 + round(seconds / BIN_S), round(NEAR_S / BIN_S)
-    around = dense[centre - near : centre + near + 1]
-    plain = around.max() - np.median(around) > 4 * np.sqrt(np.median(around) + 1.0)
-    top = np.flatnonzero(around >= 0.95 * around.max())
-    return float((np.median(top) - near) * BIN_S + seconds) if plain else seconds
+    dense, chance = _dense(voices, max(step_s, SHARP_S))
+    usual, usual_chance = _dense(within, max(step_s, SHARP_S))
+    middle, reach = BINS // 2, round(FARTHEST_S / BIN_S)
+    around = dense[middle - reach : middle + reach + 1]
+    top = float(around.max())
+    surplus = max(float(usual[middle]) - usual_chance, 0.0)
+    stands_out = top - chance >= DEVIATIONS_MIN * np.sqrt(chance + 1.0) and surplus >= VOICES_MIN
+    as_common = top - chance >= HEIGHT_MIN * surplus * chance / usual_chance
+    away = top - around[reach] >= AWAY_MIN * np.sqrt(around[reach] + 1.0)
+    seconds = (float(np.median(np.flatnonzero(around >= 0.95 * top))) - reach) * BIN_S
+    return seconds if stands_out and as_common and away and abs(seconds) >= DIFFERENCE_MIN_S else None
 
 
 def _differences(book: Book, group: Codes, groups: int) -> Floats:
@@ -130,15 +100,12 @@ def _differences(book: Book, group: Codes, groups: int) -> Floats:
     accounts = len(book.own_start)
     one, other = group[pairs // accounts], group[pairs % accounts]
     within = _voices(pairs[one == other], lags[one == other])
-    shape = _shape(within)
-    if shape is None:
-        return ahead
     step_s = pd.Series(book.step_us / SECOND).groupby(group).median().reindex(range(groups), fill_value=0.0).to_numpy()
     busiest = int(np.bincount(group[book.account], minlength=groups).argmax())
     for g in range(groups):
         chosen = (np.minimum(one, other) == min(g, busiest)) & (np.maximum(one, other) == max(g, busiest))
         if g != busiest and chosen.any():
-            seconds = _difference(_voices(pairs[chosen], lags[chosen]), shape, within, step_s[g] + step_s[busiest])
+            seconds = _difference(_voices(pairs[chosen], lags[chosen]), within, step_s[g] + step_s[busiest])
             ahead[g] = 0.0 if seconds is None else seconds if g > busiest else -seconds
     return ahead
 

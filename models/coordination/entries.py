@@ -53,7 +53,8 @@ class Book(NamedTuple):
     they are a crowd; `buys_before` counts the buys before each position. `totals` and `crowd_totals` are per
     instrument * 2 + side; `crowd_meets[key, relation]` is the mean share of a side's crowd entries that lie within
     the horizon of a crowd entry of the same (0) or the other side (1). `open_s` is the time in which anyone
-    traded, `span_s` the time from first to last; `step_us` is the step of an account's clock; `closed_us` is NEVER while a position is open.
+    traded, `span_s` the time from first to last; `step_us` is the step of an account's clock; `closed_us` is NEVER
+    while a position is open.
     """
 
     opened_us: Ints

@@ -12,11 +12,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from scipy.special import expit, logit
 
 from models.coordination.candidates import find_candidates
 from models.coordination.chance import log_q_values
+from models.coordination.circumstances import COLUMNS, describe_pairs, match_entries, match_windows
 from models.coordination.clocks import clock_differences
-from models.coordination.circumstances import COLUMNS, describe_pairs, match_windows
 from models.coordination.entries import SECOND, Codes, Entries, Flags, Floats, sort_entries
 from models.coordination.pairs import judge_pairs
 from models.coordination.strength import weigh
@@ -45,6 +46,9 @@ SIBLING_BEFORE = 0.75  # share of matches that a third account must precede to b
 SIBLING_SPREAD = 0.9  # spread between siblings, of the wider of their spreads behind the leader
 UNTIED_MIN = 6  # entries that a coarse clock does not tie, all in one order, that name a leader (p < 0.05)
 UNTIED_ORDER_MIN = 0.95
+BESIDE = -6.0  # log-odds of a pair whose matches another leader of the follower explains
+BESIDE_MORE = 1.5  # how many times as many matches that leader must have
+BESIDE_INSIDE = 0.75  # and the share of this pair's that must be among them
 LOG_P_MIN = -700.0  # smaller probabilities than e**-700 are all written as that
 EVIDENCE = (
     "lag_spread_s",
@@ -105,6 +109,9 @@ def find_coordination(
     seen["same_owner"] = _same_owner(entries, seen, owners)
     known_same = seen["same_owner"].eq(True).to_numpy(dtype=bool)
     seen["strength"], reasons = weigh(seen, known_same, terms)
+    beside = _beside(entries, seen, terms)
+    reasons["beside_a_leader"] = np.where(beside, BESIDE, 0.0)
+    seen["strength"] = np.where(beside, expit(logit(seen["strength"].clip(1e-9, 1 - 1e-9)) + BESIDE), seen["strength"])
     seen["sibling"] = _siblings(seen)
     seen.loc[seen["sibling"], "strength"] = np.maximum(seen.loc[seen["sibling"], "strength"], _sibling_strength(seen))
     seen = _one_relation(seen)
@@ -156,6 +163,50 @@ def _edge_index(seen: pd.DataFrame) -> dict[tuple[int, int], int]:
     index = {(int(left[i]), int(right[i])): int(i) for i in strong}
     index.update({(b, a): i for (a, b), i in index.items()})
     return index
+
+
+def _followed(
+    entries: Entries, seen: pd.DataFrame, rows: NDArray[np.int64], terms: CoordinationTerms
+) -> list[set[int]]:
+    """Positions of the follower's entries that match the leader's, for the given rows."""
+    low = (seen["lag_s"].abs() - 3 * seen["lag_spread_s"].clip(lower=terms.lag_widths_s[0])).to_numpy()
+    high = (seen["lag_s"].abs() + 3 * seen["lag_spread_s"].clip(lower=terms.lag_widths_s[0])).to_numpy()
+    out = []
+    for i in rows:
+        row = seen.iloc[i]
+        leader, follower = (row["a"], row["b"]) if row["lag_s"] >= 0 else (row["b"], row["a"])
+        window = int(low[i] * SECOND), int(high[i] * SECOND)
+        out.append(
+            set(match_entries(entries.book, int(leader), int(follower), int(row["relation"]), *window)[1].tolist())
+        )
+    return out
+
+
+def _beside(entries: Entries, seen: pd.DataFrame, terms: CoordinationTerms) -> Flags:
+    """Flagged pairs whose would-be leader was only there when the follower's own leader was.
+
+    A follower of someone who acts at public moments meets all who act then; it has followed the one it is nearly
+    always behind. Who is tied to that leader itself is not meant here.
+    """
+    out = np.zeros(len(seen), dtype=bool)
+    rows = np.flatnonzero((seen["strength"] >= FLAG).to_numpy())
+    lag, matched = seen["lag_s"].to_numpy(), seen["matched"].to_numpy()
+    ahead = np.where(lag >= 0, seen["a"], seen["b"])
+    behind = np.where(lag >= 0, seen["b"], seen["a"])
+    index = _edge_index(seen)
+    for follower in np.unique(behind[rows]):
+        ties = rows[behind[rows] == follower]
+        if len(ties) < 2:
+            continue
+        entries_of = _followed(entries, seen, ties, terms)
+        best = int(np.argmax(matched[ties]))
+        for k, i in enumerate(ties):
+            fewer = matched[i] * BESIDE_MORE <= matched[ties[best]]
+            untied = (int(ahead[i]), int(ahead[ties[best]])) not in index
+            if fewer and untied:
+                inside = len(entries_of[k] & entries_of[best])
+                out[i] = inside >= BESIDE_INSIDE * max(len(entries_of[k]), 1)
+    return out
 
 
 def _siblings(seen: pd.DataFrame) -> Flags:

@@ -56,7 +56,7 @@ def _kept(seen: pd.DataFrame) -> Floats:
 
 def _link_in_company(seen: pd.DataFrame) -> Floats:
     """How far exits were followed (0-1) where others act alike: exits at once, at a target all share, prove little."""
-    at_once = (_column(seen, "exits_at_once") > _kept(seen)) & (np.abs(_column(seen, "lag_s")) > 2.0)
+    at_once = (_column(seen, "exits_at_once") > np.maximum(_kept(seen), 0.2)) & (np.abs(_column(seen, "lag_s")) > 2.0)
     link = _link_of_exits(seen)
     return np.where(at_once, np.minimum(link, np.maximum(_kept(seen), 0.3)), link)
 
