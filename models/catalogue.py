@@ -452,9 +452,22 @@ def _check_contradictions(terms: Terms, where: str) -> None:
     loss = terms.get("max_loss")
     if loss:
         _check_max_loss(loss, terms, f"{where}: max_loss")
+    _check_consistency(terms, f"{where}: consistency")
     symbols = terms.get("symbols")
     if symbols and not symbols["allowed"] and not symbols["prohibited"]:
         raise RulebookRefused(f"{where}: symbols: needs `allowed` or `prohibited`")
+
+
+def _check_consistency(terms: Terms, where: str) -> None:
+    rule = terms.get("consistency")
+    if rule is None or not rule["raise_target"]:
+        return
+    if "profit_target" not in terms:
+        raise RulebookRefused(f"{where}: raise_target: the stage has no profit_target")
+    if rule["unit"] == "lot" or rule["effect"] != "wait":
+        raise RulebookRefused(f"{where}: raise_target: goes with unit day or trade and effect wait")
+    if not rule["share"]:
+        raise RulebookRefused(f"{where}: share: a target cannot rise until 0 % is made")
 
 
 def _check_max_loss(loss: Mapping[str, Any], terms: Terms, where: str) -> None:

@@ -273,6 +273,8 @@ def _profitable_days(terms: Terms, currency: str | None) -> str:
 
 
 def _consistency(terms: Terms, _currency: str | None) -> str:
+    if terms["raise_target"]:
+        return f"The profit target rises until the best {terms['unit']} makes at most {number(terms['share'])} % of it."
     of = "net profit" if terms["of"] == "net" else f"profit of the winning {terms['unit']}s"
     return f"The best {terms['unit']} may make at most {number(terms['share'])} % of the {of}."
 

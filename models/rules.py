@@ -169,6 +169,12 @@ _RULES = (
             Field("unit", "choice", "day", choices=("day", "trade", "lot"), meaning="what is compared"),
             Field("share", "percent", required=True, meaning="largest share that one unit may have"),
             Field("of", "choice", "net", choices=("net", "positive"), meaning="net profit, or positive units only"),
+            Field(
+                "raise_target",
+                "flag",
+                False,
+                meaning="the target rises to best / share instead",
+            ),
             _effect("wait"),
         ),
         "No single {unit} may make more than {share} % of the {of} profit.",

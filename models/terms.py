@@ -126,6 +126,7 @@ def _progress(row: Array, terms: Terms, stage: str, start: int, currency: str) -
         if stage not in FUNDED and consistency["unit"] != "lot" and consistency["effect"] == "wait":
             row["cs_share"] = int(consistency["share"] * SHARE_SCALE)
         row["cs_positive"] = consistency["of"] == "positive"
+        row["cs_raises"] = consistency["raise_target"] and row["cs_share"] > 0 and row["pt_size"] > 0
 
 
 def schedules(clocks: list[Clock], first: int, last: int) -> list[tuple[Array, Array]]:

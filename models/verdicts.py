@@ -61,7 +61,7 @@ def account_status(accounts: pd.DataFrame, terms: Array, walked: Walked, as_of: 
     daily_floor = np.where(results["daily_floor"] == -NEVER, np.nan, results["daily_floor"] / scale)
     max_floor = np.where(results["max_floor"] == -NEVER, np.nan, results["max_floor"] / scale)
     equity = results["equity"] / scale
-    target = np.where(terms["pt_size"] > 0, terms["pt_size"], 1)
+    target = np.where(terms["pt_size"] > 0, results["target"], 1)
     frame = accounts[
         ["account_id", "trader_id", "desk_id", "product", "product_version", "stage", "currency", "platform"]
     ].reset_index(drop=True)

@@ -69,7 +69,8 @@ TERMS = np.dtype(
         ("cs_unit", "i4"),
         ("profitable_size", "i8"),
         ("cs_share", "i8"),
-        ("cs_positive", "i8"),
+        ("cs_positive", "i4"),
+        ("cs_raises", "i4"),
     ]
 )
 """Terms of one account in minor units. `*_effect` 0 = no such rule. `*_share` is a percentage × 10⁴ of a moving base
@@ -94,6 +95,7 @@ RESULT = np.dtype(
         ("best", "i8"),
         ("denominator", "i8"),
         ("payouts", "i8"),
+        ("target", "i8"),
         ("last_at", "i8"),
     ]
 )
@@ -254,6 +256,12 @@ def _percent(share: int, base: int) -> int:
 def _under(high_water: int, share: int, size: int, lock: int) -> int:
     """The maximum-loss floor below a high water, no higher than its lock."""
     return min(high_water - (size if share == 0 else _percent(share, high_water)), lock)
+
+
+@njit(cache=True, inline="always")
+def _raised(target: int, best: int, share: int) -> int:
+    """The target, or the profit of which the best unit is just the share where that is more; rounded half up."""
+    return max(target, (best * 1_000_000 + share // 2) // share)
 
 
 @njit(cache=True, inline="always")
@@ -526,7 +534,7 @@ def _walk(
                         next_reset = resets[r] if r < last_reset else NEVER
                 continue
 
-            found, effect, outcome = NO_RULE, 0, BREACHED
+            found, effect, outcome, due = NO_RULE, 0, BREACHED, target
             fl_size: Any = T["fl_size"] if T["fl_share"] == 0 else _percent(T["fl_share"], balance)
             dg_size: Any = T["dg_size"] if T["dg_share"] == 0 else _percent(T["dg_share"], gain_reference)
             profitable = profitable_before + (1 if day_traded and day_net >= profitable_size else 0)
@@ -552,6 +560,9 @@ def _walk(
                     if T["cs_positive"]:
                         total = positive if by_trade else positive_before + max(day_net - day_net_paid, 0)
                     holds = total <= 0 or top * 1_000_000 <= T["cs_share"] * total
+                    if T["cs_raises"] != 0:
+                        due = _raised(target, top, T["cs_share"])
+                        holds = profit >= due
                 if holds:
                     found, effect, outcome = PROFIT_TARGET, 0, PASSED
 
@@ -599,7 +610,7 @@ def _walk(
                     v["observed"], v["allowed"] = equity, gain_reference + dg_size
                     v["reference"], v["size"] = gain_reference, dg_size
                 else:
-                    v["observed"], v["allowed"], v["reference"], v["size"] = profit, target, initial, target
+                    v["observed"], v["allowed"], v["reference"], v["size"] = profit, due, initial, due
             n_verdicts += 1
 
             if outcome == PASSED:
@@ -637,6 +648,7 @@ def _walk(
         out["observed"], out["flat"], out["payouts"] = observed, flat, payouts
         top_day = max(best_before, day_net - day_net_paid) if traded else np.int64(0)
         out["best"] = best if by_trade else top_day
+        out["target"] = _raised(target, out["best"], T["cs_share"]) if T["cs_raises"] != 0 else T["pt_size"]
         out["denominator"] = stage_net
         if T["cs_positive"]:
             out["denominator"] = positive if by_trade else positive_before + max(day_net - day_net_paid, 0)

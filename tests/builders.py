@@ -157,7 +157,7 @@ def walked(ready: Prepared, fold: Fold = walk.walk) -> dict[str, Any]:
         return None if minor == -walk.NEVER else from_minor(int(minor), ready.currency)
 
     floors = [name for name in ("daily_floor", "max_floor") if result[name] != -walk.NEVER]
-    target = int(ready.terms[0]["pt_size"])
+    target = int(result["target"])
     return {
         "status": walk.STATUS_NAMES[result["status"]],
         "status_at": from_micros(result["status_at"]),

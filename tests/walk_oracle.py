@@ -364,7 +364,7 @@ class Walk:
             self.breach("daily_gain", at, self.equity, self.gain_reference + gain, self.gain_reference)
         elif not self.paused and self.may_pass():
             self.end("passed", at)
-            target = self.size(self.rules["profit_target"], self.initial)
+            target = self.due_target()
             self.say("profit_target", "passed", "pass", at, self.target_profit(), target, self.initial)
         else:
             self.warn(at, daily, maximum)
@@ -436,12 +436,22 @@ class Walk:
     def may_pass(self) -> bool:
         """Whether target and every other condition of the stage hold."""
         rule = self.rules.get("profit_target")
-        if rule is None or self.target_profit() < self.size(rule, self.initial):
+        if rule is None or self.target_profit() < self.due_target():
             return False
         if rule.get("require_flat", True) and self.open:
             return False
         binds = self.account.stage not in ("funded", "instant")
         return self.enough_days() and (self.consistent() if binds else True)
+
+    def due_target(self) -> Decimal:
+        """The target, raised where the best day or trade is a larger share of it than allowed."""
+        target = self.size(self.rules["profit_target"], self.initial)
+        rule = self.rules.get("consistency", {})
+        if not rule.get("raise_target") or self.account.stage in ("funded", "instant"):
+            return target
+        units = self.window_trades if rule.get("unit") == "trade" else list(self.window_days.values())
+        best = max(units, default=NONE)
+        return max(target, rounded(best * 100 / Decimal(rule["share"]), self.account.currency))
 
     def enough_days(self) -> bool:
         """Whether trading days and profitable days suffice."""
@@ -459,7 +469,7 @@ class Walk:
     def consistent(self) -> bool:
         """Whether no day or trade has too large a share; nothing is too large of nothing."""
         rule = self.rules.get("consistency")
-        if rule is None:
+        if rule is None or rule.get("raise_target"):
             return True
         units = self.window_trades if rule.get("unit") == "trade" else list(self.window_days.values())
         whole = sum((unit for unit in units if unit > 0), NONE) if rule.get("of") == "positive" else self.window_profit
@@ -523,5 +533,5 @@ def finish(walk: Walk, account: Account, as_of: datetime) -> Told:
     told.daily_floor, told.max_floor = walk.daily_floor(), walk.max_floor()
     told.trading_days, told.profitable_days = len(walk.entry_days), walk.profitable_days()
     if "profit_target" in walk.rules:
-        told.target_progress = walk.target_profit() / walk.size(walk.rules["profit_target"], walk.initial)
+        told.target_progress = walk.target_profit() / walk.due_target()
     return told
