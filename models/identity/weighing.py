@@ -22,6 +22,7 @@ VENUE_KINDS = ("device", "ip", "instrument", "destination", "document")
 # Who visits one place also uses its computers and line; whose wallet is an exchange's shares nothing else by that.
 VISITED = ("device", "ip", "address")
 MONEY_KINDS = ("instrument", "destination")
+LENT_KINDS = ("phone", "instrument", "device")
 STRONG_KINDS = ("document", "email", "phone", "instrument", "destination", "device")
 # Who borrows names also keeps things apart on purpose, so what such traders do not share says half as much.
 APART_WEIGHTS = np.array([1.0, 0.5, 1.0, 1.0, 1.0])
@@ -75,6 +76,7 @@ def weigh(pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_
     others = np.logaddexp2.reduce(ways[:, 2:], axis=1)
     corroborated = evidence.corroborated()
     bits = np.where(corroborated, owner - others, np.minimum(owner - others, bits_of(terms.link_min)))
+    bits = np.where(evidence.lone(), np.minimum(bits, bits_of(terms.lone_max)), bits)
     apart = np.isin(evidence.levels["name"], (0, 2)) & (evidence.levels["birth"] == 0)
     home = corroborated & apart & (ways[:, 2] >= np.max(ways[:, 3:], axis=1))
     return bits, np.where(home, np.maximum(ways[:, 2] - owner, 0.0), 0.0)
@@ -217,6 +219,16 @@ class _Evidence:
     def corroborated(self) -> npt.NDArray[np.bool_]:
         """Weak evidence never joins alone: something only one person has, or two personal fields that agree."""
         strong = np.logical_or.reduce([self._usable(kind) for kind in STRONG_KINDS])
+        return np.asarray(strong | (self._personal() >= 2), dtype=np.bool_)
+
+    def lone(self) -> npt.NDArray[np.bool_]:
+        """One thing that is lent among friends, and nothing else at all, is no second identity."""
+        things = np.sum([self._usable(kind) for kind in (*STRONG_KINDS, "ip")], axis=0)
+        lent = np.logical_or.reduce([self._usable(kind) for kind in LENT_KINDS])
+        return np.asarray(lent & (things == 1) & (self._personal() == 0), dtype=np.bool_)
+
+    def _personal(self) -> Ints:
+        """How many fields of the person agree."""
         personal = (
             self.levels["name"] >= 3,
             self.levels["birth"] >= 2,
@@ -224,7 +236,7 @@ class _Evidence:
             self.levels["document"] == 1,
             self.levels["phone"] == 1,
         )
-        return np.asarray(strong | (np.sum(personal, axis=0) >= 2), dtype=np.bool_)
+        return np.asarray(np.sum(personal, axis=0), dtype=np.int64)
 
 
 __all__ = ["Level", "Population", "Shares", "bits_of", "strength_of", "weigh"]
