@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,14 @@ from sql import relations
 
 COLUMNS = ("account_id", "trader_id", "score", "band", "reasons", "as_of", "model_version")
 ITEMS = ("account_id", "reason", "strength", "weight", "subject_kind", "subject_id", "sentence")
+EVIDENCE = (*ITEMS, "last_at", "amount")
 DISPOSITIONS = ("subject_kind", "subject_id", "detector", "outcome", "decided_at")
+SEVERAL = "several records of one owner"
+VERDICTS = "verdict history"
+PAIRS = {"copy": "copying", "mirror": "mirroring", "own copy": "own_copying", "own mirror": "own_mirroring"}
+"""Reasons that a pair of accounts gives, and the field of the terms that weighs each."""
+FLAG = 0.5
+KEY = ["subject_kind", "subject_id", "reason"]
 Items = pd.DataFrame
 
 
@@ -45,6 +52,8 @@ class ScoreTerms:
         labels_min: dispositions of a detector before they move anything.
         expected_precision: the share of confirmed flags that the weights are made for.
         expected_labels: how many labels that expectation is worth.
+        quiet_days: a dismissed signal is silent until its evidence is so much newer than what was dismissed.
+        grown: what has no time is silent until there is so much more of it (matches, verdicts, trader records).
     """
 
     version: str = "2026-11"
@@ -86,17 +95,42 @@ class ScoreTerms:
     labels_min: int = 20
     expected_precision: float = 0.9
     expected_labels: float = 10.0
+    quiet_days: float = 14.0
+    grown: float = 1.5
+
+    def weight(self, reason: str) -> float:
+        """The weight of a detector, or of a pair's reason."""
+        held = getattr(self, PAIRS[reason]) if reason in PAIRS else self.weights.get(reason, self.other_weight)
+        return float(held)
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """What a run's evidence adds up to.
+
+    `scores` has the columns of `COLUMNS`; `evidence` those of `EVIDENCE` with strengths as found and `fresh`: no answer
+    covers it; `fresh` per account_id the score of fresh evidence alone; `learnt` is `learnt_from` of the answers.
+    """
+
+    scores: pd.DataFrame
+    evidence: pd.DataFrame
+    fresh: pd.DataFrame
+    learnt: pd.DataFrame
 
 
 def detector_precision(dispositions: pd.DataFrame, terms: ScoreTerms | None = None) -> pd.DataFrame:
     """What analysts' answers say about each detector.
 
-    Takes rows of `DISPOSITIONS` (outcome confirmed or dismissed; the newest per subject counts). Gives
-    detector, labels, confirmed, precision with a 95 % credible interval (Beta posterior, uniform prior) and `factor`,
-    by which the weight moves: 1 below `labels_min` labels, else shrunken over expected precision, at most 1.05.
+    Takes rows of `DISPOSITIONS` (outcome confirmed, dismissed or withdrawn; the newest per subject counts). Where there
+    are columns `counts` and `strength`, answers that say nothing about the detector and those below a flag are left
+    out. Gives detector, labels, confirmed, precision with a 95 % credible interval (Beta posterior, uniform prior) and
+    `factor`, by which the weight moves: 1 below `labels_min` labels, else shrunken over expected precision, at most
+    1.05.
     """
     held = terms or ScoreTerms()
     newest = _newest(dispositions)
+    if "counts" in newest:
+        newest = newest[newest["counts"].astype(bool) & (newest["strength"] >= FLAG)]
     counts = newest.groupby("detector")["outcome"].agg(
         labels="size", confirmed=lambda answers: int((answers == "confirmed").sum())
     )
@@ -113,20 +147,54 @@ def detector_precision(dispositions: pd.DataFrame, terms: ScoreTerms | None = No
 
 
 def _newest(dispositions: pd.DataFrame) -> pd.DataFrame:
-    ordered = dispositions[dispositions["outcome"].isin(["confirmed", "dismissed"])].sort_values(
-        ["decided_at", "detector", "subject_id"], kind="stable"
-    )
-    newest: pd.DataFrame = ordered.drop_duplicates(["subject_kind", "subject_id", "detector"], keep="last")
-    return newest
+    """The answer that holds about each subject; a withdrawn one is none."""
+    ordered = dispositions.sort_values(["decided_at", "detector", "subject_id"], kind="stable")
+    newest = ordered.drop_duplicates(["subject_kind", "subject_id", "detector"], keep="last")
+    holding: pd.DataFrame = newest[newest["outcome"].isin(["confirmed", "dismissed"])]
+    return holding
 
 
 def calibrated(terms: ScoreTerms, dispositions: pd.DataFrame | None) -> ScoreTerms:
-    """The terms with each detector's weight moved by what analysts answered; the same answers give the same terms."""
+    """The terms with each weight moved by what analysts answered; the same answers give the same terms."""
     if dispositions is None or dispositions.empty:
         return terms
     factors = detector_precision(dispositions, terms).set_index("detector")["factor"]
-    moved = {name: min(weight * float(factors.get(name, 1.0)), 0.97) for name, weight in terms.weights.items()}
-    return ScoreTerms(**{**vars(terms), "weights": moved})
+    moved = {name: _moved(terms.weight(name), factors.get(name)) for name in {*terms.weights, *_signals(factors.index)}}
+    pairs = {field: _moved(terms.weight(name), factors.get(name)) for name, field in PAIRS.items()}
+    kept = {name: moved[name] for name in moved if name in terms.weights or moved[name] != terms.other_weight}
+    return ScoreTerms(**{**vars(terms), **pairs, "weights": kept})
+
+
+def _signals(names: Iterable[str]) -> list[str]:
+    """Those of some reasons that are detectors."""
+    return [name for name in names if name not in PAIRS and name not in (SEVERAL, VERDICTS)]
+
+
+def _moved(weight: float, factor: float | None) -> float:
+    """A weight times what answers say, never certain and unchanged without answers."""
+    return weight if factor is None else min(weight * float(factor), 0.97)
+
+
+def learnt_from(terms: ScoreTerms, dispositions: pd.DataFrame | None) -> pd.DataFrame:
+    """Every detector's weight in use beside what was answered: detector, weight, factor, labels, confirmed, precision,
+    low, high; in order of the detector."""
+    used = calibrated(terms, dispositions)
+    columns = ["detector", "labels", "confirmed", "precision", "low", "high", "factor"]
+    told = pd.DataFrame(columns=columns)
+    if dispositions is not None and not dispositions.empty:
+        told = detector_precision(dispositions, terms)
+    names = sorted({*used.weights, *PAIRS, *_signals(told["detector"])})
+    held = told.set_index("detector").reindex(names)
+    return pd.DataFrame(
+        {
+            "detector": names,
+            "weight": [round(used.weight(name), 6) for name in names],
+            "factor": held["factor"].astype(float).fillna(1.0).round(6).to_numpy(),
+            "labels": held["labels"].astype(float).fillna(0).astype("int64").to_numpy(),
+            "confirmed": held["confirmed"].astype(float).fillna(0).astype("int64").to_numpy(),
+            **{name: held[name].astype(float).round(6).to_numpy() for name in ("precision", "low", "high")},
+        }
+    )
 
 
 def model_version(terms: ScoreTerms) -> str:
@@ -141,33 +209,52 @@ def score_accounts(
     dispositions: pd.DataFrame | None = None,
     terms: ScoreTerms | None = None,
 ) -> pd.DataFrame:
-    """Scores every account: account_id, trader_id, score (0-100), band, reasons, as_of, model_version.
+    """Scores every account: account_id, trader_id, score (0-100), band, reasons, as_of, model_version; see `weigh`."""
+    return weigh(connection, as_of, dispositions, terms).scores
+
+
+def weigh(
+    connection: duckdb.DuckDBPyConnection,
+    as_of: dt.datetime,
+    dispositions: pd.DataFrame | None = None,
+    terms: ScoreTerms | None = None,
+) -> Weighed:
+    """Weighs all evidence about every account, with what analysts answered about it.
 
     The connection holds facts.accounts and decided.signals, copy_pairs, owners, verdicts, account_status. Reasons are a
     JSON list; their points add up to the score. The money at stake comes last with no points: it orders equals.
     """
-    held = calibrated(terms or ScoreTerms(), dispositions)
+    chosen = terms or ScoreTerms()
+    held = calibrated(chosen, dispositions)
+    answers = None if dispositions is None or dispositions.empty else _newest(dispositions)
     relations.build(connection, "facts.accounts")
     accounts: pd.DataFrame = connection.sql("select account_id, trader_id from facts.accounts order by account_id").df()
-    signals = _answered(
-        connection.sql("select * from decided.signals where subject_kind <> 'partner'").df(), dispositions
-    )
-    found = _signal_items(connection, signals, held)
-    items = pd.concat(
-        [found, _elsewhere(connection, found, held), _pair_items(connection, held), _record_items(connection, held),
-         _verdict_items(connection, held)],
-        ignore_index=True,
-    )  # fmt: skip
-    scored = combine(accounts, items, held)
+    found = _answered(_evidence(connection, held, answers), answers, held)
+    scored = combine(accounts, _with_elsewhere(connection, found, held), held)
+    fresh = scored
+    if answers is not None:
+        unanswered = found.assign(strength=found["strength"].where(found["fresh"], 0.0))
+        fresh = combine(accounts, _with_elsewhere(connection, unanswered, held), held)
     scored["reasons"] = _with_money(connection, scored)
-    return scored.assign(as_of=pd.Timestamp(as_of), model_version=model_version(held))[list(COLUMNS)]
+    return Weighed(
+        scored.assign(as_of=pd.Timestamp(as_of), model_version=model_version(held))[list(COLUMNS)],
+        found.assign(strength=found["found"])[[*EVIDENCE, "fresh"]],
+        fresh[["account_id", "score"]],
+        learnt_from(chosen, dispositions),
+    )
+
+
+def _with_elsewhere(connection: duckdb.DuckDBPyConnection, found: Items, terms: ScoreTerms) -> Items:
+    """Evidence with what the owner's other accounts add."""
+    signals = found[found["subject_kind"].isin(["account", "trader"]) & (found["reason"] != VERDICTS)]
+    return pd.concat([found[list(ITEMS)], _elsewhere(connection, signals, terms)], ignore_index=True)
 
 
 def combine(accounts: pd.DataFrame, items: Items, terms: ScoreTerms) -> pd.DataFrame:
     """Adds items (columns of `ITEMS`) up to a score per account; one item per account and reason counts, the
     strongest."""
     worth = np.clip(items["strength"].to_numpy(float), 0.0, 1.0)
-    doubtful = np.where(worth < 0.5, 2 * worth**2, worth)
+    doubtful = np.where(worth < FLAG, 2 * worth**2, worth)
     chance = np.clip(doubtful * items["weight"].to_numpy(float), 0.0, 0.99)
     weighed = items.assign(loss=-np.log1p(-chance)).sort_values(
         ["account_id", "loss", "subject_id"], ascending=[True, False, True]
@@ -205,38 +292,80 @@ def _points(weighed: pd.DataFrame, total: pd.Series[float], score: pd.Series[flo
     return told
 
 
-def _answered(signals: pd.DataFrame, dispositions: pd.DataFrame | None) -> pd.DataFrame:
-    """Signals with the analysts' answers: confirmed ones certain, dismissed ones silent until newer evidence comes."""
-    if dispositions is None or dispositions.empty or signals.empty:
-        return signals
-    answers = _newest(dispositions)[["subject_kind", "subject_id", "detector", "outcome", "decided_at"]]
-    joined = signals.merge(answers, how="left", on=["subject_kind", "subject_id", "detector"])
-    later = pd.to_datetime(joined["last_at"], utc=True) > pd.to_datetime(joined["decided_at"], utc=True)
-    certain, silent = joined["outcome"] == "confirmed", (joined["outcome"] == "dismissed") & ~later
+def _evidence(connection: duckdb.DuckDBPyConnection, terms: ScoreTerms, answers: pd.DataFrame | None) -> pd.DataFrame:
+    """Everything held about every account in the columns of `EVIDENCE`, one row per account and thing held."""
+    parts = [
+        _signal_items(connection, terms, answers),
+        _pair_items(connection, terms),
+        _record_items(connection, terms),
+        _verdict_items(connection, terms),
+    ]
+    return pd.concat([_typed(part) for part in parts], ignore_index=True)
+
+
+def _typed(part: pd.DataFrame) -> pd.DataFrame:
+    """Items with every column of `EVIDENCE` in its type, columns they lack empty."""
+    full = part.reindex(columns=list(EVIDENCE))
+    numbers = {name: full[name].astype(float) for name in ("strength", "weight", "amount")}
+    return full.assign(**numbers, last_at=pd.to_datetime(full["last_at"], utc=True).astype("datetime64[us, UTC]"))
+
+
+def _answered(evidence: pd.DataFrame, answers: pd.DataFrame | None, terms: ScoreTerms) -> pd.DataFrame:
+    """Evidence under the analysts' answers, with its strength as `found` and whether it is `fresh`.
+
+    What was confirmed is certain. What was dismissed is silent until there is newer evidence: later by `quiet_days`
+    than what was seen then, or, where it has no time, `grown` times as much of it.
+    """
+    if answers is None or evidence.empty:
+        return evidence.assign(found=evidence["strength"], fresh=True)
+    seen = answers.rename(columns={"detector": "reason"}).reindex(
+        columns=[*KEY, "outcome", "decided_at", "seen_until", "seen_amount"]
+    )
+    until, decided = (pd.to_datetime(seen[name], utc=True) for name in ("seen_until", "decided_at"))
+    seen = seen.assign(until=until.where(until.notna(), decided))
+    joined = evidence.merge(seen.drop(columns=["seen_until", "decided_at"]), how="left", on=KEY)
+    later = joined["last_at"] > joined["until"] + pd.Timedelta(days=terms.quiet_days)
+    more = joined["amount"] >= joined["seen_amount"].astype(float) * terms.grown
+    certain, silent = joined["outcome"] == "confirmed", (joined["outcome"] == "dismissed") & ~later & ~more
     strength = joined["strength"].where(~certain, 1.0).where(~silent, 0.0)
-    return signals.assign(strength=strength.to_numpy())
+    covered = (certain | silent).to_numpy()
+    return evidence.assign(found=evidence["strength"], strength=strength.to_numpy(), fresh=~covered)
 
 
-def _signal_items(connection: duckdb.DuckDBPyConnection, signals: pd.DataFrame, terms: ScoreTerms) -> Items:
+def _signal_items(
+    connection: duckdb.DuckDBPyConnection, terms: ScoreTerms, answers: pd.DataFrame | None
+) -> pd.DataFrame:
     """Signals as items of the accounts they are about; those about a trader count for each of the trader's accounts."""
-    connection.register("answered_signals", signals.assign(strength=signals["strength"].astype(float)))
+    signals = connection.sql(
+        "select subject_kind, subject_id, detector as reason, strength, last_at,"
+        " coalesce(evidence ->> 'sentence', '') as sentence from decided.signals where subject_kind <> 'partner'"
+    ).df()
+    connection.register("held_signals", _remembered(signals, answers))
     items: pd.DataFrame = connection.sql(
-        "select accounts.account_id, signals.detector as reason, signals.strength, signals.subject_kind, "
-        "signals.subject_id,"
-        " coalesce(signals.evidence ->> 'sentence', '') as sentence"
-        " from answered_signals as signals inner join facts.accounts as accounts"
+        "select accounts.account_id, signals.* from held_signals as signals inner join facts.accounts as accounts"
         " on (signals.subject_kind = 'account' and signals.subject_id = accounts.account_id)"
         " or (signals.subject_kind = 'trader' and signals.subject_id = accounts.trader_id)"
     ).df()
-    connection.unregister("answered_signals")
-    return items.assign(weight=items["reason"].map(dict(terms.weights)).fillna(terms.other_weight).astype(float))[
-        list(ITEMS)
-    ]
+    connection.unregister("held_signals")
+    return items.assign(weight=[terms.weight(name) for name in items["reason"]], amount=np.nan)
+
+
+def _remembered(signals: pd.DataFrame, answers: pd.DataFrame | None) -> pd.DataFrame:
+    """Signals, and those that were confirmed and that their detector holds no longer: an answer outlives them."""
+    if answers is None:
+        return signals
+    named = answers[answers["outcome"] == "confirmed"].rename(columns={"detector": "reason"})
+    named = named[named["subject_kind"].isin(["account", "trader"]) & (named["reason"] != VERDICTS)][KEY]
+    gone = named[~pd.MultiIndex.from_frame(named).isin(pd.MultiIndex.from_frame(signals[KEY]))]
+    if gone.empty:
+        return signals
+    told = gone.assign(strength=0.0, sentence="Confirmed by an analyst; the detector holds it no longer.")
+    return pd.concat([signals, told], ignore_index=True) if len(signals) else told.reindex(columns=signals.columns)
 
 
 def _elsewhere(connection: duckdb.DuckDBPyConnection, found: Items, terms: ScoreTerms) -> Items:
     """What the strongest signal about another account of the same owner adds."""
-    strong = found[(found["strength"] >= 0.5) & (found["subject_kind"] == "account") & (found["weight"] > 0.1)]
+    strong = found[(found["strength"] >= FLAG) & (found["subject_kind"] == "account") & (found["weight"] > 0.1)]
     connection.register("strong_items", strong.astype({"strength": float, "weight": float}))
     items: pd.DataFrame = connection.sql(
         "with owned as (select accounts.account_id, coalesce(owners.owner_id, accounts.trader_id) as owner_id"
@@ -251,56 +380,47 @@ def _elsewhere(connection: duckdb.DuckDBPyConnection, found: Items, terms: Score
     return items.assign(weight=items["weight"].astype(float) * terms.elsewhere)[list(ITEMS)]
 
 
-def _pair_items(connection: duckdb.DuckDBPyConnection, terms: ScoreTerms) -> Items:
+def _pair_items(connection: duckdb.DuckDBPyConnection, terms: ScoreTerms) -> pd.DataFrame:
     """Pairs of accounts that trade as one, for either account; strategies shared with many are no reason."""
-    weight = {(False, "copy"): terms.copying, (False, "mirror"): terms.mirroring}
-    weight |= {(True, "copy"): terms.own_copying, (True, "mirror"): terms.own_mirroring}
     items: pd.DataFrame = connection.sql(
-        "select account, other as subject_id, relation, coalesce(same_owner, false) as same_owner, strength,"
+        "select account_id, 'pair' as subject_kind, account_a || '|' || account_b as subject_id, strength, matched,"
+        " case when coalesce(same_owner, false) then 'own ' else '' end || relation as reason,"
         " coalesce(evidence ->> 'sentence', '') as sentence from ("
-        " select *, account_a as account, account_b as other from decided.copy_pairs"
-        " union all select *, account_b, account_a from decided.copy_pairs)"
+        " select *, account_a as account_id from decided.copy_pairs"
+        " union all select *, account_b from decided.copy_pairs)"
     ).df()
-    weights = [
-        weight.get((bool(own), str(kind)), 0.0)
-        for own, kind in zip(items["same_owner"], items["relation"], strict=True)
-    ]
-    reason = [
-        f"{'own ' if own else ''}{kind}" for own, kind in zip(items["same_owner"], items["relation"], strict=True)
-    ]
-    return items.assign(account_id=items["account"], reason=reason, weight=weights, subject_kind="account")[list(ITEMS)]
+    weight = [terms.weight(name) for name in items["reason"]]
+    return items.assign(weight=weight, amount=items["matched"])
 
 
-def _record_items(connection: duckdb.DuckDBPyConnection, terms: ScoreTerms) -> Items:
+def _record_items(connection: duckdb.DuckDBPyConnection, terms: ScoreTerms) -> pd.DataFrame:
     """Being one of several trader records of one owner."""
     items: pd.DataFrame = connection.sql(
-        "select accounts.account_id, 'several records of one owner' as reason, 1.0 as strength, 'owner' "
-        "as subject_kind,"
-        " owners.owner_id as subject_id, owners.members || ' trader records belong to one owner.' as sentence"
-        " from facts.accounts as accounts inner join decided.owners as owners using (trader_id) where "
-        "owners.members > 1"
+        "select accounts.account_id, 1.0 as strength, 'owner' as subject_kind, owners.owner_id as subject_id,"
+        " owners.members as amount, owners.members || ' trader records belong to one owner.' as sentence"
+        " from facts.accounts as accounts inner join decided.owners as owners using (trader_id)"
+        " where owners.members > 1"
     ).df()
-    return items.assign(weight=terms.several_records)[list(ITEMS)]
+    return items.assign(reason=SEVERAL, weight=terms.several_records)
 
 
-def _verdict_items(connection: duckdb.DuckDBPyConnection, terms: ScoreTerms) -> Items:
+def _verdict_items(connection: duckdb.DuckDBPyConnection, terms: ScoreTerms) -> pd.DataFrame:
     """Verdicts about conduct, a little each."""
     items: pd.DataFrame = connection.execute(
-        "select account_id, count(*) as verdicts, string_agg(distinct rule, ', ' order by rule) as rules"
+        "select account_id, count(*) as amount, string_agg(distinct rule, ', ' order by rule) as rules"
         " from decided.verdicts where outcome in ('breached', 'warned') and rule in (select unnest(?)) "
         "group by account_id",
         [list(terms.conduct_rules)],
     ).df()
-    counted = np.minimum(items["verdicts"].to_numpy(float), terms.verdicts_max)
-    sentence = items["verdicts"].astype(str) + " verdicts about conduct: " + items["rules"].astype(str) + "."
+    counted = np.minimum(items["amount"].to_numpy(float), terms.verdicts_max)
     return items.assign(
-        reason="verdict history",
+        reason=VERDICTS,
         strength=1.0,
         weight=1 - (1 - terms.verdict_weight) ** counted,
         subject_kind="account",
         subject_id=items["account_id"],
-        sentence=sentence,
-    )[list(ITEMS)]
+        sentence=items["amount"].astype(str) + " verdicts about conduct: " + items["rules"].astype(str) + ".",
+    )
 
 
 def _with_money(connection: duckdb.DuckDBPyConnection, scored: pd.DataFrame) -> list[str]:

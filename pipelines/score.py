@@ -16,14 +16,16 @@ import pandas as pd
 import sqlalchemy as sa
 
 from models import cohorts, commissions, events, liability, set_rules, terms, verdicts, walk
+from models.cases import history
+from models.cases.opening import open_from
 from models.catalogue import Rulebook
-from models.churn import score_traders
+from models.churn import kept_by, score_traders
 from models.clock import to_micros
 from models.decisions.automation import after_run
 from models.detectors import DETECTORS, detect_all
 from models.detectors.partners import PARTNER_DETECTORS, detect_partners, own_buyers
 from models.payouts import review_all
-from models.risk_score import score_accounts
+from models.risk_score import Weighed, weigh
 from models.rules import RULES
 from models.set_rules import SetVerdicts, register_ends
 from pipelines import marts
@@ -86,13 +88,14 @@ def score(
                 register_tables(connection, database, *WALK_TABLES)
                 log = _decide(connection, database, stands_at, say)
                 _judge_shared(connection, database, accounts, rulebook, stands_at)
-                _weigh(connection, database, stands_at)
+                weighed = _weigh(connection, database, stands_at)
                 _review_payouts(connection, database, rulebook, stands_at)
                 log += _manage(connection, stands_at)
                 say("building the marts")
                 marts.publish(connection, database)
                 _write_run(database, started, stands_at, before is None, len(touched), loads, rulebook, log)
             log += after_run(connection, warehouse.database, rulebook, stands_at)
+            log += open_from(connection, warehouse.database, weighed, stands_at)
         return Scored(stands_at, len(accounts), len(touched), log)
 
 
@@ -135,14 +138,18 @@ def _judge_shared(
     register_tables(connection, database, schema.VERDICTS)
 
 
-def _weigh(connection: duckdb.DuckDBPyConnection, database: sa.Connection, as_of: dt.datetime) -> None:
-    """What everything found adds up to for each account, and who is about to leave."""
+def _weigh(connection: duckdb.DuckDBPyConnection, database: sa.Connection, as_of: dt.datetime) -> Weighed:
+    """What everything found adds up to for each account, with what analysts answered, and who is about to leave."""
+    run_id = history.next_run(database)
+    weighed = weigh(connection, as_of, history.answers(database))
+    history.keep(database, weighed, run_id)
     for table, frame in (
-        (schema.RISK_SCORES, score_accounts(connection, as_of)),
-        (schema.CHURN_SCORES, score_traders(connection, as_of)),
+        (schema.RISK_SCORES, weighed.scores),
+        (schema.CHURN_SCORES, score_traders(connection, as_of, learn=kept_by(database, run_id, as_of))),
     ):
         replace_rows(database, table, frame)
         register(connection, table, frame)
+    return weighed
 
 
 def _review_payouts(

@@ -657,6 +657,10 @@ PUBLISHED = (
     "payout_reviews",
     "commissions",
     "cohorts",
+    "cases",
+    "dispositions",
+    "risk_score_history",
+    "score_calibrations",
 )
 
 JUDGEMENTS = _table(

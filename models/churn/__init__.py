@@ -9,6 +9,7 @@ import duckdb
 import pandas as pd
 
 from models.churn.features import FEATURES, History, features_at, left_after, read_history
+from models.churn.keeping import Learn, kept_by
 from models.churn.model import ChurnModel, ChurnTerms, drift, fit, measures, reasons
 from models.churn.survival import survival_curve
 
@@ -17,9 +18,11 @@ __all__ = [
     "ChurnModel",
     "ChurnTerms",
     "History",
+    "Learn",
     "drift",
     "features_at",
     "fit",
+    "kept_by",
     "left_after",
     "measures",
     "read_history",
@@ -35,15 +38,17 @@ def score_traders(
     horizon_days: int = 60,
     model: ChurnModel | None = None,
     terms: ChurnTerms | None = None,
+    learn: Learn = fit,
 ) -> pd.DataFrame:
     """Scores every trader who has bought: trader_id, probability (0-1), horizon_days, reasons, as_of, model_version.
 
-    Learns from the firm's own past unless a model is given. A model that could not be learnt says so in its version.
+    Learns from the firm's own past, by `learn`, unless a model is given. A model that could not be learnt says so in
+    its version.
     """
     held, at, history = terms or ChurnTerms(), pd.Timestamp(as_of), read_history(connection)
     if history.purchases.empty:
         return pd.DataFrame(columns=list(COLUMNS))
-    used = model or fit(history, at, horizon_days, held)
+    used = model or learn(history, at, horizon_days, held)
     known = features_at(history, at)
     chance, moves = used.probability(known)
     told = [json.dumps(reasons(known.iloc[k], moves[k], held.reasons_max)) for k in range(len(known))]
