@@ -30,6 +30,7 @@ VIEWS = {
     "shadow": "Drafts in shadow",
 }
 RANGES = {"today": "today_", "draft": "draft_", "change": ""}
+COUNTED = ("accounts", "challenges")
 STEPS = 5
 TOLD = "draft-told"
 
@@ -199,10 +200,11 @@ def _rows(found: Comparison, stage: str) -> None:
             "stage": [words.stage(row["stage"]) if row["stage"] != "all" else "All" for row in rows],
             "unit": [row["unit"] for row in rows],
             **{name: [_number(row[name], row["unit"]) for row in rows] for name in ("today", "draft", "change")},
-            **{f"{name}_range": [_range(row, prefix) for row in rows] for name, prefix in RANGES.items()},
+            **{f"{name}_range": [_range(row, row["unit"], prefix) for row in rows] for name, prefix in RANGES.items()},
         }
     )
-    columns: dict[str, Any] = {"verdict": "", "metric": "Figure", "stage": "Stage", "unit": "Unit"}
+    figure = st.column_config.TextColumn("Figure", width="medium")
+    columns: dict[str, Any] = {"verdict": "", "metric": figure, "stage": "Stage", "unit": "Unit"}
     for name in RANGES:
         columns[name] = st.column_config.TextColumn(words.plain(name), alignment="right")
         columns[f"{name}_range"] = st.column_config.TextColumn("95 %", alignment="right", help=f"of {name}")
@@ -218,7 +220,7 @@ def _rows(found: Comparison, stage: str) -> None:
 
 def _number(value: Any, unit: str) -> str:
     """A figure with the decimals that its unit needs."""
-    places = 0 if unit in ("accounts", "challenges") and not words.missing(value) and value == int(value) else 1
+    places = 0 if unit in COUNTED and not words.missing(value) and value == int(value) else 1
     return words.number(value, 2 if unit == "USD" else places)
 
 
@@ -229,11 +231,11 @@ def _clear(row: dict[str, Any]) -> str:
     return "near" if not words.missing(row["low"]) and (row["low"] > 0 or row["high"] < 0) else "fine"
 
 
-def _range(row: dict[str, Any], prefix: str) -> str:
+def _range(row: dict[str, Any], unit: str, prefix: str) -> str:
     low, high = row[f"{prefix}low"], row[f"{prefix}high"]
     if words.missing(low) or low == high:
         return ""
-    places = 0 if max(abs(low), abs(high)) >= 1000 else 1
+    places = 0 if max(abs(low), abs(high)) >= 1000 or unit in COUNTED else 1
     return f"{words.number(low, places)} to {words.number(high, places)}"
 
 
@@ -246,7 +248,7 @@ def _flips(flips: pd.DataFrame) -> None:
     st.caption(" · ".join(f"{way}: {count:,}" for way, count in ways.items()))
     rules = {f"{side}_rule": flips[f"{side}_rule"].map(_rule) for side in ("today", "draft")}
     st.dataframe(
-        flips.assign(stage=flips["stage"].map(words.stage), **rules).head(reads.MOST_ROWS),
+        flips.assign(stage=flips["stage"].map(words.stage), **rules).drop(columns="product").head(reads.MOST_ROWS),
         hide_index=True,
         height=look.height(min(len(flips), reads.MOST_ROWS)),
         placeholder="",

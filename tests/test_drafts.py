@@ -7,16 +7,12 @@ import json
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
-import cli
 from models import audit, catalogue, drafts, lock
 from models.access import AccessRefused, Person
 from models.catalogue import RulebookRefused
 from models.drafts import DraftRefused
-from pipelines.shadow import judge_drafts
-from sql import schema
-from sql.warehouse import Warehouse, read_frame
+from sql.warehouse import Warehouse
 from tests import pages_firm
 
 MARIA = Person("maria", "manager")
@@ -117,76 +113,3 @@ def test_a_draft_that_does_not_hold_is_refused(book: Path, text: str, said: str)
     path.write_text(text)
     with pytest.raises(RulebookRefused, match=said):
         drafts.read(path)
-
-
-# --- in shadow -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def firm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("shadow")
-    pages_firm.build(folder).database.dispose()
-    return folder
-
-
-def _tables(house: Warehouse, *names: str) -> dict[str, list[str]]:
-    with house.database.connect() as database:
-        tables = [schema.METADATA.tables[name] for name in names]
-        return {table.name: sorted(str(tuple(row)) for row in database.execute(sa.select(table))) for table in tables}
-
-
-def test_a_draft_in_shadow_stands_beside_what_is_published(firm: Path) -> None:
-    house, book = Warehouse.open(firm / "home"), firm / "book"
-    published = [name for name in schema.PUBLISHED if name in schema.METADATA.tables]
-    before = _tables(house, *published)
-    _saved(house, book)
-    assert judge_drafts(house, book, pages_firm.AS_OF) == {"one.tight": 5}
-    assert _tables(house, *published) == before
-    with house.database.connect() as database:
-        rows = read_frame(database, schema.SHADOW_STATUS).set_index("account_id")
-        said = read_frame(database, schema.SHADOW_VERDICTS)
-    assert set(rows.index[rows["differs"]]) == {"N1"}, "4,900 in a day breaks 1 %, not 5 %"
-    near = rows.loc["N1"]
-    assert (near["live_status"], near["status"], near["rule"]) == ("active", "breached", "daily_loss")
-    assert near["product_version"] == 3
-    assert (rows.loc["B1"]["live_status"], rows.loc["B1"]["live_rule"]) == ("breached", "daily_loss")
-    told = said[(said["account_id"] == "N1") & (said["outcome"] == "breached")].iloc[0]
-    assert "the daily floor 99,000.00" in json.loads(told["evidence"])["sentence"]
-    assert "U1" not in rows.index, "an account of another product is not the draft's"
-
-
-def test_a_draft_is_for_purchases_since_its_day_and_for_its_desks(firm: Path) -> None:
-    house, book = Warehouse.open(firm / "home"), firm / "book"
-    path = drafts.files(book)[0] if drafts.files(book) else _saved(house, book)
-    text = path.read_text()
-    path.write_text(text.replace("2026-02-01", "2026-03-02"))
-    assert judge_drafts(house, book, pages_firm.AS_OF) == {"one.tight": 0}
-    path.write_text(text.replace("version = 3\n", 'version = 3\ndesks = ["tokyo"]\n'))
-    assert judge_drafts(house, book, pages_firm.AS_OF) == {"one.tight": 1}
-    path.write_text(text)
-
-
-def test_a_broken_draft_is_told_and_stops_nothing(firm: Path) -> None:
-    house, book = Warehouse.open(firm / "home"), firm / "book"
-    bad = book / "one.bad.toml.draft"
-    bad.write_text("id = ")
-    said: list[str] = []
-    judged = judge_drafts(house, book, pages_firm.AS_OF, said.append)
-    bad.unlink()
-    assert "one.bad" not in judged
-    assert any("one.bad.toml.draft: not TOML" in line for line in said)
-
-
-def test_the_command_judges_drafts_and_a_file_that_is_gone_is_forgotten(
-    firm: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    house, book = Warehouse.open(firm / "home"), firm / "book"
-    if not drafts.files(book):
-        _saved(house, book)
-    asked = ["--home", str(firm / "home"), "--rulebook", str(book), "score", "--as-of", pages_firm.AS_OF.isoformat()]
-    assert cli.main(asked) == 0
-    assert "draft one.tight: 5 accounts judged in shadow" in capsys.readouterr().err
-    for path in drafts.files(book):
-        path.unlink()
-    assert judge_drafts(house, book, pages_firm.AS_OF) == {}
-    assert _tables(house, "shadow_status", "shadow_verdicts") == {"shadow_status": [], "shadow_verdicts": []}

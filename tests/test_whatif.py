@@ -169,11 +169,14 @@ def test_what_is_spared_along_a_sweep_is_as_if_walked(walked_firm: History, name
 
 def test_a_softer_figure_walks_only_who_met_the_rule(walked_firm: History, monkeypatch: pytest.MonkeyPatch) -> None:
     book = walked_firm.rulebook
-    walked = []
-    real = whatif.replay.__globals__["walk_parallel"]
-    monkeypatch.setitem(
-        whatif.replay.__globals__, "walk_parallel", lambda *given: walked.append(given[1]) or real(*given)
-    )
+    walked: list[Any] = []
+    real = whatif.walk_parallel
+
+    def watched(*given: Any) -> Any:
+        walked.append(given[1])
+        return real(*given)
+
+    monkeypatch.setattr("pipelines.whatif.replay.walk_parallel", watched)
     before = whatif.replay(walked_firm, book)
     softer = whatif.overlaid(book, {"plan": draft("evaluation_1", "daily_loss = { percent = 5.01 }", book)})
     whatif.replay(walked_firm, softer, before)
