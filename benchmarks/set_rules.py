@@ -42,6 +42,7 @@ holding_share = { seconds = 60, max_share_trades = 30, effect = "warn" }
 hedging = { effect = "warn" }
 martingale = { effect = "warn" }
 grid = { layers = 3, effect = "warn" }
+adding_to_losers = { effect = "warn" }
 hyperactivity = { trades_per_day = 10, effect = "warn" }
 time_limit = { days = 200, effect = "warn" }
 symbols = { prohibited = ["crypto"], effect = "warn" }

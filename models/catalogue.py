@@ -404,10 +404,16 @@ def _cutoff(value: Any, field: Field) -> str:
     return str(value)
 
 
-def _rows(value: Any, _field: Field) -> list[dict[str, Any]]:
+_COLUMNS = {"tiers": ({"after_payouts", "percent"}, {"balance", "lots"}), "cap_ladder": ({"amount"},)}
+
+
+def _rows(value: Any, field: Field) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not all(isinstance(row, dict | int | Decimal) for row in value):
         raise ValueError(f"{value!r} is not a list")
     for row in value:
+        columns = set(row) if isinstance(row, dict) else {"amount"}
+        if columns not in _COLUMNS[field.name]:
+            raise ValueError(f"{sorted(columns)} are not the columns of a row; {field.meaning}")
         for inner in row.values() if isinstance(row, dict) else (row,):
             _number(inner, "a number")
     return [

@@ -24,6 +24,7 @@ UNITS = {
     "holding_share": "percent or seconds",
     "hedging": "seconds",
     "martingale": "lots",
+    "adding_to_losers": "lots",
     "grid": "positions",
     "hyperactivity": "deals",
     "time_limit": "days",
@@ -67,6 +68,8 @@ _FOUND = {
     "martingale": "Trade {trade} in {instrument} was opened with {observed} lots after {losses} losses in a "
     "row, {allowed} "
     "lots being too many after {first_lots} in the first of them, {when}.",
+    "adding_to_losers": "Trade {trade} added {observed} lots in {instrument} to the losing trade {first_trade_id} of "
+    "{first_lots} lots, more than the {allowed} allowed, {when}.",
     "grid": "Trade {trade} made {observed} {side} positions open in {instrument} at once, more than the "
     "{allowed} allowed, "
     "{when}.",
@@ -342,6 +345,12 @@ def _martingale(terms: Terms, _currency: str | None) -> str:
     )
 
 
+def _adding(terms: Terms, _currency: str | None) -> str:
+    if not terms["multiple"]:
+        return "Nothing may be added to a losing position."
+    return f"What is added to a losing position has at most {number(terms['multiple'])} times the lots of the first."
+
+
 def _grid(terms: Terms, _currency: str | None) -> str:
     when = " while the first of them is losing" if terms["losing_only"] else ""
     return f"At most {terms['layers']} positions may be open at once in one instrument and direction{when}."
@@ -361,9 +370,15 @@ def _max_lots(terms: Terms, _currency: str | None) -> str:
     return f"No trade may be larger than {number(terms['lots'])} lots{where}."
 
 
-def _max_exposure(terms: Terms, _currency: str | None) -> str:
+def _max_exposure(terms: Terms, currency: str | None) -> str:
     per = "in the account" if terms["per"] == "account" else "in one instrument"
-    return f"Never more than {number(terms['lots'])} lots may be open at once {per}, both directions counted."
+    parts = [f"Never more than {number(terms['lots'])} lots may be open at once {per}, both directions counted."]
+    for tier in terms["tiers"] or []:
+        least = _amount(Decimal(str(tier["balance"])), currency)
+        parts.append(f"From a balance of {least} at the daily reset on it is {number(tier['lots'])}.")
+    if terms["micros"]:
+        parts.append(f"Of {', '.join(terms['micros'])} {number(terms['micro_ratio'])} count as one.")
+    return " ".join(parts)
 
 
 def _copying(terms: Terms, _currency: str | None) -> str:
@@ -440,6 +455,7 @@ _RULE_WORDS = {
         f"s or more."
     ),
     "martingale": _martingale,
+    "adding_to_losers": _adding,
     "grid": _grid,
     "hyperactivity": lambda t, _: f"At most {t['trades_per_day']} trades may be opened in a firm day.",
     "time_limit": lambda t, _: (

@@ -195,6 +195,9 @@ _RULES = (
         "max_exposure",
         (
             Field("lots", "number", required=True, meaning="largest open volume at one time"),
+            Field("tiers", "table", meaning="list of { balance, lots }: from that balance at the reset on, other lots"),
+            Field("micros", "texts", meaning="instruments of which several count as one"),
+            Field("micro_ratio", "number", Decimal(10), meaning="how many micros count as one"),
             Field(
                 "per", "choice", "account", choices=("account", "symbol"), meaning="over the account or per instrument"
             ),
@@ -333,6 +336,21 @@ _RULES = (
             _WARN,
         ),
         "Lots are not raised to {multiple} times after {losses} losses in a row.",
+    ),
+    Rule(
+        "adding_to_losers",
+        (
+            Field(
+                "multiple",
+                "number",
+                Decimal("1.1"),
+                meaning="lots allowed for an addition, as a multiple of the first's",
+            ),
+            *_STRIKES,
+            _WARN,
+        ),
+        "A position added while the first is losing has at most {multiple} times its lots.",
+        short="multiple",
     ),
     Rule(
         "grid",

@@ -138,6 +138,22 @@ def register_terms(
         "rule varchar, field varchar, product varchar, product_version integer, stage varchar, name varchar",
         _listed_symbols(versions),
     )
+    _put(
+        connection,
+        "exposure_tiers",
+        "product varchar, product_version integer, stage varchar, balance decimal(18, 8), lots decimal(18, 8)",
+        _exposure_tiers(versions),
+    )
+
+
+def _exposure_tiers(versions: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Open volume allowed by the balance from which on it is."""
+    return [
+        (version.product, version.version, stage, tier["balance"], tier["lots"])
+        for version in versions
+        for stage, terms in version.stages.items()
+        for tier in terms.get("max_exposure", {}).get("tiers") or []
+    ]
 
 
 def _first_day(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, as_of: dt.datetime) -> dt.date:
@@ -208,7 +224,7 @@ def _sizes(accounts: pd.DataFrame, rulebook: Rulebook) -> list[tuple[Any, ...]]:
 
 
 def _listed_symbols(versions: Sequence[Any]) -> list[tuple[Any, ...]]:
-    wanted = (("max_lots", "symbols"), ("symbols", "allowed"), ("symbols", "prohibited"))
+    wanted = (("max_lots", "symbols"), ("max_exposure", "micros"), ("symbols", "allowed"), ("symbols", "prohibited"))
     return [
         (rule, field, version.product, version.version, stage, name.upper())
         for version in versions

@@ -30,7 +30,7 @@ NEARLY = 1 - 1e-9
 """Shares and sums of binary numbers that come so near to a limit are kept."""
 
 _US = ("held_us", "overlap_us", "idea_merge_us", "entry_merge_us", "within_us", "idle_us", "short_us")
-_SIZES = ("lots", "idea_size", "day_size", "exposure", "short_share", "short_profit", "margin", "stop_size")
+_SIZES = ("lots", "idea_size", "day_size", "exposure", "short_share", "short_profit", "margin", "stop_size", "added")
 LIMITS = np.dtype(
     [(name, "i8") for name in (*_US, "layers", "entries", "losses", "day_trades", "shares_from", "average_us")]
     + [(name, "f8") for name in (*_SIZES, "entry_low", "entry_high", "multiple", "leverage")]
@@ -40,8 +40,14 @@ LIMITS = np.dtype(
 of clocks, cutoffs and bars, 0 for what must be reached."""
 
 # What a trade is kept for; ACCOUNT_RULES look into every trade of the accounts that are kept for them.
-ALONE, GRID, HEDGING, IDEA, CUTOFF = 1, 2, 4, 8, 16
-_REASONS = (("in_stack", GRID), ("beside_opposite", HEDGING), ("in_losing_idea", IDEA), ("over_cutoff", CUTOFF))
+ALONE, GRID, HEDGING, IDEA, CUTOFF, ADDED = 1, 2, 4, 8, 16, 32
+_REASONS = (
+    ("in_stack", GRID),
+    ("beside_opposite", HEDGING),
+    ("in_losing_idea", IDEA),
+    ("over_cutoff", CUTOFF),
+    ("in_addition", ADDED),
+)
 ACCOUNT_RULES = (
     "lot_consistency",
     "martingale",
@@ -109,6 +115,7 @@ _FROM_TERMS: dict[str, dict[str, tuple[str, int | None]]] = {
     "max_lots": {"lots": ("lots", None)},
     "hedging": {"overlap_us": ("min_overlap_seconds", SECOND)},
     "grid": {"layers": ("layers", 1)},
+    "adding_to_losers": {"added": ("multiple", None)},
     "idea_risk": {"idea_merge_us": ("merge_seconds", SECOND)},
     "lot_consistency": {
         "entry_merge_us": ("merge_seconds", SECOND),
@@ -141,6 +148,8 @@ def _conditions(row: Array, terms: Terms, initial: Decimal) -> None:
     risk = terms.get("stop_loss_required", {}).get("max_risk_percent")
     if risk is not None:
         row["stop_size"] = float(risk) / 100 * float(initial) - 0.01
+    tiers = terms.get("max_exposure", {}).get("tiers") or []
+    row["exposure"] = min([float(row["exposure"]), *(tier["lots"] for tier in tiers)])
     row["losing"] = "grid" in terms and terms["grid"]["losing_only"]
     row["per_market"] = "max_exposure" in terms and terms["max_exposure"]["per"] == "symbol"
     if "inactivity" in terms:
@@ -235,7 +244,7 @@ def _together(starts: Any, limits: Any, t: Any, balance: Any, kept: Any, account
         count = 0
         for i in range(starts[a], starts[a + 1]):
             still = 0
-            layers, losing, longest_us = 1, False, np.int64(-1)
+            layers, losing, longest_us, added = 1, False, np.int64(-1), False
             lots, in_market, worth = t.lots[i], t.lots[i], t.value[i] * t.price[i]
             for n in range(count):
                 j = beside[n]
@@ -252,9 +261,11 @@ def _together(starts: Any, limits: Any, t: Any, balance: Any, kept: Any, account
                     longest_us = max(longest_us, min(t.held[i], t.held[j]) - t.opened[i])
                 else:
                     layers += 1
-                    worse = t.price[i] > t.price[j] if t.sold[i] else t.price[i] < t.price[j]
-                    losing |= worse or t.opened[i] == t.opened[j]
-            stacked = layers > L["layers"] and (losing or L["losing"] == 0)
+                    tied = t.opened[i] == t.opened[j]
+                    losing |= tied or (t.price[i] > t.price[j] if t.sold[i] else t.price[i] < t.price[j])
+                    added |= t.lots[i] > t.lots[j] * L["added"] * NEARLY or (tied and L["added"] < np.inf)
+            stacked = GRID if layers > L["layers"] and (losing or L["losing"] == 0) else 0
+            stacked |= ADDED if losing and added else 0
             _keep_beside(beside, still, i, stacked, longest_us >= L["overlap_us"], t, kept)
             beside[still] = i
             count = still + 1
@@ -267,14 +278,14 @@ def _together(starts: Any, limits: Any, t: Any, balance: Any, kept: Any, account
 @njit(cache=True, inline="always")
 def _keep_beside(beside: Any, count: Any, i: Any, stacked: Any, hedged: Any, t: Any, kept: Any) -> None:
     """Keeps a trade with those of its instrument that it stacks upon or stands against."""
-    if not (stacked or hedged):
+    if stacked == 0 and not hedged:
         return
-    kept[i] |= (GRID if stacked else 0) | (HEDGING if hedged else 0)
+    kept[i] |= stacked | (HEDGING if hedged else 0)
     for n in range(count):
         j = beside[n]
         if t.market[j] == t.market[i]:
             same = t.sold[j] == t.sold[i]
-            kept[j] |= (GRID if stacked and same else 0) | (HEDGING if hedged and not same else 0)
+            kept[j] |= (stacked if same else 0) | (HEDGING if hedged and not same else 0)
 
 
 @njit(cache=True, nogil=True)
@@ -428,7 +439,7 @@ def find(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> None:
 
     Reads `facts.rule_accounts` (who is judged, until when), the trades, news and rates, and the firm days and cutoffs
     of `terms`. `decided.suspects`: trade (row of facts.trades), in_stack, beside_opposite, in_losing_idea,
-    over_cutoff.
+    over_cutoff, in_addition.
     """
     relations.build(connection, "facts.rule_accounts", "facts.rule_markets", "staging.news", "staging.rates")
     instants = "epoch_us(opened_at) as opened_us, epoch_us(until) as until_us"

@@ -326,6 +326,19 @@ def grid(account: Account, terms: Terms, world: World) -> Found:
     return found
 
 
+def adding_to_losers(account: Account, terms: Terms, world: World) -> Found:
+    found: Found = set()
+    for way in same_way(held(account, world)):
+        for place, one in enumerate(way):
+            first = next((p for p in way[:place] if p.until > one.trade.opened_at), None)
+            if first is not None:
+                worse = one.trade.open_price - first.trade.open_price
+                losing = worse < 0 if one.trade.side == "buy" else worse > 0
+                if losing and one.lots > first.lots * terms["multiple"]:
+                    found.add((one.trade.opened_at, one.trade.trade_id))
+    return found
+
+
 def hyperactivity(account: Account, terms: Terms, world: World) -> Found:
     days: dict[dt.date, list[Held]] = {}
     for one in held(account, world):
@@ -403,6 +416,7 @@ ORACLES: dict[str, Callable[[Account, Terms, World], Found]] = {
     "hedging": hedging,
     "martingale": martingale,
     "grid": grid,
+    "adding_to_losers": adding_to_losers,
     "hyperactivity": hyperactivity,
     "time_limit": time_limit,
     "symbols": symbols,

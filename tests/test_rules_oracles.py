@@ -29,6 +29,7 @@ holding_share = { seconds = 60, max_share_trades = 50, min_trades = 2, effect = 
 hedging = { min_overlap_seconds = 60, effect = "warn" }
 martingale = { multiple = 2, losses = 2, within_seconds = 3600, effect = "warn" }
 grid = { layers = 1, effect = "warn" }
+adding_to_losers = { multiple = 1.01, effect = "warn" }
 hyperactivity = { trades_per_day = 2, effect = "warn" }
 time_limit = { days = 4, effect = "warn" }
 symbols = { allowed = ["EURUSD", "USDJPY"], effect = "warn" }
@@ -51,6 +52,7 @@ holding_share = { seconds = 3600, max_share_profit = 50, min_average_seconds = 3
 hedging = { effect = "warn" }
 martingale = { multiple = 1, losses = 1, within_seconds = 60, effect = "warn" }
 grid = { layers = 2, losing_only = false, effect = "warn" }
+adding_to_losers = { multiple = 0, effect = "warn" }
 hyperactivity = { trades_per_day = 1, effect = "warn" }
 time_limit = { days = 2, starts = "first_trade", effect = "warn" }
 symbols = { prohibited = ["USDJPY"], effect = "warn" }

@@ -151,6 +151,7 @@ def test_every_rule_states_its_verdicts_in_a_sentence() -> None:
             "hedging": "",
             "martingale": "",
             "grid": "layers = 1",
+            "adding_to_losers": "multiple = 0",
             "hyperactivity": "trades_per_day = 1",
             "time_limit": "days = 15",
             "symbols": 'prohibited = ["EURUSD"]',

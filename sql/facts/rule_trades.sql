@@ -30,7 +30,8 @@ select
     suspects.in_stack,
     suspects.beside_opposite,
     suspects.in_losing_idea,
-    suspects.over_cutoff
+    suspects.over_cutoff,
+    suspects.in_addition
 from facts.trades as trades
 inner join facts.rule_accounts as accounts using (account_id)
 inner join decided.suspects as suspects on trades.rowid = suspects.trade

@@ -1,10 +1,30 @@
 -- Instants at which the open volume rises above what the stage allows, over the account or in one instrument.
--- Volume is counted once per instant, after everything of it; both directions count. Grain: account_id, instrument, instant.
+-- Volume is counted once per instant, after everything of it; both directions count, micros as the part of one that they
+-- are. With tiers the balance at the last daily reset says how much. Grain: account_id, instrument, instant.
 with accounts as (
-    select accounts.account, accounts.account_id, terms.per, cast(terms.lots as decimal(18, 8)) as allowed
+    select
+        accounts.account,
+        accounts.account_id,
+        accounts.product,
+        accounts.product_version,
+        accounts.stage,
+        accounts.initial_balance,
+        terms.per,
+        terms.micro_ratio,
+        terms.tiers is not null as tiered,
+        cast(terms.lots as decimal(18, 8)) as allowed
     from facts.rule_accounts as accounts
     inner join terms.max_exposure as terms using (product, product_version, stage)
     semi join (select account from decided.suspect_accounts where rule = 'max_exposure') as suspects using (account)
+),
+
+micros as (
+    select accounts.account, markets.market + 1 as market, max(accounts.micro_ratio) as ratio
+    from accounts
+    inner join terms.listed_symbols as listed using (product, product_version, stage)
+    inner join facts.rule_markets as markets on listed.name in (markets.instrument, upper(markets.symbol))
+    where listed.rule = 'max_exposure'
+    group by all
 ),
 
 changes as (
@@ -12,22 +32,95 @@ changes as (
         deals.account,
         case accounts.per when 'symbol' then deals.market else 0 end as market,
         deals.executed_at,
-        sum(case deals.role when 'in' then deals.lots else -deals.lots end) as change
+        sum(
+            case deals.role when 'in' then deals.lots else -deals.lots end
+            / cast(coalesce(micros.ratio, 1) as decimal(9, 4))
+        ) as change
     from facts.rule_deals as deals
     inner join accounts using (account)
+    left join micros on deals.account = micros.account and deals.market = micros.market
     group by all
 ),
 
 held as (
-    select *, sum(change) over (partition by account, market order by executed_at) as lots_open
+    select *, round(sum(change) over (partition by account, market order by executed_at), 8) as lots_open
     from changes
 ),
 
-risen as (
-    select held.*, accounts.account_id, accounts.allowed
+-- what every balance operation, deal and fee of tiered accounts added to their balance, as of which instant
+money as (
+    select
+        accounts.account,
+        deals.executed_at,
+        sum(
+            deals.profit + coalesce(deals.commission, 0) + coalesce(deals.swap, 0) + coalesce(deals.fee, 0)
+        ) as earned
+    from staging.deals as deals
+    inner join accounts using (account_id)
+    where accounts.tiered and deals.kind <> 'credit'
+    group by all
+),
+
+deposits as (
+    select accounts.account, min(deals.executed_at) as deposited_at
+    from staging.deals as deals
+    inner join accounts using (account_id)
+    where accounts.tiered and deals.kind = 'balance' and deals.profit = accounts.initial_balance
+    group by all
+),
+
+on_days as (
+    select held.*, resets.opened_at as day_opened_at
     from held
     inner join accounts using (account)
-    where held.lots_open > accounts.allowed and held.lots_open - held.change <= accounts.allowed
+    asof left join terms.resets as resets
+        on
+            accounts.product = resets.product
+            and accounts.product_version = resets.product_version
+            and held.executed_at >= resets.opened_at
+),
+
+-- the balance as of the reset: what was earned before it, the opening deposit being the initial balance itself
+balances as (
+    select
+        on_days.account,
+        on_days.day_opened_at,
+        any_value(accounts.initial_balance)
+        + coalesce(sum(money.earned) filter (where money.executed_at < on_days.day_opened_at), 0)
+        - coalesce(
+            any_value(accounts.initial_balance) filter (where deposits.deposited_at < on_days.day_opened_at), 0
+        ) as balance
+    from (select distinct account, day_opened_at from on_days) as on_days
+    inner join accounts using (account)
+    left join money using (account)
+    left join deposits using (account)
+    where accounts.tiered
+    group by all
+),
+
+allowances as (
+    select balances.account, balances.day_opened_at, arg_max(tiers.lots, tiers.balance) as allowed
+    from balances
+    inner join accounts using (account)
+    inner join terms.exposure_tiers as tiers using (product, product_version, stage)
+    where tiers.balance <= balances.balance
+    group by all
+),
+
+risen as (
+    select
+        on_days.account,
+        on_days.market,
+        on_days.executed_at,
+        on_days.lots_open,
+        accounts.account_id,
+        coalesce(allowances.allowed, accounts.allowed) as allowed
+    from on_days
+    inner join accounts using (account)
+    left join allowances using (account, day_opened_at)
+    where
+        on_days.lots_open > coalesce(allowances.allowed, accounts.allowed)
+        and round(on_days.lots_open - on_days.change, 8) <= coalesce(allowances.allowed, accounts.allowed)
 )
 
 select
