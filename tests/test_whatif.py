@@ -6,6 +6,7 @@ nothing, and against the scoring run under the draft's rulebook. Amounts are tho
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -176,7 +177,7 @@ def test_a_softer_figure_walks_only_who_met_the_rule(walked_firm: History, monke
         walked.append(given[1])
         return real(*given)
 
-    monkeypatch.setattr("pipelines.whatif.replay.walk_parallel", watched)
+    monkeypatch.setattr(sys.modules["pipelines.whatif.replay"], "walk_parallel", watched)
     before = whatif.replay(walked_firm, book)
     softer = whatif.overlaid(book, {"plan": draft("evaluation_1", "daily_loss = { percent = 5.01 }", book)})
     whatif.replay(walked_firm, softer, before)
