@@ -8,7 +8,7 @@ import hashlib
 import itertools
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -459,9 +459,34 @@ def _check_contradictions(terms: Terms, where: str) -> None:
     if loss:
         _check_max_loss(loss, terms, f"{where}: max_loss")
     _check_consistency(terms, f"{where}: consistency")
-    symbols = terms.get("symbols")
-    if symbols and not symbols["allowed"] and not symbols["prohibited"]:
-        raise RulebookRefused(f"{where}: symbols: needs `allowed` or `prohibited`")
+    for rule, (field, contradicts, why) in _CONTRADICTIONS.items():
+        if rule in terms and contradicts(terms[rule]):
+            raise RulebookRefused(f"{where}: {rule}: {field}: {why}")
+    days, limit = terms.get("min_trading_days"), terms.get("time_limit")
+    if days and limit and days["days"] > limit["days"]:
+        raise RulebookRefused(f"{where}: min_trading_days: days: more than time_limit's {limit['days']}")
+
+
+def _symbols_clash(rule: Mapping[str, Any]) -> bool:
+    allowed, prohibited = ({name.upper() for name in rule[field] or []} for field in ("allowed", "prohibited"))
+    return bool(allowed & prohibited) or not allowed | prohibited
+
+
+_CONTRADICTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], bool], str]] = {
+    "profit_target": ("percent", lambda rule: not (rule["percent"] or rule["amount"]), "a target of zero is none"),
+    "inactivity": (
+        "warn_days",
+        lambda rule: rule["warn_days"] is not None and rule["warn_days"] >= rule["days"],
+        "a warning comes before the end, not with it",
+    ),
+    "lot_consistency": ("low", lambda rule: rule["low"] > rule["high"], "is above high"),
+    "news_window": (
+        "share",
+        lambda rule: rule["share"] is not None and rule["effect"] != "split_cut",
+        'goes with effect = "split_cut"',
+    ),
+    "symbols": ("allowed", _symbols_clash, "needs `allowed` or `prohibited`, and no name in both"),
+}
 
 
 def _check_consistency(terms: Terms, where: str) -> None:

@@ -162,6 +162,56 @@ STAGE = "plans/two_step.toml: version 1: stage evaluation_1: "
             'profit_target = { basis = "equity" }',
             "profit_target: needs exactly one of percent and amount; neither is given",
         ),
+        (
+            "profit_target = { percent = 10 }",
+            "profit_target = { percent = 0 }",
+            "profit_target: percent: a target of zero",
+        ),
+        (
+            "profit_target = { percent = 10 }",
+            "profit_target = { percent = 10 }\ninactivity = { days = 30, warn_days = 30 }",
+            "inactivity: warn_days: a warning comes before the end",
+        ),
+        (
+            "profit_target = { percent = 10 }",
+            "profit_target = { percent = 10 }\nlot_consistency = { low = 2.1 }",
+            "lot_consistency: low: is above high",
+        ),
+        (
+            "profit_target = { percent = 10 }",
+            "profit_target = { percent = 10 }\nnews_window = { share = 40 }",
+            "news_window: share: goes with effect",
+        ),
+        (
+            "profit_target = { percent = 10 }",
+            'profit_target = { percent = 10 }\nsymbols = { allowed = ["EURUSD"], prohibited = ["eurusd"] }',
+            "symbols: allowed: needs `allowed` or `prohibited`, and no name in both",
+        ),
+        (
+            "profit_target = { percent = 10 }",
+            "profit_target = { percent = 10 }\ntime_limit = 3",
+            "min_trading_days: days: more than time_limit's 3",
+        ),
+        (
+            "profit_target = { percent = 10 }",
+            "profit_target = { percent = 10 }\nconsistency = { share = 0, raise_target = true }",
+            "consistency: share: a target cannot rise",
+        ),
+        (
+            "profit_target = { percent = 10 }",
+            'profit_target = { percent = 10 }\nconsistency = { share = 40, unit = "lot", raise_target = true }',
+            "consistency: raise_target: goes with unit day or trade",
+        ),
+        (
+            "profit_target = { percent = 10 }",
+            "profit_target = { percent = 10 }\nsplit = { percent = 80, tiers = [{ payouts = 2, percent = 90 }] }",
+            "split: tiers: ['payouts', 'percent'] are not the columns of a row",
+        ),
+        (
+            "profit_target = { percent = 10 }",
+            "profit_target = { percent = 10 }\nmax_exposure = { lots = 2, tiers = [{ balance = 1 }] }",
+            "max_exposure: tiers: ['balance'] are not the columns of a row",
+        ),
         ("min_trading_days = 4", "min_trading_days = -1", "min_trading_days: days: -1 is not a whole number from 0"),
         (
             "min_trading_days = 4",
