@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.kit import desk, look, places, reads, state, words
+from models.decisions.desk import Done
 
 VIEWS = {"waiting": "◷ Waiting", "done": "✓ Transferred", "all": "All"}
 COLUMNS = {
@@ -77,19 +78,37 @@ def _totals(filters: dict[str, Any]) -> None:
 def _clean(found: pd.DataFrame) -> None:
     """The requests that the review recommends and nobody has touched, approved in one go after a second look."""
     clean = found[(found["recommendation"] == "approve") & found["desk_state"].isna()]
+    _done()
     if clean.empty or not desk.person().may("payouts.decide"):
         return
-    with st.expander(f"✓ {words.counted(len(clean), 'clean request')} can be approved in one go"):
-        names = clean["payout_id"].tolist()
-        amounts = dict(zip(names, clean["amount"], strict=True))
-        chosen = st.multiselect(
-            "Requests", names, default=names, format_func=lambda one: f"{one} · {amounts[one]:,.2f}", key="clean"
-        )
-        if st.button(f"Approve {len(chosen)}", type="primary", icon=":material/done_all:", disabled=not chosen):
-            st.session_state["batch"] = desk.approve_clean(chosen)
-            st.rerun()
-    for one in st.session_state.pop("batch", []):
-        st.caption(f"{'✓' if one.done else '✕'} **{one.payout_id}** {one.told}")
+    counted = words.counted(len(clean), "clean request")
+    if st.button(f"{counted}: approve in one go …", icon=":material/done_all:", shortcut="Alt+B"):
+        st.session_state["clean-asked"] = True
+    if st.session_state.get("clean-asked"):
+        _second_look(clean)
+
+
+def _done() -> None:
+    """What became of each request of the batch before."""
+    told: list[Done] = st.session_state.pop("batch", [])
+    if told:
+        st.success(f"{sum(one.done for one in told)} of {len(told)} approved")
+        st.caption(" · ".join(f"{'✓' if one.done else '✕'} **{one.payout_id}** {one.told}" for one in told))
+
+
+def _second_look(clean: pd.DataFrame) -> None:
+    """What would be approved, in sum and one by one, and the button that does it."""
+    names = clean["payout_id"].tolist()
+    amounts = dict(zip(names, clean["amount"], strict=True))
+    chosen = st.multiselect(
+        "Requests", names, default=names, format_func=lambda one: f"{one} · {amounts[one]:,.2f}", key="clean"
+    )
+    sums = clean[clean["payout_id"].isin(chosen)].groupby("currency")["amount"].sum()
+    st.caption("Asked for: " + " · ".join(words.money(total, str(currency)) for currency, total in sums.items()))
+    if st.button(f"Approve {len(chosen)}", type="primary", disabled=not chosen, shortcut="Alt+A"):
+        st.session_state["batch"] = desk.approve_clean(chosen)
+        del st.session_state["clean-asked"]
+        st.rerun()
 
 
 def _queue(found: pd.DataFrame, asked: str | None) -> int:
@@ -160,4 +179,4 @@ def _checks(row: pd.Series) -> None:
         return
     st.markdown(f"**{words.RECOMMENDATIONS.get(row['recommendation'], '?')}**")
     for check in listed:
-        st.caption(f"{desk.ICONS[check['outcome']]} **{words.plain(check['check'])}** {check['sentence']}")
+        st.caption(f"{desk.ICONS[check['outcome']]} **{words.plain(check['check'])}** {check.get('sentence', '')}")

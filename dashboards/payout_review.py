@@ -48,7 +48,11 @@ SHORTCUTS = {"approve": "Alt+A", "reject": "Alt+X", "confirm": "Alt+G", "take": 
 def show() -> None:
     """One request: amount, recommendation, what to do, and below it what it rests on."""
     desk.told()
-    payout_id = state.text("Request", "payout", "request id")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        payout_id = state.text("Request", "payout", "request id")
+        following = desk.next_untouched(payout_id)
+        if following and st.button("Next in the queue", shortcut="Alt+N", icon=":material/skip_next:"):
+            places.go("payout_review", payout=following)
     row = desk.request(payout_id) if payout_id else None
     if row is None:
         look.empty(
@@ -127,7 +131,9 @@ def _chosen_strips(row: dict[str, Any], held: State | None) -> list[Strip]:
 
 
 def _split(row: dict[str, Any]) -> Decimal | None:
-    numbers: dict[str, Any] = next((one["numbers"] for one in desk.checks(row) if one["check"] == "split"), {})
+    numbers: dict[str, Any] = next(
+        (one.get("numbers") or {} for one in desk.checks(row) if one["check"] == "split"), {}
+    )
     return Decimal(numbers["split_pct"]) if numbers.get("split_pct") else None
 
 
@@ -191,13 +197,14 @@ def _checks(row: dict[str, Any]) -> None:
         look.empty("Not reviewed yet", "Checks appear with the next <code>highwater score</code>.")
     for check in listed:
         with st.expander(
-            f"{desk.ICONS[check['outcome']]} **{words.plain(check['check'])}** {check['sentence']}",
+            f"{desk.ICONS[check['outcome']]} **{words.plain(check['check'])}** {check.get('sentence', '')}",
             expanded=check["outcome"] in ("failed", "unknown"),
         ):
-            if check["rule"]:
+            if check.get("rule"):
                 st.caption(f"Rule: {check['rule']}")
             numbers = {
-                name: json.dumps(v) if isinstance(v, list | dict) else str(v) for name, v in check["numbers"].items()
+                name: json.dumps(v) if isinstance(v, list | dict) else str(v)
+                for name, v in (check.get("numbers") or {}).items()
             }
             if numbers:
                 look.table({words.plain(name): told for name, told in numbers.items()})

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pandas as pd
 import streamlit as st
 
-from dashboards.kit import desk, look, places, state, words
+from dashboards.kit import desk, look, places, reads, state, words
 
-VIEWS = {"transfers": "Transfers without a request", "requests": "Requests without a transfer", "matched": "Matched"}
-TRANSFER = ["settlement_id", "settled_at", "amount", "fee", "currency", "destination", "status", "reference"]
-REQUEST = ["payout_id", "account_id", "requested_at", "amount", "due", "currency", "destination"]
+VIEWS = {
+    "transfers": "Transfers without a request",
+    "requests": "Requests without a transfer",
+    "held": "Held",
+    "matched": "Matched",
+    "books": "What is owed",
+}
+TRANSFER = ["settlement_id", "settled_at", "amount", "fee", "currency", "destination", "status", "reference", "said"]
+REQUEST = ["payout_id", "account_id", "requested_at", "amount", "due", "currency", "destination", "said"]
+MATCHED = ["payout_id", "settlement_id", "due", "amount_sent", "currency_sent", "settled_at", "status", "score"]
+HELD = ["settlement_id", "payout_id", "status", "told", "happened_at"]
+DAYS = {"30": "30 days", "90": "90 days", "365": "A year"}
+WORDS = {"disputed": "Dispute", "explained": "Explained", "open": "Open again"}
 
 
 def show() -> None:
-    """What is left over on either side, each with its likeliest partners."""
+    """What is left over on either side, each with its likeliest partners, what is held, and what is owed."""
+    desk.told()
     pairs, requests, transfers, suggestions, every_request, every_transfer = desk.matching()
     if every_request.empty and every_transfer.empty:
         look.empty(
@@ -26,32 +39,82 @@ def show() -> None:
     )
     view = state.tab("View", "view", VIEWS)
     if view == "matched":
-        joined = pairs.merge(every_request, left_on="left", right_on="payout_id")
-        joined = joined.merge(every_transfer, left_on="right", right_on="settlement_id", suffixes=("", "_sent"))
-        columns = ["payout_id", "settlement_id", "due", "amount_sent", "currency_sent", "settled_at", "status", "score"]
-        st.dataframe(joined[columns], hide_index=True)
+        _matched(pairs, every_request, every_transfer)
     elif view == "transfers":
-        _left_over(transfers, TRANSFER, "settlement_id", suggestions[suggestions["side"] == "right"], every_request)
+        _left_over("transfer", transfers, suggestions[suggestions["side"] == "right"], every_request)
+    elif view == "requests":
+        _left_over("request", requests, suggestions[suggestions["side"] == "left"], every_transfer)
     else:
-        _left_over(requests, REQUEST, "payout_id", suggestions[suggestions["side"] == "left"], every_transfer)
+        {"held": _held, "books": _books}[view]()
 
 
-def _left_over(
-    rows: pd.DataFrame, columns: list[str], key: str, suggestions: pd.DataFrame, others: pd.DataFrame
-) -> None:
+def _matched(pairs: pd.DataFrame, requests: pd.DataFrame, transfers: pd.DataFrame) -> None:
+    joined = pairs.merge(requests, left_on="left", right_on="payout_id")
+    joined = joined.merge(transfers, left_on="right", right_on="settlement_id", suffixes=("", "_sent"))
+    st.dataframe(joined[MATCHED], hide_index=True, height=look.height(len(joined)))
+
+
+def _left_over(side: str, rows: pd.DataFrame, suggestions: pd.DataFrame, others: pd.DataFrame) -> None:
+    """One side's leftovers with what was said of them, and what to do with the chosen one."""
     if rows.empty:
         look.empty("Nothing is left over on this side", "Every record has found its partner.")
         return
-    st.dataframe(rows[columns], hide_index=True, height=look.height(len(rows)))
-    chosen = st.selectbox("Look at", rows[key].tolist())
-    best = suggestions[suggestions["id"] == chosen]
+    key, other_key = ("settlement_id", "payout_id") if side == "transfer" else ("payout_id", "settlement_id")
+    said = desk.marks(side).set_index("record_id")
+    told = [f"{said.at[one, 'verdict']}: {said.at[one, 'reason']}" if one in said.index else "" for one in rows[key]]
+    shown = rows.assign(said=told)[TRANSFER if side == "transfer" else REQUEST]
+    st.dataframe(shown, hide_index=True, height=look.height(len(rows)))
+    chosen = state.one_of("Record", "record", rows[key].tolist(), shown=str, every=False)
+    best = suggestions[suggestions["id"] == chosen].sort_values("score", ascending=False)
     if best.empty:
         st.caption("Nothing on the other side is alike.")
+    else:
+        st.markdown("**Likeliest partners**")
+        listed = best.merge(others, left_on="other", right_on=other_key)
+        st.dataframe(listed.drop(columns=["side", "id", "other"]), hide_index=True)
+    _actions(side, str(chosen), best["other"].tolist())
+
+
+def _actions(side: str, chosen: str, partners: list[str]) -> None:
+    """Accept a suggested partner, or say what the leftover is."""
+    if not desk.person().may("settlements.match"):
         return
-    other_key = "payout_id" if key == "settlement_id" else "settlement_id"
-    told = others[others[other_key].isin(best["other"])].merge(best, left_on=other_key, right_on="other")
-    st.markdown("**Likeliest partners**")
-    st.dataframe(told.drop(columns=["side", "id", "other"]).sort_values("score", ascending=False), hide_index=True)
-    if other_key == "payout_id":
-        best_one = str(told.sort_values("score", ascending=False)["payout_id"].iloc[0])
-        places.link("payout_review", f"Open {words.escaped(best_one)} →", icon=False, payout=best_one)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        reason = st.text_input("Reason", key=f"reason-{side}-{chosen}", placeholder="Why")
+        partner = st.selectbox("With", partners, key=f"with-{side}-{chosen}") if partners else None
+        if partner and st.button("Match", key="match", type="primary", icon=":material/link:", shortcut="Alt+M"):
+            transfer, payout = (chosen, partner) if side == "transfer" else (partner, chosen)
+            desk.mark("transfer", transfer, "matched", reason, str(payout))
+        for verdict, word in WORDS.items():
+            if st.button(word, key=verdict):
+                desk.mark(side, chosen, verdict, reason)
+    request = chosen if side == "request" else partner
+    if request:
+        places.link("payout_review", f"Open {request} →", icon=False, payout=str(request))
+
+
+def _held() -> None:
+    """Transfers that came and moved nothing."""
+    found = desk.held_transfers()
+    if found.empty:
+        look.empty("Nothing is held", "A transfer that does not fit its request is held here, and told why.")
+        return
+    st.dataframe(found[HELD], hide_index=True, height=look.height(len(found)))
+
+
+def _books() -> None:
+    """What is owed to traders and partners as it rolled forward, and the balance of every account."""
+    until = reads.stamp().as_of or dt.datetime.now(dt.UTC)
+    days = int(state.tab("Since", "days", DAYS))
+    rolled = desk.rolled(until - dt.timedelta(days=days), until + dt.timedelta(microseconds=1))
+    if rolled.empty:
+        look.empty(
+            "Nothing was booked yet", "Fees, payouts and commissions are booked by <code>highwater score</code>."
+        )
+        return
+    st.markdown(f"**Opening + accrued − settled = closing**, {DAYS[str(days)]} to {words.instant(until)}")
+    st.dataframe(rolled, hide_index=True)
+    held = desk.balances()
+    if len(held):
+        st.markdown("**Balances** (debits less credits; each currency adds up to nothing)")
+        st.dataframe(held, hide_index=True, height=look.height(len(held)))

@@ -153,12 +153,15 @@ def length(connection: sa.Connection) -> int:
     return int(connection.execute(sa.select(sa.func.count()).select_from(AUDIT_LOG)).scalar_one())
 
 
-def recent(connection: sa.Connection, limit: int = 200, offset: int = 0, **equal: str | None) -> list[dict[str, Any]]:
+def recent(
+    connection: sa.Connection, limit: int = 200, offset: int = 0, among: Any = None, **equal: str | None
+) -> list[dict[str, Any]]:
     """Records from the newest on as mappings (seq, at, actor, action, subject, before, after, reason, …).
 
-    `equal` filters by actor, action or subject; None does not filter.
+    `equal` filters by actor, action or subject, `among` by a select of subjects; None does not filter.
     """
     statement = sa.select(AUDIT_LOG.c.seq, AUDIT_LOG.c.body).order_by(AUDIT_LOG.c.seq.desc())
+    statement = statement if among is None else statement.where(AUDIT_LOG.c.subject.in_(among))
     for name, value in equal.items():
         if value is not None:
             statement = statement.where(AUDIT_LOG.c[name] == value)

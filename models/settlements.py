@@ -107,8 +107,12 @@ def _candidates(left: pd.DataFrame, right: pd.DataFrame) -> _Candidates:
             )
         )
     joined = [_near(sides[0].merge(sides[1], on=["currency", key])) for key in ("cents", "start")]
-    named = right.assign(place=np.arange(len(right)))[["known", "place"]].dropna()
-    by_name = left.assign(place=np.arange(len(left)))[["id", "place"]].merge(named, left_on="id", right_on="known")
+    named = right.assign(place=np.arange(len(right)), known=right["known"].astype(object))[["known", "place"]].dropna()
+    by_name = (
+        left.assign(place=np.arange(len(left)))[["id", "place"]]
+        .astype({"id": object})
+        .merge(named, left_on="id", right_on="known")
+    )
     places = [(one["place_x"].to_numpy(), one["place_y"].to_numpy()) for one in (*joined, by_name)]
     pairs = np.unique(np.stack([np.concatenate(side) for side in zip(*places, strict=True)]).astype(np.int64), axis=1)
     return _compared(sides[0], sides[1], left, right, pairs[0], pairs[1])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from models import catalogue
+from models import access, catalogue
 from pipelines import progress
 from sql import schema
 from sql.warehouse import Warehouse
@@ -49,6 +49,8 @@ def make_demo(warehouse: Warehouse, traders: int, days: int) -> None:
             write_demo(out, traders, days, progress=told)
         with progress.files("landing its feeds") as landing:
             land_paths(warehouse, [out], landing)
+    with warehouse.database.begin() as database:
+        access.ensure_demo_people(database)
     unfinished.unlink()
 
 

@@ -23,6 +23,7 @@ from pipelines.packs import PackRefused
 from sql import schema
 from sql.warehouse import Warehouse
 from tests import pages_firm
+from tests.desk_world import small_firm
 
 PAVEL = Person("pavel", "payout_reviewer")
 AUDE = Person("aude", "auditor")
@@ -31,10 +32,7 @@ AUDE = Person("aude", "auditor")
 @pytest.fixture(scope="module")
 def firm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small firm, scored, with what detectors would say beside it."""
-    folder = tmp_path_factory.mktemp("packs")
-    house = pages_firm.build(folder)
-    house.database.dispose()
-    return folder
+    return small_firm(tmp_path_factory)
 
 
 @pytest.fixture

@@ -292,3 +292,51 @@ def test_rungs_of_a_ladder() -> None:
 
 def test_the_policy_is_versioned() -> None:
     assert policy.in_force(START).version == policy.in_force(START - 9999 * DAY).version == 1
+
+
+def test_asked_again_after_a_failed_transfer_is_a_request_of_its_own(tmp_path: Path) -> None:
+    """A failed transfer pays nothing; the same amount asked again so soon is named and held, and so is the first."""
+    failed = settlement(1, "Q1", 21, "800", status="failed")
+    soon = reviewed(
+        tmp_path / "soon", feed(GOOD, [request("Q1", 20, "1000"), request("Q2", 20.9, "1000")], settlements=[failed])
+    )
+    assert "(Q1)" in soon["Q2"]["checks"]["duplicate"]["sentence"]
+    assert {held["recommendation"] for held in soon.values()} <= {"review", "reject"}
+    assert "it needs a new one" in soon["Q1"]["checks"]["transfer"]["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "rows", "check", "said"),
+    [
+        (request("Q1", 20, "1000", account="A404"), {}, "account", "A404 is not known"),
+        (request("Q1", 20, "-1000"), {}, "amount", "not a positive amount"),
+        (request("Q1", 20, "1000.005"), {}, "decimals", "more decimals than USD"),
+        (
+            request("Q1", 20, "1000"),
+            {"settlements": [settlement(1, "Q1", 21, "800", currency="EUR")]},
+            "transfer",
+            "EUR",
+        ),
+        (
+            request("Q1", 20, "1000"),
+            {"settlements": [settlement(1, "Q1", 21, "800"), settlement(2, "Q1", 22, "800")]},
+            "transfer",
+            "paid 2 times",
+        ),
+        (
+            request("Q1", 20, "1000"),
+            {"settlements": [settlement(1, "Q1", 21, "800", destination="elsewhere")]},
+            "transfer",
+            "another destination",
+        ),
+        (request("Q1", 20, "1000"), {"logins": []}, "clock", "after the newest fact"),
+    ],
+)
+def test_bad_input_is_named_and_held(
+    tmp_path: Path, asked: dict[str, Any], rows: dict[str, Any], check: str, said: str
+) -> None:
+    deals = [one for one in GOOD if check != "clock" or one["executed_at"] < START + 15 * DAY]
+    told = one(tmp_path, feed(deals, [asked], **rows))
+    assert told["checks"][check]["outcome"] == "failed"
+    assert said in told["checks"][check]["sentence"]
+    assert told["recommendation"] in ("review", "reject")

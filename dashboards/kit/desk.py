@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
 
-from dashboards.kit import lake, paths, people, reads, words
-from models import access, audit, settlements
-from models.access import AccessRefused, Person, masked
-from models.decisions import desk
+from dashboards.kit import lake, paths, people, privacy, reads, words
+from models import access, audit, ledger, settlements
+from models.access import AccessRefused, Person
+from models.decisions import desk, settling
 from models.decisions.desk import Done, State, Strip
 from models.decisions.machine import REASON_CODES, MoveRefused
 from models.money import from_minor
 from pipelines import packs
 from sql import schema
-from sql.desk_schema import DECISIONS, PAYOUT_NOTES, PAYOUT_STATES
+from sql.desk_schema import DECISIONS, PAYOUT_NOTES, PAYOUT_STATES, SETTLEMENT_EVENTS
 from sql.warehouse import read_frame
 
 ICONS = {"failed": "✕", "unknown": "?", "passed": "✓", "not_applicable": "·"}
 TOLD = "desk-told"
+ROLLED = ("opening", "accrued", "settled", "closing")
 
 
 def person() -> Person:
@@ -32,30 +35,28 @@ def person() -> Person:
 
 def states(*conditions: Any, limit: int = reads.MOST_ROWS) -> pd.DataFrame:
     """States of requests of the person's desks, newest move first; never from a cache."""
-    statement = reads.bounded(sa.select(PAYOUT_STATES).where(*conditions), PAYOUT_STATES.c.desk_id)
-    with reads.warehouse().database.connect() as connection:
-        return read_frame(connection, statement.order_by(PAYOUT_STATES.c.updated_at.desc()).limit(limit))
+    return reads.now(
+        sa.select(PAYOUT_STATES).where(*conditions).order_by(PAYOUT_STATES.c.updated_at.desc()).limit(limit)
+    )
 
 
 def state(payout_id: str) -> State | None:
-    """Where a request stands, None while nobody has acted on it."""
+    """Where a request of the person's desks stands, None while nobody has acted on it."""
     with reads.warehouse().database.connect() as connection:
-        return desk.state_of(connection, payout_id)
+        held = desk.state_of(connection, payout_id)
+    return held if held is not None and person().sees(held.desk_id) else None
 
 
 def decisions(payout_id: str) -> pd.DataFrame:
     """Every move of a request, in order."""
     table = DECISIONS
-    with reads.warehouse().database.connect() as connection:
-        return read_frame(connection, sa.select(table).where(table.c.payout_id == payout_id).order_by(table.c.version))
+    return reads.now(sa.select(table).where(table.c.payout_id == payout_id).order_by(table.c.version))
 
 
 def notes(payout_id: str) -> pd.DataFrame:
     """Notes on a request, in order."""
     table = PAYOUT_NOTES
-    with reads.warehouse().database.connect() as connection:
-        query = sa.select(table).where(table.c.payout_id == payout_id).order_by(table.c.written_at)
-        return read_frame(connection, query)
+    return reads.now(sa.select(table).where(table.c.payout_id == payout_id).order_by(table.c.written_at))
 
 
 def request(payout_id: str) -> dict[str, Any] | None:
@@ -66,6 +67,18 @@ def request(payout_id: str) -> dict[str, Any] | None:
     table = schema.PAYOUT_REVIEWS
     review = reads.decided(table, table.c.payout_id == payout_id, limit=1).drop(columns=["account_id", "amount"])
     return reads.records(found.merge(review, on="payout_id", how="left"))[0]
+
+
+def next_untouched(payout_id: str) -> str | None:
+    """The oldest waiting request that nobody has acted on, another than this one; None when there is none."""
+    queue, held = reads.mart("payout_queue"), PAYOUT_STATES.c
+    if queue is None:
+        return None
+    joined = sa.join(queue, PAYOUT_STATES, queue.c.payout_id == held.payout_id, isouter=True)
+    wanted = (queue.c.waits == sa.true(), held.payout_id.is_(None), queue.c.payout_id != payout_id)
+    statement = sa.select(queue.c.payout_id).select_from(joined).where(*wanted)
+    found = reads.now(statement.order_by(queue.c.requested_at, queue.c.payout_id).limit(1))
+    return None if found.empty else str(found["payout_id"].iloc[0])
 
 
 def with_reviews(found: pd.DataFrame) -> pd.DataFrame:
@@ -97,8 +110,8 @@ def money(minor: Any, currency: str) -> str:
 
 
 def name(value: Any) -> str:
-    """A person's name as the reader may see it."""
-    return words.UNKNOWN if words.missing(value) else words.escaped(masked(value, person()))
+    """A person's name, as it was read."""
+    return words.UNKNOWN if words.missing(value) else words.escaped(value)
 
 
 def act(
@@ -176,13 +189,17 @@ def reason_inputs(key: str) -> tuple[str, str | None]:
 
 
 @st.cache_data(ttl=reads.CACHE_SECONDS, show_spinner="Matching transfers with requests", max_entries=20)
-def _matching(home: str, stamp: reads.Stamp, desks: tuple[str, ...] | None) -> tuple[pd.DataFrame, ...]:
-    requests, transfers = lake.transfers(desks)
+def _matching(
+    home: str, stamp: reads.Stamp, desks: tuple[str, ...] | None, matched: tuple[tuple[str, str], ...]
+) -> tuple[pd.DataFrame, ...]:
+    requests, transfers = lake.told_transfers(desks)
     reviews = schema.PAYOUT_REVIEWS
     with reads.warehouse().database.connect() as connection:
         due = read_frame(connection, sa.select(reviews.c.payout_id, reviews.c.trader_share.label("due")))
     requests = requests.merge(due, on="payout_id", how="left")
-    found = settlements.match(*settlements.sides(requests, transfers))
+    by_hand = transfers["settlement_id"].map(dict(matched))
+    known = transfers.assign(payout_id=by_hand.where(by_hand.notna(), transfers["payout_id"]))
+    found = settlements.match(*settlements.sides(requests, known))
     return (
         found.pairs,
         requests[requests["payout_id"].isin(found.left_over)],
@@ -195,13 +212,101 @@ def _matching(home: str, stamp: reads.Stamp, desks: tuple[str, ...] | None) -> t
 
 def matching() -> tuple[pd.DataFrame, ...]:
     """Pairs, requests and transfers left over, suggestions, and all requests and transfers of the person's desks."""
-    return _matching(str(reads.warehouse().home), reads.stamp(), person().desks)
+    marked = marks("transfer")
+    by_hand = marked[marked["verdict"] == "matched"]
+    pairs = tuple(sorted(zip(by_hand["record_id"], by_hand["payout_id"], strict=True)))
+    found = _matching(str(reads.warehouse().home), reads.stamp(), person().desks, pairs)
+    return tuple(privacy.shown(one, reads.warehouse().database) for one in found)
+
+
+def marks(side: str) -> pd.DataFrame:
+    """What people last said of leftovers of a side: record_id, verdict, payout_id, person, reason, place."""
+    with reads.warehouse().database.connect() as connection:
+        rows = settling.marks(connection, side)
+    columns = ["record_id", "verdict", "person", "place", "reason", "payout_id"]
+    return pd.DataFrame([tuple(row) for row in rows], columns=columns).drop_duplicates("record_id", keep="last")
+
+
+def mark(side: str, record_id: str, verdict: str, reason: str, payout_id: str | None = None) -> None:
+    """Says what a leftover is and draws the page anew; what was refused is told instead."""
+    requests, transfers = lake.told_transfers(person().desks)
+    of = payout_id if side == "transfer" else record_id
+    home = requests.loc[requests["payout_id"] == of, "desk_id"]
+    told = _transfer(record_id, payout_id, requests, transfers) if payout_id else None
+    seen = marks(side).set_index("record_id")["place"].get(record_id, 0)
+    try:
+        done = settling.mark(
+            reads.warehouse().database,
+            person(),
+            side,
+            record_id,
+            verdict,
+            reason,
+            desk_id=None if home.empty else home.iloc[0],
+            told=told,
+            seen=int(seen),
+        )
+    except (MoveRefused, AccessRefused) as refused:
+        st.error(str(refused))
+        return
+    tell(done.told if done else f"{record_id} is marked {verdict}.")
+    st.rerun()
+
+
+def _transfer(
+    settlement_id: str, payout_id: str, requests: pd.DataFrame, transfers: pd.DataFrame
+) -> settling.Transfer | None:
+    """A transfer as it was told, put with a request."""
+    found = reads.records(transfers[transfers["settlement_id"] == settlement_id])
+    asked = requests.loc[requests["payout_id"] == payout_id, "destination"]
+    if not found:
+        return None
+    names = ("settlement_id", "version", "status", "amount", "fee", "currency", "destination", "settled_at")
+    row: dict[str, Any] = {name: None if words.missing(found[0][name]) else found[0][name] for name in names}
+    row |= {name: None if row[name] is None else Decimal(str(row[name])) for name in ("amount", "fee")}
+    destination = None if asked.empty or words.missing(asked.iloc[0]) else str(asked.iloc[0])
+    return settling.Transfer(payout_id=payout_id, asked_destination=destination, **row)
+
+
+def held_transfers() -> pd.DataFrame:
+    """Transfers that moved nothing, and why: those without a later event that moved a request."""
+    events = SETTLEMENT_EVENTS
+    found = reads.now(sa.select(events).order_by(events.c.happened_at.desc()).limit(reads.MOST_ROWS))
+    moved = found.loc[found["outcome"] == "moved", "settlement_id"]
+    return found[(found["outcome"] == "held") & ~found["settlement_id"].isin(moved)]
+
+
+def rolled(since: dt.datetime, until: dt.datetime) -> pd.DataFrame:
+    """How what is owed to traders, and to partners, rolled forward: account, currency, opening … closing (amounts)."""
+    desks, asked = person().desks, reads.mart("payout_queue")
+    only = None
+    if desks is not None and asked is not None:
+        only = sa.select(asked.c.payout_id).where(asked.c.desk_id.in_(desks))
+    rows = []
+    with reads.warehouse().database.connect() as connection:
+        for account in (ledger.PAYABLE, ledger.COMMISSIONS_PAYABLE)[: 2 if desks is None else 1]:
+            for one in ledger.roll_forward(connection, since, until, account, only):
+                amounts = {name: from_minor(getattr(one, name), one.currency) for name in ROLLED}
+                rows.append({"account": account, "currency": one.currency} | amounts)
+    return pd.DataFrame(rows, columns=["account", "currency", *ROLLED])
+
+
+def balances() -> pd.DataFrame:
+    """Debits less credits by account and currency, for who sees every desk."""
+    if person().desks is not None:
+        return pd.DataFrame()
+    with reads.warehouse().database.connect() as connection:
+        held = sorted(ledger.balances(connection).items())
+    rows = [(name, currency, from_minor(minor, currency)) for (name, currency), minor in held]
+    return pd.DataFrame(rows, columns=["account", "currency", "balance"])
 
 
 def audit_log(limit: int, offset: int, **equal: str | None) -> list[dict[str, Any]]:
-    """Records of the audit log, newest first."""
+    """Records of the audit log, newest first; who works at some desks sees those of requests of these."""
+    desks, table = person().desks, PAYOUT_STATES.c
+    mine = None if desks is None else sa.select("payout:" + table.payout_id).where(table.desk_id.in_(desks))
     with reads.warehouse().database.connect() as connection:
-        return audit.recent(connection, limit, offset, **equal)
+        return audit.recent(connection, limit, offset, mine, **equal)
 
 
 def audit_state() -> tuple[int, audit.Broken | None]:

@@ -62,6 +62,6 @@ def _desks(one: str, other: str) -> tuple[str, ...]:
     if accounts is None:
         return ()
     found: pd.DataFrame = reads.fetch(
-        sa.select(accounts.c.desk_id).distinct().where(accounts.c.trader_id.in_((one, other)))
+        sa.select(accounts.c.desk_id).distinct().where(accounts.c.trader_id.in_((one, other))), every_desk=True
     )
     return tuple(found["desk_id"].dropna())

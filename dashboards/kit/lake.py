@@ -10,7 +10,7 @@ import duckdb
 import pandas as pd
 import streamlit as st
 
-from dashboards.kit import reads
+from dashboards.kit import privacy, reads
 from models.coordination import PairEvidence, pair_evidence
 from pipelines.sources.symbols import canonical
 from sql import relations
@@ -44,13 +44,20 @@ def _trades(home: str, stamp: reads.Stamp, accounts: tuple[str, ...]) -> pd.Data
 
 
 def trades(*accounts: str) -> pd.DataFrame:
-    """Round trips of the accounts, newest first, with the columns of `facts.trades`."""
-    return _trades(str(reads.warehouse().home), reads.stamp(), accounts)
+    """Round trips of those of the accounts that the person sees, newest first, with the columns of `facts.trades`."""
+    mine = _mine(*accounts)
+    return _trades(str(reads.warehouse().home), reads.stamp(), mine) if mine else pd.DataFrame()
+
+
+def _mine(*accounts: str) -> tuple[str, ...]:
+    """Those of some accounts that the person sees."""
+    seen = reads.rows("accounts", account_id=list(accounts))
+    return tuple(one for one in accounts if len(seen) and one in set(seen["account_id"]))
 
 
 @st.cache_data(ttl=reads.CACHE_SECONDS, show_spinner=False, max_entries=100)
 def _pair(home: str, stamp: reads.Stamp, first: str, second: str, relation: str) -> PairEvidence:
-    held = trades(first, second)
+    held = _trades(home, stamp, (first, second))
     sides = [held[held["account_id"] == one] for one in (first, second)]
     if any(side.empty for side in sides):
         return PairEvidence(relation, pd.DataFrame(), {}, f"{first} and {second} have no trades to compare.")
@@ -59,6 +66,8 @@ def _pair(home: str, stamp: reads.Stamp, first: str, second: str, relation: str)
 
 def pair(first: str, second: str, relation: str) -> PairEvidence:
     """The matched entries of two accounts with their numbers and sentence."""
+    if len(_mine(first, second)) < 2:
+        return PairEvidence(relation, pd.DataFrame(), {}, f"{first} and {second} are not both of your desks.")
     return _pair(str(reads.warehouse().home), reads.stamp(), first, second, relation)
 
 
@@ -77,7 +86,10 @@ def _logins(home: str, stamp: reads.Stamp, trader_id: str, limit: int) -> pd.Dat
 
 def logins(trader_id: str, limit: int = 200) -> pd.DataFrame:
     """The newest sign-ins of a trader: occurred_at, ip, country, device_id, account_id."""
-    return _logins(str(reads.warehouse().home), reads.stamp(), trader_id, limit)
+    if reads.rows("accounts", trader_id=trader_id, limit=1).empty:
+        return pd.DataFrame()
+    found = _logins(str(reads.warehouse().home), reads.stamp(), trader_id, limit)
+    return privacy.shown(found.assign(trader_id=trader_id), reads.warehouse().database).drop(columns="trader_id")
 
 
 @st.cache_data(ttl=reads.CACHE_SECONDS, show_spinner=False, max_entries=20)
@@ -90,7 +102,8 @@ def _transfers(home: str, stamp: reads.Stamp, desks: tuple[str, ...] | None) -> 
             " order by payout_id"
         ).df()
         sent = connection.sql(
-            "select * exclude (_load_id, _line, _version) from staging.settlements order by settlement_id"
+            "select * exclude (_load_id, _line, _version), cast(_version as integer) as version"
+            " from staging.settlements order by settlement_id"
         ).df()
     if desks is not None:
         requests = requests[requests["desk_id"].isin(desks)]
@@ -100,6 +113,9 @@ def _transfers(home: str, stamp: reads.Stamp, desks: tuple[str, ...] | None) -> 
     return requests, sent
 
 
-def transfers(desks: tuple[str, ...] | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Payout requests and transfers of desks (None: every desk); transfers of no request go by their destination."""
+def told_transfers(desks: tuple[str, ...] | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Payout requests and transfers of desks (None: every desk) as told; transfers of no request by their destination.
+
+    For what acts or matches; pages show them through `privacy.shown`.
+    """
     return _transfers(str(reads.warehouse().home), reads.stamp(), desks)

@@ -96,22 +96,32 @@ def _local_page() -> None:
         name = st.text_input("Name", autocomplete="username")
         password = st.text_input("Password", type="password", autocomplete="current-password")
         if st.form_submit_button("Sign in", type="primary"):
-            with _database().begin() as connection:
-                person = access.sign_in(connection, name.strip(), password)
-            if person is None:
-                st.error("Name or password is wrong.")
-            else:
-                st.session_state[HELD] = person
-                st.rerun()
+            _enter(name.strip(), password)
     _demo_people()
+
+
+def _enter(name: str, password: str) -> None:
+    """Signs in and draws the page anew, or says that it was refused."""
+    with _database().begin() as connection:
+        person = access.sign_in(connection, name, password)
+    if person is None:
+        st.error("Name or password is wrong.")
+        return
+    st.session_state[HELD] = person
+    st.rerun()
 
 
 def _demo_people() -> None:
     with _database().connect() as connection:
         demo = [one for one in access.people(connection) if one["demo"] and one["active"]]
-    if demo:
-        named = ", ".join(f"**{one['name']}** ({one['role'].replace('_', ' ')})" for one in demo)
-        st.caption(f"This is the demo. Its people: {named}. Their password is `{access.DEMO_PASSWORD}`.")
+    if not demo:
+        return
+    named = ", ".join(f"**{one['name']}** ({one['role'].replace('_', ' ')})" for one in demo)
+    st.caption(f"This is the demo. Its people: {named}. Their password is `{access.DEMO_PASSWORD}`.")
+    with st.container(horizontal=True):
+        for one in demo:
+            if st.button(f"{one['name']} · {one['role'].replace('_', ' ')}", key=f"demo-{one['name']}"):
+                _enter(one["name"], access.DEMO_PASSWORD)
 
 
 def _leave() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
 
+from dashboards.kit import privacy
 from dashboards.kit.people import Person, who
 from sql import schema
 from sql.warehouse import Warehouse, read_frame
@@ -58,16 +59,73 @@ def _fetched(place: str, stamp: Stamp, key: str, _statement: sa.Select[Any]) -> 
         return read_frame(database, _statement)
 
 
-def fetch(statement: sa.Select[Any]) -> pd.DataFrame:
-    """Rows of a select; the same select over the same run is read once a minute."""
+def fetch(statement: sa.Select[Any], *, every_desk: bool = False) -> pd.DataFrame:
+    """Rows of a select that belong to the person's desks, personal data as their role may see it.
+
+    The same select over the same run is read once a minute. `every_desk` is for what a decision must know of others.
+    """
+    statement = statement if every_desk else within_desks(statement)
     compiled = statement.compile()
     key = f"{compiled} {sorted(compiled.params.items(), key=str)}"
-    return _fetched(warehouse().database_url, stamp(), key, statement)
+    return privacy.shown(_fetched(warehouse().database_url, stamp(), key, statement), warehouse().database)
+
+
+def within_desks(statement: sa.Select[Any]) -> sa.Select[Any]:
+    """A select whose tables show only what belongs to the person's desks, by desk, account, trader or ring."""
+    desks = who().desks
+    if desks is None:
+        return statement
+    for table in _tables(statement.get_final_froms()):
+        statement = statement.where(*_of_desks(table, desks))
+    return statement
+
+
+def _tables(sources: Sequence[Any]) -> Iterator[Any]:
+    """The tables that a select reads, joins taken apart; what is joined if it is there follows its other side."""
+    for source in sources:
+        if isinstance(source, sa.Join):
+            yield from _tables([source.left] if source.isouter else [source.left, source.right])
+        elif isinstance(source, sa.TableClause):
+            yield source
+
+
+def _of_desks(table: Any, desks: tuple[str, ...]) -> list[Any]:
+    """Conditions that bind a table's rows to desks; none for what belongs to no desk."""
+    held, known = table.c, mart("accounts")
+    if "desk_id" in held:
+        return [held.desk_id.in_(desks)]
+    if known is None:
+        return []
+    mine = {name: sa.select(known.c[name]).where(known.c.desk_id.in_(desks)) for name in ("account_id", "trader_id")}
+    if "subject_kind" in held:
+        by_kind = {"account": mine["account_id"], "trader": mine["trader_id"]}
+        known_kinds = [(held.subject_kind == kind) & held.subject_id.in_(ids) for kind, ids in by_kind.items()]
+        return [sa.or_(held.subject_kind.not_in(list(by_kind)), *known_kinds)]
+    if "account_id" in held and "trader_id" in held:
+        of_trader = held.account_id.is_(None) & held.trader_id.in_(mine["trader_id"])
+        return [held.account_id.in_(mine["account_id"]) | of_trader]
+    if "ring_id" in held and "account_id" not in held:
+        rings = schema.COPY_RINGS.c
+        return [held.ring_id.in_(sa.select(rings.ring_id).where(rings.account_id.in_(mine["account_id"])))]
+    ends = {"account_id": "account_id", "account_a": "account_id", "account_b": "account_id"}
+    ends |= {"trader_id": "trader_id", "trader_a": "trader_id", "trader_b": "trader_id"}
+    bound = [held[name].in_(mine[of]) for name, of in ends.items() if name in held]
+    asked = mart("payout_queue")
+    if bound or "payout_id" not in held or asked is None:
+        return bound
+    return [held.payout_id.in_(sa.select(asked.c.payout_id).where(asked.c.desk_id.in_(desks)))]
+
+
+def now(statement: sa.Select[Any]) -> pd.DataFrame:
+    """As `fetch`, never from a cache: for what people change while others look."""
+    with warehouse().database.connect() as database:
+        return privacy.shown(read_frame(database, within_desks(statement)), warehouse().database)
 
 
 def count(statement: sa.Select[Any]) -> int:
     """How many rows a select has."""
-    counted = fetch(sa.select(sa.func.count().label("rows")).select_from(statement.subquery()))
+    inner = within_desks(statement).subquery()
+    counted = fetch(sa.select(sa.func.count().label("rows")).select_from(inner))
     return int(counted["rows"].iloc[0])
 
 
@@ -137,7 +195,7 @@ def filtered(table: Any, **equal: Any) -> sa.Select[Any]:
             continue
         column = table.c[name]
         statement = statement.where(column.in_(wanted) if isinstance(wanted, list) else column == wanted)
-    return bounded(statement, table.c.desk_id) if "desk_id" in table.c else statement
+    return within_desks(statement)
 
 
 def _ordered(table: Any, column: str) -> Any:
@@ -160,7 +218,7 @@ def choices(name: str, column: str) -> list[str]:
 
 
 def decided(table: sa.Table, *conditions: Any, order: Any = None, limit: int = MOST_ROWS) -> pd.DataFrame:
-    """Rows of a decided table under conditions; the caller asks only for what the person may see."""
+    """Rows of a decided table under conditions, of the person's desks."""
     statement = sa.select(table).where(*conditions).limit(limit)
     return fetch(statement if order is None else statement.order_by(order))
 
