@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboards.kit import lake, look, places, reads, state, words
+from dashboards.kit import judging, lake, look, places, reads, state, words
 from models.coordination import PairEvidence
 from sql import schema
 
@@ -38,8 +38,14 @@ def show() -> None:
     if found.matches.empty:
         return
     zone = reads.zone_of(accounts[0]["desk_id"] if accounts[0] else None)
+    _joined(first, second, str(relation))
     _drawn(found, first, second)
     _table(found.matches, zone, first, second)
+    traders = [str(one["trader_id"]) for one in accounts if one]
+    if traders[0] != traders[1]:
+        judging.ask(*traders)
+    for trader in dict.fromkeys(traders):
+        places.link("case", f"Open the case of {trader} →", icon=False, trader=trader)
 
 
 def _listed() -> None:
@@ -115,6 +121,26 @@ def _verdict(found: PairEvidence, held: dict[str, Any] | None, first: str, secon
                 words.plain(name): words.value(value) for name, value in evidence.items() if not isinstance(value, dict)
             }
             look.table(others, right=True)
+
+
+def _joined(first: str, second: str, relation: str) -> None:
+    """What else joins the two: the plan's word on own copies, a pass beside a breach, a partner, the money."""
+    held = reads.rows("pairs", account_a=sorted((first, second))[0], account_b=sorted((first, second))[1])
+    held = held[held["relation"] == relation] if len(held) else held
+    if held.empty:
+        return
+    pair = reads.records(held)[0]
+    told = [f"{pair['stake_usd']:,.0f} USD at stake", f"{pair['waiting_usd']:,.0f} USD requested"]
+    told.append(f"{pair['fees_usd']:,.0f} USD of fees")
+    if pair["own_copy"] == "violation":
+        told.append("own accounts must not be copied under the plan")
+    elif pair["own_copy"] == "allowed":
+        told.append("own accounts may be copied under the plan")
+    if not words.missing(pair["passed_account_id"]):
+        told.append(f"{pair['passed_account_id']} passed and the other breached")
+    if not words.missing(pair["partner_id"]):
+        told.append(f"both came through partner {pair['partner_id']}")
+    st.caption(" · ".join(told))
 
 
 def _drawn(found: PairEvidence, first: str, second: str) -> None:

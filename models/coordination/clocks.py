@@ -75,10 +75,11 @@ def _dense(voices: Floats, width_s: float) -> tuple[Floats, float]:
     return np.asarray(np.convolve(voices, np.ones(width), "same")), _chance(voices) * width
 
 
-def _difference(voices: Floats, within: Floats, step_s: float) -> float | None:
+def _difference(voices: Floats, within: Floats, share: float, step_s: float) -> float | None:
     """Seconds by which the later group's clock is ahead; None where no difference stands out.
 
-    The quickest strangers act most alike, so the middle of the densest stretch of lags is taken.
+    The quickest strangers act most alike, so the middle of the densest stretch of lags is taken. `share` is how many
+    pairs of accounts the two groups make for each that lies within one group.
     """
     dense, chance = _dense(voices, max(step_s, SHARP_S))
     usual, usual_chance = _dense(within, max(step_s, SHARP_S))
@@ -87,7 +88,7 @@ def _difference(voices: Floats, within: Floats, step_s: float) -> float | None:
     top = float(around.max())
     surplus = max(float(usual[middle]) - usual_chance, 0.0)
     stands_out = top - chance >= DEVIATIONS_MIN * np.sqrt(chance + 1.0) and surplus >= VOICES_MIN
-    as_common = top - chance >= HEIGHT_MIN * surplus * chance / usual_chance
+    as_common = top - chance >= HEIGHT_MIN * surplus * share
     away = top - around[reach] >= AWAY_MIN * np.sqrt(around[reach] + 1.0)
     seconds = (float(np.median(np.flatnonzero(around >= 0.95 * top))) - reach) * BIN_S
     return seconds if stands_out and as_common and away and abs(seconds) >= DIFFERENCE_MIN_S else None
@@ -101,11 +102,13 @@ def _differences(book: Book, group: Codes, groups: int) -> Floats:
     one, other = group[pairs // accounts], group[pairs % accounts]
     within = _voices(pairs[one == other], lags[one == other])
     step_s = pd.Series(book.step_us / SECOND).groupby(group).median().reindex(range(groups), fill_value=0.0).to_numpy()
+    sizes = np.bincount(group, minlength=groups)
     busiest = int(np.bincount(group[book.account], minlength=groups).argmax())
     for g in range(groups):
         chosen = (np.minimum(one, other) == min(g, busiest)) & (np.maximum(one, other) == max(g, busiest))
         if g != busiest and chosen.any():
-            seconds = _difference(_voices(pairs[chosen], lags[chosen]), within, step_s[g] + step_s[busiest])
+            share = float(sizes[g] * sizes[busiest]) / max(float((sizes * (sizes - 1)).sum()) / 2, 1.0)
+            seconds = _difference(_voices(pairs[chosen], lags[chosen]), within, share, step_s[g] + step_s[busiest])
             ahead[g] = 0.0 if seconds is None else seconds if g > busiest else -seconds
     return ahead
 

@@ -1,0 +1,141 @@
+"""Protects: what clocks, prices, bars and a leader's own company explain is not taken for copying."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from models.coordination import Coordination, find_coordination
+from tests.test_coordination import OPEN_S, flagged, plan, strangers, trades_of
+
+Floats = NDArray[np.float64]
+
+
+def search(frames: list[pd.DataFrame], platforms: dict[str, str] | None = None) -> Coordination:
+    """The search over these accounts, each on a platform."""
+    trades = pd.concat(frames, ignore_index=True)
+    ids = trades["account_id"].unique()
+    accounts = pd.DataFrame({"account_id": ids, "platform": [(platforms or {}).get(one, "mt5") for one in ids]})
+    return find_coordination(trades, owners={}, accounts=accounts if platforms is not None else None)
+
+
+def late(frame: pd.DataFrame, seconds: float) -> pd.DataFrame:
+    """The same trades as a clock shows them that is ahead."""
+    shift = pd.to_timedelta(seconds, unit="s")
+    return frame.assign(opened_at=frame["opened_at"] + shift, closed_at=frame["closed_at"] + shift)
+
+
+def bar_robots(rng: np.random.Generator, count: int) -> list[pd.DataFrame]:
+    """Robots of strangers that enter within a second of the same bars, each on its own choice of them."""
+    bars = np.sort(rng.choice(np.arange(0, OPEN_S, 900), 400, replace=False)).astype(float)
+    up = rng.random(400) < 0.5
+    out = []
+    for k in range(count):
+        on = rng.random(400) < 0.25
+        at = bars[on] + rng.exponential(0.3, int(on.sum()))
+        out.append(trades_of(f"bar{k:02d}", at, rng.exponential(3000, len(at)) + 60, up[on]))
+    return out
+
+
+@pytest.mark.parametrize("ahead_s", [-2.5, 1.2, 3.0])
+def test_a_platform_whose_clock_is_off_is_corrected_and_the_leader_stays_right(ahead_s: float) -> None:
+    rng = np.random.default_rng(31)
+    at, held, buy = plan(rng, 40)
+    frames = [*strangers(rng, 40), *bar_robots(rng, 40), trades_of("leader", at, held, buy)]
+    frames.append(trades_of("follower", at + 0.8 + 0.02 * rng.normal(size=40), held, buy))
+    names = [str(frame["account_id"].iloc[0]) for frame in frames]
+    platforms = {name: "mt4" if k % 2 else "mt5" for k, name in enumerate(names)}
+    platforms |= {"leader": "mt4", "follower": "mt5"}
+    seen = [
+        late(frame, ahead_s) if platforms[name] == "mt4" else frame for frame, name in zip(frames, names, strict=True)
+    ]
+    found = search(seen, platforms)
+    told = [
+        abs(float(line.split(" are ")[1].split(" s ")[0])) for line in found.log if line.startswith("the clocks of")
+    ]
+    assert told == pytest.approx([abs(ahead_s)], abs=0.15)
+    assert ("follower", "leader", "copy", "leader") in flagged(found)
+    pair = found.pairs[(found.pairs["account_a"] == "follower") & (found.pairs["account_b"] == "leader")]
+    assert pair["lag_ms"].tolist() == pytest.approx([800], abs=150)
+
+
+def test_followers_who_are_always_late_do_not_pass_for_a_clock() -> None:
+    rng = np.random.default_rng(32)
+    frames = strangers(rng, 60)
+    platforms: dict[str, str] = {}
+    for k in range(6):
+        at, held, buy = plan(rng, 40)
+        frames += [trades_of(f"l{k}", at, held, buy), trades_of(f"f{k}", at + 2.0, held, buy)]
+        platforms |= {f"l{k}": "mt5", f"f{k}": "mt4"}
+    found = search(frames, platforms)
+    assert not any("clocks" in line for line in found.log)
+    assert {leader for *_, leader in flagged(found)} == {f"l{k}" for k in range(6)}
+
+
+def test_orders_that_wait_at_the_same_prices_are_no_copies_even_with_equal_targets() -> None:
+    rng = np.random.default_rng(33)
+    touched = np.sort(rng.uniform(0, OPEN_S, 300))
+    up, held = rng.random(300) < 0.5, rng.exponential(3000, 300) + 60
+    waiting = []
+    for k in range(30):
+        on = rng.random(300) < 0.15
+        at = touched[on] + rng.exponential(0.2, int(on.sum()))
+        waiting.append(trades_of(f"level{k:02d}", at, held[on], up[on]))
+    assert flagged(search([*strangers(rng, 60), *waiting])) == []
+
+
+def test_prices_that_go_to_and_fro_do_not_make_a_lag() -> None:
+    rng = np.random.default_rng(34)
+    first = np.sort(rng.uniform(0, OPEN_S, 120))
+    visits = np.sort(np.concatenate([first + 60 * k + rng.uniform(0, 60, 120) for k in range(6)]))
+    accounts = []
+    for k in range(14):
+        on = rng.random(len(visits)) < 0.12
+        at = visits[on] + rng.exponential(0.2, int(on.sum()))
+        accounts.append(
+            trades_of(f"visit{k:02d}", at, rng.exponential(2000, len(at)) + 60, np.ones(len(at), dtype=bool))
+        )
+    assert flagged(search([*strangers(rng, 60), *accounts])) == []
+
+
+def test_two_robots_on_the_same_bars_with_equal_exits_are_no_ring_but_a_slow_hand_behind_one_is() -> None:
+    rng = np.random.default_rng(35)
+    at = np.sort(rng.choice(np.arange(0, OPEN_S, 300), 80, replace=False)).astype(float)
+    held, buy = rng.exponential(3000, 80) + 60, rng.random(80) < 0.5
+    robots = [trades_of(f"ea{k}", at + 0.2 + k * 0.4 + rng.exponential(0.05, 80), held, buy) for k in range(2)]
+    assert flagged(search([*strangers(rng, 60), *robots])) == []
+    slow = trades_of("slow", at + 20 + rng.normal(0, 2, 80), held, buy)
+    assert flagged(search([*strangers(rng, 60), robots[0], slow])) == [("ea0", "slow", "copy", "ea0")]
+
+
+def test_closing_always_after_the_leader_counts_for_a_follower_whose_exits_stray() -> None:
+    rng = np.random.default_rng(36)
+    at, held, buy = plan(rng, 60)
+    frames = [trades_of("leader", at, held, buy)]
+    for k, lag in enumerate((3.0, 9.0)):
+        frames.append(
+            trades_of(f"f{k}", at + lag * (1 + 0.1 * rng.normal(size=60)), held + rng.exponential(600, 60), buy)
+        )
+    led = {(a, b) for a, b, _, leader in flagged(search([*strangers(rng, 60), *frames])) if leader == "leader"}
+    assert led == {("f0", "leader"), ("f1", "leader")}
+
+
+def test_who_was_only_there_when_a_followers_leader_was_is_no_leader() -> None:
+    rng = np.random.default_rng(37)
+    touched = np.sort(rng.uniform(0, OPEN_S, 400))
+    up = rng.random(400) < 0.5
+    others = []
+    for k in range(12):
+        on = rng.random(400) < 0.2
+        n = int(on.sum())
+        others.append(
+            trades_of(f"level{k:02d}", touched[on] + rng.exponential(0.2, n), rng.exponential(3000, n), up[on])
+        )
+    at, held = touched[::2] + rng.exponential(0.2, 200), rng.exponential(3000, 200) + 60
+    leader = trades_of("leader", at, held, up[::2])
+    follower = trades_of("follower", at + 12 * (1 + 0.05 * rng.normal(size=200)), held, up[::2])
+    assert flagged(search([*strangers(rng, 60), *others, leader, follower])) == [
+        ("follower", "leader", "copy", "leader")
+    ]
