@@ -18,6 +18,7 @@ from tests.test_rules_cases import FILES, FOLDER, Case, world
 NOTCHES = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "=": "<>", "<>": "="}
 COMPARISON = re.compile(r"(?<![<>=!])(<=|>=|<>|<|>|=)(?![<>=])|\bbetween\b|\bor\b")
 SAME: dict[str, dict[str, str]] = {
+    "adding_to_losers": {"and old.place <= new.place": "a trade does not lose against itself"},
     "grid": {
         "having count(*) >= accounts.layers": "only says where to look",
         "count(*) filter (where coalesce(opened_at > earlier_until, true)) over (": "a longer chain holds all",

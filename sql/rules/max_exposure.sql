@@ -52,6 +52,7 @@ money as (
     select
         accounts.account,
         deals.executed_at,
+        deals.kind = 'balance' as moved,
         sum(
             deals.profit + coalesce(deals.commission, 0) + coalesce(deals.swap, 0) + coalesce(deals.fee, 0)
         ) as earned
@@ -80,15 +81,20 @@ on_days as (
             and held.executed_at >= resets.opened_at
 ),
 
--- the balance as of the reset: what was earned before it, the opening deposit being the initial balance itself
+-- the balance as of the reset: deals before it and money moved by then, the opening deposit being the initial balance
 balances as (
     select
         on_days.account,
         on_days.day_opened_at,
         any_value(accounts.initial_balance)
-        + coalesce(sum(money.earned) filter (where money.executed_at < on_days.day_opened_at), 0)
+        + coalesce(
+            sum(money.earned) filter (
+                where money.executed_at < on_days.day_opened_at
+                or (money.moved and money.executed_at = on_days.day_opened_at)
+            ), 0
+        )
         - coalesce(
-            any_value(accounts.initial_balance) filter (where deposits.deposited_at < on_days.day_opened_at), 0
+            any_value(accounts.initial_balance) filter (where deposits.deposited_at <= on_days.day_opened_at), 0
         ) as balance
     from (select distinct account, day_opened_at from on_days) as on_days
     inner join accounts using (account)
