@@ -50,26 +50,17 @@ def compared(draft: Version, desks: Desks) -> Comparison:
     return _compared(place, reads.stamp(), desks, paths.rulebook().digest, text, draft)
 
 
-@st.cache_data(ttl=KEPT_SECONDS, show_spinner=False, max_entries=20)
-def _swept(
-    home: str,
-    stamp: reads.Stamp,
-    desks: Desks,
-    book: str,
-    text: str,
-    axes: tuple[Axis, ...],
-    _draft: Version,
-    _told: Callable[[int], None],
-) -> pd.DataFrame:
-    rows = whatif.sweep(history(_draft.product, desks), paths.rulebook(), _draft, axes, _told)
-    return pd.DataFrame(rows)
-
-
 def swept(draft: Version, axes: tuple[Axis, ...], desks: Desks, told: Callable[[int], None]) -> pd.DataFrame:
-    """A draft's figures for every combination of the axes' values; `told` hears how many are done."""
-    place = str(reads.warehouse().home)
-    text = drafts.text_of(draft, draft.product)
-    return _swept(place, reads.stamp(), desks, paths.rulebook().digest, text, axes, draft, told)
+    """A draft's figures for every combination of the axes' values; `told` hears how many are done.
+
+    Kept with the history rather than in a cache of the framework, which may not draw progress while it fills.
+    """
+    held = history(draft.product, desks)
+    key = f"sweep {axes} {drafts.text_of(draft, draft.product)}"
+    if key not in held.kept:
+        held.kept[key] = pd.DataFrame(whatif.sweep(held, paths.rulebook(), draft, axes, told))
+    frame: pd.DataFrame = held.kept[key]
+    return frame
 
 
 def folder() -> Path:
