@@ -47,14 +47,17 @@ _VERDICT_COLUMNS = [
 
 
 _TERMINATION_COLUMNS = ["account_id", "happened_at", "rule", "status"]
+_PAUSE_COLUMNS = ["account_id", "happened_at"]
 
 
 @dataclass(frozen=True)
 class SetVerdicts:
-    """Verdicts in published columns, and accounts that a rule ended: account_id, happened_at, rule, status."""
+    """Verdicts in published columns, accounts that a rule ended (account_id, happened_at, rule, status), and those that
+    one pauses until the next reset (account_id, happened_at)."""
 
     verdicts: pd.DataFrame
     terminations: pd.DataFrame
+    pauses: pd.DataFrame
 
 
 def judge(
@@ -72,7 +75,8 @@ def judge(
     """
     held = _held(accounts, rulebook, rules)
     if not held:
-        return SetVerdicts(pd.DataFrame(columns=_VERDICT_COLUMNS), pd.DataFrame(columns=_TERMINATION_COLUMNS))
+        none = (pd.DataFrame(columns=names) for names in (_VERDICT_COLUMNS, _TERMINATION_COLUMNS, _PAUSE_COLUMNS))
+        return SetVerdicts(*none)
     register_terms(connection, accounts, rulebook, as_of)
     _ensure_decided(connection)
     limits = _limits(connection, accounts, as_of)
@@ -80,7 +84,7 @@ def judge(
     terminations = _terminations(connection)
     if len(terminations):
         _judge_again(connection, limits, terminations, rulebook, held)
-    return SetVerdicts(_verdicts(connection, rulebook), terminations)
+    return SetVerdicts(_verdicts(connection, rulebook), terminations, _pauses(connection, as_of))
 
 
 def _held(accounts: pd.DataFrame, rulebook: Rulebook, rules: Sequence[str]) -> list[str]:
@@ -333,6 +337,27 @@ def _terminations(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     """
     frame: pd.DataFrame = connection.sql(query).to_arrow_table().to_pandas()
     return frame.assign(status=frame["rule"].map(lambda rule: "expired" if rule in EXPIRING else "breached"))
+
+
+def _pauses(connection: duckdb.DuckDBPyConnection, as_of: dt.datetime) -> pd.DataFrame:
+    """Accounts that broke a rule that pauses since the last reset, and when they first did."""
+    query = """
+        with today as (
+            select product, product_version, max(opened_at) as opened_at
+            from terms.resets
+            where opened_at <= $as_of
+            group by all
+        )
+        select found.account_id, min(found.happened_at) as happened_at
+        from decided.occurrences as found
+        inner join facts.accounts as accounts using (account_id)
+        inner join today using (product, product_version)
+        where found.outcome = 'breached' and found.effect = 'pause' and found.happened_at >= today.opened_at
+        group by found.account_id
+        order by found.account_id
+    """
+    frame: pd.DataFrame = connection.sql(query, params={"as_of": as_of}).to_arrow_table().to_pandas()
+    return frame
 
 
 def _judge_again(

@@ -247,7 +247,7 @@ def judge(
         judged = _ended(judged, _walk(connection, _stopped(accounts[ended], found), rulebook, as_of), found)
     rows = pd.concat([frame for frame in (judged.verdicts, found.verdicts) if len(frame)] or [judged.verdicts])
     rows = rows.sort_values(["account_id", "happened_at"], kind="stable", ignore_index=True)
-    return Judged(judged.status, rows, judged.days)
+    return Judged(_paused(judged.status, found), rows, judged.days)
 
 
 def _walk(
@@ -268,6 +268,14 @@ def _ends(status: pd.DataFrame) -> pd.DataFrame:
     """Accounts that are at their end, and when they came to it: account_id, ended_at."""
     ended = status[status["status"].isin(TERMINAL)]
     return ended[["account_id", "status_at"]].rename(columns={"status_at": "ended_at"})
+
+
+def _paused(status: pd.DataFrame, found: SetVerdicts) -> pd.DataFrame:
+    """Where accounts stand, with those that a set-based rule pauses until the next reset."""
+    since = status["account_id"].map(found.pauses.set_index("account_id")["happened_at"])
+    rests = since.notna() & (status["status"] == "active")
+    at = pd.to_datetime(since, utc=True).astype(status["status_at"].dtype)
+    return status.assign(status=status["status"].mask(rests, "paused"), status_at=status["status_at"].mask(rests, at))
 
 
 def _stopped(accounts: pd.DataFrame, found: SetVerdicts) -> pd.DataFrame:

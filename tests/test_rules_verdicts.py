@@ -59,6 +59,16 @@ def test_effects_that_do_not_end_an_account(effect: str) -> None:
     assert found.terminations.empty
 
 
+@pytest.mark.parametrize(
+    ("as_of", "count"), [(at(23.99), 1), (at(0, 1) - dt.timedelta(microseconds=1), 1), (at(0, 1), 0)]
+)
+def test_a_pause_lasts_until_the_reset(as_of: dt.datetime, count: int) -> None:
+    """Guards that an account stands paused from the breach to the next reset, and no longer."""
+    trades = [short("a", at(9)), short("b", at(10))]
+    found = judge(World([Account("A", trades)], 'holding_time = { seconds = 60, effect = "pause" }', as_of))
+    assert list(found.pauses["happened_at"]) == [trades[0].closed_at] * count
+
+
 def test_one_verdict_a_firm_day_names_all_that_happened() -> None:
     """Guards that a busy day does not flood the pages, and that a new firm day speaks again."""
     trades = [short("a", at(9)), short("b", at(10)), short("c", at(9, 1))]
@@ -238,13 +248,17 @@ max_loss = { percent = 10 }
 idea_risk = { percent = 1 }
 holding_time = 60
 inactivity = 10
+hyperactivity = { trades_per_day = 1, effect = "pause" }
 """
 
 
 def test_the_scoring_run_ends_accounts_by_set_based_rules(tmp_path: Path) -> None:
-    """Guards the whole way: an idea too large ends the account before its target, an idle one expires."""
+    """Guards the whole way: an idea too large ends the account before its target, an idle one expires, a
+    hasty one rests."""
     trades = [Trade("1", at(9), at(10), profit="-1000.01"), Trade("2", at(11), at(12), profit="3000")]
-    world = World([Account("A", trades), Account("B"), Account("C", [trades[1]])], "", LATER)
+    late = [Trade("3", at(9, 18), at(10, 18)), Trade("4", at(11, 18), at(12, 18))]
+    resting = Account("D", late, opened_at=at(0, 17))
+    world = World([Account("A", trades), Account("B"), Account("C", [trades[1]]), resting], "", LATER)
     feed = write_firm(tmp_path / "feed", {name: listed for name, listed in lake_rows(world).items() if listed})
     (feed / "desks.csv").write_text("desk_id,name,currency,time_zone\nD,Desk,USD,UTC\n", encoding="utf-8")
     (tmp_path / "book").mkdir()
@@ -256,13 +270,15 @@ def test_the_scoring_run_ends_accounts_by_set_based_rules(tmp_path: Path) -> Non
         with warehouse.database.connect() as database:
             status = read_frame(database, schema.ACCOUNT_STATUS).set_index("account_id")
             verdicts = read_frame(database, schema.VERDICTS)
-        assert status["status"].to_dict() == {"A": "breached", "B": "expired", "C": "passed"}
+        assert status["status"].to_dict() == {"A": "breached", "B": "expired", "C": "passed", "D": "paused"}
         assert status["status_at"].to_dict()["A"] == at(10)
         assert status["balance"].to_dict()["A"] == Decimal("98999.99")
         assert status.loc["B", "status_at"] == at(0, 10)
+        assert status.loc["D", "status_at"] == at(11, 18)
         found = set(verdicts[["account_id", "rule", "outcome", "effect"]].itertuples(index=False, name=None))
         assert found == {
             ("A", "idea_risk", "breached", "terminate"),
             ("B", "inactivity", "breached", "terminate"),
             ("C", "profit_target", "passed", "pass"),
+            ("D", "hyperactivity", "breached", "pause"),
         }
