@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import getpass
 import json
 import os
 import sys
@@ -111,9 +112,14 @@ def score(args: Args) -> None:
 
 def export(args: Args) -> None:
     """Writes a published table to a file."""
+    from models.audit import Record, append
     from pipelines.export import export_table
 
-    rows = export_table(warehouse(args), args.table, args.out, args.format)
+    house = warehouse(args)
+    rows = export_table(house, args.table, args.out, args.format)
+    told = Record(getpass.getuser(), "exported", f"export:{args.table}", role="local", after={"rows": rows})
+    with house.database.begin() as database:
+        append(database, told)
     say(f"{rows:,} rows of {args.table} written to {args.out}.")
 
 

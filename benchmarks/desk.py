@@ -9,15 +9,22 @@ FOLDER holds `transactions_origin.parquet` and `transactions_destination.parquet
 from __future__ import annotations
 
 import argparse
+import datetime as dt
+import json
 import tempfile
 import time
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import sqlalchemy as sa
 
 from models import audit, settlements
 from models.audit import Record
-from sql.warehouse import Warehouse
+from sql import schema
+from sql.desk_schema import DECISIONS, PAYOUT_STATES
+from sql.warehouse import Warehouse, read_frame
 
 RECORDS = 100_000
 
@@ -41,6 +48,80 @@ def chain(records: int = RECORDS) -> dict[str, float]:
     if broken is not None:
         raise RuntimeError(f"the chain breaks at {broken.seq}")
     return {"appended_per_s": records / (appended - begun), "verified_per_s": records / (verified - appended)}
+
+
+def queue(requests: int = RECORDS) -> dict[str, float]:
+    """What the queue and the review page ask of SQLite at so many requests, seconds each (best of 3)."""
+    with tempfile.TemporaryDirectory() as home:
+        warehouse = Warehouse.open(home)
+        _fill(warehouse, requests)
+        held, reviews, states = _QUEUE.c, schema.PAYOUT_REVIEWS.c, PAYOUT_STATES.c
+        waiting = (held.waits == sa.true(), held.desk_id.in_(["D1", "D2"]))
+        page = sa.select(_QUEUE).where(*waiting).order_by(sa.nulls_last(held.requested_at)).limit(200)
+        ids = [f"Q{n}" for n in range(0, 400, 2)]
+        asked = {
+            "queue_count": [sa.select(sa.func.count()).select_from(sa.select(_QUEUE).where(*waiting).subquery())],
+            "queue_page": [
+                page,
+                sa.select(schema.PAYOUT_REVIEWS).where(reviews.payout_id.in_(ids)),
+                sa.select(PAYOUT_STATES).where(states.payout_id.in_(ids)),
+            ],
+            "review_page": [
+                sa.select(_QUEUE).where(held.payout_id == "Q7"),
+                sa.select(schema.PAYOUT_REVIEWS).where(reviews.payout_id == "Q7"),
+                sa.select(DECISIONS).where(DECISIONS.c.payout_id == "Q7"),
+                sa.select(_QUEUE).where(held.account_id == "A7").order_by(held.requested_at.desc()),
+                sa.select(PAYOUT_STATES).order_by(states.updated_at.desc()).limit(500),
+            ],
+        }
+        with warehouse.database.connect() as connection:
+            took = {name: min(_took(connection, queries) for _ in range(3)) for name, queries in asked.items()}
+        warehouse.database.dispose()
+    return took
+
+
+def _took(connection: sa.Connection, queries: list[sa.Select[Any]]) -> float:
+    begun = time.perf_counter()
+    for query in queries:
+        read_frame(connection, query)
+    return time.perf_counter() - begun
+
+
+_QUEUE = sa.Table(
+    "mart_payout_queue",
+    sa.MetaData(),
+    *(sa.Column(name, sa.Text, index=True) for name in ("payout_id", "account_id", "trader_id", "desk_id")),
+    *(sa.Column(name, sa.Text) for name in ("trader_name", "currency", "state", "destination")),
+    sa.Column("waits", sa.Boolean, index=True),
+    sa.Column("requested_at", schema.Instant, index=True),
+    sa.Column("amount", sa.Double),
+)
+"""The columns of the queue's mart that are filtered and sorted by, indexed as a scoring run indexes them."""
+
+
+def _fill(warehouse: Warehouse, requests: int) -> None:
+    """Requests of which one in ten waits, each reviewed, half of them on the desk."""
+    now = dt.datetime(2026, 11, 2, tzinfo=dt.UTC)
+    checks = json.dumps(
+        [{"check": f"check_{n}", "outcome": "passed", "sentence": "It holds.", "numbers": {}} for n in range(25)]
+    )
+    _QUEUE.create(warehouse.database)
+    rows = [
+        {"payout_id": f"Q{n}", "account_id": f"A{n}", "trader_id": f"T{n}", "desk_id": f"D{n % 4}"}
+        | {"waits": n % 10 == 0, "requested_at": now - dt.timedelta(minutes=n), "amount": 100.0, "currency": "EUR"}
+        for n in range(requests)
+    ]
+    with warehouse.database.begin() as connection:
+        connection.execute(sa.insert(_QUEUE), rows)
+        told = [{"payout_id": row["payout_id"], "account_id": row["account_id"], "checks": checks} for row in rows]
+        common = {"amount": Decimal(100), "eligible": True, "recommendation": "approve"}
+        connection.execute(sa.insert(schema.PAYOUT_REVIEWS), [row | common for row in told])
+        stands = {"currency": "EUR", "state": "requested", "version": 1, "profit_minor": 1, "approvals_needed": 1}
+        stands |= {"policy_version": 1, "transfers": 0, "updated_at": now}
+        names = ("payout_id", "account_id", "desk_id")
+        connection.execute(
+            sa.insert(PAYOUT_STATES), [{name: row[name] for name in names} | stands for row in rows[: requests // 2]]
+        )
 
 
 def bank(folder: Path) -> dict[str, float]:
@@ -74,6 +155,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--transactions", type=Path, help="folder of the public bank transactions")
     given = parser.parse_args()
+    for name, value in queue().items():
+        print(f"{RECORDS:,} requests, {name}: {1000 * value:,.0f} ms")
     for name, value in chain().items():
         print(f"audit chain {name}: {value:,.0f}")
     if given.transactions:

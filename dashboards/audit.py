@@ -7,7 +7,7 @@ import json
 import pandas as pd
 import streamlit as st
 
-from dashboards.kit import desk, look, reads, state
+from dashboards.kit import desk, look, privacy, reads, state
 
 ROWS = 200
 
@@ -34,7 +34,14 @@ def show() -> None:
     columns = ["seq", "at", "actor", "role", "action", "subject", "reason", "before", "after"]
     st.dataframe(frame[columns], hide_index=True, height=look.height(len(frame)))
     if desk.person().may("export"):
-        st.download_button("Download", frame[columns].to_csv(index=False), "audit.csv", icon=":material/download:")
+        st.download_button(
+            "Download",
+            frame[columns].to_csv(index=False),
+            "audit.csv",
+            icon=":material/download:",
+            on_click=privacy.exported,
+            args=("audit", len(frame), reads.warehouse().database),
+        )
     st.caption(f"The newest {len(found)} records at {reads.stamp().as_of or 'the beginning'}.")
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
 
-from dashboards.kit import look, reads, state, words
+from dashboards.kit import look, privacy, reads, state, words
 from dashboards.kit.people import who
 from sql import schema
 
@@ -155,7 +155,13 @@ def _rejects() -> None:
     st.dataframe(found, hide_index=True, column_config={"reason": st.column_config.TextColumn("reason", width="large")})
     everything = reads.decided(rejects, condition, limit=100_000)
     st.download_button(
-        "Download all as CSV", everything.to_csv(index=False), "rejects.csv", "text/csv", icon=":material/download:"
+        "Download all as CSV",
+        everything.to_csv(index=False),
+        "rejects.csv",
+        "text/csv",
+        icon=":material/download:",
+        on_click=privacy.exported,
+        args=("rejects", len(everything), reads.warehouse().database),
     )
 
 

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import sqlalchemy as sa
 import streamlit as st
 
-from dashboards.kit import look, reads, words
+from dashboards.kit import look, privacy, reads, words
 from sql import schema
 
 SHOWN_PARTNERS = 25
@@ -171,4 +171,6 @@ def _statement(partner_id: str) -> None:
             f"statement-{partner_id}.csv",
             "text/csv",
             icon=":material/download:",
+            on_click=privacy.exported,
+            args=(f"statement {partner_id}", len(shown), reads.warehouse().database),
         )

@@ -99,6 +99,12 @@ def keep(record: Record, database: sa.Engine) -> None:
             return
 
 
+def exported(what: str, rows: int, database: sa.Engine) -> None:
+    """Writes down that somebody took rows away as a file; for the click on a download."""
+    person = who()
+    keep(Record(person.name, "exported", f"export:{what}", role=person.role, after={"rows": rows}), database)
+
+
 def _patience(connection: sa.Connection, wait_ms: int) -> None:
     """How long this transaction waits for others."""
     if connection.dialect.name == "sqlite":
