@@ -40,7 +40,8 @@ def show() -> None:
         elif kind == "account":
             places.link("account", f"Open {name} →", icon=False, account=str(name))
     st.caption(
-        f"{len(traders)} people · values shared by more than {graphs.HUB_HOLDERS} traders are hollow: they say little."
+        f"{len(traders)} {'person' if len(traders) == 1 else 'people'}"
+        f" · values shared by more than {graphs.HUB_HOLDERS} traders are hollow: they say little."
         " Hover an edge for its reason, click a person to go on from there."
     )
     others = [one for one in traders if one != trader]

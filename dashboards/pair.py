@@ -137,7 +137,7 @@ def _joined(first: str, second: str, relation: str) -> None:
     elif pair["own_copy"] == "allowed":
         told.append("own accounts may be copied under the plan")
     if not words.missing(pair["passed_account_id"]):
-        told.append(f"{pair['passed_account_id']} passed and the other breached")
+        told.append(f"{pair['passed_account_id']} passed or holds profit and the other breached")
     if not words.missing(pair["partner_id"]):
         told.append(f"both came through partner {pair['partner_id']}")
     st.caption(" · ".join(told))
@@ -192,7 +192,8 @@ def _table(matches: pd.DataFrame, zone: str, first: str, second: str) -> None:
         "trade_a",
         "trade_b",
     ]
-    names = {name: name.replace("_a", f" {first}").replace("_b", f" {second}") for name in columns}
+    ends = {"_a": f" {first}", "_b": f" {second}"}
+    names = {n: (n[:-2].replace("_", " ") + ends[n[-2:]] if n[-2:] in ends else n).capitalize() for n in columns}
     config: dict[str, Any] = dict(names)
     config["opened_a"] = st.column_config.DatetimeColumn(f"Opened {first}", format="DD MMM YY HH:mm:ss", timezone=zone)
     config["lag_s"] = st.column_config.NumberColumn(

@@ -34,7 +34,9 @@ COLUMNS = {
         "Forbidden own copies", format="%d", help="Copies between one person's accounts that the plan does not allow."
     ),
     "passed_beside_breached": st.column_config.NumberColumn(
-        "Passed beside breached", format="%d", help="Mirror pairs of which one account passed and the other breached."
+        "Passed beside breached",
+        format="%d",
+        help="Mirror pairs of which one account passed, or holds profit, and the other breached.",
     ),
     "partner_id": st.column_config.TextColumn("Partner", help="Who introduced most of the accounts."),
     "partner_accounts": st.column_config.NumberColumn("Through it", format="%d"),
@@ -85,7 +87,9 @@ def summary(ring: dict[str, Any]) -> str:
     elif ring["one_owner"]:
         told.append("own accounts may be copied under their plans")
     if ring["passed_beside_breached"]:
-        told.append(f"{ring['passed_beside_breached']} mirror pairs of which one passed and the other breached")
+        told.append(
+            f"{ring['passed_beside_breached']} mirror pairs of which one passed or holds profit and the other breached"
+        )
     if ring["partner_accounts"] > 1:
         told.append(f"{ring['partner_accounts']} of the accounts came through partner {ring['partner_id']}")
     return "; ".join(told) + "."

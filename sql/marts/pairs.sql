@@ -1,4 +1,5 @@
 -- Pairs of accounts that trade as one, joined with what else is known of the two. Grain: account_a, account_b, relation.
+-- passed_account_id: of a mirror pair, the account that passed or holds profit to withdraw while the other breached.
 -- own_copy: one owner's copies are a violation where the plan says so, else allowed; empty between different owners.
 with forbidden as (
     select distinct account_id
@@ -25,8 +26,8 @@ select
     end as own_copy,
     case
         when pairs.relation <> 'mirror' then null
-        when one.status = 'passed' and other.status = 'breached' then pairs.account_a
-        when other.status = 'passed' and one.status = 'breached' then pairs.account_b
+        when (one.status = 'passed' or one.stake > 0) and other.status = 'breached' then pairs.account_a
+        when (other.status = 'passed' or other.stake > 0) and one.status = 'breached' then pairs.account_b
     end as passed_account_id,
     coalesce(one.partner_id = other.partner_id, false) as same_partner,
     case when one.partner_id = other.partner_id then one.partner_id end as partner_id,

@@ -1,5 +1,5 @@
 -- Groups of accounts that trade as one, with the money that hangs on them. Grain: ring_id.
--- passed_beside_breached counts mirror pairs inside of which one account passed and the other breached.
+-- passed_beside_breached counts mirror pairs of which one account passed, or holds profit, and the other breached.
 with members as (
     select rings.ring_id, rings.kind, rings.strength, accounts.*, owners.owner_id
     from decided.copy_rings as rings
