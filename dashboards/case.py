@@ -1,4 +1,4 @@
-"""Case: is it true, and how sure are we: everything about one owner."""
+"""Case: is it true, and how sure are we: everything about one owner, and what people make of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import sqlalchemy as sa
 import streamlit as st
 
-from dashboards.kit import graphs, judging, look, paths, places, reads, state, words
+from dashboards.kit import case_panel, casework, graphs, judging, look, paths, places, reads, state, words
 from sql import schema
 
 FLAG = 0.5
@@ -19,6 +19,8 @@ VIEWS = {
     "pairs": "Matched trading",
     "verdicts": "Verdicts",
     "payouts": "Payouts",
+    "scores": "Scores over time",
+    "history": "History of the case",
 }
 MARKS = {
     "purchased": "circle-open",
@@ -33,29 +35,54 @@ MARKS = {
 
 
 def show() -> None:
-    """What is held about the people behind a trader, and the rows it rests on."""
-    trader = state.text("Trader", "trader", "trader id")
-    if not trader:
+    """What is held about the people behind a case, a trader, an account or an owner, and the rows it rests on."""
+    casework.told()
+    asked = _asked()
+    if not asked:
         _listed()
         return
+    trader = casework.trader_of(asked)
     owner, traders = _people(trader)
     accounts = reads.rows("accounts", trader_id=traders, order=["opened_at"])
     if accounts.empty:
         look.empty(
-            f"There is no trader {trader}",
-            "No account of this trader landed, or they belong to a desk that you do not see.",
+            f"There is no case, trader or account {words.escaped(asked)}",
+            "Nothing of that name landed, or it belongs to a desk that you do not see.",
         )
         return
-    held = _held(traders, accounts)
-    _paragraph(owner, traders, accounts, held)
-    _score(accounts)
+    held, case = _held(traders, accounts), casework.about(trader)
+    left, right = st.columns([5, 3], gap="medium")
+    with left:
+        _paragraph(owner, traders, accounts, held)
+        _score(accounts)
+    with right:
+        case_panel.show(case, trader, _named(traders, accounts))
     _timeline(accounts)
     _accounts(accounts)
     view = state.tab("View", "view", VIEWS)
-    {"signals": _signals, "links": _links, "pairs": _pairs, "verdicts": _verdicts, "payouts": _payouts}[view](
-        held[view]
-    )
+    if view == "scores":
+        case_panel.scores(accounts["account_id"].tolist())
+    elif view == "history":
+        case_panel.history(case)
+    else:
+        {"signals": _signals, "links": _links, "pairs": _pairs, "verdicts": _verdicts, "payouts": _payouts}[view](
+            held[view]
+        )
     places.link("network", "See the network →", icon=False, trader=trader)
+
+
+def _asked() -> str:
+    """What the address or the field names; links by trader or account stand in the field too."""
+    for name in ("trader", "account"):
+        if given := state.parameter(name):
+            del st.query_params[name]
+            st.query_params["case"] = given
+    return state.text("Case, trader, account or owner", "case", "CASE-1 or any id")
+
+
+def _named(traders: list[str], accounts: pd.DataFrame) -> dict[str, str]:
+    """Who the subjects of evidence are, for people who choose among it."""
+    return dict.fromkeys(traders, "all accounts") | {one: one for one in accounts["account_id"]}
 
 
 def _people(trader: str) -> tuple[str, list[str]]:
@@ -70,47 +97,19 @@ def _people(trader: str) -> tuple[str, list[str]]:
 
 
 def _listed() -> None:
-    """Subjects with the strongest signals, to begin with."""
-    table = schema.SIGNALS
-    found = reads.decided(table, table.c.strength >= FLAG, order=table.c.strength.desc(), limit=reads.PAGE_ROWS)
+    """The first cases of the queue, to begin with."""
+    found = casework.cases(limit=reads.LIST_ROWS)
     if found.empty:
         look.empty(
-            "No flag is open",
-            "Detectors raise flags when <code>highwater score</code> runs. Any trader can be looked up above.",
+            "No case is open",
+            "<code>highwater score</code> opens one where evidence asks for it. Anybody can be looked up above.",
         )
         return
-    st.subheader("Strongest flags", anchor=False)
-    st.caption("Select one to open its case.")
-    found = found.assign(
-        trader=_traders(found),
-        about=[words.detector(name) for name in found["detector"]],
-        told=[_sentence(row) for row in reads.records(found)],
-    ).dropna(subset=["trader"])
-    event: Any = st.dataframe(
-        found[["subject_id", "about", "strength", "told"]],
-        hide_index=True,
-        height=look.height(len(found)),
-        on_select="rerun",
-        selection_mode="single-row",
-        key="flags",
-        column_config={
-            "subject_id": st.column_config.TextColumn("Account or trader", width=120),
-            "about": st.column_config.TextColumn("Flag", width=140),
-            "strength": st.column_config.NumberColumn("Strength", format="%.2f", width=70),
-            "told": st.column_config.TextColumn("Evidence", width="large"),
-        },
-    )
-    if event.selection.rows:
-        places.go("case", trader=str(found["trader"].iloc[event.selection.rows[0]]))
-
-
-def _traders(signals: pd.DataFrame) -> list[Any]:
-    """The trader whom each signal is about, None for those of desks that the person does not see."""
-    ids = signals["subject_id"].tolist()
-    by_account, by_trader = reads.rows("accounts", account_id=ids), reads.rows("accounts", trader_id=ids)
-    trader_of = dict(zip(by_account["account_id"], by_account["trader_id"], strict=True))
-    trader_of |= {trader: trader for trader in by_trader["trader_id"]}
-    return [trader_of.get(one) for one in ids]
+    st.subheader("First in the queue", anchor=False)
+    for row in reads.records(found):
+        told = f"**{row['case_id']}** {row['names']} · risk {words.number(row['score'])} · {row['why']}"
+        places.link("case", told, icon=False, case=str(row["case_id"]))
+    places.link("cases", "All cases →", icon=False)
 
 
 def _held(traders: list[str], accounts: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -257,12 +256,18 @@ def _accounts(accounts: pd.DataFrame) -> None:
 def _signals(found: pd.DataFrame) -> None:
     if found.empty:
         look.empty("No signal", "No detector holds anything against these people.")
+        return
+    learnt = {row["detector"]: row for row in reads.records(casework.learnt())}
     for row in reads.records(found):
         flagged = row["strength"] >= FLAG
         evidence = words.parsed(row["evidence"]) or {}
         weight = f"{'▲ Flag' if flagged else '● Below a flag'} {row['strength']:.2f}"
         lines = [words.escaped(_sentence(row))]
-        for title, told in (("Ruled out", "; ".join(evidence.get("ruled_out") or [])), ("Do", evidence.get("respond"))):
+        for title, told in (
+            ("Ruled out", "; ".join(evidence.get("ruled_out") or [])),
+            ("Do", evidence.get("respond")),
+            ("This detector", casework.precision(learnt.get(row["detector"]))),
+        ):
             if told:
                 lines.append(f"<small>{title}: {words.escaped(told)}</small>")
         title = f"{weight} · {words.detector(row['detector'])} · {row['subject_id']}"

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboards.kit import places, reads, state, words
+from dashboards.kit import casework, people, places, reads, state, words
 from dashboards.kit.people import who
 
 VIEWS = {"glance": "At a glance", "risk": "Risk", "payouts": "Payouts", "management": "Management"}
@@ -45,6 +45,7 @@ def show() -> None:
     st.caption(
         "The 24 hours up to the run's instant, with the change from the 24 hours before; lines show 14 such days."
     )
+    _cases(desk)
     for column, listed in zip(st.columns(3, gap="medium"), (_near, _breached, _waiting), strict=True):
         with column, st.container(border=True, height="stretch"):
             listed(desk)
@@ -66,6 +67,16 @@ def _figure(figure: dict[str, Any]) -> None:
         border=True,
         height="stretch",
     )
+
+
+def _cases(desk: str | None) -> None:
+    """Open cases in a line, for those who may see them."""
+    if not people.may_open("cases"):
+        return
+    waiting, mine = (casework.how_many(desk=desk, assignee=one) for one in (None, who().name))
+    untaken = casework.how_many(desk=desk, states=("new",))
+    told = f"{words.counted(waiting, 'case')} open, {untaken} that nobody has taken, {mine} with you →"
+    places.link("cases", told if waiting else "No case is open →", icon=False)
 
 
 def _near(desk: str | None) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboards import repeats
-from dashboards.kit import look, places, reads, state, words
+from dashboards.kit import casework, look, places, reads, state, words
 from sql import schema
 
 FLAG = 0.5
@@ -188,4 +188,6 @@ def _suspicions(row: pd.Series) -> None:
             told = (words.parsed(signal["evidence"]) or {}).get("sentence", "")
             st.caption(f"▲ **{words.detector(signal['detector'])}** {signal['strength']:.2f} {told}")
     if row["owner_members"] > 1 or not words.missing(row["score"]):
-        places.link("case", "Open the case →", icon=False, trader=str(row["trader_id"]))
+        held = casework.about(str(row["trader_id"]))
+        label = f"{held.case_id}, {casework.STATES[held.state][1]} →" if held else "What is known of the owner →"
+        places.link("case", label, icon=False, trader=str(row["trader_id"]))

@@ -55,6 +55,7 @@ PAGES: dict[str, str] = {
     "overview": "terms.read",
     "risk_queue": "risk.read",
     "case": "risk.read",
+    "cases": "risk.read",
     "account": "risk.read",
     "network": "risk.read",
     "rings": "risk.read",

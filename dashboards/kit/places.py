@@ -28,6 +28,7 @@ class Place:
 PLACES = (
     Place("overview", "Overview", "monitoring", ""),
     Place("risk_queue", "Risk queue", "flag", "Risk"),
+    Place("cases", "Cases", "folder_copy", "Risk"),
     Place("account", "Account", "show_chart", "Risk"),
     Place("case", "Case", "folder_open", "Risk"),
     Place("network", "Network", "hub", "Risk"),

@@ -1,0 +1,171 @@
+"""The pages of cases: the queue, one case with everything known, and what each person may do there."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from models import access
+from models.access import Person
+from models.cases.acting import open_case
+from sql.case_schema import DISPOSITIONS, OWNER_STANDING, RISK_SCORE_HISTORY, SCORE_CALIBRATIONS, SCORE_EVIDENCE
+from sql.warehouse import Warehouse
+from tests import pages_firm
+from tests.test_desk_pages import as_person
+from tests.test_pages import told
+
+RITA, RUTH = Person("rita", "risk_analyst"), Person("ruth", "risk_analyst")
+AUDE, SATO = Person("aude", "auditor"), Person("sato", "risk_analyst", ("tokyo",))
+REASONS = '[{"reason": "recurring_breaches", "points": 90.0, "strength": 0.8, "weight": 0.35, "sentence": "Twice."}]'
+
+
+@pytest.fixture(scope="module")
+def firm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small firm, scored, with suspicions; a copy is made for every test."""
+    folder = tmp_path_factory.mktemp("cases")
+    house = pages_firm.build(folder)
+    pages_firm.suspect(house)
+    with house.database.begin() as connection:
+        access.ensure_demo_people(connection)
+        _hold(connection)
+    open_case(house.database, Person("maria", "manager"), "T1", "A tip.", dt.datetime(2026, 3, 20, 13, tzinfo=dt.UTC))
+    house.database.dispose()
+    return folder
+
+
+def _hold(connection: sa.Connection) -> None:
+    """Evidence and history of the owner of N1 and B1, as a run keeps them."""
+    flag = {"owner_id": "owner-T1", "weight": 0.9, "fresh": True, "sentence": "Seen.", "last_at": pages_firm.AS_OF}
+    rows = [
+        flag | {"subject_kind": "trader", "subject_id": "T1", "detector": "recurring_breaches", "strength": 0.8},
+        flag | {"subject_kind": "pair", "subject_id": "B1|N1", "detector": "own copy", "strength": 0.94},
+        flag | {"subject_kind": "account", "subject_id": "B1", "detector": "grid", "strength": 0.3},
+    ]
+    connection.execute(sa.delete(SCORE_EVIDENCE))
+    connection.execute(sa.insert(SCORE_EVIDENCE), rows)
+    standing = {"owner_id": "owner-T1", "desk_id": "prague", "account_id": "N1", "score": 90.0, "accounts": 2}
+    connection.execute(sa.delete(OWNER_STANDING))
+    connection.execute(sa.insert(OWNER_STANDING).values(stake_usd=1000.0, **standing))
+    said = {"account_id": "N1", "run_id": 7, "score": 90.0, "band": "critical", "reasons": REASONS}
+    connection.execute(sa.insert(RISK_SCORE_HISTORY).values(as_of=pages_firm.AS_OF, model_version="m", **said))
+    learnt = {"run_id": 7, "detector": "recurring_breaches", "weight": 0.3, "factor": 0.9, "labels": 20}
+    learnt |= {"confirmed": 15, "precision": 0.75, "low": 0.53, "high": 0.89, "model_version": "m"}
+    connection.execute(sa.insert(SCORE_CALIBRATIONS).values(as_of=pages_firm.AS_OF, **learnt))
+
+
+@pytest.fixture
+def house(firm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
+    """A copy of the firm's database, so that what is done stays with the test."""
+    shutil.copytree(firm / "home", tmp_path / "home")
+    monkeypatch.setenv("HIGHWATER_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HIGHWATER_RULEBOOK", str(firm / "book"))
+    monkeypatch.delenv("HIGHWATER_DATABASE_URL", raising=False)
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    opened = Warehouse.open(tmp_path / "home")
+    yield opened
+    opened.database.dispose()
+
+
+def _labels(app: AppTest) -> list[str]:
+    return [one.label for one in app.button]
+
+
+def test_the_queue_puts_money_at_risk_first_and_names_who_has_it(house: Warehouse) -> None:
+    app = as_person("cases", RITA)
+    row = app.dataframe[0].value.iloc[0]
+    assert (row["case_id"], row["state"], row["assignee"]) == ("CASE-1", "◐ In review", "maria")
+    assert (row["score"], row["stake_usd"], row["priority"]) == (90.0, 1000.0, 900.0)
+    assert row["why"] == "Near floor"
+    assert "Take it" not in _labels(app), "it is with somebody"
+    assert "No case here" in told(as_person("cases", RITA, view="mine"))
+    assert "No case here" in told(as_person("cases", SATO)), "another desk's"
+
+
+def test_the_queue_shows_how_often_detectors_were_right(house: Warehouse) -> None:
+    row = as_person("cases", RITA, view="detectors").dataframe[0].value.iloc[0]
+    assert (row["answers"], row["confirmed"], row["interval"]) == ("20 of 20", 15, "53 % to 89 %")
+    assert row["moved"] == "× 0.90"
+
+
+@pytest.mark.parametrize("asked", ["CASE-1", "T2", "B1", "owner-T1"])
+def test_a_case_is_found_by_its_name_and_whoever_it_is_about(asked: str, house: Warehouse) -> None:
+    said = told(as_person("case", RITA, case=asked))
+    assert "CASE-1 · ◐ In review with maria" in said and "2 traders held to be one owner" in said
+    assert "15 of 20 answered flags held (75 %, 95 % interval 53 % to 89 %)" in said
+    assert "Ruled out: a household" in said
+
+
+def test_why_it_was_so_then_is_shown(house: Warehouse) -> None:
+    app = as_person("case", RITA, case="CASE-1", view="scores")
+    assert app.dataframe[-1].value["score"].iloc[0] == 90.0
+    assert "90.0 Recurring breaches Twice." in told(app)
+
+
+def test_an_analyst_takes_a_case_over_and_confirms_what_holds(house: Warehouse) -> None:
+    app = as_person("case", RITA, case="CASE-1")
+    next(one for one in app.button if one.label == "Take it over").click().run()
+    assert "with rita" in told(app)
+    app.selectbox(key="answer-CASE-1").set_value(("confirm", "coordination")).run()
+    holds = next(one for one in app.multiselect if one.label == "What holds")
+    assert holds.value == [("pair", "B1|N1", "own copy"), ("trader", "T1", "recurring_breaches")]
+    holds.set_value([("pair", "B1|N1", "own copy")]).run()
+    app.button(key="decide").click().run()
+    assert app.error[0].value == "To confirm a case, say why."
+    app.text_input(key="why-CASE-1").set_value("The same entries to the second.").run()
+    app.button(key="decide").click().run()
+    assert not app.exception
+    assert "✕ Confirmed" in told(app) and "Trades as one with others" in told(app)
+    with house.database.connect() as connection:
+        found = {(row.detector, row.outcome) for row in connection.execute(sa.select(DISPOSITIONS))}
+    assert found == {("own copy", "confirmed"), ("recurring_breaches", "dismissed"), ("grid", "dismissed")}
+    said = told(as_person("case", RITA, case="CASE-1", view="history"))
+    assert "rita: confirmed" in said and "maria: opened" in said and "The same entries to the second." in said
+
+
+def test_who_acts_on_what_has_moved_since_is_told_who_moved_it(house: Warehouse) -> None:
+    first, second = as_person("case", RITA, case="CASE-1"), as_person("case", RUTH, case="CASE-1")
+    for app in (first, second):
+        next(one for one in app.button if one.label == "Take it over").click().run()
+    assert "with rita" in told(first)
+    assert second.error[0].value == "CASE-1 was moved meanwhile by rita (assign): it is in review now."
+    next(one for one in second.button if one.label == "Take it over").click().run()
+    assert "with ruth" in told(second), "having seen it, she may"
+
+
+def test_an_auditor_reads_and_moves_nothing(house: Warehouse) -> None:
+    app = as_person("case", AUDE, case="CASE-1", view="history")
+    assert "maria: opened" in told(app)
+    assert not {"Take it over", "Decide", "Assign", "Leave the note"} & set(_labels(app))
+
+
+def test_a_case_is_opened_by_hand_from_a_trader(house: Warehouse) -> None:
+    app = as_person("case", RITA, trader="T3")
+    assert "No case" in told(app)
+    next(one for one in app.text_input if one.label == "Open a case").set_value("Asked by support.")
+    next(one for one in app.button if one.label == "Open a case").click().run()
+    assert "CASE-2 · ◐ In review with rita" in told(app)
+
+
+def test_a_case_is_dismissed_from_the_queue_with_a_reason(house: Warehouse) -> None:
+    maria = Person("maria", "manager")
+    app = as_person("cases", maria)
+    next(one for one in app.selectbox if one.label == "Kind").set_value("household")
+    next(one for one in app.text_input if one.label == "Reason").set_value("Two flatmates.")
+    next(one for one in app.button if one.label == "Dismiss").click().run()
+    assert "No case here" in told(app)
+    assert list(as_person("cases", maria, view="dismissed").dataframe[0].value["case_id"]) == ["CASE-1"]
+
+
+def test_the_overview_tells_of_open_cases_and_the_queue_of_accounts_leads_to_one(house: Warehouse) -> None:
+    links = [one.proto.label for one in as_person("overview", RITA).get("page_link")]
+    assert "1 case open, 0 that nobody has taken, 0 with you →" in links
+    links = [one.proto.label for one in as_person("risk_queue", RITA, state="near").get("page_link")]
+    assert "CASE-1, ◐ In review →" in links
