@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import sqlalchemy as sa
 
 from models import access, audit
 from models.access import LOCAL, PERMISSIONS, ROLES, AccessRefused, Person
+from pipelines import start
 from sql.desk_schema import PEOPLE
 from sql.warehouse import Warehouse
 
@@ -83,3 +86,32 @@ def test_claims_of_a_provider() -> None:
 def test_personal_data_is_masked_unless_the_role_needs_it(role: str, shown: str) -> None:
     assert access.masked("Ann Lee", Person("x", role)) == shown
     assert access.masked(None, Person("x", role)) is None
+
+
+def test_the_demo_firm_comes_with_its_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.demo.write_demo", lambda *_args, **_more: None)
+    monkeypatch.setattr("pipelines.land.land_paths", lambda *_args: [])
+    house = Warehouse.open(tmp_path)
+    start.make_demo(house, 1, 1)
+    with house.database.connect() as connection:
+        assert [one["name"] for one in access.people(connection)] == sorted(name for name, _ in access.DEMO_PEOPLE)
+        assert all(one["demo"] for one in access.people(connection))
+    house.database.dispose()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_what_is_personal_is_masked_in_records_however_deep(role: str) -> None:
+    record = {
+        "trader_name": "Ann Lee",
+        "reasons": [{"signal": "device", "value": "device-1", "rarity": 2}],
+        "rows": [{"ip": "203.0.113.5", "lots": 1.0, "destination": None}],
+        "check": "payee",
+        "value": "kept",
+    }
+    seen = access.veil(record, Person("x", role))
+    if Person("x", role).may("personal.read"):
+        assert seen == record
+        return
+    assert not {"Ann Lee", "device-1", "203.0.113.5"} & set(str(seen).split("'"))
+    assert (seen["value"], seen["rows"][0]["lots"], seen["rows"][0]["destination"]) == ("kept", 1.0, None)
+    assert access.veil({"check": "screening", "sentence": "Ann Lee is alike"}, Person("x", role))["numbers"] == {}

@@ -259,3 +259,12 @@ def test_every_pair_of_role_and_permission_is_meant() -> None:
     known = set(itertools.chain.from_iterable(PERMISSIONS.values()))
     assert known == set(ROLES)
     assert "personal.read" not in {name for name, roles in PERMISSIONS.items() if "auditor" in roles}
+
+
+def test_a_run_and_its_terms_are_in_the_log(house: Warehouse) -> None:
+    with house.database.connect() as connection:
+        scored, terms = (audit.recent(connection, 1, action=action)[0] for action in ("scored", "terms changed"))
+    assert scored["actor"] == terms["actor"] == "highwater"
+    assert scored["after"]["recommended"]
+    assert scored["after"]["ledger_entries"] > 0
+    assert {"one 1", "one 2", "payout policy"} <= set(terms["after"])
