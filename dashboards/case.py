@@ -59,7 +59,8 @@ def show() -> None:
         case_panel.show(case, trader, _named(traders, accounts))
     _timeline(accounts)
     _accounts(accounts)
-    view = state.tab("View", "view", VIEWS)
+    first = "pairs" if held["signals"].empty and len(held["pairs"]) else None
+    view = state.tab("View", "view", VIEWS, first=first)
     if view == "scores":
         case_panel.scores(accounts["account_id"].tolist())
     elif view == "history":

@@ -385,7 +385,8 @@ def _pair_items(connection: duckdb.DuckDBPyConnection, terms: ScoreTerms) -> pd.
     items: pd.DataFrame = connection.sql(
         "select account_id, 'pair' as subject_kind, account_a || '|' || account_b as subject_id, strength, matched,"
         " case when coalesce(same_owner, false) then 'own ' else '' end || relation as reason,"
-        " coalesce(evidence ->> 'sentence', '') as sentence from ("
+        " coalesce(evidence ->> 'sentence', format('{} and {} share {} entries; chance would give {:.2g}.',"
+        " account_a, account_b, matched, expected), '') as sentence from ("
         " select *, account_a as account_id from decided.copy_pairs"
         " union all select *, account_b from decided.copy_pairs)"
     ).df()

@@ -63,7 +63,8 @@ def show(case: Case | None, trader: str, named: dict[str, str]) -> None:
         casework.act(case, "assign", assignee=casework.person().name)
     if mine and "confirm" in can:
         _answer(case, named)
-    _more(case, [one for one in can if one in LABELS and one != "take" and (mine or not _for_holder(one))])
+    if case.state != "new":
+        _more(case, [one for one in can if one in LABELS and (mine or not _for_holder(one))])
     with st.expander("Assign, or leave a note"):
         _assign(case, can)
         _note(case)

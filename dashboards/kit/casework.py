@@ -29,22 +29,22 @@ STATES = {
 }
 CODES = CONFIRMED_CODES | DISMISSED_CODES
 COLUMNS = {
-    "case_id": st.column_config.TextColumn("Case", width=80),
-    "state": st.column_config.TextColumn("State", width=100),
-    "names": st.column_config.TextColumn("Owner", width=150),
+    "case_id": st.column_config.TextColumn("Case", width=72),
+    "state": st.column_config.TextColumn("State", width=92),
+    "names": st.column_config.TextColumn("Owner", width=125),
     "score": st.column_config.ProgressColumn(
-        "Risk", format="%.0f", min_value=0, max_value=100, width=80, help="Highest score of the owner's accounts."
-    ),
-    "stake_usd": st.column_config.NumberColumn(
-        "At stake, USD", format="%,.0f", width=105, help="Requested and unpaid, and profit that could be asked for."
+        "Risk", format="%.0f", min_value=0, max_value=100, width=76, help="Highest score of the owner's accounts."
     ),
     "priority": st.column_config.NumberColumn(
-        "At risk, USD", format="%,.0f", width=95, help="At stake × score, as a probability: cases come in this order."
+        "At risk, USD", format="%,.0f", width=88, help="At stake × score, as a probability: cases come in this order."
     ),
-    "why": st.column_config.TextColumn("Because of", width=250),
-    "age": st.column_config.TextColumn("Age", width=75, help="Since the run that opened it."),
-    "assignee": st.column_config.TextColumn("With", width=80),
-    "flags": st.column_config.TextColumn("Freeze", width=70, help="A freeze of the owner's accounts is recommended."),
+    "assignee": st.column_config.TextColumn("With", width=62),
+    "age": st.column_config.TextColumn("Age", width=62, help="Since the run that opened it."),
+    "why": st.column_config.TextColumn("Because of", width=230),
+    "stake_usd": st.column_config.NumberColumn(
+        "At stake, USD", format="%,.0f", help="Requested and unpaid, and profit that could be asked for."
+    ),
+    "flags": st.column_config.TextColumn("Freeze", help="A freeze of the owner's accounts is recommended."),
 }
 
 

@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -53,7 +54,10 @@ def kept_by(database: sa.Connection, run_id: int, as_of: dt.datetime) -> Learn:
             held = None
         if held is not None:
             return held
-        model = fit(history, last, horizon_days, terms)
+        learnt = fit(history, last, horizon_days, terms)
+        first = None if history.purchases.empty else history.first_at().isoformat()
+        told = {"data_version": version, "history_from": first, "history_until": last.isoformat()}
+        model = replace(learnt, card=learnt.card | told)
         keep(database, model, version, run_id, as_of)
         return model
 
