@@ -203,7 +203,7 @@ def _checks(row: dict[str, Any]) -> None:
             if check.get("rule"):
                 st.caption(f"Rule: {check['rule']}")
             numbers = {
-                name: json.dumps(v) if isinstance(v, list | dict) else str(v)
+                name: json.dumps(v) if isinstance(v, list | dict) else words.value(v)
                 for name, v in (check.get("numbers") or {}).items()
             }
             if numbers:

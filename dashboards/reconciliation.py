@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -21,6 +22,7 @@ REQUEST = ["payout_id", "account_id", "requested_at", "amount", "due", "currency
 MATCHED = ["payout_id", "settlement_id", "due", "amount_sent", "currency_sent", "settled_at", "status", "score"]
 HELD = ["settlement_id", "payout_id", "status", "told", "happened_at"]
 DAYS = {"30": "30 days", "90": "90 days", "365": "A year"}
+MONEY = {"amount", "amount_sent", "due", "fee", "opening", "accrued", "settled", "closing", "balance"}
 WORDS = {"disputed": "Dispute", "explained": "Explained", "open": "Open again"}
 
 
@@ -34,8 +36,8 @@ def show() -> None:
         )
         return
     st.caption(
-        f"{len(pairs):,} of {len(every_transfer):,} transfers matched · {len(transfers):,} transfers and"
-        f" {len(requests):,} requests left over"
+        f"{len(pairs):,} of {words.counted(len(every_transfer), 'transfer')} matched ·"
+        f" {words.counted(len(transfers), 'transfer')} and {words.counted(len(requests), 'request')} left over"
     )
     view = state.tab("View", "view", VIEWS)
     if view == "matched":
@@ -48,10 +50,19 @@ def show() -> None:
         {"held": _held, "books": _books}[view]()
 
 
+def _table(rows: pd.DataFrame) -> None:
+    """Rows under their names in words, amounts with their decimals."""
+    config: dict[str, Any] = {str(name): st.column_config.Column(words.plain(name)) for name in rows}
+    for name in MONEY.intersection(rows):
+        config[name] = st.column_config.NumberColumn(words.plain(name), format="%,.2f")
+    shown = rows.astype(dict.fromkeys(MONEY.intersection(rows), "float64"))
+    st.dataframe(shown, hide_index=True, height=look.height(len(shown)), column_config=config)
+
+
 def _matched(pairs: pd.DataFrame, requests: pd.DataFrame, transfers: pd.DataFrame) -> None:
     joined = pairs.merge(requests, left_on="left", right_on="payout_id")
     joined = joined.merge(transfers, left_on="right", right_on="settlement_id", suffixes=("", "_sent"))
-    st.dataframe(joined[MATCHED], hide_index=True, height=look.height(len(joined)))
+    _table(joined[MATCHED])
 
 
 def _left_over(side: str, rows: pd.DataFrame, suggestions: pd.DataFrame, others: pd.DataFrame) -> None:
@@ -63,7 +74,7 @@ def _left_over(side: str, rows: pd.DataFrame, suggestions: pd.DataFrame, others:
     said = desk.marks(side).set_index("record_id")
     told = [f"{said.at[one, 'verdict']}: {said.at[one, 'reason']}" if one in said.index else "" for one in rows[key]]
     shown = rows.assign(said=told)[TRANSFER if side == "transfer" else REQUEST]
-    st.dataframe(shown, hide_index=True, height=look.height(len(rows)))
+    _table(shown)
     chosen = state.one_of("Record", "record", rows[key].tolist(), shown=str, every=False)
     best = suggestions[suggestions["id"] == chosen].sort_values("score", ascending=False)
     if best.empty:
@@ -71,7 +82,7 @@ def _left_over(side: str, rows: pd.DataFrame, suggestions: pd.DataFrame, others:
     else:
         st.markdown("**Likeliest partners**")
         listed = best.merge(others, left_on="other", right_on=other_key)
-        st.dataframe(listed.drop(columns=["side", "id", "other"]), hide_index=True)
+        _table(listed.drop(columns=["side", "id", "other"]))
     _actions(side, str(chosen), best["other"].tolist())
 
 
@@ -99,7 +110,7 @@ def _held() -> None:
     if found.empty:
         look.empty("Nothing is held", "A transfer that does not fit its request is held here, and told why.")
         return
-    st.dataframe(found[HELD], hide_index=True, height=look.height(len(found)))
+    _table(found[HELD])
 
 
 def _books() -> None:
@@ -113,8 +124,8 @@ def _books() -> None:
         )
         return
     st.markdown(f"**Opening + accrued − settled = closing**, {DAYS[str(days)]} to {words.instant(until)}")
-    st.dataframe(rolled, hide_index=True)
+    _table(rolled)
     held = desk.balances()
     if len(held):
         st.markdown("**Balances** (debits less credits; each currency adds up to nothing)")
-        st.dataframe(held, hide_index=True, height=look.height(len(held)))
+        _table(held)

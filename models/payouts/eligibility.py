@@ -23,7 +23,8 @@ def known(request: Request) -> Iterator[Check]:
     told = f"Account {request.account_id} is {'known' if there else 'not known: nothing can be checked against it'}."
     yield Check("account", judged(there), told, {"account_id": request.account_id}, leads_to="reject")
     positive = request.amount is not None and request.amount > 0
-    sentence = f"The amount asked for, {request.amount}, is {'positive' if positive else 'not a positive amount'}."
+    asked = "unknown" if request.amount is None else f"{request.amount.normalize():,f}"
+    sentence = f"The amount asked for, {asked}, is {'positive' if positive else 'not a positive amount'}."
     yield Check("amount", judged(positive), sentence, {"amount": request.amount}, leads_to="reject")
     if there:
         funded = request.stage in FUNDED
