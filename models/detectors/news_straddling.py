@@ -96,7 +96,7 @@ DETECTOR = Detector(
     ruled_out=ruled_out,
     rows=(
         "select account_id as subject_id, row_number() over (partition by account_id order by event_id, "
-        "opened_at) as place,"
+        "opened_at, trade_id) as place,"
         " trade_id, instrument, side, opened_at, event_id, round(offset_s, 3) as offset_s, "
         "round(net_profit, 2) as net_profit"
         " from detectors.news_entries where account_id in (select subject_id from reported)"
