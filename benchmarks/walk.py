@@ -42,7 +42,7 @@ def make(n_events: int, n_accounts: int) -> Events:
     amount = np.where(kind == OBSERVATION, balance + random.integers(-60_000, 60_000, n_events), amount)
     flags = np.where(kind == TRADE, FLAT | OPENING, 0).astype(np.uint8)
     none = np.zeros(n_events, np.int64)
-    return Events(np.arange(0, n_events + 1, per).astype(np.int64), at, kind, flags, amount, none, none)
+    return Events(np.arange(0, n_events + 1, per).astype(np.int64), at, kind, flags, amount, none, none, none, none)
 
 
 def terms_of(percent: Decimal, accounts: int) -> Array:

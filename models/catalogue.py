@@ -40,6 +40,7 @@ _CALENDARS = ("fx", "crypto", "cme")
 _YEARS = range(1900, 2200)
 _AMOUNT_MAX = 9_999_999_999
 _COUNT_MAX = 2**31 - 1
+FUNDED = ("funded", "instant")
 Terms = dict[str, dict[str, Any]]
 
 
@@ -300,7 +301,7 @@ def _read_stage(stage: str, held: Any, where: str) -> Terms:
         if name not in RULES:
             raise RulebookRefused(f"{here}: {name}: no such rule{_did_you_mean(name, RULES)}")
         terms[name] = _read_rule(RULES[name], value, f"{here}: {name}")
-    _check_contradictions(terms, here)
+    _check_contradictions(terms, stage, here)
     return terms
 
 
@@ -454,7 +455,7 @@ def _check_size(rule: Rule, terms: Mapping[str, Any], where: str) -> None:
         raise RulebookRefused(f"{where}: {given[0]}: {terms[given[0]]} is negative")
 
 
-def _check_contradictions(terms: Terms, where: str) -> None:
+def _check_contradictions(terms: Terms, stage: str, where: str) -> None:
     loss = terms.get("max_loss")
     if loss:
         _check_max_loss(loss, terms, f"{where}: max_loss")
@@ -462,9 +463,7 @@ def _check_contradictions(terms: Terms, where: str) -> None:
     for rule, (field, contradicts, why) in _CONTRADICTIONS.items():
         if rule in terms and contradicts(terms[rule]):
             raise RulebookRefused(f"{where}: {rule}: {field}: {why}")
-    days, limit = terms.get("min_trading_days"), terms.get("time_limit")
-    if days and limit and days["days"] > limit["days"]:
-        raise RulebookRefused(f"{where}: min_trading_days: days: more than time_limit's {limit['days']}")
+    _check_trading_days(terms, stage, f"{where}: min_trading_days")
 
 
 def _symbols_clash(rule: Mapping[str, Any]) -> bool:
@@ -487,6 +486,25 @@ _CONTRADICTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], bool], str]]
     ),
     "symbols": ("allowed", _symbols_clash, "needs `allowed` or `prohibited`, and no name in both"),
 }
+
+
+def _check_trading_days(terms: Terms, stage: str, where: str) -> None:
+    days, limit = terms.get("min_trading_days"), terms.get("time_limit")
+    if days is None:
+        return
+    if limit and days["days"] > limit["days"]:
+        raise RulebookRefused(f"{where}: days: more than time_limit's {limit['days']}")
+    given = [name for name in ("lots", "percent", "amount") if days[name]]
+    if given and days["counts"] != "qualifying":
+        raise RulebookRefused(f'{where}: {given[0]}: goes with counts = "qualifying"')
+    if days["counts"] == "qualifying" and not given:
+        raise RulebookRefused(f"{where}: counts: qualifying needs `lots`, `percent` or `amount`")
+    if "percent" in given and "amount" in given:
+        raise RulebookRefused(f"{where}: takes percent or amount, not both")
+    if (days["amount"] or 0) < 0:
+        raise RulebookRefused(f"{where}: amount: {days['amount']} is negative")
+    if days["counts"] != "opened" and stage in FUNDED:
+        raise RulebookRefused(f"{where}: counts: in stage {stage} days are counted by their opening deals")
 
 
 def _check_consistency(terms: Terms, where: str) -> None:

@@ -18,14 +18,25 @@ import pyarrow.compute as pc
 from numba import njit
 
 from models.money import decimals
-from models.walk import BALANCE, CREDIT, DEPOSIT, FLAT, OBSERVATION, OPENING, PAYOUT, TRADE, Array, Events
+from models.walk import (
+    BALANCE,
+    CREDIT,
+    DEPOSIT,
+    FLAT,
+    LOTS_SCALE,
+    OBSERVATION,
+    OPENING,
+    PAYOUT,
+    TRADE,
+    Array,
+    Events,
+)
 from sql import relations
 from sql.schema import MONEY_DECIMALS
 
 KINDS = {"balance": BALANCE, "credit": CREDIT, "trade": TRADE, "fee": TRADE}
 NONE, IN, OUT, INOUT = 0, 1, 2, 3
 ENTRIES = {"in": IN, "out": OUT, "inout": INOUT, "out_by": OUT}
-LOTS_SCALE = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -70,9 +81,10 @@ def prepare(deals: pa.Table, equity: pa.Table, accounts: pd.DataFrame) -> Events
         observations = beside.submit(_ordered_equity, equity, len(accounts), divisors)
         traded = _ordered_deals(deals, len(accounts), divisors)
         seen = observations.result()
-    flags, closed_net = _follow(
+    flags, closed_net, opened_at, lots = _follow(
         traded.order,
         traded.starts,
+        traded.at,
         traded.kind,
         traded.amount,
         _rounded(_money(starting), divisors, np.arange(len(accounts), dtype=np.int32)),
@@ -86,7 +98,7 @@ def prepare(deals: pa.Table, equity: pa.Table, accounts: pd.DataFrame) -> Events
     )
     return Events(
         *_merge(
-            traded.order, traded.starts, traded.at, traded.kind, traded.amount, flags, closed_net,
+            traded.order, traded.starts, traded.at, traded.kind, traded.amount, flags, closed_net, opened_at, lots,
             seen.order, seen.starts, seen.at, seen.amount,
         )
     )  # fmt: skip
@@ -253,6 +265,7 @@ def _opens(held: Any, now: Any, entry: Any, lots: Any) -> Any:
 def _follow(
     order: Any,
     starts: Any,
+    at: Any,
     kind: Any,
     amount: Any,
     initial: Any,
@@ -264,13 +277,17 @@ def _follow(
     traded: Any,
     correction: Any,
 ) -> Any:
-    """Flags of every deal, and what a position made in all at the deal that closed it."""
+    """Flags of every deal; at the one that closed a position what it made in all, its opening and its most lots."""
     flags = np.zeros(len(order), np.uint8)
     closed_net = np.zeros(len(order), np.int64)
+    opened_at = np.zeros(len(order), np.int64)
+    most_lots = np.zeros(len(order), np.int64)
     for account in range(len(starts) - 1):
         open_ids = np.empty(8, np.int64)
         open_lots = np.empty(8, np.int64)
         open_net = np.empty(8, np.int64)
+        open_since = np.empty(8, np.int64)
+        open_most = np.empty(8, np.int64)
         count = 0
         deposited = False
         for place in range(starts[account], starts[account + 1]):
@@ -298,23 +315,31 @@ def _follow(
                     open_ids = np.concatenate((open_ids, np.empty(count, np.int64)))
                     open_lots = np.concatenate((open_lots, np.empty(count, np.int64)))
                     open_net = np.concatenate((open_net, np.empty(count, np.int64)))
+                    open_since = np.concatenate((open_since, np.empty(count, np.int64)))
+                    open_most = np.concatenate((open_most, np.empty(count, np.int64)))
                 open_ids[count], open_lots[count], open_net[count] = position[row], now, amount[place]
+                open_since[count], open_most[count] = at[place], abs(now)
                 count += 1
             elif index < count:
                 open_lots[index] = now
                 open_net[index] += amount[place]
+                open_most[index] = max(open_most[index], abs(now))
                 if now == 0:
                     closed_net[place] = open_net[index]
+                    opened_at[place], most_lots[place] = open_since[index], open_most[index]
                     count -= 1
                     open_ids[index], open_lots[index] = open_ids[count], open_lots[count]
                     open_net[index] = open_net[count]
+                    open_since[index], open_most[index] = open_since[count], open_most[count]
             else:
                 closed_net[place] = amount[place]
+                # it was opened nobody knows when; a deal that says nothing of volume closes one lot
+                most_lots[place] = LOTS_SCALE if change == 0 and entry[row] == OUT else change
             if _opens(held, now, entry[row], change):
                 flags[place] |= OPENING
             if count == 0:
                 flags[place] |= FLAT
-    return flags, closed_net
+    return flags, closed_net, opened_at, most_lots
 
 
 @njit(cache=True)
@@ -326,6 +351,8 @@ def _merge(
     deal_amount: Any,
     deal_flags: Any,
     deal_closed: Any,
+    deal_opened: Any,
+    deal_lots: Any,
     seen_order: Any,
     seen_starts: Any,
     seen_at: Any,
@@ -337,6 +364,7 @@ def _merge(
     at, amount = np.empty(total, np.int64), np.empty(total, np.int64)
     kind, flags = np.empty(total, np.int8), np.zeros(total, np.uint8)
     closed, row = np.zeros(total, np.int64), np.empty(total, np.int64)
+    opened, lots = np.zeros(total, np.int64), np.zeros(total, np.int64)
     for account in range(len(starts) - 1):
         d, e = deal_starts[account], seen_starts[account]
         last_d, last_e = deal_starts[account + 1], seen_starts[account + 1]
@@ -344,9 +372,10 @@ def _merge(
             if d < last_d and (e == last_e or deal_at[d] <= seen_at[e]):
                 at[place], amount[place], kind[place] = deal_at[d], deal_amount[d], deal_kind[d]
                 flags[place], closed[place], row[place] = deal_flags[d], deal_closed[d], deal_order[d]
+                opened[place], lots[place] = deal_opened[d], deal_lots[d]
                 d += 1
             else:
                 at[place], amount[place], kind[place] = seen_at[e], seen_amount[e], OBSERVATION
                 row[place] = deals + seen_order[e]
                 e += 1
-    return starts, at, kind, flags, amount, closed, row
+    return starts, at, kind, flags, amount, closed, row, opened, lots

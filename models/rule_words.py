@@ -214,6 +214,7 @@ def _strikes(terms: Terms) -> str:
         "warn": "with a warning",
         "strip": "with the profit of the trades concerned not counted",
         "split_cut": "with a cut share of the profit",
+        "pause": "with a pause until the next daily reset",
         "wait": "with the payout waiting",
     }[terms["strike_effect"]]
     return f"It is tolerated {times}, {effect}."
@@ -269,6 +270,17 @@ def _profit_target(terms: Terms, currency: str | None) -> str:
     kind = "closed profit" if terms["basis"] == "closed" else "profit, open positions included,"
     flat = " with no position open" if terms["require_flat"] else ""
     return f"The stage is passed at a {kind} of {_size(terms, currency)}{flat}."
+
+
+def _trading_days(terms: Terms, currency: str | None) -> str:
+    if terms["counts"] == "opened":
+        return f"At least {terms['days']} days with a newly opened trade."
+    if terms["counts"] == "opened_and_closed":
+        return f"At least {terms['days']} days on which a position was opened and closed."
+    lots = f" of {number(terms['lots'])} lots or more" if terms["lots"] else ""
+    sized = terms["percent"] is not None or terms["amount"] is not None
+    made = f" with a profit or loss, net of costs, of {_size(terms, currency)} or more" if sized else ""
+    return f"At least {terms['days']} days on which a position{lots} was closed{made}."
 
 
 def _profitable_days(terms: Terms, currency: str | None) -> str:
@@ -435,7 +447,7 @@ _RULE_WORDS = {
     "floating_loss": _floating_loss,
     "max_loss": _max_loss,
     "profit_target": _profit_target,
-    "min_trading_days": lambda t, _: f"At least {t['days']} days with a newly opened trade.",
+    "min_trading_days": _trading_days,
     "min_profitable_days": _profitable_days,
     "consistency": _consistency,
     "max_lots": _max_lots,

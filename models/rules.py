@@ -103,7 +103,12 @@ _RULES = (
     ),
     Rule(
         "floating_loss",
-        (*_size("initial", "balance", "fixed"), _effect("terminate", FLOOR_EFFECTS)),
+        (
+            *_size("initial", "balance", "fixed"),
+            Field("strikes", "count", 0, meaning="firm days on which it is tolerated before the effect"),
+            Field("strike_effect", "choice", "warn", choices=("warn", "pause"), meaning="what follows a tolerated one"),
+            _effect("terminate", FLOOR_EFFECTS),
+        ),
         "Open losses may not exceed {size}.",
         _SIZES,
         walk=True,
@@ -147,7 +152,20 @@ _RULES = (
     ),
     Rule(
         "min_trading_days",
-        (Field("days", "count", required=True, meaning="firm days with an opening deal"),),
+        (
+            Field("days", "count", required=True, meaning="firm days that count"),
+            Field(
+                "counts",
+                "choice",
+                "opened",
+                choices=("opened", "opened_and_closed", "qualifying"),
+                meaning="days with an opening deal, with a position opened and closed, or with a qualifying position"
+                " closed",
+            ),
+            Field("lots", "number", Decimal(0), meaning="with qualifying: lots that the position held at least"),
+            Field("percent", "percent", meaning="with qualifying: its least profit or loss, percent of initial"),
+            Field("amount", "amount", meaning="with qualifying: its least profit or loss"),
+        ),
         "At least {days} trading days.",
         walk=True,
         short="days",

@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models.catalogue import Rulebook, Terms
+from models.catalogue import FUNDED, Rulebook, Terms
 from models.clock import Clock, from_micros, resets, to_micros
 from models.money import percent_of, to_minor
-from models.walk import MODES, NEVER, REFERENCES, TERMS, Array
+from models.walk import DAY_COUNTS, LOTS_SCALE, MODES, NEVER, REFERENCES, TERMS, Array
 
 SHARE_SCALE = 10_000
 EFFECTS = {"terminate": 1, "pause": 2, "warn": 3}
 REBASES = {"none": 0, "to_balance": 1, "floor_at": 2}
-FUNDED = ("funded", "instant")
 
 
 def compile_terms(accounts: pd.DataFrame, rulebook: Rulebook) -> tuple[Array, list[Clock]]:
@@ -61,6 +60,9 @@ def stage_row(terms: Terms, stage: str, currency: str, initial: Decimal, clock: 
         if rule in terms:
             row[f"{prefix}_effect"] = EFFECTS[terms[rule]["effect"]]
             _size(row, prefix, terms[rule], start, currency, moving)
+    if "floating_loss" in terms:
+        row["fl_strikes"] = terms["floating_loss"]["strikes"]
+        row["fl_strike_effect"] = EFFECTS[terms["floating_loss"]["strike_effect"]]
     _progress(row, terms, stage, start, currency)
     return row
 
@@ -116,7 +118,7 @@ def _progress(row: Array, terms: Terms, stage: str, start: int, currency: str) -
         row["pt_basis"] = target["basis"] == "equity"
         row["pt_flat"] = target["require_flat"]
     if "min_trading_days" in terms:
-        row["min_days"] = terms["min_trading_days"]["days"]
+        _trading_days(row, terms["min_trading_days"], start, currency)
     if "min_profitable_days" in terms:
         row["profitable_days"] = terms["min_profitable_days"]["days"]
         row["profitable_size"] = amount_of(terms["min_profitable_days"], start, currency)
@@ -127,6 +129,14 @@ def _progress(row: Array, terms: Terms, stage: str, start: int, currency: str) -
             row["cs_share"] = int(consistency["share"] * SHARE_SCALE)
         row["cs_positive"] = consistency["of"] == "positive"
         row["cs_raises"] = consistency["raise_target"] and row["cs_share"] > 0 and row["pt_size"] > 0
+
+
+def _trading_days(row: Array, rule: Mapping[str, Any], start: int, currency: str) -> None:
+    """How many trading days, and what makes a firm day one."""
+    row["min_days"], row["day_counts"] = rule["days"], DAY_COUNTS.index(rule["counts"])
+    row["day_lots"] = int(rule["lots"] * LOTS_SCALE)
+    if rule["percent"] is not None or rule["amount"] is not None:
+        row["day_size"] = amount_of(rule, start, currency)
 
 
 def schedules(clocks: list[Clock], first: int, last: int) -> list[tuple[Array, Array]]:

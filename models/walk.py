@@ -32,7 +32,11 @@ STATUS_NAMES = ("active", "passed", "breached", "paused", "closed")
 # Daily-loss references, max-loss modes, bases and rebases, as the terms code them.
 REFERENCES = ("balance", "equity", "max", "intraday_high", "ratchet")
 MODES = ("static", "trailing_equity", "trailing_closed", "trailing_eod")
+# What makes a firm day a trading day.
+DAY_COUNTS = ("opened", "opened_and_closed", "qualifying")
+OPENED, OPENED_AND_CLOSED, QUALIFYING = 0, 1, 2
 NEVER = np.iinfo(np.int64).max
+LOTS_SCALE = 100_000_000
 
 TERMS = np.dtype(
     [
@@ -71,10 +75,16 @@ TERMS = np.dtype(
         ("cs_share", "i8"),
         ("cs_positive", "i4"),
         ("cs_raises", "i4"),
+        ("fl_strikes", "i8"),
+        ("fl_strike_effect", "i4"),
+        ("day_counts", "i4"),
+        ("day_lots", "i8"),
+        ("day_size", "i8"),
     ]
 )
 """Terms of one account in minor units. `*_effect` 0 = no such rule. `*_share` is a percentage × 10⁴ of a moving base
-and `*_size` a fixed size; one of them is 0. `ml_lock` and `closed_at` are NEVER where there is none."""
+and `*_size` a fixed size; one of them is 0. `ml_lock` and `closed_at` are NEVER where there is none. `day_counts`,
+`day_lots` (10⁻⁸) and `day_size` say what makes a firm day a trading day."""
 
 RESULT = np.dtype(
     [
@@ -165,8 +175,8 @@ class Events:
     """Events sorted by account, instant and reading order: `starts[a]:starts[a + 1]` are those of account a.
 
     `at` microseconds, `kind` and `flags` as above, `amount` minor units (a deal's net, an operation's amount or the
-    equity observed), `closed_net` what a position made, at the deal that closed it (0 elsewhere), `row` where the event
-    came from in the frame it was made of.
+    equity observed), `row` where the event came from in the frame it was made of. At the deal that closed a position
+    `closed_net` is what it made, `opened_at` when it was opened and `lots` the most it held, in 10⁻⁸ (0 elsewhere).
     """
 
     starts: Array
@@ -176,6 +186,8 @@ class Events:
     amount: Array
     closed_net: Array
     row: Array
+    opened_at: Array
+    lots: Array
 
 
 @dataclass(frozen=True)
@@ -220,6 +232,8 @@ def walk(
             events.flags,
             events.amount,
             events.closed_net,
+            events.opened_at,
+            events.lots,
             terms,
             offsets,
             instants,
@@ -293,6 +307,8 @@ def _walk(
     flags: Any,
     amount: Any,
     closed_net: Any,
+    position_opened_at: Any,
+    position_lots: Any,
     terms: Any,
     offsets: Any,
     resets: Any,
@@ -321,6 +337,7 @@ def _walk(
         fl_effect, dg_effect = T["fl_effect"], T["dg_effect"]
         target: Any = T["pt_size"] if T["pt_size"] > 0 else NEVER
         on_equity, by_trade, profitable_size = T["pt_basis"] == 1, T["cs_unit"] == 1, T["profitable_size"]
+        day_counts, struck = T["day_counts"], 0
         watched = fl_effect != 0 or dg_effect != 0 or dl_warn > 0 or ml_warn > 0
 
         # the reset that opened the first firm day
@@ -468,9 +485,15 @@ def _walk(
                     flat = flags[i] & FLAT != 0
                     if flags[i] & OPENING:
                         opened += 1
-                        if firm_day != last_trading_day:
-                            trading_days += 1
-                            last_trading_day = firm_day
+                    counts = flags[i] & OPENING != 0
+                    if day_counts == OPENED_AND_CLOSED:
+                        counts = position_opened_at[i] >= day_start
+                    elif day_counts == QUALIFYING:
+                        large = position_lots[i] > 0 and position_lots[i] >= T["day_lots"]
+                        counts = large and abs(closed_net[i]) >= T["day_size"]
+                    if counts and firm_day != last_trading_day:
+                        trading_days += 1
+                        last_trading_day = firm_day
                     if by_trade:
                         best = max(best, closed_net[i])
                         positive += max(closed_net[i], 0)
@@ -543,7 +566,8 @@ def _walk(
             elif hit_daily:
                 found, effect = DAILY_LOSS, dl_effect
             elif fl_effect != 0 and not silent_floating and not flat and balance + credit - equity > fl_size:
-                found, effect = FLOATING_LOSS, fl_effect
+                struck += 1
+                found, effect = FLOATING_LOSS, fl_effect if struck > T["fl_strikes"] else T["fl_strike_effect"]
             elif dg_effect != 0 and not silent_gain and equity - gain_reference >= dg_size:
                 found, effect = DAILY_GAIN, dg_effect
             elif (

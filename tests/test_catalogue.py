@@ -218,6 +218,26 @@ STAGE = "plans/two_step.toml: version 1: stage evaluation_1: "
             "min_trading_days = 4.5",
             "min_trading_days: days: Decimal('4.5') is not a whole number from 0",
         ),
+        (
+            "min_trading_days = 4",
+            "min_trading_days = { days = 4, lots = 1 }",
+            'min_trading_days: lots: goes with counts = "qualifying"',
+        ),
+        (
+            "min_trading_days = 4",
+            'min_trading_days = { days = 4, counts = "qualifying" }',
+            "min_trading_days: counts: qualifying needs `lots`, `percent` or `amount`",
+        ),
+        (
+            "min_trading_days = 4",
+            'min_trading_days = { days = 4, counts = "qualifying", percent = 1, amount = 5 }',
+            "min_trading_days: takes percent or amount, not both",
+        ),
+        (
+            "min_trading_days = 4",
+            'min_trading_days = { days = 4, counts = "qualifying", amount = -5 }',
+            "min_trading_days: amount: -5 is negative",
+        ),
         ("min_trading_days = 4", "min_trading_days = {}", "min_trading_days: days: is missing"),
         (
             'next_stage = "funded"',
@@ -288,7 +308,8 @@ def test_defaults_are_those_of_the_published_table() -> None:
     assert [maximum[name] for name in ("mode", "base", "compare", "effect")] == ["static", "initial", "lt", "terminate"]
     assert (maximum["lock_offset"], maximum["payout_rebase"], maximum["lock_at_target"]) == (None, "none", False)
     assert (target["basis"], target["require_flat"]) == ("closed", True)
-    assert stage["min_trading_days"] == {"days": 4}
+    assert stage["min_trading_days"]["days"] == 4
+    assert stage["min_trading_days"]["counts"] == "opened"
     assert stage["min_profitable_days"] == {"days": 3, "percent": Decimal("0.5"), "amount": None}
     assert version.stages["funded"]["consistency"]["of"] == "net"
 

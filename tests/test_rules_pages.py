@@ -45,6 +45,40 @@ def test_a_page_tells_rules_with_their_numbers() -> None:
     assert "The firm's day begins at 00:00 Europe/Prague" in page
 
 
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        ("4", "At least 4 days with a newly opened trade."),
+        ('{ days = 4, counts = "opened_and_closed" }', "At least 4 days on which a position was opened and closed."),
+        (
+            '{ days = 3, counts = "qualifying", lots = 0.5, percent = 1 }',
+            "At least 3 days on which a position of 0.5 lots or more was closed with a profit or loss, net of costs, of "
+            "1 % of the initial balance or more.",
+        ),
+        (
+            '{ days = 3, counts = "qualifying", lots = 2 }',
+            "At least 3 days on which a position of 2 lots or more was closed.",
+        ),
+    ],
+)
+def test_what_makes_a_trading_day_is_told(terms: str, said: str) -> None:
+    """Guards the sentence of each definition, and that payouts, which count openings, refuse the other two."""
+    text = PLAN.replace("daily_loss = { percent = 5 }", f"min_trading_days = {terms}")
+    stage = catalogue.read_product(text.replace("funded", "evaluation_1"), "plan.toml").versions[0].stages
+    assert rule_sentence("min_trading_days", stage["evaluation_1"]["min_trading_days"], "USD") == said
+    if terms != "4":
+        with pytest.raises(RulebookRefused, match="stage funded: min_trading_days: counts: in stage funded"):
+            catalogue.read_product(text, "plan.toml")
+
+
+def test_an_open_loss_with_strikes_is_told() -> None:
+    """Guards the sentence of a ladder whose first steps pause and whose last ends the account."""
+    rule = 'floating_loss = { percent = 1, strikes = 1, strike_effect = "pause" }'
+    read = catalogue.read_product(PLAN.replace("daily_loss = { percent = 5 }", rule), "plan.toml")
+    said = rule_sentence("floating_loss", read.versions[0].stages["funded"]["floating_loss"])
+    assert said.endswith("It is tolerated once, with a pause until the next daily reset. Breaking it ends the account.")
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_every_rule_and_field_is_explained(rule: str) -> None:
     """Guards the language page against rules and fields without words."""

@@ -107,6 +107,8 @@ def walked(version: Version, stage: str, initial: str, seen: list[tuple[dt.datet
         amount,
         np.zeros(len(seen), np.int64),
         np.arange(len(seen)),
+        np.zeros(len(seen), np.int64),
+        np.zeros(len(seen), np.int64),
     )
     as_of = MONDAY + dt.timedelta(days=7)
     first, last = terms.span(compiled, told.at, as_of)

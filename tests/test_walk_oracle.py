@@ -57,6 +57,17 @@ def max_losses(draw: st.DrawFn) -> dict[str, Any]:
     return rule
 
 
+def day_counts() -> st.SearchStrategy[dict[str, Any]]:
+    """What makes a firm day a trading day."""
+    closed = {"counts": "opened_and_closed"}
+    qualifying: list[dict[str, Any]] = [
+        {"counts": "qualifying", "lots": 1},
+        {"counts": "qualifying", "percent": Decimal("0.0005")},
+        {"counts": "qualifying", "lots": Decimal("0.51"), "amount": Decimal(1)},
+    ]
+    return st.sampled_from([{}, {}, closed, closed, *qualifying])
+
+
 @st.composite
 def stages(draw: st.DrawFn) -> Rules:
     """Terms of a stage: floors, and mostly a target with conditions."""
@@ -66,13 +77,16 @@ def stages(draw: st.DrawFn) -> Rules:
     if draw(st.booleans()):
         rules["max_loss"] = draw(max_losses())
     if draw(st.integers(0, 3)) == 0:
+        ladder = {"strikes": draw(st.integers(0, 2)), "strike_effect": draw(st.sampled_from(["warn", "pause"]))}
+        rules["floating_loss"] = {**draw(sizes("initial", "balance")), **ladder}
+    if draw(st.integers(0, 3)) == 0:
         return rules
     basis, flat = draw(st.sampled_from(["closed", "equity"])), draw(st.booleans())
     rules["profit_target"] = {"percent": draw(st.sampled_from(SIZES[:2])), "basis": basis, "require_flat": flat}
     if rules.get("max_loss", {}).get("mode", "static") != "static" and draw(st.booleans()):
         rules["max_loss"]["lock_at_target"] = True
     if draw(st.booleans()):
-        rules["min_trading_days"] = {"days": draw(st.integers(0, 3))}
+        rules["min_trading_days"] = {"days": draw(st.integers(0, 3)), **draw(day_counts())}
     if draw(st.booleans()):
         rules["min_profitable_days"] = {"days": draw(st.integers(1, 2)), "amount": Decimal("10")}
     if draw(st.booleans()):
@@ -110,6 +124,8 @@ def cases(draw: st.DrawFn) -> Case:
     currency = draw(st.sampled_from(["USD", "USD", "JPY"]))
     unit = Decimal(1) if currency == "JPY" else Decimal("0.01")
     stage = draw(st.sampled_from(["evaluation_1", "evaluation_1", "funded"]))
+    if stage == "funded" and "min_trading_days" in rules:
+        rules["min_trading_days"] = {"days": rules["min_trading_days"]["days"]}
     opened_at = START + dt.timedelta(hours=draw(st.integers(-2, 30)))
     account = Account(Decimal(draw(st.sampled_from(["50000", "10000.01"]))), opened_at, currency, None, stage)
     deals: list[Deal] = []

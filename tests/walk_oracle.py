@@ -196,6 +196,8 @@ class Walk:
         self.day_profit: dict[date, Decimal] = {}
         self.window_days: dict[date, Decimal] = {}
         self.made: dict[tuple[str, str], Decimal] = {}
+        self.begun: dict[tuple[str, str], tuple[datetime, Decimal]] = {}
+        self.cap_strikes = 0
         self.window_trades: list[Decimal] = []
         self.window_profit = NONE
         self.told = Told()
@@ -310,11 +312,33 @@ class Walk:
         self.made[key] = self.made.get(key, NONE) + amount
         if now:
             self.open[key] = now
+            since, most = self.begun.get(key, (deal.at, NONE))
+            self.begun[key] = since, max(most, abs(now))
         else:
+            self.note_closed(deal, self.begun.pop(key, None), self.made[key])
             self.window_trades.append(self.made.pop(key))
         if deal.entry in ("in", "inout") or (deal.entry is None and opens(held, now, deal)):
-            self.entry_days.add(self.day)
+            if self.day_counts == "opened":
+                self.entry_days.add(self.day)
             self.told.days[self.day].entries += 1
+
+    @property
+    def day_counts(self) -> str:
+        """What makes a firm day a trading day."""
+        return str(self.rules.get("min_trading_days", {}).get("counts", "opened"))
+
+    def note_closed(self, deal: Deal, begun: tuple[datetime, Decimal] | None, made: Decimal) -> None:
+        """Whether a position that closes makes its day a trading day."""
+        rule = self.rules.get("min_trading_days", {})
+        if self.day_counts == "opened_and_closed" and begun and begun[0] >= self.told.days[self.day].opened_at:
+            self.entry_days.add(self.day)
+        if self.day_counts == "qualifying":
+            closes = deal.entry in ("out", "out_by")
+            lots = begun[1] if begun else deal.volume or Decimal(1 if closes else 0)
+            sized = "percent" in rule or "amount" in rule
+            least = self.size(rule, self.initial) if sized else NONE
+            if lots and lots >= rule.get("lots", 0) and abs(made) >= least:
+                self.entry_days.add(self.day)
 
     def observe(self, observation: Observation) -> None:
         """An observation of equity."""
@@ -397,6 +421,10 @@ class Walk:
         """A floor was broken: the account ends or pauses, and the rule is silent until the reset."""
         effect = self.rules[rule].get("effect", "pause" if rule == "daily_gain" else "terminate")
         assert allowed is not None
+        if rule == "floating_loss":
+            self.cap_strikes += 1
+            if self.cap_strikes <= self.rules[rule].get("strikes", 0):
+                effect = self.rules[rule].get("strike_effect", "warn")
         self.say(rule, "breached", effect, at, observed, allowed, base)
         self.spoken.add(rule)
         if effect == "terminate":
