@@ -52,8 +52,8 @@ def test_a_page_tells_rules_with_their_numbers() -> None:
         ('{ days = 4, counts = "opened_and_closed" }', "At least 4 days on which a position was opened and closed."),
         (
             '{ days = 3, counts = "qualifying", lots = 0.5, percent = 1 }',
-            "At least 3 days on which a position of 0.5 lots or more was closed with a profit or loss, net of costs, of "
-            "1 % of the initial balance or more.",
+            "At least 3 days on which a position of 0.5 lots or more was closed with a profit or loss, net of costs, "
+            "of 1 % of the initial balance or more.",
         ),
         (
             '{ days = 3, counts = "qualifying", lots = 2 }',
