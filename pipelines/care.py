@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
-import sql.live_schema  # noqa: F401  its tables are backed up too
+from sql import upkeep
 from sql.schema import DATASETS, METADATA, MONEY_DECIMALS, Instant, Money
 from sql.warehouse import Warehouse
 
@@ -69,7 +69,7 @@ def backup(warehouse: Warehouse, out: Path) -> dict[str, int]:
     (out / "database").mkdir(parents=True)
     with _held(warehouse, list(DATASETS)):
         with warehouse.database.connect().execution_options(**_snapshot(warehouse)) as database:
-            rows = {table.name: _write_table(database, table, out / "database") for table in METADATA.sorted_tables}
+            rows = {table.name: _write_table(database, table, out / "database") for table in _kept()}
         shutil.copytree(warehouse.home / "lake", out / "lake")
         if (warehouse.home / "live").exists():
             shutil.copytree(warehouse.home / "live", out / "live")
@@ -108,17 +108,21 @@ def _arrow(kind: sa.types.TypeEngine[Any]) -> pa.DataType:
     return pa.string()
 
 
+def _kept() -> list[sa.Table]:
+    """Every table that is backed up; which tables a database has is its own affair."""
+    return [table for table in METADATA.sorted_tables if table is not upkeep.STATE]
+
+
 def restore(warehouse: Warehouse, source: Path) -> dict[str, int]:
     """Fills an empty home and database from a backup; returns the rows of each table. CareRefused if not empty."""
     if not (source / MANIFEST).is_file():
         raise CareRefused(f"{source} is no complete backup: it has no {MANIFEST}")
     told: dict[str, int] = json.loads((source / MANIFEST).read_text())["rows"]
-    METADATA.create_all(warehouse.database)
     with warehouse.database.begin() as database:
-        held = [table.name for table in METADATA.sorted_tables if database.execute(sa.select(table).limit(1)).first()]
+        held = [table.name for table in _kept() if database.execute(sa.select(table).limit(1)).first()]
         if held or any((warehouse.home / "lake").iterdir()):
             raise CareRefused(f"{warehouse.home} is in use already; restore into an empty home and database")
-        for table in METADATA.sorted_tables:
+        for table in _kept():
             _read_table(database, table, source / "database" / f"{table.name}.parquet")
         shutil.copytree(source / "lake", warehouse.home / "lake", dirs_exist_ok=True)
         if (source / "live").exists():

@@ -19,7 +19,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 from filelock import FileLock
 
-from sql import case_schema, connect_schema, desk_schema, live_schema, relations, schema  # noqa: F401 - tables join
+from sql import case_schema, connect_schema, desk_schema, live_schema, relations, upkeep  # noqa: F401 - tables join
 from sql.schema import DATASETS, DUCKDB_TYPES, LAKE_COLUMNS, Dataset
 
 ENGINE_MEMORY = "3GB"
@@ -59,8 +59,13 @@ class Warehouse:
 
     def _make_tables(self) -> None:
         try:
+            if upkeep.is_current(self.database):
+                return
             with self.lock("schema"):
-                schema.METADATA.create_all(self.database)
+                upkeep.bring_up(self.database)
+        except upkeep.UpkeepRefused as error:
+            shown = self.database.url.render_as_string(hide_password=True)
+            raise WarehouseRefused(f"the database {shown} cannot be used: {error}") from error
         except sa.exc.DBAPIError as error:
             shown = self.database.url.render_as_string(hide_password=True)
             why = str(error.orig).strip().splitlines()[0]

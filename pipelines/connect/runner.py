@@ -37,7 +37,6 @@ from pipelines.sources.kit.ledger import unknown_symbols
 from pipelines.sources.kit.statement import DEAL_COLUMNS, EQUITY_COLUMNS
 from sql import relations
 from sql.connect_schema import CONNECTION_CURSORS, CONNECTION_FINDINGS, CONNECTIONS
-from sql.schema import METADATA
 from sql.warehouse import Warehouse
 
 LOG = logging.getLogger("highwater.connect")
@@ -69,10 +68,7 @@ class Store:
     """The connection's rows in the database: its state, its cursors and its findings."""
 
     def __init__(self, warehouse: Warehouse, connection: str, connector: str) -> None:
-        """Make the tables where they are missing and the connection's row."""
         self.warehouse, self.connection, self.connector = warehouse, connection, connector
-        with warehouse.lock("schema"):
-            METADATA.create_all(warehouse.database)
 
     def state(self, state: str, error: str | None = None, landed: int = 0) -> None:
         """Write how the connection fares; an error stays until the next one."""

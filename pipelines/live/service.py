@@ -40,7 +40,7 @@ from pipelines.live.index import SAME, Known
 from pipelines.live.journal import Journal, read_segment
 from pipelines.live.keys import Key, Keyring
 from pipelines.live.settling import Settled, settle, take_over
-from sql.schema import DATASETS, LOADS, METADATA, RUNS
+from sql.schema import DATASETS, LOADS, RUNS
 from sql.warehouse import Warehouse, newest_fact
 
 LOG = logging.getLogger("highwater.live")
@@ -95,7 +95,6 @@ class Service:
     """Accepts, keeps, judges and lands; `start` before use, `stop` ends it with everything landed and settled."""
 
     def __init__(self, warehouse: Warehouse, rulebook: Rulebook, pace: Pace | None = None) -> None:
-        METADATA.create_all(warehouse.database)
         self.warehouse, self.rulebook, self.pace = warehouse, rulebook, pace or Pace()
         self.keys = Keyring(warehouse)
         self.counts = Counts()

@@ -1,0 +1,81 @@
+"""A database that an earlier Highwater made is brought up to today's tables, whole or not at all."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from sql import schema, upkeep
+from sql.warehouse import Warehouse, WarehouseRefused
+
+LOAD: dict[str, object] = {
+    "load_id": 7,
+    "dataset": "deals",
+    "file": "deals.csv",
+    "rows": 1,
+    "landed": 1,
+    "duplicates": 0,
+    "rejects": 0,
+}
+LOAD |= {"started_at": dt.datetime(2026, 3, 2, tzinfo=dt.UTC)}
+
+
+def age(warehouse: Warehouse, *statements: str) -> None:
+    """Makes a database look like an earlier one."""
+    with warehouse.database.begin() as connection:
+        connection.execute(sa.delete(upkeep.STATE))
+        for statement in statements:
+            connection.execute(sa.text(statement))
+
+
+def columns(warehouse: Warehouse, table: str) -> set[str]:
+    return {column["name"] for column in sa.inspect(warehouse.database).get_columns(table)}
+
+
+def keep_a_load(warehouse: Warehouse) -> None:
+    with warehouse.database.begin() as connection:
+        connection.execute(sa.insert(schema.LOADS).values(**LOAD))
+
+
+def test_missing_tables_and_columns_are_made_and_rows_stay(warehouse: Warehouse) -> None:
+    keep_a_load(warehouse)
+    age(warehouse, "alter table loads drop column source", "drop table churn_scores")
+    again = Warehouse.open(warehouse.home, warehouse.database_url)
+    assert columns(again, "churn_scores") == {c.name for c in schema.METADATA.tables["churn_scores"].columns}
+    with again.database.connect() as connection:
+        assert connection.execute(sa.select(schema.LOADS.c.load_id, schema.LOADS.c.source)).all() == [(7, None)]
+    again.database.dispose()
+
+
+def test_a_table_without_rows_is_made_anew(warehouse: Warehouse) -> None:
+    age(warehouse, "alter table verdicts drop column outcome")
+    again = Warehouse.open(warehouse.home, warehouse.database_url)
+    assert "outcome" in columns(again, "verdicts")
+    again.database.dispose()
+
+
+def test_a_column_that_rows_must_have_is_refused_by_name_and_nothing_is_done(warehouse: Warehouse) -> None:
+    keep_a_load(warehouse)
+    age(warehouse, "alter table loads drop column dataset", "drop table churn_scores")
+    with pytest.raises(WarehouseRefused, match="loads was made by an earlier Highwater and lacks dataset"):
+        Warehouse.open(warehouse.home, warehouse.database_url)
+    assert "churn_scores" not in sa.inspect(warehouse.database).get_table_names()
+
+
+def test_a_current_database_is_not_looked_through(
+    opener: Callable[[Path], Warehouse], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse = opener(tmp_path / "home")
+    monkeypatch.setattr(upkeep, "bring_up", lambda _: pytest.fail("brought up again"))
+    Warehouse.open(warehouse.home, warehouse.database_url).database.dispose()
+
+
+def test_the_fingerprint_sees_every_change_of_a_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = upkeep.fingerprint()
+    column = schema.LOADS.c.dataset
+    monkeypatch.setattr(column, "nullable", not column.nullable)
+    assert upkeep.fingerprint() != before
