@@ -272,23 +272,34 @@ def combine(accounts: pd.DataFrame, items: Items, terms: ScoreTerms) -> pd.DataF
 
 def _points(weighed: pd.DataFrame, total: pd.Series[float], score: pd.Series[float]) -> dict[str, list[dict[str, Any]]]:
     """Each account's reasons with points that add up to its score to the cent; the strongest takes the rounding."""
+    account = weighed["account_id"]
+    whole, summed = account.map(score).to_numpy(float), account.map(total).to_numpy(float)
+    points = pd.Series((weighed["loss"].to_numpy() / summed * whole).round(2), index=weighed.index)
+    others = points.groupby(account).transform("sum") - points
+    strongest = ~account.duplicated().to_numpy()
+    points = points.where(~strongest, (whole - others).round(2))
+    subjects = weighed["subject_kind"].astype(str) + " " + weighed["subject_id"].astype(str)
+    columns = (
+        account,
+        weighed["reason"],
+        points,
+        weighed["strength"],
+        weighed["weight"],
+        subjects,
+        weighed["sentence"],
+    )
     told: dict[str, list[dict[str, Any]]] = {}
-    for account, rows in weighed.groupby("account_id", sort=False):
-        points = (rows["loss"] / total[account] * score[account]).round(2).to_numpy()
-        points[0] = round(float(score[account]) - float(points[1:].sum()), 2)
-        told[str(account)] = [
+    for name, reason, point, strength, weight, subject, sentence in zip(*(c.tolist() for c in columns), strict=True):
+        told.setdefault(name, []).append(
             {
-                "reason": row.reason,
-                "points": float(point),
+                "reason": reason,
+                "points": point,
                 "strength": round(strength, 4),
                 "weight": round(weight, 4),
-                "subject": f"{row.subject_kind} {row.subject_id}",
-                "sentence": row.sentence,
+                "subject": subject,
+                "sentence": sentence,
             }
-            for row, point, strength, weight in zip(
-                rows.itertuples(), points, rows["strength"].tolist(), rows["weight"].tolist(), strict=True
-            )
-        ]
+        )
     return told
 
 
@@ -341,10 +352,13 @@ def _signal_items(
         " coalesce(evidence ->> 'sentence', '') as sentence from decided.signals where subject_kind <> 'partner'"
     ).df()
     connection.register("held_signals", _remembered(signals, answers))
+    # two joins by key: one that asks for either would compare everything with everything
     items: pd.DataFrame = connection.sql(
-        "select accounts.account_id, signals.* from held_signals as signals inner join facts.accounts as accounts"
-        " on (signals.subject_kind = 'account' and signals.subject_id = accounts.account_id)"
-        " or (signals.subject_kind = 'trader' and signals.subject_id = accounts.trader_id)"
+        " union all ".join(
+            f"select accounts.account_id, signals.* from held_signals as signals inner join facts.accounts as accounts"
+            f" on signals.subject_kind = '{kind}' and signals.subject_id = accounts.{kind}_id"
+            for kind in ("account", "trader")
+        )
     ).df()
     connection.unregister("held_signals")
     return items.assign(weight=[terms.weight(name) for name in items["reason"]], amount=np.nan)
