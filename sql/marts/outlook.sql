@@ -15,6 +15,10 @@ with days as (
     group by account_id
 ),
 
+moved as (
+    select account_id, sum(cast(money_moved as double)) as moved from decided.account_days group by account_id
+),
+
 sized as (
     select
         status.*,
@@ -35,11 +39,16 @@ sized as (
         total.mode = 'static'
         or (total.payout_rebase = 'none' and total.lock_offset is null and not coalesce(total.lock_at_target, false))
             as max_known,
-        coalesce(target.amount, target.percent / 100 * status.initial_balance) as target
+        coalesce(target.amount, target.percent / 100 * status.initial_balance) as target,
+        coalesce(consistency.raise_target, false) as target_rises,
+        cast(case target.basis when 'equity' then status.equity else status.balance end as double)
+        - status.initial_balance - coalesce(moved.moved, 0) as profit
     from decided.account_status as status
     left join terms.daily_loss as daily using (product, product_version, stage)
     left join terms.max_loss as total using (product, product_version, stage)
     left join terms.profit_target as target using (product, product_version, stage)
+    left join terms.consistency as consistency using (product, product_version, stage)
+    left join moved on status.account_id = moved.account_id
     where status.status in ('active', 'paused')
 ),
 
@@ -48,7 +57,12 @@ used as (
         *,
         greatest(1 - daily_headroom / nullif(daily_allowance, 0), 0) as daily_share,
         greatest(1 - max_headroom / nullif(max_allowance, 0), 0) as max_share,
-        case when target_progress < 1 then target * (1 - target_progress) end as to_target
+        case
+            when target_progress >= 1 then null
+            when not target_rises then target * (1 - target_progress)
+            -- how far a target has risen is kept only in the share that is made of it
+            when target_progress <> 0 then profit / target_progress - profit
+        end as to_target
     from sized
 )
 
