@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models.catalogue import FUNDED, Rulebook, Terms
+from models.catalogue import FUNDED as FUNDED
+from models.catalogue import Rulebook, Terms
 from models.clock import Clock, from_micros, resets, to_micros
 from models.money import percent_of, to_minor
 from models.walk import DAY_COUNTS, LOTS_SCALE, MODES, NEVER, REFERENCES, TERMS, Array

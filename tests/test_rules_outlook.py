@@ -40,7 +40,7 @@ def scored(world: World) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def outlook(accounts: Sequence[Account], terms: str = FLOORS, days: int = 4) -> dict[str, dict[str, Any]]:
+def outlook(accounts: Sequence[Account], terms: str = FLOORS, days: int = 4) -> dict[str, dict[Any, Any]]:
     """The outlook of each account some hours into a day of a calendar without weekends."""
     world = World(accounts, terms, START + dt.timedelta(days=days) + 12 * HOUR, calendar="crypto")
     connection = scored(world)
