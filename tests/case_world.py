@@ -87,7 +87,7 @@ class Firm:
         return open_from(connection, self.warehouse.database, weighed, as_of, NOW)
 
     def _engine(self) -> duckdb.DuckDBPyConnection:
-        connection = duckdb.connect()
+        connection = duckdb.connect(config={"threads": 1})
         connection.execute("set timezone = 'UTC'")
         relations.prepare(connection, AS_OF)
         connection.register("rows", pd.DataFrame(self.rows()))

@@ -107,6 +107,11 @@ def test_why_it_was_so_then_is_shown(house: Warehouse) -> None:
     app = as_person("case", RITA, case="CASE-1", view="scores")
     assert app.dataframe[-1].value["score"].iloc[0] == 90.0
     assert "90.0 Recurring breaches Twice." in told(app)
+    app.date_input[0].set_value(pages_firm.AS_OF.date()).run()
+    then = app.dataframe[-1].value
+    assert then["account_id"].is_unique and then["score"].max() == 90.0, "the last word of that day, per account"
+    app.date_input[0].set_value(pages_firm.AS_OF.date() - dt.timedelta(days=1)).run()
+    assert "No score but 0" in told(app)
 
 
 def test_an_analyst_takes_a_case_over_and_confirms_what_holds(house: Warehouse) -> None:

@@ -92,6 +92,25 @@ def test_the_newest_answer_about_a_subject_counts() -> None:
     assert found["labels"] == 25 and found["confirmed"] == 0 and found["low"] < 0.01 < found["high"]
 
 
+def test_withdrawn_answers_and_evidence_below_a_flag_are_no_labels() -> None:
+    given_answers = answers("grid", 12, 13).assign(strength=0.5, counts=True)
+    assert detector_precision(given_answers).iloc[0]["labels"] == 25
+    weak = given_answers.assign(strength=0.49)
+    assert detector_precision(weak).empty
+    silent = given_answers.assign(counts=given_answers["outcome"] == "confirmed")
+    assert detector_precision(silent).iloc[0][["labels", "confirmed"]].tolist() == [12, 12]
+    later = given_answers.assign(outcome="withdrawn", decided_at=given_answers["decided_at"] + pd.Timedelta(days=1))
+    assert model_version(calibrated(TERMS, pd.concat([given_answers, later]))) == model_version(TERMS)
+
+
+@pytest.mark.parametrize(("reason", "field"), [("copy", "copying"), ("own mirror", "own_mirroring")])
+def test_answers_about_pairs_move_their_weight_and_a_new_detector_gets_its_own(reason: str, field: str) -> None:
+    moved = calibrated(TERMS, pd.concat([answers(reason, 0, 20), answers("brand_new", 0, 20)]))
+    assert getattr(moved, field) < getattr(TERMS, field)
+    assert moved.weight("brand_new") < TERMS.other_weight == moved.other_weight
+    assert moved.weight("grid") == TERMS.weight("grid")
+
+
 def test_calibration_repeats_itself_whatever_the_order() -> None:
     given_answers = answers("grid", 15, 15)
     shuffled = given_answers.sample(frac=1, random_state=3)

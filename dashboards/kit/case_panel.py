@@ -215,8 +215,9 @@ def _answers(found: pd.DataFrame) -> None:
 
 
 def scores(accounts: list[str]) -> None:
-    """Every score that was kept of some accounts, and what each was made of."""
-    found = casework.scores(accounts)
+    """Every score that was kept of some accounts, or those of a day, and what each was made of."""
+    day = st.date_input("As it stood on", value=None, key="score-day", format="YYYY-MM-DD", width=200)
+    found = casework.scores_on(accounts, day) if day else casework.scores(accounts)
     if found.empty:
         look.empty("No score but 0", "A score is kept whenever it, its reasons or its model change.")
         return
