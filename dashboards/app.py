@@ -16,9 +16,13 @@ def main(default: str = "overview") -> None:
     """Draws the page that the address names, the default one without a name."""
     st.set_page_config(page_title="Highwater", page_icon=":material/water:", layout="wide", initial_sidebar_state=200)
     look.style()
-    if not people.gate():
+    if people.nobody():
+        # the address is kept for after the sign-in
+        st.navigation(places.groups(default), position="hidden")
+        people.sign_in()
         return
     chosen = st.navigation(places.groups(default), position="sidebar", expanded=True)
+    people.signed_in()
     frame.around(chosen)
 
 

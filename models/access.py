@@ -213,7 +213,7 @@ def sign_in(connection: sa.Connection, name: str, password: str) -> Person | Non
     known = _fits(row["password_hash"] if row else _nobody(), password) and row is not None
     role = str(row["role"]) if row else ""
     audit.append(connection, Record(name, "signed in" if known else "sign-in refused", f"person:{name}", role=role))
-    return _person(dict(row)) if known and row is not None else None
+    return person_of(dict(row)) if known and row is not None else None
 
 
 def _fits(held: str, password: str) -> bool:
@@ -232,7 +232,8 @@ def _nobody() -> str:
     return _NOBODY[0]
 
 
-def _person(row: Mapping[str, Any]) -> Person:
+def person_of(row: Mapping[str, Any]) -> Person:
+    """The person of a row of `people`."""
     desks = json.loads(row["desks"])
     return Person(str(row["name"]), str(row["role"]), None if desks is None else tuple(desks))
 

@@ -208,6 +208,14 @@ PEOPLE = _table(
     _col("demo", sa.Boolean, "made for trying things out", nullable=False),
     _col("active", sa.Boolean, "may sign in", nullable=False),
 )
+SESSIONS = _table(
+    "sessions",
+    "Browsers in which somebody is signed in.",
+    _col("token_hash", sa.Text, "SHA-256 of the token that the browser keeps", primary_key=True),
+    _col("person", sa.Text, "whose session it is", nullable=False),
+    _col("began_at", Instant, "when they signed in", nullable=False),
+    _col("ends_at", Instant, "when they have to sign in again", nullable=False),
+)
 AUDIT_LOG = _table(
     "audit_log",
     "Who did what, when and why, each record bound to the one before it by its hash.",

@@ -17,6 +17,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 import cli
+from models import access
 from tests import pages_firm
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -175,3 +176,27 @@ def test_a_real_statement_is_shown_with_its_path_and_trades(
         expect(page.get_by_text("344 round trips")).to_be_visible(timeout=WAIT_MS)
         expect(page.locator(".hw-facts")).to_contain_text("200,213.46 USD")
         page.close()
+
+
+def test_who_signed_in_stays_so_on_other_pages_until_they_sign_out(
+    chromium: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("people")
+    house = pages_firm.build(folder)
+    with house.database.begin() as connection:
+        access.ensure_demo_people(connection)
+    house.database.dispose()
+    for address in _serve(folder / "home", folder / "book"):
+        with chromium.new_context(viewport={"width": 1280, "height": 800}) as screen:
+            page = screen.new_page()
+            page.set_default_timeout(WAIT_MS)
+            page.goto(f"{address}/risk_queue?state=breached")
+            page.get_by_role("button", name="rita · risk analyst").click()
+            page.get_by_text("Figures stand at").wait_for()
+            expect(page).to_have_url(re.compile("risk_queue.*state=breached"), timeout=WAIT_MS)
+            other = _open(screen, f"{address}/account?account=B1")
+            expect(other.get_by_text("rita · risk analyst")).to_be_visible(timeout=WAIT_MS)
+            other.get_by_role("button", name="Sign out").click()
+            expect(other.get_by_role("heading", name="Sign in")).to_be_visible(timeout=WAIT_MS)
+            other.goto(f"{address}/account?account=B1")
+            expect(other.get_by_role("heading", name="Sign in")).to_be_visible(timeout=WAIT_MS)

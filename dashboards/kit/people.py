@@ -6,20 +6,23 @@ the local accounts; and where nobody has an account yet, the local user may do e
 
 from __future__ import annotations
 
+import datetime as dt
 import getpass
 from typing import Any
 
 import sqlalchemy as sa
 import streamlit as st
 
-from models import access, audit
+from models import access, audit, sessions
 from models.access import LOCAL, PAGES, Person
 from sql.desk_schema import PEOPLE
 
 HELD = "person"
+COOKIE = "highwater_session"
+TOKEN = "session_token"
 NOBODY = Person("nobody", "none", ())
 
-__all__ = ["NOBODY", "Person", "gate", "may_open", "who"]
+__all__ = ["NOBODY", "Person", "may_open", "nobody", "sign_in", "signed_in", "who"]
 
 
 def who() -> Person:
@@ -29,7 +32,9 @@ def who() -> Person:
         return held
     if _provided():
         return _from_provider() or NOBODY
-    return NOBODY if _accounts_exist() else Person(getpass.getuser(), LOCAL)
+    if not _accounts_exist():
+        return Person(getpass.getuser(), LOCAL)
+    return _resumed() or NOBODY
 
 
 def may_open(page: str) -> bool:
@@ -37,17 +42,47 @@ def may_open(page: str) -> bool:
     return who().may(PAGES.get(page, "nothing"))
 
 
-def gate() -> bool:
-    """Shows the sign-in page to nobody; True when there is somebody to show pages to."""
-    if who() is not NOBODY:
-        _leave()
-        return True
+def nobody() -> bool:
+    """Whether somebody has to sign in first."""
+    return who() is NOBODY
+
+
+def signed_in() -> None:
+    """Shows who is signed in, with a way out."""
+    _keep_token()
+    _leave()
+
+
+def sign_in() -> None:
+    """The sign-in page."""
     st.title("Sign in", anchor=False)
     if _provided():
         _provider_page()
     else:
         _local_page()
-    return False
+
+
+def _resumed() -> Person | None:
+    """Who signed in with this browser before; a page opened anew or sent by a colleague need not ask again."""
+    token = st.context.cookies.get(COOKIE)
+    if not token:
+        return None
+    with _database().connect() as connection:
+        person = sessions.resume(connection, token, dt.datetime.now(dt.UTC))
+    if person is not None:
+        st.session_state[HELD] = person
+    return person
+
+
+def _keep_token() -> None:
+    """Has the browser keep the token of a session that began here; the framework can read cookies, not set them."""
+    token = st.session_state.get(TOKEN)
+    if not token or st.context.cookies.get(COOKIE) == token:
+        return
+    secure = "; Secure" if (st.context.url or "").startswith("https") else ""
+    seconds = int(sessions.LASTS.total_seconds())
+    cookie = f"{COOKIE}={token}; path=/; max-age={seconds}; SameSite=Strict{secure}"
+    st.html(f"<script>document.cookie = {cookie!r}</script>", unsafe_allow_javascript=True)
 
 
 def _database() -> sa.Engine:
@@ -104,6 +139,8 @@ def _enter(name: str, password: str) -> None:
     """Signs in and draws the page anew, or says that it was refused."""
     with _database().begin() as connection:
         person = access.sign_in(connection, name, password)
+        if person is not None:
+            st.session_state[TOKEN] = sessions.begin(connection, person, dt.datetime.now(dt.UTC))
     if person is None:
         st.error("Name or password is wrong.")
         return
@@ -130,7 +167,16 @@ def _leave() -> None:
         return
     st.sidebar.caption(f"{person.name} · {person.role.replace('_', ' ')}")
     if st.sidebar.button("Sign out", icon=":material/logout:"):
-        st.session_state.pop(HELD, None)
+        _forget()
         if _provided():
             st.logout()
         st.rerun()
+
+
+def _forget() -> None:
+    """Ends the session here and in the database; what the browser still keeps is worth nothing."""
+    st.session_state.pop(HELD, None)
+    tokens = {st.session_state.pop(TOKEN, None), st.context.cookies.get(COOKIE)} - {None}
+    with _database().begin() as connection:
+        for token in tokens:
+            sessions.end(connection, str(token))

@@ -78,10 +78,10 @@ def page(name: str, *, default: bool = False) -> Page:
 
 
 def groups(default: str) -> dict[str, list[Page]]:
-    """The pages that the person may open by group, one of them the first shown."""
+    """The pages that the person may open by group, one of them the first shown; all of them before the sign-in."""
     grouped: dict[str, list[Page]] = {}
     for place in PLACES:
-        if place.name != default and not people.may_open(place.name):
+        if not (place.name == default or people.nobody() or people.may_open(place.name)):
             continue
         grouped.setdefault(place.group, []).append(page(place.name, default=place.name == default))
     grouped.setdefault("", []).append(_typed(default))
