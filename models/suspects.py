@@ -533,14 +533,15 @@ def _limits(
 ) -> tuple[Array, Instants, Instants, Array]:
     """Limits of every account, with the cutoffs, firm days and barred symbols that they point to."""
     keys = ["product", "product_version", "stage", "currency", "initial_balance"]
-    groups = accounts.groupby(keys, sort=False)
-    rows = np.zeros(max(groups.ngroups, 1), LIMITS)
+    # numbered and listed in the order in which they come
+    group = accounts.groupby(keys, sort=False).ngroup().to_numpy()
+    distinct = accounts[keys].drop_duplicates()
+    rows = np.zeros(max(len(distinct), 1), LIMITS)
     cuts: list[Sequence[int]] = []
     clocks: list[Sequence[int]] = []
     bars: list[Array] = []
     names = _names(connection, markets)
-    distinct: Any = groups.groups
-    for place, (product, number, stage, currency, initial) in enumerate(distinct):
+    for place, (product, number, stage, currency, initial) in enumerate(distinct.itertuples(index=False, name=None)):
         terms = rulebook.version(str(product), int(number)).stages[str(stage)]
         row = stage_limits(terms, str(currency), Decimal(initial))
         row["clock"] = len(clocks)
@@ -555,7 +556,7 @@ def _limits(
             bars.append(_barred(terms["symbols"], names))
         rows[place] = row
     barred = np.stack(bars) if bars else np.zeros((1, max(len(markets), 1)), np.bool_)
-    return rows[groups.ngroup().to_numpy()], _joined(cuts), _joined(clocks), barred
+    return rows[group], _joined(cuts), _joined(clocks), barred
 
 
 def _instants(connection: duckdb.DuckDBPyConnection, table: str, column: str, **where: Any) -> list[int]:
