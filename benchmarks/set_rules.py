@@ -1,7 +1,8 @@
 """How long all set-based rules together take: `python -m benchmarks.set_rules [--trades N]`.
 
 A made-up book, 100 trades per account over 120 days, every account under every rule at once (more than any plan asks).
-Told apart: building trades from deals, which every part of a run shares, and judging by the rules.
+Told apart: building trades from deals, which every part of a run shares, and judging by the rules. Beside them three of
+the rules as they are usually written with pandas, over at most a million of the same trades.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from functools import partial
 
 import duckdb
+import pandas as pd
 
 from models import catalogue, set_rules
 from models.catalogue import Rulebook
@@ -26,6 +28,7 @@ from sql.warehouse import ENGINE_MEMORY, LAKE_TYPES
 START = dt.datetime(2026, 1, 5, tzinfo=dt.UTC)
 AS_OF = START + dt.timedelta(days=130)
 TRADES_PER_ACCOUNT = 100
+PANDAS_ACCOUNTS = 10_000
 TERMS = """
 max_lots = { lots = 1.48, effect = "warn" }
 max_exposure = { lots = 8, effect = "warn" }
@@ -158,8 +161,42 @@ def main() -> None:
             connection.execute(f"drop table rules.{rule}")
             name = f"  of this {rule} ({counts.get(rule, 0):,} occurrences)"
             _timed(name, partial(relations.build, connection, f"rules.{rule}"))
+        _beside(connection)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     print(f"{trades:,} trades of {len(accounts):,} accounts; {peak:.1f} GB at most")
+
+
+def by_pandas(trades: pd.DataFrame) -> dict[str, Callable[[], int]]:
+    """Three rules over trades in memory as pandas would do them: how many trades, or days, break each."""
+    day = trades["closed_at"].dt.tz_convert("Europe/Prague").dt.normalize()
+
+    def hyperactivity() -> int:
+        opened = trades["opened_at"].dt.tz_convert("Europe/Prague").dt.normalize()
+        return int((trades.groupby(["account_id", opened], sort=False).size() > 10).sum())
+
+    def symbol_loss() -> int:
+        ordered = trades.assign(day=day).sort_values("closed_at", kind="stable")
+        lost = -ordered.groupby(["account_id", "instrument", "day"], sort=False)["net_profit"].cumsum()
+        return int(ordered[lost > 3000].drop_duplicates(["account_id", "instrument", "day"]).shape[0])
+
+    def hedging() -> int:
+        both = trades[["account_id", "instrument", "side", "opened_at", "closed_at"]]
+        pairs = both[both["side"] == "buy"].merge(both[both["side"] == "sell"], on=["account_id", "instrument"])
+        since = pairs[["opened_at_x", "opened_at_y"]].max(axis=1)
+        until = pairs[["closed_at_x", "closed_at_y"]].min(axis=1)
+        return int((until - since >= pd.Timedelta(seconds=1)).sum())
+
+    return {"hyperactivity": hyperactivity, "symbol_loss": symbol_loss, "hedging": hedging}
+
+
+def _beside(connection: duckdb.DuckDBPyConnection) -> None:
+    columns = "account_id, instrument, side, opened_at, closed_at, cast(net_profit as double) as net_profit"
+    few = (
+        f"select {columns} from facts.trades semi join (from facts.accounts limit {PANDAS_ACCOUNTS}) using (account_id)"
+    )
+    trades = connection.sql(few).to_arrow_table().to_pandas()
+    for rule, run in by_pandas(trades).items():
+        _timed(f"pandas, {len(trades):,} trades: {rule}", run)
 
 
 def _timed(what: str, run: Callable[[], object]) -> None:
