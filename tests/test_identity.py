@@ -314,12 +314,43 @@ def test_a_chain_of_weak_evidence_does_not_join_its_ends() -> None:
     assert len({owners[f"c{number}"] for number in range(8)}) == 8
 
 
+def test_one_lent_thing_alone_is_listed_at_the_least_strength() -> None:
+    """Friends lend them; whether one or four hold it, such pairs are seldom one person."""
+    for holders in (2, 4):
+        firm = Firm()
+        for number in range(holders):
+            firm.person(f"p{number}", device="lent", address=None)
+        assert strength_between(firm.resolve(), "p0", "p1") == pytest.approx(DEFAULT_TERMS.link_min)
+
+
+def test_a_full_name_on_one_line_joins_without_a_birth_date() -> None:
+    for family, joined in (("Quillfeather", True), ("Other", False)):
+        firm = Firm()
+        for name, surname in (("first", "Quillfeather"), ("second", family)):
+            firm.person(name, full_name=f"Ottoline {surname}", date_of_birth=None, address=None, ip="10.7.7.7")
+        owners = owner_of(firm.resolve())
+        assert (owners["first"] == owners["second"]) is joined
+
+
+def test_a_cap_is_no_evidence_against_a_group() -> None:
+    """A pair whose strength is capped for want of more does not keep apart whom others join."""
+    a, b, bits = np.array([0, 1, 0]), np.array([1, 2, 2]), np.array([8.0, 5.0, -3.0])
+    parts = []
+    for against in (0.0, -9.0):
+        pairs = Pairs(a, b, bits, np.array([0.0, 0.0, against]), np.zeros(3))
+        firsts, _, _ = group(
+            3, pairs, order=np.arange(3), judgements=Judgements(), levels=[4.0], absent_bits=-0.5, bits_max=10.0
+        )
+        parts.append(len(set(firsts[0].tolist())))
+    assert parts == [1, 2]
+
+
 def test_network_addresses_speak_only_while_fresh() -> None:
     strengths = []
     for days in (10, 100, 400):
         firm = Firm()
-        firm.person("first", days_ago=days, instrument="card-x", ip="10.7.7.7", address=None)
-        firm.person("second", days_ago=days, instrument="card-x", ip="10.7.7.7", address=None)
+        firm.person("first", days_ago=days, instrument="card-x", device="lent", ip="10.7.7.7", address=None)
+        firm.person("second", days_ago=days, instrument="card-x", device="lent", ip="10.7.7.7", address=None)
         strengths.append(strength_between(firm.resolve(), "first", "second"))
     assert len(set(strengths)) == 3
 
@@ -369,7 +400,7 @@ def test_one_clear_household_keeps_a_group_from_joining() -> None:
     a, b, bits = np.array([1, 0, 0]), np.array([2, 1, 2]), np.array([8.0, -2.0, 4.0])
     parts = []
     for home in (0.0, 5.0):
-        pairs = Pairs(a, b, bits, np.array([0.0, home, 0.0]))
+        pairs = Pairs(a, b, bits, np.minimum(bits, 0.0), np.array([0.0, home, 0.0]))
         firsts, _, _ = group(
             3, pairs, order=np.arange(3), judgements=Judgements(), levels=[2.3], absent_bits=-0.5, bits_max=10.0
         )

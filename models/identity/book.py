@@ -17,7 +17,7 @@ from models.identity.owners import name_owners
 from models.identity.people import FIELDS, compare
 from models.identity.reasons import link_table
 from models.identity.terms import DEFAULT_TERMS, IdentityTerms
-from models.identity.weighing import bits_of, strength_of, weigh
+from models.identity.weighing import Weights, bits_of, strength_of, weigh
 
 Ints = npt.NDArray[np.int64]
 
@@ -40,7 +40,7 @@ class IdentityBook:
         self.evidence = Evidence(terms, threads)
         self.pairs = self._no_pairs()
         self.strangers = self.pairs[["a", "b", *FIELDS]]
-        self.bits, self.home_bits = np.empty(0), np.empty(0)
+        self.bits, self.against, self.home_bits = Weights(np.empty(0), np.empty(0), np.empty(0))
         self.firsts: list[Ints] = [np.empty(0, dtype=np.int64) for _ in range(3)]
         self.judgements = Judgements()
         self.collided: set[tuple[int, int]] = set()
@@ -57,7 +57,7 @@ class IdentityBook:
         first = self.evidence.add(facts)
         before = self._scored()
         self._replace_pairs(everyone=first)
-        self.bits, self.home_bits = self._weigh(pd.Timestamp(as_of))
+        self.bits, self.against, self.home_bits = self._weigh(pd.Timestamp(as_of))
         old, self.judgements = self.judgements, self._read_judgements(judgements)
         touched = self._touched(before, old, everyone=first)
         return self._regroup(touched)
@@ -88,8 +88,9 @@ class IdentityBook:
         columns = ["a", "b", *FIELDS, *kinds, *values, "ip_gap_days", "ip_common_day"]
         return pd.DataFrame({column: np.empty(0, dtype=np.int64) for column in columns})
 
-    def _scored(self) -> pd.Series:
-        return pd.Series(self.bits, index=_pair_index(self.pairs))
+    def _scored(self) -> pd.DataFrame:
+        weights = {"bits": self.bits, "against": self.against, "home": self.home_bits}
+        return pd.DataFrame(weights, index=_pair_index(self.pairs))
 
     def _replace_pairs(self, *, everyone: bool) -> None:
         """Drops the pairs of touched traders and compares theirs anew."""
@@ -121,7 +122,7 @@ class IdentityBook:
         wide["ip_gap_days"], wide["ip_common_day"] = ip["gap_days"], ip["common_day"]
         return wide.reset_index()
 
-    def _weigh(self, as_of: pd.Timestamp) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def _weigh(self, as_of: pd.Timestamp) -> Weights:
         population = self.evidence.population()
         terms = fit(self.pairs, self.strangers, population, self.terms)
         return weigh(self.pairs, population, terms, int(as_of.timestamp() // 86_400))
@@ -138,7 +139,7 @@ class IdentityBook:
         different = frozenset((a, b) for a, b, said in rows if said == "different")
         return Judgements(tuple(sorted({(a, b) for a, b, said in rows if said == "same"})), different)
 
-    def _touched(self, before: pd.Series, old: Judgements, *, everyone: bool) -> npt.NDArray[np.bool_]:
+    def _touched(self, before: pd.DataFrame, old: Judgements, *, everyone: bool) -> npt.NDArray[np.bool_]:
         """Traders with a pair that appeared, went or weighs otherwise, or that a judgement names anew."""
         touched = np.full(self.evidence.traders(), everyone)
         if everyone:
@@ -146,8 +147,8 @@ class IdentityBook:
         touched[self.evidence.touched()] = True
         touched[len(self.firsts[0]) :] = True
         after = self._scored()
-        same = after.index.isin(before.index)
-        moved = after[same][after[same].to_numpy() != before.reindex(after.index[same]).to_numpy()].index
+        known = after.index[after.index.isin(before.index)]
+        moved = known[(after.loc[known].to_numpy() != before.loc[known].to_numpy()).any(axis=1)]
         touched[(moved.to_numpy() >> 32)] = True
         touched[(moved.to_numpy() & 0xFFFFFFFF)] = True
         for pair in (set(old.same) ^ set(self.judgements.same)) | (old.different ^ self.judgements.different):
@@ -158,7 +159,7 @@ class IdentityBook:
         """Groups again every part that holds a touched trader, before or now."""
         traders = self.evidence.traders()
         grown = [np.append(first, np.arange(len(first), traders)) for first in self.firsts]
-        pairs = Pairs(self.pairs["a"].to_numpy(), self.pairs["b"].to_numpy(), self.bits, self.home_bits)
+        pairs = Pairs(self.pairs["a"].to_numpy(), self.pairs["b"].to_numpy(), self.bits, self.against, self.home_bits)
         marked = np.zeros(traders, dtype=np.bool_)
         marked[grown[2][touched]] = True
         touched |= marked[grown[2]]

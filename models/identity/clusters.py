@@ -34,11 +34,13 @@ class Link:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Scored pairs of traders, by number, in bits, with the bits by which a household explains them better."""
+    """Scored pairs of traders, by number, in bits: for one person, against it (0 or less), and by how many a household
+    explains them better."""
 
     a: Ints
     b: Ints
     bits: Floats
+    against: Floats
     home_bits: Floats
 
 
@@ -200,11 +202,11 @@ def _agglomerate(
     bits_max: float,
 ) -> list[tuple[int, int]]:
     parts: defaultdict[int, dict[int, dict[int, Link]]] = defaultdict(lambda: defaultdict(dict))
-    bits = np.clip(pairs.bits[inside], -bits_max, bits_max)
-    ends = zip(pairs.a[inside].tolist(), pairs.b[inside].tolist(), strict=True)
-    for (a, b), bit, home in zip(ends, bits.tolist(), pairs.home_bits[inside].tolist(), strict=True):
+    bits, against = np.clip(pairs.bits[inside], -bits_max, bits_max), np.maximum(pairs.against[inside], -bits_max)
+    weights = zip(bits.tolist(), against.tolist(), pairs.home_bits[inside].tolist(), strict=True)
+    for a, b, (bit, contra, home) in zip(pairs.a[inside].tolist(), pairs.b[inside].tolist(), weights, strict=True):
         links = parts[int(part[a])]
-        links[a][b] = links[b][a] = Link(bit, min(bit, 0.0), 1, home)
+        links[a][b] = links[b][a] = Link(bit, contra, 1, home)
     by_part = _judgements_by_part(judgements, part, wanted)
     for number, judged in by_part.items():
         for a, b in (*judged.same, *(pair for pair in judged.different)):

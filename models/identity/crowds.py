@@ -18,8 +18,10 @@ Floats = npt.NDArray[np.float64]
 CROWDED = ("document", "phone", "instrument", "destination", "device", "address", "ip")
 TRACES = ("document", "email", "phone", "instrument", "destination", "device", "address", "ip")
 FEW = 4
-# A value of this many holders without traces is a place; each further trader of an owner is about half as likely.
-LARGE = 8
+# A value of this many holders without traces is a place, which counts four bits; each further trader of an owner is about
+# half as likely.
+LARGE = 7
+LARGE_BITS = 4.0
 OWNER_GROWTH = 0.45
 BARE_SHARE = 0.2
 BASE_PLACES = (0.25, 4.0)
@@ -65,7 +67,8 @@ def _place_bits(holders: Ints, places: tuple[float, float]) -> Floats:
     """Log2 of places over owners among values of that many holders without traces."""
     of_places, of_owners = places
     owners = of_owners * (1 - OWNER_GROWTH) * OWNER_GROWTH ** (holders - 2.0)
-    return np.asarray(np.log2(of_places / holders) - np.log2(owners), dtype=np.float64)
+    tail = np.where(holders >= LARGE, LARGE_BITS, 0.0)
+    return np.asarray(np.log2(of_places / holders) - np.log2(owners) + tail, dtype=np.float64)
 
 
 def count_places(kind: str, pairs: pd.DataFrame, terms: IdentityTerms) -> tuple[float, float]:

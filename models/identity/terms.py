@@ -65,7 +65,7 @@ def _levels() -> MappingProxyType[str, tuple[Level, ...]]:
                 Level(0.03, 0.3, 1.0),
                 Level(0.05, 0.4, 1.0),
                 Level(0.008, 0.6, 1.0),
-                Level(0.2, 0.009, 20.0),
+                Level(0.2, 0.009, 4.0),
                 Level(0.7, 0.004, 1.0),
             ),
             "birth": (
@@ -102,10 +102,9 @@ class IdentityTerms:
     trace_chance: float = 0.05
     places: MappingProxyType[str, tuple[float, float]] = field(default_factory=lambda: MappingProxyType({}))
     strict_min: float = 0.99
-    middle_min: float = 0.90
+    middle_min: float = 0.93
     loose_min: float = 0.40
     link_min: float = 0.10
-    lone_max: float = 0.80
     block_cap: int = 100
     drawn_traders: int = 400
     rare_name_cap: int = 5

@@ -8,6 +8,7 @@ strength is the posterior of the first two.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,15 @@ class Population:
     known_kinds: Ints
 
 
+class Weights(NamedTuple):
+    """Per pair: log2 odds that one person stands behind it, how far they are against it before caps (0 or less), and by
+    how many bits a household explains it better."""
+
+    bits: Floats
+    against: Floats
+    home: Floats
+
+
 def bits_of(probability: float) -> float:
     """A probability as log2 odds."""
     return float(np.log2(probability / (1 - probability)))
@@ -57,10 +67,8 @@ def step(counts: Ints) -> Floats:
     return np.where(counts > 0, np.exp2(np.floor(np.log2(np.maximum(counts, 1)))), 0.0)
 
 
-def weigh(pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int) -> tuple[Floats, Floats]:
-    """Log2 odds that one person stands behind each pair, and by how many bits a household explains it better.
-
-    The latter are zero unless given names and birth dates differ.
+def weigh(pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int) -> Weights:
+    """The weights of each pair; the home explains only pairs whose given names and birth dates differ.
 
     `pairs` has a, b (trader numbers), a level per compared field (-1 unknown) and per kind `<kind>_holders` (0 when not
     shared); `as_of_day` in days since 1970 decides how old evidence by address of the network is."""
@@ -75,11 +83,11 @@ def weigh(pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_
     owner = np.logaddexp2(ways[:, 0], ways[:, 1])
     others = np.logaddexp2.reduce(ways[:, 2:], axis=1)
     corroborated = evidence.corroborated()
-    bits = np.where(corroborated, owner - others, np.minimum(owner - others, bits_of(terms.link_min)))
-    bits = np.where(evidence.lone(), np.minimum(bits, bits_of(terms.lone_max)), bits)
+    free = owner - others
+    bits = np.where(corroborated & ~evidence.lone(), free, np.minimum(free, bits_of(terms.link_min)))
     apart = np.isin(evidence.levels["name"], (0, 2)) & (evidence.levels["birth"] == 0)
     home = corroborated & apart & (ways[:, 2] >= np.max(ways[:, 3:], axis=1))
-    return bits, np.where(home, np.maximum(ways[:, 2] - owner, 0.0), 0.0)
+    return Weights(bits, np.minimum(free, 0.0), np.where(home, np.maximum(ways[:, 2] - owner, 0.0), 0.0))
 
 
 class _Evidence:
@@ -217,13 +225,15 @@ class _Evidence:
         return np.minimum(1.0, step(counts[country + 1]) / self.size)
 
     def corroborated(self) -> npt.NDArray[np.bool_]:
-        """Weak evidence never joins alone: something only one person has, or two personal fields that agree."""
+        """Weak evidence never joins alone: something only one person has, two personal fields that agree, or a full
+        name and a line."""
         strong = np.logical_or.reduce([self._usable(kind) for kind in STRONG_KINDS])
-        return np.asarray(strong | (self._personal() >= 2), dtype=np.bool_)
+        named = (self.levels["name"] >= 3) & self._usable("ip")
+        return np.asarray(strong | named | (self._personal() >= 2), dtype=np.bool_)
 
     def lone(self) -> npt.NDArray[np.bool_]:
         """One thing that is lent among friends, and nothing else at all, is no second identity."""
-        things = np.sum([self._usable(kind) for kind in (*STRONG_KINDS, "ip")], axis=0)
+        things = np.sum([self._usable(kind) for kind in STRONG_KINDS], axis=0)
         lent = np.logical_or.reduce([self._usable(kind) for kind in LENT_KINDS])
         return np.asarray(lent & (things == 1) & (self._personal() == 0), dtype=np.bool_)
 
