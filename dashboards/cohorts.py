@@ -106,6 +106,7 @@ def _survival(desk: str, product: str) -> None:
                 y=rows["reached_low"],
                 line=edge,
                 fill="tonexty",
+                fillcolor=colours.band,
                 name="95 % band, every month",
                 hoverinfo="skip",
                 **line,

@@ -83,9 +83,16 @@ def _near(desk: str | None) -> None:
     st.subheader("Closest to a floor", anchor=False)
     found = reads.rows("risk_queue", order=["place"], limit=reads.LIST_ROWS, state="near", desk_id=desk)
     for row in reads.records(found):
-        left = f"{words.money(row['headroom'], row['currency'])} to {row['nearest_floor']} floor"
-        _item("account", row["account_id"], left, account=row["account_id"])
+        _item("account", row["account_id"], _headroom(row), account=row["account_id"])
     _end(found, "No live account is near a floor.", "risk_queue", "All that are near", state="near")
+
+
+def _headroom(row: dict[str, Any]) -> str:
+    """How far equity is from the nearest floor; below it for one that is paused until the reset."""
+    floor = f"{row['nearest_floor']} floor"
+    if row["headroom"] is not None and row["headroom"] < 0:
+        return f"{words.money(-row['headroom'], row['currency'])} below {floor}, {words.plain(row['status']).lower()}"
+    return f"{words.money(row['headroom'], row['currency'])} to {floor}"
 
 
 def _breached(desk: str | None) -> None:

@@ -166,10 +166,10 @@ def _beside(row: pd.Series) -> None:
             "Reference": words.escaped(row["transfer_reference"]),
         }
     )
-    _checks(row)
     if st.button("Review", type="primary", shortcut="Enter", icon=":material/fact_check:"):
         places.go("payout_review", payout=row["payout_id"])
     places.link("account", "Open account →", icon=False, account=row["account_id"])
+    _checks(row)
 
 
 def _checks(row: pd.Series) -> None:
@@ -178,5 +178,14 @@ def _checks(row: pd.Series) -> None:
         look.empty("Not reviewed yet", "Checks appear with the next <code>highwater score</code>.")
         return
     st.markdown(f"**{words.RECOMMENDATIONS.get(row['recommendation'], '?')}**")
-    for check in listed:
+    to_read = [check for check in listed if check["outcome"] in ("failed", "unknown")]
+    _told(to_read)
+    held = [check for check in listed if check not in to_read]
+    passed = sum(check["outcome"] == "passed" for check in held)
+    with st.expander(f"✓ {passed} passed, {len(held) - passed} do not apply"):
+        _told(held)
+
+
+def _told(checks: list[dict[str, Any]]) -> None:
+    for check in checks:
         st.caption(f"{desk.ICONS[check['outcome']]} **{words.plain(check['check'])}** {check.get('sentence', '')}")

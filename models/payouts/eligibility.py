@@ -6,13 +6,13 @@ import datetime as dt
 from collections.abc import Iterator
 from decimal import Decimal
 
-from models.catalogue import Terms
+from models.catalogue import FUNDED, Terms
 from models.money import from_minor, percent_of, to_minor, written
 from models.payouts.amounts import Worth, age_days, unit_profits
 from models.payouts.checks import Check, LeadsTo, judged
 from models.payouts.facts import Desk, Request
 from models.rule_words import rule_sentence
-from models.terms import FUNDED, amount_of
+from models.terms import amount_of
 
 ENDED = ("breached", "closed", "expired", "passed")
 
