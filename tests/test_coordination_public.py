@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from models.coordination import Coordination, find_coordination
+from models.coordination import Coordination, CoordinationTerms, find_coordination, pair_evidence
+from models.coordination.clocks import clock_differences
+from models.coordination.entries import sort_entries
 from tests.test_coordination import OPEN_S, flagged, plan, strangers, trades_of
 
 Floats = NDArray[np.float64]
@@ -139,3 +141,81 @@ def test_who_was_only_there_when_a_followers_leader_was_is_no_leader() -> None:
     assert flagged(search([*strangers(rng, 60), *others, leader, follower])) == [
         ("follower", "leader", "copy", "leader")
     ]
+
+
+def test_a_clock_is_read_right_where_crowds_are_larger_than_what_is_read_of_them() -> None:
+    rng = np.random.default_rng(38)
+    robots = bar_robots(rng, 320)
+    ids = [str(frame["account_id"].iloc[0]) for frame in robots]
+    accounts = pd.DataFrame({"account_id": ids, "platform": ["mt4" if k % 3 == 0 else "mt5" for k in range(320)]})
+    seen = [late(frame, 0.5) if k % 3 == 0 else frame for k, frame in enumerate(robots)]
+    entries = sort_entries(pd.concat(seen, ignore_index=True), None, CoordinationTerms(), [])
+    assert entries is not None
+    ahead = clock_differences(entries, accounts, [])
+    assert ahead[ids[0]] - ahead[ids[1]] == pytest.approx(0.5, abs=0.1)
+
+
+def waiting(rng: np.random.Generator, touched: Floats, held: Floats, up: NDArray[np.bool_]) -> list[pd.DataFrame]:
+    """Strangers whose orders wait at prices of their own choice."""
+    out = []
+    for k in range(30):
+        on = rng.random(len(touched)) < 0.15
+        at = touched[on] + rng.exponential(0.2, int(on.sum()))
+        out.append(trades_of(f"level{k:02d}", at, held[on], up[on]))
+    return out
+
+
+def test_orders_at_the_same_prices_in_one_steady_order_are_no_copies_where_each_takes_others_too() -> None:
+    rng = np.random.default_rng(39)
+    touched = np.sort(rng.uniform(0, OPEN_S, 300))
+    up, held = rng.random(300) < 0.5, rng.exponential(3000, 300) + 60
+    pair = []
+    for name, delay in (("quick", 0.1), ("slow", 0.6)):
+        on = rng.random(300) < 0.35
+        pair.append(trades_of(name, touched[on] + delay + 0.04 * rng.random(int(on.sum())), held[on], up[on]))
+    assert flagged(search([*strangers(rng, 60), *waiting(rng, touched, held, up), *pair])) == []
+
+
+def test_who_is_only_ever_at_a_price_when_its_leader_is_follows_that_leader() -> None:
+    rng = np.random.default_rng(40)
+    touched = np.sort(rng.uniform(0, OPEN_S, 300))
+    up, held = rng.random(300) < 0.5, rng.exponential(3000, 300) + 60
+    on = rng.random(300) < 0.3
+    at = touched[on] + rng.exponential(0.2, int(on.sum()))
+    pair = [trades_of("leader", at, held[on], up[on])]
+    pair.append(trades_of("follower", at + 0.6 + 0.03 * rng.normal(size=len(at)), held[on], up[on]))
+    assert ("follower", "leader", "copy", "leader") in flagged(
+        search([*strangers(rng, 60), *waiting(rng, touched, held, up), *pair])
+    )
+
+
+def test_a_clock_of_whole_seconds_beside_a_fine_one_neither_hides_a_follower_nor_turns_its_order() -> None:
+    rng = np.random.default_rng(41)
+    at, held, buy = plan(rng, 60)
+    leader = trades_of("leader", at, held, buy)
+    follower = trades_of("follower", at + 0.3, held, buy)
+    rounded = {name: (follower[name] + pd.Timedelta(seconds=0.5)).dt.floor("s") for name in ("opened_at", "closed_at")}
+    found = flagged(search([*strangers(rng, 60), leader, follower.assign(**rounded)]))
+    assert [(a, b) for a, b, *_ in found] == [("follower", "leader")]
+    assert found[0][3] in ("leader", None)
+
+
+def test_pair_evidence_tells_the_lag_of_the_table_where_clocks_differ() -> None:
+    rng = np.random.default_rng(42)
+    at, held, buy = plan(rng, 40)
+    frames = [*bar_robots(rng, 40), trades_of("leader", at, held, buy), trades_of("follower", at + 4.0, held, buy)]
+    ids = [str(frame["account_id"].iloc[0]) for frame in frames]
+    platforms = {name: "mt4" if k % 2 else "mt5" for k, name in enumerate(ids)} | {"leader": "mt4", "follower": "mt5"}
+    seen = [late(frame, 2.0) if platforms[name] == "mt4" else frame for frame, name in zip(frames, ids, strict=True)]
+    market = pd.concat(seen, ignore_index=True)
+    accounts = pd.DataFrame({"account_id": ids, "platform": [platforms[one] for one in ids]})
+    pairs = find_coordination(market, owners={}, accounts=accounts).pairs
+    row = pairs[(pairs["account_a"] == "follower") & (pairs["account_b"] == "leader")].iloc[0]
+    sides = [market[market["account_id"] == one] for one in ("leader", "follower")]
+    shown = pair_evidence(*sides, market=market, accounts=accounts)
+    assert shown.numbers["lag_ms"] == pytest.approx(row["lag_ms"], abs=1)
+    assert shown.numbers["lag_ms"] == pytest.approx(4000, abs=150)
+    assert len(shown.matches) == row["matched"]
+    assert shown.numbers["expected"] == pytest.approx(row["expected"])
+    untold = pair_evidence(*sides, market=market)
+    assert untold.numbers["lag_ms"] == pytest.approx(2000, abs=1)

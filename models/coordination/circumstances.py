@@ -47,6 +47,8 @@ COLUMNS = (
     "exits_at_once",
     "turned",
     "exits_after",
+    "chosen",
+    "chosen_alone",
 )
 MATCHES_MAX = 400  # matched entries whose surroundings are read; more say nothing new
 NEIGHBOURS_MAX = 8_000  # entries read around one pair's matches
@@ -54,6 +56,7 @@ LOG_P_OTHER = math.log(1e-4)
 NARROW_US = 2.0 * SECOND  # reach of one public moment: orders that wait and robots that act within it
 BAR_S = 4.0  # robots act within this of their second of the minute
 UNREST = 1.5  # markets stir within minutes: an account may meet a pair so much more often than its share
+PUBLIC_MIN = 3  # strangers at one moment that make it public, where chance does not bring as many
 SESSIONS = 3.0  # how much denser an account's entries are in its hours than evenly spread ones
 
 
@@ -455,8 +458,10 @@ def _describe_pair(book: Book, a: int, b: int, at_a: Codes, at_b: Codes, out: Fl
     """Fills the columns about the matches themselves: lags, exits, lots, places in the bar, days."""
     lags = (book.opened_us[at_b] - book.opened_us[at_a]).astype(np.float64)
     lag = np.median(lags)
-    ahead = (lags > 0).mean() + 0.5 * (lags == 0).mean()
-    untied = (lags != 0).sum()
+    tie_us = 0.5 * abs(book.step_us[a] - book.step_us[b])  # clocks of one step keep the order, of two steps they do not
+    untied = (np.abs(lags) > tie_us).sum()
+    first = (lags > tie_us).sum()
+    ahead = (first + 0.5 * (len(lags) - untied)) / len(lags)
     own = min(book.own_start[a + 1] - book.own_start[a], book.own_start[b + 1] - book.own_start[b])
     out[0], out[1], out[2] = len(lags), lag / SECOND, np.median(np.abs(lags - lag)) / SECOND
     out[3] = max(ahead, 1.0 - ahead)
@@ -465,9 +470,56 @@ def _describe_pair(book: Book, a: int, b: int, at_a: Codes, at_b: Codes, out: Fl
     out[8], out[9] = _bar_share(book.opened_us[at_a]), _bar_share(book.opened_us[at_b])
     out[10] = len(lags) / own
     out[11] = len(np.unique(book.opened_us[at_a] // (1440 * MINUTE)))
-    out[25], out[26] = untied, (lags > 0).sum() / untied if untied > 0 else np.nan
+    out[25], out[26] = untied, first / untied if untied > 0 else np.nan
     out[29] = max(book.step_us[a], book.step_us[b]) / SECOND
     out[30], out[32] = _exit_order(book, at_a if lag >= 0 else at_b, at_b if lag >= 0 else at_a)
+
+
+@compiled
+def _is_public(book: Book, q: int, partner: int, relation: int) -> bool:
+    """Whether strangers act within a moment of an entry, more of them than the quarter hours around lead to expect."""
+    reach_us = int(NARROW_US)
+    own = book.account[q]
+    found = 0
+    j = first_at(book, book.instrument[q], book.opened_us[q] - reach_us)
+    while (
+        j < len(book.opened_us)
+        and book.instrument[j] == book.instrument[q]
+        and book.opened_us[j] <= book.opened_us[q] + reach_us
+    ):
+        r = book.account[j]
+        found += r != own and r != partner and (relation == 1 or book.side[j] == book.side[q])
+        j += 1
+    return (
+        found >= PUBLIC_MIN and log_poisson_tail(found, UNREST * _usual(book, q, q, relation, reach_us)) < LOG_P_OTHER
+    )
+
+
+@compiled
+def _chosen(book: Book, leader: int, relation: int, behind: Codes) -> tuple[float, float]:
+    """Public moments the account behind took part in with the leader, and without it, from first to last match.
+
+    A follower takes what the leader took; who waits at prices of his own also acts where the leader did not. Only
+    instruments they share matches on are read.
+    """
+    shared = alone = 0.0
+    ordered = np.sort(behind)  # positions are by instrument and time
+    since, until = book.opened_us[ordered].min(), book.opened_us[ordered].max()
+    heres = np.unique(book.instrument[ordered])
+    follower = book.account[behind[0]]
+    for k in range(book.own_start[follower], book.own_start[follower + 1]):
+        q = book.own[k]
+        place = np.searchsorted(heres, book.instrument[q])
+        if place == len(heres) or heres[place] != book.instrument[q]:
+            continue
+        if book.opened_us[q] < since or book.opened_us[q] > until or not _is_public(book, q, leader, relation):
+            continue
+        found = np.searchsorted(ordered, q)
+        if found < len(ordered) and ordered[found] == q:
+            shared += 1.0
+        else:
+            alone += 1.0
+    return shared, alone
 
 
 @compiled
@@ -531,6 +583,8 @@ def _describe_pairs(book: Book, pairs: Codes, windows: Ints, horizon_us: int, co
             continue
         out[i, 24] = len(match_entries(book, a, b, relation, -horizon_us, horizon_us)[0])
         _describe_pair(book, a, b, at_a, at_b, out[i])
+        leads = out[i, 1] >= 0
+        out[i, 33], out[i, 34] = _chosen(book, a if leads else b, relation, at_b if leads else at_a)
         out[i, 31] = _turned(book, work.taken, pairs[i], i, at_a, at_b, out[i, 1] * SECOND, out[i, 2] * SECOND)
         _describe_company(book, work, pairs[i], i, at_a, at_b, horizon_us, out[i])
     return out

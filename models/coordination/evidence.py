@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from models.coordination.circumstances import match_entries, match_windows
+from models.coordination.clocks import clock_differences
 from models.coordination.entries import Entries, Ints, sort_entries
 from models.coordination.pairs import judge_pairs
 from models.coordination.terms import CoordinationTerms
@@ -55,13 +56,16 @@ def pair_evidence(
     relation: str = "copy",
     market: pd.DataFrame | None = None,
     news: pd.DataFrame | None = None,
+    accounts: pd.DataFrame | None = None,
     terms: CoordinationTerms | None = None,
 ) -> PairEvidence:
     """Matches the entries of two accounts at their likeliest lag, as the search does.
 
     `trades_a` and `trades_b` are trades frames of one account each; `relation` is copy or mirror. `market` holds the
     trades of the whole firm, from which chance is reckoned; without it entries count as spread evenly over the hours
-    in which either traded. Raises ValueError for a frame of several accounts or an unknown relation.
+    in which either traded. With `accounts` (account_id, platform) the differences between the platforms' clocks that
+    the market shows are taken off all times, as in the search. Raises ValueError for a frame of several accounts or
+    an unknown relation.
     """
     if relation not in ("copy", "mirror"):
         raise ValueError(f"relation is copy or mirror, not {relation!r}")
@@ -71,6 +75,10 @@ def pair_evidence(
     if market is not None:
         everyone = pd.concat([market[~market["account_id"].isin(ids)], trades_a, trades_b], ignore_index=True)
     entries = sort_entries(everyone, news, terms, [])
+    ahead = pd.Series(dtype=float)
+    if entries is not None and accounts is not None and market is not None:
+        ahead = clock_differences(entries, accounts, [])
+        entries = sort_entries(everyone, news, terms, [], ahead)
     if entries is None or not set(ids) <= set(entries.accounts):
         return PairEvidence(relation, pd.DataFrame(columns=list(MATCH_COLUMNS)), {"matched": 0}, _nothing(ids))
     first, second = sorted(ids)
@@ -80,7 +88,7 @@ def pair_evidence(
     window, expected = match_windows(judged, terms)
     row = judged[0].copy()
     row[3] = expected[0]
-    matches = _matches(entries, everyone, pair[0], window[0])
+    matches = _matches(entries, everyone, pair[0], window[0], ahead)
     if first != ids[0]:
         matches = _swapped(matches)
         row[:2] = -row[1], -row[0]
@@ -101,8 +109,8 @@ def _nothing(ids: list[str]) -> str:
     return f"{ids[0]} and {ids[1]} have no trades to compare."
 
 
-def _matches(entries: Entries, trades: pd.DataFrame, pair: np.ndarray, window: Ints) -> pd.DataFrame:
-    """The matched trades side by side, earliest first."""
+def _matches(entries: Entries, trades: pd.DataFrame, pair: np.ndarray, window: Ints, ahead: pd.Series) -> pd.DataFrame:
+    """The matched trades side by side, earliest first; times are what clocks would show that are not ahead (s)."""
     at_a, at_b = match_entries(entries.book, int(pair[0]), int(pair[1]), int(pair[2]), int(window[0]), int(window[1]))
     left = trades.iloc[entries.rows[at_a]].reset_index(drop=True)
     right = trades.iloc[entries.rows[at_b]].reset_index(drop=True)
@@ -112,6 +120,10 @@ def _matches(entries: Entries, trades: pd.DataFrame, pair: np.ndarray, window: I
     for name, source in sources.items():
         for suffix, frame in (("a", left), ("b", right)):
             table[f"{name}_{suffix}"] = frame.get(source)
+    for side, frame in (("a", left), ("b", right)):
+        off = pd.to_timedelta(frame["account_id"].map(ahead).fillna(0.0).astype(float).round(3), unit="s")
+        table[f"opened_{side}"] -= off
+        table[f"closed_{side}"] -= off
     table["lag_ms"] = _milliseconds(table["opened_b"] - table["opened_a"])
     table["exit_lag_ms"] = _milliseconds(table["closed_b"] - table["closed_a"])
     return table[list(MATCH_COLUMNS)].sort_values("opened_a", ignore_index=True)

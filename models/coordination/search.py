@@ -46,7 +46,7 @@ SIBLING_BEFORE = 0.75  # share of matches that a third account must precede to b
 SIBLING_SPREAD = 0.9  # spread between siblings, of the wider of their spreads behind the leader
 UNTIED_MIN = 6  # entries that a coarse clock does not tie, all in one order, that name a leader (p < 0.05)
 UNTIED_ORDER_MIN = 0.95
-BESIDE = -6.0  # log-odds of a pair whose matches another leader of the follower explains
+BESIDE = -6.0  # log-odds of a pair whose matches another leader of the follower explains, whatever else speaks for it
 BESIDE_MORE = 1.5  # how many times as many matches that leader must have
 BESIDE_INSIDE = 0.75  # and the share of this pair's that must be among them
 LOG_P_MIN = -700.0  # smaller probabilities than e**-700 are all written as that
@@ -110,8 +110,9 @@ def find_coordination(
     known_same = seen["same_owner"].eq(True).to_numpy(dtype=bool)
     seen["strength"], reasons = weigh(seen, known_same, terms)
     beside = _beside(entries, seen, terms)
-    reasons["beside_a_leader"] = np.where(beside, BESIDE, 0.0)
-    seen["strength"] = np.where(beside, expit(logit(seen["strength"].clip(1e-9, 1 - 1e-9)) + BESIDE), seen["strength"])
+    odds = logit(seen["strength"].clip(1e-9, 1 - 1e-9))
+    reasons["beside_a_leader"] = np.where(beside, BESIDE - odds.clip(lower=0.0), 0.0)
+    seen["strength"] = np.where(beside, expit(odds.clip(upper=0.0) + BESIDE), seen["strength"])
     seen["sibling"] = _siblings(seen)
     seen.loc[seen["sibling"], "strength"] = np.maximum(seen.loc[seen["sibling"], "strength"], _sibling_strength(seen))
     seen = _one_relation(seen)
@@ -183,13 +184,13 @@ def _followed(
 
 
 def _beside(entries: Entries, seen: pd.DataFrame, terms: CoordinationTerms) -> Flags:
-    """Flagged pairs whose would-be leader was only there when the follower's own leader was.
+    """Pairs whose would-be leader was only there when the follower's own leader was.
 
     A follower of someone who acts at public moments meets all who act then; it has followed the one it is nearly
-    always behind. Who is tied to that leader itself is not meant here.
+    always behind, and whatever speaks for the pair is that leader's. Who is tied to that leader is not meant here.
     """
     out = np.zeros(len(seen), dtype=bool)
-    rows = np.flatnonzero((seen["strength"] >= FLAG).to_numpy())
+    rows = np.flatnonzero((seen["strength"] >= NEAR_MISS).to_numpy())
     lag, matched = seen["lag_s"].to_numpy(), seen["matched"].to_numpy()
     ahead = np.where(lag >= 0, seen["a"], seen["b"])
     behind = np.where(lag >= 0, seen["b"], seen["a"])
@@ -199,13 +200,11 @@ def _beside(entries: Entries, seen: pd.DataFrame, terms: CoordinationTerms) -> F
         if len(ties) < 2:
             continue
         entries_of = _followed(entries, seen, ties, terms)
-        best = int(np.argmax(matched[ties]))
         for k, i in enumerate(ties):
-            fewer = matched[i] * BESIDE_MORE <= matched[ties[best]]
-            untied = (int(ahead[i]), int(ahead[ties[best]])) not in index
-            if fewer and untied:
-                inside = len(entries_of[k] & entries_of[best])
-                out[i] = inside >= BESIDE_INSIDE * max(len(entries_of[k]), 1)
+            for m in np.flatnonzero(matched[ties] >= matched[i] * BESIDE_MORE):
+                tied = (int(ahead[i]), int(ahead[ties[m]])) in index
+                inside = len(entries_of[k] & entries_of[m])
+                out[i] |= not tied and inside >= BESIDE_INSIDE * max(len(entries_of[k]), 1)
     return out
 
 

@@ -18,6 +18,7 @@ LATENCY_S = 3.0  # no robot is so much slower than another
 HAND_S = 15.0  # one person at two screens needs no longer
 UNREST = 2.0  # markets stir within seconds: entries nearby are up to so much denser than over the quarter hours
 LOG_P_PASSERS = -6.0
+ONLY_WITH = 0.9  # share of public moments taken with the leader from which the choice is the leader's
 SMALL_RING = 8  # others around a pair up to which a ring is as likely as a shared strategy
 
 
@@ -117,7 +118,9 @@ def _order(seen: pd.DataFrame) -> Floats:
 def _lag(seen: pd.DataFrame) -> Floats:
     """Log-odds from the lag: a reader's delay varies as much as it lasts and, in company, strays out of the window."""
     shortest = np.maximum(0.5 * _column(seen, "step_s"), SHORTEST_S)
-    loose = 1.4826 * _column(seen, "lag_spread_s") / np.maximum(np.abs(_column(seen, "lag_s")), shortest)
+    rounding = 0.25 * _column(seen, "step_s")  # what whole seconds alone spread
+    spread = np.sqrt(np.maximum(_column(seen, "lag_spread_s") ** 2 - rounding**2, 0.0))
+    loose = 1.4826 * spread / np.maximum(np.abs(_column(seen, "lag_s")), shortest)
     matched = _column(seen, "matched")
     kept = matched / np.maximum(_column(seen, "together") - _column(seen, "expected_within_horizon"), matched)
     strays = np.where(_column(seen, "others") > 0, _steps(kept, [0.4, 0.8], [-4.0, 0.0]), 0.0)
@@ -158,6 +161,18 @@ def _surplus(seen: pd.DataFrame) -> Floats:
 def _moments(seen: pd.DataFrame) -> Floats:
     """Log-odds from strangers who act at once with the pair: prices and clocks that many wait for draw them too."""
     return _steps(_surplus(seen), [-40.0, -15.0, LOG_P_PASSERS], [-5.0, -3.0, 0.0])
+
+
+def _choice(seen: pd.DataFrame) -> Floats:
+    """Log-odds from public moments taken with the leader and without: who follows takes no other, who waits does.
+
+    That who is behind was never there without the leader, where nobody else recurs, is no habit of strangers.
+    """
+    taken, alone = _column(seen, "chosen"), _column(seen, "chosen_alone")
+    share = (taken + 1.0) / (taken + alone + 1.0)
+    against = np.where(_surplus(seen) < LOG_P_PASSERS, _steps(share, [0.4, 0.8], [-5.0, 0.0]), 0.0)
+    only = (share >= ONLY_WITH) & (_column(seen, "others") <= FEW_OTHERS)
+    return np.where(only, _steps(taken, [4.0, 12.0], [0.0, 5.0]), against)
 
 
 def _timed(seen: pd.DataFrame, terms: CoordinationTerms) -> Flags:
@@ -201,14 +216,16 @@ def _alone(seen: pd.DataFrame) -> Floats:
     return np.where(regular, _steps(surplus, [-80.0, -25.0, -12.0, -6.0], [13.0, 7.0, 4.0, 0.0]), 0.0)
 
 
-def _steady(seen: pd.DataFrame) -> Floats:
+def _steady(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     """Log-odds from a lag far steadier than to anyone else around, where order and exits agree and few stray.
+
+    Who is behind must meet the company only where its leader is: two machines that read one channel are steady too.
 
     Worth most where one account does all its trades behind a member of a crowd who does not lead that crowd.
     """
     matched, link = _column(seen, "matched"), _link_in_company(seen)
     agrees = (_column(seen, "same_order") >= 0.9) & (matched >= 8) & (matched >= 0.8 * _column(seen, "together"))
-    agrees &= (_column(seen, "others") > 0) & (link >= 0.7)
+    agrees &= (_column(seen, "others") > 0) & (link >= 0.7) & (_column(seen, "cover") >= terms.cover_min)
     steady = _steps(_column(seen, "relative_spread", 1.0), [0.1, 0.35, 0.6], [4.0, 2.0, 0.0])
     shadow = (
         (matched >= 20) & (link >= 0.9) & (_column(seen, "containment") >= 0.9) & (_column(seen, "first_share") < 0.5)
@@ -225,7 +242,7 @@ def _followed_out(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
 
 def _few(seen: pd.DataFrame) -> Floats:
     """Log-odds against pairs with very few matches, where one unforeseen public moment is enough."""
-    return _steps(_column(seen, "matched"), [5.0, 8.0, 14.0], [-4.0, -1.5, 0.0])
+    return _steps(_column(seen, "matched"), [6.0, 7.0, 8.0, 14.0], [-6.0, -3.0, -1.5, 0.0])
 
 
 def _same_leader(seen: pd.DataFrame, total: Floats) -> Floats:
@@ -255,9 +272,10 @@ def weigh(seen: pd.DataFrame, same_owner: Flags, terms: CoordinationTerms) -> tu
             "company": _company(seen, terms),
             "passers_by": _crowding(seen),
             "moments": _moments(seen),
+            "choice": _choice(seen),
             "bar_openings": _bars(seen, terms),
             "without_others": _alone(seen),
-            "steady_lag": _steady(seen),
+            "steady_lag": _steady(seen, terms),
             "followed_out": _followed_out(seen, terms),
             "few_matches": _few(seen),
             "same_owner": np.where(same_owner, 3.0, 0.0),
