@@ -15,6 +15,9 @@ from models.coordination import PairEvidence, pair_evidence
 from pipelines.sources.symbols import canonical
 from sql import relations
 
+MARKET_DEALS = 1_000_000  # a page reads the whole firm up to here
+_READ = ("account_id", "trade_id", "instrument", "side", "lots", "opened_at", "closed_at", "open_price", "close_price")
+
 
 @contextmanager
 def _over(accounts: Sequence[str], as_of: dt.datetime) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -23,14 +26,19 @@ def _over(accounts: Sequence[str], as_of: dt.datetime) -> Iterator[duckdb.DuckDB
         listed = ", ".join("'" + account.replace("'", "''") + "'" for account in accounts)
         deals = relations.text("staging.deals")
         connection.execute(f"create view staging.deals as select * from ({deals}) where account_id in ({listed})")
-        symbols = connection.execute("select distinct symbol from staging.deals where symbol is not null").fetchall()
-        known = pd.DataFrame(
-            {"symbol": [row[0] for row in symbols], "instrument": [canonical(row[0]) for row in symbols]},
-            dtype="string",
-        )
-        connection.register("known", known)
-        connection.execute("create table terms.instruments as select * from known")
+        _know_symbols(connection)
         yield connection
+
+
+def _know_symbols(connection: duckdb.DuckDBPyConnection) -> None:
+    """Puts the canonical name of every delivered symbol where the facts look for it."""
+    symbols = connection.execute("select distinct symbol from staging.deals where symbol is not null").fetchall()
+    known = pd.DataFrame(
+        {"symbol": [row[0] for row in symbols], "instrument": [canonical(row[0]) for row in symbols]},
+        dtype="string",
+    )
+    connection.register("known", known)
+    connection.execute("create table terms.instruments as select * from known")
 
 
 @st.cache_data(ttl=reads.CACHE_SECONDS, show_spinner=False, max_entries=200)
@@ -55,17 +63,48 @@ def _mine(*accounts: str) -> tuple[str, ...]:
     return tuple(one for one in accounts if len(seen) and one in set(seen["account_id"]))
 
 
+@st.cache_data(show_spinner=False, max_entries=1)
+def _firm(home: str, stamp: reads.Stamp) -> dict[str, pd.DataFrame] | None:
+    """What the search reads of the whole firm (trades, news, platforms); None for a firm too large for a page."""
+    if stamp.as_of is None:
+        return None
+    with reads.warehouse().engine(stamp.as_of, memory="1GB") as connection:
+        relations.build(connection, "staging.deals")
+        if connection.sql("select count(*) from staging.deals").fetchall()[0][0] > MARKET_DEALS:
+            return None
+        _know_symbols(connection)
+        relations.build(connection, "facts.trades")
+        relations.build(connection, "staging.accounts")
+        relations.build(connection, "staging.news")
+        return {
+            "market": connection.sql(f"select {', '.join(_READ)} from facts.trades").df(),
+            "news": connection.sql("select occurs_at, impact from staging.news").df(),
+            "accounts": connection.sql("select account_id, platform from staging.accounts").df(),
+        }
+
+
 @st.cache_data(ttl=reads.CACHE_SECONDS, show_spinner=False, max_entries=100)
 def _pair(home: str, stamp: reads.Stamp, first: str, second: str, relation: str) -> PairEvidence:
-    held = _trades(home, stamp, (first, second))
+    firm = _firm(home, stamp) or {}
+    held = firm["market"] if firm else _trades(home, stamp, (first, second))
     sides = [held[held["account_id"] == one] for one in (first, second)]
     if any(side.empty for side in sides):
         return PairEvidence(relation, pd.DataFrame(), {}, f"{first} and {second} have no trades to compare.")
-    return pair_evidence(*sides, relation=relation)
+    return pair_evidence(
+        *sides,
+        relation=relation,
+        market=firm.get("market"),
+        news=firm.get("news"),
+        accounts=firm.get("accounts"),
+    )
 
 
 def pair(first: str, second: str, relation: str) -> PairEvidence:
-    """The matched entries of two accounts with their numbers and sentence."""
+    """The matched entries of two accounts with their numbers and sentence.
+
+    Chance and clocks are reckoned as in the run, from the whole firm, up to MARKET_DEALS deals; beyond that from the
+    two accounts alone.
+    """
     if len(_mine(first, second)) < 2:
         return PairEvidence(relation, pd.DataFrame(), {}, f"{first} and {second} are not both of your desks.")
     return _pair(str(reads.warehouse().home), reads.stamp(), first, second, relation)
