@@ -58,6 +58,7 @@ class Account:
     ended_at: dt.datetime | None = None
     trader_id: str | None = None
     money: Sequence[tuple[dt.datetime, str]] = ()
+    product: str = "plan"
 
 
 @dataclass(frozen=True)
@@ -74,16 +75,20 @@ class World:
     rates: Sequence[tuple[str, dt.date, float]] = ()
     owners: Mapping[str, str] = field(default_factory=dict)
     copies: Sequence[tuple[str, str, float]] = ()
+    plans: Mapping[str, str] = field(default_factory=dict)
+    """Terms of further products by id."""
 
 
 def rulebook(world: World) -> Rulebook:
-    """The world's terms as the one product `plan`, the same for every stage that an account serves."""
+    """The world's terms as the product `plan`, and its further plans, the same for every stage that is served."""
     clock = f'{{ zone = "{world.zone}", reset = "{world.reset}", calendar = "{world.calendar}" }}'
     stages = sorted({account.stage for account in world.accounts})
-    text = 'id = "plan"\nname = "Plan"\n[[versions]]\nversion = 1\neffective_from = 2000-01-01T00:00:00Z\n'
-    text += f"clock = {clock}\n"
-    text += "".join(f"[versions.stages.{stage}]\n{world.terms}\n" for stage in stages)
-    return Rulebook({"plan": catalogue.read_product(text, "plan.toml")})
+    head = f"[[versions]]\nversion = 1\neffective_from = 2000-01-01T00:00:00Z\nclock = {clock}\n"
+    products = {}
+    for name, terms in {"plan": world.terms, **world.plans}.items():
+        held = "".join(f"[versions.stages.{stage}]\n{terms}\n" for stage in stages)
+        products[name] = catalogue.read_product(f'id = "{name}"\nname = "Plan"\n{head}{held}', f"{name}.toml")
+    return Rulebook(products)
 
 
 def engine(world: World) -> duckdb.DuckDBPyConnection:
@@ -136,7 +141,13 @@ def lake_rows(world: World) -> dict[str, list[dict[str, Any]]]:
     rows: dict[str, list[dict[str, Any]]] = {"challenges": [], "accounts": [], "deals": [], "news": [], "rates": []}
     for account in world.accounts:
         who = {"trader_id": account.trader_id or f"T-{account.account_id}", "desk_id": "D"}
-        challenge = {"challenge_id": f"C-{account.account_id}", **who, "product": "plan", "fee": 100, "currency": "USD"}
+        challenge = {
+            "challenge_id": f"C-{account.account_id}",
+            **who,
+            "product": account.product,
+            "fee": 100,
+            "currency": "USD",
+        }
         rows["challenges"].append(challenge | {"purchased_at": account.opened_at})
         rows["accounts"].append(
             {

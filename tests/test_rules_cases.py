@@ -47,8 +47,11 @@ def trade(row: Case) -> Trade:
     )
 
 
-def world(told: Case, cases: Mapping[str, Case], terms: str) -> World:
-    """All cases of a file that share their terms, one account each."""
+def world(told: Case) -> World:
+    """All cases of a file, one account each, on a product for each set of terms."""
+    cases = {f"{place:02d}": case for place, case in enumerate(told["cases"])}
+    sets = dict.fromkeys(case.get("terms", told["terms"]) for case in told["cases"])
+    plans = {terms: f"plan{number or ''}" for number, terms in enumerate(sets)}
     accounts = [
         Account(
             name,
@@ -56,12 +59,16 @@ def world(told: Case, cases: Mapping[str, Case], terms: str) -> World:
             initial=case.get("initial", told.get("initial", "100000")),
             ended_at=instant(case["ended"]) if "ended" in case else None,
             money=[(instant(one["at"]), one["amount"]) for one in case.get("money", [])],
+            product=plans[case.get("terms", told["terms"])],
         )
         for name, case in cases.items()
     ]
     news = [dict(event) | {"occurs_at": instant(event["occurs_at"])} for event in told.get("news", [])]
     as_of = instant(told.get("as_of", "+3 Mon 00:00"))
-    return World(accounts, terms, as_of, news=news, rates=[(c, day, rate) for c, day, rate in told.get("rates", [])])
+    rates = [(c, day, rate) for c, day, rate in told.get("rates", [])]
+    first, *others = plans
+    further = {plans[terms]: terms for terms in others}
+    return World(accounts, first, as_of, news=news, rates=rates, plans=further)
 
 
 def found(judged: World, rule: str) -> dict[str, list[dict[str, Any]]]:
@@ -83,19 +90,14 @@ def found(judged: World, rule: str) -> dict[str, list[dict[str, Any]]]:
 def test_cases(rule: str) -> None:
     """Guards what each rule means, where firms and traders dispute it."""
     told = yaml.safe_load((FOLDER / f"{rule}.yaml").read_text(encoding="utf-8"))
-    by_terms: dict[str, dict[str, Case]] = {}
-    for place, case in enumerate(told["cases"]):
-        by_terms.setdefault(case.get("terms", told["terms"]), {})[f"{place:02d}"] = case
-    for terms, cases in by_terms.items():
-        rows = found(world(told, cases, terms), rule)
-        for name, case in cases.items():
-            expected = [{"outcome": "breached"} | row | {"at": instant(row["at"])} for row in case["expect"]]
-            assert len(rows[name]) == len(expected), f"{case['it']}: {rows[name]}"
-            for row, wanted in zip(rows[name], expected, strict=True):
-                numbers = {key: wanted[key] for key in ("observed", "allowed") if key in wanted}
-                assert {key: row[key] for key in wanted} == wanted | {
-                    k: pytest.approx(v) for k, v in numbers.items()
-                }, case["it"]
+    for rows, case in zip(found(world(told), rule).values(), told["cases"], strict=True):
+        expected = [{"outcome": "breached"} | row | {"at": instant(row["at"])} for row in case["expect"]]
+        assert len(rows) == len(expected), f"{case['it']}: {rows}"
+        for row, wanted in zip(rows, expected, strict=True):
+            numbers = {key: wanted[key] for key in ("observed", "allowed") if key in wanted}
+            assert {key: row[key] for key in wanted} == wanted | {k: pytest.approx(v) for k, v in numbers.items()}, (
+                case["it"]
+            )
 
 
 def test_every_rule_over_trades_has_cases() -> None:
