@@ -15,7 +15,7 @@ with trades as (
 told_later as (
     select distinct deals.account_id, deals.trade_id
     from facts.trade_deals as deals
-    semi join trades using (account_id)
+    semi join (from trades where stop_loss is null) as bare using (account_id, trade_id)
     where deals.stop_loss > 0
 )
 
