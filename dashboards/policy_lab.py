@@ -46,7 +46,8 @@ def show() -> None:
         return
     left, right = st.columns(2)
     with left:
-        chosen = state.one_of("Product", "product", sorted(products), shown=lambda one: products[one].name, every=False)
+        listed = _by_history(list(products))
+        chosen = state.one_of("Product", "product", listed, shown=lambda one: products[one].name, every=False)
     product = products[str(chosen)]
     newest = product.versions[-1]
     with right:
@@ -134,6 +135,13 @@ def _asked(rule: str, field: Field, value: Any, key: str) -> Any:
         return int(st.number_input(label, min_value=0, value=value, step=1, key=key, help=field.meaning))
     given = st.number_input(label, min_value=0.0, value=float(value), step=0.5, key=key, help=field.meaning)
     return Decimal(str(given))
+
+
+def _by_history(products: list[str]) -> list[str]:
+    """Products in order of the accounts that traded them, those without any by name."""
+    table = reads.rows("risk_facets")
+    held = table.groupby("product")["accounts"].sum().to_dict() if not table.empty else {}
+    return sorted(products, key=lambda one: (-held.get(one, 0), one))
 
 
 def _label(rule: str, field: str) -> str:
