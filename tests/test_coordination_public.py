@@ -219,3 +219,15 @@ def test_pair_evidence_tells_the_lag_of_the_table_where_clocks_differ() -> None:
     assert shown.numbers["expected"] == pytest.approx(row["expected"])
     untold = pair_evidence(*sides, market=market)
     assert untold.numbers["lag_ms"] == pytest.approx(2000, abs=1)
+
+
+def test_two_robots_of_one_kind_are_no_ring_where_strangers_wait_for_the_same_bars() -> None:
+    rng = np.random.default_rng(43)
+    bars = np.sort(rng.choice(np.arange(0, OPEN_S, 900), 300, replace=False)).astype(float)
+    up, held = rng.random(300) < 0.5, rng.exponential(3000, 300) + 60
+    kind = rng.random(300) < 0.3
+    robots = [
+        trades_of(f"ea{k}", bars[kind] + 0.2 + 0.3 * k + 0.04 * rng.random(int(kind.sum())), held[kind], up[kind])
+        for k in range(2)
+    ]
+    assert flagged(search([*strangers(rng, 60), *waiting(rng, bars, held, up), *robots])) == []

@@ -163,15 +163,16 @@ def _moments(seen: pd.DataFrame) -> Floats:
     return _steps(_surplus(seen), [-40.0, -15.0, LOG_P_PASSERS], [-5.0, -3.0, 0.0])
 
 
-def _choice(seen: pd.DataFrame) -> Floats:
+def _choice(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     """Log-odds from public moments taken with the leader and without: who follows takes no other, who waits does.
 
-    That who is behind was never there without the leader, where nobody else recurs, is no habit of strangers.
+    That who is behind was never there without the leader, where nobody else recurs, is no habit of strangers; robots
+    of one kind are at the same bars anyway.
     """
     taken, alone = _column(seen, "chosen"), _column(seen, "chosen_alone")
     share = (taken + 1.0) / (taken + alone + 1.0)
     against = np.where(_surplus(seen) < LOG_P_PASSERS, _steps(share, [0.4, 0.8], [-5.0, 0.0]), 0.0)
-    only = (share >= ONLY_WITH) & (_column(seen, "others") <= FEW_OTHERS)
+    only = (share >= ONLY_WITH) & (_column(seen, "others") <= FEW_OTHERS) & ~_timed(seen, terms).any(axis=0)
     return np.where(only, _steps(taken, [4.0, 12.0], [0.0, 5.0]), against)
 
 
@@ -272,7 +273,7 @@ def weigh(seen: pd.DataFrame, same_owner: Flags, terms: CoordinationTerms) -> tu
             "company": _company(seen, terms),
             "passers_by": _crowding(seen),
             "moments": _moments(seen),
-            "choice": _choice(seen),
+            "choice": _choice(seen, terms),
             "bar_openings": _bars(seen, terms),
             "without_others": _alone(seen),
             "steady_lag": _steady(seen, terms),
