@@ -390,5 +390,6 @@ def _write_run(
             watermark=json.dumps(sorted(loads)),
             rulebook=rulebook.digest,
             log=json.dumps(log, ensure_ascii=False),
+            marts=relations.fingerprint("marts"),
         )
     )

@@ -7,6 +7,7 @@ built before it; staging files become views, all others tables, so that work don
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import re
 from functools import cache
 from pathlib import Path
@@ -33,6 +34,13 @@ def text(name: str) -> str:
 def names(room: str) -> list[str]:
     """Every relation of a room, sorted."""
     return sorted(f"{room}.{path.stem}" for path in (FOLDER / room).glob("*.sql"))
+
+
+@cache
+def fingerprint(room: str) -> str:
+    """A hash of every file of a room."""
+    told = "\n".join(f"{name}\n{text(name)}" for name in names(room))
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 @cache

@@ -458,6 +458,7 @@ RUNS = _table(
     _col("watermark", sa.Text, "JSON: newest load folded in, per dataset"),
     _col("rulebook", sa.Text, "SHA-256 of the rulebook"),
     _col("log", sa.Text, "JSON list of remarks"),
+    _col("marts", sa.Text, "SHA-256 of the marts' SQL files"),
 )
 ACCOUNT_STATUS = _table(
     "account_status",

@@ -117,6 +117,7 @@ class Firm:
         replace_rows(database, schema.OWNERS, pd.DataFrame(self._owners()))
         replace_rows(database, schema.RISK_SCORES, weighed.scores)
         row = {"run_id": self.runs, "started_at": NOW, "finished_at": NOW, "as_of": as_of}
+        row["marts"] = relations.fingerprint("marts")
         database.execute(sa.insert(schema.RUNS).values(**row))
 
     def cases(self) -> dict[str, dict[str, Any]]:

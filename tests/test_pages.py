@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboards.kit import look, people, places, reads
 from pipelines.land import land_paths
+from sql import relations
 from sql.warehouse import Warehouse
 from tests import pages_firm
 
@@ -92,6 +93,12 @@ def test_data_that_landed_but_was_not_scored_is_told_so(tmp_path: Path, monkeypa
     home = next(_look_at(tmp_path / "home", monkeypatch, None))
     land_paths(Warehouse.open(home), [feed / "desks.csv"])
     assert "nothing is judged yet" in told(opened("overview"))
+
+
+def test_figures_of_another_version_are_told_so(at_firm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page whose tables have other columns does not break; it says what to do."""
+    monkeypatch.setattr(relations, "fingerprint", lambda room: f"another {room}")
+    assert "made by another version of Highwater" in told(opened("rings"))
 
 
 @pytest.mark.parametrize("page", PAGES)

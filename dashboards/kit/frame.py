@@ -11,6 +11,7 @@ from streamlit.navigation.page import Page
 from dashboards.kit import look, places, reads, words
 from dashboards.kit.people import who
 from models.access import PAGES
+from sql import relations
 
 LOG = logging.getLogger("highwater.dashboards")
 
@@ -42,11 +43,16 @@ def allowed(page: Page) -> bool:
 
 
 def nothing_yet() -> bool:
-    """Tells how to begin while nothing has landed or been scored."""
+    """Tells how to begin while nothing has landed or been scored, by this version."""
     stands = reads.stamp()
-    if stands.run_id:
+    if stands.run_id and stands.marts == relations.fingerprint("marts"):
         return False
-    if stands.load_id:
+    if stands.run_id:
+        look.empty(
+            "The figures were made by another version of Highwater",
+            "<code>highwater score</code> makes them anew; nothing that landed or was decided is touched.",
+        )
+    elif stands.load_id:
         look.empty(
             "Data has landed, nothing is judged yet",
             "<code>highwater score</code> judges it; this page fills when it is done.",

@@ -31,6 +31,7 @@ class Stamp:
     as_of: dt.datetime | None
     finished_at: dt.datetime | None
     load_id: int
+    marts: str | None = None
 
 
 @st.cache_resource(show_spinner=False)
@@ -47,10 +48,11 @@ def stamp() -> Stamp:
     """Read anew every time, so that a new run shows at the next click."""
     runs, loads = schema.RUNS, schema.LOADS
     with warehouse().database.connect() as database:
-        query = sa.select(runs.c.run_id, runs.c.as_of, runs.c.finished_at).order_by(runs.c.run_id.desc()).limit(1)
+        told = (runs.c.run_id, runs.c.as_of, runs.c.finished_at, runs.c.marts)
+        query = sa.select(*told).order_by(runs.c.run_id.desc()).limit(1)
         run = database.execute(query).first()
         load = database.execute(sa.select(sa.func.max(loads.c.load_id))).scalar()
-    return Stamp(run[0], run[1], run[2], load or 0) if run else Stamp(0, None, None, load or 0)
+    return Stamp(run[0], run[1], run[2], load or 0, run[3]) if run else Stamp(0, None, None, load or 0)
 
 
 @st.cache_data(ttl=CACHE_SECONDS, show_spinner=False, max_entries=500)
