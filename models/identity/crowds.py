@@ -18,8 +18,8 @@ Floats = npt.NDArray[np.float64]
 CROWDED = ("document", "phone", "instrument", "destination", "device", "address", "ip")
 TRACES = ("document", "email", "phone", "instrument", "destination", "device", "address", "ip")
 FEW = 4
-# A value of this many holders without traces is a place, which counts four bits; each further trader of an owner is about
-# half as likely.
+# A value of this many holders without traces is a place, by four bits; each further trader of an owner is about half as
+# likely.
 LARGE = 7
 LARGE_BITS = 4.0
 OWNER_GROWTH = 0.45
