@@ -458,7 +458,7 @@ def _describe_pair(book: Book, a: int, b: int, at_a: Codes, at_b: Codes, out: Fl
     """Fills the columns about the matches themselves: lags, exits, lots, places in the bar, days."""
     lags = (book.opened_us[at_b] - book.opened_us[at_a]).astype(np.float64)
     lag = np.median(lags)
-    tie_us = 0.5 * abs(book.step_us[a] - book.step_us[b])  # clocks of one step keep the order, of two steps they do not
+    tie_us = abs(book.step_us[a] - book.step_us[b])  # clocks of one step keep the order, of two steps they may not
     untied = (np.abs(lags) > tie_us).sum()
     first = (lags > tie_us).sum()
     ahead = (first + 0.5 * (len(lags) - untied)) / len(lags)

@@ -104,12 +104,16 @@ def _by_hand(seen: pd.DataFrame) -> Flags:
 def _order(seen: pd.DataFrame) -> Floats:
     """Log-odds from order: a follower is behind nearly every time; few matches in one order prove little in company.
 
-    Entries that a coarse clock ties say nothing. Who has two accounts under his own hands may begin with either: no
-    order counts little against a pair that nobody keeps company, by hand and with common exits.
+    Entries that a coarse clock ties say nothing; where it ties most of them, common exits must show that one follows.
+    Who has two accounts under his own hands may begin with either: no order counts little against a pair that nobody
+    keeps company, by hand and with common exits.
     """
     ahead, untied = _column(seen, "untied_ahead", 0.5), _column(seen, "untied")
     share = np.minimum(np.maximum(ahead, 1.0 - ahead), _one_way(seen))
-    worth = np.where(untied >= 3, _steps(share, ORDER_AT, ORDER_WORTH), 0.0)
+    hidden = _steps(_kept(seen), [0.1, 0.6], [-3.0, -1.0]) * seen["exits_together"].notna()
+    shown = (untied >= 3) & (untied >= 0.3 * _column(seen, "matched"))
+    ordered = np.where(untied >= 3, _steps(share, ORDER_AT, ORDER_WORTH), 0.0)
+    worth = np.where(shown, ordered, np.minimum(ordered, hidden))
     worth = np.where(_by_hand(seen), np.maximum(worth, -1.0), worth)
     few = np.minimum(np.log(2.0) * (_column(seen, "events") - 1.0) - 6.0, 0.0)
     return worth + np.where(_column(seen, "others") > FEW_OTHERS, few, 0.0)
