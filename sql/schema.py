@@ -388,13 +388,14 @@ class Money(TypeDecorator[Decimal]):
         """Accepts Decimal, int and float."""
         if value is None:
             return None
-        return float(value) if dialect.name == "sqlite" else Decimal(str(value))
+        return round(float(value), MONEY_DECIMALS) if dialect.name == "sqlite" else Decimal(str(value))
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:
         """Gives back a Decimal without trailing noise."""
         if value is None:
             return None
-        exact = Decimal(repr(value) if isinstance(value, float) else value).normalize()
+        told = Decimal(repr(value) if isinstance(value, float) else value)
+        exact = round(told, MONEY_DECIMALS).normalize()
         return exact if exact.as_tuple().exponent <= 0 else exact.quantize(Decimal(1))  # type: ignore[operator]
 
 

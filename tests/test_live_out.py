@@ -12,11 +12,12 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from models import catalogue
+from models import audit, catalogue
 from pipelines import care
 from pipelines.land import land_frame
 from pipelines.live import alerts, decisions, outbox
 from pipelines.live.outbox import ATTEMPTS_MAX
+from sql.desk_schema import AUDIT_LOG, PAYOUT_STATES
 from sql.live_schema import DELIVERIES, OUTBOX
 from sql.schema import METADATA
 from sql.warehouse import Warehouse
@@ -211,11 +212,33 @@ def test_a_backup_restores_to_the_same_home(tmp_path: Path) -> None:
         care.backup(house, tmp_path / "backup")
 
 
+REQUESTED: dict[str, Any] = {"payout_id": "Q1", "account_id": "A0", "desk_id": "D", "currency": "EUR"}
+REQUESTED |= {"state": "requested", "version": 1, "profit_minor": 100, "approvals_needed": 1, "policy_version": 1}
+REQUESTED |= {"transfers": 0, "updated_at": dt.datetime(2026, 3, 2, tzinfo=dt.UTC)}
+
+
+def _decide(house: Warehouse) -> None:
+    """A request that has moved, and a record of it."""
+    with house.database.begin() as database:
+        database.execute(sa.insert(PAYOUT_STATES).values(**REQUESTED))
+        database.execute(sa.update(PAYOUT_STATES).values(state="checks_passed", version=2))
+        audit.append(database, audit.Record("ann", "checked", "payout:Q1"))
+
+
 def test_a_backup_of_one_database_restores_into_the_other(warehouse: Warehouse, tmp_path: Path) -> None:
     METADATA.create_all(warehouse.database)
     alerts.subscribe(warehouse, "risk", "json://localhost", quiet=("22:00", "06:00"))
+    _decide(warehouse)
     rows = care.backup(warehouse, tmp_path / "backup")
-    assert care.restore(Warehouse.open(tmp_path / "other"), tmp_path / "backup") == rows
+    other = Warehouse.open(tmp_path / "other")
+    assert care.restore(other, tmp_path / "backup") == rows
+    with other.database.connect() as database:
+        assert database.execute(sa.select(PAYOUT_STATES.c.state, PAYOUT_STATES.c.version)).all() == [
+            ("checks_passed", 2)
+        ]
+        assert database.execute(sa.select(AUDIT_LOG)).all() and audit.verify(database) is None
+    with pytest.raises(sa.exc.DBAPIError, match="begins as requested"), other.database.begin() as database:
+        database.execute(sa.insert(PAYOUT_STATES).values(**REQUESTED | {"payout_id": "Q2", "state": "settled"}))
     shutil.rmtree(tmp_path / "backup" / "lake")
     (tmp_path / "backup" / care.MANIFEST).unlink()
     with pytest.raises(care.CareRefused, match="no complete backup"):
