@@ -157,6 +157,8 @@ ACTIONS: dict[str, tuple[str, bool, Try]] = {
 ALLOWED = """
 from dashboards.kit import frame, places
 import streamlit as st
+
+pytestmark = pytest.mark.xdist_group("access_pages")
 st.session_state["allowed"] = [one.name for one in places.PLACES if frame.allowed(places.page(one.name))]
 st.session_state["listed"] = [page.title for pages in places.groups("overview").values() for page in pages]
 """

@@ -19,7 +19,7 @@ from tests import postgres
 @pytest.mark.postgres
 def test_a_small_firm_is_told_alike_by_both(tmp_path: Path, postgres_server: str) -> None:
     feed = tmp_path / "feed"
-    write_demo(feed, traders=50, days=40, seed=3)
+    write_demo(feed, traders=40, days=30, seed=3)
     told: dict[str, dict[str, list[str]]] = {}
     for name, url in (("sqlite", None), ("postgres", postgres.new_database(postgres_server))):
         house = Warehouse.open(tmp_path / name, url)
@@ -35,7 +35,7 @@ def test_a_small_firm_is_told_alike_by_both(tmp_path: Path, postgres_server: str
         house.database.dispose()
     for table, rows in told["sqlite"].items():
         assert rows == told["postgres"][table], table
-    assert len(told["sqlite"]["account_status"]) > 40
+    assert len(told["sqlite"]["account_status"]) > 30
 
 
 def test_an_unknown_table_is_refused_with_the_names_there_are(warehouse: Warehouse) -> None:

@@ -21,6 +21,8 @@ from tests import pages_firm
 from tests.test_desk_pages import as_person
 from tests.test_pages import told
 
+pytestmark = pytest.mark.xdist_group("case_pages")
+
 RITA, RUTH = Person("rita", "risk_analyst"), Person("ruth", "risk_analyst")
 AUDE, SATO = Person("aude", "auditor"), Person("sato", "risk_analyst", ("tokyo",))
 REASONS = '[{"reason": "recurring_breaches", "points": 90.0, "strength": 0.8, "weight": 0.35, "sentence": "Twice."}]'

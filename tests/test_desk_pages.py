@@ -16,6 +16,8 @@ from sql.warehouse import Warehouse
 from tests import pages_firm
 from tests.test_pages import opened, told
 
+pytestmark = pytest.mark.xdist_group("desk_pages")
+
 
 @pytest.fixture(scope="module")
 def firm(tmp_path_factory: pytest.TempPathFactory) -> Path:

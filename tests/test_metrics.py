@@ -18,6 +18,8 @@ from sql.schema import DATASETS
 from sql.warehouse import Warehouse
 from tests import pages_firm
 
+pytestmark = pytest.mark.xdist_group("metrics")
+
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:

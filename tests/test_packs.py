@@ -25,6 +25,8 @@ from sql.warehouse import Warehouse
 from tests import pages_firm
 from tests.desk_world import small_firm
 
+pytestmark = pytest.mark.xdist_group("packs")
+
 PAVEL = Person("pavel", "payout_reviewer")
 AUDE = Person("aude", "auditor")
 

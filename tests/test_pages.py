@@ -18,6 +18,8 @@ from sql import relations
 from sql.warehouse import Warehouse
 from tests import pages_firm
 
+pytestmark = pytest.mark.xdist_group("pages")
+
 ROOT = Path(__file__).parent.parent
 PAGES = [place.name for place in places.PLACES]
 OPENED = {

@@ -22,6 +22,8 @@ from sql.warehouse import Warehouse, read_frame
 from tests import pages_firm
 from tests.test_pages import opened, told
 
+pytestmark = pytest.mark.xdist_group("policy_lab")
+
 MARIA = Person("maria", "manager")
 SINCE = dt.datetime(2026, 2, 1, tzinfo=dt.UTC)
 

@@ -35,6 +35,7 @@ from tests.whatif_world import (
     traded_at_random,
 )
 
+pytestmark = pytest.mark.xdist_group("whatif")
 BOOK = rulebook()
 
 

@@ -65,7 +65,7 @@ def sign_in() -> None:
 def _resumed() -> Person | None:
     """Who signed in with this browser before; a page opened anew or sent by a colleague need not ask again."""
     token = st.context.cookies.get(COOKIE)
-    if not token:
+    if not isinstance(token, str):
         return None
     with _database().connect() as connection:
         person = sessions.resume(connection, token, dt.datetime.now(dt.UTC))
