@@ -117,7 +117,10 @@ def main(rows: int = ROWS) -> None:
             lines.append(_line(f"{form}: landed", count, first, plain))
             lines.append(_line(f"{form}: the same rows in other bytes", count, again, plain))
             lines.append(_line(f"{form}: pandas, read and written", count, plain, plain))
-    print(machine("pandas", "pyarrow", "duckdb", "deltalake", "great-expectations"))
+    print(
+        machine("pandas", "pyarrow", "duckdb", "deltalake", "great-expectations")
+        + ". Repeat: `python -m benchmarks.landing`.\n"
+    )
     print(table(["", "rows", "seconds", "rows/s", "× pandas' time", "peak MB", "× pandas' memory"], lines))
 
 

@@ -51,6 +51,9 @@ DRAWN: tuple[tuple[str, dict[str, str]], ...] = (
 Try = Callable[[Warehouse, Person], object]
 
 
+pytestmark = pytest.mark.xdist_group("access_pages")
+
+
 @pytest.fixture(scope="module")
 def firm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small firm with suspicions, and two requests on the desk of Prague."""
@@ -157,8 +160,6 @@ ACTIONS: dict[str, tuple[str, bool, Try]] = {
 ALLOWED = """
 from dashboards.kit import frame, places
 import streamlit as st
-
-pytestmark = pytest.mark.xdist_group("access_pages")
 st.session_state["allowed"] = [one.name for one in places.PLACES if frame.allowed(places.page(one.name))]
 st.session_state["listed"] = [page.title for pages in places.groups("overview").values() for page in pages]
 """
