@@ -20,6 +20,7 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
+from benchmarks.measure import machine, table
 from models import audit, settlements
 from models.audit import Record
 from sql import schema
@@ -155,13 +156,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--transactions", type=Path, help="folder of the public bank transactions")
     given = parser.parse_args()
-    for name, value in queue().items():
-        print(f"{RECORDS:,} requests, {name}: {1000 * value:,.0f} ms")
-    for name, value in chain().items():
-        print(f"audit chain {name}: {value:,.0f}")
+    rows = [[f"{name.replace('_', ' ')}, ms", f"{1000 * value:,.0f}"] for name, value in queue().items()]
+    rows += [
+        [f"audit chain: records {name.replace('_per_s', '')} a second", f"{v:,.0f}"] for name, v in chain().items()
+    ]
     if given.transactions:
-        for name, value in bank(given.transactions).items():
-            print(f"bank {name}: {value:,.3f}")
+        rows += [[f"bank: {name}", f"{value:,.3f}"] for name, value in bank(given.transactions).items()]
+    print(table([f"{RECORDS:,} requests, {RECORDS:,} records, SQLite", "measured"], rows))
+    print(f"\n{machine('sqlalchemy')}. Repeat: `python -m benchmarks.desk`.")
 
 
 if __name__ == "__main__":

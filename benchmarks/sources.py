@@ -14,6 +14,7 @@ from io import BytesIO, StringIO
 
 import pandas as pd
 
+from benchmarks.measure import machine, table
 from pipelines.sources import read
 from pipelines.sources.kit.document import decode
 from tests.fixtures.sources import dialects
@@ -70,18 +71,20 @@ def beside(name: str, data: bytes) -> Callable[[], object]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Prints the table."""
     warnings.simplefilter("ignore")
-    print(f"{'file':<20}{'MB':>6}{'rows':>8}{'here s':>9}{'cpu s':>8}{'pandas s':>10}{'cpu s':>8}")
+    rows = []
     for name, data in files().items():
         run = partial(read, None, data, file_name=name, account_id="A1", server_zone="Europe/Athens")
         statement = run()
-        wall, processor = seconds(run)
+        ours = [f"{value:.2f}" for value in seconds(run)]
         try:
-            other = "{:>10.2f}{:>8.2f}".format(*seconds(beside(name, data), 1))
+            other = [f"{value:.2f}" for value in seconds(beside(name, data), 1)]
         except Exception as error:
-            other = f"  cannot read it: {type(error).__name__}"
-        print(f"{name:<20}{len(data) / 1e6:>6.1f}{statement.rows:>8}{wall:>9.2f}{processor:>8.2f}{other}")
+            other = [f"cannot read it: {type(error).__name__}", ""]
+        rows.append([name, f"{len(data) / 1e6:.1f}", f"{statement.rows:,}", *ours, *other])
+    header = ["file", "MB", "rows", "seconds", "of processor", "pandas alone, seconds", "of processor"]
+    print(f"{table(header, rows)}\n\n{machine('pandas', 'lxml', 'openpyxl')}. Repeat: `python -m benchmarks.sources`.")
 
 
 if __name__ == "__main__":
