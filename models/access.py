@@ -30,6 +30,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "risk.decide": frozenset({"risk_analyst", "manager"}),
     "management.read": frozenset({"manager", "admin", "auditor"}),
     "partners.read": frozenset({"manager", "partner_manager", "admin", "auditor"}),
+    "partners.decide": frozenset({"manager", "partner_manager"}),
     "operations.read": frozenset({"risk_analyst", "payout_reviewer", "manager", "admin", "auditor"}),
     "whatif.read": frozenset({"risk_analyst", "manager", "admin", "auditor"}),
     "terms.draft": frozenset({"risk_analyst", "manager"}),

@@ -1,18 +1,23 @@
 """Which partner is credited with a purchase, and in which shares.
 
-A person's reassignment comes first, then the partner that the checkout named, then the click, then a coupon whose uses
-belong to one partner. A trader whose first such touch led to a partner stays with that partner (first-touch lock) when
-a later purchase carries only a click or a coupon; a purchase with no touch at all is credited to nobody.
+A person's reassignment comes first, then the partner that the checkout named, then the click, then a coupon that a
+person gave to a partner or whose uses belong to one. A trader whose first such touch led to a partner stays with that
+partner (first-touch lock), at every desk, when a later purchase carries only a click or a coupon; a purchase with no
+touch at all is credited to nobody.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import sqlalchemy as sa
 
+from models import partner_desk
 from sql import relations
 
 COUPON_USES = 5
@@ -37,18 +42,21 @@ def attribute(
     clicks: pd.DataFrame,
     partners: pd.DataFrame,
     assigned: pd.DataFrame | None = None,
+    coupons: Mapping[str, str] | None = None,
 ) -> Attributed:
     """Credits every purchase that a partner brought.
 
     challenges: challenge_id, trader_id, purchased_at, partner_id, click_id, coupon. clicks: click_id, partner_id.
-    partners: partner_id. assigned: challenge_id, partner_id, share. Raises SharesRefused, naming the challenge.
+    partners: partner_id. assigned: challenge_id, partner_id (None: nobody), share. coupons: partner by coupon. Raises
+    SharesRefused, naming the challenge.
     """
     known = set(partners["partner_id"])
     frame = challenges.sort_values(["purchased_at", "challenge_id"], kind="stable", ignore_index=True)
     clicked = frame["click_id"].map(clicks.drop_duplicates("click_id").set_index("click_id")["partner_id"])
     told = frame["partner_id"].where(frame["partner_id"].isin(known))
     named = told.where(told.notna(), clicked)
-    touched = named.where(named.notna(), frame["coupon"].map(coupon_owners(frame, named)))
+    owners = coupon_owners(frame, named).to_dict() | {c: p for c, p in (coupons or {}).items() if p in known}
+    touched = named.where(named.notna(), frame["coupon"].map(owners))
     locked = touched.groupby(frame["trader_id"]).transform("first")
     credited = told.where(told.notna(), locked.where(touched.notna()))
     lost = frame["click_id"].notna() & ~frame["click_id"].isin(clicks["click_id"])
@@ -86,6 +94,7 @@ def _reassigned(credits: pd.DataFrame, assigned: pd.DataFrame | None) -> pd.Data
     if len(wrong):
         raise SharesRefused(f"challenge {wrong.index[0]}: shares sum to {wrong.iloc[0]:g}, not to one")
     given = assigned[["challenge_id", "partner_id", "share"]].assign(how="assigned", held_because=None)
+    given = given[given["partner_id"].notna()]
     return pd.concat([credits[~credits["challenge_id"].isin(sums.index)], given], ignore_index=True)
 
 
@@ -104,14 +113,37 @@ def _remarks(frame: pd.DataFrame, known: set[str], lost: pd.Series, told: pd.Ser
     ]
 
 
-def read(connection: duckdb.DuckDBPyConnection, assigned: pd.DataFrame | None = None) -> Attributed:
-    """Attribution of what has landed as of the run."""
+def read(
+    connection: duckdb.DuckDBPyConnection,
+    assigned: pd.DataFrame | None = None,
+    coupons: Mapping[str, str] | None = None,
+) -> Attributed:
+    """Attribution of what has landed as of the run; what people said of purchases not landed waits."""
     relations.build(connection, "staging.challenges", "staging.clicks", "staging.partners")
     columns = "challenge_id, trader_id, purchased_at, partner_id, click_id, coupon"
     challenges = connection.sql(f"select {columns} from staging.challenges").df()
     clicks = connection.sql("select click_id, partner_id from staging.clicks").df()
     partners = connection.sql("select partner_id from staging.partners").df()
-    return attribute(challenges, clicks, partners, assigned)
+    if assigned is not None:
+        assigned = assigned[assigned["challenge_id"].isin(challenges["challenge_id"])]
+    return attribute(challenges, clicks, partners, assigned, coupons)
+
+
+def show(connection: duckdb.DuckDBPyConnection, given: Attributed) -> None:
+    """Shows who is credited to SQL as `decided.credits`."""
+    kinds = {"share": pa.float64()}
+    columns = ("challenge_id", "partner_id", "share", "how", "held_because")
+    arrays = [pa.array(given.credits[name], kinds.get(name, pa.string()), from_pandas=True) for name in columns]
+    connection.register("given_credits", pa.Table.from_arrays(arrays, names=list(columns)))
+    connection.execute("create or replace table decided.credits as select * from given_credits")
+    connection.unregister("given_credits")
+
+
+def record(connection: duckdb.DuckDBPyConnection, database: sa.Connection) -> Attributed:
+    """Credits every purchase by the records and by what people decided, and shows it to SQL."""
+    given = read(connection, partner_desk.assigned(database), partner_desk.coupons(database))
+    show(connection, given)
+    return given
 
 
 def hold_suspects(credits: pd.DataFrame, events: pd.DataFrame, suspects: pd.DataFrame | None) -> pd.DataFrame:

@@ -17,6 +17,9 @@ from scipy.stats import norm
 from sql import relations
 
 MILESTONES = ("passed", "breached", "funded", "first_payout", "bought_again")
+WINDOW_DAYS = 90.0
+LEAST = 10
+HORIZONS_DAYS = (90, 60, 30, 14, 7)
 EVERY = "all"
 BAND = 0.95
 CURVE = ("day", "at_risk", "events", "survival", "low", "high")
@@ -88,14 +91,131 @@ def thinned(found: pd.DataFrame) -> pd.DataFrame:
     return found[keep].reset_index(drop=True)
 
 
+def spans(challenges: pd.DataFrame) -> pd.DataFrame:
+    """Days from purchase to each milestone, or to the run where it has not come; from breach for `bought_again`.
+
+    challenges: rows of marts.cohort_challenges. Returns `GROUPS`, milestone, days, observed. What is funded at once has
+    nothing to pass.
+    """
+    funded = challenges["funded_days"].fillna(challenges["instant_days"])
+    reached = {
+        "passed": challenges["passed_days"],
+        "breached": challenges["breached_days"],
+        "funded": funded,
+        "first_payout": challenges["payout_days"],
+    }
+    told = [
+        challenges[list(GROUPS)].assign(milestone=name, days=days.fillna(challenges["age_days"]), observed=days.notna())
+        for name, days in reached.items()
+    ]
+    told[0] = told[0][challenges["instant_days"].isna()]
+    ended = challenges[challenges["breached_days"].notna()]
+    again = ended["again_days"].fillna(ended["age_days"] - ended["breached_days"])
+    told.append(ended[list(GROUPS)].assign(milestone="bought_again", days=again, observed=ended["again_days"].notna()))
+    found = pd.concat(told, ignore_index=True)
+    return found.assign(days=found["days"].astype("float64").clip(lower=0))
+
+
+def reached_by(durations: Any, observed: Any, day: float) -> tuple[float, float, float]:
+    """The share that got there by a day, with its band; the band of nobody and of everybody is Wilson's."""
+    curve = kaplan_meier(durations, observed)
+    at = curve[curve["day"] <= day].iloc[-1]
+    share = 1 - float(at["survival"])
+    if 0 < share < 1:
+        return share, 1 - float(at["high"]), 1 - float(at["low"])
+    return (share, *wilson(share, len(np.asarray(durations))))
+
+
+def wilson(share: float, people: int) -> tuple[float, float]:
+    """The interval of a share of independent people (Wilson, 1927)."""
+    z = norm.ppf((1 + BAND) / 2)
+    middle = (share + z**2 / (2 * people)) / (1 + z**2 / people)
+    margin = z * np.sqrt(share * (1 - share) / people + z**2 / (4 * people**2)) / (1 + z**2 / people)
+    return max(float(middle - margin), 0.0), min(float(middle + margin), 1.0)
+
+
+CHANGE = ("product", "product_version", "effective_from", "milestone", "horizon_days")
+BOTH = ("challenges", "reached", "low", "high")
+CHANGES = (*CHANGE, *(f"{side}_{name}" for side in ("before", "after") for name in BOTH), "change", "low", "high")
+
+
+def terms_changes(challenges: pd.DataFrame, versions: pd.DataFrame) -> pd.DataFrame:
+    """What a new version of a product's terms changed: who got how far by one age, bought shortly before and after it.
+
+    challenges: rows of marts.cohort_challenges; versions: product, product_version, effective_from. Both sides are the
+    purchases within `WINDOW_DAYS` and are read at one age, which some of both have reached; the band of the change is
+    that of two independent shares (Newcombe, 1998). A change of the market or of who buys shows here too.
+    """
+    rows = []
+    at = challenges["purchased_at"]
+    for one in versions[versions["product_version"] > 1].itertuples():
+        mine = challenges["product"] == one.product
+        since = pd.Timestamp(one.effective_from)  # type: ignore[arg-type]
+        window = pd.Timedelta(days=WINDOW_DAYS)
+        after = challenges[
+            mine & (at >= since) & (at < since + window) & (challenges["product_version"] == one.product_version)
+        ]
+        before = challenges[mine & (at < since) & (at >= since - window)]
+        if min(len(before), len(after)) < LEAST:
+            continue
+        old, new = spans(before), spans(after)
+        for milestone in MILESTONES:
+            sides = [side[side["milestone"] == milestone] for side in (old, new)]
+            horizon = _horizon(sides)
+            if horizon is None:
+                continue
+            shares = [reached_by(side["days"], side["observed"], horizon) for side in sides]
+            told = [value for side, share in zip(sides, shares, strict=True) for value in (len(side), *share)]
+            key = (one.product, one.product_version, since, milestone, horizon)
+            rows.append((*key, *told, *_difference(*shares)))
+    return pd.DataFrame(rows, columns=list(CHANGES))
+
+
+def _horizon(sides: list[pd.DataFrame]) -> int | None:
+    """The highest age that enough of both sides are still watched at, or have ended before; None when there is none."""
+    for days in HORIZONS_DAYS:
+        if all((side["days"] >= days).sum() + side["observed"].sum() >= LEAST for side in sides) and all(
+            side["days"].max() >= days for side in sides if len(side)
+        ):
+            return days
+    return None
+
+
+def _difference(old: tuple[float, float, float], new: tuple[float, float, float]) -> tuple[float, float, float]:
+    """The change of a share with its band, from the bands of both."""
+    change = new[0] - old[0]
+    down = np.hypot(new[0] - new[1], old[2] - old[0])
+    up = np.hypot(new[2] - new[0], old[0] - old[1])
+    return change, change - float(down), change + float(up)
+
+
+_CURVE_KINDS: dict[str, Any] = (
+    dict.fromkeys([*GROUPS, "milestone"], "string")
+    | dict.fromkeys(["day", "survival", "low", "high", "reached"], "float64")
+    | dict.fromkeys(["at_risk", "events"], "int64")
+)
+_CHANGE_KINDS: dict[str, Any] = (
+    dict.fromkeys(CHANGES, "float64")
+    | {
+        "product": "string",
+        "milestone": "string",
+        "effective_from": "datetime64[us, UTC]",
+    }
+    | dict.fromkeys(["product_version", "horizon_days", "before_challenges", "after_challenges"], "int64")
+)
+
+
 def record(connection: duckdb.DuckDBPyConnection) -> None:
-    """Shows the curves to the marts as `decided.survival_curves`."""
-    relations.build(connection, "facts.challenge_spans")
-    spans = connection.sql("select * from facts.challenge_spans").df()
-    kinds = dict.fromkeys([*GROUPS, "milestone"], "string") | dict.fromkeys(
-        ["day", "survival", "low", "high"], "float64"
-    )
-    kinds |= {"at_risk": "int64", "events": "int64", "reached": "float64"}
-    connection.register("found_curves", thinned(curves(spans)).astype(kinds))
-    connection.execute("create or replace table decided.survival_curves as select * from found_curves")
-    connection.unregister("found_curves")
+    """Shows curves and changes of terms to the marts as `decided.survival_curves` and `decided.terms_changes`."""
+    relations.build(connection, "marts.cohort_challenges")
+    challenges = connection.sql("select * from marts.cohort_challenges").df()
+    versions = connection.sql(
+        "select product, product_version, effective_from from terms.versions where narrowness = 0"
+    ).df()
+    for name, frame in (
+        ("survival_curves", thinned(curves(spans(challenges))).astype(_CURVE_KINDS)),
+        ("terms_changes", terms_changes(challenges, versions).astype(_CHANGE_KINDS)),
+    ):
+        connection.register("found_cohorts", frame)
+        connection.execute(f"create or replace table decided.{name} as select * from found_cohorts")
+        connection.unregister("found_cohorts")

@@ -15,7 +15,7 @@ import duckdb
 import pandas as pd
 import sqlalchemy as sa
 
-from models import cohorts, commissions, events, liability, set_rules, terms, verdicts, walk
+from models import attribution, cohorts, commissions, events, liability, set_rules, terms, verdicts, walk
 from models.cases import history
 from models.cases.opening import open_from
 from models.catalogue import Rulebook
@@ -116,10 +116,11 @@ def _decide(connection: duckdb.DuckDBPyConnection, database: sa.Connection, as_o
     replace_rows(database, schema.SIGNALS, signals, {"detector": list(DETECTORS)})
     register_tables(connection, database, schema.SIGNALS)
     say("what partners do and earn")
+    given = attribution.record(connection, database)
     of_partners = detect_partners(connection)
     replace_rows(database, schema.SIGNALS, of_partners, {"detector": list(PARTNER_DETECTORS)})
     register_tables(connection, database, schema.SIGNALS)
-    earned = commissions.record(connection, database, as_of, own_buyers(connection, of_partners))
+    earned = commissions.record(connection, database, as_of, given, own_buyers(connection, of_partners))
     return [*found.log, *remarks, *earned]
 
 

@@ -79,8 +79,10 @@ class Ledger:
         """Posts one event."""
         if one.kind == "purchase":
             earlier = self.bought[one.trader_id]
-            earlier.append(one.at)
-            self.sales[one.challenge_id] = Sale(one.cents, one.at, len(earlier), months(earlier[0], one.at))
+            if one.cents > 0:
+                earlier.append(one.at)
+            since = months(earlier[0], one.at) if earlier else 0
+            self.sales[one.challenge_id] = Sale(one.cents, one.at, len(earlier), since)
         if one.kind in ("refund", "chargeback"):
             self.give_back(one)
             return

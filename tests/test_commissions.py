@@ -171,6 +171,76 @@ def test_a_negative_balance_is_carried_unless_the_plan_writes_it_off() -> None:
     assert forgiven.loc[forgiven["event"] == "write_off", "amount"].tolist() == [99.8]
 
 
+def sent_of(*rows: tuple[float, float]) -> pd.DataFrame:
+    """Transfers to P1 in dollars from (days after the start, amount)."""
+    frame = pd.DataFrame(rows, columns=["days", "amount"]).assign(partner_id="P1", currency="USD")
+    frame["settled_at"] = pd.to_datetime([START + dt.timedelta(days=days) for days, _ in rows], utc=True)
+    return frame.drop(columns="days")
+
+
+LONE = tree_of(P1=(None, "cpa"))
+
+
+@pytest.mark.parametrize(("amount", "states"), [(66.53, ["paid", "paid"]), (66.52, ["payable", "payable"])])
+def test_a_transfer_pays_what_a_partial_refund_left(amount: float, states: list[str]) -> None:
+    events = pd.concat([SALE, events_of(("r1", "refund", "C1", 3, 166.33, "USD"))])
+    found = entries(CPA, events, credits_of(("C1", "P1", 1.0)), LONE, transfers=sent_of((61, amount)))
+    assert found["amount"].tolist() == [99.8, -33.27]
+    assert found["state"].tolist() == states
+
+
+@pytest.mark.parametrize(("amount", "state"), [(100.2, "paid"), (100.19, "payable")])
+def test_what_is_owed_back_is_set_against_the_next_commission(amount: float, state: str) -> None:
+    """99.80 was paid and charged back; of the 200.00 that fall due later 100.20 are left to send."""
+    more = events_of(("c1", "chargeback", "C1", 90, 499.0, "USD"), ("e2", "purchase", "C2", 20, 1000.0, "USD"))
+    credits = credits_of(("C1", "P1", 1.0), ("C2", "P1", 1.0))
+    transfers = sent_of((61, 99.8), (91, amount))
+    found = entries(CPA, pd.concat([SALE, more]), credits, LONE, transfers=transfers)
+    assert found.set_index("event_id")["state"].to_dict() == {"e1": "paid", "e2": state, "c1": state}
+
+
+def test_what_was_sent_too_early_pays_what_falls_due_later() -> None:
+    found = entries(CPA, SALE, credits_of(("C1", "P1", 1.0)), LONE, transfers=sent_of((10, 99.8)))
+    assert found["state"].tolist() == ["paid"]
+    early = START + dt.timedelta(days=59)
+    assert entries(CPA, SALE, credits_of(("C1", "P1", 1.0)), LONE, early, transfers=sent_of((10, 99.8)))[
+        "state"
+    ].tolist() == ["held"]
+
+
+def test_a_debt_that_was_written_off_is_not_set_against_later_commissions() -> None:
+    """99.80 paid in March, charged back in April and written off at its end; 200.00 fall due in June and are sent."""
+    kind = plan_of("cpa", "negative_carry = false\n[versions.purchase]\npercent = 20\n")
+    more = events_of(("c1", "chargeback", "C1", 90, 499.0, "USD"), ("e2", "purchase", "C2", 100, 1000.0, "USD"))
+    credits = credits_of(("C1", "P1", 1.0), ("C2", "P1", 1.0))
+    transfers = sent_of((61, 99.8), (161, 200.0))
+    found = entries(kind, pd.concat([SALE, more]), credits, LONE, transfers=transfers)
+    written = found[found["event"] == "write_off"]
+    assert written["amount"].tolist() == [99.8]
+    assert written["happened_at"].dt.strftime("%Y-%m-%d").tolist() == ["2026-04-30"]
+    assert found["amount"].sum() == pytest.approx(99.8 + 200.0), "what was sent is what was earned"
+    assert found.loc[found["state"] != "paid", "amount"].sum() == pytest.approx(0)
+
+
+def test_a_refund_within_the_hold_is_no_debt_to_write_off() -> None:
+    kind = plan_of("cpa", "negative_carry = false\n[versions.purchase]\npercent = 20\n")
+    events = pd.concat([SALE, events_of(("r1", "refund", "C1", 3, 166.33, "USD"))])
+    found = entries(kind, events, credits_of(("C1", "P1", 1.0)), LONE)
+    assert found["amount"].tolist() == [99.8, -33.27]
+
+
+@pytest.mark.parametrize(("free", "amounts"), [(0.0, [20.0, 10.0]), (0.01, [10.0, 10.0])])
+def test_a_free_trial_is_no_first_purchase(free: float, amounts: list[float]) -> None:
+    plans = plan_of("cpa", "[versions.purchase]\npercent = 20\nrepeat_percent = 50\n")
+    events = events_of(
+        ("e0", "purchase", "C0", 0, free, "USD"),
+        ("e1", "purchase", "C1", 1, 100.0, "USD"),
+        ("e2", "purchase", "C2", 2, 100.0, "USD"),
+    ).assign(trader_id="T1")
+    found = entries(plans, events, credits_of(*((f"C{n}", "P1", 1.0) for n in range(3))), LONE)
+    assert found["amount"].tolist() == amounts
+
+
 TIERS = (
     "[versions.purchase]\npercent = 10\n"
     "[versions.tiers]\nby = {by}\nmode = {mode}\nsteps = [{{ from = {since}, percent = 20 }}]\n"

@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 
+from models import attribution
 from models.detectors.partners import PARTNER_DETECTORS, detect_partners, own_buyers
 from sql import relations
 from sql.schema import DATASETS, DUCKDB_TYPES
@@ -86,6 +87,7 @@ class World:
         connection.execute("create table decided.owners (trader_id varchar, owner_id varchar)")
         if self.owners:
             connection.executemany("insert into decided.owners values (?, ?)", list(self.owners.items()))
+        attribution.show(connection, attribution.read(connection))
         return connection
 
 

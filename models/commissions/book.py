@@ -111,14 +111,16 @@ def _ordered(events: pd.DataFrame, remarks: list[str]) -> pd.DataFrame:
     code = np.array([WHATS.index(kind) if kind in KINDS else UNKNOWN for kind in kinds] + [UNKNOWN])[codes]
     minor = minor_units(frame["amount"].fillna(0), frame["currency"])
     twice, large = frame.duplicated("event_id").to_numpy(), np.abs(minor) > MOST_MINOR
+    unknown = frame["amount"].isna().to_numpy()
     for wrong, words in (
         (twice, "commission events told twice count once"),
         (code == UNKNOWN, "commission events of an unknown kind are left out"),
         (large, "amounts too large to be believed are left out"),
+        (unknown, "amounts that no rate turns into the currency of the account are left out"),
     ):
         if wrong.any():
             remarks.append(f"{words}: {_named(frame.loc[wrong, 'event_id'])}")
-    kept: pd.DataFrame = frame.assign(minor=minor, code=code)[~twice & ~large & (code != UNKNOWN)]
+    kept: pd.DataFrame = frame.assign(minor=minor, code=code)[~twice & ~large & ~unknown & (code != UNKNOWN)]
     return kept.take(_in_order(kept)).reset_index(drop=True)
 
 
@@ -135,7 +137,10 @@ def _in_order(events: pd.DataFrame) -> Array:
 
 
 def _challenges(events: pd.DataFrame) -> pd.DataFrame:
-    """Purchases by challenge: trader_id, purchased_at, fee in minor units, currency, nth of the trader, months."""
+    """Purchases by challenge: trader_id, purchased_at, fee in minor units, currency, nth of the trader, months.
+
+    A purchase that cost nothing is no first purchase: the next one that is paid for is.
+    """
     bought = events[events["code"] == PURCHASE].drop_duplicates("challenge_id").set_index("challenge_id")
     frame = pd.DataFrame(
         {
@@ -143,10 +148,12 @@ def _challenges(events: pd.DataFrame) -> pd.DataFrame:
             "purchased_at": bought["happened_at"],
             "fee": bought["minor"].astype("int64"),
             "currency": bought["currency"],
-            "nth": bought["trader_id"].groupby(bought["trader_id"]).cumcount() + 1,
         }
     )
-    first = frame.groupby("trader_id")["purchased_at"].transform("min")
+    paid = (frame["fee"] > 0).astype("int64")
+    frame["nth"] = paid.groupby(frame["trader_id"]).cumsum()
+    first = frame["purchased_at"].where(frame["fee"] > 0).groupby(frame["trader_id"]).transform("min")
+    first = first.where(first <= frame["purchased_at"], frame["purchased_at"])
     frame["months"] = _months_between(first, frame["purchased_at"])
     return frame
 

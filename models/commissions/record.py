@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
 
+from models.attribution import Attributed
 from models.commissions.settle import COLUMNS, settle_all
 from sql import schema
 from sql.decided import register
@@ -28,10 +29,11 @@ def record(
     connection: duckdb.DuckDBPyConnection,
     database: sa.Connection,
     as_of: dt.datetime,
+    given: Attributed,
     suspects: pd.DataFrame | None = None,
 ) -> list[str]:
     """Settles commissions, replaces the published table and registers `decided.commission_entries`; returns remarks."""
-    settled = settle_all(connection, as_of, suspects=suspects)
+    settled = settle_all(connection, database, as_of, given=given, suspects=suspects)
     replace_rows(database, schema.COMMISSIONS, settled.commissions)
     register(connection, schema.COMMISSIONS, settled.commissions)
     arrays = [pa.array(settled.entries[name], _TYPES.get(name, pa.string()), from_pandas=True) for name in COLUMNS]

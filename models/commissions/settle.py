@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import duckdb
 import numpy as np
 import pandas as pd
+import sqlalchemy as sa
 
-from models import attribution
+from models import attribution, partner_desk
 from models.commissions.book import TREE_COLUMNS, Book, compile_book, minor_units
+from models.commissions.paying import paid
 from models.commissions.plans import Plans, load_plans
 from models.commissions.posting import (
     AMOUNT,
@@ -79,10 +81,9 @@ def settle(
     posted = post_all(desk)
     entries = _frame(book, posted)
     entries["state"] = _states(book, posted, entries, as_of)
-    entries = _paid(entries, transfers, as_of)
+    written = _write_offs(entries, transfers, book, as_of)
+    entries = paid(pd.concat([entries, written], ignore_index=True) if len(written) else entries, transfers, as_of)
     log = [*book.remarks, *_beyond_fee(book, desk.challenges[:, EXCESS]), *_held(entries)]
-    written = _write_offs(entries, book, as_of)
-    entries = pd.concat([entries, written], ignore_index=True) if len(written) else entries
     amounts = entries["minor"].to_numpy() / 10.0 ** _places(entries["currency"])
     return Settled(entries.assign(amount=amounts)[list(COLUMNS)], log)
 
@@ -170,52 +171,6 @@ def _states(book: Book, posted: Array, entries: pd.DataFrame, as_of: dt.datetime
     return state
 
 
-def _paid(entries: pd.DataFrame, transfers: pd.DataFrame | None, as_of: dt.datetime) -> pd.DataFrame:
-    """Marks what transfers to partners cover, oldest due first; a return after payment is owed back."""
-    if transfers is None or transfers.empty:
-        return entries
-    sent = transfers[transfers["settled_at"] <= pd.Timestamp(as_of)].sort_values("settled_at")
-    state = entries["state"].to_numpy(object).copy()
-    minor = minor_units(sent["amount"], sent["currency"])
-    for key, places in sent.groupby(["partner_id", "currency"]).indices.items():
-        partner, currency = cast("tuple[str, str]", key)
-        mine = np.flatnonzero((entries["partner_id"] == partner) & (entries["currency"] == currency))
-        _cover(entries.iloc[mine], mine, state, sent["settled_at"].iloc[np.asarray(places)], minor[places])
-    return entries.assign(state=state)
-
-
-def _cover(mine: pd.DataFrame, places: Array, state: Array, times: pd.Series[Any], amounts: Array) -> None:
-    """One partner's entries in one currency against the transfers in order; `state` is written in place."""
-    since = mine["due_at"].where(mine["source"] == UNKNOWN, mine["happened_at"])
-    order = np.argsort(since.to_numpy(), kind="stable")
-    funds, paid = 0, set()
-    for time, amount in zip(times, amounts, strict=True):
-        funds += int(amount)
-        for place in order:
-            number, entry = int(places[place]), mine.iloc[place]
-            if number in paid or since.iloc[place] > time or entry["held_because"] is not None:
-                continue
-            source = int(entry["source"])
-            gone_before = state[number] == "reversed" and source == UNKNOWN and _reversed_by(mine, number, time)
-            if gone_before or (source != UNKNOWN and source not in paid):
-                continue
-            if entry["minor"] <= funds:
-                funds -= int(entry["minor"])
-                paid.add(number)
-    for place in range(len(mine)):
-        number, source = int(places[place]), int(mine["source"].iloc[place])
-        if number in paid:
-            state[number] = "paid"
-        elif source in paid:
-            state[number] = "payable"
-
-
-def _reversed_by(mine: pd.DataFrame, number: int, time: pd.Timestamp) -> bool:
-    """Whether an entry had been taken back when a transfer was made."""
-    taken = mine[(mine["source"] == number) & (mine["happened_at"] <= time)]
-    return bool(len(taken)) and int(taken["minor"].sum()) == -int(mine["minor"].loc[number])
-
-
 def _beyond_fee(book: Book, excess: Array) -> list[str]:
     return [
         f"challenge {book.challenges.index[int(place)]}: returned {from_minor(excess[place], currency):,} {currency}"
@@ -234,26 +189,51 @@ def _held(entries: pd.DataFrame) -> list[str]:
     ]
 
 
-def _write_offs(entries: pd.DataFrame, book: Book, as_of: dt.datetime) -> pd.DataFrame:
-    """Entries that lift a closed month's negative balance to zero for partners whose plan carries none over."""
+def _write_offs(entries: pd.DataFrame, transfers: pd.DataFrame | None, book: Book, as_of: dt.datetime) -> pd.DataFrame:
+    """Entries that lift what a closed month's returns left below zero, for partners whose plan carries none over.
+
+    A month holds what fell due in it, less what was sent in it, and what the month before left.
+    """
     forgiving = {plan for number, plan in book.plan_of.items() if not _carries(book, number)}
-    mine = entries[entries["plan"].isin(forgiving) & (entries["state"] == "payable")]
-    if mine.empty:
-        return mine
-    month = mine["happened_at"].dt.tz_localize(None).dt.to_period("M")
-    last_open = pd.Timestamp(as_of).tz_convert("UTC").tz_localize(None).to_period("M")
+    mine = entries[entries["plan"].isin(forgiving) & entries["held_because"].isna()]
+    mine = mine[mine["due_at"] <= pd.Timestamp(as_of)]
+    if not (mine["source"] != UNKNOWN).any():
+        return mine.iloc[:0]
+    mine = mine.assign(month=_months(mine["due_at"]))
+    sent = _sent_by_month(transfers, as_of)
+    open_month = _months(pd.Series([pd.Timestamp(as_of)])).iloc[0]
     made = []
     for (partner, currency), rows in mine.groupby(["partner_id", "currency"]):
+        due = rows.groupby("month")["minor"].sum()
+        paid_out = sent.get((str(partner), str(currency)), due.iloc[:0])
+        taken = rows[rows["source"] != UNKNOWN].groupby("month")["minor"].sum()
         balance = 0
-        for period, amount in rows["minor"].groupby(month.loc[rows.index]).sum().sort_index().items():
-            balance += int(amount)
-            if balance < 0 and period < last_open:  # type: ignore[operator]
-                end = period.end_time.tz_localize("UTC").floor("us")  # type: ignore[attr-defined]
-                one = rows.iloc[-1].to_dict() | {"partner_id": partner, "currency": currency, "minor": -balance}
-                made.append(one | {"event": "write_off", "happened_at": end, "due_at": end, "state": "payable"})
-            balance = max(balance, 0)
+        for month, moved in due.sub(paid_out, fill_value=0).sort_index().items():
+            balance += int(moved)
+            lifted = min(-balance, -int(taken.get(month, 0)))
+            if lifted > 0 and month < open_month:
+                balance += lifted
+                end = month.end_time.tz_localize("UTC").floor("us")  # type: ignore[union-attr]
+                made.append(rows.iloc[-1].to_dict() | {"minor": lifted, "happened_at": end, "due_at": end})
     empty = {"challenge_id": None, "trader_id": None, "event_id": None, "source": UNKNOWN, "level": 1}
-    return pd.DataFrame(made, columns=entries.columns).assign(**empty) if made else mine.iloc[:0]
+    told = {"event": "write_off", "state": "payable"} | empty
+    return pd.DataFrame(made, columns=entries.columns).assign(**told) if made else entries.iloc[:0]
+
+
+def _months(instants: pd.Series[Any]) -> pd.Series[Any]:
+    return instants.dt.tz_convert("UTC").dt.tz_localize(None).dt.to_period("M")
+
+
+def _sent_by_month(transfers: pd.DataFrame | None, as_of: dt.datetime) -> dict[tuple[str, str], pd.Series[Any]]:
+    """What was sent to each partner in each currency by month, minor units."""
+    if transfers is None or transfers.empty:
+        return {}
+    sent = transfers[transfers["settled_at"] <= pd.Timestamp(as_of)]
+    sent = sent.assign(minor=minor_units(sent["amount"], sent["currency"]), month=_months(sent["settled_at"]))
+    return {
+        (str(partner), str(currency)): rows.groupby("month")["minor"].sum()
+        for (partner, currency), rows in sent.groupby(["partner_id", "currency"])
+    }
 
 
 def _carries(book: Book, number: int) -> bool:
@@ -315,30 +295,41 @@ class Sources:
     log: list[str]
 
 
-def read_sources(connection: duckdb.DuckDBPyConnection, suspects: pd.DataFrame | None = None) -> Sources:
+def read_sources(
+    connection: duckdb.DuckDBPyConnection,
+    database: sa.Connection,
+    given: attribution.Attributed | None = None,
+    suspects: pd.DataFrame | None = None,
+) -> Sources:
     """Reads events, credits, the tree over time, rates and transfers; commissions on suspects' purchases are held."""
     names = ("commission_events", "partner_records", "partner_transfers")
     relations.build(connection, *(f"facts.{name}" for name in names), "staging.rates")
     events, tree, transfers = (connection.sql(f"select * from facts.{name}").df() for name in names)
     events["happened_at"] = events["happened_at"].astype("datetime64[us, UTC]")
-    given = attribution.read(connection)
+    given = given or attribution.record(connection, database)
     credits = attribution.hold_suspects(given.credits, events, suspects)
     rates = connection.sql("select currency, day, rate_to_usd from staging.rates").df()
-    return Sources(events, credits, tree[list(TREE_COLUMNS)], rates, transfers, given.log)
+    moves = partner_desk.moves(database)
+    moves = moves[moves["partner_id"].isin(tree["partner_id"])]
+    tree = pd.concat([tree[list(TREE_COLUMNS)], moves], ignore_index=True) if len(moves) else tree[list(TREE_COLUMNS)]
+    return Sources(events, credits, tree, rates, transfers, given.log)
 
 
 def settle_all(
     connection: duckdb.DuckDBPyConnection,
+    database: sa.Connection,
     as_of: dt.datetime,
     *,
     plans: Plans | None = None,
+    given: attribution.Attributed | None = None,
     suspects: pd.DataFrame | None = None,
 ) -> Settled:
-    """All commissions as of the run, from what has landed and what was decided about accounts.
+    """All commissions as of the run, from what has landed and what was decided about accounts and partners.
 
-    suspects: partner_id and trader_id of purchases whose commission waits for a person.
+    given: who is credited, where that is known already. suspects: partner_id and trader_id of purchases whose
+    commission waits for a person.
     """
-    told = read_sources(connection, suspects)
+    told = read_sources(connection, database, given, suspects)
     found = settle(
         told.events,
         told.credits,

@@ -29,7 +29,7 @@ PARTNER_DETECTORS: dict[str, Detector] = {
 
 
 def detect_partners(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """Signals on partners in published columns; needs staging, facts and `decided.owners`."""
+    """Signals on partners in published columns; needs staging, facts, `decided.owners` and `.credits`."""
     for name, detector in PARTNER_DETECTORS.items():
         show_terms(connection, name, detector.terms)
     found = [judge(connection, detector, detector.terms) for detector in PARTNER_DETECTORS.values()]

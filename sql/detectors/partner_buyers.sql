@@ -1,4 +1,4 @@
--- Traders whom a partner brought, with what ties them to the partner and to each other. Grain: partner_id, trader_id.
+-- Traders whom a partner is credited with, with what ties them to the partner and to each other. Grain: partner_id, trader_id.
 -- A mailbox is an address without letter case, tags and, at Google, dots.
 with mailboxes as (
     select
@@ -53,7 +53,7 @@ own_cluster as (
 
 bought as (
     select
-        challenges.partner_id,
+        credits.partner_id,
         challenges.trader_id,
         count(*) as purchases,
         count(challenges.coupon) as coupon_purchases,
@@ -63,10 +63,10 @@ bought as (
         min(clicks.device_id) as click_device,
         min(clicks.ip) as click_ip,
         min(date_diff('second', clicks.occurred_at, challenges.purchased_at)) as click_to_purchase_s
-    from staging.challenges as challenges
+    from decided.credits as credits
+    inner join staging.challenges as challenges using (challenge_id)
     left join staging.clicks as clicks on challenges.click_id = clicks.click_id
-    where challenges.partner_id is not null
-    group by challenges.partner_id, challenges.trader_id
+    group by credits.partner_id, challenges.trader_id
 ),
 
 traded as (
@@ -85,10 +85,10 @@ returned as (
 
 first_partner as (
     select coalesce(owners.owner_id, challenges.trader_id) as owner_id,
-        first(challenges.partner_id order by challenges.purchased_at, challenges.challenge_id) as partner_id
-    from staging.challenges as challenges
-    left join decided.owners as owners using (trader_id)
-    where challenges.partner_id is not null
+        first(credits.partner_id order by challenges.purchased_at, challenges.challenge_id) as partner_id
+    from decided.credits as credits
+    inner join staging.challenges as challenges using (challenge_id)
+    left join decided.owners as owners on challenges.trader_id = owners.trader_id
     group by 1
 )
 

@@ -1,5 +1,6 @@
 -- What a commission can follow from: purchases, passes, funding, payouts, returned fees. Grain: event_id.
 -- The amount is the fee, the firm's share of a payout (gross profit drawn less what the trader got) or what was returned.
+-- A transfer in another currency than the account's counts at the rate of its day; without one the amount is unknown.
 with bought as (
     select
         'purchase:' || challenge_id as event_id, 'purchase' as kind, challenge_id, trader_id,
@@ -46,11 +47,23 @@ first_payouts as (
     group by challenge_id
 ),
 
+rates as (
+    select currency, day, rate_to_usd from staging.rates
+),
+
 profits as (
-    select 'profit_share:' || payout_id, 'profit_share', challenge_id, trader_id, settled_at,
-        cast(requested - amount as double), currency
+    select 'profit_share:' || paid.payout_id, 'profit_share', paid.challenge_id, paid.trader_id, paid.settled_at,
+        cast(paid.requested as double) - cast(paid.amount as double) * case
+            when paid.currency = paid.account_currency then 1
+            else
+                coalesce(told.rate_to_usd, case paid.currency when 'USD' then 1 end)
+                / coalesce(wanted.rate_to_usd, case paid.account_currency when 'USD' then 1 end)
+        end,
+        paid.account_currency
     from paid
-    where currency = account_currency
+    asof left join rates as told on paid.currency = told.currency and cast(paid.settled_at as date) >= told.day
+    asof left join rates as wanted
+        on paid.account_currency = wanted.currency and cast(paid.settled_at as date) >= wanted.day
 ),
 
 returned as (

@@ -1,63 +1,47 @@
 -- The funnel by desk, product and month of purchase (in the desk's zone). Grain: desk_id, product, cohort_month, stage.
--- A challenge has reached a stage when it has an account of it, `passed` when each of its evaluation stages is passed,
--- `payout` when a transfer to it was settled. Money is in the desk's currency at the rate of its day.
-with challenges as (
+-- Accounts are the challenges bought, reached those of them that got to the stage so far, median_days the days that these
+-- took. What reaching means and which money counts is said in marts.cohort_challenges.
+with days as (
     select
-        challenges.challenge_id,
-        challenges.desk_id,
-        challenges.product,
-        strftime(timezone(coalesce(desks.time_zone, 'UTC'), challenges.purchased_at), '%Y-%m') as cohort_month,
-        challenges.purchased_at
-    from staging.challenges as challenges
-    left join staging.desks as desks using (desk_id)
-),
-
-opened as (
-    select challenge_id, stage, min(opened_at) as reached_at
-    from staging.accounts
-    group by challenge_id, stage
-),
-
-money as (
-    select challenge_id, sum(fee) as fees, sum(payout) as payouts, min(happened_at) filter (where payout is not null) as paid_at
-    from marts.challenge_money
-    group by challenge_id
-),
-
-reached as (
-    select challenge_id, 'purchase' as stage, purchased_at as reached_at from challenges
-    union all
-    select challenge_id, stage, reached_at from opened
-    union all
-    select challenge_id, 'passed', passed_at from facts.passed_challenges
-    union all
-    select challenge_id, 'payout', paid_at from money where paid_at is not null
+        desk_id,
+        product,
+        cohort_month,
+        unnest([
+            {'stage': 'purchase', 'days': 0.0},
+            {'stage': 'evaluation_1', 'days': evaluation_1_days},
+            {'stage': 'evaluation_2', 'days': evaluation_2_days},
+            {'stage': 'evaluation_3', 'days': evaluation_3_days},
+            {'stage': 'passed', 'days': passed_days},
+            {'stage': 'instant', 'days': instant_days},
+            {'stage': 'funded', 'days': funded_days},
+            {'stage': 'payout', 'days': payout_days}
+        ]) as reached
+    from marts.cohort_challenges
 ),
 
 sizes as (
     select
-        challenges.desk_id,
-        challenges.product,
-        challenges.cohort_month,
+        desk_id,
+        product,
+        cohort_month,
         cast(count(*) as integer) as accounts,
-        sum(money.fees) as fees,
-        coalesce(sum(money.payouts), 0) as payouts
-    from challenges
-    left join money using (challenge_id)
-    group by challenges.desk_id, challenges.product, challenges.cohort_month
+        sum(fees) as fees,
+        coalesce(sum(payouts), 0) as payouts
+    from marts.cohort_challenges
+    group by desk_id, product, cohort_month
 ),
 
 stages as (
     select
-        challenges.desk_id,
-        challenges.product,
-        challenges.cohort_month,
-        reached.stage,
+        desk_id,
+        product,
+        cohort_month,
+        reached.stage as stage,
         cast(count(*) as integer) as reached,
-        median(date_diff('second', challenges.purchased_at, reached.reached_at) / 86400.0) as median_days
-    from reached
-    inner join challenges using (challenge_id)
-    group by challenges.desk_id, challenges.product, challenges.cohort_month, reached.stage
+        median(reached.days) as median_days
+    from days
+    where reached.days is not null
+    group by desk_id, product, cohort_month, reached.stage
 )
 
 select

@@ -2,23 +2,23 @@
 -- of the buyer's first purchase. The tail is what the mean hides: a few winners cost many fees.
 with firsts as (
     select
-        challenges.trader_id,
-        arg_min(challenges.desk_id, challenges.purchased_at) as desk_id,
-        arg_min(challenges.product, challenges.purchased_at) as product,
-        if(arg_min(coalesce(challenges.partner_id, ''), challenges.purchased_at) = '', 'direct', 'partner') as channel,
+        trader_id,
+        arg_min(desk_id, (purchased_at, challenge_id)) as desk_id,
+        arg_min(product, (purchased_at, challenge_id)) as product,
+        arg_min(channel, (purchased_at, challenge_id)) as channel,
         count(*) as purchases
-    from staging.challenges as challenges
-    group by challenges.trader_id
+    from marts.cohort_challenges
+    group by trader_id
 ),
 
 moved as (
     select
         challenges.trader_id,
-        sum(money.fee * rates.rate_to_usd) as fees,
-        coalesce(sum(money.payout * rates.rate_to_usd), 0) as payouts
-    from marts.challenge_money as money
-    inner join staging.challenges as challenges using (challenge_id)
-    left join marts.usd_rates as rates on money.currency = rates.currency
+        sum(challenges.fees * rates.rate_to_usd) as fees,
+        sum(challenges.payouts * rates.rate_to_usd) as payouts
+    from marts.cohort_challenges as challenges
+    left join staging.desks as desks on challenges.desk_id = desks.desk_id
+    left join marts.usd_rates as rates on desks.currency = rates.currency
     group by challenges.trader_id
 ),
 

@@ -1,20 +1,46 @@
--- What each partner brought and what it cost, in US dollars. Grain: partner_id.
+-- What each partner brought and what it cost, in US dollars, by the shares in which purchases are credited. Grain: partner_id.
+-- Fees and payouts in the desk's currency at the rate of their day, turned into dollars at the newest rate.
 -- The interval of the net contribution is that of a sum of independent buyers (95 %); unknown below two buyers. The abuse
 -- rate is the share of buyers with a flag (inactivity is no abuse) on them or on an account of theirs, with its Wilson
 -- interval, beside the rate of all buyers of the firm.
-with movements as (
+with credited as (
     select
-        challenges.partner_id,
+        credits.partner_id,
+        credits.share,
+        challenges.challenge_id,
         challenges.trader_id,
-        sum(money.fee * rates.rate_to_usd) as fees,
-        coalesce(sum(money.payout * rates.rate_to_usd), 0) as payouts,
-        count(*) filter (where money.kind = 'refund') as refunds,
-        count(*) filter (where money.kind = 'chargeback') as chargebacks
-    from marts.challenge_money as money
-    inner join staging.challenges as challenges using (challenge_id)
-    left join marts.usd_rates as rates on money.currency = rates.currency
-    where challenges.partner_id is not null
-    group by challenges.partner_id, challenges.trader_id
+        challenges.desk_id,
+        challenges.funded_days is not null as is_funded,
+        challenges.fees,
+        challenges.payouts
+    from decided.credits as credits
+    inner join marts.cohort_challenges as challenges using (challenge_id)
+),
+
+returned as (
+    select
+        challenge_id,
+        count(*) filter (where kind = 'refund') as refunds,
+        count(*) filter (where kind = 'chargeback') as chargebacks
+    from marts.challenge_money
+    group by challenge_id
+),
+
+movements as (
+    select
+        credited.partner_id,
+        credited.trader_id,
+        count(*) as challenges,
+        count(*) filter (where credited.is_funded) as funded,
+        sum(credited.share * credited.fees * rates.rate_to_usd) as fees,
+        coalesce(sum(credited.share * credited.payouts * rates.rate_to_usd), 0) as payouts,
+        sum(returned.refunds) as refunds,
+        sum(returned.chargebacks) as chargebacks
+    from credited
+    left join returned using (challenge_id)
+    left join staging.desks as desks on credited.desk_id = desks.desk_id
+    left join marts.usd_rates as rates on desks.currency = rates.currency
+    group by credited.partner_id, credited.trader_id
 ),
 
 buyers as (
@@ -25,10 +51,16 @@ buyers as (
         sum(payouts) as payouts,
         sum(fees - payouts) as net,
         stddev_samp(fees - payouts) * sqrt(count(*)) as net_spread,
+        sum(challenges) as challenges,
+        sum(funded) as funded,
         sum(refunds) as refunds,
         sum(chargebacks) as chargebacks,
-        count(*) filter (where chargebacks > 0) as traders_charging_back
-    from movements
+        count(*) filter (where chargebacks > 0) as traders_charging_back,
+        sum(fees) filter (where place <= 10) / nullif(sum(fees), 0) as top_ten_share
+    from (
+        select *, row_number() over (partition by partner_id order by fees desc, trader_id) as place
+        from movements
+    )
     group by partner_id
 ),
 
@@ -55,7 +87,7 @@ rates as (
         count(*) as people,
         count(flagged.trader_id) as flagged,
         count(flagged.trader_id) / count(*) as rate
-    from (select distinct partner_id, trader_id from staging.challenges where partner_id is not null) as brought
+    from movements as brought
     left join flagged using (trader_id)
     group by brought.partner_id
 ),
@@ -69,22 +101,11 @@ intervals as (
     cross join marts.limits
 ),
 
-sold as (
-    select
-        challenges.partner_id,
-        count(distinct challenges.challenge_id) as challenges,
-        count(distinct challenges.challenge_id) filter (where accounts.stage = 'funded') as funded
-    from staging.challenges as challenges
-    left join staging.accounts as accounts using (challenge_id)
-    where challenges.partner_id is not null
-    group by challenges.partner_id
-),
-
 visits as (
     select partner_id, count(*) as clicks from staging.clicks group by partner_id
 ),
 
--- commissions of their own sales and of those below, and of their sales what those above got
+-- commissions of their own sales and of those below
 owed as (
     select
         entries.partner_id,
@@ -108,11 +129,13 @@ select
     partners.joined_at,
     coalesce(visits.clicks, 0) as clicks,
     coalesce(buyers.traders, 0) as traders,
-    coalesce(sold.challenges, 0) as challenges,
-    coalesce(sold.funded, 0) as funded,
+    cast(coalesce(buyers.challenges, 0) as bigint) as challenges,
+    cast(coalesce(buyers.funded, 0) as bigint) as funded,
     buyers.fees as fees_usd,
     buyers.payouts as payouts_usd,
     buyers.net as net_usd,
+    buyers.fees / nullif(sum(buyers.fees) over (), 0) as fees_share,
+    buyers.top_ten_share,
     buyers.net - limits.quantile * buyers.net_spread as net_low_usd,
     buyers.net + limits.quantile * buyers.net_spread as net_high_usd,
     cast(coalesce(buyers.refunds, 0) as bigint) as refunds,
@@ -137,5 +160,4 @@ cross join baseline
 left join intervals using (partner_id)
 left join visits using (partner_id)
 left join buyers using (partner_id)
-left join sold using (partner_id)
 left join owed using (partner_id)

@@ -1,0 +1,129 @@
+"""Which commission entries the transfers to a partner cover: what is owed back is set against what falls due."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+from numba import njit
+
+from models.commissions.book import minor_units
+from models.commissions.posting import UNKNOWN, Array
+
+_NEVER = np.iinfo(np.int64).max
+
+
+def paid(entries: pd.DataFrame, transfers: pd.DataFrame | None, as_of: dt.datetime) -> pd.DataFrame:
+    """Marks what transfers up to `as_of` cover, oldest due first; a return after payment is owed back.
+
+    An entry counts with what was taken back of it by then. Where a transfer does not reach, what is owed back of
+    entries paid before is set against the entry, if that makes it whole. What was sent too early covers what falls due
+    later.
+    """
+    if transfers is None or transfers.empty or entries.empty:
+        return entries
+    sent = transfers[transfers["settled_at"] <= pd.Timestamp(as_of)].sort_values("settled_at", kind="stable")
+    partners = pd.Index(sent[["partner_id", "currency"]].drop_duplicates().itertuples(index=False, name=None))
+    group = partners.get_indexer(pd.MultiIndex.from_frame(entries[["partner_id", "currency"]]))
+    source = entries["source"].to_numpy(np.int64)
+    at = _micros(entries["due_at"])
+    at[source != UNKNOWN] = _micros(entries["happened_at"])[source != UNKNOWN]
+    at[entries["held_because"].notna().to_numpy()] = _NEVER
+    order = np.lexsort([at, group])
+    order = order[group[order] >= 0]
+    times, amounts = _micros(sent["settled_at"]), minor_units(sent["amount"], sent["currency"])
+    whose = partners.get_indexer(pd.MultiIndex.from_frame(sent[["partner_id", "currency"]]))
+    by_group = np.argsort(whose, kind="stable")
+    numbers = np.arange(len(partners) + 1)
+    covered = _cover(
+        order,
+        np.searchsorted(group[order], numbers),
+        entries["minor"].to_numpy(np.int64),
+        at,
+        source,
+        np.searchsorted(whose[by_group], numbers),
+        times[by_group],
+        amounts[by_group],
+        pd.Timestamp(as_of).value // 1000,
+    )
+    state = entries["state"].to_numpy(object).copy()
+    owed_back = (source != UNKNOWN) & covered[source] & ~covered & (at != _NEVER)
+    state[owed_back], state[covered] = "payable", "paid"
+    return entries.assign(state=state)
+
+
+def _micros(instants: pd.Series) -> Array:
+    return instants.astype("datetime64[us, UTC]").astype("int64").to_numpy().copy()
+
+
+@njit(cache=True)
+def _cover(
+    order: Array,
+    starts: Array,
+    minor: Array,
+    at: Array,
+    source: Array,
+    sends: Array,
+    times: Array,
+    amounts: Array,
+    as_of: int,
+) -> Array:
+    """Whether each entry is covered, from entries in order of partner and time and the transfers of each partner."""
+    covered = np.zeros(len(minor), np.bool_)
+    taken = np.zeros(len(minor), np.int64)
+    newest, older = np.full(len(minor), UNKNOWN), np.full(len(minor), UNKNOWN)
+    for one in range(len(starts) - 1):
+        mine = order[starts[one] : starts[one + 1]]
+        funds, seen = 0, 0
+        for send in range(sends[one], sends[one + 1] + 1):
+            last = send == sends[one + 1]
+            now = as_of if last else times[send]
+            funds += 0 if last else amounts[send]
+            while seen < len(mine) and at[mine[seen]] <= now:
+                entry = mine[seen]
+                paid_for = source[entry]
+                if paid_for != UNKNOWN and not covered[paid_for]:
+                    taken[paid_for] += minor[entry]
+                    older[entry], newest[paid_for] = newest[paid_for], entry
+                seen += 1
+            funds = _spend(mine[:seen], minor, source, covered, taken, newest, older, funds, last)
+    return covered
+
+
+@njit(cache=True)
+def _spend(
+    due: Array,
+    minor: Array,
+    source: Array,
+    covered: Array,
+    taken: Array,
+    newest: Array,
+    older: Array,
+    funds: int,
+    without_debts: bool,
+) -> int:
+    """Pays what has fallen due from the funds, with what is owed back where that is needed; returns what is left."""
+    debts = [UNKNOWN for _ in range(0)]
+    owed = 0
+    for entry in due:
+        if not without_debts and source[entry] != UNKNOWN and covered[source[entry]] and not covered[entry]:
+            debts.append(entry)
+            owed -= minor[entry]
+    next_debt = 0
+    for entry in due:
+        net = minor[entry] + taken[entry]
+        if covered[entry] or source[entry] != UNKNOWN or net == 0 or net > funds + owed:
+            continue
+        while net > funds:
+            debt = debts[next_debt]
+            funds, owed = funds - minor[debt], owed + minor[debt]
+            covered[debt] = True
+            next_debt += 1
+        funds -= net
+        covered[entry] = True
+        back = newest[entry]
+        while back != UNKNOWN:
+            covered[back] = True
+            back = older[back]
+    return funds

@@ -1,0 +1,28 @@
+"""What people decide about partners: whose a purchase is, where a partner stands in the tree, whose a coupon is."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from sql.desk_schema import _refuse as refuse
+from sql.schema import METADATA, Instant
+
+KINDS = ("purchase", "move", "coupon")
+
+PARTNER_DECISIONS = sa.Table(
+    "partner_decisions",
+    METADATA,
+    sa.Column("kind", sa.Text, primary_key=True, comment="purchase, move or coupon"),
+    sa.Column("subject_id", sa.Text, primary_key=True, comment="challenge, partner or coupon"),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False, comment="1, 2, …; the newest holds"),
+    sa.Column("body", sa.Text, nullable=False, comment="JSON: shares by partner; parent, plan and since; or partner"),
+    sa.Column("person", sa.Text, nullable=False, comment="who"),
+    sa.Column("role", sa.Text, nullable=False, comment="in which role"),
+    sa.Column("reason", sa.Text, nullable=False, comment="why"),
+    sa.Column("decided_at", Instant, nullable=False, comment="when"),
+    sa.CheckConstraint(f"kind in {KINDS}", name="partner_decision_known"),
+    sa.CheckConstraint("version > 0", name="partner_decision_counted"),
+    comment="What people decided about partners; a later version of a decision takes the place of an earlier one.",
+)
+for _event in ("update", "delete"):
+    refuse(PARTNER_DECISIONS, f"no_{_event}", _event, "", f"partner_decisions is append-only: no {_event}")
