@@ -24,7 +24,7 @@ def paid(entries: pd.DataFrame, transfers: pd.DataFrame | None, as_of: dt.dateti
     if transfers is None or transfers.empty or entries.empty:
         return entries
     sent = transfers[transfers["settled_at"] <= pd.Timestamp(as_of)].sort_values("settled_at", kind="stable")
-    partners = pd.Index(sent[["partner_id", "currency"]].drop_duplicates().itertuples(index=False, name=None))
+    partners = pd.MultiIndex.from_frame(sent[["partner_id", "currency"]].drop_duplicates())
     group = partners.get_indexer(pd.MultiIndex.from_frame(entries[["partner_id", "currency"]]))
     source = entries["source"].to_numpy(np.int64)
     at = _micros(entries["due_at"])

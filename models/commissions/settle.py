@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 import numpy as np
@@ -213,7 +213,7 @@ def _write_offs(entries: pd.DataFrame, transfers: pd.DataFrame | None, book: Boo
             lifted = min(-balance, -int(taken.get(month, 0)))
             if lifted > 0 and month < open_month:
                 balance += lifted
-                end = month.end_time.tz_localize("UTC").floor("us")  # type: ignore[union-attr]
+                end = cast("pd.Period", month).end_time.tz_localize("UTC").floor("us")
                 made.append(rows.iloc[-1].to_dict() | {"minor": lifted, "happened_at": end, "due_at": end})
     empty = {"challenge_id": None, "trader_id": None, "event_id": None, "source": UNKNOWN, "level": 1}
     told = {"event": "write_off", "state": "payable"} | empty
@@ -221,7 +221,8 @@ def _write_offs(entries: pd.DataFrame, transfers: pd.DataFrame | None, book: Boo
 
 
 def _months(instants: pd.Series[Any]) -> pd.Series[Any]:
-    return instants.dt.tz_convert("UTC").dt.tz_localize(None).dt.to_period("M")
+    found: pd.Series[Any] = instants.dt.tz_convert("UTC").dt.tz_localize(None).dt.to_period("M")
+    return found
 
 
 def _sent_by_month(transfers: pd.DataFrame | None, as_of: dt.datetime) -> dict[tuple[str, str], pd.Series[Any]]:
