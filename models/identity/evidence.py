@@ -74,7 +74,7 @@ group by trader_no, kind, value
 
 # Values that stand for "nothing known": placeholders, one character repeated, loopback. Cheap tests come first.
 JUNK = r"""
-length(raw) < 3 or raw like '127.%'
+length(raw) < 2 or raw like '127.%'
 or (length(raw) <= 9 and lower(raw) in ('unknown', 'null', 'none', 'nan', 'n/a', 'undefined', 'test', 'default',
     'anonymous', 'localhost', '0.0.0.0', 'no device'))
 or (raw[1:1] = raw[2:2] and ltrim(translate(lower(raw), '-:._ ', ''), left(lower(raw), 1)) = '')
