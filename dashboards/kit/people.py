@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 import streamlit as st
 
+from dashboards.kit import house
 from models import access, audit, sessions
 from models.access import LOCAL, PAGES, Person
 from sql.desk_schema import PEOPLE
@@ -86,9 +87,7 @@ def _keep_token() -> None:
 
 
 def _database() -> sa.Engine:
-    from dashboards.kit import reads
-
-    return reads.warehouse().database
+    return house.warehouse().database
 
 
 def _accounts_exist() -> bool:

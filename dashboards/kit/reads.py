@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +12,10 @@ import sqlalchemy as sa
 import streamlit as st
 
 from dashboards.kit import privacy
+from dashboards.kit.house import warehouse as warehouse
 from dashboards.kit.people import Person, who
 from sql import schema
-from sql.warehouse import Warehouse, read_frame
+from sql.warehouse import read_frame
 
 CACHE_SECONDS = 60
 PAGE_ROWS = 50
@@ -32,16 +32,6 @@ class Stamp:
     finished_at: dt.datetime | None
     load_id: int
     marts: str | None = None
-
-
-@st.cache_resource(show_spinner=False)
-def _opened(home: str | None, url: str | None) -> Warehouse:
-    return Warehouse.open(home, url)
-
-
-def warehouse() -> Warehouse:
-    """The warehouse that the environment names, opened once per process."""
-    return _opened(os.environ.get("HIGHWATER_HOME"), os.environ.get("HIGHWATER_DATABASE_URL"))
 
 
 def stamp() -> Stamp:
