@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from models.detectors.base import Answers, Detector, Floats, duration, log_steps, numbers, percent, steps, thin
 
@@ -26,15 +27,29 @@ def _hours_apart(seen: pd.DataFrame) -> Floats:
     return np.abs(np.angle(np.exp(1j * (after - before)))) * 12 / np.pi
 
 
-def _manner(seen: pd.DataFrame) -> dict[str, Floats]:
+def _unlike(apart: Floats, usual: float, known: Floats) -> Floats:
+    """Log-odds of a difference between two stages: how rare so large a one is among the firm's own transitions.
+
+    The spread among transitions comes from their median, which a minority of passed accounts does not move.
+    """
+    seen = apart[known]
+    weight = len(seen) / (len(seen) + 15.0)
+    spread = usual if len(seen) == 0 else max(weight * np.median(seen) / 0.6745 + (1 - weight) * usual, usual / 2)
+    innocent = np.clip(2 * norm.sf(apart / spread), 0.03, 1.0)
+    guilty = np.clip(apart / (apart + usual), 0.15, 0.75)
+    return np.where(known, np.log(guilty / innocent), 0.0)
+
+
+def _manner(seen: pd.DataFrame, positions: Floats, terms: Terms) -> dict[str, Floats]:
     """Log-odds from what is traded, for how long, when, and by whose finger; smaller sizes once funded are no
     reason."""
     hold = np.abs(numbers(seen["log_hold_after"]) - numbers(seen["log_hold_before"]))
-    robot = np.abs(numbers(seen["by_robot_after"]) - numbers(seen["by_robot_before"]))
+    robot = np.abs(numbers(seen["by_robot_after"], np.nan) - numbers(seen["by_robot_before"], np.nan))
+    known = positions >= terms.positions_enough / 2
     return {
-        "instruments": steps(seen["instrument_overlap"], [0.0, 0.3, 0.7], [1.3, 0.4, -1.0]),
-        "holding_time": steps(hold, [0.5, 1.0, 2.0], [-0.8, 0.0, 1.3]),
-        "hours": steps(_hours_apart(seen), [1, 3, 6], [-0.6, 0.2, 1.0]),
+        "instruments": _unlike(1 - numbers(seen["instrument_overlap"], 1.0), 0.35, known),
+        "holding_time": _unlike(hold, 0.7, known),
+        "hours": _unlike(_hours_apart(seen), 1.8, known),
         "robot": steps(robot, [0.2, 0.8], [-0.2, 1.0]),
     }
 
@@ -53,10 +68,11 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     others = log_steps(seen["device_users_before"], [1, 2, 5], [0, 1, 2]) * changed
     manner = {
         name: thin(worth, positions, terms.positions_enough) * np.where(positions > 0, 1.0, 0.0)
-        for name, worth in _manner(seen).items()
+        for name, worth in _manner(seen, positions, terms).items()
     }
     seen_both = np.where(sessions > 0, 1.0, 0.0)
-    unseen = np.where(sessions > 0, 0.0, -1.0)
+    # where nobody's sign-ins are delivered, having none says nothing
+    unseen = np.where((sessions > 0) | ~(sessions > 0).any(), 0.0, -1.0)
     return pd.DataFrame(
         {
             "prior": -4.0,
@@ -73,6 +89,8 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
 def sentence(row: pd.Series, terms: Terms) -> str:
     """The finding in words."""
     device = f"{percent(row['devices_gone'])} of the sign-ins before funding came from devices never seen after it"
+    if pd.isna(row["sessions_before"]) or pd.isna(row["sessions_after"]):
+        device = "No sign-ins are known on both sides of the funding"
     users = (
         f", one of them used by {row['device_users_before']:.0f} traders"
         if (row["device_users_before"] or 0) > 1

@@ -18,13 +18,15 @@ USUAL_WEIGHT = 30.0
 @dataclass(frozen=True)
 class Terms:
     """Entries so close are one idea (seconds); the share of the allowance gamblers stake, and how it varies between
-    them."""
+    them; the part of a gain that is taken for the stake where no stop is told;
+    ideas after which an end came at once."""
 
     version: str = "2026-11"
     merge_s: float = 120.0
     gambler_share: float = 0.85
     gambler_spread: float = 0.35
-    ideas_enough: int = 3
+    of_gain: float = 0.6
+    ideas_few: int = 3
 
 
 def _usual(stakes: Floats, traders: pd.Series[str]) -> tuple[float, float]:
@@ -54,7 +56,7 @@ def _size(seen: pd.DataFrame, terms: Terms) -> Floats:
     gambler = norm.logpdf(below, 0.0, np.hypot(terms.gambler_spread, 0.1 / np.sqrt(ideas)))
     anyone = norm.logpdf(np.maximum(stake - middle, 0.0), 0.0, np.hypot(spread, 0.35 / np.sqrt(ideas)))
     ratio = np.clip(np.nan_to_num(gambler - anyone, nan=-3.0), -8.0, 6.0)
-    unplanned = np.where(planned > 0, 1.0, np.minimum(ideas / (2 * terms.ideas_enough), 1.0))
+    unplanned = np.where(planned > 0, 1.0, np.minimum(0.65 + 0.15 * ideas, 1.0))
     return np.asarray(np.where(ratio > 0, ratio * unplanned, ratio), dtype=np.float64)
 
 
@@ -69,20 +71,22 @@ def _company(seen: pd.DataFrame, alone: Floats) -> Floats:
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
-    """Log-odds from the usual stake, its constancy, ideas a day, ideas outlived and the trader's other accounts."""
+    """Log-odds from the usual stake, its constancy, ideas a day, how few they were, the end and the trader's other accounts."""
     planned = numbers(seen["planned"])
     deviations = np.square(numbers(seen["spread"])) * np.maximum(planned - 1, 0)
     spread = np.sqrt((0.15**2 * 2 + deviations) / (2 + np.maximum(planned - 1, 0)))
     size = _size(seen, terms)
+    ended = seen["is_ended"].fillna(False).to_numpy(dtype=bool)
     return pd.DataFrame(
         {
-            "prior": -4.1,
+            "prior": -3.8,
             "stake": size,
             "constant": np.clip(2 * np.log(0.15 / spread), -1.5, 2.0),
             "ideas_a_day": log_steps(
                 numbers(seen["ideas"]) / np.maximum(numbers(seen["days"]), 1), [2.5, 5, 10], [0.4, -1, -2.5]
             ),
-            "outlived": log_steps(numbers(seen["ideas"]), [12, 25, 50], [0, -1, -3]),
+            "few_ideas": log_steps(numbers(seen["ideas"]), [3, 6, 12, 25, 50], [1.2, 0.4, 0, -1, -3]),
+            "ended_at_once": np.where(ended & (numbers(seen["ideas"]) <= terms.ideas_few), 0.8, 0.0),
             "other_accounts": _company(seen, size),
         },
         index=seen.index,

@@ -18,6 +18,7 @@ from sql import relations
 REPORTED_MIN = 0.1
 FLAG_MIN = 0.5
 ROWS_MAX = 12
+INTEGERS = (pd.Int8Dtype, pd.Int16Dtype, pd.Int32Dtype, pd.Int64Dtype)
 COLUMNS = ("subject_kind", "subject_id", "detector", "strength", "first_at", "last_at", "evidence")
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Weigh = Callable[[pd.DataFrame, Any], pd.DataFrame]
@@ -78,10 +79,14 @@ def show_terms(connection: duckdb.DuckDBPyConnection, name: str, terms: Any) -> 
 
 
 def features(connection: duckdb.DuckDBPyConnection, relation: str) -> pd.DataFrame:
-    """The rows of a relation of the detectors' room, in an order that a second run repeats."""
+    """The rows of a relation of the detectors' room, in an order that a second run repeats.
+
+    Counts with gaps are floats: what is unknown is NaN there, never pandas' NA, which no comparison takes.
+    """
     relations.build(connection, f"detectors.{relation}")
     frame: pd.DataFrame = connection.sql(f"select * from detectors.{relation} order by all").df()
-    return frame
+    gaps = {name: "float64" for name, kind in frame.dtypes.items() if isinstance(kind, INTEGERS)}
+    return frame.astype(gaps)
 
 
 def numbers(values: Any, missing: float = 0.0) -> Floats:

@@ -26,7 +26,7 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
             "side_by_side": steps(seen["side_by_side"], [1, 2, 3, 5], [-3, -0.5, 1.5, 3]),
             "busiest": log_steps(seen["busiest"], [2, 4, 6, 12], [-2, 0, 1.5, 3]),
             "burnt": steps(seen["burnt_share"], [0.2, 0.6, 0.9], [-1.5, 0.5, 1.5], missing=-1.0),
-            "stake": steps(seen["stake_share"], [0.15, 0.4, 0.7], [-2.5, 0.0, 2.0], missing=-0.5),
+            "stake": steps(seen["stake_share"], [0.15, 0.4, 0.6, 0.8], [-2.5, 0.3, 1.6, 2.6], missing=-0.5),
         },
         index=seen.index,
     )
@@ -40,7 +40,7 @@ def sentence(row: pd.Series, terms: Terms) -> str:
         else ""
     )
     return (
-        f"{row['challenges']:.0f} challenges, up to {row['side_by_side_max']:.0f} side by side and "
+        f"{row['challenges']:.0f} challenges, up to {row['side_by_side']:.0f} side by side and "
         f"{row['busiest']:.0f} within "
         f"{terms.busy_days} days; {row['breached']:.0f} breached{stake}."
     )

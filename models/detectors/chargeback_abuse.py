@@ -25,7 +25,7 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
         {
             "prior": -2.0,
             "answers_a_breach": steps(answers, [0, 1, 2, 3], [-1.5, 2.3, 4.0, 5.0]),
-            "after_payout": steps(seen["after_payout"], [0, 1, 2], [0, 1.5, 2.5]),
+            "after_payout": steps(seen["after_payout"], [0, 1, 2], [0, 4.2, 5.5]),
             "repeated": steps(seen["disputes"], [1, 2, 3], [0, 1.2, 2.0]),
             "instruments": steps(seen["instruments"], [1, 2, 3], [0, 0.4, 0.8]),
         },

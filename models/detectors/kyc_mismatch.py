@@ -25,14 +25,18 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     elsewhere = beta_binomial(seen["home_days"], seen["days"], (1.0, 20.0))
     settled = np.log1p(-terms.wanderers) + beta_binomial(seen["home_days"], seen["days"], (9.0, 1.0))
     wandering = np.log(terms.wanderers) + beta_binomial(seen["home_days"], seen["days"], (1.0, 1.0))
+    others = numbers(seen["others"]) > 0
+    away = np.clip(elsewhere - np.logaddexp(settled, wandering), -8, 6)
+    lasting = log_steps(seen["away_span_days"], [5, 14, 40], [-2.5, 0.0, 1.5])
     refused = seen["kyc_status"].isin(["rejected", "expired"]).to_numpy()
     return pd.DataFrame(
         {
             "prior": -4.0,
-            "away": np.clip(elsewhere - np.logaddexp(settled, wandering), -8, 6),
-            "lasting": log_steps(seen["away_span_days"], [5, 14, 40], [-2.5, 0.0, 1.5]),
+            # who lends papers out may well sit at home
+            "away": np.where(others, np.maximum(away, 0.0), away),
+            "lasting": np.where(others, np.maximum(lasting, 0.0), lasting),
             "papers_refused": np.where(refused, 0.7, 0.0),
-            "papers_of_others": np.where(numbers(seen["others"]) > 0, 5.0, 0.0),
+            "papers_of_others": np.where(others, 5.0, 0.0),
         },
         index=seen.index,
     )

@@ -30,7 +30,7 @@ class Terms:
     version: str = "2026-11"
     before_s: float = 600.0
     after_s: float = 300.0
-    apart_s: float = 120.0
+    apart_s: float = 300.0
     instant_s: float = 6.0
     events_enough: int = 5
 
@@ -42,15 +42,24 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     a, b = BOTH_SIDES_BY_CHANCE
     mean = np.clip(a / (a + b) + 2 * elsewhere, 0.0, 0.8)
     innocent = (mean * (a + b), (1 - mean) * (a + b))
-    at_once = peers(seen["at_once"], seen["events"], (1.0, 5.0))
+    at_once = likelihood_ratio(
+        seen["at_once"], seen["events"], (6.0, 2.0), peers(seen["at_once"], seen["events"], (1.0, 5.0))
+    )
+    # a stop that is hit by the release rides it; a limit order that is hit stands against it
+    rode = steps((numbers(seen["rode"]) + 1) / (numbers(seen["at_once"]) + 2), [0.3, 0.5, 0.7], [-2.0, -0.5, 0.7])
     reasons = {
         "both_sides": likelihood_ratio(seen["both_sides"], seen["events"], (2.0, 3.0), innocent),
-        "at_once": np.clip(likelihood_ratio(seen["at_once"], seen["events"], (6.0, 2.0), at_once), -0.3, 2.0),
+        "at_once": np.clip(at_once, -0.3, 2.0),
         "lives_on_news": steps(share_of(seen["news_positions"], seen["positions"]), [0.05, 0.2, 0.5], [-1, 0, 1]),
     }
     weighed = {name: thin(values, seen["events"], terms.events_enough) for name, values in reasons.items()}
-    one_sided = np.where(numbers(seen["both_sides"]) < 2, -2.5, 0.0)
-    return pd.DataFrame({"prior": -4.2, "fewer_than_two": one_sided, **weighed}, index=seen.index)
+    one_sided = numbers(seen["both_sides"]) < 2
+    # the order on the other side was never filled, so that it is not in the feed: fills of the first seconds stand for it
+    bracket = np.where(numbers(seen["at_once"]) >= 3, np.clip(at_once + rode - weighed["at_once"], -3.0, 4.0), -3.0)
+    weighed["both_sides"] = np.where(one_sided, np.maximum(weighed["both_sides"], -0.5), weighed["both_sides"])
+    return pd.DataFrame(
+        {"prior": -4.2, **weighed, "one_filled_at_once": np.where(one_sided, bracket, 0.0)}, index=seen.index
+    )
 
 
 def sentence(row: pd.Series, terms: Terms) -> str:
@@ -67,7 +76,7 @@ def sentence(row: pd.Series, terms: Terms) -> str:
 def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
     """What was considered and why it does not explain the finding."""
     return [
-        "a view on the news: that is one side",
+        "a view on the news: that is one side, and it is not entered within seconds of every release",
         f"hedging as a habit: away from news the account turned within {terms.apart_s:.0f} s {row['turns']:.0f} times",
         "being one of a crowd: strangers who trade the same minute do not open both sides",
     ]

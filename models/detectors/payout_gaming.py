@@ -7,36 +7,57 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from models.detectors.base import Answers, Detector, log_steps, numbers, percent, positions_by, share_of, steps, thin
+from models.detectors.base import (
+    Answers,
+    Detector,
+    Floats,
+    log_steps,
+    numbers,
+    percent,
+    positions_by,
+    share_of,
+    steps,
+    thin,
+)
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What is a filler beside the account's large positions, what are twins, and days needed to say anything
-    in full."""
+    """What is a filler beside the account's real size (or, within seconds, its real chance), what are twins, how near a reset (seconds) two ends are a
+    split, and days needed to say anything in full."""
 
     version: str = "2026-11"
     filler_share: float = 0.1
+    filler_s: float = 300.0
     twin_s: float = 60.0
     twin_ratio_min: float = 0.8
+    near_s: float = 3600.0
     days_enough: int = 5
     burnt_within_days: float = 14.0
 
 
+def _burnt(seen: pd.DataFrame, terms: Terms) -> Floats:
+    """Log-odds of an account thrown away once it had paid: breached soon after, at sizes far above those before."""
+    soon = steps(numbers(seen["breached_after_days"], 1e6), [5, terms.burnt_within_days, 45], [2.0, 1.0, -1.0])
+    larger = log_steps(seen["size_after"], [1, 1.5, 2.5, 4], [-1.0, 0.5, 2.5, 3.2])
+    return np.where(np.isnan(numbers(seen["breached_after_days"], np.nan)), 0.0, soon + larger)
+
+
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
-    """Log-odds from days of fillers only, twins that end on either side of a reset, and the account's end after
-    payout."""
-    soon = steps(numbers(seen["breached_after_days"], 1e6), [3, terms.burnt_within_days, 45], [1.5, 0.7, 0.0])
-    larger = log_steps(seen["size_after"], [1, 2, 4], [-0.3, 0.7, 1.2])
-    fillers = steps(share_of(seen["filler_days"], seen["days"]), [0.05, 0.2, 0.4, 0.7], [-2, 0, 2.5, 4.5])
-    few = np.where(numbers(seen["filler_days"]) < 2, -1.0, 0.0)
+    """Log-odds of each way: days of fillers only, winners that end on either side of a reset, the account burnt.
+
+    Each way suffices alone, so that one not taken says nothing against another.
+    """
+    fillers = steps(share_of(seen["filler_days"], seen["days"]), [0.1, 0.2, 0.4, 0.7], [0, 1.0, 3.7, 5.0])
+    several = np.minimum(numbers(seen["filler_days"]) / 3, 1.0)
+    splits = steps(seen["splits"], [0, 1, 2, 4], [0, 0.7, 2, 3.5])
+    near = steps(seen["near_splits"], [0, 1, 2, 3], [0, 2.0, 4.3, 5.5])
     return pd.DataFrame(
         {
             "prior": -3.5,
-            "filler_days": thin(fillers, seen["days"], terms.days_enough) + few,
-            "split_winners": steps(seen["splits"], [0, 1, 2, 4], [0, 0.7, 2, 3.5]),
-            "burnt_after_payout": soon,
-            "larger_after_payout": np.where(np.isnan(numbers(seen["size_after"], np.nan)), 0.0, larger),
+            "filler_days": thin(fillers, seen["days"], terms.days_enough) * several,
+            "split_winners": np.maximum(splits, near),
+            "burnt_after_payout": np.maximum(_burnt(seen, terms), 0.0),
         },
         index=seen.index,
     )
@@ -48,16 +69,20 @@ def sentence(row: pd.Series, terms: Terms) -> str:
         f"{row['filler_days']:.0f} of {row['days']:.0f} trading days before the payout hold nothing but tiny positions"
     ]
     if row["splits"]:
-        parts.append(f"{row['splits']:.0f} twin positions were closed on either side of a reset")
+        parts.append(
+            f"{row['splits']:.0f} winners or twins were closed in two parts on either side of a reset"
+            f" ({row['near_splits']:.0f} of them within {terms.near_s / 60:.0f} min of it)"
+        )
     if pd.notna(row["breached_after_days"]):
-        parts.append(f"{row['breached_after_days']:.1f} days after the payout the account was breached")
+        larger = f", at {row['size_after']:.1f} times the largest size before" if pd.notna(row["size_after"]) else ""
+        parts.append(f"{row['breached_after_days']:.1f} days after the payout the account was breached{larger}")
     return "; ".join(parts) + "."
 
 
 def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
     """What was considered and why it does not explain the finding."""
     told = [
-        "partial closes: a position counts once",
+        "sizes of many instruments: they are compared in money",
         "an early payout request by itself: many honest traders are impatient",
     ]
     if row["filler_days"] / max(row["days"], 1) >= 0.2:

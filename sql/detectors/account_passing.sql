@@ -22,7 +22,7 @@ manners as (
         stddev_samp(ln(greatest(positions.hold_s, 1))) as log_hold_spread,
         avg(cos(radians(15 * (hour(positions.opened_at) + minute(positions.opened_at) / 60)))) as hour_x,
         avg(sin(radians(15 * (hour(positions.opened_at) + minute(positions.opened_at) / 60)))) as hour_y,
-        avg(cast(coalesce(positions.open_reason = 'expert', positions.magic is not null, false) as double)) as by_robot,
+        avg(cast(coalesce(positions.open_reason = 'expert', if(positions.magic is null, null, true)) as double)) as by_robot,
         min(positions.opened_at) as first_at,
         max(positions.opened_at) as last_at
     from members

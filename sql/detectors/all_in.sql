@@ -1,16 +1,10 @@
 -- How much of its allowance each account usually stakes, before its first paid payout and after it. Grain: account_id, phase.
-with first_paid as (
-    select account_id, min(settled_at) as first_paid_at
-    from facts.paid
-    group by account_id
-),
-
-phased as (
+with phased as (
     select
         stakes.*,
         if(stakes.opened_at >= first_paid.first_paid_at, 'after payout', 'from the start') as phase
     from detectors.stakes as stakes
-    left join first_paid using (account_id)
+    left join detectors.first_payouts as first_paid using (account_id)
 )
 
 select
@@ -24,6 +18,7 @@ select
     median(ln(phased.stake)) as log_stake,
     stddev_samp(ln(phased.stake)) filter (where phased.is_planned) as spread,
     any_value(phased.allowance) as allowance,
+    any_value(accounts.status) in ('breached', 'passed') as is_ended,
     max(phased.stake) as stake_max,
     min(phased.opened_at) as first_at,
     max(phased.opened_at) as last_at

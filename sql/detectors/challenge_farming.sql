@@ -28,8 +28,7 @@ select
     beside.trader_id,
     count(*) as challenges,
     count(beside.breached_at) as breached,
-    max(beside.side_by_side) as side_by_side_max,
-    quantile_cont(beside.side_by_side, 0.75) as side_by_side,
+    max(beside.side_by_side) as side_by_side,
     max(beside.bought_within) as busiest,
     count(*) filter (where beside.days <= getvariable('challenge_farming_short_days') and beside.breached_at is not null)
     / nullif(count(beside.breached_at), 0) as burnt_share,

@@ -9,8 +9,10 @@ select
     disputed.trader_id,
     count(*) as disputes,
     coalesce(any_value(bought.purchases), count(*)) as purchases,
-    count(*) filter (where disputed.days_after_breach between 0 and getvariable('chargeback_abuse_answer_days'))
-        as soon_after_breach,
+    -- in full within the days that count as an answer, fading to nothing over as many again
+    sum(case when disputed.days_after_breach >= 0
+        then greatest(least(2 - disputed.days_after_breach / getvariable('chargeback_abuse_answer_days'), 1), 0)
+    else 0 end) as soon_after_breach,
     count(*) filter (where disputed.is_after_payout) as after_payout,
     count(distinct disputed.instrument) as instruments,
     sum(disputed.amount) as amount,

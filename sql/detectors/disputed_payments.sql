@@ -18,8 +18,8 @@ with disputes as (
 ),
 
 paid as (
-    select accounts.trader_id, min(paid.settled_at) as first_paid_at
-    from facts.paid as paid
+    select accounts.trader_id, min(paid.first_paid_at) as first_paid_at
+    from detectors.first_payouts as paid
     inner join facts.accounts as accounts using (account_id)
     group by accounts.trader_id
 )

@@ -9,6 +9,7 @@ with by_event as (
         between to_seconds(-getvariable('news_straddling_apart_s')) and to_seconds(getvariable('news_straddling_apart_s'))
             as both_sides,
         min(abs(offset_s)) <= getvariable('news_straddling_instant_s') as at_once,
+        sum(net_profit) filter (where offset_s between 0 and getvariable('news_straddling_instant_s')) > 0 as rode,
         count(*) as positions,
         sum(net_profit) as net_profit,
         min(opened_at) as first_at,
@@ -50,6 +51,7 @@ select
     count(distinct by_event.event_id) as events,
     count(distinct by_event.event_id) filter (where by_event.both_sides) as both_sides,
     count(distinct by_event.event_id) filter (where by_event.at_once) as at_once,
+    count(distinct by_event.event_id) filter (where by_event.rode) as rode,
     sum(by_event.positions) as news_positions,
     any_value(totals.positions) as positions,
     coalesce(any_value(turns.turns), 0) as turns,

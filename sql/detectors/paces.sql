@@ -1,4 +1,5 @@
 -- How fast each account trades: holding times, wins and edge of positions whose end the trader chose. Grain: account_id.
+-- Wins are those of the price, before commission: a stale quote that pays for the commission only was still stale.
 -- Left out: positions closed by the firm, stops and targets of usual distance that the market reached, news entries.
 with chosen as (
     select positions.*
@@ -43,8 +44,8 @@ select
     quantile_cont(chosen.hold_s, 0.25) as hold_quarter_s,
     quantile_cont(chosen.hold_s, 0.75) as hold_three_quarters_s,
     count(*) filter (where chosen.hold_s < getvariable('tick_scalping_short_s')) as short_positions,
-    count(*) filter (where chosen.net_profit > 0) as wins,
-    avg(chosen.net_profit) / nullif(stddev_samp(chosen.net_profit), 0) as edge,
+    count(*) filter (where chosen.gross_profit > 0) as wins,
+    avg(chosen.gross_profit) / nullif(stddev_samp(chosen.gross_profit), 0) as edge,
     min(chosen.opened_at) as first_at,
     max(chosen.closed_at) as last_at,
     any_value(markouts.markout_spreads) as markout_spreads,

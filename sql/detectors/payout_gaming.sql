@@ -6,9 +6,32 @@ with asked as (
     group by account_id
 ),
 
-first_paid as (
-    select account_id, min(settled_at) as first_paid_at
-    from facts.paid
+-- what a position puts to chance: its size times the root of its time
+held as (
+    select positions.*, size * sqrt(greatest(coalesce(hold_s, epoch(getvariable('as_of') - opened_at)), 1)) as chance
+    from detectors.positions as positions
+    semi join asked using (account_id)
+),
+
+-- an account's real size: half of all it traded was in positions of that size and larger; its real chance likewise
+ranked as (
+    select
+        account_id,
+        size,
+        chance,
+        sum(size) over (partition by account_id order by size desc, trade_id) as size_above,
+        sum(size) over (partition by account_id) as all_size,
+        sum(chance) over (partition by account_id order by chance desc, trade_id) as chance_above,
+        sum(chance) over (partition by account_id) as all_chance
+    from held
+),
+
+real_sizes as (
+    select
+        account_id,
+        max(size) filter (where size_above >= all_size / 2) as real_size,
+        max(chance) filter (where chance_above >= all_chance / 2) as real_chance
+    from ranked
     group by account_id
 ),
 
@@ -16,13 +39,13 @@ positions as (
     select
         positions.*,
         cast(positions.opened_at as date) as day,
-        positions.size >= getvariable('payout_gaming_filler_share')
-        * quantile_cont(positions.size, 0.9) over (partition by positions.account_id) as is_real,
-        coalesce(positions.opened_at >= first_paid.first_paid_at, false) as is_after,
-        first_paid.first_paid_at
-    from detectors.positions as positions
-    semi join asked using (account_id)
-    left join first_paid using (account_id)
+        positions.size >= getvariable('payout_gaming_filler_share') * real_sizes.real_size
+        and (coalesce(positions.hold_s >= getvariable('payout_gaming_filler_s'), true)
+            or positions.chance >= getvariable('payout_gaming_filler_share') * real_sizes.real_chance) as is_real,
+        coalesce(positions.opened_at >= first_payouts.first_paid_at, false) as is_after
+    from held as positions
+    inner join real_sizes using (account_id)
+    left join detectors.first_payouts as first_payouts using (account_id)
 ),
 
 days as (
@@ -44,46 +67,58 @@ days as (
     group by account_id
 ),
 
-pairs as (
-    select
-        account_id,
-        closed_at,
-        net_profit,
-        opened_at,
-        lead(closed_at) over twins as twin_closed_at,
-        lead(opened_at) over twins as twin_opened_at,
-        lead(lots) over twins / lots as twin_ratio
+-- two ends of one idea: twins opened together, or the first and last part of one position
+twins as (
+    select account_id, opened_at, closed_at as one_at, twin_closed_at as other_at, net_profit > 0 and twin_profit > 0 as won
+    from (
+        select
+            *,
+            lead(closed_at) over entries as twin_closed_at,
+            lead(opened_at) over entries as twin_opened_at,
+            lead(net_profit) over entries as twin_profit,
+            lead(lots) over entries / lots as twin_ratio
+        from positions
+        where is_real and closed_at is not null
+        window entries as (partition by account_id, instrument, side order by opened_at, trade_id)
+    )
+    where
+        twin_opened_at - opened_at <= to_seconds(getvariable('payout_gaming_twin_s'))
+        and twin_ratio between getvariable('payout_gaming_twin_ratio_min') and 1 / getvariable('payout_gaming_twin_ratio_min')
+),
+
+parts as (
+    select positions.account_id, positions.opened_at, min(deals.executed_at), max(deals.executed_at), positions.net_profit > 0
     from positions
-    where is_real and closed_at is not null
-    window twins as (partition by account_id, instrument, side order by opened_at, trade_id)
+    inner join facts.trade_deals as deals using (account_id, trade_id)
+    where positions.is_real and positions.closed_at is not null and deals.role = 'out'
+    group by positions.account_id, positions.trade_id, positions.opened_at, positions.net_profit
+    having count(*) > 1
 ),
 
 splits as (
     select
-        pairs.account_id,
+        ends.account_id,
         count(*) as splits,
-        min(pairs.opened_at) as first_at,
-        max(pairs.opened_at) as last_at
-    from pairs
-    where
-        pairs.twin_opened_at - pairs.opened_at <= to_seconds(getvariable('payout_gaming_twin_s'))
-        and pairs.twin_ratio between getvariable('payout_gaming_twin_ratio_min')
-        and 1 / getvariable('payout_gaming_twin_ratio_min')
-        and exists (
-            from decided.account_days as resets
-            where
-                resets.account_id = pairs.account_id
-                and resets.opened_at > least(pairs.closed_at, pairs.twin_closed_at)
-                and resets.opened_at <= greatest(pairs.closed_at, pairs.twin_closed_at)
-        )
-    group by pairs.account_id
+        count(*) filter (
+            where ends.won
+            and resets.opened_at - least(ends.one_at, ends.other_at) <= to_seconds(getvariable('payout_gaming_near_s'))
+            and greatest(ends.one_at, ends.other_at) - resets.opened_at <= to_seconds(getvariable('payout_gaming_near_s'))
+        ) as near_splits,
+        min(ends.opened_at) as first_at,
+        max(ends.opened_at) as last_at
+    from (from twins union all from parts) as ends
+    inner join decided.account_days as resets
+        on
+            ends.account_id = resets.account_id
+            and resets.opened_at > least(ends.one_at, ends.other_at)
+            and resets.opened_at <= greatest(ends.one_at, ends.other_at)
+    group by ends.account_id
 ),
 
 changes as (
     select
         account_id,
-        median(size) filter (where is_after and is_real) / nullif(median(size) filter (where not is_after and is_real), 0)
-            as size_after,
+        median(size) filter (where is_after) / nullif(quantile_cont(size, 0.9) filter (where not is_after), 0) as size_after,
         count(*) filter (where is_after) as positions_after
     from positions
     group by account_id
@@ -96,6 +131,7 @@ select
     days.filler_days,
     days.positions,
     coalesce(splits.splits, 0) as splits,
+    coalesce(splits.near_splits, 0) as near_splits,
     changes.size_after,
     changes.positions_after,
     first_paid.first_paid_at,
@@ -106,6 +142,6 @@ from asked
 inner join days using (account_id)
 left join splits using (account_id)
 left join changes using (account_id)
-left join first_paid using (account_id)
+left join detectors.first_payouts as first_paid using (account_id)
 left join decided.account_status as status
     on asked.account_id = status.account_id and status.status = 'breached' and status.status_at >= first_paid.first_paid_at

@@ -11,6 +11,7 @@ select
     trades.closed_at,
     trades.open_price,
     trades.close_price,
+    trades.profit as gross_profit,
     trades.net_profit,
     trades.open_reason,
     trades.close_reason,
@@ -19,6 +20,7 @@ select
     trades.stop_loss,
     trades.take_profit,
     epoch(trades.closed_at - trades.opened_at) as hold_s,
+    trades.lots * point.usual_result_per_lot as usual_result,
     trades.lots * point.usual_result_per_lot / accounts.initial_balance as size,
     point.smallest_lots,
     coalesce(trades.close_reason in ('sl', 'tp') and abs(trades.close_price - trades.open_price)

@@ -1,12 +1,11 @@
--- What each idea put at risk: the loss at its stop, without a stop the loss that was realised; pieces of one idea together.
--- Grain: account_id, instrument, side, idea. Stakes are shares of the initial balance. The smallest size on offer is nobody's
--- choice and is left out, as is what was entered without a stop and won.
+-- What each idea put at risk: the loss at its stop; without a stop the largest of what it lost, of a part of what it won,
+-- and of what its size usually wins or loses. Pieces of one idea are together.
+-- Grain: account_id, instrument, side, idea. Stakes are shares of the initial balance.
 with entered as (
     select
         positions.*,
         positions.opened_at - lag(positions.opened_at) over entries > to_seconds(getvariable('all_in_merge_s')) as begins
     from detectors.positions as positions
-    where positions.lots > positions.smallest_lots
     window entries as (
         partition by positions.account_id, positions.instrument, positions.side
         order by positions.opened_at, positions.trade_id
@@ -32,7 +31,9 @@ ideas as (
         min(opened_at) as opened_at,
         max(closed_at) as closed_at,
         sum(stop_risk) as planned,
-        -sum(net_profit) as lost
+        greatest(
+            -sum(net_profit), getvariable('all_in_of_gain') * sum(net_profit), coalesce(sum(usual_result), 0)
+        ) as shown
     from numbered
     group by account_id, instrument, side, idea
 )
@@ -45,8 +46,8 @@ select
     ideas.opened_at,
     ideas.closed_at,
     ideas.planned is not null as is_planned,
-    coalesce(ideas.planned, ideas.lost) / accounts.initial_balance as stake,
+    coalesce(ideas.planned, ideas.shown) / accounts.initial_balance as stake,
     coalesce(accounts.daily_allowance, accounts.total_allowance) / accounts.initial_balance as allowance
 from ideas
 inner join detectors.allowances as accounts using (account_id)
-where coalesce(ideas.planned, ideas.lost) > 0
+where coalesce(ideas.planned, ideas.shown) > 0
