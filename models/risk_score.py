@@ -67,7 +67,7 @@ class ScoreTerms:
             "news_straddling": 0.8,
             "tick_scalping": 0.75,
             "challenge_farming": 0.75,
-            "all_in": 0.65,
+            "all_in": 0.59,
             "martingale": 0.65,
             "grid": 0.65,
             "recurring_breaches": 0.35,

@@ -69,25 +69,68 @@ CRYPTO = (("BTCUSD", 82_000.0, 1.0, 0.025), ("ETHUSD", 1_900.0, 10.0, 0.035), ("
 STYLES = (
     Style("full", 90, 420, 10, FX, 5.0, 10.0, (8.0, 5.0), "Europe/Prague", "00:00", 100_000, commission=3.0),
     Style(
-        "bare", 60, 360, 10, SUFFIXED, 4.0, 8.0, (8.0,), "America/New_York", "17:00", 25_000,
+        "bare",
+        60,
+        360,
+        10,
+        SUFFIXED,
+        4.0,
+        8.0,
+        (8.0,),
+        "America/New_York",
+        "17:00",
+        25_000,
         lacks=frozenset({"logins", "stop_loss", "take_profit", "reason", "magic", "quotes", "comment"}),
     ),
     Style(
-        "netted", 75, 360, 10, FUTURES, None, 4.0, (6.0,), "America/Chicago", "17:00", 50_000, commission=2.0,
-        lacks=frozenset({"position_id", "stop_loss", "take_profit", "reason", "magic", "quotes", "comment"}), lot=1.0,
+        "netted",
+        75,
+        360,
+        10,
+        FUTURES,
+        None,
+        4.0,
+        (6.0,),
+        "America/Chicago",
+        "17:00",
+        50_000,
+        commission=2.0,
+        lacks=frozenset({"position_id", "stop_loss", "take_profit", "reason", "magic", "quotes", "comment"}),
+        lot=1.0,
     ),
     Style(
-        "crypto", 120, 320, 10, CRYPTO, 3.0, 6.0, (10.0,), "Asia/Dubai", "00:00", 10_000, "EUR",
+        "crypto",
+        120,
+        320,
+        10,
+        CRYPTO,
+        3.0,
+        6.0,
+        (10.0,),
+        "Asia/Dubai",
+        "00:00",
+        10_000,
+        "EUR",
         lacks=frozenset({"device_id", "magic", "comment", "quotes"}),
     ),
     Style(
-        "short", 35, 420, 10, FX, 5.0, 10.0, (10.0, 5.0), "UTC", "21:00", 200_000,
+        "short",
+        35,
+        420,
+        10,
+        FX,
+        5.0,
+        10.0,
+        (10.0, 5.0),
+        "UTC",
+        "21:00",
+        200_000,
         lacks=frozenset({"country", "quotes", "take_profit"}),
     ),
-)  # fmt: skip
+)
 
 
-class Path1:
+class Course:
     """A symbol's price by minute, the same for everybody: a random walk with sessions and news."""
 
     def __init__(self, style: Style, symbol: tuple[str, float, float, float], news: list[float], rng: Any) -> None:
@@ -113,7 +156,9 @@ class Path1:
         flicker = self.rng.standard_normal() * self.sigma * 0.2 * self.level * min(1, 4 * part * (1 - part))
         return float(self.price[low] * (1 - part) + self.price[low + 1] * part + flicker)
 
-    def ends(self, second: float, until: float, side: int, entry: float, stop: float | None, gain: float | None) -> tuple[float, float, str]:  # fmt: skip
+    def ends(
+        self, second: float, until: float, side: int, entry: float, stop: float | None, gain: float | None
+    ) -> tuple[float, float, str]:
         """When, where and why a position ends: at its stop or target when the path gets there, else when it is time."""
         low, high = int(second / MINUTE) + 1, int(until / MINUTE) + 1
         if (stop or gain) and high > low:
@@ -122,7 +167,11 @@ class Path1:
             if len(hit):
                 lost = moved[hit[0]] < 0
                 at = min((low + hit[0]) * MINUTE - self.rng.uniform(0, 50), until)
-                return max(at, second + 1), entry + side * (-(stop or 0) if lost else (gain or 0)), "sl" if lost else "tp"  # fmt: skip
+                return (
+                    max(at, second + 1),
+                    entry + side * (-(stop or 0) if lost else (gain or 0)),
+                    "sl" if lost else "tp",
+                )
         return until, self.at(until) - side * self.spread / 2, "client"
 
 
@@ -158,11 +207,18 @@ class Firm:
     def __post_init__(self) -> None:
         days = [day for day in range(1, self.style.days) if day % 7 < 5 and self.rng.random() < 0.45]
         self.news = [day * DAY + float(self.rng.choice((12.5, 14.0, 18.0))) * 3600 for day in days]
-        self.paths = [Path1(self.style, symbol, self.news, self.rng) for symbol in self.style.symbols]
+        self.paths = [Course(self.style, symbol, self.news, self.rng) for symbol in self.style.symbols]
         for k, at in enumerate(self.news):
             self.add("news", event_id=f"ev{k}", occurs_at=self.iso(at), currency="USD", impact="high", title="release")
             if k % 3 == 0:
-                self.add("news", event_id=f"lo{k}", occurs_at=self.iso(at + 7200), currency="USD", impact="low", title="minor")  # fmt: skip
+                self.add(
+                    "news",
+                    event_id=f"lo{k}",
+                    occurs_at=self.iso(at + 7200),
+                    currency="USD",
+                    impact="low",
+                    title="minor",
+                )
         self.add("desks", desk_id="main", name="Main", currency=self.style.currency, time_zone=self.style.zone)
 
     @property
@@ -189,10 +245,17 @@ class Firm:
         home = country or str(self.rng.choice(("DE", "GB", "IN", "NG", "BR", "VN", "ZA", "US", "FR", "AE")))
         born = dt.date(1970, 1, 1) + dt.timedelta(days=int(self.rng.integers(0, 12_500)))
         self.add(
-            "traders", trader_id=trader_id, full_name=f"Person {trader_id}", email=f"{trader_id}@mail{trader_id[-1]}.com",
-            country=home, kyc_status="verified", kyc_document=more.pop("document", f"doc-{trader_id}"),
-            date_of_birth=born.isoformat(), registered_at=self.iso(0), **more,
-        )  # fmt: skip
+            "traders",
+            trader_id=trader_id,
+            full_name=f"Person {trader_id}",
+            email=f"{trader_id}@mail{trader_id[-1]}.com",
+            country=home,
+            kyc_status="verified",
+            kyc_document=more.pop("document", f"doc-{trader_id}"),
+            date_of_birth=born.isoformat(),
+            registered_at=self.iso(0),
+            **more,
+        )
         return trader_id
 
     def home_of(self, trader_id: str) -> str:
@@ -206,36 +269,97 @@ class Firm:
         challenge = challenge_id or f"ch{n:06d}"
         if bought:
             fee = round(self.style.balance * 0.005, 2)
-            self.add("challenges", challenge_id=challenge, trader_id=trader_id, desk_id="main", product="plan", purchased_at=self.iso(at - 600), fee=fee, currency="USD", instrument=f"card-{trader_id}")  # fmt: skip
-            self.add("payments", payment_id=f"pay{n}", trader_id=trader_id, challenge_id=challenge, kind="purchase", instrument=f"card-{trader_id}", amount=fee, currency="USD", occurred_at=self.iso(at - 600))  # fmt: skip
+            self.add(
+                "challenges",
+                challenge_id=challenge,
+                trader_id=trader_id,
+                desk_id="main",
+                product="plan",
+                purchased_at=self.iso(at - 600),
+                fee=fee,
+                currency="USD",
+                instrument=f"card-{trader_id}",
+            )
+            self.add(
+                "payments",
+                payment_id=f"pay{n}",
+                trader_id=trader_id,
+                challenge_id=challenge,
+                kind="purchase",
+                instrument=f"card-{trader_id}",
+                amount=fee,
+                currency="USD",
+                occurred_at=self.iso(at - 600),
+            )
         account = Account(account_id, trader_id, challenge, stage, at, self.style.balance, last=at)
         self.accounts.append(account)
-        self.add("accounts", account_id=account_id, challenge_id=challenge, trader_id=trader_id, desk_id="main", stage=stage, platform="other" if "position_id" in self.style.lacks else "mt5", login=str(9_000_000 + n), server="Live-03", currency=self.style.currency, initial_balance=self.style.balance, opened_at=self.iso(at))  # fmt: skip
-        self.add("deals", account_id=account_id, deal_id=f"{self.number()}", kind="balance", executed_at=self.iso(at), profit=self.style.balance)  # fmt: skip
+        self.add(
+            "accounts",
+            account_id=account_id,
+            challenge_id=challenge,
+            trader_id=trader_id,
+            desk_id="main",
+            stage=stage,
+            platform="other" if "position_id" in self.style.lacks else "mt5",
+            login=str(9_000_000 + n),
+            server="Live-03",
+            currency=self.style.currency,
+            initial_balance=self.style.balance,
+            opened_at=self.iso(at),
+        )
+        self.add(
+            "deals",
+            account_id=account_id,
+            deal_id=f"{self.number()}",
+            kind="balance",
+            executed_at=self.iso(at),
+            profit=self.style.balance,
+        )
         return account
 
     def sign_in(self, trader_id: str, at: float, country: str | None = None, device: str | None = None) -> None:
         """One sign-in."""
         place = zlib.crc32(f"{trader_id} {country}".encode()) % 60_000
-        self.add("logins", trader_id=trader_id, occurred_at=self.iso(at), ip=f"81.{place // 250}.{place % 250}.{self.rng.integers(2, 250)}", device_id=device or f"dev-{trader_id}", country=country or self.home_of(trader_id))  # fmt: skip
+        self.add(
+            "logins",
+            trader_id=trader_id,
+            occurred_at=self.iso(at),
+            ip=f"81.{place // 250}.{place % 250}.{self.rng.integers(2, 250)}",
+            device_id=device or f"dev-{trader_id}",
+            country=country or self.home_of(trader_id),
+        )
 
-    def live_in(self, trader_id: str, start: float, end: float, country: str | None = None, device: str | None = None) -> None:  # fmt: skip
+    def live_in(
+        self, trader_id: str, start: float, end: float, country: str | None = None, device: str | None = None
+    ) -> None:
         """Sign-ins every few days."""
         at = start + self.rng.uniform(0, 2) * 3600
         while at < min(end, self.end):
             self.sign_in(trader_id, at, country, device)
             at += self.rng.exponential(2.5) * DAY + 600
 
-    def lots(self, path: Path1, share: float, distance: float) -> float:
+    def lots(self, path: Course, share: float, distance: float) -> float:
         """Lots that lose a share of the initial balance over a distance, on the grid."""
         step = self.style.lot
         return max(round(round(share * self.style.balance / (distance * path.unit) / step) * step, 2), step)
 
     def position(
-        self, account: Account, at: float, path: Path1, side: int, lots: float, hold: float, *, stop: float | None = None,
-        gain: float | None = None, robot: int | None = None, entry: float | None = None, exit_price: float | None = None,
-        parts: int = 1, opened_by: str = "client",
-    ) -> tuple[float, float]:  # fmt: skip
+        self,
+        account: Account,
+        at: float,
+        path: Course,
+        side: int,
+        lots: float,
+        hold: float,
+        *,
+        stop: float | None = None,
+        gain: float | None = None,
+        robot: int | None = None,
+        entry: float | None = None,
+        exit_price: float | None = None,
+        parts: int = 1,
+        opened_by: str = "client",
+    ) -> tuple[float, float]:
         """One position on the path; gives when it closed and its net profit. Ended accounts trade no more."""
         if account.ended is not None or at >= self.end:
             return at, 0.0
@@ -248,9 +372,23 @@ class Firm:
         price, out = round(price, digits), round(out, digits)
         n, cost = self.number(), -round(self.style.commission * lots, 2)
         word = {1: "buy", -1: "sell"}
-        base = {"account_id": account.account_id, "position_id": f"p{n}", "kind": "trade", "symbol": path.name}
+        base: Row = {"account_id": account.account_id, "position_id": f"p{n}", "kind": "trade", "symbol": path.name}
         base |= {"magic": robot, "comment": "ea" if robot else None}
-        self.add("deals", deal_id=str(n), **base, entry="in", side=word[side], volume=lots, price=price, executed_at=self.iso(at), profit=0, commission=cost, stop_loss=round(price - side * stop, digits) if stop else None, take_profit=round(price + side * gain, digits) if gain else None, reason="expert" if robot else opened_by)  # fmt: skip
+        self.add(
+            "deals",
+            deal_id=str(n),
+            **base,
+            entry="in",
+            side=word[side],
+            volume=lots,
+            price=price,
+            executed_at=self.iso(at),
+            profit=0,
+            commission=cost,
+            stop_loss=round(price - side * stop, digits) if stop else None,
+            take_profit=round(price + side * gain, digits) if gain else None,
+            reason="expert" if robot else opened_by,
+        )
         profit, left = 0.0, lots
         for k in range(parts):
             piece = left if k == parts - 1 else round(max(round(lots / parts / self.style.lot), 1) * self.style.lot, 2)
@@ -260,7 +398,19 @@ class Firm:
             money = round((out - price) * side * piece * path.unit, 2)
             profit += money
             when = until + 9 * k
-            self.add("deals", deal_id=str(self.number()), **base, entry="out", side=word[-side], volume=piece, price=out, executed_at=self.iso(when), profit=money, commission=0, reason="expert" if robot and why == "client" else why)  # fmt: skip
+            self.add(
+                "deals",
+                deal_id=str(self.number()),
+                **base,
+                entry="out",
+                side=word[-side],
+                volume=piece,
+                price=out,
+                executed_at=self.iso(when),
+                profit=money,
+                commission=0,
+                reason="expert" if robot and why == "client" else why,
+            )
         self.settle(account, until, profit + cost)
         return until, profit + cost
 
@@ -277,7 +427,11 @@ class Firm:
         if account.balance < floor:
             account.ended = at
         step = {"evaluation_1": 0, "evaluation_2": 1}.get(account.stage)
-        if step is not None and step < len(held.targets) and account.balance >= held.balance * (1 + held.targets[step] / 100):  # fmt: skip
+        if (
+            step is not None
+            and step < len(held.targets)
+            and account.balance >= held.balance * (1 + held.targets[step] / 100)
+        ):
             account.ended, account.passed = at, True
 
     def onward(self, account: Account) -> Account:
@@ -291,9 +445,34 @@ class Firm:
         if gained < self.style.balance * 0.004 or account.ended is not None or at + 2 * DAY > self.end:
             return False
         n, amount = self.number(), round(gained, 2)
-        self.add("payouts", payout_id=f"po{n}", account_id=account.account_id, requested_at=self.iso(at), amount=amount, method="bank", destination=f"iban-{account.trader_id}")  # fmt: skip
-        self.add("settlements", settlement_id=f"st{n}", payout_id=f"po{n}", destination=f"iban-{account.trader_id}", amount=round(amount * 0.8, 2), fee=0, currency=self.style.currency, settled_at=self.iso(at + 0.7 * DAY), status="settled")  # fmt: skip
-        self.add("deals", account_id=account.account_id, deal_id=str(self.number()), kind="balance", executed_at=self.iso(at + 0.5 * DAY), profit=-amount)  # fmt: skip
+        self.add(
+            "payouts",
+            payout_id=f"po{n}",
+            account_id=account.account_id,
+            requested_at=self.iso(at),
+            amount=amount,
+            method="bank",
+            destination=f"iban-{account.trader_id}",
+        )
+        self.add(
+            "settlements",
+            settlement_id=f"st{n}",
+            payout_id=f"po{n}",
+            destination=f"iban-{account.trader_id}",
+            amount=round(amount * 0.8, 2),
+            fee=0,
+            currency=self.style.currency,
+            settled_at=self.iso(at + 0.7 * DAY),
+            status="settled",
+        )
+        self.add(
+            "deals",
+            account_id=account.account_id,
+            deal_id=str(self.number()),
+            kind="balance",
+            executed_at=self.iso(at + 0.5 * DAY),
+            profit=-amount,
+        )
         account.balance = self.style.balance
         return True
 
@@ -325,11 +504,14 @@ class Firm:
         if held.daily:
             terms += f'daily_loss = {{ reference = "balance", base = "initial", percent = {held.daily} }}\n'
         calendar = "crypto" if held.name == "crypto" else "fx"
-        text = f'id = "plan"\nname = "Plan"\n[[versions]]\nversion = 1\neffective_from = 2000-01-01T00:00:00Z\nclock = {{ zone = "{held.zone}", reset = "{held.reset}", calendar = "{calendar}" }}\n'  # fmt: skip
+        text = 'id = "plan"\nname = "Plan"\n[[versions]]\nversion = 1\neffective_from = 2000-01-01T00:00:00Z\n'
+        text += f'clock = {{ zone = "{held.zone}", reset = "{held.reset}", calendar = "{calendar}" }}\n'
         for step, target in enumerate(held.targets):
             following = f"evaluation_{step + 2}" if step + 1 < len(held.targets) else "funded"
-            text += f'[versions.stages.evaluation_{step + 1}]\n{terms}profit_target = {{ percent = {target}, basis = "closed" }}\nnext_stage = "{following}"\n'  # fmt: skip
-        return text + f"[versions.stages.funded]\n{terms}split = {{ percent = 80 }}\npayout = {{ first_after_days = 10, cycle_days = 10, minimum = 20 }}\n"  # fmt: skip
+            text += f"[versions.stages.evaluation_{step + 1}]\n{terms}"
+            text += f'profit_target = {{ percent = {target}, basis = "closed" }}\nnext_stage = "{following}"\n'
+        text += f"[versions.stages.funded]\n{terms}split = {{ percent = 80 }}\n"
+        return text + "payout = { first_after_days = 10, cycle_days = 10, minimum = 20 }\n"
 
 
 class People:
@@ -353,22 +535,48 @@ class People:
         """Numbers of a person's habit."""
         r = self.rng
         held: dict[str, Any] = {
-            "day": dict(a_day=r.uniform(0.6, 4), hold=np.exp(r.uniform(np.log(8), np.log(300))) * 60, risk=r.uniform(0.002, 0.012)),
-            "swing": dict(a_day=r.uniform(0.2, 1), hold=r.uniform(0.6, 4) * DAY, risk=r.uniform(0.004, 0.018)),
-            "scalp": dict(a_day=r.uniform(5, 22), hold=np.exp(r.uniform(np.log(2.0), np.log(9))) * 60, risk=r.uniform(0.0008, 0.003)),
-            "robot": dict(a_day=r.uniform(3, 12), hold=np.exp(r.uniform(np.log(5), np.log(200))) * 60, risk=r.uniform(0.001, 0.004)),
-            "bold": dict(a_day=r.uniform(0.5, 2), hold=r.uniform(20, 400) * 60, risk=r.uniform(0.012, 0.022)),
-        }[name]  # fmt: skip
+            "day": {
+                "a_day": r.uniform(0.6, 4),
+                "hold": np.exp(r.uniform(np.log(8), np.log(300))) * 60,
+                "risk": r.uniform(0.002, 0.012),
+            },
+            "swing": {"a_day": r.uniform(0.2, 1), "hold": r.uniform(0.6, 4) * DAY, "risk": r.uniform(0.004, 0.018)},
+            "scalp": {
+                "a_day": r.uniform(5, 22),
+                "hold": np.exp(r.uniform(np.log(2.0), np.log(9))) * 60,
+                "risk": r.uniform(0.0008, 0.003),
+            },
+            "robot": {
+                "a_day": r.uniform(3, 12),
+                "hold": np.exp(r.uniform(np.log(5), np.log(200))) * 60,
+                "risk": r.uniform(0.001, 0.004),
+            },
+            "bold": {"a_day": r.uniform(0.5, 2), "hold": r.uniform(20, 400) * 60, "risk": r.uniform(0.012, 0.022)},
+        }[name]
         held |= {
-            "hours": r.uniform(2, 9), "first": r.uniform(0, 14), "sizing": str(r.choice(("risk", "fixed", "mood"))),
-            "stops": r.random() < 0.7, "skill": r.choice((0.0, 0.06, 0.16), p=(0.6, 0.25, 0.15)), "symbols": [self.firm.paths[i] for i in r.choice(len(self.firm.paths), size=int(r.integers(1, min(3, len(self.firm.paths)) + 1)), replace=False)],
-            "robot": int(r.integers(1000, 9999)) if name == "robot" else None, "revenge": r.choice((0, 0.12)), "name": name,
-        }  # fmt: skip
+            "hours": r.uniform(2, 9),
+            "first": r.uniform(0, 14),
+            "sizing": str(r.choice(("risk", "fixed", "mood"))),
+            "stops": r.random() < 0.7,
+            "skill": r.choice((0.0, 0.06, 0.16), p=(0.6, 0.25, 0.15)),
+            "symbols": [
+                self.firm.paths[i]
+                for i in r.choice(
+                    len(self.firm.paths), size=int(r.integers(1, min(3, len(self.firm.paths)) + 1)), replace=False
+                )
+            ],
+            "robot": int(r.integers(1000, 9999)) if name == "robot" else None,
+            "revenge": r.choice((0, 0.12)),
+            "name": name,
+        }
         return held
 
-    def trade(self, account: Account, habit: dict[str, Any], start: float, days: float = 1e9, scale: float = 1.0) -> None:  # fmt: skip
+    def trade(
+        self, account: Account, habit: dict[str, Any], start: float, days: float = 1e9, scale: float = 1.0
+    ) -> None:
         """Ordinary trading of an account by a habit until it ends."""
-        r, lost, fixed = self.rng, False, {}
+        r, lost = self.rng, False
+        fixed: dict[str, float] = {}
         for midnight in self.day_of(account):
             if midnight < start or midnight > start + days * DAY:
                 continue
@@ -390,7 +598,18 @@ class People:
                 stop = distance if habit["stops"] else None
                 gain = distance * r.uniform(0.8, 2.5) if habit["stops"] and r.random() < 0.6 else None
                 parts = 3 if lots >= 3 * self.style.lot and r.random() < 0.06 else 1
-                _, result = self.firm.position(account, at, path, side, round(lots, 2), hold, stop=stop, gain=gain, robot=habit["robot"], parts=parts)  # fmt: skip
+                _, result = self.firm.position(
+                    account,
+                    at,
+                    path,
+                    side,
+                    round(lots, 2),
+                    hold,
+                    stop=stop,
+                    gain=gain,
+                    robot=habit["robot"],
+                    parts=parts,
+                )
                 lost = result < 0
 
     def career(self, name: str, start: float | None = None, calmer: bool = True, wish: float = 0.35) -> str:
@@ -437,7 +656,7 @@ class People:
         """An instant of a day's session."""
         return midnight + (7 + float(self.rng.uniform(0, width))) * 3600
 
-    def any_path(self) -> Path1:
+    def any_path(self) -> Course:
         """A symbol."""
         return self.firm.paths[int(self.rng.integers(len(self.firm.paths)))]
 
@@ -487,7 +706,9 @@ class People:
                 shift = -side if against else side
                 price = path.at(at) + shift * part * path.level * path.sigma * 8 * r.uniform(0.7, 1.3)
                 lots = self.firm.lots(path, 0.002, path.level * path.sigma * 40)
-                self.firm.position(account, at + part * r.uniform(3, 25) * 60, path, side, lots, hold, entry=price if against else None)  # fmt: skip
+                self.firm.position(
+                    account, at + part * r.uniform(3, 25) * 60, path, side, lots, hold, entry=price if against else None
+                )
         self.firm.alike[account.account_id] = "scale_in"
 
     def averager(self) -> None:
@@ -511,7 +732,15 @@ class People:
                 path, side = self.any_path(), int(r.choice((-1, 1)))
                 offset = float(r.choice((r.uniform(-500, -20), r.uniform(0.5, 40), r.uniform(20, 280))))
                 distance = path.level * path.sigma * 10
-                self.firm.position(account, at + offset, path, side, self.firm.lots(path, 0.003, distance), r.uniform(3, 60) * 60, stop=distance)  # fmt: skip
+                self.firm.position(
+                    account,
+                    at + offset,
+                    path,
+                    side,
+                    self.firm.lots(path, 0.003, distance),
+                    r.uniform(3, 60) * 60,
+                    stop=distance,
+                )
         self.trade(account, self.habit("day") | {"a_day": 0.8}, account.opened)
         self.firm.alike[account.account_id] = "newsman"
 
@@ -522,7 +751,14 @@ class People:
             if r.random() < 0.6 and at - account.opened > DAY:
                 path, side = self.any_path(), int(r.choice((-1, 1)))
                 begun = at - r.uniform(1, 20) * 3600
-                self.firm.position(account, begun, path, side, self.firm.lots(path, 0.003, path.level * path.sigma * 30), at + r.uniform(1, 60) - begun)  # fmt: skip
+                self.firm.position(
+                    account,
+                    begun,
+                    path,
+                    side,
+                    self.firm.lots(path, 0.003, path.level * path.sigma * 30),
+                    at + r.uniform(1, 60) - begun,
+                )
         self.firm.alike[account.account_id] = "holder_over_news"
 
     def hedger(self) -> None:
@@ -531,7 +767,14 @@ class People:
         for midnight in self.day_of(account):
             path, at = self.any_path(), self.hour(midnight)
             for k, side in enumerate((1, -1)):
-                self.firm.position(account, at + k * r.uniform(1, 60), path, side, self.firm.lots(path, 0.002, path.level * path.sigma * 20), r.uniform(10, 200) * 60)  # fmt: skip
+                self.firm.position(
+                    account,
+                    at + k * r.uniform(1, 60),
+                    path,
+                    side,
+                    self.firm.lots(path, 0.002, path.level * path.sigma * 20),
+                    r.uniform(10, 200) * 60,
+                )
         self.firm.alike[account.account_id] = "hedger"
 
     def single_swing(self) -> None:
@@ -542,7 +785,16 @@ class People:
             distance = path.level * path.sigma * r.uniform(40, 90)
             share = min(r.uniform(0.006, 0.015), 0.3 * self.allowance)
             stop = distance if r.random() < 0.8 else None
-            self.firm.position(account, self.hour(midnight), path, int(r.choice((-1, 1))), self.firm.lots(path, share, distance), r.uniform(4, 40) * 3600, stop=stop, gain=2 * distance)  # fmt: skip
+            self.firm.position(
+                account,
+                self.hour(midnight),
+                path,
+                int(r.choice((-1, 1))),
+                self.firm.lots(path, share, distance),
+                r.uniform(4, 40) * 3600,
+                stop=stop,
+                gain=2 * distance,
+            )
         self.firm.alike[account.account_id] = "single_swing"
 
     def unlucky_funded(self) -> None:
@@ -607,7 +859,16 @@ class People:
                 entry = path.at(at)
                 edge = path.spread * (r.uniform(0.6, 3) if r.random() < wins else -r.uniform(0.4, 1.5))
                 lots = self.firm.lots(path, 0.0008, 2 * path.spread)
-                self.firm.position(account, at, path, side, lots, hold * np.exp(0.35 * r.standard_normal()), entry=entry, exit_price=entry + side * edge)  # fmt: skip
+                self.firm.position(
+                    account,
+                    at,
+                    path,
+                    side,
+                    lots,
+                    hold * np.exp(0.35 * r.standard_normal()),
+                    entry=entry,
+                    exit_price=entry + side * edge,
+                )
         self.firm.plant("latency_arbitrage", account.account_id)
 
     def tick_scalping(self) -> None:
@@ -621,7 +882,16 @@ class People:
                 path, at, side = paths[int(r.integers(len(paths)))], self.hour(midnight), int(r.choice((-1, 1)))
                 entry = path.at(at)
                 edge = path.spread * r.uniform(0.2, 1.6) * (1 if r.random() < wins else -1)
-                self.firm.position(account, at, path, side, self.firm.lots(path, 0.0004, 2 * path.spread), hold * np.exp(0.55 * r.standard_normal()), entry=entry, exit_price=entry + side * edge)  # fmt: skip
+                self.firm.position(
+                    account,
+                    at,
+                    path,
+                    side,
+                    self.firm.lots(path, 0.0004, 2 * path.spread),
+                    hold * np.exp(0.55 * r.standard_normal()),
+                    entry=entry,
+                    exit_price=entry + side * edge,
+                )
         self.firm.plant("tick_scalping", account.account_id, f"{hold:.0f} s")
 
     def news_straddling(self) -> None:
@@ -643,7 +913,9 @@ class People:
                     hold = r.uniform(2, 20) * 60 if side == move else r.uniform(3, 60)
                     self.firm.position(account, at + offset, path, side, lots, hold, stop=distance)
             else:
-                self.firm.position(account, at + r.uniform(0.1, 4), path, move, lots, r.uniform(1, 15) * 60, stop=distance)  # fmt: skip
+                self.firm.position(
+                    account, at + r.uniform(0.1, 4), path, move, lots, r.uniform(1, 15) * 60, stop=distance
+                )
             done += 1
         if r.random() < 0.5:
             self.trade(account, self.habit("day") | {"a_day": 0.4}, account.opened)
@@ -665,7 +937,18 @@ class People:
             entry = path.at(at)
             gain = distance * r.uniform(1.0, 2.0)
             out = entry + side * (gain if won else -distance)
-            n = self.firm.position(account, at, path, side, lots, r.uniform(5, 300) * 60, stop=distance if variant == "stop" else None, gain=gain if variant == "stop" else None, entry=entry, exit_price=out)  # fmt: skip
+            n = self.firm.position(
+                account,
+                at,
+                path,
+                side,
+                lots,
+                r.uniform(5, 300) * 60,
+                stop=distance if variant == "stop" else None,
+                gain=gain if variant == "stop" else None,
+                entry=entry,
+                exit_price=out,
+            )
             if n[1] == 0:
                 break
         self.firm.plant("all_in", account.account_id, f"{variant} {ideas}")
@@ -683,7 +966,9 @@ class People:
             for _ in range(int(r.integers(2, 6))):
                 at += r.uniform(5, 90) * 60
                 lots = max(round(round(base * factor**step / self.style.lot) * self.style.lot, 2), self.style.lot)
-                at, result = self.firm.position(account, at, path, int(r.choice((-1, 1))), lots, 4 * 3600, stop=distance, gain=distance)  # fmt: skip
+                at, result = self.firm.position(
+                    account, at, path, int(r.choice((-1, 1))), lots, 4 * 3600, stop=distance, gain=distance
+                )
                 raised += result < 0
                 step = min(step + 1, cap) if result < 0 else 0
         if raised >= 5:
@@ -713,7 +998,7 @@ class People:
                 close = end if variant == "basket" else end + (layers - k) * r.uniform(2, 8) * 60
                 size = max(round(round(lots * growth**k / self.style.lot) * self.style.lot, 2), self.style.lot)
                 self.firm.position(account, times[k], path, side, size, close - times[k], entry=entry, exit_price=out)
-        if baskets > 2:
+        if baskets > 1:
             self.firm.plant("grid", account.account_id, f"{variant} {baskets}")
 
     def payout_gaming(self) -> None:
@@ -723,7 +1008,12 @@ class People:
         path = self.any_path()
         distance = path.level * path.sigma * 25
         big = self.firm.lots(path, 0.008, distance)
-        hour = float(self.style.reset[:2]) - {"Europe/Prague": 2, "America/New_York": -4, "America/Chicago": -5, "Asia/Dubai": 4, "UTC": 0}[self.style.zone]  # fmt: skip
+        hour = (
+            float(self.style.reset[:2])
+            - {"Europe/Prague": 2, "America/New_York": -4, "America/Chicago": -5, "Asia/Dubai": 4, "UTC": 0}[
+                self.style.zone
+            ]
+        )
         days = list(self.day_of(account))[:11]
         for k, midnight in enumerate(days):
             at, side = self.hour(midnight), int(r.choice((-1, 1)))
@@ -735,10 +1025,28 @@ class People:
                 begun = reset - r.uniform(1, 5) * 3600
                 entry = path.at(begun)
                 for out in (-r.uniform(60, 600), r.uniform(60, 900)):
-                    self.firm.position(account, begun + r.uniform(0, 5), path, side, big, reset + out - begun, entry=entry, exit_price=entry + side * distance * 0.6)  # fmt: skip
+                    self.firm.position(
+                        account,
+                        begun + r.uniform(0, 5),
+                        path,
+                        side,
+                        big,
+                        reset + out - begun,
+                        entry=entry,
+                        exit_price=entry + side * distance * 0.6,
+                    )
             else:
                 won = r.random() < 0.65
-                self.firm.position(account, at, path, side, big, r.uniform(20, 200) * 60, entry=entry, exit_price=entry + side * distance * (0.7 if won else -0.5))  # fmt: skip
+                self.firm.position(
+                    account,
+                    at,
+                    path,
+                    side,
+                    big,
+                    r.uniform(20, 200) * 60,
+                    entry=entry,
+                    exit_price=entry + side * distance * (0.7 if won else -0.5),
+                )
         asked = days[-1] + DAY
         if account.balance < self.style.balance * 1.02:
             at = days[-1] + 17 * 3600
@@ -751,9 +1059,20 @@ class People:
                 if midnight > asked + DAY:
                     at, side = self.hour(midnight), int(r.choice((-1, 1)))
                     entry = path.at(at)
-                    self.firm.position(account, at, path, side, big * 4, 3600, entry=entry, exit_price=entry - side * distance * r.uniform(0.5, 1))  # fmt: skip
+                    self.firm.position(
+                        account,
+                        at,
+                        path,
+                        side,
+                        big * 4,
+                        3600,
+                        entry=entry,
+                        exit_price=entry - side * distance * r.uniform(0.5, 1),
+                    )
         if variant != "burnt" or account.ended is not None:
             self.firm.plant("payout_gaming", account.account_id, variant)
+        if variant == "burnt" and 0.6 * self.allowance < 0.032 * 0.75:
+            self.firm.plant("all_in", account.account_id, "burnt")
 
     def account_passing(self) -> None:
         """One hand until funded, another afterwards: device, country and manner change together."""
@@ -763,7 +1082,13 @@ class People:
         service = f"service-{int(r.integers(4))}"
         first, second = self.habit("robot"), self.habit("day")
         first |= {"skill": 0.35, "risk": 0.008, "hold": r.uniform(5, 25) * 60, "symbols": [self.firm.paths[0]]}
-        second |= {"hold": r.uniform(3, 20) * 3600, "symbols": [self.firm.paths[-1]], "first": (first["first"] + 9) % 14, "a_day": 1.5, "risk": 0.004}  # fmt: skip
+        second |= {
+            "hold": r.uniform(3, 20) * 3600,
+            "symbols": [self.firm.paths[-1]],
+            "first": (first["first"] + 9) % 14,
+            "a_day": 1.5,
+            "risk": 0.004,
+        }
         account = firm.buy(trader_id, at)
         self.trade(account, first, at)
         while account.passed and account.stage != "funded":
@@ -795,7 +1120,17 @@ class People:
     def chargeback(self, account: Account, at: float) -> None:
         """A disputed payment."""
         fee = round(self.style.balance * 0.005, 2)
-        self.firm.add("payments", payment_id=f"cb{self.firm.number()}", trader_id=account.trader_id, challenge_id=account.challenge_id, kind="chargeback", instrument=f"card-{account.trader_id}", amount=fee, currency="USD", occurred_at=self.firm.iso(at))  # fmt: skip
+        self.firm.add(
+            "payments",
+            payment_id=f"cb{self.firm.number()}",
+            trader_id=account.trader_id,
+            challenge_id=account.challenge_id,
+            kind="chargeback",
+            instrument=f"card-{account.trader_id}",
+            amount=fee,
+            currency="USD",
+            occurred_at=self.firm.iso(at),
+        )
 
     def burn(self, account: Account, start: float, size: float = 0.45) -> float:
         """Loses an account within a few days by large stakes; gives when."""
@@ -808,7 +1143,16 @@ class People:
             at = max(self.hour(midnight) if midnight != start else start + 1800, account.last + 600)
             entry, side = path.at(at), int(r.choice((-1, 1)))
             out = -1 if r.random() < 0.75 else 0.6
-            self.firm.position(account, at, path, side, self.firm.lots(path, self.allowance * size, distance), r.uniform(10, 120) * 60, entry=entry, exit_price=entry + side * out * distance)  # fmt: skip
+            self.firm.position(
+                account,
+                at,
+                path,
+                side,
+                self.firm.lots(path, self.allowance * size, distance),
+                r.uniform(10, 120) * 60,
+                entry=entry,
+                exit_price=entry + side * out * distance,
+            )
         return account.ended or account.last
 
     def chargeback_abuse(self) -> None:
@@ -832,6 +1176,7 @@ class People:
                 if account.ended is None or ended + 10 * DAY > self.firm.end:
                     return
                 self.chargeback(account, ended + r.uniform(0.5, 9) * DAY)
+                self.firm.plant("chargeback_abuse", account.trader_id, variant)
         self.firm.plant("chargeback_abuse", account.trader_id, variant)
 
     def challenge_farming(self) -> None:
@@ -860,7 +1205,7 @@ class People:
                 break
             done += not account.passed
             at = ended + r.uniform(0.05, 2) * DAY
-        if done >= 5:
+        if done >= 4:
             self.firm.plant("recurring_breaches", trader_id, str(done))
 
     def inactivity(self) -> None:
@@ -874,13 +1219,35 @@ class People:
 
 
 PLANTED = (
-    "latency_arbitrage", "tick_scalping", "news_straddling", "all_in", "martingale", "grid", "payout_gaming",
-    "account_passing", "kyc_mismatch", "chargeback_abuse", "challenge_farming", "recurring_breaches", "inactivity",
-)  # fmt: skip
+    "latency_arbitrage",
+    "tick_scalping",
+    "news_straddling",
+    "all_in",
+    "martingale",
+    "grid",
+    "payout_gaming",
+    "account_passing",
+    "kyc_mismatch",
+    "chargeback_abuse",
+    "challenge_farming",
+    "recurring_breaches",
+    "inactivity",
+)
 ALIKE = (
-    "quick_hands", "retries", "traveller", "scale_in", "averager", "newsman", "holder_over_news", "hedger",
-    "single_swing", "unlucky_funded", "new_machine", "disputed_once", "several",
-)  # fmt: skip
+    "quick_hands",
+    "retries",
+    "traveller",
+    "scale_in",
+    "averager",
+    "newsman",
+    "holder_over_news",
+    "hedger",
+    "single_swing",
+    "unlucky_funded",
+    "new_machine",
+    "disputed_once",
+    "several",
+)
 
 
 def make(style: Style, seed: int) -> Firm:

@@ -98,9 +98,14 @@ def main() -> None:
             guilty, innocent = innocent_accounts(found["risk_scores"], truth["planted"])
             high = innocent[innocent["band"].isin(["high", "critical"])]
             in_bands, innocents_all = in_bands + len(high), innocents_all + len(innocent)
-            print(f"{folder.name}: {len(innocent):,} innocent accounts, {len(high)} high or critical; AUC {auc(guilty['score'], innocent['score']):.4f}; median planted {guilty['score'].median():.0f}", flush=True)  # fmt: skip
+            print(
+                f"{folder.name}: {len(innocent):,} innocent accounts, {len(high)} high or critical; "
+                f"AUC {auc(guilty['score'], innocent['score']):.4f}; median planted {guilty['score'].median():.0f}",
+                flush=True,
+            )
             if chosen.wrong:
-                print(*[f"  high {r.account_id} {truth['alike'].get(r.account_id) or truth['alike'].get(r.trader_id, '')}: {r.reasons[:200]}" for r in high.itertuples()], sep="\n")  # fmt: skip
+                alike = high["account_id"].map(truth["alike"]).fillna(high["trader_id"].map(truth["alike"])).fillna("")
+                print(*("  high " + high["account_id"] + " " + alike + ": " + high["reasons"].str[:200]), sep="\n")
             for kind in PLANTED:
                 flags = found["signals"]
                 flags = flags[(flags["detector"] == kind) & (flags["strength"] >= 0.5)]

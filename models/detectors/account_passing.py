@@ -27,7 +27,7 @@ def _hours_apart(seen: pd.DataFrame) -> Floats:
     return np.abs(np.angle(np.exp(1j * (after - before)))) * 12 / np.pi
 
 
-def _unlike(apart: Floats, usual: float, known: Floats) -> Floats:
+def _unlike(apart: Floats, usual: float, known: np.ndarray) -> Floats:
     """Log-odds of a difference between two stages: how rare so large a one is among the firm's own transitions.
 
     The spread among transitions comes from their median, which a minority of passed accounts does not move.
@@ -123,10 +123,10 @@ DETECTOR = Detector(
     answers=Answers(
         behaviour="A hired hand trades the evaluation; the buyer takes over the funded account.",
         data=(
-            "Devices and countries of sign-ins on either side of the funding, who else uses them; "
+            "Devices and countries of sign-ins on either side of the funding (where delivered), who else uses them; "
             "instruments, holding, hours, robot."
         ),
-        assumes="Sign-ins name the account or lie on the right side of the funding; devices are told apart.",
+        assumes="Most funded accounts trade on as their evaluation did; sign-ins lie on the right side of it.",
         fails=(
             "When the service lends its device to the buyer, when the buyer signs in to watch, with very "
             "few funded positions."

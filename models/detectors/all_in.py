@@ -24,7 +24,7 @@ class Terms:
     version: str = "2026-11"
     merge_s: float = 120.0
     gambler_share: float = 0.85
-    gambler_spread: float = 0.35
+    gambler_spread: float = 0.25
     of_gain: float = 0.6
     ideas_few: int = 3
 
@@ -52,8 +52,10 @@ def _size(seen: pd.DataFrame, terms: Terms) -> Floats:
     middle, spread = _usual(stake[planned > 0], seen.loc[planned > 0, "trader_id"])
     ideas = np.maximum(np.where(planned > 0, planned, numbers(seen["ideas"])), 1)
     allowance = np.log(np.maximum(numbers(seen["allowance"], math.nan), 1e-6))
-    below = np.minimum(stake - allowance - math.log(terms.gambler_share), 0.0)
-    gambler = norm.logpdf(below, 0.0, np.hypot(terms.gambler_spread, 0.1 / np.sqrt(ideas)))
+    apart = stake - allowance - math.log(terms.gambler_share)
+    # a loss far beyond the allowance was not the plan: it ran away
+    ran_away = np.where(planned > 0, 0.0, np.maximum(apart - terms.gambler_spread, 0.0))
+    gambler = norm.logpdf(np.minimum(apart, 0.0) + ran_away, 0.0, np.hypot(terms.gambler_spread, 0.1 / np.sqrt(ideas)))
     anyone = norm.logpdf(np.maximum(stake - middle, 0.0), 0.0, np.hypot(spread, 0.35 / np.sqrt(ideas)))
     ratio = np.clip(np.nan_to_num(gambler - anyone, nan=-3.0), -8.0, 6.0)
     unplanned = np.where(planned > 0, 1.0, np.minimum(0.65 + 0.15 * ideas, 1.0))
@@ -71,7 +73,7 @@ def _company(seen: pd.DataFrame, alone: Floats) -> Floats:
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
-    """Log-odds from the usual stake, its constancy, ideas a day, how few they were, the end and the trader's other accounts."""
+    """Log-odds from the usual stake, its constancy, ideas a day and in all, the end, and other accounts."""
     planned = numbers(seen["planned"])
     deviations = np.square(numbers(seen["spread"])) * np.maximum(planned - 1, 0)
     spread = np.sqrt((0.15**2 * 2 + deviations) / (2 + np.maximum(planned - 1, 0)))
@@ -79,13 +81,13 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     ended = seen["is_ended"].fillna(False).to_numpy(dtype=bool)
     return pd.DataFrame(
         {
-            "prior": -3.8,
+            "prior": -4.0,
             "stake": size,
-            "constant": np.clip(2 * np.log(0.15 / spread), -1.5, 2.0),
+            "constant": np.clip(2 * np.log(0.15 / spread), -1.5, 1.2),
             "ideas_a_day": log_steps(
                 numbers(seen["ideas"]) / np.maximum(numbers(seen["days"]), 1), [2.5, 5, 10], [0.4, -1, -2.5]
             ),
-            "few_ideas": log_steps(numbers(seen["ideas"]), [3, 6, 12, 25, 50], [1.2, 0.4, 0, -1, -3]),
+            "few_ideas": log_steps(numbers(seen["ideas"]), [3, 6, 12, 25, 50], [1.2, 0.2, -0.8, -2, -4]),
             "ended_at_once": np.where(ended & (numbers(seen["ideas"]) <= terms.ideas_few), 0.8, 0.0),
             "other_accounts": _company(seen, size),
         },
@@ -108,7 +110,6 @@ def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
     """What was considered and why it does not explain the finding."""
     return [
         "wide stops with small size: the stake is the money lost at the stop, not the distance",
-        "the smallest size on offer (left out)",
         "pieces of one idea or scaling in: entries close together are counted as one",
         f"{row['ideas'] / max(row['days'], 1):.1f} ideas a day: not the sum of many small ones",
     ]
@@ -122,11 +123,11 @@ DETECTOR = Detector(
     answers=Answers(
         behaviour="Nearly all that may be lost is staked on one idea, once or twice, target or nothing.",
         data=(
-            "Loss at the stop (without one, realised losses) as a share of the terminating allowance and "
-            "of the balance."
+            "Loss at the stop (without one: what was lost, part of what was won, the usual result of that size) "
+            "beside the terminating allowance."
         ),
         assumes="Profit per point is learnt from closed positions; the stop seen at the opening is the one meant.",
-        fails="Without stops and with one or two positions, for products whose allowance is tiny beside one contract.",
+        fails="For a loss without a stop that ran away, for products whose allowance is tiny beside one contract.",
         respond="Compare with the same trader's other accounts here and ask whether another firm holds the other side.",
     ),
     weigh=weigh,

@@ -11,22 +11,21 @@ from models.detectors.base import Answers, Detector, log_steps, steps
 
 @dataclass(frozen=True)
 class Terms:
-    """The span in which purchases are counted (days), and how few trading days make a challenge burnt."""
+    """The span in which purchases are counted (days)."""
 
     version: str = "2026-11"
     busy_days: int = 30
-    short_days: int = 5
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
-    """Log-odds from evaluations side by side, purchases in the busiest span, how they were burnt and at what stake."""
+    """Log-odds from evaluations side by side, purchases in the busiest span, how soon they burnt, and the stake."""
     return pd.DataFrame(
         {
             "prior": -4.5,
-            "side_by_side": steps(seen["side_by_side"], [1, 2, 3, 5], [-3, -0.5, 1.5, 3]),
-            "busiest": log_steps(seen["busiest"], [2, 4, 6, 12], [-2, 0, 1.5, 3]),
-            "burnt": steps(seen["burnt_share"], [0.2, 0.6, 0.9], [-1.5, 0.5, 1.5], missing=-1.0),
-            "stake": steps(seen["stake_share"], [0.15, 0.4, 0.6, 0.8], [-2.5, 0.3, 1.6, 2.6], missing=-0.5),
+            "side_by_side": steps(seen["side_by_side"], [1, 2, 3, 5, 8], [-3, -0.5, 1.5, 3, 4.5]),
+            "busiest": log_steps(seen["busiest"], [2, 4, 5, 6, 12], [-2, 0.2, 1.2, 1.8, 3]),
+            "burnt": log_steps(seen["days_to_breach"], [3, 6, 12, 25], [1.5, 1.0, 0, -1.5], missing=-1.0),
+            "stake": steps(seen["stake_share"], [0.1, 0.2, 0.4, 0.6, 0.8], [-3.0, -2.0, 0.3, 1.6, 2.6], missing=-0.5),
         },
         index=seen.index,
     )

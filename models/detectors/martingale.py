@@ -27,7 +27,7 @@ class Terms:
 
     version: str = "2026-11"
     step_min: float = 1.4
-    losses_enough: int = 5
+    losses_enough: int = 6
     usual_positions: int = 4
 
 

@@ -54,7 +54,7 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     }
     weighed = {name: thin(values, seen["events"], terms.events_enough) for name, values in reasons.items()}
     one_sided = numbers(seen["both_sides"]) < 2
-    # the order on the other side was never filled, so that it is not in the feed: fills of the first seconds stand for it
+    # the other side was never filled and is not in the feed: fills of the first seconds stand for it
     bracket = np.where(numbers(seen["at_once"]) >= 3, np.clip(at_once + rode - weighed["at_once"], -3.0, 4.0), -3.0)
     weighed["both_sides"] = np.where(one_sided, np.maximum(weighed["both_sides"], -0.5), weighed["both_sides"])
     return pd.DataFrame(
@@ -93,9 +93,9 @@ DETECTOR = Detector(
             "the other dies."
         ),
         data="Entries around high-impact events of the calendar that move the instrument, by side and by offset.",
-        assumes="The calendar is right to the minute; orders that were never filled are not delivered and not seen.",
+        assumes="The calendar is right to the second; of a bracket whose other side never filled, one fill is seen.",
         fails=(
-            "Where only one side ever fills, or when an event was moved; a hedger who is always on both "
+            "When an event was moved, or for a limit order at every release; a hedger who is always on both "
             "sides looks alike."
         ),
         respond="Check the event's time and the product's news rule, then strip what those positions made.",

@@ -23,8 +23,8 @@ from models.detectors.base import (
 
 @dataclass(frozen=True)
 class Terms:
-    """What is a filler beside the account's real size (or, within seconds, its real chance), what are twins, how near a reset (seconds) two ends are a
-    split, and days needed to say anything in full."""
+    """What is a filler beside the account's real size, or beside its real chance when closed within `filler_s`; what
+    are twins; how near a reset (seconds) two ends are a split; days needed to say anything in full."""
 
     version: str = "2026-11"
     filler_share: float = 0.1
@@ -104,7 +104,7 @@ DETECTOR = Detector(
             "Sizes beside the account's own large ones, days that hold only small ones, twins around "
             "resets, what followed the payout."
         ),
-        assumes="Real positions are those near the account's largest; a day belongs to its entries.",
+        assumes="Half of all traded is in positions of the real size and above; a day belongs to its entries.",
         fails=(
             "For traders whose sizes truly span two orders of magnitude, and where the days are filled "
             "with real but flat trades."

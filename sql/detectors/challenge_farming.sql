@@ -30,8 +30,7 @@ select
     count(beside.breached_at) as breached,
     max(beside.side_by_side) as side_by_side,
     max(beside.bought_within) as busiest,
-    count(*) filter (where beside.days <= getvariable('challenge_farming_short_days') and beside.breached_at is not null)
-    / nullif(count(beside.breached_at), 0) as burnt_share,
+    median(beside.days) filter (where beside.breached_at is not null) as days_to_breach,
     any_value(staked.stake_share) as stake_share,
     min(beside.purchased_at) as first_at,
     max(beside.purchased_at) as last_at
