@@ -85,13 +85,16 @@ def ingest(args: Args) -> None:
     if args.source:
         from pipelines.statements import land_statements
 
-        landed = land_statements(
+        taken = land_statements(
             house, args.paths, args.source, args.account, args.server_zone, args.currency, args.mapping, say
         )
+        landed, outcomes = [load for load, _ in taken], [{"reconciliation": outcome} for _, outcome in taken]
     else:
         landed = land_paths(house, args.paths)
+        outcomes = [{} for _ in landed]
     names = ("dataset", "file", "rows", "landed", "duplicates", "rejects", "corrections")
-    show(args, [{name: getattr(load, name) for name in names} for load in landed])
+    told = [{name: getattr(load, name) for name in names} for load in landed]
+    show(args, [row | outcome for row, outcome in zip(told, outcomes, strict=True)])
     say(f"{sum(load.landed for load in landed):,} rows landed, {sum(load.rejects for load in landed):,} rejected.")
 
 
@@ -304,9 +307,14 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--seed", type=int, default=7)
     one = command("ingest", ingest)
     one.add_argument("paths", type=Path, nargs="+", metavar="PATH")
-    one.add_argument("--source", help="platform export: mt4-statement, mt5-report, …")
+    one.add_argument(
+        "--source", help="platform whose export it is: mt4-statement, mt5-report, … (docs/sources.md), or auto"
+    )
     one.add_argument("--account", help="account that the export belongs to")
-    one.add_argument("--server-zone", help="IANA zone of the platform's server clock")
+    one.add_argument(
+        "--server-zone",
+        help="clock of the platform's server: Europe/Athens, UTC+2, America/New_York+7; remembered per server",
+    )
     one.add_argument("--currency", help="account currency, where the export does not say it")
     one.add_argument("--mapping", type=Path, help="TOML that describes a generic-csv")
     one = command("score", score)

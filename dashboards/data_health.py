@@ -10,9 +10,23 @@ import streamlit as st
 
 from dashboards.kit import look, privacy, reads, state, words
 from dashboards.kit.people import who
-from sql import schema
+from sql import connect_schema, schema
 
-VIEWS = {"feeds": "Feeds", "rejects": "Rejected rows", "checks": "Expectations", "waiting": "Waiting", "runs": "Runs"}
+VIEWS = {
+    "feeds": "Feeds",
+    "exports": "Platform exports",
+    "connections": "Connections",
+    "rejects": "Rejected rows",
+    "checks": "Expectations",
+    "waiting": "Waiting",
+    "runs": "Runs",
+}
+OUTCOMES = {
+    "exact": ("fine", "● Exact"),
+    "explained": ("near", "▲ Explained"),
+    "does_not_add_up": ("breached", "✕ Does not add up"),
+}
+CONNECTED = {"failed": "breached", "waiting": "near", "streaming": "fine", "done": "fine"}
 
 
 def show() -> None:
@@ -22,9 +36,16 @@ def show() -> None:
     unjudged = reads.how_many("unjudged")
     _judgement(held, loads, unjudged)
     view = state.tab("View", "view", VIEWS)
-    {"feeds": lambda: _feeds(held, loads), "rejects": _rejects, "checks": _checks, "waiting": _waiting, "runs": _runs}[
-        view
-    ]()
+    drawn = {
+        "feeds": lambda: _feeds(held, loads),
+        "exports": _exports,
+        "connections": _connections,
+        "rejects": _rejects,
+        "checks": _checks,
+        "waiting": _waiting,
+        "runs": _runs,
+    }
+    drawn[view]()
 
 
 def _loads() -> pd.DataFrame:
@@ -47,6 +68,7 @@ def _loads() -> pd.DataFrame:
 
 def _judgement(held: pd.DataFrame, loads: pd.DataFrame, unjudged: int) -> None:
     problems = [
+        (_crooked(), "of the platform exports do not add up"),
         (int(loads["rejects"].sum()), "rows rejected"),
         (int(loads["unfinished"].sum()), "loads unfinished"),
         (0 if held.empty else int(held["orphans"].sum()), "records waiting for another"),
@@ -61,6 +83,13 @@ def _judgement(held: pd.DataFrame, loads: pd.DataFrame, unjudged: int) -> None:
             f"{words.STATES['fine'][0]} Nothing stands against today's numbers",
             ["Every row landed, every account is judged."],
         )
+
+
+def _crooked() -> int:
+    """How many exports contradict their own totals."""
+    return reads.count(
+        sa.select(schema.LOADS.c.load_id).where(schema.LOADS.c.reconciliation.like('%"outcome": "does_not_add_up"%'))
+    )
 
 
 def _feeds(held: pd.DataFrame, loads: pd.DataFrame) -> None:
@@ -127,6 +156,135 @@ def _of_every_desk() -> bool:
         "Not shown to a single desk", "Such rows belong to no desk yet; somebody who sees every desk looks after them."
     )
     return False
+
+
+def _exports() -> None:
+    """Every export against its own totals, newest first, and the cells that were named."""
+    if not _of_every_desk():
+        return
+    loads = schema.LOADS
+    condition = loads.c.source.is_not(None) & loads.c.reconciliation.is_not(None)
+    total = reads.count(sa.select(loads.c.load_id).where(condition))
+    if not total:
+        look.empty(
+            "No platform export has landed",
+            "<code>highwater ingest --source NAME --account ID FILE</code> lands one and checks it against its totals.",
+        )
+        return
+    st.caption(f"{total:,} exports, each checked against the totals that it prints")
+    start = state.page_number(total) * reads.PAGE_ROWS
+    page = sa.select(loads).where(condition).order_by(loads.c.load_id.desc()).limit(reads.PAGE_ROWS).offset(start)
+    read = [(row, words.parsed(row["reconciliation"]) or {}) for row in reads.records(reads.fetch(page))]
+    _export_rows(read)
+    _export_cells(read)
+
+
+def _export_rows(read: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+    shown = pd.DataFrame(
+        {
+            "state": OUTCOMES.get(told.get("outcome", ""), ("unknown", "? Not checked"))[1],
+            "account": told.get("account_id"),
+            "source": row["source"],
+            "file": str(row["file"]).rpartition("/")[2],
+            "landed_at": words.instant(row["finished_at"]),
+            "rows": row["rows"],
+            "landed": row["landed"],
+            "zone": told.get("facts", {}).get("zone"),
+            "remarks": " · ".join(told.get("remarks", [])),
+        }
+        for row, told in read
+    )
+    states = [OUTCOMES.get(told.get("outcome", ""), ("unknown", ""))[0] for _, told in read]
+    st.dataframe(
+        look.coloured(shown, "state", states),
+        hide_index=True,
+        height="content",
+        placeholder=words.UNKNOWN,
+        column_config={
+            "state": st.column_config.TextColumn("State", width=150),
+            "account": "Account",
+            "source": "Source",
+            "file": "File",
+            "landed_at": "Landed",
+            "rows": st.column_config.NumberColumn("Rows", format="%,d"),
+            "landed": st.column_config.NumberColumn("New", format="%,d"),
+            "zone": st.column_config.TextColumn("Clock", help="The zone by which the export's times were read."),
+            "remarks": st.column_config.TextColumn("Remarks", width="large"),
+        },
+    )
+
+
+def _export_cells(read: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+    """The figures that were not what the rows make of them."""
+    cells = [
+        {"file": str(row["file"]).rpartition("/")[2], "account": told.get("account_id")}
+        | {name: check.get(name) for name in ("name", "where", "expected", "observed", "difference", "explanation")}
+        for row, told in read
+        for check in told.get("checks", [])
+        if check.get("verdict") in ("does_not_add_up", "explained", "suspect")
+    ]
+    if not cells:
+        return
+    st.subheader("Figures that differ", anchor=False)
+    st.dataframe(
+        pd.DataFrame(cells[: reads.MOST_ROWS]),
+        hide_index=True,
+        column_config={
+            "file": "File",
+            "account": "Account",
+            "name": "Figure",
+            "where": st.column_config.TextColumn("Cell", width="medium"),
+            "expected": "Printed",
+            "observed": "By the rows",
+            "difference": "Difference",
+            "explanation": st.column_config.TextColumn("Explanation", width="large"),
+        },
+    )
+
+
+def _connections() -> None:
+    """How each live connection fares, and what it found amiss."""
+    if not _of_every_desk():
+        return
+    held, found = connect_schema.CONNECTIONS, connect_schema.CONNECTION_FINDINGS
+    listed = reads.now(sa.select(held).order_by(held.c.connection))
+    if listed.empty:
+        look.empty(
+            "No platform is connected", "<code>highwater connect NAME --config FILE</code> follows one; see docs."
+        )
+        return
+    states = [CONNECTED.get(state, "unknown") for state in listed["state"]]
+    for name in ("state_at", "landed_at"):
+        listed[name] = [words.instant(at) for at in listed[name]]
+    listed["state"] = [
+        f"{words.STATES[colour][0]} {words.plain(name)}" for colour, name in zip(states, listed["state"], strict=True)
+    ]
+    st.dataframe(
+        look.coloured(listed, "state", states),
+        hide_index=True,
+        height="content",
+        placeholder=words.UNKNOWN,
+        column_config={
+            "connection": "Connection",
+            "connector": "Connector",
+            "state": st.column_config.TextColumn("State", width=150),
+            "state_at": "Since",
+            "landed_at": "Last rows",
+            "rows_landed": st.column_config.NumberColumn("Rows", format="%,d"),
+            "last_error": st.column_config.TextColumn("Last error", width="large"),
+        },
+    )
+    open_ones = sa.select(found).where(found.c.settled_at.is_(None)).order_by(found.c.last_at.desc())
+    findings = reads.now(open_ones.limit(reads.MOST_ROWS)).drop(columns="settled_at")
+    st.subheader("Found amiss", anchor=False)
+    if findings.empty:
+        look.empty("Nothing was found amiss", "Gaps, unknown symbols and accounts, and refusals are listed here.")
+        return
+    for name in ("first_at", "last_at"):
+        findings[name] = [words.instant(at) for at in findings[name]]
+    st.dataframe(
+        findings, hide_index=True, column_config={"detail": st.column_config.TextColumn("detail", width="large")}
+    )
 
 
 def _rejects() -> None:

@@ -1,4 +1,4 @@
-"""Tables of the live connectors: how each connection fares, where it resumes, and what it found amiss."""
+"""Tables of connectors and exports: how each connection fares, where it resumes, and which clock a server shows."""
 
 from __future__ import annotations
 
@@ -46,4 +46,12 @@ CONNECTION_FINDINGS = sa.Table(
     _col("last_at", Instant, "when it was last found", nullable=False),
     _col("settled_at", Instant, "when it held no longer"),
     comment="What a connection found amiss and does not guess about.",
+)
+SERVER_ZONES = sa.Table(
+    "server_zones",
+    METADATA,
+    _col("server", sa.Text, "server as the accounts name it, or 'account ID' where none is named", primary_key=True),
+    _col("zone", sa.Text, "zone that its clock follows: an IANA name, an offset, or a zone and hours", nullable=False),
+    _col("told_at", Instant, "when somebody said so", nullable=False),
+    comment="The clock of every server whose exports have landed; an export without a zone is read by it.",
 )

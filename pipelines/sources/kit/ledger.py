@@ -134,6 +134,7 @@ class Ledger:
         self.facts |= {
             "currency": currency or self.ask.currency,
             "period": (min(readings).isoformat(sep=" "), max(readings).isoformat(sep=" ")) if readings else None,
+            "zone": self.clock.name,
             "timezone": self.clock.note,
             "uncertain_times": self.clock.uncertain(readings),
             "accounted": dict(self.accounted),

@@ -1,0 +1,114 @@
+"""An export lands on the account it belongs to, by its server's clock, with what it says of itself kept beside it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from pipelines.land import land_paths
+from pipelines.sources import SourceRefusal
+from pipelines.statements import Taken, land_statements
+from sql.schema import LOADS
+from sql.warehouse import Warehouse
+from tests.fixtures.sources import dialects
+from tests.fixtures.sources.history import sample_history
+
+HISTORY = sample_history(4)
+ATHENS = "Europe/Athens"
+
+
+@pytest.fixture
+def firm(warehouse: Warehouse, tmp_path: Path) -> Warehouse:
+    """Two MT4 accounts: A is the history's login, B another; both on one server."""
+    columns = "account_id,challenge_id,trader_id,desk_id,stage,platform,login,server,currency,initial_balance,opened_at"
+    same = "mt4,{login},Demo-1,{currency},1000,2020-01-01T00:00:00Z"
+    rows = [
+        "A,c1,t1,d1,evaluation_1," + same.format(login=HISTORY.login, currency=HISTORY.currency),
+        "B,c2,t1,d1,evaluation_1," + same.format(login="77", currency=HISTORY.currency),
+        "E,c3,t1,d1,evaluation_1," + same.format(login="78", currency="EUR"),
+    ]
+    (tmp_path / "accounts.csv").write_text("\n".join([columns, *rows]))
+    land_paths(warehouse, [tmp_path / "accounts.csv"])
+    return warehouse
+
+
+def statement(folder: Path, data: bytes = b"", name: str = "statement.htm") -> Path:
+    """A file of the history's statement."""
+    path = folder / name
+    path.write_bytes(data or dialects.mt4(HISTORY))
+    return path
+
+
+def land(firm: Warehouse, path: Path, account: str, zone: str | None = ATHENS) -> tuple[Taken, list[str]]:
+    """Land one MT4 statement and return its load and what was said."""
+    said: list[str] = []
+    return land_statements(firm, [path], "mt4-statement", account, zone, say=said.append)[0], said
+
+
+def told(firm: Warehouse) -> dict[str, object]:
+    """What the newest export said of itself."""
+    with firm.database.connect() as database:
+        query = sa.select(LOADS.c.reconciliation).order_by(LOADS.c.load_id.desc()).limit(1)
+        found: dict[str, object] = json.loads(database.execute(query).scalar_one())
+    return found
+
+
+def test_a_file_read_by_the_wrong_clock_is_mended_by_landing_it_again(firm: Warehouse, tmp_path: Path) -> None:
+    """The same bytes by another zone are corrections, by the same zone nothing, and going back is possible."""
+    path = statement(tmp_path)
+    first = land(firm, path, "A", "UTC")[0].load
+    assert (first.landed, first.corrections) == (first.rows, 0)
+    for zone in (ATHENS, "UTC"):
+        again = land(firm, path, "A", zone)[0].load
+        assert (again.landed, again.corrections) == (first.rows, first.rows)
+    assert land(firm, path, "A", "UTC")[0].load.landed == 0
+
+
+def test_the_clock_of_a_server_is_remembered(firm: Warehouse, tmp_path: Path) -> None:
+    """Once told, the zone holds for every account of the server; another one is said aloud; nothing told is refused."""
+    path = statement(tmp_path)
+    with pytest.raises(SourceRefusal, match="--server-zone"):
+        land(firm, path, "A", None)
+    land(firm, path, "A", ATHENS)
+    other = statement(tmp_path, dialects.mt4(HISTORY).replace(HISTORY.login.encode(), b"77"), "other.htm")
+    land(firm, other, "B", None)
+    assert told(firm)["facts"]["zone"] == ATHENS  # type: ignore[index]
+    assert any("Demo-1 was read as Europe/Athens before" in line for line in land(firm, path, "A", "UTC")[1])
+
+
+def test_a_file_of_another_account_is_refused(firm: Warehouse, tmp_path: Path) -> None:
+    """A login that is another account's is refused with both; one that is nobody's lands with a warning."""
+    path = statement(tmp_path)
+    with pytest.raises(SourceRefusal, match=r"which is account A and not B"):
+        land(firm, path, "B")
+    stranger = statement(tmp_path, dialects.mt4(HISTORY).replace(HISTORY.login.encode(), b"4242"), "stranger.htm")
+    taken, said = land(firm, stranger, "B")
+    assert taken.load.landed == taken.load.rows
+    assert any("login 4242, account B has 77" in line for line in said)
+    third = statement(tmp_path, dialects.mt4(HISTORY).replace(HISTORY.login.encode(), b"4243"), "third.htm")
+    with pytest.raises(SourceRefusal, match="different accounts"):
+        land_statements(firm, [third, stranger], "mt4-statement", "C", ATHENS)
+
+
+def test_a_file_in_another_currency_is_refused(firm: Warehouse, tmp_path: Path) -> None:
+    """The account's own currency counts, whether or not somebody names one; nothing lands."""
+    with pytest.raises(SourceRefusal, match=r"USD.*EUR"):
+        land(firm, statement(tmp_path), "E")
+    with firm.database.connect() as database:
+        assert not database.execute(sa.select(LOADS.c.load_id).where(LOADS.c.source.is_not(None))).all()
+
+
+def test_what_a_file_says_of_itself_is_said_and_kept(firm: Warehouse, tmp_path: Path) -> None:
+    """A tampered total names its cell at once and on the load; an empty period is a warning."""
+    net = f"<b>{dialects.spaced(HISTORY.sum_of('net'))}</b>".encode()
+    edited = statement(tmp_path, dialects.mt4(HISTORY).replace(net, b"<b>1 490.72</b>"))
+    taken, said = land(firm, edited, "A")
+    assert taken.reconciliation == "does_not_add_up"
+    assert any("1490.72" in line and "cell 'Closed P/L'" in line for line in said)
+    assert told(firm)["outcome"] == "does_not_add_up"
+    assert told(firm)["account_id"] == "A"
+    nothing = statement(tmp_path, dialects.mt4(sample_history(0).__class__([], [])), "nothing.htm")
+    taken, said = land(firm, nothing, "A")
+    assert taken.load.rows == 0
+    assert any("empty period" in line for line in said)
