@@ -143,7 +143,7 @@ def _known(warehouse: Warehouse, account: str) -> Known:
     names = [known.clock_of, f"account {account}"]
     with warehouse.database.connect() as database:
         mine = sa.select(SERVER_ZONES.c.server, SERVER_ZONES.c.zone).where(SERVER_ZONES.c.server.in_(names))
-        zones = {server: zone for server, zone in database.execute(mine)}
+        zones = {row.server: row.zone for row in database.execute(mine)}
     return known._replace(zone=zones.get(names[0]) or zones.get(names[1]))
 
 

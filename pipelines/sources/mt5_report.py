@@ -4,6 +4,7 @@ Labels are translated and values are not, so rows are told apart by their shape 
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,7 +12,8 @@ from decimal import Decimal
 from functools import partial
 from itertools import pairwise
 
-from pipelines.sources.kit.checks import chain_checks, compare, remark
+from pipelines.sources.kit.agreement import order_checks, table_checks
+from pipelines.sources.kit.checks import NAMED_CELLS_MAX, chain_checks, compare, remark
 from pipelines.sources.kit.document import Document, Row
 from pipelines.sources.kit.ledger import Deal, Ledger
 from pipelines.sources.kit.money_rows import classify, money_type
@@ -90,6 +92,7 @@ def read(document: Document, ask: Ask) -> Statement:
     tie([row.deal for row in rows], positions, netting=netting)
     _add_levels([row.deal for row in rows], positions, orders)
     _reconcile(ledger, report, rows, positions)
+    ledger.checks += _agreement(report, rows, positions, orders, netting=netting)
     _finish(ledger, report, positions, netting)
     return ledger.close(report.header.get("currency"))
 
@@ -313,6 +316,7 @@ def _open(
         Decimal(profit),
         level(cells[6], "S / L"),
         level(cells[7], "T / P"),
+        Decimal(number(cells[5], "Price")),
     )
 
 
@@ -418,6 +422,26 @@ def _footer_checks(report: Report, rows: list[DealRow]) -> list[Check]:
 def _total(cells: list[str], index: int) -> Decimal:
     """Return a printed total, nothing where its cell is blank."""
     return Decimal(plain_number(cells[index]) or "0") if index < len(cells) else Decimal(0)
+
+
+def _agreement(
+    report: Report, rows: list[DealRow], positions: list[Position], orders: dict[str, list[str]], *, netting: bool
+) -> list[Check]:
+    """Check the tables against each other; a netting account's positions bear no order's number."""
+    filled = {ticket: _filled(cells[4]) for ticket, cells in orders.items()}
+    dealt: dict[str, Decimal] = defaultdict(Decimal)
+    for _, cells, _ in report.deals:
+        if cells[7]:
+            dealt[cells[7]] += Decimal(plain_number(cells[5]) or "0")
+    if netting:
+        return order_checks(filled, dealt)[:NAMED_CELLS_MAX]
+    trades = [row.deal for row in rows if row.deal["kind"] == "trade"]
+    return table_checks(trades, positions, filled, dealt)
+
+
+def _filled(volume: str) -> Decimal:
+    """Return what was filled of an order's '1.00 / 0.40'."""
+    return Decimal(plain_number(volume.rpartition("/")[2]) or "0")
 
 
 def _position_checks(deals: list[Deal], positions: list[Position]) -> list[Check]:

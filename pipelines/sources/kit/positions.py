@@ -35,6 +35,7 @@ class Position:
     profit: Decimal = Decimal(0)
     stop_loss: str | None = None
     take_profit: str | None = None
+    open_price: Decimal = Decimal(0)
     tied: bool = False
 
 
