@@ -1,5 +1,8 @@
 """What is no evidence is refused in one clear sentence; what is hostile is inert."""
 
+import os
+import resource
+import signal
 import zipfile
 from io import BytesIO
 
@@ -9,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipelines.sources import SourceRefusal, Statement, read, recognise, sources
 from pipelines.sources.kit import document
-from tests.fixtures.sources import dialects
+from tests.fixtures.sources import dialects, futures
 from tests.fixtures.sources.history import sample_history
 
 HISTORY = sample_history(6)
@@ -25,6 +28,7 @@ SEEDS = [
     dialects.matchtrader(HISTORY),
     dialects.topstepx(HISTORY),
     dialects.tradovate(HISTORY),
+    *[text.encode() for text in futures.TEXTS],
 ]
 TEMPLATE = "<html><table>" + "".join(f"<tr><td><!--DEAL_{name}--></td></tr>" for name in ("A1", "B1", "C1", "D1", "E1"))
 
@@ -168,16 +172,27 @@ def test_content_decides_and_not_the_name() -> None:
 
 def ends_cleanly(data: bytes, source: str | None = None) -> None:
     """Reading ends in a statement whose rows are all accounted for, or in a refusal."""
+    signal.signal(signal.SIGALRM, stuck)
+    signal.alarm(READ_SECONDS_MAX)
     try:
-        statement = land(data, source)
+        statement = land(data, source, **({"mapping": dialects.MAPPING} if source == "generic-csv" else {}))
     except SourceRefusal as refusal:
         assert str(refusal)
         return
+    finally:
+        signal.alarm(0)
     assert statement.rows == sum(statement.facts["accounted"].values()) + len(statement.rejects)
     assert statement.deals["deal_id"].is_unique
 
 
-FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = int(os.environ.get("HIGHWATER_FUZZ_EXAMPLES", "600")) // 4
+FUZZ = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+READ_SECONDS_MAX = 20
+
+
+def stuck(*_: object) -> None:
+    """Raise out of a reading that hangs."""
+    raise TimeoutError(f"reading took more than {READ_SECONDS_MAX} s")
 
 
 @given(data=st.binary(max_size=400), source=st.sampled_from([None, *sources()]))
@@ -226,3 +241,9 @@ def test_swapped_cells_end_cleanly(seed: bytes, place: int, word: str) -> None:
     kept = cells[place][cells[place].find("</td>") :] if mark == "<td>" else ""
     cells[place] = word + kept
     ends_cleanly(mark.join(cells).encode(encoding))
+
+
+@pytest.mark.skipif("HIGHWATER_FUZZ_EXAMPLES" not in os.environ, reason="other tests of the process hold memory too")
+def test_no_reading_took_more_than_a_gigabyte() -> None:
+    """The process that read HIGHWATER_FUZZ_EXAMPLES inputs above never held more."""
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1_048_576

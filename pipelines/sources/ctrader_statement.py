@@ -209,11 +209,12 @@ def _closing(ledger: Ledger, row: Line) -> Closing:
     gross = _amount(row, "gross") or (less(net, commission, swap) if net is not None else None)
     if gross is None:
         raise RowProblem("net", "", "the row has neither a net nor a gross amount")
-    key = _id_of(row, "deal id", "closing deal id", "id") or f"{stamp(closed)}{stamp(opened)}"
+    opening, closing = stamp(ledger.clock.utc(opened)), stamp(ledger.clock.utc(closed))
+    key = _id_of(row, "deal id", "closing deal id", "id") or f"{closing}{opening}"
     trip = RoundTrip(
         in_id=f"{key}0",
         out_id=f"{key}1",
-        position_id=f"{symbol}-{side}-{stamp(opened)}-{price}",
+        position_id=f"{symbol}-{side}-{opening}-{price}",
         side=side,
         symbol=symbol,
         volume=_lots(row, symbol),
@@ -276,7 +277,7 @@ def _transaction(ledger: Ledger, row: Line) -> None:
     note = row.get("note")
     comment = f"{kind}: {note}" if note and note not in _NONE else kind
     at = _time(row, "time")
-    key = _id_of(row, "id") or stamp(at)
+    key = _id_of(row, "id") or stamp(ledger.clock.utc(at))
     ledger.money(f"{key}2", at, amount, comment, classify("balance", comment, amount))
 
 

@@ -1,4 +1,4 @@
-"""MetaTrader 5 trade history report: HTML or XLSX, any language of the terminal, old and new layout, re-saved or not.
+"""MetaTrader 5 trade history report: HTML or XLSX, any language, old and new layout, re-saved as a workbook or as text.
 
 Labels are translated and values are not, so rows are told apart by their shape and the labels are never read.
 """
@@ -29,6 +29,7 @@ _SIDES = {"buy": "buy", "sell": "sell", "buy canceled": "buy", "sell canceled": 
 _ACCOUNT = re.compile(r"(\d{1,20})\s*\(([^()]{3,200})\)")
 _TITLE = re.compile(r"(\d{1,20}): (.*) - ")
 _ORDER_VOLUME = re.compile(r"[\d .\u00a0]+/[\d .\u00a0]+")
+_DATED_ROW = re.compile(r"^\"?\d{4}\.\d\d\.\d\d \d\d:\d\d:\d\d\"?[,;\t]", re.MULTILINE)
 _WON = re.compile(r"\d[\d ]* \([\d.]+%\)")
 _REASON = re.compile(r"\[(sl|tp|so)\b|^so: ", re.IGNORECASE)
 _LAYOUT_WIDTHS = range(13, 16)
@@ -64,7 +65,7 @@ class Report:
 
 def recognise(document: Document) -> bool:
     """Tell a report by rows of its shape, or by the terminal's mark on an empty one."""
-    if not (document.is_html or document.is_zip):
+    if not (document.is_html or document.is_zip) and not _DATED_ROW.search(document.text[:200_000]):
         return False
     if any(kind_of(cells) for _, cells in _grids(document.rows)):
         return True
@@ -116,7 +117,8 @@ def kind_of(cells: list[str]) -> str | None:
     if _ORDER_VOLUME.fullmatch(words[4]):
         return "orders"
     if words[3] in ("buy", "sell") and words[4] not in _ENTRIES:
-        return "positions" if is_clock(cells[8], like=cells[0]) else "open_positions"
+        is_closed = is_clock(cells[8], like=cells[0]) and plain_number("".join(cells[12:13])) is not None
+        return "positions" if is_closed else "open_positions"
     is_deal = words[3] in _SIDES or money_type(words[3]) is not None
     return "deals" if is_deal and words[4] in _ENTRIES else None
 
@@ -409,19 +411,21 @@ def _footer_checks(report: Report, rows: list[DealRow]) -> list[Check]:
     """Check the totals under the deals; Profit's holds the money rows too."""
     if report.deal_footer is None or not rows:
         return []
-    cells, width = report.deal_footer
-    columns = _columns(width)
-    checks = [compare("last balance", _total(cells, columns["balance"]), rows[-1].balance, "total of Balance")]
-    for name in ("commission", "fee", "swap", "profit"):
-        if name in columns:
-            observed = sum((row.amounts[name] for row in rows), Decimal(0))
-            checks.append(compare(f"total {name}", _total(cells, columns[name]), observed, f"total of {name}"))
+    printed = _printed_totals(*report.deal_footer)
+    checks = [compare("last balance", printed.pop("balance"), rows[-1].balance, "total of Balance")]
+    for name, amount in printed.items():
+        observed = sum((row.amounts[name] for row in rows), Decimal(0))
+        checks.append(compare(f"total {name}", amount, observed, f"total of {name}"))
     return checks
 
 
-def _total(cells: list[str], index: int) -> Decimal:
-    """Return a printed total, nothing where its cell is blank."""
-    return Decimal(plain_number(cells[index]) or "0") if index < len(cells) else Decimal(0)
+def _printed_totals(cells: list[str], width: int) -> dict[str, Decimal]:
+    """Return the printed totals: in their order where none is blank, as a shown cost column may shift them."""
+    columns = sorted(_columns(width).items(), key=lambda column: column[1])
+    filled = [Decimal(text) for cell in cells if (text := plain_number(cell)) is not None]
+    if len(filled) in (len(columns), len(columns) + 1):
+        return dict(zip((name for name, _ in columns), filled[-len(columns) :], strict=True))
+    return {name: Decimal(plain_number("".join(cells[index : index + 1])) or "0") for name, index in columns}
 
 
 def _agreement(
@@ -445,13 +449,14 @@ def _filled(volume: str) -> Decimal:
 
 
 def _position_checks(deals: list[Deal], positions: list[Position]) -> list[Check]:
-    """Check swap and profit of every closed position against the deals tied to it."""
+    """Check the money of every closed position against the deals tied to it."""
     sums: dict[str, dict[str, Decimal]] = {}
+    begun = {deal["position_id"] for deal in deals if deal.get("entry") == "in"}
     for deal in deals:
         if deal["kind"] == "trade" and deal["position_id"]:
-            known = sums.setdefault(deal["position_id"], {"swap": Decimal(0), "profit": Decimal(0)})
-            for name in known:
-                known[name] += Decimal(deal[name])
+            known = sums.setdefault(deal["position_id"], defaultdict(Decimal))
+            for name in ("commission", "fee", "swap", "profit"):
+                known[name] += Decimal(deal[name] or 0)
     wrong = []
     closed = [position for position in positions if position.closed_at is not None]
     for position in closed:
@@ -460,6 +465,11 @@ def _position_checks(deals: list[Deal], positions: list[Position]) -> list[Check
             if found and found[name] != getattr(position, name):
                 where = f"position {position.ticket}, {name}"
                 wrong.append(compare(f"position {name}", getattr(position, name), found[name], where))
+        if found and position.ticket in begun:
+            charged = found["commission"]
+            if position.commission not in (charged, charged + found["fee"]):
+                where = f"position {position.ticket}, commission"
+                wrong.append(compare("position commission", position.commission, charged, where))
     return wrong[:20] or [remark("positions", "exact", f"{len(closed)} closed positions", "")]
 
 

@@ -8,7 +8,7 @@ from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.fills import Fill, land_fills
 from pipelines.sources.kit.ledger import Ledger, side_of
 from pipelines.sources.kit.statement import Ask, SourceRefusal, Statement
-from pipelines.sources.kit.values import clock, dollars, positive
+from pipelines.sources.kit.values import clock, dollars, positive, tick_price
 from pipelines.sources.kit.zones import server_clock
 
 NAME = "tradovate-fills"
@@ -50,6 +50,6 @@ def _fill(row: Line) -> Fill:
         side=side_of(row.need("B/S"), "B/S"),
         symbol=row.need("Contract"),
         volume=Decimal(positive(row.need("Quantity"), "Quantity")),
-        price=Decimal(dollars(row.need("Price"), "Price")),
+        price=Decimal(tick_price(row.need("Price"), "Price")),
         commission=-abs(Decimal(paid)) if row.get("commission") else None,
     ).priced()

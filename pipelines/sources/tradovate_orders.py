@@ -8,7 +8,7 @@ from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.fills import Fill, land_fills
 from pipelines.sources.kit.ledger import Ledger, side_of
 from pipelines.sources.kit.statement import Ask, Statement
-from pipelines.sources.kit.values import clock_by, dollars, positive
+from pipelines.sources.kit.values import clock_by, positive, tick_price
 from pipelines.sources.kit.zones import needed_clock
 from pipelines.sources.tradovate_fills import only_account
 
@@ -52,5 +52,5 @@ def _fill(row: Line) -> Fill:
         side=side_of(row.need("B/S"), "B/S"),
         symbol=row.need("Contract"),
         volume=Decimal(positive(row.need("filledQty", "Filled Qty"), "filledQty")),
-        price=Decimal(dollars(row.need("avgPrice", "Avg Fill Price"), "avgPrice")),
+        price=Decimal(tick_price(row.need("avgPrice", "Avg Fill Price"), "avgPrice")),
     ).priced()

@@ -1,4 +1,4 @@
-"""Tradovate's Performance CSV: each row pairs a buy fill with a sell fill; no commissions, no zone."""
+"""Tradovate's Performance and Position History CSV: each row pairs a buy fill with a sell fill; no costs, no zone."""
 
 import re
 from collections import Counter
@@ -10,9 +10,10 @@ from pipelines.sources.kit.csv_table import Line, has_columns, whole_table
 from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.ledger import Ledger, RoundTrip
 from pipelines.sources.kit.statement import Ask, Check, RowProblem, Statement
-from pipelines.sources.kit.values import clock_by, dollars, number, positive
+from pipelines.sources.kit.values import clock_by, dollars, positive, tick_price
 from pipelines.sources.kit.zones import needed_clock
 from pipelines.sources.symbols import instrument
+from pipelines.sources.tradovate_fills import only_account
 
 NAME = "tradovate-performance"
 
@@ -21,7 +22,10 @@ _TIMES = ("%m/%d/%Y %H:%M:%S", "%Y-%m-%d %H:%M:%S")
 
 def recognise(document: Document) -> bool:
     """Tell the file by its columns."""
-    return has_columns(document.first_line, "buyFillId", "sellFillId", "pnl", "boughtTimestamp", "soldTimestamp")
+    line = document.first_line
+    return has_columns(line, "buyFillId", "sellFillId", "pnl", "boughtTimestamp", "soldTimestamp") or has_columns(
+        line, "Buy Fill ID", "Sell Fill ID", "Paired Qty", "Bought Timestamp", "Sold Timestamp"
+    )
 
 
 def read(document: Document, ask: Ask) -> Statement:
@@ -32,42 +36,47 @@ def read(document: Document, ask: Ask) -> Statement:
     """
     ledger = Ledger(NAME, ask, needed_clock(ask.server_zone, NAME))
     seen: Counter[str] = Counter()
-    rows = whole_table(document.text, document.name)
+    rows = [row for row in whole_table(document.text, document.name) if row.get("buyFillId", "Buy Fill ID")]
+    only_account(rows, document.name)
     pairs = [ledger.take("pairs", row.line, partial(_pair, ledger, row, seen)) for row in rows]
     ledger.checks += _profit_checks([pair for pair in pairs if pair])
-    ledger.facts |= {"login": None, "commissions": "not in this export"}
-    return ledger.close(None)
+    account = next((row.get("Account") for row in rows if row.get("Account")), None)
+    ledger.facts |= {"login": account, "commissions": "not in this export"}
+    return ledger.close(next((row.get("Currency") for row in rows if row.get("Currency")), None))
 
 
 def _pair(ledger: Ledger, row: Line, seen: Counter[str]) -> RoundTrip:
     """Land one pair of fills."""
-    bought = clock_by(row.need("boughtTimestamp"), "boughtTimestamp", *_TIMES)
-    sold = clock_by(row.need("soldTimestamp"), "soldTimestamp", *_TIMES)
-    buy, sell = _fill(row, "buyFillId"), _fill(row, "sellFillId")
+    bought = clock_by(row.need("boughtTimestamp", "Bought Timestamp"), "boughtTimestamp", *_TIMES)
+    sold = clock_by(row.need("soldTimestamp", "Sold Timestamp"), "soldTimestamp", *_TIMES)
+    buy, sell = _fill(row, "buyFillId", "Buy Fill ID"), _fill(row, "sellFillId", "Sell Fill ID")
     is_short = sold < bought
     first, last = (sell, buy) if is_short else (buy, sell)
     key = f"{first}-{last}"
     seen[key] += 1
     key = key if seen[key] == 1 else f"{key}-{seen[key]}"
-    prices = (number(row.need("buyPrice"), "buyPrice"), number(row.need("sellPrice"), "sellPrice"))
+    prices = (
+        tick_price(row.need("buyPrice", "Buy Price"), "buyPrice"),
+        tick_price(row.need("sellPrice", "Sell Price"), "sellPrice"),
+    )
     return RoundTrip(
         in_id=f"{key}-in",
         out_id=f"{key}-out",
         position_id=first,
         side="sell" if is_short else "buy",
-        symbol=row.need("symbol"),
-        volume=positive(row.need("qty"), "qty"),
+        symbol=row.need("symbol", "Contract"),
+        volume=positive(row.need("qty", "Paired Qty"), "qty"),
         opened_at=min(bought, sold),
         open_price=prices[1] if is_short else prices[0],
         closed_at=max(bought, sold),
         close_price=prices[0] if is_short else prices[1],
-        profit=dollars(row.need("pnl"), "pnl"),
+        profit=dollars(row.need("pnl", "P/L"), "pnl"),
     ).land(ledger)
 
 
-def _fill(row: Line, column: str) -> str:
+def _fill(row: Line, column: str, other: str) -> str:
     """Return a fill's number."""
-    text = row.need(column)
+    text = row.need(column, other)
     if not re.fullmatch(r"[A-Za-z0-9]{1,40}", text):
         raise RowProblem(column, text, "not a fill id")
     return text

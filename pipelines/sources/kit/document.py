@@ -13,8 +13,9 @@ from xml.parsers import expat
 
 from lxml import etree
 
+from pipelines.sources.kit.csv_table import read_lines
 from pipelines.sources.kit.statement import SourceRefusal
-from pipelines.sources.kit.values import shortest
+from pipelines.sources.kit.values import european, shortest
 
 BYTES_MAX = 64 * 1024 * 1024
 UNPACKED_BYTES_MAX = 128 * 1024 * 1024
@@ -95,8 +96,17 @@ class Document:
 
     @cached_property
     def rows(self) -> list[Row]:
-        """All table rows: of the page, or of every sheet one after the other."""
-        return self.page.rows if not self.is_zip else [row for sheet in self.sheets for row in sheet]
+        """All table rows: of the page, of every sheet one after the other, or of a sheet saved as delimited text."""
+        if self.is_zip:
+            return [row for sheet in self.sheets for row in sheet]
+        return self.page.rows if self.is_html else self._text_rows()
+
+    def _text_rows(self) -> list[Row]:
+        """The lines of delimited text as rows; between semicolons and tabs a number may have a decimal comma."""
+        delimiter = max(",;\t", key=self.text[:100_000].count)
+        told = str.strip if delimiter == "," else lambda cell: european(cell.strip())
+        lines = read_lines(self.text, self.name, delimiter)
+        return [Row(line, [told(cell) for cell in cells], []) for line, cells in enumerate(lines, start=1) if cells]
 
     def json(self) -> Any:
         """The file as JSON; refused when it is none or longer than an account's history."""

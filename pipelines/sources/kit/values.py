@@ -12,6 +12,7 @@ _NUMBER = re.compile(r"([+-]?)(\d{1,24})(\.\d{1,20})?")
 _EUROPEAN = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?")
 _CLOCK = re.compile(r"(\d{4})[.\-/](\d\d)[.\-/](\d\d)[ T](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?")
 _SERIAL = re.compile(r"[2-7]\d{4}(\.\d+)?")
+_FRACTION = re.compile(r"(\d{1,6})['’-](\d{1,2})\.?(\d)?")
 _YEARS = range(1990, 2100)
 
 
@@ -64,6 +65,20 @@ def dollars(text: str, column: str) -> str:
     if cleaned.startswith("(") and cleaned.endswith(")"):
         cleaned = "-" + cleaned[1:-1]
     return number(cleaned, column)
+
+
+def tick_price(text: str, column: str) -> str:
+    """Return a future's price; '110'165' counts thirty-seconds and their eighths (110 16.5/32), '450'2' eighths."""
+    match = _FRACTION.fullmatch(text.strip())
+    if match is None:
+        return dollars(text, column)
+    whole, ticks, rest = match.groups()
+    if rest is None and len(ticks) == 1:
+        return f"{Decimal(whole) + Decimal(ticks) / 8:f}"
+    eighths = {"": "0", "0": "0", "2": "0.25", "5": "0.5", "7": "0.75"}.get(rest or "")
+    if len(ticks) != 2 or int(ticks) > 31 or eighths is None:
+        raise RowProblem(column, text, "not a price in thirty-seconds")
+    return f"{Decimal(whole) + (Decimal(ticks) + Decimal(eighths)) / 32:f}"
 
 
 def shortest(text: str) -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from functools import cached_property
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -33,6 +33,11 @@ class ServerClock:
         first = np.ones(len(local), dtype=bool)
         aware = local.tz_localize(self.zone, ambiguous=first, nonexistent="shift_forward")
         return aware.tz_convert("UTC").as_unit("us")
+
+    def utc(self, reading: datetime) -> datetime:
+        """Return the UTC reading of one clock reading, for names that must not depend on the zone of an export."""
+        zone = ZoneInfo(self.zone) if isinstance(self.zone, str) else self.zone
+        return (reading - self.ahead).replace(tzinfo=zone).astimezone(UTC).replace(tzinfo=None)
 
     def uncertain(self, readings: Sequence[datetime]) -> int:
         """Count the readings that the clock change repeats or skips."""

@@ -1,0 +1,199 @@
+"""NinjaTrader's grids saved as CSV: Trades (one row per entry and exit) or Executions, American or European.
+
+The trade numbers of a grid begin anew with every export, so ids are made of what the row says. Times are the desktop's.
+"""
+
+import re
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from typing import NamedTuple
+
+from pipelines.sources.kit.csv_table import Line, delimiter_of, has_columns, header_names, read_lines
+from pipelines.sources.kit.document import Document
+from pipelines.sources.kit.fills import Fill, land_fills
+from pipelines.sources.kit.ledger import Ledger, RoundTrip, less, side_of, stamp
+from pipelines.sources.kit.statement import Ask, RowProblem, SourceRefusal, Statement
+from pipelines.sources.kit.values import clock, clock_by, european, is_clock, number, positive, total
+from pipelines.sources.kit.zones import needed_clock
+from pipelines.sources.symbols import instrument
+
+NAME = "ninjatrader-grid"
+
+_TRADES = ("Instrument", "Market pos.", "Entry price", "Exit price", "Entry time", "Exit time", "Profit")
+_EXECUTIONS = ("Instrument", "Action", "Quantity", "Price", "Time", "ID", "E/X")
+_FEES = ("clearing fee", "exchange fee", "ip fee", "nfa fee")
+_CLOCKS = ("%H:%M:%S", "%I:%M:%S %p", "%H:%M", "%I:%M %p")
+_DATE = re.compile(r"(\d{1,2})[/.\-](\d{1,2})[/.\-]\d{2,4}")
+_SIGNS = re.compile(r"[$€£¥]|[A-Z]{3}")
+_HEADER_LINES = 5
+
+
+class Grid(NamedTuple):
+    """The rows of a grid by lower-case title, and how it writes numbers and dates."""
+
+    rows: list[Line]
+    has_comma: bool
+    is_day_first: bool
+
+    def amount(self, row: Line, *names: str) -> str:
+        """Return a money cell such as '-$ 45,50', '58,00 $' or '($200.00)' as plain decimal text."""
+        printed = row.need(*names)
+        text = _SIGNS.sub("", printed).strip()
+        if text.startswith("(") and text.endswith(")"):
+            text = f"-{text[1:-1]}"
+        try:
+            return number(self._point(text), names[0])
+        except RowProblem as problem:
+            raise RowProblem(names[0], printed, "not an amount") from problem
+
+    def price(self, row: Line, name: str) -> str:
+        """Return a price as plain decimal text."""
+        return number(self._point(row.need(name)), name)
+
+    def _point(self, text: str) -> str:
+        """Return a number with a decimal point and without thousands."""
+        return european(text) if self.has_comma else text.replace(",", "")
+
+    def time(self, row: Line, name: str) -> datetime:
+        """Return a time of the desktop."""
+        text = row.need(name)
+        if is_clock(text):
+            return clock(text, name)
+        date = "%d/%m/%Y" if self.is_day_first else "%m/%d/%Y"
+        told = re.sub(r"(?<=\d)[.\-](?=\d+[.\-/]\d|\d{4}\b)", "/", text.upper().replace("\u202f", " "))
+        return clock_by(told, name, *(f"{date} {clock}" for clock in _CLOCKS))
+
+    def cost(self, row: Line, *names: str) -> str | None:
+        """Return a cost, printed positive, as our deals sign it; None where the grid has no such column."""
+        told = [self.amount(row, name) for name in names if row.get(name)]
+        paid = abs(total(list(told)))
+        return (f"{-paid:f}" if paid else "0") if told else None
+
+
+def recognise(document: Document) -> bool:
+    """Tell a grid by its columns; a title line may stand above them."""
+    if document.is_zip or document.is_html:
+        return False
+    return any(_kind(line) for line in document.text[:20_000].splitlines()[:_HEADER_LINES])
+
+
+def _kind(header: str) -> str | None:
+    """Return trades or executions for a header line."""
+    if has_columns(header, *_TRADES):
+        return "trades"
+    return "executions" if has_columns(header, *_EXECUTIONS) else None
+
+
+def read(document: Document, ask: Ask) -> Statement:
+    """Read a grid of one account: trades land as they are paired, executions first in, first out.
+
+    Whether Profit is before or after costs differs by how the grid was set up; it is told by what the contracts are
+    worth, and is after costs where no contract is known. Needs the zone of the desktop.
+    """
+    kind, grid = _grid(document)
+    accounts = sorted({row.get("account") for row in grid.rows if row.get("account")})
+    if len(accounts) > 1:
+        raise SourceRefusal(f"{document.name} holds {len(accounts)} accounts ({', '.join(accounts[:5])}): export one")
+    ledger = Ledger(NAME, ask, needed_clock(ask.server_zone, NAME))
+    ledger.facts |= {"login": accounts[0] if accounts else None}
+    if kind == "executions":
+        fills = [ledger.take("executions", row.line, partial(_fill, grid, row)) for row in grid.rows]
+        land_fills(ledger, [fill for fill in fills if fill])
+        return ledger.close(None)
+    seen: Counter[str] = Counter()
+    trips = [ledger.take("trades", row.line, partial(_trip, grid, row, seen)) for row in grid.rows]
+    is_net = _is_net([trip for trip in trips if trip])
+    ledger.facts["profit"] = "after costs" if is_net else "before costs"
+    for trip in trips:
+        if trip:
+            profit = less(trip.profit, trip.commission, trip.fee) if is_net else trip.profit
+            replace(trip, profit=profit).land(ledger)
+    return ledger.close(None)
+
+
+def _grid(document: Document) -> tuple[str, Grid]:
+    """Return the kind of grid, and its rows below the header."""
+    header = next((line for line in document.text.splitlines()[:_HEADER_LINES] if _kind(line)), "")
+    lines = read_lines(document.text, document.name, delimiter_of(header))
+    start = next((place for place, cells in enumerate(lines) if {"Instrument"} & {c.strip() for c in cells}), 0)
+    names = [name.lower() for name in header_names(lines[start])] if lines else []
+    numbered = enumerate(lines[start + 1 :], start=start + 2)
+    rows = [Line(line, dict(zip(names, cells, strict=False))) for line, cells in numbered if cells]
+    has_comma = delimiter_of(header) != ","
+    return _kind(header) or "trades", Grid(rows, has_comma, _is_day_first(rows, has_comma))
+
+
+def _is_day_first(rows: list[Line], has_comma: bool) -> bool:
+    """Tell the order of day and month: by a number above twelve, else European grids have the day first."""
+    dates = [
+        match for row in rows for name in ("entry time", "exit time", "time") if (match := _DATE.match(row.get(name)))
+    ]
+    if any(int(date[1]) > 12 for date in dates):
+        return True
+    return has_comma and not any(int(date[2]) > 12 for date in dates)
+
+
+def _trip(grid: Grid, row: Line, seen: Counter[str]) -> RoundTrip:
+    """Read one trade, its profit as printed."""
+    opened, closed = grid.time(row, "entry time"), grid.time(row, "exit time")
+    if closed < opened:
+        raise RowProblem("exit time", row.get("exit time"), "before the entry")
+    side, symbol = side_of(row.need("market pos."), "market pos."), row.need("instrument")
+    price = grid.price(row, "entry price")
+    position = f"{symbol.replace(' ', '')}-{side}-{stamp(opened)}-{price}"
+    key = f"{position}-{stamp(closed)}"
+    seen[key] += 1
+    key = key if seen[key] == 1 else f"{key}-{seen[key]}"
+    return RoundTrip(
+        in_id=f"{key}-in",
+        out_id=f"{key}-out",
+        position_id=position,
+        side=side,
+        symbol=symbol,
+        volume=positive(grid.price(row, "qty" if row.get("qty") else "quantity"), "qty"),
+        opened_at=opened,
+        open_price=price,
+        closed_at=closed,
+        close_price=grid.price(row, "exit price"),
+        profit=grid.amount(row, "profit"),
+        commission=grid.cost(row, "commission"),
+        fee=grid.cost(row, *_FEES),
+        reason=_reason(row.get("exit name")),
+        comment=row.get("strategy") or row.get("entry name") or None,
+    )
+
+
+def _reason(name: str) -> str | None:
+    """Return sl or tp where the exit's name says so."""
+    low = name.lower()
+    return "sl" if low.startswith("stop") else "tp" if low.startswith(("target", "profit target")) else None
+
+
+def _is_net(trips: list[RoundTrip]) -> bool:
+    """Tell whether Profit is after costs: more known contracts with costs say so than say the contrary."""
+    votes: Counter[bool] = Counter()
+    for trip in trips:
+        costs = total([trip.commission, trip.fee])
+        known = instrument(trip.symbol)
+        if costs and known and known.units:
+            points = (Decimal(trip.close_price) - Decimal(trip.open_price)) * (1 if trip.side == "buy" else -1)
+            worth = points * known.units * Decimal(trip.volume)
+            votes[abs(Decimal(trip.profit) - worth - costs) < abs(Decimal(trip.profit) - worth)] += 1
+    return votes[True] >= votes[False]
+
+
+def _fill(grid: Grid, row: Line) -> Fill:
+    """Read one execution."""
+    paid = grid.cost(row, "commission")
+    return Fill(
+        fill_id=row.need("id"),
+        at=grid.time(row, "time"),
+        side=side_of(row.need("action"), "action"),
+        symbol=row.need("instrument"),
+        volume=Decimal(positive(grid.price(row, "quantity"), "quantity")),
+        price=Decimal(grid.price(row, "price")),
+        commission=None if paid is None else Decimal(paid),
+    ).priced()

@@ -1,0 +1,73 @@
+"""NinjaTrader's grids and Tradovate's position history: dates, decimals, fractions and profits as they are meant."""
+
+from decimal import Decimal
+
+import pytest
+
+from pipelines.sources import SourceRefusal, Statement, read
+from tests.fixtures.sources import futures
+
+
+def land(text: str) -> Statement:
+    """Read text for account A1; Chicago is the desktop's zone."""
+    return read(None, text.encode(), file_name="export", account_id="A1", server_zone="America/Chicago")
+
+
+def money(statement: Statement) -> list[tuple[str, str, str]]:
+    """Symbol, gross profit and costs of every closing, in time order."""
+    out = statement.deals[statement.deals["entry"] == "out"]
+    return list(zip(out["symbol"], out["profit"], out["commission"], strict=True))
+
+
+def test_an_american_grid_has_the_month_first_and_profits_after_costs() -> None:
+    """4.50 points of two ES are 450 before 4.30 of commission; the stop's name is a reason."""
+    statement = land(futures.NINJA_AMERICAN)
+    assert statement.source == "ninjatrader-grid"
+    assert statement.facts["login"] == "Sim101"
+    assert money(statement) == [("ES 12-24", "450.00", "-4.30"), ("MNQ DEC24", "-20.00", "-0.74")]
+    assert [f"{at:%m-%d %H:%M:%S}" for at in statement.deals["executed_at"][:2]] == ["12-05 15:45:12", "12-05 16:01:03"]
+    assert list(statement.deals["reason"][3:]) == ["sl"]
+    assert statement.facts["unknown_symbols"] == []
+
+
+def test_a_european_grid_has_the_day_first_and_a_decimal_comma() -> None:
+    """The third of July and the fourteenth; '26.091,75' is one price, '-$ 45,50' and '133,00 $' are amounts."""
+    statement = land(futures.NINJA_EUROPEAN)
+    assert money(statement) == [("NQ SEP26", "135.00", "-2.00"), ("MNQ SEP26", "-44.50", "-1.00")]
+    assert [f"{at:%m-%d}" for at in statement.deals["executed_at"]] == ["07-03", "07-03", "07-14", "07-14"]
+    assert Decimal(statement.deals["price"].iloc[0]) == Decimal("26091.75")
+
+
+def test_profits_before_costs_are_told_by_what_the_contracts_are_worth() -> None:
+    """The same grid with gross profits lands the same money."""
+    text = futures.NINJA_AMERICAN.replace("$445.70,$445.70", "$450.00,$450.00").replace("($20.74)", "($20.00)")
+    statement = land(text)
+    assert statement.facts["profit"] == "before costs"
+    assert money(statement) == money(land(futures.NINJA_AMERICAN))
+
+
+def test_a_later_grid_numbers_anew_and_lands_the_same_deals() -> None:
+    """Trade numbers restart with every export; the ids do not."""
+    lines = futures.NINJA_AMERICAN.splitlines()
+    later = land("\n".join([lines[0], "1" + lines[2][1:]])).deals
+    whole = land(futures.NINJA_AMERICAN).deals
+    assert set(later["deal_id"]) < set(whole["deal_id"])
+
+
+def test_executions_are_paired() -> None:
+    """Four points of NQ are 80; each fill pays its own commission; two accounts are refused."""
+    statement = land(futures.NINJA_EXECUTIONS)
+    assert money(statement) == [("NQ 12-24", "80.00", "-2.15")]
+    with pytest.raises(SourceRefusal, match="2 accounts"):
+        land(futures.NINJA_EXECUTIONS.replace("Sim101", "Sim102", 1))
+
+
+def test_position_history_reads_thirty_seconds() -> None:
+    """110'165 is 110 and 16.5 thirty-seconds: the printed loss of two ZN agrees with the prices."""
+    statement = land(futures.TRADOVATE_HISTORY)
+    assert statement.source == "tradovate-performance"
+    assert statement.facts["currency"] == "USD"
+    assert statement.facts["login"] == "DEMO1"
+    assert statement.reconciliation.outcome == "exact"
+    assert list(statement.deals["price"].iloc[2:]) == ["110.515625", "110.53125"]
+    assert statement.deals["side"].iloc[2] == "sell"
