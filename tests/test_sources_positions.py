@@ -283,3 +283,45 @@ def test_a_row_without_a_readable_time_is_rejected_and_not_lost() -> None:
     statement = land(page(book.rows))
     assert len(statement.rejects) == 1
     assert statement.rows == 2
+
+
+def mt4_page(*rows: list[object]) -> str:
+    """Return an MT4 page of closed trades, each a list of comment and cells."""
+    lines = [f'<tr><td title="{said}">' + "</td><td>".join(map(str, cells)) + "</td></tr>" for said, *cells in rows]
+    head = "<title>Statement: 1 - x</title><table><tr><td>Closed Transactions:</td></tr>"
+    return f"{head}{''.join(lines)}<tr><td>Summary:</td></tr></table>"
+
+
+def mt4_trade(comment: str, ticket: int, lots: str, closed: str) -> list[object]:
+    """Return a closed EURUSD trade that was opened at nine."""
+    head = [comment, ticket, "2025.03.03 09:00:00", "buy", lots, "eurusd", "1.05", 0, 0, f"2025.03.03 {closed}"]
+    return [*head, "1.05", "0.00", "0.00", "0.00", "0.00"]
+
+
+def test_mt4_parts_of_parts_share_the_first_ticket() -> None:
+    """The middle part says only where the rest went ('to'), the last only where it came from ('from')."""
+    statement = land(
+        mt4_page(
+            mt4_trade("#7 grid to #102", 101, "0.10", "10:00:00"),
+            mt4_trade("to #103", 102, "0.20", "11:00:00"),
+            mt4_trade("from #102[tp]", 103, "0.30", "12:00:00"),
+        )
+    )
+    assert set(tied(statement).values()) == {"101"}
+    deals = statement.deals.set_index("deal_id")
+    assert deals["comment"]["1011"] == "grid to #102"
+    assert deals["comment"]["1010"] == "grid"
+    assert deals["comment"]["1030"] == "from #102"
+
+
+def test_mt4_comment_rows_stand_in_for_lost_tooltips() -> None:
+    """Where no tooltip came through, the row below a trade tells its magic number and comment."""
+    trade = mt4_trade("", 101, "0.10", "10:00:00")
+    text = mt4_page(trade).replace(
+        "</td></tr><tr><td>Summary",
+        "</td></tr><tr><td colspan=9>&nbsp;</td><td>16384</td><td colspan=3>grid[sl]</td></tr><tr><td>Summary",
+    )
+    deals = land(text).deals.set_index("deal_id")
+    assert list(deals["magic"]) == ["16384", "16384"]
+    assert deals["reason"]["1011"] == "sl"
+    assert list(deals["comment"]) == ["grid", "grid[sl]"]

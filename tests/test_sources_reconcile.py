@@ -99,6 +99,79 @@ def test_a_removed_row_is_caught() -> None:
     assert "total of profit" in findings(statement)
 
 
+TICKET = FIRST.ticket
+CLOSING = f"<td>{FIRST.close_price}</td>"
+
+
+@pytest.mark.parametrize(
+    ("edit", "named"),
+    [
+        (lambda rows: [row for row in rows if f"<td>{2 * TICKET}</td>" not in row], f"order {TICKET}, Volume"),
+        (lambda rows: [row for row in rows if not _is_position(row)], f"deal {2 * TICKET + 1}"),
+        (lambda rows: [row.replace(CLOSING, "<td>1.99999</td>") if _is_position(row) else row for row in rows],
+         f"position {TICKET}, Price"),
+        (lambda rows: [row.replace("<td>0.50</td>", "<td>0.60</td>") if _is_position(row) else row for row in rows],
+         f"position {TICKET}"),
+        (lambda rows: [row.replace("09:00:00", "09:00:01") if _is_position(row) else row for row in rows],
+         f"position {TICKET}, Time"),
+        (lambda rows: [row.replace("0.50 / 0.50", "0.50 / 0.40", 1) for row in rows],
+         f"order {TICKET}, Volume"),
+    ],
+)  # fmt: skip
+def test_the_tables_of_an_mt5_report_vouch_for_each_other(edit: Callable[[list[str]], list[str]], named: str) -> None:
+    """A row taken out or changed in one of orders, deals and positions is contradicted by the others."""
+    edited = edit(MT5.split("<tr>"))
+    assert edited != MT5.split("<tr>")
+    assert named in findings(land("<tr>".join(edited).encode()))
+
+
+def _is_position(row: str) -> bool:
+    """Tell the first trade's row of Positions."""
+    return 'colspan="8"' in row and f"<td>{TICKET}</td>" in row
+
+
+def priced(symbol: str, prices: list[tuple[str, str]], rate: Callable[[Decimal, int], Decimal]) -> History:
+    """A history of one-lot buys whose profits are points by a rate of the closing price and the trade's place."""
+    trades = []
+    for place, (first, last) in enumerate(prices):
+        points = (Decimal(last) - Decimal(first)) * 100_000
+        money = {"symbol": symbol, "lots": Decimal("1.00"), "side": "buy", "open_price": Decimal(first)}
+        profit = (points * rate(Decimal(last), place)).quantize(Decimal("0.01"))
+        values = HISTORY.trades[place].__dict__ | money | {"close_price": Decimal(last), "profit": profit}
+        trades.append(FIRST.__class__(**values))
+    return History(trades, HISTORY.money)
+
+
+YEN = [(f"{150 + n / 10:.3f}", f"{150.3 + n / 9:.3f}") for n in range(12)]
+CROSS = [(f"{0.85 + n / 1000:.5f}", f"{0.853 + n / 1100:.5f}") for n in range(14)]
+
+
+@pytest.mark.parametrize(
+    ("history", "places"),
+    [
+        (priced("USDJPY", YEN, lambda close, _: 1 / close), (0, 11)),
+        (priced("USDJPY", YEN[:3], lambda close, _: 1 / close), (0, 2)),
+        (priced("EURGBP", CROSS, lambda _, place: Decimal("1.26") + Decimal(place) / 500), (0, 7, 13)),
+    ],
+)
+def test_a_changed_size_is_caught_where_profits_are_converted(history: History, places: tuple[int, ...]) -> None:
+    """Pairs that begin with the account's currency by the closing price, foreign pairs by their neighbours in time."""
+    assert findings(land(dialects.mt4(history))) == []
+    for place in places:
+        trades = [*history.trades]
+        trades[place] = FIRST.__class__(**trades[place].__dict__ | {"lots": Decimal("1.20")})
+        assert any(
+            f"deal {trades[place].ticket}1 " in where
+            for where in findings(land(dialects.mt4(History(trades, history.money))))
+        )
+
+
+def test_a_rate_that_wanders_is_no_finding() -> None:
+    """Foreign pairs over a year in which the account's currency lost a tenth."""
+    history = priced("EURGBP", CROSS, lambda _, place: Decimal("1.20") + Decimal(place) / 100)
+    assert findings(land(dialects.mt4(history))) == []
+
+
 def test_an_edited_ctrader_statement_is_caught() -> None:
     """The balance column and the totals row both tell."""
     net = dialects.spaced(HISTORY.trades[7].net).replace(" ", "\u00a0")
@@ -145,6 +218,22 @@ def test_a_later_export_adds_only_what_is_new(write: Callable[[History], bytes])
     common = later[later["deal_id"].isin(early["deal_id"])].reset_index(drop=True)
     assert common.equals(early)
     assert len(later) == len(early) + 2 * (len(HISTORY.trades) - 12)
+
+
+def test_a_trade_that_was_open_before_keeps_its_opening() -> None:
+    """What was an open trade and is now closed by its stop has the same opening deal."""
+    last, earlier = HISTORY.trades[-1], dialects.mt4(History(HISTORY.trades[:-1], HISTORY.money)).decode()
+    times = f"<td>{last.opened:{dialects.DOTS}}</td><td>{last.side}</td><td>{last.lots}</td>"
+    prices = f"<td>eurusd</td><td>{last.open_price}</td><td>0.0</td><td>0.0</td><td>&nbsp;</td><td>1.1</td>"
+    opened = f'<tr><td title="plan 1">{last.ticket}</td>{times}{prices}' + "<td>0.00</td>" * 4 + "</tr>"
+    mark = "Open Trades:</b></td></tr>"
+    assert mark in earlier
+    before = land(earlier.replace(mark, mark + opened).encode())
+    closed = FIRST.__class__(**last.__dict__ | {"comment": "plan 1[sl]"})
+    after = land(dialects.mt4(History([*HISTORY.trades[:-1], closed], HISTORY.money)))
+    opening = [s.deals[s.deals["deal_id"] == f"{last.ticket}0"].iloc[0].to_dict() for s in (before, after)]
+    assert opening[0] == opening[1]
+    assert after.deals[after.deals["deal_id"] == f"{last.ticket}1"]["reason"].iloc[0] == "sl"
 
 
 def moved(weekday_shift: timedelta) -> History:

@@ -1,4 +1,4 @@
-"""MetaTrader 4 Statement and DetailedStatement, as the terminal's "Save as Report" writes them (HTML)."""
+"""MetaTrader 4 Statement and DetailedStatement, as the terminal's "Save as Report" writes them (HTML), or re-saved."""
 
 import re
 from decimal import Decimal
@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from pipelines.sources.kit.checks import compare, remark
+from pipelines.sources.kit.csv_table import has_columns
 from pipelines.sources.kit.document import Document, Row
 from pipelines.sources.kit.ledger import Deal, Ledger
 from pipelines.sources.kit.money_rows import classify
@@ -19,7 +20,10 @@ NAME = "mt4-statement"
 _SECTIONS = {"closed transactions:": "closed", "open trades:": "open", "working orders:": "working", "summary:": "end"}
 _HEADER = re.compile(r"(Account|Name|Currency|Leverage):\s*(.*)", re.DOTALL)
 _MAGIC = re.compile(r"#(\d+)(?:\s+|$)")
-_FROM = re.compile(r"from #(\d+)")
+_FROM, _TO = re.compile(r"from #(\d+)"), re.compile(r"to #(\d+)")
+_CLOSING_WORDS = re.compile(r"\s*(\[(sl|tp)(/gap)?\]|so: ?[\d.%/]+|\bto #\d+|close hedge by #\d+|partial close)\s*$")
+_TOP_LINE = re.compile(r'^"?closed transactions:', re.MULTILINE)
+_LIST = ("Type", "Size", "Symbol", "Commission", "Taxes", "Swap", "Profit")
 _VALUE_DATE = re.compile(r", value date: \d{4}\.\d\d\.\d\d$")
 _REASONS = [
     (re.compile(r"\[sl(/gap)?\]"), "sl"),
@@ -53,10 +57,12 @@ class Tables:
         self.sections: dict[str, list[Row]] = {"closed": [], "open": [], "working": [], "end": []}
         self.printed: dict[str, str] = {}
         self.totals: dict[str, list[str]] = {}
+        self.is_list = False
         section = ""
-        for row in rows:
+        for row in map(_as_printed, rows):
             section = _SECTIONS.get(row.cells[0].lower(), section) if row.cells else section
-            self._sort(row, section)
+            self.is_list = self.is_list or (not section and _is_list_header(row.cells))
+            self._sort(row, section or ("closed" if self.is_list else ""))
 
     def _sort(self, row: Row, section: str) -> None:
         """Put one row where it belongs."""
@@ -66,8 +72,17 @@ class Tables:
             self.header |= {match[1]: match[2].strip() for match in found if match}
         elif _is_data(row):
             self.sections[section].append(row)
+        elif len(row.cells) == 3 and not row.cells[0] and self.sections[section]:
+            self._add_remark(section, row.cells)
         elif len(row.cells) == 5 and not row.cells[0] and section in ("closed", "open"):
             self.totals.setdefault(section, row.cells[1:])
+
+    def _add_remark(self, section: str, cells: list[str]) -> None:
+        """Give the row before it the magic number and comment of a comment row, where its tooltip is lost."""
+        last = self.sections[section][-1]
+        if not last.title and not cells[2].endswith(":"):
+            said = f"#{cells[1]} {cells[2]}" if cells[1].isdigit() else cells[2]
+            self.sections[section][-1] = last._replace(title=said)
 
     def _labels(self, cells: list[str]) -> None:
         """Remember each printed figure that follows its label."""
@@ -78,12 +93,53 @@ class Tables:
 
 def recognise(document: Document) -> bool:
     """Tell a statement by its title or by its sections; they are English whatever the user's language."""
-    if not document.is_html or "strategy tester" in document.head:
+    if not document.is_html:
+        return _is_resaved(document)
+    if "strategy tester" in document.head:
         return False
     text = document.text
     sections = sum(word in text for word in ("Closed Transactions:", "Open Trades:", "Working Orders:", "Summary:"))
     titled = re.search(r"<title>\s*statement:", document.head) is not None
     return sections >= 2 or (titled and sections >= 1)
+
+
+def _is_resaved(document: Document) -> bool:
+    """Tell a statement saved as a workbook, or a bare list of trades in a statement's columns."""
+    if document.is_zip:
+        return any(row.cells and _is_top(row.cells) for row in document.rows)
+    return _TOP_LINE.search(document.head) is not None or has_columns(
+        document.first_line, "openTime", "closeTime", *_LIST
+    )
+
+
+def _is_top(cells: list[str]) -> bool:
+    """Tell the heading of the closed trades, or the header of a bare list."""
+    return cells[0].lower() == "closed transactions:" or _is_list_header(cells)
+
+
+def _is_list_header(cells: list[str]) -> bool:
+    """Tell the header of a bare list of trades: a statement's columns, times written openTime and closeTime."""
+    return {"openTime", "closeTime", *_LIST} <= set(cells)
+
+
+def _as_printed(row: Row) -> Row:
+    """Return a row of a workbook or of text with the cells that the statement's page has."""
+    if row.spans or len(row.cells) < 3:
+        return row
+    filled = [cell for cell in row.cells if cell]
+    kind = row.cells[2].lower()
+    if kind in ("balance", "credit"):
+        comment = [cell for cell in row.cells[3:] if cell][:-1]
+        cells = [*row.cells[:3], " ".join(comment), filled[-1]]
+    elif kind.endswith((" limit", " stop")):
+        cells = [*row.cells[:10], filled[-1]]
+    elif is_clock(row.cells[1]):
+        cells = [*row.cells, *[""] * 14][:14]
+    elif not any(row.cells[:9]) and len(filled) > 2:
+        cells = ["", *filled]
+    else:
+        cells = filled
+    return row._replace(cells=cells)
 
 
 def read(document: Document, ask: Ask) -> Statement:
@@ -100,7 +156,8 @@ def read(document: Document, ask: Ask) -> Statement:
     for row in tables.sections["working"]:
         ledger.take("working orders", row.line, partial(_pending, row))
     _join_parts(ledger.deals)
-    _reconcile(ledger, tables, [t for t in closed if t], [t for t in opened if t])
+    if not tables.is_list:
+        _reconcile(ledger, tables, [t for t in closed if t], [t for t in opened if t])
     header = tables.header
     ledger.facts |= {
         "login": header.get("Account") or None,
@@ -197,7 +254,7 @@ def _costs(money: dict[str, str]) -> dict[str, str]:
 def _opening(ledger: Ledger, row: Row) -> Deal:
     """Land the in deal of a trade; what it cost is known when it closes."""
     ticket, cells, side = _ticket(row.cells), row.cells, _side(row.cells)
-    magic, comment = _remark_of(row.title)
+    magic, comment = _remark_of(_CLOSING_WORDS.sub("", row.title))
     return {
         "deal_id": f"{ticket}0",
         "at": clock(cells[1], "Open Time"),
@@ -219,7 +276,10 @@ def _closed_trade(ledger: Ledger, row: Row) -> Trade:
     """Land both deals of a closed trade; money sits on the closing one."""
     cells, opening = row.cells, _opening(ledger, row)
     money = _row_money(cells)
+    magic, comment = _remark_of(row.title)
     closing = opening | {
+        "magic": magic,
+        "comment": comment,
         "deal_id": f"{opening['position_id']}1",
         "at": clock(cells[8], "Close Time"),
         "entry": "out",
@@ -259,9 +319,13 @@ def reason_of(comment: str) -> str | None:
 
 
 def _join_parts(deals: list[Deal]) -> None:
-    """Give the parts of a partially closed trade the ticket they all come from as their position."""
+    """Give the parts of a partially closed trade the ticket they all come from as their position.
+
+    A part that was closed in parts itself says only where the rest went, so both directions are followed.
+    """
     trades = [deal for deal in deals if deal["kind"] == "trade"]
-    parents = {deal["position_id"]: match[1] for deal in trades if (match := _FROM.search(deal["comment"] or ""))}
+    parents = {match[1]: deal["position_id"] for deal in trades if (match := _TO.search(deal["comment"] or ""))}
+    parents |= {deal["position_id"]: match[1] for deal in trades if (match := _FROM.search(deal["comment"] or ""))}
     for deal in trades:
         deal["position_id"] = _root(deal["position_id"], parents)
 
