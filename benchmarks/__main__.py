@@ -13,6 +13,7 @@ CHAPTERS = {
     "set_rules": "Set-based rules",
     "landing": "Landing",
     "sources": "Platform exports",
+    "stream": "A live connection into the lake",
     "coordination": "Who trades together",
     "identity": "Who is who",
     "conduct": "Detectors and score",

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
-from itertools import cycle
+from itertools import cycle, groupby
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ LOG = logging.getLogger("highwater.connect")
 WEEK_MS = 604_800_000
 SYMBOLS_AT_ONCE = 100
 EQUITY_PAUSE_SECONDS = 0.1
+MESSAGES_AT_ONCE = 5_000
 
 
 def open_connector(settings: Settings) -> CTrader:
@@ -145,10 +146,13 @@ class CTrader:
         self._from: dict[str, int] = {}
         # Accounts whose balances did not connect even when read again: reading them at every event would not help.
         self._unhelped: set[str] = set()
+        # The end of a connection waits here until what came before it has been told.
+        self._held: list[Payload | None] = []
 
     async def connect(self) -> None:
         """Open the connection and sign the application in."""
         await self.close()
+        self._held = []
         self.tokens.load()
         self._api = OpenApi(self.url, self.limits, self.heartbeat_seconds, self.answer_seconds)
         await self._api.open()
@@ -196,18 +200,34 @@ class CTrader:
         pause = max(self.equity_seconds / len(ours), EQUITY_PAUSE_SECONDS)
         look_at = loop.time() + pause
         while True:
-            try:
-                async with asyncio.timeout_at(look_at):
-                    message = await self._wire.events.get()
-            except TimeoutError:
+            messages = await self._waiting_messages(look_at)
+            for some in _runs_of_executions(messages):
+                async for batch in self._told(some, ours):
+                    yield batch
+            if loop.time() >= look_at:
                 account = next(next_account)
                 yield Batch(account, self._here(account), equity=[await self._equity(account)])
                 look_at = loop.time() + pause
-                continue
-            if message is None:
-                raise Transient("the connection broke")
-            async for batch in self._told(message, ours):
-                yield batch
+
+    async def _waiting_messages(self, until: float) -> list[Payload]:
+        """Every message that waits, or the next one; none when there is none by then. Transient after the last."""
+        events, messages = self._wire.events, self._held
+        self._held = []
+        if not messages and events.empty():
+            try:
+                async with asyncio.timeout_at(until):
+                    messages.append(await events.get())
+            except TimeoutError:
+                return []
+        while len(messages) < MESSAGES_AT_ONCE and not events.empty():
+            messages.append(events.get_nowait())
+        if None not in messages:
+            return [message for message in messages if message]
+        told = [message for message in messages if message]
+        if not told:
+            raise Transient("the connection broke")
+        self._held = [None]
+        return told
 
     async def close(self) -> None:
         """Hang up."""
@@ -317,9 +337,9 @@ class CTrader:
 
     # --- events ----------------------------------------------------------------------------------------------------
 
-    async def _told(self, message: Payload, ours: Mapping[str, AccountRef]) -> AsyncIterator[Batch]:
-        """The batches that one event brings."""
-        kind, payload = message["payloadType"], message.get("payload", {})
+    async def _told(self, messages: list[Payload], ours: Mapping[str, AccountRef]) -> AsyncIterator[Batch]:
+        """The batches that one message brings, or a run of execution events of one account."""
+        kind, payload = messages[0]["payloadType"], messages[0].get("payload", {})
         account = ours.get(str(payload.get("ctidTraderAccountId")))
         if kind in open_api.ERRORS:
             raise judged(OpenApiError(payload))
@@ -334,19 +354,21 @@ class CTrader:
             async for batch in self._read_again(account):
                 yield batch
         elif kind == open_api.EXECUTION_EVENT and account:
-            async for batch in self._executed(account, payload):
+            async for batch in self._executed(account, [message["payload"] for message in messages]):
                 yield batch
 
-    async def _executed(self, account: AccountRef, event: Payload) -> AsyncIterator[Batch]:
-        """What an execution event brings; where it does not connect, the account is read again from its cursor."""
+    async def _executed(self, account: AccountRef, events: list[Payload]) -> AsyncIterator[Batch]:
+        """What execution events bring; where they do not connect, the account is read again from its cursor."""
         found = Found()
-        if is_executed(event) and is_done(event["deal"]):
-            symbols = await self._symbols_of(account, {int(event["deal"]["symbolId"])})
-            found.take(partial(trade_entry, account, event["deal"], event.get("order"), symbols))
-        elif event.get("depositWithdraw"):
-            found.take(partial(cash_entry, account, event["depositWithdraw"]))
-        elif event.get("bonusDepositWithdraw"):
-            found.take(partial(bonus_entry, account, event["bonusDepositWithdraw"]))
+        traded = [event for event in events if is_executed(event) and is_done(event["deal"])]
+        symbols = await self._symbols_of(account, {int(event["deal"]["symbolId"]) for event in traded})
+        for event in events:
+            if is_executed(event) and is_done(event["deal"]):
+                found.take(partial(trade_entry, account, event["deal"], event.get("order"), symbols))
+            elif event.get("depositWithdraw"):
+                found.take(partial(cash_entry, account, event["depositWithdraw"]))
+            elif event.get("bonusDepositWithdraw"):
+                found.take(partial(bonus_entry, account, event["bonusDepositWithdraw"]))
         if not found.entries and not found.refused:
             return
         chain = self._chains[account.platform_id]
@@ -376,6 +398,19 @@ class CTrader:
     def _here(self, account: AccountRef) -> Cursor:
         """Where an account stands."""
         return _cursor(self._from[account.platform_id], self._chains[account.platform_id])
+
+
+def _runs_of_executions(messages: list[Payload]) -> Iterator[list[Payload]]:
+    """Messages one by one, but execution events of one account that follow each other together."""
+    for (kind, account), some in groupby(messages, key=_place):
+        if kind == open_api.EXECUTION_EVENT and account is not None:
+            yield list(some)
+        else:
+            yield from ([message] for message in some)
+
+
+def _place(message: Payload) -> tuple[Any, Any]:
+    return message["payloadType"], message.get("payload", {}).get("ctidTraderAccountId")
 
 
 def _key(account: AccountRef) -> Payload:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pipelines.connect.kit.chain import Change
@@ -110,7 +111,13 @@ def _volume(deal: Payload, symbols: Mapping[int, Symbol]) -> tuple[str, str]:
         raise RowProblem("symbolId", str(deal["symbolId"]), "not among the server's symbols")
     if not symbol.lot_size:
         raise RowProblem("symbolId", symbol.name, "the server tells no lot size for it, so its lots are unknown")
-    return symbol.name, written(round(Decimal(int(deal["filledVolume"])) / symbol.lot_size, 8))
+    return symbol.name, _lots(int(deal["filledVolume"]), symbol.lot_size)
+
+
+@lru_cache(maxsize=16384)
+def _lots(volume: int, lot_size: int) -> str:
+    """Lots for a volume in cents of a unit."""
+    return written(round(Decimal(volume) / lot_size, 8))
 
 
 def _close(record: Record, closing: Payload) -> Change | None:

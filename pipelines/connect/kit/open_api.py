@@ -76,7 +76,9 @@ class OpenApi:
     async def open(self) -> None:
         """Connect; Transient when nobody answers."""
         try:
-            self._socket = await connect(self.url, max_size=MESSAGE_BYTES_MAX, open_timeout=self.answer_seconds)
+            self._socket = await connect(
+                self.url, max_size=MESSAGE_BYTES_MAX, open_timeout=self.answer_seconds, compression=None
+            )
         except (OSError, TimeoutError, WebSocketException) as error:
             raise Transient(f"{self.url} does not answer: {type(error).__name__}") from error
         self._tasks = [asyncio.create_task(self._read(self._socket)), asyncio.create_task(self._beat(self._socket))]
