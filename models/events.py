@@ -26,6 +26,7 @@ from models.walk import (
     LOTS_SCALE,
     OBSERVATION,
     OPENING,
+    PAUSING,
     PAYOUT,
     TRADE,
     Array,
@@ -71,6 +72,36 @@ def load(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame) -> Told:
     deals = connection.sql(relations.text("facts.judged_deals")).to_arrow_table()
     equity = connection.sql(relations.text("facts.judged_equity")).to_arrow_table()
     return Told(prepare(deals, equity, accounts), deals, equity)
+
+
+def with_pauses(events: Events, account: Array, at: Array) -> Events:
+    """The events with the instants at which a set-based rule pauses an account (by its place), each after all else."""
+    if not len(account):
+        return events
+    accounts, more = len(events.starts) - 1, len(account)
+    owner = np.concatenate([np.repeat(np.arange(accounts), np.diff(events.starts)), account])
+    kind = np.concatenate([events.kind, np.full(more, PAUSING, events.kind.dtype)])
+    instants = np.concatenate([events.at, at])
+    order = np.lexsort((kind == PAUSING, instants, owner))
+    zeros = {name: np.zeros(more, getattr(events, name).dtype) for name in _OF_DEALS}
+    return Events(
+        starts=np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=accounts))]).astype(np.int64),
+        at=instants[order],
+        kind=kind[order],
+        row=np.concatenate([events.row, np.full(more, -1, events.row.dtype)])[order],
+        **{name: np.concatenate([getattr(events, name), zeros[name]])[order] for name in _OF_DEALS},
+    )
+
+
+def of_accounts(events: Events, codes: Array) -> Events:
+    """The events of some accounts, in the order of their codes."""
+    lengths = events.starts[codes + 1] - events.starts[codes]
+    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    place = np.arange(starts[-1]) - np.repeat(starts[:-1] - events.starts[codes], lengths)
+    return Events(starts, **{name: getattr(events, name)[place] for name in ("at", "kind", "row", *_OF_DEALS)})
+
+
+_OF_DEALS = ("flags", "amount", "closed_net", "opened_at", "lots")
 
 
 def prepare(deals: pa.Table, equity: pa.Table, accounts: pd.DataFrame) -> Events:
@@ -289,6 +320,9 @@ def _follow(
         open_since = np.empty(8, np.int64)
         open_most = np.empty(8, np.int64)
         count = 0
+        # what was closed at this very instant without having been open: ids may put a closing deal before its opening
+        owed = np.empty(16, np.int64)
+        owing, instant = 0, np.int64(0)
         deposited = False
         for place in range(starts[account], starts[account + 1]):
             row = order[place]
@@ -310,6 +344,16 @@ def _follow(
             held = open_lots[index] if index < count else 0
             change = np.int64(np.rint(lots[row] * LOTS_SCALE))
             now = _held_after(held, entry[row], side[row], change, netted[row])
+            if at[place] != instant:
+                owing, instant = 0, at[place]
+            made = amount[place]
+            if index == count and entry[row] == IN and owing > 0:
+                for debt in range(owing):
+                    closing = owed[debt]
+                    if closing >= 0 and position[order[closing]] == position[row]:
+                        now = max(abs(now) - most_lots[closing], 0) * (1 if now > 0 else -1)
+                        made += closed_net[closing]
+                        closed_net[closing], most_lots[closing], owed[debt] = 0, 0, -1
             if index == count and now != 0:
                 if count == len(open_ids):
                     open_ids = np.concatenate((open_ids, np.empty(count, np.int64)))
@@ -317,7 +361,7 @@ def _follow(
                     open_net = np.concatenate((open_net, np.empty(count, np.int64)))
                     open_since = np.concatenate((open_since, np.empty(count, np.int64)))
                     open_most = np.concatenate((open_most, np.empty(count, np.int64)))
-                open_ids[count], open_lots[count], open_net[count] = position[row], now, amount[place]
+                open_ids[count], open_lots[count], open_net[count] = position[row], now, made
                 open_since[count], open_most[count] = at[place], abs(now)
                 count += 1
             elif index < count:
@@ -331,10 +375,15 @@ def _follow(
                     open_ids[index], open_lots[index] = open_ids[count], open_lots[count]
                     open_net[index] = open_net[count]
                     open_since[index], open_most[index] = open_since[count], open_most[count]
+            elif entry[row] == IN:
+                closed_net[place], opened_at[place], most_lots[place] = made, at[place], abs(change)
             else:
-                closed_net[place] = amount[place]
+                closed_net[place] = made
                 # it was opened nobody knows when; a deal that says nothing of volume closes one lot
                 most_lots[place] = LOTS_SCALE if change == 0 and entry[row] == OUT else change
+                if owing < len(owed) and not netted[row]:
+                    owed[owing] = place
+                    owing += 1
             if _opens(held, now, entry[row], change):
                 flags[place] |= OPENING
             if count == 0:

@@ -52,8 +52,8 @@ _PAUSE_COLUMNS = ["account_id", "happened_at"]
 
 @dataclass(frozen=True)
 class SetVerdicts:
-    """Verdicts in published columns, accounts that a rule ended (account_id, happened_at, rule, status), and those that
-    one pauses until the next reset (account_id, happened_at)."""
+    """Verdicts in published columns, accounts that a rule ended (account_id, happened_at, rule, status), and when one
+    paused an account until the next reset (account_id, happened_at)."""
 
     verdicts: pd.DataFrame
     terminations: pd.DataFrame
@@ -84,7 +84,8 @@ def judge(
     terminations = _terminations(connection)
     if len(terminations):
         _judge_again(connection, limits, terminations, rulebook, held)
-    return SetVerdicts(_verdicts(connection, rulebook), terminations, _pauses(connection, as_of))
+    said = _verdicts(connection, rulebook)
+    return SetVerdicts(said, terminations, _pauses(said))
 
 
 def _held(accounts: pd.DataFrame, rulebook: Rulebook, rules: Sequence[str]) -> list[str]:
@@ -339,25 +340,10 @@ def _terminations(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     return frame.assign(status=frame["rule"].map(lambda rule: "expired" if rule in EXPIRING else "breached"))
 
 
-def _pauses(connection: duckdb.DuckDBPyConnection, as_of: dt.datetime) -> pd.DataFrame:
-    """Accounts that broke a rule that pauses since the last reset, and when they first did."""
-    query = """
-        with today as (
-            select product, product_version, max(opened_at) as opened_at
-            from terms.resets
-            where opened_at <= $as_of
-            group by all
-        )
-        select found.account_id, min(found.happened_at) as happened_at
-        from decided.occurrences as found
-        inner join facts.accounts as accounts using (account_id)
-        inner join today using (product, product_version)
-        where found.outcome = 'breached' and found.effect = 'pause' and found.happened_at >= today.opened_at
-        group by found.account_id
-        order by found.account_id
-    """
-    frame: pd.DataFrame = connection.sql(query, params={"as_of": as_of}).to_arrow_table().to_pandas()
-    return frame
+def _pauses(said: pd.DataFrame) -> pd.DataFrame:
+    """The instants from which on a rule pauses an account until the next reset."""
+    pausing = said[(said["outcome"] == "breached") & (said["effect"] == "pause")]
+    return pausing[_PAUSE_COLUMNS].drop_duplicates().reset_index(drop=True)
 
 
 def _judge_again(

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-# Event kinds in the order in which one instant is read; the reset comes between CREDIT and TRADE.
-BALANCE, CREDIT, TRADE, OBSERVATION = 0, 1, 2, 3
+# Event kinds in the order in which one instant is read; the reset comes between CREDIT and TRADE. A PAUSING is told by
+# no feed: a set-based rule paused the account then.
+BALANCE, CREDIT, TRADE, OBSERVATION, PAUSING = 0, 1, 2, 3, 4
 # Event flags.
 FLAT, OPENING, PAYOUT, DEPOSIT = 1, 2, 4, 8
 # Rules the walk names, in the order of its rule codes.
@@ -381,6 +382,7 @@ def _walk(
         profitable_before = 0
         day_traded, traded = False, False
         paused, silent_daily, silent_max, silent_floating, silent_gain = False, False, False, False, False
+        pausing = False
         warned_daily, warned_max = False, False
         status, rule, status_at, last_at = ACTIVE, NO_RULE, begin, begin
         day_row = -1
@@ -389,6 +391,11 @@ def _walk(
         max_cut: Any = _cut(max_floor, ml_effect, ml_inclusive)
         daily_cut: Any = _cut(daily_floor, dl_effect, dl_inclusive)
         while True:
+            if pausing:
+                # nothing passes from the instant on at which a rule paused the account, no daily loss is judged after it
+                pausing, silent_daily, daily_cut = False, True, -NEVER
+                if status == ACTIVE:
+                    status, status_at = STATUS_PAUSED, last_at
             now: Any = upcoming
             is_reset = next_reset <= now
             if is_reset:
@@ -471,13 +478,17 @@ def _walk(
                 if status == STATUS_PAUSED:
                     status, status_at, rule = ACTIVE, now, NO_RULE
 
-            # 3. deals, 4. observations
+            # 3. deals, 4. observations, 5. pauses
             while more:
-                value, event = amount[i], np.int64(i)
-                if kind[i] == OBSERVATION:
+                value = amount[i]
+                if kind[i] == PAUSING:
+                    paused = pausing = True
+                elif kind[i] == OBSERVATION:
+                    event = np.int64(i)
                     equity = value
                     observed, judge, moved_equity = True, True, True
                 else:
+                    event = np.int64(i)
                     has_deal = True
                     balance += value
                     stage_net += value

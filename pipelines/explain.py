@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
@@ -18,7 +18,7 @@ from models.events import Told
 from models.money import decimals, from_minor
 from models.rules import RULES
 from models.walk import Array
-from pipelines.score import TERMINAL, judge, register_instruments, register_terms
+from pipelines.score import TERMINAL, judge, paused, register_instruments, register_terms
 from sql import relations
 from sql.warehouse import Warehouse, newest_fact
 
@@ -132,12 +132,14 @@ def _replayed(
     as_of: dt.datetime,
     rule: str | None,
 ) -> Explanation:
+    judged = judge(connection, accounts, rulebook, as_of)
     told = events.load(connection, accounts)
+    if judged.pauses is not None:
+        told = replace(told, events=paused(told.events, accounts, judged.pauses))
     compiled, clocks = terms.compile_terms(accounts, rulebook)
     first, last = terms.span(compiled, told.events.at, as_of)
     scheduled = terms.schedules(clocks, first, last)
     walked = walk.walk(told.events, compiled, scheduled, to_micros(as_of), want_steps=True)
-    judged = judge(connection, accounts, rulebook, as_of)
     found, status = judged.verdicts, judged.status
     ended = to_micros(status["status_at"].iloc[0]) if status["status"].iloc[0] in TERMINAL else to_micros(as_of)
     row = accounts.iloc[0]
@@ -167,5 +169,9 @@ def _steps(steps: Array, compiled: Array, told: Told, currency: str) -> pd.DataF
     frame.insert(0, "at", [from_micros(at) for at in steps["at"]])
     frame["firm_day"] = [verdicts.EPOCH_DAY + dt.timedelta(days=int(day)) for day in steps["firm_day"]]
     frame["reset"] = steps["reset"] != 0
-    frame["event"] = [told.source(int(event))["kind"] if event >= 0 else "reset" for event in steps["event"]]
+    silent = np.where(steps["reset"] != 0, "reset", "pause")
+    frame["event"] = [
+        told.source(int(event))["kind"] if event >= 0 else str(word)
+        for event, word in zip(steps["event"], silent, strict=True)
+    ]
     return frame

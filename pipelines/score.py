@@ -9,9 +9,10 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import duckdb
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
@@ -24,6 +25,7 @@ from models.clock import to_micros
 from models.decisions.automation import after_run
 from models.detectors import DETECTORS, detect_all
 from models.detectors.partners import PARTNER_DETECTORS, detect_partners, own_buyers
+from models.events import Events
 from models.payouts import review_all
 from models.risk_score import Weighed, weigh
 from models.rules import RULES
@@ -52,11 +54,12 @@ class Scored:
 
 @dataclass(frozen=True)
 class Judged:
-    """The walk's tables for the accounts that were walked."""
+    """The walk's tables for the accounts that were walked, and when set-based rules paused one of them."""
 
     status: pd.DataFrame
     verdicts: pd.DataFrame
     days: pd.DataFrame
+    pauses: pd.DataFrame | None = None
 
 
 def score(
@@ -239,22 +242,38 @@ def judged_accounts(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 def judge(
     connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, rulebook: Rulebook, as_of: dt.datetime
 ) -> Judged:
-    """Walks accounts from their start and judges them by the set-based rules; who ends is walked again to there."""
+    """Walks accounts from their start and judges them by the set-based rules; whom these pause or end is walked again."""
     judged = _walk(connection, accounts, rulebook, as_of)
     register_ends(connection, _ends(judged.status))
     found = set_rules.judge(connection, accounts, rulebook, as_of)
+    known: set[tuple[str, pd.Timestamp]] = set()
+    while len(found.pauses) and (pauses := set(found.pauses.itertuples(index=False, name=None))) != known:
+        # a pause may keep an account from its end, and then there is more to judge
+        resting = accounts["account_id"].isin({account for account, _ in pauses | known})
+        again = _walk(connection, accounts[resting].reset_index(drop=True), rulebook, as_of, found.pauses)
+        ends, judged, known = _ends(judged.status), _renewed(judged, again), pauses
+        if _same_ends(ends, _ends(judged.status)):
+            break
+        register_ends(connection, _ends(judged.status))
+        found = set_rules.judge(connection, accounts, rulebook, as_of)
     if len(found.terminations):
-        ended = accounts["account_id"].isin(found.terminations["account_id"])
-        judged = _ended(judged, _walk(connection, _stopped(accounts[ended], found), rulebook, as_of), found)
+        stopped = _stopped(accounts, found)
+        judged = _ended(judged, _walk(connection, stopped, rulebook, as_of, found.pauses), found)
     rows = pd.concat([frame for frame in (judged.verdicts, found.verdicts) if len(frame)] or [judged.verdicts])
     rows = rows.sort_values(["account_id", "happened_at"], kind="stable", ignore_index=True)
-    return Judged(_paused(judged.status, found), rows, judged.days)
+    return Judged(judged.status, rows, judged.days, found.pauses)
 
 
 def _walk(
-    connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, rulebook: Rulebook, as_of: dt.datetime
+    connection: duckdb.DuckDBPyConnection,
+    accounts: pd.DataFrame,
+    rulebook: Rulebook,
+    as_of: dt.datetime,
+    pauses: pd.DataFrame | None = None,
 ) -> Judged:
     told = events.load(connection, accounts)
+    if pauses is not None:
+        told = replace(told, events=paused(told.events, accounts, pauses))
     compiled, clocks = terms.compile_terms(accounts, rulebook)
     first, last = terms.span(compiled, told.events.at, as_of)
     walked = walk.walk(told.events, compiled, terms.schedules(clocks, first, last), to_micros(as_of), want_days=True)
@@ -265,37 +284,52 @@ def _walk(
     )
 
 
+def paused(told: Events, accounts: pd.DataFrame, pauses: pd.DataFrame) -> Events:
+    """The events of accounts with the instants (account_id, happened_at) at which a set-based rule pauses them."""
+    mine = pauses[pauses["account_id"].isin(accounts["account_id"])]
+    code = dict(zip(accounts["account_id"], range(len(accounts)), strict=True))
+    at = pd.to_datetime(mine["happened_at"], utc=True).astype("datetime64[us, UTC]")
+    return events.with_pauses(
+        told, mine["account_id"].map(code).to_numpy(np.int64), at.to_numpy("datetime64[us]").astype(np.int64)
+    )
+
+
 def _ends(status: pd.DataFrame) -> pd.DataFrame:
     """Accounts that are at their end, and when they came to it: account_id, ended_at."""
     ended = status[status["status"].isin(TERMINAL)]
     return ended[["account_id", "status_at"]].rename(columns={"status_at": "ended_at"})
 
 
-def _paused(status: pd.DataFrame, found: SetVerdicts) -> pd.DataFrame:
-    """Where accounts stand, with those that a set-based rule pauses until the next reset."""
-    since = status["account_id"].map(found.pauses.set_index("account_id")["happened_at"])
-    rests = since.notna() & (status["status"] == "active")
-    at = pd.to_datetime(since, utc=True).astype(status["status_at"].dtype)
-    return status.assign(status=status["status"].mask(rests, "paused"), status_at=status["status_at"].mask(rests, at))
+def _same_ends(one: pd.DataFrame, two: pd.DataFrame) -> bool:
+    return set(one.itertuples(index=False, name=None)) == set(two.itertuples(index=False, name=None))
 
 
 def _stopped(accounts: pd.DataFrame, found: SetVerdicts) -> pd.DataFrame:
     """Accounts that a set-based rule ended, with that instant as their last."""
-    ended_at = accounts["account_id"].map(found.terminations.set_index("account_id")["happened_at"])
-    return accounts.assign(closed_at=pd.to_datetime(ended_at, utc=True)).reset_index(drop=True)
+    ended = accounts[accounts["account_id"].isin(found.terminations["account_id"])]
+    ended_at = ended["account_id"].map(found.terminations.set_index("account_id")["happened_at"])
+    return ended.assign(closed_at=pd.to_datetime(ended_at, utc=True)).reset_index(drop=True)
 
 
 def _ended(judged: Judged, again: Judged, found: SetVerdicts) -> Judged:
     """The walk's tables with accounts that a set-based rule ended as they stood then, under the status it gives."""
     given = found.terminations.set_index("account_id")["status"]
     status = again.status.assign(status=again.status["account_id"].map(given))
+    return _renewed(judged, replace(again, status=status))
+
+
+def _renewed(judged: Judged, again: Judged) -> Judged:
+    """The walk's tables, with those of accounts walked again in the place of what they replace."""
+    names = set(again.status["account_id"])
 
     def renewed(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
-        kept = old[~old["account_id"].isin(given.index)]
-        return pd.concat([frame for frame in (kept, new) if len(frame)] or [old], ignore_index=True)
+        kept = old[~old["account_id"].isin(names)]
+        return pd.concat([frame for frame in (kept, new) if len(frame)] or [old.iloc[:0]], ignore_index=True)
 
     return Judged(
-        renewed(judged.status, status), renewed(judged.verdicts, again.verdicts), renewed(judged.days, again.days)
+        renewed(judged.status, again.status),
+        renewed(judged.verdicts, again.verdicts),
+        renewed(judged.days, again.days),
     )
 
 

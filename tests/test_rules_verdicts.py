@@ -59,14 +59,11 @@ def test_effects_that_do_not_end_an_account(effect: str) -> None:
     assert found.terminations.empty
 
 
-@pytest.mark.parametrize(
-    ("as_of", "count"), [(at(23.99), 1), (at(0, 1) - dt.timedelta(microseconds=1), 1), (at(0, 1), 0)]
-)
-def test_a_pause_lasts_until_the_reset(as_of: dt.datetime, count: int) -> None:
-    """Guards that an account stands paused from the breach to the next reset, and no longer."""
-    trades = [short("a", at(9)), short("b", at(10))]
-    found = judge(World([Account("A", trades)], 'holding_time = { seconds = 60, effect = "pause" }', as_of))
-    assert list(found.pauses["happened_at"]) == [trades[0].closed_at] * count
+def test_a_pause_begins_with_the_first_breach_of_a_firm_day() -> None:
+    """Guards that an account is paused once a firm day, from the first breach on."""
+    trades = [short("a", at(9)), short("b", at(10)), short("c", at(9, 1))]
+    found = judge(World([Account("A", trades)], 'holding_time = { seconds = 60, effect = "pause" }', LATER))
+    assert list(found.pauses["happened_at"]) == [trades[0].closed_at, trades[2].closed_at]
 
 
 def test_one_verdict_a_firm_day_names_all_that_happened() -> None:
@@ -245,6 +242,7 @@ clock = { zone = "UTC", reset = "00:00", calendar = "fx" }
 [versions.stages.evaluation_1]
 profit_target = { percent = 1 }
 max_loss = { percent = 10 }
+daily_loss = { percent = 2 }
 idea_risk = { percent = 1 }
 holding_time = 60
 inactivity = 10
@@ -253,12 +251,15 @@ hyperactivity = { trades_per_day = 1, effect = "pause" }
 
 
 def test_the_scoring_run_ends_accounts_by_set_based_rules(tmp_path: Path) -> None:
-    """Guards the whole way: an idea too large ends the account before its target, an idle one expires, a
-    hasty one rests."""
+    """Guards the whole way: an idea too large ends the account before its target, an idle one expires, a hasty one
+    rests, and while it rests it neither passes (E, until the reset) nor breaks its daily loss (F)."""
     trades = [Trade("1", at(9), at(10), profit="-1000.01"), Trade("2", at(11), at(12), profit="3000")]
     late = [Trade("3", at(9, 18), at(10, 18)), Trade("4", at(11, 18), at(12, 18))]
     resting = Account("D", late, opened_at=at(0, 17))
-    world = World([Account("A", trades), Account("B"), Account("C", [trades[1]]), resting], "", LATER)
+    gained = [Trade("5", at(9, 17), at(10, 17)), Trade("6", at(10.5, 17), at(11, 17), profit="1000")]
+    lost = [Trade(str(n), at(n, 17), at(n + 0.5, 17), profit="-900") for n in (7, 8, 9)]
+    others = [Account("E", gained, opened_at=at(0, 17)), Account("F", lost, opened_at=at(0, 17))]
+    world = World([Account("A", trades), Account("B"), Account("C", [trades[1]]), resting, *others], "", LATER)
     feed = write_firm(tmp_path / "feed", {name: listed for name, listed in lake_rows(world).items() if listed})
     (feed / "desks.csv").write_text("desk_id,name,currency,time_zone\nD,Desk,USD,UTC\n", encoding="utf-8")
     (tmp_path / "book").mkdir()
@@ -270,15 +271,20 @@ def test_the_scoring_run_ends_accounts_by_set_based_rules(tmp_path: Path) -> Non
         with warehouse.database.connect() as database:
             status = read_frame(database, schema.ACCOUNT_STATUS).set_index("account_id")
             verdicts = read_frame(database, schema.VERDICTS)
-        assert status["status"].to_dict() == {"A": "breached", "B": "expired", "C": "passed", "D": "paused"}
+        told = {"A": "breached", "B": "expired", "C": "passed", "D": "paused", "E": "passed", "F": "active"}
+        assert status["status"].to_dict() == told
         assert status["status_at"].to_dict()["A"] == at(10)
         assert status["balance"].to_dict()["A"] == Decimal("98999.99")
         assert status.loc["B", "status_at"] == at(0, 10)
         assert status.loc["D", "status_at"] == at(11, 18)
+        assert status.loc["E", "status_at"] == status.loc["F", "status_at"] == at(0, 18)
         found = set(verdicts[["account_id", "rule", "outcome", "effect"]].itertuples(index=False, name=None))
         assert found == {
             ("A", "idea_risk", "breached", "terminate"),
             ("B", "inactivity", "breached", "terminate"),
             ("C", "profit_target", "passed", "pass"),
             ("D", "hyperactivity", "breached", "pause"),
+            ("E", "hyperactivity", "breached", "pause"),
+            ("E", "profit_target", "passed", "pass"),
+            ("F", "hyperactivity", "breached", "pause"),
         }

@@ -80,6 +80,8 @@ DRAFTS = {
     "a looser floor": draft("evaluation_1", "daily_loss = { percent = 6 }"),
     "a lower target": draft("evaluation_1", "profit_target = { percent = 4 }"),
     "a hold that ends": draft("evaluation_1", 'holding_time = { seconds = 60, effect = "terminate", strikes = 2 }'),
+    "a hold that pauses": draft("evaluation_1", 'holding_time = { seconds = 1800, effect = "pause" }'),
+    "many trades that pause": draft("evaluation_1", 'hyperactivity = { trades_per_day = 1, effect = "pause" }'),
     "no hold": without("evaluation_1", "holding_time"),
     "inactivity": draft("evaluation_1", "inactivity = { days = 5 }"),
     "a rule in another stage": draft("funded", 'hyperactivity = { trades_per_day = 1, effect = "terminate" }'),
@@ -121,6 +123,16 @@ def test_a_draft_replayed_on_today_is_what_scoring_says_under_it(random_firm: Hi
 
 def _sorted(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
     return sorted(frame.itertuples(index=False, name=None))
+
+
+def test_what_a_pause_moved_moves_back_without_it(random_firm: History) -> None:
+    """Guards that a side replayed after one with pauses is the same as if it had been replayed first."""
+    own = whatif.today(random_firm).side
+    resting = whatif.replay(random_firm, whatif.overlaid(BOOK, {"plan": DRAFTS["many trades that pause"]}), own)
+    assert len(resting.resting) and (resting.at != own.at).any()
+    back = whatif.replay(random_firm, BOOK, resting)
+    assert (back.status == own.status).all() and (back.at == own.at).all() and (back.rule == own.rule).all()
+    assert not len(back.resting)
 
 
 def test_the_random_firm_is_worth_asking(random_firm: History) -> None:

@@ -199,6 +199,7 @@ class Walk:
         self.begun: dict[tuple[str, str], tuple[datetime, Decimal]] = {}
         self.cap_strikes = 0
         self.window_trades: list[Decimal] = []
+        self.early: dict[tuple[str, str], list[tuple[Deal, Decimal]]] = {}
         self.window_profit = NONE
         self.told = Told()
         self.begin_day(day, day_began)
@@ -298,8 +299,13 @@ class Walk:
         self.day_profit[self.day] = self.day_profit.get(self.day, NONE) + amount
         self.window_days[self.day] = self.window_days.get(self.day, NONE) + amount
         self.told.days[self.day].profit += amount
-        if deal.kind == "trade":
+        if deal.kind == "trade" and key in self.early and key not in self.open and deal.entry in ("out", "out_by"):
+            self.early[key].append((deal, amount))
+        elif deal.kind == "trade":
             self.follow(key, deal, amount)
+            if deal.entry == "in":
+                for closing in self.early.pop(key, []):
+                    self.follow(key, *closing)
         if self.open and self.observed:
             return
         self.equity = self.balance + self.credit
@@ -535,6 +541,8 @@ def step(walk: Walk, at: datetime, deals: list[Deal], seen: list[Observation], d
     operations = [deal for deal in deals if deal.kind in ("balance", "credit")]
     trades = [deal for deal in deals if deal.kind in ("trade", "fee")]
     walk.moved = False
+    opened_here = {("position", d.position_id) for d in trades if d.entry == "in" and d.position_id}
+    walk.early = {key: [] for key in opened_here}
     for operation in operations:
         walk.move_money(operation)
     if day is not None:

@@ -57,6 +57,7 @@ class Folding:
     memory: Memory = field(default_factory=Memory)
     loaded: set[int] = field(default_factory=set)
     stops: dict[int, tuple[int, str]] = field(default_factory=dict)
+    pauses: dict[int, list[int]] = field(default_factory=dict)
     said: dict[str, set[Said]] = field(default_factory=dict)
     touched_by: dict[int, int] = field(default_factory=dict)
     pending: list[Batch] = field(default_factory=list)
@@ -158,7 +159,9 @@ class Folding:
 
     def _walk(self, codes: Array, accounts: pd.DataFrame) -> tuple[walk.Walked, events.Told]:
         deals, equity = self.memory.tables(codes)
-        prepared = events.prepare(deals, equity, accounts)
+        resting = [(place, at) for place, code in enumerate(codes.tolist()) for at in self.pauses.get(code, ())]
+        places, instants = np.array(resting, np.int64).reshape(-1, 2).T
+        prepared = events.with_pauses(events.prepare(deals, equity, accounts), places, instants)
         compiled = self.book.terms[codes].copy()
         for place, code in enumerate(codes.tolist()):
             if code in self.stops:

@@ -158,14 +158,24 @@ def _change(folding: Folding, settled: Settled, newer: set[str]) -> Change:
 
 
 def _note_stops(folding: Folding, settled: Settled, newer: set[str]) -> None:
-    """Remembers which accounts a rule over their history ended, and when: the walk stops there."""
-    stops = _stops(settled.judged)
+    """Remembers which accounts a rule over their history ended or paused, and when: the walk stops or rests there."""
+    stops, pauses = _stops(settled.judged), _pauses(settled.judged)
     for name in settled.accounts - newer:
         code = folding.book.codes.get(name)
         if code is not None and name in stops:
             folding.stops[code] = stops[name]
         elif code is not None:
             folding.stops.pop(code, None)
+        if code is not None:
+            folding.pauses[code] = pauses.get(name, [])
+
+
+def _pauses(judged: score.Judged) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    if judged.pauses is not None:
+        for account, at in judged.pauses[["account_id", "happened_at"]].itertuples(index=False, name=None):
+            found.setdefault(account, []).append(to_micros(pd.Timestamp(at).to_pydatetime()))
+    return found
 
 
 def _stops(judged: score.Judged) -> dict[str, tuple[int, str]]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models import set_rules, walk
+from models import events, set_rules, walk
 from models.catalogue import Product, Rulebook, Version
 from models.clock import from_micros, to_micros
 from models.set_rules import OWN, SHARED
@@ -80,7 +80,10 @@ class Found:
 
 @dataclass(frozen=True)
 class Side:
-    """All accounts under one rulebook: how each ends (status, rule code, instant) and which rules it broke."""
+    """All accounts under one rulebook: how each ends (status, rule code, instant) and which rules it broke.
+
+    `resting` are the accounts that a set-based rule pauses; they are walked with their pauses.
+    """
 
     rulebook: Rulebook
     rows: Array
@@ -89,6 +92,7 @@ class Side:
     status: Array
     rule: Array
     at: Array
+    resting: Array
 
     def broke(self) -> dict[int, Array]:
         """Codes of the accounts that broke each rule (by its code) by their end, whatever followed from it."""
@@ -134,13 +138,14 @@ def replay(history: History, rulebook: Rulebook, *like: Side) -> Side:
     side = None if nearest is None else like[nearest]
     walked = _walk(history, rows, side, None if nearest is None else kept[nearest])
     found = _set_rules(history, rulebook, walked, side)
+    walked, found, resting = _rested(history, rulebook, rows, walked, found)
     status, rule, at = (walked.results[name].copy() for name in ("status", "rule", "status_at"))
     codes = found.endings["account"].to_numpy(np.int64)
     status[codes] = found.endings["status"].to_numpy(np.int32)
     rule[codes] = found.endings["rule"].to_numpy(np.int32)
     at[codes] = found.endings["at"].to_numpy(np.int64)
     at[~np.isin(status, (*_ENDED, STATUS_EXPIRED))] = NEVER
-    return Side(rulebook, rows, walked, found, status, rule, at)
+    return Side(rulebook, rows, walked, found, status, rule, at, resting)
 
 
 def _rows(history: History, rulebook: Rulebook) -> Array:
@@ -162,6 +167,7 @@ def _standing(history: History, rows: Array, like: Side) -> Array:
         rules = _softened(now, before)
         if rules is not None:
             kept |= (history.groups.of == place) & ~met[rules].any(axis=0)
+    kept[like.resting] = False
     return kept
 
 
@@ -181,9 +187,7 @@ def _softened(now: Any, before: Any) -> list[int] | None:
 
 def _walk(history: History, rows: Array, like: Side | None, kept: Array | None) -> Walked:
     """Walks the accounts that do not stand as on the other side."""
-    compiled = rows.take(history.groups.of)
-    compiled["opened_at"], compiled["closed_at"] = history.opened_at, history.closed_at
-    as_of = to_micros(history.as_of)
+    compiled, as_of = _compiled(history, rows), to_micros(history.as_of)
     if like is None or kept is None:
         return walk_parallel(history.told.events, compiled, history.schedules, as_of)
     if kept.all():
@@ -194,6 +198,44 @@ def _walk(history: History, rows: Array, like: Side | None, kept: Array | None) 
     walked.results[kept] = like.walked.results[kept]
     said = like.walked.verdicts
     return replace(walked, verdicts=np.concatenate([said[kept[said["account"]]], walked.verdicts]))
+
+
+def _compiled(history: History, rows: Array) -> Array:
+    compiled = rows.take(history.groups.of)
+    compiled["opened_at"], compiled["closed_at"] = history.opened_at, history.closed_at
+    return compiled
+
+
+def _rested(
+    history: History, rulebook: Rulebook, rows: Array, walked: Walked, found: Found
+) -> tuple[Walked, Found, Array]:
+    """Accounts that a set-based rule pauses, walked with their pauses; where that moves an end, rules look again."""
+    known, resting = pd.DataFrame(columns=["account", "at"]), np.zeros(0, np.int64)
+    while True:
+        said = found.verdicts[(found.verdicts["outcome"] == "breached") & (found.verdicts["effect"] == "pause")]
+        pauses = said[["account", "at"]].drop_duplicates().sort_values(["account", "at"], ignore_index=True)
+        if pauses.equals(known) or not len(pauses):
+            return walked, found, resting
+        known, resting = pauses, pauses["account"].unique().astype(np.int64)
+        places = np.searchsorted(resting, pauses["account"].to_numpy(np.int64))
+        told = events.with_pauses(
+            events.of_accounts(history.told.events, resting), places, pauses["at"].to_numpy(np.int64)
+        )
+        again = walk.walk(told, _compiled(history, rows)[resting], history.schedules, to_micros(history.as_of))
+        again.verdicts["account"] = resting[again.verdicts["account"]]
+        results, others = walked.results.copy(), ~np.isin(walked.verdicts["account"], resting)
+        results[resting] = again.results
+        rested = replace(walked, results=results, verdicts=np.concatenate([walked.verdicts[others], again.verdicts]))
+        moved, walked = np.flatnonzero(_moved(rested, walked)), rested
+        if not len(moved):
+            return walked, found, resting
+        jobs = [(moved, list(OWN))]
+        if found.verdicts["rule"].isin(SHARED).any():
+            jobs.append((np.arange(len(history.accounts)), list(SHARED)))
+        with history.lock:
+            register_terms(history.connection, rulebook)
+            for codes, rules in jobs:
+                found = _merged(found, _judged(history, rulebook, walked, found, codes, rules), codes, rules)
 
 
 def walk_parallel(told: Events, compiled: Array, schedules: list[tuple[Array, Array]], as_of: int) -> Walked:
