@@ -136,6 +136,8 @@ class Rulebook:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
     return float(value) if isinstance(value, Decimal) else value
 
 
@@ -347,6 +349,12 @@ def _percent(value: Any, _field: Field) -> Decimal:
     return number
 
 
+def _percents(value: Any, field: Field) -> list[Decimal]:
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"{value!r} is not a list of percentages")
+    return [_percent(one, field) for one in value]
+
+
 def _amount(value: Any, _field: Field) -> Decimal:
     number = _number(value, "an amount")
     if abs(number) > _AMOUNT_MAX:
@@ -425,6 +433,7 @@ def _rows(value: Any, field: Field) -> list[dict[str, Any]]:
 
 _READERS = {
     "percent": _percent,
+    "percents": _percents,
     "amount": _amount,
     "count": _count,
     "seconds": _count,
@@ -484,6 +493,11 @@ _CONTRADICTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], bool], str]]
         lambda rule: rule["share"] is not None and rule["effect"] != "split_cut",
         'goes with effect = "split_cut"',
     ),
+    "floating_loss": (
+        "splits",
+        lambda rule: (rule["splits"] is not None) != (rule["effect"] == "split_cut"),
+        'goes with effect = "split_cut", and that with it',
+    ),
     "symbols": ("allowed", _symbols_clash, "needs `allowed` or `prohibited`, and no name in both"),
 }
 
@@ -538,8 +552,10 @@ def _no_unknown(held: Mapping[str, Any], known: Iterable[str], where: str, prefi
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    """The nearest of the known names, and all of them."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    return (f"; did you mean {near[0]}?" if near else ";") + f" There are {', '.join(names)}"
 
 
 def lock_text(products: Iterable[Product]) -> str:

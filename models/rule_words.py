@@ -250,7 +250,11 @@ def _daily_gain(terms: Terms, currency: str | None) -> str:
 
 
 def _floating_loss(terms: Terms, currency: str | None) -> str:
-    return f"The loss of all open positions together may not exceed {_size(terms, currency)}."
+    said = f"The loss of all open positions together may not exceed {_size(terms, currency)}."
+    if terms["splits"]:
+        steps = ", then ".join(f"{number(share)} %" for share in terms["splits"])
+        said += f" Every day on which it does lowers the trader's share of profit for good: to {steps}."
+    return said
 
 
 def _max_loss(terms: Terms, currency: str | None) -> str:

@@ -27,6 +27,7 @@ _STAGES = {
 _CALENDARS = {"fx": "on weekdays", "cme": "on weekdays", "crypto": "every day"}
 _KINDS = {
     "percent": "percent",
+    "percents": "list of percentages",
     "amount": "amount",
     "count": "whole number",
     "seconds": "seconds",

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 FieldKind = Literal[
-    "percent", "amount", "count", "seconds", "number", "choice", "flag", "text", "texts", "time", "table"
+    "percent", "percents", "amount", "count", "seconds", "number", "choice", "flag", "text", "texts", "time", "table"
 ]
 EFFECTS = ("terminate", "pause", "strip", "split_cut", "wait", "warn")
 FLOOR_EFFECTS = ("terminate", "pause", "warn")
@@ -107,7 +107,8 @@ _RULES = (
             *_size("initial", "balance", "fixed"),
             Field("strikes", "count", 0, meaning="firm days on which it is tolerated before the effect"),
             Field("strike_effect", "choice", "warn", choices=("warn", "pause"), meaning="what follows a tolerated one"),
-            _effect("terminate", FLOOR_EFFECTS),
+            _effect("terminate", (*FLOOR_EFFECTS, "split_cut")),
+            Field("splits", "percents", meaning="with split_cut: the trader's share after the first time, the second …"),
         ),
         "Open losses may not exceed {size}.",
         _SIZES,

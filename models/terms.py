@@ -17,7 +17,7 @@ from models.money import percent_of, to_minor
 from models.walk import DAY_COUNTS, LOTS_SCALE, MODES, NEVER, REFERENCES, TERMS, Array
 
 SHARE_SCALE = 10_000
-EFFECTS = {"terminate": 1, "pause": 2, "warn": 3}
+EFFECTS = {"terminate": 1, "pause": 2, "warn": 3, "split_cut": 4}
 REBASES = {"none": 0, "to_balance": 1, "floor_at": 2}
 
 

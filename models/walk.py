@@ -25,8 +25,8 @@ RULE_NAMES = ("", "max_loss", "daily_loss", "floating_loss", "daily_gain", "prof
 NO_RULE, MAX_LOSS, DAILY_LOSS, FLOATING_LOSS, DAILY_GAIN, PROFIT_TARGET = 0, 1, 2, 3, 4, 5
 # What a verdict says and what follows.
 BREACHED, PASSED, WARNED = 0, 1, 2
-TERMINATE, PAUSE, WARN = 1, 2, 3
-EFFECT_NAMES = ("", "terminate", "pause", "warn")
+TERMINATE, PAUSE, WARN, SPLIT_CUT = 1, 2, 3, 4
+EFFECT_NAMES = ("", "terminate", "pause", "warn", "split_cut")
 # Where an account stands.
 ACTIVE, STATUS_PASSED, STATUS_BREACHED, STATUS_PAUSED, STATUS_CLOSED = 0, 1, 2, 3, 4
 STATUS_NAMES = ("active", "passed", "breached", "paused", "closed")

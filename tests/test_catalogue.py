@@ -133,6 +133,21 @@ STAGE = "plans/two_step.toml: version 1: stage evaluation_1: "
             "daily_loss: reference: 'open' is not one of balance, equity, max, intraday_high",
         ),
         (
+            "daily_loss = { percent = 5 }",
+            'floating_loss = { percent = 1, effect = "split_cut" }',
+            'floating_loss: splits: goes with effect = "split_cut", and that with it',
+        ),
+        (
+            "daily_loss = { percent = 5 }",
+            "floating_loss = { percent = 1, splits = [40] }",
+            'floating_loss: splits: goes with effect = "split_cut", and that with it',
+        ),
+        (
+            "daily_loss = { percent = 5 }",
+            'floating_loss = { percent = 1, effect = "split_cut", splits = [400] }',
+            "floating_loss: splits: 400 % is out of range",
+        ),
+        (
             "max_loss = { percent = 10 }",
             "max_loss = { percent = 10, lock_offset = 0 }",
             "max_loss: lock_offset: a static floor never rises",

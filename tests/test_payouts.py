@@ -147,6 +147,24 @@ def test_profits_of_trades_that_a_rule_strips_are_deducted(
     assert told["eligible"]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "share"),
+    [("60.00", "61.80", 80), ("60.01", "61.80", 50), ("60.01", "61.81", 40), ("60.00", "61.81", 50)],
+)
+def test_open_losses_too_large_lower_the_split_for_good(tmp_path: Path, first: str, second: str, share: int) -> None:
+    """Guards a shield: every day with an open loss above 0.6 % of the balance takes the next step, of all payouts."""
+    rows = feed(GOOD, [request("Q1", 20, "1000.00"), request("Q2", 1, "1.00")])
+    for balance, loss, day in (("10000", first, 1.02), ("10300", second, 2.02)):
+        seen = {"account_id": "A1", "observed_at": START + day * DAY, "balance": balance}
+        rows["equity"].append(seen | {"equity": str(Decimal(balance) - Decimal(loss))})
+    shield = 'floating_loss = { base = "balance", percent = 0.6, effect = "split_cut", splits = [50, 40] }'
+    told = reviewed(tmp_path, rows, f"{shield}\n{TERMS}")
+    assert told["Q1"]["trader_share"] == share * 10
+    assert told["Q1"]["trader_share"] + told["Q1"]["firm_share"] == 1000
+    assert told["Q1"]["checks"]["stripped_trades"]["outcome"] == "passed"
+    assert told["Q2"]["checks"]["split"]["numbers"]["split_pct"] == "80"
+
+
 def test_an_account_breached_before_the_request_is_rejected(tmp_path: Path) -> None:
     rows = feed([*trade(1, 1, "-1000.01"), *trade(2, 2, "1500")], [request("Q1", 20, "400")])
     told = one(tmp_path, rows)

@@ -46,8 +46,10 @@ def filled(value: Any, row: dict[str, str]) -> Any:
     return re.sub(r"\$(\w+)", lambda found: row[found[1]], value)
 
 
-def term(text: str) -> Any:
+def term(text: Any) -> Any:
     """A rule's field as TOML would hold it."""
+    if isinstance(text, list):
+        return [term(inner) for inner in text]
     if text in ("true", "false"):
         return text == "true"
     if NUMBER.fullmatch(text):

@@ -12,6 +12,8 @@ from models.money import from_minor, percent_of, to_minor
 from models.payouts.facts import Request, evidence
 
 TAKEN = ("strip", "split_cut")
+LASTING = "floating_loss"
+"""The rule whose split_cut is of no one trade: it lowers the trader's share of all later payouts."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,19 @@ class Worth:
         return None if minor is None else from_minor(minor, self.currency)
 
 
-def split_of(terms: Terms, paid_before: int) -> Decimal | None:
-    """The trader's percentage for the next payout: the highest tier reached, None when the terms name no split."""
+def split_of(terms: Terms, paid_before: int, cuts: int = 0) -> Decimal | None:
+    """The trader's percentage for the next payout: the highest tier reached, None when the terms name no split.
+
+    Each time that open losses were too large lowers it for good where the terms say so.
+    """
     rule = terms.get("split")
     if rule is None:
         return None
     tiers = sorted(rule["tiers"] or [], key=lambda tier: tier["after_payouts"])
     reached = [Decimal(tier["percent"]) for tier in tiers if paid_before >= tier["after_payouts"]]
-    return reached[-1] if reached else Decimal(rule["percent"])
+    share = reached[-1] if reached else Decimal(rule["percent"])
+    steps = terms.get(LASTING, {}).get("splits")
+    return min(share, steps[min(cuts, len(steps)) - 1]) if steps and cuts else share
 
 
 def buffer_of(terms: Terms, initial: int, currency: str) -> int:
@@ -101,13 +108,18 @@ def ladder_step(ladder: list[Any], number: int) -> Decimal | None:
     return Decimal(rung["amount"] if isinstance(rung, dict) else rung)
 
 
+def takes(verdict: dict[str, Any]) -> bool:
+    """Whether a verdict takes profit of the trades that it names."""
+    return verdict["effect"] in TAKEN and verdict["rule"] != LASTING
+
+
 def strips(request: Request, terms: Terms) -> tuple[tuple[Stripped, ...], tuple[str, ...]]:
     """Profits of the window that rules take, each trade once by the harder rule, and rules whose trades are unknown."""
     known = {trade["trade_id"]: trade for trade in request.trades if not trade["open"]}
     taken: dict[str, Stripped] = {}
     unknown: list[str] = []
     for verdict in request.verdicts:
-        if verdict["effect"] not in TAKEN:
+        if not takes(verdict):
             continue
         share = _counted_share(verdict, terms)
         told = evidence(verdict)
@@ -147,7 +159,7 @@ def worth(request: Request, terms: Terms) -> Worth:
     """
     currency = request.currency
     initial = to_minor(request.initial_balance, currency)
-    split = split_of(terms, request.paid_before)
+    split = split_of(terms, request.paid_before, request.cuts)
     asked = to_minor(request.amount, currency)
     profit = asked_profit(asked, split, net=bool(request.asked_net))
     available = to_minor(request.balance, currency) - initial - buffer_of(terms, initial, currency)

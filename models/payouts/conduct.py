@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from models.money import decimals, to_minor, written
-from models.payouts.amounts import TAKEN, Worth, age_days
+from models.payouts.amounts import Worth, age_days, takes
 from models.payouts.checks import Check, judged
 from models.payouts.eligibility import ENDED
 from models.payouts.facts import Desk, Request, Row, evidence
@@ -81,7 +81,7 @@ def rules(request: Request, worth: Worth) -> Iterator[Check]:
 
 def _taken(request: Request, worth: Worth) -> Check:
     """Trades whose profit rules strip or cut."""
-    found = [one for one in request.verdicts if one["effect"] in TAKEN]
+    found = [one for one in request.verdicts if takes(one)]
     total = sum(one.taken for one in worth.stripped)
     numbers = {
         "deductions": worth.money(total),
@@ -291,6 +291,8 @@ def _reading(request: Request, worth: Worth) -> Check:
     sentence = (
         f"Of {paid} {worth.currency} the trader receives {trader} ({worth.split.normalize():f} %), the firm {firm}."
     )
+    if request.cuts and (request.terms or {}).get("floating_loss", {}).get("splits"):
+        sentence += f" Open losses were too large on {request.cuts} days, which lowers the trader's share for good."
     if worth.refund is not None:
         sentence += f" The fee of {request.fee} {request.fee_currency} is given back with it."
     return Check("split", "passed", sentence, numbers, group="amount")

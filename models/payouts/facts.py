@@ -24,7 +24,10 @@ EPOCH_DAY = dt.date(1970, 1, 1)
 
 @dataclass(frozen=True)
 class Request:
-    """One request as `facts.payout_requests` holds it, its terms (None: unknown) and what belongs to its window."""
+    """One request as `facts.payout_requests` holds it, its terms (None: unknown) and what belongs to its window.
+
+    `cuts` is how often a rule had lowered the trader's share for good.
+    """
 
     row: Row
     terms: Terms | None
@@ -32,6 +35,7 @@ class Request:
     trades: list[Row] = field(default_factory=list)
     verdicts: list[Row] = field(default_factory=list)
     asked_net: bool | None = False
+    cuts: int = 0
 
     def __getattr__(self, name: str) -> Any:
         """A column of the request."""
@@ -104,6 +108,7 @@ def requests(
             trades[row["payout_id"]],
             _in_window(row, verdicts[row["account_id"]]),
             asked_net.get(row["desk_id"], False),
+            sum(1 for one in verdicts[row["account_id"]] if _cuts(one) and one["happened_at"] <= row["requested_at"]),
         )
         for row in rows
     ]
@@ -133,6 +138,10 @@ def _in_window(row: Row, verdicts: list[Row]) -> list[Row]:
         and (since is None or one["happened_at"] > since or one["effect"] == "terminate")
         and one["outcome"] != "passed"
     ]
+
+
+def _cuts(verdict: Row) -> bool:
+    return bool(verdict["rule"] == "floating_loss" and verdict["effect"] == "split_cut")
 
 
 def _register_resets(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, as_of: dt.datetime) -> None:

@@ -22,11 +22,11 @@ from models.payouts.amounts import worth
 from models.payouts.facts import Desk, Request, Row
 from models.set_rules import OWN, SHARED
 from models.terms import FUNDED
-from models.walk import NEVER, STATUS_BREACHED, STATUS_PASSED, Array
+from models.walk import NEVER, SPLIT_CUT, STATUS_BREACHED, STATUS_PASSED, Array
 from pipelines.whatif.history import History
 from pipelines.whatif.replay import STATUS_EXPIRED, Side, replay
 
-MONEY_RULES = ("split", "payout", "consistency", "min_trading_days", "min_profitable_days")
+MONEY_RULES = ("split", "payout", "consistency", "min_trading_days", "min_profitable_days", "floating_loss")
 """Rules of a funded stage that a request is held against, beside what set-based rules take from it."""
 DEFAULT_SPLIT = {"percent": Decimal(80), "tiers": None}
 TAKING = ("strip", "split_cut", "wait")
@@ -253,6 +253,7 @@ def _days(windows: list[Request]) -> list[Row]:
 def _review(history: History, side: Side, code: int, request: Request) -> Review:
     """What the terms of a side say to a request, and what they make it worth; what is too much only is deducted."""
     product, number, stage, currency, _ = history.groups.keys[history.groups.of[code]]
+    request = replace(request, cuts=_cuts(side, code, request))
     terms: Terms = {"split": DEFAULT_SPLIT, **side.rulebook.version(product, int(number)).stages[stage]}
     value = worth(request, terms)
     checks = eligibility.conditions(request, terms, value, _desk(history))
@@ -262,6 +263,13 @@ def _review(history: History, side: Side, code: int, request: Request) -> Review
     trader, firm = (float(from_minor(part or 0, currency)) * rate for part in (value.trader_share, value.firm_share))
     refund = 0.0 if value.refund is None else float(request.fee) * history.rates.get(request.fee_currency, 0.0)
     return Review(frozenset((failed | waits) - {"other_request"}), trader, firm, refund)
+
+
+def _cuts(side: Side, code: int, request: Request) -> int:
+    """How often the terms of a side had lowered the trader's share for good before a request."""
+    said = side.walked.verdicts
+    cut = (said["account"] == code) & (said["effect"] == SPLIT_CUT)
+    return int((said["at"][cut] <= to_micros(request.requested_at)).sum())
 
 
 def _desk(history: History) -> Desk:
