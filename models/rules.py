@@ -108,7 +108,9 @@ _RULES = (
             Field("strikes", "count", 0, meaning="firm days on which it is tolerated before the effect"),
             Field("strike_effect", "choice", "warn", choices=("warn", "pause"), meaning="what follows a tolerated one"),
             _effect("terminate", (*FLOOR_EFFECTS, "split_cut")),
-            Field("splits", "percents", meaning="with split_cut: the trader's share after the first time, the second …"),
+            Field(
+                "splits", "percents", meaning="with split_cut: the trader's share after the first time, the second …"
+            ),
         ),
         "Open losses may not exceed {size}.",
         _SIZES,
