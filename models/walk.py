@@ -392,7 +392,7 @@ def _walk(
         daily_cut: Any = _cut(daily_floor, dl_effect, dl_inclusive)
         while True:
             if pausing:
-                # nothing passes from the instant on at which a rule paused the account, no daily loss is judged after it
+                # a rule paused the account: nothing passes from that instant on, no daily loss is judged after it
                 pausing, silent_daily, daily_cut = False, True, -NEVER
                 if status == ACTIVE:
                     status, status_at = STATUS_PAUSED, last_at

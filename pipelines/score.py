@@ -242,7 +242,7 @@ def judged_accounts(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 def judge(
     connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, rulebook: Rulebook, as_of: dt.datetime
 ) -> Judged:
-    """Walks accounts from their start and judges them by the set-based rules; whom these pause or end is walked again."""
+    """Walks accounts from their start and judges them by set-based rules; whom one pauses or ends is walked again."""
     judged = _walk(connection, accounts, rulebook, as_of)
     register_ends(connection, _ends(judged.status))
     found = set_rules.judge(connection, accounts, rulebook, as_of)
