@@ -25,11 +25,11 @@ from models.clock import to_micros
 from models.decisions.automation import after_run
 from models.detectors import DETECTORS, detect_all
 from models.detectors.partners import PARTNER_DETECTORS, detect_partners, own_buyers
-from models.events import Events
 from models.payouts import review_all
 from models.risk_score import Weighed, weigh
 from models.rules import RULES
 from models.set_rules import SetVerdicts, register_ends
+from models.walk import Events
 from pipelines import marts
 from pipelines.sources.symbols import Instrument, instrument
 from pipelines.surveillance import survey
