@@ -303,7 +303,7 @@ def _read_stage(stage: str, held: Any, where: str) -> Terms:
         if name not in RULES:
             raise RulebookRefused(f"{here}: {name}: no such rule{_did_you_mean(name, RULES)}")
         terms[name] = _read_rule(RULES[name], value, f"{here}: {name}")
-    _check_contradictions(terms, stage, here)
+    _check_contradictions(terms, here)
     return terms
 
 
@@ -464,7 +464,7 @@ def _check_size(rule: Rule, terms: Mapping[str, Any], where: str) -> None:
         raise RulebookRefused(f"{where}: {given[0]}: {terms[given[0]]} is negative")
 
 
-def _check_contradictions(terms: Terms, stage: str, where: str) -> None:
+def _check_contradictions(terms: Terms, where: str) -> None:
     loss = terms.get("max_loss")
     if loss:
         _check_max_loss(loss, terms, f"{where}: max_loss")
@@ -472,7 +472,7 @@ def _check_contradictions(terms: Terms, stage: str, where: str) -> None:
     for rule, (field, contradicts, why) in _CONTRADICTIONS.items():
         if rule in terms and contradicts(terms[rule]):
             raise RulebookRefused(f"{where}: {rule}: {field}: {why}")
-    _check_trading_days(terms, stage, f"{where}: min_trading_days")
+    _check_trading_days(terms, f"{where}: min_trading_days")
 
 
 def _symbols_clash(rule: Mapping[str, Any]) -> bool:
@@ -502,7 +502,7 @@ _CONTRADICTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], bool], str]]
 }
 
 
-def _check_trading_days(terms: Terms, stage: str, where: str) -> None:
+def _check_trading_days(terms: Terms, where: str) -> None:
     days, limit = terms.get("min_trading_days"), terms.get("time_limit")
     if days is None:
         return
@@ -517,8 +517,6 @@ def _check_trading_days(terms: Terms, stage: str, where: str) -> None:
         raise RulebookRefused(f"{where}: takes percent or amount, not both")
     if (days["amount"] or 0) < 0:
         raise RulebookRefused(f"{where}: amount: {days['amount']} is negative")
-    if days["counts"] != "opened" and stage in FUNDED:
-        raise RulebookRefused(f"{where}: counts: in stage {stage} days are counted by their opening deals")
 
 
 def _check_consistency(terms: Terms, where: str) -> None:

@@ -88,6 +88,12 @@ def test_what_is_above_a_cap_or_the_profit_stays(
     [
         ("min_trading_days = 3", "trading_days", "passed"),
         ("min_trading_days = 4", "trading_days", "failed"),
+        ('min_trading_days = { days = 3, counts = "opened_and_closed" }', "trading_days", "passed"),
+        ('min_trading_days = { days = 4, counts = "opened_and_closed" }', "trading_days", "failed"),
+        ('min_trading_days = { days = 3, counts = "qualifying", percent = 3 }', "trading_days", "passed"),
+        ('min_trading_days = { days = 3, counts = "qualifying", percent = 3.01 }', "trading_days", "failed"),
+        ('min_trading_days = { days = 3, counts = "qualifying", lots = 1 }', "trading_days", "passed"),
+        ('min_trading_days = { days = 1, counts = "qualifying", lots = 1.01 }', "trading_days", "failed"),
         ("min_profitable_days = { days = 3, amount = 300 }", "profitable_days", "passed"),
         ("min_profitable_days = { days = 3, amount = 300.01 }", "profitable_days", "failed"),
         ('consistency = { unit = "day", share = 40 }', "consistency", "passed"),
@@ -100,6 +106,14 @@ def test_days_and_consistency_of_the_window(tmp_path: Path, rule: str, check: st
     told = one(tmp_path, feed(GOOD, [request("Q1", 20, "1000")]), f"{rule}\n{TERMS}")
     assert told["checks"][check]["outcome"] == outcome
     assert told["recommendation"] == ("approve" if outcome == "passed" else "reject")
+
+
+@pytest.mark.parametrize(("hours", "outcome"), [(15.99, "passed"), (16, "failed")])
+def test_a_day_of_opening_and_closing_is_one_firm_day(tmp_path: Path, hours: float, outcome: str) -> None:
+    """Guards that a position closed at the next midnight or later makes no such day."""
+    rows = feed(trade(1, 1, "300", hours=hours), [request("Q1", 20, "300")])
+    told = one(tmp_path, rows, f'min_trading_days = {{ days = 1, counts = "opened_and_closed" }}\n{TERMS}')
+    assert told["checks"]["trading_days"]["outcome"] == outcome
 
 
 def test_consistency_of_no_profit_does_not_apply(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 from models.catalogue import FUNDED, Terms
 from models.money import from_minor, percent_of, to_minor, written
@@ -169,11 +170,31 @@ def _trading_days(request: Request, terms: Terms) -> Check:
     rule = terms.get("min_trading_days")
     if rule is None:
         return _not_asked("trading_days", "The terms ask for no trading days.")
-    days = sum(1 for day in request.days if day["openings"])
+    days = _traded_days(request, rule)
     sentence = f"{days} trading days since the last payout, {rule['days']} needed."
     numbers = {"days": days, "needed": rule["days"]}
     text = _rule(terms, "min_trading_days", request)
     return Check("trading_days", judged(days >= rule["days"]), sentence, numbers, text, leads_to="not_yet")
+
+
+def _traded_days(request: Request, rule: dict[str, Any]) -> int:
+    """Firm days of the window that count: by their opening deals, or by the positions closed on them."""
+    if rule["counts"] == "opened":
+        return sum(1 for day in request.days if day["openings"])
+    closed = [one for one in request.trades if not one["open"]]
+    if rule["counts"] == "opened_and_closed":
+        return len({one["closed_day"] for one in closed if one["closed_day"] == one["opened_day"]})
+    currency = request.currency
+    size = 0
+    if rule["percent"] is not None or rule["amount"] is not None:
+        size = amount_of(rule, to_minor(request.initial_balance, currency), currency)
+    return len(
+        {
+            one["closed_day"]
+            for one in closed
+            if Decimal(repr(one["lots"])) >= rule["lots"] and abs(to_minor(one["net_profit"], currency)) >= size
+        }
+    )
 
 
 def _profitable_days(request: Request, terms: Terms) -> Check:

@@ -1,4 +1,5 @@
--- Positions that each request rests on: closed in its window, or open as it was made. Grain: payout_id, trade_id.
+-- Positions that each request rests on: closed in its window, or open as it was made, and the firm days on which they
+-- were opened and closed. Grain: payout_id, trade_id.
 select
     windows.payout_id,
     trades.trade_id,
@@ -8,9 +9,22 @@ select
     trades.opened_at,
     trades.closed_at,
     cast(trades.net_profit as decimal(38, 8)) as net_profit,
-    trades.closed_at is null or trades.closed_at > windows.requested_at as open
+    trades.closed_at is null or trades.closed_at > windows.requested_at as open,
+    opening.firm_day as opened_day,
+    closing.firm_day as closed_day
 from facts.payout_windows as windows
 inner join facts.trades as trades using (account_id)
+inner join facts.accounts as bought using (account_id)
+asof left join terms.payout_resets as opening
+    on
+        bought.product = opening.product
+        and bought.product_version = opening.product_version
+        and trades.opened_at >= opening.opened_at
+asof left join terms.payout_resets as closing
+    on
+        bought.product = closing.product
+        and bought.product_version = closing.product_version
+        and trades.closed_at >= closing.opened_at
 where
     trades.opened_at <= windows.requested_at
     and (
