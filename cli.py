@@ -101,11 +101,14 @@ def ingest(args: Args) -> None:
 def score(args: Args) -> None:
     """Facts, walk, rules, detectors, models and marts."""
     from models import catalogue
+    from pipelines.report import write_due
     from pipelines.score import score as run
     from pipelines.shadow import judge_drafts
 
     scored = run(warehouse(args), catalogue.load(args.rulebook), args.as_of, full=args.full, say=say)
     judge_drafts(warehouse(args), catalogue.folder(args.rulebook), scored.as_of, say)
+    for told in write_due(warehouse(args), scored.as_of) if scored.as_of else []:
+        say(told)
     stands_at = scored.as_of.isoformat() if scored.as_of else None
     show(args, [{"as_of": stands_at, "accounts": scored.accounts, "walked": scored.walked}])
     for remark in scored.log:
@@ -279,6 +282,119 @@ def pack(args: Args) -> None:
     say(f"{args.file} holds: the document and its {len(found) - 1} parts are the same.")
 
 
+def takeout(args: Args) -> None:
+    """Writes everything in clean files: the feed, what was decided, and the books."""
+    from models.audit import Record, append
+    from pipelines.portability import export_all
+
+    house = warehouse(args)
+    written = export_all(house, args.out)
+    with house.database.begin() as database:
+        append(database, Record(getpass.getuser(), "exported", "export:everything", role="local", after=written))
+    show(args, [{"what": name, "rows": rows} for name, rows in written.items()])
+    say(f"{sum(written.values()):,} rows are in {args.out}.")
+
+
+def convert(args: Args) -> None:
+    """Turns another system's CSV files into a feed, by a mapping."""
+    from pipelines.portability import import_export, read_mapping
+
+    written = import_export(args.folder, read_mapping(args.mapping), args.out)
+    show(args, [{"dataset": name, "rows": rows} for name, rows in written.items()])
+    say(f"The feed is in {args.out}; highwater ingest {args.out} lands it.")
+
+
+def parallel(args: Args) -> None:
+    """Compares a period's commissions and payouts with another system's and lists every difference."""
+    import pandas as pd
+
+    from pipelines.portability import parallel_run, read_other
+
+    if args.commissions is None and args.payouts is None:
+        raise Refused("what is there to compare? --commissions FILE, --payouts FILE or both")
+    given = {
+        kind: None if file is None else read_other(kind, file)
+        for kind, file in (("commissions", args.commissions), ("payouts", args.payouts))
+    }
+    since, until = pd.Timestamp(args.since), pd.Timestamp(args.until)
+    found = parallel_run(warehouse(args), given["commissions"], given["payouts"], since, until)
+    rows = []
+    for kind, frame in found.items():
+        key = frame.columns[0]
+        for _, row in frame.iterrows():
+            told = {str(name): None if one != one else one for name, one in row.drop(key).items()}
+            rows.append({"what": kind, "id": row[key]} | told)
+    show(args, rows)
+    for kind, frame in found.items():
+        say(f"{len(frame):,} differences in {kind}.")
+
+
+def statement(args: Args) -> None:
+    """Writes a partner's commission statement of some days, as CSV or PDF."""
+    from models.audit import Record, append
+    from pipelines import partner_papers
+
+    forms = {".csv": lambda made: partner_papers.as_csv(made).encode(), ".pdf": partner_papers.as_pdf}
+    if args.out.suffix not in forms:
+        raise Refused(f"{args.out}: a statement is a .csv or a .pdf")
+    with warehouse(args).database.begin() as database:
+        made = partner_papers.make(database, args.partner, args.since, args.until)
+        after = {"rows": len(made.entries)}
+        subject = f"export:statement {args.partner}"
+        append(database, Record(getpass.getuser(), "exported", subject, role="local", after=after))
+    args.out.write_bytes(forms[args.out.suffix](made))
+    say(f"{made.title}: {len(made.entries):,} entries written to {args.out}.")
+
+
+def plans(args: Args) -> None:
+    """Lists commission plans; with --dry-run FOLDER, who would have earned more or less under those plans."""
+    from models import catalogue
+    from models.commissions import load_plans
+
+    if args.dry_run is None:
+        held = load_plans()
+        listed = [{"plan": one.id, "name": one.name, "versions": len(one.versions)} for one in held.known.values()]
+        show(args, listed)
+    else:
+        from pipelines.plan_trial import try_plans, with_plan
+
+        held = load_plans(args.dry_run)
+        found = try_plans(warehouse(args), catalogue.load(args.rulebook), with_plan(held))
+        show(args, [{str(name): one for name, one in row.items()} for row in found.to_dict("records")])
+    for reason in held.refused.values():
+        say(f"refused: {reason}")
+
+
+def report(args: Args) -> None:
+    """Writes the management report, or has every scoring run write it when it is due."""
+    from models.access import LOCAL, Person
+    from pipelines.report import make, schedule, unschedule
+
+    me, house = Person(getpass.getuser(), LOCAL), warehouse(args)
+    with house.database.begin() as database:
+        if args.end:
+            unschedule(database, me, args.end)
+            say(f"The schedule {args.end} has ended.")
+        elif args.out is None:
+            raise Refused("where to? --out FILE.html, FILE.pdf or, with --every, a folder")
+        elif args.every:
+            form = args.form or "pdf"
+            schedule(database, me, args.name, args.every, form, args.desk, args.out)
+            say(f"Every {args.every} the first scoring run writes {args.name} as {form} to {args.out}.")
+        else:
+            form = args.form or args.out.suffix.lstrip(".")
+            args.out.write_bytes(make(database, form, args.desk))
+            say(f"The report is in {args.out}.")
+
+
+def _day(text: str) -> dt.date:
+    """A day from the command line."""
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day, e.g. 2026-03-01") from error
+
+
 def _common(missing: Any, off: Any) -> argparse.ArgumentParser:
     """Options that may stand before or after the command; after it, what is not given leaves what stood before."""
     common = argparse.ArgumentParser(add_help=False)
@@ -361,6 +477,30 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("subject", metavar="ACCOUNT|PAYOUT|verify", help="what the pack is about, or verify")
     one.add_argument("file", type=Path, nargs="?", metavar="FILE", help="the pack to check, after verify")
     one.add_argument("--out", type=Path, default=Path(), help="folder to write (default: this one)")
+    command("takeout", takeout).add_argument("--out", type=Path, required=True, help="folder to write")
+    one = command("convert", convert)
+    one.add_argument("folder", type=Path, help="folder of the other system's CSV files")
+    one.add_argument("--mapping", type=Path, required=True, help="TOML file, a table per dataset")
+    one.add_argument("--out", type=Path, required=True, help="folder of the feed to write")
+    one = command("parallel", parallel)
+    one.add_argument("--commissions", type=Path, help="CSV: partner_id, currency, amount, happened_at")
+    one.add_argument("--payouts", type=Path, help="CSV: payout_id, currency, amount, settled_at")
+    one.add_argument("--since", type=instant, required=True, help="the period begins at this instant")
+    one.add_argument("--until", type=instant, required=True, help="and ends before this one")
+    one = command("statement", statement)
+    one.add_argument("partner", metavar="PARTNER")
+    one.add_argument("--since", type=_day, required=True, help="first day, UTC")
+    one.add_argument("--until", type=_day, required=True, help="last day, UTC")
+    one.add_argument("--out", type=Path, required=True, help="file to write, .csv or .pdf")
+    one = command("plans", plans)
+    one.add_argument("--dry-run", type=Path, metavar="FOLDER", help="settle all of history under these plans too")
+    one = command("report", report)
+    one.add_argument("--out", type=Path, help="file to write; with --every a folder")
+    one.add_argument("--form", choices=("html", "pdf"), help="default: what the name says, PDF for schedules")
+    one.add_argument("--desk", help="only this desk")
+    one.add_argument("--every", choices=("day", "week", "month"), help="written by the first scoring run of each")
+    one.add_argument("--name", default="management", help="name of the schedule and of its files")
+    one.add_argument("--end", metavar="NAME", help="end a schedule")
     one = command("audit", audit)
     one.add_argument("what", choices=("verify",), help="walk the chain")
     return top
@@ -369,6 +509,7 @@ def parser() -> argparse.ArgumentParser:
 def refusals() -> tuple[type[Exception], ...]:
     """The exceptions that carry a sentence for the user."""
     from models.catalogue import RulebookRefused
+    from models.commissions.plans import PlanRefused
     from pipelines.care import CareRefused
     from pipelines.connect.kit.interface import ConnectRefused
     from pipelines.explain import ExplainRefused
@@ -377,6 +518,10 @@ def refusals() -> tuple[type[Exception], ...]:
     from pipelines.live.keys import KeyRefused
     from pipelines.live.serve import LiveRefused
     from pipelines.packs import PackRefused
+    from pipelines.partner_papers import StatementRefused
+    from pipelines.plan_trial import TrialRefused
+    from pipelines.portability import MappingRefused
+    from pipelines.report import ReportRefused
     from pipelines.sources import SourceRefusal
     from pipelines.whatif import WhatIfRefused
 
@@ -394,6 +539,11 @@ def refusals() -> tuple[type[Exception], ...]:
         ConnectRefused,
         LiveRefused,
         PackRefused,
+        PlanRefused,
+        StatementRefused,
+        TrialRefused,
+        MappingRefused,
+        ReportRefused,
     )
 
 

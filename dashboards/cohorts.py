@@ -2,108 +2,174 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 import sqlalchemy as sa
 import streamlit as st
 
-from dashboards.kit import look, reads, state, words
-from sql import schema
+from dashboards.kit import look, places, reads, state, words
+from models import cohorts
+from models.metrics import definition
 
-ORDER = ("purchase", "evaluation_1", "evaluation_2", "evaluation_3", "passed", "instant", "funded", "payout")
+ORDER = ("purchase", *cohorts.STAGES)
+VIEWS = {
+    "funnel": "Funnel",
+    "age": "By age",
+    "payouts": "Payout ratio",
+    "value": "Value of a buyer",
+    "terms": "Before and after new terms",
+}
+CUTS = {"size_name": "Size", "channel": "Channel", "country": "Country"}
+COUNTED = {"challenges": "Per challenge", "people": "Per person"}
+MILESTONES = {
+    "passed": "Passed",
+    "breached": "Breached",
+    "funded": "Funded",
+    "first_payout": "First payout",
+    "bought_again": "Bought again after a breach",
+}
+READ = (
+    "challenge_id",
+    "account_id",
+    "person",
+    "product",
+    "cohort_month",
+    "purchased_at",
+    "age_days",
+    "size_name",
+    "channel",
+    "partner_id",
+    "country",
+    *(f"{stage}_days" for stage in cohorts.STAGES),
+    "breached_days",
+    "again_days",
+    "running",
+    "fees",
+    "payouts",
+    "unknown_amounts",
+    "desk_id",
+)
 
 
 def show() -> None:
-    """Funnel by month for one desk and product, and the payout ratio by age."""
-    left, right = st.columns(2)
-    with left:
-        names = state.desk_names()
-        desk = state.one_of("Desk", "desk", list(names), shown=lambda option: names[option], every=False)
-    if desk is None:
+    """One desk's purchases, cut as asked, as funnel, by age, by what they paid out and were worth."""
+    facets = reads.mart("cohort_facets")
+    names = state.desk_names()
+    if facets is None or not names:
         look.empty(
             "No cohorts yet",
             "A cohort is the challenges bought in one month; they come with the dataset <code>challenges</code>.",
         )
         return
-    table = schema.COHORTS
-    with right:
-        known = reads.fetch(
-            reads.bounded(sa.select(table.c.product).distinct(), table.c.desk_id).where(table.c.desk_id == desk)
-        )
-        product = state.one_of("Product", "product", sorted(known["product"].tolist()), every=False)
-    condition = (table.c.desk_id == desk) & (table.c.product == product)
-    cohorts = reads.decided(table, condition, order=table.c.cohort_month)
-    if cohorts.empty:
-        look.empty("Nothing was sold here", "This desk has sold no challenge of this product.")
-        return
-    open_now = reads.rows("cohort_maturity", desk_id=desk, product=product)
+    columns = st.columns(5)
+    with columns[0]:
+        desk = str(state.one_of("Desk", "desk", list(names), shown=names.__getitem__, every=False))
+    held = reads.fetch(sa.select(facets).where(facets.c.desk_id == desk))
+    with columns[1]:
+        product = state.one_of("Product", "product", sorted(held["product"].unique()))
+    chosen: dict[str, Any] = {"product": product}
+    for column, (name, label) in zip(columns[2:], CUTS.items(), strict=True):
+        order = held.sort_values("size") if name == "size_name" else held.sort_values(name)
+        with column:
+            listed = [str(one) for one in order[name].dropna().unique()]
+            chosen[name] = state.one_of(label, name, listed, shown=str if name != "channel" else words.plain)
+    view = state.tab("View", "view", VIEWS)
     desks = reads.rows("desks", desk_id=desk)
     currency = str(desks["currency"].iloc[0]) if len(desks) else ""
-    _funnel(cohorts, open_now)
-    _survival(desk, str(product))
-    _triangle(desk, str(product))
-    _table(cohorts, open_now, currency)
+    if view == "payouts":
+        _triangle(desk, product, {CUTS[name] for name in CUTS if chosen[name]})
+        return
+    if view == "value":
+        _value(desk, product, chosen["channel"])
+        return
+    if view == "terms":
+        _terms(product)
+        return
+    found = _challenges(desk, chosen)
+    if found.empty:
+        look.empty("Nothing was sold here", "No purchase of this desk fits all of these cuts.")
+        return
+    if view == "age":
+        _survival(found)
+        return
+    by_person = state.tab("Counted", "counted", COUNTED) == "people"
+    months = cohorts.funnel(found, by_person=by_person)
+    _unknown(found)
+    _funnel(months)
+    _table(months, currency, by_person)
+    _behind(found, currency)
 
 
-def _immature(open_now: pd.DataFrame) -> dict[str, float]:
-    """Share of each cohort's challenges that still run, so may yet move on."""
-    return {} if open_now.empty else dict(zip(open_now["cohort_month"], open_now["running_share"], strict=True))
+def _challenges(desk: str, chosen: dict[str, Any]) -> pd.DataFrame:
+    """The purchases of a desk that fit the cuts."""
+    table = reads.mart("cohort_challenges")
+    if table is None:
+        return pd.DataFrame(columns=list(READ))
+    query = reads.filtered(table, desk_id=desk, **chosen).with_only_columns(*(table.c[name] for name in READ))
+    days = [name for name in READ if name.endswith("_days")]
+    found = reads.fetch(query)
+    return found.astype(dict.fromkeys(days, "float64") | {"running": bool})
 
 
-def _funnel(cohorts: pd.DataFrame, open_now: pd.DataFrame) -> None:
-    running = _immature(open_now)
-    stages = [stage for stage in ORDER if stage in set(cohorts["stage"]) and stage not in ("purchase", "evaluation_1")]
+def _unknown(found: pd.DataFrame) -> None:
+    unknown = int((found["unknown_amounts"].fillna(0) > 0).sum())
+    if unknown:
+        st.caption(f"? The money of {words.counted(unknown, 'challenge')} is not known whole: a rate is missing.")
+
+
+def _funnel(months: pd.DataFrame) -> None:
+    stages = [stage for stage in ORDER if stage in set(months["stage"]) and stage not in ("purchase", "evaluation_1")]
     if not stages:
         look.empty("No cohort has moved on yet", "Bars appear when a challenge reaches its next stage.")
         return
-    figure = go.Figure()
+    figure, colours = go.Figure(), look.palette().series
     for place, stage in enumerate(stages):
-        rows = cohorts[cohorts["stage"] == stage]
+        rows = months[months["stage"] == stage]
+        told = rows[["reached", "accounts", "median_days"]].assign(month=rows["cohort_month"], stage=stage)
         figure.add_bar(
             name=words.stage(stage),
             x=rows["cohort_month"],
             y=rows["reached"] / rows["accounts"],
-            customdata=rows[["reached", "accounts", "median_days"]],
+            customdata=told,
             hovertemplate="%{customdata[0]} of %{customdata[1]}, median %{customdata[2]:.1f} days<extra>"
             + words.stage(stage)
             + "</extra>",
             marker={
-                "color": look.palette().series[place % len(look.palette().series)],
+                "color": colours[place % len(colours)],
                 "pattern": {
-                    "shape": ["/" if running.get(month, 0) > 0 else "" for month in rows["cohort_month"]],
+                    "shape": ["/" if running > 0 else "" for running in rows["running"]],
                     "size": 6,
                     "solidity": 0.35,
                 },
             },
         )
-    figure.update_yaxes(tickformat=".0%", title="of challenges bought", rangemode="tozero")
+    figure.update_yaxes(tickformat=".0%", title="of what was bought", rangemode="tozero")
     figure.update_xaxes(type="category", title="month of purchase")
-    look.chart(figure, "How far did each month's challenges get?", height=380)
-    st.caption("Hatched: some challenges of that month still run, so the bar can only grow.")
+    picked = look.pick(figure, "How far did each month's purchases get?", height=380, key="funnel")
+    if picked:
+        st.query_params["month"], st.query_params["reached"] = str(picked[0][3]), str(picked[0][4])
+    st.caption(
+        "Hatched: some challenges of that month still run, so the bar can only grow."
+        " Click a bar for the accounts behind it."
+    )
 
 
-MILESTONES = {
-    "passed": "Passed",
-    "breached": "Breached",
-    "first_payout": "First payout",
-    "bought_again": "Bought again after a breach",
-}
-
-
-def _survival(desk: str, product: str) -> None:
-    chosen = state.tab("Milestone", "milestone", MILESTONES)
-    found = reads.rows("survival", order=["day"], limit=5000, desk_id=desk, product=product, milestone=chosen)
-    if found.empty:
-        return
+def _survival(found: pd.DataFrame) -> None:
+    spans = cohorts.spans(found)
+    listed = {name: label for name, label in MILESTONES.items() if name in set(spans["milestone"])}
+    chosen = state.tab("Milestone", "milestone", listed)
+    curves = cohorts.thinned(cohorts.curves(spans[spans["milestone"] == chosen].assign(product="", desk_id="")))
     figure, colours = go.Figure(), look.palette()
-    for place, (month, rows) in enumerate(found.groupby("cohort_month")):
+    for place, (month, rows) in enumerate(curves.groupby("cohort_month")):
         colour = colours.text if month == "all" else colours.series[place % len(colours.series)]
         line = {"x": rows["day"], "line_shape": "hv", "mode": "lines"}
         if month == "all":
             edge = {"width": 0}
-            figure.add_scatter(y=rows["reached_high"], line=edge, showlegend=False, hoverinfo="skip", **line)
+            figure.add_scatter(y=1 - rows["low"], line=edge, showlegend=False, hoverinfo="skip", **line)
             figure.add_scatter(
-                y=rows["reached_low"],
+                y=1 - rows["high"],
                 line=edge,
                 fill="tonexty",
                 fillcolor=colours.band,
@@ -117,14 +183,23 @@ def _survival(desk: str, product: str) -> None:
         )
     figure.update_yaxes(tickformat=".0%", rangemode="tozero", title="of challenges")
     figure.update_xaxes(title="days since the purchase (since the breach, for what was bought again)")
-    look.chart(figure, f"{MILESTONES[chosen]}: how many, by age?", height=380)
-    st.caption("Kaplan–Meier: young challenges count up to their age and are never taken as failures.")
+    look.chart(figure, f"{listed[chosen]}: how many, by age?", height=420)
+    every = curves[curves["cohort_month"] == "all"]
+    half = cohorts.median_days(every)
+    told = "fewer than half got there so far" if words.missing(half) else f"half got there within {half:.1f} days"
+    st.caption(f"{definition('reached_by_age')} Of every month {told}.")
 
 
-def _triangle(desk: str, product: str) -> None:
+def _triangle(desk: str, product: str | None, cuts: set[str]) -> None:
+    if product is None:
+        look.empty("Choose a product", "Shares of fees paid out are told product by product.")
+        return
     triangle = reads.rows("payout_triangle", order=["cohort_month", "age_months"], desk_id=desk, product=product)
     if triangle.empty:
+        look.empty("Nothing was sold here", "This desk has sold no challenge of this product.")
         return
+    if cuts:
+        st.caption(f"Told for the whole product: {', '.join(sorted(cuts)).lower()} does not cut it.")
     ratios = triangle.pivot_table(index="cohort_month", columns="age_months", values="payout_ratio", dropna=False)
     done = triangle.pivot_table(
         index="cohort_month", columns="age_months", values="complete", dropna=False, aggfunc="max"
@@ -156,45 +231,157 @@ def _triangle(desk: str, product: str) -> None:
     figure.update_xaxes(title="age in periods of 30 days", type="category", showgrid=False)
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
     look.chart(figure, "What share of its fees has each month paid out, by age?", height=110 + 44 * len(ratios))
-    st.caption("⋯ some challenges of that month have not reached this age yet.")
+    st.caption(f"{definition('payout_ratio')} ⋯ some challenges of that month have not reached this age yet.")
 
 
-def _table(cohorts: pd.DataFrame, open_now: pd.DataFrame, currency: str) -> None:
+def _value(desk: str, product: str | None, channel: str | None) -> None:
+    found = reads.rows("lifetime_value", order=["product", "channel"], desk_id=desk, product=product, channel=channel)
+    if found.empty:
+        look.empty("No buyer yet", "The value of a buyer is what fees brought less payouts and commissions.")
+        return
+    shown = found.assign(
+        product=[words.plain(one) for one in found["product"]],
+        channel=[words.plain(one) for one in found["channel"]],
+        mean=[
+            f"{words.whole(mean)} ± {words.whole(margin)}"
+            for mean, margin in zip(found["value_mean_usd"], found["value_margin_usd"], strict=True)
+        ],
+    )
+    whole = {"value_p01_usd": "1 in 100 below", "value_p05_usd": "1 in 20 below", "value_p50_usd": "Half below"}
+    whole |= {"value_p95_usd": "19 in 20 below"}
+    columns: dict[str, Any] = {
+        "product": "First product",
+        "channel": "Channel",
+        "traders": st.column_config.NumberColumn("Buyers", format="%,d"),
+        "purchases_mean": st.column_config.NumberColumn("Purchases each", format="%.2f"),
+        "mean": st.column_config.TextColumn("Mean, USD", help=definition("lifetime_value"), alignment="right"),
+        "negative_share": st.column_config.NumberColumn("Cost more than they paid", format="percent"),
+    } | {name: st.column_config.NumberColumn(f"{label}, USD", format="%,.0f") for name, label in whole.items()}
+    st.subheader("What is a buyer worth so far?", anchor=False)
+    st.dataframe(shown[list(columns)], hide_index=True, column_config=columns, placeholder=words.UNKNOWN)
+    st.caption("± is the 95 % margin of the mean. The low quantiles are the winners whose payouts cost many fees.")
+
+
+def _terms(product: str | None) -> None:
+    found = reads.rows("terms_changes", order=["product", "-effective_from"], product=product)
+    if found.empty:
+        look.empty(
+            "No change of terms to compare",
+            "A product needs a second version, and ten purchases or more in the 90 days on either side of it.",
+        )
+        return
+
+    def rate(side: str) -> list[str]:
+        names = (f"{side}_reached", f"{side}_low", f"{side}_high", f"{side}_challenges")
+        return [
+            f"{words.share(r, 1)} ({words.share(low, 1)} to {words.share(high, 1)}) of {words.number(count)}"
+            for r, low, high, count in found[list(names)].itertuples(index=False)
+        ]
+
+    shown = pd.DataFrame(
+        {
+            "Terms": [
+                f"{words.plain(name)} v{version}, {at:%d %b %Y}"
+                for name, version, at in found[["product", "product_version", "effective_from"]].itertuples(index=False)
+            ],
+            "Milestone": [MILESTONES[one] for one in found["milestone"]],
+            "Within days": found["horizon_days"],
+            "90 days before": rate("before"),
+            "90 days after": rate("after"),
+            "Change": [
+                f"{100 * c:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})".replace("-", "−")
+                for c, low, high in found[["change", "change_low", "change_high"]].itertuples(index=False)
+            ],
+            "Clear": [
+                "● yes" if low > 0 or high < 0 else "○ no"
+                for low, high in found[["change_low", "change_high"]].itertuples(index=False)
+            ],
+        }
+    )
+    st.subheader("What changed when the terms did?", anchor=False)
+    st.dataframe(shown, hide_index=True, height=look.height(len(shown)))
+    st.caption(f"{definition('terms_change')} Clear: the 95 % interval of the change leaves out none at all.")
+
+
+def _table(months: pd.DataFrame, currency: str, by_person: bool) -> None:
     st.subheader("Every figure", anchor=False)
     rank = {stage: place for place, stage in enumerate(ORDER)}
-    rows = cohorts.assign(
-        rank=cohorts["stage"].map(rank),
-        stage=[words.stage(stage) for stage in cohorts["stage"]],
-        running=cohorts["cohort_month"].map(_immature(open_now)),
-    ).sort_values(["cohort_month", "rank"], ascending=[False, True])
+    rows = months.assign(rank=months["stage"].map(rank), stage=[words.stage(stage) for stage in months["stage"]])
+    rows = rows.sort_values(["cohort_month", "rank"], ascending=[False, True])
     st.dataframe(
-        rows[
-            [
-                "cohort_month",
-                "stage",
-                "accounts",
-                "reached",
-                "median_days",
-                "running",
-                "fees",
-                "payouts",
-                "payout_ratio",
-            ]
-        ],
+        rows[list(cohorts.FUNNEL)],
         hide_index=True,
+        height=look.height(len(rows)),
+        placeholder=words.UNKNOWN,
         column_config={
             "cohort_month": "Month",
             "stage": "Stage",
-            "accounts": st.column_config.NumberColumn("Bought", format="%,d"),
-            "reached": st.column_config.NumberColumn("Reached", format="%,d"),
-            "median_days": st.column_config.NumberColumn("Median days", format="%.1f"),
-            "running": st.column_config.NumberColumn("Still running", format="percent"),
-            "fees": st.column_config.NumberColumn(
-                f"Net fees, {currency}", format="%,.2f", help="Fees less refunds and chargebacks, desk currency."
+            "accounts": st.column_config.NumberColumn("People" if by_person else "Bought", format="%,d"),
+            "reached": st.column_config.NumberColumn("Reached", format="%,d", help=definition("reached")),
+            "median_days": st.column_config.NumberColumn(
+                "Median days", format="%.1f", help="Of those who got there so far; see By age for all of them."
             ),
-            "payouts": st.column_config.NumberColumn(f"Paid out, {currency}", format="%,.2f"),
+            "running": st.column_config.NumberColumn("Still running", format="percent"),
+            "fees": st.column_config.NumberColumn(f"Net fees, {currency}", format="%,.2f", help=definition("net_fees")),
+            "payouts": st.column_config.NumberColumn(
+                f"Paid out, {currency}", format="%,.2f", help=definition("payouts_paid")
+            ),
             "payout_ratio": st.column_config.NumberColumn(
-                "Payout ratio", format="percent", help="Paid out as a share of net fees."
+                "Payout ratio", format="percent", help=definition("payout_ratio")
             ),
         },
     )
+
+
+def _behind(found: pd.DataFrame, currency: str) -> None:
+    """The purchases of a cell, each with its account."""
+    st.subheader("The accounts behind a cell", anchor=False)
+    left, middle, right = st.columns([1, 1, 2], vertical_alignment="bottom")
+    with left:
+        month = state.one_of("Month", "month", sorted(found["cohort_month"].unique(), reverse=True), shown=str)
+    with middle:
+        listed = [*cohorts.STAGES, "breached", "again"]
+        stage = state.one_of("Milestone", "reached", listed, shown=_reached)
+    rows = found if month is None else found[found["cohort_month"] == month]
+    rows = rows if stage is None else rows[rows[f"{stage}_days"].notna()]
+    rows = rows.sort_values("purchased_at", ascending=False)
+    with right:
+        start = state.page_number(len(rows)) * reads.PAGE_ROWS
+    st.caption(f"{words.counted(len(rows), 'challenge')} · select a row to open its account")
+    page = rows.iloc[start : start + reads.PAGE_ROWS]
+    days = {f"{name}_days": _reached(name) for name in ("passed", "funded", "payout", "breached")}
+    columns: dict[str, Any] = {
+        "challenge_id": "Challenge",
+        "account_id": "Newest account",
+        "person": "Person",
+        "product": "Product",
+        "purchased_at": st.column_config.DatetimeColumn("Bought, UTC", format="YYYY-MM-DD HH:mm"),
+        "size_name": "Size",
+        "channel": "Channel",
+        "partner_id": "Partner",
+        "country": "Country",
+    }
+    columns |= {name: st.column_config.NumberColumn(f"{label}, days", format="%.1f") for name, label in days.items()}
+    columns |= {
+        name: st.column_config.NumberColumn(f"{label}, {currency}", format="%,.2f")
+        for name, label in (("fees", "Net fees"), ("payouts", "Paid out"))
+    }
+    event: Any = st.dataframe(
+        page[list(columns)],
+        hide_index=True,
+        height=look.height(len(page)),
+        column_config=columns,
+        placeholder=words.UNKNOWN,
+        on_select="rerun",
+        selection_mode="single-row",
+        key="behind",
+    )
+    chosen = event.selection.rows
+    if chosen and chosen[0] < len(page) and not words.missing(page["account_id"].iloc[chosen[0]]):
+        account = str(page["account_id"].iloc[chosen[0]])
+        if st.button(f"Open account {account}", type="primary", icon=":material/open_in_new:"):
+            places.go("account", account=account)
+
+
+def _reached(name: str) -> str:
+    return {"breached": "Breached", "again": "Bought again"}.get(name) or words.stage(name)

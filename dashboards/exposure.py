@@ -2,55 +2,60 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboards.kit import look, reads, state, words
+from dashboards.kit import look, places, reads, state, words
+from models.metrics import definition
 
+VIEWS = {"liability": "Liability", "exposure": "Exposure", "stress": "Stress and hedging"}
 KINDS = {
-    "requested": ("Requested", "Asked for and not yet paid."),
-    "eligible": ("Eligible now", "The traders' share of profit that age, cycle and minimum let them ask for now."),
-    "accrued": ("Accrued", "The traders' share of the profit that live funded accounts show now."),
-    "expected": (
-        "Expected",
-        "Probability of a payout within the horizon times its amount, summed over funded accounts.",
-    ),
+    "requested": ("Requested", "requested"),
+    "eligible": ("Eligible now", "eligible_now"),
+    "accrued": ("Accrued", "accrued"),
+    "expected": ("Expected", "expected"),
 }
+SHOWN = 20
 
 
 def show() -> None:
-    """What is owed by certainty, then open positions net by instrument."""
+    """What is owed by certainty and how good the forecast was; open positions; what would make it worse."""
     with st.columns(3)[0]:
         desk = state.desk()
+    view = state.tab("View", "view", VIEWS)
+    {"liability": _liability, "exposure": _exposure, "stress": _stress}[view](desk)
+
+
+# --- liability -------------------------------------------------------------------------------------------------------
+
+
+def _liability(desk: str | None) -> None:
     owed = reads.rows("liability", desk_id=desk)
     if owed.empty:
         look.empty(
             "Nothing is owed", "Liability comes from payout requests and from the profit of live funded accounts."
         )
-    else:
-        _owed(owed)
+        return
+    _owed(owed)
     _reserve(desk or "all")
-    view = state.tab("Accounts", "accounts", {"funded": "Funded accounts", "evaluation": "Evaluations"})
-    found = reads.rows("exposure", desk_id=desk, funded=view == "funded")
-    if found.empty:
-        look.empty("No open position", "Positions that are open at the run's instant appear here, net by instrument.")
-    else:
-        _net(found)
-    _behind()
+    _accounts(desk)
+    _forecast()
 
 
 def _owed(owed: pd.DataFrame) -> None:
     columns = st.columns(len(KINDS))
-    for column, (kind, (label, definition)) in zip(columns, KINDS.items(), strict=True):
+    for column, (kind, (label, figure)) in zip(columns, KINDS.items(), strict=True):
         rows = owed[owed["kind"] == kind]
-        totals = rows.groupby("currency")["amount"].sum()
+        totals = rows.groupby("currency")["amount"].sum(min_count=1)
         shown = " · ".join(f"{words.whole(amount)} {currency}" for currency, amount in totals.items())
         with column:
-            st.metric(label, shown or words.UNKNOWN, help=definition, border=True)
+            st.metric(label, shown or words.UNKNOWN, help=definition(figure), border=True)
             unknown = int(rows["unknown_accounts"].sum())
-            told = f"{words.number(rows['accounts'].sum())} accounts"
-            st.caption(told + (f", ? {unknown} without a split in their terms" if unknown else ""))
+            told = words.counted(rows["accounts"].sum(), "account")
+            st.caption(told + (f", ? {unknown} not known: no split in their terms or no forecast" if unknown else ""))
 
 
 def _reserve(desk: str) -> None:
@@ -68,47 +73,115 @@ def _reserve(desk: str) -> None:
             "Accounts without a forecast": words.number(row["unknown_accounts"]),
         }
     )
+    if words.missing(row["expected_usd"]):
+        st.caption("Expected and reserve are unknown: too few payouts followed the days to learn from.")
 
 
-def _behind() -> None:
-    if reads.rows("reserve", desk_id="all").empty:
+def _accounts(desk: str | None) -> None:
+    """The accounts behind the liability, by what they may cost."""
+    kinds = {"expected_usd": "Expected", "accrued_usd": "Accrued", "eligible_usd": "Eligible now"}
+    kinds |= {"requested_usd": "Requested"}
+    chosen = state.tab("Order", "order", kinds)
+    total = reads.how_many("liability_accounts", desk_id=desk)
+    start = state.page_number(total) * reads.PAGE_ROWS
+    order = [f"-{chosen}", "account_id"]
+    found = reads.rows("liability_accounts", order=order, limit=reads.PAGE_ROWS, offset=start, desk_id=desk)
+    columns: dict[str, Any] = {
+        "account_id": "Account",
+        "trader_id": "Trader",
+        "desk_id": "Desk",
+        "product": "Product",
+        "profit_usd": st.column_config.NumberColumn("Profit, USD", format="%,.0f"),
+        "chance": st.column_config.NumberColumn(
+            "Chance", format="percent", help="Of any payout within the horizon; calibrated in the back-test below."
+        ),
+    }
+    columns |= {name: st.column_config.NumberColumn(f"{label}, USD", format="%,.0f") for name, label in kinds.items()}
+    _opened(found[list(columns)], columns, "liable")
+
+
+def _opened(found: pd.DataFrame, columns: dict[str, Any], key: str) -> None:
+    """A table of accounts whose selected row can be opened."""
+    event: Any = st.dataframe(
+        found,
+        hide_index=True,
+        height=look.height(len(found)),
+        column_config=columns,
+        placeholder=words.UNKNOWN,
+        on_select="rerun",
+        selection_mode="single-row",
+        key=key,
+    )
+    chosen = event.selection.rows
+    if chosen and chosen[0] < len(found):
+        account = str(found["account_id"].iloc[chosen[0]])
+        if st.button(f"Open account {account}", type="primary", icon=":material/open_in_new:", key=f"open-{key}"):
+            places.go("account", account=account)
+
+
+def _forecast() -> None:
+    """The back-test: how often accounts were paid that were given each chance."""
+    found = reads.rows("forecast_test", order=["tenth"])
+    if found.empty:
         return
-    with st.expander("Stress, hedging, and how good the forecast was"):
-        _table("stress", ["-amount_usd"], {"scenario": "If", "amount_usd": "More owed, USD"})
-        _table("forecast_test", ["tenth"], {"tenth": "Tenth", "chance": "Forecast", "paid": "Came", "accounts": "Seen"})
-        _table(
-            "hedging",
-            [],
-            {
-                "accounts": "Copied",
-                "hedge_gross_usd": "Copies earned, USD",
-                "hedge_cost_usd": "Costs, USD",
-                "hedge_net_usd": "Net, USD",
-                "paid_usd": "Copied were paid, USD",
-            },
-        )
-        _table(
-            "currency_exposure",
-            ["currency"],
-            {"currency": "Currency", "net_usd": "Net, USD", "weighted_usd": "By split"},
-        )
-        _table("crowding", ["-accounts"], {"instrument": "Crowding in", "side": "Side", "accounts": "Accounts"})
+    colours = look.palette()
+    top = float(max(found["chance"].max(), found["paid"].max(), 0.01))
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[0, top],
+        y=[0, top],
+        mode="lines",
+        name="as forecast",
+        line={"color": colours.unknown, "dash": "dot"},
+        hoverinfo="skip",
+    )
+    figure.add_scatter(
+        x=found["chance"],
+        y=found["paid"],
+        mode="markers",
+        name="a tenth of the days forecast",
+        marker={"size": 10, "color": colours.fine},
+        customdata=found[["accounts"]],
+        hovertemplate="forecast %{x:.1%}, came %{y:.1%} of %{customdata[0]}<extra></extra>",
+    )
+    figure.update_xaxes(tickformat=".0%", title="chance of a payout, forecast", rangemode="tozero")
+    figure.update_yaxes(tickformat=".0%", title="were paid", rangemode="tozero")
+    look.chart(figure, "Did payouts come as often as forecast?", height=340)
+    st.caption("Learned on the older half of the days, forecast for the younger half; none of it was seen before.")
 
 
-def _table(mart: str, order: list[str], columns: dict[str, str]) -> None:
-    found = reads.rows(mart, order=order, limit=reads.PAGE_ROWS)
-    if not found.empty:
-        st.dataframe(found[list(columns)], hide_index=True, column_config=dict(columns))
+# --- exposure --------------------------------------------------------------------------------------------------------
 
 
-def _net(found: pd.DataFrame) -> None:
-    by = found.groupby("instrument", as_index=False)[
-        ["long_lots", "short_lots", "net_lots", "accounts", "positions"]
-    ].sum()
-    by = by.reindex(by["net_lots"].abs().sort_values(ascending=False).index)
+def _exposure(desk: str | None) -> None:
+    view = state.tab("Accounts", "accounts", {"funded": "Funded accounts", "evaluation": "Evaluations"})
+    found = reads.rows("exposure", desk_id=desk, funded=view == "funded")
+    if found.empty:
+        look.empty("No open position", "Positions that are open at the run's instant appear here, net by instrument.")
+    else:
+        by = _by_instrument(found)
+        _net(by)
+        _instruments(by, desk, funded=view == "funded")
+    if view == "funded":
+        _currencies(desk)
+        _crowding()
+
+
+def _by_instrument(found: pd.DataFrame) -> pd.DataFrame:
+    sums = ["accounts", "positions", "long_lots", "short_lots", "net_lots", "unknown"]
+    by = found.groupby("instrument")[sums].sum()
+    by[["net_usd", "weighted_usd"]] = found.groupby("instrument")[["net_usd", "weighted_usd"]].sum(min_count=1)
+    by["largest_share"] = found.groupby("instrument")["largest_share"].max()
+    gross = (by["long_lots"] + by["short_lots"]).sort_values(ascending=False)
+    order = by["net_usd"].abs().fillna(-1).reindex(gross.index).sort_values(ascending=False, kind="stable").index
+    return by.loc[order].reset_index()
+
+
+def _net(by: pd.DataFrame) -> None:
+    """Lots long and short of each instrument."""
     colours = look.palette().series
     figure = go.Figure()
-    top = by.head(20)
+    top = by.head(SHOWN)
     figure.add_bar(
         y=top["instrument"],
         x=top["long_lots"],
@@ -135,14 +208,127 @@ def _net(found: pd.DataFrame) -> None:
     )
     figure.update_layout(barmode="relative")
     figure.update_xaxes(title="lots (short to the left)")
-    figure.update_yaxes(autorange="reversed")
+    figure.update_yaxes(autorange="reversed", type="category")
     look.chart(figure, "Where are traders on one side?", height=150 + 26 * len(top))
+
+
+def _instruments(by: pd.DataFrame, desk: str | None, *, funded: bool) -> None:
+    """Each instrument's figures, and the accounts behind the one that is chosen."""
+    told = {
+        name: st.column_config.NumberColumn(words.plain(name), format="%,.2f")
+        for name in ("long_lots", "short_lots", "net_lots")
+    }
+    columns: dict[str, Any] = {
+        "instrument": "Instrument",
+        "net_usd": st.column_config.NumberColumn("Net, USD", format="%,.0f", help=definition("exposure_usd")),
+        "weighted_usd": st.column_config.NumberColumn("By split, USD", format="%,.0f", help=definition("exposure_usd")),
+        **told,
+        "accounts": st.column_config.NumberColumn("Accounts", format="%,d"),
+        "positions": st.column_config.NumberColumn("Positions", format="%,d"),
+        "largest_share": st.column_config.NumberColumn(
+            "Largest account", format="percent", help=definition("largest_share")
+        ),
+    }
     st.dataframe(
-        by,
+        by[list(columns)],
         hide_index=True,
-        column_config={"instrument": "Instrument"}
-        | {
-            name: st.column_config.NumberColumn(words.plain(name), format="%,.2f")
-            for name in ("long_lots", "short_lots", "net_lots")
+        height=look.height(len(by)),
+        column_config=columns,
+        placeholder=words.UNKNOWN,
+    )
+    unknown = int(by["unknown"].sum())
+    if unknown:
+        st.caption(f"? {words.counted(unknown, 'holding')} without a value: no contract size or no rate is known.")
+    with st.columns(3)[0]:
+        chosen = state.one_of("Instrument", "instrument", by["instrument"].tolist(), shown=str)
+    if chosen is None:
+        return
+    found = reads.rows("exposure_accounts", order=["account_id"], instrument=chosen, funded=funded, desk_id=desk)
+    found = found.reindex(found["net_lots"].abs().sort_values(ascending=False).index)
+    behind: dict[str, Any] = {"account_id": "Account", "trader_id": "Trader", "desk_id": "Desk"} | told
+    behind["net_usd"], behind["weighted_usd"] = columns["net_usd"], columns["weighted_usd"]
+    _opened(found[list(behind)].reset_index(drop=True), behind, "holders")
+
+
+def _currencies(desk: str | None) -> None:
+    found = reads.rows("currency_exposure", order=["currency"], desk_id=desk)
+    if found.empty:
+        return
+    st.subheader("By currency", anchor=False)
+    by = found.groupby("currency", as_index=False)[["net_usd", "weighted_usd"]].sum(min_count=1)
+    st.dataframe(
+        by.reindex(by["net_usd"].abs().sort_values(ascending=False).index),
+        hide_index=True,
+        height=look.height(len(by)),
+        placeholder=words.UNKNOWN,
+        column_config={
+            "currency": "Currency",
+            "net_usd": st.column_config.NumberColumn("Net, USD", format="%,.0f", help=definition("net_exposure")),
+            "weighted_usd": st.column_config.NumberColumn("By split, USD", format="%,.0f"),
         },
+    )
+
+
+def _crowding() -> None:
+    found = reads.rows("crowding", order=["-owners", "-accounts"], limit=reads.PAGE_ROWS)
+    st.subheader("Crowding in the last minutes", anchor=False)
+    if found.empty:
+        st.caption("No funded account opened a position in the last minutes before the run.")
+        return
+    st.dataframe(
+        found[["instrument", "side", "accounts", "owners", "lots", "first_at"]],
+        hide_index=True,
+        height=look.height(len(found)),
+        column_config={
+            "instrument": "Instrument",
+            "side": "Side",
+            "accounts": st.column_config.NumberColumn("Accounts", format="%,d", help=definition("crowding")),
+            "owners": st.column_config.NumberColumn("Owners", format="%,d"),
+            "lots": st.column_config.NumberColumn("Lots", format="%,.2f"),
+            "first_at": st.column_config.DatetimeColumn("Since, UTC", format="YYYY-MM-DD HH:mm:ss"),
+        },
+    )
+
+
+# --- stress ----------------------------------------------------------------------------------------------------------
+
+
+def _stress(desk: str | None) -> None:
+    if desk is not None:
+        st.caption("Stress and hedging are told for all of the firm.")
+    found = reads.rows("stress", order=["-amount_usd"], limit=reads.PAGE_ROWS)
+    if found.empty:
+        look.empty("Nothing to stress", "Stress needs live funded accounts with a profit or with open positions.")
+    else:
+        st.subheader("What would make it worse?", anchor=False)
+        st.dataframe(
+            found[["scenario", "amount_usd"]],
+            hide_index=True,
+            height=look.height(len(found)),
+            column_config={
+                "scenario": "If",
+                "amount_usd": st.column_config.NumberColumn("More owed, USD", format="%,.0f"),
+            },
+        )
+    _hedging()
+
+
+def _hedging() -> None:
+    found = reads.rows("hedging")
+    if found.empty or not found["accounts"].iloc[0]:
+        return
+    row = reads.records(found)[0]
+    st.subheader("Had the tenth with most profit been hedged", anchor=False)
+    look.facts(
+        {
+            "Accounts copied": words.number(row["accounts"]),
+            "Copies earned, USD": words.whole(row["hedge_gross_usd"]),
+            "Commission and swap, USD": words.whole(row["hedge_cost_usd"]),
+            "Net, USD": words.whole(row["hedge_net_usd"]),
+            "They were paid, USD": words.whole(row["paid_usd"]),
+        }
+    )
+    st.caption(
+        "Copied from a horizon ago until now: what the copies would have earned against what the copied accounts were"
+        " paid. Chosen by what was known then; slippage is not in it."
     )

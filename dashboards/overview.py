@@ -10,6 +10,7 @@ import streamlit as st
 
 from dashboards.kit import casework, people, places, reads, state, words
 from dashboards.kit.people import who
+from models.metrics import definition
 
 VIEWS = {"glance": "At a glance", "risk": "Risk", "payouts": "Payouts", "management": "Management"}
 FIRST_VIEW = {
@@ -19,6 +20,8 @@ FIRST_VIEW = {
     "partner_manager": "management",
 }
 EVERY_DESK = "all"
+MOST_IN_A_ROW = 6
+WRITTEN = {"count": words.number, "money": words.whole, "share": lambda value: words.share(value, 1)}
 BEHIND = {
     "near": {"state": "near"},
     "breaches": {"state": "breached"},
@@ -38,10 +41,12 @@ def show() -> None:
     figures = reads.rows("overview", order=["place"], desk_id=desk or EVERY_DESK)
     chosen = figures["at_a_glance"].astype(bool) if audience == "glance" else figures["audience"] == audience
     shown = reads.records(figures[chosen])
-    for column, figure in zip(st.columns(max(1, len(shown))), shown, strict=False):
-        with column:
-            _figure(figure)
-            places.link(figure["page"], "Open →", icon=False, **BEHIND.get(figure["figure"], {}))
+    wide = len(shown) if len(shown) <= MOST_IN_A_ROW else -(-len(shown) // 2)
+    for start in range(0, len(shown), max(1, wide)):
+        for column, figure in zip(st.columns(wide), shown[start : start + wide], strict=False):
+            with column:
+                _figure(figure)
+                places.link(figure["page"], "Open →", icon=False, **BEHIND.get(figure["figure"], {}))
     st.caption(
         "The 24 hours up to the run's instant, with the change from the 24 hours before; lines show 14 such days."
     )
@@ -53,17 +58,18 @@ def show() -> None:
 
 def _figure(figure: dict[str, Any]) -> None:
     """One figure with its change and its trend; what is good is for the reader to say, so all are one colour."""
-    written = words.number if figure["unit"] == "count" else words.whole
-    currency = None if figure["unit"] == "count" else figure["currency"]
-    trend = json.loads(figure["trend"])
-    change = None if words.missing(figure["before"]) else figure["value"] - figure["before"]
+    written = WRITTEN[figure["unit"]]
+    currency = figure["currency"] if figure["unit"] == "money" else None
+    trend = [value for value in json.loads(figure["trend"]) if value is not None]
+    known = not words.missing(figure["before"]) and not words.missing(figure["value"])
+    change = figure["value"] - figure["before"] if known else None
     st.metric(
         f"{figure['label']}, {currency}" if currency else figure["label"],
         written(figure["value"]),
         delta=None if change is None else written(change).replace("−", "-"),
         delta_color="blue" if change else "off",
         chart_data=trend if len(trend) > 1 else None,
-        help=figure["definition"],
+        help=definition(figure["figure"]),
         border=True,
         height="stretch",
     )

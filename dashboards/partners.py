@@ -2,49 +2,66 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
-import sqlalchemy as sa
 import streamlit as st
 
-from dashboards.kit import look, privacy, reads, words
+from dashboards.kit import look, partner_acts, places, privacy, reads, state, words
+from dashboards.kit.people import who
+from models.metrics import definition
+from models.partner_desk import PERMISSION
+from pipelines import partner_papers
 from sql import schema
 
 SHOWN_PARTNERS = 25
+VIEWS = {"partners": "Partners", "plans": "Plans and dry run", "decisions": "Decisions"}
 COLUMNS: dict[str, Any] = {
     "name": st.column_config.TextColumn("Partner", width=170),
     "plan": "Plan",
-    "traders": st.column_config.NumberColumn("Buyers", format="%,d"),
-    "challenges": st.column_config.NumberColumn("Sold", format="%,d"),
-    "clicks": st.column_config.NumberColumn("Clicks", format="%,d"),
-    "funded": st.column_config.NumberColumn("Funded", format="%,d"),
-    "fees_usd": st.column_config.NumberColumn("Net fees, USD", format="%,.0f"),
-    "payouts_usd": st.column_config.NumberColumn("Paid to buyers, USD", format="%,.0f"),
-    "net_usd": st.column_config.NumberColumn(
-        "Net, USD", format="%,.0f", help="Net fees less payouts, before commission."
-    ),
-    "commission_usd": st.column_config.NumberColumn(
-        "Commission, USD", format="%,.0f", help="Earned on own sales and those below, less what returns took back."
-    ),
     "contribution_usd": st.column_config.NumberColumn(
-        "Contribution, USD", format="%,.0f", help="Net fees less payouts less commission."
+        "Contribution, USD", format="%,.0f", help=definition("contribution")
+    ),
+    "abuse_rate": st.column_config.NumberColumn("Abuse rate", format="percent", help=definition("abuse_rate")),
+    "traders": st.column_config.NumberColumn("Buyers", format="%,d", help=definition("buyers")),
+    "challenges": st.column_config.NumberColumn("Sold", format="%,d"),
+    "clicks": st.column_config.NumberColumn("Clicks", format="%,d", help=definition("clicks")),
+    "funded": st.column_config.NumberColumn("Funded", format="%,d"),
+    "fees_usd": st.column_config.NumberColumn("Net fees, USD", format="%,.0f", help=definition("net_fees")),
+    "payouts_usd": st.column_config.NumberColumn(
+        "Paid to buyers, USD", format="%,.0f", help=definition("payouts_paid")
+    ),
+    "commission_usd": st.column_config.NumberColumn("Commission, USD", format="%,.0f", help=definition("commission")),
+    "top_ten_share": st.column_config.NumberColumn(
+        "Ten largest buyers", format="percent", help=definition("concentration")
     ),
     "flagged": st.column_config.NumberColumn(
         "Flagged", format="%,d", help="Buyers with a flag on them or their accounts."
     ),
-    "abuse_rate": st.column_config.NumberColumn(
-        "Abuse rate", format="percent", help="Flagged buyers as a share of buyers."
-    ),
     "refunds": st.column_config.NumberColumn("Refunds", format="%,d"),
     "chargebacks": st.column_config.NumberColumn("Chargebacks", format="%,d"),
+}
+STATES = {
+    "accrued_usd": ("Accrued", "Within the refund window of the purchase."),
+    "held_usd": ("Held", "Until the chargeback window has passed, or while a reason stands."),
+    "payable_usd": ("Payable", "May be sent now, what is owed back deducted."),
+    "commission_paid_usd": ("Paid", "Covered by transfers to the partner's destination."),
+    "taken_back_usd": ("Taken back", "After refunds and chargebacks; deducted from the states beside it."),
+}
+FUNNEL = {
+    "passed": "Passed",
+    "funded": "Funded",
+    "payout": "Paid out",
+    "breached": "Breached",
+    "bought_again": "Bought again",
 }
 
 
 def show() -> None:
-    """Net contribution with its interval, the table behind it, and the selected partner's statement."""
-    found = reads.rows("partners", order=["-net_usd"])
+    """The table of partners, or the one-page profile of the one in the address; plans; what people decided."""
+    found = reads.rows("partners", order=["-contribution_usd"])
     if found.empty:
         look.empty(
             "No partner",
@@ -52,96 +69,174 @@ def show() -> None:
             " and <code>clicks</code>.",
         )
         return
+    view = state.tab("View", "view", VIEWS)
+    if view == "plans":
+        partner_acts.plans()
+        return
+    if view == "decisions":
+        partner_acts.decisions(found)
+        return
+    names = dict(zip(found["partner_id"], found["name"], strict=True))
+    with st.columns(3)[0]:
+        listed = sorted(names, key=lambda one: str(names[one]).lower())
+        chosen = state.one_of("Partner", "partner", listed, shown=lambda one: f"{names[one]} ({one})")
+    if chosen is None:
+        _every(found)
+    else:
+        _profile(found[found["partner_id"] == chosen].iloc[0], found)
+
+
+def _every(found: pd.DataFrame) -> None:
+    """All of them: contribution drawn, the table behind it."""
     _drawn(found.head(SHOWN_PARTNERS))
     event: Any = st.dataframe(
         found[list(COLUMNS)],
         column_config=COLUMNS,
         hide_index=True,
+        height=look.height(len(found)),
         on_select="rerun",
-        selection_mode="single-row-required",
+        selection_mode="single-row",
         key="partners",
-        placeholder="",
+        placeholder=words.UNKNOWN,
     )
     chosen = event.selection.rows
-    _profile(found.iloc[chosen[0] if chosen and chosen[0] < len(found) else 0], found)
+    if chosen and chosen[0] < len(found):
+        row = found.iloc[chosen[0]]
+        if st.button(f"Open {row['name']}", type="primary", icon=":material/open_in_new:"):
+            places.go("partners", partner=str(row["partner_id"]))
+    else:
+        st.caption("Select a row to open the partner's page.")
 
 
 def _drawn(found: pd.DataFrame) -> None:
     colours = look.palette()
+    commission = found["commission_usd"].astype(float)
     figure = go.Figure(
         go.Scatter(
-            x=found["net_usd"],
+            x=found["contribution_usd"],
             y=found["name"],
             mode="markers",
             name="Net contribution",
             marker={"size": 10, "color": colours.fine},
             error_x={
                 "type": "data",
-                "array": found["net_high_usd"] - found["net_usd"],
-                "arrayminus": found["net_usd"] - found["net_low_usd"],
+                "array": found["net_high_usd"] - commission - found["contribution_usd"],
+                "arrayminus": found["contribution_usd"] - (found["net_low_usd"] - commission),
                 "color": colours.unknown,
             },
             hovertemplate="%{y}: %{x:,.0f} USD<extra></extra>",
         )
     )
     figure.add_vline(x=0, line={"color": colours.unknown, "dash": "dot"})
-    figure.update_xaxes(title="USD, net fees less payouts, with 95 % interval", tickformat=",.0f")
-    figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(title="USD, net fees less payouts less commission, with 95 % interval", tickformat=",.0f")
+    figure.update_yaxes(autorange="reversed", type="category")
     look.chart(figure, "Who brings more than their buyers cost?", height=130 + 26 * len(found))
 
 
 def _profile(partner: pd.Series, everyone: pd.DataFrame) -> None:
-    st.subheader(str(partner["name"]), anchor=False)
-    parent = everyone.loc[everyone["partner_id"] == partner["parent_partner_id"], "name"]
+    """One page about one partner."""
+    partner_id = str(partner["partner_id"])
     rate, from_, to = (words.share(partner[name], 1) for name in ("abuse_rate", "abuse_low", "abuse_high"))
     net, low, high = (words.whole(partner[name]) for name in ("net_usd", "net_low_usd", "net_high_usd"))
-    below = everyone.loc[everyone["parent_partner_id"] == partner["partner_id"], "name"].tolist()
     look.facts(
         {
-            "Partner": words.escaped(partner["partner_id"]),
+            "Partner": words.escaped(partner_id),
             "Plan": words.escaped(partner["plan"]),
             "Joined": words.instant_html(partner["joined_at"]),
-            "Recruited by": words.escaped(parent.iloc[0]) if len(parent) else words.UNKNOWN,
-            "Recruited": words.escaped(", ".join(below)) if below else words.UNKNOWN,
+            "Net fees less payouts, USD": f"{net} ({low} to {high})",
+            "Contribution, USD": words.whole(partner["contribution_usd"]),
             "Abuse rate": f"{rate} ({from_} to {to}), all buyers {words.share(partner['abuse_baseline'], 1)}",
-            "Net, USD": f"{net} ({low} to {high})",
+            "Of the firm's fees": words.share(partner["fees_share"], 1),
+            "Ten largest buyers": f"{words.share(partner['top_ten_share'])} of its fees",
         }
     )
-    _abuse(str(partner["partner_id"]))
-    _owed(str(partner["partner_id"]))
-    _statement(str(partner["partner_id"]))
+    _states(partner)
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        _funnel(partner_id)
+    with right:
+        _tree(partner_id, everyone)
+    _abuse(partner_id)
+    _rings(partner_id)
+    _statement(partner_id)
+    _owed(partner_id)
+    if who().may(PERMISSION):
+        partner_acts.change(partner, everyone)
 
 
-def _owed(partner_id: str) -> None:
-    table = schema.COMMISSIONS
-    owed = reads.fetch(
-        sa.select(
-            table.c.state,
-            table.c.event,
-            table.c.currency,
-            sa.func.count().label("entries"),
-            sa.func.sum(table.c.amount).label("amount"),
+def _states(partner: pd.Series) -> None:
+    for column, (name, (label, meaning)) in zip(st.columns(len(STATES)), STATES.items(), strict=True):
+        with column:
+            st.metric(f"{label}, USD", words.whole(partner[name]), help=meaning, border=True)
+    without = int(partner["commissions_without_rate"])
+    if without:
+        st.caption(
+            f"? {words.counted(without, 'entry', 'entries')} in a currency without a rate are not in these sums."
         )
-        .where(table.c.partner_id == partner_id)
-        .group_by(table.c.state, table.c.event, table.c.currency)
-        .order_by(table.c.state, table.c.event)
-    )
-    if owed.empty:
-        look.empty(
-            "No commission yet", "Commissions follow from the partner's plan when <code>highwater score</code> runs."
-        )
+
+
+def _funnel(partner_id: str) -> None:
+    found = reads.rows("partner_funnel", order=["place"], partner_id=partner_id)
+    if found.empty:
+        look.empty("Nothing sold yet", "The funnel fills with the first purchase that is credited to the partner.")
         return
-    st.dataframe(
-        owed.assign(amount=owed["amount"].astype(float)),
-        hide_index=True,
-        column_config={
-            "state": "State",
-            "event": "For",
-            "currency": "Cur",
-            "entries": "Entries",
-            "amount": st.column_config.NumberColumn("Amount", format="%,.2f"),
+    colours = look.palette()
+    names = [FUNNEL[stage] for stage in found["stage"]]
+    figure = go.Figure()
+    figure.add_scatter(
+        x=found["rate"],
+        y=names,
+        mode="markers",
+        name="This partner, with 95 % interval",
+        marker={"size": 11, "color": colours.series[0]},
+        error_x={
+            "type": "data",
+            "array": found["rate_high"] - found["rate"],
+            "arrayminus": found["rate"] - found["rate_low"],
+            "color": colours.series[0],
         },
+        customdata=found[["reached", "challenges"]],
+        hovertemplate="%{y}: %{customdata[0]} of %{customdata[1]}, %{x:.1%}<extra></extra>",
     )
+    figure.add_scatter(
+        x=found["firm_rate"],
+        y=names,
+        mode="markers",
+        name="All of the firm",
+        marker={"size": 13, "symbol": "line-ns-open", "color": colours.text, "line": {"width": 3}},
+        hovertemplate="%{y}, all of the firm: %{x:.1%}<extra></extra>",
+    )
+    figure.update_xaxes(tickformat=".0%", rangemode="tozero", title="of challenges, so far")
+    figure.update_yaxes(autorange="reversed", type="category")
+    look.chart(figure, "How do its buyers get on?", height=320)
+
+
+def _tree(partner_id: str, everyone: pd.DataFrame) -> None:
+    """Those above and below, each a link."""
+    st.subheader("Tree", anchor=False)
+    rows = everyone.set_index("partner_id")
+    above: list[str] = []
+    parent = rows.loc[partner_id, "parent_partner_id"]
+    while isinstance(parent, str) and parent in rows.index and parent not in above and parent != partner_id:
+        above.insert(0, parent)
+        parent = rows.loc[parent, "parent_partner_id"]
+    below = everyone.loc[everyone["parent_partner_id"] == partner_id, "partner_id"].tolist()
+    if not above and not below:
+        st.caption("Nobody recruited this partner, and it recruited nobody.")
+    for depth, one in enumerate([*above, partner_id]):
+        _branch(one, rows, depth, here=one == partner_id)
+    for one in below:
+        _branch(one, rows, len(above) + 1)
+
+
+def _branch(partner_id: str, rows: pd.DataFrame, depth: int, *, here: bool = False) -> None:
+    row = rows.loc[partner_id]
+    told = f"{row['name']} ({words.whole(row['contribution_usd'])} USD)"
+    indent = "   " * depth + ("└ " if depth else "")
+    if here:
+        st.markdown(f"{indent}**{told}**")
+    else:
+        places.link("partners", indent + told, icon=False, partner=partner_id)
 
 
 def _abuse(partner_id: str) -> None:
@@ -151,26 +246,99 @@ def _abuse(partner_id: str) -> None:
     )
     for row in reads.records(held):
         told = words.parsed(row["evidence"]) or {}
-        state = "breached" if told.get("is_flag") else "near"
+        shown = "breached" if told.get("is_flag") else "near"
         title = f"{words.plain(row['detector'])}, {words.share(row['strength'])} likely"
         look.card(
-            state, words.escaped(title), [words.escaped(told.get("sentence")), words.escaped(told.get("respond"))]
+            shown, words.escaped(title), [words.escaped(told.get("sentence")), words.escaped(told.get("respond"))]
         )
 
 
+def _rings(partner_id: str) -> None:
+    found = reads.rows("partner_rings", order=["-accounts", "ring_id"], partner_id=partner_id)
+    if found.empty:
+        return
+    st.subheader("Rings among its buyers and those below it", anchor=False)
+    for row in reads.records(found.head(reads.LIST_ROWS)):
+        told = (
+            f"{words.plain(row['kind'])}: {row['accounts']} of {words.counted(row['ring_accounts'], 'account')} came"
+            f" through {words.counted(row['partners'], 'partner')} here →"
+        )
+        places.link("rings", told, icon=False, ring=str(row["ring_id"]))
+    if len(found) > reads.LIST_ROWS:
+        st.caption(f"and {len(found) - reads.LIST_ROWS} more, with fewer accounts each")
+
+
 def _statement(partner_id: str) -> None:
+    """The statement of a month or of any days, on the page and as a file."""
+    st.subheader("Statement", anchor=False)
+    stands = reads.stamp().as_of or dt.datetime.now(dt.UTC)
+    left, right = st.columns([1, 2], vertical_alignment="bottom")
+    with left:
+        period: Any = st.date_input(
+            "Period, UTC", (stands.date().replace(day=1), stands.date()), key=f"period-{partner_id}"
+        )
+    if len(period) != 2:
+        st.caption("Choose the first and the last day.")
+        return
+    with reads.warehouse().database.connect() as database:
+        made = partner_papers.make(database, partner_id, period[0], period[1])
+    if made.lines.empty:
+        st.caption("Nothing was earned or sent until the end of this period.")
+        return
+    st.dataframe(
+        made.lines,
+        hide_index=True,
+        column_config={"currency": "Currency"}
+        | {name: st.column_config.NumberColumn(label, format="%,.2f") for name, label in partner_papers.TITLES.items()},
+    )
+    with right, st.container(horizontal=True):
+        stem = f"statement-{partner_id}-{period[0]}-{period[1]}"
+        for label, kind, data in (
+            ("CSV", "text/csv", partner_papers.as_csv(made)),
+            ("PDF", "application/pdf", partner_papers.as_pdf(made)),
+        ):
+            st.download_button(
+                f"Statement as {label}",
+                data,
+                f"{stem}.{label.lower()}",
+                kind,
+                icon=":material/download:",
+                on_click=privacy.exported,
+                args=(f"statement {partner_id}", len(made.entries), reads.warehouse().database),
+            )
+
+
+def _owed(partner_id: str) -> None:
+    """Every entry, newest first, each with its state and since when it is due."""
     entries = reads.rows("commission_entries", order=["-happened_at"], partner_id=partner_id)
     if entries.empty:
+        look.empty(
+            "No commission yet", "Commissions follow from the partner's plan when <code>highwater score</code> runs."
+        )
         return
-    shown = entries.drop(columns=["partner_id", "desk_id", "plan_version"])
-    with st.expander("Every entry, newest first"):
-        st.dataframe(shown, hide_index=True, height=look.height(len(shown)))
-        st.download_button(
-            "Statement as CSV",
-            shown.to_csv(index=False),
-            f"statement-{partner_id}.csv",
-            "text/csv",
-            icon=":material/download:",
-            on_click=privacy.exported,
-            args=(f"statement {partner_id}", len(shown), reads.warehouse().database),
+    shown = entries.drop(columns=["partner_id", "desk_id", "plan_version"]).assign(
+        event=[words.plain(one) for one in entries["event"]], state=[words.plain(one) for one in entries["state"]]
+    )
+    told = "Every entry, newest first" if len(shown) < reads.MOST_ROWS else f"The newest {reads.MOST_ROWS} entries"
+    with st.expander(told):
+        st.dataframe(
+            shown,
+            hide_index=True,
+            height=look.height(len(shown)),
+            placeholder=words.UNKNOWN,
+            column_config={
+                name: st.column_config.DatetimeColumn(label, format="YYYY-MM-DD HH:mm")
+                for name, label in (("happened_at", "When, UTC"), ("due_at", "Due, UTC"))
+            }
+            | {
+                "challenge_id": "Challenge",
+                "trader_id": "Trader",
+                "event": "For",
+                "level": "Level",
+                "amount": st.column_config.NumberColumn("Amount", format="%,.2f"),
+                "currency": "Currency",
+                "state": "State",
+                "plan": "Plan",
+                "held_because": "Held because",
+            },
         )

@@ -38,6 +38,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "personal.read": frozenset({"risk_analyst", "payout_reviewer"}),
     "audit.read": frozenset({"admin", "auditor"}),
     "people.manage": frozenset({"admin"}),
+    "data.move": frozenset({"admin"}),
     "export": frozenset({"risk_analyst", "payout_reviewer", "manager", "auditor"}),
 }
 """Who may do what: permission → roles. Nobody has a permission that is not listed."""
@@ -71,6 +72,7 @@ PAGES: dict[str, str] = {
     "policy_lab": "whatif.read",
     "data_health": "operations.read",
     "terms": "terms.read",
+    "portability": "management.read",
     "audit": "audit.read",
     "access": "people.manage",
 }

@@ -84,6 +84,32 @@ def curves(spans: pd.DataFrame) -> pd.DataFrame:
     return joined.assign(reached=1 - joined["survival"])[columns]
 
 
+STAGES = ("evaluation_1", "evaluation_2", "evaluation_3", "passed", "instant", "funded", "payout")
+FUNNEL = ("cohort_month", "stage", "accounts", "reached", "median_days", "running", "fees", "payouts", "payout_ratio")
+
+
+def funnel(challenges: pd.DataFrame, *, by_person: bool = False) -> pd.DataFrame:
+    """How far each month's purchases got so far: columns `FUNNEL`, stages that nobody reached left out.
+
+    challenges: rows of marts.cohort_challenges of one currency. By person, whoever reached a stage with any purchase of
+    the month counts once, in the days of the quickest.
+    """
+    found = []
+    for month, rows in challenges.groupby("cohort_month", sort=True):
+        grouped = rows.groupby("person")
+        accounts = len(grouped) if by_person else len(rows)
+        fees, payouts = rows["fees"].sum(min_count=1), rows["payouts"].sum()
+        running = float(grouped["running"].any().mean() if by_person else rows["running"].mean())
+        ratio = payouts / fees if fees else float("nan")
+        found.append((month, "purchase", accounts, accounts, 0.0, running, fees, payouts, ratio))
+        for stage in STAGES:
+            days = grouped[f"{stage}_days"].min() if by_person else rows[f"{stage}_days"]
+            if days.notna().any():
+                told = (int(days.notna().sum()), float(days.median()))
+                found.append((month, stage, accounts, *told, running, fees, payouts, ratio))
+    return pd.DataFrame(found, columns=list(FUNNEL))
+
+
 def thinned(found: pd.DataFrame) -> pd.DataFrame:
     """Curves with one point a day, the last of that day: what a page can show."""
     day = np.floor(found["day"])
@@ -189,11 +215,6 @@ def _difference(old: tuple[float, float, float], new: tuple[float, float, float]
     return change, change - float(down), change + float(up)
 
 
-_CURVE_KINDS: dict[str, Any] = (
-    dict.fromkeys([*GROUPS, "milestone"], "string")
-    | dict.fromkeys(["day", "survival", "low", "high", "reached"], "float64")
-    | dict.fromkeys(["at_risk", "events"], "int64")
-)
 _CHANGE_KINDS: dict[str, Any] = (
     dict.fromkeys(CHANGES, "float64")
     | {
@@ -206,16 +227,12 @@ _CHANGE_KINDS: dict[str, Any] = (
 
 
 def record(connection: duckdb.DuckDBPyConnection) -> None:
-    """Shows curves and changes of terms to the marts as `decided.survival_curves` and `decided.terms_changes`."""
+    """Shows changes of terms to the marts as `decided.terms_changes`."""
     relations.build(connection, "marts.cohort_challenges")
     challenges = connection.sql("select * from marts.cohort_challenges").df()
     versions = connection.sql(
         "select product, product_version, effective_from from terms.versions where narrowness = 0"
     ).df()
-    for name, frame in (
-        ("survival_curves", thinned(curves(spans(challenges))).astype(_CURVE_KINDS)),
-        ("terms_changes", terms_changes(challenges, versions).astype(_CHANGE_KINDS)),
-    ):
-        connection.register("found_cohorts", frame)
-        connection.execute(f"create or replace table decided.{name} as select * from found_cohorts")
-        connection.unregister("found_cohorts")
+    connection.register("found_changes", terms_changes(challenges, versions).astype(_CHANGE_KINDS))
+    connection.execute("create or replace table decided.terms_changes as select * from found_changes")
+    connection.unregister("found_changes")

@@ -9,7 +9,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from sql import relations, schema
-from sql.warehouse import replace_rows
+from sql.warehouse import read_frame, replace_rows
 
 # Beside ids, what pages filter and sort by.
 SORTED_BY = ("status", "state", "place", "status_at", "requested_at", "waits")
@@ -65,3 +65,22 @@ def frames(connection: duckdb.DuckDBPyConnection, *names: str) -> list[pd.DataFr
     """Relations as frames, built where they are not there yet."""
     relations.build(connection, *names)
     return [connection.sql(f"select * from {name}").df() for name in names]
+
+
+def read(database: sa.Connection, name: str, **equal: Any) -> pd.DataFrame:
+    """Rows of a mart of the last run whose columns have the values given; empty when there is no such mart yet."""
+    inspector = sa.inspect(database)
+    if not inspector.has_table(f"mart_{name}"):
+        return pd.DataFrame()
+    columns = [
+        sa.column(held["name"], schema.Instant() if isinstance(held["type"], sa.DateTime) else held["type"])
+        for held in inspector.get_columns(f"mart_{name}")
+    ]
+    table = sa.table(f"mart_{name}", *columns)
+    wanted = [table.c[column] == value for column, value in equal.items() if value is not None]
+    return read_frame(database, sa.select(table).where(*wanted))
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """A frame's rows as records."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict(orient="records")]

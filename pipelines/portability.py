@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 import pandas as pd
+import sqlalchemy as sa
 
+from pipelines import marts
 from pipelines.export import export_table, read_table
 from sql import relations, schema
+from sql.desk_schema import LEDGER_ENTRIES
+from sql.partner_schema import PARTNER_DECISIONS
 from sql.schema import DATASETS, Dataset
-from sql.warehouse import Warehouse
+from sql.warehouse import Warehouse, read_frame
 
 IMPORTED = tuple(DATASETS)
 MAPPED = ("file", "columns", "values", "fixed", "zone", "separator")
@@ -22,20 +28,36 @@ class MappingRefused(Exception):
     """A mapping that does not fit the export or the dataset, and why."""
 
 
+LEDGER = "ledger_entries"
+TOLD_BESIDE = ("credits", "commission_entries", "partner_transfers")
+
+
 def export_all(warehouse: Warehouse, out: Path) -> dict[str, int]:
-    """Writes what was told to `out/feed`, one CSV per dataset that lands again as it is, and every published table to
-    `out/decided`; returns the rows by name."""
+    """Writes everything into three folders and returns the rows by name.
+
+    `feed`: what was told, one CSV per dataset, lands again as it is. `decided`: every published table. `books`: the
+    ledger, whose every purchase is, every commission and what it waits for, and what people decided about partners.
+    """
     written: dict[str, int] = {}
-    (out / "feed").mkdir(parents=True, exist_ok=True)
+    for folder in ("feed", "decided", "books"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
     with warehouse.engine() as connection:
         for dataset in DATASETS.values():
             relations.build(connection, f"staging.{dataset.name}")
-            rows = connection.sql(_feed_query(dataset)).df()
-            if len(rows):
-                rows.to_csv(out / "feed" / f"{dataset.name}.csv", index=False)
-                written[dataset.name] = len(rows)
+            rows = connection.execute(f"select count(*) from staging.{dataset.name}").fetchall()[0][0]
+            if rows:
+                place = str(out / "feed" / f"{dataset.name}.csv").replace("'", "''")
+                connection.execute(f"copy ({_feed_query(dataset)}) to '{place}' (header, delimiter ',')")
+                written[dataset.name] = int(rows)
     for table in schema.PUBLISHED:
         written[table] = export_table(warehouse, table, out / "decided" / f"{table}.csv")
+    with warehouse.database.connect() as database:
+        books = {name: marts.read(database, name) for name in TOLD_BESIDE}
+        books[LEDGER] = read_frame(database, sa.select(LEDGER_ENTRIES).order_by(LEDGER_ENTRIES.c.entry_id))
+        books[PARTNER_DECISIONS.name] = read_frame(database, sa.select(PARTNER_DECISIONS))
+    for name, frame in books.items():
+        frame.to_csv(out / "books" / f"{name}.csv", index=False)
+        written[name] = len(frame)
     return written
 
 
@@ -54,8 +76,28 @@ def _feed_query(dataset: Dataset) -> str:
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """A mapping from its TOML file: one table per dataset."""
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    """A mapping from its TOML file: one table per dataset. Raises MappingRefused for what is none."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise MappingRefused(f"{path}: no mapping that can be read ({error})") from error
+
+
+def written_mapping(mapping: Mapping[str, Mapping[str, Any]]) -> str:
+    """A mapping as its TOML file."""
+    lines = []
+    for dataset, told in mapping.items():
+        lines.append(f"[{dataset}]")
+        lines += [f"{name} = {json.dumps(told[name])}" for name in ("file", "zone", "separator") if told.get(name)]
+        for part in ("columns", "fixed"):
+            if told.get(part):
+                pairs = ", ".join(f"{json.dumps(ours)} = {json.dumps(theirs)}" for ours, theirs in told[part].items())
+                lines.append(f"{part} = {{ {pairs} }}")
+        for column, words in (told.get("values") or {}).items():
+            pairs = ", ".join(f"{json.dumps(theirs)} = {json.dumps(ours)}" for theirs, ours in words.items())
+            lines.append(f"values.{column} = {{ {pairs} }}")
+        lines.append("")
+    return "\n".join(lines)
 
 
 def import_export(folder: Path, mapping: Mapping[str, Any], out: Path) -> dict[str, int]:
@@ -70,20 +112,42 @@ def import_export(folder: Path, mapping: Mapping[str, Any], out: Path) -> dict[s
     for name, told in mapping.items():
         if name not in DATASETS:
             raise MappingRefused(f"{name}: no dataset; there are {', '.join(IMPORTED)}")
-        rows = _mapped(DATASETS[name], told, folder)
+        rows = mapped(DATASETS[name], told, _read(folder, name, told))
         rows.to_csv(out / f"{name}.csv", index=False)
         written[name] = len(rows)
     return written
 
 
-def _mapped(dataset: Dataset, told: Mapping[str, Any], folder: Path) -> pd.DataFrame:
-    unknown = sorted(set(told) - set(MAPPED)) + sorted(set(told.get("columns", {})) - set(dataset.names))
+def _read(folder: Path, dataset: str, told: Mapping[str, Any]) -> pd.DataFrame:
+    """A file of another system as text."""
+    if "file" not in told:
+        raise MappingRefused(f'{dataset}: which file? file = "…"')
+    try:
+        return read_text(folder / told["file"], told.get("separator", ","))
+    except (OSError, ValueError) as error:
+        raise MappingRefused(f"{told['file']}: cannot be read ({error})") from error
+
+
+def read_text(file: Any, separator: str = ",") -> pd.DataFrame:
+    """A CSV file with every value as it stands there."""
+    return pd.read_csv(file, dtype=str, sep=separator, keep_default_na=False)
+
+
+def mapped(dataset: Dataset, told: Mapping[str, Any], theirs: pd.DataFrame) -> pd.DataFrame:
+    """Rows of another system in the columns of a dataset; MappingRefused when the mapping fits neither side."""
+    unknown = sorted(set(told) - set(MAPPED))
+    unknown += sorted((set(told.get("columns", {})) | set(told.get("fixed", {}))) - set(dataset.names))
     if unknown:
         raise MappingRefused(f"{dataset.name}: unknown {', '.join(unknown)}")
-    theirs = pd.read_csv(folder / told["file"], dtype=str, sep=told.get("separator", ","), keep_default_na=False)
+    given = set(told.get("columns", {})) | set(told.get("fixed", {}))
+    needed = [column.name for column in dataset.columns if column.required and column.name not in given]
+    if needed:
+        raise MappingRefused(f"{dataset.name}: nothing is mapped to {', '.join(needed)}")
+    if "zone" in told and told["zone"] not in available_timezones():
+        raise MappingRefused(f"{dataset.name}: {told['zone']} is no IANA zone")
     missing = sorted(set(told["columns"].values()) - set(theirs.columns))
     if missing:
-        raise MappingRefused(f"{told['file']}: no column {', '.join(missing)}")
+        raise MappingRefused(f"{told.get('file', dataset.name)}: no column {', '.join(missing)}")
     rows = pd.DataFrame({ours: theirs[name] for ours, name in told["columns"].items()})
     for column, words in told.get("values", {}).items():
         rows[column] = rows[column].replace(words)
@@ -122,28 +186,62 @@ def compare(ours: pd.DataFrame, theirs: pd.DataFrame, key: Sequence[str]) -> pd.
     return both.assign(why=why)[~alike].reset_index(drop=True)
 
 
+COMPARED = {
+    "commissions": ("partner_id", "currency", "amount", "happened_at"),
+    "payouts": ("payout_id", "currency", "amount", "settled_at"),
+}
+
+
+def read_other(kind: str, file: Any) -> pd.DataFrame:
+    """Another system's commissions or payouts from a CSV with the columns of `COMPARED`; a refusal names the line."""
+    name = getattr(file, "name", str(file))
+    try:
+        rows = read_text(file)
+    except (OSError, ValueError) as error:
+        raise MappingRefused(f"{name}: cannot be read ({error})") from error
+    missing = [column for column in COMPARED[kind] if column not in rows.columns]
+    if missing:
+        raise MappingRefused(f"{name}: no column {', '.join(missing)}; {kind} have {', '.join(COMPARED[kind])}")
+    amount = pd.to_numeric(rows["amount"], errors="coerce")
+    at = pd.to_datetime(rows[COMPARED[kind][3]], utc=True, errors="coerce", format="ISO8601")
+    for column, wrong in (("amount", amount.isna()), (COMPARED[kind][3], at.isna())):
+        if wrong.any():
+            place = int(wrong.to_numpy().argmax())
+            value = rows[column].iloc[place]
+            raise MappingRefused(f"{name}, line {place + 2}: {column} is {value!r}, no {_WANTED[column == 'amount']}")
+    return rows.assign(amount=amount, **{COMPARED[kind][3]: at})[list(COMPARED[kind])]
+
+
+_WANTED = {True: "number", False: "ISO 8601 time"}
+
+
 def parallel_run(
-    warehouse: Warehouse, commissions: pd.DataFrame, payouts: pd.DataFrame, since: pd.Timestamp, until: pd.Timestamp
+    warehouse: Warehouse,
+    commissions: pd.DataFrame | None,
+    payouts: pd.DataFrame | None,
+    since: pd.Timestamp,
+    until: pd.Timestamp,
 ) -> dict[str, pd.DataFrame]:
     """Differences of a period to another system, by partner for commissions and by request for what was paid.
 
-    commissions: partner_id, currency, amount, happened_at; payouts: payout_id, currency, amount, settled_at. Ours are
-    the published commissions and settled transfers.
+    Columns as in `COMPARED`; a side that is not given is not compared. Ours are the published commissions and settled
+    transfers. The period begins at `since` and ends before `until`.
     """
-    earned = read_table(warehouse, "commissions").astype({"amount": "float64"})
-    earned["happened_at"] = pd.to_datetime(earned["happened_at"], utc=True)
-    with warehouse.engine() as connection:
-        relations.build(connection, "facts.transfers")
-        query = "select payout_id, currency, cast(amount as double) as amount, settled_at from facts.transfers"
-        paid = connection.sql(f"{query} where status = 'settled'").df()
 
     def within(frame: pd.DataFrame, column: str) -> pd.DataFrame:
         at = pd.to_datetime(frame[column], utc=True)
         return frame[(at >= since) & (at < until)]
 
-    return {
-        "commissions": compare(
-            within(earned, "happened_at"), within(commissions, "happened_at"), ["partner_id", "currency"]
-        ),
-        "payouts": compare(within(paid, "settled_at"), within(payouts, "settled_at"), ["payout_id", "currency"]),
-    }
+    found = {}
+    if commissions is not None:
+        earned = read_table(warehouse, "commissions").astype({"amount": "float64"})
+        ours, theirs = within(earned, "happened_at"), within(commissions, "happened_at")
+        found["commissions"] = compare(ours, theirs, ["partner_id", "currency"])
+    if payouts is not None:
+        with warehouse.engine() as connection:
+            relations.build(connection, "facts.transfers")
+            query = "select payout_id, currency, cast(amount as double) as amount, settled_at from facts.transfers"
+            paid = connection.sql(f"{query} where status = 'settled'").df()
+        ours, theirs = within(paid, "settled_at"), within(payouts, "settled_at")
+        found["payouts"] = compare(ours, theirs, ["payout_id", "currency"])
+    return found

@@ -19,7 +19,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 from filelock import FileLock
 
-from sql import case_schema, connect_schema, desk_schema, live_schema, partner_schema, relations, upkeep  # noqa: F401 - tables join
+from sql import case_schema, connect_schema, desk_schema, live_schema, partner_schema, relations, report_schema, upkeep  # noqa: F401 - tables join
 from sql.schema import DATASETS, DUCKDB_TYPES, LAKE_COLUMNS, Dataset
 
 ENGINE_MEMORY = "3GB"

@@ -164,7 +164,7 @@ def test_a_negative_balance_is_carried_unless_the_plan_writes_it_off() -> None:
     sent["settled_at"] = pd.to_datetime([START + dt.timedelta(days=61)], utc=True)
     credits, tree = credits_of(("C1", "P1", 1.0)), tree_of(P1=(None, "cpa"))
     carried = entries(CPA, events, credits, tree, transfers=sent)
-    lines = statement(carried, "P1", START + dt.timedelta(days=80), LATER)
+    lines = statement(carried, sent, "P1", START + dt.timedelta(days=80), LATER)
     assert lines[["earned", "taken_back", "carried_over"]].to_numpy().tolist() == [[0.0, -99.8, -99.8]]
     kind = plan_of("cpa", "negative_carry = false\n[versions.purchase]\npercent = 20\n")
     forgiven = entries(kind, events, credits, tree, transfers=sent)
@@ -220,6 +220,25 @@ def test_a_debt_that_was_written_off_is_not_set_against_later_commissions() -> N
     assert written["happened_at"].dt.strftime("%Y-%m-%d").tolist() == ["2026-04-30"]
     assert found["amount"].sum() == pytest.approx(99.8 + 200.0), "what was sent is what was earned"
     assert found.loc[found["state"] != "paid", "amount"].sum() == pytest.approx(0)
+
+
+def test_a_statement_brings_forward_what_was_owed_and_carries_over_what_is() -> None:
+    """99.80 earned in January, 33.27 taken back and 50.00 sent in March: 16.53 are owed at its end."""
+    events = pd.concat([SALE, events_of(("r1", "refund", "C1", 52, 166.33, "USD"))])
+    sent = sent_of((65, 50.0), (120, 16.53))
+    found = entries(CPA, events, credits_of(("C1", "P1", 1.0)), LONE, transfers=sent)
+    march = statement(found, sent, "P1", dt.datetime(2026, 3, 1, tzinfo=dt.UTC), dt.datetime(2026, 4, 1, tzinfo=dt.UTC))
+    assert march.iloc[0].to_dict() == {
+        "currency": "USD",
+        "brought_forward": 99.8,
+        "earned": 0.0,
+        "taken_back": -33.27,
+        "written_off": 0.0,
+        "paid": -50.0,
+        "carried_over": 16.53,
+    }
+    all_of_it = statement(found, sent, "P1", START, LATER)
+    assert all_of_it["carried_over"].tolist() == [0.0]
 
 
 def test_a_refund_within_the_hold_is_no_debt_to_write_off() -> None:

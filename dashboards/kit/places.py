@@ -42,6 +42,7 @@ PLACES = (
     Place("partners", "Partners", "handshake", "Management"),
     Place("exposure", "Exposure", "balance", "Management"),
     Place("policy_lab", "Policy lab", "science", "Management"),
+    Place("portability", "Portability", "swap_horiz", "Operations"),
     Place("terms", "Terms", "gavel", "Operations"),
     Place("data_health", "Data health", "health_and_safety", "Operations"),
     Place("audit", "Audit", "history_edu", "Operations"),

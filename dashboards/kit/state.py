@@ -41,7 +41,8 @@ def one_of(
     if not listed:
         return None
     _take(key, listed[0], listed.__contains__)
-    named = f"All {label.lower()}s"
+    lower = label.lower()
+    named = f"All {lower[:-1]}ies" if lower.endswith("y") else f"All {lower}s"
     chosen = st.selectbox(label, listed, key=key, format_func=lambda one: named if one == EVERY else shown(one))
     _keep(key, str(chosen), listed[0])
     return None if chosen == EVERY else str(chosen)

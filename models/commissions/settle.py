@@ -242,20 +242,35 @@ def _carries(book: Book, number: int) -> bool:
     return version is None or version.negative_carry
 
 
-def statement(entries: pd.DataFrame, partner_id: str, since: dt.datetime, until: dt.datetime) -> pd.DataFrame:
-    """A partner's period by currency: brought forward, earned, taken back, paid, and what is carried over."""
-    mine = entries[(entries["partner_id"] == partner_id) & (entries["happened_at"] < pd.Timestamp(until))]
+STATEMENT = ("brought_forward", "earned", "taken_back", "written_off", "paid", "carried_over")
+
+
+def statement(
+    entries: pd.DataFrame,
+    transfers: pd.DataFrame | None,
+    partner_id: str,
+    since: dt.datetime,
+    until: dt.datetime,
+) -> pd.DataFrame:
+    """A partner's period by currency (`STATEMENT`): what was owed before, what came and went, what is owed after.
+
+    Everything earned counts, whether it may be paid yet or not; what was sent is negative.
+    """
+    mine = entries.loc[entries["partner_id"] == partner_id, ["currency", "amount", "event", "happened_at"]]
+    mine = mine.assign(part=np.select([mine["event"].isin(WHATS[REFUND:]), mine["event"] == "write_off"], [1, 2], 0))
+    if transfers is not None and len(transfers):
+        sent = transfers[transfers["partner_id"] == partner_id].rename(columns={"settled_at": "happened_at"})
+        sent = sent.assign(amount=-sent["amount"].astype("float64"), part=3)
+        mine = pd.concat([mine, sent[["currency", "amount", "happened_at", "part"]]], ignore_index=True)
+    mine = mine[mine["happened_at"] < pd.Timestamp(until)]
     inside = mine["happened_at"] >= pd.Timestamp(since)
-    returned = mine["event"].isin(WHATS[REFUND:])
-    paid = mine["state"] == "paid"
-    parts = {
-        "brought_forward": mine["amount"].where(~inside & ~paid, 0.0),
-        "earned": mine["amount"].where(inside & ~returned, 0.0),
-        "taken_back": mine["amount"].where(inside & returned, 0.0),
-        "paid": -mine["amount"].where(inside & paid, 0.0),
+    parts = {"brought_forward": mine["amount"].where(~inside, 0.0)}
+    parts |= {
+        name: mine["amount"].where(inside & (mine["part"] == place), 0.0)
+        for place, name in enumerate(("earned", "taken_back", "written_off", "paid"))
     }
-    lines = pd.DataFrame(parts).groupby(mine["currency"]).sum().reset_index()
-    return lines.assign(carried_over=lines[list(parts)].sum(axis=1))
+    lines = pd.DataFrame(parts).groupby(mine["currency"]).sum().round(8).reset_index()
+    return lines.assign(carried_over=lines[list(parts)].sum(axis=1).round(8))
 
 
 def dry_run(

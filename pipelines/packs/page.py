@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from html import escape
 
 from pipelines.packs.charts import Chart, svg
@@ -22,12 +23,17 @@ td:last-child{overflow-wrap:anywhere}svg{width:100%;height:auto;font:11px system
 
 def document(pack: Pack) -> bytes:
     """The pack as one HTML file; the same pack gives the same bytes."""
-    body = "\n".join(_block(block) for block in story(pack))
     carried = canonical(pack.parts).replace("<", "\\u003c")
-    head = f'<meta charset="utf-8"><title>{escape(title(pack))}</title><style>{STYLE}</style>'
+    return on_page(title(pack), story(pack), f"{CARRIED}{carried}</script>\n")
+
+
+def on_page(named: str, blocks: Iterable[Block], carried: str = "") -> bytes:
+    """Blocks under a title as one HTML file, with what it carries at its end; the same blocks give the same bytes."""
+    body = "\n".join(_block(block) for block in blocks)
+    head = f'<meta charset="utf-8"><title>{escape(named)}</title><style>{STYLE}</style>'
     text = (
-        f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n<h1>{escape(title(pack))}</h1>\n{body}\n'
-        f"{CARRIED}{carried}</script>\n</body></html>\n"
+        f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n<h1>{escape(named)}</h1>\n{body}\n'
+        f"{carried}</body></html>\n"
     )
     return text.encode()
 

@@ -7,6 +7,7 @@ they are).
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from io import BytesIO
 from typing import Any
 from xml.sax.saxutils import escape
@@ -51,8 +52,13 @@ SHORT, LONG = 8, 60
 
 def document(pack: Pack) -> bytes:
     """The pack as a PDF file; the same pack gives the same bytes."""
-    out = BytesIO()
     carried = base64.b64encode(canonical({"about": pack.parts["about"], "hashes": pack.hashes}).encode()).decode()
+    return on_paper(title(pack), story(pack), subject=pack.hash, keywords=carried)
+
+
+def on_paper(named: str, blocks: Iterable[Block], *, subject: str = "", keywords: str = "") -> bytes:
+    """Blocks under a title as a PDF file; the same blocks give the same bytes."""
+    out = BytesIO()
     made = SimpleDocTemplate(
         out,
         pagesize=A4,
@@ -60,14 +66,14 @@ def document(pack: Pack) -> bytes:
         rightMargin=MARGIN,
         topMargin=MARGIN,
         bottomMargin=MARGIN,
-        title=_written(title(pack)),
-        subject=pack.hash,
-        keywords=carried,
+        title=_written(named),
+        subject=subject,
+        keywords=keywords,
         author="Highwater",
         invariant=1,
     )
-    flow: list[Any] = [Paragraph(_marked(title(pack)), TITLE)]
-    for block in story(pack):
+    flow: list[Any] = [Paragraph(_marked(named), TITLE)]
+    for block in blocks:
         flow += _block(block, made.width)
     made.build(flow, onFirstPage=_foot, onLaterPages=_foot)
     return out.getvalue()

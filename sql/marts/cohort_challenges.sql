@@ -75,7 +75,7 @@ select
     challenges.purchased_at,
     challenges.age_days,
     cast(opened.size as double) as size,
-    opened.size_currency,
+    format('{:,.0f} {}', cast(opened.size as double), opened.size_currency) as size_name,
     case
         when credited.partner_id is not null then 'partner'
         when challenges.coupon is not null then 'coupon'

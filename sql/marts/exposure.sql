@@ -1,15 +1,17 @@
 -- Open positions net by instrument, firm money apart from evaluations. Grain: desk_id, funded, instrument.
+-- The largest share is that of the account which holds most, of all lots held; value as in marts.exposure_accounts.
 select
-    accounts.desk_id,
-    accounts.stage in ('funded', 'instant') as funded,
-    trades.instrument,
-    count(distinct trades.account_id) as accounts,
-    count(*) as positions,
-    sum(trades.lots) filter (where trades.side = 'buy') as long_lots,
-    sum(trades.lots) filter (where trades.side = 'sell') as short_lots,
-    sum(case trades.side when 'buy' then trades.lots else -trades.lots end) as net_lots
-from facts.trades as trades
-inner join facts.accounts as accounts using (account_id)
-inner join decided.account_status as status on trades.account_id = status.account_id
-where trades.closed_at is null and status.status in ('active', 'paused')
-group by all
+    desk_id,
+    funded,
+    instrument,
+    count(*) as accounts,
+    sum(positions) as positions,
+    sum(long_lots) as long_lots,
+    sum(short_lots) as short_lots,
+    sum(net_lots) as net_lots,
+    sum(net_usd) as net_usd,
+    sum(weighted_usd) as weighted_usd,
+    count(*) filter (where net_usd is null) as unknown,
+    max(long_lots + short_lots) / nullif(sum(long_lots + short_lots), 0) as largest_share
+from marts.exposure_accounts
+group by desk_id, funded, instrument

@@ -1,5 +1,6 @@
 -- The figures of the front page by desk (and `all`), over the 24 hours up to the run's instant, with those of the 24 hours
--- before and of fourteen such days. Stocks are counted at the end of each day. Grain: desk_id, figure.
+-- before and of fourteen such days. Stocks are counted at the end of each day, ratios over the 30 days up to it. What each
+-- figure is stands in the metric dictionary. Grain: desk_id, figure.
 -- Money is in the desk's currency, for `all` in the one that every desk has, else in US dollars.
 with days as (
     select unnest(range(0, 14)) as age
@@ -26,6 +27,18 @@ flows as (
     inner join staging.challenges as challenges using (challenge_id)
     left join marts.usd_rates as rates on money.currency = rates.currency
     where money.kind in ('refund', 'chargeback')
+    union all
+    select challenges.desk_id, 'net_fees', money.happened_at, null, money.fee * rates.rate_to_usd
+    from marts.challenge_money as money
+    inner join staging.challenges as challenges using (challenge_id)
+    left join marts.usd_rates as rates on money.currency = rates.currency
+    where money.fee is not null
+    union all
+    select challenges.desk_id, 'paid_to_traders', money.happened_at, null, money.payout * rates.rate_to_usd
+    from marts.challenge_money as money
+    inner join staging.challenges as challenges using (challenge_id)
+    left join marts.usd_rates as rates on money.currency = rates.currency
+    where money.payout is not null
     union all
     select desk_id, 'purchases', purchased_at, 1.0, null from staging.challenges
     union all
@@ -59,6 +72,55 @@ stocks as (
     union all
     select desk_id, 'requested', requested_at, case when not waits then transfer_at end, null, amount_usd
     from marts.payout_queue
+    union all
+    select
+        accounts.desk_id, 'open_risk', greatest(accounts.opened_at, min(flags.first_at)),
+        case when any_value(status.status) not in ('active', 'paused') then any_value(status.status_at) end, 1.0, null
+    from decided.account_status as status
+    inner join staging.accounts as accounts using (account_id)
+    inner join decided.signals as flags
+        on
+            (flags.subject_kind = 'account' and flags.subject_id = status.account_id)
+            or (flags.subject_kind = 'trader' and flags.subject_id = status.trader_id)
+    cross join marts.limits as limits
+    where flags.strength >= limits.flag_strength and flags.detector <> 'inactivity' and flags.first_at is not null
+    group by status.account_id, accounts.desk_id, accounts.opened_at
+),
+
+-- what stood in funded accounts at the end of the last day before each instant, for those that lived then
+profit_days as (
+    select
+        asked.age,
+        days.desk_id,
+        greatest(days.profit_share, 0) * days.initial * days.split * rates.rate_to_usd as amount_usd
+    from (
+        select instants.age, instants.instant, status.account_id, status.currency
+        from decided.account_status as status
+        cross join instants
+        where
+            instants.age > 0
+            and status.stage in ('funded', 'instant')
+            and (status.status in ('active', 'paused') or status.status_at > instants.instant)
+    ) as asked
+    asof inner join facts.funded_days as days on asked.account_id = days.account_id and asked.instant >= days.stands_at
+    left join marts.usd_rates as rates on asked.currency = rates.currency
+),
+
+accrued_days as (
+    select desk_id, 'accrued' as figure, 0 as age, null as counted, sum(profit * split * rate_to_usd) as amount_usd
+    from facts.funded_now
+    group by desk_id
+    union all
+    select desk_id, 'accrued', age, null, sum(amount_usd) from profit_days group by desk_id, age
+),
+
+ratio_days as (
+    select flows.desk_id, flows.figure, instants.age, sum(flows.amount_usd) as amount_usd
+    from flows
+    inner join instants
+        on flows.happened_at <= instants.instant and flows.happened_at > instants.instant - interval 30 days
+    where flows.figure in ('net_fees', 'paid_to_traders')
+    group by flows.desk_id, flows.figure, instants.age
 ),
 
 flow_days as (
@@ -82,13 +144,27 @@ by_desk as (
     union all
     select * from stock_days
     union all
+    select desk_id, figure, age, counted, amount_usd from accrued_days
+    union all
+    select desk_id, figure || ' in 30 days', age, null, amount_usd from ratio_days
+    union all
     select desk_id, 'near', 0, cast(count(*) as double), null from marts.risk_queue where state = 'near' group by desk_id
 ),
 
-with_all as (
+summed as (
     select desk_id, figure, age, counted, amount_usd from by_desk
     union all
     select 'all', figure, age, sum(counted), sum(amount_usd) from by_desk group by figure, age
+),
+
+with_all as (
+    select * from summed
+    union all
+    select fees.desk_id, 'payout_ratio', fees.age, coalesce(paid.amount_usd, 0) / nullif(fees.amount_usd, 0), null
+    from summed as fees
+    left join summed as paid
+        on fees.desk_id = paid.desk_id and fees.age = paid.age and paid.figure = 'paid_to_traders in 30 days'
+    where fees.figure = 'net_fees in 30 days'
 ),
 
 currencies as (
@@ -101,37 +177,24 @@ currencies as (
     where currency = (select case count(distinct currency) when 1 then min(currency) else 'USD' end from staging.desks)
 ),
 
-named (figure, audience, at_a_glance, place, label, unit, page, definition) as (
+named (figure, audience, at_a_glance, place, label, unit, page) as (
     values
-    (
-        'near', 'risk', true, 1, 'Near a floor', 'count', 'risk_queue',
-        'Live accounts that have used most of their tighter loss allowance, or are paused.'
-    ),
-    ('breaches', 'risk', true, 2, 'Breached', 'count', 'risk_queue', 'Accounts that fell below a floor.'),
-    (
-        'passes', 'risk', false, 3, 'Passed a stage', 'count', 'risk_queue',
-        'Accounts that met the target and every condition of their stage.'
-    ),
-    (
-        'live', 'risk', false, 4, 'Live accounts', 'count', 'risk_queue',
-        'Accounts that are open and neither breached, passed, expired nor closed.'
-    ),
-    (
-        'waiting', 'payouts', true, 5, 'Waiting', 'count', 'payout_queue',
-        'Payout requests without a transfer, or whose transfer came back.'
-    ),
-    ('requested', 'payouts', true, 6, 'Requested', 'money', 'payout_queue', 'Sum of the payout requests that wait.'),
-    ('requests', 'payouts', false, 7, 'New requests', 'count', 'payout_queue', 'Payout requests received.'),
-    ('paid', 'payouts', false, 8, 'Paid out', 'money', 'payout_queue', 'Transfers settled.'),
-    (
-        'sales', 'management', true, 9, 'Sales', 'money', 'cohorts',
-        'Fees received for challenges, before refunds and chargebacks.'
-    ),
-    ('returned', 'management', false, 10, 'Fees returned', 'money', 'cohorts', 'Refunds and chargebacks.'),
-    ('purchases', 'management', false, 11, 'Challenges sold', 'count', 'cohorts', 'Challenges bought.'),
-    (
-        'funded', 'management', true, 12, 'Funded', 'count', 'exposure', 'Live accounts in a funded or instant stage.'
-    )
+    ('near', 'risk', true, 1, 'Near a floor', 'count', 'risk_queue'),
+    ('breaches', 'risk', true, 2, 'Breached', 'count', 'risk_queue'),
+    ('passes', 'risk', false, 3, 'Passed a stage', 'count', 'risk_queue'),
+    ('live', 'risk', false, 4, 'Live accounts', 'count', 'risk_queue'),
+    ('waiting', 'payouts', true, 5, 'Waiting', 'count', 'payout_queue'),
+    ('requested', 'payouts', true, 6, 'Requested', 'money', 'payout_queue'),
+    ('requests', 'payouts', false, 7, 'New requests', 'count', 'payout_queue'),
+    ('paid', 'payouts', false, 8, 'Paid out', 'money', 'payout_queue'),
+    ('sales', 'management', true, 9, 'Sales', 'money', 'cohorts'),
+    ('net_fees', 'management', false, 10, 'Net fees', 'money', 'cohorts'),
+    ('purchases', 'management', false, 11, 'Challenges sold', 'count', 'cohorts'),
+    ('funded', 'management', true, 12, 'Funded', 'count', 'exposure'),
+    ('paid_to_traders', 'management', false, 13, 'Paid to traders', 'money', 'cohorts'),
+    ('payout_ratio', 'management', false, 14, 'Payout ratio, 30 days', 'share', 'cohorts'),
+    ('accrued', 'management', false, 15, 'Accrued liability', 'money', 'exposure'),
+    ('open_risk', 'management', false, 16, 'Flagged live accounts', 'count', 'risk_queue')
 ),
 
 grid as (
@@ -146,6 +209,7 @@ valued as (
         grid.*,
         case
             when grid.unit = 'count' then coalesce(with_all.counted, 0)
+            when grid.unit = 'share' then with_all.counted
             else coalesce(with_all.amount_usd, 0) / grid.rate_to_usd
         end as value
     from grid
@@ -159,7 +223,6 @@ select
     cast(any_value(place) as integer) as place,
     figure,
     any_value(label) as label,
-    any_value(definition) as definition,
     any_value(unit) as unit,
     any_value(currency) as currency,
     max(value) filter (where age = 0) as value,

@@ -1,0 +1,227 @@
+"""The management report: sales, money, cohorts, partners, liability and exposure of a run, as HTML or PDF.
+
+A schedule has a scoring run write it when a new day, week (from Monday) or month has begun since the last one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from models.access import Person, require
+from models.audit import Record, append
+from models.metrics import definition, metrics
+from pipelines import marts
+from pipelines.packs.page import on_page
+from pipelines.packs.paper import on_paper
+from pipelines.packs.story import Block, Heading, Table, Text
+from sql import schema
+from sql.report_schema import EVERY, FORMS, REPORT_SCHEDULES
+from sql.warehouse import Warehouse, read_frame
+
+UNKNOWN = "–"
+MONTHS, PARTNERS, ROWS = 6, 10, 12
+
+
+class ReportRefused(Exception):
+    """A report that cannot be made or scheduled, and why."""
+
+
+def make(database: sa.Connection, form: str, desk: str | None = None) -> bytes:
+    """The report of the last run, of one desk or of all; ReportRefused before there is a run."""
+    if form not in FORMS:
+        raise ReportRefused(f"{form}: a report is one of {', '.join(FORMS)}")
+    stands = _stands(database)
+    desks = marts.read(database, "desks")
+    if desk is not None and desk not in set(desks.get("desk_id", [])):
+        raise ReportRefused(f"{desk}: no such desk; there are {', '.join(sorted(desks['desk_id']))}")
+    blocks: list[Block] = [Text(f"Figures stand at {stands:%d %b %Y %H:%M} UTC.")]
+    for part in (_figures, _cohorts, _partners, _liability, _exposure, _definitions):
+        blocks += part(database, desk)
+    named = f"Management report, {'all desks' if desk is None else desk}, {stands:%Y-%m-%d}"
+    return on_page(named, blocks) if form == "html" else on_paper(named, blocks)
+
+
+def _stands(database: sa.Connection) -> dt.datetime:
+    runs = schema.RUNS
+    at: dt.datetime | None = database.execute(
+        sa.select(runs.c.as_of).order_by(runs.c.run_id.desc()).limit(1)
+    ).scalar_one_or_none()
+    if at is None:
+        raise ReportRefused("nothing has been scored yet: highwater score first")
+    return at
+
+
+def _told(value: Any, places: int = 0) -> str:
+    return UNKNOWN if value is None or value != value else f"{value:,.{places}f}"
+
+
+def _share(value: Any, places: int = 1) -> str:
+    return UNKNOWN if value is None or value != value else f"{100 * value:,.{places}f} %"
+
+
+def _figures(database: sa.Connection, desk: str | None) -> list[Block]:
+    found = marts.read(database, "overview", desk_id=desk or "all", audience="management")
+    if found.empty:
+        return []
+    rows = [
+        (
+            f"{row['label']}{', ' + str(row['currency']) if row['unit'] == 'money' else ''}",
+            _share(row["value"]) if row["unit"] == "share" else _told(row["value"]),
+            _share(row["before"]) if row["unit"] == "share" else _told(row["before"]),
+            definition(str(row["figure"])),
+        )
+        for row in marts.records(found.sort_values("place"))
+    ]
+    return [Heading("At a glance"), Table(("Figure", "Now", "24 hours before", "What it is"), rows)]
+
+
+def _cohorts(database: sa.Connection, desk: str | None) -> list[Block]:
+    table = schema.COHORTS
+    query = sa.select(table) if desk is None else sa.select(table).where(table.c.desk_id == desk)
+    found = read_frame(database, query)
+    if found.empty:
+        return []
+    numbers = ["accounts", "reached", "fees", "payouts"]
+    found = found.astype(dict.fromkeys(numbers, "float64"))
+    sold = found.drop_duplicates(["desk_id", "product", "cohort_month"])
+    blocks: list[Block] = [Heading("Cohorts")]
+    for held, rows in found.groupby("desk_id"):
+        mine = sold[sold["desk_id"] == held].groupby("cohort_month")[["accounts", "fees", "payouts"]].sum(min_count=1)
+        reached = rows.pivot_table(index="cohort_month", columns="stage", values="reached", aggfunc="sum")
+        lines = []
+        for month, row in mine.sort_index(ascending=False).head(MONTHS).iterrows():
+            stages = (reached.get(stage, pd.Series(dtype=float)).get(month) for stage in ("passed", "funded", "payout"))
+            ratio = row["payouts"] / row["fees"] if row["fees"] else float("nan")
+            shares = (_share((0 if n is None or n != n else n) / row["accounts"]) for n in stages)
+            money = (_told(row["fees"], 2), _told(row["payouts"], 2))
+            lines.append((str(month), _told(row["accounts"]), *shares, *money, _share(ratio)))
+        names = ("Month", "Bought", "Passed so far", "Funded so far", "Paid so far", "Net fees", "Paid out", "Ratio")
+        blocks += [Text(f"Desk {held}, in its currency; newer months can only grow."), Table(names, lines)]
+    return blocks
+
+
+def _partners(database: sa.Connection, desk: str | None) -> list[Block]:
+    found = marts.read(database, "partners")
+    if found.empty or desk is not None:
+        return []
+    rows = [
+        (
+            f"{row['name']} ({row['partner_id']})",
+            _told(row["challenges"]),
+            _told(row["fees_usd"]),
+            _told(row["commission_usd"]),
+            _told(row["contribution_usd"]),
+            f"{_share(row['abuse_rate'])} ({_share(row['abuse_low'])} to {_share(row['abuse_high'])})",
+        )
+        for row in marts.records(found.sort_values("contribution_usd", ascending=False).head(PARTNERS))
+    ]
+    names = ("Partner", "Sold", "Net fees, USD", "Commission, USD", "Contribution, USD", "Abuse rate")
+    return [Heading(f"Partners, the first {PARTNERS} by contribution"), Table(names, rows)]
+
+
+def _liability(database: sa.Connection, desk: str | None) -> list[Block]:
+    owed = marts.read(database, "liability", desk_id=desk)
+    blocks: list[Block] = []
+    if len(owed):
+        rows = [
+            (
+                str(row["desk_id"]),
+                str(row["kind"]),
+                _told(row["accounts"]),
+                _told(row["amount"], 2),
+                str(row["currency"]),
+            )
+            for row in marts.records(owed.sort_values(["desk_id", "currency", "kind"]))
+        ]
+        names = ("Desk", "What", "Accounts", "Amount", "Currency")
+        blocks += [Heading("What could be owed"), Table(names, rows)]
+    for row in marts.records(marts.read(database, "reserve", desk_id=desk or "all")):
+        blocks.append(
+            Text(
+                f"Expected within {row['horizon_days']} days: {_told(row['expected_usd'])} USD; reserve at 95 %:"
+                f" {_told(row['reserve_95_usd'])} USD, at 99 %: {_told(row['reserve_99_usd'])} USD."
+                f" Forecast against what came in the back-test: {_share(row['back_test_error'])}."
+            )
+        )
+    return blocks
+
+
+def _exposure(database: sa.Connection, desk: str | None) -> list[Block]:
+    found = marts.read(database, "exposure", desk_id=desk, funded=True)
+    if found.empty:
+        return [Heading("Exposure"), Text("No funded account has an open position.")]
+    columns = ["long_lots", "short_lots", "net_usd", "weighted_usd"]
+    by = found.groupby("instrument")[columns].sum(min_count=1)
+    by = by.reindex(by["net_usd"].abs().sort_values(ascending=False).index).head(ROWS)
+    rows = [
+        (str(name), _told(row["long_lots"], 2), _told(row["short_lots"], 2), *(_told(row[c]) for c in columns[2:]))
+        for name, row in by.iterrows()
+    ]
+    names = ("Instrument", "Long lots", "Short lots", "Net, USD", "By split, USD")
+    return [Heading("Exposure of funded accounts"), Table(names, rows)]
+
+
+def _definitions(database: sa.Connection, desk: str | None) -> list[Block]:
+    rows = [(one.name, one.sentence, one.denominator or UNKNOWN) for one in metrics().values()]
+    return [Heading("Definitions"), Table(("Figure", "What it is", "Share of"), rows)]
+
+
+def schedule(
+    database: sa.Connection, person: Person, name: str, every: str, form: str, desk: str | None, folder: Path
+) -> None:
+    """Has every scoring run write the report when it is due; a schedule of the same name is replaced."""
+    require(person, "management.read", desk, any_desk=desk is None and person.desks is None)
+    if every not in EVERY or form not in FORMS:
+        raise ReportRefused(f"a report comes every {', '.join(EVERY)} as {' or '.join(FORMS)}")
+    if not name.strip() or not name.replace("-", "").replace("_", "").isalnum():
+        raise ReportRefused("a schedule's name has letters, digits, - and _")
+    row = {"every": every, "form": form, "desk_id": desk, "folder": str(folder.resolve()), "person": person.name}
+    append(database, Record(person.name, "report scheduled", f"report:{name}", role=person.role, after=row))
+    database.execute(sa.delete(REPORT_SCHEDULES).where(REPORT_SCHEDULES.c.name == name))
+    database.execute(sa.insert(REPORT_SCHEDULES).values(name=name, **row))
+
+
+def unschedule(database: sa.Connection, person: Person, name: str) -> None:
+    """Ends a schedule; what it wrote stays. ReportRefused when there is none of that name."""
+    require(person, "management.read", any_desk=True)
+    append(database, Record(person.name, "report ended", f"report:{name}", role=person.role))
+    if not database.execute(sa.delete(REPORT_SCHEDULES).where(REPORT_SCHEDULES.c.name == name)).rowcount:
+        raise ReportRefused(f"{name}: no such schedule")
+
+
+def is_due(every: str, last: dt.datetime | None, now: dt.datetime) -> bool:
+    """Whether a new day, week or month (UTC) has begun since the last report."""
+    if last is None:
+        return True
+    parts: dict[str, Callable[[dt.datetime], tuple[int, ...]]] = {
+        "day": lambda at: (at.year, at.month, at.day),
+        "week": lambda at: at.isocalendar()[:2],
+        "month": lambda at: (at.year, at.month),
+    }
+    return parts[every](now.astimezone(dt.UTC)) > parts[every](last.astimezone(dt.UTC))
+
+
+def write_due(warehouse: Warehouse, now: dt.datetime) -> list[str]:
+    """Writes what is due at the run's instant; returns what was written or why it was not, in words."""
+    said = []
+    with warehouse.database.begin() as database:
+        for row in database.execute(sa.select(REPORT_SCHEDULES)).mappings().all():
+            if not is_due(row["every"], row["last_at"], now):
+                continue
+            path = Path(row["folder"]) / f"{row['name']}-{now:%Y-%m-%d}.{row['form']}"
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(make(database, row["form"], row["desk_id"]))
+            except (OSError, ReportRefused) as error:
+                said.append(f"report {row['name']} was not written: {error}")
+                continue
+            mine = REPORT_SCHEDULES.c.name == row["name"]
+            database.execute(sa.update(REPORT_SCHEDULES).where(mine).values(last_at=now))
+            said.append(f"report {row['name']} written to {path}")
+    return said

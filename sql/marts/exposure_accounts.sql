@@ -1,0 +1,27 @@
+-- Open positions of live accounts net by instrument, in lots and, where the contract size and a rate are known, in US dollars
+-- at the opening price; weighted by what the trader gets of a gain. Grain: account_id, instrument.
+select
+    trades.account_id,
+    status.trader_id,
+    accounts.desk_id,
+    accounts.stage in ('funded', 'instant') as funded,
+    trades.instrument,
+    count(*) as positions,
+    coalesce(sum(trades.lots) filter (where trades.side = 'buy'), 0) as long_lots,
+    coalesce(sum(trades.lots) filter (where trades.side = 'sell'), 0) as short_lots,
+    sum(if(trades.side = 'buy', trades.lots, -trades.lots)) as net_lots,
+    sum(if(trades.side = 'buy', 1, -1) * trades.lots * instruments.units * trades.open_price * rates.rate_to_usd) as net_usd,
+    sum(if(trades.side = 'buy', 1, -1) * trades.lots * instruments.units * trades.open_price * rates.rate_to_usd)
+    * any_value(split.percent) / 100 as weighted_usd
+from facts.trades as trades
+inner join facts.accounts as accounts using (account_id)
+inner join decided.account_status as status on trades.account_id = status.account_id
+left join terms.instruments as instruments on trades.symbol = instruments.symbol
+left join marts.usd_rates as rates on instruments.quote = rates.currency
+left join terms.split as split
+    on
+        accounts.product = split.product
+        and accounts.product_version = split.product_version
+        and accounts.stage = split.stage
+where trades.closed_at is null and status.status in ('active', 'paused')
+group by trades.account_id, status.trader_id, accounts.desk_id, accounts.stage, trades.instrument
