@@ -373,6 +373,26 @@ def _waiting() -> None:
         st.dataframe(unjudged, hide_index=True)
 
 
+def _remarks() -> None:
+    """What the newest run left out, held back or could not know, a line each."""
+    found = reads.decided(schema.RUNS, order=schema.RUNS.c.run_id.desc(), limit=1)
+    told = [str(one) for one in words.parsed(found["log"].iloc[0]) or []] if len(found) else []
+    if not told:
+        look.empty(
+            "Nothing was held or refused",
+            "Here a run names what it did not count: refused commission plans, clicks and partners not landed yet,"
+            " refunds beyond their fee, events told twice, amounts without a rate, a partner above themselves.",
+        )
+        return
+    st.caption(f"Of run {found['run_id'].iloc[0]}, as of {words.instant(found['as_of'].iloc[0])}")
+    st.dataframe(
+        pd.DataFrame({"told": told}),
+        hide_index=True,
+        height=look.height(len(told)),
+        column_config={"told": st.column_config.TextColumn("What the run held back, refused or could not know")},
+    )
+
+
 def _runs() -> None:
     found = reads.decided(schema.RUNS, order=schema.RUNS.c.run_id.desc(), limit=reads.PAGE_ROWS)
     shown = found.assign(

@@ -50,12 +50,15 @@ def _owed(owed: pd.DataFrame) -> None:
     for column, (kind, (label, figure)) in zip(columns, KINDS.items(), strict=True):
         rows = owed[owed["kind"] == kind]
         totals = rows.groupby("currency")["amount"].sum(min_count=1)
-        shown = " · ".join(f"{words.whole(amount)} {currency}" for currency, amount in totals.items())
+        whole = rows["amount_usd"].sum() if rows["amount_usd"].notna().all() else None
         with column:
-            st.metric(label, shown or words.UNKNOWN, help=definition(figure), border=True)
+            st.metric(f"{label}, USD", words.whole(whole), help=definition(figure), border=True)
             unknown = int(rows["unknown_accounts"].sum())
             told = words.counted(rows["accounts"].sum(), "account")
-            st.caption(told + (f", ? {unknown} not known: no split in their terms or no forecast" if unknown else ""))
+            parts = " · ".join(f"{words.whole(amount)} {currency}" for currency, amount in totals.items())
+            st.caption(f"{told}: {parts}" if parts else told)
+            if unknown:
+                st.caption(f"? {words.counted(unknown, 'account')} not known: no split in the terms or no forecast")
 
 
 def _reserve(desk: str) -> None:

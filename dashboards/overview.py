@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -21,7 +22,11 @@ FIRST_VIEW = {
 }
 EVERY_DESK = "all"
 MOST_IN_A_ROW = 6
-WRITTEN = {"count": words.number, "money": words.whole, "share": lambda value: words.share(value, 1)}
+WRITTEN: dict[str, Callable[[Any], str]] = {
+    "count": words.number,
+    "money": words.whole,
+    "share": lambda value: words.share(value, 1),
+}
 BEHIND = {
     "near": {"state": "near"},
     "breaches": {"state": "breached"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,23 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from models import metrics
+from models import catalogue, cohorts, metrics
+from models.access import Person
+from models.commissions import Plans, plans_folder, read_plan
+from pipelines import partner_papers, plan_trial, report
 from pipelines.land import land_paths
-from pipelines.portability import IMPORTED, compare, export_all, import_export
+from pipelines.portability import (
+    IMPORTED,
+    MappingRefused,
+    compare,
+    export_all,
+    import_export,
+    parallel_run,
+    read_other,
+    written_mapping,
+)
 from sql import schema
+from sql.desk_schema import LEDGER_ENTRIES
 from sql.schema import DATASETS
 from sql.warehouse import Warehouse
 from tests import pages_firm
@@ -27,6 +42,14 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
     opened = pages_firm.build(tmp_path_factory.mktemp("metrics"))
     yield opened
     opened.database.dispose()
+
+
+def balances(database: sa.Connection, account: str) -> dict[str, int]:
+    """What an account of the ledger was debited less credited, by currency, in minor units."""
+    entries = LEDGER_ENTRIES.c
+    moved = sa.func.sum(sa.case((entries.debit == account, entries.minor), else_=-entries.minor))
+    query = sa.select(entries.currency, moved).where((entries.debit == account) | (entries.credit == account))
+    return {currency: int(minor) for currency, minor in database.execute(query.group_by(entries.currency))}
 
 
 def mart(house: Warehouse, name: str) -> pd.DataFrame:
@@ -50,12 +73,12 @@ def test_every_figure_is_a_column_of_a_mart(key: str, house: Warehouse) -> None:
 
 
 def test_fees_and_payouts_of_cohorts_agree_with_the_triangle_and_the_payments(house: Warehouse) -> None:
-    cohorts = mart(house, "cohorts").drop_duplicates(["desk_id", "product", "cohort_month"])
+    sold = mart(house, "cohorts").drop_duplicates(["desk_id", "product", "cohort_month"])
     triangle = mart(house, "payout_triangle").sort_values("age_months")
     last = triangle.groupby(["desk_id", "product", "cohort_month"]).last()
-    assert cohorts["fees"].sum() == pytest.approx(last["fees"].sum())
-    assert cohorts["payouts"].sum() == pytest.approx(last["payouts"].sum()) == pytest.approx(800)
-    prague = cohorts[cohorts["desk_id"] == "prague"]
+    assert sold["fees"].sum() == pytest.approx(last["fees"].sum())
+    assert sold["payouts"].sum() == pytest.approx(last["payouts"].sum()) == pytest.approx(800)
+    prague = sold[sold["desk_id"] == "prague"]
     assert prague["fees"].sum() == pytest.approx(4 * 500 - 500), "the one chargeback is taken off"
 
 
@@ -82,6 +105,109 @@ def test_commissions_of_partners_agree_with_the_published_entries(house: Warehou
     assert partners["commission_usd"].sum() == pytest.approx(100 * 1.1)
     parts = ["accrued_usd", "held_usd", "payable_usd", "commission_paid_usd"]
     assert partners[parts].fillna(0).sum(axis=1).tolist() == pytest.approx(partners["commission_usd"].tolist())
+
+
+def test_the_funnel_of_the_page_is_the_published_one(house: Warehouse) -> None:
+    challenges = mart(house, "cohort_challenges")
+    days = [name for name in challenges if name.endswith("_days")]
+    challenges = challenges.astype(dict.fromkeys(days, "float64"))
+    published = mart(house, "cohorts").groupby(["desk_id", "product"])
+    for key, mine in challenges.groupby(["desk_id", "product"]):
+        shown = cohorts.funnel(mine)[["cohort_month", "stage", "accounts", "reached", "median_days", "fees", "payouts"]]
+        told = published.get_group(key)[list(shown.columns)]
+        both = [frame.sort_values("stage").to_numpy().tolist() for frame in (shown, told)]
+        assert both[0] == [pytest.approx(row, nan_ok=True) for row in both[1]]
+
+
+def test_a_person_counts_once_however_many_they_buy() -> None:
+    stages = dict.fromkeys([f"{stage}_days" for stage in cohorts.STAGES], float("nan"))
+    rows = [
+        {"person": "a", "passed_days": 9.0, "fees": 100.0, "payouts": 0.0, "running": False},
+        {"person": "a", "passed_days": 4.0, "fees": 100.0, "payouts": 50.0, "running": True},
+        {"person": "b", "fees": 100.0, "payouts": 0.0, "running": False},
+    ]
+    bought = pd.DataFrame([stages | {"cohort_month": "2026-03"} | row for row in rows])
+    passed = {by: cohorts.funnel(bought, by_person=by).set_index("stage").loc["passed"] for by in (False, True)}
+    assert passed[False][["accounts", "reached", "median_days"]].tolist() == [3, 2, 6.5]
+    assert passed[True][["accounts", "reached", "median_days"]].tolist() == [2, 1, 4.0]
+    assert passed[True]["running"] == 0.5
+    assert passed[True]["payout_ratio"] == pytest.approx(50 / 300)
+
+
+def test_commissions_agree_between_entries_statements_partners_and_the_ledger(house: Warehouse) -> None:
+    entries, partners = mart(house, "commissions"), mart(house, "partners")
+    with house.database.connect() as database:
+        made = partner_papers.make(database, "P1", dt.date(2026, 1, 1), dt.date(2026, 12, 31))
+        owed = {account: balances(database, account) for account in ("commissions", "commissions payable")}
+    assert made.lines["carried_over"].sum() == pytest.approx(entries["amount"].sum()) == pytest.approx(100)
+    assert owed["commissions"]["EUR"] == 10_000, "what was earned less what was taken back, in cents"
+    assert -owed["commissions payable"]["EUR"] == 10_000
+    assert partners["commission_usd"].sum() == pytest.approx(100 * 1.1)
+
+
+def test_a_dry_run_of_todays_plans_is_what_the_ledger_says(house: Warehouse, tmp_path: Path) -> None:
+    book = catalogue.load(house.home.parent / "book")
+    same = plan_trial.try_plans(house, book, plan_trial.with_plan(Plans({})))
+    assert same["today"].sum() == pytest.approx(mart(house, "commissions")["amount"].sum())
+    assert same["difference"].tolist() == [0.0] * len(same)
+    text = (plans_folder() / "cpa.toml").read_text(encoding="utf-8").replace("percent = 20", "percent = 15")
+    less = plan_trial.try_plans(house, book, plan_trial.with_plan(Plans({"cpa": read_plan(text)})))
+    assert less["difference"].sum() == pytest.approx(-25.0), "five points of the fee that was not charged back"
+
+
+def test_the_overview_agrees_with_liability_cohorts_and_the_queue(house: Warehouse) -> None:
+    figures = mart(house, "overview").set_index(["desk_id", "figure"])["value"]
+    accrued = mart(house, "liability").query("kind == 'accrued'").groupby("desk_id")["amount"].sum()
+    assert figures["prague", "accrued"] == pytest.approx(accrued["prague"])
+    assert figures["prague", "requested"] == pytest.approx(mart(house, "payout_totals")["amount"].sum())
+    sold = mart(house, "cohorts").query("desk_id == 'prague'").drop_duplicates(["product", "cohort_month"])
+    assert figures["prague", "payout_ratio"] == pytest.approx(sold["payouts"].sum() / sold["fees"].sum())
+
+
+def test_every_figure_of_the_overview_has_one_definition(house: Warehouse) -> None:
+    assert set(mart(house, "overview")["figure"]) <= set(metrics.metrics())
+
+
+def test_the_report_says_the_figures_of_the_pages(house: Warehouse) -> None:
+    with house.database.connect() as database:
+        page, paper = (report.make(database, form) for form in ("html", "pdf"))
+        again = report.make(database, "pdf")
+        with pytest.raises(report.ReportRefused, match="no such desk"):
+            report.make(database, "html", "nowhere")
+    told = page.decode()
+    assert "Partner One (P1)" in told and "1,500.00" in told
+    assert all(one.sentence.split("'")[0] in told for one in metrics.metrics().values())
+    assert paper.startswith(b"%PDF") and paper == again
+
+
+@pytest.mark.parametrize(
+    ("every", "last", "now", "due"),
+    [
+        ("day", "2026-03-01T23:59:59", "2026-03-02T00:00:00", True),
+        ("day", "2026-03-02T00:00:00", "2026-03-02T23:59:59", False),
+        ("week", "2026-03-01T23:59:59", "2026-03-02T00:00:00", True),
+        ("week", "2026-03-02T00:00:00", "2026-03-08T23:59:59", False),
+        ("month", "2026-02-28T23:59:59", "2026-03-01T00:00:00", True),
+        ("month", "2026-03-01T00:00:00", "2026-03-31T23:59:59", False),
+    ],
+)
+def test_a_report_is_due_when_its_period_has_begun(every: str, last: str, now: str, due: bool) -> None:
+    at = [dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC) for text in (last, now)]
+    assert report.is_due(every, at[0], at[1]) is due
+    assert report.is_due(every, None, at[1])
+
+
+def test_a_scheduled_report_is_written_once_a_period(house: Warehouse, tmp_path: Path) -> None:
+    maria = Person("maria", "manager")
+    with house.database.begin() as database:
+        report.schedule(database, maria, "weekly", "week", "html", None, tmp_path)
+    monday = dt.datetime(2026, 3, 23, tzinfo=dt.UTC)
+    assert len(report.write_due(house, monday)) == 1
+    assert report.write_due(house, monday + dt.timedelta(days=6)) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["weekly-2026-03-23.html"]
+    with house.database.begin() as database:
+        report.unschedule(database, maria, "weekly")
+    assert report.write_due(house, monday + dt.timedelta(days=7)) == []
 
 
 def test_everything_leaves_and_comes_back(house: Warehouse, tmp_path: Path) -> None:
@@ -121,6 +247,47 @@ def test_another_systems_export_is_read_by_its_mapping(tmp_path: Path) -> None:
     assert rows["plan"].tolist() == ["cpa", "other"]
     assert rows["joined_at"].iloc[0] == "2026-01-01T09:00:00Z"
     assert set(MAPPING) <= set(IMPORTED)
+    assert tomllib.loads(written_mapping(MAPPING)) == MAPPING
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"columns": {"partner_id": "aff_id"}}, "nothing is mapped to name, plan, joined_at"),
+        ({"columns": {**MAPPING["partners"]["columns"], "name": "names"}}, "no column names"),
+        ({"columns": {**MAPPING["partners"]["columns"], "nme": "title"}}, "unknown nme"),
+        ({"zone": "Europe/Prag"}, "no IANA zone"),
+        ({"file": "others.csv"}, "cannot be read"),
+    ],
+)
+def test_a_mapping_that_does_not_fit_is_refused(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    (tmp_path / "affiliates.csv").write_text(
+        "aff_id,title,scheme,created\n7,Seven,CPA20,2026-01-01\n", encoding="utf-8"
+    )
+    with pytest.raises(MappingRefused, match=words):
+        import_export(tmp_path, {"partners": MAPPING["partners"] | change}, tmp_path / "feed")
+    assert not (tmp_path / "feed" / "partners.csv").exists()
+
+
+def test_another_systems_amounts_are_read_or_refused_with_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.csv"
+    path.write_text("partner_id,currency,amount,happened_at\nP1,EUR,10,2026-03-01\nP1,EUR,ten,2026-03-01\n")
+    with pytest.raises(MappingRefused, match=r"line 3: amount is 'ten'"):
+        read_other("commissions", path)
+    path.write_text("payout_id,amount,settled_at\nQ1,10,2026-03-01\n")
+    with pytest.raises(MappingRefused, match="no column currency"):
+        read_other("payouts", path)
+
+
+def test_a_parallel_run_compares_the_period_alone(house: Warehouse) -> None:
+    since, until = pd.Timestamp("2026-03-01", tz="UTC"), pd.Timestamp("2026-04-01", tz="UTC")
+    theirs = pd.DataFrame({"payout_id": ["Q1", "Q0"], "currency": "EUR", "amount": [799.99, 5.0]})
+    theirs["settled_at"] = pd.to_datetime(["2026-03-16", "2026-02-28"], utc=True)
+    found = parallel_run(house, None, theirs, since, until)
+    assert list(found) == ["payouts"]
+    assert found["payouts"][["payout_id", "ours", "theirs", "difference"]].to_numpy().tolist() == [
+        ["Q1", 800.0, 799.99, pytest.approx(0.01)]
+    ]
 
 
 def test_a_parallel_run_lists_every_difference_and_nothing_else() -> None:

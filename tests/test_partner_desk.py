@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from models import partner_desk
 from models.access import AccessRefused, Person
 from models.attribution import attribute
 from models.audit import verify
 from models.partner_desk import PartnerRefused, assigned, coupons, give_coupon, move, moves, reassign
 from sql.desk_schema import AUDIT_LOG
+from sql.partner_schema import PARTNER_DECISIONS
 from sql.warehouse import Warehouse
 
 PAUL = Person("paul", "partner_manager")
@@ -123,4 +123,4 @@ def test_a_coupon_given_to_a_partner_credits_its_purchases(database: sa.Connecti
 def test_decisions_are_never_changed(database: sa.Connection) -> None:
     reassign(database, PAUL, "C1", {"P1": Decimal(1)}, "why")
     with pytest.raises(sa.exc.DBAPIError, match="append-only"):
-        database.execute(sa.update(partner_desk.PARTNER_DECISIONS).values(reason="another"))
+        database.execute(sa.update(PARTNER_DECISIONS).values(reason="another"))

@@ -10,14 +10,21 @@ select
     coalesce(sum(trades.lots) filter (where trades.side = 'buy'), 0) as long_lots,
     coalesce(sum(trades.lots) filter (where trades.side = 'sell'), 0) as short_lots,
     sum(if(trades.side = 'buy', trades.lots, -trades.lots)) as net_lots,
-    sum(if(trades.side = 'buy', 1, -1) * trades.lots * instruments.units * trades.open_price * rates.rate_to_usd) as net_usd,
-    sum(if(trades.side = 'buy', 1, -1) * trades.lots * instruments.units * trades.open_price * rates.rate_to_usd)
+    sum(
+        if(trades.side = 'buy', 1, -1) * trades.lots * instruments.units
+        * coalesce(trades.open_price * rates.rate_to_usd, bases.rate_to_usd)
+    ) as net_usd,
+    sum(
+        if(trades.side = 'buy', 1, -1) * trades.lots * instruments.units
+        * coalesce(trades.open_price * rates.rate_to_usd, bases.rate_to_usd)
+    )
     * any_value(split.percent) / 100 as weighted_usd
 from facts.trades as trades
 inner join facts.accounts as accounts using (account_id)
 inner join decided.account_status as status on trades.account_id = status.account_id
 left join terms.instruments as instruments on trades.symbol = instruments.symbol
 left join marts.usd_rates as rates on instruments.quote = rates.currency
+left join marts.usd_rates as bases on instruments.asset_class = 'fx' and instruments.instrument[1:3] = bases.currency
 left join terms.split as split
     on
         accounts.product = split.product
