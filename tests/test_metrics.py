@@ -109,7 +109,7 @@ def test_commissions_of_partners_agree_with_the_published_entries(house: Warehou
 
 def test_the_funnel_of_the_page_is_the_published_one(house: Warehouse) -> None:
     challenges = mart(house, "cohort_challenges")
-    days = [name for name in challenges if name.endswith("_days")]
+    days = [str(name) for name in challenges if str(name).endswith("_days")]
     challenges = challenges.astype(dict.fromkeys(days, "float64"))
     published = mart(house, "cohorts").groupby(["desk_id", "product"])
     for key, mine in challenges.groupby(["desk_id", "product"]):
@@ -127,9 +127,11 @@ def test_a_person_counts_once_however_many_they_buy() -> None:
         {"person": "b", "fees": 100.0, "payouts": 0.0, "running": False},
     ]
     bought = pd.DataFrame([stages | {"cohort_month": "2026-03"} | row for row in rows])
-    passed = {by: cohorts.funnel(bought, by_person=by).set_index("stage").loc["passed"] for by in (False, True)}
-    assert passed[False][["accounts", "reached", "median_days"]].tolist() == [3, 2, 6.5]
-    assert passed[True][["accounts", "reached", "median_days"]].tolist() == [2, 1, 4.0]
+    passed: dict[bool, Any] = {
+        by: cohorts.funnel(bought, by_person=by).set_index("stage").loc["passed"] for by in (False, True)
+    }
+    assert passed[False].loc[["accounts", "reached", "median_days"]].tolist() == [3, 2, 6.5]
+    assert passed[True].loc[["accounts", "reached", "median_days"]].tolist() == [2, 1, 4.0]
     assert passed[True]["running"] == 0.5
     assert passed[True]["payout_ratio"] == pytest.approx(50 / 300)
 
@@ -138,7 +140,7 @@ def test_commissions_agree_between_entries_statements_partners_and_the_ledger(ho
     entries, partners = mart(house, "commissions"), mart(house, "partners")
     with house.database.connect() as database:
         made = partner_papers.make(database, "P1", dt.date(2026, 1, 1), dt.date(2026, 12, 31))
-        owed = {account: balances(database, account) for account in ("commissions", "commissions payable")}
+        owed: Any = {account: balances(database, account) for account in ("commissions", "commissions payable")}
     assert made.lines["carried_over"].sum() == pytest.approx(entries["amount"].sum()) == pytest.approx(100)
     assert owed["commissions"]["EUR"] == 10_000, "what was earned less what was taken back, in cents"
     assert -owed["commissions payable"]["EUR"] == 10_000
@@ -156,8 +158,8 @@ def test_a_dry_run_of_todays_plans_is_what_the_ledger_says(house: Warehouse, tmp
 
 
 def test_the_overview_agrees_with_liability_cohorts_and_the_queue(house: Warehouse) -> None:
-    figures = mart(house, "overview").set_index(["desk_id", "figure"])["value"]
-    accrued = mart(house, "liability").query("kind == 'accrued'").groupby("desk_id")["amount"].sum()
+    figures: Any = mart(house, "overview").set_index(["desk_id", "figure"])["value"]
+    accrued: Any = mart(house, "liability").query("kind == 'accrued'").groupby("desk_id")["amount"].sum()
     assert figures["prague", "accrued"] == pytest.approx(accrued["prague"])
     assert figures["prague", "requested"] == pytest.approx(mart(house, "payout_totals")["amount"].sum())
     sold = mart(house, "cohorts").query("desk_id == 'prague'").drop_duplicates(["product", "cohort_month"])

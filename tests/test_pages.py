@@ -306,9 +306,43 @@ def test_partners_show_what_they_brought(at_firm: Path) -> None:
 
 def test_exposure_is_net_and_liability_keeps_its_currency(at_firm: Path) -> None:
     app = opened("exposure")
-    row = app.dataframe[0].value.iloc[0]
-    assert (row["instrument"], row["net_lots"]) == ("EURUSD", -2.0)
-    assert {one.label: one.value for one in app.metric}["Accrued"] == "1,600 EUR", "80 % of 2,000 above the start"
+    assert {one.label: one.value for one in app.metric}["Accrued, USD"] == "1,760", "80 % of 2,000 EUR, at 1.10"
+    assert "1 account: 1,600 EUR" in told(app)
+    assert app.dataframe[0].value["account_id"].tolist() == ["F1"]
+    view = opened("exposure", view="exposure", instrument="EURUSD")
+    row = view.dataframe[0].value.iloc[0]
+    assert (row["instrument"], row["net_lots"], row["net_usd"]) == ("EURUSD", -2.0, -226_000.0), "2 lots at 1.13"
+    assert view.dataframe[1].value["account_id"].tolist() == ["F1"], "the account behind it"
+
+
+def test_a_partner_has_one_page_with_a_statement(at_firm: Path) -> None:
+    app = opened("partners", partner="P1")
+    assert {one.label: one.value for one in app.metric}["Taken back, USD"] == "110"
+    assert "Nobody recruited this partner" in told(app)
+    assert [one.label for one in app.expander][-3:] == [
+        "Change plan or place in the tree",
+        "Credit a purchase otherwise",
+        "Say whose a coupon is",
+    ]
+
+
+def test_a_changed_plan_is_dry_run_beside_todays(at_firm: Path) -> None:
+    app = opened("partners", view="plans")
+    app.selectbox[0].set_value("cpa").run()
+    app.text_area[0].set_value(str(app.text_area[0].value).replace("percent = 20", "percent = 15")).run()
+    next(one for one in app.button if one.label == "Dry run").click().run()
+    assert not app.exception
+    assert app.dataframe[0].value[["partner_id", "difference"]].to_numpy().tolist() == [["P1", -25.0]]
+    app.text_area[0].set_value("id = 3").run()
+    next(one for one in app.button if one.label == "Dry run").click().run()
+    assert "needs an id" in told(app)
+
+
+def test_cells_of_a_cohort_lead_to_their_accounts(at_firm: Path) -> None:
+    app = opened("cohorts", desk="prague", product="one", reached="payout")
+    assert app.dataframe[1].value["account_id"].tolist() == ["F1"]
+    people = opened("cohorts", desk="prague", counted="people").dataframe[0].value
+    assert people.loc[people["stage"] == "Purchased", "accounts"].tolist() == [3], "one owner bought twice"
 
 
 def test_terms_say_what_a_new_version_changed(at_firm: Path) -> None:
