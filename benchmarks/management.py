@@ -1,15 +1,34 @@
-"""Commissions of a million events from the start: `python -m benchmarks.management [events]`."""
+"""Commissions of a million events, and the marts of a large firm: `python -m benchmarks.management [events] [traders]`.
+
+The large firm is a small demo firm many times over: every copy has its own people, accounts and requests, the partners
+and desks are shared. Its marts are built and written to a new embedded database; then the pages' reads are timed.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 import sys
+import tempfile
+import time
+from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
+import sqlalchemy as sa
 
-from benchmarks.measure import child, machine, report, table
+from benchmarks.measure import child, machine, peak_mb, report, table
+from models import attribution, catalogue, cohorts, commissions, liability
 from models.commissions import load_plans, settle
+from pipelines import marts
+from pipelines.demo import write_demo
+from pipelines.land import land_paths
+from pipelines.score import WALK_TABLES, register_instruments, register_terms, score
+from sql import relations, schema
+from sql.decided import register_tables
+from sql.schema import DATASETS
+from sql.warehouse import Warehouse
 
 PARTNERS = 2_000
 NOW = dt.datetime(2026, 7, 1, tzinfo=dt.UTC)
@@ -49,27 +68,161 @@ def firm(events: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.Data
     return told, credited, tree, rates
 
 
+def transfers(partners: int) -> pd.DataFrame:
+    """A transfer a month to every partner."""
+    names = np.repeat([f"P{n}" for n in range(partners)], 18)
+    months = pd.date_range("2025-02-01", periods=18, freq="MS", tz="UTC")
+    sent = pd.DataFrame({"partner_id": names, "amount": 500.0, "currency": "USD"})
+    return sent.assign(settled_at=np.tile(months, partners)).astype({"settled_at": "datetime64[us, UTC]"})
+
+
 def work(events: int) -> None:
     """Times one recalculation in this process."""
     told, credited, tree, rates = firm(events)
     small = firm(100)
-    plans = load_plans()
+    plans, sent = load_plans(), transfers(PARTNERS)
     report(
-        lambda: len(settle(told, credited, tree, plans, NOW, rates=rates).entries),
-        lambda: settle(*small[:3], plans, NOW, rates=small[3]),
+        lambda: len(settle(told, credited, tree, plans, NOW, rates=rates, transfers=sent).entries),
+        lambda: settle(*small[:3], plans, NOW, rates=small[3], transfers=sent),
     )
 
 
-def main(events: int) -> None:
-    """Prints a table."""
-    done = child("benchmarks.management", "--child", str(events))
-    print(machine("numba", "numpy", "pandas"))
-    line = [f"{events:,}", f"{done.answer:,}", f"{done.seconds:.1f} s", f"{done.peak_mb:,.0f} MB"]
-    print(table(["commission events", "entries", "from the start", "peak memory"], [line]))
+# --- the marts of a large firm ---------------------------------------------------------------------------------------
+
+SMALL_TRADERS, SMALL_DAYS = 500, 45
+COPIED: tuple[str, ...] = (
+    "trader_id",
+    "challenge_id",
+    "account_id",
+    "payout_id",
+    "payment_id",
+    "settlement_id",
+    "click_id",
+    "reset_of",
+)
+COPIED += ("login", "owner_id", "ring_id", "trader_a", "trader_b", "account_a", "account_b", "leader", "subject_id")
+COPIED += ("destination", "instrument", "device_id", "ip")
+SHARED = ("desks", "partners", "rates", "news", "quotes")
+
+
+def multiply(connection: duckdb.DuckDBPyConnection, room: str, name: str, columns: list[str], copies: int) -> None:
+    """Puts so many copies of a table in its place, each with ids of its own."""
+    named = ", ".join(f'"{c}" || \'-\' || copy as "{c}"' for c in columns if c in COPIED)
+    shown = f"* exclude (copy) replace ({named})" if named else "* exclude (copy)"
+    connection.execute(
+        f"create table copied as select {shown} from {room}.{name} cross join range({copies}) as r (copy)"
+    )
+    known = connection.execute(
+        "select table_type from information_schema.tables where table_schema = ? and table_name = ?", [room, name]
+    ).fetchall()
+    connection.execute(f"drop {'view' if known[0][0] == 'VIEW' else 'table'} {room}.{name}")
+    connection.execute(f"create table {room}.{name} as select * from copied; drop table copied")
+
+
+def large(traders: int) -> dict[str, float]:
+    """Seconds of each step for a firm of so many traders."""
+    took: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        home = Warehouse.open(Path(folder) / "small")
+        write_demo(Path(folder) / "feed", SMALL_TRADERS, SMALL_DAYS, 7)
+        land_paths(home, [Path(folder) / "feed"])
+        rulebook = catalogue.load(None)
+        as_of = score(home, rulebook).as_of
+        assert as_of is not None
+        target = Warehouse.open(Path(folder) / "large")
+        copies = -(-traders // SMALL_TRADERS)
+        told: tuple[sa.Table, ...] = (
+            *WALK_TABLES,
+            schema.OWNERS,
+            schema.LINKS,
+            schema.COPY_PAIRS,
+            schema.COPY_RINGS,
+            schema.SIGNALS,
+        )
+        told += (schema.RISK_SCORES, schema.CHURN_SCORES, schema.PAYOUT_REVIEWS)
+        with home.engine(as_of) as connection, home.database.connect() as database:
+            register_tables(connection, database, *told)
+            for dataset in DATASETS.values():
+                if dataset.name not in SHARED:
+                    multiply(connection, "lake", dataset.name, list(dataset.names), copies)
+            for one in told:
+                multiply(connection, "decided", one.name, [column.name for column in one.columns], copies)
+            register_terms(connection, rulebook)
+            register_instruments(connection)
+            took["deals"] = float(connection.execute("select count(*) from lake.deals").fetchall()[0][0])
+            started = time.perf_counter()
+
+            def lap(name: str) -> None:
+                nonlocal started
+                took[name] = time.perf_counter() - started
+                started = time.perf_counter()
+
+            relations.build(connection, "facts.accounts", "facts.trades")
+            lap("facts")
+            with target.database.begin() as into:
+                commissions.record(connection, into, as_of, attribution.record(connection, into))
+                lap("commissions")
+                cohorts.record(connection)
+                liability.record(connection, as_of)
+                lap("cohorts and liability")
+                relations.build(connection, *relations.names("marts"))
+                lap("marts built")
+                marts.publish(connection, into)
+                lap("marts written")
+            took |= reads(target)
+    return took
+
+
+def reads(target: Warehouse) -> dict[str, float]:
+    """Milliseconds of what the management pages read, by page."""
+    took = {}
+    with target.database.connect() as database:
+        desk, product = database.execute(
+            sa.text("select desk_id, product from mart_cohort_challenges group by 1, 2 order by count(*) desc limit 1")
+        ).one()
+        for page, queries in {
+            "cohorts": (
+                f"select * from mart_cohort_challenges where desk_id = '{desk}' and product = '{product}'",
+                f"select * from mart_cohort_facets where desk_id = '{desk}'",
+            ),
+            "partners": ("select * from mart_partners order by contribution_usd desc",),
+            "partner": (
+                "select * from mart_partners",
+                "select * from mart_partner_funnel where partner_id = 'P00001'",
+                "select * from mart_commission_entries where partner_id = 'P00001' order by happened_at desc limit 500",
+            ),
+            "exposure": (
+                "select * from mart_liability",
+                "select * from mart_liability_accounts order by expected_usd desc limit 50",
+                "select * from mart_exposure",
+            ),
+            "overview": ("select * from mart_overview where desk_id = 'all'",),
+        }.items():
+            started = time.perf_counter()
+            for query in queries:
+                database.execute(sa.text(query)).fetchall()
+            took[f"{page} read, ms"] = 1000 * (time.perf_counter() - started)
+    return took
+
+
+def main(events: int, traders: int) -> None:
+    """Prints two tables."""
+    print(machine("numba", "numpy", "pandas", "duckdb", "sqlalchemy"))
+    if events:
+        done = child("benchmarks.management", "--child", str(events))
+        line = [f"{events:,}", f"{done.answer:,}", f"{done.seconds:.1f} s", f"{done.peak_mb:,.0f} MB"]
+        print(table(["commission events", "entries", "from the start", "peak memory"], [line]))
+    if traders:
+        found = child("benchmarks.management", "--large", str(traders))
+        took = {"traders": f"{traders:,}", "deals": f"{found.answer.pop('deals'):,.0f}"}
+        took |= {name: f"{value:,.1f}" for name, value in found.answer.items()}
+        print(table(["step", "seconds, or as named"], [[name, value] for name, value in took.items()]))
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         work(int(sys.argv[2]))
+    elif sys.argv[1:2] == ["--large"]:
+        print(json.dumps({"seconds": 0.0, "answer": large(int(sys.argv[2])), "peak_mb": peak_mb()}))
     else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
+        main(*(int(one) for one in [*sys.argv[1:], "1000000", "100000"][:2]))
