@@ -173,8 +173,12 @@ def _in_order(account: Any, opened: Any, accounts: int) -> Any:
         order[place[account[row]]] = row
         place[account[row]] += 1
     for a in range(accounts):
-        part = order[starts[a] : starts[a + 1]]
-        order[starts[a] : starts[a + 1]] = part[np.argsort(opened[part], kind="mergesort")]
+        # files land in order of time, so that most accounts need no sorting
+        for i in range(starts[a] + 1, starts[a + 1]):
+            if opened[order[i]] < opened[order[i - 1]]:
+                part = order[starts[a] : starts[a + 1]]
+                order[starts[a] : starts[a + 1]] = part[np.argsort(opened[part], kind="mergesort")]
+                break
     return starts, order
 
 
