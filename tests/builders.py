@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -60,7 +61,7 @@ def product_text(
 
 @dataclass(frozen=True)
 class Case:
-    """One account with its terms, events and the instant it is judged at."""
+    """One account with its terms, events, instants at which another rule pauses it, and the instant it is judged at."""
 
     account: Account
     clock: FirmClock
@@ -68,6 +69,7 @@ class Case:
     deals: list[Deal]
     observations: list[Observation]
     as_of: dt.datetime
+    pauses: tuple[dt.datetime, ...] = ()
 
 
 def deals_table(deals: Sequence[Deal]) -> pa.Table:
@@ -139,6 +141,8 @@ def prepare(case: Case) -> Prepared:
     product = catalogue.read_product(product_text(case.rules, case.clock, stage=case.account.stage), "plan.toml")
     accounts = accounts_frame(case.account)
     told = events.prepare(deals_table(case.deals), equity_table(case.observations), accounts)
+    resting = np.array([to_micros(at) for at in case.pauses], np.int64)
+    told = events.with_pauses(told, np.zeros(len(resting), np.int64), resting)
     compiled, clocks = terms.compile_terms(accounts, catalogue.Rulebook({"plan": product}))
     first, last = terms.span(compiled, told.at, case.as_of)
     schedules = terms.schedules(clocks, first, last)

@@ -96,13 +96,14 @@ def read_case(given: dict[str, Any]) -> Case:
         if isinstance(rule, dict)
     }
     events = given.get("events", [])
-    deals = [read_deal(n, one) for n, one in enumerate(events, 1) if "equity" not in one]
+    deals = [read_deal(n, one) for n, one in enumerate(events, 1) if "equity" not in one and "pause" not in one]
     seen = [Observation(instant(one["at"]), Decimal(one["equity"])) for one in events if "equity" in one]
     as_of = instant(given["as_of"]) if "as_of" in given else max(instant(one["at"]) for one in events)
     reset = FirmClock(
         clock.get("zone", "UTC"), dt.time.fromisoformat(clock.get("reset", "00:00")), clock.get("calendar", "crypto")
     )
-    return Case(read_account(given["account"]), reset, rules, deals, seen, as_of)
+    pauses = tuple(instant(one["at"]) for one in events if "pause" in one)
+    return Case(read_account(given["account"]), reset, rules, deals, seen, as_of, pauses)
 
 
 def read_file(path: Path) -> list[tuple[str, Case, dict[str, Any]]]:
@@ -174,7 +175,9 @@ def test_case(case: Case, expected: dict[str, Any]) -> None:
     by_walk = walked(prepare(case))
     wanted, found = expected_of(expected, by_walk)
     assert found == wanted
-    told = oracle_says(tell(case.account, case.clock, case.rules, case.deals, case.observations, case.as_of))
+    told = oracle_says(
+        tell(case.account, case.clock, case.rules, case.deals, case.observations, case.as_of, case.pauses)
+    )
     assert told == by_walk
 
 

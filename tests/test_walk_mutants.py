@@ -76,7 +76,9 @@ def mutants() -> Iterator[tuple[str, ast.Module]]:
 
 def by_oracle(case: Case) -> dict[str, Any]:
     """The oracle's answer to a case."""
-    return oracle_says(tell(case.account, case.clock, case.rules, case.deals, case.observations, case.as_of))
+    return oracle_says(
+        tell(case.account, case.clock, case.rules, case.deals, case.observations, case.as_of, case.pauses)
+    )
 
 
 def many_verdicts() -> list[Case]:

@@ -185,7 +185,7 @@ class Walk:
         self.balance = self.equity = self.reference = self.high_water = self.initial
         self.gain_reference = self.ratchet = self.initial
         self.credit = self.profit = NONE
-        self.deposited = self.observed = self.paused = self.ended = False
+        self.deposited = self.observed = self.paused = self.ended = self.resting = False
         self.spoken: set[str] = set()
         self.warned: set[str] = set()
         self.since = begins
@@ -392,7 +392,7 @@ class Walk:
             self.breach("floating_loss", at, self.floating(), cap, self.balance + self.credit)
         elif gain is not None and "daily_gain" not in self.spoken and self.equity >= self.gain_reference + gain:
             self.breach("daily_gain", at, self.equity, self.gain_reference + gain, self.gain_reference)
-        elif not self.paused and self.may_pass():
+        elif not self.paused and not self.resting and self.may_pass():
             self.end("passed", at)
             target = self.due_target()
             self.say("profit_target", "passed", "pass", at, self.target_profit(), target, self.initial)
@@ -518,17 +518,20 @@ def tell(
     deals: list[Deal],
     observations: list[Observation],
     as_of: datetime,
+    pauses: tuple[datetime, ...] = (),
 ) -> Told:
-    """Walks one account up to `as_of` and tells status, figures, verdicts and firm days."""
+    """Walks one account up to `as_of` and tells status, figures, verdicts and firm days; other rules may pause it."""
     until = min(as_of, account.closed_at) if account.closed_at else as_of
     deals = [deal for deal in deals if deal.at <= until]
     observations = [one for one in observations if one.at <= until]
+    pauses = tuple(at for at in pauses if at <= until)
     begins = min([account.opened_at, *(deal.at for deal in deals), *(one.at for one in observations)])
     (began, first_day), *later = resets(clock, begins, until) if until >= begins else resets(clock, begins, begins)
     walk = Walk(account, rules, begins, first_day, began)
     days = dict(later)
-    instants = sorted({deal.at for deal in deals} | {one.at for one in observations} | set(days))
+    instants = sorted({deal.at for deal in deals} | {one.at for one in observations} | set(days) | set(pauses))
     for at in instants:
+        walk.resting = at in pauses
         step(walk, at, [deal for deal in deals if deal.at == at], [o for o in observations if o.at == at], days.get(at))
         if walk.ended:
             break
@@ -556,6 +559,8 @@ def step(walk: Walk, at: datetime, deals: list[Deal], seen: list[Observation], d
     walk.note_day(bool(trades or seen or (operations and day is None)))
     if operations or day is not None or walk.moved:
         walk.judge(at)
+    if walk.resting and not walk.ended and not walk.paused:
+        walk.paused, walk.since = True, at
 
 
 def finish(walk: Walk, account: Account, as_of: datetime) -> Told:
