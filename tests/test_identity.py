@@ -314,13 +314,40 @@ def test_a_chain_of_weak_evidence_does_not_join_its_ends() -> None:
     assert len({owners[f"c{number}"] for number in range(8)}) == 8
 
 
-def test_one_lent_thing_alone_is_listed_at_the_least_strength() -> None:
+def test_one_lent_thing_alone_is_listed_and_joins_nobody() -> None:
     """Friends lend them; whether one or four hold it, such pairs are seldom one person."""
     for holders in (2, 4):
         firm = Firm()
         for number in range(holders):
             firm.person(f"p{number}", device="lent", address=None)
-        assert strength_between(firm.resolve(), "p0", "p1") == pytest.approx(DEFAULT_TERMS.link_min)
+        identity = firm.resolve()
+        assert (identity.owners["members"] == 1).all()
+        assert DEFAULT_TERMS.link_min <= strength_between(identity, "p0", "p1") < DEFAULT_TERMS.middle_min
+
+
+def test_one_lent_thing_where_no_line_is_known_is_listed_at_the_least_strength() -> None:
+    firm = Firm()
+    for name in ("p0", "p1"):
+        firm.person(name, instrument="lent", device=None, ip=None)
+    assert strength_between(firm.resolve(), "p0", "p1") == pytest.approx(DEFAULT_TERMS.link_min)
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_one_device_on_one_line_joins_where_others_leave_several_traces(several: bool) -> None:
+    """Where borrowed names share card and device by the dozen, a device and line alone are such names too; where nobody
+    shares more than a device, people lend them."""
+    firm = Firm(200)
+    for pair in range(30):
+        mine: dict[str, Any] = {"address": None, "device": f"device-{pair}"}
+        if several:
+            mine["ip"] = f"10.8.{pair}.1"
+        if several and pair < 20:
+            mine["instrument"] = f"card-{pair}"
+        for side in "ab":
+            firm.person(f"{side}{pair}", **mine)
+    owners = owner_of(firm.resolve())
+    joined = [owners[f"a{pair}"] == owners[f"b{pair}"] for pair in range(20, 30)]
+    assert all(joined) if several else not any(joined)
 
 
 def test_a_full_name_on_one_line_joins_without_a_birth_date() -> None:
@@ -419,7 +446,7 @@ def test_households_are_as_common_as_the_firm_shows() -> None:
             firm.person(f"w{number}", **home, full_name=f"Tomas {word(number)}", date_of_birth="1975-06-12")
         book = IdentityBook()
         book.add(firm.facts(), as_of=AS_OF)
-        shares.append(fit(book.pairs, book.strangers, book.evidence.population(), DEFAULT_TERMS))
+        shares.append(fit(book.pairs, book.strangers, book.evidence.population(), DEFAULT_TERMS, 20_756))
     assert shares[0].partners.household < DEFAULT_TERMS.partners.household < shares[1].partners.household
     assert shares[1].kinds["device"].shares.household > DEFAULT_TERMS.kinds["device"].shares.household
 

@@ -12,10 +12,12 @@ from splink import Linker, SettingsCreator, block_on
 from splink import comparison_library as comparisons
 from splink.backends.duckdb import DuckDBAPI
 
+from benchmarks.quality.identity_drawn import make_drawn
 from benchmarks.quality.identity_firms import END, FIRMS, make_firm
 from benchmarks.quality.identity_worlds import WORLDS, make_world
 from models.identity import IdentityFacts, resolve
 
+DRAWN = 10
 STRENGTH_BANDS = (0.0, 0.101, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 
 
@@ -227,11 +229,13 @@ def measure(
 
 
 def firms(people: int, seed: int) -> Iterator[tuple[str, IdentityFacts, pd.Series]]:
-    """Each made-up firm of both families: name, facts and the person behind each trader."""
+    """Each made-up firm of the three families: name, facts and the person behind each trader."""
     for how in FIRMS:
         yield how.name, *make_firm(people, seed, how)
     for world in WORLDS:
         yield f"world: {world.name}", *make_world(people, seed, world)
+    for number in range(DRAWN):
+        yield "drawn anew, mean", *make_drawn(1000 * seed + number)
 
 
 def main() -> None:

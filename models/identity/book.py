@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from models.identity.census import COUNTED
 from models.identity.clusters import Judgements, Pairs, group
 from models.identity.crowds import CROWDED
 from models.identity.evidence import Evidence
@@ -85,7 +86,8 @@ class IdentityBook:
     def _no_pairs(self) -> pd.DataFrame:
         kinds = [f"{kind}_holders" for kind in self.terms.kinds]
         values = [f"{kind}_value" for kind in CROWDED]
-        columns = ["a", "b", *FIELDS, *kinds, *values, "ip_gap_days", "ip_common_day"]
+        alike = [f"{kind}_alike" for kind in COUNTED]
+        columns = ["a", "b", *FIELDS, *kinds, *values, *alike, "ip_gap_days", "ip_common_day"]
         return pd.DataFrame({column: np.empty(0, dtype=np.int64) for column in columns})
 
     def _scored(self) -> pd.DataFrame:
@@ -120,12 +122,19 @@ class IdentityBook:
             number = self.evidence.kinds.index(kind)
             wide[f"{kind}_value"] = value[number] if number in value.columns else 0
         wide["ip_gap_days"], wide["ip_common_day"] = ip["gap_days"], ip["common_day"]
-        return wide.reset_index()
+        common = shared.pivot(index=["a", "b"], columns="kind", values="values")
+        wide = wide.reset_index()
+        for kind, counts in self.evidence.census.counts.items():
+            number = self.evidence.kinds.index(kind)
+            both = common[number].fillna(0).to_numpy() if number in common.columns else 0
+            wide[f"{kind}_alike"] = np.asarray(2 * both == counts[wide["a"]] + counts[wide["b"]], dtype=np.int64)
+        return wide
 
     def _weigh(self, as_of: pd.Timestamp) -> Weights:
         population = self.evidence.population()
-        terms = fit(self.pairs, self.strangers, population, self.terms)
-        return weigh(self.pairs, population, terms, int(as_of.timestamp() // 86_400))
+        day = int(as_of.timestamp() // 86_400)
+        terms = fit(self.pairs, self.strangers, population, self.terms, day)
+        return weigh(self.pairs, population, terms, day)
 
     def _read_judgements(self, judgements: pd.DataFrame | None) -> Judgements:
         if judgements is None or judgements.empty:

@@ -9,6 +9,8 @@ from models.identity.weighing import Population
 
 Ints = npt.NDArray[np.int64]
 CODES = ("given", "family", "birth", "country")
+# Kinds of which it is told how many a trader has.
+COUNTED = ("device", "instrument")
 
 
 class Census:
@@ -17,6 +19,7 @@ class Census:
     def __init__(self) -> None:
         self.codes = {name: np.empty(0, dtype=np.int64) for name in CODES}
         self.kinds = np.empty(0, dtype=np.int64)
+        self.counts = {kind: np.empty(0, dtype=np.int64) for kind in COUNTED}
 
     def people(self, columns: Mapping[str, npt.NDArray[np.generic]], traders: int) -> None:
         """Takes in people: `trader_no` and a column per code."""
@@ -24,12 +27,16 @@ class Census:
             grown = np.append(codes, np.full(traders - len(codes), -1))
             grown[columns["trader_no"].astype(np.int64)] = columns[name].astype(np.int64)
             self.codes[name] = grown
-        self.kinds = np.append(self.kinds, np.zeros(traders - len(self.kinds), dtype=np.int64))
+        more = np.zeros(traders - len(self.kinds), dtype=np.int64)
+        self.kinds = np.append(self.kinds, more)
+        self.counts = {kind: np.append(counts, more) for kind, counts in self.counts.items()}
 
     def known(self, traders: Ints, columns: Mapping[str, npt.NDArray[np.generic]]) -> None:
-        """Replaces what is known of some traders (numbers): `trader_no` and `kinds` of those of whom anything is."""
-        self.kinds[traders] = 0
-        self.kinds[columns["trader_no"].astype(np.int64)] = columns["kinds"].astype(np.int64)
+        """Replaces what is known of some traders (numbers): `trader_no`, `kinds` and counts of whom anything is."""
+        known = columns["trader_no"].astype(np.int64)
+        for name, table in (("kinds", self.kinds), *self.counts.items()):
+            table[traders] = 0
+            table[known] = columns[name].astype(np.int64)
 
     def population(self, name_holders: Ints, birth_holders: Ints) -> Population:
         """What is common; holders are by code, with a zero at the end for the unknown."""

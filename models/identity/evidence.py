@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.identity.census import Census
+from models.identity.census import COUNTED, Census
 from models.identity.facts import IdentityFacts, tidy
 from models.identity.normal import ADDRESS_SQL, DOMAIN_SQL, MAILBOX_SQL, NAME_TOKENS_SQL, PHONE_SQL, spellings
 from models.identity.terms import IdentityTerms
@@ -360,8 +360,10 @@ class Evidence:
             )
             select keys.* exclude (raw), shared.holders from keys join shared using (value)
         """)
+        counts = ", ".join(f"count(*) filter (kind = {self.kinds.index(kind)}) as {kind}" for kind in COUNTED)
         known = self.con.sql(f"""
-            select trader_no, bit_or(1 << kind::integer) as kinds from {own} anti join hubs using (value)
+            select trader_no, bit_or(1 << kind::integer) as kinds, {counts}
+            from {own} anti join hubs using (value)
             where kind < 100 group by trader_no
         """).fetchnumpy()
         self.census.known(np.arange(self.traders()) if everyone else self.touched(), known)
@@ -459,7 +461,8 @@ class Evidence:
     def shared(self) -> pd.DataFrame:
         """One row per candidate pair and kind shared: pair (row of `candidates` by a, b), kind, fewest holders, days.
 
-        `gap_days` is the time between the two traders' closest uses, `common_day` the last day both had used it."""
+        `values` is how many values of the kind they share, `gap_days` the time between the two traders' closest uses,
+        `common_day` the last day both had used it."""
         self.con.execute("""
             create or replace temp table shared as
             select candidates.a, candidates.b, l.kind, l.value, l.holders,
@@ -471,7 +474,7 @@ class Evidence:
             where l.kind < 100
         """)
         return self.con.execute("""
-            select a, b, kind, min(holders)::integer as holders,
+            select a, b, kind, min(holders)::integer as holders, count(*)::integer as values,
                 (arg_min(value, closeness) >> 12)::bigint as value,
                 arg_min(gap_days, closeness)::integer as gap_days, arg_min(common_day, closeness)::integer as common_day
             from (

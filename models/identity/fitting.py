@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.identity.crowds import CROWDED, count_places, traces
+from models.identity.mixing import mix
 from models.identity.terms import IdentityTerms, Kind, Level, Shares
 from models.identity.weighing import Population, step
 
@@ -36,7 +37,9 @@ STEPS_PER_BIT = 4
 SHARE_MAX = 0.98
 
 
-def fit(pairs: pd.DataFrame, strangers: pd.DataFrame, population: Population, terms: IdentityTerms) -> IdentityTerms:
+def fit(
+    pairs: pd.DataFrame, strangers: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int
+) -> IdentityTerms:
     """The terms as this firm shows them; `pairs` and `population` as in `weigh`, `strangers` the levels of fields of
     pairs drawn at random."""
     clear = _Clear(pairs, population, terms)
@@ -44,7 +47,7 @@ def fit(pairs: pd.DataFrame, strangers: pd.DataFrame, population: Population, te
     levels = {field: clear.levels(field) for field in terms.levels}
     levels |= {field: _by_chance(field, strangers, levels[field]) for field in ("phone", "address", "document")}
     levels["name"] = clear.names_at_home(levels["name"])
-    return replace(
+    counted = replace(
         terms,
         partners=clear.partners(levels),
         kinds=MappingProxyType(kinds),
@@ -53,6 +56,7 @@ def fit(pairs: pd.DataFrame, strangers: pd.DataFrame, population: Population, te
         trace_share=clear.trace_share(),
         places=MappingProxyType({kind: count_places(kind, pairs, terms) for kind in CROWDED}),
     )
+    return mix(pairs, population, counted, as_of_day)
 
 
 class _Clear:

@@ -25,8 +25,7 @@ VISITED = ("device", "ip", "address")
 MONEY_KINDS = ("instrument", "destination")
 LENT_KINDS = ("phone", "instrument", "device")
 STRONG_KINDS = ("document", "email", "phone", "instrument", "destination", "device")
-# Who borrows names also keeps things apart on purpose, so what such traders do not share says half as much.
-APART_WEIGHTS = np.array([1.0, 0.5, 1.0, 1.0, 1.0])
+ALIKE_BY_CHANCE = 0.4
 VENUE = HYPOTHESES.index("venue")
 NEAR_FIELDS = ("phone", "address", "document")
 
@@ -72,25 +71,20 @@ def weigh(pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_
 
     `pairs` has a, b (trader numbers), a level per compared field (-1 unknown) and per kind `<kind>_holders` (0 when not
     shared); `as_of_day` in days since 1970 decides how old evidence by address of the network is."""
-    evidence = _Evidence(pairs, population, terms, as_of_day)
-    ways = evidence.priors()
-    for kind in terms.kinds:
-        evidence.add_shared(ways, kind)
-    evidence.add_kept_apart(ways)
-    for field in ("name", "birth", "email_name", *NEAR_FIELDS):
-        evidence.add_field(ways, field)
-    evidence.add_country(ways)
+    evidence = Explanations(pairs, population, terms, as_of_day)
+    ways = evidence.ways()
     owner = np.logaddexp2(ways[:, 0], ways[:, 1])
     others = np.logaddexp2.reduce(ways[:, 2:], axis=1)
     corroborated = evidence.corroborated()
     free = owner - others
-    bits = np.where(corroborated & ~evidence.lone(), free, np.minimum(free, bits_of(terms.link_min)))
+    listed_only = evidence.lone() & evidence.untold()
+    bits = np.where(corroborated & ~listed_only, free, np.minimum(free, bits_of(terms.link_min)))
     apart = np.isin(evidence.levels["name"], (0, 2)) & (evidence.levels["birth"] == 0)
     home = corroborated & apart & (ways[:, 2] >= np.max(ways[:, 3:], axis=1))
     return Weights(bits, np.minimum(free, 0.0), np.where(home, np.maximum(ways[:, 2] - owner, 0.0), 0.0))
 
 
-class _Evidence:
+class Explanations:
     """Evidence of one batch of pairs: methods add their bits to an array (pairs, hypotheses), strangers being zero."""
 
     def __init__(self, pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int) -> None:
@@ -101,19 +95,30 @@ class _Evidence:
         self.crowds = crowd_bits(pairs, terms)
         self.levels = {field: pairs[field].to_numpy() for field in terms.levels}
 
+    def ways(self) -> Floats:
+        """Log2 odds of each explanation against strangers, one row per pair."""
+        ways = self.priors()
+        for kind in self.terms.kinds:
+            self.add_shared(ways, kind)
+        self.add_kept_apart(ways)
+        for field in ("name", "birth", "email_name", *NEAR_FIELDS):
+            self.add_field(ways, field)
+        self.add_country(ways)
+        return ways
+
     def priors(self) -> Floats:
         """Before any evidence: partners of each sort per trader, more at wide venues, fewer among many payers."""
         ways = np.zeros((len(self.pairs), len(HYPOTHESES)))
         ways[:, :5] = np.log2(np.array(self.terms.partners) / self.size)
         with np.errstate(divide="ignore"):
-            ways[:, 4] += self.terms.venue_growth * np.log2(self._widest(VENUE_KINDS) - 1)
+            ways[:, 4] += self.terms.venue_growth * np.log2(np.maximum(self._widest(VENUE_KINDS), 2) - 1)
         ways[:, 2:4] -= self.terms.home_shrink * np.log2(np.maximum(self._widest(MONEY_KINDS) - 1, 1))[:, None]
         return ways
 
     def _widest(self, kinds: Sequence[str]) -> Floats:
         """The most holders of a value of these kinds that the pair shares, one where it shares none."""
         counts = [
-            np.where(self._usable(kind) & ((self.crowds[kind] == 0) | (kind in VISITED)), self.holders[kind], 1)
+            np.where(self._usable(kind) & ((self.crowds[kind] > 0) == (kind in VISITED)), self.holders[kind], 1)
             for kind in kinds
         ]
         return np.asarray(np.max(counts, axis=0), dtype=np.float64)
@@ -135,7 +140,15 @@ class _Evidence:
             bits[:, :VENUE] = np.where(own > 0, np.maximum(own - crowd, 0.0), own)
         else:
             bits = np.where(crowd > 0, self._beside_place(bits, crowd), bits)
+        if each.alike is not None:
+            bits += self._alike_bits(each.alike, self.pairs[f"{kind}_alike"].to_numpy()[rows])
         ways[rows, :5] += bits
+
+    def _alike_bits(self, shares: Shares, alike: Ints) -> Floats:
+        """An owner's registrations use one set of things, a friend or a member of a club has others beside it."""
+        share = np.array(shares)
+        bits = np.log2(np.where(alike[:, None] > 0, share / ALIKE_BY_CHANCE, (1 - share) / (1 - ALIKE_BY_CHANCE)))
+        return np.asarray(bits, dtype=np.float64)
 
     def _beside_place(self, bits: Floats, crowd: Floats) -> Floats:
         """Of a value that may be a place whoever shares it may still be anything; then it says less of all."""
@@ -150,7 +163,7 @@ class _Evidence:
             apart &= ~((self.holders[kind] > 0).astype(np.int64) << place)
             if kind != "partner":
                 with_kind = (np.arange(len(table)) >> place) & 1 > 0
-                table[with_kind] += np.log2(1 - np.array(each.shares)) * APART_WEIGHTS
+                table[with_kind] += np.log2(1 - np.array(each.shares))
         careful = self.terms.careful_share
         table[:, 0] = np.logaddexp2(np.log2(1 - careful) + table[:, 0], np.log2(careful))
         ways[:, :5] += table[apart]
@@ -232,10 +245,15 @@ class _Evidence:
         return np.asarray(strong | named | (self._personal() >= 2), dtype=np.bool_)
 
     def lone(self) -> npt.NDArray[np.bool_]:
-        """One thing that is lent among friends, and nothing else at all, is no second identity."""
+        """One thing that is lent among friends, and nothing else of the person."""
         things = np.sum([self._usable(kind) for kind in STRONG_KINDS], axis=0)
         lent = np.logical_or.reduce([self._usable(kind) for kind in LENT_KINDS])
         return np.asarray(lent & (things == 1) & (self._personal() == 0), dtype=np.bool_)
+
+    def untold(self) -> npt.NDArray[np.bool_]:
+        """No line is known of one of them, so that nothing tells an owner from a friend who lends."""
+        known = self.population.known_kinds[self.a] & self.population.known_kinds[self.b]
+        return np.asarray((known >> list(self.terms.kinds).index("ip")) & 1 == 0, dtype=np.bool_)
 
     def _personal(self) -> Ints:
         """How many fields of the person agree."""

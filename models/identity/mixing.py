@@ -1,0 +1,151 @@
+"""How common borrowed names, households, friends and venues are in this firm, weighed against each other.
+
+Pairs that share a thing of few, but neither name nor birth date, may be any of them. How often two things come
+together, with or without a line, a home or other things of the kind, says which: who borrows names leaves several
+traces, a friend lends one thing, a venue has computers and a line but no cards. Expectation maximisation over such
+pairs (Dempster, Laird and Rubin, 1977) with the terms as its prior; pairs so explained that share nothing are not seen
+and are reckoned in.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from models.identity.census import COUNTED
+from models.identity.terms import HYPOTHESES, IdentityTerms, Kind, Shares
+from models.identity.weighing import LENT_KINDS, STRONG_KINDS, Explanations, Population
+
+Flags = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+ROUNDS = 30
+HOLDERS_MAX = 4
+TRADERS_PRIOR = 100.0
+PAIRS_PRIOR = 30.0
+MIXED = ("straw", "household", "friend", "venue")
+FITTED = (*STRONG_KINDS, "ip")
+STRAW_SHARES = (0.1, 0.95)
+# One owner's traders log in from one line about as often as not; fewer would make owners of everybody who lends.
+STRAW_IP_MIN = 0.45
+# A friend lends now and then; whoever shares each thing every other time is no friend.
+FRIEND_SHARE_MAX = 0.4
+ALIKE_MAX = 0.9
+# Fewer visible pairs than this say nothing of those that are not.
+VISIBLE_MIN = 0.02
+STEPS_PER_BIT = 4
+
+
+def mix(pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int) -> IdentityTerms:
+    """The terms with the partners of each sort per trader, and what borrowed names share, as these pairs show them."""
+    unclear = pairs[_unclear(pairs)].reset_index(drop=True)
+    if unclear.empty:
+        return terms
+    mixture, found = _Mixture(unclear, population, terms), terms
+    for _ in range(ROUNDS):
+        found = mixture.improve(found, Explanations(unclear, population, found, as_of_day).ways())
+    return _stepped(found)
+
+
+def _unclear(pairs: pd.DataFrame) -> Flags:
+    """Pairs that share a thing of few and differ in name and birth date."""
+    few = np.logical_or.reduce([pairs[f"{kind}_holders"].between(1, HOLDERS_MAX).to_numpy() for kind in STRONG_KINDS])
+    return np.asarray(few & (pairs["name"] <= 2).to_numpy() & (pairs["birth"] <= 1).to_numpy(), dtype=np.bool_)
+
+
+class _Mixture:
+    """The unclear pairs of a firm and one round of the maximisation."""
+
+    def __init__(self, pairs: pd.DataFrame, population: Population, terms: IdentityTerms) -> None:
+        known = population.known_kinds[pairs["a"].to_numpy()] & population.known_kinds[pairs["b"].to_numpy()]
+        self.base, self.traders = terms, population.traders
+        self.shared = {kind: (pairs[f"{kind}_holders"] > 0).to_numpy() for kind in FITTED}
+        self.known = {kind: (known >> list(terms.kinds).index(kind)) & 1 > 0 for kind in FITTED}
+        self.alike = {kind: self.shared[kind] & (pairs[f"{kind}_alike"] > 0).to_numpy() for kind in COUNTED}
+        widest = np.max([np.where(self.shared[k], pairs[f"{k}_holders"], 1) for k in STRONG_KINDS], axis=0)
+        self.two = widest <= 2
+        # Of what is shared a value of many holders tells as much as one of two for each further holder, not each pair.
+        self.weight = 1 / np.maximum(widest - 1, 1)
+
+    def improve(self, terms: IdentityTerms, ways: Floats) -> IdentityTerms:
+        """How likely each explanation of each pair is, then the terms that fit those best."""
+        odds = np.exp2(ways - np.logaddexp2.reduce(ways, axis=1)[:, None])
+        belief = {name: odds[:, HYPOTHESES.index(name)] for name in MIXED}
+        every = {name: seen / self._visible(terms, name) for name, seen in belief.items()}
+        # How many venues have more than two holders, `weighing` reckons from those of two.
+        partners = {
+            name: self._partners(name, all_[self.two] if name == "venue" else all_) for name, all_ in every.items()
+        }
+        kinds = {
+            kind: replace(
+                each,
+                shares=each.shares._replace(
+                    straw=self._straw_share(kind, belief["straw"], every["straw"]),
+                    friend=self._friend_share(kind, belief["friend"], every["friend"], partners["friend"]),
+                ),
+                alike=self._alike(kind, belief),
+            )
+            if kind in FITTED
+            else each
+            for kind, each in terms.kinds.items()
+        }
+        return replace(terms, partners=terms.partners._replace(**partners), kinds=MappingProxyType(kinds))
+
+    def _visible(self, terms: IdentityTerms, name: str) -> Floats:
+        """How likely a pair so explained shares at least one strong thing, given what is known of both."""
+        nothing = np.ones(len(self.weight))
+        for kind in STRONG_KINDS:
+            nothing *= np.where(self.known[kind], 1 - getattr(terms.kinds[kind].shares, name), 1.0)
+        return np.maximum(1 - nothing, VISIBLE_MIN)
+
+    def _partners(self, name: str, every: Floats) -> float:
+        base = getattr(self.base.partners, name)
+        return (2 * float(every.sum()) + TRADERS_PRIOR * base) / (self.traders + TRADERS_PRIOR)
+
+    def _straw_share(self, kind: str, seen: Floats, every: Floats) -> float:
+        base, (least, most) = self.base.kinds[kind].shares.straw, STRAW_SHARES
+        least = STRAW_IP_MIN if kind == "ip" else least
+        return float(np.clip(self._share(kind, base, seen, every), min(base, least), most))
+
+    def _friend_share(self, kind: str, seen: Floats, every: Floats, partners: float) -> float:
+        base = self.base.kinds[kind].shares.friend
+        if kind in LENT_KINDS:
+            return min(self._share(kind, base, seen, every), FRIEND_SHARE_MAX)
+        # However many lend, no more of them share what nobody lends.
+        return float(base * min(1.0, self.base.partners.friend / partners))
+
+    def _share(self, kind: str, base: float, seen: Floats, every: Floats) -> float:
+        shared, known = self.shared[kind], self.known[kind]
+        shown, of = (float((part * self.weight)[rows].sum()) for part, rows in ((seen, shared), (every, known)))
+        return (shown + PAIRS_PRIOR * base) / (of + PAIRS_PRIOR)
+
+    def _alike(self, kind: str, belief: Mapping[str, Floats]) -> Shares | None:
+        """How often those who share the kind have no other such thing."""
+        base = self.base.kinds[kind].alike
+        if base is None:
+            return None
+        found = {}
+        for name in ("straw", "friend"):
+            seen = belief[name] * self.weight
+            shown, of = float(seen[self.alike[kind]].sum()), float(seen[self.shared[kind]].sum())
+            found[name] = min(ALIKE_MAX, (shown + PAIRS_PRIOR * getattr(base, name)) / (of + PAIRS_PRIOR))
+        return base._replace(**found)
+
+
+def _stepped(terms: IdentityTerms) -> IdentityTerms:
+    """The terms with what was found in steps, so that a growing firm changes it seldom."""
+    partners = terms.partners._replace(**{name: _step(getattr(terms.partners, name)) for name in MIXED})
+    kinds = {kind: _stepped_kind(each) if kind in FITTED else each for kind, each in terms.kinds.items()}
+    return replace(terms, partners=partners, kinds=MappingProxyType(kinds))
+
+
+def _stepped_kind(kind: Kind) -> Kind:
+    shares = kind.shares._replace(straw=_step(kind.shares.straw), friend=_step(kind.shares.friend))
+    alike = None if kind.alike is None else Shares(*(min(ALIKE_MAX, _step(share)) for share in kind.alike))
+    return replace(kind, shares=shares, alike=alike)
+
+
+def _step(share: float) -> float:
+    return float(np.exp2(np.round(np.log2(share) * STEPS_PER_BIT) / STEPS_PER_BIT))
