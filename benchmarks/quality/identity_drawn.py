@@ -250,8 +250,6 @@ class _Drawn:
         )
 
 
-def make_drawn(seed: int) -> tuple[IdentityFacts, pd.Series, Habits]:
-    """Facts of the firm of this seed, the person behind each trader and how its people live."""
-    maker = _Drawn(seed)
-    facts, truth = maker.make()
-    return facts, truth, maker.habits
+def make_drawn(seed: int) -> tuple[IdentityFacts, pd.Series]:
+    """Facts of the firm of this seed, and the person behind each trader (index trader_id)."""
+    return _Drawn(seed).make()

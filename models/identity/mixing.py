@@ -101,7 +101,7 @@ class _Mixture:
         return np.maximum(1 - nothing, VISIBLE_MIN)
 
     def _partners(self, name: str, every: Floats) -> float:
-        base = getattr(self.base.partners, name)
+        base: float = getattr(self.base.partners, name)
         return (2 * float(every.sum()) + TRADERS_PRIOR * base) / (self.traders + TRADERS_PRIOR)
 
     def _straw_share(self, kind: str, seen: Floats, every: Floats) -> float:
