@@ -253,3 +253,22 @@ def test_trades_on_a_closed_market_raise_the_suspicion_of_a_wrong_zone() -> None
     weekend = land(dialects.mt4(moved(timedelta(days=5))))
     assert weekend.facts["wrong_zone_suspicion"]
     assert weekend.reconciliation.outcome == "exact"
+
+
+def test_a_zone_that_is_hours_off_is_suspected_and_those_that_fit_are_named() -> None:
+    """Gold rests for an hour after 17:00 in New York: deals at 17:30 raise the suspicion, a minute before five do not."""
+
+    def gold(minutes_past_ten: int) -> Statement:
+        evening = [
+            trade.opened.replace(hour=22, minute=0) + timedelta(minutes=minutes_past_ten) for trade in HISTORY.trades
+        ]
+        trades = [
+            trade.__class__(**trade.__dict__ | {"symbol": "XAUUSD", "opened": at, "closed": at})
+            for trade, at in zip(HISTORY.trades, evening, strict=True)
+        ]
+        return land(dialects.mt4(History(trades, HISTORY.money)), zone="UTC")
+
+    found = {check["name"]: check for check in gold(30).reconciliation.checks}
+    assert found["market hours"]["verdict"] == "suspect"
+    assert "America/New_York+7" in found["market hours"]["explanation"]
+    assert not gold(-1).facts["wrong_zone_suspicion"]

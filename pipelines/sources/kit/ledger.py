@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from pipelines.sources.kit.checks import closing_hours_check, outcome_of
+from pipelines.sources.kit.checks import outcome_of
+from pipelines.sources.kit.market_hours import market_hours_check
 from pipelines.sources.kit.money_rows import MoneyRow
 from pipelines.sources.kit.pricing import price_checks
 from pipelines.sources.kit.statement import (
@@ -90,7 +91,7 @@ class Ledger:
         deals = self._frame()
         if self.volumes_are_exact:
             self.checks += price_checks(self.deals)
-        self.checks.append(closing_hours_check(deals, self.clock.name))
+        self.checks.append(market_hours_check(self.deals, self.clock))
         self._finish_facts(currency, deals)
         rejects = pd.DataFrame(self.rejects, columns=REJECT_COLUMNS)
         rows = sum(self.accounted.values()) + len(rejects)
