@@ -256,7 +256,7 @@ def test_trades_on_a_closed_market_raise_the_suspicion_of_a_wrong_zone() -> None
 
 
 def test_a_zone_that_is_hours_off_is_suspected_and_those_that_fit_are_named() -> None:
-    """Gold rests for an hour after 17:00 in New York: deals at 17:30 raise the suspicion, a minute before five do not."""
+    """Gold rests for an hour after 17:00 in New York: deals at 17:30 raise the suspicion, at 16:59 they do not."""
 
     def gold(minutes_past_ten: int) -> Statement:
         evening = [
