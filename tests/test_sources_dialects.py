@@ -33,9 +33,11 @@ WHOLE: dict[str, tuple[str, Writer]] = {
 }
 TRADES_ONLY: dict[str, tuple[str, Writer]] = {
     "ctrader csv": ("ctrader-statement", dialects.ctrader_csv),
+    "ctrader csv re-saved": ("ctrader-statement", lambda h: dialects.as_text(dialects.ctrader_csv(h), ";")),
     "ctrader csv gross": ("ctrader-statement", lambda h: dialects.ctrader_csv(h, gross=True)),
     "matchtrader": ("matchtrader-statement", dialects.matchtrader),
     "ftmo": ("ftmo-client-area", dialects.ftmo),
+    "ftmo re-saved": ("ftmo-client-area", lambda h: dialects.as_text(dialects.ftmo(h))),
     "ftmo comma": ("ftmo-client-area", lambda h: dialects.ftmo(h, comma=True)),
 }
 ZONES = {"ctrader-statement csv": "UTC+8", "ctrader-statement": "UTC", "matchtrader-statement": "UTC"}

@@ -188,6 +188,17 @@ def test_half_a_file_does_not_add_up() -> None:
     assert len(statement.deals) == 2 * len(HISTORY.trades) + 1
 
 
+@pytest.mark.parametrize("write", [dialects.ctrader_csv, dialects.ftmo, dialects.tradovate, dialects.matchtrader])
+def test_a_file_that_ends_in_a_row_does_not_add_up(write: Callable[[History], bytes]) -> None:
+    """Where no totals are printed, the row that was cut through tells; the whole file tells nothing."""
+    data = write(HISTORY)
+    assert "end of the file" not in findings(land(data))
+    middle = data.index(str(HISTORY.trades[15].ticket).encode()) + 60
+    statement = land(data[:middle])
+    assert statement.reconciliation.outcome == "does_not_add_up"
+    assert "end of the file" in findings(statement)
+
+
 def test_a_later_period_is_explained() -> None:
     """A report that begins in mid-life carries a balance in; that is explained and not an error."""
     later = History(HISTORY.trades[10:], [])

@@ -5,9 +5,11 @@ A reader has ``NAME``, ``recognise(document)`` (by content, never by file name) 
 
 import importlib
 import pkgutil
+from dataclasses import replace
 from functools import cache
 from types import ModuleType
 
+from pipelines.sources.kit.checks import outcome_of, remark
 from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.refusals import refuse_what_is_no_evidence
 from pipelines.sources.kit.statement import Ask, Reconciliation, SourceRefusal, Statement
@@ -54,7 +56,17 @@ def read(
     found = None if mapping else _recognised(document)
     name = _agreed(source, found, file_name, generic=mapping is not None)
     statement: Statement = sources()[name].read(document, Ask(account_id, server_zone, currency, mapping))
-    return statement
+    return _with_its_end(document, statement)
+
+
+def _with_its_end(document: Document, statement: Statement) -> Statement:
+    """Return the statement, told as cut off where the file ends in the middle of its last row."""
+    known = any(check["name"] == "complete" for check in statement.reconciliation.checks)
+    if known or statement.rejects.empty or not document.is_cut_off(int(statement.rejects["line"].max())):
+        return statement
+    why = "the file ends in the middle of a row: export it again"
+    checks = [*statement.reconciliation.checks, remark("complete", "does_not_add_up", "end of the file", why)]
+    return replace(statement, reconciliation=Reconciliation(outcome_of(checks), checks))
 
 
 def _agreed(source: str | None, found: str | None, file_name: str, *, generic: bool) -> str:

@@ -11,13 +11,13 @@ from decimal import Decimal
 from functools import partial
 from itertools import pairwise
 
-from pipelines.sources.kit.checks import chain_checks, compare
-from pipelines.sources.kit.csv_table import Line, header_names, read_lines
+from pipelines.sources.kit.checks import chain_checks, compare, remark
+from pipelines.sources.kit.csv_table import Line, delimiter_of, header_names, read_lines
 from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.ledger import Ledger, RoundTrip, less, opposite, side_of, stamp
 from pipelines.sources.kit.money_rows import classify
 from pipelines.sources.kit.statement import Ask, RowProblem, SourceRefusal, Statement
-from pipelines.sources.kit.values import clock_by, number, plain_number, positive, total
+from pipelines.sources.kit.values import clock_by, european, number, plain_number, positive, total
 from pipelines.sources.kit.zones import server_clock
 from pipelines.sources.symbols import instrument
 
@@ -68,7 +68,8 @@ def recognise(document: Document) -> bool:
 def _names_deals(line: str) -> bool:
     """Tell a header row of deals: both directions or both times of an opening and a closing."""
     low = line.lower()
-    return "closing" in low and "opening" in low and ("direction" in low or "entry price" in low) and "," in low
+    is_table = low.count(delimiter_of(low)) > 3
+    return is_table and "closing" in low and "opening" in low and ("direction" in low or "entry price" in low)
 
 
 def read(document: Document, ask: Ask) -> Statement:
@@ -90,7 +91,11 @@ def read(document: Document, ask: Ask) -> Statement:
         if not _is_footer(row):
             ledger.take("transactions", row.line, partial(_transaction, ledger, row))
     _count(ledger, blocks)
-    _reconcile(ledger, blocks, [row for row in deals if _is_footer(row)], [c for c in closings if c])
+    footers = [row for row in deals if _is_footer(row)]
+    _reconcile(ledger, blocks, footers, [c for c in closings if c])
+    if deals and not (footers or document.is_html or blocks.summary or len(blocks.rows) > 1):
+        why = "the file ends before its totals: export it again"
+        ledger.checks.append(remark("complete", "does_not_add_up", "end of the file", why))
     _add_equity(ledger, blocks)
     ledger.facts |= {"login": blocks.login, "printed": blocks.summary}
     return ledger.close(blocks.currency)
@@ -98,7 +103,11 @@ def read(document: Document, ask: Ask) -> Statement:
 
 def _csv_blocks(document: Document) -> Blocks:
     """Split a CSV at its blank lines; the first line of a block is its title."""
-    rows = read_lines(document.text, document.name, ",")
+    header = next((line for line in document.text[:20_000].splitlines()[:60] if _names_deals(line)), ",")
+    delimiter = delimiter_of(header)
+    rows = read_lines(document.text, document.name, delimiter)
+    if delimiter != ",":
+        rows = [[european(cell) for cell in row] for row in rows]
     blocks, index = Blocks(), 0
     while index < len(rows):
         title = rows[index][0].strip().lstrip("\ufeff").lower() if rows[index] else ""

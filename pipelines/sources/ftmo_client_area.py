@@ -26,11 +26,17 @@ class Ids(NamedTuple):
 
 
 def recognise(document: Document) -> bool:
-    """Tell the file by its shape: fifteen columns by semicolon, times second and ninth, side third; or its header."""
+    """Tell the file by its shape: fifteen columns, a ticket first, times second and ninth, side third."""
     header = document.first_line.lower()
-    if document.is_zip or document.is_html or not header.startswith("ticket") or header.count(";") not in (13, 14):
+    delimiter = delimiter_of(header)
+    if (
+        document.is_zip
+        or document.is_html
+        or header.strip('"')[:6] != "ticket"
+        or header.count(delimiter) not in (13, 14)
+    ):
         return False
-    rows = [line.split(";") for line in document.text[:20_000].splitlines()[1:3]]
+    rows = [line.split(delimiter) for line in document.text[:20_000].replace('"', "").splitlines()[1:3]]
     rows = [row for row in rows if len(row) > 8]
     return all(is_clock(row[1]) and row[2].strip().lower() in ("buy", "sell") for row in rows)
 

@@ -16,6 +16,7 @@ NAME = "matchtrader-statement"
 
 _HEADER = re.compile(r"(Account|Name|Currency|Leverage):\s*(.*)", re.DOTALL)
 _REASONS = {"stop loss": "sl", "sl": "sl", "take profit": "tp", "tp": "tp", "stopout": "so", "stop out": "so"}
+_NUMBER = re.compile(r"[A-Z]{0,3}\d{6,}")
 _NAMED = {"ID", "Symbol", "Open time", "Volume", "Side", "Profit"}
 
 
@@ -40,7 +41,7 @@ def read(document: Document, ask: Ask) -> Statement:
         header |= {match[1]: match[2].strip() for match in found if match}
         if set(row.cells) >= _NAMED:
             names = header_names(row.cells)
-        elif names and len(row.cells) >= 10:
+        elif names and (len(row.cells) >= 10 or _NUMBER.fullmatch(row.cells[0] if row.cells else "")):
             line = Line(row.line, dict(zip(names, row.cells, strict=False)))
             ledger.take("closings", row.line, partial(_closing, ledger, line, seen))
     ledger.facts |= {

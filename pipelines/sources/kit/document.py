@@ -108,6 +108,13 @@ class Document:
         lines = read_lines(self.text, self.name, delimiter)
         return [Row(line, [told(cell) for cell in cells], []) for line, cells in enumerate(lines, start=1) if cells]
 
+    def is_cut_off(self, line: int) -> bool:
+        """Tell whether text or a page ends without an end, and a row is its last one."""
+        if self.is_zip or self.text.endswith("\n") or "</html" in self.text[-2_000:].lower():
+            return False
+        last = self.rows[-1].line if self.is_html and self.rows else self.text.count("\n") + 1
+        return line >= last
+
     def json(self) -> Any:
         """The file as JSON; refused when it is none or longer than an account's history."""
         if len(self.text) > JSON_CHARS_MAX:
