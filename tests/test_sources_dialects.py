@@ -23,6 +23,10 @@ WHOLE: dict[str, tuple[str, Writer]] = {
     "mt4 saved as text": ("mt4-statement", lambda h: dialects.as_text(dialects.mt4(h))),
     "mt5 saved as text": ("mt5-report", lambda h: dialects.as_text(dialects.mt5_html(h))),
     "mt5 saved as German text": ("mt5-report", lambda h: dialects.as_text(dialects.mt5_html(h), ";")),
+    "mt5 html right to left": (
+        "mt5-report",
+        lambda h: dialects.mt5_html(h, encoding="utf-8").replace(b"<td>2", "<td>\u200f\u200e2".encode()),
+    ),
     "mt5 html": ("mt5-report", dialects.mt5_html),
     "mt5 html old build": ("mt5-report", lambda h: dialects.mt5_html(h, old=True, labels=dialects.GERMAN)),
     "mt5 html re-saved": ("mt5-report", lambda h: dialects.mt5_html(h, encoding="utf-8", hidden=False)),

@@ -32,6 +32,8 @@ TAG_CHARS_MAX = 20_000
 _CYRILLIC = re.compile(rb"[\xc0-\xff\xa8\xb8]{3,}")
 _HIGH = re.compile(rb"[\x80-\xbf]")
 _LONG_TAG = re.compile(rf"<[^<>]{{{TAG_CHARS_MAX}}}")
+# Marks that right-to-left terminals and spreadsheets set around numbers and dates.
+_DIRECTIONS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _COLUMN = re.compile(r"[A-Z]{1,3}")
 
 
@@ -72,7 +74,8 @@ class Document:
     @cached_property
     def text(self) -> str:
         """The file as text; bytes of a zip have none."""
-        return "" if self.is_zip else decode(self.data).replace("\x00", "")
+        text = "" if self.is_zip else decode(self.data).replace("\x00", "")
+        return _DIRECTIONS.sub("", text) if _DIRECTIONS.search(text) else text
 
     @cached_property
     def head(self) -> str:
