@@ -253,6 +253,30 @@ def test_matchtrader_full_answers_are_halved(broker: tuple[MatchTrader, HttpServ
     assert again.landed == 1
 
 
+def test_matchtrader_repeats_and_late_closings_land_once(
+    broker: tuple[MatchTrader, HttpServer, str], tmp_path: Path
+) -> None:
+    """Closings twice in an answer and newest first, hang-ups while following, and one that is told late."""
+    warehouse = world.home(tmp_path, "matchtrader", {"501": "a-1"})
+    broker[0].closed = [*broker[0].closed[::-1], broker[0].closed[0]]
+    pushed: list[dt.datetime] = []
+
+    def arrived() -> bool:
+        if not pushed and world.state(warehouse)["state"] == "streaming":
+            now = dt.datetime.now(dt.UTC)
+            pushed.extend([now, now - dt.timedelta(minutes=2)])
+            broker[1].faults = [(0, {}), (503, {}), (429, {"Retry-After": "0.02"})]
+            broker[0].closed += [closing("W4", pushed[0]), closing("W3", pushed[1])]
+        return {"W3", "W4"} <= {name[:2] for name in world.deals(warehouse)}
+
+    told = broker_settings(warehouse, broker[2])
+    asyncio.run(world.follow(warehouse, "matchtrader", told, arrived))
+    names = sorted(name[:2] for name in world.deals(warehouse) if name.endswith("-out"))
+    assert names == ["W1", "W2", "W3", "W4"]
+    with warehouse.engine() as connection:
+        assert connection.execute("select max(_version) from lake.deals").fetchone() == (1,)
+
+
 # --- TradeLocker -----------------------------------------------------------------------------------------------------
 
 ORDER_COLUMNS = ["id", "tradableInstrumentId", "qty", "side", "status", "filledQty", "avgPrice", "createdDate"]
@@ -317,3 +341,22 @@ def test_tradelocker_orders_become_deals(tmp_path: Path) -> None:
     assert "fills make 20, the balance is 10020" in world.findings(warehouse, "gap")["a-1 balance"]
     with warehouse.engine() as connection:
         assert connection.execute("select equity from lake.equity").fetchall() == [(Decimal("10025.5"),)]
+
+
+def test_tradelocker_faults_pass_and_repeats_land_once(tmp_path: Path) -> None:
+    """Hang-ups, limits, maintenance, orders twice and in any order: the same deals, nothing new the next time."""
+    locker = TradeLocker()
+    locker.orders = [locker.orders[1], locker.orders[0], locker.orders[1]]
+    server = HttpServer(locker.answer, faults=[(0, {}), (503, {}), (429, {"Retry-After": "0.02"}), (0, {})])
+    with running(server) as url:
+        warehouse = world.home(tmp_path, "tradelocker", {"501": "a-1"})
+        given = {"url": url, "email": "me@example.org", "server": "DEMO", "password": {"env": "PASSWORD"}}
+        told = world.settings(warehouse, requests_per_second=500, **given)
+        world.once(warehouse, "tradelocker", told)
+        before = world.deals(warehouse)
+        server.faults = [(503, {})]
+        world.once(warehouse, "tradelocker", told)
+    assert list(before) == ["1", "2"]
+    assert world.deals(warehouse) == before
+    with warehouse.engine() as connection:
+        assert connection.execute("select count(*), max(_version) from lake.deals").fetchone() == (2, 1)

@@ -146,7 +146,7 @@ class MatchTrader:
         answer = await self._ask("POST", path, json=body | {"from": begin.isoformat(), "to": end.isoformat()})
         rows = _rows(answer, name)
         if len(rows) < self.limits.rows_per_page:
-            return rows
+            return _distinct(rows)
         middle = _whole(begin + (end - begin) / 2)
         if not begin < middle < end:
             raise ConnectRefused("Match-Trader holds more rows in one second than an answer: raise rows_per_page")
@@ -176,7 +176,7 @@ def _rows(answer: Any, name: str) -> list[Row]:
 
 
 def _distinct(rows: list[Row]) -> list[Row]:
-    """Rows without exact repetitions, which the border of two halves brings."""
+    """Rows without exact repetitions, which the border of two halves or the server brings: each counts once."""
     return list({str(sorted(row.items())): row for row in rows}.values())
 
 

@@ -169,10 +169,9 @@ class TradeLocker:
             answer, columns = await self._of(account, "ordersHistory", "ordersHistoryConfig", **window)
             rows = [dict(zip(columns, row, strict=False)) for row in answer["ordersHistory"]]
             found |= {str(row["id"]): row for row in rows}
-            oldest = min((int(row["createdDate"]) for row in rows), default=end)
-            if not answer.get("hasMore") or oldest >= end:
+            if not answer.get("hasMore") or not rows:
                 break
-            end = oldest
+            end = min(end - 1, *(int(row["createdDate"]) for row in rows))
         filled = [row for row in found.values() if str(row["status"]).lower() == _FILLED]
         return sorted(filled, key=lambda row: (int(row["lastModified"]), int(row["id"])))
 
