@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.cohorts import curves, kaplan_meier, median_days, thinned
+from models.cohorts import STAGES, curves, kaplan_meier, median_days, reached_by, terms_changes, thinned, wilson
 
 lifelines = pytest.importorskip("lifelines", reason="lifelines is the comparator: pip install -r requirements-dev.txt")
 
@@ -81,3 +83,68 @@ def test_curves_come_by_month_and_for_all_months_one_point_a_day() -> None:
     assert january[["at_risk", "reached"]].to_numpy().tolist() == [[2, 0.0], [1, 1.0]]
     assert found.loc[found["cohort_month"] == "all", "reached"].iloc[-1] == pytest.approx(2 / 3)
     assert curves(spans.iloc[:0]).empty
+
+
+@pytest.mark.parametrize(("rate", "people"), [(0.05, 60), (0.16, 150), (0.5, 40)])
+def test_intervals_of_shares_hold_the_true_rate_as_often_as_they_say(rate: float, people: int) -> None:
+    rng = np.random.default_rng(17)
+    found = [wilson(hits / people, people) for hits in rng.binomial(people, rate, 2000)]
+    held = np.mean([low <= rate <= high for low, high in found])
+    assert 0.925 <= held <= 0.985
+
+
+def bought(since: str, days: list[float], passed: list[float], version: int) -> pd.DataFrame:
+    """Purchases so many days after `since`, passed so many days later (nan: not yet), seen until 200 days after it."""
+    start = pd.Timestamp(since, tz="UTC")
+    rows = pd.DataFrame(dict.fromkeys([f"{stage}_days" for stage in STAGES], float("nan")), index=range(len(days)))
+    age = 200 - np.array(days)
+    seen = np.where(np.array(passed) <= age, passed, np.nan)
+    return rows.assign(
+        product="p",
+        product_version=version,
+        purchased_at=start + pd.to_timedelta(days, "D"),
+        age_days=age,
+        passed_days=seen,
+        breached_days=np.nan,
+        again_days=np.nan,
+        desk_id="d",
+        cohort_month="2026-03",
+    )
+
+
+VERSIONS = pd.DataFrame(
+    {"product": ["p"], "product_version": [2], "effective_from": [pd.Timestamp("2026-03-01", tz="UTC")]}
+)
+
+
+def test_new_terms_are_compared_at_one_age_by_hand() -> None:
+    """Twenty before, of whom ten passed on day 5; twenty after, of whom fifteen did; one bought 91 days before."""
+    never = float("inf")
+    before = bought("2026-03-01", [-20.0] * 20 + [-91.0], [5.0] * 10 + [never] * 10 + [5.0], 1)
+    after = bought("2026-03-01", [0.0] * 20, [5.0] * 15 + [never] * 5, 2)
+    both = pd.concat([before, after], ignore_index=True)
+    found: Any = terms_changes(both, VERSIONS).set_index("milestone").loc["passed"]
+    assert found[["before_challenges", "after_challenges", "horizon_days"]].tolist() == [20, 20, 90]
+    assert found[["before_reached", "after_reached", "change"]].tolist() == pytest.approx([0.5, 0.75, 0.25])
+    assert found["low"] < 0.25 < found["high"]
+    few = terms_changes(pd.concat([before, after.head(9)], ignore_index=True), VERSIONS)
+    assert few.empty, "nine are too few to say anything"
+
+
+def test_where_nothing_changed_the_interval_says_so_as_often_as_it_claims() -> None:
+    rng = np.random.default_rng(5)
+    held = 0
+    for _ in range(40):
+        sides = []
+        for place, version in ((-45.0, 1), (45.0, 2)):
+            passed = np.where(rng.random(120) < 0.2, rng.exponential(15, 120), np.inf)
+            sides.append(bought("2026-03-01", list(place + rng.uniform(-44, 44, 120)), list(passed), version))
+        found = terms_changes(pd.concat(sides, ignore_index=True), VERSIONS)
+        one = found.set_index("milestone").loc["passed"]
+        held += bool(one["low"] <= 0 <= one["high"])
+    assert held >= 34, "95 in 100 are claimed; fewer than 34 of 40 would come once in two hundred times"
+
+
+def test_nobody_and_everybody_have_an_interval_too() -> None:
+    share, low, high = reached_by([30.0] * 20, [False] * 20, 10)
+    assert (share, low) == (0.0, 0.0) and 0.1 < high < 0.2
