@@ -327,6 +327,15 @@ def test_a_partner_has_one_page_with_a_statement(at_firm: Path) -> None:
     ]
 
 
+def test_a_partner_manager_is_led_to_no_page_of_others(at_firm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paul = people.Person("paul", "partner_manager")
+    for room in ("dashboards.kit.reads", "dashboards.kit.people", "dashboards.overview", "dashboards.kit.frame"):
+        monkeypatch.setattr(f"{room}.who", lambda: paul)
+    app = opened("overview")
+    assert not app.exception
+    assert "Open" in {one.value for one in app.caption}, "the words without a link to cohorts"
+
+
 def test_a_changed_plan_is_dry_run_beside_todays(at_firm: Path) -> None:
     app = opened("partners", view="plans")
     app.selectbox[0].set_value("cpa").run()
