@@ -30,6 +30,13 @@ SEEDS = [
     dialects.tradovate(HISTORY),
     *[text.encode() for text in futures.TEXTS],
 ]
+FOREIGN_TESTER = "<tr><td>Отчет тестера стратегий</td></tr>" + "".join(
+    f"<tr><td>2025.03.03 0{n}:00:00</td><td>{n}</td>{cells}{4 * '<td>0.00</td>'}<td></td></tr>"
+    for n, cells in (
+        (1, "<td></td><td>balance</td><td></td><td></td><td></td><td></td>"),
+        (2, "<td>EURUSD</td><td>buy</td><td>in</td><td>0.10</td><td>1.05</td><td>2</td>"),
+    )
+)
 TEMPLATE = "<html><table>" + "".join(f"<tr><td><!--DEAL_{name}--></td></tr>" for name in ("A1", "B1", "C1", "D1", "E1"))
 
 
@@ -45,6 +52,7 @@ def land(data: bytes, source: str | None = None, zone: str | None = "Europe/Athe
         (b" \r\n", "empty"),
         (b"<html><title>Strategy Tester: Robot</title><table></table>", "strategy tester"),
         ("<html><title>Strategy Tester Report</title>".encode("utf-16"), "strategy tester"),
+        (f"<html><table>{FOREIGN_TESTER}</table>".encode("utf-16"), "strategy tester"),
         (TEMPLATE.encode(), "template"),
         (b"<html><head><title>x</title></head><frameset><frame src=a.htm></frameset></html>", "frameset"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 rest", "old binary Excel"),

@@ -18,7 +18,7 @@ from pipelines.sources.kit.document import Document, Row
 from pipelines.sources.kit.ledger import Deal, Ledger
 from pipelines.sources.kit.money_rows import classify, money_type
 from pipelines.sources.kit.positions import Position, tie
-from pipelines.sources.kit.statement import Ask, Check, RowProblem, Statement
+from pipelines.sources.kit.statement import Ask, Check, RowProblem, SourceRefusal, Statement
 from pipelines.sources.kit.values import clock, is_clock, level, number, plain_number, positive
 from pipelines.sources.kit.zones import needed_clock
 
@@ -79,6 +79,8 @@ def read(document: Document, ask: Ask) -> Statement:
     """
     ledger = Ledger(NAME, ask, needed_clock(ask.server_zone, NAME))
     report = sort_rows(document)
+    if _is_simulation(report):
+        raise SourceRefusal(f"{document.name} is a strategy tester report: a simulation is no account's history")
     orders = _read_orders(ledger, report)
     rows = [
         row
@@ -96,6 +98,14 @@ def read(document: Document, ask: Ask) -> Statement:
     ledger.checks += _agreement(report, rows, positions, orders, netting=netting)
     _finish(ledger, report, positions, netting)
     return ledger.close(report.header.get("currency"))
+
+
+def _is_simulation(report: Report) -> bool:
+    """Tell a tester's report, whatever its language: no account, no positions, and its deals count from a first one."""
+    if report.header.get("login") or report.positions or report.open_positions or not report.deals:
+        return False
+    _, cells, _ = report.deals[0]
+    return cells[1] == "1" and money_type(cells[3]) is not None
 
 
 def _grids(rows: list[Row]) -> Iterator[tuple[Row, list[str]]]:
