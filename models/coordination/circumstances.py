@@ -49,6 +49,14 @@ COLUMNS = (
     "exits_after",
     "chosen",
     "chosen_alone",
+    "public_share",
+    "crowded_share",
+    "company_kept",
+    "company_holding",
+    "tight_spread_s",
+    "lag_error_s",
+    "company_reach_s",
+    "company_cover",
 )
 MATCHES_MAX = 400  # matched entries whose surroundings are read; more say nothing new
 NEIGHBOURS_MAX = 8_000  # entries read around one pair's matches
@@ -57,6 +65,9 @@ NARROW_US = 2.0 * SECOND  # reach of one public moment: orders that wait and rob
 BAR_S = 4.0  # robots act within this of their second of the minute
 UNREST = 1.5  # markets stir within minutes: an account may meet a pair so much more often than its share
 PUBLIC_MIN = 3  # strangers at one moment that make it public, where chance does not bring as many
+FAMILY_MIN = 5  # others from which they may be a family whoever leads them
+REGULARS_READ = 6
+LOG_P_SURPLUS = math.log(0.1)  # strangers at one match that are more than usual there
 SESSIONS = 3.0  # how much denser an account's entries are in its hours than evenly spread ones
 
 
@@ -69,6 +80,7 @@ class _Work(NamedTuple):
     regular: Codes
     who: Codes
     when: Ints
+    place: Codes
     size: Ints
     match: Ints
     taken: Codes
@@ -188,7 +200,7 @@ def _exits(book: Book, at_a: Codes, at_b: Codes, lag_us: float) -> tuple[float, 
 
 @compiled
 def _present(
-    book: Book, p: int, q: int, a: int, b: int, relation: int, reach_us: int, who: Codes, when: Ints, full: int
+    book: Book, p: int, q: int, a: int, b: int, relation: int, reach_us: int, work: _Work, filled: int, full: int
 ) -> int:
     """Accounts other than a and b that enter around a matched pair on either's side, with their first time there."""
     earliest = min(book.opened_us[p], book.opened_us[q]) - reach_us
@@ -203,8 +215,9 @@ def _present(
     ):
         r = book.account[j]
         if r != a and r != b and (relation == 1 or book.side[j] == book.side[p]):
-            who[count] = r
-            when[count] = book.opened_us[j]
+            work.who[filled + count] = r
+            work.when[filled + count] = book.opened_us[j]
+            work.place[filled + count] = j
             count += 1
         j += 1
     return count
@@ -259,6 +272,23 @@ def _tight_spread(by: Codes, apart: Floats) -> float:
 
 
 @compiled
+def _company_cover(book: Book, work: _Work, number: int, leader: int, present: Codes, reach_us: int) -> float:
+    """Share of the moments at which regular others meet that the leader is part of, beyond what chance brings together.
+
+    Followers never meet without their leader; members of a family do whenever one of them is not there.
+    """
+    regulars = np.unique(present)
+    stride = max(1, len(regulars) // REGULARS_READ)
+    with_leader = without = 0.0
+    for k in range(0, len(regulars), stride):
+        near, far = _meets(book, leader, regulars[k], 0, 0, reach_us, work.regular, number)
+        _, by_chance = _meets(book, leader, regulars[k], 0, 17 * MINUTE, reach_us, work.regular, number)
+        with_leader += near
+        without += max(far - by_chance, 0.0)
+    return with_leader / max(with_leader + without, 1.0)
+
+
+@compiled
 def _gather(
     book: Book, work: _Work, pair: Codes, at_a: Codes, at_b: Codes, reach_us: int
 ) -> tuple[int, int, float, float]:
@@ -274,7 +304,7 @@ def _gather(
     for e in range(0, count, stride):
         p, q = at_a[e], at_b[e]
         room = NEIGHBOURS_MAX - filled
-        filled += _present(book, p, q, pair[0], pair[1], pair[2], reach_us, work.who[filled:], work.when[filled:], room)
+        filled += _present(book, p, q, pair[0], pair[1], pair[2], reach_us, work, filled, room)
         work.match[events] = e
         events += 1
         work.size[events] = filled
@@ -295,20 +325,67 @@ def _usual(book: Book, p: int, q: int, relation: int, reach_us: int) -> float:
 
 @compiled
 def _passers(
-    book: Book, work: _Work, relation: int, number: int, behind: Codes, events: int, reach_us: int
-) -> tuple[float, float]:
-    """Entries of accounts that do not recur within a moment of those behind, and how many are usual there.
+    book: Book, work: _Work, relation: int, number: int, at_a: Codes, at_b: Codes, leads: bool, events: int, wide_us: int
+) -> tuple[float, float, float, float]:
+    """Entries of accounts that do not recur within a moment of those behind, how many are usual there, and two shares.
 
-    What drew a leader in may be public; what draws a follower in is the leader.
+    What drew a leader in may be public; what draws a follower in is the leader. The shares are of matches at which
+    more strangers than usual act within that moment, and within the wider reach: one crowded afternoon is not a habit.
     """
-    found = usual = 0.0
+    found = usual = public = crowded = 0.0
     for e in range(events):
-        at = book.opened_us[behind[work.match[e]]]
+        p, q = at_a[work.match[e]], at_b[work.match[e]]
+        behind = q if leads else p
+        near = around = 0
         for x in range(work.size[e], work.size[e + 1]):
-            if abs(work.when[x] - at) <= reach_us and work.regular[work.who[x]] != number:
-                found += 1.0
-        usual += _usual(book, behind[work.match[e]], behind[work.match[e]], relation, reach_us)
-    return found, usual
+            if work.regular[work.who[x]] != number:
+                around += 1
+                near += abs(work.when[x] - book.opened_us[behind]) <= NARROW_US
+        here = _usual(book, behind, behind, relation, int(NARROW_US))
+        found += near
+        usual += here
+        public += log_poisson_tail(near, UNREST * here) < LOG_P_SURPLUS
+        crowded += log_poisson_tail(around, UNREST * _usual(book, p, q, relation, wide_us)) < LOG_P_SURPLUS
+    return found, usual, public / events, crowded / events
+
+
+@compiled
+def _company_exits(book: Book, work: _Work, number: int, ahead: Codes, events: int, slack_s: float) -> tuple[float, float]:
+    """How alike regular others hold their positions to the leader: upper quartiles of two likenesses over them.
+
+    The first is the share of meetings in which they hold as long as the leader does, the second the correlation of
+    holding times. NaN where nobody met the leader four times with both exits known.
+    """
+    who = np.empty(work.size[events], dtype=np.int32)
+    held = np.empty((work.size[events], 2))
+    count = 0
+    for e in range(events):
+        p = ahead[work.match[e]]
+        if book.closed_us[p] == NEVER:
+            continue
+        for x in range(work.size[e], work.size[e + 1]):
+            q = work.place[x]
+            if work.regular[work.who[x]] == number and book.closed_us[q] != NEVER:
+                who[count] = work.who[x]
+                held[count, 0] = (book.closed_us[p] - book.opened_us[p]) / SECOND
+                held[count, 1] = (book.closed_us[q] - book.opened_us[q]) / SECOND
+                count += 1
+    order = np.argsort(who[:count])
+    kept = np.empty(count)
+    alike = np.empty(count)
+    accounts = start = 0
+    for k in range(1, count + 1):
+        if k == count or who[order[k]] != who[order[start]]:
+            if k - start >= 4:
+                lead, other = held[order[start:k], 0], held[order[start:k], 1]
+                kept[accounts] = (np.abs(other - lead) <= slack_s).mean()
+                together = _correlation(np.log(np.maximum(lead, 1.0)), np.log(np.maximum(other, 1.0)))
+                alike[accounts] = 0.0 if math.isnan(together) else together
+                accounts += 1
+            start = k
+    if accounts == 0:
+        return np.nan, np.nan
+    return float(np.quantile(kept[:accounts], 0.75)), float(np.quantile(alike[:accounts], 0.75))
 
 
 @compiled
@@ -406,13 +483,14 @@ def _lead(
     apart = np.empty(filled, dtype=np.float64)
     apart_by = np.empty(filled, dtype=np.int32)
     for e in range(events):
-        lead = book.opened_us[ahead[work.match[e]]]
-        ok = lead <= book.opened_us[behind[work.match[e]]]
+        p, q = ahead[work.match[e]], behind[work.match[e]]
+        lead, step_us = book.opened_us[p], book.step_us[book.account[p]]
+        ok = lead <= book.opened_us[q] + abs(step_us - book.step_us[book.account[q]]) / 2
         met = False
         for x in range(work.size[e], work.size[e + 1]):
             if work.regular[work.who[x]] == number:
                 met = True
-                ok = ok and lead <= work.when[x]
+                ok = ok and lead <= work.when[x] + abs(step_us - book.step_us[work.who[x]]) / 2
                 apart[seen] = work.when[x] - lead
                 apart_by[seen] = work.who[x]
                 seen += 1
@@ -447,18 +525,38 @@ def _describe_company(
         with_a, without_a = _meets(book, leader, follower, relation, 0, reach, work.regular, number)
         _, by_chance = _meets(book, leader, follower, relation, 17 * MINUTE, reach, work.regular, number)
         out[17] = with_a / max(with_a + max(without_a - by_chance, 0.0), 1.0)
-        out[20] = spread / max(_tight_spread(apart_by, apart), 1000.0)
+        out[41] = np.quantile(np.abs(apart), 0.9) / SECOND
+        if others >= FAMILY_MIN and relation == 0:
+            out[42] = _company_cover(book, work, number, leader, apart_by, reach)
+        tight = _tight_spread(apart_by, apart)
+        out[20], out[39] = spread / max(tight, 1000.0), tight / SECOND
     out[21], out[22], out[23] = events - shared, events * absent, events
     out[18], out[19] = crowding, usual
-    out[27], out[28] = _passers(book, work, relation, number, at_b if leads else at_a, events, int(NARROW_US))
+    out[27], out[28], out[35], out[36] = _passers(book, work, relation, number, at_a, at_b, leads, events, horizon_us)
+    slack_s = max(2.0, 0.5 * abs(out[1]))
+    out[37], out[38] = _company_exits(book, work, number, at_a if leads else at_b, events, slack_s)
+
+
+@compiled
+def _typical_lag(lags: Floats, step_us: float) -> tuple[float, float]:
+    """The median lag (us) and its standard error; of coarse clocks the mean of what lies about the median.
+
+    Whole seconds hide where in the second an entry fell, which evens out over entries; the median of whole numbers
+    does not.
+    """
+    lag = float(np.median(lags))
+    near = lags[np.abs(lags - lag) <= step_us]
+    if step_us < SECOND or len(near) == 0:
+        return lag, 1.25 * float(np.std(lags)) / math.sqrt(len(lags))
+    return float(near.mean()), max(float(near.std()), 0.29 * step_us) / math.sqrt(len(near))
 
 
 @compiled
 def _describe_pair(book: Book, a: int, b: int, at_a: Codes, at_b: Codes, out: Floats) -> None:
     """Fills the columns about the matches themselves: lags, exits, lots, places in the bar, days."""
     lags = (book.opened_us[at_b] - book.opened_us[at_a]).astype(np.float64)
-    lag = np.median(lags)
-    tie_us = abs(book.step_us[a] - book.step_us[b])  # clocks of one step keep the order, of two steps they may not
+    lag, error = _typical_lag(lags, float(max(book.step_us[a], book.step_us[b])))
+    tie_us = abs(book.step_us[a] - book.step_us[b]) / 2  # clocks of one step keep the order, of two steps they may not
     untied = (np.abs(lags) > tie_us).sum()
     first = (lags > tie_us).sum()
     ahead = (first + 0.5 * (len(lags) - untied)) / len(lags)
@@ -472,6 +570,7 @@ def _describe_pair(book: Book, a: int, b: int, at_a: Codes, at_b: Codes, out: Fl
     out[11] = len(np.unique(book.opened_us[at_a] // (1440 * MINUTE)))
     out[25], out[26] = untied, first / untied if untied > 0 else np.nan
     out[29] = max(book.step_us[a], book.step_us[b]) / SECOND
+    out[40] = error / SECOND
     out[30], out[32] = _exit_order(book, at_a if lag >= 0 else at_b, at_b if lag >= 0 else at_a)
 
 
@@ -572,6 +671,7 @@ def _describe_pairs(book: Book, pairs: Codes, windows: Ints, horizon_us: int, co
         regular=np.full(accounts, -1, dtype=np.int32),
         who=np.empty(NEIGHBOURS_MAX, dtype=np.int32),
         when=np.empty(NEIGHBOURS_MAX, dtype=np.int64),
+        place=np.empty(NEIGHBOURS_MAX, dtype=np.int32),
         size=np.empty(MATCHES_MAX + 1, dtype=np.int64),
         match=np.empty(MATCHES_MAX, dtype=np.int64),
         taken=np.full(len(book.opened_us), -1, dtype=np.int32),

@@ -82,11 +82,16 @@ class Book(NamedTuple):
 
 @dataclass(frozen=True)
 class Entries:
-    """A book with its account ids (by code) and the row of the trades frame behind each entry."""
+    """A book with its account ids (by code), the row of the trades frame behind each entry, and what clocks hid.
+
+    `ahead_us` was taken off the times of each account: by how much its clock is ahead, less half a step where it
+    shows whole seconds, for what it left out.
+    """
 
     accounts: NDArray[np.object_]
     rows: Ints
     book: Book
+    ahead_us: Ints
 
 
 def _microseconds(times: pd.Series) -> Ints:
@@ -283,6 +288,13 @@ def _corrected(columns: Columns, ahead: Ints) -> Columns:
     return columns._replace(opened_us=columns.opened_us - late, closed_us=closed)
 
 
+def _steps_of_clocks(columns: Columns, accounts: int) -> Ints:
+    """The step (us) of each account's clock: a second where nearly all its entries are at whole seconds."""
+    counts = np.maximum(np.bincount(columns.account, minlength=accounts), 1)
+    whole = np.bincount(columns.account, columns.opened_us % SECOND == 0, accounts) / counts
+    return np.where(whole > WHOLE_SECONDS, SECOND, 1000)
+
+
 def sort_entries(
     trades: pd.DataFrame,
     news: pd.DataFrame | None,
@@ -300,15 +312,16 @@ def sort_entries(
     names, rows, columns = _read(trades, log)
     if not len(rows):
         return None
-    ahead = np.zeros(len(names), dtype=np.int64)
+    step = _steps_of_clocks(columns, len(names))
+    ahead = np.where(step >= SECOND, -step // 2, 0)
     if ahead_s is not None:
-        ahead = (ahead_s.reindex(names).fillna(0.0).to_numpy() * SECOND).round().astype(np.int64)
-        columns = _corrected(columns, ahead)
+        ahead += (ahead_s.reindex(names).fillna(0.0).to_numpy() * SECOND).round().astype(np.int64)
+    columns = _corrected(columns, ahead)
     keep = _quiet_rows(columns, terms, log)
     if not keep.all():
         rows, columns = rows[keep], columns.take(keep)
     order = _time_order(columns)
-    return _index(names, rows[order], columns.take(order), ahead, news, terms)
+    return _index(names, rows[order], columns.take(order), ahead, step, news, terms)
 
 
 def _index(
@@ -316,6 +329,7 @@ def _index(
     rows: Ints,
     columns: Columns,
     ahead: Ints,
+    step: Ints,
     news: pd.DataFrame | None,
     terms: CoordinationTerms,
 ) -> Entries:
@@ -332,7 +346,6 @@ def _index(
     first, last = np.full(len(names), np.iinfo(np.int64).max), np.full(len(names), np.iinfo(np.int64).min)
     np.minimum.at(first, account, opened)
     np.maximum.at(last, account, opened)
-    whole = np.bincount(account, (opened + ahead[account]) % SECOND == 0) / np.maximum(np.diff(own_start), 1)
     hours = np.bincount((opened - opened.min()) // (3600 * SECOND)) > 0
     book = Book(
         opened_us=opened,
@@ -353,8 +366,8 @@ def _index(
         crowd_meets=_crowd_meets(columns, key, crowd, crowd_totals, terms),
         first_us=first,
         last_us=last,
-        step_us=np.where(whole > WHOLE_SECONDS, SECOND, 1000),
+        step_us=step,
         open_s=max(int(hours.sum()) * 3600.0, 86_400.0),
         span_s=max(float(opened.max() - opened.min()) / SECOND, 86_400.0),
     )
-    return Entries(accounts=names, rows=rows, book=book)
+    return Entries(accounts=names, rows=rows, book=book, ahead_us=ahead)

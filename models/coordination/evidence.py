@@ -75,7 +75,6 @@ def pair_evidence(
     if market is not None:
         everyone = pd.concat([market[~market["account_id"].isin(ids)], trades_a, trades_b], ignore_index=True)
     entries = sort_entries(everyone, news, terms, [])
-    ahead = pd.Series(dtype=float)
     if entries is not None and accounts is not None and market is not None:
         ahead = clock_differences(entries, accounts, [])
         entries = sort_entries(everyone, news, terms, [], ahead)
@@ -88,7 +87,7 @@ def pair_evidence(
     window, expected = match_windows(judged, terms)
     row = judged[0].copy()
     row[3] = expected[0]
-    matches = _matches(entries, everyone, pair[0], window[0], ahead)
+    matches = _matches(entries, everyone, pair[0], window[0])
     if first != ids[0]:
         matches = _swapped(matches)
         row[:2] = -row[1], -row[0]
@@ -109,8 +108,8 @@ def _nothing(ids: list[str]) -> str:
     return f"{ids[0]} and {ids[1]} have no trades to compare."
 
 
-def _matches(entries: Entries, trades: pd.DataFrame, pair: np.ndarray, window: Ints, ahead: pd.Series) -> pd.DataFrame:
-    """The matched trades side by side, earliest first; times are what clocks would show that are not ahead (s)."""
+def _matches(entries: Entries, trades: pd.DataFrame, pair: np.ndarray, window: Ints) -> pd.DataFrame:
+    """The matched trades side by side, earliest first; times are those the search compared, clocks set right."""
     at_a, at_b = match_entries(entries.book, int(pair[0]), int(pair[1]), int(pair[2]), int(window[0]), int(window[1]))
     left = trades.iloc[entries.rows[at_a]].reset_index(drop=True)
     right = trades.iloc[entries.rows[at_b]].reset_index(drop=True)
@@ -120,8 +119,8 @@ def _matches(entries: Entries, trades: pd.DataFrame, pair: np.ndarray, window: I
     for name, source in sources.items():
         for suffix, frame in (("a", left), ("b", right)):
             table[f"{name}_{suffix}"] = frame.get(source)
-    for side, frame in (("a", left), ("b", right)):
-        off = pd.to_timedelta(frame["account_id"].map(ahead).fillna(0.0).astype(float).round(3), unit="s")
+    for side, code in (("a", pair[0]), ("b", pair[1])):
+        off = pd.to_timedelta(int(entries.ahead_us[code]), unit="us")
         table[f"opened_{side}"] -= off
         table[f"closed_{side}"] -= off
     table["lag_ms"] = _milliseconds(table["opened_b"] - table["opened_a"])

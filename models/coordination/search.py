@@ -43,9 +43,10 @@ FLAG = 0.5
 NEAR_MISS = 0.25
 SHARED_CONTAINMENT_MIN = 0.2
 SIBLING_BEFORE = 0.75  # share of matches that a third account must precede to be their source
-SIBLING_SPREAD = 0.9  # spread between siblings, of the wider of their spreads behind the leader
+SIBLING_SPREAD = 1.15  # spread between siblings, of the wider of their spreads behind the leader
 UNTIED_MIN = 6  # entries that a coarse clock does not tie, all in one order, that name a leader (p < 0.05)
 UNTIED_ORDER_MIN = 0.95
+LAG_ERRORS = 3.0  # standard errors beyond which the mean lag of a coarse clock says who is ahead
 BESIDE = -6.0  # log-odds of a pair whose matches another leader of the follower explains, whatever else speaks for it
 BESIDE_MORE = 1.5  # how many times as many matches that leader must have
 BESIDE_INSIDE = 0.75  # and the share of this pair's that must be among them
@@ -224,7 +225,7 @@ def _siblings(seen: pd.DataFrame) -> Flags:
     for i, third, a, b in rows:
         to_a, to_b = index.get((third, a)), index.get((third, b))
         if to_a is not None and to_b is not None:
-            out[i] = spread[i] >= SIBLING_SPREAD * max(spread[to_a], spread[to_b])
+            out[i] = spread[i] > SIBLING_SPREAD * max(spread[to_a], spread[to_b])
     return out
 
 
@@ -292,9 +293,12 @@ def _leaders(entries: Entries, seen: pd.DataFrame, terms: CoordinationTerms) -> 
     lag, share = seen["lag_s"].to_numpy(), seen["untied_ahead"].fillna(0.5).to_numpy()
     steady = (lag != 0) & (seen["same_order"].to_numpy() >= terms.order_min)
     agreed = (seen["untied"].to_numpy() >= UNTIED_MIN) & (np.maximum(share, 1.0 - share) >= UNTIED_ORDER_MIN)
-    ahead = np.where(np.where(steady, lag > 0, share > 0.5), seen["a"].to_numpy(), seen["b"].to_numpy())
+    coarse = seen["step_s"].to_numpy() >= 1.0
+    on_average = coarse & (np.abs(lag) > LAG_ERRORS * seen["lag_error_s"].to_numpy())
+    by_lag = steady | (on_average & ~agreed)
+    ahead = np.where(np.where(by_lag, lag > 0, share > 0.5), seen["a"].to_numpy(), seen["b"].to_numpy())
     leaders = entries.accounts[ahead]
-    leaders[~(steady | agreed) | seen["sibling"].to_numpy(dtype=bool)] = None
+    leaders[~(steady | agreed | on_average) | seen["sibling"].to_numpy(dtype=bool)] = None
     return leaders
 
 

@@ -18,7 +18,12 @@ LATENCY_S = 3.0  # no robot is so much slower than another
 HAND_S = 15.0  # one person at two screens needs no longer
 UNREST = 2.0  # markets stir within seconds: entries nearby are up to so much denser than over the quarter hours
 LOG_P_PASSERS = -6.0
+PUBLIC_SHARE = [0.2, 0.4]  # share of matches at public moments from which these explain a pair, and wholly do
+FAMILY_COVER = [0.9, 0.98]  # share of a family's meetings a leader is part of: one member of many, and its leader
+STEADY_COVER = 0.95  # share of its meetings with others that who is behind shares with the one ahead
+IRREGULAR_S = 1.0  # whoever strays so far from everyone around is no machine
 ONLY_WITH = 0.9  # share of public moments taken with the leader from which the choice is the leader's
+FARTHER = 3.0  # times the lags of nearly everyone around
 SMALL_RING = 8  # others around a pair up to which a ring is as likely as a shared strategy
 
 
@@ -96,7 +101,7 @@ def _one_way(seen: pd.DataFrame) -> Floats:
 
 def _by_hand(seen: pd.DataFrame) -> Flags:
     """Whether it looks like two accounts under one person's hands: seconds apart, common exits, nobody else around."""
-    by_hand = (_column(seen, "others") == 0) & (_link_of_exits(seen) >= 0.8) & (_column(seen, "matched") >= 12)
+    by_hand = (_column(seen, "others") == 0) & (_link_of_exits(seen) >= 0.8) & (_column(seen, "matched") >= 8)
     by_hand &= (_column(seen, "lag_spread_s") >= 1.0) & (_surplus(seen) > LOG_P_PASSERS)
     return np.asarray(by_hand & (np.abs(_column(seen, "lag_s")) < HAND_S))
 
@@ -111,9 +116,11 @@ def _order(seen: pd.DataFrame) -> Floats:
     ahead, untied = _column(seen, "untied_ahead", 0.5), _column(seen, "untied")
     share = np.minimum(np.maximum(ahead, 1.0 - ahead), _one_way(seen))
     hidden = _steps(_kept(seen), [0.1, 0.6], [-3.0, -1.0]) * seen["exits_together"].notna()
+    on_average = np.abs(_column(seen, "lag_s")) > 4.0 * _column(seen, "lag_error_s") + SHORTEST_S
+    hidden = np.where(on_average, np.maximum(hidden, -1.0), hidden)
     shown = (untied >= 3) & (untied >= 0.3 * _column(seen, "matched"))
     ordered = np.where(untied >= 3, _steps(share, ORDER_AT, ORDER_WORTH), 0.0)
-    worth = np.where(shown, ordered, np.minimum(ordered, hidden))
+    worth = np.where(shown, ordered, hidden)
     worth = np.where(_by_hand(seen), np.maximum(worth, -1.0), worth)
     few = np.minimum(np.log(2.0) * (_column(seen, "events") - 1.0) - 6.0, 0.0)
     return worth + np.where(_column(seen, "others") > FEW_OTHERS, few, 0.0)
@@ -138,6 +145,7 @@ def _company(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     """Log-odds from who else was there: nobody, a leader's other followers, or a crowd without a leader."""
     others = _column(seen, "others")
     leads = np.minimum(_column(seen, "first_share"), _column(seen, "cover"))
+    leads = leads * _steps(_column(seen, "company_cover", 1.0), FAMILY_COVER, [0.0, 1.0])
     proven = np.where(seen["exits_together"].notna(), _steps(_link_in_company(seen), [0.4, 0.7], [0.0, 1.0]), 0.5)
     star = _steps(leads, [0.7, terms.cover_min, 0.95], [-2.0, 1.0, 2.0]) * np.where(leads >= 0.75, proven, 1.0)
     no_star = _steps(others, [2.0, 4.0], [-4.0, -6.0])
@@ -153,7 +161,13 @@ def _crowding(seen: pd.DataFrame) -> Floats:
     passers = _column(seen, "crowding") - _column(seen, "others_rate") - usual
     events = _column(seen, "events")
     plain = passers * events > 2.5 * np.sqrt(usual * events + 1.0)  # more than the market's own unrest
-    return np.where(plain, _steps(passers / (1.0 + usual), [0.25, 0.6, 1.5], [0.0, -2.0, -4.5]), 0.0)
+    worth = _steps(passers / (1.0 + usual), [0.25, 0.6, 1.5], [0.0, -2.0, -4.5])
+    return np.where(plain, worth * _habit(_column(seen, "crowded_share")), 0.0)
+
+
+def _habit(share: Floats) -> Floats:
+    """How far what was seen at a share of the matches explains them all (0-1): a few public moments explain few."""
+    return _steps(share, PUBLIC_SHARE, [0.0, 1.0])
 
 
 def _surplus(seen: pd.DataFrame) -> Floats:
@@ -164,7 +178,9 @@ def _surplus(seen: pd.DataFrame) -> Floats:
 
 def _moments(seen: pd.DataFrame) -> Floats:
     """Log-odds from strangers who act at once with the pair: prices and clocks that many wait for draw them too."""
-    return _steps(_surplus(seen), [-40.0, -15.0, LOG_P_PASSERS], [-5.0, -3.0, 0.0])
+    return _steps(_surplus(seen), [-40.0, -15.0, LOG_P_PASSERS], [-5.0, -3.0, 0.0]) * _habit(
+        _column(seen, "public_share")
+    )
 
 
 def _choice(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
@@ -230,11 +246,12 @@ def _steady(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     """
     matched, link = _column(seen, "matched"), _link_in_company(seen)
     agrees = (_column(seen, "same_order") >= 0.9) & (matched >= 8) & (matched >= 0.8 * _column(seen, "together"))
-    agrees &= (_column(seen, "others") > 0) & (link >= 0.7) & (_column(seen, "cover") >= terms.cover_min)
+    agrees &= (_column(seen, "others") > 0) & (link >= 0.7) & (_column(seen, "cover") >= STEADY_COVER)
     steady = _steps(_column(seen, "relative_spread", 1.0), [0.1, 0.35, 0.6], [4.0, 2.0, 0.0])
     shadow = (
         (matched >= 20) & (link >= 0.9) & (_column(seen, "containment") >= 0.9) & (_column(seen, "first_share") < 0.5)
     )
+    shadow &= _column(seen, "tight_spread_s") >= IRREGULAR_S
     return np.where(agrees, np.where(shadow, 3.5, 1.0) * steady, 0.0)
 
 
@@ -242,7 +259,23 @@ def _followed_out(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     """Log-odds from exits that repeat the lag of the entries where it is too long for machines: no crowd does that."""
     apart = (np.abs(_column(seen, "lag_s")) > LATENCY_S) & (_column(seen, "matched") >= 8)
     apart &= ~_timed(seen, terms).all(axis=0) & (_column(seen, "same_order") >= 0.95)
-    return np.where(apart, _steps(_kept(seen), [0.6, 0.9], [0.0, 8.0]), 0.0) * (_column(seen, "others") > 0)
+    # Latencies are steady as well, but all of one size.
+    steadier = _steps(_column(seen, "relative_spread", 1.0), [0.35, 0.7], [1.0, 0.0])
+    farther = np.abs(_column(seen, "lag_s")) > FARTHER * _column(seen, "company_reach_s", np.inf)
+    steadier = np.where(farther, 1.0, steadier)
+    return np.where(apart, steadier * _steps(_kept(seen), [0.6, 0.9], [0.0, 8.0]), 0.0) * (_column(seen, "others") > 0)
+
+
+def _own_exits(seen: pd.DataFrame) -> Floats:
+    """Log-odds from exits that follow the leader's where those of everyone else around do not.
+
+    One robot or one signal may give all its readers the same exits; it does not give them to two of them.
+    """
+    others = np.maximum(_column(seen, "company_kept", 1.0), _column(seen, "company_holding", 1.0))
+    ordered = (_column(seen, "matched") >= 8) & (_one_way(seen) >= 0.9)
+    ordered &= (_column(seen, "untied") < 3) | (_column(seen, "same_order") >= 0.9)
+    excess = _link_of_exits(seen) - others
+    return np.where(ordered & (_column(seen, "others") > 0), _steps(excess, [0.35, 0.7], [0.0, 12.0]), 0.0)
 
 
 def _few(seen: pd.DataFrame) -> Floats:
@@ -254,6 +287,7 @@ def _same_leader(seen: pd.DataFrame, total: Floats) -> Floats:
     """Log-odds from a leader's other followers: where most do not follow closely, it is read rather than copied."""
     leader = np.where(_column(seen, "lag_s") > 0, seen["a"], seen["b"])
     star = np.minimum(_column(seen, "first_share"), _column(seen, "cover")) >= 0.7
+    star &= _column(seen, "company_cover", 1.0) >= FAMILY_COVER[1]
     stars = pd.DataFrame({"leader": leader[star], "total": total[star]})
     usual = stars.groupby("leader")["total"].agg(["median", "size"])
     usual = usual[usual["size"] >= FEW_OTHERS]
@@ -282,6 +316,7 @@ def weigh(seen: pd.DataFrame, same_owner: Flags, terms: CoordinationTerms) -> tu
             "without_others": _alone(seen),
             "steady_lag": _steady(seen, terms),
             "followed_out": _followed_out(seen, terms),
+            "own_exits": _own_exits(seen),
             "few_matches": _few(seen),
             "same_owner": np.where(same_owner, 3.0, 0.0),
         },
