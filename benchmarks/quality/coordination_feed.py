@@ -48,7 +48,9 @@ def _traders(owners: dict[str, str], begins: pd.Timestamp) -> pd.DataFrame:
 def _deals(trades: pd.DataFrame) -> pd.DataFrame:
     """An opening and a closing deal for each trade, in the order of time."""
     long = trades["side"].eq("buy").to_numpy()
-    profit = (trades["close_price"] - trades["open_price"]) * np.where(long, 1, -1) * trades["lots"] * CENTS_PER_LOT / 100
+    profit = (
+        (trades["close_price"] - trades["open_price"]) * np.where(long, 1, -1) * trades["lots"] * CENTS_PER_LOT / 100
+    )
     shared = {"account_id": trades["account_id"], "position_id": trades["trade_id"], "kind": "trade"}
     shared |= {"symbol": trades["instrument"], "volume": trades["lots"], "magic": trades["magic"]}
     shared |= {"comment": trades.get("comment", ""), "reason": np.where(trades["magic"] > 0, "expert", "client")}
@@ -56,7 +58,11 @@ def _deals(trades: pd.DataFrame) -> pd.DataFrame:
         entry="in", side=trades["side"], price=trades["open_price"], at=trades["opened_at"], profit=0.0
     )
     closing = pd.DataFrame(shared).assign(
-        entry="out", side=np.where(long, "sell", "buy"), price=trades["close_price"], at=trades["closed_at"], profit=profit
+        entry="out",
+        side=np.where(long, "sell", "buy"),
+        price=trades["close_price"],
+        at=trades["closed_at"],
+        profit=profit,
     )
     deals = pd.concat([opening, closing]).sort_values("at", kind="stable", ignore_index=True)
     deals["profit"], deals["price"] = deals["profit"].round(2), deals["price"].round(5)
@@ -74,7 +80,9 @@ def write_feed(firm: Firm, folder: Path, without: tuple[str, ...] = ()) -> None:
     accounts["trader_id"] = "T-" + accounts["account_id"].map(firm.owners)
     accounts["challenge_id"] = "C-" + accounts["account_id"]
     accounts["login"] = accounts["account_id"]
-    accounts = accounts.assign(desk_id="main", stage="funded", currency="USD", initial_balance=1_000_000, opened_at=opened)
+    accounts = accounts.assign(
+        desk_id="main", stage="funded", currency="USD", initial_balance=1_000_000, opened_at=opened
+    )
     challenges = accounts[["challenge_id", "trader_id", "desk_id", "currency"]]
     challenges = challenges.assign(product="two_step", purchased_at=opened, fee=500)
     news = firm.news.assign(event_id=[f"n{i}" for i in range(len(firm.news))], title="numbers")

@@ -99,7 +99,9 @@ class _Floor:
         low = minute.astype(int)
         return np.asarray(self.walk[code, low] + (minute - low) * (self.walk[code, low + 1] - self.walk[code, low]))
 
-    def barrier(self, code: NDArray[np.int64], at: Floats, buy: NDArray[np.bool_], stop: float, target: float) -> Floats:
+    def barrier(
+        self, code: NDArray[np.int64], at: Floats, buy: NDArray[np.bool_], stop: float, target: float
+    ) -> Floats:
         """When stop or target is touched, at most a day later; the second within the minute is the path's."""
         out = at + DAY
         for i in range(len(at)):
@@ -193,7 +195,9 @@ class _Floor:
                 end = opened + rng.lognormal(7.5, 0.8, n)
             lots = np.round(rng.choice([0.1, 0.25, 1.0]) * (1 + 0.1 * rng.integers(0, 3, n)), 2)
             own = shared or rng.random() < 0.2
-            self.book(account, code[on], buy[on], opened, end, lots, magic if own else int(rng.integers(1, 99_999)), note)
+            self.book(
+                account, code[on], buy[on], opened, end, lots, magic if own else int(rng.integers(1, 99_999)), note
+            )
             if rng.random() < 0.3:
                 self.trader(account, int(rng.integers(5, 40)))
         self.truth.shared.append({"kind": "robot", "accounts": members})

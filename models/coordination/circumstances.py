@@ -272,6 +272,39 @@ def _tight_spread(by: Codes, apart: Floats) -> float:
 
 
 @compiled
+def _led(
+    book: Book, leader: int, account: int, shift_us: int, reach_us: int, regular: Codes, pair: int
+) -> tuple[float, float]:
+    """Entries of an account that meet two or more regular others within reach while the leader is near, and is not.
+
+    Two alone may be a follower and one who follows it.
+    """
+    led = without = 0.0
+    for k in range(book.own_start[account], book.own_start[account + 1]):
+        q = book.own[k]
+        at = book.opened_us[q] + shift_us
+        j = first_at(book, book.instrument[q], at - reach_us)
+        met = 0
+        one = -1
+        near = False
+        while (
+            j < len(book.opened_us) and book.instrument[j] == book.instrument[q] and book.opened_us[j] <= at + reach_us
+        ):
+            r = book.account[j]
+            if book.side[j] == book.side[q] and r != account:
+                near = near or r == leader
+                if regular[r] == pair and r != one:
+                    met += 1
+                    one = r
+            j += 1
+        if met >= 2 and near:
+            led += 1.0
+        elif met >= 2:
+            without += 1.0
+    return led, without
+
+
+@compiled
 def _company_cover(book: Book, work: _Work, number: int, leader: int, present: Codes, reach_us: int) -> float:
     """Share of the moments at which regular others meet that the leader is part of, beyond what chance brings together.
 
@@ -279,13 +312,13 @@ def _company_cover(book: Book, work: _Work, number: int, leader: int, present: C
     """
     regulars = np.unique(present)
     stride = max(1, len(regulars) // REGULARS_READ)
-    with_leader = without = 0.0
+    led = without = 0.0
     for k in range(0, len(regulars), stride):
-        near, far = _meets(book, leader, regulars[k], 0, 0, reach_us, work.regular, number)
-        _, by_chance = _meets(book, leader, regulars[k], 0, 17 * MINUTE, reach_us, work.regular, number)
-        with_leader += near
+        near, far = _led(book, leader, regulars[k], 0, reach_us, work.regular, number)
+        _, by_chance = _led(book, leader, regulars[k], 17 * MINUTE, reach_us, work.regular, number)
+        led += near
         without += max(far - by_chance, 0.0)
-    return with_leader / max(with_leader + without, 1.0)
+    return led / max(led + without, 1.0)
 
 
 @compiled
@@ -325,7 +358,15 @@ def _usual(book: Book, p: int, q: int, relation: int, reach_us: int) -> float:
 
 @compiled
 def _passers(
-    book: Book, work: _Work, relation: int, number: int, at_a: Codes, at_b: Codes, leads: bool, events: int, wide_us: int
+    book: Book,
+    work: _Work,
+    relation: int,
+    number: int,
+    at_a: Codes,
+    at_b: Codes,
+    leads: bool,
+    events: int,
+    wide_us: int,
 ) -> tuple[float, float, float, float]:
     """Entries of accounts that do not recur within a moment of those behind, how many are usual there, and two shares.
 
@@ -350,7 +391,9 @@ def _passers(
 
 
 @compiled
-def _company_exits(book: Book, work: _Work, number: int, ahead: Codes, events: int, slack_s: float) -> tuple[float, float]:
+def _company_exits(
+    book: Book, work: _Work, number: int, ahead: Codes, events: int, slack_s: float
+) -> tuple[float, float]:
     """How alike regular others hold their positions to the leader: upper quartiles of two likenesses over them.
 
     The first is the share of meetings in which they hold as long as the leader does, the second the correlation of
@@ -690,14 +733,16 @@ def _describe_pairs(book: Book, pairs: Codes, windows: Ints, horizon_us: int, co
     return out
 
 
-def match_windows(judged: Floats, terms: CoordinationTerms) -> tuple[Ints, Floats]:
+def match_windows(book: Book, pairs: Codes, judged: Floats, terms: CoordinationTerms) -> tuple[Ints, Floats]:
     """Lag windows (us) in which entries are matched, and the matches expected there by chance.
 
-    The window is the searched one and half as much on either side, so that the tails of the lag are matched too.
+    The window is the searched one and half as much on either side, at least a step of a coarse clock, so that the
+    tails of the lag are matched too.
     """
     low, high = judged[:, 0], judged[:, 1]
     narrowest = terms.lag_widths_s[0] * SECOND
-    slack = np.maximum(0.5 * (high - low), narrowest)
+    coarse = np.maximum(book.step_us[pairs[:, 0]], book.step_us[pairs[:, 1]])
+    slack = np.maximum(0.5 * (high - low), np.maximum(narrowest, np.where(coarse >= SECOND, coarse, 0)))
     edge = terms.horizon_s * SECOND
     windows = np.stack([np.maximum(low - slack, -edge), np.minimum(high + slack, edge)], axis=1).astype(np.int64)
     expected = judged[:, 3] * (windows[:, 1] - windows[:, 0]) / np.maximum(high - low, narrowest)

@@ -84,7 +84,7 @@ def pair_evidence(
     codes = np.searchsorted(entries.accounts.astype(str), [first, second])
     pair = np.array([[codes[0], codes[1], int(relation == "mirror")]], dtype=np.int32)
     judged = judge_pairs(entries, pair, 1.0, terms)
-    window, expected = match_windows(judged, terms)
+    window, expected = match_windows(entries.book, pair, judged, terms)
     row = judged[0].copy()
     row[3] = expected[0]
     matches = _matches(entries, everyone, pair[0], window[0])

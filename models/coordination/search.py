@@ -137,7 +137,7 @@ def _significant_pairs(entries: Entries, terms: CoordinationTerms, log: list[str
     log_q = log_q_values(judged[:, 4], tests)
     kept = log_q <= math.log(terms.q_max)
     pairs, judged = candidates[kept], judged[kept]
-    windows, expected = match_windows(judged, terms)
+    windows, expected = match_windows(entries.book, pairs, judged, terms)
     seen = pd.DataFrame(describe_pairs(entries, pairs, windows, terms), columns=list(COLUMNS))
     seen["a"], seen["b"], seen["relation"] = pairs[:, 0], pairs[:, 1], pairs[:, 2]
     seen["expected"] = expected

@@ -262,7 +262,7 @@ def _followed_out(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     # Latencies are steady as well, but all of one size.
     steadier = _steps(_column(seen, "relative_spread", 1.0), [0.35, 0.7], [1.0, 0.0])
     farther = np.abs(_column(seen, "lag_s")) > FARTHER * _column(seen, "company_reach_s", np.inf)
-    steadier = np.where(farther, 1.0, steadier)
+    steadier = np.where(farther, 1.0, steadier * (_column(seen, "tight_spread_s") >= IRREGULAR_S))
     return np.where(apart, steadier * _steps(_kept(seen), [0.6, 0.9], [0.0, 8.0]), 0.0) * (_column(seen, "others") > 0)
 
 
@@ -287,7 +287,6 @@ def _same_leader(seen: pd.DataFrame, total: Floats) -> Floats:
     """Log-odds from a leader's other followers: where most do not follow closely, it is read rather than copied."""
     leader = np.where(_column(seen, "lag_s") > 0, seen["a"], seen["b"])
     star = np.minimum(_column(seen, "first_share"), _column(seen, "cover")) >= 0.7
-    star &= _column(seen, "company_cover", 1.0) >= FAMILY_COVER[1]
     stars = pd.DataFrame({"leader": leader[star], "total": total[star]})
     usual = stars.groupby("leader")["total"].agg(["median", "size"])
     usual = usual[usual["size"] >= FEW_OTHERS]
