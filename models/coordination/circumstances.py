@@ -273,7 +273,15 @@ def _tight_spread(by: Codes, apart: Floats) -> float:
 
 @compiled
 def _led(
-    book: Book, leader: int, account: int, shift_us: int, reach_us: int, regular: Codes, pair: int
+    book: Book,
+    leader: int,
+    account: int,
+    since: int,
+    until: int,
+    shift_us: int,
+    reach_us: int,
+    regular: Codes,
+    pair: int,
 ) -> tuple[float, float]:
     """Entries of an account that meet two or more regular others within reach while the leader is near, and is not.
 
@@ -282,6 +290,8 @@ def _led(
     led = without = 0.0
     for k in range(book.own_start[account], book.own_start[account + 1]):
         q = book.own[k]
+        if book.opened_us[q] < since or book.opened_us[q] > until:
+            continue
         at = book.opened_us[q] + shift_us
         j = first_at(book, book.instrument[q], at - reach_us)
         met = 0
@@ -305,17 +315,20 @@ def _led(
 
 
 @compiled
-def _company_cover(book: Book, work: _Work, number: int, leader: int, present: Codes, reach_us: int) -> float:
+def _company_cover(book: Book, work: _Work, number: int, ahead: Codes, present: Codes, reach_us: int) -> float:
     """Share of the moments at which regular others meet that the leader is part of, beyond what chance brings together.
 
-    Followers never meet without their leader; members of a family do whenever one of them is not there.
+    Only the time from the first to the last match is read. Followers never meet without their leader; members of a
+    family do whenever one of them is not there.
     """
     regulars = np.unique(present)
     stride = max(1, len(regulars) // REGULARS_READ)
+    leader = book.account[ahead[0]]
+    since, until = book.opened_us[ahead].min() - reach_us, book.opened_us[ahead].max() + reach_us
     led = without = 0.0
     for k in range(0, len(regulars), stride):
-        near, far = _led(book, leader, regulars[k], 0, reach_us, work.regular, number)
-        _, by_chance = _led(book, leader, regulars[k], 17 * MINUTE, reach_us, work.regular, number)
+        near, far = _led(book, leader, regulars[k], since, until, 0, reach_us, work.regular, number)
+        _, by_chance = _led(book, leader, regulars[k], since, until, 17 * MINUTE, reach_us, work.regular, number)
         led += near
         without += max(far - by_chance, 0.0)
     return led / max(led + without, 1.0)
@@ -570,7 +583,7 @@ def _describe_company(
         out[17] = with_a / max(with_a + max(without_a - by_chance, 0.0), 1.0)
         out[41] = np.quantile(np.abs(apart), 0.9) / SECOND
         if others >= FAMILY_MIN and relation == 0:
-            out[42] = _company_cover(book, work, number, leader, apart_by, reach)
+            out[42] = _company_cover(book, work, number, at_a if leads else at_b, apart_by, reach)
         tight = _tight_spread(apart_by, apart)
         out[20], out[39] = spread / max(tight, 1000.0), tight / SECOND
     out[21], out[22], out[23] = events - shared, events * absent, events

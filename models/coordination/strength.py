@@ -20,6 +20,7 @@ UNREST = 2.0  # markets stir within seconds: entries nearby are up to so much de
 LOG_P_PASSERS = -6.0
 PUBLIC_SHARE = [0.2, 0.4]  # share of matches at public moments from which these explain a pair, and wholly do
 FAMILY_COVER = [0.9, 0.98]  # share of a family's meetings a leader is part of: one member of many, and its leader
+LOG_P_PICKED = -12.0  # log-probability of sharing all moments of a crowd with one of its members by chance
 STEADY_COVER = 0.95  # share of its meetings with others that who is behind shares with the one ahead
 IRREGULAR_S = 1.0  # whoever strays so far from everyone around is no machine
 ONLY_WITH = 0.9  # share of public moments taken with the leader from which the choice is the leader's
@@ -242,7 +243,8 @@ def _steady(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
 
     Who is behind must meet the company only where its leader is: two machines that read one channel are steady too.
 
-    Worth most where one account does all its trades behind a member of a crowd who does not lead that crowd.
+    Worth most where one account does all its trades behind a member of a crowd who does not lead that crowd, or picks
+    of all the crowd's moments just those that the member picks.
     """
     matched, link = _column(seen, "matched"), _link_in_company(seen)
     agrees = (_column(seen, "same_order") >= 0.9) & (matched >= 8) & (matched >= 0.8 * _column(seen, "together"))
@@ -252,7 +254,10 @@ def _steady(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
         (matched >= 20) & (link >= 0.9) & (_column(seen, "containment") >= 0.9) & (_column(seen, "first_share") < 0.5)
     )
     shadow &= _column(seen, "tight_spread_s") >= IRREGULAR_S
-    return np.where(agrees, np.where(shadow, 3.5, 1.0) * steady, 0.0)
+    met = _column(seen, "events") - _column(seen, "alone")
+    alike = np.minimum(_column(seen, "company_cover", 1.0) + 0.1, 1.0)
+    picked = (_column(seen, "cover") >= 0.97) & (met * np.log(alike) <= LOG_P_PICKED)
+    return np.where(agrees, np.where(shadow | picked, 3.5, 1.0) * steady, 0.0)
 
 
 def _followed_out(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
