@@ -66,7 +66,7 @@ BAR_S = 4.0  # robots act within this of their second of the minute
 UNREST = 1.5  # markets stir within minutes: an account may meet a pair so much more often than its share
 PUBLIC_MIN = 3  # strangers at one moment that make it public, where chance does not bring as many
 FAMILY_MIN = 5  # others from which they may be a family whoever leads them
-REGULARS_READ = 6
+REGULARS_READ = 4
 LOG_P_SURPLUS = math.log(0.1)  # strangers at one match that are more than usual there
 SESSIONS = 3.0  # how much denser an account's entries are in its hours than evenly spread ones
 
@@ -322,7 +322,7 @@ def _company_cover(book: Book, work: _Work, number: int, ahead: Codes, present: 
     family do whenever one of them is not there.
     """
     regulars = np.unique(present)
-    stride = max(1, len(regulars) // REGULARS_READ)
+    stride = max(1, -(-len(regulars) // REGULARS_READ))
     leader = book.account[ahead[0]]
     since, until = book.opened_us[ahead].min() - reach_us, book.opened_us[ahead].max() + reach_us
     led = without = 0.0
@@ -581,11 +581,12 @@ def _describe_company(
         with_a, without_a = _meets(book, leader, follower, relation, 0, reach, work.regular, number)
         _, by_chance = _meets(book, leader, follower, relation, 17 * MINUTE, reach, work.regular, number)
         out[17] = with_a / max(with_a + max(without_a - by_chance, 0.0), 1.0)
-        out[41] = np.quantile(np.abs(apart), 0.9) / SECOND
-        if others >= FAMILY_MIN and relation == 0:
-            out[42] = _company_cover(book, work, number, at_a if leads else at_b, apart_by, reach)
         tight = _tight_spread(apart_by, apart)
         out[20], out[39] = spread / max(tight, 1000.0), tight / SECOND
+        out[41] = np.quantile(np.abs(apart), 0.9) / SECOND
+        telling = out[14] >= 0.5 or out[20] <= 0.6  # only of one who may lead or whom another shadows
+        if others >= FAMILY_MIN and relation == 0 and telling:
+            out[42] = _company_cover(book, work, number, at_a if leads else at_b, apart_by, reach)
     out[21], out[22], out[23] = events - shared, events * absent, events
     out[18], out[19] = crowding, usual
     out[27], out[28], out[35], out[36] = _passers(book, work, relation, number, at_a, at_b, leads, events, horizon_us)

@@ -21,6 +21,7 @@ LOG_P_PASSERS = -6.0
 PUBLIC_SHARE = [0.2, 0.4]  # share of matches at public moments from which these explain a pair, and wholly do
 FAMILY_COVER = [0.9, 0.98]  # share of a family's meetings a leader is part of: one member of many, and its leader
 LOG_P_PICKED = -12.0  # log-probability of sharing all moments of a crowd with one of its members by chance
+ROUNDING = 0.29  # standard deviation of what a clock of whole seconds leaves out
 STEADY_COVER = 0.95  # share of its meetings with others that who is behind shares with the one ahead
 IRREGULAR_S = 1.0  # whoever strays so far from everyone around is no machine
 ONLY_WITH = 0.9  # share of public moments taken with the leader from which the choice is the leader's
@@ -103,7 +104,8 @@ def _one_way(seen: pd.DataFrame) -> Floats:
 def _by_hand(seen: pd.DataFrame) -> Flags:
     """Whether it looks like two accounts under one person's hands: seconds apart, common exits, nobody else around."""
     by_hand = (_column(seen, "others") == 0) & (_link_of_exits(seen) >= 0.8) & (_column(seen, "matched") >= 8)
-    by_hand &= (_column(seen, "lag_spread_s") >= 1.0) & (_surplus(seen) > LOG_P_PASSERS)
+    by_hand &= (_column(seen, "lag_spread_s") >= 1.0) & (_column(seen, "lag_spread_s") < 2 * HAND_S)
+    by_hand &= _surplus(seen) > LOG_P_PASSERS
     return np.asarray(by_hand & (np.abs(_column(seen, "lag_s")) < HAND_S))
 
 
@@ -249,7 +251,9 @@ def _steady(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     matched, link = _column(seen, "matched"), _link_in_company(seen)
     agrees = (_column(seen, "same_order") >= 0.9) & (matched >= 8) & (matched >= 0.8 * _column(seen, "together"))
     agrees &= (_column(seen, "others") > 0) & (link >= 0.7) & (_column(seen, "cover") >= STEADY_COVER)
-    steady = _steps(_column(seen, "relative_spread", 1.0), [0.1, 0.35, 0.6], [4.0, 2.0, 0.0])
+    shown = ROUNDING / np.maximum(_column(seen, "tight_spread_s"), ROUNDING)  # whole seconds hide how far anyone strays
+    relative = np.where(_column(seen, "step_s") >= 1.0, shown, _column(seen, "relative_spread", 1.0))
+    steady = _steps(relative, [0.1, 0.35, 0.6], [4.0, 2.0, 0.0])
     shadow = (
         (matched >= 20) & (link >= 0.9) & (_column(seen, "containment") >= 0.9) & (_column(seen, "first_share") < 0.5)
     )
