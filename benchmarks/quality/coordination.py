@@ -1,22 +1,29 @@
 """Precision and recall of the coordination search on made-up firms, beside naive baselines.
 
 The weights of the search were set while looking at the named firms (seeds 1 to 151): other seeds of them show that it
-does not hang on one draw, not that it knows other mechanics. `drawn` firms mix mechanics at random, unseen by anyone.
+does not hang on one draw, not that it knows other mechanics. `drawn` firms mix mechanics at random, in `market` firms
+all act on one price path, in `poisson` firms people enter at random among robots, rooms, news and copiers.
 
-Run from the root: python -m benchmarks.quality.coordination [--seeds 101 102] [--firms plain small]
+Run from the root: python -m benchmarks.quality.coordination [--seeds 101 102] [--firms plain small] [--commands]
+
+With `--commands` every firm is written as a feed and goes through `highwater ingest`, `score` and `export`.
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.quality.coordination_feed import through_commands
 from benchmarks.quality.coordination_firms import FIRMS, Firm, make_firm, mechanics_of
 from benchmarks.quality.coordination_market import make_market_firm
+from benchmarks.quality.coordination_poisson import make_poisson_firm
 from models.coordination import Coordination, find_coordination
 
 Pair = tuple[str, str]
@@ -150,18 +157,27 @@ def ratios(row: pd.Series) -> pd.Series:
 
 
 def firm_of(name: str, seed: int) -> Firm:
-    """A firm of named mechanics, of drawn ones, or one whose people act on a price path (`market`)."""
-    return make_market_firm(seed) if name == "market" else make_firm(mechanics_of(name, seed), seed)
+    """A firm of named mechanics, of drawn ones, or one of the two other families (`market`, `poisson`)."""
+    others = {"market": make_market_firm, "poisson": make_poisson_firm}
+    return others[name](seed) if name in others else make_firm(mechanics_of(name, seed), seed)
 
 
-def run(names: list[str], seeds: list[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def found_in(firm: Firm, commands: bool) -> Coordination:
+    """What the search finds in a firm, called directly or through a feed and the commands."""
+    if commands:
+        with tempfile.TemporaryDirectory() as folder:
+            return through_commands(firm, Path(folder))
+    return find_coordination(firm.trades, owners=firm.owners, news=firm.news, accounts=firm.accounts)
+
+
+def run(names: list[str], seeds: list[int], *, commands: bool = False) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Scores every firm and seed: pairs by method and relation, and details of the search."""
     pairs, details = [], []
     for name in names:
         for seed in seeds:
             firm = firm_of(name, seed)
             started = time.perf_counter()
-            found = find_coordination(firm.trades, owners=firm.owners, news=firm.news, accounts=firm.accounts)
+            found = found_in(firm, commands)
             seconds = time.perf_counter() - started
             details.append({"firm": name, "seed": seed, "seconds": seconds, **score_details(firm, found)})
             accounts = firm.trades["account_id"].nunique()
@@ -185,9 +201,10 @@ def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", nargs="*", type=int, default=[101, 102])
-    parser.add_argument("--firms", nargs="*", default=[*FIRMS, "drawn", "market"])
+    parser.add_argument("--firms", nargs="*", default=[*FIRMS, "drawn", "market", "poisson"])
+    parser.add_argument("--commands", action="store_true", help="through a feed, ingest, score and export")
     options = parser.parse_args()
-    pairs, details = run(options.firms, options.seeds)
+    pairs, details = run(options.firms, options.seeds, commands=options.commands)
     counted = ["true", "missed", "false", "few", "few_found", "innocent_flagged"]
     total = pairs.groupby(["method", "relation"])[[*counted, "accounts"]].sum()
     print(pd.concat([total, total.apply(ratios, axis=1).round(4)], axis=1).to_string())

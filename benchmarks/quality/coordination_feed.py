@@ -18,13 +18,13 @@ from benchmarks.quality.coordination_firms import Firm
 from models.coordination import Coordination
 
 WEEK = pd.Timedelta(days=7)
-CENTS_PER_LOT = 1000.0
-OPTIONAL = ("stop_loss", "take_profit", "reason", "magic", "comment", "position_id")
+MONEY_PER_POINT = 10.0
 
 
 def _stamp(times: pd.Series) -> pd.Series:
     """Instants as the feed writes them, to the millisecond."""
-    return times.dt.strftime("%Y-%m-%dT%H:%M:%S.") + (times.dt.microsecond // 1000).astype(str).str.zfill(3) + "Z"
+    thousandths = (times.dt.microsecond // 1000).astype(str).str.zfill(3)
+    return pd.Series(times.dt.strftime("%Y-%m-%dT%H:%M:%S.") + thousandths + "Z")
 
 
 def _traders(owners: dict[str, str], begins: pd.Timestamp) -> pd.DataFrame:
@@ -48,9 +48,7 @@ def _traders(owners: dict[str, str], begins: pd.Timestamp) -> pd.DataFrame:
 def _deals(trades: pd.DataFrame) -> pd.DataFrame:
     """An opening and a closing deal for each trade, in the order of time."""
     long = trades["side"].eq("buy").to_numpy()
-    profit = (
-        (trades["close_price"] - trades["open_price"]) * np.where(long, 1, -1) * trades["lots"] * CENTS_PER_LOT / 100
-    )
+    profit = (trades["close_price"] - trades["open_price"]) * np.where(long, 1, -1) * trades["lots"] * MONEY_PER_POINT
     shared = {"account_id": trades["account_id"], "position_id": trades["trade_id"], "kind": "trade"}
     shared |= {"symbol": trades["instrument"], "volume": trades["lots"], "magic": trades["magic"]}
     shared |= {"comment": trades.get("comment", ""), "reason": np.where(trades["magic"] > 0, "expert", "client")}

@@ -25,6 +25,7 @@ ROUNDING = 0.29  # standard deviation of what a clock of whole seconds leaves ou
 STEADY_COVER = 0.95  # share of its meetings with others that who is behind shares with the one ahead
 IRREGULAR_S = 1.0  # whoever strays so far from everyone around is no machine
 ONLY_WITH = 0.9  # share of public moments taken with the leader from which the choice is the leader's
+LED = 0.95  # share of meetings opened from which one is the leader of all around
 FARTHER = 3.0  # times the lags of nearly everyone around
 SMALL_RING = 8  # others around a pair up to which a ring is as likely as a shared strategy
 
@@ -80,6 +81,11 @@ def _exits(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     alone = _steps(link, [0.1, 0.4, 0.8], [-3.0, 0.0, 2.5])
     company = _steps(shared, [0.1, 0.5, 0.85], [-5.0, -2.0, 2.5])
     crowd = _steps(shared, [0.3, 0.6, 0.9], [-5.0, -3.0, 2.5])
+    led = np.minimum(_column(seen, "first_share"), _column(seen, "cover")) >= LED
+    usual = _steps(
+        _beyond_company(seen), [0.05, 0.3], [0.0, 2.5]
+    )  # what all of a family share, two of them prove nothing by
+    crowd = np.where(led, crowd, np.minimum(crowd, usual))
     weight = _accompanied(seen)
     small = weight * company + (1.0 - weight) * alone
     worth = np.where(known, trust * np.where(others > FEW_OTHERS, crowd, small), 0.0)
@@ -139,6 +145,7 @@ def _lag(seen: pd.DataFrame) -> Floats:
     kept = matched / np.maximum(_column(seen, "together") - _column(seen, "expected_within_horizon"), matched)
     strays = np.where(_column(seen, "others") > 0, _steps(kept, [0.4, 0.8], [-4.0, 0.0]), 0.0)
     unproven = _steps(_link_of_exits(seen), [0.6, 0.8], [1.0, 0.0])  # common exits prove what a loose lag leaves open
+    unproven = np.maximum(unproven, _steps(_beyond_company(seen), [0.05, 0.3], [1.0, 0.0]))
     in_company = _accompanied(seen) * unproven * _steps(loose, [0.25, 0.45], [0.0, -4.0])
     by_length = _steps(loose, [0.45, 0.7, 1.1], [0.0, -2.5, -5.0])
     return np.minimum(np.where(_by_hand(seen), np.maximum(by_length, -1.0), by_length), in_company) + strays
@@ -275,16 +282,21 @@ def _followed_out(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     return np.where(apart, steadier * _steps(_kept(seen), [0.6, 0.9], [0.0, 8.0]), 0.0) * (_column(seen, "others") > 0)
 
 
+def _beyond_company(seen: pd.DataFrame) -> Floats:
+    """How much closer exits go together than the leader's and others' around do; 1 where no others are known."""
+    others = np.maximum(_column(seen, "company_kept"), _column(seen, "company_holding"))
+    return np.where(seen["company_kept"].isna(), 1.0, _link_of_exits(seen) - others)
+
+
 def _own_exits(seen: pd.DataFrame) -> Floats:
     """Log-odds from exits that follow the leader's where those of everyone else around do not.
 
     One robot or one signal may give all its readers the same exits; it does not give them to two of them.
     """
-    others = np.maximum(_column(seen, "company_kept", 1.0), _column(seen, "company_holding", 1.0))
     ordered = (_column(seen, "matched") >= 8) & (_one_way(seen) >= 0.9)
     ordered &= (_column(seen, "untied") < 3) | (_column(seen, "same_order") >= 0.9)
-    excess = _link_of_exits(seen) - others
-    return np.where(ordered & (_column(seen, "others") > 0), _steps(excess, [0.35, 0.7], [0.0, 12.0]), 0.0)
+    ordered &= (_link_of_exits(seen) >= 0.8) & seen["company_kept"].notna().to_numpy()
+    return np.where(ordered, _steps(_beyond_company(seen), [0.35, 0.7], [0.0, 12.0]), 0.0)
 
 
 def _few(seen: pd.DataFrame) -> Floats:
