@@ -158,8 +158,9 @@ def ratios(row: pd.Series) -> pd.Series:
 
 def firm_of(name: str, seed: int) -> Firm:
     """A firm of named mechanics, of drawn ones, or one of the two other families (`market`, `poisson`)."""
-    others = {"market": make_market_firm, "poisson": make_poisson_firm}
-    return others[name](seed) if name in others else make_firm(mechanics_of(name, seed), seed)
+    if name == "market":
+        return make_market_firm(seed)
+    return make_poisson_firm(seed) if name == "poisson" else make_firm(mechanics_of(name, seed), seed)
 
 
 def found_in(firm: Firm, commands: bool) -> Coordination:
