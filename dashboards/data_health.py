@@ -214,20 +214,32 @@ def _export_rows(read: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
     )
 
 
-def _export_cells(read: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
-    """The figures that were not what the rows make of them."""
+def differing(read: list[tuple[dict[str, Any], dict[str, Any]]]) -> pd.DataFrame:
+    """The figures of exports that their rows do not give, those that nothing explains first."""
+    order = ("does_not_add_up", "suspect", "explained")
     cells = [
-        {"file": str(row["file"]).rpartition("/")[2], "account": told.get("account_id")}
-        | {name: check.get(name) for name in ("name", "where", "expected", "observed", "difference", "explanation")}
+        (
+            order.index(check["verdict"]),
+            {"file": str(row["file"]).rpartition("/")[2], "account": told.get("account_id")},
+            check,
+        )
         for row, told in read
         for check in told.get("checks", [])
-        if check.get("verdict") in ("does_not_add_up", "explained", "suspect")
+        if check.get("verdict") in order
     ]
-    if not cells:
+    names = ("name", "where", "expected", "observed", "difference", "explanation")
+    ranked = sorted(cells, key=lambda cell: cell[0])
+    return pd.DataFrame(of | {name: check.get(name) for name in names} for _, of, check in ranked)
+
+
+def _export_cells(read: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+    """The figures that were not what the rows make of them."""
+    cells = differing(read)
+    if cells.empty:
         return
     st.subheader("Figures that differ", anchor=False)
     st.dataframe(
-        pd.DataFrame(cells[: reads.MOST_ROWS]),
+        cells.head(reads.MOST_ROWS),
         hide_index=True,
         column_config={
             "file": "File",

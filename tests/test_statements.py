@@ -1,11 +1,13 @@
 """An export lands on the account it belongs to, by its server's clock, with what it says of itself kept beside it."""
 
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from dashboards.data_health import differing
 from pipelines.land import land_paths
 from pipelines.sources import SourceRefusal
 from pipelines.statements import Taken, land_statements
@@ -112,3 +114,16 @@ def test_what_a_file_says_of_itself_is_said_and_kept(firm: Warehouse, tmp_path: 
     taken, said = land(firm, nothing, "A")
     assert taken.load.rows == 0
     assert any("empty period" in line for line in said)
+
+
+def test_data_health_lists_what_does_not_add_up_before_what_is_explained(firm: Warehouse, tmp_path: Path) -> None:
+    """A balance carried in is listed, below the total that somebody changed; both with their cells."""
+    text = dialects.mt4(HISTORY).decode()
+    net, balance = HISTORY.sum_of("net"), HISTORY.cash("balance") + HISTORY.sum_of("net")
+    text = text.replace(f"<td>{dialects.spaced(balance)}</td>", f"<td>{dialects.spaced(balance + 7)}</td>")
+    text = text.replace(f"<b>{dialects.spaced(net)}</b>", f"<b>{dialects.spaced(net + Decimal('0.01'))}</b>")
+    land(firm, statement(tmp_path, text.encode()), "A")
+    cells = differing([({"file": "x/statement.htm"}, told(firm))])
+    assert list(cells["name"]) == ["Closed P/L", "Balance"]
+    assert list(cells["difference"]) == ["-0.01", "-7.00"]
+    assert set(cells["account"]) == {"A"}
