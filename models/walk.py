@@ -481,13 +481,7 @@ def _walk(
             # 3. deals, 4. observations, 5. pauses
             while more:
                 value = amount[i]
-                if kind[i] == PAUSING:
-                    paused = pausing = True
-                elif kind[i] == OBSERVATION:
-                    event = np.int64(i)
-                    equity = value
-                    observed, judge, moved_equity = True, True, True
-                else:
+                if kind[i] < OBSERVATION:
                     event = np.int64(i)
                     has_deal = True
                     balance += value
@@ -511,6 +505,12 @@ def _walk(
                     if flat or not observed:
                         equity = balance + credit
                         judge, moved_equity = True, True
+                elif kind[i] == OBSERVATION:
+                    event = np.int64(i)
+                    equity = value
+                    observed, judge, moved_equity = True, True, True
+                else:
+                    paused = pausing = True
                 i += np.uint64(1)
                 upcoming = at[i] if i < end else NEVER
                 more = upcoming == now
