@@ -104,8 +104,11 @@ def of_accounts(events: Events, codes: Array) -> Events:
 _OF_DEALS = ("flags", "amount", "closed_net", "opened_at", "lots")
 
 
-def prepare(deals: pa.Table, equity: pa.Table, accounts: pd.DataFrame) -> Events:
-    """Orders deals and observations of accounts and follows their positions."""
+def prepare(deals: pa.Table, equity: pa.Table, accounts: pd.DataFrame, still_open: Array | None = None) -> Events:
+    """Orders deals and observations of accounts and follows their positions.
+
+    `still_open`, if given, has a place for each deal and is set at those of positions that are open at the end.
+    """
     divisors = np.array([10 ** (MONEY_DECIMALS - decimals(c)) for c in accounts["currency"]], dtype=np.int64)
     starting = pa.array(accounts["initial_balance"].tolist(), pa.decimal128(18, MONEY_DECIMALS))
     with ThreadPoolExecutor(1) as beside:
@@ -126,6 +129,7 @@ def prepare(deals: pa.Table, equity: pa.Table, accounts: pd.DataFrame) -> Events
         _booleans(deals["netted"]),
         _booleans(pc.equal(deals["kind"], "trade")),
         _booleans(deals["correction"]),
+        np.zeros(0, np.bool_) if still_open is None else still_open,
     )
     return Events(
         *_merge(
@@ -307,6 +311,7 @@ def _follow(
     netted: Any,
     traded: Any,
     correction: Any,
+    still_open: Any,
 ) -> Any:
     """Flags of every deal; at the one that closed a position what it made in all, its opening and its most lots."""
     flags = np.zeros(len(order), np.uint8)
@@ -319,6 +324,7 @@ def _follow(
         open_net = np.empty(8, np.int64)
         open_since = np.empty(8, np.int64)
         open_most = np.empty(8, np.int64)
+        open_from = np.empty(8, np.int64)
         count = 0
         # what was closed at this very instant without having been open: ids may put a closing deal before its opening
         owed = np.empty(16, np.int64)
@@ -361,8 +367,9 @@ def _follow(
                     open_net = np.concatenate((open_net, np.empty(count, np.int64)))
                     open_since = np.concatenate((open_since, np.empty(count, np.int64)))
                     open_most = np.concatenate((open_most, np.empty(count, np.int64)))
+                    open_from = np.concatenate((open_from, np.empty(count, np.int64)))
                 open_ids[count], open_lots[count], open_net[count] = position[row], now, made
-                open_since[count], open_most[count] = at[place], abs(now)
+                open_since[count], open_most[count], open_from[count] = at[place], abs(now), place
                 count += 1
             elif index < count:
                 open_lots[index] = now
@@ -375,6 +382,7 @@ def _follow(
                     open_ids[index], open_lots[index] = open_ids[count], open_lots[count]
                     open_net[index] = open_net[count]
                     open_since[index], open_most[index] = open_since[count], open_most[count]
+                    open_from[index] = open_from[count]
             elif entry[row] == IN:
                 closed_net[place], opened_at[place], most_lots[place] = made, at[place], abs(change)
             else:
@@ -388,6 +396,11 @@ def _follow(
                 flags[place] |= OPENING
             if count == 0:
                 flags[place] |= FLAT
+        if len(still_open) > 0:
+            for index in range(count):
+                for place in range(open_from[index], starts[account + 1]):
+                    row = order[place]
+                    still_open[row] |= traded[row] and position[row] == open_ids[index]
     return flags, closed_net, opened_at, most_lots
 
 

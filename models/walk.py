@@ -170,6 +170,23 @@ STEP = np.dtype(
 )
 """One instant of an account, for charts and for `explain`: how balance, equity and both floors stood after it."""
 
+_KEPT_AMOUNTS = (
+    "balance", "equity", "reference", "ratchet", "gain_reference", "high_water", "credit", "ops", "dl_size",
+    "max_floor", "daily_floor", "day_net", "day_net_paid", "stage_net", "payouts", "best", "positive", "best_before",
+    "positive_before", "day_start", "trading_days", "profitable_before", "struck", "status", "rule", "status_at",
+    "last_at",
+)  # fmt: skip
+_KEPT_FLAGS = (
+    "observed", "flat", "pinned", "day_traded", "traded", "paused", "silent_daily", "silent_max", "silent_floating",
+    "silent_gain", "warned_daily", "warned_max", "day_open",
+)  # fmt: skip
+STATE = np.dtype(
+    [("begun", "i4"), ("at", "i8"), ("firm_day", "i4"), ("last_trading_day", "i4"), ("day", DAY)]
+    + [(name, "i8") for name in _KEPT_AMOUNTS]
+    + [(name, "i4") for name in _KEPT_FLAGS]
+)
+"""Everything a walk knows of an account after the instant `at`, so that it can go on from there; `begun` 0 = new."""
+
 
 @dataclass(frozen=True)
 class Events:
@@ -209,8 +226,12 @@ def walk(
     *,
     want_days: bool = False,
     want_steps: bool = False,
+    states: Array | None = None,
 ) -> Walked:
     """Judges every account from its start to `as_of` (microseconds, included).
+
+    With `states` (one STATE per account) each walk goes on from there, passing over events up to its instant, and
+    leaves there how it stands at `as_of`; `as_of` may not lie before a state. Verdicts are those of what was walked.
 
     `terms` is a TERMS array with one row per account, whose `clock` points into `schedules`: reset instants and the
     firm days that they open, from before the first event on. Verdicts come in order of account and time.
@@ -224,8 +245,9 @@ def walk(
     days = np.zeros(room if want_days else 0, DAY)
     steps = np.zeros(room + _resets_walked(terms, schedules, as_of) if want_steps else 0, STEP)
     capacity = 3 * accounts + 1024
+    before = np.zeros(0, STATE) if states is None else states
     while True:
-        verdicts = np.zeros(capacity, VERDICT)
+        verdicts, kept = np.zeros(capacity, VERDICT), before.copy()
         counts = _walk(
             events.starts,
             events.at,
@@ -244,10 +266,12 @@ def walk(
             verdicts,
             days,
             steps,
+            kept,
         )
         if counts[0] <= capacity:
             break
         capacity = int(counts[0])
+    before[:] = kept
     return Walked(results, verdicts[: counts[0]], days[: counts[1]], steps[: counts[2]])
 
 
@@ -319,7 +343,9 @@ def _walk(
     verdicts: Any,
     days: Any,
     steps: Any,
+    states: Any,
 ) -> Any:
+    resumable = len(states) > 0
     want_days, want_steps = len(days) > 0, len(steps) > 0
     n_verdicts, n_days, n_steps = 0, 0, 0
     for account in range(len(terms)):
@@ -330,7 +356,12 @@ def _walk(
         begin = T["opened_at"]
         if i < end and at[i] < begin:
             begin = at[i]
-        stop = min(as_of, T["closed_at"])
+        resumed = resumable and states[account]["begun"] != 0
+        if resumed:
+            begin = states[account]["at"]
+            while i < end and at[i] <= begin:
+                i += np.uint64(1)
+        stop: Any = min(as_of, T["closed_at"])
         dl_effect, dl_kind, dl_share = T["dl_effect"], T["dl_reference"], T["dl_share"]
         dl_inclusive, dl_warn, dl_size = T["dl_inclusive"], T["dl_warn"], T["dl_size"]
         ml_effect, ml_mode, ml_share, ml_lock = T["ml_effect"], T["ml_mode"], T["ml_share"], T["ml_lock"]
@@ -386,10 +417,37 @@ def _walk(
         warned_daily, warned_max = False, False
         status, rule, status_at, last_at = ACTIVE, NO_RULE, begin, begin
         day_row = -1
+        if resumed:
+            S: Any = states[account]  # noqa: N806 - the state, as T
+            firm_day, last_trading_day = S["firm_day"], S["last_trading_day"]
+            balance, equity, reference = S["balance"], S["equity"], S["reference"]
+            ratchet, gain_reference, high_water = S["ratchet"], S["gain_reference"], S["high_water"]
+            credit, ops, dl_size = S["credit"], S["ops"], S["dl_size"]
+            max_floor, daily_floor, day_net = S["max_floor"], S["daily_floor"], S["day_net"]
+            day_net_paid, stage_net, payouts = S["day_net_paid"], S["stage_net"], S["payouts"]
+            best, positive, best_before = S["best"], S["positive"], S["best_before"]
+            positive_before, day_start, trading_days = S["positive_before"], S["day_start"], S["trading_days"]
+            profitable_before, struck, status = S["profitable_before"], S["struck"], S["status"]
+            rule, status_at, last_at = S["rule"], S["status_at"], S["last_at"]
+            observed, flat, pinned = S["observed"] != 0, S["flat"] != 0, S["pinned"] != 0
+            day_traded, traded, paused = S["day_traded"] != 0, S["traded"] != 0, S["paused"] != 0
+            silent_daily, silent_max, silent_floating = (
+                S["silent_daily"] != 0,
+                S["silent_max"] != 0,
+                S["silent_floating"] != 0,
+            )
+            silent_gain, warned_daily, warned_max = S["silent_gain"] != 0, S["warned_daily"] != 0, S["warned_max"] != 0
+            if want_days and S["day_open"] != 0:
+                day_row = n_days
+                n_days += 1
+                days[day_row] = S["day"]
+                days[day_row]["account"] = account
+            if status in (STATUS_PASSED, STATUS_BREACHED):
+                stop = -NEVER  # it has come to its end
 
         upcoming: Any = at[i] if i < end else NEVER
-        max_cut: Any = _cut(max_floor, ml_effect, ml_inclusive)
-        daily_cut: Any = _cut(daily_floor, dl_effect, dl_inclusive)
+        max_cut: Any = -NEVER if silent_max else _cut(max_floor, ml_effect, ml_inclusive)
+        daily_cut: Any = -NEVER if silent_daily else _cut(daily_floor, dl_effect, dl_inclusive)
         while True:
             if pausing:
                 # a rule paused the account: nothing passes from that instant on, no daily loss is judged after it
@@ -669,6 +727,26 @@ def _walk(
             max_cut = -NEVER if silent_max else max_cut
             daily_cut = -NEVER if silent_daily else daily_cut
 
+        if resumable:
+            S = states[account]  # noqa: N806
+            S["begun"], S["at"] = 1, min(as_of, T["closed_at"])
+            S["firm_day"], S["last_trading_day"] = firm_day, last_trading_day
+            S["balance"], S["equity"], S["reference"] = balance, equity, reference
+            S["ratchet"], S["gain_reference"], S["high_water"] = ratchet, gain_reference, high_water
+            S["credit"], S["ops"], S["dl_size"] = credit, ops, dl_size
+            S["max_floor"], S["daily_floor"], S["day_net"] = max_floor, daily_floor, day_net
+            S["day_net_paid"], S["stage_net"], S["payouts"] = day_net_paid, stage_net, payouts
+            S["best"], S["positive"], S["best_before"] = best, positive, best_before
+            S["positive_before"], S["day_start"], S["trading_days"] = positive_before, day_start, trading_days
+            S["profitable_before"], S["struck"], S["status"] = profitable_before, struck, status
+            S["rule"], S["status_at"], S["last_at"] = rule, status_at, last_at
+            S["observed"], S["flat"], S["pinned"] = observed, flat, pinned
+            S["day_traded"], S["traded"], S["paused"] = day_traded, traded, paused
+            S["silent_daily"], S["silent_max"], S["silent_floating"] = silent_daily, silent_max, silent_floating
+            S["silent_gain"], S["warned_daily"], S["warned_max"] = silent_gain, warned_daily, warned_max
+            S["day_open"] = day_row >= 0
+            if day_row >= 0:
+                S["day"] = days[day_row]
         if status in (ACTIVE, STATUS_PAUSED) and T["closed_at"] <= as_of:
             status, status_at = STATUS_CLOSED, T["closed_at"]
         out = results[account]

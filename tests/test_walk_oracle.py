@@ -6,10 +6,13 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.builders import Case, oracle_says, prepare, walked
+from models.clock import to_micros
+from models.walk import DAY, STATE, Array, Events, Walked, walk
+from tests.builders import Case, Fold, oracle_says, prepare, walked
 from tests.walk_oracle import Account, Deal, FirmClock, Observation, Rules, Told, reset_at, tell
 
 MICROSECOND = dt.timedelta(microseconds=1)
@@ -177,3 +180,32 @@ def by_oracle(case: Case) -> dict[str, Any]:
 @given(cases())
 def test_the_walk_says_what_the_oracle_says(case: Case) -> None:
     assert walked(prepare(case)) == by_oracle(case)
+
+
+def in_parts(cuts: list[int]) -> Fold:
+    """A walk that stops at instants and goes on from where it stood, as the live service does."""
+
+    def fold(
+        told: Events, terms: Array, schedules: list[tuple[Array, Array]], as_of: int, *, want_days: bool
+    ) -> Walked:
+        states = np.zeros(len(terms), STATE)
+        parts = [
+            walk(told, terms, schedules, cut, want_days=want_days, states=states)
+            for cut in [*(cut for cut in sorted(cuts) if cut < as_of), as_of]
+        ]
+        days = {int(day["firm_day"]): day for part in parts for day in part.days}
+        said = np.concatenate([part.verdicts for part in parts])
+        return Walked(parts[-1].results, said, np.array(list(days.values()), DAY), parts[-1].steps)
+
+    return fold
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(case=cases(), data=st.data())
+def test_a_walk_goes_on_from_where_it_stood(case: Case, data: st.DataObject) -> None:
+    ready = prepare(case)
+    near = st.sampled_from(ready.events.at.tolist() or [ready.as_of])
+    cuts = data.draw(st.lists(st.builds(lambda at, by: at + by, near, st.integers(-1, 1)), max_size=3))
+    cuts += data.draw(st.lists(st.integers(to_micros(START), ready.as_of), max_size=1))
+    whole, parted = walked(ready), walked(ready, in_parts([max(cut, int(ready.terms["opened_at"][0])) for cut in cuts]))
+    assert parted == whole
