@@ -48,7 +48,8 @@ _REFERENCE_WORDS = {
 
 def scales(accounts: pd.DataFrame) -> Array:
     """Minor units in one unit of each account's currency, as floats."""
-    return np.array([10.0 ** decimals(c) for c in accounts["currency"]])
+    places = {currency: 10.0 ** decimals(currency) for currency in accounts["currency"].unique()}
+    return accounts["currency"].map(places).to_numpy(dtype=np.float64)
 
 
 def _instants(micros: Array) -> pd.Series[Any]:
@@ -73,8 +74,8 @@ def account_status(accounts: pd.DataFrame, terms: Array, walked: Walked, as_of: 
         equity=equity,
         daily_floor=daily_floor,
         max_floor=max_floor,
-        daily_headroom=_whole(equity - daily_floor, accounts),
-        max_headroom=_whole(equity - max_floor, accounts),
+        daily_headroom=_whole(equity - daily_floor, scale),
+        max_headroom=_whole(equity - max_floor, scale),
         target_progress=np.where(terms["pt_size"] > 0, results["profit"] / target, np.nan),
         trading_days=results["trading_days"],
         as_of=as_of,
@@ -84,9 +85,9 @@ def account_status(accounts: pd.DataFrame, terms: Array, walked: Walked, as_of: 
     )
 
 
-def _whole(values: Array, accounts: pd.DataFrame) -> Array:
+def _whole(values: Array, scale: Array) -> Array:
     """Differences of amounts without binary noise."""
-    return np.array([round(v, decimals(c)) for v, c in zip(values, accounts["currency"], strict=True)])
+    return np.round(values * scale) / scale
 
 
 def _near_share(terms: Array, results: Array) -> Array:

@@ -17,13 +17,12 @@ from pipelines.live import alerts
 from pipelines.score import TERMINAL
 from sql import schema
 from sql.live_schema import OUTBOX, WEBHOOKS, WITHDRAWN_VERDICTS
-from sql.warehouse import read_frame, write_rows
+from sql.warehouse import read_frame, upsert_rows, write_rows
 
 WALK_RULES = frozenset(RULE_NAMES[1:])
 LATE = "an event that arrived late or corrected an earlier one changed the account's history"
 ACTIONS = {("breached", "terminate"): "freeze", ("breached", "pause"): "pause", ("passed", "pass"): "provision"}
 STATES = {"observe": "observed", "ask": "asked", "enforce": "waiting"}
-CHUNK = 500
 
 Said = tuple[str, str, int, float, float]
 """What identifies a verdict of an account: rule, outcome, instant in microseconds, observed, allowed."""
@@ -65,26 +64,15 @@ def ended(database: sa.Connection) -> set[str]:
     return set(database.execute(sa.select(status.account_id).where(status.status.in_(TERMINAL))).scalars())
 
 
-def write_status(database: sa.Connection, status: pd.DataFrame) -> None:
-    """Replaces the status of the accounts in the frame."""
-    _delete(database, schema.ACCOUNT_STATUS, status["account_id"].tolist())
-    write_rows(database, schema.ACCOUNT_STATUS, status)
-
-
 def write_days(database: sa.Connection, days: pd.DataFrame, since: dict[str, dt.date]) -> None:
-    """Replaces the days of accounts from a date on."""
+    """Writes days; of accounts in `since` nothing else is left from that date on."""
     table = schema.ACCOUNT_DAYS
     statement = sa.delete(table).where(
         table.c.account_id == sa.bindparam("account"), table.c.firm_day >= sa.bindparam("day")
     )
     if since:
         database.execute(statement, [{"account": account, "day": day} for account, day in since.items()])
-    write_rows(database, table, days)
-
-
-def _delete(database: sa.Connection, table: sa.Table, accounts: Sequence[str]) -> None:
-    for start in range(0, len(accounts), CHUNK):
-        database.execute(sa.delete(table).where(table.c.account_id.in_(accounts[start : start + CHUNK])))
+    upsert_rows(database, table, days)
 
 
 def write_change(database: sa.Connection, change: Change, desks: dict[str, str], now: dt.datetime) -> None:

@@ -1,12 +1,15 @@
-"""Folds events into verdicts: the accounts that a micro-batch touches are walked again, and what changed is written.
+"""Folds events into verdicts: the accounts that a micro-batch touches are walked on, and what changed is written.
 
-A walk costs some ten nanoseconds an event, so an account is always walked from its start: late and corrected events
-need no case of their own. Rules over whole histories come from the settling run (`pipelines.live.settling`).
+Of each account a checkpoint is kept, a state of the walk at an instant that lies a while back, and the events since. A
+fold walks on from there; an event that belongs before the checkpoint has the account read from the lake and walked from
+its start, and after that a longer stretch is kept. Rules over whole histories come from the settling run
+(`pipelines.live.settling`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,19 +23,29 @@ from models.catalogue import Rulebook
 from models.clock import from_micros, to_micros
 from models.walk import Array
 from pipelines.live import decisions
-from pipelines.live.book import Book
+from pipelines.live.book import ENGINE_MEMORY, FAR, Book, Told, read_book
 from pipelines.live.decisions import Change, Said
 from pipelines.live.index import CHANGED
-from pipelines.live.memory import Found, Memory
-from sql import relations
-from sql.schema import ARROW_TYPES, DATASETS
-from sql.warehouse import Warehouse
+from pipelines.live.memory import Found, Memory, read_found
+from sql import relations, schema
+from sql.schema import DATASETS
+from sql.warehouse import Warehouse, upsert_rows
 
 FOLDED = ("deals", "equity")
-FAR = dt.datetime(2200, 1, 1, tzinfo=dt.UTC)
-ENGINE_MEMORY = "1GB"
 DAYS_BACK = dt.timedelta(days=2)
 """A firm day begins at most a day and some hours before the instant that falls into it."""
+SECOND = 1_000_000
+KEPT_SECONDS = 20
+"""How far behind an account's newest event its checkpoint stays at first."""
+KEPT_SECONDS_MAX = 86_400
+TAIL_EVENTS = 64
+"""A checkpoint is moved on when so many events stand after it, or twice as many as the last time left there."""
+LOAD_EVENTS_MAX = 4_000_000
+FEW_ACCOUNTS = 500
+DAY_SECONDS = 86_400
+PLACE = np.dtype([("state", walk.STATE), ("newest", "i8"), ("kept_us", "i8"), ("tail_max", "i8"), ("loaded", "?")])
+"""What the fold keeps of an account: its checkpoint, the newest instant walked, how far behind that the checkpoint
+stays, how many events make it move, and whether its events since are in memory."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +68,7 @@ class Folding:
     as_of: dt.datetime
     book: Book = field(default_factory=Book)
     memory: Memory = field(default_factory=Memory)
-    loaded: set[int] = field(default_factory=set)
+    places: Array = field(default_factory=lambda: np.zeros(0, PLACE))
     stops: dict[int, tuple[int, str]] = field(default_factory=dict)
     pauses: dict[int, list[int]] = field(default_factory=dict)
     said: dict[str, set[Said]] = field(default_factory=dict)
@@ -77,44 +90,79 @@ class Folding:
         with self.warehouse.database.connect() as database:
             self.said = decisions.standing(database)
             ended = decisions.ended(database)
-        self.load([code for account, code in self.book.codes.items() if account not in ended])
+        for part in self._parts([code for account, code in self.book.codes.items() if account not in ended]):
+            self._load(part)
+            self.move_on(np.array(part, np.int64))
 
     def refresh(self) -> list[int]:
-        """Reads the book anew; returns accounts under other terms, which are to be folded again."""
-        changed = self.book.read(self.warehouse, self.rulebook, FAR, ENGINE_MEMORY)
+        """Reads the book anew; returns accounts under other terms, which are to be loaded and folded again."""
+        return self.take_book(read_book(self.warehouse, self.rulebook))
+
+    def take_book(self, told: Told) -> list[int]:
+        """Takes over what was read about accounts; returns those under other terms."""
+        changed = self.book.take(told, self.rulebook)
         self.parked -= set(self.book.codes)
         names = list(self.book.codes)
         codes = pd.DataFrame({"account_id": pd.Series(names, dtype="string"), "account": np.arange(len(names))})
         self._connection.register("codes", codes)
         self._connection.execute("create or replace table decided.walked as select * from codes")
         self._connection.unregister("codes")
+        new = np.zeros(len(names) - len(self.places), PLACE)
+        new["kept_us"], new["tail_max"] = KEPT_SECONDS * SECOND, TAIL_EVENTS
+        self.places = np.concatenate([self.places, new])
         return changed
 
     def load(self, codes: list[int]) -> None:
-        """Loads accounts from the lake and from what has not landed yet."""
-        if not codes:
-            return
-        waiting = list(self.pending)
-        wanted = self.book.frame.iloc[codes][["account_id"]].assign(account=codes)
-        self.memory.forget(np.array(codes, np.int64))
+        """Loads accounts from the lake and from what has not landed yet, many events at a time."""
+        for part in self._parts(codes):
+            self._load(part)
+
+    def _load(self, codes: list[int]) -> None:
+        names = self.book.frame["account_id"].take(codes).tolist()
         with self.warehouse.engine(FAR, ENGINE_MEMORY) as connection:
-            connection.register("wanted", wanted)
-            connection.execute("create table decided.walked as select * from wanted")
-            relations.build(connection, "staging.deals", "staging.equity")
-            self.memory.add(Found(connection), replacing=False)
-        self.loaded.update(codes)
+            self.take_events(codes, read_events(connection, names))
+
+    def _parts(self, codes: list[int]) -> list[list[int]]:
+        """Accounts in groups that are read at a time, so that a large firm needs no more memory than a small one."""
+        if len(codes) <= FEW_ACCOUNTS:
+            return [codes] if codes else []
+        with self.warehouse.engine(FAR, ENGINE_MEMORY) as connection:
+            query = "select account_id, count(*) from (from lake.deals select account_id union all from lake.equity" + (
+                " select account_id) group by account_id"
+            )
+            counts = dict(connection.execute(query).fetchall())
+        held = np.cumsum([counts.get(name, 0) for name in self.book.frame["account_id"].take(codes)])
+        groups = np.split(np.array(codes), np.flatnonzero(np.diff(held // LOAD_EVENTS_MAX)) + 1)
+        return [group.tolist() for group in groups]
+
+    def take_events(self, codes: list[int], found: Found) -> None:
+        """Puts accounts, whose events (`found`, by their place in `codes`) were read from the lake, at their start."""
+        listed = np.array(codes, np.int64)
+        self.memory.forget(listed)
+        self.places["state"][listed] = np.zeros((), walk.STATE)
+        self.places["newest"][listed] = walk.NEVER
+        self.places["tail_max"][listed], self.places["loaded"][listed] = TAIL_EVENTS, True
+        self.memory.add(found.renamed(listed), replacing=False)
+        waiting = [batch for batch in self.pending if batch.dataset in FOLDED]
         if waiting:
-            found = self._found(waiting)
-            found.keep(codes)
-            self.memory.add(found, replacing=True)
+            told = self._found(waiting)
+            told.keep(codes)
+            self.memory.add(told, replacing=True)
+
+    def unload(self, codes: Sequence[int]) -> None:
+        """Lets go of accounts; the next event has them loaded anew."""
+        listed = np.array(codes, np.int64)
+        self.memory.forget(listed)
+        self.places["loaded"][listed] = False
 
     def _found(self, batches: list[Batch]) -> Found:
         """Events of batches, the last of each key, as the memory takes them."""
-        for dataset in FOLDED:
+        told = [dataset for dataset in FOLDED if any(batch.dataset == dataset for batch in batches)]
+        for dataset in told:
             rows = [batch.rows for batch in batches if batch.dataset == dataset]
-            self._connection.register(f"told_{dataset}", _numbered(dataset, rows))
+            self._connection.register(f"told_{dataset}", _numbered(rows))
             self._connection.execute(f"create or replace view staging.{dataset} as {_last_told(dataset)}")
-        return Found(self._connection)
+        return read_found(self._connection, *told)
 
     # --- one micro-batch ---------------------------------------------------------------------------------------------
 
@@ -125,18 +173,30 @@ class Folding:
             return {}
         self._park(events_of)
         found = self._found(events_of)
-        since = found.touched()
-        cold = [code for code in since if code not in self.loaded]
-        self._take(found, [code for code in since if code in self.loaded], events_of)
+        since, corrected = found.touched(), self._corrected(events_of)
+        cold = [code for code in since if code in corrected or not self._is_warm(code, since[code])]
+        found.keep(sorted(since.keys() - set(cold)))
+        self.memory.add(found, replacing=any((batch.told == CHANGED).any() for batch in events_of))
         self.load(cold)
         self.touched_by.update(dict.fromkeys(since, batches[-1].number))
-        return since
+        return since | dict.fromkeys(cold, 0)
 
-    def _take(self, found: Found, warm: list[int], batches: list[Batch]) -> None:
-        """Adds events of the accounts that are loaded."""
-        changed = any((batch.told == CHANGED).any() for batch in batches)
-        found.keep(warm)
-        self.memory.add(found, replacing=changed)
+    def _corrected(self, batches: list[Batch]) -> set[int]:
+        """Accounts with a deal that was there before with other values, perhaps before the checkpoint."""
+        changed = [batch.rows["account_id"].filter(pa.array(batch.told == CHANGED)) for batch in batches]
+        names = {name for accounts in changed for name in accounts.unique().to_pylist()}
+        return {self.book.codes[name] for name in names if name in self.book.codes}
+
+    def _is_warm(self, code: int, at: int) -> bool:
+        """Whether an event can be walked from the checkpoint; after one that cannot, more is kept of the account."""
+        place = self.places[code]
+        if not place["loaded"]:
+            return False
+        if not place["state"]["begun"] or at > place["state"]["at"]:
+            return True
+        late = 2 * (int(place["newest"]) - at) if place["newest"] != walk.NEVER else 0
+        self.places["kept_us"][code] = min(max(int(place["kept_us"]), late), KEPT_SECONDS_MAX * SECOND)
+        return False
 
     def _park(self, batches: list[Batch]) -> None:
         for batch in batches:
@@ -149,27 +209,70 @@ class Folding:
         if not len(codes):
             return {"walked": 0, "verdicts": 0}
         accounts = self.book.frame.iloc[codes].reset_index(drop=True)
-        walked, told = self._walk(codes, accounts)
+        stood = self.places["state"][codes]
+        told, walked = self._walk(codes, accounts, stood.copy())
         status = self._stopped(codes, verdicts.account_status(accounts, self.book.terms[codes], walked, self.as_of))
-        first_days = [_first_day(since[code]) for code in codes.tolist()]
-        days = verdicts.account_days(accounts, _days_since(walked, first_days))
-        change = self._change(accounts, walked, told)
-        self._write(status, days, dict(zip(accounts["account_id"], first_days, strict=True)), change)
+        since_us = np.array([since[code] for code in codes.tolist()], np.int64)
+        floors = np.maximum((since_us // SECOND - int(DAYS_BACK.total_seconds())) // DAY_SECONDS, stood["firm_day"])
+        days = verdicts.account_days(accounts, _days_since(walked, floors))
+        rewritten = since_us <= self.places["newest"][codes]
+        names = accounts["account_id"].tolist()
+        again = {names[place]: _day(floors[place]) for place in np.flatnonzero(rewritten).tolist()}
+        change = self._change(accounts, walked, told, stood["at"])
+        self._write(status, days, again, change)
+        self._note_newest(codes, told.events)
+        self.move_on(codes[np.diff(told.events.starts) > self.places["tail_max"][codes]])
         return {"walked": len(codes), "verdicts": len(change.added)}
 
-    def _walk(self, codes: Array, accounts: pd.DataFrame) -> tuple[walk.Walked, events.Told]:
-        deals, equity = self.memory.tables(codes)
+    def _walk(
+        self, codes: Array, accounts: pd.DataFrame, states: Array, until: Array | None = None
+    ) -> tuple[events.Told, walk.Walked]:
+        """Walks accounts on from `states` to the service's instant or one of each; leaves there where it came to."""
+        held = self.memory.held(codes, until)
+        needed = None if until is None else np.zeros(held.deals.num_rows, np.bool_)
         resting = [(place, at) for place, code in enumerate(codes.tolist()) for at in self.pauses.get(code, ())]
         places, instants = np.array(resting, np.int64).reshape(-1, 2).T
-        prepared = events.with_pauses(events.prepare(deals, equity, accounts), places, instants)
+        told = events.prepare(held.deals, held.equity, accounts, needed)
+        prepared = events.with_pauses(told, places, instants)
         compiled = self.book.terms[codes].copy()
         for place, code in enumerate(codes.tolist()):
             if code in self.stops:
                 compiled["closed_at"][place] = min(compiled["closed_at"][place], self.stops[code][0])
+        if until is not None:
+            compiled["closed_at"] = np.minimum(compiled["closed_at"], until)
         first, last = terms.span(compiled, prepared.at, self.as_of)
-        schedules = terms.schedules(self.book.clocks, first, last)
-        walked = walk.walk(prepared, compiled, schedules, to_micros(self.as_of), want_days=True)
-        return walked, events.Told(prepared, deals, equity)
+        schedules = terms.schedules(self.book.clocks, _new_year(first), last)
+        walked = walk.walk(prepared, compiled, schedules, to_micros(self.as_of), want_days=True, states=states)
+        if needed is not None:
+            self.memory.forget_told(held, needed)
+        return events.Told(prepared, held.deals, held.equity), walked
+
+    def _note_newest(self, codes: Array, told: walk.Events) -> None:
+        """Remembers how far accounts have been walked."""
+        ends = told.starts[1:]
+        any_told = np.diff(told.starts) > 0
+        newest = np.zeros(len(codes), np.int64)
+        newest[any_told] = told.at[ends[any_told] - 1]
+        before = self.places["newest"][codes]
+        self.places["newest"][codes] = np.where(before == walk.NEVER, newest, np.maximum(before, newest))
+
+    def move_on(self, codes: Array) -> None:
+        """Moves the checkpoints of accounts on where that can be, and lets go of the events before them."""
+        newest = np.minimum(self._newest_held(codes), to_micros(self.as_of))
+        stood = self.places["state"]["at"][codes]
+        until = np.maximum(newest, self.places["kept_us"][codes]) - self.places["kept_us"][codes]
+        may = self.book.judged[codes] & (until > stood) & (until >= self.book.terms["opened_at"][codes])
+        codes, until = codes[may], until[may]
+        if not len(codes):
+            return
+        states = self.places["state"][codes]
+        self._walk(codes, self.book.frame.iloc[codes].reset_index(drop=True), states, until)
+        self.places["state"][codes] = states
+        left = self.memory.deals.counts(codes) + self.memory.equity.counts(codes)
+        self.places["tail_max"][codes] = 2 * left + TAIL_EVENTS
+
+    def _newest_held(self, codes: Array) -> Array:
+        return np.maximum(self.memory.deals.newest(codes), self.memory.equity.newest(codes))
 
     def _stopped(self, codes: Array, status: pd.DataFrame) -> pd.DataFrame:
         """The status of accounts that a rule over their history ended is the one that it gave."""
@@ -178,8 +281,8 @@ class Folding:
                 status.at[place, "status"] = self.stops[code][1]
         return status
 
-    def _change(self, accounts: pd.DataFrame, walked: walk.Walked, told: events.Told) -> Change:
-        """Verdicts of the walk that are new, and those that it no longer gives."""
+    def _change(self, accounts: pd.DataFrame, walked: walk.Walked, told: events.Told, stood_at: Array) -> Change:
+        """Verdicts of the walk that are new, and those after where it began that it no longer gives."""
         names, scale = accounts["account_id"].tolist(), verdicts.scales(accounts)
         found: dict[str, set[Said]] = {name: set() for name in names}
         new = np.zeros(len(walked.verdicts), np.bool_)
@@ -189,17 +292,17 @@ class Folding:
             new[place] = what not in self.said.get(names[row["account"]], ())
         gone = [
             (name, what)
-            for name in names
+            for name, at in zip(names, stood_at.tolist(), strict=True)
             for what in self.said.get(name, set()) - found[name]
-            if what[0] in decisions.WALK_RULES
+            if what[0] in decisions.WALK_RULES and what[2] > at
         ]
         added = verdicts.verdicts(accounts, replace(walked, verdicts=walked.verdicts[new]), told, self.rulebook)
         return Change(added, gone)
 
-    def _write(self, status: pd.DataFrame, days: pd.DataFrame, since: dict[str, dt.date], change: Change) -> None:
+    def _write(self, status: pd.DataFrame, days: pd.DataFrame, again: dict[str, dt.date], change: Change) -> None:
         with self.warehouse.database.begin() as database:
-            decisions.write_status(database, status)
-            decisions.write_days(database, days, since)
+            upsert_rows(database, schema.ACCOUNT_STATUS, status)
+            decisions.write_days(database, days, again)
             decisions.write_change(database, change, self.book.desk_of, dt.datetime.now(dt.UTC))
         self.note(change)
 
@@ -212,18 +315,17 @@ class Folding:
             self.said.setdefault(account, set()).add(decisions.said(tuple(row)))
 
 
-def _numbered(dataset: str, rows: list[pa.Table]) -> pa.Table:
-    table = pa.concat_tables(rows) if rows else _NOTHING[dataset]
+def read_events(connection: duckdb.DuckDBPyConnection, names: list[str]) -> Found:
+    """Events of accounts from the lake, by their place in `names`."""
+    connection.register("wanted", pd.DataFrame({"account_id": names, "account": np.arange(len(names))}))
+    connection.execute("create or replace table decided.walked as select * from wanted")
+    relations.build(connection, "staging.deals", "staging.equity")
+    return read_found(connection, *FOLDED)
+
+
+def _numbered(rows: list[pa.Table]) -> pa.Table:
+    table = pa.concat_tables(rows)
     return table.append_column("_row", pa.array(np.arange(table.num_rows)))
-
-
-def _empty(dataset: str) -> pa.Table:
-    columns = DATASETS[dataset].columns
-    fields = [(column.name, ARROW_TYPES[column.kind]) for column in columns]
-    return pa.schema([*fields, ("_line", pa.int64())]).empty_table()
-
-
-_NOTHING = {dataset: _empty(dataset) for dataset in FOLDED}
 
 
 def _last_told(dataset: str) -> str:
@@ -234,13 +336,17 @@ def _last_told(dataset: str) -> str:
     )
 
 
-def _first_day(micros: int) -> dt.date:
-    return (from_micros(micros) - DAYS_BACK).date()
+def _day(number: int) -> dt.date:
+    return verdicts.EPOCH_DAY + dt.timedelta(days=int(number))
 
 
-def _days_since(walked: walk.Walked, first: list[dt.date]) -> walk.Walked:
-    floor = np.array([(day - verdicts.EPOCH_DAY).days for day in first])
-    keep = walked.days["firm_day"] >= floor[walked.days["account"]]
+def _new_year(micros: int) -> int:
+    """The beginning of an instant's year: resets are reckoned once for all accounts of a firm."""
+    return to_micros(from_micros(micros).replace(month=1, day=1, hour=0, minute=0, second=0, microsecond=0))
+
+
+def _days_since(walked: walk.Walked, floors: Array) -> walk.Walked:
+    keep = walked.days["firm_day"] >= floors[walked.days["account"]]
     return replace(walked, days=walked.days[keep])
 
 

@@ -1,15 +1,16 @@
-"""Events in memory: deals and observations in columns that only grow, each account's rows linked from last to first.
+"""Events in memory: deals and observations in columns, each account's rows linked from last to first.
 
-A row that a correction replaces is struck out, never moved; so an append costs the same however much is held.
+A row that is replaced or needed no more is struck out; when many are, the columns are put together anew. So an append
+costs the same however much is held, and what is held stays as small as what may still be walked.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numba import njit
 
@@ -47,11 +48,27 @@ class Rows:
         _link(self.last, self.before, account, self.count)
         self.count += len(account)
 
+    def strike(self, rows: Array) -> None:
+        """Lets go of rows."""
+        self.struck[rows] = True
+
     def of(self, accounts: Array) -> tuple[Array, Array]:
         """Rows of accounts that are not struck out, and for each the place of its account in `accounts`."""
         self._make_room(0, int(accounts.max()) + 1 if len(accounts) else 0)
         rows, owners = _chained(self.last, self.before, self.struck, accounts)
         return np.asarray(rows), np.asarray(owners)
+
+    def counts(self, accounts: Array) -> Array:
+        """How many rows are held of each account."""
+        _, owners = self.of(accounts)
+        return np.bincount(owners, minlength=len(accounts))
+
+    def newest(self, accounts: Array) -> Array:
+        """The newest instant of each account, the smallest number where there is none."""
+        rows, owners = self.of(accounts)
+        found = np.full(len(accounts), np.iinfo(np.int64).min)
+        np.maximum.at(found, owners, self.columns["at"][rows])
+        return found
 
     def forget(self, accounts: Array) -> None:
         """Lets go of everything held of accounts."""
@@ -60,6 +77,8 @@ class Rows:
         self.last[accounts] = -1
 
     def _make_room(self, rows: int, codes: int) -> None:
+        if self.count + rows > len(self.before) and 4 * np.count_nonzero(self.struck[: self.count]) > self.count:
+            self._put_together()
         if self.count + rows > len(self.before):
             size = 2 * max(len(self.before), self.count + rows)
             self.columns = {name: np.resize(column, size) for name, column in self.columns.items()}
@@ -67,6 +86,36 @@ class Rows:
             self.struck[self.count :] = False
         if codes > len(self.last):
             self.last = np.concatenate([self.last, np.full(2 * codes - len(self.last), -1, np.int64)])
+
+    def _put_together(self) -> None:
+        """Gives the room of rows that are struck out back to those to come."""
+        keep = ~self.struck[: self.count]
+        _relink(self.last, self.before, np.cumsum(keep) - 1, keep)
+        kept = int(np.count_nonzero(keep))
+        for column in (*self.columns.values(), self.before):
+            column[:kept] = column[: self.count][keep]
+        self.struck[:] = False
+        self.count = kept
+
+
+@njit(cache=True)
+def _relink(last: Any, before: Any, number: Any, keep: Any) -> None:
+    """Makes chains pass over rows that are not kept, in the numbers that the kept ones get."""
+    for code in range(len(last)):
+        row, newer = last[code], -1
+        while row >= 0:
+            older = before[row]
+            if keep[row]:
+                if newer < 0:
+                    last[code] = number[row]
+                else:
+                    before[newer] = number[row]
+                newer = row
+            row = older
+        if newer < 0:
+            last[code] = -1
+        else:
+            before[newer] = -1
 
 
 @njit(cache=True)
@@ -98,6 +147,16 @@ def _chained(last: Any, before: Any, struck: Any, accounts: Any) -> Any:
     return rows, owners
 
 
+@dataclass(frozen=True)
+class Held:
+    """Events of some accounts as `models.events.prepare` reads them, and the rows of the memory that they stand in."""
+
+    deals: pa.Table
+    equity: pa.Table
+    deal_rows: Array
+    equity_rows: Array
+
+
 class Memory:
     """Deals and observations of the accounts that are loaded."""
 
@@ -125,13 +184,25 @@ class Memory:
                 _strike(rows, account, values[key], key)
             rows.append(account, values)
 
-    def tables(self, accounts: Array) -> tuple[pa.Table, pa.Table]:
-        """Events of accounts as `models.events.prepare` reads them, `account` the place in `accounts`."""
+    def held(self, accounts: Array, until: Array | None = None) -> Held:
+        """Events of accounts, those after an instant of each left out where `until` tells it."""
         rows, owners = self.deals.of(accounts)
+        seen, seen_by = self.equity.of(accounts)
+        if until is not None:
+            keep, see = (
+                self.deals.columns["at"][rows] <= until[owners],
+                self.equity.columns["at"][seen] <= until[seen_by],
+            )
+            rows, owners, seen, seen_by = rows[keep], owners[keep], seen[see], seen_by[see]
         deals = {name: column[rows] for name, column in self.deals.columns.items()}
-        rows, seen_by = self.equity.of(accounts)
-        equity = {name: column[rows] for name, column in self.equity.columns.items()}
-        return _deals_table(owners, deals), _equity_table(seen_by, equity)
+        equity = {name: column[seen] for name, column in self.equity.columns.items()}
+        return Held(_deals_table(owners, deals), _equity_table(seen_by, equity), rows, seen)
+
+    def forget_told(self, held: Held, needed: Array) -> None:
+        """Lets go of events that a walk has passed, but for deals that are `needed` and operations on the balance."""
+        operations = self.deals.columns["kind"][held.deal_rows] == DEAL_KINDS.index("balance")
+        self.deals.strike(held.deal_rows[~(needed | operations)])
+        self.equity.strike(held.equity_rows)
 
 
 def _strike(rows: Rows, account: Array, keys: Array, name: str) -> None:
@@ -142,12 +213,20 @@ def _strike(rows: Rows, account: Array, keys: Array, name: str) -> None:
     rows.struck[held] = np.fromiter((pair in wanted for pair in found), np.bool_, len(held))
 
 
-class Found:
-    """Events read from SQL: account codes and column values of deals and of observations."""
+Columns = tuple[Array, dict[str, Array]]
+"""Account codes of rows, and their values by column."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self.deals = _read(connection, f"with told as ({relations.text('facts.judged_deals')}) {_DEALS}")
-        self.equity = _read(connection, f"with told as ({relations.text('facts.judged_equity')}) {_EQUITY}")
+
+@dataclass
+class Found:
+    """Events read from SQL: deals and observations."""
+
+    deals: Columns
+    equity: Columns
+
+    def renamed(self, codes: Array) -> Found:
+        """The same with the codes that accounts have where these are their places."""
+        return Found(*((codes[account].astype(np.int32), values) for account, values in (self.deals, self.equity)))
 
     def keep(self, accounts: list[int]) -> None:
         """Leaves out events of other accounts."""
@@ -155,11 +234,12 @@ class Found:
 
     def touched(self) -> dict[int, int]:
         """The earliest instant (microseconds) of each account that has events here."""
-        told = pd.concat(
-            [pd.DataFrame({"account": account, "at": values["at"]}) for account, values in (self.deals, self.equity)]
-        )
-        earliest = told.groupby("account")["at"].min()
-        return dict(zip(earliest.index.tolist(), earliest.tolist(), strict=True))
+        account = np.concatenate([self.deals[0], self.equity[0]])
+        at = np.concatenate([self.deals[1]["at"], self.equity[1]["at"]])
+        codes, place = np.unique(account, return_inverse=True)
+        earliest = np.full(len(codes), np.iinfo(np.int64).max)
+        np.minimum.at(earliest, place, at)
+        return dict(zip(codes.tolist(), earliest.tolist(), strict=True))
 
 
 def _only(account: Array, values: dict[str, Array], accounts: list[int]) -> tuple[Array, dict[str, Array]]:
@@ -186,7 +266,25 @@ _DEALS = f"""
 _EQUITY = f"select account, epoch_us(observed_at) as at, {_units('equity')}, {_ORIGIN} from told"
 
 
-def _read(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[Array, dict[str, Array]]:
+def read_found(connection: duckdb.DuckDBPyConnection, *datasets: str) -> Found:
+    """Events of the datasets that the connection has something of, as the memory takes them."""
+    facts = {"deals": ("facts.judged_deals", _DEALS), "equity": ("facts.judged_equity", _EQUITY)}
+    told = {
+        name: _read(connection, f"with told as ({relations.text(fact)}) {query}")
+        if name in datasets
+        else _NOTHING[name]
+        for name, (fact, query) in facts.items()
+    }
+    return Found(told["deals"], told["equity"])
+
+
+_NOTHING: dict[str, Columns] = {
+    name: (np.zeros(0, np.int32), {column: np.zeros(0, kind) for column, kind in columns.items()})
+    for name, columns in (("deals", _DEAL_COLUMNS), ("equity", _EQUITY_COLUMNS))
+}
+
+
+def _read(connection: duckdb.DuckDBPyConnection, query: str) -> Columns:
     table: pa.Table = connection.sql(query).to_arrow_table()
     values = {name: table[name].to_numpy() for name in table.column_names}
     return values.pop("account").astype(np.int32), values

@@ -25,7 +25,7 @@ import sqlalchemy as sa
 
 import sql.live_schema  # noqa: F401  its tables belong to the schema
 from models.catalogue import Rulebook
-from pipelines.land import land_frame, recover
+from pipelines.land import recover
 from pipelines.live import alerts, outbox
 from pipelines.live.accepting import (
     DeskRefused,
@@ -35,12 +35,14 @@ from pipelines.live.accepting import (
     as_entry,
     judge_requests,
 )
-from pipelines.live.folding import ENGINE_MEMORY, FOLDED, Batch, Folding
+from pipelines.live.backroom import Backroom, News
+from pipelines.live.book import ENGINE_MEMORY
+from pipelines.live.folding import FOLDED, Batch, Folding
 from pipelines.live.index import SAME, Known
-from pipelines.live.journal import Journal, read_segment
+from pipelines.live.journal import Journal
 from pipelines.live.keys import Key, Keyring
-from pipelines.live.settling import Settled, settle, take_over
-from sql.schema import DATASETS, LOADS, RUNS
+from pipelines.live.settling import Settled, take_over
+from sql.schema import DATASETS, RUNS
 from sql.warehouse import Warehouse, newest_fact
 
 LOG = logging.getLogger("highwater.live")
@@ -101,6 +103,7 @@ class Service:
         self.journal = Journal(warehouse.home / "live" / "wal")
         self.known = Known()
         self.folding = Folding(warehouse, rulebook, EPOCH)
+        self.backroom = Backroom(warehouse, rulebook)
         self.ready = self.failed = False
         self._waiting: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._to_fold: queue.SimpleQueue[Batch | Callable[[], None] | None] = queue.SimpleQueue()
@@ -126,7 +129,7 @@ class Service:
         with self.warehouse.engine(memory=ENGINE_MEMORY) as connection:
             self.folding.as_of = newest_fact(connection) or EPOCH
         self.folding.begin()
-        settled = settle(self.warehouse, self.rulebook, 0, set(), everything=not self._comparable())
+        settled = self.backroom.settle(0, set(), everything=not self._comparable())
         if settled:
             take_over(self.folding, settled)
         self._settled_at = time.monotonic()
@@ -149,6 +152,7 @@ class Service:
         landing.join()
         self._to_fold.put(None)
         folding.join()
+        self.backroom.close()
         telling.join(TELLING_SECONDS_MAX)
 
     def _comparable(self) -> bool:
@@ -313,6 +317,7 @@ class Service:
                 LOG.exception("a fold failed; the settling run will judge these accounts")
                 self.counts.failures += 1
                 self._since = {}
+                self.folding.unload(list(self.folding.book.codes.values()))
                 return
 
     def _in_fold(self, work: Callable[[], Result]) -> Result:
@@ -380,40 +385,30 @@ class Service:
         landed = self._land_closed()
         self._landed_number = number
         self._rebook |= any(datasets & set(BOOKED) for datasets in landed.values())
-        if landed or self._rebook:
-            self._in_fold(lambda: self._landed(set(landed)))
+        if self._rebook:
+            news = self.backroom.news(self.folding.book.digests)
+            self._in_fold(lambda: self._landed(set(landed), news))
+            self._rebook = False
+        elif landed:
+            self._in_fold(lambda: self._landed(set(landed), None))
 
     def _land_closed(self) -> dict[str, set[str]]:
         """Lands every closed segment; returns the datasets of each."""
-        done: dict[str, set[str]] = {}
-        for path in self.journal.closed():
-            deliveries = read_segment(path)
-            for delivery in deliveries:
-                if not self._is_landed(delivery.fingerprint):
-                    land_frame(
-                        self.warehouse, delivery.dataset, delivery.held, file=f"live/{path.stem}",
-                        fingerprint=delivery.fingerprint, refused=delivery.refused, quick=True,
-                    )  # fmt: skip
-            path.unlink()
-            done[str(path)] = {delivery.dataset for delivery in deliveries}
-            self.counts.landings += 1
-        return done
+        closed = self.journal.closed()
+        landed = self.backroom.land(closed) if closed else {}
+        self.counts.landings += len(landed)
+        return landed
 
-    def _is_landed(self, fingerprint: str) -> bool:
-        query = sa.select(LOADS.c.load_id).where(LOADS.c.fingerprint == fingerprint, LOADS.c.finished_at.is_not(None))
-        with self.warehouse.database.connect() as database:
-            return database.execute(query).first() is not None
-
-    def _landed(self, segments: set[str]) -> None:
+    def _landed(self, segments: set[str], news: News | None) -> None:
         """In the folding thread: what has landed waits no more; news about accounts makes them be judged again."""
         self.folding.pending = [batch for batch in self.folding.pending if batch.segment not in segments]
-        if self._rebook:
-            changed = self.folding.refresh()
-            self.folding.load(changed)
-            for code in changed:
-                self.folding.touched_by.setdefault(code, 0)
-            self.folding.judge(dict.fromkeys(changed, 0))
-            self._rebook = False
+        if news is None:
+            return
+        changed = self.folding.take_book(news.told)
+        self.folding.take_events([self.folding.book.codes[name] for name in news.changed], news.found)
+        for code in changed:
+            self.folding.touched_by.setdefault(code, 0)
+        self.folding.judge(dict.fromkeys(changed, 0))
 
     # --- what goes out -----------------------------------------------------------------------------------------------
 
@@ -440,7 +435,7 @@ class Service:
             number = self._landed_number
             self._unsettled = self._number > number
         touched = self._in_fold(self._touched)
-        settled = settle(self.warehouse, self.rulebook, number, touched, everything=False)
+        settled = self.backroom.settle(number, touched, everything=False)
         if settled is not None:
             self._in_fold(lambda: self._take_over(settled))
         self._settled_at = time.monotonic()

@@ -18,8 +18,9 @@ from models.clock import to_micros
 from models.walk import RULE_NAMES
 from pipelines import score
 from pipelines.live import decisions
+from pipelines.live.book import ENGINE_MEMORY
 from pipelines.live.decisions import Change, Said
-from pipelines.live.folding import ENGINE_MEMORY, Folding
+from pipelines.live.folding import Folding
 from sql import relations, schema
 from sql.schema import Money
 from sql.warehouse import Warehouse, newest_fact, write_rows
@@ -31,13 +32,19 @@ BESIDE = ("as_of",)
 
 @dataclass(frozen=True)
 class Settled:
-    """Accounts judged from the lake, as of which instant and after which batch, and which of them differ."""
+    """Accounts judged from the lake, as of which instant and after which batch, and the rows of those that differ.
+
+    `stops` and `pauses` tell which accounts a rule over their history ended or paused, and when; `gone` are judged no
+    more.
+    """
 
     as_of: dt.datetime
     number: int
     accounts: set[str]
-    judged: score.Judged
+    rows: dict[str, pd.DataFrame]
     differing: dict[str, set[str]]
+    stops: dict[str, tuple[int, str]]
+    pauses: dict[str, list[int]]
     gone: set[str]
 
 
@@ -61,7 +68,10 @@ def settle(
         judged = score.judge(connection, chosen, rulebook, stands_at)
     names = set(chosen["account_id"])
     differing = _differing(warehouse, judged, sorted(names))
-    return Settled(stands_at, number, names, judged, differing, known - set(accounts["account_id"]))
+    frames = {table.name: frame for table, frame in zip(DECIDED, _frames(judged), strict=True)}
+    rows = {name: frame[frame["account_id"].isin(differing[name])] for name, frame in frames.items()}
+    gone = known - set(accounts["account_id"])
+    return Settled(stands_at, number, names, rows, differing, _stops(judged), _pauses(judged), gone)
 
 
 def _differing(warehouse: Warehouse, judged: score.Judged, names: list[str]) -> dict[str, set[str]]:
@@ -121,8 +131,8 @@ def take_over(folding: Folding, settled: Settled) -> int:
     now = dt.datetime.now(dt.UTC)
     with folding.warehouse.database.begin() as database:
         decisions.write_change(database, change, folding.book.desk_of, now)
-        for table, frame in zip(DECIDED, _frames(settled.judged), strict=True):
-            _replace(database, table, frame, names[table.name])
+        for table in DECIDED:
+            _replace(database, table, settled.rows[table.name], names[table.name])
         status = schema.ACCOUNT_STATUS
         older = sa.true() if not newer else status.c.as_of < settled.as_of
         database.execute(sa.update(status).where(older).values(as_of=settled.as_of))
@@ -145,29 +155,32 @@ def _replace(database: sa.Connection, table: sa.Table, frame: pd.DataFrame, name
 
 def _change(folding: Folding, settled: Settled, newer: set[str]) -> Change:
     """New and vanished verdicts; those that only differ in evidence are neither."""
-    frame = settled.judged.verdicts
+    frame, differing = settled.rows["verdicts"], settled.differing["verdicts"]
     columns = ["account_id", "rule", "outcome", "happened_at", "observed", "allowed"]
     whats = [(account, decisions.said(tuple(row))) for account, *row in frame[columns].itertuples(False, None)]
     found: dict[str, set[Said]] = {}
     for account, what in whats:
         found.setdefault(account, set()).add(what)
     new = [account not in newer and what not in folding.said.get(account, ()) for account, what in whats]
-    checked = (settled.accounts | settled.gone) - newer
+    checked = (differing | settled.gone) - newer
     gone = [(name, what) for name in checked for what in folding.said.get(name, set()) - found.get(name, set())]
     return Change(frame[np.array(new, np.bool_)], gone)
 
 
 def _note_stops(folding: Folding, settled: Settled, newer: set[str]) -> None:
     """Remembers which accounts a rule over their history ended or paused, and when: the walk stops or rests there."""
-    stops, pauses = _stops(settled.judged), _pauses(settled.judged)
     for name in settled.accounts - newer:
         code = folding.book.codes.get(name)
-        if code is not None and name in stops:
-            folding.stops[code] = stops[name]
-        elif code is not None:
-            folding.stops.pop(code, None)
-        if code is not None:
-            folding.pauses[code] = pauses.get(name, [])
+        if code is None:
+            continue
+        stop, pauses = settled.stops.get(name), settled.pauses.get(name, [])
+        if (folding.stops.get(code), folding.pauses.get(code, [])) == (stop, pauses):
+            continue
+        folding.pauses[code] = pauses
+        folding.stops.pop(code, None)
+        if stop is not None:
+            folding.stops[code] = stop
+        folding.unload([code])
 
 
 def _pauses(judged: score.Judged) -> dict[str, list[int]]:

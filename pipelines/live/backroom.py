@@ -1,0 +1,169 @@
+"""The back room: landing and settling in a process of their own, so that they take no turn away from the folds.
+
+It answers one question at a time over a pipe, ends when the pipe does, and is started again when it died; everything it
+does can be done twice. It runs at a lower priority than the service.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+import sql.live_schema  # noqa: F401  its tables belong to the schema
+from models.catalogue import Rulebook
+from pipelines.land import land_frame
+from pipelines.live import folding
+from pipelines.live.book import ENGINE_MEMORY, FAR, Told, read_book
+from pipelines.live.journal import read_segment
+from pipelines.live.memory import Found
+from pipelines.live.settling import Settled, settle
+from sql.schema import LOADS
+from sql.warehouse import Warehouse
+
+LOG = logging.getLogger("highwater.live")
+NICER = 5
+PATIENCE_SECONDS = 10.0
+_START = multiprocessing.get_context("forkserver")
+_START.set_forkserver_preload([__name__])
+
+
+class BackroomLost(Exception):
+    """The process ended before it had answered."""
+
+
+@dataclass(frozen=True)
+class News:
+    """What the lake says of accounts after a landing, and the events of those under other terms, in their order."""
+
+    told: Told
+    changed: list[str]
+    found: Found
+
+
+class Backroom:
+    """The service's side: every method waits for the answer; what fails there is raised here."""
+
+    def __init__(self, warehouse: Warehouse, rulebook: Rulebook) -> None:
+        self.warehouse, self.rulebook = warehouse, rulebook
+        self._lock = threading.Lock()
+        self._process: Any = None
+        self._pipe: Connection | None = None
+
+    def land(self, segments: list[Path]) -> dict[str, set[str]]:
+        """Lands closed segments and removes them; returns the datasets of each."""
+        landed: dict[str, set[str]] = self._ask("land", segments)
+        return landed
+
+    def settle(self, number: int, touched: set[str], *, everything: bool) -> Settled | None:
+        """A settling run (`pipelines.live.settling.settle`)."""
+        settled: Settled | None = self._ask("settle", number, touched, everything)
+        return settled
+
+    def news(self, digests: dict[str, int]) -> News:
+        """Reads accounts anew; `digests` are those of the rows that are known."""
+        news: News = self._ask("news", digests)
+        return news
+
+    def close(self) -> None:
+        """Lets the process end."""
+        with self._lock:
+            if self._pipe is not None:
+                self._pipe.close()
+                self._process.join(PATIENCE_SECONDS)
+            self._pipe = self._process = None
+
+    def _ask(self, name: str, *questions: Any) -> Any:
+        with self._lock:
+            if self._pipe is None or not self._process.is_alive():
+                self._start()
+            assert self._pipe is not None
+            try:
+                self._pipe.send((name, questions))
+                done, answer = self._pipe.recv()
+            except (EOFError, OSError) as error:
+                self._pipe = None
+                raise BackroomLost("the process that lands and settles has ended; it is started again") from error
+        if not done:
+            raise answer
+        return answer
+
+    def _start(self) -> None:
+        self._pipe, theirs = _START.Pipe()
+        told = (theirs, str(self.warehouse.home), self.warehouse.database_url, self.rulebook)
+        self._process = _START.Process(target=_serve, args=told, name="backroom", daemon=True)
+        self._process.start()
+        theirs.close()
+
+
+# --- in the process ------------------------------------------------------------------------------------------------
+
+
+def _serve(pipe: Connection, home: str, database_url: str, rulebook: Rulebook) -> None:
+    """Answers until the other side is gone; only the service decides when that is."""
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, signal.SIG_IGN)
+    with contextlib.suppress(OSError):
+        os.nice(NICER)
+    warehouse = Warehouse(Path(home), database_url)
+    answers: dict[str, Callable[..., Any]] = {
+        "land": lambda segments: _land(warehouse, segments),
+        "settle": lambda number, touched, everything: settle(
+            warehouse, rulebook, number, touched, everything=everything
+        ),
+        "news": lambda digests: _news(warehouse, rulebook, digests),
+    }
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        while True:
+            name, questions = pipe.recv()
+            try:
+                answer = True, answers[name](*questions)
+            except Exception as error:
+                LOG.exception("%s failed", name)
+                answer = False, _plain(error)
+            pipe.send(answer)
+
+
+def _plain(error: Exception) -> Exception:
+    """An error that every process can read."""
+    if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError):
+        return type(error)(str(error.statement), None, Exception(str(error.orig)))
+    return RuntimeError(f"{type(error).__name__}: {error}")
+
+
+def _land(warehouse: Warehouse, segments: list[Path]) -> dict[str, set[str]]:
+    done: dict[str, set[str]] = {}
+    for path in segments:
+        deliveries = read_segment(path) if path.exists() else []
+        for delivery in deliveries:
+            if not _is_landed(warehouse, delivery.fingerprint):
+                land_frame(
+                    warehouse, delivery.dataset, delivery.held, file=f"live/{path.stem}",
+                    fingerprint=delivery.fingerprint, refused=delivery.refused, quick=True,
+                )  # fmt: skip
+        path.unlink(missing_ok=True)
+        done[str(path)] = {delivery.dataset for delivery in deliveries}
+    return done
+
+
+def _is_landed(warehouse: Warehouse, fingerprint: str) -> bool:
+    query = sa.select(LOADS.c.load_id).where(LOADS.c.fingerprint == fingerprint, LOADS.c.finished_at.is_not(None))
+    with warehouse.database.connect() as database:
+        return database.execute(query).first() is not None
+
+
+def _news(warehouse: Warehouse, rulebook: Rulebook, digests: dict[str, int]) -> News:
+    told = read_book(warehouse, rulebook)
+    changed = told.changed_from(digests)
+    with warehouse.engine(FAR, ENGINE_MEMORY) as connection:
+        return News(told, changed, folding.read_events(connection, changed))
