@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from models.catalogue import Rulebook, Terms, Version
-from models.clock import from_micros
+from models.clock import from_micros, to_micros
 from models.events import Told
 from models.money import decimals, written
 from models.walk import (
@@ -31,6 +31,9 @@ from models.walk import (
 
 OUTCOMES = ("breached", "passed", "warned")
 EPOCH_DAY = dt.date(1970, 1, 1)
+_DAY_AMOUNTS = (
+    "open_equity", "high_equity", "low_equity", "close_equity", "close_balance", "closed_profit", "money_moved",
+)  # fmt: skip
 _MODE_WORDS = {
     "static": "the initial balance",
     "trailing_equity": "the highest equity",
@@ -53,7 +56,7 @@ def scales(accounts: pd.DataFrame) -> Array:
 
 
 def _instants(micros: Array) -> pd.Series[Any]:
-    return pd.Series(pd.to_datetime(micros, unit="us", utc=True)).astype("datetime64[us, UTC]")
+    return pd.Series(np.asarray(micros, np.int64).view("datetime64[us]")).dt.tz_localize("UTC")
 
 
 def account_status(accounts: pd.DataFrame, terms: Array, walked: Walked, as_of: dt.datetime) -> pd.DataFrame:
@@ -63,26 +66,26 @@ def account_status(accounts: pd.DataFrame, terms: Array, walked: Walked, as_of: 
     max_floor = np.where(results["max_floor"] == -NEVER, np.nan, results["max_floor"] / scale)
     equity = results["equity"] / scale
     target = np.where(terms["pt_size"] > 0, results["target"], 1)
-    frame = accounts[
-        ["account_id", "trader_id", "desk_id", "product", "product_version", "stage", "currency", "platform"]
-    ].reset_index(drop=True)
-    return frame.assign(
-        product_version=frame["product_version"].astype(int),
-        status=np.array(STATUS_NAMES)[results["status"]],
-        status_at=_instants(results["status_at"]),
-        balance=results["balance"] / scale,
-        equity=equity,
-        daily_floor=daily_floor,
-        max_floor=max_floor,
-        daily_headroom=_whole(equity - daily_floor, scale),
-        max_headroom=_whole(equity - max_floor, scale),
-        target_progress=np.where(terms["pt_size"] > 0, results["profit"] / target, np.nan),
-        trading_days=results["trading_days"],
-        as_of=as_of,
-        initial_balance=terms["initial"] / scale,
-        equity_source=np.where(results["observed"] != 0, "observed", "balance"),
-        near_share=_near_share(terms, results),
-    )
+    names = ("account_id", "trader_id", "desk_id", "product", "stage", "currency", "platform")
+    columns: dict[str, Any] = {name: accounts[name].array for name in names}
+    columns |= {
+        "product_version": accounts["product_version"].to_numpy(dtype=np.int64),
+        "status": np.array(STATUS_NAMES)[results["status"]],
+        "status_at": _instants(results["status_at"]),
+        "balance": results["balance"] / scale,
+        "equity": equity,
+        "daily_floor": daily_floor,
+        "max_floor": max_floor,
+        "daily_headroom": _whole(equity - daily_floor, scale),
+        "max_headroom": _whole(equity - max_floor, scale),
+        "target_progress": np.where(terms["pt_size"] > 0, results["profit"] / target, np.nan),
+        "trading_days": results["trading_days"],
+        "as_of": _instants(np.full(len(accounts), to_micros(as_of))),
+        "initial_balance": terms["initial"] / scale,
+        "equity_source": np.where(results["observed"] != 0, "observed", "balance"),
+        "near_share": _near_share(terms, results),
+    }
+    return pd.DataFrame(columns)
 
 
 def _whole(values: Array, scale: Array) -> Array:
@@ -109,29 +112,17 @@ def account_days(accounts: pd.DataFrame, walked: Walked) -> pd.DataFrame:
     """One row per account and firm day on which something happened."""
     days = walked.days
     scale = scales(accounts)[days["account"]]
-    frame = pd.DataFrame(
-        {
-            "account_id": accounts["account_id"].to_numpy()[days["account"]],
-            "firm_day": [EPOCH_DAY + dt.timedelta(days=int(day)) for day in days["firm_day"]],
-            "opened_at": _instants(days["opened_at"]),
-            "trades": days["trades"],
-        }
-    )
-    for name in (
-        "open_equity",
-        "high_equity",
-        "low_equity",
-        "close_equity",
-        "close_balance",
-        "closed_profit",
-        "money_moved",
-    ):
-        frame[name] = days[name] / scale
-    has_daily = walked.results["daily_floor"] != -NEVER
-    has_max = walked.results["max_floor"] != -NEVER
-    frame["daily_floor"] = np.where(has_daily[days["account"]], days["daily_floor"] / scale, np.nan)
-    frame["max_floor"] = np.where(has_max[days["account"]], days["max_floor"] / scale, np.nan)
-    return frame
+    columns: dict[str, Any] = {
+        "account_id": accounts["account_id"].to_numpy()[days["account"]],
+        "firm_day": [EPOCH_DAY + dt.timedelta(days=day) for day in days["firm_day"].tolist()],
+        "opened_at": _instants(days["opened_at"]),
+        "trades": days["trades"].astype(np.int32),
+    }
+    columns |= {name: days[name] / scale for name in _DAY_AMOUNTS}
+    for floor in ("daily_floor", "max_floor"):
+        has_floor = walked.results[floor] != -NEVER
+        columns[floor] = np.where(has_floor[days["account"]], days[floor] / scale, np.nan)
+    return pd.DataFrame(columns)
 
 
 def verdicts(accounts: pd.DataFrame, walked: Walked, told: Told, rulebook: Rulebook) -> pd.DataFrame:

@@ -84,6 +84,18 @@ class Warehouse:
         sa.event.listen(engine, "connect", _prepare_sqlite)
         return engine
 
+    def leave_checkpoints(self) -> None:
+        """Makes no commit of this process wait for SQLite to copy its log; `checkpoint` has to be called elsewhere."""
+        if self.database.dialect.name == "sqlite":
+            self.database.dispose()
+            sa.event.listen(self.database, "connect", _log_without_end)
+
+    def checkpoint(self) -> None:
+        """Copies SQLite's log into the database as far as nobody reads it."""
+        if self.database.dialect.name == "sqlite":
+            with self.database.connect() as connection:
+                connection.exec_driver_sql("pragma wal_checkpoint(passive)")
+
     def lock(self, name: str) -> FileLock:
         """A lock between processes; the system frees it when its holder dies."""
         return FileLock(self.home / "locks" / f"{name}.lock")
@@ -145,6 +157,10 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", patience, "foreign_keys=ON"):
         cursor.execute(f"pragma {pragma}")
     cursor.close()
+
+
+def _log_without_end(connection: Any, _record: Any) -> None:
+    connection.execute("pragma wal_autocheckpoint=0")
 
 
 def newest_fact(connection: duckdb.DuckDBPyConnection) -> dt.datetime | None:
@@ -211,25 +227,22 @@ def upsert_rows(connection: sa.Connection, table: sa.Table, frame: pd.DataFrame)
 
 def _for_driver(series: pd.Series[Any], column: sa.Column[Any], dialect: str) -> list[Any]:
     """A column as the driver takes it, in the form in which the database keeps it."""
-    missing = series.isna().to_numpy()
     if isinstance(column.type, Instant):
-        instants = pd.to_datetime(series, utc=True)
         if dialect != "sqlite":
-            return _plain(instants)
-        texts = np.datetime_as_string(instants.to_numpy(dtype="datetime64[us]"), unit="us")
-        return [
-            None if nothing else text.replace("T", " ") for text, nothing in zip(texts.tolist(), missing, strict=True)
-        ]
+            return _plain(series)
+        instants = series.to_numpy(dtype="datetime64[us]")
+        texts = np.datetime_as_string(instants, unit="us").tolist()
+        return [None if text == "NaT" else text.replace("T", " ") for text in texts]
+    values = series.to_numpy()
     if isinstance(column.type, Money):
-        amounts = np.round(series.to_numpy(dtype=np.float64), MONEY_DECIMALS).tolist()
+        amounts = np.round(values.astype(np.float64), MONEY_DECIMALS).tolist()
         kind = float if dialect == "sqlite" else lambda amount: Decimal(repr(amount))
-        return [None if nothing else kind(amount) for amount, nothing in zip(amounts, missing, strict=True)]
+        return [None if amount != amount else kind(amount) for amount in amounts]
     if isinstance(column.type, sa.Date) and dialect == "sqlite":
-        return [None if nothing else day.isoformat() for day, nothing in zip(series, missing, strict=True)]
-    plain: list[Any] = series.astype(object).tolist()
-    return (
-        [None if nothing else value for value, nothing in zip(plain, missing, strict=True)] if missing.any() else plain
-    )
+        return [None if pd.isna(day) else day.isoformat() for day in values]
+    if values.dtype.kind in "iub":
+        return list(values.tolist())
+    return [None if value is None or value is pd.NA or value != value else value for value in values.tolist()]
 
 
 def _plain(series: pd.Series[Any]) -> list[Any]:

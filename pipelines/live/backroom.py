@@ -153,6 +153,7 @@ def _land(warehouse: Warehouse, segments: list[Path]) -> dict[str, set[str]]:
                 )  # fmt: skip
         path.unlink(missing_ok=True)
         done[str(path)] = {delivery.dataset for delivery in deliveries}
+    warehouse.checkpoint()
     return done
 
 

@@ -36,6 +36,10 @@ class Change:
     gone: list[tuple[str, Said]]
 
 
+UNCHANGED = Change(pd.DataFrame(), [])
+"""The change of a fold that says nothing new, as most do."""
+
+
 def said(row: tuple[object, ...]) -> Said:
     """What a row (rule, outcome, happened_at, observed, allowed) says."""
     rule, outcome, at, observed, allowed = row

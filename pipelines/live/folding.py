@@ -161,7 +161,7 @@ class Folding:
         for dataset in told:
             rows = [batch.rows for batch in batches if batch.dataset == dataset]
             self._connection.register(f"told_{dataset}", _numbered(rows))
-            self._connection.execute(f"create or replace view staging.{dataset} as {_last_told(dataset)}")
+            self._connection.execute(f"create view if not exists staging.{dataset} as {_last_told(dataset)}")
         return read_found(self._connection, *told)
 
     # --- one micro-batch ---------------------------------------------------------------------------------------------
@@ -296,6 +296,8 @@ class Folding:
             for what in self.said.get(name, set()) - found[name]
             if what[0] in decisions.WALK_RULES and what[2] > at
         ]
+        if not new.any() and not gone:
+            return decisions.UNCHANGED
         added = verdicts.verdicts(accounts, replace(walked, verdicts=walked.verdicts[new]), told, self.rulebook)
         return Change(added, gone)
 
@@ -303,8 +305,10 @@ class Folding:
         with self.warehouse.database.begin() as database:
             upsert_rows(database, schema.ACCOUNT_STATUS, status)
             decisions.write_days(database, days, again)
-            decisions.write_change(database, change, self.book.desk_of, dt.datetime.now(dt.UTC))
-        self.note(change)
+            if change is not decisions.UNCHANGED:
+                decisions.write_change(database, change, self.book.desk_of, dt.datetime.now(dt.UTC))
+        if change is not decisions.UNCHANGED:
+            self.note(change)
 
     def note(self, change: Change) -> None:
         """Remembers what has been written about verdicts."""

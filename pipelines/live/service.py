@@ -124,6 +124,7 @@ class Service:
     def start(self) -> None:
         """Lands what a former process left, judges what is due, and begins to serve."""
         recover(self.warehouse)
+        self.warehouse.leave_checkpoints()
         self._land_closed()
         self.known.fill(self.warehouse, ENGINE_MEMORY)
         with self.warehouse.engine(memory=ENGINE_MEMORY) as connection:

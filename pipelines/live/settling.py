@@ -23,7 +23,7 @@ from pipelines.live.decisions import Change, Said
 from pipelines.live.folding import Folding
 from sql import relations, schema
 from sql.schema import Money
-from sql.warehouse import Warehouse, newest_fact, write_rows
+from sql.warehouse import Warehouse, newest_fact, upsert_rows, write_rows
 
 CHUNK = 500
 DECIDED = (schema.ACCOUNT_STATUS, schema.VERDICTS, schema.ACCOUNT_DAYS)
@@ -150,7 +150,8 @@ def _replace(database: sa.Connection, table: sa.Table, frame: pd.DataFrame, name
     listed = sorted(names)
     for start in range(0, len(listed), CHUNK):
         database.execute(sa.delete(table).where(table.c.account_id.in_(listed[start : start + CHUNK])))
-    write_rows(database, table, frame[frame["account_id"].isin(names)])
+    write = upsert_rows if table.primary_key.columns else write_rows
+    write(database, table, frame[frame["account_id"].isin(names)])
 
 
 def _change(folding: Folding, settled: Settled, newer: set[str]) -> Change:
