@@ -69,33 +69,46 @@ def raise_alerts(
     database: sa.Connection, verdicts: Sequence[dict[str, Any]], desks: dict[str, str], now: dt.datetime
 ) -> None:
     """Puts new verdicts (published columns) in line for whoever subscribed to them, each case once."""
-    if not verdicts:
+    told = [
+        {
+            "subject": verdict["account_id"], "desk_id": desks.get(verdict["account_id"]),
+            "sentence": json.loads(verdict["evidence"])["sentence"],
+            **{name: verdict[name] for name in ("rule", "outcome", "happened_at")},
+        }
+        for verdict in verdicts
+    ]  # fmt: skip
+    raise_news(database, told, now)
+
+
+def raise_news(database: sa.Connection, news: Sequence[dict[str, Any]], now: dt.datetime) -> None:
+    """Puts news (subject, desk_id, rule or detector, outcome, happened_at, sentence) in line for whoever subscribed."""
+    if not news:
         return
-    subscriptions = database.execute(sa.select(ALERT_SUBSCRIPTIONS)).mappings().all()
-    for verdict in verdicts:
+    subscriptions = [dict(row) for row in database.execute(sa.select(ALERT_SUBSCRIPTIONS)).mappings()]
+    for one in news:
         for subscription in subscriptions:
-            if _concerns(dict(subscription), verdict, desks.get(verdict["account_id"])):
-                _put(database, subscription["subscription_id"], verdict, now)
+            if _concerns(subscription, one):
+                _put(database, subscription["subscription_id"], one, now)
 
 
-def _concerns(subscription: dict[str, Any], verdict: dict[str, Any], desk: str | None) -> bool:
+def _concerns(subscription: dict[str, Any], news: dict[str, Any]) -> bool:
     return (
-        subscription["desk_id"] in (None, desk)
-        and subscription["rule"] in (None, verdict["rule"])
-        and verdict["outcome"] in json.loads(subscription["outcomes"])
+        subscription["desk_id"] in (None, news["desk_id"])
+        and subscription["rule"] in (None, news["rule"])
+        and news["outcome"] in json.loads(subscription["outcomes"])
     )
 
 
-def _put(database: sa.Connection, subscription_id: str, verdict: dict[str, Any], now: dt.datetime) -> None:
-    told = [verdict[name] for name in ("account_id", "rule", "outcome")]
-    case = hashlib.sha256(json.dumps([*told, str(verdict["happened_at"])]).encode()).hexdigest()[:32]
+def _put(database: sa.Connection, subscription_id: str, news: dict[str, Any], now: dt.datetime) -> None:
+    told = [news[name] for name in ("subject", "rule", "outcome")]
+    case = hashlib.sha256(json.dumps([*told, str(news["happened_at"])]).encode()).hexdigest()[:32]
     mine = (DELIVERIES.c.subscription_id == subscription_id, DELIVERIES.c.case_id == case)
     if database.execute(sa.select(DELIVERIES.c.case_id).where(*mine)).first():
         return
     database.execute(
         sa.insert(DELIVERIES).values(
             subscription_id=subscription_id, case_id=case, title=" ".join(told), state="waiting", attempts=0,
-            body=json.loads(verdict["evidence"])["sentence"], created_at=now,
+            body=news["sentence"], created_at=now,
         )
     )  # fmt: skip
 

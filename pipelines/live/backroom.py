@@ -26,6 +26,7 @@ from pipelines.land import land_frame
 from pipelines.live import folding
 from pipelines.live.book import ENGINE_MEMORY, FAR, Told, read_book
 from pipelines.live.journal import read_segment
+from pipelines.live.lookout import Looked, look
 from pipelines.live.memory import Found
 from pipelines.live.settling import Settled, settle
 from sql.schema import LOADS
@@ -75,6 +76,11 @@ class Backroom:
         news: News = self._ask("news", digests)
         return news
 
+    def look(self) -> Looked | None:
+        """One look over the firm (`pipelines.live.lookout.look`)."""
+        looked: Looked | None = self._ask("look")
+        return looked
+
     def close(self) -> None:
         """Lets the process end."""
         with self._lock:
@@ -82,6 +88,13 @@ class Backroom:
                 self._pipe.close()
                 self._process.join(PATIENCE_SECONDS)
             self._pipe = self._process = None
+
+    def end(self) -> None:
+        """Ends the process whatever it does; what it has not written comes with the next scoring run."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.join(PATIENCE_SECONDS)
+        self._pipe = self._process = None
 
     def _ask(self, name: str, *questions: Any) -> Any:
         with self._lock:
@@ -121,6 +134,7 @@ def _serve(pipe: Connection, home: str, database_url: str, rulebook: Rulebook) -
         "settle": lambda number, touched, everything: settle(
             warehouse, rulebook, number, touched, everything=everything
         ),
+        "look": lambda: look(warehouse, rulebook),
         "news": lambda digests: _news(warehouse, rulebook, digests),
     }
     with contextlib.suppress(EOFError, BrokenPipeError):

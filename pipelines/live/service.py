@@ -65,12 +65,13 @@ class Busy(Exception):
 
 @dataclass(frozen=True)
 class Pace:
-    """How the service spends its time: seconds between landings and settling runs, rows that may wait."""
+    """How the service spends its time: seconds between landings, settling runs and looks, rows that may wait."""
 
     landing_seconds: float = 2.0
     settling_seconds: float = 60.0
     idle_seconds: float = 1.0
     telling_seconds: float = 0.5
+    looking_seconds: float = 10.0
     waiting_rows_max: int = 100_000
 
 
@@ -86,6 +87,8 @@ class Counts:
     fold_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=1_000))
     landings: int = 0
     settlings: int = 0
+    looks: int = 0
+    look_seconds: float = 0.0
     failures: int = 0
     actions: int = 0
     alerts: int = 0
@@ -103,7 +106,7 @@ class Service:
         self.journal = Journal(warehouse.home / "live" / "wal")
         self.known = Known()
         self.folding = Folding(warehouse, rulebook, EPOCH)
-        self.backroom = Backroom(warehouse, rulebook)
+        self.backroom, self.lookout = Backroom(warehouse, rulebook), Backroom(warehouse, rulebook)
         self.ready = self.failed = False
         self._waiting: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._to_fold: queue.SimpleQueue[Batch | Callable[[], None] | None] = queue.SimpleQueue()
@@ -117,6 +120,7 @@ class Service:
         self._since: dict[int, int] = {}
         self._unsettled = False
         self._settled_at = 0.0
+        self._landed_anything = threading.Event()
         self._threads: list[threading.Thread] = []
 
     # --- life --------------------------------------------------------------------------------------------------------
@@ -134,7 +138,7 @@ class Service:
         if settled:
             take_over(self.folding, settled)
         self._settled_at = time.monotonic()
-        loops = (self._accept_loop, self._fold_loop, self._land_loop, self._tell_loop)
+        loops = (self._accept_loop, self._fold_loop, self._land_loop, self._tell_loop, self._look_loop)
         self._threads = [threading.Thread(target=loop, name=loop.__name__, daemon=True) for loop in loops]
         for thread in self._threads:
             thread.start()
@@ -145,7 +149,7 @@ class Service:
         self.ready = False
         if not self._threads:
             return
-        accepting, folding, landing, telling = self._threads
+        accepting, folding, landing, telling, _ = self._threads
         self._waiting.put(None)
         accepting.join()
         self._stopping.set()
@@ -154,6 +158,7 @@ class Service:
         self._to_fold.put(None)
         folding.join()
         self.backroom.close()
+        self.lookout.end()
         telling.join(TELLING_SECONDS_MAX)
 
     def _comparable(self) -> bool:
@@ -398,6 +403,8 @@ class Service:
         closed = self.journal.closed()
         landed = self.backroom.land(closed) if closed else {}
         self.counts.landings += len(landed)
+        if landed:
+            self._landed_anything.set()
         return landed
 
     def _landed(self, segments: set[str], news: News | None) -> None:
@@ -423,6 +430,26 @@ class Service:
             except Exception:
                 LOG.exception("actions or alerts could not be sent; it is tried again")
                 self.counts.failures += 1
+
+    def _look_loop(self) -> None:
+        """Looks at the firm again when something has landed; a look that takes long is followed by as long a rest."""
+        while not self._stopping.wait(max(self.pace.looking_seconds, self.counts.look_seconds)):
+            if not self._landed_anything.is_set():
+                continue
+            self._landed_anything.clear()
+            try:
+                looked = self.lookout.look()
+            except Exception:
+                if self._stopping.is_set():
+                    return
+                LOG.exception("a look failed; it is tried again")
+                self.counts.failures += 1
+                looked = None
+            if looked is None:
+                self._landed_anything.set()
+                continue
+            self.counts.looks += 1
+            self.counts.look_seconds = looked.seconds
 
     def _settling_due(self) -> bool:
         if not self._unsettled:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from models.catalogue import Rulebook
 from models.clock import to_micros
+from models.set_rules import SHARED
 from models.walk import RULE_NAMES
 from pipelines import score
 from pipelines.live import decisions
@@ -93,18 +94,31 @@ def _held(database: sa.Connection, table: sa.Table, names: list[str]) -> pd.Data
     ]
     rows: list[tuple[object, ...]] = []
     for start in range(0, len(names), CHUNK):
-        query = sa.select(*columns).where(table.c.account_id.in_(names[start : start + CHUNK]))
+        query = sa.select(*columns).where(table.c.account_id.in_(names[start : start + CHUNK]), *_own(table))
         rows += [tuple(row) for row in database.execute(query)]
     return pd.DataFrame(rows, columns=[column.name for column in table.columns])
 
 
+def _own(table: sa.Table) -> list[sa.ColumnElement[bool]]:
+    """Rows that a settling run answers for: not the verdicts across an owner's accounts."""
+    return [table.c.rule.not_in(SHARED)] if table is schema.VERDICTS else []
+
+
 def _digests(table: sa.Table, frame: pd.DataFrame) -> dict[str, int]:
     """One number per account over its rows, whatever their order."""
+    return {key[0]: number for key, number in numbers_of(table, frame, ["account_id"]).items()}
+
+
+def numbers_of(table: sa.Table, frame: pd.DataFrame, keys: list[str]) -> dict[tuple[str, ...], int]:
+    """By key, a number over the rows of a table that have it, whatever their order and from wherever they come."""
     if frame.empty:
         return {}
     plain = pd.DataFrame({c.name: _plain(frame[c.name], c) for c in table.columns if c.name not in BESIDE})
-    digests = pd.util.hash_pandas_object(plain, index=False).groupby(frame["account_id"].to_numpy()).sum()
-    return {str(account): int(digest) for account, digest in digests.items()}
+    hashes = pd.util.hash_pandas_object(plain, index=False).to_numpy()
+    found: dict[tuple[str, ...], int] = {}
+    for key, number in zip(zip(*(frame[name].astype(str) for name in keys), strict=True), hashes.tolist(), strict=True):
+        found[key] = (found.get(key, 0) + number) % (1 << 64)
+    return found
 
 
 def _plain(values: pd.Series, column: sa.Column[object]) -> pd.Series:  # type: ignore[type-arg]
@@ -149,7 +163,7 @@ def _frames(judged: score.Judged) -> tuple[pd.DataFrame, ...]:
 def _replace(database: sa.Connection, table: sa.Table, frame: pd.DataFrame, names: set[str]) -> None:
     listed = sorted(names)
     for start in range(0, len(listed), CHUNK):
-        database.execute(sa.delete(table).where(table.c.account_id.in_(listed[start : start + CHUNK])))
+        database.execute(sa.delete(table).where(table.c.account_id.in_(listed[start : start + CHUNK]), *_own(table)))
     write = upsert_rows if table.primary_key.columns else write_rows
     write(database, table, frame[frame["account_id"].isin(names)])
 
@@ -164,7 +178,12 @@ def _change(folding: Folding, settled: Settled, newer: set[str]) -> Change:
         found.setdefault(account, set()).add(what)
     new = [account not in newer and what not in folding.said.get(account, ()) for account, what in whats]
     checked = (differing | settled.gone) - newer
-    gone = [(name, what) for name in checked for what in folding.said.get(name, set()) - found.get(name, set())]
+    gone = [
+        (name, what)
+        for name in checked
+        for what in folding.said.get(name, set()) - found.get(name, set())
+        if what[0] not in SHARED
+    ]
     return Change(frame[np.array(new, np.bool_)], gone)
 
 

@@ -1,0 +1,177 @@
+"""The lookout: who is who, who trades together, how they trade and what that adds up to, again while events flow.
+
+One look is the surveillance of `highwater score` over the whole firm by the same code, so that it says what the next
+run will say; only rows that differ are written, in one short transaction. Detectors of partners, churn, marts and cases
+wait for the run.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pandas as pd
+import sqlalchemy as sa
+from filelock import Timeout
+
+from models import set_rules
+from models.cases import history
+from models.catalogue import Rulebook
+from models.detectors import DETECTORS, detect_all
+from models.detectors.base import FLAG_MIN
+from models.risk_score import weigh
+from pipelines import score
+from pipelines.live import alerts
+from pipelines.live.book import ENGINE_MEMORY
+from pipelines.live.settling import numbers_of
+from pipelines.surveillance import survey
+from sql import relations, schema
+from sql.decided import register, register_tables
+from sql.warehouse import Warehouse, newest_fact, read_frame, upsert_rows, write_rows
+
+BANDS = ("high", "critical")
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What one look wrote: rows that are new or changed, rows that went, news that people were told, seconds taken."""
+
+    changed: int
+    gone: int
+    news: int
+    seconds: float
+
+
+def look(warehouse: Warehouse, rulebook: Rulebook) -> Looked | None:
+    """Looks once; None while a scoring run is under way (it looks itself) or the lake is empty."""
+    began = time.monotonic()
+    try:
+        with warehouse.lock("score").acquire(timeout=0), warehouse.engine(memory=ENGINE_MEMORY) as connection:
+            as_of = newest_fact(connection)
+            if as_of is None:
+                return None
+            with warehouse.database.connect() as database:
+                found = _found(connection, database, rulebook, as_of)
+                desks = dict(connection.execute("select account_id, desk_id from facts.accounts").fetchall())
+            return _write(warehouse, found, desks, began)
+    except Timeout:
+        return None
+
+
+def _found(
+    connection: duckdb.DuckDBPyConnection, database: sa.Connection, rulebook: Rulebook, as_of: dt.datetime
+) -> dict[sa.Table, pd.DataFrame]:
+    """Every table that a look answers for, as it should stand."""
+    score.register_terms(connection, rulebook)
+    score.register_instruments(connection)
+    relations.build(connection, "facts.accounts")
+    register_tables(connection, database, *score.WALK_TABLES)
+    seen = survey(connection, database, as_of)
+    found = {
+        schema.LINKS: seen.links,
+        schema.OWNERS: seen.owners,
+        schema.COPY_PAIRS: seen.pairs,
+        schema.COPY_RINGS: seen.rings,
+    }
+    for table, frame in found.items():
+        register(connection, table, frame)
+    signals, _ = detect_all(connection, as_of)
+    of_partners = sa.select(schema.SIGNALS).where(schema.SIGNALS.c.detector.not_in(list(DETECTORS)))
+    register(connection, schema.SIGNALS, pd.concat([signals, read_frame(database, of_partners)], ignore_index=True))
+    shared = _shared(connection, rulebook, as_of)
+    kept = connection.sql("select * from decided.verdicts").df()
+    kept = kept[~kept["rule"].isin(set_rules.SHARED)]
+    register(connection, schema.VERDICTS, pd.concat([kept, shared], ignore_index=True))
+    scores = weigh(connection, as_of, history.answers(database)).scores
+    return {**found, schema.SIGNALS: signals, schema.VERDICTS: shared, schema.RISK_SCORES: scores}
+
+
+def _shared(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, as_of: dt.datetime) -> pd.DataFrame:
+    """Verdicts of the rules that look across an owner's accounts."""
+    query = f"select account_id, status_at as ended_at from decided.account_status where status in {score.TERMINAL}"
+    set_rules.register_ends(connection, connection.sql(query).to_arrow_table().to_pandas())
+    accounts = score.judged_accounts(connection)
+    return set_rules.judge(connection, accounts, rulebook, as_of, set_rules.SHARED).verdicts
+
+
+def _write(warehouse: Warehouse, found: dict[sa.Table, pd.DataFrame], desks: dict[str, str], began: float) -> Looked:
+    """Brings the tables to what was found, and tells people of flags, bands and shared rules that are new."""
+    now, changed, gone = dt.datetime.now(dt.UTC), 0, 0
+    with warehouse.database.connect() as database:
+        held = {table: read_frame(database, _mine(table)) for table in found}
+    with warehouse.database.begin() as database:
+        for table, frame in found.items():
+            renewed, vanished = _renew(database, table, frame, held[table])
+            changed, gone = changed + renewed, gone + vanished
+        news = _news(held, found, desks, now)
+        alerts.raise_news(database, news, now)
+    return Looked(changed, gone, len(news), time.monotonic() - began)
+
+
+def _mine(table: sa.Table) -> sa.Select[Any]:
+    """The rows of a table that a look answers for."""
+    if table is schema.SIGNALS:
+        return sa.select(table).where(table.c.detector.in_(list(DETECTORS)))
+    if table is schema.VERDICTS:
+        return sa.select(table).where(table.c.rule.in_(set_rules.SHARED))
+    return sa.select(table)
+
+
+def _renew(database: sa.Connection, table: sa.Table, frame: pd.DataFrame, held: pd.DataFrame) -> tuple[int, int]:
+    """Writes the rows that differ and removes those that went; returns how many of either."""
+    keys = [column.name for column in table.primary_key] or ["account_id"]
+    before, after = numbers_of(table, held, keys), numbers_of(table, frame, keys)
+    differing = {key for key, number in after.items() if before.get(key) != number}
+    gone = before.keys() - after.keys()
+    stale = gone if table.primary_key.columns else gone | (differing & before.keys())
+    clauses = [table.c[name] == sa.bindparam(f"key_{name}") for name in keys]
+    if table is schema.VERDICTS:
+        clauses.append(table.c.rule.in_(set_rules.SHARED))
+    if stale:
+        told = [{f"key_{name}": part for name, part in zip(keys, key, strict=True)} for key in sorted(stale)]
+        database.execute(sa.delete(table).where(*clauses), told)
+    if differing:
+        mine = pd.MultiIndex.from_frame(frame[keys].astype(str)).isin(sorted(differing))
+        (upsert_rows if table.primary_key.columns else write_rows)(database, table, frame[mine])
+    return len(differing), len(gone)
+
+
+def _news(
+    held: dict[sa.Table, pd.DataFrame], found: dict[sa.Table, pd.DataFrame], desks: dict[str, str], now: dt.datetime
+) -> Rows:
+    """What people are told: new flags, accounts that came into a band, verdicts of shared rules."""
+    before, after = held[schema.SIGNALS], found[schema.SIGNALS]
+    flagged = {tuple(row) for row in before.loc[before["strength"] >= FLAG_MIN, _SUBJECT].itertuples(False, None)}
+    told: Rows = []
+    for row in after[after["strength"] >= FLAG_MIN].to_dict("records"):
+        if tuple(row[name] for name in _SUBJECT) not in flagged:
+            sentence = json.loads(row["evidence"]).get("sentence", "")
+            told.append(_one(row["subject_id"], row["detector"], "flagged", sentence, desks, now))
+    bands = dict(zip(held[schema.RISK_SCORES]["account_id"], held[schema.RISK_SCORES]["band"], strict=True))
+    for row in found[schema.RISK_SCORES].to_dict("records"):
+        if row["band"] in BANDS and bands.get(row["account_id"]) != row["band"]:
+            sentence = f"Risk score {row['score']:.0f} ({row['band']})"
+            told.append(_one(row["account_id"], "risk_score", row["band"], sentence, desks, now))
+    said = {(row[0], row[1]) for row in held[schema.VERDICTS][["account_id", "rule"]].itertuples(False, None)}
+    for row in found[schema.VERDICTS].to_dict("records"):
+        if (row["account_id"], row["rule"]) not in said:
+            sentence = json.loads(row["evidence"])["sentence"]
+            told.append(_one(row["account_id"], row["rule"], row["outcome"], sentence, desks, row["happened_at"]))
+    return told
+
+
+_SUBJECT = ["subject_kind", "subject_id", "detector"]
+
+
+def _one(
+    subject: str, what: str, outcome: str, sentence: str, desks: dict[str, str], at: dt.datetime
+) -> dict[str, Any]:
+    return {
+        "subject": subject, "rule": what, "outcome": outcome, "sentence": sentence, "desk_id": desks.get(subject),
+        "happened_at": at,
+    }  # fmt: skip

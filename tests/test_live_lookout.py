@@ -1,0 +1,109 @@
+"""A look at the firm while events flow says what the next scoring run says, and tells people what is new."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import sqlalchemy as sa
+
+from models import catalogue
+from pipelines.live import alerts
+from pipelines.live.lookout import look
+from pipelines.score import score
+from sql import schema
+from sql.live_schema import DELIVERIES
+from sql.warehouse import Warehouse, read_frame
+from tests.builders import Row, firm_rows, write_rulebook
+from tests.live_parts import BRISK, key_for, push, running
+from tests.test_live import until
+from tests.test_score_same import MONDAY, firm, land, one_account
+
+LOOKED = (schema.LINKS, schema.OWNERS, schema.COPY_PAIRS, schema.COPY_RINGS, schema.SIGNALS, schema.RISK_SCORES)
+PERSON = {"full_name": "Ada Quist", "date_of_birth": "1990-04-02", "phone": "+4520111222", "email": "ada@quist.example"}
+
+
+def firm_of_two(folder: Path) -> tuple[catalogue.Rulebook, dict[str, list[Row]]]:
+    """Two traders who are one person by everything but their ids, and the logins that show it."""
+    accounts = firm([one_account(0), one_account(-4000), one_account(-3000)])
+    rows = firm_rows(accounts)
+    rows["traders"] = [{**row, **PERSON} if row["trader_id"] != "T-A2" else row for row in rows["traders"]]
+    rows["logins"] = [
+        {
+            "trader_id": f"T-A{n}",
+            "occurred_at": MONDAY + dt.timedelta(hours=h),
+            "ip": "203.0.113.9",
+            "device_id": "d-77",
+        }
+        for n in (0, 1)
+        for h in range(4)
+    ]
+    return catalogue.load(write_rulebook(folder / "rules", accounts)), rows
+
+
+def tables(warehouse: Warehouse) -> dict[str, pd.DataFrame]:
+    """What a look answers for, as text in one order."""
+    found = {}
+    with warehouse.database.connect() as database:
+        for table in LOOKED:
+            frame = read_frame(database, table).map(str)
+            found[table.name] = frame.sort_values(list(frame.columns), ignore_index=True)
+    return found
+
+
+def owners(warehouse: Warehouse) -> int:
+    """How many owners the traders have."""
+    with warehouse.database.connect() as database:
+        return int(database.execute(sa.select(sa.func.count(schema.OWNERS.c.owner_id.distinct()))).scalar() or 0)
+
+
+def test_a_look_says_what_the_next_run_says(warehouse: Warehouse, tmp_path: Path) -> None:
+    rulebook, rows = firm_of_two(tmp_path)
+    logins = rows.pop("logins")
+    land(warehouse, rows, "first")
+    score(warehouse, rulebook)
+    land(warehouse, {"logins": logins}, "later")
+    looked = look(warehouse, rulebook)
+    assert looked is not None and looked.changed > 0
+    again = look(warehouse, rulebook)
+    assert again is not None and (again.changed, again.gone) == (0, 0)
+    before = tables(warehouse)
+    score(warehouse, rulebook, full=True)
+    assert all(frame.equals(before[name]) for name, frame in tables(warehouse).items())
+
+
+def test_a_look_stands_back_while_a_run_is_under_way(tmp_path: Path) -> None:
+    rulebook, rows = firm_of_two(tmp_path)
+    warehouse = Warehouse.open(tmp_path / "home")
+    land(warehouse, rows, "all")
+    with warehouse.lock("score"):
+        assert look(warehouse, rulebook) is None
+
+
+def test_logins_that_arrive_join_two_traders_within_a_look(tmp_path: Path) -> None:
+    rulebook, rows = firm_of_two(tmp_path)
+    warehouse = Warehouse.open(tmp_path / "home")
+    strangers = [{**row, **{name: None for name in PERSON if name != "full_name"}} for row in rows["traders"]]
+    with running(warehouse, rulebook, replace(BRISK, looking_seconds=0.2)) as service:
+        key = key_for(service)
+        for name in ("accounts", "challenges", "deals"):
+            push(service, name, rows[name], key)
+        push(service, "traders", [{**row, "full_name": f"N {n}"} for n, row in enumerate(strangers)], key)
+        until(lambda: owners(warehouse) == 3)
+        push(service, "traders", rows["traders"], key)
+        push(service, "logins", rows["logins"], key)
+        until(lambda: owners(warehouse) == 2)
+
+
+def test_a_flag_is_told_once_to_who_subscribed(tmp_path: Path) -> None:
+    warehouse = Warehouse.open(tmp_path / "home")
+    alerts.subscribe(warehouse, "analyst", "json://localhost", rule="martingale", outcomes=["flagged"])
+    alerts.subscribe(warehouse, "analyst", "json://localhost", rule="grid", outcomes=["flagged"])
+    one = {"subject": "A1", "desk_id": None, "rule": "martingale", "outcome": "flagged", "sentence": "Doubles."}
+    with warehouse.database.begin() as database:
+        for _ in range(2):
+            alerts.raise_news(database, [{**one, "happened_at": MONDAY}], MONDAY)
+        told = database.execute(sa.select(DELIVERIES.c.title, DELIVERIES.c.body)).all()
+    assert [tuple(row) for row in told] == [("A1 martingale flagged", "Doubles.")]
