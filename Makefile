@@ -6,7 +6,7 @@ DEV_STAMP := .venv/.installed-dev
 PORT ?= 8501
 export HIGHWATER_HOME ?= var
 
-.PHONY: setup run test check bench quality clean
+.PHONY: setup run test check audit bench quality clean
 
 setup: $(STAMP)
 
@@ -22,7 +22,12 @@ check: $(DEV_STAMP)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy .
+	@$(MAKE) --no-print-directory audit
 	@$(MAKE) --no-print-directory test
+
+audit: $(DEV_STAMP)
+	@echo "highwater: asking for known faults of what is installed"
+	@$(BIN)/pip-audit --requirement requirements.txt --no-deps --disable-pip --progress-spinner off
 
 bench: $(DEV_STAMP)
 	@$(BIN)/python -m benchmarks

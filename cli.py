@@ -185,11 +185,14 @@ def key(args: Args) -> None:
 
     house = warehouse(args)
     if args.action == "create":
-        made = keys.create(house, args.name, args.desk, args.dataset)
+        made = keys.create(house, args.name, args.desk, args.dataset, args.rows_per_second)
         print(json.dumps({"key": made}) if args.json else made)
         say("This key is shown once; keep it where secrets are kept.")
     elif args.action == "list":
         show(args, keys.listed(house))
+    elif args.action == "postback":
+        print(keys.postback_secret(house, args.key_id))
+        say("Postbacks of this key are signed with it; give it to the partner and nobody else.")
     else:
         keys.revoke(house, args.key_id)
         say(f"Key {args.key_id} is revoked.")
@@ -462,7 +465,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--name", required=True, help="whose key it is")
     made.add_argument("--desk", action="append", default=[], help="bind the key to a desk (repeatable)")
     made.add_argument("--dataset", action="append", default=[], help="bind the key to a dataset (repeatable)")
+    made.add_argument("--rows-per-second", type=int, help="rows it may send a second (default: no limit)")
     actions.add_parser("list", help="every key, without its secret", parents=[common])
+    one = actions.add_parser("postback", help="prints what postbacks of a key are signed with", parents=[common])
+    one.add_argument("key_id")
     actions.add_parser("revoke", help="ends a key", parents=[common]).add_argument("key_id")
     one = command("connect", connect)
     one.add_argument("name", metavar="NAME", help="ctrader-open-api, mt5-gateway, matchtrader, tradelocker, …")

@@ -19,6 +19,7 @@ API_KEYS = sa.Table(
     _col("secret_hash", sa.Text, "SHA-256 of the secret part", nullable=False),
     _col("desks", sa.Text, "JSON list of desks it is bound to; empty = every desk", nullable=False),
     _col("datasets", sa.Text, "JSON list of datasets it may push; empty = every dataset", nullable=False),
+    _col("rows_per_second", sa.Integer, "rows it may send a second, ten seconds' worth at once; empty = no limit"),
     _col("created_at", Instant, "when it was made", nullable=False),
     _col("revoked_at", Instant, "when it was revoked"),
     comment="Keys of the live service; the secret itself is not kept.",
@@ -41,7 +42,7 @@ WEBHOOKS = sa.Table(
     METADATA,
     _col("desk_id", sa.Text, "desk whose platform it is", primary_key=True),
     _col("url", sa.Text, "where actions are sent", nullable=False),
-    _col("secret", sa.Text, "signs what is sent", nullable=False),
+    _col("secret", sa.Text, "what the signing secret is derived with; the secret is not here", nullable=False),
     _col("mode", sa.Text, "observe, ask or enforce", nullable=False),
     comment="The platform gateway of each desk and how far Highwater may go there.",
 )

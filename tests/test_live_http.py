@@ -12,9 +12,12 @@ from urllib.parse import quote
 
 import pyarrow as pa
 import pytest
+import schemathesis
 from fastapi.testclient import TestClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import status_code_conformance
 
 from models import catalogue
 from pipelines.live import app as live_app
@@ -131,13 +134,14 @@ def test_arrow_and_json_are_the_same_records(house: tuple[Service, Client]) -> N
 def test_a_postback_counts_once_and_only_when_signed_and_fresh(house: tuple[Service, Client]) -> None:
     service, client = house
     key_id = keys.create(service.warehouse, "partner", datasets=["clicks"]).split("_")[1]
+    secret = postbacks.signing_secret(service.warehouse, key_id)
     holder = service.keys.named(key_id)
     assert holder is not None
 
-    def send(age: int = 0, **changed: str) -> Any:
+    def send(age: int = 0, signed_with: str = secret, **changed: str) -> Any:
         told = {"key": key_id, "event_id": "e1", "partner_id": "P1", "occurred_at": "2026-03-02T09:00:00Z"}
         told["sent_at"] = str(int(time.time()) - age)
-        signature = postbacks.sign(holder.secret_hash, list(told.items()))
+        signature = postbacks.sign(signed_with, list(told.items()))
         return client.get("/v1/postback", params=told | {"signature": signature} | changed)
 
     assert send().json() == {"accepted": 1, "duplicates": 0, "rejected": []}
@@ -145,6 +149,24 @@ def test_a_postback_counts_once_and_only_when_signed_and_fresh(house: tuple[Serv
     assert send(postbacks.REPLAY_SECONDS + 2).status_code == 401
     assert send(partner_id="P2").status_code == 401
     assert send(key="none").status_code == 401
+    assert send(signed_with=holder.secret_hash).status_code == 401, "what the database holds signs nothing"
+
+
+def test_a_key_sends_no_more_than_it_may(house: tuple[Service, Client], monkeypatch: pytest.MonkeyPatch) -> None:
+    service, client = house
+    monkeypatch.setattr(keys, "BURST_SECONDS", 600)
+    headers, deals = bearer(service, rows_per_second=1), firm_rows(firm([one_account()]))["deals"] * 600
+    assert client.post("/v1/deals", content=body(deals), headers=headers).status_code == 202
+    answer = client.post("/v1/deals", content=body(deals), headers=headers)
+    assert answer.status_code == 429 and 1 <= int(answer.headers["Retry-After"]) <= 600
+    assert "this key may send 1 rows a second" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("seconds, wait", [(0.0, 1), (0.49, 1), (0.5, 0)])
+def test_a_key_earns_rows_as_time_goes(seconds: float, wait: int) -> None:
+    ring, key = keys.Keyring(Warehouse(Path("none"), "sqlite://")), keys.Key("k", "n", "", frozenset(), frozenset(), 2)
+    assert ring.spend(key, 20, 100.0) == 0
+    assert ring.spend(key, 1, 100.0 + seconds) == wait
 
 
 def test_metrics_and_health_are_told_to_anyone(house: tuple[Service, Client]) -> None:
@@ -186,3 +208,23 @@ def test_nothing_asked_breaks_it(house: tuple[Service, Client], account: str, qu
         assert house[1].get("/v1/postback", params=params).status_code < 500
     if account not in (".", ".."):
         assert house[1].get(f"/v1/accounts/{quote(account, safe='')}").status_code < 500
+
+
+@pytest.fixture(scope="module")
+def interface(house: tuple[Service, Client]) -> Any:
+    """The interface as it describes itself, over the running service."""
+    return schemathesis.openapi.from_asgi("/openapi.json", build(house[0]))
+
+
+described = schemathesis.pytest.from_fixture("interface")
+CHECKS = [not_a_server_error, status_code_conformance]
+
+
+@described.parametrize()
+@settings(
+    max_examples=15, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+)
+def test_whatever_its_description_allows_is_answered(
+    case: schemathesis.Case[Any], house: tuple[Service, Client]
+) -> None:
+    case.call_and_validate(headers={"Authorization": house[1].headers["Authorization"]}, checks=CHECKS)

@@ -85,15 +85,10 @@ def test_a_look_stands_back_while_a_run_is_under_way(tmp_path: Path) -> None:
 def test_logins_that_arrive_join_two_traders_within_a_look(tmp_path: Path) -> None:
     rulebook, rows = firm_of_two(tmp_path)
     warehouse = Warehouse.open(tmp_path / "home")
-    strangers = [{**row, **{name: None for name in PERSON if name != "full_name"}} for row in rows["traders"]]
     with running(warehouse, rulebook, replace(BRISK, looking_seconds=0.2)) as service:
         key = key_for(service)
-        for name in ("accounts", "challenges", "deals"):
+        for name in ("traders", "accounts", "challenges", "deals", "logins"):
             push(service, name, rows[name], key)
-        push(service, "traders", [{**row, "full_name": f"N {n}"} for n, row in enumerate(strangers)], key)
-        until(lambda: owners(warehouse) == 3)
-        push(service, "traders", rows["traders"], key)
-        push(service, "logins", rows["logins"], key)
         until(lambda: owners(warehouse) == 2)
 
 

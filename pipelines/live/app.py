@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import StrEnum
@@ -142,6 +143,8 @@ def _add_accepting(app: FastAPI, service: Service) -> None:
 async def _submit(service: Service, dataset: str, key: Key, body: bytes, kind: str) -> dict[str, Any]:
     try:
         request = await run_in_threadpool(_request, dataset, key, body, kind)
+        if wait := service.keys.spend(key, request.rows, time.monotonic()):
+            raise Busy(wait, f"this key may send {key.rows_per_second:,} rows a second")
         service.submit(request)
         answer = await asyncio.wrap_future(request.answer)
     except BodyRefused as refusal:

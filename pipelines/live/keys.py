@@ -6,7 +6,9 @@ import datetime as dt
 import hashlib
 import hmac
 import json
+import math
 import secrets
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,12 +16,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pipelines.live.secrets import derived
 from sql.live_schema import API_KEYS
 from sql.schema import DATASETS
 from sql.warehouse import Warehouse
 
 TRUSTED_SECONDS = 2.0
 """How long a key that was looked up is believed: a revoked key works no longer than this."""
+BURST_SECONDS = 10
 
 
 class KeyRefused(Exception):
@@ -35,10 +39,19 @@ class Key:
     secret_hash: str
     desks: frozenset[str]
     datasets: frozenset[str]
+    rows_per_second: int | None = None
 
 
-def create(warehouse: Warehouse, name: str, desks: Sequence[str] = (), datasets: Sequence[str] = ()) -> str:
-    """Makes a key and returns it; it cannot be read again. KeyRefused for a dataset that does not exist."""
+def create(
+    warehouse: Warehouse,
+    name: str,
+    desks: Sequence[str] = (),
+    datasets: Sequence[str] = (),
+    rows_per_second: int | None = None,
+) -> str:
+    """Makes a key and returns it; it cannot be read again. KeyRefused for what cannot be."""
+    if rows_per_second is not None and rows_per_second < 1:
+        raise KeyRefused(f"a key cannot be held to {rows_per_second} rows a second; name at least 1, or no limit")
     unknown = sorted(set(datasets) - DATASETS.keys())
     if unknown:
         raise KeyRefused(f"there is no dataset {unknown[0]}; the datasets are {', '.join(DATASETS)}")
@@ -47,7 +60,8 @@ def create(warehouse: Warehouse, name: str, desks: Sequence[str] = (), datasets:
         database.execute(
             sa.insert(API_KEYS).values(
                 key_id=key_id, name=name, secret_hash=_hash(secret), desks=json.dumps(sorted(desks)),
-                datasets=json.dumps(sorted(datasets)), created_at=dt.datetime.now(dt.UTC),
+                datasets=json.dumps(sorted(datasets)), rows_per_second=rows_per_second,
+                created_at=dt.datetime.now(dt.UTC),
             )
         )  # fmt: skip
     return f"hw_{key_id}_{secret}"
@@ -68,6 +82,13 @@ def revoke(warehouse: Warehouse, key_id: str) -> None:
             raise KeyRefused(f"there is no key {key_id} in force")
 
 
+def postback_secret(warehouse: Warehouse, key_id: str) -> str:
+    """What postbacks of a key are signed with; KeyRefused when there is no such key in force."""
+    if Keyring(warehouse).named(key_id) is None:
+        raise KeyRefused(f"there is no key {key_id} in force")
+    return derived(warehouse, "postback", key_id)
+
+
 def _hash(secret: str) -> str:
     """The secret is 256 random bits, so a plain hash is enough to keep it."""
     return hashlib.sha256(secret.encode()).hexdigest()
@@ -79,6 +100,23 @@ class Keyring:
 
     warehouse: Warehouse
     _seen: dict[str, tuple[float, Key | None]] = field(default_factory=dict)
+    _spent: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _spending: threading.Lock = field(default_factory=threading.Lock)
+
+    def spend(self, key: Key, rows: int, now: float) -> int:
+        """Takes rows off what a key may send; 0, or the seconds after which it may send these.
+
+        A key has ten seconds' worth at most; a body that is larger than that may be sent when all of it is there.
+        """
+        if key.rows_per_second is None:
+            return 0
+        with self._spending:
+            most = float(BURST_SECONDS * key.rows_per_second)
+            left, at = self._spent.get(key.key_id, (most, now))
+            left = min(most, left + max(now - at, 0.0) * key.rows_per_second)
+            missing = min(rows, most) - left
+            self._spent[key.key_id] = (left if missing > 0 else left - rows, now)
+            return math.ceil(missing / key.rows_per_second) if missing > 0 else 0
 
     def holder(self, token: str) -> Key | None:
         """The key that a bearer token is, in constant time for a given key; None when it is none in force."""
@@ -108,4 +146,4 @@ class Keyring:
         if row is None:
             return None
         desks, datasets = frozenset(json.loads(row["desks"])), frozenset(json.loads(row["datasets"]))
-        return Key(row["key_id"], row["name"], row["secret_hash"], desks, datasets)
+        return Key(row["key_id"], row["name"], row["secret_hash"], desks, datasets, row["rows_per_second"])

@@ -17,6 +17,7 @@ from typing import Any
 import requests
 import sqlalchemy as sa
 
+from pipelines.live.secrets import derived
 from sql.live_schema import OUTBOX, WEBHOOKS
 from sql.warehouse import Warehouse
 
@@ -25,6 +26,7 @@ FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 600.0
 TIMEOUT_SECONDS = 5.0
 AT_ONCE_MAX = 100
+DERIVED = "derived:"
 MODES = ("observe", "ask", "enforce")
 Post = Callable[[str, bytes, dict[str, str]], int]
 
@@ -39,11 +41,16 @@ def connect(warehouse: Warehouse, desk_id: str, url: str, mode: str) -> str:
         raise OutboxRefused(f"{mode!r} is no mode; the modes are {', '.join(MODES)}")
     if not url.startswith(("https://", "http://")):
         raise OutboxRefused(f"{url!r} is no address of the web")
-    secret = secrets.token_urlsafe(32)
+    salt = DERIVED + secrets.token_hex(8)
     with warehouse.database.begin() as database:
         database.execute(sa.delete(WEBHOOKS).where(WEBHOOKS.c.desk_id == desk_id))
-        database.execute(sa.insert(WEBHOOKS).values(desk_id=desk_id, url=url, secret=secret, mode=mode))
-    return secret
+        database.execute(sa.insert(WEBHOOKS).values(desk_id=desk_id, url=url, secret=salt, mode=mode))
+    return signing_secret(warehouse, desk_id, salt)
+
+
+def signing_secret(warehouse: Warehouse, desk_id: str, held: str) -> str:
+    """What signs a desk's actions; `held` is what the database keeps of it."""
+    return derived(warehouse, "webhook", f"{desk_id}.{held}") if held.startswith(DERIVED) else held
 
 
 def decide(warehouse: Warehouse, outbox_id: str, *, send: bool, who: str) -> None:
@@ -79,7 +86,7 @@ def deliver(warehouse: Warehouse, now: dt.datetime, send: Post = post) -> int:
         if row["next_at"] > now:
             held.add(row["account_id"])
             continue
-        outcome = _try(row, send)
+        outcome = _try(row | {"secret": signing_secret(warehouse, row["desk_id"], row["secret"])}, send)
         _note(warehouse, row, outcome, now)
         taken += outcome is None
         if outcome is not None:

@@ -1,7 +1,7 @@
 """Partners' postbacks: a click told by a signed address, once per event id, within a replay window.
 
 The signature is HMAC-SHA256 in hex over the query's other parameters, sorted by name and joined as `name=value` with
-`&`; its key is the SHA-256 (hex) of the secret part of the partner's key.
+`&`; its key is the signing secret that `highwater key postback KEY_ID` prints (`pipelines.live.secrets`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import time
 from collections.abc import Sequence
 
 from pipelines.live.keys import Key, Keyring
+from pipelines.live.secrets import derived
+from sql.warehouse import Warehouse
 
 REPLAY_SECONDS = 300
 
@@ -21,10 +23,15 @@ class PostbackRefused(Exception):
     """A postback whose signature or age does not hold, with the sentence that says why."""
 
 
-def sign(secret_hash: str, parameters: Sequence[tuple[str, str]]) -> str:
+def signing_secret(warehouse: Warehouse, key_id: str) -> str:
+    """What the holder of a key signs postbacks with."""
+    return derived(warehouse, "postback", key_id)
+
+
+def sign(secret: str, parameters: Sequence[tuple[str, str]]) -> str:
     """The signature of parameters (without `signature` itself)."""
     told = "&".join(f"{name}={value}" for name, value in sorted(parameters) if name != "signature")
-    return hmac.new(secret_hash.encode(), told.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+    return hmac.new(secret.encode(), told.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
 def signer(keyring: Keyring, parameters: Sequence[tuple[str, str]]) -> Key:
@@ -33,7 +40,7 @@ def signer(keyring: Keyring, parameters: Sequence[tuple[str, str]]) -> Key:
     if len(told) != len(parameters):
         raise PostbackRefused("the postback names a parameter twice")
     key = keyring.named(told["key"]) if told["key"].isalnum() else None
-    expected = sign(key.secret_hash if key else "", parameters)
+    expected = sign(signing_secret(keyring.warehouse, key.key_id) if key else "", parameters)
     given = told["signature"].encode("utf-8", "surrogatepass")
     if not hmac.compare_digest(expected.encode(), given) or key is None:
         raise PostbackRefused("the postback's signature does not hold")

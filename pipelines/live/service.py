@@ -56,10 +56,10 @@ EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class Busy(Exception):
-    """More waits than may; `seconds` says when to come again."""
+    """More waits than may, or a key sends more than it may; `seconds` says when to come again."""
 
-    def __init__(self, seconds: int) -> None:
-        super().__init__(f"too much is waiting; try again in {seconds} s")
+    def __init__(self, seconds: int, why: str = "too much is waiting") -> None:
+        super().__init__(f"{why}; try again in {seconds} s")
         self.seconds = seconds
 
 
