@@ -328,7 +328,7 @@ def _follow(
         count = 0
         # what was closed at this very instant without having been open: ids may put a closing deal before its opening
         owed = np.empty(16, np.int64)
-        owing, instant = 0, np.int64(0)
+        owing, instant, began = 0, np.int64(0), starts[account]
         deposited = False
         for place in range(starts[account], starts[account + 1]):
             row = order[place]
@@ -351,7 +351,7 @@ def _follow(
             change = np.int64(np.rint(lots[row] * LOTS_SCALE))
             now = _held_after(held, entry[row], side[row], change, netted[row])
             if at[place] != instant:
-                owing, instant = 0, at[place]
+                owing, instant, began = 0, at[place], place
             made = amount[place]
             if index == count and entry[row] == IN and owing > 0:
                 for debt in range(owing):
@@ -369,7 +369,7 @@ def _follow(
                     open_most = np.concatenate((open_most, np.empty(count, np.int64)))
                     open_from = np.concatenate((open_from, np.empty(count, np.int64)))
                 open_ids[count], open_lots[count], open_net[count] = position[row], now, made
-                open_since[count], open_most[count], open_from[count] = at[place], abs(now), place
+                open_since[count], open_most[count], open_from[count] = at[place], abs(now), began
                 count += 1
             elif index < count:
                 open_lots[index] = now
