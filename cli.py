@@ -198,6 +198,42 @@ def key(args: Args) -> None:
         say(f"Key {args.key_id} is revoked.")
 
 
+def gateway(args: Args) -> None:
+    """Says where a desk's platform takes actions and how far they go, lists actions, or answers one."""
+    from pipelines.live import outbox
+
+    house = warehouse(args)
+    if args.action == "set":
+        secret = outbox.connect(house, args.desk, args.url, args.mode)
+        print(json.dumps({"secret": secret}) if args.json else secret)
+        say("Actions are signed with it; it is shown once.")
+    elif args.action == "list":
+        show(args, outbox.listed(house, args.state))
+    else:
+        outbox.decide(house, args.outbox_id, send=args.action == "send", who=args.who)
+        say(f"Action {args.outbox_id} is {'on its way' if args.action == 'send' else 'declined'}.")
+
+
+def alert(args: Args) -> None:
+    """Subscribes people to alerts, lists what was told to whom, or notes that one was opened."""
+    from pipelines.live import alerts
+
+    house = warehouse(args)
+    if args.action == "subscribe":
+        escalate = (args.escalate_minutes, args.escalate_url) if args.escalate_url else None
+        made = alerts.subscribe(
+            house, args.role, args.url, desk_id=args.desk, rule=args.subject, outcomes=args.outcome or alerts.USUAL,
+            quiet=tuple(args.quiet) if args.quiet else None, zone=args.zone, digest_minutes=args.digest_minutes,
+            severity_min=args.severity, escalate=escalate,
+        )  # fmt: skip
+        print(json.dumps({"subscription": made}) if args.json else made)
+    elif args.action == "log":
+        show(args, alerts.log(house))
+    else:
+        alerts.opened(house, args.case_id, args.who)
+        say(f"Alert {args.case_id} is opened.")
+
+
 def connect(args: Args) -> None:
     """Lands what a platform holds of the firm's accounts, and follows it until stopped."""
     from pipelines.connect.kit.settings import read_settings
@@ -470,6 +506,36 @@ def parser() -> argparse.ArgumentParser:
     one = actions.add_parser("postback", help="prints what postbacks of a key are signed with", parents=[common])
     one.add_argument("key_id")
     actions.add_parser("revoke", help="ends a key", parents=[common]).add_argument("key_id")
+    one = command("gateway", gateway)
+    actions = one.add_subparsers(dest="action", required=True, metavar="action")
+    made = actions.add_parser("set", help="prints the secret that signs a desk's actions, once", parents=[common])
+    made.add_argument("desk", help="desk whose platform it is")
+    made.add_argument("--url", required=True, help="where actions are sent")
+    made.add_argument("--mode", choices=("observe", "ask", "enforce"), default="observe", help="how far they go")
+    made = actions.add_parser("list", help="actions and what became of them", parents=[common])
+    made.add_argument("--state", help="observed, asked, waiting, sent, dead or declined (default: all)")
+    for name, words in (("send", "sends an action that asks or is dead"), ("decline", "declines one")):
+        made = actions.add_parser(name, help=words, parents=[common])
+        made.add_argument("outbox_id")
+        made.add_argument("--who", required=True, help="who decides")
+    one = command("alert", alert)
+    actions = one.add_subparsers(dest="action", required=True, metavar="action")
+    made = actions.add_parser("subscribe", help="tells a role at an Apprise address", parents=[common])
+    made.add_argument("--role", required=True, help="who reads it")
+    made.add_argument("--url", required=True, help="Apprise address")
+    made.add_argument("--desk", help="only this desk")
+    made.add_argument("--subject", help="only this rule or detector")
+    made.add_argument("--outcome", action="append", help="breached, passed, flagged, … (repeatable)")
+    made.add_argument("--severity", type=int, default=0, help="0 all, 1 to look at, 2 endings, 3 feeds that stopped")
+    made.add_argument("--quiet", nargs=2, metavar=("FROM", "TO"), help="HH:MM between which nothing is sent")
+    made.add_argument("--zone", default="UTC", help="IANA zone of the quiet hours")
+    made.add_argument("--digest-minutes", type=int, default=0, help="one message per so many minutes")
+    made.add_argument("--escalate-minutes", type=int, default=15, help="minutes until somebody must have opened it")
+    made.add_argument("--escalate-url", help="Apprise address that is told otherwise")
+    actions.add_parser("log", help="what was told to whom", parents=[common])
+    made = actions.add_parser("opened", help="notes that somebody opened an alert", parents=[common])
+    made.add_argument("case_id")
+    made.add_argument("--who", required=True, help="who opened it")
     one = command("connect", connect)
     one.add_argument("name", metavar="NAME", help="ctrader-open-api, mt5-gateway, matchtrader, tradelocker, …")
     one.add_argument("--config", type=Path, required=True, help="TOML file of the connection")
@@ -521,7 +587,9 @@ def refusals() -> tuple[type[Exception], ...]:
     from pipelines.explain import ExplainRefused
     from pipelines.export import ExportRefused
     from pipelines.land import FeedRefused
+    from pipelines.live.alerts import AlertRefused
     from pipelines.live.keys import KeyRefused
+    from pipelines.live.outbox import OutboxRefused
     from pipelines.live.serve import LiveRefused
     from pipelines.packs import PackRefused
     from pipelines.partner_papers import StatementRefused
@@ -541,6 +609,8 @@ def refusals() -> tuple[type[Exception], ...]:
         ExplainRefused,
         WhatIfRefused,
         KeyRefused,
+        AlertRefused,
+        OutboxRefused,
         CareRefused,
         ConnectRefused,
         LiveRefused,

@@ -75,6 +75,11 @@ ALERT_SUBSCRIPTIONS = sa.Table(
     _col("quiet_to", sa.Text, "HH:MM until which nothing is sent"),
     _col("zone", sa.Text, "IANA zone of the quiet hours", nullable=False),
     _col("digest_minutes", sa.Integer, "0 = at once, else one message per so many minutes", nullable=False),
+    _col(
+        "severity_min", sa.Integer, "least severity told: 0 good news, 1 to look at, 2 an ending, 3 a feed that stopped"
+    ),
+    _col("escalate_minutes", sa.Integer, "minutes after which what nobody opened is told at the other address"),
+    _col("escalate_url", sa.Text, "Apprise address of the escalation, with its secrets"),
     comment="Who is told what, where, and when not.",
 )
 DELIVERIES = sa.Table(
@@ -83,10 +88,14 @@ DELIVERIES = sa.Table(
     _col("subscription_id", sa.Text, "subscription", primary_key=True),
     _col("case_id", sa.Text, "what it is about; told once per subscription", primary_key=True),
     _col("title", sa.Text, "heading", nullable=False),
+    _col("severity", sa.Integer, "how grave: 0 good news, 1 to look at, 2 an ending, 3 a feed that stopped"),
     _col("body", sa.Text, "text", nullable=False),
     _col("state", sa.Text, "waiting, sent or failed", nullable=False, index=True),
     _col("attempts", sa.Integer, "deliveries tried", nullable=False),
     _col("created_at", Instant, "when it came up", nullable=False),
     _col("delivered_at", Instant, "when it was sent"),
+    _col("opened_at", Instant, "when somebody opened it"),
+    _col("opened_by", sa.Text, "who opened it"),
+    _col("escalated_at", Instant, "when it was told at the other address because nobody had opened it"),
     comment="Alerts and what became of them.",
 )

@@ -12,13 +12,15 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+import cli
 from models import audit, catalogue
 from pipelines import care
 from pipelines.land import land_frame
 from pipelines.live import alerts, decisions, outbox
 from pipelines.live.outbox import ATTEMPTS_MAX
+from pipelines.live.silence import GAPS_MIN, Silence
 from sql.desk_schema import AUDIT_LOG, PAYOUT_STATES
-from sql.live_schema import DELIVERIES, OUTBOX
+from sql.live_schema import DELIVERIES, OUTBOX, WEBHOOKS
 from sql.schema import METADATA
 from sql.warehouse import Warehouse
 from tests.builders import firm_rows, write_rulebook
@@ -181,10 +183,100 @@ def test_an_alert_that_never_arrives_is_failed_and_seen(house: Warehouse) -> Non
     assert (row["state"], row["attempts"]) == ("failed", alerts.ATTEMPTS_MAX)
 
 
-@pytest.mark.parametrize("wrong", [{"url": "nonsense"}, {"zone": "Mars/Base"}, {"quiet": ("25:00", "06:00")}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"url": "nonsense"},
+        {"zone": "Mars/Base"},
+        {"quiet": ("25:00", "06:00")},
+        {"outcomes": ["broken"]},
+        {"escalate": (0, "json://localhost")},
+        {"escalate": (5, "nonsense")},
+    ],
+)
 def test_a_subscription_that_cannot_work_is_refused(house: Warehouse, wrong: dict[str, Any]) -> None:
     with pytest.raises(alerts.AlertRefused):
         alerts.subscribe(house, "risk", **({"url": "json://localhost"} | wrong))
+
+
+@pytest.mark.parametrize("severity, told", [(1, 1), (2, 1), (3, 0)])
+def test_only_what_is_grave_enough_is_told(house: Warehouse, severity: int, told: int) -> None:
+    alerts.subscribe(house, "risk", "json://localhost", severity_min=severity)
+    raise_for(house, verdict())
+    assert alerts.tell(house, NOON, Post().send) == told
+
+
+def test_what_nobody_opens_is_told_elsewhere_once(house: Warehouse) -> None:
+    alerts.subscribe(house, "risk", "json://localhost", escalate=(15, "json://elsewhere"))
+    raise_for(house, verdict(), verdict(rule="max_loss"))
+    post = Post()
+    assert alerts.tell(house, NOON, post.send) == 2
+    opened = next(row["case_id"] for row in alerts.log(house) if "daily_loss" in row["title"])
+    alerts.opened(house, opened, "ana")
+    late = NOON + dt.timedelta(minutes=15)
+    assert alerts.tell(house, late - dt.timedelta(microseconds=1), post.send) == 0
+    assert [alerts.tell(house, late, post.send) for _ in range(2)] == [1, 0]
+    assert post.got[2:] == [("Nobody has opened: A0 max_loss breached", "max_loss broken")]
+    with pytest.raises(alerts.AlertRefused):
+        alerts.opened(house, opened, "ben")
+
+
+def test_a_feed_that_stopped_is_louder_than_a_breach(house: Warehouse) -> None:
+    alerts.subscribe(house, "risk", "json://localhost", quiet=("00:00", "23:59"))
+    silence, began = Silence(), NOON.timestamp()
+    for number in range(GAPS_MIN + 1):
+        silence.heard("equity", began + 30 * number)
+    last = began + 30 * GAPS_MIN
+    assert [silence.silent(last + seconds) for seconds in (150, 150.001)] == [{}, {"equity": pytest.approx(150.001)}]
+    news = silence.news(last + 151)
+    assert silence.news(last + 200) == []
+    raise_for(house, verdict())
+    with house.database.begin() as database:
+        alerts.raise_news(database, news, NOON)
+    post = Post()
+    assert alerts.tell(house, NOON, post.send) == 1
+    assert post.got[0][0] == "equity source silent" and "Nothing of equity has come for 151 s" in post.got[0][1]
+    silence.heard("equity", last + 300)
+    assert silence.silent(last + 301) == {} and silence.feeds["equity"].patience() == 150
+
+
+def test_a_feed_of_which_little_is_known_raises_no_alarm() -> None:
+    silence = Silence()
+    for number in range(GAPS_MIN):
+        silence.heard("deals", float(number))
+    assert silence.silent(1e9) == {}
+
+
+def test_the_database_holds_no_secret_that_signs(house: Warehouse) -> None:
+    secret = outbox.connect(house, "D1", "https://gateway.test", "enforce")
+    with house.database.connect() as database:
+        held = database.execute(sa.select(WEBHOOKS.c.secret)).scalar_one()
+    assert secret not in held and outbox.signing_secret(house, "D1", held) == secret
+    other = Warehouse.open(house.home.parent / "stolen")
+    assert outbox.signing_secret(other, "D1", held) != secret
+
+
+def test_a_home_is_alerted_and_acted_for_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    house = Warehouse.open(tmp_path / "home", f"sqlite:///{tmp_path / 'home' / 'highwater.db'}")
+
+    def run(*words: str) -> str:
+        assert cli.main(["--home", str(house.home), "--json", *words]) == 0
+        return capsys.readouterr().out
+
+    assert len(json.loads(run("gateway", "set", "D1", "--url", "https://gateway.test", "--mode", "ask"))["secret"]) > 40
+    run("alert", "subscribe", "--role", "risk", "--url", "json://localhost", "--quiet", "22:00", "06:00")
+    put(house, FREEZE)
+    raise_for(house, verdict())
+    asked = json.loads(run("gateway", "list", "--state", "asked"))
+    assert [(row["account_id"], row["action"]) for row in asked] == [("A0", "freeze")]
+    run("gateway", "decline", asked[0]["outbox_id"], "--who", "ana")
+    told = json.loads(run("alert", "log"))
+    assert [(row["role"], row["title"], row["state"]) for row in told] == [
+        ("risk", "A0 daily_loss breached", "waiting")
+    ]
+    run("alert", "opened", told[0]["case_id"], "--who", "ana")
+    assert cli.main(["--home", str(house.home), "gateway", "send", asked[0]["outbox_id"], "--who", "ben"]) == 1
+    assert "waits for nobody's decision" in capsys.readouterr().err
 
 
 # --- care --------------------------------------------------------------------------------------------------------

@@ -19,6 +19,10 @@ from sql.warehouse import Warehouse
 
 ATTEMPTS_MAX = 5
 LINES_MAX = 50
+SEVERITIES = {"passed": 0, "warned": 1, "flagged": 1, "high": 1, "breached": 2, "critical": 2, "silent": 3}
+"""How grave each outcome is: a feed that stopped is louder than a breach, and is told in quiet hours too."""
+LOUDEST = 3
+USUAL = ("breached", "passed", "silent")
 Notify = Callable[[str, str, str], bool]
 
 
@@ -33,14 +37,24 @@ def subscribe(
     *,
     desk_id: str | None = None,
     rule: str | None = None,
-    outcomes: Sequence[str] = ("breached", "passed"),
+    outcomes: Sequence[str] = USUAL,
     quiet: tuple[str, str] | None = None,
     zone: str = "UTC",
     digest_minutes: int = 0,
+    severity_min: int = 0,
+    escalate: tuple[int, str] | None = None,
 ) -> str:
-    """Subscribes a role to verdicts at an Apprise address; returns the id. AlertRefused when it is unusable."""
-    if not apprise.Apprise().add(url):
+    """Subscribes a role to news at an Apprise address; returns the id. AlertRefused when it is unusable.
+
+    `escalate` is how many minutes may pass until somebody opens an alert, and the address that is told then.
+    """
+    if not all(apprise.Apprise().add(address) for address in (url, *(escalate or ())[1:])):
         raise AlertRefused("the address is none that Apprise knows")
+    unknown = sorted(set(outcomes) - SEVERITIES.keys())
+    if unknown:
+        raise AlertRefused(f"there is no outcome {unknown[0]}; the outcomes are {', '.join(SEVERITIES)}")
+    if escalate and escalate[0] < 1:
+        raise AlertRefused("an escalation needs at least a minute")
     if zone not in available_timezones():
         raise AlertRefused(f"there is no time zone {zone!r}")
     for clock in quiet or ():
@@ -52,6 +66,8 @@ def subscribe(
                 subscription_id=number, role=role, url=url, desk_id=desk_id, rule=rule,
                 outcomes=json.dumps(list(outcomes)), quiet_from=quiet[0] if quiet else None,
                 quiet_to=quiet[1] if quiet else None, zone=zone, digest_minutes=digest_minutes,
+                severity_min=severity_min, escalate_minutes=escalate[0] if escalate else None,
+                escalate_url=escalate[1] if escalate else None,
             )
         )  # fmt: skip
     return number
@@ -96,6 +112,7 @@ def _concerns(subscription: dict[str, Any], news: dict[str, Any]) -> bool:
         subscription["desk_id"] in (None, news["desk_id"])
         and subscription["rule"] in (None, news["rule"])
         and news["outcome"] in json.loads(subscription["outcomes"])
+        and SEVERITIES[news["outcome"]] >= (subscription["severity_min"] or 0)
     )
 
 
@@ -108,7 +125,7 @@ def _put(database: sa.Connection, subscription_id: str, news: dict[str, Any], no
     database.execute(
         sa.insert(DELIVERIES).values(
             subscription_id=subscription_id, case_id=case, title=" ".join(told), state="waiting", attempts=0,
-            body=news["sentence"], created_at=now,
+            body=news["sentence"], severity=SEVERITIES[news["outcome"]], created_at=now,
         )
     )  # fmt: skip
 
@@ -131,9 +148,55 @@ def tell(warehouse: Warehouse, now: dt.datetime, send: Notify = notify) -> int:
     sent = 0
     for subscription in subscriptions:
         cases = waiting[subscription["subscription_id"]]
-        if cases and not _quiet(subscription, now):
+        if _quiet(subscription, now):
+            cases = [case for case in cases if case["severity"] == LOUDEST]
+        if cases:
             sent += sum(_send(warehouse, subscription, group, now, send) for group in _groups(subscription, cases, now))
-    return sent
+    return sent + sum(_escalate(warehouse, subscription, now, send) for subscription in subscriptions)
+
+
+def _escalate(warehouse: Warehouse, subscription: dict[str, Any], now: dt.datetime, send: Notify) -> int:
+    """Tells the other address of what was sent and nobody opened in time; each once."""
+    if not subscription["escalate_minutes"]:
+        return 0
+    late = (
+        DELIVERIES.c.subscription_id == subscription["subscription_id"],
+        DELIVERIES.c.state == "sent",
+        DELIVERIES.c.opened_at.is_(None),
+        DELIVERIES.c.escalated_at.is_(None),
+        DELIVERIES.c.delivered_at <= now - dt.timedelta(minutes=subscription["escalate_minutes"]),
+    )
+    with warehouse.database.connect() as database:
+        cases = database.execute(sa.select(DELIVERIES).where(*late).order_by(DELIVERIES.c.created_at)).mappings().all()
+    told = 0
+    for case in cases:
+        if not send(subscription["escalate_url"], f"Nobody has opened: {case['title']}", case["body"]):
+            continue
+        mine = (DELIVERIES.c.subscription_id == case["subscription_id"], DELIVERIES.c.case_id == case["case_id"])
+        with warehouse.database.begin() as database:
+            database.execute(sa.update(DELIVERIES).where(*mine).values(escalated_at=now))
+        told += 1
+    return told
+
+
+def log(warehouse: Warehouse) -> list[dict[str, Any]]:
+    """Every alert with who was to be told and what became of it, newest first; addresses are left out."""
+    query = (
+        sa.select(DELIVERIES, ALERT_SUBSCRIPTIONS.c.role)
+        .join(ALERT_SUBSCRIPTIONS, ALERT_SUBSCRIPTIONS.c.subscription_id == DELIVERIES.c.subscription_id)
+        .order_by(DELIVERIES.c.created_at.desc(), DELIVERIES.c.case_id)
+    )
+    with warehouse.database.connect() as database:
+        return [dict(row) for row in database.execute(query).mappings()]
+
+
+def opened(warehouse: Warehouse, case_id: str, who: str) -> None:
+    """Notes that somebody opened an alert, for everybody who was told; AlertRefused when there is none to open."""
+    mine = (DELIVERIES.c.case_id == case_id, DELIVERIES.c.opened_at.is_(None))
+    with warehouse.database.begin() as database:
+        values = {"opened_at": dt.datetime.now(dt.UTC), "opened_by": who}
+        if not database.execute(sa.update(DELIVERIES).where(*mine).values(**values)).rowcount:
+            raise AlertRefused(f"there is no unopened alert {case_id}")
 
 
 def _quiet(subscription: dict[str, Any], now: dt.datetime) -> bool:

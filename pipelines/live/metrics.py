@@ -24,6 +24,10 @@ def _lines(service: Service) -> Iterator[str]:
     yield from _head("highwater_dataset_age_seconds", "gauge", "Seconds since a dataset was last delivered")
     for dataset, at in sorted(counts.last_by_dataset.items()):
         yield f'highwater_dataset_age_seconds{{dataset="{dataset}"}} {time.time() - at:.3f}'
+    yield from _head("highwater_dataset_silent", "gauge", "1 while a dataset is silent for longer than it ever was")
+    silent = service.silence.silent(time.time())
+    for dataset in sorted(counts.last_by_dataset):
+        yield f'highwater_dataset_silent{{dataset="{dataset}"}} {int(dataset in silent)}'
     seconds = sorted(counts.fold_seconds)
     for name, kind, words, value in (
         ("folds_total", "counter", "Micro-batches folded", counts.folds),

@@ -53,6 +53,14 @@ def signing_secret(warehouse: Warehouse, desk_id: str, held: str) -> str:
     return derived(warehouse, "webhook", f"{desk_id}.{held}") if held.startswith(DERIVED) else held
 
 
+def listed(warehouse: Warehouse, state: str | None = None) -> list[dict[str, Any]]:
+    """Actions, newest first, those of one state where it is named."""
+    query = sa.select(OUTBOX).order_by(OUTBOX.c.created_at.desc(), OUTBOX.c.outbox_id)
+    with warehouse.database.connect() as database:
+        rows = database.execute(query if state is None else query.where(OUTBOX.c.state == state)).mappings()
+        return [dict(row) for row in rows]
+
+
 def decide(warehouse: Warehouse, outbox_id: str, *, send: bool, who: str) -> None:
     """A person's answer to an action that asks or is dead: sent (again), or declined."""
     now = dt.datetime.now(dt.UTC)

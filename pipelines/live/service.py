@@ -42,6 +42,7 @@ from pipelines.live.index import SAME, Known
 from pipelines.live.journal import Journal
 from pipelines.live.keys import Key, Keyring
 from pipelines.live.settling import Settled, take_over
+from pipelines.live.silence import Silence
 from sql.schema import DATASETS, RUNS
 from sql.warehouse import Warehouse, newest_fact
 
@@ -103,6 +104,7 @@ class Service:
         self.warehouse, self.rulebook, self.pace = warehouse, rulebook, pace or Pace()
         self.keys = Keyring(warehouse)
         self.counts = Counts()
+        self.silence = Silence()
         self.journal = Journal(warehouse.home / "live" / "wal")
         self.known = Known()
         self.folding = Folding(warehouse, rulebook, EPOCH)
@@ -268,6 +270,7 @@ class Service:
             for name, count in (("accepted", answer["accepted"]), ("duplicates", answer["duplicates"])):
                 self.counts.rows[dataset.name, name] += count
             self.counts.rows[dataset.name, "rejected"] += len(answer["rejected"])
+        self.silence.heard(dataset.name, time.time())
         self.counts.last_by_dataset[dataset.name] = self.counts.last_event_at = time.time()
         delivered = sum(one.request.rows for one in group)
         news = rows.filter(pa.array(told != SAME))
@@ -425,6 +428,9 @@ class Service:
         while not self._stopping.wait(self.pace.telling_seconds):
             try:
                 now = dt.datetime.now(dt.UTC)
+                if silences := self.silence.news(now.timestamp()):
+                    with self.warehouse.database.begin() as database:
+                        alerts.raise_news(database, silences, now)
                 self.counts.actions += outbox.deliver(self.warehouse, now)
                 self.counts.alerts += alerts.tell(self.warehouse, now)
             except Exception:
