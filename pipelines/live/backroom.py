@@ -1,7 +1,7 @@
 """The back room: landing and settling in a process of their own, so that they take no turn away from the folds.
 
 It answers one question at a time over a pipe, ends when the pipe does, and is started again when it died; everything it
-does can be done twice. It runs at a lower priority than the service.
+does can be done twice.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ from sql.schema import LOADS
 from sql.warehouse import Warehouse
 
 LOG = logging.getLogger("highwater.live")
-NICER = 5
 PATIENCE_SECONDS = 10.0
 _START = multiprocessing.get_context("forkserver")
 _START.set_forkserver_preload([__name__])
@@ -55,8 +54,8 @@ class News:
 class Backroom:
     """The service's side: every method waits for the answer; what fails there is raised here."""
 
-    def __init__(self, warehouse: Warehouse, rulebook: Rulebook) -> None:
-        self.warehouse, self.rulebook = warehouse, rulebook
+    def __init__(self, warehouse: Warehouse, rulebook: Rulebook, nicer: int = 0) -> None:
+        self.warehouse, self.rulebook, self.nicer = warehouse, rulebook, nicer
         self._lock = threading.Lock()
         self._process: Any = None
         self._pipe: Connection | None = None
@@ -113,7 +112,7 @@ class Backroom:
 
     def _start(self) -> None:
         self._pipe, theirs = _START.Pipe()
-        told = (theirs, str(self.warehouse.home), self.warehouse.database_url, self.rulebook)
+        told = (theirs, str(self.warehouse.home), self.warehouse.database_url, self.rulebook, self.nicer)
         self._process = _START.Process(target=_serve, args=told, name="backroom", daemon=True)
         self._process.start()
         theirs.close()
@@ -122,12 +121,12 @@ class Backroom:
 # --- in the process ------------------------------------------------------------------------------------------------
 
 
-def _serve(pipe: Connection, home: str, database_url: str, rulebook: Rulebook) -> None:
+def _serve(pipe: Connection, home: str, database_url: str, rulebook: Rulebook, nicer: int) -> None:
     """Answers until the other side is gone; only the service decides when that is."""
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, signal.SIG_IGN)
     with contextlib.suppress(OSError):
-        os.nice(NICER)
+        os.nice(nicer)
     warehouse = Warehouse(Path(home), database_url)
     answers: dict[str, Callable[..., Any]] = {
         "land": lambda segments: _land(warehouse, segments),

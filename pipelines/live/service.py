@@ -51,6 +51,8 @@ BOOKED = ("accounts", "challenges", "traders", "desks")
 LAST_TRIES = 5
 TELLING_SECONDS_MAX = 10.0
 BATCH_ROWS_MAX = 20_000
+LOOKOUT_NICER = 10
+"""A look takes what time the rest leaves it."""
 AWAY = (sa.exc.OperationalError, sa.exc.InterfaceError)
 Result = TypeVar("Result")
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -108,7 +110,7 @@ class Service:
         self.journal = Journal(warehouse.home / "live" / "wal")
         self.known = Known()
         self.folding = Folding(warehouse, rulebook, EPOCH)
-        self.backroom, self.lookout = Backroom(warehouse, rulebook), Backroom(warehouse, rulebook)
+        self.backroom, self.lookout = Backroom(warehouse, rulebook), Backroom(warehouse, rulebook, LOOKOUT_NICER)
         self.ready = self.failed = False
         self._waiting: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._to_fold: queue.SimpleQueue[Batch | Callable[[], None] | None] = queue.SimpleQueue()
