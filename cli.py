@@ -172,6 +172,9 @@ def dashboards(args: Args) -> None:
 
 def live(args: Args) -> None:
     """Serves the live interface."""
+    from pipelines.live import fork
+
+    fork.begin()
     from models import catalogue
     from pipelines.live.serve import serve
 

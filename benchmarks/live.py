@@ -1,7 +1,8 @@
 """Live: from a posted deal to a verdict that can be read, under load, beside one transaction per event.
 
 `python -m benchmarks.live [--seconds 30] [--accounts 10000] [--deals 2000] [--equity 20000]`; ten minutes are
-`--seconds 600`. Client, service and database share the machine. A probe account is posted a losing deal every half
+`--seconds 600`, a soak of half an hour `--seconds 1800`. `memory_mb` is that of all processes of the service at the
+start, after each quarter and at the end. Client, service and database share the machine. A probe account is posted a losing deal every half
 second; its latency is from before the request until a reader of the database sees the verdict.
 """
 
@@ -33,7 +34,7 @@ from sql import schema
 from sql.warehouse import Warehouse
 
 ROOT = Path(__file__).parent.parent
-PROBES = 400
+PROBES = 4_000
 BATCHES_PER_SECOND = 10
 PRODUCT = """
 id = "bench"
@@ -179,11 +180,14 @@ def measure(dataset: str, make: Maker, rate: int, accounts: int, seconds: float)
 def under_load(client: httpx.Client, pid: int, house: Warehouse, load: Load, seconds: float) -> dict[str, Any]:
     """Latency, throughput, processor and memory over some seconds of load."""
     service, thread = psutil.Process(pid), threading.Thread(target=load.run)
-    before, cpu, began = service.memory_info().rss, service.cpu_times(), time.perf_counter()
+    cpu, began, held = service.cpu_times(), time.perf_counter(), list[int]()
+    watch = threading.Thread(target=measure_memory, args=(service, load.stop, held))
     thread.start()
+    watch.start()
     found = probe(client, house.database, load.accounts, seconds, load.dataset)
     load.stop.set()
     thread.join()
+    watch.join()
     took, spent = time.perf_counter() - began, service.cpu_times()
     p50, p99 = np.quantile(found, [0.5, 0.99]) * 1000
     return {
@@ -191,8 +195,17 @@ def under_load(client: httpx.Client, pid: int, house: Warehouse, load: Load, sec
         "probes": len(found), "verdict_p50_ms": round(p50), "verdict_p99_ms": round(p99),
         "acknowledged_p99_ms": round(np.quantile(load.acknowledged, 0.99) * 1000),
         "processors": round((spent.user + spent.system - cpu.user - cpu.system) / took, 2),
-        "memory_grown_mb": round((service.memory_info().rss - before) / 2**20),
+        "memory_mb": [round(held[len(held) * part // 4 - (part == 4)] / 2**20) for part in range(5)],
     }  # fmt: skip
+
+
+def measure_memory(service: psutil.Process, stop: threading.Event, held: list[int]) -> None:
+    """Notes once a second what the service and its processes hold to themselves."""
+    while True:
+        parts = [service, *service.children(recursive=True)]
+        held.append(sum(part.memory_info().rss - part.memory_info().shared for part in parts if part.is_running()))
+        if stop.wait(1.0):
+            return
 
 
 def free_port() -> int:

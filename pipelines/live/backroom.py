@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import multiprocessing
 import os
 import signal
 import threading
@@ -25,6 +24,7 @@ from models.catalogue import Rulebook
 from pipelines.land import land_frame
 from pipelines.live import folding
 from pipelines.live.book import ENGINE_MEMORY, FAR, Told, read_book
+from pipelines.live.fork import START
 from pipelines.live.journal import read_segment
 from pipelines.live.lookout import Looked, look
 from pipelines.live.memory import Found
@@ -34,8 +34,6 @@ from sql.warehouse import Warehouse
 
 LOG = logging.getLogger("highwater.live")
 PATIENCE_SECONDS = 10.0
-_START = multiprocessing.get_context("forkserver")
-_START.set_forkserver_preload([__name__])
 
 
 class BackroomLost(Exception):
@@ -111,9 +109,9 @@ class Backroom:
         return answer
 
     def _start(self) -> None:
-        self._pipe, theirs = _START.Pipe()
+        self._pipe, theirs = START.Pipe()
         told = (theirs, str(self.warehouse.home), self.warehouse.database_url, self.rulebook, self.nicer)
-        self._process = _START.Process(target=_serve, args=told, name="backroom", daemon=True)
+        self._process = START.Process(target=_serve, args=told, name="backroom", daemon=True)
         self._process.start()
         theirs.close()
 
