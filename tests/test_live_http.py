@@ -12,12 +12,9 @@ from urllib.parse import quote
 
 import pyarrow as pa
 import pytest
-import schemathesis
 from fastapi.testclient import TestClient
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import status_code_conformance
 
 from models import catalogue
 from pipelines.live import app as live_app
@@ -208,23 +205,3 @@ def test_nothing_asked_breaks_it(house: tuple[Service, Client], account: str, qu
         assert house[1].get("/v1/postback", params=params).status_code < 500
     if account not in (".", ".."):
         assert house[1].get(f"/v1/accounts/{quote(account, safe='')}").status_code < 500
-
-
-@pytest.fixture(scope="module")
-def interface(house: tuple[Service, Client]) -> Any:
-    """The interface as it describes itself, over the running service."""
-    return schemathesis.openapi.from_asgi("/openapi.json", build(house[0]))
-
-
-described = schemathesis.pytest.from_fixture("interface")
-CHECKS = [not_a_server_error, status_code_conformance]
-
-
-@described.parametrize()
-@settings(
-    max_examples=15, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
-)
-def test_whatever_its_description_allows_is_answered(
-    case: schemathesis.Case[Any], house: tuple[Service, Client]
-) -> None:
-    case.call_and_validate(headers={"Authorization": house[1].headers["Authorization"]}, checks=CHECKS)

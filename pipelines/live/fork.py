@@ -1,4 +1,4 @@
-"""The server that the service's other processes are forked from; begun early, it reads the code while the service does."""
+"""The server that the service's other processes are forked from; begun early, it loads while the service does."""
 
 from __future__ import annotations
 
