@@ -2,8 +2,8 @@
 
 `python -m benchmarks.live [--seconds 30] [--accounts 10000] [--deals 2000] [--equity 20000]`; ten minutes are
 `--seconds 600`, a soak of half an hour `--seconds 1800`. `memory_mb` is that of all processes of the service at the
-start, after each quarter and at the end. Client, service and database share the machine. A probe account is posted a losing deal every half
-second; its latency is from before the request until a reader of the database sees the verdict.
+start, after each quarter and at the end. Client, service and database share the machine. A probe account is posted a
+losing deal every half second; its latency is from before the request until a reader of the database sees the verdict.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Broken(NamedTuple):
 
     line: int
     column: str | None
-    value: str
+    value: str | None
     reason: str
 
 

@@ -211,7 +211,7 @@ def _keep(path: Path, typed: pa.Table, lines: pa.Array, judged: Judged, first: i
 
 
 def _keep_rejects(path: Path, stretch: Stretch, judged: Judged) -> int:
-    broken = [(b.line, b.column, printable(b.value), b.reason) for b in stretch.broken]
+    broken = [(b.line, b.column, b.value and printable(b.value), b.reason) for b in stretch.broken]
     told = pd.DataFrame(broken, columns=["line", "column", "value", "reason"], dtype=object)
     rejects = pd.concat([judged.rejects, told]).sort_values("line", kind="stable")
     if len(rejects):

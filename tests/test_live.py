@@ -141,12 +141,17 @@ def test_rows_in_are_rows_landed_duplicates_and_rejects(tmp_path: Path) -> None:
     with running(warehouse, rulebook) as service:
         key = key_for(service)
         sent = [deal, deal, {**deal, "deal_id": "2", "executed_at": ahead}, {**deal, "deal_id": "3", "profit": "x"}]
+        sent.append({**deal, "deal_id": "4", "profit": None})
         answer = push(service, "deals", sent, key)
         assert (answer["accepted"], answer["duplicates"]) == (1, 1)
-        assert [(one["index"], one["column"]) for one in answer["rejected"]] == [(2, "executed_at"), (3, "profit")]
+        assert [(one["index"], one["column"]) for one in answer["rejected"]] == [
+            (2, "executed_at"),
+            (3, "profit"),
+            (4, "profit"),
+        ]
         assert push(service, "deals", [deal], key) == {"accepted": 0, "duplicates": 1, "rejected": []}
     told = loads(warehouse)[["rows", "landed", "duplicates", "rejects"]].sum()
-    assert told.tolist() == [5, 1, 2, 2]
+    assert told.tolist() == [6, 1, 2, 3]
 
 
 @pytest.mark.parametrize("micros, held", [(-1, 1), (0, 1), (1, 0)])
