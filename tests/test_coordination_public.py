@@ -231,3 +231,33 @@ def test_two_robots_of_one_kind_are_no_ring_where_strangers_wait_for_the_same_ba
         for k in range(2)
     ]
     assert flagged(search([*strangers(rng, 60), *waiting(rng, bars, held, up), *robots])) == []
+
+
+def family(rng: np.random.Generator, members: int) -> list[pd.DataFrame]:
+    """One robot on many accounts: each skips a tenth of its signals, has a latency of its own, and common exits."""
+    at, up = np.sort(rng.uniform(0, OPEN_S, 120)), rng.random(120) < 0.5
+    held = rng.lognormal(7, 0.8, 120)
+    out = []
+    for k in range(members):
+        on = rng.random(120) < 0.9
+        late = 0.2 * k + rng.exponential(0.02, int(on.sum()))
+        out.append(trades_of(f"robot{k}", at[on] + late, held[on], up[on]))
+    return out
+
+
+def test_the_quickest_robot_of_a_family_leads_nobody() -> None:
+    rng = np.random.default_rng(51)
+    assert flagged(search([*strangers(rng, 60), *family(rng, 9)])) == []
+
+
+def test_whole_seconds_take_nothing_from_the_lag() -> None:
+    rng = np.random.default_rng(52)
+    at, up, held = np.sort(rng.uniform(0, OPEN_S, 80)), rng.random(80) < 0.5, rng.lognormal(7, 0.8, 80)
+    pair = [
+        trades_of("leader", np.floor(at), np.floor(held), up),
+        trades_of("follower", at + 5.3 + 0.1 * rng.normal(size=80), held, up),
+    ]
+    found = search([*strangers(rng, 60), *pair])
+    assert ("follower", "leader", "copy", "leader") in flagged(found)
+    lag_ms = found.pairs.set_index(["account_a", "account_b"]).loc[("follower", "leader"), "lag_ms"]
+    assert abs(lag_ms - 5300) <= 0.02 * 5300
