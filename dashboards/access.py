@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
@@ -19,8 +20,12 @@ def show() -> None:
     with reads.warehouse().database.connect() as connection:
         held = access.people(connection)
     if held:
-        st.dataframe(pd.DataFrame(held), hide_index=True)
-        _change([one["name"] for one in held])
+        shown = pd.DataFrame(held).assign(
+            desks=[", ".join(one["desks"]) if one["desks"] else "every desk" for one in held],
+            role=[words.plain(one["role"]) for one in held],
+        )
+        desk.table(shown)
+        _change(held)
     else:
         look.empty(
             "Nobody has an account", "The local user may do everything. With the first account everybody must sign in."
@@ -35,7 +40,7 @@ def show() -> None:
 
 
 def _add(*, first: bool) -> None:
-    with st.form("person", width=520):
+    with st.form("new-person", width=520):
         name = st.text_input("Name")
         password = st.text_input("Password", type="password", help="8 characters or more")
         role = st.selectbox("Role", ["admin"] if first else list(access.ROLES), format_func=words.plain)
@@ -44,13 +49,21 @@ def _add(*, first: bool) -> None:
             _try(lambda c: access.add_person(c, desk.person(), name.strip(), password, str(role), tuple(desks) or None))
 
 
-def _change(names: list[str]) -> None:
-    with st.expander("Change an account"), st.form("change", border=False):
-        name = st.selectbox("Who", names)
-        active = st.toggle("May sign in", value=True)
-        reason = st.text_input("Reason")
-        if st.form_submit_button("Change"):
-            _try(lambda c: access.change_person(c, desk.person(), str(name), reason, active=active))
+def _change(held: list[dict[str, Any]]) -> None:
+    """Role, desks and sign-in of an account; nobody changes their own, and what changed is in the audit log."""
+    with st.expander("Change an account"):
+        name = st.selectbox("Who", [one["name"] for one in held])
+        now = next(one for one in held if one["name"] == name)
+        with st.form(f"change-{name}", border=False):
+            role = st.selectbox("Role", list(access.ROLES), list(access.ROLES).index(now["role"]), words.plain)
+            known = list(dict.fromkeys([*state.desk_names(), *(now["desks"] or [])]))
+            desks = st.multiselect("Desks", known, default=now["desks"] or [], help="none chosen: every desk")
+            active = st.toggle("May sign in", value=bool(now["active"]))
+            reason = st.text_input("Reason")
+            if st.form_submit_button("Change"):
+                chosen = {"role": str(role), "desks": list(desks) or None, "active": active}
+                changed = {key: value for key, value in chosen.items() if value != now[key]}
+                _try(lambda c: access.change_person(c, desk.person(), str(name), reason, **changed))
 
 
 def _try(change: Callable[[sa.Connection], None]) -> None:

@@ -32,7 +32,7 @@ def show() -> None:
     for name in ("before", "after"):
         frame[name] = [json.dumps(one, ensure_ascii=False) if one else "" for one in frame[name]]
     columns = ["seq", "at", "actor", "role", "action", "subject", "reason", "before", "after"]
-    st.dataframe(frame[columns], hide_index=True, height=look.height(len(frame)))
+    desk.table(frame[columns].rename(columns={"seq": "record"}))
     if desk.person().may("export"):
         st.download_button(
             "Download",

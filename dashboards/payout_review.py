@@ -20,6 +20,7 @@ VIEWS = {
     "checks": "Checks",
     "trades": "Trades of the window",
     "path": "Equity",
+    "linked": "Linked accounts",
     "earlier": "Earlier",
     "log": "Decisions",
 }
@@ -69,7 +70,9 @@ def show() -> None:
         strips = _chosen_strips(row, held)
         _actions(row, held, strips)
     view = state.tab("View", "view", VIEWS)
-    {"checks": _checks, "trades": _trades, "path": _path, "earlier": _earlier, "log": _log}[view](row)
+    {"checks": _checks, "trades": _trades, "path": _path, "linked": _linked, "earlier": _earlier, "log": _log}[view](
+        row
+    )
     _notes(payout_id)
     _packs(payout_id)
 
@@ -88,7 +91,9 @@ def _amount(row: dict[str, Any], held: State | None) -> None:
         parts = (held.trader_minor, held.firm_minor, held.deducted_minor, held.profit_minor)
         shown = [desk.money(part, currency) for part in parts]
     else:
-        shown = [words.money(row[name], currency) for name in ("trader_share", "firm_share", "deductions", "amount")]
+        known = [row[name] for name in ("trader_share", "firm_share", "deductions")]
+        whole = row["amount"] if any(words.missing(one) for one in known) else sum(known)
+        shown = [words.money(one, currency) for one in (*known, whole)]
     names = ("To the trader", "The firm keeps", "Deducted", "Profit asked for")
     look.table(dict(zip(names, shown, strict=True)), right=True)
     if held and held.approvals_needed > 1:
@@ -131,9 +136,7 @@ def _chosen_strips(row: dict[str, Any], held: State | None) -> list[Strip]:
 
 
 def _split(row: dict[str, Any]) -> Decimal | None:
-    numbers: dict[str, Any] = next(
-        (one.get("numbers") or {} for one in desk.checks(row) if one["check"] == "split"), {}
-    )
+    numbers = _numbers(row, "split")
     return Decimal(numbers["split_pct"]) if numbers.get("split_pct") else None
 
 
@@ -176,18 +179,20 @@ def _actions(row: dict[str, Any], held: State | None, strips: list[Strip]) -> No
         st.caption("Nothing for you to do here.")
         return
     reason, code = desk.reason_inputs(row["payout_id"])
-    for column, action in zip(st.columns(max(len(possible), 2)), possible, strict=False):
-        with column:
-            main = action in ("approve", "confirm")
-            pressed = st.button(
-                WORDS[action],
-                key=f"do-{action}",
-                type="primary" if main else "secondary",
-                shortcut=SHORTCUTS.get(action),
-            )
-        if pressed:
-            used = strips if action == "deduct" else []
-            desk.act(row["payout_id"], action, held.version if held else 0, reason=reason, code=code, strips=used)
+    with st.container(horizontal=True):
+        pressed = [action for action in possible if _button(action)]
+    for action in pressed:
+        used = strips if action == "deduct" else []
+        desk.act(row["payout_id"], action, held.version if held else 0, reason=reason, code=code, strips=used)
+
+
+def _button(action: str) -> bool:
+    return st.button(
+        WORDS[action],
+        key=f"do-{action}",
+        type="primary" if action in ("approve", "confirm") else "secondary",
+        shortcut=SHORTCUTS.get(action),
+    )
 
 
 def _checks(row: dict[str, Any]) -> None:
@@ -210,25 +215,43 @@ def _checks(row: dict[str, Any]) -> None:
                 look.table({words.plain(name): told for name, told in numbers.items()})
 
 
+def _window(row: dict[str, Any]) -> pd.Timestamp | None:
+    """When the window of a request began, None when at the account's opening."""
+    since = _numbers(row, "split").get("window_since")
+    return pd.Timestamp(since) if since else None
+
+
+def _numbers(row: dict[str, Any], name: str) -> dict[str, Any]:
+    """The numbers of one check of the review."""
+    return next((one.get("numbers") or {} for one in desk.checks(row) if one["check"] == name), {})
+
+
 def _trades(row: dict[str, Any]) -> None:
-    """Closed trades since the last payout; ticked profits are stripped."""
+    """Trades closed since the last payout; ticked profits are stripped, unless a rule has taken them already."""
     found = lake.trades(row["account_id"])
+    since = _window(row)
+    if len(found):
+        found = found[found["closed_at"].notna() & (found["closed_at"] <= row["requested_at"])]
+        found = found if since is None else found[found["closed_at"] > since]
     if found.empty:
-        look.empty("No trades", "The account's deals show here once they have landed.")
+        look.empty(
+            "No trades", "Trades closed between the last payout and the request show here once they have landed."
+        )
         return
-    closed = found[found["closed_at"].notna() & (found["closed_at"] <= row["requested_at"])]
-    shown = closed.assign(net_profit=closed["net_profit"].astype(float)).reset_index(drop=True)
-    columns = ["trade_id", "instrument", "side", "lots", "opened_at", "closed_at", "net_profit"]
-    event: Any = st.dataframe(
+    rules = {one["trade_id"]: words.rule(one["rule"]) for one in _numbers(row, "stripped_trades").get("trades") or []}
+    shown = found.assign(
+        net_profit=found["net_profit"].astype(float), taken_by=[rules.get(str(one), "") for one in found["trade_id"]]
+    ).reset_index(drop=True)
+    columns = ["trade_id", "instrument", "side", "lots", "opened_at", "closed_at", "net_profit", "taken_by"]
+    event = desk.table(
         shown[columns],
-        hide_index=True,
-        height=look.height(len(shown)),
+        reads.zone_of(row["desk_id"]),
         on_select="rerun",
         selection_mode="multi-row",
         key=f"trades-{row['payout_id']}",
     )
     picked = shown.iloc[event.selection.rows]
-    profits = picked[picked["net_profit"] > 0]
+    profits = picked[(picked["net_profit"] > 0) & (picked["taken_by"] == "")]
     strips = {
         str(trade): to_minor(str(round(profit, 8)), row["currency"])
         for trade, profit in zip(profits["trade_id"], profits["net_profit"], strict=True)
@@ -240,11 +263,14 @@ def _trades(row: dict[str, Any]) -> None:
 
 
 def _path(row: dict[str, Any]) -> None:
-    """Equity and floors up to the request."""
+    """Equity and floors in the window of the request, or over the account's whole life."""
     steps = paths.steps(row["account_id"])
     if steps is None or steps.empty:
         look.empty("No path", "The account cannot be replayed from the lake.")
         return
+    since = _window(row)
+    if since is not None and not st.toggle("Since the account's opening", key="whole-path"):
+        steps = steps[steps["at"] >= since]
     colours = look.palette()
     figure = go.Figure()
     for name, colour in (("equity", colours.fine), ("daily_floor", colours.near), ("max_floor", colours.breached)):
@@ -253,6 +279,27 @@ def _path(row: dict[str, Any]) -> None:
             figure.add_scatter(x=steps["at"], y=steps[name], name=words.plain(name), line=line, mode="lines")
     figure.add_vline(x=row["requested_at"].isoformat(), line_dash="dot", line_color=colours.unknown)
     look.chart(figure, "How did the account come to this profit?")
+
+
+def _linked(row: dict[str, Any]) -> None:
+    """Accounts of the owner, accounts that trade as this one, and who else asks for money to the same place."""
+    own = desk.accounts_of_owner(row["trader_id"])
+    pairs = desk.pairs_of(row["account_id"])
+    sharing = desk.asked_to(row["destination"], row["payout_id"])
+    parts = (
+        ("Accounts of the same owner", own[own["account_id"] != row["account_id"]] if len(own) else own),
+        ("Trade as this account", pairs),
+        ("Other requests to the same destination", sharing),
+    )
+    if all(found.empty for _, found in parts):
+        look.empty("Nothing is linked", "Other accounts of the owner, copies and shared destinations show here.")
+        return
+    for title, found in parts:
+        if len(found):
+            st.markdown(f"**{title}**")
+            desk.table(found, reads.zone_of(row["desk_id"]))
+    if row["trader_id"]:
+        places.link("network", "See the network →", icon=False, trader=row["trader_id"])
 
 
 def _earlier(row: dict[str, Any]) -> None:
@@ -264,7 +311,7 @@ def _earlier(row: dict[str, Any]) -> None:
     else:
         shown = desk.with_reviews(others)
         columns = ["payout_id", "requested_at", "amount", "state", "recommendation", "desk_state", "transfer_amount"]
-        st.dataframe(shown[columns], hide_index=True)
+        desk.table(shown[columns], reads.zone_of(row["desk_id"]))
     mine = {one["check"] for one in desk.checks(row) if one["outcome"] == "failed"}
     decided = desk.states()
     if not mine or decided.empty:
@@ -286,7 +333,7 @@ def _log(row: dict[str, Any]) -> None:
         look.empty("Nobody has acted yet", "Decisions show here with who, when and why.")
         return
     columns = ["happened_at", "person", "role", "action", "to_state", "reason", "reason_code", "policy_version"]
-    st.dataframe(moves[columns], hide_index=True)
+    desk.table(moves[columns], reads.zone_of(row["desk_id"]))
 
 
 def _notes(payout_id: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -19,10 +18,9 @@ VIEWS = {
 }
 TRANSFER = ["settlement_id", "settled_at", "amount", "fee", "currency", "destination", "status", "reference", "said"]
 REQUEST = ["payout_id", "account_id", "requested_at", "amount", "due", "currency", "destination", "said"]
-MATCHED = ["payout_id", "settlement_id", "due", "amount_sent", "currency_sent", "settled_at", "status", "score"]
+MATCHED = ["payout_id", "settlement_id", "due", "amount_sent", "currency_sent", "settled_at", "status", "log_odds"]
 HELD = ["settlement_id", "payout_id", "status", "told", "happened_at"]
 DAYS = {"30": "30 days", "90": "90 days", "365": "A year"}
-MONEY = {"amount", "amount_sent", "due", "fee", "opening", "accrued", "settled", "closing", "balance"}
 WORDS = {"disputed": "Dispute", "explained": "Explained", "open": "Open again"}
 
 
@@ -50,19 +48,10 @@ def show() -> None:
         {"held": _held, "books": _books}[view]()
 
 
-def _table(rows: pd.DataFrame) -> None:
-    """Rows under their names in words, amounts with their decimals."""
-    config: dict[str, Any] = {str(name): st.column_config.Column(words.plain(name)) for name in rows}
-    for name in MONEY.intersection(rows):
-        config[name] = st.column_config.NumberColumn(words.plain(name), format="%,.2f")
-    shown = rows.astype(dict.fromkeys(MONEY.intersection(rows), "float64"))
-    st.dataframe(shown, hide_index=True, height=look.height(len(shown)), column_config=config)
-
-
 def _matched(pairs: pd.DataFrame, requests: pd.DataFrame, transfers: pd.DataFrame) -> None:
     joined = pairs.merge(requests, left_on="left", right_on="payout_id")
     joined = joined.merge(transfers, left_on="right", right_on="settlement_id", suffixes=("", "_sent"))
-    _table(joined[MATCHED])
+    desk.table(joined.assign(log_odds=joined["score"].round(1))[MATCHED])
 
 
 def _left_over(side: str, rows: pd.DataFrame, suggestions: pd.DataFrame, others: pd.DataFrame) -> None:
@@ -74,7 +63,7 @@ def _left_over(side: str, rows: pd.DataFrame, suggestions: pd.DataFrame, others:
     said = desk.marks(side).set_index("record_id")
     told = [f"{said.at[one, 'verdict']}: {said.at[one, 'reason']}" if one in said.index else "" for one in rows[key]]
     shown = rows.assign(said=told)[TRANSFER if side == "transfer" else REQUEST]
-    _table(shown)
+    desk.table(shown)
     chosen = state.one_of("Record", "record", rows[key].tolist(), shown=str, every=False)
     best = suggestions[suggestions["id"] == chosen].sort_values("score", ascending=False)
     if best.empty:
@@ -82,7 +71,9 @@ def _left_over(side: str, rows: pd.DataFrame, suggestions: pd.DataFrame, others:
     else:
         st.markdown("**Likeliest partners**")
         listed = best.merge(others, left_on="other", right_on=other_key)
-        _table(listed.drop(columns=["side", "id", "other"]))
+        listed = listed.assign(log_odds=listed["score"].round(1))
+        first = [name for name in (REQUEST if side == "transfer" else TRANSFER) if name in listed]
+        desk.table(listed[[*first, "log_odds"]])
     _actions(side, str(chosen), best["other"].tolist())
 
 
@@ -110,7 +101,7 @@ def _held() -> None:
     if found.empty:
         look.empty("Nothing is held", "A transfer that does not fit its request is held here, and told why.")
         return
-    _table(found[HELD])
+    desk.table(found[HELD])
 
 
 def _books() -> None:
@@ -124,8 +115,8 @@ def _books() -> None:
         )
         return
     st.markdown(f"**Opening + accrued − settled = closing**, {DAYS[str(days)]} to {words.instant(until)}")
-    _table(rolled)
+    desk.table(rolled)
     held = desk.balances()
     if len(held):
         st.markdown("**Balances** (debits less credits; each currency adds up to nothing)")
-        _table(held)
+        desk.table(held)

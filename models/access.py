@@ -195,6 +195,10 @@ def change_person(connection: sa.Connection, by: Person, name: str, reason: str,
     require(by, "people.manage", any_desk=True)
     if by.name == name:
         raise AccessRefused("Nobody changes their own account.")
+    if not changes:
+        raise ValueError("Nothing was changed.")
+    if not reason.strip():
+        raise ValueError("Say why.")
     if changes.get("role", ROLES[0]) not in ROLES:
         raise ValueError(f"{changes['role']} is no role")
     values = {key: json.dumps(value) if key == "desks" else value for key, value in changes.items()}

@@ -413,20 +413,25 @@ def _cutoff(value: Any, field: Field) -> str:
     return str(value)
 
 
-_COLUMNS = {"tiers": ({"after_payouts", "percent"}, {"balance", "lots"}), "cap_ladder": ({"amount"},)}
+_COLUMNS = {
+    "tiers": ({"after_payouts", "percent"}, {"balance", "lots"}),
+    "cap_ladder": ({"amount"},),
+}
+"""Columns that rows of a list may have; a bare number is the only column of its list."""
 
 
 def _rows(value: Any, field: Field) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not all(isinstance(row, dict | int | Decimal) for row in value):
         raise ValueError(f"{value!r} is not a list")
+    only = _COLUMNS[field.name][0] if len(_COLUMNS[field.name][0]) == 1 else {"number"}
     for row in value:
-        columns = set(row) if isinstance(row, dict) else {"amount"}
+        columns = set(row) if isinstance(row, dict) else only
         if columns not in _COLUMNS[field.name]:
             raise ValueError(f"{sorted(columns)} are not the columns of a row; {field.meaning}")
-        for inner in row.values() if isinstance(row, dict) else (row,):
-            _number(inner, "a number")
+        for name, inner in row.items() if isinstance(row, dict) else [(*only, row)]:
+            _percent(inner, field) if name == "percent" else _number(inner, "a number")
     return [
-        {key: _plain(inner) for key, inner in row.items()} if isinstance(row, dict) else {"amount": _plain(row)}
+        {key: _plain(inner) for key, inner in row.items()} if isinstance(row, dict) else {next(iter(only)): _plain(row)}
         for row in value
     ]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
@@ -80,7 +80,7 @@ def post(connection: sa.Connection, entries: Iterable[Entry]) -> int:
         there = _there(connection, chunk)
         for entry_id, held in there.items():
             _same(given[entry_id], held)
-        rows = [asdict(given[entry_id]) for entry_id in chunk if entry_id not in there]
+        rows = [vars(given[entry_id]) for entry_id in chunk if entry_id not in there]
         if rows:
             connection.execute(sa.insert(LEDGER_ENTRIES), rows)
         new += len(rows)
@@ -161,7 +161,7 @@ def restate(connection: sa.Connection, wanted: Iterable[Entry], at: dt.datetime)
                 rows.append(_revised(replace(entry, happened_at=at), revision + len(back) + 1))
     rows += [_back(name, stands, revision + 1, at) for name, (revision, stands) in held.items() if stands is not None]
     for start in range(0, len(rows), RESTATE_ROWS):
-        connection.execute(sa.insert(LEDGER_ENTRIES), [asdict(row) for row in rows[start : start + RESTATE_ROWS]])
+        connection.execute(sa.insert(LEDGER_ENTRIES), [vars(row) for row in rows[start : start + RESTATE_ROWS]])
     return len(rows)
 
 

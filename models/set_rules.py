@@ -29,7 +29,8 @@ SHARED = ("allocation_cap", "copy_own_accounts")
 OWN = tuple(name.split(".")[1] for name in relations.names("rules") if name.split(".")[1] not in SHARED)
 EXPIRING = ("inactivity", "time_limit")
 LISTED_MAX = 100
-"""Occurrences that a verdict's evidence lists one by one; it always tells how many there were."""
+"""Occurrences that a verdict's evidence lists one by one; it always tells how many there were. Those that take profit
+are all listed, because each is reckoned in a payout."""
 
 _FACTS = ("rule_accounts", "rule_markets", "rule_trades", "rule_deals", "rule_trade_values")
 _VERDICT_COLUMNS = [
@@ -410,7 +411,8 @@ def _verdicts(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> pd.D
                 to_json(list({{
                     'trade_id': placed.trade_id, 'at': strftime(placed.happened_at, '%Y-%m-%dT%H:%M:%S.%fZ'),
                     'observed': placed.observed, 'allowed': placed.allowed
-                }} order by placed.place)[:{LISTED_MAX}]) as listed
+                }} order by placed.place
+                )[:if(any_value(placed.effect) in ('strip', 'split_cut'), count(*), {LISTED_MAX})]) as listed
             from placed
             semi join (from together where occurrences > 1) as many using (account_id, rule, outcome, effect, firm_day)
             group by all

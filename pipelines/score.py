@@ -26,6 +26,7 @@ from models.decisions.automation import after_run
 from models.detectors import DETECTORS, detect_all
 from models.detectors.partners import PARTNER_DETECTORS, detect_partners, own_buyers
 from models.payouts import review_all
+from models.payouts.facts import OF_CASES, OF_THE_DESK
 from models.risk_score import Weighed, weigh
 from models.rules import RULES
 from models.set_rules import SetVerdicts, register_ends
@@ -160,6 +161,7 @@ def _review_payouts(
     connection: duckdb.DuckDBPyConnection, database: sa.Connection, rulebook: Rulebook, as_of: dt.datetime
 ) -> None:
     """Reviews every payout request, after all that a review asks about has been judged."""
+    register_tables(connection, database, *OF_THE_DESK, *OF_CASES)
     reviews = review_all(connection, rulebook, as_of)
     replace_rows(database, schema.PAYOUT_REVIEWS, reviews)
     register(connection, schema.PAYOUT_REVIEWS, reviews)

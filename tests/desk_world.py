@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import shutil
+from collections.abc import Sequence
 from contextlib import nullcontext
 from decimal import Decimal
 from pathlib import Path
@@ -36,8 +37,16 @@ def small_firm(factory: pytest.TempPathFactory) -> Path:
     return copied
 
 
-def checks(*, usd: float | None = 500.0, paid_before: int = 1, payee: str = "passed", paid: bool = False) -> str:
-    """The checks of a review that decide who must agree."""
+def checks(
+    *,
+    usd: float | None = 500.0,
+    paid_before: int = 1,
+    payee: str = "passed",
+    paid: bool = False,
+    stripped: Sequence[str] = (),
+) -> str:
+    """The checks of a review that decide who must agree, and what rules have taken."""
+    taken = [{"trade_id": one, "rule": "holding_time", "taken": "100.00"} for one in stripped]
     return json.dumps(
         [
             {
@@ -46,7 +55,8 @@ def checks(*, usd: float | None = 500.0, paid_before: int = 1, payee: str = "pas
                 "numbers": {"split_pct": "80", "amount_usd": usd} | {"paid_before": paid_before},
             },
             {"check": "payee", "outcome": payee, "numbers": {}},
-            {"check": "still_there", "outcome": "not_applicable" if paid else "passed", "numbers": {}},
+            {"check": "stripped_trades", "outcome": "failed" if taken else "passed", "numbers": {"trades": taken}},
+            {"check": "transfer", "outcome": "passed" if paid else "not_applicable", "numbers": {"paid": paid}},
         ]
     )
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pandas as pd
+import sqlalchemy as sa
 
 from dashboards.kit import reads
 from models import catalogue
@@ -27,10 +28,10 @@ TERMS = """split = { percent = 80 }
 payout = { first_after_days = 14, cycle_days = 14, minimum = 100 }"""
 
 
-def product(funded: str = TERMS) -> str:
+def product(funded: str = TERMS, name: str = "plan") -> str:
     """A product with one funded stage."""
-    return f"""id = "plan"
-name = "plan"
+    return f"""id = "{name}"
+name = "{name}"
 [[versions]]
 version = 1
 effective_from = 2025-01-01T00:00:00Z
@@ -137,11 +138,19 @@ def lake(connection: duckdb.DuckDBPyConnection, rows: dict[str, list[Row]]) -> N
 
 
 def reviewed(
-    folder: Path, rows: dict[str, list[Row]], terms: str = TERMS, signals: Sequence[Row] = ()
+    folder: Path,
+    rows: dict[str, list[Row]],
+    terms: str | None = TERMS,
+    signals: Sequence[Row] = (),
+    decided: Mapping[sa.Table, Sequence[Row]] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Walks and reviews a firm; the published reviews by request, checks by name."""
+    """Walks and reviews a firm; the published reviews by request, checks by name.
+
+    Without `terms` the folder holds its products; `decided` are rows of tables in which people answered.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "plan.toml").write_text(product(terms), encoding="utf-8")
+    if terms is not None:
+        (folder / "plan.toml").write_text(product(terms), encoding="utf-8")
     rulebook, as_of = catalogue.load(folder), START + 60 * DAY
     with duckdb.connect(config={"threads": 1}) as connection:
         lake(connection, rows)
@@ -153,7 +162,7 @@ def reviewed(
         register(connection, schema.ACCOUNT_STATUS, judged.status)
         register(connection, schema.VERDICTS, judged.verdicts)
         empty = (schema.OWNERS, schema.COPY_PAIRS, schema.COPY_RINGS)
-        for table, held in (*((one, ()) for one in empty), (schema.SIGNALS, signals)):
+        for table, held in (*((one, ()) for one in empty), (schema.SIGNALS, signals), *(decided or {}).items()):
             columns = [column.name for column in table.columns]
             register(connection, table, pd.DataFrame(list(held), columns=columns))
         frame = review_all(connection, rulebook, as_of)

@@ -103,6 +103,14 @@ def test_deducting_named_trades_is_previewed_and_paid_to_the_cent(warehouse: War
         moved(warehouse, PAVEL, "Q2", "deduct", strips=[Strip("7", 100_000)])
 
 
+def test_a_trade_that_a_rule_has_taken_is_not_stripped_again(warehouse: Warehouse) -> None:
+    add_request(warehouse, deductions="100", recommendation="deduct", stripped=["7"])
+    with pytest.raises(MoveRefused, match="Trade 7 is deducted already: holding time"):
+        moved(warehouse, PAVEL, "Q1", "deduct", strips=[Strip("7", 10_000)])
+    state = moved(warehouse, PAVEL, "Q1", "deduct", strips=[Strip("8", 1)])
+    assert (state.trader_minor, state.firm_minor, state.deducted_minor) == (71_999, 18_000, 10_001)
+
+
 def test_departing_from_the_review_needs_a_reason_and_its_code(warehouse: Warehouse) -> None:
     add_request(warehouse, recommendation="review")
     with pytest.raises(MoveRefused, match="reason"):
@@ -224,35 +232,49 @@ sys.path.insert(0, {root!r})
 from models.decisions import desk
 from sql.warehouse import Warehouse
 from tests.desk_world import PAVEL
-warehouse = Warehouse.open({home!r})
+warehouse, ids = Warehouse.open({home!r}, {url!r}), [f"Q{{n}}" for n in range({count})]
+desk.BATCH_ITEMS = {part}
 print("ready", flush=True)
-desk.approve_clean(warehouse.database, PAVEL, [f"Q{{n}}" for n in range(300)])
+if {part}:
+    desk.approve_clean(warehouse.database, PAVEL, ids)
+for one in ids if not {part} else ():
+    desk.act(warehouse.database, PAVEL, one, "approve")
 """
 
 
-def test_a_killed_batch_leaves_whole_decisions_only(tmp_path: object) -> None:
-    home, root = str(tmp_path), str(Path.cwd())
-    warehouse = Warehouse.open(home)
-    for n in range(300):
-        add_request(warehouse, f"Q{n}")
-    process = subprocess.Popen(
-        [sys.executable, "-c", _KILLED.format(root=root, home=home)], stdout=subprocess.PIPE, text=True
-    )
+@pytest.mark.parametrize(("count", "part"), [(120, 20), (60, 0)], ids=["batch", "one by one"])
+def test_a_killed_reviewer_leaves_whole_decisions_only(warehouse: Warehouse, count: int, part: int) -> None:
+    with warehouse.database.begin() as connection:
+        ids = [add_request(connection, f"Q{n}") for n in range(count)]
+    url = warehouse.database.url.render_as_string(hide_password=False)
+    code = _KILLED.format(root=str(Path.cwd()), home=str(warehouse.home), url=url, count=count, part=part)
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    time.sleep(0.12)
+    for _ in range(60_000):
+        if _states(warehouse):
+            break
+        time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
+    states = _states(warehouse)
+    assert states
+    assert set(states) <= {"queued"}
+    assert len(states) % (part or 1) == 0
     with warehouse.database.connect() as connection:
-        states = connection.execute(sa.select(PAYOUT_STATES.c.state)).scalars().all()
-        assert set(states) <= {"queued"}
         assert audit.verify(connection) is None
         transfers = connection.execute(sa.select(sa.func.count()).select_from(PAYOUT_TRANSFERS)).scalar_one()
         assert transfers == len(states)
     assert owed(warehouse) == 80_000 * len(states)
-    told = desk.approve_clean(warehouse.database, PAVEL, [f"Q{n}" for n in range(300)])
-    assert sum(one.done for one in told) == 300 - len(states)
+    told = desk.approve_clean(warehouse.database, PAVEL, ids)
+    assert sum(one.done for one in told) == count - len(states)
+    assert owed(warehouse) == 80_000 * count
+
+
+def _states(warehouse: Warehouse) -> list[str]:
+    with warehouse.database.connect() as connection:
+        return list(connection.execute(sa.select(PAYOUT_STATES.c.state)).scalars())
 
 
 class DeskMachine(RuleBasedStateMachine):

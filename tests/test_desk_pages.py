@@ -6,14 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboards.kit import people, places
 from models import access, audit
 from models.access import PAGES, ROLES, Person
+from models.decisions import desk
+from pipelines.land import land_paths
+from sql.desk_schema import RECONCILIATION_MARKS
 from sql.warehouse import Warehouse
 from tests import pages_firm
+from tests.desk_world import NOW, add_request
 from tests.test_pages import opened, told
 
 pytestmark = pytest.mark.xdist_group("desk_pages")
@@ -129,3 +134,92 @@ def test_a_reviewer_takes_rejects_and_the_decision_shows(house: Warehouse) -> No
     assert list(log["person"])[-1] == "pavel"
     records = as_person("audit", Person("aude", "auditor")).dataframe[0].value
     assert "payout reject" in set(records["action"])
+
+
+def test_accounts_are_added_and_changed_on_their_page(house: Warehouse) -> None:
+    """A signed-in admin adds somebody, gives another role and desk with a reason, and both are in the log."""
+    adam = Person("adam", "admin")
+    app = as_person("access", adam)
+    app.text_input[0].set_value("nina")
+    app.text_input[1].set_value("long enough")
+    next(one for one in app.button if one.label == "Add").click().run()
+    assert not app.error
+    app = as_person("access", adam)
+    app.selectbox[0].set_value("nina").run()
+    app.selectbox[1].set_value("auditor")
+    next(one for one in app.button if one.label == "Change").click().run()
+    assert "Say why" in app.error[0].value
+    next(one for one in app.text_input if one.label == "Reason").set_value("joined the audit")
+    next(one for one in app.button if one.label == "Change").click().run()
+    assert not app.error
+    with house.database.connect() as connection:
+        newest = audit.recent(connection, 2, subject="person:nina")
+        known = {one["name"]: one["role"] for one in access.people(connection)}
+    assert [one["action"] for one in newest] == ["person changed", "person added"]
+    assert newest[0]["before"] == {"role": newest[1]["after"]["role"]}
+    assert known["nina"] == "auditor"
+
+
+def marked(house: Warehouse) -> list[tuple[str, ...]]:
+    """What was said of leftovers, in order: side, record, verdict, request, person."""
+    table = RECONCILIATION_MARKS.c
+    columns = (table.side, table.record_id, table.verdict, table.payout_id, table.person)
+    with house.database.connect() as connection:
+        return [tuple(row) for row in connection.execute(sa.select(*columns).order_by(table.place))]
+
+
+def test_leftovers_are_matched_disputed_and_explained_on_the_page(house: Warehouse, tmp_path: Path) -> None:
+    """A second transfer for a request that was paid is left over; what a person says of it is kept and shown."""
+    late = tmp_path / "settlements-late.csv"
+    late.write_text(
+        "settlement_id,payout_id,destination,amount,currency,settled_at,status,reference\n"
+        "S9,Q1,iban_1,800,EUR,2026-03-17T09:00:00Z,settled,REF-9\n"
+    )
+    land_paths(house, [late])
+    st.cache_data.clear()
+    pavel = Person("pavel", "payout_reviewer")
+    app = as_person("reconciliation", pavel)
+    assert "S9" in set(app.dataframe[0].value["settlement_id"])
+    app.button(key="match").click().run()
+    assert "Say why" in app.error[0].value
+    app.text_input(key="reason-transfer-S9").set_value("the provider sent it twice")
+    app.button(key="match").click().run()
+    assert not app.error
+    assert marked(house) == [("transfer", "S9", "matched", "Q1", "pavel")]
+    app.text_input(key="reason-transfer-S9").set_value("asked back")
+    app.button(key="disputed").click().run()
+    assert app.dataframe[0].value["said"].tolist() == ["disputed: asked back"]
+    asked = as_person("reconciliation", pavel, view="requests")
+    asked.text_input(key="reason-request-Q2").set_value("not granted yet")
+    asked.button(key="explained").click().run()
+    assert [one[1:3] for one in marked(house)] == [("S9", "matched"), ("S9", "disputed"), ("Q2", "explained")]
+    looks_only = as_person("reconciliation", Person("aude", "auditor"))
+    assert "iban_1" not in looks_only.dataframe[0].value.to_string()
+    assert not any(button.key in ("match", "disputed", "explained") for button in looks_only.button)
+
+
+def test_a_second_person_agrees_on_the_approvals_page(house: Warehouse) -> None:
+    """Who decided sees nothing to agree to; another reviewer sends back with a reason, and agrees at last."""
+    pavel, petra = Person("pavel", "payout_reviewer"), Person("petra", "payout_reviewer")
+    with house.database.begin() as connection:
+        add_request(connection, "Q9", usd=20_000.0)
+    state = desk.act(house.database, pavel, "Q9", "approve", at=NOW)
+    assert state.state == "second_approval"
+    own = told(as_person("approvals", pavel))
+    assert "Nothing waits for you" in own
+    assert "1 decision of yours" in own
+    app = as_person("approvals", petra)
+    assert "800.00 EUR to the trader" in told(app)
+    app.button(key="back-Q9").click().run()
+    assert "say why" in app.error[0].value
+    app.text_input(key="why-Q9").set_value("read the news again")
+    app.button(key="back-Q9").click().run()
+    desk.act(house.database, pavel, "Q9", "approve", 6, at=NOW)
+    app = as_person("approvals", petra)
+    app.button(key="agree-Q9").click().run()
+    assert not app.error
+    with house.database.connect() as connection:
+        held = desk.state_of(connection, "Q9")
+    assert held is not None
+    assert (held.state, held.maker, held.checker) == ("queued", "pavel", "petra")
+    assert "Nothing waits for you" in told(as_person("approvals", petra))

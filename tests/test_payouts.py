@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 from models.payouts import policy
 from models.payouts.amounts import ladder_step
 from models.payouts.checks import Check, eligible, recommended
+from sql.case_schema import CASES, DISPOSITIONS
+from sql.desk_schema import PAYOUT_STATES, PAYOUT_TRANSFERS
+from tests.builders import Row
 from tests.payout_world import DAY, START, TERMS, feed, operation, request, reviewed, settlement, trade
 
 SECOND = 1 / 86_400
@@ -224,6 +227,129 @@ def test_open_flags_on_account_or_owner_go_to_a_person(tmp_path: Path, strength:
     signal |= {"first_at": START, "last_at": START + DAY, "evidence": "{}"}
     told = one(tmp_path, feed(GOOD, [request("Q1", 20, "1000")]), signals=[signal])
     assert told["recommendation"] == recommendation
+
+
+def case(state: str, *, freeze: bool = False) -> Row:
+    """A case about the trader who asks."""
+    row = {"case_id": "C-1", "owner_id": "T1", "trader_id": "T1", "state": state, "version": 2, "assignee": "rita"}
+    return row | {"to_freeze": freeze, "reason_code": None, "joined_to": None, "opened_at": START}
+
+
+@pytest.mark.parametrize(
+    ("state", "freeze", "said", "recommendation"),
+    [
+        ("new", False, "Case C-1 about the owner is new.", "review"),
+        ("waiting", True, "is waiting, a freeze is recommended", "review"),
+        ("confirmed", False, "is confirmed", "review"),
+        ("dismissed", False, "Nobody", "approve"),
+        ("joined", False, "Nobody", "approve"),
+    ],
+)
+def test_a_case_about_the_owner_goes_to_a_person(
+    tmp_path: Path, state: str, freeze: bool, said: str, recommendation: str
+) -> None:
+    rows = feed(GOOD, [request("Q1", 20, "1000")])
+    told = one(tmp_path, rows, decided={CASES: [case(state, freeze=freeze)]})
+    assert said in told["checks"]["case"]["sentence"]
+    assert told["recommendation"] == recommendation
+
+
+@pytest.mark.parametrize(
+    ("outcome", "seen_until", "recommendation"),
+    [
+        ("dismissed", START + DAY, "approve"),
+        ("dismissed", START + 0.9 * DAY, "review"),
+        ("confirmed", START + DAY, "review"),
+    ],
+)
+def test_a_flag_that_an_analyst_dismissed_is_open_no_more_until_there_is_more_of_it(
+    tmp_path: Path, outcome: str, seen_until: dt.datetime, recommendation: str
+) -> None:
+    subject = {"subject_kind": "account", "subject_id": "A1", "detector": "grid", "strength": 0.9}
+    signal = subject | {"first_at": START, "last_at": START + DAY, "evidence": "{}"}
+    answer = subject | {"case_id": "C-1", "version": 3, "outcome": outcome, "reason_code": "innocent", "counts": True}
+    answer |= {"seen_until": seen_until, "seen_amount": None, "person": "rita", "decided_at": START + 2 * DAY}
+    rows = feed(GOOD, [request("Q1", 20, "1000")])
+    told = one(tmp_path, rows, signals=[signal], decided={DISPOSITIONS: [answer]})
+    assert told["recommendation"] == recommendation
+
+
+def stands(payout_id: str, state: str, day: float) -> Row:
+    """Where a request of 1,000.00 stands on the desk since a day."""
+    row = {"payout_id": payout_id, "account_id": "A1", "desk_id": "D1", "currency": "USD", "state": state, "version": 5}
+    parts = {"profit_minor": 100_000, "trader_minor": 48_000, "firm_minor": 12_000, "deducted_minor": 40_000}
+    return row | parts | {"approvals_needed": 1, "policy_version": 1, "transfers": 1, "updated_at": START + day * DAY}
+
+
+def test_what_the_desk_decided_answers_a_request_and_what_it_granted_is_taken_off(tmp_path: Path) -> None:
+    """A rejected request waits no more and pays nothing; of a granted one what was granted is gone."""
+    rows = feed(GOOD, [request("Q1", 20, "1000"), request("Q2", 35, "1000", destination="bank_1")])
+    rejected = one(tmp_path / "a", rows, payout="Q2", decided={PAYOUT_STATES: [stands("Q1", "rejected", 21)]})
+    assert rejected["checks"]["other_request"]["outcome"] == "passed"
+    assert (rejected["trader_share"], rejected["checks"]["split"]["numbers"]["paid_before"]) == (800, 0)
+    open_still = one(tmp_path / "b", rows, payout="Q2", decided={PAYOUT_STATES: [stands("Q1", "in_review", 21)]})
+    assert open_still["checks"]["other_request"]["outcome"] != "passed"
+    granted = one(tmp_path / "c", rows, payout="Q2", decided={PAYOUT_STATES: [stands("Q1", "queued", 21)]})
+    assert (granted["trader_share"], granted["checks"]["split"]["numbers"]["paid_before"]) == (320, 1)
+    assert granted["checks"]["profit"]["numbers"]["withdrawable"] == "400"
+
+
+@pytest.mark.parametrize(
+    ("sent", "paid", "said"),
+    [
+        ([], True, "taken for its payment"),
+        ([settlement(2, "Q2", 23, "80")], False, "No transfer is reported"),
+        ([settlement(2, "Q2", 23, "80"), settlement(1, "Q1", 22, "800")], True, "is the one that is due"),
+        ([settlement(1, "Q1", 22, "800", status="failed")], False, "failed"),
+    ],
+)
+def test_what_left_the_account_is_paid_only_where_no_transfers_are_told(
+    tmp_path: Path, sent: list[Row], paid: bool, said: str
+) -> None:
+    """Money that the platform took off and no provider has sent yet still waits for the desk."""
+    deals = [*GOOD, operation(1, 21, "-900"), operation(2, 22, "-100")]
+    rows = feed(deals, [request("Q1", 20, "900"), request("Q2", 20.5, "100")], settlements=sent)
+    told = one(tmp_path, rows)
+    assert told["checks"]["transfer"]["numbers"]["paid"] is paid
+    assert said in told["checks"]["transfer"]["sentence"] or said == "is the one that is due"
+    assert told["checks"]["still_there"]["outcome"] == "not_applicable"
+
+
+def test_a_transfer_that_names_the_desks_own_id_pays_its_request(tmp_path: Path) -> None:
+    rows = feed(
+        [*GOOD, operation(1, 21, "-1000"), *trade(4, 25, "300")],
+        [request("Q1", 20, "1000"), request("Q2", 40, "300")],
+        settlements=[settlement(1, "", 22, "800", reference="Q1-1")],
+    )
+    begun = {"transfer_id": "Q1-1", "payout_id": "Q1", "attempt": 1, "minor": 80_000, "currency": "USD"}
+    told = reviewed(tmp_path, rows, decided={PAYOUT_TRANSFERS: [begun | {"begun_at": START + 21 * DAY}]})
+    assert told["Q1"]["checks"]["transfer"]["outcome"] == "passed"
+    assert told["Q2"]["checks"]["split"]["numbers"]["paid_before"] == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "outcome", "said"),
+    [
+        ({"payments": [("T2", "bank_1")]}, "failed", "1 other owners bought challenges with it"),
+        ({"payments": [("T1", "bank_1")]}, "passed", "The owner has bought with it"),
+        ({"payments": [("T2", "bank_9")]}, "passed", "No feed tells whose name is on it"),
+        ({"partners": "bank_1"}, "failed", "where partner P1 is paid"),
+    ],
+)
+def test_whose_the_destination_is_as_far_as_any_feed_tells(
+    tmp_path: Path, more: dict[str, Any], outcome: str, said: str
+) -> None:
+    paid = [
+        {"payment_id": f"P{n}", "trader_id": who, "kind": "purchase", "instrument": what, "amount": "99"}
+        | {"currency": "USD", "occurred_at": START}
+        for n, (who, what) in enumerate(more.get("payments", ()))
+    ]
+    partner = {"partner_id": "P1", "name": "Partner", "plan": "cpa", "joined_at": START}
+    partners = [partner | {"payout_destination": more["partners"]}] if "partners" in more else []
+    rows = feed(GOOD, [request("Q1", 20, "1000")], accounts=2, payments=paid, partners=partners)
+    told = one(tmp_path, rows)
+    assert told["checks"]["destination"]["outcome"] == outcome
+    assert said in told["checks"]["destination"]["sentence"]
 
 
 @pytest.mark.parametrize("status", ["none", "pending", "rejected", "expired"])

@@ -242,7 +242,7 @@ sys.path.insert(0, {root!r})
 from models.decisions import settling
 from sql.warehouse import Warehouse
 from tests.test_settlements_taken import many
-warehouse = Warehouse.open({home!r})
+warehouse = Warehouse.open({home!r}, {url!r})
 print("ready", flush=True)
 settling.take_in(warehouse.database, many())
 """
@@ -253,13 +253,13 @@ def many(count: int = 160) -> Sequence[Transfer]:
     return [told(f"S{n}", payout_id=f"Q{n}") for n in range(count)]
 
 
-def test_a_killed_import_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
-    home, root = str(tmp_path), str(Path.cwd())
-    warehouse = Warehouse.open(home)
+def test_a_killed_import_loses_nothing_and_doubles_nothing(warehouse: Warehouse) -> None:
+    home, root = str(warehouse.home), str(Path.cwd())
+    url = warehouse.database.url.render_as_string(hide_password=False)
     with warehouse.database.begin() as connection:
         _stand_queued(connection, len(many()))
     process = subprocess.Popen(
-        [sys.executable, "-c", _KILLED.format(root=root, home=home)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", _KILLED.format(root=root, home=home, url=url)], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
@@ -275,7 +275,6 @@ def test_a_killed_import_loses_nothing_and_doubles_nothing(tmp_path: Path) -> No
         paid = connection.execute(sa.select(LEDGER_ENTRIES.c.subject_id).where(LEDGER_ENTRIES.c.memo == "payout paid"))
         assert sorted(paid.scalars()) == sorted(one.payout_id for one in many())
     assert books(warehouse)[ledger.CASH] == -80_000 * len(many())
-    warehouse.database.dispose()
 
 
 def _stand_queued(connection: sa.Connection, count: int) -> None:

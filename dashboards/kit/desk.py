@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
 
-from dashboards.kit import lake, paths, people, privacy, reads, words
+from dashboards.kit import lake, look, paths, people, privacy, reads, words
 from models import access, audit, ledger, settlements
 from models.access import AccessRefused, Person
 from models.decisions import desk, settling
@@ -26,6 +26,8 @@ from sql.warehouse import read_frame
 ICONS = {"failed": "✕", "unknown": "?", "passed": "✓", "not_applicable": "·"}
 TOLD = "desk-told"
 ROLLED = ("opening", "accrued", "settled", "closing")
+MONEY = {*ROLLED, "amount", "amount_sent", "transfer_amount", "due", "fee", "balance", "net_profit"}
+WIDE: dict[str, Literal["large"]] = {"told": "large", "reason": "large", "sentence": "large"}
 
 
 def person() -> Person:
@@ -67,6 +69,37 @@ def request(payout_id: str) -> dict[str, Any] | None:
     table = schema.PAYOUT_REVIEWS
     review = reads.decided(table, table.c.payout_id == payout_id, limit=1).drop(columns=["account_id", "amount"])
     return reads.records(found.merge(review, on="payout_id", how="left"))[0]
+
+
+def accounts_of_owner(trader_id: str | None) -> pd.DataFrame:
+    """Accounts of the person behind a trader, of those desks that the one who looks may see."""
+    owners = schema.OWNERS.c
+    mine = sa.select(owners.owner_id).where(owners.trader_id == trader_id).scalar_subquery()
+    traders = reads.now(sa.select(owners.trader_id).where(owners.owner_id == mine))
+    status = schema.ACCOUNT_STATUS
+    among = traders["trader_id"].tolist() or [trader_id]
+    columns = [status.c[name] for name in ("account_id", "trader_id", "product", "stage", "status", "status_at")]
+    return reads.now(sa.select(*columns, status.c.balance, status.c.currency).where(status.c.trader_id.in_(among)))
+
+
+def pairs_of(account_id: str) -> pd.DataFrame:
+    """Accounts that are held to trade as this one, the surest first."""
+    table = schema.COPY_PAIRS.c
+    either = sa.or_(table.account_a == account_id, table.account_b == account_id)
+    both = reads.seen("account_id", table.account_a, table.account_b)
+    columns = [table[name] for name in ("account_a", "account_b", "relation", "leader", "matched", "lag_ms")]
+    statement = sa.select(*columns, table.same_owner, table.strength).where(either, *both)
+    return reads.now(statement.order_by(table.strength.desc()))
+
+
+def asked_to(destination: Any, payout_id: str) -> pd.DataFrame:
+    """Other requests for money to the same destination."""
+    queue = reads.mart("payout_queue")
+    if queue is None or words.missing(destination):
+        return pd.DataFrame()
+    columns = [queue.c[name] for name in ("payout_id", "account_id", "trader_id", "requested_at", "amount", "currency")]
+    same = sa.select(queue.c.destination).where(queue.c.payout_id == payout_id).scalar_subquery()
+    return reads.now(sa.select(*columns).where(queue.c.destination == same, queue.c.payout_id != payout_id))
 
 
 def next_untouched(payout_id: str) -> str | None:
@@ -174,6 +207,23 @@ def told() -> None:
     """Says what the last act did."""
     if TOLD in st.session_state:
         st.toast(st.session_state.pop(TOLD))
+
+
+def table(rows: pd.DataFrame, zone: str = "UTC", **options: Any) -> Any:
+    """Rows under their names in words: amounts with their decimals, times in a zone."""
+    config: dict[str, Any] = {}
+    for name in map(str, rows):
+        said = words.plain(name)
+        if name in MONEY:
+            config[name] = st.column_config.NumberColumn(said, format="%,.2f")
+        elif name.endswith("_at"):
+            config[name] = st.column_config.DatetimeColumn(said, format="DD MMM YY HH:mm:ss", timezone=zone)
+        else:
+            config[name] = st.column_config.Column(said, width=WIDE.get(name))
+    shown = rows.astype(dict.fromkeys(MONEY.intersection(rows), "float64"))
+    return st.dataframe(
+        shown, hide_index=True, height=look.height(len(shown)), column_config=config, placeholder="", **options
+    )
 
 
 def reason_inputs(key: str) -> tuple[str, str | None]:

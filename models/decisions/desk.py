@@ -10,7 +10,7 @@ import datetime as dt
 import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -20,14 +20,15 @@ from models import access, audit, ledger
 from models.access import Person
 from models.audit import Record
 from models.decisions import approval, machine
+from models.decisions.book import Book
 from models.decisions.machine import GRANTED, MoveRefused
 from models.money import percent_of, to_minor, written
 from models.payouts.policy import Policy, in_force
 from sql import schema
-from sql.desk_schema import DECISIONS, PAYOUT_NOTES, PAYOUT_STATES, PAYOUT_TRANSFERS
+from sql.desk_schema import DECISIONS, PAYOUT_NOTES, PAYOUT_STATES
 
 SYSTEM = Person("highwater", "automation")
-BATCH_ITEMS = 50
+BATCH_ITEMS = 500
 BY_TRANSFER = ("send", "settle", "fail", "return")
 
 
@@ -88,10 +89,29 @@ class _Review:
 
 
 @dataclass(frozen=True)
-class _Act:
-    """One person's act, as every step of it needs it."""
+class _Known:
+    """What the database holds of some requests when somebody acts on them; `scored`: whether accounts are at all."""
 
-    connection: sa.Connection
+    reviews: Mapping[str, _Review]
+    states: Mapping[str, State]
+    bands: Mapping[str, str]
+    scored: bool
+
+    def review(self, payout_id: str) -> _Review:
+        """The review of a request; MoveRefused when there is none to act on."""
+        held = self.reviews.get(payout_id)
+        if held is None:
+            raise MoveRefused(f"Request {payout_id} has not been reviewed; highwater score does it.")
+        if held.row["desk_id"] is None:
+            raise MoveRefused(f"Request {payout_id} is held: its account is not known or was never judged.")
+        return held
+
+
+@dataclass(frozen=True)
+class _Act:
+    """One person's act, as every step of it needs it; what it makes is kept in its book."""
+
+    known: _Known
     person: Person
     reason: str
     reason_code: str | None
@@ -99,6 +119,7 @@ class _Act:
     policy: Policy
     money_at: dt.datetime
     fee_minor: int = 0
+    book: Book = field(default_factory=Book)
 
 
 def state_of(connection: sa.Connection, payout_id: str) -> State | None:
@@ -145,17 +166,41 @@ def act_within(
     """As `act`, in the caller's transaction, which must be rolled back when this raises."""
     audit.lock(connection)
     now = at or dt.datetime.now(dt.UTC)
-    doing = _Act(connection, person, reason.strip(), reason_code, now, in_force(now), now)
-    review = _review(connection, payout_id)
-    access.require(person, machine.PERMISSIONS.get(action, "nothing"), review.row["desk_id"])
+    doing = _Act(_known(connection, [payout_id]), person, reason.strip(), reason_code, now, in_force(now), now)
+    try:
+        state = _acted(doing, payout_id, action, seen, strips)
+    except _Stale as stale:
+        raise _overtaken(connection, payout_id, stale.state) from None
+    _written(connection, doing.book, now, payout_id)
+    return state
+
+
+class _Stale(Exception):
+    """The request is not where the person saw it."""
+
+    def __init__(self, state: State | None) -> None:
+        super().__init__()
+        self.state = state
+
+
+def _acted(doing: _Act, payout_id: str, action: str, seen: int, strips: Sequence[Strip]) -> State:
+    """Everything that one act makes, in its book; nothing is written yet."""
+    review = doing.known.review(payout_id)
+    access.require(doing.person, machine.PERMISSIONS.get(action, "nothing"), review.row["desk_id"])
     if action in machine.NEEDS_REASON and not doing.reason:
         raise MoveRefused(f"To {action} a request, say why.")
-    state = state_of(connection, payout_id)
-    _not_overtaken(connection, payout_id, state, seen)
+    state = doing.known.states.get(payout_id)
+    if (state.version if state else 0) != seen:
+        raise _Stale(state)
     state = state or _opened(doing, review)
     if state.state in ("checks_passed", "checks_failed") and action != "take":
         state = _move(doing, state, "take")
     return _ACTS.get(action, _plain_act)(doing, state, action, review, strips)
+
+
+def _written(connection: sa.Connection, book: Book, at: dt.datetime, what: str) -> None:
+    if not book.write(connection, at):
+        raise Overtaken(f"{what} was moved meanwhile by somebody else.")
 
 
 def told_by_transfer(
@@ -174,30 +219,42 @@ def told_by_transfer(
     """
     now = at or dt.datetime.now(dt.UTC)
     audit.lock(connection)
-    doing = _Act(connection, SYSTEM, reason, None, now, in_force(now), money_at, fee_minor)
-    review, state = _review(connection, payout_id), state_of(connection, payout_id)
+    known = _known(connection, [payout_id])
+    doing = _Act(known, SYSTEM, reason, None, now, in_force(now), money_at, fee_minor)
+    review, state = known.review(payout_id), known.states.get(payout_id)
     if state is None or action not in BY_TRANSFER:
         raise MoveRefused(f"{payout_id} is not moved by {action}.")
-    return _ACTS.get(action, _plain_act)(doing, state, action, review, ())
+    moved = _ACTS.get(action, _plain_act)(doing, state, action, review, ())
+    _written(connection, doing.book, now, payout_id)
+    return moved
 
 
-def _review(connection: sa.Connection, payout_id: str) -> _Review:
-    reviews, accounts = schema.PAYOUT_REVIEWS, schema.ACCOUNT_STATUS
-    query = sa.select(reviews, accounts.c.desk_id, accounts.c.currency)
-    joined = query.join(accounts, reviews.c.account_id == accounts.c.account_id, isouter=True)
-    row = connection.execute(joined.where(reviews.c.payout_id == payout_id)).mappings().first()
-    if row is None:
-        raise MoveRefused(f"Request {payout_id} has not been reviewed; highwater score does it.")
-    if row["desk_id"] is None:
-        raise MoveRefused(f"Request {payout_id} is held: its account is not known or was never judged.")
-    checks = {check["check"]: check for check in json.loads(row["checks"])}
-    return _Review(dict(row), checks)
+def _known(connection: sa.Connection, payout_ids: Sequence[str]) -> _Known:
+    """Reads what is held of some requests."""
+    reviews, accounts, scores = schema.PAYOUT_REVIEWS, schema.ACCOUNT_STATUS, schema.RISK_SCORES
+    query = sa.select(reviews, accounts.c.desk_id, accounts.c.currency, scores.c.band)
+    query = query.join(accounts, reviews.c.account_id == accounts.c.account_id, isouter=True)
+    query = query.join(scores, reviews.c.account_id == scores.c.account_id, isouter=True)
+    rows = connection.execute(query.where(reviews.c.payout_id.in_(payout_ids)))
+    names = tuple(rows.keys())
+    found = [dict(zip(names, row, strict=True)) for row in rows]
+    states = connection.execute(sa.select(PAYOUT_STATES).where(PAYOUT_STATES.c.payout_id.in_(payout_ids))).mappings()
+    return _Known(
+        {row["payout_id"]: _Review(row, {one["check"]: one for one in json.loads(row["checks"])}) for row in found},
+        {row["payout_id"]: State(**row) for row in states},
+        {row["account_id"]: row["band"] for row in found if row["band"] is not None},
+        connection.execute(sa.select(scores.c.account_id).limit(1)).first() is not None,
+    )
 
 
-def _not_overtaken(connection: sa.Connection, payout_id: str, state: State | None, seen: int) -> None:
-    version = state.version if state else 0
-    if version == seen:
-        return
+def _desk_of(connection: sa.Connection, payout_id: str) -> str:
+    """The desk of a reviewed request."""
+    desk: str = _known(connection, [payout_id]).review(payout_id).row["desk_id"]
+    return desk
+
+
+def _overtaken(connection: sa.Connection, payout_id: str, state: State | None) -> Overtaken:
+    """Who moved a request meanwhile, what they did and where it stands."""
     last = connection.execute(
         sa.select(DECISIONS.c.person, DECISIONS.c.action)
         .where(DECISIONS.c.payout_id == payout_id)
@@ -206,7 +263,7 @@ def _not_overtaken(connection: sa.Connection, payout_id: str, state: State | Non
     ).first()
     who, what = (last[0], last[1]) if last else ("nobody", "moved")
     standing = state.state.replace("_", " ") if state else "untouched"
-    raise Overtaken(f"{payout_id} was moved meanwhile by {who} ({what.replace('_', ' ')}): it is {standing} now.")
+    return Overtaken(f"{payout_id} was moved meanwhile by {who} ({what.replace('_', ' ')}): it is {standing} now.")
 
 
 def _opened(doing: _Act, review: _Review) -> State:
@@ -238,15 +295,15 @@ def _opened(doing: _Act, review: _Review) -> State:
         0,
         doing.at,
     )
-    doing.connection.execute(sa.insert(PAYOUT_STATES).values(**vars(state)))
+    doing.book.begins(vars(state))
     _decided(doing, SYSTEM, state, "request", "", review.row["recommendation"])
     held = review.row["recommendation"] == "approve"
     return _move(doing, state, "pass_checks" if held else "fail_checks", by=SYSTEM)
 
 
 def _paid_in_feed(review: _Review) -> bool:
-    still = review.checks.get("still_there", {})
-    return still.get("outcome") == "not_applicable"
+    numbers: Mapping[str, Any] = review.checks.get("transfer", {}).get("numbers", {})
+    return bool(numbers.get("paid"))
 
 
 def _move(
@@ -257,14 +314,7 @@ def _move(
     person = by or doing.person
     values = vars(state) | changes | {"state": to_state, "version": state.version + 1, "updated_at": doing.at}
     moved = State(**values)
-    table = PAYOUT_STATES
-    done = doing.connection.execute(
-        sa.update(table)
-        .where(table.c.payout_id == state.payout_id, table.c.version == state.version)
-        .values(**{name: value for name, value in values.items() if name != "payout_id"})
-    )
-    if done.rowcount != 1:
-        raise Overtaken(f"{state.payout_id} was moved meanwhile by somebody else.")
+    doing.book.moves(vars(moved))
     _decided(doing, person, moved, action, state.state, None, stripped)
     return moved
 
@@ -296,10 +346,9 @@ def _decided(
         "policy_version": doing.policy.version,
         "happened_at": doing.at,
     }
-    doing.connection.execute(sa.insert(DECISIONS).values(**row))
+    doing.book.decisions.append(row)
     after = {name: row[name] for name in ("to_state", "version", "trader_minor", "deducted_minor", "policy_version")}
-    audit.append(
-        doing.connection,
+    doing.book.records.append(
         Record(
             person.name,
             f"payout {action.replace('_', ' ')}",
@@ -308,8 +357,7 @@ def _decided(
             person.role,
             {"state": before},
             after | {"reason_code": row["reason_code"], "stripped": [one.trade_id for one in stripped]},
-        ),
-        at=doing.at,
+        )
     )
 
 
@@ -327,6 +375,7 @@ def _grant(doing: _Act, state: State, action: str, review: _Review, strips: Sequ
         raise MoveRefused(f"{state.payout_id} is paid with deductions: deduct, do not approve.")
     if wanted == "deduct" and not (strips or state.deducted_minor):
         raise MoveRefused("Name the trades to strip, or approve.")
+    _not_taken_twice(review, strips)
     amounts = _stripped_amounts(state, review, strips)
     override = review.row["recommendation"] != wanted or bool(strips)
     if override and (not doing.reason or not doing.reason_code):
@@ -337,6 +386,16 @@ def _grant(doing: _Act, state: State, action: str, review: _Review, strips: Sequ
     if people > 1:
         return _move(doing, state, "submit", by=SYSTEM)
     return _queued(doing, state, "queue", by=SYSTEM)
+
+
+def _not_taken_twice(review: _Review, strips: Sequence[Strip]) -> None:
+    """A trade whose profit a rule has taken in the review has nothing left to strip."""
+    numbers = review.checks.get("stripped_trades", {}).get("numbers", {})
+    taken = {one["trade_id"]: one["rule"] for one in numbers.get("trades", ())}
+    for strip in strips:
+        if strip.trade_id in taken:
+            rule = taken[strip.trade_id].replace("_", " ")
+            raise MoveRefused(f"Trade {strip.trade_id} is deducted already: {rule}.")
 
 
 def _stripped_amounts(state: State, review: _Review, strips: Sequence[Strip]) -> dict[str, Any]:
@@ -358,10 +417,7 @@ def preview(state: State, split: Decimal, strips: Iterable[Strip]) -> tuple[int,
 
 
 def _people_needed(doing: _Act, state: State, review: _Review, *, override: bool) -> int:
-    scores = schema.RISK_SCORES
-    query = sa.select(scores.c.band).where(scores.c.account_id == state.account_id)
-    band = doing.connection.execute(query).scalar()
-    scored = doing.connection.execute(sa.select(scores.c.account_id).limit(1)).first() is not None
+    band, scored = doing.known.bands.get(state.account_id), doing.known.scored
     why = approval.reasons_for_two(review.checks, band, override=override, scored=scored, policy=doing.policy)
     return approval.needed(why, review.checks, doing.policy)
 
@@ -373,21 +429,21 @@ def _queued(doing: _Act, state: State, action: str, by: Person | None = None, **
     entries = ledger.granted(
         state.payout_id, state.version, state.trader_minor, state.firm_minor, state.currency, doing.at
     )
-    ledger.post(doing.connection, entries)
+    doing.book.entries += entries
     _begin_transfer(doing, state)
     return state
 
 
 def _begin_transfer(doing: _Act, state: State) -> None:
-    doing.connection.execute(
-        sa.insert(PAYOUT_TRANSFERS).values(
-            transfer_id=f"{state.payout_id}-{state.transfers}",
-            payout_id=state.payout_id,
-            attempt=state.transfers,
-            minor=state.trader_minor,
-            currency=state.currency,
-            begun_at=doing.at,
-        )
+    doing.book.transfers.append(
+        {
+            "transfer_id": f"{state.payout_id}-{state.transfers}",
+            "payout_id": state.payout_id,
+            "attempt": state.transfers,
+            "minor": state.trader_minor,
+            "currency": state.currency,
+            "begun_at": doing.at,
+        }
     )
 
 
@@ -441,11 +497,8 @@ def _cancel(doing: _Act, state: State, action: str, _review: _Review, _strips: S
     moved = _move(doing, state, action)
     if state.state in ("failed", "returned"):
         assert state.trader_minor is not None and state.firm_minor is not None
-        ledger.post(
-            doing.connection,
-            ledger.withdrawn(
-                state.payout_id, moved.version, state.trader_minor, state.firm_minor, state.currency, doing.at
-            ),
+        doing.book.entries += ledger.withdrawn(
+            state.payout_id, moved.version, state.trader_minor, state.firm_minor, state.currency, doing.at
         )
     return moved
 
@@ -465,7 +518,7 @@ def _settle(doing: _Act, state: State, action: str, _review: _Review, _strips: S
     entries = ledger.transferred(
         key, state.payout_id, state.trader_minor, doing.fee_minor, state.currency, doing.money_at
     )
-    ledger.post(doing.connection, entries)
+    doing.book.entries += entries
     return moved
 
 
@@ -475,9 +528,7 @@ def _return(doing: _Act, state: State, action: str, _review: _Review, _strips: S
     if state.state == "settled":
         assert state.trader_minor is not None
         key = f"transfer:{state.payout_id}-{state.transfers}"
-        ledger.post(
-            doing.connection, ledger.came_back(key, state.payout_id, state.trader_minor, state.currency, doing.money_at)
-        )
+        doing.book.entries += ledger.came_back(key, state.payout_id, state.trader_minor, state.currency, doing.money_at)
     return moved
 
 
@@ -506,20 +557,41 @@ def approve_clean(
     told: list[Done] = []
     for start in range(0, len(payout_ids), BATCH_ITEMS):
         with database.begin() as connection:
-            audit.lock(connection)
-            told += [_one_clean(connection, person, one, at) for one in payout_ids[start : start + BATCH_ITEMS]]
+            told += _clean_part(connection, person, payout_ids[start : start + BATCH_ITEMS], at)
     return told
 
 
-def _one_clean(connection: sa.Connection, person: Person, payout_id: str, at: dt.datetime | None) -> Done:
+def _clean_part(
+    connection: sa.Connection, person: Person, payout_ids: Sequence[str], at: dt.datetime | None
+) -> list[Done]:
+    """One transaction of a batch: read together, decided one by one, written together."""
+    audit.lock(connection)
+    now = at or dt.datetime.now(dt.UTC)
+    known, policy, whole, told = _known(connection, payout_ids), in_force(now), Book(), []
+    seen: set[str] = set()
+    for payout_id in payout_ids:
+        doing = _Act(known, person, "", None, now, policy, now)
+        done = _one_clean(connection, doing, payout_id, again=payout_id in seen)
+        seen.add(payout_id)
+        told.append(done)
+        if done.done:
+            whole.add(doing.book)
+    _written(connection, whole, now, "One of these requests")
+    return told
+
+
+def _one_clean(connection: sa.Connection, doing: _Act, payout_id: str, *, again: bool) -> Done:
     try:
-        with connection.begin_nested():
-            review = _review(connection, payout_id)
-            if review.row["recommendation"] != "approve":
-                raise MoveRefused(f"The review says {review.row['recommendation']}: open it.")
-            state = act_within(connection, person, payout_id, "approve", 0, at=at)
+        review = doing.known.review(payout_id)
+        if again:
+            raise MoveRefused(f"{payout_id} is twice in this batch.")
+        if review.row["recommendation"] != "approve":
+            raise MoveRefused(f"The review says {review.row['recommendation']}: open it.")
+        state = _acted(doing, payout_id, "approve", 0, ())
     except (MoveRefused, access.AccessRefused) as refused:
         return Done(payout_id, False, str(refused))
+    except _Stale as stale:
+        return Done(payout_id, False, str(_overtaken(connection, payout_id, stale.state)))
     amount = f"{written(state.trader_minor or 0, state.currency)} {state.currency}"
     told = f"{amount} queued" if state.state in GRANTED else f"{amount} waits for {state.approvals_needed - 1} more"
     return Done(payout_id, True, told)
@@ -532,8 +604,7 @@ def note(database: sa.Engine, person: Person, payout_id: str, text: str, at: dt.
     now, note_id = at or dt.datetime.now(dt.UTC), uuid.uuid4().hex
     with database.begin() as connection:
         audit.lock(connection)
-        review = _review(connection, payout_id)
-        access.require(person, "payouts.note", review.row["desk_id"])
+        access.require(person, "payouts.note", _desk_of(connection, payout_id))
         connection.execute(
             sa.insert(PAYOUT_NOTES).values(
                 note_id=note_id, payout_id=payout_id, person=person.name, note=text.strip(), written_at=now

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from models.catalogue import Terms
 from models.money import from_minor, percent_of, to_minor
+from models.payouts.checks import LeadsTo
 from models.payouts.facts import Request, evidence
+from models.payouts.shares import LASTING, asked_profit, exact, grown, split_of
 
 TAKEN = ("strip", "split_cut")
-LASTING = "floating_loss"
-"""The rule whose split_cut is of no one trade: it lowers the trader's share of all later payouts."""
 
 
 @dataclass(frozen=True)
@@ -45,26 +45,11 @@ class Worth:
     trader_share: int | None
     firm_share: int | None
     refund: int | None = None
-    parts: dict[str, Any] = field(default_factory=dict)
+    size: int | None = None
 
     def money(self, minor: int | None) -> Decimal | None:
         """An amount of minor units in the currency; None stays None."""
         return None if minor is None else from_minor(minor, self.currency)
-
-
-def split_of(terms: Terms, paid_before: int, cuts: int = 0) -> Decimal | None:
-    """The trader's percentage for the next payout: the highest tier reached, None when the terms name no split.
-
-    Each time that open losses were too large lowers it for good where the terms say so.
-    """
-    rule = terms.get("split")
-    if rule is None:
-        return None
-    tiers = sorted(rule["tiers"] or [], key=lambda tier: tier["after_payouts"])
-    reached = [Decimal(tier["percent"]) for tier in tiers if paid_before >= tier["after_payouts"]]
-    share = reached[-1] if reached else Decimal(rule["percent"])
-    steps = terms.get(LASTING, {}).get("splits")
-    return min(share, steps[min(cuts, len(steps)) - 1]) if steps and cuts else share
 
 
 def buffer_of(terms: Terms, initial: int, currency: str) -> int:
@@ -103,9 +88,9 @@ def ladder_step(ladder: list[Any], number: int) -> Decimal | None:
     named = [rung for rung in ladder if isinstance(rung, dict) and "payout" in rung]
     if named:
         reached = [rung for rung in named if rung["payout"] <= number]
-        return Decimal(reached[-1]["amount"]) if reached else None
+        return exact(reached[-1]["amount"]) if reached else None
     rung = ladder[place]
-    return Decimal(rung["amount"] if isinstance(rung, dict) else rung)
+    return exact(rung["amount"] if isinstance(rung, dict) else rung)
 
 
 def takes(verdict: dict[str, Any]) -> bool:
@@ -159,11 +144,12 @@ def worth(request: Request, terms: Terms) -> Worth:
     """
     currency = request.currency
     initial = to_minor(request.initial_balance, currency)
-    split = split_of(terms, request.paid_before, request.cuts)
+    size = grown(terms, request.past, initial, currency)
+    split = split_of(terms, request.paid_before, request.cuts, request.past, initial, currency)
     asked = to_minor(request.amount, currency)
     profit = asked_profit(asked, split, net=bool(request.asked_net))
-    available = to_minor(request.balance, currency) - initial - buffer_of(terms, initial, currency)
-    cap = cap_of(terms, initial, available, request.number, currency)
+    available = to_minor(request.earned, currency) - buffer_of(terms, size, currency)
+    cap = cap_of(terms, size, available, request.number, currency)
     stripped, unknown = strips(request, terms)
     excess = consistency_excess(request, terms)
     void = sum(one.taken for one in stripped) + excess
@@ -183,22 +169,25 @@ def worth(request: Request, terms: Terms) -> Worth:
         trader,
         None if trader is None else payable - trader,
         _refund(request, terms),
+        size if size != initial else None,
     )
 
 
-def asked_profit(asked: int, split: Decimal | None, *, net: bool) -> int:
-    """The profit behind an amount: itself, or where desks ask for the trader's part, what that part is the split of."""
-    if not net or not split:
-        return asked
-    return int((asked * 100 / split).quantize(Decimal(1)))
-
-
 def _refund(request: Request, terms: Terms) -> int | None:
-    """The fee that is given back with this payout, in minor units of the fee's currency."""
+    """The fee given back with this payout, in minor units of its currency; once, and only if it stayed paid."""
     rule = terms.get("payout") or {}
-    if rule.get("fee_refund_on") != request.number or request.fee is None:
+    if rule.get("fee_refund_on") != request.number or request.fee is None or request.charged_back:
+        return None
+    if request.refunded and request.refunded_at < request.requested_at:
         return None
     return to_minor(request.fee, request.fee_currency)
+
+
+def remains(worth: Worth, terms: Terms) -> LeadsTo:
+    """What follows from asking for too much: the rest is paid when there is enough of it."""
+    least = to_minor((terms.get("payout") or {}).get("minimum") or 0, worth.currency)
+    payable = worth.profit - worth.deductions
+    return "deduct" if payable > 0 and payable >= least else "not_yet"
 
 
 def unit_profits(request: Request, unit: str) -> list[tuple[str, Decimal]]:

@@ -6,8 +6,9 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
+from models.catalogue import Terms
 from models.money import decimals, to_minor, written
-from models.payouts.amounts import Worth, age_days, takes
+from models.payouts.amounts import Worth, age_days, remains, takes
 from models.payouts.checks import Check, judged
 from models.payouts.eligibility import ENDED
 from models.payouts.facts import Desk, Request, Row, evidence
@@ -29,6 +30,16 @@ def data(request: Request, desk: Desk) -> Iterator[Check]:
             {"deals": request.half_known},
             group="integrity",
         )
+        yield _fee(request)
+
+
+def _fee(request: Request) -> Check:
+    """Whether the fee of the challenge stayed paid."""
+    if not request.charged_back:
+        return Check("fee", "passed", "The fee of the challenge was not charged back.", group="integrity")
+    numbers = {"charged_back": request.charged_back, "fee": request.fee}
+    said = f"{request.charged_back.normalize():,f} {request.fee_currency} of the challenge's fee was charged back."
+    return Check("fee", "failed", said, numbers, group="integrity")
 
 
 def _clock(request: Request, desk: Desk) -> Check:
@@ -62,7 +73,7 @@ def _adds_up(request: Request) -> Check:
     return Check(name, judged(holds), sentence, numbers, group="integrity")
 
 
-def rules(request: Request, worth: Worth) -> Iterator[Check]:
+def rules(request: Request, terms: Terms, worth: Worth) -> Iterator[Check]:
     """Rules re-judged over the window at the version bought: what ended the account, what waits, what is taken."""
     ending = [one for one in request.verdicts if one["effect"] == "terminate" and one["outcome"] == "breached"]
     waiting = [one for one in request.verdicts if one["effect"] == "wait"]
@@ -76,10 +87,10 @@ def rules(request: Request, worth: Worth) -> Iterator[Check]:
     else:
         sentence = f"No rule ended the account; {len(warned)} warnings or pauses in the window."
         yield Check("rules", "passed", sentence, _counts(warned), group="rules")
-    yield _taken(request, worth)
+    yield _taken(request, terms, worth)
 
 
-def _taken(request: Request, worth: Worth) -> Check:
+def _taken(request: Request, terms: Terms, worth: Worth) -> Check:
     """Trades whose profit rules strip or cut."""
     found = [one for one in request.verdicts if takes(one)]
     total = sum(one.taken for one in worth.stripped)
@@ -96,7 +107,7 @@ def _taken(request: Request, worth: Worth) -> Check:
     if not total:
         return Check("stripped_trades", "passed", "No profit of the window is taken by a rule.", numbers, group="rules")
     sentence = f"{len(worth.stripped)} trades lose {written(total, worth.currency)} {worth.currency} of their profit."
-    return Check("stripped_trades", "failed", sentence, numbers, _texts(found), "rules", "deduct")
+    return Check("stripped_trades", "failed", sentence, numbers, _texts(found), "rules", remains(worth, terms))
 
 
 def _sentences(verdicts: list[Row]) -> str:
@@ -116,6 +127,7 @@ def signals(request: Request, desk: Desk) -> Iterator[Check]:
     """Open flags on the account, its owner and its ring, and accounts of others that trade as this one."""
     until = request.answered_at if request.paid else desk.as_of
     yield from _flags(request, desk, until)
+    yield _case(request, desk)
     strong = float(desk.policy.review["flag_strength"])
     pairs = [
         one for one in desk.pairs.get(request.account_id, []) if not one["same_owner"] and one["strength"] >= strong
@@ -157,7 +169,9 @@ def _flagged(name: str, subjects: list[tuple[str, str]], whose: str, desk: Desk,
         one
         for subject in subjects
         for one in desk.signals.get(subject, [])
-        if one["strength"] >= strong and (until is None or one["first_at"] is None or one["first_at"] <= until)
+        if one["strength"] >= strong
+        and (until is None or one["first_at"] is None or one["first_at"] <= until)
+        and not _dismissed(one, desk)
     ]
     found.sort(key=lambda one: (-one["strength"], one["detector"], one["subject_id"]))
     numbers = {
@@ -171,6 +185,34 @@ def _flagged(name: str, subjects: list[tuple[str, str]], whose: str, desk: Desk,
     named = ", ".join(sorted({one["detector"].replace("_", " ") for one in found}))
     sentence = f"{len(found)} open flags on {whose}: {named}." if found else f"No open flag on {whose}."
     return Check(name, judged(not found), sentence, numbers, group="signals")
+
+
+def _dismissed(flag: Row, desk: Desk) -> bool:
+    """Whether an analyst has answered that a flag, as far as its evidence then reached, stands for nothing."""
+    answer = desk.answered.get((flag["subject_kind"], flag["subject_id"], flag["detector"]))
+    if answer is None or answer["outcome"] != "dismissed":
+        return False
+    return answer["seen_until"] is None or flag["last_at"] is None or flag["last_at"] <= answer["seen_until"]
+
+
+def _case(request: Request, desk: Desk) -> Check:
+    """Whether the owner, or somebody of the account's ring, is being looked into or was found guilty."""
+    members = [a for ring in desk.rings.get(request.account_id, []) for a in desk.ring_members.get(ring, [])]
+    accounts = set(members)
+    traders = {trader for trader, held in desk.accounts_of.items() if accounts & set(held)} if accounts else set()
+    owners = [request.owner_id, *sorted({desk.owner_of.get(one, one) for one in traders} - {request.owner_id})]
+    found = [desk.cases[one] for one in owners if one in desk.cases and desk.cases[one]["state"] != "dismissed"]
+    numbers = {"cases": [{"case": one["case_id"], "state": one["state"], "freeze": one["to_freeze"]} for one in found]}
+    if not found:
+        return Check(
+            "case", "passed", "Nobody of the owner and the ring is being looked into.", numbers, group="signals"
+        )
+    told = []
+    for one in found:
+        freeze = ", a freeze is recommended" if one["to_freeze"] else ""
+        whose = "the owner" if one["owner_id"] == request.owner_id else f"{one['owner_id']} of the ring"
+        told.append(f"Case {one['case_id']} about {whose} is {one['state'].replace('_', ' ')}{freeze}.")
+    return Check("case", "failed", " ".join(told[:5]), numbers, group="signals")
 
 
 def identity(request: Request, desk: Desk) -> Iterator[Check]:
@@ -199,14 +241,26 @@ def _verified(request: Request, desk: Desk) -> Check:
 
 
 def _shared(request: Request) -> Check:
+    """Whether the destination is anybody else's: asked for, bought with, or named by a partner."""
     if not request.destination:
         return Check("destination", "unknown", "The request names no destination.", group="identity")
-    others = sorted(set(request.destination_owners or []) - {request.owner_id})
-    numbers = {"destination": request.destination, "other_owners": others}
-    sentence = "Nobody else asked for money to this destination."
-    if others:
-        sentence = f"{len(others)} other owners asked for money to the same destination."
-    return Check("destination", judged(not others), sentence, numbers, group="identity")
+    asked, bought = (
+        sorted(set(listed or []) - {request.owner_id})
+        for listed in (request.destination_owners, request.destination_buyers)
+    )
+    partners = sorted(request.destination_partners or [])
+    numbers = {"destination": request.destination, "other_owners": asked, "buyers": bought, "partners": partners}
+    told = []
+    if asked:
+        told.append(f"{len(asked)} other owners asked for money to the same destination.")
+    if bought:
+        told.append(f"{len(bought)} other owners bought challenges with it.")
+    if partners:
+        told.append(f"It is where partner {', '.join(partners)} is paid.")
+    own = request.owner_id in (request.destination_buyers or [])
+    fine = "Nobody else asked for money to this destination."
+    fine += " The owner has bought with it." if own else " No feed tells whose name is on it."
+    return Check("destination", judged(not told), " ".join(told) or fine, numbers, group="identity")
 
 
 def _changed(request: Request, desk: Desk) -> Check:
@@ -269,6 +323,8 @@ def _duplicate(request: Request, desk: Desk) -> Check:
 
 def _reading(request: Request, worth: Worth) -> Check:
     """How the amount is read, and its parts."""
+    given = None if worth.refund is None else written(worth.refund, request.fee_currency)
+    refund = given and f"{given} {request.fee_currency}"
     numbers = {
         "read_as": "after the split" if request.asked_net else "before the split",
         "profit": worth.money(worth.profit),
@@ -277,8 +333,10 @@ def _reading(request: Request, worth: Worth) -> Check:
         "trader_share": worth.money(worth.trader_share),
         "firm_share": worth.money(worth.firm_share),
         "paid_before": request.paid_before,
+        "window_since": request.last_paid_at,
         "amount_usd": None if request.rate_to_usd is None else round(float(request.amount) * request.rate_to_usd, 2),
-        "fee_refund": None if worth.refund is None else f"{request.fee} {request.fee_currency}",
+        "fee_refund": refund,
+        "scaled_to": worth.money(worth.size),
     }
     if worth.split is None:
         sentence = "The terms do not say how profit is split."
@@ -294,7 +352,7 @@ def _reading(request: Request, worth: Worth) -> Check:
     if request.cuts and (request.terms or {}).get("floating_loss", {}).get("splits"):
         sentence += f" Open losses were too large on {request.cuts} days, which lowers the trader's share for good."
     if worth.refund is not None:
-        sentence += f" The fee of {request.fee} {request.fee_currency} is given back with it."
+        sentence += f" The fee of {refund} is given back with it."
     return Check("split", "passed", sentence, numbers, group="amount")
 
 
@@ -303,6 +361,9 @@ def _still_there(request: Request, worth: Worth) -> Check:
     name = "still_there"
     if request.paid:
         return Check(name, "not_applicable", "The request has been paid.", group="amount")
+    if request.operated_at is not None or request.granted_minor is not None:
+        said = f"Its amount left the account on {request.operated_at:%Y-%m-%d}." if request.operated_at else "Granted."
+        return Check(name, "not_applicable", said, {"taken": request.taken}, group="amount")
     numbers = {"balance": request.balance_now, "status": request.status, "status_at": request.status_at}
     if request.balance_now is None:
         return Check(name, "unknown", "Where the account stands now is not known.", numbers, group="amount")
@@ -318,7 +379,12 @@ def _transfer(request: Request, worth: Worth, desk: Desk) -> Check:
     """Whether transfers reported for the request fit it: once, the amount due, its currency and destination."""
     name = "transfer"
     if not request.transfers:
-        return Check(name, "not_applicable", "No transfer is reported.", group="amount")
+        said = "No transfer is reported."
+        if request.paid:
+            said = (
+                "No transfer of this desk is ever reported; that the amount left the account is taken for its payment."
+            )
+        return Check(name, "not_applicable", said, {"paid": request.paid}, group="amount")
     due = worth.trader_share
     sent, fee = (to_minor(v, request.transfer_currency) for v in (request.transfer_amount, request.transfer_fee))
     near = desk.policy.review["transfer_minor_units"]
@@ -337,5 +403,6 @@ def _transfer(request: Request, worth: Worth, desk: Desk) -> Check:
             f"the last one {'failed' if request.transfer_status == 'failed' else 'came back'}: it needs a new one"
         )
     numbers = {"sent": request.transfer_amount, "due": worth.money(due), "transfers": request.transfers}
+    numbers |= {"paid": request.paid}
     sentence = "The transfer is the one that is due." if not wrong else f"The transfer is held: {'; '.join(wrong)}."
     return Check(name, judged(not wrong), sentence, numbers, group="amount")

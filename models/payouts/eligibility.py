@@ -9,7 +9,7 @@ from typing import Any
 
 from models.catalogue import FUNDED, Terms
 from models.money import from_minor, percent_of, to_minor, written
-from models.payouts.amounts import Worth, age_days, unit_profits
+from models.payouts.amounts import Worth, age_days, remains, unit_profits
 from models.payouts.checks import Check, LeadsTo, judged
 from models.payouts.facts import Desk, Request
 from models.rule_words import rule_sentence
@@ -131,26 +131,24 @@ def _minimum(request: Request, terms: Terms, worth: Worth) -> Check:
     )
 
 
-def _remains(worth: Worth, terms: Terms) -> LeadsTo:
-    """What follows from asking for too much: the rest is paid when there is enough of it."""
-    least = to_minor((terms.get("payout") or {}).get("minimum") or 0, worth.currency)
-    payable = worth.profit - worth.deductions
-    return "deduct" if payable > 0 and payable >= least else "not_yet"
-
-
 def _profit(request: Request, terms: Terms, worth: Worth) -> Check:
     """Whether the account holds the profit, the buffer left in it."""
     numbers = {
         "profit_asked": worth.money(worth.profit),
         "balance": request.balance,
         "initial_balance": request.initial_balance,
+        "in_window": sum((Decimal(day["net"]) for day in request.days), Decimal(0)),
+        "deposited": request.deposited,
         "withdrawable": worth.money(worth.available),
     }
     asked, there = (written(amount, worth.currency) for amount in (worth.profit, worth.available))
     sentence = f"{asked} {worth.currency} asked for, {there} could be withdrawn at the request."
+    if request.deposited:
+        put_in = written(to_minor(request.deposited, worth.currency), worth.currency)
+        sentence += f" {put_in} {worth.currency} was put into the account since its opening and is no profit."
     holds = worth.profit <= worth.available
     return Check(
-        "profit", judged(holds), sentence, numbers, _rule(terms, "payout", request), leads_to=_remains(worth, terms)
+        "profit", judged(holds), sentence, numbers, _rule(terms, "payout", request), leads_to=remains(worth, terms)
     )
 
 
@@ -162,7 +160,7 @@ def _cap(request: Request, terms: Terms, worth: Worth) -> Check:
     sentence = f"{asked} {worth.currency} asked for, at most {most} can be drawn with payout {request.number}."
     holds = worth.profit <= worth.cap
     return Check(
-        "cap", judged(holds), sentence, numbers, _rule(terms, "payout", request), leads_to=_remains(worth, terms)
+        "cap", judged(holds), sentence, numbers, _rule(terms, "payout", request), leads_to=remains(worth, terms)
     )
 
 

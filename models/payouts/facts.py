@@ -15,11 +15,19 @@ import pandas as pd
 
 from models.catalogue import Rulebook, Terms
 from models.clock import from_micros, resets
+from models.money import from_minor, to_minor
 from models.payouts.policy import Policy
+from models.payouts.shares import Past, drawn, split_of
 from sql import relations
+from sql.case_schema import CASES, DISPOSITIONS
+from sql.decided import register
+from sql.desk_schema import PAYOUT_STATES, PAYOUT_TRANSFERS, RECONCILIATION_MARKS
 
 Row = dict[str, Any]
 EPOCH_DAY = dt.date(1970, 1, 1)
+OF_THE_DESK = (PAYOUT_STATES, PAYOUT_TRANSFERS, RECONCILIATION_MARKS)
+"""What the SQL files read of the desk; a desk on which nobody has acted is an empty one."""
+OF_CASES = (CASES, DISPOSITIONS)
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,7 @@ class Request:
     verdicts: list[Row] = field(default_factory=list)
     asked_net: bool | None = False
     cuts: int = 0
+    past: Past = field(default_factory=Past)
 
     def __getattr__(self, name: str) -> Any:
         """A column of the request."""
@@ -46,8 +55,10 @@ class Request:
 
     @property
     def paid(self) -> bool:
-        """Whether the money went out and did not come back."""
-        return self.honoured_at is not None
+        """Whether the money went out and did not come back: by transfer, or where none are told, from the account."""
+        if self.transfer_status is not None or self.transfers_told:
+            return self.transfer_status in ("sent", "settled")
+        return self.operated_at is not None
 
     @property
     def number(self) -> int:
@@ -58,6 +69,11 @@ class Request:
     def balance(self) -> Decimal:
         """The account's balance at the request, payouts granted before it taken off."""
         return Decimal(self.initial_balance + self.moved)
+
+    @property
+    def earned(self) -> Decimal:
+        """The profit that stands at the request: what trading made less what was paid; money put in is none."""
+        return Decimal(self.moved - self.deposited)
 
 
 @dataclass(frozen=True)
@@ -75,6 +91,9 @@ class Desk:
     ring_members: Mapping[str, list[str]]
     bands: Mapping[str, str]
     hits: Mapping[str, list[Row]] | None = None
+    cases: Mapping[str, Row] = field(default_factory=dict)
+    owner_of: Mapping[str, str] = field(default_factory=dict)
+    answered: Mapping[tuple[str, str, str], Row] = field(default_factory=dict)
 
 
 def records(connection: duckdb.DuckDBPyConnection, query: str) -> list[Row]:
@@ -88,6 +107,9 @@ def requests(
 ) -> list[Request]:
     """Every request up to the run, in order of id, each with its terms and window."""
     _register_resets(connection, rulebook, as_of)
+    for table in OF_THE_DESK:
+        if _if_there(connection, table.name) is None:
+            register(connection, table, pd.DataFrame(columns=[column.name for column in table.columns]))
     relations.build(connection, "facts.payout_requests", "facts.payout_days", "facts.payout_trades")
     rows = records(connection, "select * from facts.payout_requests order by payout_id")
     days = _by(records(connection, "select * from facts.payout_days order by payout_id, firm_day"), "payout_id")
@@ -100,6 +122,14 @@ def requests(
         "account_id",
     )
     asked_net = _readings(rows, rulebook, policy)
+    pasts = _pasts(connection, rows, rulebook)
+    cuts = {
+        row["payout_id"]: sum(
+            _cuts(one) and one["happened_at"] <= row["requested_at"] for one in verdicts[row["account_id"]]
+        )
+        for row in rows
+    }
+    _take_off(rows, rulebook, asked_net, cuts, pasts)
     return [
         Request(
             row,
@@ -108,10 +138,63 @@ def requests(
             trades[row["payout_id"]],
             _in_window(row, verdicts[row["account_id"]]),
             asked_net.get(row["desk_id"], False),
-            sum(1 for one in verdicts[row["account_id"]] if _cuts(one) and one["happened_at"] <= row["requested_at"]),
+            cuts[row["payout_id"]],
+            pasts[row["payout_id"]],
         )
         for row in rows
     ]
+
+
+def _pasts(connection: duckdb.DuckDBPyConnection, rows: list[Row], rulebook: Rulebook) -> dict[str, Past]:
+    """Per request what its account had earned and drawn since it began, where its growth depends on it."""
+    growing = sorted({row["account_id"] for row in rows if "scaling" in (terms_of(row, rulebook) or {})})
+    results: defaultdict[str, list[tuple[dt.datetime, Decimal]]] = defaultdict(list)
+    if growing:
+        connection.register("growing", pd.DataFrame({"account_id": growing}))
+        query = (
+            "select account_id, executed_at, net from facts.payout_deals semi join growing using (account_id)"
+            " where kind in ('trade', 'fee') and net <> 0 order by executed_at"
+        )
+        for one in records(connection, query):
+            results[one["account_id"]].append((one["executed_at"], one["net"]))
+        connection.unregister("growing")
+    paid = _by([row for row in rows if row["honoured_at"] is not None], "account_id")
+    return {
+        row["payout_id"]: Past(
+            tuple(one for one in results[row["account_id"]] if one[0] <= row["requested_at"]),
+            tuple(one["honoured_at"] for one in paid[row["account_id"]]),
+            row["opened_at"],
+            row["requested_at"],
+        )
+        for row in rows
+    }
+
+
+def _take_off(
+    rows: list[Row],
+    rulebook: Rulebook,
+    asked_net: Mapping[str, bool | None],
+    cuts: Mapping[str, int],
+    pasts: Mapping[str, Past],
+) -> None:
+    """Takes payouts honoured before off the balance of requests made while their money was still in the account."""
+    known = {row["payout_id"]: row for row in rows}
+    for row in rows:
+        for payout_id in row["not_yet_taken"] or []:
+            net = bool(asked_net.get(row["desk_id"]))
+            row["moved"] -= _drawn(known[payout_id], rulebook, net, cuts[payout_id], pasts[payout_id])
+
+
+def _drawn(row: Row, rulebook: Rulebook, net: bool, cuts: int, past: Past) -> Decimal:
+    """What a payout draws from its account: as it left, as the desk granted it, or as its transfer tells."""
+    if row["taken"] is not None:
+        return Decimal(row["taken"])
+    if row["granted_minor"] is not None:
+        return from_minor(row["granted_minor"], row["currency"])
+    terms = terms_of(row, rulebook)
+    initial = to_minor(row["initial_balance"] or 0, row["currency"])
+    split = split_of(terms, row["paid_before"], cuts, past, initial, row["currency"]) if terms else None
+    return drawn(row, split, net=net)
 
 
 def terms_of(row: Row, rulebook: Rulebook) -> Terms | None:
@@ -135,13 +218,20 @@ def _in_window(row: Row, verdicts: list[Row]) -> list[Row]:
         one
         for one in verdicts
         if one["happened_at"] <= until
-        and (since is None or one["happened_at"] > since or one["effect"] == "terminate")
         and one["outcome"] != "passed"
+        and (since is None or one["effect"] == "terminate" or _last_at(one) > since)
     ]
 
 
 def _cuts(verdict: Row) -> bool:
     return bool(verdict["rule"] == "floating_loss" and verdict["effect"] == "split_cut")
+
+
+def _last_at(verdict: Row) -> dt.datetime:
+    """The newest instant that a verdict tells of; one verdict stands for a whole firm day."""
+    told = [one["at"] for one in evidence(verdict).get("occurrences") or []]
+    first: dt.datetime = verdict["happened_at"]
+    return max([first, *map(dt.datetime.fromisoformat, told)])
 
 
 def _register_resets(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, as_of: dt.datetime) -> None:
@@ -223,7 +313,24 @@ def surroundings(
         _lists((row["ring_id"], row["account_id"]) for row in rings),
         {row["account_id"]: row["band"] for row in _if_there(connection, "risk_scores") or []},
         hits,
+        _cases(connection),
+        {row["trader_id"]: row["owner_id"] for row in owners},
+        _answered(connection),
     )
+
+
+def _cases(connection: duckdb.DuckDBPyConnection) -> dict[str, Row]:
+    """The case about each owner: the open one, else the newest."""
+    found = [row for row in _if_there(connection, "cases") or [] if row["state"] != "joined"]
+    found.sort(key=lambda row: (row["state"] in ("new", "in_review", "waiting"), row["opened_at"]))
+    return {row["owner_id"]: row for row in found}
+
+
+def _answered(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str, str], Row]:
+    """What analysts last answered about each flag, by subject and detector."""
+    found = _if_there(connection, "dispositions") or []
+    found.sort(key=lambda row: (row["decided_at"], row["version"]))
+    return {(row["subject_kind"], row["subject_id"], row["detector"]): row for row in found}
 
 
 def _lists(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

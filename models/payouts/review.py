@@ -64,7 +64,7 @@ def review(request: Request, desk: Desk) -> Reviewed:
     if request.terms is not None and request.amount is not None and request.amount > 0:
         value = worth(request, request.terms)
         checks += eligibility.conditions(request, request.terms, value, desk)
-        checks += conduct.rules(request, value)
+        checks += conduct.rules(request, request.terms, value)
     if request.trader_id is not None:
         checks += conduct.signals(request, desk)
         checks += conduct.identity(request, desk)

@@ -116,7 +116,7 @@ def opened(
 
 
 def _register_decided(connection: duckdb.DuckDBPyConnection, database: sa.Connection) -> None:
-    register_tables(connection, database, *_DECIDED)
+    register_tables(connection, database, *_DECIDED, *facts.OF_THE_DESK)
 
 
 def load(

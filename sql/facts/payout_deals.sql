@@ -1,5 +1,6 @@
 -- Money events of the accounts that ever asked for a payout, up to the run. Grain: account_id, deal_id.
 -- `net` is what the event adds to the balance; the opening deposit adds nothing, the initial balance stands for it.
+-- `payout`: money that left for the trader. `deposit`: money put in that is no profit; a payout that came back is neither.
 with asked as (
     select distinct account_id
     from staging.payouts
@@ -17,8 +18,9 @@ deals as (
             deals.profit + coalesce(deals.commission, 0) + coalesce(deals.swap, 0) + coalesce(deals.fee, 0)
             as decimal(38, 8)
         ) as net,
-        deals.comment is not null and deals.comment ilike '%correction%' as correction,
-        deals.kind = 'balance' and deals.profit = accounts.initial_balance as deposit
+        deals.kind = 'balance'
+        and not coalesce(deals.comment ilike '%correction%', false) as operation,
+        deals.kind = 'balance' and deals.profit = accounts.initial_balance as opening
     from staging.deals as deals
     inner join asked using (account_id)
     inner join staging.accounts as accounts using (account_id)
@@ -28,20 +30,55 @@ deals as (
 numbered as (
     select
         *,
-        row_number() over (partition by account_id, deposit order by executed_at, deal_id) as place
+        opening
+        and row_number() over (partition by account_id, opening order by executed_at, deal_id) = 1 as opens
     from deals
+),
+
+-- An amount put back is the newest payout of that amount before it, each once.
+came_back as (
+    select
+        paid.account_id,
+        paid.deal_id,
+        back.deal_id as back_id,
+        row_number() over (
+            partition by back.account_id, back.deal_id order by paid.executed_at desc, paid.deal_id desc
+        ) as place,
+        row_number() over (
+            partition by paid.account_id, paid.deal_id order by back.executed_at, back.deal_id
+        ) as turn
+    from numbered as paid
+    inner join numbered as back
+        on
+            paid.account_id = back.account_id
+            and paid.profit = -back.profit
+            and paid.executed_at <= back.executed_at
+    where paid.operation and paid.profit < 0 and back.operation and not back.opens
 )
 
 select
-    account_id,
-    deal_id,
-    kind,
-    entry,
-    executed_at,
+    numbered.account_id,
+    numbered.deal_id,
+    numbered.kind,
+    numbered.entry,
+    numbered.executed_at,
     case
-        when deposit and place = 1 then cast(0 as decimal(38, 8))
-        when kind = 'balance' then profit
-        else net
+        when numbered.opens then cast(0 as decimal(38, 8))
+        when numbered.kind = 'balance' then numbered.profit
+        else numbered.net
     end as net,
-    kind = 'balance' and profit < 0 and not correction as payout
+    numbered.operation and numbered.profit < 0 and paid.deal_id is null as payout,
+    numbered.operation and numbered.profit > 0 and not numbered.opens and back.back_id is null as deposit
 from numbered
+left join came_back as paid
+    on
+        numbered.account_id = paid.account_id
+        and numbered.deal_id = paid.deal_id
+        and paid.place = 1
+        and paid.turn = 1
+left join came_back as back
+    on
+        numbered.account_id = back.account_id
+        and numbered.deal_id = back.back_id
+        and back.place = 1
+        and back.turn = 1

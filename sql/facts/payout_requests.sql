@@ -1,13 +1,45 @@
 -- Every request with all that its review needs about account, trader, window and what became of it. Grain: payout_id.
-with destinations as (
-    select
-        payouts.destination,
-        list(distinct coalesce(owners.owner_id, accounts.trader_id)) as owners
+with named as (
+    select payouts.destination, accounts.trader_id
     from staging.payouts as payouts
     inner join staging.accounts as accounts using (account_id)
-    left join decided.owners as owners on accounts.trader_id = owners.trader_id
     where payouts.destination is not null
-    group by payouts.destination
+),
+
+destinations as (
+    select named.destination, list(distinct coalesce(owners.owner_id, named.trader_id)) as owners
+    from named
+    left join decided.owners as owners using (trader_id)
+    group by named.destination
+),
+
+-- Whoever bought with the instrument that a destination is.
+buyers as (
+    select
+        payments.instrument as destination,
+        list(distinct coalesce(owners.owner_id, payments.trader_id)) as owners
+    from staging.payments as payments
+    left join decided.owners as owners using (trader_id)
+    where payments.kind = 'purchase' and payments.instrument is not null
+    group by payments.instrument
+),
+
+partner_payees as (
+    select payout_destination as destination, list(distinct partner_id) as partners
+    from staging.partners
+    where payout_destination is not null
+    group by payout_destination
+),
+
+fees as (
+    select
+        challenge_id,
+        sum(abs(amount)) filter (where kind = 'chargeback') as charged_back,
+        sum(abs(amount)) filter (where kind = 'refund') as refunded,
+        min(occurred_at) filter (where kind = 'refund') as refunded_at
+    from staging.payments
+    where challenge_id is not null
+    group by challenge_id
 ),
 
 observed as (
@@ -68,6 +100,8 @@ payees as (
 
 select
     answers.*,
+    -- where a desk's transfers are told at all, one that is not told has not gone
+    coalesce(bool_or(answers.transfers > 0) over (partition by accounts.desk_id), false) as transfers_told,
     payouts.method,
     payouts.destination,
     accounts.trader_id,
@@ -93,13 +127,20 @@ select
     traders.kyc_checked_at,
     coalesce(owners.owner_id, accounts.trader_id) as owner_id,
     destinations.owners as destination_owners,
+    buyers.owners as destination_buyers,
+    partner_payees.partners as destination_partners,
+    fees.charged_back,
+    fees.refunded,
+    fees.refunded_at,
     windows.paid_before,
     windows.last_paid_at,
     windows.open_request,
     windows.open_request_at,
     windows.same_request,
     windows.same_request_at,
+    windows.not_yet_taken,
     windows.moved,
+    windows.deposited,
     windows.first_trade_at,
     observed.observed_at,
     observed.balance as observed_balance,
@@ -120,6 +161,9 @@ left join decided.account_status as status on answers.account_id = status.accoun
 left join staging.traders as traders on accounts.trader_id = traders.trader_id
 left join decided.owners as owners on accounts.trader_id = owners.trader_id
 left join destinations on payouts.destination = destinations.destination
+left join buyers on payouts.destination = buyers.destination
+left join partner_payees on payouts.destination = partner_payees.destination
+left join fees on bought.challenge_id = fees.challenge_id
 left join observed on answers.payout_id = observed.payout_id
 left join observed_sums on answers.payout_id = observed_sums.payout_id
 left join half_known on answers.payout_id = half_known.payout_id

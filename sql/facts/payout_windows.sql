@@ -1,16 +1,14 @@
 -- What stood before each request of an account: payouts already honoured, the instant from which profit counts, and
--- what is not yet answered. Grain: payout_id. Requests of one instant follow each other by id.
+-- what is not yet answered. Grain: payout_id. Requests of one instant follow each other by id. `not_yet_taken` names
+-- the honoured requests whose money was still in the account; `deposited` is money put in that is no profit.
 with earlier as (
     select
         now.payout_id,
         count(*) filter (where before.honoured_at is not null) as honoured,
         max(before.requested_at) filter (where before.honoured_at is not null) as last_honoured_at,
-        coalesce(
-            sum(before.amount) filter (
-                where before.honoured_at is not null
-                and (before.operated_at is null or before.operated_at > now.requested_at)
-            ),
-            0
+        list(before.payout_id order by before.payout_id) filter (
+            where before.honoured_at is not null
+            and (before.operated_at is null or before.operated_at > now.requested_at)
         ) as not_yet_taken,
         max(before.requested_at) filter (
             where before.answered_at is null or before.answered_at > now.requested_at
@@ -44,6 +42,7 @@ balances as (
     select
         now.payout_id,
         coalesce(sum(deals.net), 0) as moved,
+        coalesce(sum(deals.net) filter (where deals.deposit), 0) as deposited,
         min(deals.executed_at) filter (where deals.kind = 'trade') as first_trade_at,
         max(deals.executed_at) as last_deal_at
     from facts.payout_answers as now
@@ -61,12 +60,13 @@ select
     now.requested_at,
     coalesce(earlier.honoured, 0) + coalesce(unasked.operations, 0) as paid_before,
     greatest(earlier.last_honoured_at, unasked.last_at) as last_paid_at,
-    coalesce(earlier.not_yet_taken, 0) as not_yet_taken,
+    earlier.not_yet_taken,
     earlier.open_request,
     earlier.open_request_at,
     earlier.same_request,
     earlier.same_request_at,
-    coalesce(balances.moved, 0) - coalesce(earlier.not_yet_taken, 0) as moved,
+    coalesce(balances.moved, 0) as moved,
+    coalesce(balances.deposited, 0) as deposited,
     balances.first_trade_at,
     balances.last_deal_at
 from facts.payout_answers as now
