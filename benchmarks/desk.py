@@ -22,12 +22,15 @@ import sqlalchemy as sa
 
 from benchmarks.measure import machine, table
 from models import audit, settlements
+from models.access import Person
 from models.audit import Record
+from models.decisions import desk
 from sql import schema
 from sql.desk_schema import DECISIONS, PAYOUT_STATES
 from sql.warehouse import Warehouse, read_frame
 
 RECORDS = 100_000
+REQUESTS = 20_000
 
 
 def chain(records: int = RECORDS) -> dict[str, float]:
@@ -49,6 +52,43 @@ def chain(records: int = RECORDS) -> dict[str, float]:
     if broken is not None:
         raise RuntimeError(f"the chain breaks at {broken.seq}")
     return {"appended_per_s": records / (appended - begun), "verified_per_s": records / (verified - appended)}
+
+
+def batch(requests: int = REQUESTS) -> dict[str, float]:
+    """Clean requests approved in a second as the queue page does it, on SQLite, and the decisions that they make."""
+    checks = json.dumps(
+        [
+            {
+                "check": "split",
+                "outcome": "passed",
+                "numbers": {"split_pct": "80", "amount_usd": 100, "paid_before": 1},
+            },
+            {"check": "payee", "outcome": "passed", "numbers": {}},
+            *({"check": f"check_{n}", "outcome": "passed", "sentence": "It holds.", "numbers": {}} for n in range(25)),
+        ]
+    )
+    parts = {"trader_share": Decimal(80), "firm_share": Decimal(20), "deductions": Decimal(0)}
+    review = {"amount": Decimal(100), "eligible": True, "recommendation": "approve", "checks": checks} | parts
+    now = dt.datetime(2026, 11, 2, tzinfo=dt.UTC)
+    account = {"desk_id": "D1", "product": "plan", "product_version": 1, "stage": "funded", "currency": "EUR"}
+    account |= {"status": "active", "status_at": now, "as_of": now}
+    ids = [f"Q{n}" for n in range(requests)]
+    with tempfile.TemporaryDirectory() as home:
+        warehouse = Warehouse.open(home)
+        with warehouse.database.begin() as connection:
+            rows = [{"payout_id": one, "account_id": f"A-{one}"} for one in ids]
+            connection.execute(sa.insert(schema.PAYOUT_REVIEWS), [row | review for row in rows])
+            known = [{"account_id": row["account_id"], "trader_id": f"T-{row['payout_id']}"} for row in rows]
+            connection.execute(sa.insert(schema.ACCOUNT_STATUS), [row | account for row in known])
+        begun = time.perf_counter()
+        done = desk.approve_clean(warehouse.database, Person("pavel", "payout_reviewer"), ids)
+        took = time.perf_counter() - begun
+        with warehouse.database.connect() as connection:
+            decisions = connection.execute(sa.select(sa.func.count()).select_from(DECISIONS)).scalar_one()
+        warehouse.database.dispose()
+    if not all(one.done for one in done):
+        raise RuntimeError("not every clean request was approved")
+    return {"requests_per_s": requests / took, "decisions_per_s": decisions / took}
 
 
 def queue(requests: int = RECORDS) -> dict[str, float]:
@@ -160,6 +200,7 @@ def main() -> None:
     rows += [
         [f"audit chain: records {name.replace('_per_s', '')} a second", f"{v:,.0f}"] for name, v in chain().items()
     ]
+    rows += [[f"batch approval: {name.replace('_per_s', '')} a second", f"{v:,.0f}"] for name, v in batch().items()]
     if given.transactions:
         rows += [[f"bank: {name}", f"{value:,.3f}"] for name, value in bank(given.transactions).items()]
     print(table([f"{RECORDS:,} requests, {RECORDS:,} records, SQLite", "measured"], rows))

@@ -11,6 +11,8 @@ from dashboards.kit import desk, look, places, reads, state, words
 from models.decisions.desk import Done
 
 VIEWS = {"waiting": "◷ Waiting", "done": "✓ Transferred", "all": "All"}
+OVER = ("rejected", "upheld", "cancelled")
+"""States in which a request waits for nobody, whatever its transfers say."""
 COLUMNS = {
     "late": st.column_config.TextColumn("Wait", width=110, help="Time since the request; ▲ beyond the service level."),
     "payout_id": st.column_config.TextColumn("Request", width=95),
@@ -52,6 +54,11 @@ def show() -> None:
     _totals(filters)
     order = ["requested_at"] if view == "waiting" else ["-requested_at"]
     found = desk.with_reviews(reads.rows("payout_queue", order=order, limit=reads.PAGE_ROWS * 4, **filters))
+    if view == "waiting":
+        found = found[~found["desk_state"].isin(OVER)].reset_index(drop=True)
+    if found.empty:
+        look.empty("Nothing waits", "Every request here was rejected or cancelled; they stand under All.")
+        return
     left, right = st.columns([3, 1], gap="medium")
     with left:
         if view == "waiting":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -132,6 +133,8 @@ def test_a_reviewer_takes_rejects_and_the_decision_shows(house: Warehouse) -> No
     log = as_person("payout_review", pavel, payout=payout_id, view="log").dataframe[0].value
     assert list(log["action"])[-1] == "reject"
     assert list(log["person"])[-1] == "pavel"
+    left = as_person("payout_queue", pavel).dataframe
+    assert not left or payout_id not in set(left[0].value["payout_id"]), "a rejected request waits no more"
     records = as_person("audit", Person("aude", "auditor")).dataframe[0].value
     assert "payout reject" in set(records["action"])
 
@@ -139,18 +142,22 @@ def test_a_reviewer_takes_rejects_and_the_decision_shows(house: Warehouse) -> No
 def test_accounts_are_added_and_changed_on_their_page(house: Warehouse) -> None:
     """A signed-in admin adds somebody, gives another role and desk with a reason, and both are in the log."""
     adam = Person("adam", "admin")
+
+    def named(listed: Any, label: str) -> Any:
+        return next(one for one in listed if one.label == label)
+
     app = as_person("access", adam)
-    app.text_input[0].set_value("nina")
-    app.text_input[1].set_value("long enough")
-    next(one for one in app.button if one.label == "Add").click().run()
+    named(app.text_input, "Name").set_value("nina")
+    named(app.text_input, "Password").set_value("long enough")
+    named(app.button, "Add").click().run()
     assert not app.error
     app = as_person("access", adam)
-    app.selectbox[0].set_value("nina").run()
-    app.selectbox[1].set_value("auditor")
-    next(one for one in app.button if one.label == "Change").click().run()
+    named(app.selectbox, "Who").set_value("nina").run()
+    named(app.selectbox, "Role").set_value("auditor")
+    named(app.button, "Change").click().run()
     assert "Say why" in app.error[0].value
-    next(one for one in app.text_input if one.label == "Reason").set_value("joined the audit")
-    next(one for one in app.button if one.label == "Change").click().run()
+    named(app.text_input, "Reason").set_value("joined the audit")
+    named(app.button, "Change").click().run()
     assert not app.error
     with house.database.connect() as connection:
         newest = audit.recent(connection, 2, subject="person:nina")
