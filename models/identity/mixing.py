@@ -26,8 +26,8 @@ HOLDERS_MAX = 4
 TRADERS_PRIOR = 100.0
 PAIRS_PRIOR = 30.0
 MIXED = ("straw", "household", "friend", "venue")
-FITTED = (*STRONG_KINDS, "ip")
-STRAW_SHARES = (0.1, 0.95)
+FITTED = (*STRONG_KINDS, "ip", "address")
+STRAW_SHARES = (0.01, 0.95)
 # One owner's traders log in from one line about as often as not; fewer would make owners of everybody who lends.
 STRAW_IP_MIN = 0.45
 # A friend lends now and then; whoever shares each thing every other time is no friend.

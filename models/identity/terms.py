@@ -48,7 +48,7 @@ KINDS: MappingProxyType[str, Kind] = MappingProxyType(
         "destination": Kind(60, 60, Shares(0.50, 0.60, 0.03, 0.001, 0.002), 1e-8),
         "device": Kind(40, 12, Shares(0.55, 0.55, 0.25, 0.12, 0.30), 1e-7, DEVICES_ALIKE),
         "click": Kind(20, 0, Shares(0.15, 0.15, 0.05, 0.03, 0.02), 1e-5),
-        "address": Kind(20, 8, Shares(0.45, 0.10, 0.85, 0.01, 0.03), 1e-5),
+        "address": Kind(20, 8, Shares(0.45, 0.05, 0.85, 0.01, 0.03), 1e-5),
         "ip": Kind(20, 0, Shares(0.60, 0.50, 0.85, 0.15, 0.85)),
         "partner": Kind(60, 0, Shares(0.40, 0.40, 0.40, 0.30, 0.30)),
     }
