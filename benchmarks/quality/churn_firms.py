@@ -13,10 +13,10 @@ from models.churn import History
 START = pd.Timestamp("2025-06-01", tz="UTC")
 
 
-def make_history(traders: int, days: int, seed: int) -> History:
+def make_history(traders: int, days: int, seed: int, stays_days: float = 40.0) -> History:
     """A firm's history: fast and slow people, luck that keeps them, breaches that some answer and some do not.
 
-    Who is fast, lucky or stubborn is not in the records; only what they do is.
+    `stays_days` is how long the unlucky stay before they lose heart. Who is fast, lucky or stubborn is not in the records; only what they do is.
     """
     rng = np.random.default_rng(seed)
     purchases: list[tuple[Any, ...]] = []
@@ -26,7 +26,7 @@ def make_history(traders: int, days: int, seed: int) -> History:
         rhythm, stubborn, luck = float(rng.beta(1.2, 3)), float(rng.beta(1.5, 2)), float(rng.normal(0, 0.004))
         while at < days:
             length = float(rng.exponential(35 if luck > 0 else 18)) + 1
-            quits = at + float(rng.exponential(40 + 400 * max(luck, 0) * 10))
+            quits = at + float(rng.exponential(stays_days + 400 * max(luck, 0) * 10))
             ends = min(at + length, quits)
             for day in range(int(at), int(min(ends, days))):
                 if rng.random() < rhythm:
@@ -37,7 +37,7 @@ def make_history(traders: int, days: int, seed: int) -> History:
             purchases.append(
                 (f"C{len(purchases)}", person, START + pd.Timedelta(days=at), 300.0, breached, over, pd.NaT)
             )
-            if ends != at + length or rng.random() > stubborn:
+            if ends != at + length or rng.random() > stubborn ** (40 / stays_days):
                 break
             at = ends + float(rng.exponential(6))
     names = ["challenge_id", "trader_id", "purchased_at", "fee", "breached_at", "ended_at", "paying_at"]

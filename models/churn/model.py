@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,11 +25,13 @@ MONOTONE = {"days_since_entry": 1, "active_days_30d": -1, "running": -1}
 
 @dataclass(frozen=True)
 class ChurnTerms:
-    """Spacing of training cut-offs and first history (days), fewest examples for the trees, seed, shown reasons."""
+    """Spacing of training cut-offs, first history and shortest horizon taught (days), fewest examples for the trees,
+    seed, shown reasons."""
 
     version: str = "2026-11"
     spacing_days: int = 7
     history_days: int = 14
+    taught_days_min: int = 7
     cut_offs_max: int = 12
     examples_min: int = 400
     rarer_class_min: int = 40
@@ -74,7 +77,7 @@ class ChurnModel:
             return chance, moves
         raw, moves = trees.explain(self.content, values)
         slope, shift = self.content["slope"], self.content["shift"]
-        return np.asarray(expit(slope * raw + shift)), slope * moves
+        return self.content.get("stretch", 1.0) * np.asarray(expit(slope * raw + shift)), slope * moves
 
 
 def cut_offs(first: pd.Timestamp, last: pd.Timestamp, horizon_days: int, terms: ChurnTerms) -> list[pd.Timestamp]:
@@ -94,21 +97,53 @@ def examples(history: History, instants: list[pd.Timestamp], horizon_days: int) 
 def fit(history: History, last: pd.Timestamp, horizon_days: int, terms: ChurnTerms | None = None) -> ChurnModel:
     """Learns from cut-offs whose outcome was known at `last`: trees where there is enough, else rates by recency.
 
-    Calibration (Platt, 1999) uses the newest cut-offs, which the trees have not seen, about a quarter of them.
+    Calibration (Platt, 1999) uses the newest cut-offs, which the trees have not seen, about a quarter of them; where
+    there is one cut-off only, every fourth trader. A history too short for the horizon teaches a shorter one, from
+    which the share that stays away to the end of the horizon is taken; see `_stretch`.
     """
     held = terms or ChurnTerms()
-    instants = cut_offs(history.first_at(), last, horizon_days, held) if len(history.purchases) else []
+    taught, instants = _teachable(history, last, horizon_days, held)
     if not instants:
         return _prior(horizon_days)
-    seen, left = examples(history, instants, horizon_days)
+    seen, left = examples(history, instants, taught)
     newest = seen["cut_off"].isin(instants[: max(len(instants) // 4, 1)]).to_numpy()
+    if newest.all():
+        newest = np.arange(len(seen)) % 4 == 0
+    stretch = _stretch(history, instants, taught, horizon_days)
     enough = len(seen) >= held.examples_min and min(left.sum(), (~left).sum()) >= held.rarer_class_min
-    if not enough or newest.all():
-        return _by_recency(seen, left, horizon_days)
-    content = _boosted(seen, left, newest, held)
-    model = ChurnModel("trees", horizon_days, content)
-    chance, _ = model.probability(seen[newest])
-    return ChurnModel("trees", horizon_days, content, _card(seen, left, newest, chance, horizon_days))
+    if not enough:
+        return _by_recency(seen, left, horizon_days, stretch)
+    content = {**_boosted(seen, left, newest, held), "stretch": stretch}
+    chance, _ = ChurnModel("trees", taught, {**content, "stretch": 1.0}).probability(seen[newest])
+    return ChurnModel("trees", horizon_days, content, _card(seen, left, newest, chance, taught))
+
+
+def _teachable(
+    history: History, last: pd.Timestamp, horizon_days: int, terms: ChurnTerms
+) -> tuple[int, list[pd.Timestamp]]:
+    """The longest of the horizon, its half and so on whose outcome is known for somebody, with its cut-offs."""
+    reached = horizon_days
+    while reached >= terms.taught_days_min and len(history.purchases):
+        if instants := cut_offs(history.first_at(), last, reached, terms):
+            return reached, instants
+        reached //= 2
+    return horizon_days, []
+
+
+def _stretch(history: History, instants: list[pd.Timestamp], taught: int, horizon_days: int) -> float:
+    """The share of those away for the days taught who stay away to the horizon.
+
+    Each doubling of the days brings some back; how many is taken from the last doublings within the days taught, and
+    changes further as it changed between them.
+    """
+    if taught >= horizon_days:
+        return 1.0
+    away = [float(examples(history, instants, days)[1].mean()) for days in (max(taught // 4, 1), taught // 2, taught)]
+    back = max(away[1] - away[2], 0.0)
+    change = float(np.clip(back / max(away[0] - away[1], 1e-6), 0.5, 1.0))
+    doublings = round(math.log2(horizon_days / taught))
+    stays = away[2] - sum(back * change ** (k + 1) for k in range(doublings))
+    return round(float(np.clip(stays / max(away[2], 1e-6), 0.3, 1.0)), 4)
 
 
 def _boosted(seen: pd.DataFrame, left: np.ndarray, newest: np.ndarray, terms: ChurnTerms) -> dict[str, Any]:
@@ -136,7 +171,7 @@ def _boosted(seen: pd.DataFrame, left: np.ndarray, newest: np.ndarray, terms: Ch
     return {**told, "slope": float(max(platt.coef_[0, 0], 0.05)), "shift": float(platt.intercept_[0])}
 
 
-def _by_recency(seen: pd.DataFrame, left: np.ndarray, horizon_days: int) -> ChurnModel:
+def _by_recency(seen: pd.DataFrame, left: np.ndarray, horizon_days: int, stretch: float = 1.0) -> ChurnModel:
     """Rates by days since the last trade, each pulled to the overall one by ten examples and never falling
     with time."""
     edges = [2.0, 5.0, 10.0, 20.0, 40.0, 80.0]
@@ -144,7 +179,8 @@ def _by_recency(seen: pd.DataFrame, left: np.ndarray, horizon_days: int) -> Chur
     base = (left.sum() + 1) / (len(left) + 2)
     rates = [(left[place == k].sum() + 10 * base) / ((place == k).sum() + 10) for k in range(len(edges) + 1)]
     card = {"trained_on": len(seen), "features": "days since the last trade"}
-    content = {"edges": edges, "rates": np.maximum.accumulate(rates).tolist(), "base": float(base)}
+    rates = (np.maximum.accumulate(rates) * stretch).tolist()
+    content = {"edges": edges, "rates": rates, "base": float(base) * stretch}
     return ChurnModel("recency", horizon_days, content, card)
 
 
