@@ -123,7 +123,7 @@ from range(140) as numbers(n), (values ('EUR'), ('GBP'), ('JPY')) as listed(curr
 """
 
 
-def book(trades: int, folder: str) -> duckdb.DuckDBPyConnection:
+def book(trades: int, folder: str, per: int = TRADES_PER_ACCOUNT) -> duckdb.DuckDBPyConnection:
     """A DuckDB with the lake of a made-up firm, as a scoring run opens it."""
     connection = duckdb.connect(config={"memory_limit": ENGINE_MEMORY, "temp_directory": folder})
     connection.execute("set timezone = 'UTC'; set preserve_insertion_order = false; create schema lake;")
@@ -132,8 +132,8 @@ def book(trades: int, folder: str) -> duckdb.DuckDBPyConnection:
         columns += [f"{name} {kind}" for name, kind in LAKE_TYPES.items()]
         connection.execute(f"create table lake.{dataset.name} ({', '.join(columns)})")
     relations.prepare(connection, AS_OF)
-    gap = 120 * 86_400_000_000 // TRADES_PER_ACCOUNT
-    connection.execute(TRADES.format(per=TRADES_PER_ACCOUNT, start=START.isoformat(), gap=gap, trades=trades))
+    gap = 120 * 86_400_000_000 // per
+    connection.execute(TRADES.format(per=per, start=START.isoformat(), gap=gap, trades=trades))
     connection.execute(DEALS)
     connection.execute(ACCOUNTS.format(start=START.isoformat()))
     connection.execute("drop table drawn")

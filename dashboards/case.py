@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import sqlalchemy as sa
 import streamlit as st
 
-from dashboards.kit import case_panel, casework, graphs, judging, look, paths, places, reads, state, words
+from dashboards.kit import case_panel, casework, desk, graphs, judging, look, paths, places, reads, state, words
 from sql import schema
 
 FLAG = 0.5
@@ -57,6 +57,7 @@ def show() -> None:
         _score(accounts)
     with right:
         case_panel.show(case, trader, _named(traders, accounts))
+        _packs(accounts)
     _timeline(accounts)
     _accounts(accounts)
     first = "pairs" if held["signals"].empty and len(held["pairs"]) else None
@@ -70,6 +71,18 @@ def show() -> None:
             held[view]
         )
     places.link("network", "See the network →", icon=False, trader=trader)
+
+
+def _packs(accounts: pd.DataFrame) -> None:
+    """The evidence pack of one of the owner's accounts, the riskiest first."""
+    if not casework.person().may("export"):
+        return
+    held = schema.RISK_SCORES.c
+    scored = reads.decided(schema.RISK_SCORES, held.account_id.in_(accounts["account_id"].tolist()))
+    order = accounts.merge(scored[["account_id", "score"]], "left").sort_values("score", ascending=False, kind="stable")
+    listed = order["account_id"].tolist()
+    account = st.selectbox("Evidence pack of", listed, key=f"pack-of-{listed[0]}") if len(listed) > 1 else listed[0]
+    desk.offer_packs(str(account))
 
 
 def _asked() -> str:

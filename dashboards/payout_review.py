@@ -14,7 +14,6 @@ from dashboards.kit import desk, lake, look, paths, places, reads, state, words
 from models.decisions import machine
 from models.decisions.desk import State, Strip, preview
 from models.money import to_minor
-from pipelines.packs import FORMS, file_name
 
 VIEWS = {
     "checks": "Checks",
@@ -74,7 +73,7 @@ def show() -> None:
         row
     )
     _notes(payout_id)
-    _packs(payout_id)
+    desk.offer_packs(payout_id)
 
 
 def _amount(row: dict[str, Any], held: State | None) -> None:
@@ -102,22 +101,6 @@ def _amount(row: dict[str, Any], held: State | None) -> None:
     places.link("account", f"Account {row['account_id']} →", icon=False, account=row["account_id"])
     if row["trader_id"]:
         places.link("case", "Case of the owner →", icon=False, trader=row["trader_id"])
-
-
-def _packs(payout_id: str) -> None:
-    """The evidence pack in both forms, made when it is asked for."""
-    if not desk.person().may("export"):
-        return
-    with st.container(horizontal=True):
-        for form in FORMS:
-            st.download_button(
-                f"Evidence pack, {form.upper()}",
-                desk.pack(payout_id, form),
-                file_name(payout_id, form),
-                key=f"pack-{form}",
-                icon=":material/folder_zip:",
-                on_click="ignore",
-            )
 
 
 def _chosen_strips(row: dict[str, Any], held: State | None) -> list[Strip]:

@@ -1,4 +1,7 @@
-"""Segments of traders by rules that management can read and edit."""
+"""Segments of traders by rules that management can read and edit.
+
+The rules in force are those of `segments.toml` in the home once somebody has edited them, until then the delivered.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,16 @@ from typing import Any
 
 import duckdb
 import pandas as pd
+import sqlalchemy as sa
 
-from models.churn import History, features_at, read_history
+from models import access, audit
+from models.access import Person
+from models.audit import Record
+from models.churn import FEATURES, features_at, read_history
+from models.churn.features import WORDS
+from sql.decided import register
+from sql.segment_schema import SEGMENT_MEMBERS, SEGMENT_SIZES
+from sql.warehouse import replace_rows, write_rows
 
 FILE = Path(__file__).with_suffix(".toml")
 _TESTS: Mapping[str, Callable[[pd.Series[Any], float], pd.Series[bool]]] = {
@@ -22,6 +33,8 @@ _TESTS: Mapping[str, Callable[[pd.Series[Any], float], pd.Series[bool]]] = {
     "at_most": lambda values, limit: values <= limit,
 }
 EXTRA = ("near_share", "churn")
+FIELDS = (*FEATURES, *EXTRA)
+MONTHS_BACK = 6
 
 
 class SegmentsRefused(Exception):
@@ -37,10 +50,49 @@ class Segment:
     conditions: tuple[tuple[str, str, float], ...]
 
 
+def in_force(home: Path) -> Path:
+    """The file whose rules hold in a home."""
+    own = home / FILE.name
+    return own if own.is_file() else FILE
+
+
 def load(path: Path = FILE) -> list[Segment]:
     """The segments of a TOML file; SegmentsRefused when one has no condition or an unknown test."""
-    held = tomllib.loads(path.read_text(encoding="utf-8")).get("segments", [])
-    return [_read(one) for one in held]
+    return read(path.read_text(encoding="utf-8"))
+
+
+def read(text: str) -> list[Segment]:
+    """The segments of a text; SegmentsRefused says what cannot be meant."""
+    try:
+        held = tomllib.loads(text).get("segments", [])
+    except tomllib.TOMLDecodeError as error:
+        raise SegmentsRefused(f"this is not TOML: {error}") from error
+    found = [_read(one) for one in held]
+    names = [one.name for one in found]
+    if not found or len(set(names)) < len(names):
+        raise SegmentsRefused("at least one segment is needed, and no name twice")
+    return found
+
+
+def edit(database: sa.Engine, home: Path, person: Person, text: str, reason: str) -> list[Segment]:
+    """Puts rules in force from the next run on, with an audit record; refuses before anything is written.
+
+    Raises AccessRefused for who may not edit, SegmentsRefused for what cannot be meant.
+    """
+    access.require(person, "segments.edit", any_desk=True)
+    found = read(text)
+    members(pd.DataFrame(columns=list(FIELDS)), found)
+    if not reason.strip():
+        raise SegmentsRefused("say why the rules change")
+    path = in_force(home)
+    before = {"rules": path.read_text(encoding="utf-8")}
+    record = Record(person.name, "segments edited", "segments", reason, person.role, before, {"rules": text})
+    with database.begin() as connection:
+        audit.append(connection, record)
+        written = home / f"{FILE.name}.new"
+        written.write_text(text, encoding="utf-8")
+        written.replace(home / FILE.name)
+    return found
 
 
 def _read(held: Mapping[str, Any]) -> Segment:
@@ -87,22 +139,46 @@ def known_at(connection: duckdb.DuckDBPyConnection, as_of: dt.datetime) -> pd.Da
     return known.join(near.set_index("trader_id")).join(churn.set_index("trader_id"))
 
 
-def sizes_over_time(history: History, instants: list[pd.Timestamp], segments: list[Segment]) -> pd.DataFrame:
-    """How many traders each segment had at each instant: as_of, segment, traders; fields of today only are left out."""
-    timeless = [one for one in segments if not {field for field, _, _ in one.conditions} & set(EXTRA)]
-    rows = []
-    for at in instants:
-        counts = members(features_at(history, at), timeless)["segment"].value_counts()
-        rows += [(at, one.name, int(counts.get(one.name, 0))) for one in timeless]
-    return pd.DataFrame(rows, columns=["as_of", "segment", "traders"])
+def record(connection: duckdb.DuckDBPyConnection, database: sa.Connection, as_of: dt.datetime, path: Path) -> None:
+    """Writes who belongs to what, and how many did at the ends of the last months.
 
-
-def campaign(found: pd.DataFrame, traders: pd.DataFrame, segment: str) -> pd.DataFrame:
-    """The list of a segment for a message: trader_id, full_name, email, country.
-
-    Where traders carry a column `consent`, only those who gave it are listed; nobody is written to without an address.
+    Earlier sizes of segments that ask for what only today knows stay as earlier runs wrote them.
     """
-    inside = traders[traders["trader_id"].isin(found.loc[found["segment"] == segment, "trader_id"])]
-    if "consent" in inside.columns:
-        inside = inside[inside["consent"].eq(True)]
-    return inside.loc[inside["email"].notna(), ["trader_id", "full_name", "email", "country"]].reset_index(drop=True)
+    rules = load(path)
+    history, at = read_history(connection), pd.Timestamp(as_of)
+    if history.purchases.empty:
+        return
+    found = members(known_at(connection, as_of), rules)
+    desks: pd.DataFrame = connection.sql("select distinct trader_id, desk_id from staging.challenges").df()
+    sizes = [counted(found, desks, at)]
+    for back in range(1, MONTHS_BACK + 1):
+        then = at.normalize().replace(day=1) - pd.DateOffset(months=back - 1)
+        if then > history.first_at():
+            sizes.append(counted(members(features_at(history, then), timeless(rules)), desks, then))
+    replace_rows(database, SEGMENT_MEMBERS, found)
+    fresh = pd.concat(sizes, ignore_index=True).drop_duplicates(["segment", "desk_id", "day"])
+    told = SEGMENT_SIZES.c
+    kept = sorted({one.name for one in rules} - {one.name for one in timeless(rules)})
+    database.execute(
+        sa.delete(SEGMENT_SIZES).where(told.segment.not_in(kept) | told.day.in_(fresh["day"].unique().tolist()))
+    )
+    write_rows(database, SEGMENT_SIZES, fresh)
+    register(connection, SEGMENT_MEMBERS, found)
+
+
+def timeless(rules: list[Segment]) -> list[Segment]:
+    """Segments that can be told of any day in the past."""
+    return [one for one in rules if not {field for field, _, _ in one.conditions} & set(EXTRA)]
+
+
+def counted(found: pd.DataFrame, desks: pd.DataFrame, at: pd.Timestamp) -> pd.DataFrame:
+    """Members by segment and desk on a day, in the columns of `segment_sizes`."""
+    sizes = found.merge(desks, on="trader_id").groupby(["segment", "desk_id"]).size().rename("traders").reset_index()
+    return sizes.assign(day=at.date())[["segment", "desk_id", "day", "traders"]]
+
+
+def in_words(segment: Segment) -> str:
+    """A segment's rule as a sentence."""
+    tests = {"at_least": "at least", "above": "above", "below": "below", "at_most": "at most"}
+    words = WORDS | {"near_share": "share of the tighter allowance used", "churn": "chance of leaving"}
+    return ", and ".join(f"{words[field]} {tests[test]} {limit:g}" for field, test, limit in segment.conditions)

@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from models import attribution, cohorts, commissions, events, liability, set_rules, terms, verdicts, walk
+from models import attribution, cohorts, commissions, events, liability, segments, set_rules, terms, verdicts, walk
 from models.cases import history
 from models.cases.opening import open_from
 from models.catalogue import Rulebook
-from models.churn import kept_by, score_traders
+from models.churn import churn_of_traders, kept_by
 from models.clock import to_micros
 from models.decisions.automation import after_run
 from models.detectors import DETECTORS, detect_all
@@ -36,6 +36,7 @@ from pipelines.sources.symbols import Instrument, instrument
 from pipelines.surveillance import survey
 from sql import relations, schema
 from sql.decided import register, register_tables
+from sql.segment_schema import CHURN_DRIFT
 from sql.warehouse import Warehouse, newest_fact, replace_rows
 
 Say = Callable[[str], None]
@@ -93,6 +94,7 @@ def score(
                 log = _decide(connection, database, stands_at, say)
                 _judge_shared(connection, database, accounts, rulebook, stands_at)
                 weighed = _weigh(connection, database, stands_at)
+                segments.record(connection, database, stands_at, segments.in_force(warehouse.home))
                 _review_payouts(connection, database, rulebook, stands_at)
                 log += _manage(connection, stands_at)
                 say("building the marts")
@@ -148,12 +150,11 @@ def _weigh(connection: duckdb.DuckDBPyConnection, database: sa.Connection, as_of
     run_id = history.next_run(database)
     weighed = weigh(connection, as_of, history.answers(database))
     history.keep(database, weighed, run_id)
-    for table, frame in (
-        (schema.RISK_SCORES, weighed.scores),
-        (schema.CHURN_SCORES, score_traders(connection, as_of, learn=kept_by(database, run_id, as_of))),
-    ):
+    leaving = churn_of_traders(connection, as_of, learn=kept_by(database, run_id, as_of))
+    for table, frame in ((schema.RISK_SCORES, weighed.scores), (schema.CHURN_SCORES, leaving.scores)):
         replace_rows(database, table, frame)
         register(connection, table, frame)
+    replace_rows(database, CHURN_DRIFT, leaving.drift)
     return weighed
 
 

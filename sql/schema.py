@@ -300,6 +300,17 @@ _DATASETS = (
         corrections=True,
     ),
     Dataset(
+        "consents",
+        "What traders said about being written to, optional; the newest word holds.",
+        ("trader_id", "occurred_at"),
+        (
+            _text("trader_id", "who", required=True),
+            _instant("occurred_at", "when they said so", required=True),
+            _text("given", "whether they agreed", required=True, allowed=("yes", "no")),
+        ),
+        dated_by="occurred_at",
+    ),
+    Dataset(
         "news",
         "Economic calendar.",
         ("event_id",),

@@ -21,7 +21,17 @@ from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 from filelock import FileLock
 
-from sql import case_schema, connect_schema, desk_schema, live_schema, partner_schema, relations, report_schema, upkeep  # noqa: F401 - tables join
+from sql import (  # noqa: F401 - tables join
+    case_schema,
+    connect_schema,
+    desk_schema,
+    live_schema,
+    partner_schema,
+    relations,
+    report_schema,
+    segment_schema,
+    upkeep,
+)
 from sql.schema import DATASETS, DUCKDB_TYPES, LAKE_COLUMNS, MONEY_DECIMALS, Dataset, Instant, Money
 
 ENGINE_MEMORY = "3GB"

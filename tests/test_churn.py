@@ -145,9 +145,18 @@ def test_a_small_firm_gets_rates_by_recency_that_never_fall() -> None:
 
 
 def test_a_history_shorter_than_the_horizon_is_a_guess_that_says_so() -> None:
-    told = history(traders=20, days=30)
-    model = fit(told, START + pd.Timedelta(days=30), 60)
+    told = history(traders=20, days=18)
+    model = fit(told, START + pd.Timedelta(days=18), 60)
     assert model.card["trained_on"] == 0 and "guess" in model.card["features"]
+
+
+def test_a_history_too_short_for_the_horizon_teaches_a_shorter_one() -> None:
+    told = history(traders=200, days=40)
+    model = fit(told, START + pd.Timedelta(days=40), 60)
+    assert model.card["trained_on"] > 0
+    quiet, busy = (pd.DataFrame({name: [days] for name in FEATURES}) for days in (100.0, 0.0))
+    assert model.probability(quiet)[0][0] > model.probability(busy)[0][0]
+    assert model.content["base"] < 1
 
 
 def test_drift_is_small_at_home_and_large_abroad(known: History, model: ChurnModel) -> None:

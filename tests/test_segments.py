@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.quality.churn_firms import START, make_history
-from models.churn import FEATURES, features_at
-from models.segments import EXTRA, SegmentsRefused, campaign, load, members, sizes_over_time
+from models.access import AccessRefused, Person
+from models.churn import FEATURES
+from models.segments import EXTRA, FILE, SegmentsRefused, counted, edit, in_force, in_words, load, members, timeless
+from sql.desk_schema import AUDIT_LOG
+from sql.warehouse import Warehouse, read_frame
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def written(folder: Path, where: str) -> Path:
@@ -47,20 +52,50 @@ def test_an_unknown_field_is_named(tmp_path: Path) -> None:
         members(pd.DataFrame({"purchases": [1]}), load(written(tmp_path, "{ luck = { above = 1 } }")))
 
 
-def test_sizes_are_those_of_the_day() -> None:
-    history = make_history(60, 120, 2)
-    at = START + pd.Timedelta(days=90)
-    sizes = sizes_over_time(history, [at], load()).set_index("segment")["traders"]
-    assert sizes["new"] == len(members(features_at(history, at), [one for one in load() if one.name == "new"]))
-    assert "close_to_a_floor" not in sizes.index
+def test_sizes_are_counted_by_desk_and_day() -> None:
+    found = pd.DataFrame({"segment": ["new", "new", "high_value"], "trader_id": ["A", "B", "B"]})
+    desks = pd.DataFrame({"trader_id": ["A", "B", "B"], "desk_id": ["one", "one", "two"]})
+    sizes = counted(found, desks, pd.Timestamp("2026-03-01", tz="UTC")).set_index(["segment", "desk_id"])["traders"]
+    two = {("high_value", "one"): 1, ("high_value", "two"): 1}
+    assert sizes.to_dict() == two | {("new", "one"): 2, ("new", "two"): 1}
 
 
-def test_nobody_is_listed_without_consent_or_address() -> None:
-    found = pd.DataFrame({"segment": ["new"] * 3, "trader_id": ["A", "B", "C"]})
-    traders = pd.DataFrame(
-        {"trader_id": list("ABC"), "full_name": list("abc"), "email": ["a@x", "b@x", np.nan], "country": "DE"}
+def test_what_only_today_knows_is_told_of_no_other_day() -> None:
+    assert "close_to_a_floor" in {one.name for one in load()} - {one.name for one in timeless(load())}
+
+
+def test_only_the_newest_word_of_consent_holds() -> None:
+    connection = duckdb.connect()
+    connection.execute("create schema staging")
+    connection.execute(
+        "create table staging.traders as select unnest(['A', 'B', 'C']) as trader_id, 'x' as full_name,"
+        " 'x@y' as email, 'DE' as country"
     )
-    assert campaign(found, traders, "new")["trader_id"].tolist() == ["A", "B"]
-    assert campaign(found, traders.assign(consent=pd.Series([None, True, True], dtype=object)), "new")[
-        "trader_id"
-    ].tolist() == ["B"]
+    connection.execute("create table staging.consents (trader_id varchar, occurred_at timestamptz, given varchar)")
+    connection.execute(
+        "insert into staging.consents values ('A', '2026-01-01 00:00:00Z', 'yes'),"
+        " ('B', '2026-01-01 00:00:00Z', 'yes'), ('B', '2026-01-02 00:00:00Z', 'no')"
+    )
+    told = connection.execute((ROOT / "sql" / "marts" / "contacts.sql").read_text(encoding="utf-8")).fetchall()
+    assert {row[0] for row in told if row[4]} == {"A"}
+    assert len(told) == 3
+
+
+def test_rules_are_edited_by_management_and_written_down(tmp_path: Path) -> None:
+    house, manager = Warehouse.open(tmp_path), Person("maria", "manager")
+    text = '[[segments]]\nname = "whales"\nmeaning = "m"\nwhere = { purchases = { at_least = 9 } }\n'
+    with pytest.raises(SegmentsRefused, match="no field luck"):
+        edit(house.database, tmp_path, manager, text.replace("purchases", "luck"), "why")
+    with pytest.raises(SegmentsRefused, match="say why"):
+        edit(house.database, tmp_path, manager, text, " ")
+    with pytest.raises(AccessRefused):
+        edit(house.database, tmp_path, Person("rita", "risk_analyst"), text, "why")
+    assert in_force(tmp_path) == FILE
+    edit(house.database, tmp_path, manager, text, "Nine is our whale.")
+    assert [one.name for one in load(in_force(tmp_path))] == ["whales"]
+    with house.database.connect() as database:
+        assert "Nine is our whale." in read_frame(database, AUDIT_LOG)["body"].iloc[-1]
+
+
+def test_a_rule_is_told_in_words() -> None:
+    assert in_words(load()[-1]) == "challenges bought so far below 2, and days since the last purchase below 14"

@@ -31,7 +31,11 @@ from sql.schema import ACCOUNT_STATUS
 from sql.warehouse import Warehouse
 
 NAMES = ("auc", "pr_auc", "brier", "calibration_error", "lift")
-MADE = {"made, most leave": {}, "made, half leave": {"stays_days": 110.0}, "made, a third leaves": {"stays_days": 260.0}}
+MADE = {
+    "made, most leave": {},
+    "made, half leave": {"stays_days": 110.0},
+    "made, a third leaves": {"stays_days": 260.0},
+}
 SHORT = {"short, 75 days": (75, 45), "short, 100 days": (100, 40)}
 """Days of history, and the day of the cut-off: nothing is known yet about anybody's next 60 days."""
 
@@ -66,11 +70,15 @@ def cdnow(_traders: int, _seed: int) -> Iterator[Trial]:
     path = Path(found.submodule_search_locations[0]) / "datasets" / "CDNOW_sample.txt"
     told = pd.read_csv(path, sep=r"\s+", header=None, names=["_", "trader_id", "day", "discs", "fee"])
     at = pd.to_datetime(told["day"].astype(str), utc=True)
-    bought = told.assign(trader_id=told["trader_id"].astype(str), purchased_at=at, ended_at=at).drop(columns=["day", "_"])
+    bought = told.assign(trader_id=told["trader_id"].astype(str), purchased_at=at, ended_at=at).drop(
+        columns=["day", "_"]
+    )
     bought = bought.drop_duplicates(["trader_id", "purchased_at"]).reset_index(drop=True)
     empty = pd.to_datetime(pd.Series([pd.NaT] * len(bought)), utc=True)
     bought = bought.assign(challenge_id=bought.index.astype(str), breached_at=empty, paying_at=empty)
-    days = pd.DataFrame({"trader_id": [], "day": pd.to_datetime([], utc=True), "entries": [], "result": [], "sign_ins": []})
+    days = pd.DataFrame(
+        {"trader_id": [], "day": pd.to_datetime([], utc=True), "entries": [], "result": [], "sign_ins": []}
+    )
     paid = pd.DataFrame({"trader_id": [], "settled_at": pd.to_datetime([], utc=True)})
     yield Trial("CDNOW", History(bought, days, paid), bought["purchased_at"].max() - pd.Timedelta(days=60))
 
@@ -82,7 +90,8 @@ def demo(home: Path) -> Iterator[Trial]:
         register_tables(connection, database, ACCOUNT_STATUS)
         history = read_history(connection)
         row = connection.execute("select getvariable('as_of')").fetchone()
-    yield Trial("demo firm", history, pd.Timestamp(row[0] if row else None) - pd.Timedelta(days=60))
+    if row:
+        yield Trial("demo firm", history, pd.Timestamp(row[0]) - pd.Timedelta(days=60))
 
 
 def cox(history: History, seen: pd.DataFrame, test: pd.DataFrame, horizon_days: int) -> np.ndarray:
@@ -111,7 +120,9 @@ def bg_nbd(history: History, test: pd.DataFrame, at: pd.Timestamp, horizon_days:
 
     bought = history.purchases[history.purchases["purchased_at"] <= at]
     days = bought.assign(day=bought["purchased_at"].dt.floor("D")).drop_duplicates(["trader_id", "day"])
-    first, last, count = (days.groupby("trader_id")["day"].agg(how).reindex(test.index) for how in ("min", "max", "size"))
+    first, last, count = (
+        days.groupby("trader_id")["day"].agg(how).reindex(test.index) for how in ("min", "max", "size")
+    )
     again = count.to_numpy(float) - 1
     recency = (last - first).dt.total_seconds().to_numpy() / 86400
     age = np.maximum((at - first).dt.total_seconds().to_numpy() / 86400, recency)
@@ -121,7 +132,7 @@ def bg_nbd(history: History, test: pd.DataFrame, at: pd.Timestamp, horizon_days:
         alive = np.asarray(model.conditional_probability_alive(again, recency, age), dtype=float)
     r, alpha = float(model.params_["r"]), float(model.params_["alpha"])
     nothing = ((alpha + age) / (alpha + age + horizon_days)) ** (r + again)
-    return 1 - alive * (1 - nothing)
+    return np.asarray(1 - alive * (1 - nothing), dtype=float)
 
 
 def recency(seen: pd.DataFrame, left: np.ndarray, test: pd.DataFrame) -> np.ndarray:
@@ -167,7 +178,9 @@ def judge(trial: Trial, horizon: int) -> None:
     rng = np.random.default_rng(1)
     for name, chance in found.items():
         cells: list[Any] = [interval(truth, chance, one, rng) for one in NAMES]
-        print(f"| {trial.name}: {len(test):,}, {truth.mean():.0%} left | {name} | " + " | ".join(cells) + " |", flush=True)
+        print(
+            f"| {trial.name}: {len(test):,}, {truth.mean():.0%} left | {name} | " + " | ".join(cells) + " |", flush=True
+        )
 
 
 def main() -> None:

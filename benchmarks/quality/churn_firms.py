@@ -16,7 +16,8 @@ START = pd.Timestamp("2025-06-01", tz="UTC")
 def make_history(traders: int, days: int, seed: int, stays_days: float = 40.0) -> History:
     """A firm's history: fast and slow people, luck that keeps them, breaches that some answer and some do not.
 
-    `stays_days` is how long the unlucky stay before they lose heart. Who is fast, lucky or stubborn is not in the records; only what they do is.
+    `stays_days` is how long the unlucky stay before they lose heart.
+    Who is fast, lucky or stubborn is not in the records; only what they do is.
     """
     rng = np.random.default_rng(seed)
     purchases: list[tuple[Any, ...]] = []

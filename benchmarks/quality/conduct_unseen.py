@@ -1,6 +1,7 @@
 """Precision, recall and score on whole firms as feeds, through the commands a firm would use.
 
-Run from the root: python -m benchmarks.quality.conduct_unseen --folder DIR [--seeds 1] [--firms full bare] [--wrong]
+Run from the root: python -m benchmarks.quality.conduct_unseen --folder DIR [--seeds 1] [--firms full bare] [--people N]
+[--wrong]
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -79,6 +81,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where firms are written")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--firms", nargs="+", default=[style.name for style in STYLES])
+    parser.add_argument("--people", type=int, help="ordinary traders of each firm, those of its style when not given")
     parser.add_argument("--wrong", action="store_true", help="tell what was said about those who were judged wrongly")
     parser.add_argument("--kept", action="store_true", help="read what was exported before, score nothing")
     chosen = parser.parse_args()
@@ -89,7 +92,7 @@ def main() -> None:
             folder = chosen.folder / f"{style.name}-{seed}"
             if not chosen.kept:
                 shutil.rmtree(folder, ignore_errors=True)
-                make(style, seed).write(folder)
+                make(replace(style, people=chosen.people or style.people), seed).write(folder)
                 found = scored(folder)
             else:
                 names = ("signals", "risk_scores", "account_status")

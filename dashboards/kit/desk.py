@@ -198,6 +198,22 @@ def pack(subject: str, form: str) -> Callable[[], bytes]:
     return made
 
 
+def offer_packs(subject: str) -> None:
+    """The evidence pack of an account or a payout request in both forms, made when it is asked for."""
+    if not person().may("export"):
+        return
+    with st.container(horizontal=True):
+        for form in packs.FORMS:
+            st.download_button(
+                f"Evidence pack, {form.upper()}",
+                pack(subject, form),
+                packs.file_name(subject, form),
+                key=f"pack-{form}",
+                icon=":material/folder_zip:",
+                on_click="ignore",
+            )
+
+
 def tell(text: str) -> None:
     """Keeps a sentence for the next drawing of the page."""
     st.session_state[TOLD] = text

@@ -39,6 +39,7 @@ PLACES = (
     Place("approvals", "Approvals", "how_to_reg", "Payouts"),
     Place("reconciliation", "Reconciliation", "compare", "Payouts"),
     Place("cohorts", "Cohorts", "stacked_bar_chart", "Management"),
+    Place("segments", "Segments", "groups", "Management"),
     Place("partners", "Partners", "handshake", "Management"),
     Place("exposure", "Exposure", "balance", "Management"),
     Place("policy_lab", "Policy lab", "science", "Management"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import dataclass
 
 import duckdb
 import pandas as pd
@@ -19,6 +20,8 @@ __all__ = [
     "ChurnTerms",
     "History",
     "Learn",
+    "Leaving",
+    "churn_of_traders",
     "drift",
     "features_at",
     "fit",
@@ -29,7 +32,16 @@ __all__ = [
     "score_traders",
     "survival_curve",
 ]
+DRIFT = ("feature", "stability", "model_version", "as_of")
 COLUMNS = ("trader_id", "probability", "horizon_days", "reasons", "as_of", "model_version")
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """Churn scores in published columns, and how far what the model sees and says has moved (`DRIFT`)."""
+
+    scores: pd.DataFrame
+    drift: pd.DataFrame
 
 
 def score_traders(
@@ -40,6 +52,18 @@ def score_traders(
     terms: ChurnTerms | None = None,
     learn: Learn = fit,
 ) -> pd.DataFrame:
+    """The scores of `churn_of_traders` alone."""
+    return churn_of_traders(connection, as_of, horizon_days, model, terms, learn).scores
+
+
+def churn_of_traders(
+    connection: duckdb.DuckDBPyConnection,
+    as_of: dt.datetime,
+    horizon_days: int = 60,
+    model: ChurnModel | None = None,
+    terms: ChurnTerms | None = None,
+    learn: Learn = fit,
+) -> Leaving:
     """Scores every trader who has bought: trader_id, probability (0-1), horizon_days, reasons, as_of, model_version.
 
     Learns from the firm's own past, by `learn`, unless a model is given. A model that could not be learnt says so in
@@ -47,10 +71,14 @@ def score_traders(
     """
     held, at, history = terms or ChurnTerms(), pd.Timestamp(as_of), read_history(connection)
     if history.purchases.empty:
-        return pd.DataFrame(columns=list(COLUMNS))
+        return Leaving(pd.DataFrame(columns=list(COLUMNS)), pd.DataFrame(columns=list(DRIFT)))
     used = model or learn(history, at, horizon_days, held)
     known = features_at(history, at)
     chance, moves = used.probability(known)
     told = [json.dumps(reasons(known.iloc[k], moves[k], held.reasons_max)) for k in range(len(known))]
     scored = pd.DataFrame({"trader_id": known.index, "probability": chance.round(6), "horizon_days": horizon_days})
-    return scored.assign(reasons=told, as_of=at, model_version=used.version)[list(COLUMNS)]
+    moved = pd.DataFrame(drift(used, known, chance).items(), columns=["feature", "stability"])
+    return Leaving(
+        scored.assign(reasons=told, as_of=at, model_version=used.version)[list(COLUMNS)],
+        moved.assign(model_version=used.version, as_of=at)[list(DRIFT)],
+    )

@@ -28,6 +28,9 @@ FEATURES = (
     "entries_30d",
     "result_30d",
     "fee_usual",
+    "age_days",
+    "purchase_gap_days",
+    "entry_gap_days",
 )
 WORDS = {
     "days_since_entry": "days since the last trade",
@@ -45,6 +48,9 @@ WORDS = {
     "entries_30d": "trades in 30 days",
     "result_30d": "closed result of 30 days, share of the balance",
     "fee_usual": "usual fee",
+    "age_days": "days since the first purchase",
+    "purchase_gap_days": "usual days between purchases",
+    "entry_gap_days": "usual days between days with trades",
 }
 
 
@@ -81,6 +87,14 @@ def _utc(frame: pd.DataFrame) -> pd.DataFrame:
 def _days_since(last: pd.Series, traders: pd.Index, at: pd.Timestamp) -> np.ndarray:
     age = (at.as_unit("us") - last.reindex(traders).astype("datetime64[us, UTC]")).dt.total_seconds() / 86400
     return np.asarray(age.fillna(NEVER_DAYS), dtype=float)
+
+
+def _gap(times: pd.Series, by: pd.Series, traders: pd.Index) -> np.ndarray:
+    """Usual days between a trader's events, NEVER_DAYS for who had fewer than two."""
+    held = times.groupby(by.to_numpy()).agg(["min", "max", "nunique"]).reindex(traders)
+    span = (held["max"] - held["min"]).dt.total_seconds() / 86400
+    gaps = span / (held["nunique"] - 1).where(held["nunique"] > 1)
+    return np.asarray(gaps.fillna(NEVER_DAYS), dtype=float)
 
 
 def features_at(history: History, at: pd.Timestamp) -> pd.DataFrame:
@@ -123,6 +137,9 @@ def features_at(history: History, at: pd.Timestamp) -> pd.DataFrame:
             "entries_30d": summed(month, "entries"),
             "result_30d": summed(month, "result"),
             "fee_usual": by_trader["fee"].median().reindex(traders).to_numpy(float),
+            "age_days": _days_since(by_trader["purchased_at"].min(), traders, at),
+            "purchase_gap_days": _gap(bought["purchased_at"], bought["trader_id"], traders),
+            "entry_gap_days": _gap(traded["day"], traded["trader_id"], traders),
         },
         index=traders,
     )[list(FEATURES)]

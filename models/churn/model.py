@@ -115,7 +115,7 @@ def fit(history: History, last: pd.Timestamp, horizon_days: int, terms: ChurnTer
         return _by_recency(seen, left, horizon_days, stretch)
     content = {**_boosted(seen, left, newest, held), "stretch": stretch}
     chance, _ = ChurnModel("trees", taught, {**content, "stretch": 1.0}).probability(seen[newest])
-    return ChurnModel("trees", horizon_days, content, _card(seen, left, newest, chance, taught))
+    return ChurnModel("trees", horizon_days, content, _card(seen, left, newest, chance, taught, stretch))
 
 
 def _teachable(
@@ -133,17 +133,14 @@ def _teachable(
 def _stretch(history: History, instants: list[pd.Timestamp], taught: int, horizon_days: int) -> float:
     """The share of those away for the days taught who stay away to the horizon.
 
-    Each doubling of the days brings some back; how many is taken from the last doublings within the days taught, and
-    changes further as it changed between them.
+    Each doubling of the days brings some back: half as many as the doubling before, from the last one that was seen.
     """
     if taught >= horizon_days:
         return 1.0
-    away = [float(examples(history, instants, days)[1].mean()) for days in (max(taught // 4, 1), taught // 2, taught)]
-    back = max(away[1] - away[2], 0.0)
-    change = float(np.clip(back / max(away[0] - away[1], 1e-6), 0.5, 1.0))
+    away = [float(examples(history, instants, days)[1].mean()) for days in (taught // 2, taught)]
     doublings = round(math.log2(horizon_days / taught))
-    stays = away[2] - sum(back * change ** (k + 1) for k in range(doublings))
-    return round(float(np.clip(stays / max(away[2], 1e-6), 0.3, 1.0)), 4)
+    stays = away[1] - max(away[0] - away[1], 0.0) * (1 - 0.5**doublings)
+    return round(float(np.clip(stays / max(away[1], 1e-6), 0.3, 1.0)), 4)
 
 
 def _boosted(seen: pd.DataFrame, left: np.ndarray, newest: np.ndarray, terms: ChurnTerms) -> dict[str, Any]:
@@ -209,14 +206,17 @@ def measures(left: np.ndarray, chance: Floats) -> dict[str, float]:
 
 
 def _card(
-    seen: pd.DataFrame, left: np.ndarray, newest: np.ndarray, chance: Floats, horizon_days: int
+    seen: pd.DataFrame, left: np.ndarray, newest: np.ndarray, chance: Floats, horizon_days: int, stretch: float
 ) -> dict[str, Any]:
     """What a reader of the model must know: windows, sizes, metrics on the calibration slice, quantiles for drift."""
-    quantiles = {name: np.quantile(seen[name], np.linspace(0.1, 0.9, 9)).round(4).tolist() for name in FEATURES}
+    watched = {name: seen[name].to_numpy(float) for name in FEATURES} | {"probability": chance * stretch}
+    deciles = np.linspace(0.1, 0.9, 9)
+    quantiles = {name: np.quantile(values, deciles).round(4).tolist() for name, values in watched.items()}
     return {
         "trained_from": seen["cut_off"][~newest].min().isoformat(),
         "trained_to": seen["cut_off"][~newest].max().isoformat(),
         "calibrated_to": seen["cut_off"][newest].max().isoformat(),
+        "taught_days": horizon_days,
         "outcomes_until": (seen["cut_off"].max() + pd.Timedelta(days=horizon_days)).isoformat(),
         "examples": len(seen),
         "left_share": round(float(left.mean()), 4),
@@ -225,17 +225,24 @@ def _card(
     }
 
 
-def drift(model: ChurnModel, features: pd.DataFrame) -> dict[str, float]:
-    """Population stability index of each feature against the model's training data; above 0.25 it has moved."""
-    moved = {}
-    for name, edges in model.card.get("quantiles", {}).items():
-        steps = np.unique(edges)
-        place = np.searchsorted(steps, features[name].to_numpy(float), side="right")
-        now = (np.bincount(place, minlength=len(steps) + 1) + 0.5) / (len(place) + 0.5 * (len(steps) + 1))
-        below = [0.1 * (1 + int(np.max(np.flatnonzero(np.asarray(edges) == step)))) for step in steps]
-        then = np.maximum(np.diff([0.0, *below, 1.0]), 0.01)
-        moved[name] = round(float(((now - then) * np.log(now / then)).sum()), 4)
-    return moved
+def drift(model: ChurnModel, features: pd.DataFrame, chance: Floats | None = None) -> dict[str, float]:
+    """Population stability index of each feature, and of the probability, against the model's training data.
+
+    Above 0.25 it has moved. Empty for a model that keeps no quantiles.
+    """
+    seen = features if chance is None else features.assign(probability=chance)
+    quantiles = model.card.get("quantiles", {})
+    return {name: _stability(edges, seen[name].to_numpy(float)) for name, edges in quantiles.items() if name in seen}
+
+
+def _stability(edges: list[float], values: Floats) -> float:
+    """Population stability index of values against the deciles of what was seen in training."""
+    steps = np.unique(edges)
+    place = np.searchsorted(steps, values, side="right")
+    now = (np.bincount(place, minlength=len(steps) + 1) + 0.5) / (len(place) + 0.5 * (len(steps) + 1))
+    below = [0.1 * (1 + int(np.max(np.flatnonzero(np.asarray(edges) == step)))) for step in steps]
+    then = np.maximum(np.diff([0.0, *below, 1.0]), 0.01)
+    return round(float(((now - then) * np.log(now / then)).sum()), 4)
 
 
 def reasons(features: pd.Series, moves: Floats, reasons_max: int) -> list[dict[str, Any]]:

@@ -1,0 +1,186 @@
+"""Segments: who the traders are to us, how many, and whom a message may reach."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import sqlalchemy as sa
+import streamlit as st
+
+from dashboards.kit import casework, look, places, privacy, reads, state, words
+from models import segments
+from models.access import AccessRefused
+from models.churn.features import WORDS
+from models.segments import Segment, SegmentsRefused
+from sql.segment_schema import CHURN_DRIFT, SEGMENT_MEMBERS, SEGMENT_SIZES
+
+MOVED = 0.25
+SIZES_MOST = 5000
+COLUMNS = {
+    "name": st.column_config.TextColumn("Segment", width=170),
+    "traders": st.column_config.NumberColumn("Traders", format="%,d", width=80),
+    "before": st.column_config.NumberColumn("A month ago", format="%,d", width=100),
+    "meaning": st.column_config.TextColumn("Meaning"),
+    "rule": st.column_config.TextColumn("Rule"),
+}
+
+
+def show() -> None:
+    """Sizes now and before, one segment's list, the rules, and whether the churn model still fits."""
+    rules = segments.load(segments.in_force(reads.warehouse().home))
+    desk = state.desk()
+    sizes = _sizes(desk)
+    if sizes.empty:
+        look.empty(
+            "No segments yet", "<code>highwater score</code> finds them once challenges were bought for some time."
+        )
+        return
+    left, right = st.columns([3, 1], gap="medium")
+    with left:
+        chosen = _table(rules, sizes)
+        _chart(rules, sizes)
+    with right:
+        _campaign(chosen, desk)
+    _edit()
+    _drift()
+
+
+def _sizes(desk: str | None) -> pd.DataFrame:
+    """Traders by segment and day; someone who buys at two desks counts at either."""
+    held = SEGMENT_SIZES.c
+    found = reads.decided(SEGMENT_SIZES, *([held.desk_id == desk] if desk else []), order=held.day, limit=SIZES_MOST)
+    if found.empty:
+        return found
+    summed: pd.DataFrame = found.groupby(["segment", "day"])["traders"].sum().reset_index()
+    return summed
+
+
+def _table(rules: list[Segment], sizes: pd.DataFrame) -> Segment:
+    """The segments with their sizes; gives the one that is selected."""
+    days = sorted(sizes["day"].unique())
+    by_day = {day: group.set_index("segment")["traders"] for day, group in sizes.groupby("day")}
+    now, before = by_day[days[-1]], by_day[days[-2]] if len(days) > 1 else pd.Series(dtype="int64")
+    known = {one.name for one in segments.timeless(rules)}
+    frame = pd.DataFrame(
+        [
+            {
+                "name": words.plain(one.name),
+                "traders": int(now.get(one.name, 0)),
+                "before": int(before.get(one.name, 0)) if one.name in known and len(before) else None,
+                "meaning": one.meaning,
+                "rule": segments.in_words(one),
+            }
+            for one in rules
+        ]
+    )
+    event: Any = st.dataframe(
+        frame,
+        column_config=COLUMNS,
+        hide_index=True,
+        height=look.height(len(frame)),
+        on_select="rerun",
+        selection_mode="single-row-required",
+        key="segments",
+    )
+    rows = event.selection.rows
+    return rules[rows[0] if rows and rows[0] < len(rules) else 0]
+
+
+def _chart(rules: list[Segment], sizes: pd.DataFrame) -> None:
+    figure = go.Figure()
+    for one in rules:
+        mine = sizes[sizes["segment"] == one.name]
+        if len(mine) > 1:
+            figure.add_scatter(x=mine["day"], y=mine["traders"], name=words.plain(one.name), mode="lines+markers")
+    if figure.data:
+        look.chart(figure, "Which segments grow", height=300, key="segment-sizes")
+    st.caption("Each point is judged by today's rules from what was known on that day.")
+
+
+def _campaign(segment: Segment, desk: str | None) -> None:
+    """The selected segment's list for a message, as far as people agreed to one."""
+    inside = _contacts(segment, desk)
+    if inside is None or not (total := reads.count(inside)):
+        look.card("ended", words.plain(segment.name), ["Nobody at present."])
+        return
+    agreed = reads.count(_agreed(inside))
+    line = f"{words.counted(total, 'trader')}; {agreed:,} of them agreed to be written to and can be reached."
+    look.card("active", words.plain(segment.name), [words.escaped(line)])
+    st.caption("Who never said anything has not agreed: consent comes with the dataset consents.")
+    if not casework.person().may("export") or not agreed:
+        return
+    st.download_button(
+        "Export the list",
+        lambda: _list(inside),
+        f"segment-{segment.name}.csv",
+        icon=":material/download:",
+        on_click=privacy.exported,
+        args=(f"segment {segment.name}", agreed, reads.warehouse().database),
+    )
+
+
+def _contacts(segment: Segment, desk: str | None) -> sa.Select[Any] | None:
+    """A select of everybody in a segment, None before the first run."""
+    contacts, accounts, held = reads.mart("contacts"), reads.mart("accounts"), SEGMENT_MEMBERS.c
+    if contacts is None or accounts is None:
+        return None
+    members = sa.select(held.trader_id).where(held.segment == segment.name)
+    inside = sa.select(contacts).where(contacts.c.trader_id.in_(members)).order_by(contacts.c.trader_id)
+    if desk is None:
+        return inside
+    return inside.where(contacts.c.trader_id.in_(sa.select(accounts.c.trader_id).where(accounts.c.desk_id == desk)))
+
+
+def _agreed(inside: sa.Select[Any]) -> sa.Select[Any]:
+    """Those of a select of contacts who agreed and have an address."""
+    held = inside.selected_columns
+    return inside.where(held.consent.is_(True), held.email.is_not(None))
+
+
+def _list(inside: sa.Select[Any]) -> str:
+    """The list as a file; roles that need no personal data get ids and countries only."""
+    told = reads.fetch(_agreed(inside))
+    columns = ["trader_id", "full_name", "email", "country"]
+    if not casework.person().may("personal.read"):
+        columns = ["trader_id", "country"]
+    return str(told[columns].to_csv(index=False))
+
+
+def _edit() -> None:
+    """The rules as they are written, and a form to change them for who may."""
+    home = reads.warehouse().home
+    text = segments.in_force(home).read_text(encoding="utf-8")
+    with st.expander("The rules as written"):
+        if not casework.person().may("segments.edit"):
+            st.code(text, language="toml")
+            return
+        with st.form("segment-rules", border=False):
+            changed = st.text_area("Rules (TOML)", text, height=320)
+            reason = st.text_input("Why", placeholder="Why, in a sentence others can check")
+            if st.form_submit_button("Put in force from the next run"):
+                try:
+                    segments.edit(reads.warehouse().database, home, casework.person(), changed, reason)
+                except (SegmentsRefused, AccessRefused) as refused:
+                    st.error(str(refused))
+                    return
+                st.success("Kept. The next run of highwater score finds the segments by these rules.")
+
+
+def _drift() -> None:
+    """How far what the churn model sees and says lies from its training."""
+    found = reads.decided(CHURN_DRIFT, order=CHURN_DRIFT.c.stability.desc())
+    with st.expander("Does the churn model still fit"):
+        if found.empty:
+            st.caption("The model in use was not learnt from this firm's past, so that nothing can have moved.")
+            return
+        far = found[found["stability"] > MOVED]
+        told = ", ".join(WORDS.get(name, "its own probability") for name in far["feature"])
+        st.caption(
+            f"{found['model_version'].iloc[0]}: moved since training beyond {MOVED:g}: {told or 'nothing'}. "
+            "Population stability index per feature, above 0.25 it has moved."
+        )
+        named = found.assign(feature=[WORDS.get(name, "probability of leaving") for name in found["feature"]])
+        st.dataframe(named[["feature", "stability"]], hide_index=True, height=look.height(len(named)))
+    places.link("cohorts", "Cohorts: how long traders stay →", icon=False)
