@@ -24,7 +24,7 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
         {
             "prior": -5.0,
             "in_a_row": steps(seen["in_a_row"], [2, 3, 4, 5, 6, 8, 11], [-3, -1, 2.7, 4.2, 5, 6, 7]),
-            "soon_breached": log_steps(seen["days_to_breach"], [4, 10, 25], [1.0, 0.0, -2.0]),
+            "soon_breached": log_steps(seen["days_to_breach"], [4, 10, 25], [1.0, 0.3, -1.0]),
             "soon_back": log_steps(seen["days_to_return"], [1, 3, 10], [1.0, 0.0, -1.5]),
             "side_by_side": steps(beside, [1.2, 1.6, 2.0], [0.0, -1.5, -4.0]),
             "in_a_ring": np.where(seen["is_in_ring"], -2.0, 0.0),
