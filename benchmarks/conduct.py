@@ -10,6 +10,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -86,7 +87,7 @@ def main() -> None:
         for name, one in DETECTORS.items():
             measured = f"detectors.{one.relation}"
             connection.execute(f"drop table if exists {measured}")
-            timed(f"of this {name}, shared measurements built", lambda one=one: judge_one(connection, one, one.terms))
+            timed(f"of this {name}, shared measurements built", partial(judge_one, connection, one, one.terms))
         timed("pandas: usual holding under a minute", lambda: naive(connection))
     print(
         f"\n`python -m benchmarks.conduct --deals {chosen.deals} --accounts {chosen.accounts}`: detectors and score "

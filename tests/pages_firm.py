@@ -92,7 +92,7 @@ F1,5,3,trade,in,sell,EURUSD,2.00,1.1300,2026-03-18 14:00:00,0
     "payments": """payment_id,trader_id,challenge_id,kind,instrument,amount,currency,occurred_at
 Y1,T1,C1,purchase,card_a,500,EUR,2026-03-01T10:00:00Z
 Y2,T2,C2,purchase,card_a,500,EUR,2026-03-01T10:00:00Z
-Y3,T2,C2,chargeback,card_a,500,EUR,2026-03-10T10:00:00Z
+Y3,T2,C2,chargeback,card_a,500,EUR,2026-03-19T10:00:00Z
 """,
     "payouts": """payout_id,account_id,requested_at,amount,method,destination
 Q1,F1,2026-03-14T10:00:00Z,1000,bank,iban_1

@@ -19,7 +19,7 @@ USUAL_WEIGHT = 30.0
 class Terms:
     """Entries so close are one idea (seconds); the share of the allowance gamblers stake, and how it varies between
     them; the part of a gain that is taken for the stake where no stop is told;
-    ideas after which an end came at once."""
+    ideas after which an end came at once; the log-odds that so few ideas without a stop reach at most."""
 
     version: str = "2026-11"
     merge_s: float = 120.0
@@ -27,6 +27,7 @@ class Terms:
     gambler_spread: float = 0.25
     of_gain: float = 0.6
     ideas_few: int = 3
+    untold_at_most: float = 0.8
 
 
 def _usual(stakes: Floats, traders: pd.Series[str]) -> tuple[float, float]:
@@ -79,7 +80,7 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     spread = np.sqrt((0.15**2 * 2 + deviations) / (2 + np.maximum(planned - 1, 0)))
     size = _size(seen, terms)
     ended = seen["is_ended"].fillna(False).to_numpy(dtype=bool)
-    return pd.DataFrame(
+    reasons = pd.DataFrame(
         {
             "prior": -4.0,
             "stake": size,
@@ -93,6 +94,10 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
         },
         index=seen.index,
     )
+    # one to three results without a stop make it likely at most: what was planned is not told
+    thinly = (planned == 0) & (numbers(seen["ideas"]) <= terms.ideas_few)
+    beyond = np.maximum(reasons.sum(axis=1).to_numpy() - terms.untold_at_most, 0.0)
+    return reasons.assign(stop_not_told=np.where(thinly, -beyond, 0.0))
 
 
 def sentence(row: pd.Series, terms: Terms) -> str:
