@@ -23,15 +23,15 @@ Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 ROUNDS = 30
 HOLDERS_MAX = 4
-TRADERS_PRIOR = 100.0
+TRADERS_PRIOR = 400.0
 PAIRS_PRIOR = 30.0
 MIXED = ("straw", "household", "friend", "venue")
 FITTED = (*STRONG_KINDS, "ip", "address")
 STRAW_SHARES = (0.01, 0.95)
 # One owner's traders log in from one line about as often as not; fewer would make owners of everybody who lends.
 STRAW_IP_MIN = 0.45
-# A friend lends now and then; whoever shares each thing every other time is no friend.
-FRIEND_SHARE_MAX = 0.4
+# A friend lends now and then; whoever shares each thing more often is no friend.
+FRIEND_SHARE_MAX = 0.1
 ALIKE_MAX = 0.9
 # Fewer visible pairs than this say nothing of those that are not.
 VISIBLE_MIN = 0.02

@@ -44,9 +44,9 @@ KINDS: MappingProxyType[str, Kind] = MappingProxyType(
         "document": Kind(60, 60, Shares(0.60, 0.10, 0.00002, 0.00002, 0.02), 1e-7),
         "email": Kind(20, 20, Shares(0.35, 0.05, 0.004, 0.0005, 0.001), 1e-8),
         "phone": Kind(20, 20, Shares(0.40, 0.05, 0.03, 0.001, 0.002), 1e-5),
-        "instrument": Kind(60, 60, Shares(0.45, 0.45, 0.12, 0.10, 0.01), 1e-7, CARDS_ALIKE),
+        "instrument": Kind(60, 60, Shares(0.45, 0.45, 0.12, 0.03, 0.01), 1e-7, CARDS_ALIKE),
         "destination": Kind(60, 60, Shares(0.50, 0.60, 0.03, 0.001, 0.002), 1e-8),
-        "device": Kind(40, 12, Shares(0.55, 0.55, 0.25, 0.12, 0.30), 1e-7, DEVICES_ALIKE),
+        "device": Kind(40, 12, Shares(0.55, 0.55, 0.25, 0.036, 0.30), 1e-7, DEVICES_ALIKE),
         "click": Kind(20, 0, Shares(0.15, 0.15, 0.05, 0.03, 0.02), 1e-5),
         "address": Kind(20, 8, Shares(0.45, 0.05, 0.85, 0.01, 0.03), 1e-5),
         "ip": Kind(20, 0, Shares(0.60, 0.50, 0.85, 0.15, 0.85)),
@@ -55,7 +55,7 @@ KINDS: MappingProxyType[str, Kind] = MappingProxyType(
 )
 
 # Partners of each sort that a trader has in the firm before anything is known, a venue's with two holders.
-PARTNERS = Shares(0.06, 0.02, 0.15, 0.08, 0.004)
+PARTNERS = Shares(0.06, 0.04, 0.15, 0.001, 0.004)
 COUNTRY_DIFFERS = Shares(0.15, 0.8, 0.3, 0.8, 1.0)
 
 HYPOTHESES = ("same", "straw", "household", "friend", "venue", "stranger")
