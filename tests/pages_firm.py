@@ -103,7 +103,7 @@ S1,Q1,iban_1,800,EUR,2026-03-16T09:00:00Z,settled,REF-1
 """,
     "logins": """trader_id,occurred_at,ip,account_id,device_id,country
 T1,2026-03-03T08:00:00Z,203.0.113.5,N1,device-1,CZ
-T2,2026-03-03T08:30:00Z,203.0.113.5,B1,device-1,CZ
+T2,2026-03-03T08:30:00Z,203.0.113.6,B1,device-2,CZ
 """,
     "rates": """currency,day,rate_to_usd
 EUR,2026-03-01,1.10

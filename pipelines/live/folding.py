@@ -322,7 +322,9 @@ class Folding:
 def read_events(connection: duckdb.DuckDBPyConnection, names: list[str]) -> Found:
     """Events of accounts from the lake, by their place in `names`."""
     connection.register("wanted", pd.DataFrame({"account_id": names, "account": np.arange(len(names))}))
-    connection.execute("create or replace table decided.walked as select * from wanted")
+    connection.execute(
+        "create or replace table decided.walked as select account_id::varchar as account_id, account from wanted"
+    )
     relations.build(connection, "staging.deals", "staging.equity")
     return read_found(connection, *FOLDED)
 
