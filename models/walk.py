@@ -429,19 +429,19 @@ def _walk(
             positive_before, day_start, trading_days = S["positive_before"], S["day_start"], S["trading_days"]
             profitable_before, struck, status = S["profitable_before"], S["struck"], S["status"]
             rule, status_at, last_at = S["rule"], S["status_at"], S["last_at"]
-            observed, flat, pinned = bool(S["observed"]), bool(S["flat"]), bool(S["pinned"])
-            day_traded, traded, paused = bool(S["day_traded"]), bool(S["traded"]), bool(S["paused"])
+            observed, flat, pinned = S["observed"] != 0, S["flat"] != 0, S["pinned"] != 0
+            day_traded, traded, paused = S["day_traded"] != 0, S["traded"] != 0, S["paused"] != 0
             silent_daily, silent_max, silent_floating = (
-                bool(S["silent_daily"]),
-                bool(S["silent_max"]),
-                bool(S["silent_floating"]),
+                S["silent_daily"] != 0,
+                S["silent_max"] != 0,
+                S["silent_floating"] != 0,
             )
             silent_gain, warned_daily, warned_max = (
-                bool(S["silent_gain"]),
-                bool(S["warned_daily"]),
-                bool(S["warned_max"]),
+                S["silent_gain"] != 0,
+                S["warned_daily"] != 0,
+                S["warned_max"] != 0,
             )
-            if want_days and bool(S["day_open"]):
+            if want_days and S["day_open"] != 0:
                 day_row = n_days
                 n_days += 1
                 days[day_row] = S["day"]

@@ -152,6 +152,24 @@ def prepare(case: Case) -> Prepared:
 Fold = Callable[..., walk.Walked]
 
 
+def in_parts(cuts: list[int], fold: Fold = walk.walk) -> Fold:
+    """A walk that stops at instants and goes on from where it stood, as the live service does."""
+
+    def parted(
+        told: walk.Events, terms: walk.Array, schedules: list[tuple[walk.Array, walk.Array]], as_of: int, **asked: bool
+    ) -> walk.Walked:
+        states = np.zeros(len(terms), walk.STATE)
+        parts = [
+            fold(told, terms, schedules, cut, states=states, **asked)
+            for cut in [*(cut for cut in sorted(cuts) if cut < as_of), as_of]
+        ]
+        days = {int(day["firm_day"]): day for part in parts for day in part.days}
+        said = np.concatenate([part.verdicts for part in parts])
+        return walk.Walked(parts[-1].results, said, np.array(list(days.values()), walk.DAY), parts[-1].steps)
+
+    return parted
+
+
 def walked(ready: Prepared, fold: Fold = walk.walk) -> dict[str, Any]:
     """What a walk says about a prepared case, in money of its currency."""
     found = fold(ready.events, ready.terms, ready.schedules, ready.as_of, want_days=True)

@@ -6,13 +6,11 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
-import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.clock import to_micros
-from models.walk import DAY, STATE, Array, Events, Walked, walk
-from tests.builders import Case, Fold, oracle_says, prepare, walked
+from tests.builders import Case, in_parts, oracle_says, prepare, walked
 from tests.walk_oracle import Account, Deal, FirmClock, Observation, Rules, Told, reset_at, tell
 
 MICROSECOND = dt.timedelta(microseconds=1)
@@ -180,24 +178,6 @@ def by_oracle(case: Case) -> dict[str, Any]:
 @given(cases())
 def test_the_walk_says_what_the_oracle_says(case: Case) -> None:
     assert walked(prepare(case)) == by_oracle(case)
-
-
-def in_parts(cuts: list[int]) -> Fold:
-    """A walk that stops at instants and goes on from where it stood, as the live service does."""
-
-    def fold(
-        told: Events, terms: Array, schedules: list[tuple[Array, Array]], as_of: int, *, want_days: bool
-    ) -> Walked:
-        states = np.zeros(len(terms), STATE)
-        parts = [
-            walk(told, terms, schedules, cut, want_days=want_days, states=states)
-            for cut in [*(cut for cut in sorted(cuts) if cut < as_of), as_of]
-        ]
-        days = {int(day["firm_day"]): day for part in parts for day in part.days}
-        said = np.concatenate([part.verdicts for part in parts])
-        return Walked(parts[-1].results, said, np.array(list(days.values()), DAY), parts[-1].steps)
-
-    return fold
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
