@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 from typing import Any
 
@@ -190,12 +189,9 @@ def _checks(row: dict[str, Any]) -> None:
         ):
             if check.get("rule"):
                 st.caption(f"Rule: {check['rule']}")
-            numbers = {
-                name: json.dumps(v) if isinstance(v, list | dict) else words.value(v)
-                for name, v in (check.get("numbers") or {}).items()
-            }
+            numbers = check.get("numbers") or {}
             if numbers:
-                look.table({words.plain(name): told for name, told in numbers.items()})
+                look.table({words.plain(name): words.value(told) for name, told in numbers.items()})
 
 
 def _window(row: dict[str, Any]) -> pd.Timestamp | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,6 +27,7 @@ from models.churn import (
 )
 from models.churn.features import FEATURES
 from models.churn.model import cut_offs
+from sql import relations
 
 START = pd.Timestamp("2026-01-01", tz="UTC")
 
@@ -171,3 +173,34 @@ def test_survival_falls_and_keeps_its_band(known: History) -> None:
     assert (np.diff(curve["staying"]) <= 0).all()
     assert ((curve["low"] <= curve["staying"]) & (curve["staying"] <= curve["high"])).all()
     assert curve["at_risk"].iloc[0] == known.purchases["trader_id"].nunique()
+
+
+def test_a_challenge_that_runs_has_no_end_even_at_the_instant_of_the_run() -> None:
+    """At the newest instant as at any earlier one: who still has an account has not left."""
+    connection = duckdb.connect()
+    connection.execute("""
+        set variable as_of = timestamptz '2026-02-01 00:00Z';
+        create schema staging; create schema facts; create schema decided;
+        create table staging.challenges as select * from (values
+            ('C1', 'T1', timestamptz '2026-01-01 00:00Z', 100.0, 'USD', null),
+            ('C2', 'T2', timestamptz '2026-01-01 00:00Z', 100.0, 'USD', null))
+            as told (challenge_id, trader_id, purchased_at, fee, currency, reset_of);
+        create table facts.accounts as select * from (values
+            ('A1', 'C1', 'evaluation_1', timestamptz '2026-01-01 00:00Z', null::timestamptz),
+            ('A2', 'C2', 'evaluation_1', timestamptz '2026-01-01 00:00Z', null))
+            as told (account_id, challenge_id, stage, opened_at, closed_at);
+        create table decided.account_status as select * from (values
+            ('A1', 'active', timestamptz '2026-02-01 00:00Z'), ('A2', 'breached', timestamptz '2026-01-10 00:00Z'))
+            as told (account_id, status, status_at);
+        create table facts.trades (account_id varchar, opened_at timestamptz);
+    """)
+    told = connection.sql(relations.text("detectors.purchases")).df()
+    times = ["purchased_at", "breached_at", "ended_at", "paying_at"]
+    told[times] = told[times].apply(lambda column: pd.to_datetime(column, utc=True))
+    days = pd.DataFrame({"trader_id": [], "day": pd.to_datetime([], utc=True), "entries": [], "result": []})
+    days["sign_ins"] = []
+    paid = pd.DataFrame({"trader_id": [], "settled_at": pd.to_datetime([], utc=True)})
+    for at in ("2026-01-05", "2026-02-01"):
+        running = features_at(History(told, days, paid), pd.Timestamp(at, tz="UTC"))["running"]
+        assert running["T1"] == 1
+    assert running["T2"] == 0

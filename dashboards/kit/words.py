@@ -6,6 +6,7 @@ import datetime as dt
 import html
 import json
 import math
+import re
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -61,6 +62,7 @@ EFFECTS = {
     "wait": "the payout waits",
 }
 RULES = {"max_loss": "Maximum loss"}
+INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d\S*(Z|[+-]\d\d:\d\d)")
 CHECKS = {"passed": "✓", "failed": "✕", "not_applicable": "·", "unknown": "?"}
 
 
@@ -191,9 +193,15 @@ def detector(name: Any) -> str:
 
 
 def value(given: Any) -> str:
-    """Any single value of a record, for a table of what is known."""
+    """Any value of a record, for a table of what is known: lists and records one after the other, times with zone."""
+    if isinstance(given, list | tuple):
+        return "; ".join(map(value, given)) or UNKNOWN
+    if isinstance(given, dict):
+        return ", ".join(value(one) for one in given.values())
     if isinstance(given, bool):
         return "yes" if given else "no"
     if isinstance(given, float | Decimal):
         return UNKNOWN if math.isnan(given) else f"{given:,.10g}"
+    if isinstance(given, str) and INSTANT.fullmatch(given):
+        return instant(dt.datetime.fromisoformat(given))
     return UNKNOWN if missing(given) else str(given)

@@ -7,7 +7,8 @@ with beside as (
         one.breached_at,
         one.days,
         count(other.challenge_id) filter (
-            where not other.is_paying and other.purchased_at <= one.purchased_at and other.ended_at > one.purchased_at
+            where not other.is_paying and other.purchased_at <= one.purchased_at
+            and (other.ended_at is null or other.ended_at > one.purchased_at)
         ) as side_by_side,
         count(other.challenge_id) filter (
             where other.purchased_at >= one.purchased_at

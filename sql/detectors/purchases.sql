@@ -1,4 +1,4 @@
--- Challenges with how they ended: breached, still running, passed on. Grain: challenge_id.
+-- Challenges with how they ended (`ended_at` is null while they run): breached, passed on. Grain: challenge_id.
 with ended as (
     select
         accounts.challenge_id,
@@ -27,7 +27,7 @@ select
     challenges.currency,
     challenges.reset_of,
     ended.breached_at,
-    coalesce(ended.breached_at, if(coalesce(ended.is_running, true), getvariable('as_of'), ended.last_change_at)) as ended_at,
+    coalesce(ended.breached_at, if(coalesce(ended.is_running, true), null, ended.last_change_at)) as ended_at,
     coalesce(ended.is_paying, false) as is_paying,
     ended.paying_at,
     coalesce(traded.positions, 0) as positions,
