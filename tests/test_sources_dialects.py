@@ -149,3 +149,24 @@ def dialects_history() -> History:
     short = Trade(21, "sell", "MES", Decimal(1), day.replace(hour=12), Decimal("6150.00"), day.replace(hour=13),
                   Decimal("6158.25"), Decimal("-1.24"), Decimal(0), Decimal("-41.25"))  # fmt: skip
     return History([long, short])
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "Ticket,openTime,Type,Size,Symbol,Price,S/L,T/P,closeTime,Price,Commission,Taxes,Swap,Profit",
+        "order,opentime,type,size,symbol,openprice,s/l,t/p,closetime,closeprice,commission,taxes,swap,profit",
+        '"Ticket","Open Time","Type","Size","Symbol","Price","S / L","T / P","Close Time","Price","Commission","Taxes",'
+        '"Swap","Profit"',
+    ],
+)
+def test_a_bare_list_of_mt4_trades_is_known_however_its_columns_are_spelt(heading: str) -> None:
+    rows = [
+        "7,2020.02.06 15:57:15,balance,ADJUSTMENT,,,,,,,,,,5000",
+        "8,2020.02.10 01:34:29,sell,0.01,eurgbp-2,0.84924,0,0,2020.02.10 01:38:08,0.84949,0,0,0,-0.33",
+    ]
+    content = "\n".join([heading, *rows, ""]).encode()
+    statement = read(None, content, file_name="list.csv", account_id="A1", server_zone="UTC")
+    assert statement.source == "mt4-statement"
+    assert statement.deals["profit"].astype(float).sum() == pytest.approx(4999.67)
+    assert list(statement.deals["deal_id"]) == ["70", "80", "81"]

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from pipelines.sources.kit.checks import compare, remark
-from pipelines.sources.kit.csv_table import has_columns
+from pipelines.sources.kit.csv_table import delimiter_of
 from pipelines.sources.kit.document import Document, Row
 from pipelines.sources.kit.ledger import Deal, Ledger
 from pipelines.sources.kit.money_rows import classify
@@ -23,7 +23,7 @@ _MAGIC = re.compile(r"#(\d+)(?:\s+|$)")
 _FROM, _TO = re.compile(r"from #(\d+)"), re.compile(r"to #(\d+)")
 _CLOSING_WORDS = re.compile(r"\s*(\[(sl|tp)(/gap)?\]|so: ?[\d.%/]+|\bto #\d+|close hedge by #\d+|partial close)\s*$")
 _TOP_LINE = re.compile(r'^"?closed transactions:', re.MULTILINE)
-_LIST = ("Type", "Size", "Symbol", "Commission", "Taxes", "Swap", "Profit")
+_LIST = {"opentime", "type", "size", "symbol", "closetime", "commission", "taxes", "swap", "profit"}
 _VALUE_DATE = re.compile(r", value date: \d{4}\.\d\d\.\d\d$")
 _REASONS = [
     (re.compile(r"\[sl(/gap)?\]"), "sl"),
@@ -107,9 +107,8 @@ def _is_resaved(document: Document) -> bool:
     """Tell a statement saved as a workbook, or a bare list of trades in a statement's columns."""
     if document.is_zip:
         return any(row.cells and _is_top(row.cells) for row in document.rows)
-    return _TOP_LINE.search(document.head) is not None or has_columns(
-        document.first_line, "openTime", "closeTime", *_LIST
-    )
+    first = document.first_line
+    return _TOP_LINE.search(document.head) is not None or _is_list_header(first.split(delimiter_of(first)))
 
 
 def _is_top(cells: list[str]) -> bool:
@@ -118,8 +117,8 @@ def _is_top(cells: list[str]) -> bool:
 
 
 def _is_list_header(cells: list[str]) -> bool:
-    """Tell the header of a bare list of trades: a statement's columns, times written openTime and closeTime."""
-    return {"openTime", "closeTime", *_LIST} <= set(cells)
+    """Tell the header of a bare list of trades: a statement's columns, however spaced, quoted and capitalised."""
+    return len(cells) == 14 and {cell.replace(" ", "").strip('"').lower() for cell in cells} >= _LIST
 
 
 def _as_printed(row: Row) -> Row:
