@@ -221,9 +221,14 @@ def test_deals_that_do_not_give_the_balance_go_to_a_person(tmp_path: Path) -> No
     assert (told["recommendation"], told["eligible"]) == ("review", True)
 
 
-@pytest.mark.parametrize(("strength", "recommendation"), [(0.49, "approve"), (0.5, "review")])
-def test_open_flags_on_account_or_owner_go_to_a_person(tmp_path: Path, strength: float, recommendation: str) -> None:
-    signal = {"subject_kind": "trader", "subject_id": "T1", "detector": "kyc_mismatch", "strength": strength}
+@pytest.mark.parametrize(
+    ("detector", "strength", "recommendation"),
+    [("kyc_mismatch", 0.49, "approve"), ("kyc_mismatch", 0.5, "review"), ("inactivity", 0.99, "approve")],
+)
+def test_open_flags_on_account_or_owner_go_to_a_person(
+    tmp_path: Path, detector: str, strength: float, recommendation: str
+) -> None:
+    signal = {"subject_kind": "trader", "subject_id": "T1", "detector": detector, "strength": strength}
     signal |= {"first_at": START, "last_at": START + DAY, "evidence": "{}"}
     told = one(tmp_path, feed(GOOD, [request("Q1", 20, "1000")]), signals=[signal])
     assert told["recommendation"] == recommendation

@@ -137,7 +137,10 @@ def signals(request: Request, desk: Desk) -> Iterator[Check]:
     together = bool(pairs or numbers["rings"])
     sentence = "No account of another owner trades as this one."
     if together:
-        sentence = f"{len(others)} accounts of other owners trade as this one."
+        many = (
+            "1 account of another owner trades" if len(others) == 1 else f"{len(others)} accounts of other owners trade"
+        )
+        sentence = f"{many} as this one."
         if numbers["rings"]:
             sentence += f" It belongs to {', '.join(numbers['rings'])}."
     yield Check("coordination", judged(not together), sentence, numbers, group="signals")
@@ -164,12 +167,13 @@ def _flags(request: Request, desk: Desk, until: dt.datetime | None) -> Iterator[
 
 def _flagged(name: str, subjects: list[tuple[str, str]], whose: str, desk: Desk, until: dt.datetime | None) -> Check:
     assert desk.signals is not None
-    strong = float(desk.policy.review["flag_strength"])
+    strong, apart = float(desk.policy.review["flag_strength"]), desk.policy.review["no_reason_to_hold"]
     found = [
         one
         for subject in subjects
         for one in desk.signals.get(subject, [])
         if one["strength"] >= strong
+        and one["detector"] not in apart
         and (until is None or one["first_at"] is None or one["first_at"] <= until)
         and not _dismissed(one, desk)
     ]
@@ -183,7 +187,8 @@ def _flagged(name: str, subjects: list[tuple[str, str]], whose: str, desk: Desk,
     if not subjects:
         return Check(name, "not_applicable", "The account belongs to no ring.", group="signals")
     named = ", ".join(sorted({one["detector"].replace("_", " ") for one in found}))
-    sentence = f"{len(found)} open flags on {whose}: {named}." if found else f"No open flag on {whose}."
+    flags = "1 open flag" if len(found) == 1 else f"{len(found)} open flags"
+    sentence = f"{flags} on {whose}: {named}." if found else f"No open flag on {whose}."
     return Check(name, judged(not found), sentence, numbers, group="signals")
 
 
