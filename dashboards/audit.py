@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from dashboards.kit import desk, look, privacy, reads, state
+from dashboards.kit import desk, look, privacy, reads, state, words
 
 ROWS = 200
+SHOWN = 200
 
 
 def show() -> None:
@@ -28,21 +30,47 @@ def show() -> None:
     if not found:
         look.empty("No record", "Every decision, sign-in and change of people is written here.")
         return
-    frame = pd.DataFrame(found)
-    for name in ("before", "after"):
-        frame[name] = [json.dumps(one, ensure_ascii=False) if one else "" for one in frame[name]]
     columns = ["seq", "at", "actor", "role", "action", "subject", "reason", "before", "after"]
-    desk.table(frame[columns].rename(columns={"seq": "record"}))
+    frame = pd.DataFrame(found)[columns]
+    desk.table(_in_words(frame).rename(columns={"seq": "record"}))
     if desk.person().may("export"):
         st.download_button(
             "Download",
-            frame[columns].to_csv(index=False),
+            _whole(frame).to_csv(index=False),
             "audit.csv",
             icon=":material/download:",
             on_click=privacy.exported,
             args=("audit", len(frame), reads.warehouse().database),
         )
-    st.caption(f"The newest {len(found)} records at {reads.stamp().as_of or 'the beginning'}.")
+    st.caption(
+        f"The newest {len(found)} records that match, times in UTC. What was before and after is cut short here;"
+        " the download has it whole."
+    )
+
+
+def _in_words(frame: pd.DataFrame) -> pd.DataFrame:
+    """The records as a person reads them, the newest first."""
+    return frame.assign(
+        at=[words.instant(pd.Timestamp(one), seconds=True) for one in frame["at"]],
+        role=[words.plain(one).lower() for one in frame["role"]],
+        before=[_said(one) for one in frame["before"]],
+        after=[_said(one) for one in frame["after"]],
+    )
+
+
+def _said(held: dict[str, Any] | None) -> str:
+    """One side of a change, each field with its value."""
+    told = "; ".join(f"{words.plain(name).lower()}: {words.value(one)}" for name, one in (held or {}).items())
+    return told if len(told) <= SHOWN else f"{told[:SHOWN]} …"
+
+
+def _whole(frame: pd.DataFrame) -> pd.DataFrame:
+    """The records for a file, both sides of a change as JSON."""
+    sides = {
+        name: [json.dumps(one, ensure_ascii=False) if one else "" for one in frame[name]]
+        for name in ("before", "after")
+    }
+    return frame.assign(**sides)
 
 
 def _verify() -> None:

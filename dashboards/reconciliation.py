@@ -37,7 +37,9 @@ def show() -> None:
         f"{len(pairs):,} of {words.counted(len(every_transfer), 'transfer')} matched ·"
         f" {words.counted(len(transfers), 'transfer')} and {words.counted(len(requests), 'request')} left over"
     )
-    view = state.tab("View", "view", VIEWS)
+    waiting = {"transfers": len(transfers), "requests": len(requests)}
+    named = {name: f"{said} ({waiting[name]:,})" if name in waiting else said for name, said in VIEWS.items()}
+    view = state.tab("View", "view", named, first="requests" if transfers.empty and len(requests) else None)
     if view == "matched":
         _matched(pairs, every_request, every_transfer)
     elif view == "transfers":

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
-import pytest
 import sqlalchemy as sa
 
 from models.access import Person
 from sql import schema
 from sql.warehouse import Warehouse
-from tests import pages_firm
 
 NOW = dt.datetime(2026, 11, 2, 9, tzinfo=dt.UTC)
 RITA = Person("rita", "risk_analyst")
@@ -25,16 +21,6 @@ PAVEL = Person("pavel", "payout_reviewer")
 PETRA = Person("petra", "payout_reviewer")
 MARIA = Person("maria", "manager")
 AUDE = Person("aude", "auditor")
-
-
-def small_firm(factory: pytest.TempPathFactory) -> Path:
-    """A copy of the small firm of the pages, which is landed and scored once per process."""
-    built = factory.getbasetemp() / "small-firm"
-    if not built.exists():
-        pages_firm.build(built).database.dispose()
-    copied = factory.mktemp("firm") / "firm"
-    shutil.copytree(built, copied)
-    return copied
 
 
 def checks(

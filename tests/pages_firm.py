@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
+import shutil
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
+from filelock import FileLock
 
 from models import catalogue
 from pipelines.land import land_paths
@@ -140,11 +144,19 @@ def write(folder: Path) -> tuple[Path, Path]:
     return feed, book
 
 
-def build(folder: Path, url: str | None = None) -> Warehouse:
-    """The firm landed and scored in `folder/home`, its rulebook in `folder/book`."""
-    house = Warehouse.open(folder / "home", url)
-    fill(house, folder)
-    return house
+def copied(factory: pytest.TempPathFactory) -> Path:
+    """A folder with the firm landed and scored in `home`, its rulebook in `book`; made once, however many test it."""
+    base = factory.getbasetemp()
+    built = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "small-firm"
+    with FileLock(f"{built}.lock"):
+        if not (built / "done").exists():
+            house = Warehouse.open(built / "home")
+            fill(house, built)
+            house.database.dispose()
+            (built / "done").touch()
+    folder = factory.mktemp("firm") / "firm"
+    shutil.copytree(built, folder)
+    return folder
 
 
 def fill(house: Warehouse, folder: Path) -> Path:

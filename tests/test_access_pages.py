@@ -20,7 +20,7 @@ from models.decisions import desk, machine, settling
 from sql import schema
 from sql.warehouse import Warehouse
 from tests import pages_firm
-from tests.desk_world import NOW, add_request, small_firm
+from tests.desk_world import NOW, add_request
 
 DESKS = (None, ("prague",), ("tokyo",))
 OF_PRAGUE = ("Nora Near", "Bert Breach", "Petra Pass", "Ursula Unjudged", "iban_1", "ring-B1", "owner-T1", "REF-1")
@@ -57,7 +57,7 @@ pytestmark = pytest.mark.xdist_group("access_pages")
 @pytest.fixture(scope="module")
 def firm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small firm with suspicions, and two requests on the desk of Prague."""
-    folder = small_firm(tmp_path_factory)
+    folder = pages_firm.copied(tmp_path_factory)
     house = Warehouse.open(folder / "home")
     pages_firm.suspect(house)
     for payout_id in ("D1", "D2"):

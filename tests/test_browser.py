@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 import cli
 from models import access
+from sql.warehouse import Warehouse
 from tests import pages_firm
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -50,8 +51,8 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the app over the small firm."""
-    folder = tmp_path_factory.mktemp("browser")
-    house = pages_firm.build(folder)
+    folder = pages_firm.copied(tmp_path_factory)
+    house = Warehouse.open(folder / "home")
     pages_firm.suspect(house)
     house.database.dispose()
     yield from _serve(folder / "home", folder / "book")
@@ -181,8 +182,8 @@ def test_a_real_statement_is_shown_with_its_path_and_trades(
 def test_who_signed_in_stays_so_on_other_pages_until_they_sign_out(
     chromium: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    folder = tmp_path_factory.mktemp("people")
-    house = pages_firm.build(folder)
+    folder = pages_firm.copied(tmp_path_factory)
+    house = Warehouse.open(folder / "home")
     with house.database.begin() as connection:
         access.ensure_demo_people(connection)
     house.database.dispose()

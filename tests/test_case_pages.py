@@ -31,8 +31,8 @@ REASONS = '[{"reason": "recurring_breaches", "points": 90.0, "strength": 0.8, "w
 @pytest.fixture(scope="module")
 def firm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small firm, scored, with suspicions; a copy is made for every test."""
-    folder = tmp_path_factory.mktemp("cases")
-    house = pages_firm.build(folder)
+    folder = pages_firm.copied(tmp_path_factory)
+    house = Warehouse.open(folder / "home")
     pages_firm.suspect(house)
     with house.database.begin() as connection:
         access.ensure_demo_people(connection)

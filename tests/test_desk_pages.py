@@ -28,8 +28,8 @@ pytestmark = pytest.mark.xdist_group("desk_pages")
 @pytest.fixture(scope="module")
 def firm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small firm, scored, where the demo's people have accounts."""
-    folder = tmp_path_factory.mktemp("desk")
-    house = pages_firm.build(folder)
+    folder = pages_firm.copied(tmp_path_factory)
+    house = Warehouse.open(folder / "home")
     with house.database.begin() as connection:
         access.ensure_demo_people(connection)
     house.database.dispose()

@@ -17,7 +17,8 @@ from models.audit import verify
 from sql import schema
 from sql.desk_schema import PAYOUT_STATES
 from sql.warehouse import Warehouse
-from tests.desk_world import NOW, add_request, small_firm
+from tests import pages_firm
+from tests.desk_world import NOW, add_request
 from tests.test_browser import CHROMIUM, FLAGS, MISSING, WAIT_MS, _open, _serve
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -28,7 +29,7 @@ ONE_BY_ONE = 3
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small firm with twenty clean requests of repeat payees in its queue, and no other."""
-    made = small_firm(tmp_path_factory)
+    made = pages_firm.copied(tmp_path_factory)
     house = Warehouse.open(made / "home")
     queue = sa.Table("mart_payout_queue", sa.MetaData(), autoload_with=house.database)
     with house.database.begin() as connection:

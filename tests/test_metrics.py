@@ -39,7 +39,7 @@ pytestmark = pytest.mark.xdist_group("metrics")
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
     """The small firm, landed and scored once."""
-    opened = pages_firm.build(tmp_path_factory.mktemp("metrics"))
+    opened = Warehouse.open(pages_firm.copied(tmp_path_factory) / "home")
     yield opened
     opened.database.dispose()
 

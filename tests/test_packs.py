@@ -23,7 +23,6 @@ from pipelines.packs import PackRefused
 from sql import schema
 from sql.warehouse import Warehouse
 from tests import pages_firm
-from tests.desk_world import small_firm
 
 pytestmark = pytest.mark.xdist_group("packs")
 
@@ -33,8 +32,8 @@ AUDE = Person("aude", "auditor")
 
 @pytest.fixture(scope="module")
 def firm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small firm, scored, with what detectors would say beside it."""
-    return small_firm(tmp_path_factory)
+    """The small firm, scored."""
+    return pages_firm.copied(tmp_path_factory)
 
 
 @pytest.fixture

@@ -33,8 +33,8 @@ OPENED = {
 @pytest.fixture(scope="module")
 def firm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the small firm, scored, with suspicions."""
-    folder = tmp_path_factory.mktemp("firm")
-    house = pages_firm.build(folder)
+    folder = pages_firm.copied(tmp_path_factory)
+    house = Warehouse.open(folder / "home")
     pages_firm.suspect(house)
     house.database.dispose()
     st.cache_data.clear()

@@ -30,8 +30,7 @@ SINCE = dt.datetime(2026, 2, 1, tzinfo=dt.UTC)
 
 @pytest.fixture(scope="module")
 def firm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("shadow")
-    pages_firm.build(folder).database.dispose()
+    folder = pages_firm.copied(tmp_path_factory)
     st.cache_data.clear()
     st.cache_resource.clear()
     return folder
