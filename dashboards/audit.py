@@ -49,13 +49,15 @@ def show() -> None:
 
 
 def _in_words(frame: pd.DataFrame) -> pd.DataFrame:
-    """The records as a person reads them, the newest first."""
-    return frame.assign(
+    """The records as a person reads them, the newest first; a column that none of them fills is left out."""
+    told = frame.assign(
         at=[words.instant(pd.Timestamp(one), seconds=True) for one in frame["at"]],
         role=[words.plain(one).lower() for one in frame["role"]],
         before=[_said(one) for one in frame["before"]],
         after=[_said(one) for one in frame["after"]],
+        reason=frame["reason"].fillna(""),
     )
+    return told.loc[:, (told != "").any()]
 
 
 def _said(held: dict[str, Any] | None) -> str:

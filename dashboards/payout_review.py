@@ -178,20 +178,36 @@ def _button(action: str) -> bool:
 
 
 def _checks(row: dict[str, Any]) -> None:
-    """Every check with its numbers and the rule it follows."""
+    """What must be read first, each with its numbers and the rule it follows; below it what was checked besides."""
     listed = desk.checks(row)
     if not listed:
         look.empty("Not reviewed yet", "Checks appear with the next <code>highwater score</code>.")
-    for check in listed:
-        with st.expander(
-            f"{desk.ICONS[check['outcome']]} **{words.plain(check['check'])}** {check.get('sentence', '')}",
-            expanded=check["outcome"] in ("failed", "unknown"),
-        ):
+        return
+    to_read = [check for check in listed if check["outcome"] in ("failed", "unknown")]
+    for check in to_read:
+        with st.expander(_headline(check), expanded=True):
             if check.get("rule"):
                 st.caption(f"Rule: {check['rule']}")
-            numbers = check.get("numbers") or {}
-            if numbers:
-                look.table({words.plain(name): words.value(told) for name, told in numbers.items()})
+            if check.get("numbers"):
+                look.table(_in_words(check))
+    held = [check for check in listed if check not in to_read]
+    passed = sum(check["outcome"] == "passed" for check in held)
+    with st.expander(f"✓ {passed} passed, {len(held) - passed} do not apply", expanded=not to_read):
+        for check in held:
+            told = " · ".join(f"{name} {said}" for name, said in _in_words(check).items() if said != words.UNKNOWN)
+            st.markdown(
+                _headline(check) + "".join(f"  \n:small[:gray[{one}]]" for one in (told, check.get("rule")) if one)
+            )
+
+
+def _headline(check: dict[str, Any]) -> str:
+    """A check's outcome, name and finding."""
+    return f"{desk.ICONS[check['outcome']]} **{words.plain(check['check'])}** {check.get('sentence', '')}"
+
+
+def _in_words(check: dict[str, Any]) -> dict[str, str]:
+    """The numbers that a check rests on."""
+    return {words.plain(name): words.value(told) for name, told in (check.get("numbers") or {}).items()}
 
 
 def _window(row: dict[str, Any]) -> pd.Timestamp | None:

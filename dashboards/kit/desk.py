@@ -233,7 +233,10 @@ def table(rows: pd.DataFrame, zone: str = "UTC", **options: Any) -> Any:
         if name in MONEY:
             config[name] = st.column_config.NumberColumn(said, format="%,.2f")
         elif name.endswith("_at"):
-            config[name] = st.column_config.DatetimeColumn(said, format="DD MMM YY HH:mm:ss", timezone=zone)
+            place = zone.rsplit("/", 1)[-1].replace("_", " ")
+            config[name] = st.column_config.DatetimeColumn(
+                f"{said} ({place})", format="DD MMM YY HH:mm:ss", timezone=zone
+            )
         else:
             config[name] = st.column_config.Column(said, width=WIDE.get(name))
     shown = rows.astype(dict.fromkeys(MONEY.intersection(rows), "float64"))
