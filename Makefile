@@ -51,6 +51,8 @@ $(STAMP): requirements.txt pyproject.toml | .venv/bin/python
 	@echo "highwater: installed"
 
 $(DEV_STAMP): requirements-dev.txt $(STAMP)
-	@echo "highwater: installing what the tests and checks need"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@echo "highwater: installing what the tests and checks need, and compiling the numeric kernels"
+	@$(BIN)/python -m tests.warm & warming=$$!; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt \
+		&& bash tests/system.sh && wait $$warming
 	@touch $@
