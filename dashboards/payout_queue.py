@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboards.kit import desk, look, places, reads, state, words
 from models.decisions.desk import Done
+from sql.desk_schema import PAYOUT_STATES
 
 VIEWS = {"waiting": "◷ Waiting", "done": "✓ Transferred", "all": "All"}
 OVER = ("rejected", "upheld", "cancelled")
@@ -73,13 +74,16 @@ def _totals(filters: dict[str, Any]) -> None:
     table = reads.rows("payout_totals", desk_id=filters["desk_id"])
     if table.empty:
         return
-    waiting = int(table["waiting"].sum())
-    late = int(table["overdue"].sum())
-    asked = " · ".join(
-        words.money(total, str(currency)) for currency, total in table.groupby("currency")["amount"].sum().items()
-    )
+    over = desk.states(PAYOUT_STATES.c.state.in_(OVER))["payout_id"].tolist()
+    gone = reads.rows("payout_queue", payout_id=over, waits=True, desk_id=filters["desk_id"]) if over else table[:0]
+    waiting = int(table["waiting"].sum()) - len(gone)
+    late = int(table["overdue"].sum()) - int(gone["overdue"].sum())
+    sums = table.groupby("currency")["amount"].sum()
+    sums = sums.sub(gone.groupby("currency")["amount"].sum(), fill_value=0)
+    asked = " · ".join(words.money(total, str(currency)) for currency, total in sums.items() if round(total, 8))
     hours = words.number(table["payout_hours"].iloc[0])
-    st.caption(f"{waiting:,} waiting, {late:,} longer than the {hours} h service level · requested and unpaid: {asked}")
+    unpaid = f" · requested and unpaid: {asked}" if asked else ""
+    st.caption(f"{waiting:,} waiting, {late:,} longer than the {hours} h service level{unpaid}")
 
 
 def _clean(found: pd.DataFrame) -> None:

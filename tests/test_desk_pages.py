@@ -121,8 +121,10 @@ def test_names_are_masked_for_roles_that_do_not_need_them(house: Warehouse) -> N
 
 def test_a_reviewer_takes_rejects_and_the_decision_shows(house: Warehouse) -> None:
     pavel = Person("pavel", "payout_reviewer")
-    waiting = as_person("payout_queue", pavel).dataframe[0].value["payout_id"]
+    before = as_person("payout_queue", pavel)
+    waiting = before.dataframe[0].value["payout_id"]
     payout_id = str(waiting.iloc[0])
+    assert f"{len(waiting)} waiting" in told(before)
     app = as_person("payout_review", pavel, payout=payout_id)
     app.button(key="do-reject").click().run()
     assert "say why" in app.error[0].value
@@ -133,8 +135,10 @@ def test_a_reviewer_takes_rejects_and_the_decision_shows(house: Warehouse) -> No
     log = as_person("payout_review", pavel, payout=payout_id, view="log").dataframe[0].value
     assert list(log["action"])[-1] == "reject"
     assert list(log["person"])[-1] == "pavel"
-    left = as_person("payout_queue", pavel).dataframe
+    after = as_person("payout_queue", pavel)
+    left = after.dataframe
     assert not left or payout_id not in set(left[0].value["payout_id"]), "a rejected request waits no more"
+    assert f"{len(waiting) - 1} waiting" in told(after)
     records = as_person("audit", Person("aude", "auditor")).dataframe[0].value
     assert "payout reject" in set(records["action"])
 
