@@ -8,11 +8,13 @@ contradicts lowers it; neither is needed.
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import os
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,10 +49,19 @@ class Listed:
 
 @dataclass(frozen=True)
 class ScreeningList:
-    """A list and an index from the first letters of every word to who bears it."""
+    """A list, an index from the first letters of every word to who bears it, and the day it was made, if it tells."""
 
     people: tuple[Listed, ...]
     index: Mapping[str, frozenset[int]]
+    made_on: dt.date | None
+
+
+@dataclass(frozen=True)
+class Screened:
+    """Hits by trader, and the day on which the list was made that gave them."""
+
+    hits: Mapping[str, list[dict[str, Any]]]
+    made_on: dt.date | None
 
 
 def configured() -> ScreeningList | None:
@@ -63,14 +74,20 @@ def read_list(path: Path) -> ScreeningList:
     """Reads a list file (id, schema, name, aliases, birth_date, countries, dataset …); ListRefused names what is wrong.
 
     Columns with several values hold them separated by `;`. Rows that are neither people nor legal entities are left.
+    The list was made on the newest day in `last_seen` or `last_change`.
     """
+    made_on: dt.date | None = None
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
             missing = [name for name in NEEDED if name not in (reader.fieldnames or [])]
             if missing:
                 raise ListRefused(f"{path.name}: column {', '.join(missing)} is missing")
-            people = tuple(_listed(row) for row in reader if row["schema"] in PEOPLE)
+            people = []
+            for row in reader:
+                made_on = max((day for day in (made_on, *_days(row)) if day), default=None)
+                if row["schema"] in PEOPLE:
+                    people.append(_listed(row))
     except (OSError, UnicodeDecodeError) as error:
         raise ListRefused(f"{path.name}: cannot be read: {error}") from error
     index: defaultdict[str, set[int]] = defaultdict(set)
@@ -78,7 +95,14 @@ def read_list(path: Path) -> ScreeningList:
         for name in one.names:
             for word in name:
                 index[word[:2]].add(place)
-    return ScreeningList(people, {key: frozenset(held) for key, held in index.items()})
+    return ScreeningList(tuple(people), {key: frozenset(held) for key, held in index.items()}, made_on)
+
+
+def _days(row: Mapping[str, str]) -> Iterator[dt.date]:
+    """The days on which the row was last seen and last changed, where it tells them."""
+    for name in ("last_seen", "last_change"):
+        with suppress(ValueError):
+            yield dt.date.fromisoformat((row.get(name) or "")[:10])
 
 
 def _listed(row: Mapping[str, str]) -> Listed:

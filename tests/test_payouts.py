@@ -234,6 +234,29 @@ def test_open_flags_on_account_or_owner_go_to_a_person(
     assert told["recommendation"] == recommendation
 
 
+@pytest.mark.parametrize(
+    ("age", "name", "outcome", "said"),
+    [
+        (30, "Somebody Else", "passed", "the list is of"),
+        (31, "Somebody Else", "unknown", "older than 30 days"),
+        (31, "Tess Trader", "failed", "is alike"),
+        (None, "Somebody Else", "passed", "does not tell its age"),
+    ],
+)
+def test_nobody_is_clear_by_a_list_that_is_too_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age: int | None, name: str, outcome: str, said: str
+) -> None:
+    made_on = "" if age is None else f"{(START + 60 * DAY - age * DAY).date()}T04:00:00"
+    listed = tmp_path / "list.csv"
+    listed.write_text(f"id,schema,name,last_seen\nX1,Person,{name},{made_on}\nX2,Vessel,Boat,\n")
+    monkeypatch.setenv("HIGHWATER_SCREENING_LIST", str(listed))
+    rows = feed(GOOD, [request("Q1", 20, "1000")])
+    rows["traders"] = [dict(row) | {"full_name": "Tess Trader"} for row in rows["traders"]]
+    told = one(tmp_path, rows)["checks"]["screening"]
+    assert told["outcome"] == outcome
+    assert said in told["sentence"]
+
+
 def case(state: str, *, freeze: bool = False) -> Row:
     """A case about the trader who asks."""
     row = {"case_id": "C-1", "owner_id": "T1", "trader_id": "T1", "state": state, "version": 2, "assignee": "rita"}

@@ -289,17 +289,24 @@ def _changed(request: Request, desk: Desk) -> Check:
 
 
 def _screened(request: Request, desk: Desk) -> Check:
-    if desk.hits is None:
+    if desk.screened is None:
         required = desk.policy.screening["required"]
         sentence = "No screening list is configured: nobody was screened."
         return Check("screening", "unknown" if required else "not_applicable", sentence, group="identity")
-    found = desk.hits.get(request.trader_id, [])
-    numbers = {"hits": found[:5]}
-    sentence = "No name on the screening list is alike."
+    found, made_on = desk.screened.hits.get(request.trader_id, []), desk.screened.made_on
+    numbers = {"hits": found[:5], "list_made_on": made_on and made_on.isoformat()}
     if found:
         best = found[0]
         sentence = f"{best['name']} on {best['list']} is alike to {best['score']:.2f}: {best['why']}."
-    return Check("screening", judged(not found), sentence, numbers, group="identity")
+        return Check("screening", "failed", sentence, numbers, group="identity")
+    fine = "No name on the screening list is alike"
+    if made_on is None:
+        return Check("screening", "passed", f"{fine}; the list does not tell its age.", numbers, group="identity")
+    days, most = (desk.as_of.date() - made_on).days, desk.policy.screening["list_fresh_days"]
+    told = f"{fine}; the list is of {made_on:%Y-%m-%d}"
+    if days > most:
+        return Check("screening", "unknown", f"{told}, older than {most} days.", numbers, group="identity")
+    return Check("screening", "passed", f"{told}.", numbers, group="identity")
 
 
 def money(request: Request, worth: Worth | None, desk: Desk) -> Iterator[Check]:

@@ -18,6 +18,7 @@ from models.clock import from_micros, resets
 from models.money import from_minor, to_minor
 from models.payouts.policy import Policy
 from models.payouts.shares import Past, drawn, split_of
+from models.screening import Screened
 from sql import relations
 from sql.case_schema import CASES, DISPOSITIONS
 from sql.decided import register
@@ -90,7 +91,7 @@ class Desk:
     rings: Mapping[str, list[str]]
     ring_members: Mapping[str, list[str]]
     bands: Mapping[str, str]
-    hits: Mapping[str, list[Row]] | None = None
+    screened: Screened | None = None
     cases: Mapping[str, Row] = field(default_factory=dict)
     owner_of: Mapping[str, str] = field(default_factory=dict)
     answered: Mapping[tuple[str, str, str], Row] = field(default_factory=dict)
@@ -295,7 +296,7 @@ def _said_by(ratio: Decimal, share: Decimal) -> str:
 
 
 def surroundings(
-    connection: duckdb.DuckDBPyConnection, as_of: dt.datetime, policy: Policy, hits: Mapping[str, list[Row]] | None
+    connection: duckdb.DuckDBPyConnection, as_of: dt.datetime, policy: Policy, screened: Screened | None
 ) -> Desk:
     """Who belongs to whom, what is flagged, and how far the other facts reach."""
     owners = records(connection, "select trader_id, owner_id from decided.owners order by trader_id")
@@ -312,7 +313,7 @@ def surroundings(
         _lists((row["account_id"], row["ring_id"]) for row in rings),
         _lists((row["ring_id"], row["account_id"]) for row in rings),
         {row["account_id"]: row["band"] for row in _if_there(connection, "risk_scores") or []},
-        hits,
+        screened,
         _cases(connection),
         {row["trader_id"]: row["owner_id"] for row in owners},
         _answered(connection),

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import duckdb
 import pandas as pd
@@ -76,25 +74,23 @@ def review_all(
     connection: duckdb.DuckDBPyConnection,
     rulebook: Rulebook,
     as_of: dt.datetime,
-    hits: Mapping[str, list[dict[str, Any]]] | None = None,
 ) -> pd.DataFrame:
     """Reviews every request up to `as_of`; columns of the published table `payout_reviews`, in order of payout_id.
 
     Reads staging, facts, terms and `decided` (account_status, verdicts, owners, copy_pairs, copy_rings and, once
-    detectors have run, signals). `hits` are screening hits by trader; without them the list that is configured is
-    read, and without a list nobody is screened.
+    detectors have run, signals), and the screening list that is configured; without one nobody is screened.
     """
     policy = in_force(as_of)
     asked = facts.requests(connection, rulebook, as_of, policy)
-    hits = _screened(asked, policy) if hits is None else hits
-    desk = facts.surroundings(connection, as_of, policy, hits)
+    desk = facts.surroundings(connection, as_of, policy, _screened(asked, policy))
     return pd.DataFrame([review(request, desk).as_row() for request in asked], columns=COLUMNS)
 
 
-def _screened(asked: list[Request], policy: Policy) -> dict[str, list[dict[str, Any]]] | None:
+def _screened(asked: list[Request], policy: Policy) -> screening.Screened | None:
     """Screening hits of everybody who asked for money, by the configured list; None without one."""
     held = screening.configured()
     if held is None:
         return None
     traders = {one.trader_id: one.row for one in asked if one.full_name}
-    return screening.screen(traders.values(), held, float(policy.screening["threshold"]))
+    hits = screening.screen(traders.values(), held, float(policy.screening["threshold"]))
+    return screening.Screened(hits, held.made_on)
