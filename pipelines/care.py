@@ -30,20 +30,22 @@ class CareRefused(Exception):
     """A backup that cannot be made or restored, with the sentence that says why."""
 
 
-def compact(warehouse: Warehouse, kept_hours: int = KEPT_HOURS) -> list[dict[str, Any]]:
+def compact(warehouse: Warehouse, kept_hours: int = KEPT_HOURS, files_min: int = 1) -> list[dict[str, Any]]:
     """Puts small files of every dataset together and removes those unused for `kept_hours`; landing waits meanwhile.
 
-    Returns per dataset the files before, after, and removed.
+    Datasets of fewer files than `files_min` are left alone. Returns per dataset the files before, after, and removed.
     """
     done = []
     for name in DATASETS:
+        if len(warehouse.lake_files(name)) < files_min:
+            continue
         with _held(warehouse, [name]):
             try:
                 table = DeltaTable(str(warehouse.lake_path(name)))
             except TableNotFoundError:
                 continue
             before = len(table.file_uris())
-            table.optimize.compact()
+            table.optimize.compact(max_concurrent_tasks=1)
             removed = table.vacuum(kept_hours, dry_run=False, enforce_retention_duration=False)
             after = len(DeltaTable(str(warehouse.lake_path(name))).file_uris())
             done.append({"dataset": name, "before": before, "after": after, "removed": len(removed)})

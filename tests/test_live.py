@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from models import catalogue
 from pipelines.live.accepting import AHEAD, DeskRefused, Request, judge_requests, read_json
 from pipelines.live.keys import Key
+from pipelines.live.lookout import Looked
 from pipelines.live.service import Busy, Pace, Service
 from pipelines.score import score
 from sql import schema
@@ -243,4 +244,26 @@ def test_time_alone_changes_what_another_account_stands_at(tmp_path: Path) -> No
             push(service, name, rows[name], key)
         later = {**rows["equity"][0], "observed_at": MONDAY + dt.timedelta(days=3)}
         push(service, "equity", [later], key)
+    check_full_run_changes_nothing(warehouse, rulebook)
+
+
+def test_small_files_are_put_together_while_events_flow(tmp_path: Path) -> None:
+    rulebook, rows = opened(tmp_path)
+    warehouse = Warehouse.open(tmp_path / "home")
+    with running(warehouse, rulebook, replace(BRISK, looking_seconds=0.3, compacted_files=3)) as service:
+        service.lookout.look = lambda: Looked(0, 0, 0, 0.0)  # type: ignore[method-assign]
+        key = key_for(service)
+        for name in ("accounts", "challenges", "traders"):
+            push(service, name, rows[name], key)
+        sent = 0
+        while not service.counts.compacted:
+            assert sent < 100, "nothing was put together"
+            sent += 1
+            push(service, "deals", [{**rows["deals"][0], "deal_id": str(sent)}], key)
+            time.sleep(0.3)
+    assert len(warehouse.lake_files("deals")) < sent
+    with warehouse.engine() as connection:
+        assert connection.execute("select count(distinct deal_id), count(*) from lake.deals").fetchall() == [
+            (sent, sent)
+        ]
     check_full_run_changes_nothing(warehouse, rulebook)

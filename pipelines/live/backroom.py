@@ -21,6 +21,7 @@ import sqlalchemy as sa
 
 import sql.live_schema  # noqa: F401  its tables belong to the schema
 from models.catalogue import Rulebook
+from pipelines import care
 from pipelines.land import land_frame
 from pipelines.live import folding
 from pipelines.live.book import ENGINE_MEMORY, FAR, Told, read_book
@@ -78,6 +79,11 @@ class Backroom:
         looked: Looked | None = self._ask("look")
         return looked
 
+    def compact(self, files_min: int) -> int:
+        """Puts small files of the lake together; returns how many are fewer."""
+        done: list[dict[str, Any]] = self._ask("compact", files_min)
+        return sum(one["before"] - one["after"] for one in done)
+
     def close(self) -> None:
         """Lets the process end."""
         with self._lock:
@@ -132,6 +138,7 @@ def _serve(pipe: Connection, home: str, database_url: str, rulebook: Rulebook, n
             warehouse, rulebook, number, touched, everything=everything
         ),
         "look": lambda: look(warehouse, rulebook),
+        "compact": lambda files_min: care.compact(warehouse, files_min=files_min),
         "news": lambda digests: _news(warehouse, rulebook, digests),
     }
     with contextlib.suppress(EOFError, BrokenPipeError):

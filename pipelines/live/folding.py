@@ -35,11 +35,11 @@ FOLDED = ("deals", "equity")
 DAYS_BACK = dt.timedelta(days=2)
 """A firm day begins at most a day and some hours before the instant that falls into it."""
 SECOND = 1_000_000
-KEPT_SECONDS = 20
+KEPT_SECONDS = 10
 """How far behind an account's newest event its checkpoint stays at first."""
 KEPT_SECONDS_MAX = 86_400
-TAIL_EVENTS = 64
-"""A checkpoint is moved on when so many events stand after it, or twice as many as the last time left there."""
+TAIL_EVENTS = 16
+"""A checkpoint is moved on when so many events, and a quarter more than the last time left there, stand after it."""
 LOAD_EVENTS_MAX = 4_000_000
 FEW_ACCOUNTS = 500
 DAY_SECONDS = 86_400
@@ -269,7 +269,7 @@ class Folding:
         self._walk(codes, self.book.frame.iloc[codes].reset_index(drop=True), states, until)
         self.places["state"][codes] = states
         left = self.memory.deals.counts(codes) + self.memory.equity.counts(codes)
-        self.places["tail_max"][codes] = 2 * left + TAIL_EVENTS
+        self.places["tail_max"][codes] = left + left // 4 + TAIL_EVENTS
 
     def _newest_held(self, codes: Array) -> Array:
         return np.maximum(self.memory.deals.newest(codes), self.memory.equity.newest(codes))

@@ -1,7 +1,7 @@
 """The lookout: who is who, who trades together, how they trade and what that adds up to, again while events flow.
 
 One look is the surveillance of `highwater score` over the whole firm by the same code, so that it says what the next
-run will say; only rows that differ are written, in one short transaction. Detectors of partners, churn, marts and cases
+run will say; only rows that differ are written, in short transactions. Detectors of partners, churn, marts and cases
 wait for the run.
 """
 
@@ -34,6 +34,8 @@ from sql.decided import register, register_tables
 from sql.warehouse import Warehouse, newest_fact, read_frame, upsert_rows, write_rows
 
 BANDS = ("high", "critical")
+AT_ONCE_MAX = 1_000
+"""Keys that are written in one transaction: some hundredths of a second."""
 Rows = list[dict[str, Any]]
 
 
@@ -82,13 +84,18 @@ def _found(
         register(connection, table, frame)
     signals, _ = detect_all(connection, as_of)
     of_partners = sa.select(schema.SIGNALS).where(schema.SIGNALS.c.detector.not_in(list(DETECTORS)))
-    register(connection, schema.SIGNALS, pd.concat([signals, read_frame(database, of_partners)], ignore_index=True))
+    register(connection, schema.SIGNALS, _together(signals, read_frame(database, of_partners)))
     shared = _shared(connection, rulebook, as_of)
     kept = connection.sql("select * from decided.verdicts").df()
     kept = kept[~kept["rule"].isin(set_rules.SHARED)]
-    register(connection, schema.VERDICTS, pd.concat([kept, shared], ignore_index=True))
+    register(connection, schema.VERDICTS, _together(kept, shared))
     scores = weigh(connection, as_of, history.answers(database)).scores
     return {**found, schema.SIGNALS: signals, schema.VERDICTS: shared, schema.RISK_SCORES: scores}
+
+
+def _together(*frames: pd.DataFrame) -> pd.DataFrame:
+    """Frames one after another; those without rows say nothing about the types of the columns."""
+    return pd.concat([frame for frame in frames if len(frame)] or [frames[0]], ignore_index=True)
 
 
 def _shared(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, as_of: dt.datetime) -> pd.DataFrame:
@@ -104,12 +111,13 @@ def _write(warehouse: Warehouse, found: dict[sa.Table, pd.DataFrame], desks: dic
     now, changed, gone = dt.datetime.now(dt.UTC), 0, 0
     with warehouse.database.connect() as database:
         held = {table: read_frame(database, _mine(table)) for table in found}
+    news = _news(held, found, desks, now)
     with warehouse.database.begin() as database:
-        for table, frame in found.items():
-            renewed, vanished = _renew(database, table, frame, held[table])
-            changed, gone = changed + renewed, gone + vanished
-        news = _news(held, found, desks, now)
+        # before the rows they tell of: who dies between the two tells people twice rather than never
         alerts.raise_news(database, news, now)
+    for table, frame in found.items():
+        renewed, vanished = _renew(warehouse, table, frame, held[table])
+        changed, gone = changed + renewed, gone + vanished
     return Looked(changed, gone, len(news), time.monotonic() - began)
 
 
@@ -122,23 +130,38 @@ def _mine(table: sa.Table) -> sa.Select[Any]:
     return sa.select(table)
 
 
-def _renew(database: sa.Connection, table: sa.Table, frame: pd.DataFrame, held: pd.DataFrame) -> tuple[int, int]:
-    """Writes the rows that differ and removes those that went; returns how many of either."""
+def _renew(warehouse: Warehouse, table: sa.Table, frame: pd.DataFrame, held: pd.DataFrame) -> tuple[int, int]:
+    """Writes the rows that differ and removes those that went; returns how many of either.
+
+    Many are written in several transactions, so that no verdict waits for all of them.
+    """
     keys = [column.name for column in table.primary_key] or ["account_id"]
     before, after = numbers_of(table, held, keys), numbers_of(table, frame, keys)
     differing = {key for key, number in after.items() if before.get(key) != number}
     gone = before.keys() - after.keys()
-    stale = gone if table.primary_key.columns else gone | (differing & before.keys())
+    touched, names = sorted(differing | gone), pd.MultiIndex.from_frame(frame[keys].astype(str))
+    for start in range(0, len(touched), AT_ONCE_MAX):
+        part = set(touched[start : start + AT_ONCE_MAX])
+        stale = part & (gone if table.primary_key.columns else before.keys())
+        began = time.monotonic()
+        with warehouse.database.begin() as database:
+            _remove(database, table, keys, stale)
+            write = upsert_rows if table.primary_key.columns else write_rows
+            write(database, table, frame[names.isin(sorted(part))])
+        # who waits for the database tries again every few milliseconds; without a rest it would miss its turn
+        time.sleep(time.monotonic() - began)
+    return len(differing), len(gone)
+
+
+def _remove(database: sa.Connection, table: sa.Table, keys: list[str], stale: set[tuple[str, ...]]) -> None:
+    """Removes a look's rows of some keys."""
+    if not stale:
+        return
     clauses = [table.c[name] == sa.bindparam(f"key_{name}") for name in keys]
     if table is schema.VERDICTS:
         clauses.append(table.c.rule.in_(set_rules.SHARED))
-    if stale:
-        told = [{f"key_{name}": part for name, part in zip(keys, key, strict=True)} for key in sorted(stale)]
-        database.execute(sa.delete(table).where(*clauses), told)
-    if differing:
-        mine = pd.MultiIndex.from_frame(frame[keys].astype(str)).isin(sorted(differing))
-        (upsert_rows if table.primary_key.columns else write_rows)(database, table, frame[mine])
-    return len(differing), len(gone)
+    told = [{f"key_{name}": part for name, part in zip(keys, key, strict=True)} for key in sorted(stale)]
+    database.execute(sa.delete(table).where(*clauses), told)
 
 
 def _news(

@@ -34,6 +34,7 @@ def _lines(service: Service) -> Iterator[str]:
         ("accounts_walked_total", "counter", "Accounts walked", counts.walked),
         ("verdicts_total", "counter", "Verdicts written", counts.verdicts),
         ("segments_landed_total", "counter", "Journal segments brought into the lake", counts.landings),
+        ("files_compacted_total", "counter", "Small files of the lake that were put into others", counts.compacted),
         ("settlings_total", "counter", "Settling runs", counts.settlings),
         ("looks_total", "counter", "Looks at identity, coordination, conduct and score", counts.looks),
         ("look_seconds", "gauge", "Seconds that the last look took", round(counts.look_seconds, 3)),
@@ -43,6 +44,7 @@ def _lines(service: Service) -> Iterator[str]:
         ("rows_waiting", "gauge", "Rows that wait for a verdict", service.rows_waiting),
         ("accounts_parked", "gauge", "Accounts with events that are not known yet", len(service.folding.parked)),
         ("events_in_memory", "gauge", "Events held", service.folding.memory.count),
+        ("records_known", "gauge", "Records by which duplicates are told at once", service.known.count),
         ("fold_seconds_p99", "gauge", "99th percentile of the last thousand folds", _quantile(seconds, 0.99)),
         ("ready", "gauge", "1 while events are taken", int(service.ready)),
     ):

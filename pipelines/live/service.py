@@ -8,6 +8,7 @@ A process that dies at any instant has lost nothing that it acknowledged: the jo
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import logging
 import queue
 import threading
@@ -51,8 +52,8 @@ BOOKED = ("accounts", "challenges", "traders", "desks")
 LAST_TRIES = 5
 TELLING_SECONDS_MAX = 10.0
 BATCH_ROWS_MAX = 20_000
-LOOKOUT_NICER = 10
-"""A look takes what time the rest leaves it."""
+BACKROOM_NICER, LOOKOUT_NICER = 5, 10
+"""Folds come first: landing and settling take what time they leave, a look what all of these leave."""
 AWAY = (sa.exc.OperationalError, sa.exc.InterfaceError)
 Result = TypeVar("Result")
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -76,6 +77,8 @@ class Pace:
     telling_seconds: float = 0.5
     looking_seconds: float = 10.0
     waiting_rows_max: int = 100_000
+    compacted_files: int = 150
+    """A dataset of so many files has the small ones put together."""
 
 
 @dataclass
@@ -90,6 +93,7 @@ class Counts:
     fold_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=1_000))
     landings: int = 0
     settlings: int = 0
+    compacted: int = 0
     looks: int = 0
     look_seconds: float = 0.0
     failures: int = 0
@@ -110,7 +114,8 @@ class Service:
         self.journal = Journal(warehouse.home / "live" / "wal")
         self.known = Known()
         self.folding = Folding(warehouse, rulebook, EPOCH)
-        self.backroom, self.lookout = Backroom(warehouse, rulebook), Backroom(warehouse, rulebook, LOOKOUT_NICER)
+        self.backroom = Backroom(warehouse, rulebook, BACKROOM_NICER)
+        self.lookout = Backroom(warehouse, rulebook, LOOKOUT_NICER)
         self.ready = self.failed = False
         self._waiting: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._to_fold: queue.SimpleQueue[Batch | Callable[[], None] | None] = queue.SimpleQueue()
@@ -146,6 +151,9 @@ class Service:
         self._threads = [threading.Thread(target=loop, name=loop.__name__, daemon=True) for loop in loops]
         for thread in self._threads:
             thread.start()
+        # what was loaded stays: looking through it for garbage would hold up every thread for as long as a fold takes
+        gc.collect()
+        gc.freeze()
         self.ready = True
 
     def stop(self) -> None:
@@ -266,7 +274,7 @@ class Service:
     def _hand_over(self, group: list[Judged], segment: Path) -> None:
         dataset = group[0].request.dataset
         rows = pa.concat_tables([one.held for one in group])
-        told = self.known.put(dataset, rows.drop_columns(["_line"]))
+        told = self.known.put(dataset, rows.drop_columns(["_line"]), self.warehouse)
         for one, answer in zip(group, answers(group, told), strict=True):
             one.request.answer.set_result(answer)
             for name, count in (("accepted", answer["accepted"]), ("duplicates", answer["duplicates"])):
@@ -440,13 +448,17 @@ class Service:
                 self.counts.failures += 1
 
     def _look_loop(self) -> None:
-        """Looks at the firm again when something has landed; a look that takes long is followed by as long a rest."""
+        """Looks at the firm again when something has landed, and puts its small files together.
+
+        A look that takes long is followed by as long a rest.
+        """
         while not self._stopping.wait(max(self.pace.looking_seconds, self.counts.look_seconds)):
             if not self._landed_anything.is_set():
                 continue
             self._landed_anything.clear()
             try:
                 looked = self.lookout.look()
+                self.counts.compacted += self.lookout.compact(self.pace.compacted_files)
             except Exception:
                 if self._stopping.is_set():
                     return
