@@ -39,6 +39,8 @@ WRITE_CHUNK_ROWS = 20_000
 # A landing waits for a scoring run to finish writing rather than give up.
 SQLITE_PATIENCE_S = 900
 NO_DATABASE = "HIGHWATER_DATABASE_URL must be like postgresql://user:password@host/name or sqlite:////path/file.db"
+AWAY = (sa.exc.OperationalError, sa.exc.InterfaceError)
+"""What is raised while the database does not answer; what was asked may be asked again."""
 LAKE_TYPES = {"_load_id": "bigint", "_line": "bigint", "_version": "integer"}
 
 

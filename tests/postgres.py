@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import pwd
 import shutil
@@ -10,7 +11,7 @@ import socket
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -39,9 +40,25 @@ def _as_user(command: list[str]) -> list[str]:
     return ["runuser", "-u", "postgres", "--", *command] if os.geteuid() == 0 else command
 
 
+@dataclasses.dataclass(frozen=True)
+class Server:
+    """A server of our own: the address of its `postgres` database, and what stops and starts it."""
+
+    address: str
+    stop: Callable[[], object]
+    start: Callable[[], object]
+
+
 @contextlib.contextmanager
 def server() -> Iterator[str]:
     """A running server; gives the address of its `postgres` database."""
+    with stoppable() as one:
+        yield one.address
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[Server]:
+    """A running server that can be stopped and started again."""
     programs = binaries()
     if programs is None:
         raise RuntimeError(MISSING)
@@ -49,15 +66,24 @@ def server() -> Iterator[str]:
     if os.geteuid() == 0:
         os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
     data, port = folder / "data", _free_port()
-    run = {"check": True, "capture_output": True, "cwd": folder}
-    subprocess.run(_as_user([str(programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "postgres"]), **run)  # type: ignore[call-overload]
     options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"
     control = [str(programs / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log")]
-    subprocess.run(_as_user([*control, "-o", options, "start"]), **run)  # type: ignore[call-overload]
+
+    def run(*command: str, check: bool = True) -> None:
+        subprocess.run(_as_user(list(command)), check=check, capture_output=True, cwd="/")
+
+    def stop() -> None:
+        run(*control, "-m", "immediate", "stop", check=False)
+
+    def start() -> None:
+        run(*control, "-o", options, "start")
+
+    run(str(programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "postgres")
+    start()
     try:
-        yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        yield Server(f"postgresql://postgres@127.0.0.1:{port}/postgres", stop, start)
     finally:
-        subprocess.run(_as_user([*control, "-m", "immediate", "stop"]), check=False, capture_output=True, cwd="/")
+        stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 

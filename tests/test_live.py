@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, given, settings
@@ -19,14 +20,15 @@ from hypothesis import strategies as st
 
 from models import catalogue
 from pipelines.live.accepting import AHEAD, DeskRefused, Request, judge_requests, read_json
+from pipelines.live.journal import Entry, Journal
 from pipelines.live.keys import Key
-from pipelines.live.lookout import Looked
-from pipelines.live.service import Busy, Pace, Service
+from pipelines.live.service import Busy, Pace, Service, Steady
 from pipelines.score import score
 from sql import schema
 from sql.live_schema import OUTBOX, WEBHOOKS, WITHDRAWN_VERDICTS
 from sql.schema import DATASETS
 from sql.warehouse import Warehouse
+from tests import postgres
 from tests.builders import Case, Row, firm_rows, write_rulebook
 from tests.live_parts import BRISK, body, decided, key_for, loads, push, running
 from tests.test_score_same import MONDAY, firm, in_steps, one_account, shuffled, status_of
@@ -206,32 +208,6 @@ def test_more_than_may_wait_is_sent_away_with_a_time(tmp_path: Path) -> None:
         assert push(service, "deals", rows["deals"] * 2, key)["duplicates"] == 1
 
 
-def test_the_database_may_be_away_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rulebook, rows = opened(tmp_path)
-    warehouse = Warehouse.open(tmp_path / "home")
-    service = Service(warehouse, rulebook, BRISK)
-    service.start()
-    key, calls = key_for(service), []
-    judged = service.folding.judge
-
-    def away(since: dict[int, int]) -> dict[str, int]:
-        calls.append(1)
-        if len(calls) < 4:
-            raise sa.exc.OperationalError("select 1", None, Exception("gone"))
-        return judged(since)
-
-    for name in ("accounts", "challenges", "traders"):
-        push(service, name, rows[name], key)
-    until(lambda: "A0" in service.folding.book.codes)
-    monkeypatch.setattr(service.folding, "judge", away)
-    assert push(service, "deals", rows["deals"], key)["accepted"] == 1
-    until(lambda: status_of(warehouse) == "breached")
-    service.stop()
-    assert service.counts.failures >= 3
-    with warehouse.database.connect() as database:
-        assert database.execute(sa.select(sa.func.count()).select_from(schema.VERDICTS)).scalar() == 1
-
-
 def test_time_alone_changes_what_another_account_stands_at(tmp_path: Path) -> None:
     quiet = replace(one_account(), deals=[], observations=[Observation(MONDAY + dt.timedelta(hours=1), Decimal(97000))])
     accounts = firm([quiet, quiet])
@@ -247,23 +223,45 @@ def test_time_alone_changes_what_another_account_stands_at(tmp_path: Path) -> No
     check_full_run_changes_nothing(warehouse, rulebook)
 
 
-def test_small_files_are_put_together_while_events_flow(tmp_path: Path) -> None:
+@pytest.mark.postgres
+@pytest.mark.slow
+def test_a_server_that_is_stopped_and_started_loses_nothing(tmp_path: Path) -> None:
+    if postgres.binaries() is None:
+        pytest.skip(postgres.MISSING)
     rulebook, rows = opened(tmp_path)
-    warehouse = Warehouse.open(tmp_path / "home")
-    with running(warehouse, rulebook, replace(BRISK, looking_seconds=0.3, compacted_files=3)) as service:
-        service.lookout.look = lambda: Looked(0, 0, 0, 0.0)  # type: ignore[method-assign]
+    with postgres.stoppable() as server:
+        warehouse = Warehouse.open(tmp_path / "home", postgres.new_database(server.address))
+        service = Service(warehouse, rulebook, BRISK)
+        service.start()
         key = key_for(service)
         for name in ("accounts", "challenges", "traders"):
             push(service, name, rows[name], key)
-        sent = 0
-        while not service.counts.compacted:
-            assert sent < 100, "nothing was put together"
-            sent += 1
-            push(service, "deals", [{**rows["deals"][0], "deal_id": str(sent)}], key)
-            time.sleep(0.3)
-    assert len(warehouse.lake_files("deals")) < sent
-    with warehouse.engine() as connection:
-        assert connection.execute("select count(distinct deal_id), count(*) from lake.deals").fetchall() == [
-            (sent, sent)
-        ]
-    check_full_run_changes_nothing(warehouse, rulebook)
+        until(lambda: status_of(warehouse) == "active")
+        server.stop()
+        assert push(service, "deals", rows["deals"], key)["accepted"] == len(rows["deals"])
+        until(lambda: service.counts.failures >= 3)
+        server.start()
+        until(lambda: status_of(warehouse) == "breached")
+        service.stop()
+        assert deals_landed(loads(warehouse)) == len(rows["deals"])
+        check_full_run_changes_nothing(warehouse, rulebook)
+
+
+def deals_landed(told: Any) -> int:
+    """Deals that landed."""
+    return int(told.loc[told["dataset"] == "deals", "landed"].sum())
+
+
+def test_a_clock_that_is_set_back_neither_refuses_nor_reorders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal, now = Journal(tmp_path), time.time()
+    clock = Steady()
+    entry = Entry("rates", pa.table({"currency": ["EUR"], "_line": pa.array([0], pa.int64())}), ())
+    first = journal.append([entry])
+    journal.rotate()
+    monkeypatch.setattr(time, "time_ns", lambda: 5)
+    monkeypatch.setattr(time, "time", lambda: now - 3600)
+    second = journal.append([entry])
+    again = Journal(tmp_path)
+    third = again.append([entry])
+    assert again.closed() == [first, second] and third > second
+    assert clock.now().timestamp() >= now

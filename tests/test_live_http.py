@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import time
@@ -12,6 +13,7 @@ from urllib.parse import quote
 
 import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -147,6 +149,43 @@ def test_a_postback_counts_once_and_only_when_signed_and_fresh(house: tuple[Serv
     assert send(partner_id="P2").status_code == 401
     assert send(key="none").status_code == 401
     assert send(signed_with=holder.secret_hash).status_code == 401, "what the database holds signs nothing"
+
+
+def test_a_disk_that_takes_no_more_is_told_and_nothing_is_taken(
+    house: tuple[Service, Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, client = house
+    rate = [{"currency": "CHF", "day": "2026-03-02", "rate_to_usd": "1.1"}]
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pipelines.live.journal.os.fsync", full)
+        answer = client.post("/v1/rates", json=rate)
+    assert answer.status_code == 507 and int(answer.headers["Retry-After"]) > 0
+    assert "the disk takes no more (No space left on device)" in answer.json()["detail"]
+    assert client.post("/v1/rates", json=rate).json() == {"accepted": 1, "duplicates": 0, "rejected": []}
+    assert service.rows_waiting == 0
+
+
+def test_a_database_that_is_away_is_told_and_known_keys_may_go_on(
+    house: tuple[Service, Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, client = house
+    known, unknown = bearer(service), bearer(service)
+    assert client.post("/v1/news", content=b"[]", headers=known).status_code == 202
+    monkeypatch.setattr(keys, "TRUSTED_SECONDS", 0.0)
+
+    def away(*_: object) -> None:
+        raise sa.exc.OperationalError("select 1", None, Exception("gone"))
+
+    monkeypatch.setattr(keys.Keyring, "_read", away)
+    assert client.post("/v1/news", content=b"[]", headers=known).status_code == 202
+    answer = client.post("/v1/news", content=b"[]", headers=unknown)
+    assert answer.status_code == 503 and int(answer.headers["Retry-After"]) > 0
+    monkeypatch.setattr(keys, "AWAY_SECONDS_MAX", 0.0)
+    assert client.post("/v1/news", content=b"[]", headers=known).status_code == 503
 
 
 def test_a_key_sends_no_more_than_it_may(house: tuple[Service, Client], monkeypatch: pytest.MonkeyPatch) -> None:

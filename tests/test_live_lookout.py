@@ -82,14 +82,19 @@ def test_a_look_stands_back_while_a_run_is_under_way(tmp_path: Path) -> None:
         assert look(warehouse, rulebook) is None
 
 
-def test_logins_that_arrive_join_two_traders_within_a_look(tmp_path: Path) -> None:
+def test_logins_that_arrive_join_two_traders_within_a_look_and_small_files_are_put_together(tmp_path: Path) -> None:
     rulebook, rows = firm_of_two(tmp_path)
     warehouse = Warehouse.open(tmp_path / "home")
-    with running(warehouse, rulebook, replace(BRISK, looking_seconds=0.2)) as service:
+    for number, deal in enumerate(rows["deals"]):
+        land(warehouse, {"deals": [deal]}, f"deal {number}")
+    with running(warehouse, rulebook, replace(BRISK, looking_seconds=0.2, compacted_files=2)) as service:
         key = key_for(service)
         for name in ("traders", "accounts", "challenges", "deals", "logins"):
             push(service, name, rows[name], key)
-        until(lambda: owners(warehouse) == 2)
+        until(lambda: owners(warehouse) == 2 and service.counts.compacted > 0)
+    assert len(warehouse.lake_files("deals")) < len(rows["deals"])
+    with warehouse.engine() as connection:
+        assert connection.execute("select count(*) from lake.deals").fetchall() == [(len(rows["deals"]),)]
 
 
 def test_a_flag_is_told_once_to_who_subscribed(tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import json
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+import requests
 import sqlalchemy as sa
 
 import cli
@@ -97,6 +99,46 @@ def test_a_restore_never_overtakes_its_freeze(house: Warehouse) -> None:
     assert outbox.deliver(house, NOON + dt.timedelta(seconds=2.9), platform.post) == 0
     assert outbox.deliver(house, NOON + dt.timedelta(seconds=3), platform.post) == 2
     assert [json.loads(body)["action"] for body, _ in platform.got] == ["freeze", "freeze", "restore"]
+
+
+def test_a_platform_that_does_not_answer_holds_up_one_action_and_no_other_desk(house: Warehouse) -> None:
+    for desk in ("D1", "D2"):
+        outbox.connect(house, desk, f"https://{desk}.test", "enforce")
+    actions = [("A0", "freeze", "daily_loss", 1), ("A1", "freeze", "daily_loss", 1), ("B0", "freeze", "max_loss", 1)]
+    with house.database.begin() as database:
+        decisions.act(database, actions, {"A0": "D1", "A1": "D1", "B0": "D2"}, NOON)
+    tried: list[str] = []
+
+    def send(url: str, body: bytes, headers: dict[str, str]) -> int:
+        tried.append(url)
+        if "D1" in url:
+            raise requests.Timeout
+        return 200
+
+    assert outbox.deliver(house, NOON, send) == 1
+    assert sorted(tried) == ["https://D1.test", "https://D2.test"]
+    assert {(row["state"], row["attempts"]) for row in outbox.listed(house)} == {
+        ("waiting", 1), ("waiting", 0), ("sent", 1)
+    }  # fmt: skip
+    assert outbox.deliver(house, NOON, Platform().post) == 1, "the next action of the desk is not made to wait"
+
+
+def test_an_answer_that_takes_too_long_is_none(house: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "TIMEOUT_SECONDS", 0.05)
+    with socket.socket() as slow:
+        slow.bind(("127.0.0.1", 0))
+        slow.listen()
+        outbox.connect(house, "D1", f"http://127.0.0.1:{slow.getsockname()[1]}", "enforce")
+        put(house, FREEZE)
+        assert outbox.deliver(house, NOON) == 0
+    assert [(row["state"], row["said"]) for row in outbox.listed(house)] == [("waiting", "ReadTimeout")]
+
+
+def test_a_pause_is_over_when_the_clock_was_set_back(house: Warehouse) -> None:
+    outbox.connect(house, "D1", "https://gateway.test", "enforce")
+    put(house, FREEZE)
+    assert outbox.deliver(house, NOON - dt.timedelta(minutes=9), Platform().post) == 0
+    assert outbox.deliver(house, NOON - dt.timedelta(hours=3), Platform().post) == 1
 
 
 def test_what_fails_often_is_dead_until_a_person_decides(house: Warehouse) -> None:

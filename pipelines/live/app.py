@@ -21,12 +21,14 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pipelines.live import accepting, metrics, postbacks
 from pipelines.live.accepting import BodyRefused, DeskRefused
 from pipelines.live.keys import Key
-from pipelines.live.service import Busy, Service
+from pipelines.live.service import Busy, DiskFull, Service
 from sql import schema
 from sql.schema import DATASETS
+from sql.warehouse import AWAY
 
 LOG = logging.getLogger("highwater.live")
 BODY_BYTES_MAX = 16 << 20
+AWAY_SECONDS = 5
 ARROW = "application/vnd.apache.arrow.stream"
 DatasetName = StrEnum("DatasetName", {name: name for name in DATASETS})  # type: ignore[misc]
 Authorization = Annotated[str | None, Header()]
@@ -64,6 +66,8 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
         415: "The body's type is not taken",
         422: "A part of the address is missing or wrong",
         429: "Too much is waiting; see Retry-After",
+        503: "The database is away; see Retry-After",
+        507: "The disk takes no more; nothing of the body was taken; see Retry-After",
     }.items()
 }
 _RECORD = {"oneOf": [{"type": "object"}, {"type": "array", "items": {"type": "object"}}]}
@@ -90,6 +94,8 @@ def build(service: Service) -> FastAPI:
 
     app = FastAPI(title="Highwater live", version="1", lifespan=life)
     app.add_exception_handler(RequestValidationError, _unfit)
+    for away in AWAY:
+        app.add_exception_handler(away, _away)
     _add_accepting(app, service)
     _add_reading(app, service)
     _add_watching(app, service)
@@ -114,6 +120,13 @@ async def _unfit(_: Request, error: Exception) -> Response:
     missing_dataset = first["loc"][:2] == ("path", "dataset")
     said = f"there is no such dataset; the datasets are {', '.join(DATASETS)}" if missing_dataset else first["msg"]
     return JSONResponse({"detail": f"{place}: {said}"}, 404 if missing_dataset else 422)
+
+
+async def _away(_: Request, error: Exception) -> Response:
+    """One sentence while the database does not answer."""
+    LOG.warning("a request was sent away, the database is away: %s", str(error).splitlines()[0])
+    told = f"the database is away; try again in {AWAY_SECONDS} s"
+    return JSONResponse({"detail": told}, 503, {"Retry-After": str(AWAY_SECONDS)})
 
 
 def _add_accepting(app: FastAPI, service: Service) -> None:
@@ -153,7 +166,8 @@ async def _submit(service: Service, dataset: str, key: Key, body: bytes, kind: s
         raise HTTPException(403, str(refusal)) from refusal
     except Busy as busy:
         service.counts.requests["busy"] += 1
-        raise HTTPException(429, str(busy), {"Retry-After": str(busy.seconds)}) from busy
+        code = 507 if isinstance(busy, DiskFull) else 429
+        raise HTTPException(code, str(busy), {"Retry-After": str(busy.seconds)}) from busy
     service.counts.requests["accepted"] += 1
     return answer
 

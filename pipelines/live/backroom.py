@@ -31,7 +31,7 @@ from pipelines.live.lookout import Looked, look
 from pipelines.live.memory import Found
 from pipelines.live.settling import Settled, settle
 from sql.schema import LOADS
-from sql.warehouse import Warehouse
+from sql.warehouse import AWAY, Warehouse
 
 LOG = logging.getLogger("highwater.live")
 PATIENCE_SECONDS = 10.0
@@ -154,7 +154,7 @@ def _serve(pipe: Connection, home: str, database_url: str, rulebook: Rulebook, n
 
 def _plain(error: Exception) -> Exception:
     """An error that every process can read."""
-    if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError):
+    if isinstance(error, AWAY):
         return type(error)(str(error.statement), None, Exception(str(error.orig)))
     return RuntimeError(f"{type(error).__name__}: {error}")
 

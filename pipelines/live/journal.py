@@ -62,6 +62,7 @@ class Journal:
         self.segment: Path | None = None
         self._file: BinaryIO | None = None
         self._lines: Counter[str] = Counter()
+        self._number = 0
 
     def append(self, entries: Sequence[Entry]) -> Path:
         """Writes entries and waits for the disk; returns their segment. OSError leaves the segment as it was."""
@@ -96,10 +97,16 @@ class Journal:
 
     def _opened(self) -> tuple[BinaryIO, Path]:
         if self._file is None or self.segment is None:
-            self.segment = self.folder / f"{time.time_ns():020d}.journal"
+            self.segment = self.folder / f"{self._next_number():020d}.journal"
             self._file = self.segment.open("xb", buffering=1 << 20)
             _sync_folder(self.folder)
         return self._file, self.segment
+
+    def _next_number(self) -> int:
+        """The time, or what follows the newest segment: segments land in order though the clock was set back."""
+        newest = max((int(path.stem) for path in self.folder.glob("*.journal")), default=self._number)
+        self._number = max(time.time_ns(), newest + 1, self._number + 1)
+        return self._number
 
     def _abandon(self, size: int) -> None:
         """Takes back a write that failed half-way; the segment is closed, the next append begins another."""

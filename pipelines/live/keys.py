@@ -19,10 +19,12 @@ import sqlalchemy as sa
 from pipelines.live.secrets import derived
 from sql.live_schema import API_KEYS
 from sql.schema import DATASETS
-from sql.warehouse import Warehouse
+from sql.warehouse import AWAY, Warehouse
 
 TRUSTED_SECONDS = 2.0
 """How long a key that was looked up is believed: a revoked key works no longer than this."""
+AWAY_SECONDS_MAX = 300.0
+"""How long a key that was in force is believed while the database does not answer."""
 BURST_SECONDS = 10
 
 
@@ -96,7 +98,7 @@ def _hash(secret: str) -> str:
 
 @dataclass
 class Keyring:
-    """Looks keys up, believing what it found for two seconds."""
+    """Looks keys up, believing what it found for two seconds, and longer while the database is away."""
 
     warehouse: Warehouse
     _seen: dict[str, tuple[float, Key | None]] = field(default_factory=dict)
@@ -133,7 +135,12 @@ class Keyring:
         seen = self._seen.get(key_id)
         if seen and time.monotonic() - seen[0] < TRUSTED_SECONDS:
             return seen[1]
-        key = self._read(key_id)
+        try:
+            key = self._read(key_id)
+        except AWAY:
+            if seen is None or seen[1] is None or time.monotonic() - seen[0] > AWAY_SECONDS_MAX:
+                raise
+            return seen[1]
         if len(self._seen) > 10_000:
             self._seen.clear()
         self._seen[key_id] = (time.monotonic(), key)

@@ -11,7 +11,9 @@ import hashlib
 import hmac
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import requests
@@ -26,6 +28,7 @@ FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 600.0
 TIMEOUT_SECONDS = 5.0
 AT_ONCE_MAX = 100
+DESKS_AT_ONCE = 8
 DERIVED = "derived:"
 MODES = ("observe", "ask", "enforce")
 Post = Callable[[str, bytes, dict[str, str]], int]
@@ -77,45 +80,69 @@ def signature(secret: str, timestamp: int, body: bytes) -> str:
 
 
 def post(url: str, body: bytes, headers: dict[str, str]) -> int:
-    """Sends one body; returns the status that came back. Redirects are not followed."""
-    return requests.post(url, data=body, headers=headers, timeout=TIMEOUT_SECONDS, allow_redirects=False).status_code
+    """Sends one body; returns the status that came back. Redirects are not followed, and what is answered not read."""
+    sent = requests.post(url, body, headers=headers, timeout=TIMEOUT_SECONDS, allow_redirects=False, stream=True)
+    with sent as answer:
+        return answer.status_code
 
 
 def deliver(warehouse: Warehouse, now: dt.datetime, send: Post = post) -> int:
-    """Sends every action that is due, oldest first and per account in order; returns how many were taken.
+    """Sends every action that is due, desks side by side; returns how many were taken."""
+    desks: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in _waiting(warehouse):
+        desks[row["desk_id"]].append(row)
+    if len(desks) < 2:
+        return sum(_deliver(warehouse, rows, now, send) for rows in desks.values())
+    with ThreadPoolExecutor(DESKS_AT_ONCE) as pool:
+        return sum(pool.map(lambda rows: _deliver(warehouse, rows, now, send), desks.values()))
 
-    An action waits while an earlier one of its account is still on its way, so a restore never overtakes its freeze.
+
+def _deliver(warehouse: Warehouse, rows: list[dict[str, Any]], now: dt.datetime, send: Post) -> int:
+    """Sends a desk's actions, oldest first and per account in order.
+
+    An action waits while an earlier one of its account is still on its way, so a restore never overtakes its freeze. A
+    platform that does not answer at all is left alone until the next time, so that one action waits for it and not all.
     """
     taken = 0
     held: set[str] = set()
-    for row in _waiting(warehouse):
+    for row in rows:
         if row["account_id"] in held:
             continue
-        if row["next_at"] > now:
+        if not _due(row, now):
             held.add(row["account_id"])
             continue
-        outcome = _try(row | {"secret": signing_secret(warehouse, row["desk_id"], row["secret"])}, send)
+        outcome, answered = _try(row | {"secret": signing_secret(warehouse, row["desk_id"], row["secret"])}, send)
         _note(warehouse, row, outcome, now)
         taken += outcome is None
+        if not answered:
+            break
         if outcome is not None:
             held.add(row["account_id"])
     return taken
 
 
+def _due(row: dict[str, Any], now: dt.datetime) -> bool:
+    """Whether an action's pause is over; one that is longer than any was measured before the clock was set back."""
+    pause: float = (row["next_at"] - now).total_seconds()
+    return pause <= 0 or pause > LONGEST_PAUSE_SECONDS
+
+
 def _waiting(warehouse: Warehouse) -> list[dict[str, Any]]:
-    query = (
-        sa.select(OUTBOX, WEBHOOKS.c.url, WEBHOOKS.c.secret)
+    """Actions on their way, oldest first, of every desk so many."""
+    place = sa.func.row_number().over(partition_by=OUTBOX.c.desk_id, order_by=[OUTBOX.c.created_at, OUTBOX.c.outbox_id])
+    listed = (
+        sa.select(OUTBOX, WEBHOOKS.c.url, WEBHOOKS.c.secret, place.label("place"))
         .join(WEBHOOKS, WEBHOOKS.c.desk_id == OUTBOX.c.desk_id)
         .where(OUTBOX.c.state == "waiting")
-        .order_by(OUTBOX.c.created_at, OUTBOX.c.outbox_id)
-        .limit(AT_ONCE_MAX)
+        .subquery()
     )
+    query = sa.select(listed).where(listed.c.place <= AT_ONCE_MAX).order_by(listed.c.created_at, listed.c.outbox_id)
     with warehouse.database.connect() as database:
         return [dict(row) for row in database.execute(query).mappings()]
 
 
-def _try(row: dict[str, Any], send: Post) -> str | None:
-    """None when the action was taken, else what was said."""
+def _try(row: dict[str, Any], send: Post) -> tuple[str | None, bool]:
+    """None when the action was taken, else what was said; and whether anything was."""
     body, timestamp = row["body"].encode(), int(time.time())
     headers = {
         "Content-Type": "application/json",
@@ -126,8 +153,8 @@ def _try(row: dict[str, Any], send: Post) -> str | None:
     try:
         status = send(row["url"], body, headers)
     except (requests.RequestException, OSError) as error:
-        return type(error).__name__
-    return None if 200 <= status < 300 else f"status {status}"
+        return type(error).__name__, False
+    return None if 200 <= status < 300 else f"status {status}", True
 
 
 def _note(warehouse: Warehouse, row: dict[str, Any], outcome: str | None, now: dt.datetime) -> None:
@@ -140,5 +167,9 @@ def _note(warehouse: Warehouse, row: dict[str, Any], outcome: str | None, now: d
     else:
         pause = min(FIRST_PAUSE_SECONDS * 4 ** (attempts - 1), LONGEST_PAUSE_SECONDS)
         values["next_at"] = now + dt.timedelta(seconds=pause)
+    mine = [OUTBOX.c.outbox_id == row["outbox_id"]]
+    if outcome is not None:
+        # who declined it meanwhile has decided
+        mine.append(OUTBOX.c.state == "waiting")
     with warehouse.database.begin() as database:
-        database.execute(sa.update(OUTBOX).where(OUTBOX.c.outbox_id == row["outbox_id"]).values(**values))
+        database.execute(sa.update(OUTBOX).where(*mine).values(**values))

@@ -45,16 +45,16 @@ from pipelines.live.keys import Key, Keyring
 from pipelines.live.settling import Settled, take_over
 from pipelines.live.silence import Silence
 from sql.schema import DATASETS, RUNS
-from sql.warehouse import Warehouse, newest_fact
+from sql.warehouse import AWAY, Warehouse, newest_fact
 
 LOG = logging.getLogger("highwater.live")
 BOOKED = ("accounts", "challenges", "traders", "desks")
 LAST_TRIES = 5
 TELLING_SECONDS_MAX = 10.0
+DISK_SECONDS = 10
 BATCH_ROWS_MAX = 20_000
 BACKROOM_NICER, LOOKOUT_NICER = 5, 10
 """Folds come first: landing and settling take what time they leave, a look what all of these leave."""
-AWAY = (sa.exc.OperationalError, sa.exc.InterfaceError)
 Result = TypeVar("Result")
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -65,6 +65,10 @@ class Busy(Exception):
     def __init__(self, seconds: int, why: str = "too much is waiting") -> None:
         super().__init__(f"{why}; try again in {seconds} s")
         self.seconds = seconds
+
+
+class DiskFull(Busy):
+    """The journal cannot be written; nothing of the body was taken."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +103,18 @@ class Counts:
     failures: int = 0
     actions: int = 0
     alerts: int = 0
-    last_event_at: float = 0.0
     last_by_dataset: dict[str, float] = field(default_factory=dict)
+
+
+class Steady:
+    """The time, which goes on where the machine's clock is set back, so that nobody's present is refused as the future."""
+
+    def __init__(self) -> None:
+        self._began, self._ticks = time.time(), time.monotonic()
+
+    def now(self) -> dt.datetime:
+        """The later of what the clock says and what it said at first, with the time since."""
+        return dt.datetime.fromtimestamp(max(time.time(), self._began + time.monotonic() - self._ticks), dt.UTC)
 
 
 class Service:
@@ -128,7 +142,8 @@ class Service:
         self._rebook = False
         self._since: dict[int, int] = {}
         self._unsettled = False
-        self._settled_at = 0.0
+        self._settled_at = self._last_event = 0.0
+        self._clock = Steady()
         self._landed_anything = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -147,7 +162,9 @@ class Service:
         if settled:
             take_over(self.folding, settled)
         self._settled_at = time.monotonic()
-        loops = (self._accept_loop, self._fold_loop, self._land_loop, self._tell_loop, self._look_loop)
+        loops = (
+            self._accept_loop, self._fold_loop, self._land_loop, self._send_loop, self._tell_loop, self._look_loop,
+        )  # fmt: skip
         self._threads = [threading.Thread(target=loop, name=loop.__name__, daemon=True) for loop in loops]
         for thread in self._threads:
             thread.start()
@@ -161,7 +178,7 @@ class Service:
         self.ready = False
         if not self._threads:
             return
-        accepting, folding, landing, telling, _ = self._threads
+        accepting, folding, landing, sending, telling, _ = self._threads
         self._waiting.put(None)
         accepting.join()
         self._stopping.set()
@@ -171,6 +188,7 @@ class Service:
         folding.join()
         self.backroom.close()
         self.lookout.end()
+        sending.join(TELLING_SECONDS_MAX)
         telling.join(TELLING_SECONDS_MAX)
 
     def _comparable(self) -> bool:
@@ -217,7 +235,7 @@ class Service:
             self._keep(groups)
         except OSError as error:
             LOG.error("the journal cannot be written: %s", error)
-            self._fail(requests, Busy(10))
+            self._fail(requests, DiskFull(DISK_SECONDS, f"the disk takes no more ({error.strerror})"))
         except Exception as error:
             LOG.exception("a batch could not be taken")
             self._fail(requests, error)
@@ -233,7 +251,7 @@ class Service:
         by_dataset: defaultdict[str, list[Request]] = defaultdict(list)
         for request in requests:
             by_dataset[request.dataset.name].append(request)
-        now = dt.datetime.now(dt.UTC)
+        now = self._clock.now()
         judged = [judge_requests(group, now) for group in by_dataset.values()]
         return [allowed for group in judged if (allowed := [one for one in group if self._allowed(one)])]
 
@@ -280,8 +298,9 @@ class Service:
             for name, count in (("accepted", answer["accepted"]), ("duplicates", answer["duplicates"])):
                 self.counts.rows[dataset.name, name] += count
             self.counts.rows[dataset.name, "rejected"] += len(answer["rejected"])
-        self.silence.heard(dataset.name, time.time())
-        self.counts.last_by_dataset[dataset.name] = self.counts.last_event_at = time.time()
+        self.silence.heard(dataset.name, self._clock.now().timestamp())
+        self.counts.last_by_dataset[dataset.name] = time.time()
+        self._last_event = time.monotonic()
         delivered = sum(one.request.rows for one in group)
         news = rows.filter(pa.array(told != SAME))
         self._released(delivered - news.num_rows)
@@ -433,19 +452,32 @@ class Service:
 
     # --- what goes out -----------------------------------------------------------------------------------------------
 
-    def _tell_loop(self) -> None:
-        """Sends actions and alerts beside everything else; a slow receiver holds up nobody."""
+    def _send_loop(self) -> None:
+        """Sends actions to platforms; a slow one holds up neither folds nor alerts."""
         while not self._stopping.wait(self.pace.telling_seconds):
-            try:
-                now = dt.datetime.now(dt.UTC)
-                if silences := self.silence.news(now.timestamp()):
-                    with self.warehouse.database.begin() as database:
-                        alerts.raise_news(database, silences, now)
-                self.counts.actions += outbox.deliver(self.warehouse, now)
-                self.counts.alerts += alerts.tell(self.warehouse, now)
-            except Exception:
-                LOG.exception("actions or alerts could not be sent; it is tried again")
-                self.counts.failures += 1
+            self._try_to(self._send, "actions could not be sent")
+
+    def _send(self) -> None:
+        self.counts.actions += outbox.deliver(self.warehouse, dt.datetime.now(dt.UTC))
+
+    def _tell_loop(self) -> None:
+        """Tells people of what they subscribed to."""
+        while not self._stopping.wait(self.pace.telling_seconds):
+            self._try_to(self._tell, "alerts could not be sent")
+
+    def _tell(self) -> None:
+        now = dt.datetime.now(dt.UTC)
+        if silences := self.silence.news(self._clock.now().timestamp()):
+            with self.warehouse.database.begin() as database:
+                alerts.raise_news(database, silences, now)
+        self.counts.alerts += alerts.tell(self.warehouse, now)
+
+    def _try_to(self, work: Callable[[], None], words: str) -> None:
+        try:
+            work()
+        except Exception:
+            LOG.exception("%s; it is tried again", words)
+            self.counts.failures += 1
 
     def _look_loop(self) -> None:
         """Looks at the firm again when something has landed, and puts its small files together.
@@ -474,7 +506,7 @@ class Service:
     def _settling_due(self) -> bool:
         if not self._unsettled:
             return False
-        idle = time.time() - self.counts.last_event_at > self.pace.idle_seconds
+        idle = time.monotonic() - self._last_event > self.pace.idle_seconds
         return idle or time.monotonic() - self._settled_at > self.pace.settling_seconds
 
     def _settle(self) -> None:
