@@ -24,7 +24,6 @@ from pipelines.live.journal import Entry, Journal
 from pipelines.live.keys import Key
 from pipelines.live.service import Busy, Pace, Service, Steady
 from pipelines.score import score
-from sql import schema
 from sql.live_schema import OUTBOX, WEBHOOKS, WITHDRAWN_VERDICTS
 from sql.schema import DATASETS
 from sql.warehouse import Warehouse
