@@ -107,7 +107,7 @@ class Counts:
 
 
 class Steady:
-    """The time, which goes on where the machine's clock is set back, so that nobody's present is refused as the future."""
+    """The time, which goes on where the machine's clock is set back: nobody's present is refused as the future."""
 
     def __init__(self) -> None:
         self._began, self._ticks = time.time(), time.monotonic()
