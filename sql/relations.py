@@ -63,25 +63,27 @@ def build(connection: duckdb.DuckDBPyConnection, *wanted: str) -> None:
 
     Raises KeyError for a name without a file and RecursionError's sentence for files that read each other.
     """
+    held = _held(connection)
     for name in wanted:
-        _build(connection, name, ())
+        _build(connection, name, (), held)
 
 
-def _build(connection: duckdb.DuckDBPyConnection, name: str, above: tuple[str, ...]) -> None:
+def _build(connection: duckdb.DuckDBPyConnection, name: str, above: tuple[str, ...], held: set[str]) -> None:
     if name in above:
         raise ValueError(f"relations read each other: {' → '.join((*above, name))}")
-    if _exists(connection, name):
+    if name in held:
         return
     for other in needs(name):
-        _build(connection, other, (*above, name))
+        _build(connection, other, (*above, name), held)
     form = "view" if name.split(".")[0] in LAZY else "table"
     try:
         connection.execute(f"create {form} {name} as {text(name)}")
     except duckdb.Error as error:
         raise RuntimeError(f"sql/{name.replace('.', '/')}.sql does not run: {error}") from error
+    held.add(name)
 
 
-def _exists(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
-    room, stem = name.split(".")
-    query = "select 1 from information_schema.tables where table_schema = ? and table_name = ?"
-    return bool(connection.execute(query, [room, stem]).fetchall())
+def _held(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """The tables and views that a connection holds, by room and stem."""
+    query = "select table_schema || '.' || table_name from information_schema.tables"
+    return {name for (name,) in connection.execute(query).fetchall()}
