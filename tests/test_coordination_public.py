@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from models.coordination import Coordination, CoordinationTerms, find_coordination, pair_evidence
 from models.coordination.clocks import clock_differences
 from models.coordination.entries import sort_entries
+from models.coordination.lags import order_odds, typical_lag
 from tests.test_coordination import OPEN_S, flagged, plan, strangers, trades_of
 
 Floats = NDArray[np.float64]
@@ -261,3 +262,59 @@ def test_whole_seconds_take_nothing_from_the_lag() -> None:
     assert ("follower", "leader", "copy", "leader") in flagged(found)
     lags = found.pairs.loc[found.pairs["account_b"].eq("leader") & found.pairs["account_a"].eq("follower"), "lag_ms"]
     assert abs(float(lags.iloc[0]) - 5300) <= 0.02 * 5300
+
+
+@pytest.mark.parametrize("steps", [(1.0, 0.001), (0.001, 1.0)])
+@pytest.mark.parametrize("lag_s", [0.4, -2.3])
+def test_whole_seconds_close_in_on_a_lag_and_its_order(steps: tuple[float, float], lag_s: float) -> None:
+    rng = np.random.default_rng(5)
+    at = np.cumsum(rng.exponential(3000, 60))
+    one, other = (
+        np.floor(t / s) * s + s / 2 for t, s in zip((at, at + lag_s + rng.normal(0, 0.02, 60)), steps, strict=True)
+    )
+    lag, error, scale = typical_lag(other - one, *steps)
+    assert lag == pytest.approx(lag_s, abs=0.04)
+    assert 0 < error < 0.05
+    assert np.sign(order_odds(other - one, *steps, lag, error, scale)) == np.sign(lag_s)
+
+
+def test_matches_that_all_fall_into_one_second_name_no_order() -> None:
+    lag, error, scale = typical_lag(np.zeros(8), 1.0, 1.0)
+    assert abs(lag) < error
+    assert abs(order_odds(np.zeros(8), 1.0, 1.0, lag, error, scale)) < 0.1
+
+
+def test_a_clock_of_whole_seconds_that_is_ahead_by_half_of_one_is_corrected() -> None:
+    rng = np.random.default_rng(17)
+    frames: list[pd.DataFrame] = []
+    for _ in range(3):
+        told, up = np.sort(rng.uniform(0, OPEN_S, 80)), rng.random(80) < 0.5
+        for k in range(16):
+            on = rng.random(80) < 0.7
+            at = told[on] + rng.gamma(1.5, 0.1) + rng.exponential(0.1, int(on.sum()))
+            shown = np.floor(at + 0.56) if k % 2 else at
+            frames.append(
+                trades_of(f"t{len(frames):02d}{'c' if k % 2 else 'f'}", shown, np.full(len(at), 900.0), up[on])
+            )
+    trades = pd.concat([*frames, *strangers(rng, 10)], ignore_index=True)
+    ids = pd.Series(trades["account_id"].unique())
+    accounts = pd.DataFrame({"account_id": ids, "platform": np.where(ids.str.endswith("c"), "mt4", "mt5")})
+    entries = sort_entries(trades, None, CoordinationTerms(), [])
+    assert entries is not None
+    ahead = clock_differences(entries, accounts, [])
+    told_s = ahead[ids[ids.str.endswith("c")]].iloc[0] - ahead[ids[~ids.str.endswith("c")]].iloc[0]
+    assert told_s == pytest.approx(0.56, abs=0.15)
+
+
+def test_four_loose_readers_of_one_who_trades_his_own_signals_are_no_ring() -> None:
+    rng = np.random.default_rng(3)
+    at, up = np.sort(rng.uniform(0, OPEN_S, 60)), rng.random(60) < 0.5
+    held = rng.exponential(3000, 60) + 300
+    frames = [*strangers(rng, 30), trades_of("provider", at, held, up)]
+    for k in range(5):
+        on = rng.random(60) < 0.8
+        late, later = 6.0 * rng.lognormal(0, 0.5, (2, int(on.sum())))
+        frames.append(trades_of(f"reader{k}", at[on] + late, held[on] - late + later, up[on]))
+    found = search(frames)
+    assert flagged(found) == []
+    assert "ring" not in found.rings["kind"].tolist()

@@ -10,6 +10,7 @@ import numpy as np
 from models.coordination.chance import log_poisson_tail
 from models.coordination.compiled import compiled
 from models.coordination.entries import NEVER, SECOND, Book, Codes, Entries, Floats, Ints, first_at
+from models.coordination.lags import order_odds, typical_lag
 from models.coordination.pairs import MINUTE, in_parts
 from models.coordination.terms import CoordinationTerms
 
@@ -57,6 +58,7 @@ COLUMNS = (
     "lag_error_s",
     "company_reach_s",
     "company_cover",
+    "lag_odds",
 )
 MATCHES_MAX = 400  # matched entries whose surroundings are read; more say nothing new
 NEIGHBOURS_MAX = 8_000  # entries read around one pair's matches
@@ -65,7 +67,7 @@ NARROW_US = 2.0 * SECOND  # reach of one public moment: orders that wait and rob
 BAR_S = 4.0  # robots act within this of their second of the minute
 UNREST = 1.5  # markets stir within minutes: an account may meet a pair so much more often than its share
 PUBLIC_MIN = 3  # strangers at one moment that make it public, where chance does not bring as many
-FAMILY_MIN = 5  # others from which they may be a family whoever leads them
+FAMILY_MIN = 3  # others from which they may be a family whoever leads them
 REGULARS_READ = 4
 LOG_P_SURPLUS = math.log(0.1)  # strangers at one match that are more than usual there
 SESSIONS = 3.0  # how much denser an account's entries are in its hours than evenly spread ones
@@ -280,12 +282,13 @@ def _led(
     until: int,
     shift_us: int,
     reach_us: int,
+    horizon_us: int,
     regular: Codes,
     pair: int,
 ) -> tuple[float, float]:
-    """Entries of an account that meet two or more regular others within reach while the leader is near, and is not.
+    """Entries of an account that meet two or more regular others within reach after the leader, and without it.
 
-    Two alone may be a follower and one who follows it.
+    Two alone may be a follower and one who follows it; the slowest of followers are a horizon behind.
     """
     led = without = 0.0
     for k in range(book.own_start[account], book.own_start[account + 1]):
@@ -293,7 +296,7 @@ def _led(
         if book.opened_us[q] < since or book.opened_us[q] > until:
             continue
         at = book.opened_us[q] + shift_us
-        j = first_at(book, book.instrument[q], at - reach_us)
+        j = first_at(book, book.instrument[q], at - horizon_us)
         met = 0
         one = -1
         near = False
@@ -303,7 +306,7 @@ def _led(
             r = book.account[j]
             if book.side[j] == book.side[q] and r != account:
                 near = near or r == leader
-                if regular[r] == pair and r != one:
+                if regular[r] == pair and r != one and book.opened_us[j] >= at - reach_us:
                     met += 1
                     one = r
             j += 1
@@ -315,7 +318,9 @@ def _led(
 
 
 @compiled
-def _company_cover(book: Book, work: _Work, number: int, ahead: Codes, present: Codes, reach_us: int) -> float:
+def _company_cover(
+    book: Book, work: _Work, number: int, ahead: Codes, present: Codes, reach_us: int, horizon_us: int
+) -> float:
     """Share of the moments at which regular others meet that the leader is part of, beyond what chance brings together.
 
     Only the time from the first to the last match is read. Followers never meet without their leader; members of a
@@ -327,8 +332,9 @@ def _company_cover(book: Book, work: _Work, number: int, ahead: Codes, present: 
     since, until = book.opened_us[ahead].min() - reach_us, book.opened_us[ahead].max() + reach_us
     led = without = 0.0
     for k in range(0, len(regulars), stride):
-        near, far = _led(book, leader, regulars[k], since, until, 0, reach_us, work.regular, number)
-        _, by_chance = _led(book, leader, regulars[k], since, until, 17 * MINUTE, reach_us, work.regular, number)
+        r = regulars[k]
+        near, far = _led(book, leader, r, since, until, 0, reach_us, horizon_us, work.regular, number)
+        _, by_chance = _led(book, leader, r, since, until, 17 * MINUTE, reach_us, horizon_us, work.regular, number)
         led += near
         without += max(far - by_chance, 0.0)
     return led / max(led + without, 1.0)
@@ -586,7 +592,7 @@ def _describe_company(
         out[41] = np.quantile(np.abs(apart), 0.9) / SECOND
         telling = out[14] >= 0.5 or out[20] <= 0.6  # only of one who may lead or whom another shadows
         if others >= FAMILY_MIN and relation == 0 and telling:
-            out[42] = _company_cover(book, work, number, at_a if leads else at_b, apart_by, reach)
+            out[42] = _company_cover(book, work, number, at_a if leads else at_b, apart_by, reach, horizon_us)
     out[21], out[22], out[23] = events - shared, events * absent, events
     out[18], out[19] = crowding, usual
     out[27], out[28], out[35], out[36] = _passers(book, work, relation, number, at_a, at_b, leads, events, horizon_us)
@@ -595,24 +601,12 @@ def _describe_company(
 
 
 @compiled
-def _typical_lag(lags: Floats, step_us: float) -> tuple[float, float]:
-    """The median lag (us) and its standard error; of coarse clocks the mean of what lies about the median.
-
-    Whole seconds hide where in the second an entry fell, which evens out over entries; the median of whole numbers
-    does not.
-    """
-    lag = float(np.median(lags))
-    near = lags[np.abs(lags - lag) <= step_us]
-    if step_us < SECOND or len(near) == 0:
-        return lag, 1.25 * float(np.std(lags)) / math.sqrt(len(lags))
-    return float(near.mean()), max(float(near.std()), 0.29 * step_us) / math.sqrt(len(near))
-
-
-@compiled
 def _describe_pair(book: Book, a: int, b: int, at_a: Codes, at_b: Codes, out: Floats) -> None:
     """Fills the columns about the matches themselves: lags, exits, lots, places in the bar, days."""
     lags = (book.opened_us[at_b] - book.opened_us[at_a]).astype(np.float64)
-    lag, error = _typical_lag(lags, float(max(book.step_us[a], book.step_us[b])))
+    gaps, step_a, step_b = lags / SECOND, book.step_us[a] / SECOND, book.step_us[b] / SECOND
+    lag_s, error_s, scale = typical_lag(gaps, step_a, step_b)
+    lag = lag_s * SECOND
     tie_us = abs(book.step_us[a] - book.step_us[b]) / 2  # clocks of one step keep the order, of two steps they may not
     untied = (np.abs(lags) > tie_us).sum()
     first = (lags > tie_us).sum()
@@ -627,7 +621,7 @@ def _describe_pair(book: Book, a: int, b: int, at_a: Codes, at_b: Codes, out: Fl
     out[11] = len(np.unique(book.opened_us[at_a] // (1440 * MINUTE)))
     out[25], out[26] = untied, first / untied if untied > 0 else np.nan
     out[29] = max(book.step_us[a], book.step_us[b]) / SECOND
-    out[40] = error / SECOND
+    out[40], out[43] = error_s, order_odds(gaps, step_a, step_b, lag_s, error_s, scale)
     out[30], out[32] = _exit_order(book, at_a if lag >= 0 else at_b, at_b if lag >= 0 else at_a)
 
 

@@ -10,19 +10,20 @@ from numpy.typing import NDArray
 
 from models.coordination.compiled import compiled
 from models.coordination.entries import SECOND, Book, Codes, Entries, Floats, Ints
+from models.coordination.lags import typical_lag
 
-REACH_S = 8.0  # lags read on either side
+REACH_S = 8.0  # gaps between two accounts' entries that are read
 FARTHEST_S = 5.0  # largest difference believed
-BIN_S = 0.02
-EDGE_S = 6.0  # lags beyond this say how many meet by chance
-NEIGHBOURS = 40  # about how many entries are read after each one, evenly over the reach: the nearest lie about 0
-VOICES_MIN = 30.0
-DEVIATIONS_MIN = 6.0
-HEIGHT_MIN = 0.3  # of the height that meetings within one platform lead to expect
-SHARP_S = 0.2  # width of the densest stretch of meetings
-AWAY_MIN = 3.0  # deviations by which it is denser than no difference at all
 DIFFERENCE_MIN_S = 0.05
-BINS = round(2 * REACH_S / BIN_S)
+NEIGHBOURS = 40  # about how many entries are read after each one, evenly over the reach: the nearest lie about 0
+MEETINGS_MIN = 4  # of two accounts that may say something
+MEETINGS_READ = 40
+TOGETHER_S, TOGETHER_MIN = 2.0, 0.5  # share of their meetings within this of their middle: fewer met by chance
+VOICES_MIN, VOICES_MAX = 12, 3_000  # pairs of accounts
+BLUR_S = 0.08  # strangers differ by so much even when both are quick
+GRID_S = np.arange(-FARTHEST_S, FARTHEST_S + 0.01, 0.02)
+REDRAWS = 60
+BEYOND = 0.025  # share of redraws on either side that are left out of the interval
 
 
 @compiled
@@ -63,59 +64,67 @@ def _meetings(book: Book, group: Codes, reach_us: int) -> tuple[Ints, Ints]:
     return pairs[:count], lags[:count]
 
 
-def _voices(pairs: Ints, lags: Ints) -> Floats:
-    """How often each lag occurs, every pair of accounts having one voice; bins of BIN_S over the reach."""
-    _, inverse, counts = np.unique(pairs, return_inverse=True, return_counts=True)
-    place = ((lags / SECOND + REACH_S) / BIN_S).astype(np.int64)
-    return np.asarray(np.bincount(np.clip(place, 0, BINS - 1), 1.0 / counts[inverse], BINS), dtype=np.float64)
+@compiled
+def _voices(pairs: Ints, gaps_s: Floats, accounts: int, step_s: Floats) -> tuple[Codes, Codes, Floats, Floats]:
+    """Per pair of accounts that met often enough: the two, their typical gap (s) and its standard error.
 
-
-def _chance(voices: Floats) -> float:
-    """Voices per bin by chance: the mean of the edges, at least a few in all."""
-    edge = round((REACH_S - EDGE_S) / BIN_S)
-    return max(float(np.concatenate([voices[:edge], voices[-edge:]]).mean()), 0.01)
-
-
-def _dense(voices: Floats, width_s: float) -> tuple[Floats, float]:
-    """Voices within a stretch of some seconds about each lag, and how many of them are chance."""
-    width = round(width_s / BIN_S)
-    return np.asarray(np.convolve(voices, np.ones(width), "same")), _chance(voices) * width
-
-
-def _difference(voices: Floats, within: Floats, share: float, step_s: float) -> float | None:
-    """Seconds by which the later group's clock is ahead; None where no difference stands out.
-
-    The quickest strangers act most alike, so the middle of the densest stretch of lags is taken. `share` is how many
-    pairs of accounts the two groups make for each that lies within one group.
+    `pairs` are sorted; the clocks of `step_s` bound each gap.
     """
-    dense, chance = _dense(voices, max(step_s, SHARP_S))
-    usual, usual_chance = _dense(within, max(step_s, SHARP_S))
-    middle, reach = BINS // 2, round(FARTHEST_S / BIN_S)
-    around = dense[middle - reach : middle + reach + 1]
-    top = float(around.max())
-    surplus = max(float(usual[middle]) - usual_chance, 0.0)
-    stands_out = top - chance >= DEVIATIONS_MIN * np.sqrt(chance + 1.0) and surplus >= VOICES_MIN
-    as_common = top - chance >= HEIGHT_MIN * surplus * share
-    away = top - around[reach] >= AWAY_MIN * np.sqrt(around[reach] + 1.0)
-    seconds = (float(np.median(np.flatnonzero(around >= 0.95 * top))) - reach) * BIN_S
-    return seconds if stands_out and as_common and away and abs(seconds) >= DIFFERENCE_MIN_S else None
+    one, other = np.empty(len(pairs), dtype=np.int32), np.empty(len(pairs), dtype=np.int32)
+    middle, error = np.empty(len(pairs)), np.empty(len(pairs))
+    count = start = 0
+    for k in range(1, len(pairs) + 1):
+        if k < len(pairs) and pairs[k] == pairs[start]:
+            continue
+        if k - start >= MEETINGS_MIN:
+            own = gaps_s[start:k]
+            own = own[:: max(-(-len(own) // MEETINGS_READ), 1)]
+            near = own[np.abs(own - np.median(own)) <= TOGETHER_S]
+            if len(near) >= max(MEETINGS_MIN, TOGETHER_MIN * len(own)):
+                a, b = pairs[start] // accounts, pairs[start] % accounts
+                one[count], other[count] = a, b
+                middle[count], error[count], _ = typical_lag(near, step_s[a], step_s[b])
+                count += 1
+        start = k
+    return one[:count], other[:count], middle[:count], error[:count]
+
+
+def _difference(one: Codes, other: Codes, middle: Floats, error: Floats) -> float | None:
+    """Where the voices of pairs of accounts are densest; None where that may be no difference at all.
+
+    The quickest strangers act most alike, so the densest place is taken and not the middle. Accounts are drawn anew
+    with repetition to see how far it depends on who is there.
+    """
+    width = np.sqrt(error**2 + BLUR_S**2)[:, None]
+    said = np.exp(-0.5 * ((GRID_S - middle[:, None]) / width) ** 2) / width
+    rng = np.random.default_rng(len(middle))
+    weights = (
+        rng.poisson(1.0, (REDRAWS, one.max() + 1))[:, one] * rng.poisson(1.0, (REDRAWS, other.max() + 1))[:, other]
+    )
+    drawn = GRID_S[np.argmax(weights.astype(np.float64) @ said, axis=1)]
+    low, high = np.quantile(drawn, [BEYOND, 1.0 - BEYOND])
+    seconds = float(np.median(drawn))
+    return seconds if low * high > 0 and abs(seconds) >= DIFFERENCE_MIN_S else None
 
 
 def _differences(book: Book, group: Codes, groups: int) -> Floats:
     """Seconds by which each group's clock is ahead of the busiest group's; 0 where nothing stands out."""
     ahead = np.zeros(groups)
+    if groups < 2:
+        return ahead
     pairs, lags = _meetings(book, group, int(REACH_S * SECOND))
     accounts = len(book.own_start)
-    one, other = group[pairs // accounts], group[pairs % accounts]
-    within = _voices(pairs[one == other], lags[one == other])
-    step_s = pd.Series(book.step_us / SECOND).groupby(group).median().reindex(range(groups), fill_value=0.0).to_numpy()
-    sizes = np.bincount(group, minlength=groups)
     busiest = int(np.bincount(group[book.account], minlength=groups).argmax())
+    lower, higher = group[pairs // accounts], group[pairs % accounts]
     for g in range(groups):
-        chosen = (np.minimum(one, other) == min(g, busiest)) & (np.maximum(one, other) == max(g, busiest))
-        if g != busiest and chosen.any():
-            share = float(sizes[g] * sizes[busiest]) / max(float((sizes * (sizes - 1)).sum()) / 2, 1.0)
-            seconds = _difference(_voices(pairs[chosen], lags[chosen]), within, share, step_s[g] + step_s[busiest])
+        chosen = np.flatnonzero((lower == min(g, busiest)) & (higher == max(g, busiest)))
+        if g == busiest or not len(chosen):
+            continue
+        chosen = chosen[np.argsort(pairs[chosen], kind="stable")]
+        one, other, middle, error = _voices(pairs[chosen], lags[chosen] / SECOND, accounts, book.step_us / SECOND)
+        kept = slice(None, None, max(-(-len(one) // VOICES_MAX), 1))
+        if len(one) >= VOICES_MIN:
+            seconds = _difference(one[kept], other[kept], middle[kept], error[kept])
             ahead[g] = 0.0 if seconds is None else seconds if g > busiest else -seconds
     return ahead
 
@@ -124,10 +133,10 @@ def clock_differences(entries: Entries, accounts: pd.DataFrame, log: list[str]) 
     """Seconds by which each account's clock is ahead, by account id; adds what was found to the log.
 
     `accounts` has account_id and platform. Strangers act together at public moments (bars, news, levels, robots of
-    one family); on one platform they are as often first as last, so that the lags of their meetings centre on 0, and
-    between two platforms on the difference of their clocks. Every pair of accounts has one voice, so that followers,
-    who are always late, do not pass for a clock. A difference is believed when it stands out from chance and is about
-    as common as meetings within one platform lead to expect.
+    one family); on one platform they are as often first as last, so that the gaps of their meetings centre on 0, and
+    between two platforms on the difference of their clocks. Every pair of accounts that met often has one voice, as
+    sharp as its meetings say, so that followers, who are always late, do not pass for a clock. A difference is
+    believed where it hardly depends on which accounts are there.
     """
     known = accounts.drop_duplicates("account_id").set_index("account_id")["platform"]
     names: NDArray[Any] = known.reindex(entries.accounts).astype(object).fillna("").to_numpy()

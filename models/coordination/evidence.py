@@ -9,7 +9,8 @@ import pandas as pd
 
 from models.coordination.circumstances import match_entries, match_windows
 from models.coordination.clocks import clock_differences
-from models.coordination.entries import Entries, Ints, sort_entries
+from models.coordination.entries import SECOND, Entries, Ints, sort_entries
+from models.coordination.lags import typical_lag
 from models.coordination.pairs import judge_pairs
 from models.coordination.terms import CoordinationTerms
 
@@ -149,14 +150,16 @@ def _numbers(
     counts = np.diff(entries.book.own_start)
     codes = np.searchsorted(entries.accounts.astype(str), ids)
     lags = matches["lag_ms"]
+    steps = entries.book.step_us[codes] / SECOND
+    lag_ms = 1000.0 * typical_lag(lags.to_numpy(dtype=float) / 1000.0, *steps)[0] if len(lags) else None
     ratio = np.log(matches["lots_b"].astype(float) / matches["lots_a"].astype(float))
     exits = matches["exit_lag_ms"].dropna()
-    tolerance = max(2000.0, 0.5 * abs(lags.median())) if len(lags) else 2000.0
+    tolerance = max(2000.0, 0.5 * abs(lag_ms)) if lag_ms is not None else 2000.0
     return {
         "matched": len(matches),
         "entries_a": int(counts[codes[0]]),
         "entries_b": int(counts[codes[1]]),
-        "lag_ms": float(lags.median()) if len(lags) else None,
+        "lag_ms": lag_ms,
         "lag_low_ms": float(judged[0]) / 1000.0,
         "lag_high_ms": float(judged[1]) / 1000.0,
         "expected": float(judged[3]),
@@ -178,5 +181,5 @@ def _sentence(relation: str, ids: list[str], numbers: dict[str, float | int | No
     behind, ahead = (ids[1], ids[0]) if lag >= 0 else (ids[0], ids[1])
     return (
         f"{numbers['matched']} of {fewer} entries of the smaller account match on {verb}, "
-        f"{behind} {abs(lag) / 1000:.1f} s behind {ahead} (median); chance would give {numbers['expected']:.2g}."
+        f"{behind} {abs(lag) / 1000:.1f} s behind {ahead} (typically); chance would give {numbers['expected']:.2g}."
     )

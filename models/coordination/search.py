@@ -19,8 +19,9 @@ from models.coordination.chance import log_q_values
 from models.coordination.circumstances import COLUMNS, describe_pairs, match_entries, match_windows
 from models.coordination.clocks import clock_differences
 from models.coordination.entries import SECOND, Codes, Entries, Flags, Floats, sort_entries
+from models.coordination.lags import COARSE_S
 from models.coordination.pairs import judge_pairs
-from models.coordination.strength import weigh
+from models.coordination.strength import unrounded_spread, weigh
 from models.coordination.terms import CoordinationTerms
 
 PAIR_COLUMNS = (
@@ -44,9 +45,8 @@ NEAR_MISS = 0.25
 SHARED_CONTAINMENT_MIN = 0.2
 SIBLING_BEFORE = 0.75  # share of matches that a third account must precede to be their source
 SIBLING_SPREAD = 1.15  # spread between siblings, of the wider of their spreads behind the leader
-UNTIED_MIN = 6  # entries that a coarse clock does not tie, all in one order, that name a leader (p < 0.05)
-UNTIED_ORDER_MIN = 0.95
-LAG_ERRORS = 3.0  # standard errors beyond which the mean lag of a coarse clock says who is ahead
+EXIT_ODDS, EXIT_ODDS_MAX = 1.4, 5.0  # what one exit in the order of the entries says of it (four in five), and all
+LEADER_ODDS = 1.0  # log-odds from which a leader is named although a coarse clock ties entries
 BESIDE = -6.0  # log-odds of a pair whose matches another leader of the follower explains, whatever else speaks for it
 BESIDE_MORE = 1.5  # how many times as many matches that leader must have
 BESIDE_INSIDE = 0.75  # and the share of this pair's that must be among them
@@ -216,7 +216,7 @@ def _siblings(seen: pd.DataFrame) -> Flags:
     are not.
     """
     index = _edge_index(seen)
-    spread = seen["lag_spread_s"].to_numpy()
+    spread = unrounded_spread(seen)
     out = np.zeros(len(seen), dtype=bool)
     before = (seen["third_before"].fillna(0.0) >= SIBLING_BEFORE).to_numpy()
     rows = zip(
@@ -288,17 +288,17 @@ def _rings(entries: Entries, seen: pd.DataFrame) -> pd.DataFrame:
 def _leaders(entries: Entries, seen: pd.DataFrame, terms: CoordinationTerms) -> NDArray[np.object_]:
     """Account id of who is ahead; None for siblings and where the order is not stable.
 
-    Where a coarse clock ties most entries, those it does not tie decide, if enough of them agree.
+    Where a coarse clock may tie entries, the likelihood of the lag decides, and the order of the exits with it.
     """
-    lag, share = seen["lag_s"].to_numpy(), seen["untied_ahead"].fillna(0.5).to_numpy()
+    lag = seen["lag_s"].to_numpy()
     steady = (lag != 0) & (seen["same_order"].to_numpy() >= terms.order_min)
-    agreed = (seen["untied"].to_numpy() >= UNTIED_MIN) & (np.maximum(share, 1.0 - share) >= UNTIED_ORDER_MIN)
-    coarse = seen["step_s"].to_numpy() >= 1.0
-    on_average = coarse & (np.abs(lag) > LAG_ERRORS * seen["lag_error_s"].to_numpy())
-    by_lag = steady | (on_average & ~agreed)
-    ahead = np.where(np.where(by_lag, lag > 0, share > 0.5), seen["a"].to_numpy(), seen["b"].to_numpy())
+    coarse = seen["step_s"].to_numpy() >= COARSE_S
+    after = seen["events"].to_numpy() * (2.0 * seen["exits_after"].fillna(0.5).to_numpy() - 1.0)
+    odds = seen["lag_odds"].to_numpy() + np.sign(lag) * np.clip(EXIT_ODDS * after, -EXIT_ODDS_MAX, EXIT_ODDS_MAX)
+    ahead = np.where(np.where(coarse, odds, lag) > 0, seen["a"].to_numpy(), seen["b"].to_numpy())
     leaders = entries.accounts[ahead]
-    leaders[~(steady | agreed | on_average) | seen["sibling"].to_numpy(dtype=bool)] = None
+    known = np.where(coarse, np.abs(odds) >= LEADER_ODDS, steady)
+    leaders[~known | seen["sibling"].to_numpy(dtype=bool)] = None
     return leaders
 
 

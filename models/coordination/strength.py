@@ -12,6 +12,7 @@ from models.coordination.terms import CoordinationTerms
 
 FEW_OTHERS = 4  # beyond this many, coincidence of order and exits must be plain
 ORDER_AT, ORDER_WORTH = [0.6, 0.75, 0.85, 0.92, 0.97], [-8.0, -5.0, -3.0, -0.5, 1.5]
+AT_ONCE_S = 0.1  # nobody follows in less
 SHORTEST_S = 0.05  # a lag below this is as good as none
 LATER_WORTH = 0.6  # closing later is less than closing alike: a wider target does as much
 LATENCY_S = 3.0  # no robot is so much slower than another
@@ -25,6 +26,7 @@ ROUNDING = 0.29  # standard deviation of what a clock of whole seconds leaves ou
 STEADY_COVER = 0.95  # share of its meetings with others that who is behind shares with the one ahead
 IRREGULAR_S = 1.0  # whoever strays so far from everyone around is no machine
 ONLY_WITH = 0.9  # share of public moments taken with the leader from which the choice is the leader's
+READERS_LOOSE = [0.28, 0.42]  # looseness of a leader's followers: as of copiers, and of people who read
 LED = 0.95  # share of meetings opened from which one is the leader of all around
 FARTHER = 3.0  # times the lags of nearly everyone around
 SMALL_RING = 8  # others around a pair up to which a ring is as likely as a shared strategy
@@ -118,7 +120,8 @@ def _by_hand(seen: pd.DataFrame) -> Flags:
 def _order(seen: pd.DataFrame) -> Floats:
     """Log-odds from order: a follower is behind nearly every time; few matches in one order prove little in company.
 
-    Entries that a coarse clock ties say nothing; where it ties most of them, common exits must show that one follows.
+    Entries that a coarse clock ties say nothing; where it ties most of them, common exits must show that one follows,
+    and what is surely at once, or as likely so at moments at which strangers act too, has one trigger.
     Who has two accounts under his own hands may begin with either: no order counts little against a pair that nobody
     keeps company, by hand and with common exits.
     """
@@ -127,6 +130,8 @@ def _order(seen: pd.DataFrame) -> Floats:
     hidden = _steps(_kept(seen), [0.1, 0.6], [-3.0, -1.0]) * seen["exits_together"].notna()
     on_average = np.abs(_column(seen, "lag_s")) > 4.0 * _column(seen, "lag_error_s") + SHORTEST_S
     hidden = np.where(on_average, np.maximum(hidden, -1.0), hidden)
+    at_once = np.abs(_column(seen, "lag_s")) + 2.0 * _column(seen, "lag_error_s") < AT_ONCE_S
+    hidden = np.where(at_once | (~on_average & (_surplus(seen) < LOG_P_PASSERS)), hidden - 3.0, hidden)
     shown = (untied >= 3) & (untied >= 0.3 * _column(seen, "matched"))
     ordered = np.where(untied >= 3, _steps(share, ORDER_AT, ORDER_WORTH), 0.0)
     worth = np.where(shown, ordered, hidden)
@@ -135,18 +140,28 @@ def _order(seen: pd.DataFrame) -> Floats:
     return worth + np.where(_column(seen, "others") > FEW_OTHERS, few, 0.0)
 
 
+def unrounded_spread(seen: pd.DataFrame) -> Floats:
+    """Spread of the lag (s) without what whole seconds alone spread."""
+    rounding = 0.25 * _column(seen, "step_s")
+    return np.asarray(np.sqrt(np.maximum(_column(seen, "lag_spread_s") ** 2 - rounding**2, 0.0)))
+
+
+def _loose(seen: pd.DataFrame) -> Floats:
+    """Standard deviation of the lag for its length; no clock shows how far less than its step varies."""
+    shortest = np.maximum(_column(seen, "step_s"), SHORTEST_S)
+    lag = np.maximum(np.abs(_column(seen, "lag_s")), shortest)
+    return np.asarray(1.4826 * unrounded_spread(seen) / lag)
+
+
 def _lag(seen: pd.DataFrame) -> Floats:
     """Log-odds from the lag: a reader's delay varies as much as it lasts and, in company, strays out of the window."""
-    shortest = np.maximum(0.5 * _column(seen, "step_s"), SHORTEST_S)
-    rounding = 0.25 * _column(seen, "step_s")  # what whole seconds alone spread
-    spread = np.sqrt(np.maximum(_column(seen, "lag_spread_s") ** 2 - rounding**2, 0.0))
-    loose = 1.4826 * spread / np.maximum(np.abs(_column(seen, "lag_s")), shortest)
+    loose = _loose(seen)
     matched = _column(seen, "matched")
     kept = matched / np.maximum(_column(seen, "together") - _column(seen, "expected_within_horizon"), matched)
     strays = np.where(_column(seen, "others") > 0, _steps(kept, [0.4, 0.8], [-4.0, 0.0]), 0.0)
     unproven = _steps(_link_of_exits(seen), [0.6, 0.8], [1.0, 0.0])  # common exits prove what a loose lag leaves open
     unproven = np.maximum(unproven, _steps(_beyond_company(seen), [0.05, 0.3], [1.0, 0.0]))
-    in_company = _accompanied(seen) * unproven * _steps(loose, [0.25, 0.45], [0.0, -4.0])
+    in_company = _accompanied(seen) * unproven * _steps(loose, [0.25, 0.45, 0.6], [0.0, -4.0, -8.0])
     by_length = _steps(loose, [0.45, 0.7, 1.1], [0.0, -2.5, -5.0])
     return np.minimum(np.where(_by_hand(seen), np.maximum(by_length, -1.0), by_length), in_company) + strays
 
@@ -202,7 +217,7 @@ def _choice(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     taken, alone = _column(seen, "chosen"), _column(seen, "chosen_alone")
     share = (taken + 1.0) / (taken + alone + 1.0)
     against = np.where(_surplus(seen) < LOG_P_PASSERS, _steps(share, [0.4, 0.8], [-5.0, 0.0]), 0.0)
-    only = (share >= ONLY_WITH) & (_column(seen, "others") <= FEW_OTHERS) & ~_timed(seen, terms).any(axis=0)
+    only = (share >= ONLY_WITH) & (_column(seen, "others") == 0) & ~_timed(seen, terms).any(axis=0)
     return np.where(only, _steps(taken, [4.0, 12.0], [0.0, 5.0]), against)
 
 
@@ -258,7 +273,8 @@ def _steady(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     matched, link = _column(seen, "matched"), _link_in_company(seen)
     agrees = (_column(seen, "same_order") >= 0.9) & (matched >= 8) & (matched >= 0.8 * _column(seen, "together"))
     agrees &= (_column(seen, "others") > 0) & (link >= 0.7) & (_column(seen, "cover") >= STEADY_COVER)
-    shown = ROUNDING / np.maximum(_column(seen, "tight_spread_s"), ROUNDING)  # whole seconds hide how far anyone strays
+    others = np.maximum(_column(seen, "tight_spread_s"), ROUNDING)
+    shown = np.maximum(ROUNDING, unrounded_spread(seen)) / others  # whole seconds hide how far anyone strays
     relative = np.where(_column(seen, "step_s") >= 1.0, shown, _column(seen, "relative_spread", 1.0))
     steady = _steps(relative, [0.1, 0.35, 0.6], [4.0, 2.0, 0.0])
     shadow = (
@@ -305,13 +321,18 @@ def _few(seen: pd.DataFrame) -> Floats:
 
 
 def _same_leader(seen: pd.DataFrame, total: Floats) -> Floats:
-    """Log-odds from a leader's other followers: where most do not follow closely, it is read rather than copied."""
+    """Log-odds from a leader's other followers: where most do not follow closely, it is read rather than copied.
+
+    A signal's readers take their time, each differently every time; copiers of one leader do not all do so.
+    """
     leader = np.where(_column(seen, "lag_s") > 0, seen["a"], seen["b"])
     star = np.minimum(_column(seen, "first_share"), _column(seen, "cover")) >= 0.7
-    stars = pd.DataFrame({"leader": leader[star], "total": total[star]})
-    usual = stars.groupby("leader")["total"].agg(["median", "size"])
-    usual = usual[usual["size"] >= FEW_OTHERS]
-    worth = _steps(pd.Series(leader).map(usual["median"]).fillna(9.0).to_numpy(), [0.5, 3.5], [-5.0, 0.0])
+    stars = pd.DataFrame({"leader": leader[star], "total": total[star], "loose": _loose(seen)[star]})
+    usual = stars.groupby("leader")[["total", "loose"]].median()[stars.groupby("leader").size() >= FEW_OTHERS]
+    of_leader = usual.reindex(leader)
+    weak = _steps(of_leader["total"].fillna(9.0).to_numpy(), [0.5, 3.5], [-5.0, 0.0])
+    unhurried = np.minimum(of_leader["loose"].fillna(0.0).to_numpy(), _loose(seen))
+    worth = np.minimum(weak, _steps(unhurried, READERS_LOOSE, [0.0, -5.0]))
     return np.where(star & (_column(seen, "alone") < 5), worth, 0.0)
 
 
