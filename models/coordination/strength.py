@@ -16,6 +16,7 @@ AT_ONCE_S = 0.1  # nobody follows in less
 SHORTEST_S = 0.05  # a lag below this is as good as none
 LATER_WORTH = 0.6  # closing later is less than closing alike: a wider target does as much
 LATENCY_S = 3.0  # no robot is so much slower than another
+FAR_S = 10.0  # and nothing that many hear is heard so late so steadily
 HAND_S = 15.0  # one person at two screens needs no longer
 UNREST = 2.0  # markets stir within seconds: entries nearby are up to so much denser than over the quarter hours
 LOG_P_PASSERS = -6.0
@@ -26,7 +27,7 @@ ROUNDING = 0.29  # standard deviation of what a clock of whole seconds leaves ou
 STEADY_COVER = 0.95  # share of its meetings with others that who is behind shares with the one ahead
 IRREGULAR_S = 1.0  # whoever strays so far from everyone around is no machine
 ONLY_WITH = 0.9  # share of public moments taken with the leader from which the choice is the leader's
-READERS_LOOSE = [0.28, 0.42]  # looseness of a leader's followers: as of copiers, and of people who read
+READERS_LOOSE = [0.3, 0.42]  # looseness of a leader's followers: as of copiers, and of people who read
 LED = 0.95  # share of meetings opened from which one is the leader of all around
 FARTHER = 3.0  # times the lags of nearly everyone around
 SMALL_RING = 8  # others around a pair up to which a ring is as likely as a shared strategy
@@ -298,6 +299,14 @@ def _followed_out(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     return np.where(apart, steadier * _steps(_kept(seen), [0.6, 0.9], [0.0, 8.0]), 0.0) * (_column(seen, "others") > 0)
 
 
+def _far_and_steady(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
+    """Log-odds from a lag too long for machines and too steady for people, where few are around: that is a copier."""
+    far = (np.abs(_column(seen, "lag_s")) > FAR_S) & (_column(seen, "matched") >= 15) & (_one_way(seen) >= 0.95)
+    far &= (_column(seen, "same_order") >= 0.95) & (_column(seen, "containment") >= 0.3)
+    far &= (_column(seen, "others") <= FEW_OTHERS) & ~_timed(seen, terms).any(axis=0)
+    return np.where(far, _steps(_loose(seen), [0.1, 0.2], [3.0, 0.0]), 0.0)
+
+
 def _beyond_company(seen: pd.DataFrame) -> Floats:
     """How much closer exits go together than the leader's and others' around do; 1 where no others are known."""
     others = np.maximum(_column(seen, "company_kept"), _column(seen, "company_holding"))
@@ -357,6 +366,7 @@ def weigh(seen: pd.DataFrame, same_owner: Flags, terms: CoordinationTerms) -> tu
             "without_others": _alone(seen),
             "steady_lag": _steady(seen, terms),
             "followed_out": _followed_out(seen, terms),
+            "far_and_steady": _far_and_steady(seen, terms),
             "own_exits": _own_exits(seen),
             "few_matches": _few(seen),
             "same_owner": np.where(same_owner, 3.0, 0.0),
