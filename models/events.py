@@ -359,6 +359,9 @@ def _follow(
                     if closing >= 0 and position[order[closing]] == position[row]:
                         now = max(abs(now) - most_lots[closing], 0) * (1 if now > 0 else -1)
                         made += closed_net[closing]
+                        # from that close to here the account only seems flat
+                        for between in range(closing, place):
+                            flags[between] &= ~FLAT
                         closed_net[closing], most_lots[closing], owed[debt] = 0, 0, -1
             if index == count and now != 0:
                 if count == len(open_ids):

@@ -270,7 +270,9 @@ def walk(
         )
         if counts[0] <= capacity:
             break
+        # once more with room for all; what days add up begins anew
         capacity = int(counts[0])
+        days[: counts[1]] = np.zeros((), DAY)
     before[:] = kept
     return Walked(results, verdicts[: counts[0]], days[: counts[1]], steps[: counts[2]])
 

@@ -659,6 +659,7 @@ PUBLISHED = (
     "loads",
     "rejects",
     "account_status",
+    "account_days",
     "verdicts",
     "links",
     "owners",

@@ -18,7 +18,7 @@ import pytest
 from models import walk
 from tests.builders import Case, Prepared, in_parts, oracle_says, prepare, walked
 from tests.test_walk_cases import CASES
-from tests.walk_oracle import Account, FirmClock, Observation, tell
+from tests.walk_oracle import Account, Deal, FirmClock, Observation, tell
 
 SOURCE = Path(walk.__file__).read_text(encoding="utf-8")
 JUDGING = ("_walk", "_under", "_cut")
@@ -88,7 +88,9 @@ def many_verdicts() -> list[Case]:
     seen = [Observation(start + dt.timedelta(days=day, hours=9), Decimal(94)) for day in range(ROOM + 1)]
     rules = ({"percent": 5, "effect": "pause"}, {"percent": 10, "warn_at": 50})
     account, as_of = Account(Decimal(100), start), seen[-1].at
-    return [Case(account, FirmClock(), {"daily_loss": rule}, [], seen, as_of) for rule in rules]
+    # what days add up is added up once, however often the walk makes room
+    deals = [Deal("1", start, entry="in", side="buy"), Deal("2", start, kind="balance", profit=Decimal(1))]
+    return [Case(account, FirmClock(), {"daily_loss": rule}, deals, seen, as_of) for rule in rules]
 
 
 @contextmanager

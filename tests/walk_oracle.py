@@ -306,7 +306,7 @@ class Walk:
             if deal.entry == "in":
                 for closing in self.early.pop(key, []):
                     self.follow(key, *closing)
-        if self.open and self.observed:
+        if (self.open or any(self.early.values())) and self.observed:
             return
         self.equity = self.balance + self.credit
         self.moved = True

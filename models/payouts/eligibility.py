@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from models.catalogue import FUNDED, Terms
-from models.money import from_minor, percent_of, to_minor, written
+from models.money import from_minor, to_minor, written
 from models.payouts.amounts import Worth, age_days, remains, unit_profits
 from models.payouts.checks import Check, LeadsTo, judged
 from models.payouts.facts import Desk, Request
@@ -225,9 +225,7 @@ def _consistency(request: Request, terms: Terms, worth: Worth) -> Check:
         )
     name, best = max(units, key=lambda unit: unit[1])
     share, allowed = best * 100 / total, rule["share"]
-    holds = to_minor(best, worth.currency) <= percent_of(allowed, to_minor(total, worth.currency))
-    if rule["unit"] == "lot":
-        holds = share <= allowed
+    holds = best * 100 <= allowed * total
     numbers = {"best": best, "of": total, "share_pct": round(share, 2), "allowed_pct": allowed, rule["unit"]: name}
     if not holds and rule["unit"] != "lot":
         numbers["profit_needed"] = round(best * 100 / allowed, 2)
