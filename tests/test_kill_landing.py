@@ -23,7 +23,7 @@ from sql.warehouse import Warehouse
 
 pytestmark = pytest.mark.slow
 
-ROWS = 20_000
+ROWS = 8_000
 PATIENCE_SECONDS = 300.0
 RANDOM_KILLS = 3
 
