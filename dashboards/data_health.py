@@ -68,14 +68,21 @@ def _loads() -> pd.DataFrame:
 
 def _judgement(held: pd.DataFrame, loads: pd.DataFrame, unjudged: int) -> None:
     problems = [
-        (_crooked(), "of the platform exports do not add up"),
-        (int(loads["rejects"].sum()), "rows rejected"),
-        (int(loads["unfinished"].sum()), "loads unfinished"),
-        (0 if held.empty else int(held["orphans"].sum()), "records waiting for another"),
-        (unjudged, "accounts not judged"),
+        (_crooked(), "platform export that does not add up", "platform exports that do not add up"),
+        (int(loads["rejects"].sum()), "row rejected", "rows rejected"),
+        (int(loads["unfinished"].sum()), "load unfinished", "loads unfinished"),
+        (
+            0 if held.empty else int(held["orphans"].sum()),
+            "record waiting for another",
+            "records waiting for another",
+        ),
+        (unjudged, "account not judged", "accounts not judged"),
     ]
-    open_ones = [f"{words.number(count)} {what}" for count, what in problems if count]
-    if open_ones:
+    open_ones = [words.counted(count, one, many) for count, one, many in problems if count]
+    if not reads.stamp().run_id:
+        told = f"{words.STATES['near'][0]} Nothing is judged yet: highwater score judges what has landed"
+        look.card("near", told, [f"{one}." for one in open_ones])
+    elif open_ones:
         look.card("near", f"{words.STATES['near'][0]} Read with care", [", ".join(open_ones) + "."])
     else:
         look.card(

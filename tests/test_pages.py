@@ -93,8 +93,14 @@ def test_a_page_over_an_empty_home_tells_how_to_begin(page: str, at_nothing: Pat
 def test_data_that_landed_but_was_not_scored_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     feed, _ = pages_firm.write(tmp_path / "firm")
     home = next(_look_at(tmp_path / "home", monkeypatch, None))
-    land_paths(Warehouse.open(home), [feed / "desks.csv"])
+    (feed / "news.csv").write_text("event_id,currency,impact,occurs_at\nN1,EUR,high,when\n")
+    land_paths(Warehouse.open(home), [feed / "desks.csv", feed / "news.csv"])
     assert "nothing is judged yet" in told(opened("overview"))
+    for view in ("feeds", "exports", "connections", "checks", "waiting", "runs"):
+        said = told(opened("data_health", view=view))
+        assert "Nothing is judged yet" in said, view
+        assert "1 row rejected" in said, view
+    assert "when" in set(opened("data_health", view="rejects").dataframe[0].value["value"])
 
 
 def test_figures_of_another_version_are_told_so(at_firm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,7 +264,7 @@ def test_cohorts_count_the_funnel_and_net_the_fees(at_firm: Path) -> None:
 
 def test_data_health_tells_what_is_wrong_and_shows_the_rows(at_firm: Path) -> None:
     said = told(opened("data_health"))
-    assert "1 rows rejected" in said and "1 records waiting" in said and "2 accounts not judged" in said
+    assert "1 row rejected" in said and "1 record waiting" in said and "2 accounts not judged" in said
     rejected = opened("data_health", view="rejects").dataframe[0].value.iloc[0]
     assert (rejected["dataset"], rejected["line"], rejected["value"]) == ("deals", 14, "2026-03-18 14:00:00")
     waiting = opened("data_health", view="waiting")

@@ -14,13 +14,15 @@ from models.access import PAGES
 from sql import relations
 
 LOG = logging.getLogger("highwater.dashboards")
+OF_LOADS = ("data_health",)
+"""Pages that have something to say as soon as anything has landed."""
 
 
 def around(page: Page) -> None:
     """Draws a page; when the data cannot be read it says so, and what to try, instead of a trace."""
     st.title(page.title, anchor=False)
     try:
-        if nothing_yet() or not allowed(page):
+        if nothing_yet(places.named(page.title)) or not allowed(page):
             return
         page.run()
         foot()
@@ -42,10 +44,12 @@ def allowed(page: Page) -> bool:
     return False
 
 
-def nothing_yet() -> bool:
-    """Tells how to begin while nothing has landed or been scored, by this version."""
+def nothing_yet(page: str) -> bool:
+    """Tells how to begin while nothing has landed or been scored, by this version; some pages tell of loads alone."""
     stands = reads.stamp()
     if stands.run_id and stands.marts == relations.fingerprint("marts"):
+        return False
+    if stands.load_id and not stands.run_id and page in OF_LOADS:
         return False
     if stands.run_id:
         look.empty(
@@ -69,6 +73,8 @@ def nothing_yet() -> bool:
 def foot() -> None:
     """What the figures stand on: the run, its instant and when it was done."""
     stands = reads.stamp()
+    if not stands.run_id:
+        return
     st.html(
         f'<div class="hw-foot">Figures stand at {words.instant_html(stands.as_of, seconds=True)} · run {stands.run_id},'
         f" finished {words.instant_html(stands.finished_at)} · {words.escaped(who().name)}</div>"
