@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from pipelines.connect.kit.interface import ConnectRefused
 from pipelines.connect.kit.settings import Settings
 from sql.warehouse import Warehouse
 from tests import connect_world as world
+from tests import postgres
+from tests.conftest import BOTH_DATABASES
 
 METADATA = sa.MetaData()
 MT4 = sa.Table(
@@ -67,14 +70,17 @@ def deal(number: int, **values: Any) -> dict[str, Any]:
     return row | {"Commission": -1.25, "Fee": 0.0, "PriceSL": 0.0, "PriceTP": 1.2} | values
 
 
-@pytest.fixture
-def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> sa.Engine:
-    """An empty reporting database whose address waits in the environment."""
+@pytest.fixture(params=BOTH_DATABASES)
+def database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
+    """An empty reporting database whose address waits in the environment, once in a file and once on a server."""
     address = f"sqlite:///{tmp_path}/report.db"
+    if request.param == "postgres":
+        address = postgres.new_database(request.getfixturevalue("postgres_server"))
     monkeypatch.setenv("REPORT_DATABASE", address)
     engine = sa.create_engine(address)
     METADATA.create_all(engine)
-    return engine
+    yield engine
+    engine.dispose()
 
 
 def add(database: sa.Engine, table: sa.Table, *rows: dict[str, Any]) -> None:
