@@ -91,7 +91,17 @@ def test_tradelocker_executions_close_their_own_positions() -> None:
     assert list(statement.rejects["value"]) == ["999"]
 
 
+def test_a_bare_list_of_tradelocker_executions_is_known() -> None:
+    names = ["id", "price", "side", "createdDate", "qty", "orderId", "positionId", "symbol"]
+    rows = [["e1", 1.1, "buy", 1770820200000, 1.0, "o1", "p1", "EURUSD"]]
+    rows += [["e3", 1.1010, "sell", 1770820320000, 1.0, "o3", "p1", "EURUSD"]]
+    statement = land(json.dumps([dict(zip(names, row, strict=True)) for row in rows]))
+    assert statement.source == "tradelocker-executions"
+    assert Decimal(statement.deals["profit"].iloc[-1]) == Decimal(100)
+
+
 BROKEN = ['{"executions": 5}', '{"executions": [[1]]}', '{"executions": [{}]}', '{"d": {"executions": [1]}}']
+BROKEN += ['[{"createdDate": 1, "positionId": 2, "qty": 3}, 4]', '["createdDate", "positionId", "qty"]']
 
 
 @pytest.mark.parametrize("text", BROKEN)

@@ -71,3 +71,20 @@ def test_position_history_reads_thirty_seconds() -> None:
     assert statement.reconciliation.outcome == "exact"
     assert list(statement.deals["price"].iloc[2:]) == ["110.515625", "110.53125"]
     assert statement.deals["side"].iloc[2] == "sell"
+
+
+def test_topstepx_closings_without_ids_prices_and_openings_land_as_what_is_told() -> None:
+    head = "id,symbolId,positionSize,profitAndLoss,fees,entryPrice,exitPrice,tradeDay,createdAt,enteredAt\n"
+    rows = [
+        f"0,F.US.MNQ,{size},{profit},2.22,0,,2025-05-07T05:00:00+00:00,2025-05-07T13:00:46.{micro}+00:00,0001-01-01T00:00:00+00:00"
+        for size, profit, micro in ((-3, "-88.5", "732799"), (1, "20.0", "73282"))
+    ]
+    statement = read(None, (head + "\n".join(rows)).encode(), file_name="t.csv", account_id="A1")
+    deals = statement.deals
+    assert statement.rejects.empty
+    assert list(deals["entry"]) == ["out", "out"]
+    assert list(deals["side"]) == ["buy", "sell"], "a short is closed by a buy"
+    assert deals["price"].isna().all()
+    assert deals["deal_id"].is_unique
+    assert [float(one) for one in deals["profit"]] == [-88.5, 20.0]
+    assert [float(one) for one in deals["fee"]] == [-2.22, -2.22]

@@ -5,7 +5,7 @@ from functools import partial
 
 from pipelines.sources.kit.csv_table import Line, has_columns, whole_table
 from pipelines.sources.kit.document import Document
-from pipelines.sources.kit.ledger import Deal, Ledger, RoundTrip, opposite, side_of
+from pipelines.sources.kit.ledger import Ledger, RoundTrip, opposite, side_of
 from pipelines.sources.kit.statement import Ask, RowProblem, Statement
 from pipelines.sources.kit.values import dollars, number
 from pipelines.sources.kit.zones import server_clock
@@ -22,8 +22,11 @@ def recognise(document: Document) -> bool:
 
 
 def read(document: Document, ask: Ask) -> Statement:
-    """Read closings: profit is gross, fees and commissions are costs. Where the opening time is unknown only the
-    closing deal lands."""
+    """Read closings: profit is gross, fees and commissions are costs.
+
+    Where the opening time is unknown only the closing deal lands, without a price where none is told; trades without
+    an id of their own are named by contract and closing time.
+    """
     ledger = Ledger(NAME, ask, server_clock("UTC"))
     for row in whole_table(document.text, document.name):
         low = Line(row.line, {name.lower(): cell for name, cell in row.cells.items()})
@@ -34,43 +37,35 @@ def read(document: Document, ask: Ask) -> Statement:
 
 def _closing(ledger: Ledger, row: Line) -> None:
     """Land one closing."""
-    trade_id = row.need("id")
     closed_at = _instant(row.need("exitedat", "createdat"), "exitedAt")
-    opened = row.get("enteredat")
     if closed_at is None:
         raise RowProblem("exitedAt", row.get("exitedat", "createdat"), "a closing without a time")
-    opened_at = _instant(opened, "enteredAt") if opened else None
-    trip = _trip(row, trade_id, opened_at or closed_at, closed_at)
-    if opened_at:
-        trip.land(ledger)
-    else:
-        closing: Deal = {"entry": "out", "side": opposite(trip.side), "price": trip.close_price, "profit": trip.profit}
-        costs = {"commission": trip.commission, "fee": trip.fee, "position_id": trade_id}
-        ledger.trade(trip.out_id, closed_at, symbol=trip.symbol, volume=trip.volume, **closing, **costs)
-
-
-def _trip(row: Line, trade_id: str, opened_at: datetime, closed_at: datetime) -> RoundTrip:
-    """Return the row's values."""
     size = number(row.need("positionsize", "size"), "size")
-    word = row.get("type")
-    side = side_of(word, "type") if word else ("sell" if size.startswith("-") else "buy")
     if not size.strip("-0."):
         raise RowProblem("size", size, "must not be zero")
-    return RoundTrip(
-        in_id=f"{trade_id}0" if trade_id.isdigit() else f"{trade_id}-in",
-        out_id=f"{trade_id}1" if trade_id.isdigit() else f"{trade_id}-out",
-        position_id=trade_id,
-        side=side,
-        symbol=row.need("contractname", "symbolid"),
-        volume=size.lstrip("-"),
-        opened_at=opened_at,
-        open_price=number(row.need("entryprice"), "entryPrice"),
-        closed_at=closed_at,
-        close_price=number(row.need("exitprice"), "exitPrice"),
-        profit=dollars(row.need("pnl", "profitandloss"), "profitAndLoss"),
-        commission=_cost(row.get("commissions") or "0", "commissions"),
-        fee=_cost(row.get("fees") or "0", "fees"),
-    )
+    word, symbol = row.get("type"), row.need("contractname", "symbolid")
+    side = side_of(word, "type") if word else ("sell" if size.startswith("-") else "buy")
+    trade_id = _own_id(row) or f"{symbol}-{closed_at:%Y%m%d%H%M%S%f}"
+    in_id, out_id = (f"{trade_id}{part}" for part in (("0", "1") if trade_id.isdigit() else ("-in", "-out")))
+    profit = dollars(row.need("pnl", "profitandloss"), "profitAndLoss")
+    commission, fee = (_cost(row.get(name) or "0", name) for name in ("commissions", "fees"))
+    volume = size.lstrip("-")
+    opened_at = _instant(row.get("enteredat"), "enteredAt") if row.get("enteredat") else None
+    if opened_at:
+        open_price, close_price = (number(row.need(name), name) for name in ("entryprice", "exitprice"))
+        told = (in_id, out_id, trade_id, side, symbol, volume, opened_at, open_price, closed_at, close_price, profit)
+        RoundTrip(*told, commission=commission, fee=fee).land(ledger)
+    else:
+        price = number(row.get("exitprice"), "exitPrice") if row.get("exitprice") else None
+        closing = {"entry": "out", "side": opposite(side), "volume": volume, "price": price, "profit": profit}
+        costs = {"commission": commission, "fee": fee}
+        ledger.trade(out_id, closed_at, position_id=trade_id, symbol=symbol, **closing, **costs)
+
+
+def _own_id(row: Line) -> str:
+    """Return the trade's own id; the API writes 0 where it has none."""
+    text = row.get("id")
+    return text if text.strip("0") else ""
 
 
 def _cost(text: str, column: str) -> str:

@@ -26,6 +26,8 @@ def recognise(document: Document) -> bool:
     """Tell the file by its fields."""
     if document.is_zip or document.is_html:
         return False
+    if document.head.lstrip().startswith("["):
+        return all(f'"{name}"' in document.text[:10_000] for name in ("createdDate", "positionId", "qty"))
     if document.head.lstrip().startswith("{"):
         return '"executions"' in document.text[:200_000] and "positions" not in document.head[:20]
     return has_columns(document.first_line, "positionId", "createdDate", "qty", "price", "side")
@@ -34,7 +36,7 @@ def recognise(document: Document) -> bool:
 def read(document: Document, ask: Ask) -> Statement:
     """Read executions: those of one position are paired first in, first out, and priced by the contract's size."""
     ledger = Ledger(NAME, ask, server_clock("UTC"))
-    is_json = document.head.lstrip().startswith("{")
+    is_json = document.head.lstrip().startswith(("{", "["))
     rows = _json_rows(document) if is_json else whole_table(document.text, document.name)
     fills = [ledger.take("executions", row.line, partial(_fill, row)) for row in rows]
     land_fills(ledger, [fill for fill in fills if fill])
@@ -43,10 +45,10 @@ def read(document: Document, ask: Ask) -> Statement:
 
 
 def _json_rows(document: Document) -> list[Line]:
-    """Return the executions of an API answer: lists in the documented order, or objects."""
+    """Return the executions of an API answer, or of a list alone: lists in the documented order, or objects."""
     answer = document.json()
     try:
-        body = answer.get("d", answer)
+        body = {"executions": answer} if isinstance(answer, list) else answer.get("d", answer)
         executions = document.few(body["executions"])
         names = {str(row["tradableInstrumentId"]): str(row["name"]) for row in body.get("instruments", [])}
         return [Line(place, _cells(row, names)) for place, row in enumerate(executions, start=1)]
