@@ -170,3 +170,13 @@ def test_a_bare_list_of_mt4_trades_is_known_however_its_columns_are_spelt(headin
     assert statement.source == "mt4-statement"
     assert statement.deals["profit"].astype(float).sum() == pytest.approx(4999.67)
     assert list(statement.deals["deal_id"]) == ["70", "80", "81"]
+
+
+@pytest.mark.parametrize("written", ["02/03/2026 08:00:00.000", "2026-03-02 08:00", "02.03.2026 08:00:00"])
+def test_a_ctrader_history_says_when_in_the_ways_its_users_have_it(written: str) -> None:
+    head = "ID,Symbol,Opening Direction,Opening Time (UTC+2),Closing Time (UTC+2),Entry Price,Closing Price,"
+    head += "Closing Quantity,Commission,Swap,Gross USD,Net USD,Balance USD"
+    row = f"PID1,XAGUSD,Sell,{written},{written},31.500,31.200,5000 Oz,-2.00,-1.25,1500.00,1496.75,11496.75"
+    statement = read(None, f"{head}\n{row}\n".encode(), file_name="h.csv", account_id="A1")
+    assert statement.rejects.empty
+    assert set(statement.deals["executed_at"].map(str)) == {"2026-03-02 06:00:00+00:00"}

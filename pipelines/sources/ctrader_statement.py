@@ -26,7 +26,8 @@ NAME = "ctrader-statement"
 _ZONE = re.compile(r"\(utc[^)]*\)")
 _MONEY_TITLE = re.compile(r"(net|gross|balance|amount|commissions?|swap)\s+\(?(\S+?)\)?")
 _BLOCKS = ("deals", "history", "positions", "orders", "transactions", "summary", "balance")
-_TIMES = ("%d %b %Y %H:%M:%S.%f", "%d %b %Y %H:%M:%S", "%d/%m/%Y %H:%M:%S.%f", "%d/%m/%Y %H:%M:%S")
+_DATES = ("%d %b %Y", "%d/%m/%Y", "%Y-%m-%d", "%d.%m.%Y", "%Y/%m/%d", "%Y.%m.%d")
+_TIMES = tuple(f"{date} {clock}" for date in _DATES for clock in ("%H:%M:%S.%f", "%H:%M:%S", "%H:%M"))
 _SIGNS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}
 _NONE = {"", "—", "-", "–"}
 
@@ -251,7 +252,7 @@ def _id_of(row: Line, *names: str) -> str:
 
 
 def _time(row: Line, *names: str) -> datetime:
-    """Return a time with English month or with day and month in numbers."""
+    """Return a time with English month, or with day and month in numbers before or after the year."""
     return clock_by(row.need(*names), names[0], *_TIMES)
 
 
