@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -11,13 +12,14 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 import cli
-from models import access
+from models import access, audit
 from sql.warehouse import Warehouse
 from tests import pages_firm
 
@@ -58,14 +60,18 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield from _serve(folder / "home", folder / "book")
 
 
-def _serve(home: Path, book: Path) -> Iterator[str]:
-    """Runs the app until the test is done with it."""
+def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+def _serve(home: Path, book: Path, port: int | None = None, *options: str) -> Iterator[str]:
+    """Runs the app until the test is done with it."""
+    port = port or _free_port()
     environment = os.environ | {"HIGHWATER_HOME": str(home), "HIGHWATER_RULEBOOK": str(book)}
     environment.pop("HIGHWATER_DATABASE_URL", None)
-    command = [sys.executable, "-m", "streamlit", "run", "dashboards/app.py", "--server.port", str(port)]
+    command = [sys.executable, "-m", "streamlit", "run", "dashboards/app.py", "--server.port", str(port), *options]
     app = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _await(f"http://127.0.0.1:{port}/_stcore/health")
@@ -201,3 +207,50 @@ def test_who_signed_in_stays_so_on_other_pages_until_they_sign_out(
             expect(other.get_by_role("heading", name="Sign in")).to_be_visible(timeout=WAIT_MS)
             other.goto(f"{address}/account?account=B1")
             expect(other.get_by_role("heading", name="Sign in")).to_be_visible(timeout=WAIT_MS)
+
+
+@contextmanager
+def _provider(*people: dict[str, str]) -> Iterator[str]:
+    """An identity provider that knows these people; its address."""
+    port = _free_port()
+    known = [part for one in people for part in ("--user-claims", json.dumps(one))]
+    command = [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock", "--port", str(port), *known]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _await(f"http://127.0.0.1:{port}/.well-known/openid-configuration")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(timeout=90)
+
+
+def test_people_sign_in_by_their_firms_own_provider(
+    chromium: Browser, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Who the provider gives a role gets that role's pages, in the log by name; who gets none is told so."""
+    folder, port = pages_firm.copied(tmp_path_factory), _free_port()
+    auditor = {"sub": "aude", "email": "aude@firm.example", "highwater_role": "auditor"}
+    with _provider(auditor, {"sub": "eve", "email": "eve@firm.example"}) as provider:
+        secrets = tmp_path / "secrets.toml"
+        secrets.write_text(
+            f'''[auth]
+redirect_uri = "http://127.0.0.1:{port}/oauth2callback"
+cookie_secret = "a secret of this test alone"
+client_id = "highwater"
+client_secret = "of this test"
+server_metadata_url = "{provider}/.well-known/openid-configuration"
+'''
+        )
+        for address in _serve(folder / "home", folder / "book", port, "--secrets.files", str(secrets)):
+            for name, seen in (("aude", "aude@firm.example · auditor"), ("eve", "gave you no role here")):
+                with chromium.new_context(viewport={"width": 1280, "height": 800}) as screen:
+                    page = screen.new_page()
+                    page.set_default_timeout(WAIT_MS)
+                    page.goto(address)
+                    page.get_by_role("button", name="Sign in with your firm").click()
+                    page.get_by_role("button", name=name).click()
+                    expect(page.get_by_text(seen)).to_be_visible(timeout=WAIT_MS)
+    house = Warehouse.open(folder / "home")
+    with house.database.connect() as connection:
+        assert [one["actor"] for one in audit.recent(connection, 9, action="signed in")] == ["aude@firm.example"]
+    house.database.dispose()
