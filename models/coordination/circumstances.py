@@ -69,6 +69,7 @@ UNREST = 1.5  # markets stir within minutes: an account may meet a pair so much 
 PUBLIC_MIN = 3  # strangers at one moment that make it public, where chance does not bring as many
 FAMILY_MIN = 3  # others from which they may be a family whoever leads them
 REGULARS_READ = 4
+GATHERINGS_MIN = 4.0  # moments at which others meet that say whether they do without a leader
 LOG_P_SURPLUS = math.log(0.1)  # strangers at one match that are more than usual there
 SESSIONS = 3.0  # how much denser an account's entries are in its hours than evenly spread ones
 
@@ -324,7 +325,7 @@ def _company_cover(
     """Share of the moments at which regular others meet that the leader is part of, beyond what chance brings together.
 
     Only the time from the first to the last match is read. Followers never meet without their leader; members of a
-    family do whenever one of them is not there.
+    family do whenever one of them is not there. NaN where they hardly meet.
     """
     regulars = np.unique(present)
     stride = max(1, -(-len(regulars) // REGULARS_READ))
@@ -337,7 +338,7 @@ def _company_cover(
         _, by_chance = _led(book, leader, r, since, until, 17 * MINUTE, reach_us, horizon_us, work.regular, number)
         led += near
         without += max(far - by_chance, 0.0)
-    return led / max(led + without, 1.0)
+    return led / (led + without) if led + without >= GATHERINGS_MIN else np.nan
 
 
 @compiled

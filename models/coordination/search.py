@@ -50,6 +50,7 @@ LEADER_ODDS = 1.0  # log-odds from which a leader is named although a coarse clo
 BESIDE = -6.0  # log-odds of a pair whose matches another leader of the follower explains, whatever else speaks for it
 BESIDE_MORE = 1.5  # how many times as many matches that leader must have
 BESIDE_INSIDE = 0.75  # and the share of this pair's that must be among them
+ALIKE_MIN, ALIKE_MORE, ALIKE_INSIDE = 2, 0.6, 0.5  # other leaders, their matches, and the share in common
 LOG_P_MIN = -700.0  # smaller probabilities than e**-700 are all written as that
 EVIDENCE = (
     "lag_spread_s",
@@ -185,10 +186,11 @@ def _followed(
 
 
 def _beside(entries: Entries, seen: pd.DataFrame, terms: CoordinationTerms) -> Flags:
-    """Pairs whose would-be leader was only there when the follower's own leader was.
+    """Pairs whose would-be leader was only there when the follower's own leader was, or is one of many alike.
 
     A follower of someone who acts at public moments meets all who act then; it has followed the one it is nearly
-    always behind, and whatever speaks for the pair is that leader's. Who is tied to that leader is not meant here.
+    always behind, and whatever speaks for the pair is that leader's. Who is behind several, at the same moments, that
+    are not tied to each other follows what they all follow.
     """
     out = np.zeros(len(seen), dtype=bool)
     rows = np.flatnonzero((seen["strength"] >= NEAR_MISS).to_numpy())
@@ -202,10 +204,12 @@ def _beside(entries: Entries, seen: pd.DataFrame, terms: CoordinationTerms) -> F
             continue
         entries_of = _followed(entries, seen, ties, terms)
         for k, i in enumerate(ties):
-            for m in np.flatnonzero(matched[ties] >= matched[i] * BESIDE_MORE):
-                tied = (int(ahead[i]), int(ahead[ties[m]])) in index
-                inside = len(entries_of[k] & entries_of[m])
-                out[i] |= not tied and inside >= BESIDE_INSIDE * max(len(entries_of[k]), 1)
+            untied = [m for m, x in enumerate(ties) if m != k and (int(ahead[i]), int(ahead[x])) not in index]
+            inside = {m: len(entries_of[k] & entries_of[m]) / max(len(entries_of[k]), 1) for m in untied}
+            nearer = [m for m in untied if matched[ties[m]] >= matched[i] * BESIDE_MORE]
+            alike = [m for m in untied if matched[ties[m]] >= matched[i] * ALIKE_MORE]
+            out[i] = any(inside[m] >= BESIDE_INSIDE for m in nearer)
+            out[i] |= sum(inside[m] >= ALIKE_INSIDE for m in alike) >= ALIKE_MIN
     return out
 
 

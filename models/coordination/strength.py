@@ -15,6 +15,7 @@ ORDER_AT, ORDER_WORTH = [0.6, 0.75, 0.85, 0.92, 0.97], [-8.0, -5.0, -3.0, -0.5, 
 AT_ONCE_S = 0.1  # nobody follows in less
 SHORTEST_S = 0.05  # a lag below this is as good as none
 LATER_WORTH = 0.6  # closing later is less than closing alike: a wider target does as much
+ALL_HOLD_ALIKE = 0.7  # share of swapped matches that close together from which common exits prove nothing
 LATENCY_S = 3.0  # no robot is so much slower than another
 FAR_S = 10.0  # and nothing that many hear is heard so late so steadily
 HAND_S = 15.0  # one person at two screens needs no longer
@@ -85,16 +86,19 @@ def _exits(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     company = _steps(shared, [0.1, 0.5, 0.85], [-5.0, -2.0, 2.5])
     crowd = _steps(shared, [0.3, 0.6, 0.9], [-5.0, -3.0, 2.5])
     led = np.minimum(_column(seen, "first_share"), _column(seen, "cover")) >= LED
+    hurried = _steps(_loose(seen), [0.25, 0.4], [1.0, 0.0])  # a signal tells its readers its exits as well
     usual = _steps(
         _beyond_company(seen), [0.05, 0.3], [0.0, 2.5]
     )  # what all of a family share, two of them prove nothing by
-    crowd = np.where(led, crowd, np.minimum(crowd, usual))
+    crowd = np.minimum(crowd, np.where(led, 2.5 * hurried, usual))
     weight = _accompanied(seen)
     small = weight * company + (1.0 - weight) * alone
     worth = np.where(known, trust * np.where(others > FEW_OTHERS, crowd, small), 0.0)
     timed = _timed(seen, terms)
     kept = np.minimum(worth, _steps(_kept(seen), [0.3, 0.8], [0.0, 2.5]))
-    return np.where(_at_bars(seen, terms), np.minimum(worth, 0.0), np.where(timed.all(axis=0), kept, worth))
+    worth = np.where(timed.all(axis=0), kept, worth)
+    untold = _at_bars(seen, terms) | _bar_family(seen, terms) | (_column(seen, "exits_by_chance") > ALL_HOLD_ALIKE)
+    return np.where(untold, np.minimum(worth, 0.0), worth)
 
 
 def _accompanied(seen: pd.DataFrame) -> Floats:
@@ -173,11 +177,13 @@ def _company(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     leads = np.minimum(_column(seen, "first_share"), _column(seen, "cover"))
     leads = leads * _steps(_column(seen, "company_cover", 1.0), FAMILY_COVER, [0.0, 1.0])
     proven = np.where(seen["exits_together"].notna(), _steps(_link_in_company(seen), [0.4, 0.7], [0.0, 1.0]), 0.5)
-    star = _steps(leads, [0.7, terms.cover_min, 0.95], [-2.0, 1.0, 2.0]) * np.where(leads >= 0.75, proven, 1.0)
+    star = _steps(leads, [0.75, 0.85, 0.95], [-4.0, 0.0, 2.0])
+    star = np.where(star > 0, star * proven, star)
     no_star = _steps(others, [2.0, 4.0], [-4.0, -6.0])
     part = _steps(leads, [0.5, 0.7], [0.0, 1.0])
-    size = -2.5 * np.log2(np.maximum(others, SMALL_RING) / SMALL_RING)
-    worth = part * star + (1.0 - part) * no_star + np.maximum(size, -8.0)
+    size = -4.0 * np.log2(np.maximum(others, SMALL_RING) / SMALL_RING)
+    worth = part * star + (1.0 - part) * no_star + np.maximum(size, -10.0)
+    worth = np.where(_bar_family(seen, terms), np.minimum(worth, 0.0), worth)
     return np.where(others == 0, 1.5, _accompanied(seen) * worth)
 
 
@@ -212,13 +218,14 @@ def _moments(seen: pd.DataFrame) -> Floats:
 def _choice(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     """Log-odds from public moments taken with the leader and without: who follows takes no other, who waits does.
 
-    That who is behind was never there without the leader, where nobody else recurs, is no habit of strangers; robots
-    of one kind are at the same bars anyway.
+    That who is behind was never there without the leader, and steadily, is no habit of strangers where nobody recurs;
+    robots of one kind are at the same bars anyway.
     """
     taken, alone = _column(seen, "chosen"), _column(seen, "chosen_alone")
     share = (taken + 1.0) / (taken + alone + 1.0)
     against = np.where(_surplus(seen) < LOG_P_PASSERS, _steps(share, [0.4, 0.8], [-5.0, 0.0]), 0.0)
     only = (share >= ONLY_WITH) & (_column(seen, "others") == 0) & ~_timed(seen, terms).any(axis=0)
+    only &= _loose(seen) <= READERS_LOOSE[0]
     return np.where(only, _steps(taken, [4.0, 12.0], [0.0, 5.0]), against)
 
 
@@ -233,6 +240,11 @@ def _at_bars(seen: pd.DataFrame, terms: CoordinationTerms) -> Flags:
     apart = np.abs(_column(seen, "lag_s"))
     apart = np.minimum(apart % 60.0, 60.0 - apart % 60.0)
     return np.asarray(_timed(seen, terms).all(axis=0) & (apart <= BAR_S))
+
+
+def _bar_family(seen: pd.DataFrame, terms: CoordinationTerms) -> Flags:
+    """Whether both act at one second of the minute and others do so with them: the quickest robot of many leads all."""
+    return np.asarray(_timed(seen, terms).all(axis=0) & (_column(seen, "others") >= terms.family_min))
 
 
 def _bars(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
@@ -277,7 +289,8 @@ def _steady(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     others = np.maximum(_column(seen, "tight_spread_s"), ROUNDING)
     shown = np.maximum(ROUNDING, unrounded_spread(seen)) / others  # whole seconds hide how far anyone strays
     relative = np.where(_column(seen, "step_s") >= 1.0, shown, _column(seen, "relative_spread", 1.0))
-    steady = _steps(relative, [0.1, 0.35, 0.6], [4.0, 2.0, 0.0])
+    steady = _steps(relative, [0.1, 0.35, 0.6], [4.0, 2.0, 0.0]) * _steps(_loose(seen), [0.2, 0.35], [1.0, 0.0])
+    agrees &= ~_bar_family(seen, terms)
     shadow = (
         (matched >= 20) & (link >= 0.9) & (_column(seen, "containment") >= 0.9) & (_column(seen, "first_share") < 0.5)
     )
@@ -285,7 +298,8 @@ def _steady(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     met = _column(seen, "events") - _column(seen, "alone")
     alike = np.minimum(_column(seen, "company_cover", 1.0) + 0.1, 1.0)
     picked = (_column(seen, "cover") >= 0.97) & (met * np.log(alike) <= LOG_P_PICKED)
-    return np.where(agrees, np.where(shadow | picked, 3.5, 1.0) * steady, 0.0)
+    people = _steps(_column(seen, "tight_spread_s"), [0.3, IRREGULAR_S], [0.0, 1.0])  # machines are all steady
+    return np.where(agrees, np.where(shadow | picked, 3.5, people) * steady, 0.0)
 
 
 def _followed_out(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
