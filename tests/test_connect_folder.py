@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import uuid
 from pathlib import Path
+from typing import Any
 
 import fsspec  # type: ignore[import-untyped]
 import pytest
+from moto.server import ThreadedMotoServer
 
 from pipelines.connect.kit.interface import ConnectRefused
 from pipelines.connect.kit.settings import Settings
 from sql.connect_schema import CONNECTION_CURSORS
 from sql.warehouse import Warehouse
 from tests import connect_world as world
+from tests import sftp_server
 
 HEADER = "account_id,observed_at,balance,equity\n"
 
@@ -122,3 +125,48 @@ def test_an_absent_folder_and_a_password_in_the_url_are_refused(warehouse: Wareh
     assert world.state(warehouse)["state"] == "failed"
     with pytest.raises(ConnectRefused, match="secrets of their own"):
         world.once(warehouse, "folder", told(warehouse, "sftp://me:word@example.org/in"))
+
+
+def remote(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, url: str, options: Any, **secrets: str) -> Settings:
+    """Settings for a folder elsewhere, its secrets in the environment."""
+    held = {}
+    for name, secret in secrets.items():
+        monkeypatch.setenv(f"REMOTE_{name.upper()}", secret)
+        held[name] = {"env": f"REMOTE_{name.upper()}"}
+    return world.settings(warehouse, url=url, settle_seconds=0.05, options=options, **held)
+
+
+def test_a_bucket_is_watched_as_a_folder_is(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over S3's own protocol: two files land, a second look finds nothing new, a changed file is a correction."""
+    server = ThreadedMotoServer(port=0)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        options = {"client_kwargs": {"endpoint_url": f"http://{host}:{port}"}}
+        files = fsspec.filesystem("s3", key="k", secret="s", **options)
+        files.mkdir("feeds")
+        files.pipe("feeds/in/equity-1.csv", rows(0).encode())
+        files.pipe("feeds/in/equity-2.csv", rows(3).encode())
+        asked = remote(warehouse, monkeypatch, "s3://feeds/in", options, key="k", secret="s")
+        assert world.once(warehouse, "folder", asked).landed == 6
+        assert world.once(warehouse, "folder", asked).rows == 0
+        files.pipe("feeds/in/equity-2.csv", rows(3).replace("10003", "10099").encode())
+        again = world.once(warehouse, "folder", asked)
+        assert (again.rows, again.landed) == (3, 1)
+    finally:
+        server.stop()
+
+
+def test_a_folder_is_watched_over_sftp(warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files land over SSH; a wrong password is refused in words, without the password."""
+    (tmp_path / "served" / "in").mkdir(parents=True)
+    (tmp_path / "served" / "in" / "equity-1.csv").write_text(rows(0))
+    with sftp_server.serving(tmp_path / "served") as port:
+        good = {"username": sftp_server.USER, "password": sftp_server.PASSWORD}
+        asked = remote(warehouse, monkeypatch, "sftp://127.0.0.1/in", {"port": port}, **good)
+        assert world.once(warehouse, "folder", asked).landed == 3
+        assert world.once(warehouse, "folder", asked).rows == 0
+        bad = remote(warehouse, monkeypatch, "sftp://127.0.0.1/in", {"port": port}, **good | {"password": "wr0ng"})
+        with pytest.raises(ConnectRefused) as refused:
+            world.once(warehouse, "folder", bad)
+        assert "wr0ng" not in str(refused.value)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec  # type: ignore[import-untyped]
+from paramiko import AuthenticationException, SSHException
 
 from pipelines.connect.kit.interface import AccountRef, Batch, ConnectRefused, Cursor, Limits, Transient
 from pipelines.connect.kit.settings import Settings
@@ -54,8 +55,9 @@ class Folder:
         await asyncio.to_thread(shutil.rmtree, self._inbox, True)
         self._inbox.mkdir(parents=True)
         try:
-            self._files, self._path = await asyncio.to_thread(fsspec.core.url_to_fs, self.url, **self._options)
-        except (ImportError, ValueError) as error:
+            opened = partial(fsspec.core.url_to_fs, self.url, **self._options)
+            self._files, self._path = await self._ask(opened)
+        except (ImportError, ValueError, AuthenticationException) as error:
             raise ConnectRefused(f"folder {self.url} cannot be opened: {error}") from error
         self._before = await self._look()
 
@@ -97,7 +99,8 @@ class Folder:
 
     async def _look(self) -> dict[str, str]:
         """The feed files by name, each with what tells its versions apart."""
-        listed = await self._ask(partial(self._files.ls, self._path, detail=True, refresh=True))
+        self._files.invalidate_cache()
+        listed = await self._ask(partial(self._files.ls, self._path, detail=True))
         found = {entry["name"].rstrip("/").rsplit("/", 1)[-1]: entry for entry in listed if entry["type"] == "file"}
         return {name: _mark(entry) for name, entry in found.items() if not _is_beside(name)}
 
@@ -113,7 +116,9 @@ class Folder:
     async def _ask(self, ask: Any) -> Any:
         try:
             return await asyncio.to_thread(ask)
-        except OSError as error:
+        except AuthenticationException:
+            raise
+        except (OSError, EOFError, SSHException) as error:
             raise Transient(f"folder {self.url} cannot be read: {error}") from error
 
 
