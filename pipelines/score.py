@@ -37,7 +37,7 @@ from pipelines.surveillance import survey
 from sql import relations, schema
 from sql.decided import register, register_tables
 from sql.segment_schema import CHURN_DRIFT
-from sql.warehouse import Warehouse, newest_fact, replace_rows
+from sql.warehouse import Warehouse, newest_fact, read_frame, replace_rows
 
 Say = Callable[[str], None]
 WALK_TABLES = (schema.ACCOUNT_STATUS, schema.VERDICTS, schema.ACCOUNT_DAYS)
@@ -163,6 +163,8 @@ def _review_payouts(
 ) -> None:
     """Reviews every payout request, after all that a review asks about has been judged."""
     register_tables(connection, database, *OF_THE_DESK, *OF_CASES)
+    exports = sa.select(schema.LOADS).where(schema.LOADS.c.reconciliation.is_not(None))
+    register(connection, schema.LOADS, read_frame(database, exports))
     reviews = review_all(connection, rulebook, as_of)
     replace_rows(database, schema.PAYOUT_REVIEWS, reviews)
     register(connection, schema.PAYOUT_REVIEWS, reviews)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from models.payouts import policy
 from models.payouts.amounts import ladder_step
 from models.payouts.checks import Check, eligible, recommended
+from sql import schema
 from sql.case_schema import CASES, DISPOSITIONS
 from sql.desk_schema import PAYOUT_STATES, PAYOUT_TRANSFERS
 from tests.builders import Row
@@ -219,6 +221,30 @@ def test_deals_that_do_not_give_the_balance_go_to_a_person(tmp_path: Path) -> No
     told = one(tmp_path, rows)
     assert told["checks"]["deals_add_up"]["outcome"] == "failed"
     assert (told["recommendation"], told["eligible"]) == ("review", True)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "outcome", "recommendation"),
+    [
+        ([], "not_applicable", "approve"),
+        (["exact"], "passed", "approve"),
+        (["explained"], "passed", "approve"),
+        (["exact", "does_not_add_up"], "failed", "review"),
+        (["does_not_add_up", "exact"], "passed", "approve"),
+    ],
+)
+def test_the_newest_export_of_the_account_must_agree_with_its_totals(
+    tmp_path: Path, outcomes: list[str], outcome: str, recommendation: str
+) -> None:
+    loads = [
+        {"load_id": number, "dataset": "deals", "file": f"export-{number}.htm", "rows": 1, "landed": 1, "duplicates": 0}
+        | {"rejects": 0, "started_at": START, "finished_at": START, "source": "mt4-statement"}
+        | {"reconciliation": json.dumps({"account_id": "A1", "outcome": said, "checks": []})}
+        for number, said in enumerate(outcomes, start=1)
+    ]
+    told = one(tmp_path, feed(GOOD, [request("Q1", 20, "1000")]), decided={schema.LOADS: loads})
+    assert told["checks"]["source"]["outcome"] == outcome
+    assert told["recommendation"] == recommendation
 
 
 @pytest.mark.parametrize(

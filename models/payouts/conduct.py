@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from models.catalogue import Terms
@@ -30,7 +31,21 @@ def data(request: Request, desk: Desk) -> Iterator[Check]:
             {"deals": request.half_known},
             group="integrity",
         )
+        yield _source(request, desk)
         yield _fee(request)
+
+
+def _source(request: Request, desk: Desk) -> Check:
+    """Whether the newest platform export of the account agrees with its own totals."""
+    found = desk.exports.get(request.account_id)
+    if found is None:
+        said = "The deals come from the firm's feeds, no platform export is reconciled with them."
+        return Check("source", "not_applicable", said, group="integrity")
+    wrong = [one["name"] for one in found["checks"] if one["verdict"] in ("does_not_add_up", "suspect")]
+    numbers = {"file": Path(found["file"]).name, "outcome": found["outcome"], "wrong": wrong}
+    holds = found["outcome"] in ("exact", "explained")
+    told = "agrees with its own totals" if holds else f"does not add up: {', '.join(wrong)}"
+    return Check("source", judged(holds), f"The newest platform export {told}.", numbers, group="integrity")
 
 
 def _fee(request: Request) -> Check:

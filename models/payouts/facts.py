@@ -95,6 +95,7 @@ class Desk:
     cases: Mapping[str, Row] = field(default_factory=dict)
     owner_of: Mapping[str, str] = field(default_factory=dict)
     answered: Mapping[tuple[str, str, str], Row] = field(default_factory=dict)
+    exports: Mapping[str, Row] = field(default_factory=dict)
 
 
 def records(connection: duckdb.DuckDBPyConnection, query: str) -> list[Row]:
@@ -317,6 +318,7 @@ def surroundings(
         _cases(connection),
         {row["trader_id"]: row["owner_id"] for row in owners},
         _answered(connection),
+        _exports(connection),
     )
 
 
@@ -332,6 +334,14 @@ def _answered(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str, str
     found = _if_there(connection, "dispositions") or []
     found.sort(key=lambda row: (row["decided_at"], row["version"]))
     return {(row["subject_kind"], row["subject_id"], row["detector"]): row for row in found}
+
+
+def _exports(connection: duckdb.DuckDBPyConnection) -> dict[str, Row]:
+    """The newest platform export of each account that has one: its file and how it agrees with its own totals."""
+    found = [row for row in _if_there(connection, "loads") or [] if row["reconciliation"]]
+    found.sort(key=lambda row: row["load_id"])
+    told = [(row["file"], json.loads(row["reconciliation"])) for row in found]
+    return {one["account_id"]: {"file": file} | one for file, one in told if one.get("account_id")}
 
 
 def _lists(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
