@@ -42,7 +42,8 @@ def make(n_events: int, n_accounts: int) -> Events:
     amount = np.where(kind == OBSERVATION, balance + random.integers(-60_000, 60_000, n_events), amount)
     flags = np.where(kind == TRADE, FLAT | OPENING, 0).astype(np.uint8)
     none = np.zeros(n_events, np.int64)
-    return Events(np.arange(0, n_events + 1, per).astype(np.int64), at, kind, flags, amount, none, none, none, none)
+    starts, alone = np.arange(0, n_events + 1, per).astype(np.int64), np.full(n_events, -1, np.int32)
+    return Events(starts, at, kind, flags, amount, none, none, none, none, alone, alone, alone)
 
 
 def terms_of(percent: Decimal, accounts: int) -> Array:

@@ -526,7 +526,11 @@ def _check_trading_days(terms: Terms, where: str) -> None:
 
 def _check_consistency(terms: Terms, where: str) -> None:
     rule = terms.get("consistency")
-    if rule is None or not rule["raise_target"]:
+    if rule is None:
+        return
+    if rule["merge_seconds"] is not None and rule["unit"] != "trade":
+        raise RulebookRefused(f'{where}: merge_seconds: goes with unit = "trade"')
+    if not rule["raise_target"]:
         return
     if "profit_target" not in terms:
         raise RulebookRefused(f"{where}: raise_target: the stage has no profit_target")

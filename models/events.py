@@ -37,6 +37,7 @@ from sql.schema import MONEY_DECIMALS
 
 KINDS = {"balance": BALANCE, "credit": CREDIT, "trade": TRADE, "fee": TRADE}
 NONE, IN, OUT, INOUT = 0, 1, 2, 3
+GAP_MAX = np.iinfo(np.int32).max
 ENTRIES = {"in": IN, "out": OUT, "inout": INOUT, "out_by": OUT}
 
 
@@ -83,13 +84,13 @@ def with_pauses(events: Events, account: Array, at: Array) -> Events:
     kind = np.concatenate([events.kind, np.full(more, PAUSING, events.kind.dtype)])
     instants = np.concatenate([events.at, at])
     order = np.lexsort((kind == PAUSING, instants, owner))
-    zeros = {name: np.zeros(more, getattr(events, name).dtype) for name in _OF_DEALS}
+    nothing = {name: np.full(more, _NOTHING.get(name, 0), getattr(events, name).dtype) for name in _OF_DEALS}
     return Events(
         starts=np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=accounts))]).astype(np.int64),
         at=instants[order],
         kind=kind[order],
         row=np.concatenate([events.row, np.full(more, -1, events.row.dtype)])[order],
-        **{name: np.concatenate([getattr(events, name), zeros[name]])[order] for name in _OF_DEALS},
+        **{name: np.concatenate([getattr(events, name), nothing[name]])[order] for name in _OF_DEALS},
     )
 
 
@@ -101,7 +102,8 @@ def of_accounts(events: Events, codes: Array) -> Events:
     return Events(starts, **{name: getattr(events, name)[place] for name in ("at", "kind", "row", *_OF_DEALS)})
 
 
-_OF_DEALS = ("flags", "amount", "closed_net", "opened_at", "lots")
+_OF_DEALS = ("flags", "amount", "closed_net", "opened_at", "lots", "part", "beside", "gap")
+_NOTHING = {"part": -1, "beside": -1}
 
 
 def prepare(deals: pa.Table, equity: pa.Table, accounts: pd.DataFrame, still_open: Array | None = None) -> Events:
@@ -115,7 +117,7 @@ def prepare(deals: pa.Table, equity: pa.Table, accounts: pd.DataFrame, still_ope
         observations = beside.submit(_ordered_equity, equity, len(accounts), divisors)
         traded = _ordered_deals(deals, len(accounts), divisors)
         seen = observations.result()
-    flags, closed_net, opened_at, lots = _follow(
+    told = _follow(
         traded.order,
         traded.starts,
         traded.at,
@@ -126,6 +128,7 @@ def prepare(deals: pa.Table, equity: pa.Table, accounts: pd.DataFrame, still_ope
         _codes(deals["side"], {"buy": 1, "sell": -1}),
         _numbers(deals["volume"], np.float64),
         _numbers(deals["position"], np.uint64).view(np.int64),
+        _numbers(deals["market"], np.uint32).astype(np.int64),
         _booleans(deals["netted"]),
         _booleans(pc.equal(deals["kind"], "trade")),
         _booleans(deals["correction"]),
@@ -133,7 +136,7 @@ def prepare(deals: pa.Table, equity: pa.Table, accounts: pd.DataFrame, still_ope
     )
     return Events(
         *_merge(
-            traded.order, traded.starts, traded.at, traded.kind, traded.amount, flags, closed_net, opened_at, lots,
+            traded.order, traded.starts, traded.at, traded.kind, traded.amount, *told,
             seen.order, seen.starts, seen.at, seen.amount,
         )
     )  # fmt: skip
@@ -308,23 +311,33 @@ def _follow(
     side: Any,
     lots: Any,
     position: Any,
+    market: Any,
     netted: Any,
     traded: Any,
     correction: Any,
     still_open: Any,
 ) -> Any:
-    """Flags of every deal; at the one that closed a position what it made in all, its opening and its most lots."""
+    """Flags of every deal; at the one that closed a position what it made in all, its opening and its most lots; the
+    number of the position, and at its first deal which one stood before it in its line and how many seconds before."""
     flags = np.zeros(len(order), np.uint8)
     closed_net = np.zeros(len(order), np.int64)
     opened_at = np.zeros(len(order), np.int64)
     most_lots = np.zeros(len(order), np.int64)
+    part = np.full(len(order), -1, np.int32)
+    beside = np.full(len(order), -1, np.int32)
+    gap = np.zeros(len(order), np.int32)
     for account in range(len(starts) - 1):
+        # a line is a symbol and a direction: how many positions are open there, the last one, and when it was left
+        lines: Any = np.empty((8, 5), np.int64)
+        parts, known = 0, 0
         open_ids = np.empty(8, np.int64)
         open_lots = np.empty(8, np.int64)
         open_net = np.empty(8, np.int64)
         open_since = np.empty(8, np.int64)
         open_most = np.empty(8, np.int64)
         open_from = np.empty(8, np.int64)
+        open_part = np.empty(8, np.int64)
+        open_line = np.empty(8, np.int64)
         count = 0
         # what was closed at this very instant without having been open: ids may put a closing deal before its opening
         owed = np.empty(16, np.int64)
@@ -353,12 +366,32 @@ def _follow(
             if at[place] != instant:
                 owing, instant, began = 0, at[place], place
             made = amount[place]
+            if index == count:
+                part[place], line = parts, 0
+                parts += 1
+                long = now > 0 or (now == 0 and (side[row] > 0) == (entry[row] == IN))
+                while line < known and (lines[line, 0] != market[row] or lines[line, 1] != np.int64(long)):
+                    line += 1
+                if line == len(lines):
+                    lines = np.concatenate((lines, np.empty((known, 5), np.int64)))
+                if line == known:
+                    lines[line, 0], lines[line, 1] = market[row], np.int64(long)
+                    lines[line, 2], lines[line, 3] = 0, -1
+                    known += 1
+                elif lines[line, 2] == 0:
+                    gap[place] = min((at[place] - lines[line, 4] + 999_999) // 1_000_000, GAP_MAX)
+                beside[place] = lines[line, 3]
+                lines[line, 2] += 1 if now != 0 else 0
+                lines[line, 3], lines[line, 4] = part[place], at[place]
+            else:
+                part[place], line = open_part[index], open_line[index]
             if index == count and entry[row] == IN and owing > 0:
                 for debt in range(owing):
                     closing = owed[debt]
                     if closing >= 0 and position[order[closing]] == position[row]:
                         now = max(abs(now) - most_lots[closing], 0) * (1 if now > 0 else -1)
                         made += closed_net[closing]
+                        part[closing] = part[place]
                         # from that close to here the account only seems flat
                         for between in range(closing, place):
                             flags[between] &= ~FLAT
@@ -371,8 +404,11 @@ def _follow(
                     open_since = np.concatenate((open_since, np.empty(count, np.int64)))
                     open_most = np.concatenate((open_most, np.empty(count, np.int64)))
                     open_from = np.concatenate((open_from, np.empty(count, np.int64)))
+                    open_part = np.concatenate((open_part, np.empty(count, np.int64)))
+                    open_line = np.concatenate((open_line, np.empty(count, np.int64)))
                 open_ids[count], open_lots[count], open_net[count] = position[row], now, made
                 open_since[count], open_most[count], open_from[count] = at[place], abs(now), began
+                open_part[count], open_line[count] = part[place], line
                 count += 1
             elif index < count:
                 open_lots[index] = now
@@ -385,7 +421,10 @@ def _follow(
                     open_ids[index], open_lots[index] = open_ids[count], open_lots[count]
                     open_net[index] = open_net[count]
                     open_since[index], open_most[index] = open_since[count], open_most[count]
-                    open_from[index] = open_from[count]
+                    open_from[index], open_part[index] = open_from[count], open_part[count]
+                    open_line[index] = open_line[count]
+                    lines[line, 2] -= 1
+                    lines[line, 4] = at[place]
             elif entry[row] == IN:
                 closed_net[place], opened_at[place], most_lots[place] = made, at[place], abs(change)
             else:
@@ -404,7 +443,7 @@ def _follow(
                 for place in range(open_from[index], starts[account + 1]):
                     row = order[place]
                     still_open[row] |= traded[row] and position[row] == open_ids[index]
-    return flags, closed_net, opened_at, most_lots
+    return flags, closed_net, opened_at, most_lots, part, beside, gap
 
 
 @njit(cache=True)
@@ -418,6 +457,9 @@ def _merge(
     deal_closed: Any,
     deal_opened: Any,
     deal_lots: Any,
+    deal_part: Any,
+    deal_beside: Any,
+    deal_gap: Any,
     seen_order: Any,
     seen_starts: Any,
     seen_at: Any,
@@ -430,6 +472,7 @@ def _merge(
     kind, flags = np.empty(total, np.int8), np.zeros(total, np.uint8)
     closed, row = np.zeros(total, np.int64), np.empty(total, np.int64)
     opened, lots = np.zeros(total, np.int64), np.zeros(total, np.int64)
+    part, beside, gap = np.full(total, -1, np.int32), np.full(total, -1, np.int32), np.zeros(total, np.int32)
     for account in range(len(starts) - 1):
         d, e = deal_starts[account], seen_starts[account]
         last_d, last_e = deal_starts[account + 1], seen_starts[account + 1]
@@ -438,9 +481,10 @@ def _merge(
                 at[place], amount[place], kind[place] = deal_at[d], deal_amount[d], deal_kind[d]
                 flags[place], closed[place], row[place] = deal_flags[d], deal_closed[d], deal_order[d]
                 opened[place], lots[place] = deal_opened[d], deal_lots[d]
+                part[place], beside[place], gap[place] = deal_part[d], deal_beside[d], deal_gap[d]
                 d += 1
             else:
                 at[place], amount[place], kind[place] = seen_at[e], seen_amount[e], OBSERVATION
                 row[place] = deals + seen_order[e]
                 e += 1
-    return starts, at, kind, flags, amount, closed, row, opened, lots
+    return starts, at, kind, flags, amount, closed, row, opened, lots, part, beside, gap

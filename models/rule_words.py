@@ -293,9 +293,18 @@ def _profitable_days(terms: Terms, currency: str | None) -> str:
 
 def _consistency(terms: Terms, _currency: str | None) -> str:
     if terms["raise_target"]:
-        return f"The profit target rises until the best {terms['unit']} makes at most {number(terms['share'])} % of it."
-    of = "net profit" if terms["of"] == "net" else f"profit of the winning {terms['unit']}s"
-    return f"The best {terms['unit']} may make at most {number(terms['share'])} % of the {of}."
+        text = f"The profit target rises until the best {terms['unit']} makes at most {number(terms['share'])} % of it."
+    else:
+        of = "net profit" if terms["of"] == "net" else f"profit of the winning {terms['unit']}s"
+        text = f"The best {terms['unit']} may make at most {number(terms['share'])} % of the {of}."
+    return f"{text}{_merged(terms['merge_seconds'])}"
+
+
+def _merged(seconds: int | None) -> str:
+    if seconds is None:
+        return ""
+    soon = f", or opened within {seconds} s of the close of the last," if seconds else ""
+    return f" Trades open together in one instrument and direction{soon} count as one."
 
 
 def _lot_consistency(terms: Terms, _currency: str | None) -> str:

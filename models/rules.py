@@ -196,6 +196,12 @@ _RULES = (
                 False,
                 meaning="the target rises to best / share instead",
             ),
+            Field(
+                "merge_seconds",
+                "seconds",
+                meaning="with unit trade: trades open together in one instrument and direction, or opened so soon after"
+                " the last was closed, are one idea and count as one trade",
+            ),
             _effect("wait"),
         ),
         "No single {unit} may make more than {share} % of the {of} profit.",

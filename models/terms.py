@@ -126,6 +126,7 @@ def _progress(row: Array, terms: Terms, stage: str, start: int, currency: str) -
     consistency = terms.get("consistency")
     if consistency is not None:
         row["cs_unit"] = consistency["unit"] == "trade"
+        row["cs_merge"] = -1 if consistency["merge_seconds"] is None else consistency["merge_seconds"]
         if stage not in FUNDED and consistency["unit"] != "lot" and consistency["effect"] == "wait":
             row["cs_share"] = int(consistency["share"] * SHARE_SCALE)
         row["cs_positive"] = consistency["of"] == "positive"

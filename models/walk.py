@@ -76,6 +76,7 @@ TERMS = np.dtype(
         ("cs_share", "i8"),
         ("cs_positive", "i4"),
         ("cs_raises", "i4"),
+        ("cs_merge", "i8"),
         ("fl_strikes", "i8"),
         ("fl_strike_effect", "i4"),
         ("day_counts", "i4"),
@@ -85,7 +86,8 @@ TERMS = np.dtype(
 )
 """Terms of one account in minor units. `*_effect` 0 = no such rule. `*_share` is a percentage × 10⁴ of a moving base
 and `*_size` a fixed size; one of them is 0. `ml_lock` and `closed_at` are NEVER where there is none. `day_counts`,
-`day_lots` (10⁻⁸) and `day_size` say what makes a firm day a trading day."""
+`day_lots` (10⁻⁸) and `day_size` say what makes a firm day a trading day. `cs_merge` is how many seconds apart trades
+of one idea may lie, -1 where every trade stands alone."""
 
 RESULT = np.dtype(
     [
@@ -195,6 +197,9 @@ class Events:
     `at` microseconds, `kind` and `flags` as above, `amount` minor units (a deal's net, an operation's amount or the
     equity observed), `row` where the event came from in the frame it was made of. At the deal that closed a position
     `closed_net` is what it made, `opened_at` when it was opened and `lots` the most it held, in 10⁻⁸ (0 elsewhere).
+    `part` numbers the positions of an account by the deals of each (-1: no trade). At a position's first deal `beside`
+    is the last position before in its symbol and direction (-1: none) and `gap` the whole seconds, rounded up, since
+    nothing was open there any more.
     """
 
     starts: Array
@@ -206,6 +211,9 @@ class Events:
     row: Array
     opened_at: Array
     lots: Array
+    part: Array
+    beside: Array
+    gap: Array
 
 
 @dataclass(frozen=True)
@@ -246,6 +254,7 @@ def walk(
     steps = np.zeros(room + _resets_walked(terms, schedules, as_of) if want_steps else 0, STEP)
     capacity = 3 * accounts + 1024
     before = np.zeros(0, STATE) if states is None else states
+    unit_best, unit_positive = _of_units(events, terms)
     while True:
         verdicts, kept = np.zeros(capacity, VERDICT), before.copy()
         counts = _walk(
@@ -257,6 +266,8 @@ def walk(
             events.closed_net,
             events.opened_at,
             events.lots,
+            unit_best,
+            unit_positive,
             terms,
             offsets,
             instants,
@@ -275,6 +286,70 @@ def walk(
         days[: counts[1]] = np.zeros((), DAY)
     before[:] = kept
     return Walked(results, verdicts[: counts[0]], days[: counts[1]], steps[: counts[2]])
+
+
+def _of_units(events: Events, terms: Array) -> tuple[Array, Array]:
+    """After each deal the best and all positive trades or ideas since the last payout, where terms ask for them."""
+    asked = terms["cs_unit"] == 1
+    room = len(events.at) if asked.any() else 0
+    best, positive = np.zeros(room, np.int64), np.zeros(room, np.int64)
+    if room:
+        _add_up_units(
+            events.starts,
+            events.kind,
+            events.flags,
+            events.amount,
+            events.part,
+            events.beside,
+            events.gap,
+            asked,
+            terms["cs_merge"].copy(),
+            best,
+            positive,
+        )
+    return best, positive
+
+
+@njit(cache=True, nogil=True)
+def _add_up_units(
+    starts: Any,
+    kind: Any,
+    flags: Any,
+    amount: Any,
+    part: Any,
+    beside: Any,
+    gap: Any,
+    asked: Any,
+    merge: Any,
+    bests: Any,
+    positives: Any,
+) -> None:
+    for account in range(len(asked)):
+        if not asked[account]:
+            continue
+        first, last = starts[account], starts[account + 1]
+        idea = np.full(last - first, -1, np.int64)
+        made = np.zeros(last - first, np.int64)
+        best, positive, parts = np.int64(0), np.int64(0), 0
+        for i in range(first, last):
+            if kind[i] == BALANCE and flags[i] & PAYOUT:
+                made[:] = 0
+                best, positive = np.int64(0), np.int64(0)
+            elif kind[i] == TRADE and part[i] >= 0:
+                one = part[i]
+                parts = max(parts, one + 1)
+                if idea[one] < 0:
+                    joins = beside[i] >= 0 and idea[beside[i]] >= 0 and gap[i] <= merge[account]
+                    idea[one] = idea[beside[i]] if joins else one
+                unit = idea[one]
+                before = made[unit]
+                made[unit] += amount[i]
+                positive += max(made[unit], 0) - max(before, 0)
+                if made[unit] >= best:
+                    best = made[unit]
+                elif before == best:
+                    best = max(made[:parts].max(), np.int64(0))
+            bests[i], positives[i] = best, positive
 
 
 def _joined(parts: list[Array], kind: Any) -> Array:
@@ -336,6 +411,8 @@ def _walk(
     closed_net: Any,
     position_opened_at: Any,
     position_lots: Any,
+    unit_best: Any,
+    unit_positive: Any,
     terms: Any,
     offsets: Any,
     resets: Any,
@@ -564,8 +641,7 @@ def _walk(
                         trading_days += 1
                         last_trading_day = firm_day
                     if by_trade:
-                        best = max(best, closed_net[i])
-                        positive += max(closed_net[i], 0)
+                        best, positive = unit_best[i], unit_positive[i]
                     if flat or not observed:
                         equity = balance + credit
                         judge, moved_equity = True, True

@@ -76,6 +76,7 @@ def deals_table(deals: Sequence[Deal]) -> pa.Table:
     """Deals of account 0 as the walk reads them, in the order given."""
     places: dict[tuple[bool, str], int] = {}
     keys = [(bool(deal.position_id), deal.position_id or deal.symbol or "") for deal in deals]
+    markets: dict[str, int] = {}
     columns: dict[str, tuple[list[Any], pa.DataType]] = {
         "account": ([0] * len(deals), pa.int32()),
         "kind": ([deal.kind for deal in deals], pa.string()),
@@ -88,6 +89,7 @@ def deals_table(deals: Sequence[Deal]) -> pa.Table:
         "fee": ([deal.fee for deal in deals], MONEY),
         "volume": ([float(deal.volume or 0) for deal in deals], pa.float64()),
         "position": ([places.setdefault(key, len(places)) for key in keys], pa.uint64()),
+        "market": ([markets.setdefault(deal.symbol or "", len(markets)) for deal in deals], pa.uint32()),
         "netted": ([not by_id for by_id, _ in keys], pa.bool_()),
         "correction": (["correction" in (deal.comment or "").lower() for deal in deals], pa.bool_()),
         "deal_id": ([deal.deal_id for deal in deals], pa.string()),

@@ -209,6 +209,11 @@ STAGE = "plans/two_step.toml: version 1: stage evaluation_1: "
         ),
         (
             "profit_target = { percent = 10 }",
+            "profit_target = { percent = 10 }\nconsistency = { share = 40, merge_seconds = 300 }",
+            'consistency: merge_seconds: goes with unit = "trade"',
+        ),
+        (
+            "profit_target = { percent = 10 }",
             "profit_target = { percent = 10 }\nconsistency = { share = 0, raise_target = true }",
             "consistency: share: a target cannot rise",
         ),

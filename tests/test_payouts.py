@@ -105,6 +105,8 @@ def test_what_is_above_a_cap_or_the_profit_stays(
         ('consistency = { unit = "day", share = 39.99 }', "consistency", "failed"),
         ('consistency = { unit = "trade", share = 40 }', "consistency", "passed"),
         ('consistency = { unit = "trade", share = 39.99 }', "consistency", "failed"),
+        ('consistency = { unit = "trade", share = 40, merge_seconds = 0 }', "consistency", "passed"),
+        ('consistency = { unit = "trade", share = 40, merge_seconds = 86400 }', "consistency", "failed"),
     ],
 )
 def test_days_and_consistency_of_the_window(tmp_path: Path, rule: str, check: str, outcome: str) -> None:
@@ -119,6 +121,27 @@ def test_a_day_of_opening_and_closing_is_one_firm_day(tmp_path: Path, hours: flo
     rows = feed(trade(1, 1, "300", hours=hours), [request("Q1", 20, "300")])
     told = one(tmp_path, rows, f'min_trading_days = {{ days = 1, counts = "opened_and_closed" }}\n{TERMS}')
     assert told["checks"]["trading_days"]["outcome"] == outcome
+
+
+@pytest.mark.parametrize(("second", "outcome"), [("100.01", "failed"), ("100.02", "passed")])
+def test_a_share_of_profit_is_not_rounded(tmp_path: Path, second: str, outcome: str) -> None:
+    """Guards that half of an odd cent is not given away: 100.02 is more than half of 200.03."""
+    rows = feed([*trade(1, 1, "100.02"), *trade(2, 2, second)], [request("Q1", 20, "200")])
+    told = one(tmp_path, rows, f"consistency = {{ share = 50 }}\n{TERMS}")
+    assert told["checks"]["consistency"]["outcome"] == outcome
+
+
+def test_of_a_trade_that_a_payout_divides_only_what_came_since_counts(tmp_path: Path) -> None:
+    """Guards that the first half of a trade, paid out already, is not held against the next payout."""
+    halves = [{**deal, "volume": "0.5"} for deal in trade(4, 15, "600", hours=1)[1:]]
+    opening, closing = trade(4, 15, "200", hours=24 * 10)
+    deals = [*GOOD, opening, {**halves[0], "deal_id": "half"}, operation(1, 21, "-1600", "payout")]
+    deals += [{**closing, "volume": "0.5"}, *trade(5, 26, "200")]
+    asked = [request("Q1", 20, "1600"), request("Q2", 40, "400")]
+    terms = f'consistency = {{ unit = "trade", share = 50 }}\n{TERMS}'
+    told = one(tmp_path, feed(deals, asked, settlements=[settlement(1, "Q1", 22, "1280")]), terms, payout="Q2")
+    assert told["checks"]["consistency"]["numbers"]["best"] == "200"
+    assert told["checks"]["consistency"]["outcome"] == "passed"
 
 
 def test_consistency_of_no_profit_does_not_apply(tmp_path: Path) -> None:

@@ -109,6 +109,7 @@ def walked(version: Version, stage: str, initial: str, seen: list[tuple[dt.datet
         np.arange(len(seen)),
         np.zeros(len(seen), np.int64),
         np.zeros(len(seen), np.int64),
+        *(np.full(len(seen), -1, np.int32) for _ in range(3)),
     )
     as_of = MONDAY + dt.timedelta(days=7)
     first, last = terms.span(compiled, told.at, as_of)

@@ -21,7 +21,7 @@ from tests.test_walk_cases import CASES
 from tests.walk_oracle import Account, Deal, FirmClock, Observation, tell
 
 SOURCE = Path(walk.__file__).read_text(encoding="utf-8")
-JUDGING = ("_walk", "_under", "_cut")
+JUDGING = ("_walk", "_under", "_cut", "_add_up_units")
 NOTCHES: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
     ast.LtE: ast.Lt,
@@ -39,6 +39,7 @@ SAME = {
     "balance > high_water  ->  balance >= high_water": "the higher of two equal balances is either",
     "equity > high_water  ->  equity >= high_water": "the higher of two equal equities is either",
     "equity > reference  ->  equity >= reference": "the higher of two equal equities is either",
+    "made[unit] >= best  ->  made[unit] > best": "the higher of two equal results is either",
     "dl_warn > 0  ->  dl_warn >= 0": "only decides whether the short way may be taken",
     "ml_warn > 0  ->  ml_warn >= 0": "only decides whether the short way may be taken",
     "r > offsets[T['clock']]  ->  r >= offsets[T['clock']]": "a schedule begins before every account",

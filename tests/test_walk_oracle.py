@@ -92,7 +92,10 @@ def stages(draw: st.DrawFn) -> Rules:
         rules["min_profitable_days"] = {"days": draw(st.integers(1, 2)), "amount": Decimal("10")}
     if draw(st.booleans()):
         unit, of = draw(st.sampled_from(["day", "trade"])), draw(st.sampled_from(["net", "positive"]))
-        rules["consistency"] = {"unit": unit, "share": draw(st.sampled_from([40, 50, 100])), "of": of}
+        share = draw(st.sampled_from([40, 50, 100]))
+        rules["consistency"] = {"unit": unit, "share": share, "of": of}
+        if unit == "trade" and share != 40:
+            rules["consistency"]["merge_seconds"] = 0 if share == 50 else 36000
     return rules
 
 

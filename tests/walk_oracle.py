@@ -198,7 +198,9 @@ class Walk:
         self.made: dict[tuple[str, str], Decimal] = {}
         self.begun: dict[tuple[str, str], tuple[datetime, Decimal]] = {}
         self.cap_strikes = 0
-        self.window_trades: list[Decimal] = []
+        self.window_trades: dict[int, Decimal] = {}
+        self.numbers: dict[tuple[str, str], int] = {}
+        self.ideas: list[tuple[str, int, datetime, datetime | None]] = []
         self.early: dict[tuple[str, str], list[tuple[Deal, Decimal]]] = {}
         self.window_profit = NONE
         self.told = Told()
@@ -315,6 +317,7 @@ class Walk:
         """Which positions are open after a deal, and what one made that it closed."""
         held = self.open.pop(key, NONE)
         now = held_after(key, held, deal)
+        self.note_unit(key, held, now, deal, amount)
         self.made[key] = self.made.get(key, NONE) + amount
         if now:
             self.open[key] = now
@@ -322,11 +325,31 @@ class Walk:
             self.begun[key] = since, max(most, abs(now))
         else:
             self.note_closed(deal, self.begun.pop(key, None), self.made[key])
-            self.window_trades.append(self.made.pop(key))
+            self.made.pop(key)
         if deal.entry in ("in", "inout") or (deal.entry is None and opens(held, now, deal)):
             if self.day_counts == "opened":
                 self.entry_days.add(self.day)
             self.told.days[self.day].entries += 1
+
+    def note_unit(self, key: tuple[str, str], held: Decimal, now: Decimal, deal: Deal, amount: Decimal) -> None:
+        """What the trade or idea that a deal belongs to has made since the last payout."""
+        if not held:
+            long = now > 0 or (now == 0 and (deal.side == "buy") == (deal.entry == "in"))
+            line = f"{deal.symbol} {long}"
+            self.numbers[key] = len(self.ideas)
+            self.ideas.append((line, self.idea_before(line, deal.at), deal.at, None))
+        number = self.numbers[key]
+        line, idea, since, _ = self.ideas[number]
+        self.ideas[number] = (line, idea, since, None if now else deal.at)
+        self.window_trades[idea] = self.window_trades.get(idea, NONE) + amount
+
+    def idea_before(self, line: str, at: datetime) -> int:
+        """The idea that a position opened now continues, or a new one."""
+        merge = self.rules.get("consistency", {}).get("merge_seconds")
+        for other, idea, _, left in reversed(self.ideas):
+            if merge is not None and other == line and (left is None or at - left <= timedelta(seconds=int(merge))):
+                return idea
+        return len(self.ideas)
 
     @property
     def day_counts(self) -> str:
@@ -483,7 +506,7 @@ class Walk:
         rule = self.rules.get("consistency", {})
         if not rule.get("raise_target") or self.account.stage in ("funded", "instant"):
             return target
-        units = self.window_trades if rule.get("unit") == "trade" else list(self.window_days.values())
+        units = list(self.window_trades.values()) if rule.get("unit") == "trade" else list(self.window_days.values())
         best = max(units, default=NONE)
         return max(target, rounded(best * 100 / Decimal(rule["share"]), self.account.currency))
 
@@ -505,7 +528,7 @@ class Walk:
         rule = self.rules.get("consistency")
         if rule is None or rule.get("raise_target"):
             return True
-        units = self.window_trades if rule.get("unit") == "trade" else list(self.window_days.values())
+        units = list(self.window_trades.values()) if rule.get("unit") == "trade" else list(self.window_days.values())
         whole = sum((unit for unit in units if unit > 0), NONE) if rule.get("of") == "positive" else self.window_profit
         share: Decimal = Decimal(rule["share"])
         return whole <= 0 or max(units, default=NONE) * 100 <= share * whole

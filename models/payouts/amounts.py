@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -190,11 +191,32 @@ def remains(worth: Worth, terms: Terms) -> LeadsTo:
     return "deduct" if payable > 0 and payable >= least else "not_yet"
 
 
-def unit_profits(request: Request, unit: str) -> list[tuple[str, Decimal]]:
-    """Net profit of each firm day or closed trade of the window, by name."""
-    if unit == "day":
-        return [(day["firm_day"].isoformat(), Decimal(day["net"])) for day in request.days]
-    return [(one["trade_id"], Decimal(one["net_profit"])) for one in request.trades if not one["open"]]
+def unit_profits(request: Request, rule: Mapping[str, Any]) -> tuple[list[tuple[str, Decimal]], Decimal]:
+    """What each firm day, trade or idea made in the window, by name, and the profit that they are held against."""
+    days = [(day["firm_day"].isoformat(), Decimal(day["net"])) for day in request.days]
+    units = days if rule["unit"] == "day" else _ideas(request.units, rule["merge_seconds"])
+    counted = days if rule["of"] == "net" else [unit for unit in units if unit[1] > 0]
+    return units, sum((profit for _, profit in counted), Decimal(0))
+
+
+def _ideas(trades: list[dict[str, Any]], merge_seconds: int | None) -> list[tuple[str, Decimal]]:
+    """Trades by name, or ideas by their first trade: what is open together in one instrument and direction, or opened
+    so soon after the last was closed. `trades` are in order of opening; one opened nobody knows when stands alone."""
+    made: dict[str, Decimal] = {}
+    running: dict[tuple[str, str], tuple[str, dt.datetime | None]] = {}
+    for trade in trades:
+        line, name, opened_at = (trade["instrument"], trade["side"]), trade["trade_id"], trade["opened_at"]
+        if merge_seconds is not None and opened_at is not None:
+            idea, until = running.get(line, (name, opened_at))
+            if until is None or opened_at <= until + dt.timedelta(seconds=merge_seconds):
+                name = idea
+            running[line] = name, _later(until if name == idea else opened_at, trade["closed_at"])
+        made[name] = made.get(name, Decimal(0)) + Decimal(trade["made"])
+    return list(made.items())
+
+
+def _later(one: dt.datetime | None, other: dt.datetime | None) -> dt.datetime | None:
+    return None if one is None or other is None else max(one, other)
 
 
 def consistency_excess(request: Request, terms: Terms) -> int:
@@ -202,11 +224,10 @@ def consistency_excess(request: Request, terms: Terms) -> int:
     rule = terms.get("consistency")
     if rule is None or rule["effect"] not in TAKEN or rule["unit"] == "lot":
         return 0
-    profits = [profit for _, profit in unit_profits(request, rule["unit"])]
-    total = sum((p for p in profits if rule["of"] == "net" or p > 0), Decimal(0))
-    if total <= 0:
+    units, total = unit_profits(request, rule)
+    if total <= 0 or not units:
         return 0
-    over = max(profits) - total * rule["share"] / 100
+    over = max(profit for _, profit in units) - total * rule["share"] / 100
     return max(to_minor(over, request.currency), 0)
 
 

@@ -215,11 +215,11 @@ def _consistency(request: Request, terms: Terms, worth: Worth) -> Check:
         return _not_asked("consistency", "The terms ask for no consistency.")
     if rule["unit"] == "lot":
         units = [(one["trade_id"], Decimal(repr(one["lots"]))) for one in request.trades if not one["open"]]
+        total = sum((lots for _, lots in units), Decimal(0))
     else:
-        units = unit_profits(request, rule["unit"])
-    total = sum((value for _, value in units if rule["of"] == "net" or value > 0), Decimal(0))
+        units, total = unit_profits(request, rule)
     text = _rule(terms, "consistency", request)
-    if total <= 0:
+    if total <= 0 or not units:
         return Check(
             "consistency", "not_applicable", "There is no profit that could be shared out.", {"total": total}, text
         )

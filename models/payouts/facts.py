@@ -42,6 +42,7 @@ class Request:
     terms: Terms | None
     days: list[Row] = field(default_factory=list)
     trades: list[Row] = field(default_factory=list)
+    units: list[Row] = field(default_factory=list)
     verdicts: list[Row] = field(default_factory=list)
     asked_net: bool | None = False
     cuts: int = 0
@@ -112,10 +113,14 @@ def requests(
     for table in OF_THE_DESK:
         if _if_there(connection, table.name) is None:
             register(connection, table, pd.DataFrame(columns=[column.name for column in table.columns]))
-    relations.build(connection, "facts.payout_requests", "facts.payout_days", "facts.payout_trades")
+    relations.build(
+        connection, "facts.payout_requests", "facts.payout_days", "facts.payout_trades", "facts.payout_units"
+    )
     rows = records(connection, "select * from facts.payout_requests order by payout_id")
     days = _by(records(connection, "select * from facts.payout_days order by payout_id, firm_day"), "payout_id")
     trades = _by(records(connection, "select * from facts.payout_trades order by payout_id, trade_id"), "payout_id")
+    units = "select * from facts.payout_units order by payout_id, opened_at nulls first, trade_id"
+    made = _by(records(connection, units), "payout_id")
     verdicts = _by(
         records(
             connection,
@@ -138,6 +143,7 @@ def requests(
             terms_of(row, rulebook),
             days[row["payout_id"]],
             trades[row["payout_id"]],
+            made[row["payout_id"]],
             _in_window(row, verdicts[row["account_id"]]),
             asked_net.get(row["desk_id"], False),
             cuts[row["payout_id"]],

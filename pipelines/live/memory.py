@@ -21,8 +21,8 @@ from sql.schema import ARROW_TYPES, DEAL_KINDS, ENTRIES, SIDES
 FIRST_ROOM = 1 << 14
 _DEAL_COLUMNS: dict[str, Any] = {
     "kind": np.int8, "entry": np.int8, "side": np.int8, "at": np.int64, "profit": np.int64, "commission": np.int64,
-    "swap": np.int64, "fee": np.int64, "volume": np.float64, "position": np.uint64, "netted": np.bool_,
-    "correction": np.bool_, "deal_id": object, "load": np.int64, "line": np.int64,
+    "swap": np.int64, "fee": np.int64, "volume": np.float64, "position": np.uint64, "market": np.uint32,
+    "netted": np.bool_, "correction": np.bool_, "deal_id": object, "load": np.int64, "line": np.int64,
 }  # fmt: skip
 _EQUITY_COLUMNS: dict[str, Any] = {"at": np.int64, "equity": np.int64, "load": np.int64, "line": np.int64}
 
@@ -260,7 +260,7 @@ _ORIGIN = "coalesce(_load_id, 0)::bigint as load, coalesce(_line, 0)::bigint as 
 _DEALS = f"""
     select account, {_listed(DEAL_KINDS, "kind")}, {_listed(ENTRIES, "entry")}, {_listed(SIDES, "side")},
         epoch_us(executed_at) as at, {", ".join(map(_units, ("profit", "commission", "swap", "fee")))},
-        volume::double as volume, position::ubigint as position, netted, correction, deal_id, {_ORIGIN}
+        volume::double as volume, position::ubigint as position, market, netted, correction, deal_id, {_ORIGIN}
     from told
 """
 _EQUITY = f"select account, epoch_us(observed_at) as at, {_units('equity')}, {_ORIGIN} from told"
@@ -301,6 +301,7 @@ def _deals_table(account: Array, values: dict[str, Array]) -> pa.Table:
             **{name: _amounts(values[name]) for name in ("profit", "commission", "swap", "fee")},
             "volume": values["volume"],
             "position": values["position"],
+            "market": values["market"],
             "netted": values["netted"],
             "correction": values["correction"],
             "deal_id": pa.array(values["deal_id"], pa.string()),

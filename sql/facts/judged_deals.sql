@@ -1,5 +1,5 @@
 -- Deals of the accounts to be walked (`decided.walked`), as the walk reads them. Grain: account, deal_id.
--- `position` is what the deal belongs to: its position, without ids its symbol (then volumes net).
+-- `position` is what the deal belongs to: its position, without ids its symbol (then volumes net); `market` its symbol.
 select
     walked.account,
     deals.kind,
@@ -16,6 +16,7 @@ select
         when deals.symbol is not null then hash(deals.symbol)
         else 0
     end as position,
+    cast(hash(coalesce(deals.symbol, '')) % 4294967296 as uinteger) as market,
     deals.position_id is null as netted,
     deals.comment is not null and deals.comment ilike '%correction%' as correction,
     deals.deal_id,
