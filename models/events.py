@@ -117,7 +117,7 @@ def prepare(deals: pa.Table, equity: pa.Table, accounts: pd.DataFrame, still_ope
         observations = beside.submit(_ordered_equity, equity, len(accounts), divisors)
         traded = _ordered_deals(deals, len(accounts), divisors)
         seen = observations.result()
-    told = _follow(
+    flags, closed_net, opened_at, lots, part, beside, gap = _follow(
         traded.order,
         traded.starts,
         traded.at,
@@ -136,8 +136,8 @@ def prepare(deals: pa.Table, equity: pa.Table, accounts: pd.DataFrame, still_ope
     )
     return Events(
         *_merge(
-            traded.order, traded.starts, traded.at, traded.kind, traded.amount, *told,
-            seen.order, seen.starts, seen.at, seen.amount,
+            traded.order, traded.starts, traded.at, traded.kind, traded.amount, flags, closed_net, opened_at, lots,
+            part, beside, gap, seen.order, seen.starts, seen.at, seen.amount,
         )
     )  # fmt: skip
 
