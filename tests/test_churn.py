@@ -17,6 +17,7 @@ from models.churn import (
     ChurnModel,
     ChurnTerms,
     History,
+    buying,
     drift,
     features_at,
     fit,
@@ -135,6 +136,38 @@ def test_later_people_are_ranked_and_calibrated() -> None:
     seen = features_at(told, then)
     found = measures(left_after(told, seen.index, then, 45), model.probability(seen)[0])
     assert found["auc"] > 0.85 and found["calibration_error"] < 0.08 and found["lift"] > 1.2
+
+
+def test_where_nobody_was_seen_to_trade_purchases_alone_decide() -> None:
+    told = history(traders=500)
+    bare = History(told.purchases, told.days.iloc[:0], told.paid.iloc[:0])
+    seen = features_at(bare, END)
+    model = fit(bare, END, 60)
+    chance, moves = ChurnModel.from_text(model.to_text()).probability(seen)
+    order = np.argsort(seen["buys_nothing"].to_numpy())
+    assert model.kind == "purchases" and (np.diff(chance[order]) >= 0).all() and chance.std() > 0.01
+    assert np.flatnonzero(np.abs(moves).sum(axis=0)).tolist() == [FEATURES.index("buys_nothing")]
+
+
+def test_who_bought_often_and_went_quiet_is_likelier_gone_than_who_was_slow() -> None:
+    seen = buying.Buying(np.array([9.0, 1.0, 9.0]), np.array([9.0, 9.0, 40.0]), np.array([40.0, 40.0, 40.0]))
+    often, slow, steady = buying.nothing_bought(seen, buying.START, 8.0)
+    assert often > slow > steady
+
+
+def test_a_purchase_model_finds_the_parameters_its_people_were_drawn_from() -> None:
+    rng = np.random.default_rng(1)
+    r, alpha, a, b, age = 0.8, 6.0, 0.9, 2.5, 39.0
+    again, last = np.zeros(4000), np.zeros(4000)
+    for k in range(4000):
+        rate, leaves, at = rng.gamma(r, 1 / alpha), rng.beta(a, b), 0.0
+        while (at := at + rng.exponential(1 / rate)) <= age:
+            again[k], last[k] = again[k] + 1, at
+            if rng.random() < leaves:
+                break
+    found = buying.fit(buying.Buying(again, last, np.full(4000, age)))
+    assert found[0] / found[1] == pytest.approx(r / alpha, rel=0.15)
+    assert found[2] / (found[2] + found[3]) == pytest.approx(a / (a + b), rel=0.2)
 
 
 def test_a_small_firm_gets_rates_by_recency_that_never_fall() -> None:

@@ -82,6 +82,37 @@ def test_rest_counts_from_the_thirtieth_day_on(seconds: int, fires: bool) -> Non
     assert flagged(signals_of(firm), "inactivity") == ({account} if fires else set())
 
 
+def test_where_no_trade_was_delivered_nobody_is_called_inactive() -> None:
+    firm = Firm(FIRMS[0], np.random.default_rng(1))
+    for _ in range(12):
+        firm.account(firm.trader(), START)
+    assert flagged(signals_of(firm), "inactivity") == set()
+
+
+@pytest.mark.parametrize("others", [8, 9])
+def test_beyond_a_servers_last_trade_rest_is_not_known(others: int) -> None:
+    """Ten accounts do not fall silent on one day: their trades are missing. Nine may."""
+    firm = Firm(FIRMS[0], np.random.default_rng(1))
+    early = firm.account(firm.trader(), START)
+    firm.trade(early, START, 60, 0.0001)
+    late = [firm.account(firm.trader(), START) for _ in range(others)]
+    for account in late:
+        firm.trade(account, START + dt.timedelta(days=31), 60, 0.0001)
+    expected = {early} if others == 9 else {early, *late}
+    assert flagged(signals_of(firm), "inactivity") == expected
+
+
+@pytest.mark.parametrize(("balance", "fires"), [(100_001.0, True), (100_900.0, False)])
+def test_a_balance_that_moves_without_trades_tells_that_trades_are_missing(balance: float, fires: bool) -> None:
+    firm = Firm(FIRMS[0], np.random.default_rng(1))
+    account = firm.account(firm.trader(), START)
+    firm.trade(account, START, 60, 0.0001)
+    for day, seen in ((3, 100_001.0), (20, balance)):
+        at = START + dt.timedelta(days=day)
+        firm.rows["equity"].append({"account_id": account, "observed_at": at, "balance": seen, "equity": seen})
+    assert flagged(signals_of(firm), "inactivity") == ({account} if fires else set())
+
+
 def test_an_open_position_and_a_waiting_payout_are_no_rest() -> None:
     firm = Firm(FIRMS[0], np.random.default_rng(1))
     waiting, holding = firm.account(firm.trader(), START), firm.account(firm.trader(), START)

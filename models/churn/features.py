@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import duckdb
 import numpy as np
 import pandas as pd
+from scipy.special import logit
 
+from models.churn import buying
 from sql import relations
 
 NEVER_DAYS = 400.0
@@ -31,6 +33,7 @@ FEATURES = (
     "age_days",
     "purchase_gap_days",
     "entry_gap_days",
+    "buys_nothing",
 )
 WORDS = {
     "days_since_entry": "days since the last trade",
@@ -51,7 +54,9 @@ WORDS = {
     "age_days": "days since the first purchase",
     "purchase_gap_days": "usual days between purchases",
     "entry_gap_days": "usual days between days with trades",
+    "buys_nothing": "log-odds of no purchase in 60 days, by purchases alone (BG/NBD)",
 }
+BUYING_WEEKS = 60 / 7
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,17 @@ def _gap(times: pd.Series, by: pd.Series, traders: pd.Index) -> np.ndarray:
     return np.asarray(gaps.fillna(NEVER_DAYS), dtype=float)
 
 
+def _buys_nothing(bought: pd.DataFrame, traders: pd.Index, at: pd.Timestamp) -> np.ndarray:
+    """Log-odds that a trader buys nothing, under a model of purchases learnt from those up to the instant only."""
+    day = bought["purchased_at"].dt.floor("D").groupby(bought["trader_id"].to_numpy())
+    held = day.agg(["min", "max", "nunique"]).reindex(traders)
+    last = (held["max"] - held["min"]).dt.total_seconds().to_numpy(float) / (7 * 86400)
+    age = (at - held["min"]).dt.total_seconds().to_numpy(float) / (7 * 86400)
+    seen = buying.Buying(held["nunique"].to_numpy(float) - 1, last, np.maximum(age, last))
+    chance = buying.nothing_bought(seen, buying.fit(seen), BUYING_WEEKS)
+    return np.asarray(logit(np.clip(chance, 1e-4, 1 - 1e-4)), dtype=float)
+
+
 def features_at(history: History, at: pd.Timestamp) -> pd.DataFrame:
     """The features of every trader who had bought by an instant, from records up to it only; indexed by trader_id.
 
@@ -140,6 +156,7 @@ def features_at(history: History, at: pd.Timestamp) -> pd.DataFrame:
             "age_days": _days_since(by_trader["purchased_at"].min(), traders, at),
             "purchase_gap_days": _gap(bought["purchased_at"], bought["trader_id"], traders),
             "entry_gap_days": _gap(traded["day"], traded["trader_id"], traders),
+            "buys_nothing": _buys_nothing(bought, traders, at),
         },
         index=traders,
     )[list(FEATURES)]

@@ -1,10 +1,11 @@
-"""The churn model: boosted trees over what is known at a cut-off, calibrated on later cut-offs, kept as text."""
+"""The churn model: boosted trees over what is known at a cut-off, calibrated on unseen traders, kept as text."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
+import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +21,7 @@ from models.churn import trees
 from models.churn.features import FEATURES, WORDS, History, features_at, left_after
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-MONOTONE = {"days_since_entry": 1, "active_days_30d": -1, "running": -1}
+MONOTONE = {"days_since_entry": 1, "active_days_30d": -1, "running": -1, "buys_nothing": 1}
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class ChurnTerms:
 
 @dataclass(frozen=True)
 class ChurnModel:
-    """A fitted model: `kind` trees or recency, its content as plain values, and what it was learnt from."""
+    """A fitted model: `kind` trees, purchases or recency, its content as plain values, and what it was learnt from."""
 
     kind: str
     horizon_days: int
@@ -75,7 +76,12 @@ class ChurnModel:
             chance = np.asarray(self.content["rates"])[place]
             moves[:, 0] = logit(chance) - logit(self.content["base"])
             return chance, moves
-        raw, moves = trees.explain(self.content, values)
+        if self.kind == "purchases":
+            alone = FEATURES.index("buys_nothing")
+            raw, moves = values[:, alone], np.zeros(values.shape)
+            moves[:, alone] = raw
+        else:
+            raw, moves = trees.explain(self.content, values)
         slope, shift = self.content["slope"], self.content["shift"]
         return self.content.get("stretch", 1.0) * np.asarray(expit(slope * raw + shift)), slope * moves
 
@@ -97,25 +103,28 @@ def examples(history: History, instants: list[pd.Timestamp], horizon_days: int) 
 def fit(history: History, last: pd.Timestamp, horizon_days: int, terms: ChurnTerms | None = None) -> ChurnModel:
     """Learns from cut-offs whose outcome was known at `last`: trees where there is enough, else rates by recency.
 
-    Calibration (Platt, 1999) uses the newest cut-offs, which the trees have not seen, about a quarter of them; where
-    there is one cut-off only, every fourth trader. A history too short for the horizon teaches a shorter one, from
-    which the share that stays away to the end of the horizon is taken; see `_stretch`.
+    Calibration (Platt, 1999) uses what trees learnt from every second trader say of the others, so that nobody is
+    judged by trees that have seen what became of them. Where nobody was ever seen to trade, what is known of purchases
+    alone is used (BG/NBD), calibrated alike. A history too short for the horizon teaches a shorter one, from which the
+    share that stays away to the end of the horizon is taken; see `_stretch`.
     """
     held = terms or ChurnTerms()
     taught, instants = _teachable(history, last, horizon_days, held)
     if not instants:
         return _prior(horizon_days)
     seen, left = examples(history, instants, taught)
-    newest = seen["cut_off"].isin(instants[: max(len(instants) // 4, 1)]).to_numpy()
-    if newest.all():
-        newest = np.arange(len(seen)) % 4 == 0
     stretch = _stretch(history, instants, taught, horizon_days)
     enough = len(seen) >= held.examples_min and min(left.sum(), (~left).sum()) >= held.rarer_class_min
     if not enough:
         return _by_recency(seen, left, horizon_days, stretch)
-    content = {**_boosted(seen, left, newest, held), "stretch": stretch}
-    chance, _ = ChurnModel("trees", taught, {**content, "stretch": 1.0}).probability(seen[newest])
-    return ChurnModel("trees", horizon_days, content, _card(seen, left, newest, chance, taught, stretch))
+    if (history.days["entries"] > 0).any():
+        kind, content, raw = "trees", *_boosted(seen, left, held)
+    else:
+        kind, content, raw = "purchases", {}, seen["buys_nothing"].to_numpy(float)
+    content |= _platt(raw, left)
+    chance = np.asarray(expit(content["slope"] * raw + content["shift"]))
+    card = _card(seen, left, chance, taught, stretch)
+    return ChurnModel(kind, horizon_days, {**content, "stretch": stretch}, card)
 
 
 def _teachable(
@@ -143,9 +152,24 @@ def _stretch(history: History, instants: list[pd.Timestamp], taught: int, horizo
     return round(float(np.clip(stays / max(away[1], 1e-6), 0.3, 1.0)), 4)
 
 
-def _boosted(seen: pd.DataFrame, left: np.ndarray, newest: np.ndarray, terms: ChurnTerms) -> dict[str, Any]:
-    """Trees learnt on the older cut-offs, with slope and shift of their log-odds learnt on the newest."""
-    model = HistGradientBoostingClassifier(
+def _boosted(seen: pd.DataFrame, left: np.ndarray, terms: ChurnTerms) -> tuple[dict[str, Any], Floats]:
+    """Trees learnt on all examples, and the log-odds of each example by trees that have not seen its trader."""
+    values = seen[list(FEATURES)].to_numpy(float)
+    half = np.array([zlib.crc32(str(trader).encode()) % 2 for trader in seen.index])
+    raw = np.zeros(len(seen))
+    # more threads than idle cores wait for each other
+    with threadpool_limits(1):
+        for one in (0, 1):
+            if (half == one).any():
+                raw[half == one] = (
+                    _trees(terms).fit(values[half != one], left[half != one]).decision_function(values[half == one])
+                )
+        return trees.as_text(_trees(terms).fit(values, left)), raw
+
+
+def _trees(terms: ChurnTerms) -> HistGradientBoostingClassifier:
+    """Small trees that never say that longer silence is a good sign."""
+    return HistGradientBoostingClassifier(
         max_iter=120,
         learning_rate=0.06,
         max_leaf_nodes=8,
@@ -155,17 +179,12 @@ def _boosted(seen: pd.DataFrame, left: np.ndarray, newest: np.ndarray, terms: Ch
         random_state=terms.seed,
         early_stopping=False,
     )
-    values = seen[list(FEATURES)].to_numpy(float)
-    # more threads than idle cores wait for each other
-    with threadpool_limits(1):
-        model.fit(values[~newest], left[~newest])
-    told = trees.as_text(model)
-    raw, _ = trees.explain(told, values[newest])
-    outcome = left[newest]
-    if min(outcome.sum(), (~outcome).sum()) < 10:
-        return {**told, "slope": 1.0, "shift": 0.0}
-    platt = LogisticRegression(C=10.0).fit(raw[:, None], outcome)
-    return {**told, "slope": float(max(platt.coef_[0, 0], 0.05)), "shift": float(platt.intercept_[0])}
+
+
+def _platt(raw: Floats, left: np.ndarray) -> dict[str, Any]:
+    """Slope and shift that make log-odds of others into probabilities."""
+    platt = LogisticRegression(C=10.0).fit(raw[:, None], left)
+    return {"slope": float(max(platt.coef_[0, 0], 0.05)), "shift": float(platt.intercept_[0])}
 
 
 def _by_recency(seen: pd.DataFrame, left: np.ndarray, horizon_days: int, stretch: float = 1.0) -> ChurnModel:
@@ -205,22 +224,20 @@ def measures(left: np.ndarray, chance: Floats) -> dict[str, float]:
     }
 
 
-def _card(
-    seen: pd.DataFrame, left: np.ndarray, newest: np.ndarray, chance: Floats, horizon_days: int, stretch: float
-) -> dict[str, Any]:
-    """What a reader of the model must know: windows, sizes, metrics on the calibration slice, quantiles for drift."""
+def _card(seen: pd.DataFrame, left: np.ndarray, chance: Floats, horizon_days: int, stretch: float) -> dict[str, Any]:
+    """What a reader of the model must know: windows, sizes, metrics on unseen traders, quantiles for drift."""
     watched = {name: seen[name].to_numpy(float) for name in FEATURES} | {"probability": chance * stretch}
     deciles = np.linspace(0.1, 0.9, 9)
     quantiles = {name: np.quantile(values, deciles).round(4).tolist() for name, values in watched.items()}
     return {
-        "trained_from": seen["cut_off"][~newest].min().isoformat(),
-        "trained_to": seen["cut_off"][~newest].max().isoformat(),
-        "calibrated_to": seen["cut_off"][newest].max().isoformat(),
+        "trained_from": seen["cut_off"].min().isoformat(),
+        "trained_to": seen["cut_off"].max().isoformat(),
+        "calibrated_to": seen["cut_off"].max().isoformat(),
         "taught_days": horizon_days,
         "outcomes_until": (seen["cut_off"].max() + pd.Timedelta(days=horizon_days)).isoformat(),
         "examples": len(seen),
         "left_share": round(float(left.mean()), 4),
-        "measures": {name: round(value, 4) for name, value in measures(left[newest], chance).items()},
+        "measures": {name: round(value, 4) for name, value in measures(left, chance).items()},
         "quantiles": quantiles,
     }
 

@@ -12,11 +12,15 @@ from models.detectors.base import Answers, Detector, numbers, positions_by
 
 @dataclass(frozen=True)
 class Terms:
-    """Days of rest that count where the product names none, and how long an unpaid payout request excuses waiting."""
+    """Days of rest that count where the product names none; how long an unpaid payout request excuses waiting;
+    accounts from which on a silent server is taken for trades not delivered; the share of accounts without any trade
+    from which on trades are likelier missing than unmade."""
 
     version: str = "2026-11"
     days: int = 30
     waiting_days: int = 14
+    feed_accounts: int = 10
+    untraded_share: float = 0.4
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
@@ -38,7 +42,12 @@ def sentence(row: pd.Series, terms: Terms) -> str:
 
 def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
     """What was considered and why it does not explain the finding."""
-    return ["an open position", "a payout request that waits", "an account that was passed or breached"]
+    return [
+        "an open position",
+        "a payout request that waits",
+        "an account that was passed, breached or followed by the next one",
+        "trades that were not delivered: the server's other accounts have later ones, the balance stands still",
+    ]
 
 
 DETECTOR = Detector(
@@ -49,8 +58,8 @@ DETECTOR = Detector(
     answers=Answers(
         behaviour="Nothing happens on an account that its owner paid for.",
         data="Opening, last trade and last payout of the account, the product's rule on inactivity.",
-        assumes="Deals are delivered; an account without any was never traded.",
-        fails="When a feed is late: then all accounts of a platform rest at once (see data health).",
+        assumes="Trades are delivered up to the newest of the account's server; beyond it nothing is known.",
+        fails="When the trades of single accounts are missing and no balance is observed; when a small server is late.",
         respond="Warn before the account expires; a message often brings the trader back.",
     ),
     weigh=weigh,
