@@ -182,7 +182,8 @@ def _company(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     no_star = _steps(others, [2.0, 4.0], [-4.0, -6.0])
     part = _steps(leads, [0.5, 0.7], [0.0, 1.0])
     size = -4.0 * np.log2(np.maximum(others, SMALL_RING) / SMALL_RING)
-    worth = part * star + (1.0 - part) * no_star + np.maximum(size, -10.0)
+    least = np.where(_column(seen, "relation") == 1, -6.0, -10.0)  # what many read or run turns nobody about
+    worth = part * star + (1.0 - part) * no_star + np.maximum(size, least)
     worth = np.where(_bar_family(seen, terms), np.minimum(worth, 0.0), worth)
     return np.where(others == 0, 1.5, _accompanied(seen) * worth)
 
