@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboards.kit import judging, lake, look, places, reads, state, words
-from models.coordination import PairEvidence
+from models.coordination import PairEvidence, ruled_out
 from sql import schema
 
 
@@ -20,8 +20,9 @@ def show() -> None:
         first = state.text("One account", "a", "account id")
     with columns[1]:
         second = state.text("The other", "b", "account id")
+    kinds = ["mirror", "copy"] if _mirrors(first, second) else ["copy", "mirror"]
     with columns[2]:
-        relation = state.one_of("Relation", "relation", ["copy", "mirror"], every=False)
+        relation = state.one_of("Relation", "relation", kinds, every=False)
     if not first or not second:
         _listed()
         return
@@ -34,7 +35,7 @@ def show() -> None:
     with st.skeleton(height=420):
         found = lake.pair(first, second, str(relation))
     held = _published(first, second, str(relation))
-    _verdict(found, held, first, second)
+    _verdict(found, held, str(relation))
     if found.matches.empty:
         return
     zone = reads.zone_of(accounts[0]["desk_id"] if accounts[0] else None)
@@ -63,7 +64,17 @@ def _listed() -> None:
     st.caption("Select one to see its matched entries.")
     event: Any = st.dataframe(
         found.assign(lag=found["lag_ms"].abs() / 1000),
-        column_order=["account_a", "account_b", "relation", "matched", "expected", "lag", "strength", "same_owner"],
+        column_order=[
+            "account_a",
+            "account_b",
+            "relation",
+            "leader",
+            "matched",
+            "expected",
+            "lag",
+            "strength",
+            "same_owner",
+        ],
         hide_index=True,
         height=look.height(len(found)),
         on_select="rerun",
@@ -73,6 +84,7 @@ def _listed() -> None:
             "account_a": "One account",
             "account_b": "The other",
             "relation": "Relation",
+            "leader": st.column_config.TextColumn("Leader", help="Empty where both follow a third account."),
             "matched": st.column_config.NumberColumn("Matched entries", format="%d"),
             "expected": st.column_config.NumberColumn(
                 "By chance", format="%.4f", help="Matches that chance would give."
@@ -87,6 +99,11 @@ def _listed() -> None:
         places.go("pair", a=str(pair["account_a"]), b=str(pair["account_b"]), relation=str(pair["relation"]))
 
 
+def _mirrors(first: str, second: str) -> bool:
+    """Whether the last run holds that the two mirror each other."""
+    return bool(first and second) and _published(first, second, "mirror") is not None
+
+
 def _published(first: str, second: str, relation: str) -> dict[str, Any] | None:
     table = schema.COPY_PAIRS.c
     both = table.account_a.in_((first, second)) & table.account_b.in_((first, second)) & (table.relation == relation)
@@ -94,13 +111,16 @@ def _published(first: str, second: str, relation: str) -> dict[str, Any] | None:
     return reads.records(found)[0] if len(found) else None
 
 
-def _verdict(found: PairEvidence, held: dict[str, Any] | None, first: str, second: str) -> None:
+def _verdict(found: PairEvidence, held: dict[str, Any] | None, relation: str) -> None:
     """The sentence, how sure, and whether it is one owner."""
     if held is None:
         look.card(
             "unknown",
             "? Not held to trade as one",
-            [words.escaped(found.sentence), "<small>The last run did not flag this pair.</small>"],
+            [
+                words.escaped(found.sentence),
+                f"<small>The last run does not hold them to {relation} each other.</small>",
+            ],
         )
         return
     flagged = held["strength"] >= 0.5
@@ -108,10 +128,13 @@ def _verdict(found: PairEvidence, held: dict[str, Any] | None, first: str, secon
     title = f"{'▲' if flagged else '●'} Strength {held['strength']:.2f} · {owner}"
     lines = [
         words.escaped(found.sentence),
-        f"<small>False discovery rate {held['q_value']:.2g} · leader {words.escaped(held['leader'])}</small>",
+        f"<small>False discovery rate {held['q_value']:.2g} · {_leader(held)}</small>",
     ]
     look.card("near" if flagged else "fine", title, lines)
     evidence = words.parsed(held["evidence"]) or {}
+    innocent = ruled_out(int(held["matched"]), float(held["expected"]), evidence)
+    if innocent:
+        st.markdown("**Ruled out**\n\n" + "\n".join(f"- {one}" for one in innocent))
     weights = evidence.get("log_odds", {})
     if weights:
         told = {f"{words.plain(name)}": f"{value:+.2f}" for name, value in weights.items()}
@@ -121,6 +144,13 @@ def _verdict(found: PairEvidence, held: dict[str, Any] | None, first: str, secon
                 words.plain(name): words.value(value) for name, value in evidence.items() if not isinstance(value, dict)
             }
             look.table(others, right=True)
+
+
+def _leader(held: dict[str, Any]) -> str:
+    """Who leads, in words."""
+    if words.missing(held["leader"]):
+        return "no leader: the order is not stable, or both follow a third account"
+    return f"leader {words.escaped(held['leader'])}"
 
 
 def _joined(first: str, second: str, relation: str) -> None:
@@ -193,7 +223,8 @@ def _table(matches: pd.DataFrame, zone: str, first: str, second: str) -> None:
         "trade_b",
     ]
     ends = {"_a": f" {first}", "_b": f" {second}"}
-    names = {n: (n[:-2].replace("_", " ") + ends[n[-2:]] if n[-2:] in ends else n).capitalize() for n in columns}
+    names = {n: n[:-2].replace("_", " ").capitalize() + ends[n[-2:]] if n[-2:] in ends else n for n in columns}
+    names["instrument"] = "Instrument"
     config: dict[str, Any] = dict(names)
     config["opened_a"] = st.column_config.DatetimeColumn(f"Opened {first}", format="DD MMM YY HH:mm:ss", timezone=zone)
     config["lag_s"] = st.column_config.NumberColumn(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from models.coordination import Coordination, find_coordination, pair_evidence
+from models.coordination import Coordination, find_coordination, pair_evidence, ruled_out
 from models.coordination.chance import log_gamma_poisson_tail, log_poisson_tail, log_q_values
 from models.coordination.search import PAIR_COLUMNS, RING_COLUMNS
 
@@ -296,3 +296,19 @@ def test_q_values_agree_with_scipy(p_values: list[float]) -> None:
     expected = stats.false_discovery_control(p_values)
     ours = np.exp(log_q_values(np.log(p_values), len(p_values)))
     assert ours == pytest.approx(expected)
+
+
+def test_what_was_ruled_out_is_told_only_where_the_numbers_speak_against_it() -> None:
+    quiet = {"shifted": 0.2, "passers": 1.0, "passers_usual": 0.8, "bar_share_a": 0.3, "bar_share_b": 0.9, "others": 0}
+    told = ruled_out(20, 0.03, quiet | {"same_order": 1.0})
+    assert told[0] == "chance: it would give 0.03 of the 20 matches"
+    assert [one.split(":")[0] for one in told[1:]] == [
+        "a common rhythm",
+        "news and crowds",
+        "bar openings",
+        "a common robot or signal",
+        "two who read one source",
+    ]
+    loud = {"shifted": 12.0, "passers": 9.0, "passers_usual": 0.8, "bar_share_a": 0.9, "bar_share_b": 0.9, "others": 4}
+    assert ruled_out(20, 11.0, loud | {"same_order": 0.6}) == []
+    assert ruled_out(20, 11.0, {}) == []

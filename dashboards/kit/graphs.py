@@ -93,7 +93,8 @@ def path_sentence(graph: nx.Graph, one: str, other: str) -> str:
 
 def drawn(graph: nx.Graph) -> go.Figure:
     """The graph with a shape per kind, hubs pale, reasons on hover."""
-    places = nx.spring_layout(graph, seed=7, k=1.6 / max(1, len(graph)) ** 0.5, iterations=60)
+    iterations = max(20, min(60, 9_000 // max(1, len(graph))))  # 500 nodes must not keep anybody waiting
+    places = nx.spring_layout(graph, seed=7, k=1.6 / max(1, len(graph)) ** 0.5, iterations=iterations)
     figure = go.Figure()
     for kind, dash in (("owns", "solid"), ("shares", "dot"), ("link", "solid"), ("pair", "dash")):
         _edges(figure, graph, places, kind, dash)

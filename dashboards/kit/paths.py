@@ -65,8 +65,14 @@ def _text(value: Any) -> str:
 
 
 def pair_words(pair: dict[str, Any]) -> str:
-    """A pair of accounts in one line."""
-    verb = "copy each other" if pair["relation"] == "copy" else "mirror each other"
-    lag = "" if words.missing(pair["lag_ms"]) else f", {abs(pair['lag_ms']) / 1000:.1f} s apart"
-    chance = f"chance would give {pair['expected']:.2g}"
-    return f"**{pair['account_a']} and {pair['account_b']}** {verb}: {pair['matched']} matched entries{lag}; {chance}"
+    """A pair of accounts in one line: who follows whom where that is known."""
+    one, other, leader = pair["account_a"], pair["account_b"], pair["leader"]
+    verb = "copy" if pair["relation"] == "copy" else "mirror"
+    lag = "" if words.missing(pair["lag_ms"]) else f", {abs(pair['lag_ms']) / 1000:.1f} s"
+    if words.missing(leader):
+        told, lag = f"**{one} and {other}** {verb} each other", f"{lag} apart" if lag else ""
+    else:
+        follower = other if leader == one else one
+        verb = "copies" if verb == "copy" else "mirrors"
+        told, lag = f"**{follower} {verb} {leader}**", f"{lag} behind" if lag else ""
+    return f"{told}: {pair['matched']} matched entries{lag}; chance would give {pair['expected']:.2g}"

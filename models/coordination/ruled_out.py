@@ -1,0 +1,30 @@
+"""What was ruled out before a pair was held to trade as one, in words and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+ORDERED = 0.9
+TIMED = 0.7
+CROWDED = 2.0  # times the usual number of strangers from which a crowd is not ruled out
+
+
+def ruled_out(matched: int, expected: float, evidence: Mapping[str, Any]) -> list[str]:
+    """One sentence for each innocent explanation that the numbers of a pair speak against; none for what is unknown."""
+    told = [f"chance: it would give {expected:.2g} of the {matched} matches"] if expected < matched / 2 else []
+    shifted = evidence.get("shifted")
+    if shifted is not None and shifted < matched / 2:
+        told.append(f"a common rhythm: with one clock moved by minutes to days, {shifted:.2g} match on average")
+    passers, usual = evidence.get("passers"), evidence.get("passers_usual")
+    if passers is not None and usual is not None and passers <= CROWDED * usual + 1:
+        told.append(f"news and crowds: strangers within 2 s of the matches are {passers:.0f}, usual {usual:.1f}")
+    bars = [evidence[name] for name in ("bar_share_a", "bar_share_b") if name in evidence]
+    if bars and min(bars) < TIMED:
+        told.append(f"bar openings: {min(bars):.0%} of the entries of one fall at one second of the minute")
+    if evidence.get("others") == 0:
+        told.append("a common robot or signal: nobody else recurs at the matched moments")
+    order = evidence.get("same_order")
+    if order is not None and order >= ORDERED:
+        told.append(f"two who read one source: one is behind the other in {order:.0%} of the matches")
+    return told
