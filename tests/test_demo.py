@@ -35,6 +35,7 @@ KEYS = {
     "partners": ["partner_id"],
     "clicks": ["click_id"],
     "settlements": ["settlement_id"],
+    "consents": ["trader_id", "occurred_at"],
     "news": ["event_id"],
     "rates": ["currency", "day"],
 }
@@ -45,6 +46,7 @@ REFERENCES = [
     ("challenges", "click_id", "clicks"),
     ("accounts", "challenge_id", "challenges"),
     ("accounts", "trader_id", "traders"),
+    ("consents", "trader_id", "traders"),
     ("deals", "account_id", "accounts"),
     ("equity", "account_id", "accounts"),
     ("logins", "trader_id", "traders"),
@@ -367,3 +369,11 @@ def test_the_terms_of_a_purchase_are_the_newest_in_force_at_its_instant() -> Non
     changes = versions[1].effective_from
     assert version_at(versions, changes) is versions[1]
     assert version_at(versions, changes - timedelta(microseconds=1)) is versions[0]
+
+
+def test_most_agree_to_be_written_to_and_some_take_it_back(feed: Feed) -> None:
+    said = feed["consents"].sort_values(["trader_id", "occurred_at"])
+    newest = said.drop_duplicates("trader_id", keep="last").set_index("trader_id")["given"]
+    changed = said.groupby("trader_id")["given"].agg(list)
+    assert 0.4 < (newest == "yes").sum() / len(feed["traders"]) < 0.75
+    assert set(map(tuple, changed)) == {("yes",), ("no",), ("yes", "no")}

@@ -1,5 +1,6 @@
 """From lives to records: the rows of each dataset for one batch of people and seats."""
 
+import zlib
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,7 @@ class Ledger:
         challenges = sorted((c for seat in cast.seats for c in seat.challenges), key=lambda one: one.number)
         self._partners()
         self.writer.rows("traders", self._traders(cast))
+        self.writer.rows("consents", [row for person in cast.people for row in self._consents(person)])
         self._purchases(challenges, cast.disputers)
         self.writer.rows("accounts", [self._account(account) for account in accounts])
         self._deals(accounts)
@@ -97,6 +99,21 @@ class Ledger:
             person.address, status, person.document if known else "",
             iso(checked) if known and status != "pending" else "", iso(person.registered_ms),
         )  # fmt: skip
+
+    def _consents(self, person: Person) -> list[Row]:
+        """What a trader said about being written to: most agree on registering, some of them take it back later.
+
+        Chosen by the trader's name, so that nothing else of the firm depends on it.
+        """
+        chance = zlib.crc32(person.trader_id.encode()) % 100
+        asked_ms = person.registered_ms + MINUTE_MS
+        if chance >= 80 or asked_ms >= self.market.end_ms:
+            return []
+        said: list[Row] = [(person.trader_id, self.writer.iso(asked_ms), "yes" if chance < 65 else "no")]
+        withdrawn_ms = asked_ms + (10 + chance) * DAY_MS
+        if chance < 8 and withdrawn_ms < self.market.end_ms:
+            said.append((person.trader_id, self.writer.iso(withdrawn_ms), "no"))
+        return said
 
     def _purchases(self, challenges: list[Challenge], disputers: set[str]) -> None:
         """Challenges with the click that led to the first of each trader, and the payments for them."""

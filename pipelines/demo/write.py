@@ -37,6 +37,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "settlements": (
         "settlement_id", "payout_id", "destination", "amount", "fee", "currency", "settled_at", "status", "reference",
     ),
+    "consents": ("trader_id", "occurred_at", "given"),
     "news": ("event_id", "occurs_at", "currency", "impact", "title"),
     "rates": ("currency", "day", "rate_to_usd"),
 }  # fmt: skip
