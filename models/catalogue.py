@@ -18,7 +18,7 @@ from zoneinfo import available_timezones
 import pandas as pd
 
 from models.clock import Clock
-from models.rules import RULES, Field, Rule
+from models.rules import RULES, WITHIN_MAX, Field, Rule
 from sql.schema import STAGES
 
 FOLDER = Path(__file__).parent / "products"
@@ -491,6 +491,11 @@ _CONTRADICTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], bool], str]]
         "warn_days",
         lambda rule: rule["warn_days"] is not None and rule["warn_days"] >= rule["days"],
         "a warning comes before the end, not with it",
+    ),
+    "min_profitable_days": (
+        "within_days",
+        lambda rule: rule["within_days"] is not None and not max(rule["days"], 1) <= rule["within_days"] <= WITHIN_MAX,
+        f"holds at least `days` days and at most {WITHIN_MAX}",
     ),
     "lot_consistency": ("low", lambda rule: rule["low"] > rule["high"], "is above high"),
     "news_window": (

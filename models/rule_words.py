@@ -288,7 +288,9 @@ def _trading_days(terms: Terms, currency: str | None) -> str:
 
 
 def _profitable_days(terms: Terms, currency: str | None) -> str:
-    return f"At least {terms['days']} days with a closed profit, net of costs, of {_size(terms, currency)} or more."
+    within = f" within the last {terms['within_days']} days" if terms["within_days"] else ""
+    size = _size(terms, currency)
+    return f"At least {terms['days']} days{within} with a closed profit, net of costs, of {size} or more."
 
 
 def _consistency(terms: Terms, _currency: str | None) -> str:

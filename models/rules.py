@@ -14,6 +14,8 @@ FieldKind = Literal[
 ]
 EFFECTS = ("terminate", "pause", "strip", "split_cut", "wait", "warn")
 FLOOR_EFFECTS = ("terminate", "pause", "warn")
+WITHIN_MAX = 62
+"""Firm days over which profitable days can be counted: the walk keeps a bit for each."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,9 @@ _RULES = (
             Field("days", "count", required=True, meaning="firm days with enough closed profit"),
             Field("percent", "percent", meaning="closed net profit that counts, percent of initial"),
             Field("amount", "amount", meaning="closed net profit that counts"),
+            Field(
+                "within_days", "count", meaning="calendar days, today's included, in which they must lie; at most 62"
+            ),
         ),
         "At least {days} days with a closed profit of {size}.",
         _SIZES,

@@ -123,6 +123,7 @@ def _progress(row: Array, terms: Terms, stage: str, start: int, currency: str) -
     if "min_profitable_days" in terms:
         row["profitable_days"] = terms["min_profitable_days"]["days"]
         row["profitable_size"] = amount_of(terms["min_profitable_days"], start, currency)
+        row["profitable_within"] = terms["min_profitable_days"]["within_days"] or 0
     consistency = terms.get("consistency")
     if consistency is not None:
         row["cs_unit"] = consistency["unit"] == "trade"

@@ -13,6 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from models.rules import WITHIN_MAX
+
 Array = NDArray[Any]
 
 # Event kinds in the order in which one instant is read; the reset comes between CREDIT and TRADE. A PAUSING is told by
@@ -71,6 +73,7 @@ TERMS = np.dtype(
         ("pt_flat", "i4"),
         ("min_days", "i4"),
         ("profitable_days", "i4"),
+        ("profitable_within", "i4"),
         ("cs_unit", "i4"),
         ("profitable_size", "i8"),
         ("cs_share", "i8"),
@@ -87,7 +90,8 @@ TERMS = np.dtype(
 """Terms of one account in minor units. `*_effect` 0 = no such rule. `*_share` is a percentage × 10⁴ of a moving base
 and `*_size` a fixed size; one of them is 0. `ml_lock` and `closed_at` are NEVER where there is none. `day_counts`,
 `day_lots` (10⁻⁸) and `day_size` say what makes a firm day a trading day. `cs_merge` is how many seconds apart trades
-of one idea may lie, -1 where every trade stands alone."""
+of one idea may lie, -1 where every trade stands alone. `profitable_within` is how many firm days back, today's
+included, profitable days count; 0 = all of the stage."""
 
 RESULT = np.dtype(
     [
@@ -176,7 +180,7 @@ _KEPT_AMOUNTS = (
     "balance", "equity", "reference", "ratchet", "gain_reference", "high_water", "credit", "ops", "dl_size",
     "max_floor", "daily_floor", "day_net", "day_net_paid", "stage_net", "payouts", "best", "positive", "best_before",
     "positive_before", "day_start", "trading_days", "profitable_before", "struck", "status", "rule", "status_at",
-    "last_at",
+    "last_at", "good_days", "good_day",
 )  # fmt: skip
 _KEPT_FLAGS = (
     "observed", "flat", "pinned", "day_traded", "traded", "paused", "silent_daily", "silent_max", "silent_floating",
@@ -386,6 +390,17 @@ def _cut(floor: int, effect: int, inclusive: int) -> int:
     return floor + (1 if inclusive != 0 else 0) if effect != 0 else -NEVER
 
 
+@njit(cache=True)
+def _recent(days: int, last: int, today: int, within: int) -> int:
+    """How many days that the bits of `days` stand for, counted back from `last`, lie among so many up to today."""
+    days &= (1 << max(within - (today - last), 0)) - 1
+    count = 0
+    while days:
+        days &= days - 1
+        count += 1
+    return count
+
+
 @njit(cache=True, inline="always")
 def _open_day(row: Any, account: int, firm_day: Any, opened_at: int, equity: int) -> None:
     row["account"], row["firm_day"], row["opened_at"] = account, firm_day, opened_at
@@ -448,7 +463,7 @@ def _walk(
         fl_effect, dg_effect = T["fl_effect"], T["dg_effect"]
         target: Any = T["pt_size"] if T["pt_size"] > 0 else NEVER
         on_equity, by_trade, profitable_size = T["pt_basis"] == 1, T["cs_unit"] == 1, T["profitable_size"]
-        day_counts, struck = T["day_counts"], 0
+        day_counts, struck, within = T["day_counts"], 0, T["profitable_within"]
         watched = fl_effect != 0 or dg_effect != 0 or dl_warn > 0 or ml_warn > 0
 
         # the reset that opened the first firm day
@@ -490,6 +505,7 @@ def _walk(
         best_before: Any = np.int64(0)
         positive_before: Any = np.int64(0)
         profitable_before = 0
+        good_days, good_day = np.int64(0), np.int64(firm_day)
         day_traded, traded = False, False
         paused, silent_daily, silent_max, silent_floating, silent_gain = False, False, False, False, False
         pausing = False
@@ -507,6 +523,7 @@ def _walk(
             best, positive, best_before = S["best"], S["positive"], S["best_before"]
             positive_before, day_start, trading_days = S["positive_before"], S["day_start"], S["trading_days"]
             profitable_before, struck, status = S["profitable_before"], S["struck"], S["status"]
+            good_days, good_day = S["good_days"], S["good_day"]
             rule, status_at, last_at = S["rule"], S["status_at"], S["last_at"]
             observed, flat, pinned = S["observed"] != 0, S["flat"] != 0, S["pinned"] != 0
             day_traded, traded, paused = S["day_traded"] != 0, S["traded"] != 0, S["paused"] != 0
@@ -593,6 +610,7 @@ def _walk(
                     _note_day(days[day_row], equity, balance, day_net, floor, max_floor, moved)
                     days[day_row]["events"] += 1
                 moved, before_reset = np.int64(0), event
+                ended_day = firm_day
                 firm_day, day_start, day_row = firm_days[r], now, -1
                 r += 1
                 next_reset = resets[r] if r < last_reset else NEVER
@@ -613,6 +631,8 @@ def _walk(
                     positive_before += max(day_net - day_net_paid, 0)
                     if day_net >= profitable_size:
                         profitable_before += 1
+                        good_days = good_days << min(ended_day - good_day, WITHIN_MAX) | 1
+                        good_day = np.int64(ended_day)
                     day_net, day_net_paid, day_traded = np.int64(0), np.int64(0), False
                 paused, silent_daily, silent_max, silent_floating, silent_gain = False, False, False, False, False
                 warned_daily = False
@@ -711,7 +731,8 @@ def _walk(
             found, effect, outcome, due = NO_RULE, 0, BREACHED, target
             fl_size: Any = T["fl_size"] if T["fl_share"] == 0 else _percent(T["fl_share"], balance)
             dg_size: Any = T["dg_size"] if T["dg_share"] == 0 else _percent(T["dg_share"], gain_reference)
-            profitable = profitable_before + (1 if day_traded and day_net >= profitable_size else 0)
+            profitable = _recent(good_days, good_day, firm_day, within) if within else profitable_before
+            profitable += 1 if day_traded and day_net >= profitable_size else 0
             if hit_max:
                 found, effect = MAX_LOSS, ml_effect
             elif hit_daily:
@@ -822,6 +843,7 @@ def _walk(
             S["positive_before"], S["day_start"], S["trading_days"] = positive_before, day_start, trading_days
             S["profitable_before"], S["struck"], S["status"] = profitable_before, struck, status
             S["rule"], S["status_at"], S["last_at"] = rule, status_at, last_at
+            S["good_days"], S["good_day"] = good_days, good_day
             S["observed"], S["flat"], S["pinned"] = observed, flat, pinned
             S["day_traded"], S["traded"], S["paused"] = day_traded, traded, paused
             S["silent_daily"], S["silent_max"], S["silent_floating"] = silent_daily, silent_max, silent_floating
@@ -839,7 +861,8 @@ def _walk(
         out["max_floor"] = max_floor if ml_effect != 0 else -NEVER
         out["profit"] = (equity - credit if on_equity else balance) - ops - initial
         out["trading_days"] = trading_days
-        out["profitable_days"] = profitable_before + (1 if day_traded and day_net >= profitable_size else 0)
+        profitable = _recent(good_days, good_day, firm_day, within) if within else profitable_before
+        out["profitable_days"] = profitable + (1 if day_traded and day_net >= profitable_size else 0)
         out["observed"], out["flat"], out["payouts"] = observed, flat, payouts
         top_day = max(best_before, day_net - day_net_paid) if traded else np.int64(0)
         out["best"] = best if by_trade else top_day

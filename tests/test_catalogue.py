@@ -208,6 +208,16 @@ STAGE = "plans/two_step.toml: version 1: stage evaluation_1: "
             "min_trading_days: days: more than time_limit's 3",
         ),
         (
+            "min_profitable_days = { days = 3, percent = 0.5 }",
+            "min_profitable_days = { days = 7, amount = 1, within_days = 6 }",
+            "min_profitable_days: within_days: holds at least `days` days and at most 62",
+        ),
+        (
+            "min_profitable_days = { days = 3, percent = 0.5 }",
+            "min_profitable_days = { days = 7, amount = 1, within_days = 63 }",
+            "min_profitable_days: within_days: holds at least `days` days and at most 62",
+        ),
+        (
             "profit_target = { percent = 10 }",
             "profit_target = { percent = 10 }\nconsistency = { share = 40, merge_seconds = 300 }",
             'consistency: merge_seconds: goes with unit = "trade"',
@@ -330,7 +340,7 @@ def test_defaults_are_those_of_the_published_table() -> None:
     assert (target["basis"], target["require_flat"]) == ("closed", True)
     assert stage["min_trading_days"]["days"] == 4
     assert stage["min_trading_days"]["counts"] == "opened"
-    assert stage["min_profitable_days"] == {"days": 3, "percent": Decimal("0.5"), "amount": None}
+    assert stage["min_profitable_days"] == {"days": 3, "percent": Decimal("0.5"), "amount": None, "within_days": None}
     assert version.stages["funded"]["consistency"]["of"] == "net"
 
 

@@ -101,6 +101,8 @@ def test_what_is_above_a_cap_or_the_profit_stays(
         ('min_trading_days = { days = 1, counts = "qualifying", lots = 1.01 }', "trading_days", "failed"),
         ("min_profitable_days = { days = 3, amount = 300 }", "profitable_days", "passed"),
         ("min_profitable_days = { days = 3, amount = 300.01 }", "profitable_days", "failed"),
+        ("min_profitable_days = { days = 3, amount = 300, within_days = 20 }", "profitable_days", "passed"),
+        ("min_profitable_days = { days = 3, amount = 300, within_days = 19 }", "profitable_days", "failed"),
         ('consistency = { unit = "day", share = 40 }', "consistency", "passed"),
         ('consistency = { unit = "day", share = 39.99 }', "consistency", "failed"),
         ('consistency = { unit = "trade", share = 40 }', "consistency", "passed"),

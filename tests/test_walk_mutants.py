@@ -21,7 +21,7 @@ from tests.test_walk_cases import CASES
 from tests.walk_oracle import Account, Deal, FirmClock, Observation, tell
 
 SOURCE = Path(walk.__file__).read_text(encoding="utf-8")
-JUDGING = ("_walk", "_under", "_cut", "_add_up_units")
+JUDGING = ("_walk", "_under", "_cut", "_add_up_units", "_recent")
 NOTCHES: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
     ast.LtE: ast.Lt,

@@ -521,7 +521,8 @@ class Walk:
         rule = self.rules.get("min_profitable_days")
         if rule is None:
             return 0
-        return sum(profit >= self.size(rule, self.initial) for profit in self.day_profit.values())
+        since = self.day - timedelta(days=int(rule.get("within_days", 100_000)))
+        return sum(made >= self.size(rule, self.initial) and day > since for day, made in self.day_profit.items())
 
     def consistent(self) -> bool:
         """Whether no day or trade has too large a share; nothing is too large of nothing."""

@@ -201,9 +201,16 @@ def _profitable_days(request: Request, terms: Terms) -> Check:
         return _not_asked("profitable_days", "The terms ask for no profitable days.")
     currency = request.currency
     size = amount_of(rule, to_minor(request.initial_balance, currency), currency)
-    days = sum(1 for day in request.days if to_minor(day["net"], currency) >= size)
+    since = None
+    if rule["within_days"] and request.firm_day is not None:
+        since = request.firm_day - dt.timedelta(days=rule["within_days"])
+    good = [day["firm_day"] for day in request.days if to_minor(day["net"], currency) >= size]
+    days = sum(since is None or day > since for day in good)
     told = f"{written(size, currency)} {currency}"
-    sentence = f"{days} days with a closed profit of {told} or more since the last payout, {rule['days']} needed."
+    window = f" in {rule['within_days']} days" if rule["within_days"] else ""
+    sentence = (
+        f"{days} days with a closed profit of {told} or more since the last payout{window}, {rule['days']} needed."
+    )
     numbers = {"days": days, "needed": rule["days"], "profit": from_minor(size, currency)}
     text = _rule(terms, "min_profitable_days", request)
     return Check("profitable_days", judged(days >= rule["days"]), sentence, numbers, text, leads_to="not_yet")

@@ -1,4 +1,5 @@
 -- Every request with all that its review needs about account, trader, window and what became of it. Grain: payout_id.
+-- `firm_day` is the day of the request on the product's clock.
 with named as (
     select payouts.destination, accounts.trader_id
     from staging.payouts as payouts
@@ -114,6 +115,7 @@ select
     bought.product,
     cast(bought.product_version as integer) as product_version,
     bought.has_terms,
+    resets.firm_day,
     bought.fee,
     bought.fee_currency,
     rates.rate_to_usd,
@@ -156,6 +158,11 @@ inner join staging.payouts as payouts using (payout_id)
 inner join facts.payout_windows as windows using (payout_id)
 left join staging.accounts as accounts on answers.account_id = accounts.account_id
 left join facts.accounts as bought on answers.account_id = bought.account_id
+asof left join terms.payout_resets as resets
+    on
+        bought.product = resets.product
+        and bought.product_version = resets.product_version
+        and answers.requested_at >= resets.opened_at
 left join facts.rates as rates on accounts.currency = rates.currency
 left join decided.account_status as status on answers.account_id = status.account_id
 left join staging.traders as traders on accounts.trader_id = traders.trader_id
