@@ -391,7 +391,7 @@ def _cut(floor: int, effect: int, inclusive: int) -> int:
 
 
 @njit(cache=True)
-def _recent(days: int, last: int, today: int, within: int) -> int:
+def _recent(days: Any, last: Any, today: Any, within: Any) -> Any:
     """How many days that the bits of `days` stand for, counted back from `last`, lie among so many up to today."""
     days &= (1 << max(within - (today - last), 0)) - 1
     count = 0
