@@ -14,7 +14,7 @@ from sql import schema
 MOST_PAIRS = 12
 KINDS = {"ring": "Rings", "pairs": "Pairs to look at", "shared_strategy": "Shared strategies"}
 COLUMNS = {
-    "ring_id": st.column_config.TextColumn("Group", width=150),
+    "ring_id": st.column_config.TextColumn("Group", width=195),
     "stake_usd": st.column_config.NumberColumn(
         "At stake, USD", format="%,.0f", help="Requested and unpaid, and profit on live funded accounts."
     ),
