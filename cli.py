@@ -203,17 +203,20 @@ def key(args: Args) -> None:
 
 def gateway(args: Args) -> None:
     """Says where a desk's platform takes actions and how far they go, lists actions, or answers one."""
+    from models.access import LOCAL, Person
     from pipelines.live import outbox
 
     house = warehouse(args)
     if args.action == "set":
-        secret = outbox.connect(house, args.desk, args.url, args.mode)
+        otherwise = dict(one.partition("=")[::2] for one in args.action_mode)
+        secret = outbox.connect(house, args.desk, args.url, args.mode, otherwise)
         print(json.dumps({"secret": secret}) if args.json else secret)
         say("Actions are signed with it; it is shown once.")
     elif args.action == "list":
         show(args, outbox.listed(house, args.state))
     else:
-        outbox.decide(house, args.outbox_id, send=args.action == "send", who=args.who)
+        person = Person(args.who, LOCAL)
+        outbox.decide(house, args.outbox_id, send=args.action == "send", person=person, reason=args.reason)
         say(f"Action {args.outbox_id} is {'on its way' if args.action == 'send' else 'declined'}.")
 
 
@@ -515,12 +518,16 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("desk", help="desk whose platform it is")
     made.add_argument("--url", required=True, help="where actions are sent")
     made.add_argument("--mode", choices=("observe", "ask", "enforce"), default="observe", help="how far they go")
+    made.add_argument(
+        "--action-mode", action="append", default=[], metavar="ACTION=MODE", help="one action goes otherwise, or off"
+    )
     made = actions.add_parser("list", help="actions and what became of them", parents=[common])
     made.add_argument("--state", help="observed, asked, waiting, sent, dead or declined (default: all)")
     for name, words in (("send", "sends an action that asks or is dead"), ("decline", "declines one")):
         made = actions.add_parser(name, help=words, parents=[common])
         made.add_argument("outbox_id")
         made.add_argument("--who", required=True, help="who decides")
+        made.add_argument("--reason", default="", help="why; needed to decline")
     one = command("alert", alert)
     actions = one.add_subparsers(dest="action", required=True, metavar="action")
     made = actions.add_parser("subscribe", help="tells a role at an Apprise address", parents=[common])

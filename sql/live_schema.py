@@ -44,6 +44,7 @@ WEBHOOKS = sa.Table(
     _col("url", sa.Text, "where actions are sent", nullable=False),
     _col("secret", sa.Text, "what the signing secret is derived with; the secret is not here", nullable=False),
     _col("mode", sa.Text, "observe, ask or enforce", nullable=False),
+    _col("modes", sa.Text, "JSON: actions that go otherwise, each with its mode or off"),
     comment="The platform gateway of each desk and how far Highwater may go there.",
 )
 OUTBOX = sa.Table(
@@ -51,8 +52,8 @@ OUTBOX = sa.Table(
     METADATA,
     _col("outbox_id", sa.Text, "identifies the action: the same verdict never acts twice", primary_key=True),
     _col("desk_id", sa.Text, "desk", nullable=False, index=True),
-    _col("account_id", sa.Text, "account", nullable=False, index=True),
-    _col("action", sa.Text, "freeze, pause, provision or restore", nullable=False),
+    _col("account_id", sa.Text, "account, or the challenge that has none yet", nullable=False, index=True),
+    _col("action", sa.Text, "what is asked of the platform: freeze, close_positions, …", nullable=False),
     _col("body", sa.Text, "JSON that is sent", nullable=False),
     _col("state", sa.Text, "observed, asked, waiting, sent, dead or declined", nullable=False, index=True),
     _col("attempts", sa.Integer, "deliveries tried", nullable=False),
@@ -80,6 +81,7 @@ ALERT_SUBSCRIPTIONS = sa.Table(
     ),
     _col("escalate_minutes", sa.Integer, "minutes after which what nobody opened is told at the other address"),
     _col("escalate_url", sa.Text, "Apprise address of the escalation, with its secrets"),
+    _col("ended_at", Instant, "when it was ended; what was told stays in the log"),
     comment="Who is told what, where, and when not.",
 )
 DELIVERIES = sa.Table(
@@ -90,7 +92,7 @@ DELIVERIES = sa.Table(
     _col("title", sa.Text, "heading", nullable=False),
     _col("severity", sa.Integer, "how grave: 0 good news, 1 to look at, 2 an ending, 3 a feed that stopped"),
     _col("body", sa.Text, "text", nullable=False),
-    _col("state", sa.Text, "waiting, sent or failed", nullable=False, index=True),
+    _col("state", sa.Text, "waiting, sent, failed or ended", nullable=False, index=True),
     _col("attempts", sa.Integer, "deliveries tried", nullable=False),
     _col("created_at", Instant, "when it came up", nullable=False),
     _col("delivered_at", Instant, "when it was sent"),

@@ -116,7 +116,8 @@ def test_a_deal_becomes_a_verdict_and_a_correction_withdraws_it(warehouse: Wareh
         actions = database.execute(sa.select(OUTBOX.c.action, OUTBOX.c.state).order_by(OUTBOX.c.created_at)).all()
     assert [(row["account_id"], row["rule"], row["outcome"]) for row in withdrawn] == [("A0", "daily_loss", "breached")]
     assert json.loads(withdrawn[0]["evidence"])["rule"]["percent"] == "5"
-    assert [tuple(action) for action in actions] == [("freeze", "asked"), ("restore", "asked")]
+    names = ("freeze", "close_positions", "offer_reset", "disable")
+    assert [tuple(action) for action in actions] == [(name, "declined") for name in names], "nobody had answered"
     check_full_run_changes_nothing(warehouse, rulebook)
 
 

@@ -16,11 +16,15 @@ import sqlalchemy as sa
 
 import cli
 from models import audit, catalogue
+from models.access import AccessRefused, Person
+from models.clock import to_micros
 from pipelines import care
 from pipelines.land import land_frame
 from pipelines.live import alerts, decisions, outbox
+from pipelines.live.decisions import Action
 from pipelines.live.outbox import ATTEMPTS_MAX
 from pipelines.live.silence import GAPS_MIN, Silence
+from sql import schema
 from sql.desk_schema import AUDIT_LOG, PAYOUT_STATES
 from sql.live_schema import DELIVERIES, OUTBOX, WEBHOOKS
 from sql.schema import METADATA
@@ -30,7 +34,8 @@ from tests.live_parts import decided, key_for, push, running
 from tests.test_score_same import firm, one_account
 
 NOON = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
-FREEZE, RESTORE = ("A0", "freeze", "daily_loss", 1), ("A0", "restore", "daily_loss", 1)
+FREEZE, RESTORE = (Action("A0", name, "daily_loss", 1) for name in ("freeze", "restore"))
+ANA, BEN = Person("ana", "risk_analyst"), Person("ben", "manager")
 
 
 @pytest.fixture
@@ -39,7 +44,7 @@ def house(warehouse: Warehouse) -> Warehouse:
     return warehouse
 
 
-def put(house: Warehouse, *actions: tuple[str, str, str, int], at: dt.datetime = NOON) -> None:
+def put(house: Warehouse, *actions: Action, at: dt.datetime = NOON) -> None:
     with house.database.begin() as database:
         decisions.act(database, actions, {"A0": "D1", "A1": "D1"}, at)
 
@@ -77,6 +82,105 @@ def test_a_desk_without_a_gateway_gets_no_actions(house: Warehouse) -> None:
     assert states(house) == []
 
 
+@pytest.mark.parametrize(
+    "otherwise, states_of",
+    [({}, ["waiting", "waiting"]), ({"restore": "ask"}, ["waiting", "asked"]), ({"restore": "off"}, ["waiting"])],
+)
+def test_an_action_may_go_less_far_than_the_desk(
+    house: Warehouse, otherwise: dict[str, str], states_of: list[str]
+) -> None:
+    outbox.connect(house, "D1", "https://gateway.test", "enforce", otherwise)
+    put(house, FREEZE, RESTORE)
+    assert [state for _, state, _ in states(house)] == states_of
+
+
+@pytest.mark.parametrize("wrong", [{"mode": "off"}, {"mode": "shout"}, {"otherwise": {"explode": "ask"}}])
+def test_a_gateway_that_cannot_be_is_refused(house: Warehouse, wrong: dict[str, Any]) -> None:
+    with pytest.raises(outbox.OutboxRefused):
+        outbox.connect(house, "D1", "https://gateway.test", **({"mode": "ask"} | wrong))
+
+
+BREACH = {"rule": "daily_loss", "outcome": "breached", "effect": "terminate", "happened_at": NOON}
+SAID = ("daily_loss", "breached", to_micros(NOON), 94.0, 95.0)
+
+
+def judged(house: Warehouse, *, taken_back: bool = False, at: dt.datetime = NOON, account: str = "A0") -> None:
+    """A breach of an account is written, or withdrawn."""
+    row = {"account_id": account, **BREACH, "observed": 94.0, "allowed": 95.0, "product": "p", "product_version": 1}
+    new = pd.DataFrame([row | {"evidence": json.dumps({"sentence": "fell"})}])
+    change = decisions.Change(new.iloc[:0] if taken_back else new, [(account, SAID)] if taken_back else [])
+    with house.database.begin() as database:
+        decisions.write_change(database, change, {account: "D1"}, at)
+
+
+def test_a_breach_freezes_closes_offers_and_after_a_day_disables(house: Warehouse) -> None:
+    outbox.connect(house, "D1", "https://gateway.test", "enforce")
+    judged(house)
+    platform = Platform()
+    for hours in (0, 23.99, 24):
+        outbox.deliver(house, NOON + dt.timedelta(hours=hours), platform.post)
+    told = [json.loads(body)["action"] for body, _ in platform.got]
+    assert told == ["freeze", "close_positions", "offer_reset", "disable"]
+
+
+@pytest.mark.parametrize("band, offers", [("medium", 1), ("high", 0), ("critical", 0)])
+def test_who_is_suspected_is_offered_nothing(house: Warehouse, band: str, offers: int) -> None:
+    outbox.connect(house, "D1", "https://gateway.test", "enforce")
+    score = {"account_id": "A0", "trader_id": "T0", "score": 50, "band": band, "reasons": "[]", "as_of": NOON}
+    with house.database.begin() as database:
+        database.execute(sa.insert(schema.RISK_SCORES).values(**score, model_version="1"))
+    judged(house)
+    assert [action for action, *_ in states(house)].count("offer_reset") == offers
+
+
+def test_a_withdrawn_breach_calls_off_what_has_not_gone_and_restores_what_has(house: Warehouse) -> None:
+    outbox.connect(house, "D1", "https://gateway.test", "enforce")
+    judged(house)
+    judged(house, taken_back=True)
+    assert {state for _, state, _ in states(house)} == {"declined"}, "nothing went, so nothing is restored"
+    judged(house)
+    platform = Platform()
+    assert outbox.deliver(house, NOON, platform.post) == 3, "given again, it acts again"
+    judged(house, taken_back=True)
+    assert outbox.deliver(house, NOON, platform.post) == 1
+    assert [json.loads(body)["action"] for body, _ in platform.got][-1] == "restore"
+    assert outbox.deliver(house, NOON + dt.timedelta(days=2), platform.post) == 0, "and is not disabled any more"
+
+
+def test_who_decides_needs_the_role_the_desk_and_a_reason_and_is_kept(house: Warehouse) -> None:
+    outbox.connect(house, "D1", "https://gateway.test", "ask")
+    put(house, FREEZE)
+    number = FREEZE.number
+    for person in (Person("aude", "auditor"), Person("ben", "manager", ("D2",))):
+        with pytest.raises(AccessRefused):
+            outbox.decide(house, number, send=True, person=person)
+    with pytest.raises(outbox.OutboxRefused, match="reason"):
+        outbox.decide(house, number, send=False, person=ANA)
+    outbox.decide(house, number, send=False, person=ANA, reason="a platform error")
+    with house.database.connect() as database:
+        bodies = [json.loads(body) for body in database.execute(sa.select(AUDIT_LOG.c.body)).scalars()]
+        assert audit.verify(database) is None
+    kept = bodies[-1]
+    assert (kept["actor"], kept["action"], kept["reason"]) == ("ana", "action declined", "a platform error")
+    assert (kept["before"]["state"], kept["after"]["state"]) == ("asked", "declined")
+
+
+def test_a_subscription_that_was_ended_tells_nothing_more_and_its_log_stays(house: Warehouse) -> None:
+    number = alerts.subscribe(house, "risk", "json://localhost")
+    raise_for(house, verdict())
+    alerts.end(house, number)
+    raise_for(house, verdict(rule="max_loss"))
+    assert alerts.tell(house, NOON, Post().send) == 0
+    assert [(row["role"], row["state"]) for row in alerts.log(house)] == [("risk", "ended")]
+    with pytest.raises(alerts.AlertRefused):
+        alerts.end(house, number)
+
+
+def test_an_address_is_shown_without_its_secret() -> None:
+    assert alerts.shown_address("slack://xoxb-1234-secret-abcd/#risk") == "slack://…risk"
+    assert "short" not in alerts.shown_address("tgram://short")
+
+
 def test_what_is_sent_is_signed(house: Warehouse) -> None:
     secret = outbox.connect(house, "D1", "https://gateway.test", "enforce")
     put(house, FREEZE)
@@ -104,7 +208,7 @@ def test_a_restore_never_overtakes_its_freeze(house: Warehouse) -> None:
 def test_a_platform_that_does_not_answer_holds_up_one_action_and_no_other_desk(house: Warehouse) -> None:
     for desk in ("D1", "D2"):
         outbox.connect(house, desk, f"https://{desk}.test", "enforce")
-    actions = [("A0", "freeze", "daily_loss", 1), ("A1", "freeze", "daily_loss", 1), ("B0", "freeze", "max_loss", 1)]
+    actions = [Action(account, "freeze", "daily_loss", 1) for account in ("A0", "A1", "B0")]
     with house.database.begin() as database:
         decisions.act(database, actions, {"A0": "D1", "A1": "D1", "B0": "D2"}, NOON)
     tried: list[str] = []
@@ -137,6 +241,7 @@ def test_an_answer_that_takes_too_long_is_none(house: Warehouse, monkeypatch: py
 def test_a_pause_is_over_when_the_clock_was_set_back(house: Warehouse) -> None:
     outbox.connect(house, "D1", "https://gateway.test", "enforce")
     put(house, FREEZE)
+    assert outbox.deliver(house, NOON, Platform(500).post) == 0
     assert outbox.deliver(house, NOON - dt.timedelta(minutes=9), Platform().post) == 0
     assert outbox.deliver(house, NOON - dt.timedelta(hours=3), Platform().post) == 1
 
@@ -151,11 +256,11 @@ def test_what_fails_often_is_dead_until_a_person_decides(house: Warehouse) -> No
         state = "dead" if attempt >= ATTEMPTS_MAX else "waiting"
         assert states(house) == [("freeze", state, min(attempt, ATTEMPTS_MAX))]
     number = json.loads(platform.got[0][0])["id"]
-    outbox.decide(house, number, send=True, who="ana")
+    outbox.decide(house, number, send=True, person=ANA)
     platform.status = 204
     assert outbox.deliver(house, dt.datetime.now(dt.UTC), platform.post) == 1
     with pytest.raises(outbox.OutboxRefused):
-        outbox.decide(house, number, send=False, who="ana")
+        outbox.decide(house, number, send=False, person=ANA, reason="late")
 
 
 def verdict(at: dt.datetime = NOON, rule: str = "daily_loss") -> dict[str, Any]:
@@ -311,7 +416,7 @@ def test_a_home_is_alerted_and_acted_for_by_command(tmp_path: Path, capsys: pyte
     raise_for(house, verdict())
     asked = json.loads(run("gateway", "list", "--state", "asked"))
     assert [(row["account_id"], row["action"]) for row in asked] == [("A0", "freeze")]
-    run("gateway", "decline", asked[0]["outbox_id"], "--who", "ana")
+    run("gateway", "decline", asked[0]["outbox_id"], "--who", "ana", "--reason", "wrong account")
     told = json.loads(run("alert", "log"))
     assert [(row["role"], row["title"], row["state"]) for row in told] == [
         ("risk", "A0 daily_loss breached", "waiting")

@@ -46,6 +46,8 @@ PLACES = (
     Place("portability", "Portability", "swap_horiz", "Operations"),
     Place("terms", "Terms", "gavel", "Operations"),
     Place("data_health", "Data health", "health_and_safety", "Operations"),
+    Place("outbox", "Outbox", "outbox", "Operations"),
+    Place("alerts", "Alerts", "notifications", "Operations"),
     Place("audit", "Audit", "history_edu", "Operations"),
     Place("access", "Access", "badge", "Operations"),
 )

@@ -73,6 +73,30 @@ def subscribe(
     return number
 
 
+def in_force(database: sa.Connection) -> list[dict[str, Any]]:
+    """Subscriptions that were not ended, by role."""
+    table = ALERT_SUBSCRIPTIONS
+    query = sa.select(table).where(table.c.ended_at.is_(None)).order_by(table.c.role, table.c.subscription_id)
+    return [dict(row) for row in database.execute(query).mappings()]
+
+
+def end(warehouse: Warehouse, subscription_id: str) -> None:
+    """Ends a subscription; what waits for it is not sent. AlertRefused when there is none in force."""
+    table = ALERT_SUBSCRIPTIONS
+    mine = (table.c.subscription_id == subscription_id, table.c.ended_at.is_(None))
+    with warehouse.database.begin() as database:
+        if not database.execute(sa.update(table).where(*mine).values(ended_at=dt.datetime.now(dt.UTC))).rowcount:
+            raise AlertRefused(f"there is no subscription {subscription_id} in force")
+        waits = (DELIVERIES.c.subscription_id == subscription_id, DELIVERIES.c.state == "waiting")
+        database.execute(sa.update(DELIVERIES).where(*waits).values(state="ended"))
+
+
+def shown_address(url: str) -> str:
+    """An Apprise address without what must not be read: its service and the end of it."""
+    service, _, rest = url.partition("://")
+    return f"{service}://…{rest[-4:]}" if len(rest) > 12 else f"{service}://…"
+
+
 def _minutes(clock: str) -> int:
     try:
         at = dt.time.fromisoformat(clock)
@@ -100,7 +124,7 @@ def raise_news(database: sa.Connection, news: Sequence[dict[str, Any]], now: dt.
     """Puts news (subject, desk_id, rule or detector, outcome, happened_at, sentence) in line for whoever subscribed."""
     if not news:
         return
-    subscriptions = [dict(row) for row in database.execute(sa.select(ALERT_SUBSCRIPTIONS)).mappings()]
+    subscriptions = in_force(database)
     for one in news:
         for subscription in subscriptions:
             if _concerns(subscription, one):
@@ -140,7 +164,7 @@ def notify(url: str, title: str, body: str) -> bool:
 def tell(warehouse: Warehouse, now: dt.datetime, send: Notify = notify) -> int:
     """Sends what waits and may be sent now; returns the messages that were delivered."""
     with warehouse.database.connect() as database:
-        subscriptions = [dict(row) for row in database.execute(sa.select(ALERT_SUBSCRIPTIONS)).mappings()]
+        subscriptions = in_force(database)
         query = sa.select(DELIVERIES).where(DELIVERIES.c.state == "waiting").order_by(DELIVERIES.c.created_at)
         waiting: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         for row in database.execute(query).mappings():
@@ -182,7 +206,7 @@ def _escalate(warehouse: Warehouse, subscription: dict[str, Any], now: dt.dateti
 def log(warehouse: Warehouse) -> list[dict[str, Any]]:
     """Every alert with who was to be told and what became of it, newest first; addresses are left out."""
     query = (
-        sa.select(DELIVERIES, ALERT_SUBSCRIPTIONS.c.role)
+        sa.select(DELIVERIES, ALERT_SUBSCRIPTIONS.c.role, ALERT_SUBSCRIPTIONS.c.desk_id)
         .join(ALERT_SUBSCRIPTIONS, ALERT_SUBSCRIPTIONS.c.subscription_id == DELIVERIES.c.subscription_id)
         .order_by(DELIVERIES.c.created_at.desc(), DELIVERIES.c.case_id)
     )

@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import sqlalchemy as sa
@@ -21,11 +21,48 @@ from sql.warehouse import read_frame, upsert_rows, write_rows
 
 WALK_RULES = frozenset(RULE_NAMES[1:])
 LATE = "an event that arrived late or corrected an earlier one changed the account's history"
-ACTIONS = {("breached", "terminate"): "freeze", ("breached", "pause"): "pause", ("passed", "pass"): "provision"}
+ENFORCEMENT = ("freeze", "pause", "close_positions", "disable", "restore")
+LIFECYCLE = ("provision", "ask_kyc", "offer_reset", "offer_winback")
+ACTIONS = {
+    ("breached", "terminate"): ("freeze", "close_positions", "offer_reset", "disable"),
+    ("breached", "pause"): ("pause",),
+    ("passed", "pass"): ("provision", "disable"),
+}
+"""What follows from a verdict, in this order."""
+ENDINGS = {("breached", "terminate"), ("passed", "pass")}
+"""Verdicts after which an account is stopped, and whose withdrawal restores it."""
+AFTER = {"disable": dt.timedelta(hours=24)}
+"""What cannot be taken back waits until the verdict has stood for so long."""
 STATES = {"observe": "observed", "ask": "asked", "enforce": "waiting"}
+OFF = "off"
+TAKEN_BACK = "the verdict was withdrawn"
+NOT_OFFERED = ("high", "critical")
+"""Bands of risk whose accounts are offered nothing."""
+
+AT_ONCE_MAX = 500
 
 Said = tuple[str, str, int, float, float]
 """What identifies a verdict of an account: rule, outcome, instant in microseconds, observed, allowed."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something asked of the platform for an account: why (`rule`) and when; `about` where no verdict caused it."""
+
+    account_id: str
+    name: str
+    rule: str
+    at: int
+    about: str = ""
+    desk_id: str | None = None
+    told: tuple[tuple[str, str], ...] = ()
+    turn: int = 0
+
+    @property
+    def number(self) -> str:
+        """What identifies it: the same verdict, or the same purchase or request, never acts twice."""
+        verdict = (self.account_id, self.name, self.rule, self.at, *([self.turn] if self.turn else []))
+        return hashlib.sha256(json.dumps((self.name, self.about) if self.about else verdict).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
@@ -85,9 +122,9 @@ def write_change(database: sa.Connection, change: Change, desks: dict[str, str],
     write_rows(database, schema.VERDICTS, change.added)
     rows = change.added[["account_id", "rule", "outcome", "effect", "happened_at"]].itertuples(index=False, name=None)
     actions = [
-        (account, ACTIONS[outcome, effect], rule, to_micros(pd.Timestamp(at).to_pydatetime()))
+        Action(account, name, rule, to_micros(pd.Timestamp(at).to_pydatetime()))
         for account, rule, outcome, effect, at in rows
-        if (outcome, effect) in ACTIONS
+        for name in ACTIONS.get((outcome, effect), ())
     ]
     act(database, actions, desks, now)
     told = change.added.to_dict("records")
@@ -97,7 +134,7 @@ def write_change(database: sa.Connection, change: Change, desks: dict[str, str],
 def withdraw(
     database: sa.Connection, gone: Iterable[tuple[str, Said]], desks: dict[str, str], now: dt.datetime
 ) -> None:
-    """Moves verdicts that no longer hold to the withdrawn ones; an ending that is taken back asks for a restore."""
+    """Moves verdicts that no longer hold to the withdrawn ones; an account that was stopped for one is restored."""
     wanted: dict[str, set[Said]] = {}
     for account, what in gone:
         wanted.setdefault(account, set()).add(what)
@@ -111,42 +148,97 @@ def withdraw(
     act(database, actions, desks, now)
 
 
-def _take_back(database: sa.Connection, row: dict[str, object], now: dt.datetime) -> list[tuple[str, str, str, int]]:
+def _take_back(database: sa.Connection, row: dict[str, object], now: dt.datetime) -> list[Action]:
     table = schema.VERDICTS.c
     same = [table[name] == row[name] for name in ("account_id", "rule", "outcome", "happened_at", "evidence")]
     database.execute(sa.delete(schema.VERDICTS).where(*same))
     names = ("account_id", "rule", "outcome", "effect", "happened_at", "evidence")
     told = {name: row[name] for name in names}
     database.execute(sa.insert(WITHDRAWN_VERDICTS).values(**told, withdrawn_at=now, reason=LATE))
-    if (row["outcome"], row["effect"]) != ("breached", "terminate"):
-        return []
+    outcome, effect = str(row["outcome"]), str(row["effect"])
     at = to_micros(pd.Timestamp(row["happened_at"]).to_pydatetime())  # type: ignore[arg-type]
-    return [(str(row["account_id"]), "restore", str(row["rule"]), at)]
+    account, rule = str(row["account_id"]), str(row["rule"])
+    turn = _withdrawn(database, account, rule, at) - 1
+    caused = [Action(account, name, rule, at, turn=turn) for name in ACTIONS.get((outcome, effect), ())]
+    _call_off(database, [one.number for one in caused], now)
+    stopped = [one.number for one in caused if one.name in ENFORCEMENT]
+    went = (OUTBOX.c.outbox_id.in_(stopped), OUTBOX.c.state != "declined")
+    is_stopped = database.execute(sa.select(OUTBOX.c.outbox_id).where(*went)).first() is not None
+    return [Action(account, "restore", rule, at)] if (outcome, effect) in ENDINGS and is_stopped else []
 
 
-def act(
-    database: sa.Connection, actions: Sequence[tuple[str, str, str, int]], desks: dict[str, str], now: dt.datetime
-) -> None:
-    """Puts actions (account, action, rule, instant) into the outbox of desks with a platform gateway, each once."""
+def _call_off(database: sa.Connection, numbers: list[str], now: dt.datetime) -> None:
+    """Declines what has not been tried of actions whose verdict no longer holds."""
+    mine = (OUTBOX.c.outbox_id.in_(numbers), OUTBOX.c.state.in_(("asked", "waiting")), OUTBOX.c.attempts == 0)
+    database.execute(sa.update(OUTBOX).where(*mine).values(state="declined", settled_at=now, said=TAKEN_BACK))
+
+
+def _withdrawn(database: sa.Connection, account: str, rule: str, at: int) -> int:
+    """How often a verdict was withdrawn; given again, it acts again."""
+    table = WITHDRAWN_VERDICTS.c
+    mine = (table.account_id == account, table.rule == rule, table.happened_at == _instant(at))
+    return int(database.execute(sa.select(sa.func.count()).where(*mine)).scalar_one())
+
+
+def _instant(at: int) -> dt.datetime:
+    return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=at)
+
+
+def act(database: sa.Connection, actions: Sequence[Action], desks: dict[str, str], now: dt.datetime) -> None:
+    """Puts actions into the outbox of desks with a platform gateway, each once, in their order."""
     if not actions:
         return
-    modes = dict(database.execute(sa.select(WEBHOOKS.c.desk_id, WEBHOOKS.c.mode)).tuples().all())
-    for account, action, rule, at in actions:
-        desk = desks.get(account, "")
-        if desk in modes:
-            _put(database, desk, modes[desk], (account, action, rule, at), now)
-
-
-def _put(database: sa.Connection, desk: str, mode: str, action: tuple[str, str, str, int], now: dt.datetime) -> None:
-    account, name, rule, at = action
-    number = hashlib.sha256(json.dumps(action).encode()).hexdigest()[:32]
-    if database.execute(sa.select(OUTBOX.c.outbox_id).where(OUTBOX.c.outbox_id == number)).first():
+    gateways = {
+        desk: (mode, json.loads(modes or "{}"))
+        for desk, mode, modes in database.execute(sa.select(WEBHOOKS.c.desk_id, WEBHOOKS.c.mode, WEBHOOKS.c.modes))
+    }
+    if not gateways:
         return
-    happened_at = dt.datetime.fromtimestamp(at / 1e6, dt.UTC).isoformat()
-    body = {"id": number, "account_id": account, "action": name, "rule": rule, "happened_at": happened_at}
+    risky = _risky(database, {one.account_id for one in actions if one.name == "offer_reset"})
+    there = _there(database, [one.number for one in actions if one.about])
+    for place, one in enumerate(actions):
+        desk = one.desk_id or desks.get(one.account_id, "")
+        mode, otherwise = gateways.get(desk, (OFF, {}))
+        mode = otherwise.get(one.name, mode)
+        if mode != OFF and one.number not in there and not (one.name == "offer_reset" and one.account_id in risky):
+            turn = 0 if one.about else _withdrawn(database, one.account_id, one.rule, one.at)
+            _put(database, desk, mode, replace(one, turn=turn), now, now + dt.timedelta(microseconds=place))
+
+
+def _there(database: sa.Connection, numbers: list[str]) -> set[str]:
+    """Which of these are in the outbox already."""
+    found: set[str] = set()
+    for start in range(0, len(numbers), AT_ONCE_MAX):
+        some = OUTBOX.c.outbox_id.in_(numbers[start : start + AT_ONCE_MAX])
+        found |= set(database.execute(sa.select(OUTBOX.c.outbox_id).where(some)).scalars())
+    return found
+
+
+def _risky(database: sa.Connection, accounts: set[str]) -> set[str]:
+    """Accounts in a band that is offered nothing."""
+    scores, listed = schema.RISK_SCORES.c, sorted(accounts)
+    found: set[str] = set()
+    for start in range(0, len(listed), AT_ONCE_MAX):
+        some = scores.account_id.in_(listed[start : start + AT_ONCE_MAX])
+        found |= set(database.execute(sa.select(scores.account_id).where(some, scores.band.in_(NOT_OFFERED))).scalars())
+    return found
+
+
+def _put(
+    database: sa.Connection, desk: str, mode: str, action: Action, now: dt.datetime, created_at: dt.datetime
+) -> None:
+    number = action.number
+    if _there(database, [number]):
+        return
+    happened_at = _instant(action.at).isoformat()
+    body = {
+        "id": number, "account_id": action.account_id, "action": action.name, "rule": action.rule,
+        "happened_at": happened_at, **dict(action.told),
+    }  # fmt: skip
     database.execute(
         sa.insert(OUTBOX).values(
-            outbox_id=number, desk_id=desk, account_id=account, action=name, body=json.dumps(body),
-            state=STATES[mode], attempts=0, next_at=now, created_at=now,
+            outbox_id=number, desk_id=desk, account_id=action.account_id, action=action.name, body=json.dumps(body),
+            state=STATES[mode], attempts=0, next_at=now + AFTER.get(action.name, dt.timedelta()),
+            created_at=created_at,
         )
     )  # fmt: skip

@@ -25,7 +25,7 @@ from models.detectors import DETECTORS, detect_all
 from models.detectors.base import FLAG_MIN
 from models.risk_score import weigh
 from pipelines import score
-from pipelines.live import alerts
+from pipelines.live import alerts, decisions, steps
 from pipelines.live.book import ENGINE_MEMORY
 from pipelines.live.settling import numbers_of
 from pipelines.surveillance import survey
@@ -59,10 +59,20 @@ def look(warehouse: Warehouse, rulebook: Rulebook) -> Looked | None:
                 return None
             with warehouse.database.connect() as database:
                 found = _found(connection, database, rulebook, as_of)
+                register(connection, schema.RISK_SCORES, found[schema.RISK_SCORES])
+                asked = steps.due(connection)
                 desks = dict(connection.execute("select account_id, desk_id from facts.accounts").fetchall())
+            _ask_for(warehouse, asked, desks)
             return _write(warehouse, found, desks, began)
     except Timeout:
         return None
+
+
+def _ask_for(warehouse: Warehouse, asked: list[decisions.Action], desks: dict[str, str]) -> None:
+    """Puts steps that are due into the outbox, each once, in short transactions."""
+    for start in range(0, len(asked), AT_ONCE_MAX):
+        with warehouse.database.begin() as database:
+            decisions.act(database, asked[start : start + AT_ONCE_MAX], desks, dt.datetime.now(dt.UTC))
 
 
 def _found(

@@ -9,16 +9,20 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import hmac
+import json
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import requests
 import sqlalchemy as sa
 
+from models import audit
+from models.access import Person, require
+from pipelines.live.decisions import ENFORCEMENT, LIFECYCLE, OFF
 from pipelines.live.secrets import derived
 from sql.live_schema import OUTBOX, WEBHOOKS
 from sql.warehouse import Warehouse
@@ -31,6 +35,8 @@ AT_ONCE_MAX = 100
 DESKS_AT_ONCE = 8
 DERIVED = "derived:"
 MODES = ("observe", "ask", "enforce")
+KINDS = (*ENFORCEMENT, *LIFECYCLE)
+OPEN = ("asked", "waiting", "dead")
 Post = Callable[[str, bytes, dict[str, str]], int]
 
 
@@ -38,16 +44,23 @@ class OutboxRefused(Exception):
     """A choice about the outbox that cannot be made, with the sentence that says why."""
 
 
-def connect(warehouse: Warehouse, desk_id: str, url: str, mode: str) -> str:
-    """Says where a desk's platform takes actions and how far they go; returns the secret that signs them, once."""
-    if mode not in MODES:
-        raise OutboxRefused(f"{mode!r} is no mode; the modes are {', '.join(MODES)}")
+def connect(warehouse: Warehouse, desk_id: str, url: str, mode: str, otherwise: Mapping[str, str] | None = None) -> str:
+    """Says where a desk's platform takes actions and how far they go; returns the secret that signs them, once.
+
+    `otherwise` names the actions that go less far or further than the others, or are `off`.
+    """
+    for one in (mode, *(otherwise or {}).values()):
+        if one not in MODES and (one != OFF or one == mode):
+            raise OutboxRefused(f"{one!r} is no mode; the modes are {', '.join(MODES)}, and off for single actions")
+    if unknown := sorted(set(otherwise or ()) - set(KINDS)):
+        raise OutboxRefused(f"{unknown[0]!r} is no action; the actions are {', '.join(KINDS)}")
     if not url.startswith(("https://", "http://")):
         raise OutboxRefused(f"{url!r} is no address of the web")
     salt = DERIVED + secrets.token_hex(8)
+    told = {"desk_id": desk_id, "url": url, "secret": salt, "mode": mode, "modes": json.dumps(dict(otherwise or {}))}
     with warehouse.database.begin() as database:
         database.execute(sa.delete(WEBHOOKS).where(WEBHOOKS.c.desk_id == desk_id))
-        database.execute(sa.insert(WEBHOOKS).values(desk_id=desk_id, url=url, secret=salt, mode=mode))
+        database.execute(sa.insert(WEBHOOKS).values(**told))
     return signing_secret(warehouse, desk_id, salt)
 
 
@@ -64,14 +77,28 @@ def listed(warehouse: Warehouse, state: str | None = None) -> list[dict[str, Any
         return [dict(row) for row in rows]
 
 
-def decide(warehouse: Warehouse, outbox_id: str, *, send: bool, who: str) -> None:
-    """A person's answer to an action that asks or is dead: sent (again), or declined."""
+def decide(warehouse: Warehouse, outbox_id: str, *, send: bool, person: Person, reason: str = "") -> None:
+    """A person's answer to an action that asks, waits or is dead: sent (again), or declined; kept in the audit log."""
     now = dt.datetime.now(dt.UTC)
     values = {"state": "waiting", "attempts": 0, "next_at": now} if send else {"state": "declined", "settled_at": now}
-    statement = sa.update(OUTBOX).where(OUTBOX.c.outbox_id == outbox_id, OUTBOX.c.state.in_(("asked", "dead")))
+    words = "sent" if send else "declined"
     with warehouse.database.begin() as database:
-        if not database.execute(statement.values(**values, said=f"{'sent' if send else 'declined'} by {who}")).rowcount:
-            raise OutboxRefused(f"{outbox_id} waits for nobody's decision")
+        row = database.execute(sa.select(OUTBOX).where(OUTBOX.c.outbox_id == outbox_id)).mappings().first()
+        if row is None:
+            raise OutboxRefused(f"there is no action {outbox_id}")
+        require(person, "actions.decide", row["desk_id"])
+        if not send and not reason.strip():
+            raise OutboxRefused("why is it declined? A reason is needed")
+        open_ones = (OUTBOX.c.outbox_id == outbox_id, OUTBOX.c.state.in_(OPEN))
+        statement = sa.update(OUTBOX).where(*open_ones).values(**values, said=f"{words} by {person.name}")
+        if not database.execute(statement).rowcount:
+            raise OutboxRefused(f"{outbox_id} waits for nobody's decision; it is {row['state']}")
+        before = {"state": row["state"], "attempts": row["attempts"], "said": row["said"]}
+        after = {"state": values["state"], "action": row["action"], "account_id": row["account_id"]}
+        record = audit.Record(
+            person.name, f"action {words}", f"action:{outbox_id}", reason.strip(), person.role, before, after
+        )
+        audit.append(database, record)
 
 
 def signature(secret: str, timestamp: int, body: bytes) -> str:
@@ -109,7 +136,9 @@ def _deliver(warehouse: Warehouse, rows: list[dict[str, Any]], now: dt.datetime,
         if row["account_id"] in held:
             continue
         if not _due(row, now):
-            held.add(row["account_id"])
+            # what waits for its time by intention is waited for by nobody
+            if row["attempts"]:
+                held.add(row["account_id"])
             continue
         outcome, answered = _try(row | {"secret": signing_secret(warehouse, row["desk_id"], row["secret"])}, send)
         _note(warehouse, row, outcome, now)
@@ -122,9 +151,9 @@ def _deliver(warehouse: Warehouse, rows: list[dict[str, Any]], now: dt.datetime,
 
 
 def _due(row: dict[str, Any], now: dt.datetime) -> bool:
-    """Whether an action's pause is over; one that is longer than any was measured before the clock was set back."""
+    """Whether an action's time has come; a pause that is longer than any was measured before the clock was set back."""
     pause: float = (row["next_at"] - now).total_seconds()
-    return pause <= 0 or pause > LONGEST_PAUSE_SECONDS
+    return pause <= 0 or (row["attempts"] > 0 and pause > LONGEST_PAUSE_SECONDS)
 
 
 def _waiting(warehouse: Warehouse) -> list[dict[str, Any]]:
