@@ -258,3 +258,24 @@ def test_relations_keep_their_grain() -> None:
     for name, key in grains.items():
         twice = connection.sql(f"select {key} from detectors.{name} group by all having count(*) > 1").fetchall()
         assert not twice, name
+
+
+def test_each_quick_return_counts_and_one_says_little() -> None:
+    seen = pd.DataFrame({"in_a_row": [2, 5, 5, 5], "breaches": [2, 5, 5, 5], "days_to_breach": [14.0] * 4})
+    seen = seen.assign(days_to_return=[0.5, 0.5, 3.0, 12.0], is_in_ring=False)
+    detector = DETECTORS["recurring_breaches"]
+    once, quick, slow, slower = strength(detector.weigh(seen, detector.terms))
+    assert once < 0.05 and quick >= 0.5 > slow > slower
+
+
+def test_two_sides_at_a_release_on_an_instrument_that_the_calendar_does_not_name_are_no_habit_of_hedging() -> None:
+    firm = Firm(FIRMS[0], np.random.default_rng(6))
+    account = firm.account(firm.trader(), START)
+    for day in range(1, 9):
+        at = START + dt.timedelta(days=day, hours=12)
+        news = {"event_id": f"E{day}", "occurs_at": at, "currency": "GBP", "impact": "high", "title": "release"}
+        firm.rows["news"].append(news)
+        for symbol in ("GBPUSD", "EURUSD"):
+            for wait, side, won in ((1, "buy", 0.0004), (2, "sell", -0.0001)):
+                firm.trade(account, at + dt.timedelta(seconds=wait), 60, won, symbol=symbol, side=side)
+    assert flagged(signals_of(firm), "news_straddling") == {account}

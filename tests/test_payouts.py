@@ -577,3 +577,9 @@ def test_bad_input_is_named_and_held(
     assert told["checks"][check]["outcome"] == "failed"
     assert said in told["checks"][check]["sentence"]
     assert told["recommendation"] in ("review", "reject")
+
+
+def test_requests_of_an_account_that_is_not_yet_known_wait_and_stop_nobody(tmp_path: Path) -> None:
+    asked = [request("Q1", 20, "500"), request("Q2", 36, "300")]
+    rows = feed(GOOD, asked) | {"settlements": [settlement(1, "Q1", 37, "400")]}
+    assert set(reviewed(tmp_path, {**rows, "accounts": []}, TERMS)) <= {"Q1", "Q2"}

@@ -1,7 +1,7 @@
 """Precision, recall and score on whole firms as feeds, through the commands a firm would use.
 
 Run from the root: python -m benchmarks.quality.conduct_unseen --folder DIR [--seeds 1] [--firms full bare] [--people N]
-[--wrong]
+[--family street] [--wrong]
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from scipy.stats import rankdata
 
 from benchmarks.quality.conduct import rate
 from benchmarks.quality.conduct_feeds import PLANTED, STYLES, make
+from benchmarks.quality.conduct_street import STREETS, make_street
 
 Truth = dict[str, dict[str, str]]
+FAMILIES = {"feeds": (STYLES, make), "street": (STREETS, make_street)}
 
 
 def command(home: Path, products: Path, *words: str) -> None:
@@ -80,19 +82,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="where firms are written")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
-    parser.add_argument("--firms", nargs="+", default=[style.name for style in STYLES])
+    parser.add_argument("--family", choices=list(FAMILIES), default="feeds")
+    parser.add_argument("--firms", nargs="+", help="all of the family when not given")
     parser.add_argument("--people", type=int, help="ordinary traders of each firm, those of its style when not given")
     parser.add_argument("--wrong", action="store_true", help="tell what was said about those who were judged wrongly")
     parser.add_argument("--kept", action="store_true", help="read what was exported before, score nothing")
     chosen = parser.parse_args()
     totals: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     in_bands, innocents_all, crossed = 0, 0, 0
-    for style in STYLES:
-        for seed in chosen.seeds if style.name in chosen.firms else []:
+    styles, made = FAMILIES[chosen.family]
+    for style in styles:
+        for seed in chosen.seeds if style.name in (chosen.firms or style.name) else []:
             folder = chosen.folder / f"{style.name}-{seed}"
             if not chosen.kept:
                 shutil.rmtree(folder, ignore_errors=True)
-                make(replace(style, people=chosen.people or style.people), seed).write(folder)
+                made(replace(style, people=chosen.people or style.people), seed).write(folder)
                 found = scored(folder)
             else:
                 names = ("signals", "risk_scores", "account_status")

@@ -11,12 +11,13 @@ from models.detectors.base import Answers, Detector, likelihood_ratio, log_steps
 
 @dataclass(frozen=True)
 class Terms:
-    """Layers that make a basket deep, how close its ends must lie (seconds), and the steps needed to say anything in
-    full."""
+    """Layers that make a basket deep, how near its ends and how near the pieces of one order lie (seconds), and the
+    steps needed to say anything in full."""
 
     version: str = "2026-11"
     layers_min: int = 4
     together_s: float = 60.0
+    piece_s: float = 10.0
     steps_enough: int = 8
 
 

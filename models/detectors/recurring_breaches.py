@@ -9,6 +9,9 @@ import pandas as pd
 
 from models.detectors.base import Answers, Detector, log_steps, numbers, steps
 
+RETURN = 1.2
+"""Log-odds of each return within a day: the honest take about six days, one such return in a row says little."""
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -18,14 +21,20 @@ class Terms:
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
-    """Log-odds from breaches in a row, how soon each came, how soon the next purchase, and what else explains them."""
+    """Log-odds from breaches in a row, how soon each came and the next purchase, and what else explains them.
+
+    Who buys several at once did not come back for each of them.
+    """
     beside = numbers(seen["breaches"]) / numbers(seen["in_a_row"], 1.0)
+    returns = numbers(seen["in_a_row"]) - 1
+    each_return = log_steps(seen["days_to_return"], [1, 3, 10], [RETURN, 0.0, -RETURN])
+    back = np.clip(each_return * returns, -2.5, 3.6)
     return pd.DataFrame(
         {
             "prior": -5.0,
             "in_a_row": steps(seen["in_a_row"], [2, 3, 4, 5, 6, 8, 11], [-3, -1, 2.7, 4.2, 5, 6, 7]),
             "soon_breached": log_steps(seen["days_to_breach"], [4, 10, 25], [1.0, 0.3, -1.0]),
-            "soon_back": log_steps(seen["days_to_return"], [1, 3, 10], [1.0, 0.0, -1.5]),
+            "soon_back": np.where(back > 0, back / beside**2, back),
             "side_by_side": steps(beside, [1.2, 1.6, 2.0], [0.0, -1.5, -4.0]),
             "in_a_ring": np.where(seen["is_in_ring"], -2.0, 0.0),
         },

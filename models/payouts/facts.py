@@ -185,9 +185,12 @@ def _take_off(
     cuts: Mapping[str, int],
     pasts: Mapping[str, Past],
 ) -> None:
-    """Takes payouts honoured before off the balance of requests made while their money was still in the account."""
-    known = {row["payout_id"]: row for row in rows}
-    for row in rows:
+    """Takes payouts honoured before off the balance of requests made while their money was still in the account.
+
+    An account that is not yet known has no currency, and nothing to take off.
+    """
+    known = {row["payout_id"]: row for row in rows if row["currency"] is not None}
+    for row in known.values():
         for payout_id in row["not_yet_taken"] or []:
             net = bool(asked_net.get(row["desk_id"]))
             row["moved"] -= _drawn(known[payout_id], rulebook, net, cuts[payout_id], pasts[payout_id])

@@ -18,6 +18,24 @@ with by_event as (
     group by account_id, event_id, instrument
 ),
 
+-- an instrument that the calendar does not name moves with the news too: what is done then is no habit
+times as (
+    select distinct occurs_at
+    from staging.news
+    where impact = 'high'
+),
+
+quiet as (
+    select positions.account_id, positions.trade_id
+    from detectors.positions as positions
+    semi join detectors.news_entries as traded using (account_id)
+    asof left join times
+        on times.occurs_at <= positions.opened_at + to_seconds(getvariable('news_straddling_before_s'))
+    where
+        times.occurs_at is null
+        or positions.opened_at > times.occurs_at + to_seconds(getvariable('news_straddling_after_s'))
+),
+
 turns as (
     select
         account_id,
@@ -31,8 +49,7 @@ turns as (
             lag(positions.side) over entries as earlier_side,
             lag(positions.opened_at) over entries as earlier_at
         from detectors.positions as positions
-        anti join detectors.news_entries as news using (account_id, trade_id)
-        semi join detectors.news_entries as traded using (account_id)
+        semi join quiet using (account_id, trade_id)
         window entries as (
             partition by positions.account_id, positions.instrument order by positions.opened_at, positions.trade_id
         )
