@@ -279,3 +279,25 @@ def test_two_sides_at_a_release_on_an_instrument_that_the_calendar_does_not_name
             for wait, side, won in ((1, "buy", 0.0004), (2, "sell", -0.0001)):
                 firm.trade(account, at + dt.timedelta(seconds=wait), 60, won, symbol=symbol, side=side)
     assert flagged(signals_of(firm), "news_straddling") == {account}
+
+
+@pytest.mark.parametrize(("apart", "fires"), [(dt.timedelta(seconds=20), True), (dt.timedelta(hours=2), False)])
+def test_all_in_is_what_was_entered_at_once_not_what_a_position_was_built_up_to(
+    apart: dt.timedelta, fires: bool
+) -> None:
+    firm = filled()
+    account = firm.account(firm.trader(), START)
+    for day in range(3):
+        at, number = START + dt.timedelta(days=day, hours=8), firm.number()
+        common = {"account_id": account, "position_id": f"P{number}", "kind": "trade", "symbol": "EURUSD"}
+        opening = {"entry": "in", "side": "buy", "volume": 2.0, "price": 1.1, "profit": 0, "reason": "client"}
+        firm.rows["deals"] += [
+            common | opening | {"deal_id": f"{number}-{k}", "executed_at": at + k * apart} for k in range(4)
+        ]
+        closing = {"entry": "out", "side": "sell", "volume": 8.0, "price": 1.1056, "profit": 4_480, "reason": "client"}
+        if day == 1:
+            closing |= {"price": 1.0944, "profit": -4_480}
+        firm.rows["deals"].append(
+            common | closing | {"deal_id": f"{number}-9", "executed_at": at + dt.timedelta(hours=9)}
+        )
+    assert flagged(signals_of(firm), "all_in") == ({account} if fires else set())

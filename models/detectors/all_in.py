@@ -64,13 +64,16 @@ def _size(seen: pd.DataFrame, terms: Terms) -> Floats:
 
 
 def _company(seen: pd.DataFrame, alone: Floats) -> Floats:
-    """Half of what the same trader's other accounts show: a hand that goes all in does so again."""
+    """What the same trader's other accounts show beyond a bold habit: a hand that goes all in does so again.
+
+    One habit seen in several accounts is seen once: stakes that say little alone say nothing more together.
+    """
     frame = pd.DataFrame({"trader": seen["trader_id"].to_numpy(), "alone": np.maximum(alone, 0.0)})
     grouped = frame.groupby("trader")["alone"]
     others: pd.Series[float] = (grouped.transform("sum") - frame["alone"]) / np.maximum(
         grouped.transform("size") - 1, 1
     )
-    return np.asarray(np.minimum(0.5 * others.to_numpy(), 2.0), dtype=np.float64)
+    return np.asarray(np.clip(others.to_numpy() - 2.0, 0.0, 2.0), dtype=np.float64)
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
@@ -79,12 +82,16 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     deviations = np.square(numbers(seen["spread"])) * np.maximum(planned - 1, 0)
     spread = np.sqrt((0.15**2 * 2 + deviations) / (2 + np.maximum(planned - 1, 0)))
     size = _size(seen, terms)
+    # the same stake again is a gambler's mark near the allowance only: well below it, it is discipline
+    share = np.exp(numbers(seen["log_planned"])) / np.maximum(numbers(seen["allowance"], math.nan), 1e-6)
+    near = np.clip((np.nan_to_num(share, nan=1.0) - 0.6) / 0.25, 0.0, 1.0)
+    constant = np.clip(2 * np.log(0.15 / spread), -1.5, 1.2)
     ended = seen["is_ended"].fillna(False).to_numpy(dtype=bool)
     reasons = pd.DataFrame(
         {
             "prior": -4.0,
             "stake": size,
-            "constant": np.clip(2 * np.log(0.15 / spread), -1.5, 1.2),
+            "constant": np.where(constant > 0, near * constant, constant),
             "ideas_a_day": log_steps(
                 numbers(seen["ideas"]) / np.maximum(numbers(seen["days"]), 1), [2.5, 5, 10], [0.4, -1, -2.5]
             ),

@@ -1,11 +1,26 @@
 -- What each idea put at risk: the loss at its stop; without a stop the largest of what it lost, of a part of what it won,
--- and of what its size usually wins or loses. Pieces of one idea are together.
+-- and of what its size usually wins or loses, as far as it was entered at once: what a netted position was built up by
+-- later was not staked on the entry. Pieces of one idea are together.
 -- Grain: account_id, instrument, side, idea. Stakes are shares of the initial balance.
-with entered as (
+with built as (
+    select
+        trades.account_id,
+        trades.trade_id,
+        sum(deals.lots) filter (where deals.executed_at <= trades.opened_at + to_seconds(getvariable('all_in_merge_s')))
+        / nullif(sum(deals.lots), 0) as entered_share
+    from facts.trades as trades
+    inner join facts.trade_deals as deals using (account_id, trade_id)
+    where trades.opening_deals > 1 and deals.role = 'in'
+    group by trades.account_id, trades.trade_id
+),
+
+entered as (
     select
         positions.*,
+        coalesce(built.entered_share, 1) as entered_share,
         positions.opened_at - lag(positions.opened_at) over entries > to_seconds(getvariable('all_in_merge_s')) as begins
     from detectors.positions as positions
+    left join built using (account_id, trade_id)
     window entries as (
         partition by positions.account_id, positions.instrument, positions.side
         order by positions.opened_at, positions.trade_id
@@ -32,7 +47,9 @@ ideas as (
         max(closed_at) as closed_at,
         sum(stop_risk) as planned,
         greatest(
-            -sum(net_profit), getvariable('all_in_of_gain') * sum(net_profit), coalesce(sum(usual_result), 0)
+            -sum(net_profit * entered_share),
+            getvariable('all_in_of_gain') * sum(net_profit * entered_share),
+            coalesce(sum(usual_result * entered_share), 0)
         ) as shown
     from numbered
     group by account_id, instrument, side, idea
