@@ -411,7 +411,7 @@ def plans(args: Args) -> None:
 
 
 def report(args: Args) -> None:
-    """Writes the management report, or has every scoring run write it when it is due."""
+    """Writes the management report, or has scoring runs and the live service write it when due."""
     from models.access import LOCAL, Person
     from pipelines.report import make, schedule, unschedule
 

@@ -1,6 +1,7 @@
 """The management report: sales, money, cohorts, partners, liability and exposure of a run, as HTML or PDF.
 
-A schedule has a scoring run write it when a new day, week (from Monday) or month has begun since the last one.
+A schedule has a scoring run, or a look of the live service, write it when a new day, week (from Monday) or month has
+begun since the last one.
 """
 
 from __future__ import annotations
@@ -175,7 +176,7 @@ def _definitions(database: sa.Connection, desk: str | None) -> list[Block]:
 def schedule(
     database: sa.Connection, person: Person, name: str, every: str, form: str, desk: str | None, folder: Path
 ) -> None:
-    """Has every scoring run write the report when it is due; a schedule of the same name is replaced."""
+    """Has scoring runs and the live service write the report when due; a schedule of the same name is replaced."""
     require(person, "management.read", desk, any_desk=desk is None and person.desks is None)
     if every not in EVERY or form not in FORMS:
         raise ReportRefused(f"a report comes every {', '.join(EVERY)} as {' or '.join(FORMS)}")
@@ -208,20 +209,27 @@ def is_due(every: str, last: dt.datetime | None, now: dt.datetime) -> bool:
 
 
 def write_due(warehouse: Warehouse, now: dt.datetime) -> list[str]:
-    """Writes what is due at the run's instant; returns what was written or why it was not, in words."""
-    said = []
+    """Writes what is due at a run's or a look's instant; returns what was written or why it was not, in words."""
+    with warehouse.database.connect() as database:
+        due = [
+            row
+            for row in database.execute(sa.select(REPORT_SCHEDULES)).mappings().all()
+            if is_due(row["every"], row["last_at"], now)
+        ]
+    return [_write_one(warehouse, row, now) for row in due]
+
+
+def _write_one(warehouse: Warehouse, row: sa.RowMapping, now: dt.datetime) -> str:
+    """Writes one report; drawn outside the transaction that notes it, so that nobody waits for the drawing."""
+    path = Path(row["folder"]) / f"{row['name']}-{now:%Y-%m-%d}.{row['form']}"
+    try:
+        with warehouse.database.connect() as database:
+            drawn = make(database, row["form"], row["desk_id"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(drawn)
+    except (OSError, ReportRefused) as error:
+        return f"report {row['name']} was not written: {error}"
     with warehouse.database.begin() as database:
-        for row in database.execute(sa.select(REPORT_SCHEDULES)).mappings().all():
-            if not is_due(row["every"], row["last_at"], now):
-                continue
-            path = Path(row["folder"]) / f"{row['name']}-{now:%Y-%m-%d}.{row['form']}"
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(make(database, row["form"], row["desk_id"]))
-            except (OSError, ReportRefused) as error:
-                said.append(f"report {row['name']} was not written: {error}")
-                continue
-            mine = REPORT_SCHEDULES.c.name == row["name"]
-            database.execute(sa.update(REPORT_SCHEDULES).where(mine).values(last_at=now))
-            said.append(f"report {row['name']} written to {path}")
-    return said
+        mine = REPORT_SCHEDULES.c.name == row["name"]
+        database.execute(sa.update(REPORT_SCHEDULES).where(mine).values(last_at=now))
+    return f"report {row['name']} written to {path}"

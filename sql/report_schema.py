@@ -21,5 +21,5 @@ REPORT_SCHEDULES = sa.Table(
     sa.Column("last_at", Instant, comment="the instant that its newest report stands at"),
     sa.CheckConstraint(f"every in {EVERY}", name="report_rhythm_known"),
     sa.CheckConstraint(f"form in {FORMS}", name="report_form_known"),
-    comment="Management reports that a scoring run writes when they are due.",
+    comment="Management reports that a scoring run or the live service writes when they are due.",
 )

@@ -10,6 +10,8 @@ import pandas as pd
 import sqlalchemy as sa
 
 from models import catalogue
+from models.access import Person
+from pipelines import report
 from pipelines.live import alerts
 from pipelines.live.lookout import look
 from pipelines.score import score
@@ -65,10 +67,15 @@ def test_a_look_says_what_the_next_run_says(warehouse: Warehouse, tmp_path: Path
     land(warehouse, rows, "first")
     score(warehouse, rulebook)
     land(warehouse, {"logins": logins}, "later")
+    with warehouse.database.begin() as database:
+        report.schedule(database, Person("maria", "manager"), "daily", "day", "html", None, tmp_path / "reports")
     looked = look(warehouse, rulebook)
     assert looked is not None and looked.changed > 0
+    written = list((tmp_path / "reports").iterdir())
+    assert len(written) == 1 and "Management report" in written[0].read_text("utf-8")
     again = look(warehouse, rulebook)
     assert again is not None and (again.changed, again.gone) == (0, 0)
+    assert list((tmp_path / "reports").iterdir()) == written
     before = tables(warehouse)
     score(warehouse, rulebook, full=True)
     assert all(frame.equals(before[name]) for name, frame in tables(warehouse).items())

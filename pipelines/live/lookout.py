@@ -1,14 +1,15 @@
 """The lookout: who is who, who trades together, how they trade and what that adds up to, again while events flow.
 
 One look is the surveillance of `highwater score` over the whole firm by the same code, so that it says what the next
-run will say; only rows that differ are written, in short transactions. Detectors of partners, churn, marts and cases
-wait for the run.
+run will say; only rows that differ are written, in short transactions. Reports that are due are written too, of the
+last run's figures. Detectors of partners, churn, marts and cases wait for the run.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
+import logging
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,7 @@ from sql import relations, schema
 from sql.decided import register, register_tables
 from sql.warehouse import Warehouse, newest_fact, read_frame, upsert_rows, write_rows
 
+LOG = logging.getLogger("highwater.live")
 BANDS = ("high", "critical")
 AT_ONCE_MAX = 1_000
 """Keys that are written in one transaction: some hundredths of a second."""
@@ -63,9 +65,22 @@ def look(warehouse: Warehouse, rulebook: Rulebook) -> Looked | None:
                 asked = steps.due(connection)
                 desks = dict(connection.execute("select account_id, desk_id from facts.accounts").fetchall())
             _ask_for(warehouse, asked, desks)
-            return _write(warehouse, found, desks, began)
+            looked = _write(warehouse, found, desks, began)
+            _report(warehouse, as_of)
+            return looked
     except Timeout:
         return None
+
+
+def _report(warehouse: Warehouse, as_of: dt.datetime) -> None:
+    """Writes the scheduled reports that are due, of the figures of the last run; a report that fails stops no look."""
+    from pipelines.report import write_due  # draws paper: seconds to import, and most looks have none to write
+
+    try:
+        for told in write_due(warehouse, as_of):
+            LOG.info(told)
+    except Exception:
+        LOG.exception("scheduled reports failed")
 
 
 def _ask_for(warehouse: Warehouse, asked: list[decisions.Action], desks: dict[str, str]) -> None:
