@@ -1201,9 +1201,11 @@ class People:
         for _ in range(int(r.integers(5, 10))):
             account = self.firm.buy(trader_id, at)
             ended = self.burn(account, at + 3600, r.uniform(0.2, 0.5))
-            if account.ended is None or ended > self.firm.end - 3 * DAY:
+            if account.ended is None:
                 break
             done += not account.passed
+            if ended > self.firm.end - 3 * DAY:
+                break
             at = ended + r.uniform(0.05, 2) * DAY
         if done >= 4:
             self.firm.plant("recurring_breaches", trader_id, str(done))
