@@ -121,6 +121,34 @@ def test_a_deal_becomes_a_verdict_and_a_correction_withdraws_it(warehouse: Wareh
     check_full_run_changes_nothing(warehouse, rulebook)
 
 
+def test_a_settling_run_overwrites_nothing_that_came_after_what_it_read(tmp_path: Path) -> None:
+    """Deals of an account that nobody knows yet come while its opening lands; by then the account is closed."""
+    rulebook, rows = opened(tmp_path)
+    ends = max(row["executed_at"] for row in rows["deals"]) + dt.timedelta(hours=1)
+    closed = [row | {"closed_at": ends} for row in rows["accounts"]]
+    late = {"trader_id": rows["traders"][0]["trader_id"], "occurred_at": ends, "ip": "203.0.113.5"}
+    warehouse = Warehouse.open(tmp_path / "home")
+    with running(warehouse, rulebook, replace(BRISK, landing_seconds=3600)) as service:
+        key, news = key_for(service), service.backroom.news
+
+        def meanwhile(digests: dict[str, int]) -> Any:
+            told = news(digests)
+            if told.changed and not service.folding.parked:
+                push(service, "deals", rows["deals"], key)
+                until(lambda: bool(service.folding.parked))
+            return told
+
+        service.backroom.news = meanwhile  # type: ignore[method-assign]
+        push(service, "logins", [late], key)
+        for name in ("traders", "challenges", "desks"):
+            push(service, name, rows[name], key)
+        push(service, "accounts", closed, key)
+        until(lambda: status_of(warehouse) == "breached")
+        until(lambda: service.counts.settlings > 1)
+    assert status_of(warehouse) == "breached"
+    check_full_run_changes_nothing(warehouse, rulebook)
+
+
 def test_an_unknown_account_waits_and_is_judged_when_it_appears(tmp_path: Path) -> None:
     rulebook, rows = opened(tmp_path)
     warehouse = Warehouse.open(tmp_path / "home")

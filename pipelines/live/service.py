@@ -446,8 +446,10 @@ class Service:
             return
         changed = self.folding.take_book(news.told)
         self.folding.take_events([self.folding.book.codes[name] for name in news.changed], news.found)
+        # what waits may be of accounts that nobody knew when it came: a settling run that has not read it is older
+        newest = max((batch.number for batch in self.folding.pending), default=0)
         for code in changed:
-            self.folding.touched_by.setdefault(code, 0)
+            self.folding.touched_by[code] = max(self.folding.touched_by.get(code, 0), newest)
         self.folding.judge(dict.fromkeys(changed, 0))
 
     # --- what goes out -----------------------------------------------------------------------------------------------
