@@ -125,7 +125,7 @@ def test_a_settling_run_overwrites_nothing_that_came_after_what_it_read(tmp_path
     """Deals of an account that nobody knows yet come while its opening lands; by then the account is closed."""
     rulebook, rows = opened(tmp_path)
     ends = max(row["executed_at"] for row in rows["deals"]) + dt.timedelta(hours=1)
-    closed = [row | {"closed_at": ends} for row in rows["accounts"]]
+    closed = [{**row, "closed_at": ends} for row in rows["accounts"]]
     late = {"trader_id": rows["traders"][0]["trader_id"], "occurred_at": ends, "ip": "203.0.113.5"}
     warehouse = Warehouse.open(tmp_path / "home")
     with running(warehouse, rulebook, replace(BRISK, landing_seconds=3600)) as service:
