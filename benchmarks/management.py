@@ -185,10 +185,10 @@ def reads(target: Warehouse) -> dict[str, float]:
                 f"select * from mart_cohort_challenges where desk_id = '{desk}' and product = '{product}'",
                 f"select * from mart_cohort_facets where desk_id = '{desk}'",
             ),
-            "partners": ("select * from mart_partners order by contribution_usd desc",),
+            "partners": ("select * from mart_partners where desk_id = 'all' order by contribution_usd desc",),
             "partner": (
-                "select * from mart_partners",
-                "select * from mart_partner_funnel where partner_id = 'P00001'",
+                "select * from mart_partners where desk_id = 'all'",
+                "select * from mart_partner_funnel where partner_id = 'P00001' and desk_id = 'all'",
                 "select * from mart_commission_entries where partner_id = 'P00001' order by happened_at desc limit 500",
             ),
             "exposure": (

@@ -17,18 +17,21 @@ from pipelines import partner_papers
 from sql import schema
 
 SHOWN_PARTNERS = 25
+EVERY_DESK = "all"
 VIEWS = {"partners": "Partners", "plans": "Plans and dry run", "decisions": "Decisions"}
 COLUMNS: dict[str, Any] = {
     "name": st.column_config.TextColumn("Partner", width=170),
-    "plan": "Plan",
+    "plan": st.column_config.TextColumn("Plan", help="The commission plan in force for sales made now."),
     "contribution_usd": st.column_config.NumberColumn(
         "Contribution, USD", format="%,.0f", help=definition("contribution")
     ),
     "abuse_rate": st.column_config.NumberColumn("Abuse rate", format="percent", help=definition("abuse_rate")),
     "traders": st.column_config.NumberColumn("Buyers", format="%,d", help=definition("buyers")),
-    "challenges": st.column_config.NumberColumn("Sold", format="%,d"),
+    "challenges": st.column_config.NumberColumn("Sold", format="%,d", help="Purchases credited to the partner."),
     "clicks": st.column_config.NumberColumn("Clicks", format="%,d", help=definition("clicks")),
-    "funded": st.column_config.NumberColumn("Funded", format="%,d"),
+    "funded": st.column_config.NumberColumn(
+        "Funded", format="%,d", help="Of the purchases sold, those with a funded account so far."
+    ),
     "fees_usd": st.column_config.NumberColumn("Net fees, USD", format="%,.0f", help=definition("net_fees")),
     "payouts_usd": st.column_config.NumberColumn(
         "Paid to buyers, USD", format="%,.0f", help=definition("payouts_paid")
@@ -40,8 +43,12 @@ COLUMNS: dict[str, Any] = {
     "flagged": st.column_config.NumberColumn(
         "Flagged", format="%,d", help="Buyers with a flag on them or their accounts."
     ),
-    "refunds": st.column_config.NumberColumn("Refunds", format="%,d"),
-    "chargebacks": st.column_config.NumberColumn("Chargebacks", format="%,d"),
+    "refunds": st.column_config.NumberColumn(
+        "Refunds", format="%,d", help="Refunds of the purchases sold, whole or in part."
+    ),
+    "chargebacks": st.column_config.NumberColumn(
+        "Chargebacks", format="%,d", help="Payments of the purchases sold that the buyer's bank took back."
+    ),
 }
 STATES = {
     "accrued_usd": ("Accrued", "Within the refund window of the purchase."),
@@ -61,29 +68,52 @@ FUNNEL = {
 
 def show() -> None:
     """The table of partners, or the one-page profile of the one in the address; plans; what people decided."""
-    found = reads.rows("partners", order=["-contribution_usd"])
-    if found.empty:
-        look.empty(
-            "No partner",
-            "Partners come with the dataset <code>partners</code>; what they bring with <code>challenges</code>"
-            " and <code>clicks</code>.",
-        )
-        return
     view = state.tab("View", "view", VIEWS)
     if view == "plans":
-        partner_acts.plans()
+        _plans()
+        return
+    left, right, _ = st.columns(3)
+    with right:
+        desk = state.desk() or _only_desk()
+    found = reads.rows("partners", order=["-contribution_usd"], desk_id=desk)
+    if found.empty:
+        _nobody(desk)
         return
     if view == "decisions":
         partner_acts.decisions(found)
         return
     names = dict(zip(found["partner_id"], found["name"], strict=True))
-    with st.columns(3)[0]:
+    with left:
         listed = sorted(names, key=lambda one: str(names[one]).lower())
         chosen = state.one_of("Partner", "partner", listed, shown=lambda one: f"{names[one]} ({one})")
     if chosen is None:
         _every(found)
     else:
         _profile(found[found["partner_id"] == chosen].iloc[0], found)
+
+
+def _only_desk() -> str:
+    """What stands for all of a person's desks: the firm, or the only desk that they have."""
+    desks = who().desks
+    return desks[0] if desks is not None and len(desks) == 1 else EVERY_DESK
+
+
+def _nobody(desk: str) -> None:
+    if desk == EVERY_DESK and who().desks is not None:
+        look.empty("Choose a desk", "To people of some desks a partner's totals are shown desk by desk.")
+        return
+    look.empty(
+        "No partner",
+        "Partners come with the dataset <code>partners</code>; what they bring with <code>challenges</code>"
+        " and <code>clicks</code>.",
+    )
+
+
+def _plans() -> None:
+    if who().desks is not None:
+        look.empty("For people of every desk", "A dry run settles the sales of the whole firm.")
+        return
+    partner_acts.plans()
 
 
 def _every(found: pd.DataFrame) -> None:
@@ -135,7 +165,7 @@ def _drawn(found: pd.DataFrame) -> None:
 
 def _profile(partner: pd.Series, everyone: pd.DataFrame) -> None:
     """One page about one partner."""
-    partner_id = str(partner["partner_id"])
+    partner_id, desk = str(partner["partner_id"]), str(partner["desk_id"])
     rate, from_, to = (words.share(partner[name], 1) for name in ("abuse_rate", "abuse_low", "abuse_high"))
     net, low, high = (words.whole(partner[name]) for name in ("net_usd", "net_low_usd", "net_high_usd"))
     look.facts(
@@ -153,13 +183,13 @@ def _profile(partner: pd.Series, everyone: pd.DataFrame) -> None:
     _states(partner)
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        _funnel(partner_id)
+        _funnel(partner_id, desk)
     with right:
         _tree(partner_id, everyone)
     _abuse(partner_id)
     _rings(partner_id)
     _statement(partner_id)
-    _owed(partner_id)
+    _owed(partner_id, None if desk == EVERY_DESK else desk)
     if who().may(PERMISSION):
         partner_acts.change(partner, everyone)
 
@@ -175,8 +205,8 @@ def _states(partner: pd.Series) -> None:
         )
 
 
-def _funnel(partner_id: str) -> None:
-    found = reads.rows("partner_funnel", order=["place"], partner_id=partner_id)
+def _funnel(partner_id: str, desk: str) -> None:
+    found = reads.rows("partner_funnel", order=["place"], partner_id=partner_id, desk_id=desk)
     if found.empty:
         look.empty("Nothing sold yet", "The funnel fills with the first purchase that is credited to the partner.")
         return
@@ -202,9 +232,9 @@ def _funnel(partner_id: str) -> None:
         x=found["firm_rate"],
         y=names,
         mode="markers",
-        name="All of the firm",
+        name="All of the firm" if desk == EVERY_DESK else "All of the desk",
         marker={"size": 13, "symbol": "line-ns-open", "color": colours.text, "line": {"width": 3}},
-        hovertemplate="%{y}, all of the firm: %{x:.1%}<extra></extra>",
+        hovertemplate="%{y}, all buyers: %{x:.1%}<extra></extra>",
     )
     figure.update_xaxes(tickformat=".0%", rangemode="tozero", title="of challenges, so far")
     figure.update_yaxes(autorange="reversed", type="category")
@@ -269,7 +299,9 @@ def _rings(partner_id: str) -> None:
 
 
 def _statement(partner_id: str) -> None:
-    """The statement of a month or of any days, on the page and as a file."""
+    """The statement of a month or of any days, on the page and as a file; it covers every desk, so not for all."""
+    if who().desks is not None:
+        return
     st.subheader("Statement", anchor=False)
     stands = reads.stamp().as_of or dt.datetime.now(dt.UTC)
     left, right = st.columns([1, 2], vertical_alignment="bottom")
@@ -308,9 +340,9 @@ def _statement(partner_id: str) -> None:
             )
 
 
-def _owed(partner_id: str) -> None:
+def _owed(partner_id: str, desk: str | None) -> None:
     """Every entry, newest first, each with its state and since when it is due."""
-    entries = reads.rows("commission_entries", order=["-happened_at"], partner_id=partner_id)
+    entries = reads.rows("commission_entries", order=["-happened_at"], partner_id=partner_id, desk_id=desk)
     if entries.empty:
         look.empty(
             "No commission yet", "Commissions follow from the partner's plan when <code>highwater score</code> runs."

@@ -89,12 +89,13 @@ FUNNEL = ("cohort_month", "stage", "accounts", "reached", "median_days", "runnin
 
 
 def funnel(challenges: pd.DataFrame, *, by_person: bool = False) -> pd.DataFrame:
-    """How far each month's purchases got so far: columns `FUNNEL`, stages that nobody reached left out.
+    """How far each month's purchases got so far: columns `FUNNEL`, stages that nobody of any month reached left out.
 
     challenges: rows of marts.cohort_challenges of one currency. By person, whoever reached a stage with any purchase of
     the month counts once, in the days of the quickest.
     """
     found = []
+    stages = [stage for stage in STAGES if challenges[f"{stage}_days"].notna().any()]
     for month, rows in challenges.groupby("cohort_month", sort=True):
         grouped = rows.groupby("person")
         accounts = len(grouped) if by_person else len(rows)
@@ -102,11 +103,10 @@ def funnel(challenges: pd.DataFrame, *, by_person: bool = False) -> pd.DataFrame
         running = float(grouped["running"].any().mean() if by_person else rows["running"].mean())
         ratio = payouts / fees if fees else float("nan")
         found.append((month, "purchase", accounts, accounts, 0.0, running, fees, payouts, ratio))
-        for stage in STAGES:
+        for stage in stages:
             days = grouped[f"{stage}_days"].min() if by_person else rows[f"{stage}_days"]
-            if days.notna().any():
-                told = (int(days.notna().sum()), float(days.median()))
-                found.append((month, stage, accounts, *told, running, fees, payouts, ratio))
+            told = (int(days.notna().sum()), float(days.median()))
+            found.append((month, stage, accounts, *told, running, fees, payouts, ratio))
     return pd.DataFrame(found, columns=list(FUNNEL))
 
 

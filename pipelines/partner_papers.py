@@ -53,7 +53,7 @@ def make(database: sa.Connection, partner_id: str, since: dt.date, until: dt.dat
     """A partner's statement from the first day to the last one, both included, in UTC; from the last run's entries."""
     if until < since:
         raise StatementRefused(f"the period ends ({until}) before it begins ({since})")
-    known = marts.read(database, "partners", partner_id=partner_id)
+    known = marts.read(database, "partners", partner_id=partner_id, desk_id="all")
     if known.empty:
         raise StatementRefused(f"{partner_id}: no such partner in the last run")
     entries = marts.read(database, "commission_entries", partner_id=partner_id)

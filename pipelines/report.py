@@ -108,8 +108,8 @@ def _cohorts(database: sa.Connection, desk: str | None) -> list[Block]:
 
 
 def _partners(database: sa.Connection, desk: str | None) -> list[Block]:
-    found = marts.read(database, "partners")
-    if found.empty or desk is not None:
+    found = marts.read(database, "partners", desk_id=desk or "all")
+    if found.empty:
         return []
     rows = [
         (

@@ -65,6 +65,16 @@ def test_a_coupon_belongs_to_a_partner_after_enough_uses(uses: int, known: bool)
     assert (last in credited(*rows, {"trader_id": "new", "coupon": "X"})) is known
 
 
+def test_a_known_coupon_holds_over_the_click_and_the_first_touch_over_both() -> None:
+    frame = sales({"click_id": "K2", "coupon": "X"}, {"click_id": "K2"}, {"trader_id": "U", "click_id": "K2"})
+    found = attribute(frame, CLICKS, PARTNERS, coupons={"X": "P1"}).credits
+    assert found[["partner_id", "how"]].to_numpy().tolist() == [
+        ["P1", "coupon"],
+        ["P1", "first_touch"],
+        ["P2", "click"],
+    ]
+
+
 def test_a_coupon_of_two_partners_belongs_to_none() -> None:
     frame = sales(*({"partner_id": "P1" if n % 2 else "P2", "coupon": "X"} for n in range(20)))
     assert coupon_owners(frame, frame["partner_id"]).empty

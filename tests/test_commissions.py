@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from models.commissions import Plans, dry_run, load_plans, plans_folder, read_plan, settle
 from models.commissions.plans import PlanRefused
 from models.commissions.settle import statement
+from sql import relations
 from tests.commission_ledger import Happening, Ledger
 
 START = dt.datetime(2026, 1, 10, 12, tzinfo=dt.UTC)
@@ -455,3 +457,29 @@ def test_from_the_start_equals_the_running_ledger_to_the_cent(firm: Any, stops: 
     keys = [found[name] for name in ("partner_id", "challenge_id", "event", "level")]
     totals = {key: int(cents) for key, cents in sums.groupby(keys).sum().items() if cents}
     assert totals == ledger.totals()
+
+
+@pytest.mark.parametrize(
+    ("fees", "amount", "challenge"),
+    [((100,), 30, "C1"), ((100, 50), 50, "C2"), ((100, 50), 49.99, None), ((50, 50), 50, None), ((100, 0), 30, "C1")],
+)
+def test_a_refund_without_a_challenge_finds_the_only_one_it_can_be_of(
+    fees: tuple[int, ...], amount: float, challenge: str | None
+) -> None:
+    with duckdb.connect() as connection:
+        connection.execute("create schema staging")
+        connection.execute(
+            "create table staging.payments as select 'R' as payment_id, 'T' as trader_id, 'refund' as kind,"
+            " null::varchar as challenge_id, ?::decimal(18, 8) as amount, 'USD' as currency,"
+            " timestamptz '2026-02-01' as occurred_at",
+            [amount],
+        )
+        connection.execute(
+            "create table staging.challenges (challenge_id varchar, trader_id varchar, fee decimal(18, 8),"
+            " currency varchar, purchased_at timestamptz)"
+        )
+        rows = [(f"C{n}", "T", fee, "USD", dt.datetime(2026, 1, n, tzinfo=dt.UTC)) for n, fee in enumerate(fees, 1)]
+        late = ("C9", "T", amount, "USD", dt.datetime(2026, 2, 2, tzinfo=dt.UTC))
+        connection.executemany("insert into staging.challenges values (?, ?, ?, ?, ?)", [*rows, late])
+        found = connection.execute(relations.text("facts.returned_fees")).fetchall()
+    assert [row[2] for row in found] == [challenge]

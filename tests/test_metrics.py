@@ -101,7 +101,8 @@ def test_expected_is_unknown_where_nothing_could_be_learned(house: Warehouse) ->
 def test_commissions_of_partners_agree_with_the_published_entries(house: Warehouse) -> None:
     entries = mart(house, "commissions")
     assert entries["amount"].sum() == pytest.approx(100), "a fifth of the fee that was not charged back"
-    partners = mart(house, "partners")
+    every = mart(house, "partners")
+    partners = every[every["desk_id"] == "all"]
     assert partners["commission_usd"].sum() == pytest.approx(100 * 1.1)
     parts = ["accrued_usd", "held_usd", "payable_usd", "commission_paid_usd"]
     assert partners[parts].fillna(0).sum(axis=1).tolist() == pytest.approx(partners["commission_usd"].tolist())
@@ -137,7 +138,7 @@ def test_a_person_counts_once_however_many_they_buy() -> None:
 
 
 def test_commissions_agree_between_entries_statements_partners_and_the_ledger(house: Warehouse) -> None:
-    entries, partners = mart(house, "commissions"), mart(house, "partners")
+    entries, partners = mart(house, "commissions"), mart(house, "partners").query("desk_id == 'all'")
     with house.database.connect() as database:
         made = partner_papers.make(database, "P1", dt.date(2026, 1, 1), dt.date(2026, 12, 31))
         owed: Any = {account: balances(database, account) for account in ("commissions", "commissions payable")}
@@ -302,3 +303,14 @@ def test_a_parallel_run_lists_every_difference_and_nothing_else() -> None:
         ["d", -40.0, "only there"],
     ]
     assert compare(ours, ours, ["key", "currency"]).empty
+
+
+def test_a_partners_total_is_the_sum_of_its_desks(house: Warehouse) -> None:
+    found = mart(house, "partners")
+    sums = ["challenges", "traders", "funded", "refunds", "chargebacks", "fees_usd", "payouts_usd", "commission_usd"]
+    firm = found[found["desk_id"] == "all"].set_index("partner_id")[sums].astype("float64")
+    desks = found[found["desk_id"] != "all"].groupby("partner_id")[sums].sum()
+    sold = firm[firm["challenges"] > 0]
+    assert len(sold) and (desks.loc[sold.index] >= sold - 1e-9).all(axis=None)
+    additive = [name for name in sums if name != "traders"]
+    assert (desks.loc[sold.index, additive] - sold[additive]).abs().max().max() == pytest.approx(0)

@@ -303,7 +303,7 @@ def test_partners_show_what_they_brought(at_firm: Path) -> None:
     app = opened("partners")
     row = app.dataframe[0].value.iloc[0]
     assert (row["traders"], row["challenges"], row["chargebacks"]) == (2, 2, 1)
-    partner = reads.rows("partners").iloc[0]
+    partner = reads.rows("partners", desk_id="all").iloc[0]
     assert partner["abuse_rate"] == row["flagged"] / 2, "of two buyers"
     assert 0 <= partner["abuse_low"] <= partner["abuse_rate"] <= partner["abuse_high"] <= 1
     assert partner["abuse_high"] - partner["abuse_low"] > 0.6, "two buyers tell little, and Wilson's interval says so"

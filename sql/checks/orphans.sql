@@ -50,6 +50,26 @@ anti join staging.traders using (trader_id)
 
 union all
 
+select 'payments', payment_id, 'challenge ' || challenge_id
+from staging.payments
+anti join staging.challenges using (challenge_id)
+where challenge_id is not null
+
+union all
+
+select 'payments', payment_id, 'a challenge of trader ' || trader_id || ' that it does not name'
+from facts.returned_fees
+where challenge_id is null
+
+union all
+
+select 'partners', told.partner_id, 'partner ' || told.parent_partner_id
+from staging.partners as told
+anti join staging.partners as above on told.parent_partner_id = above.partner_id
+where told.parent_partner_id is not null
+
+union all
+
 select 'payouts', payout_id, 'account ' || account_id
 from staging.payouts
 anti join staging.accounts using (account_id)

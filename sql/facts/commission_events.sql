@@ -67,11 +67,10 @@ profits as (
 ),
 
 returned as (
-    select payments.payment_id, payments.kind, payments.challenge_id, payments.trader_id, payments.occurred_at,
-        cast(payments.amount as double), payments.currency
-    from staging.payments as payments
+    select fees.payment_id, fees.kind, fees.challenge_id, fees.trader_id, fees.occurred_at,
+        cast(fees.amount as double), fees.currency
+    from facts.returned_fees as fees
     inner join bought using (challenge_id)
-    where payments.kind in ('refund', 'chargeback')
 )
 
 select * from bought

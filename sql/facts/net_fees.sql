@@ -1,8 +1,8 @@
 -- What each challenge brought: its fee less refunds and chargebacks, in the fee's currency. Grain: challenge_id.
 with returned as (
     select challenge_id, sum(amount) as amount
-    from staging.payments
-    where kind in ('refund', 'chargeback') and challenge_id is not null
+    from facts.returned_fees
+    where challenge_id is not null
     group by challenge_id
 )
 

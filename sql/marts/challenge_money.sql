@@ -7,9 +7,13 @@ with movements as (
         occurred_at as happened_at,
         kind,
         currency,
-        case kind when 'purchase' then 1 else -1 end * cast(amount as double) as fee,
+        cast(amount as double) as fee,
         cast(null as double) as payout
     from staging.payments
+    where kind = 'purchase' and challenge_id is not null
+    union all
+    select challenge_id, occurred_at, kind, currency, -cast(amount as double), null
+    from facts.returned_fees
     where challenge_id is not null
     union all
     select challenge_id, purchased_at, 'purchase', currency, cast(fee as double), null

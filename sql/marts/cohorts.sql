@@ -1,6 +1,6 @@
 -- The funnel by desk, product and month of purchase (in the desk's zone). Grain: desk_id, product, cohort_month, stage.
 -- Accounts are the challenges bought, reached those of them that got to the stage so far, median_days the days that these
--- took. What reaching means and which money counts is said in marts.cohort_challenges.
+-- took. A stage that any month of the desk's product reached has a row in every month, with none where it is none. What reaching means and which money counts is said in marts.cohort_challenges.
 with days as (
     select
         desk_id,
@@ -31,16 +31,22 @@ sizes as (
     group by desk_id, product, cohort_month
 ),
 
+known as (
+    select distinct desk_id, product, reached.stage as stage
+    from days
+    where reached.days is not null
+),
+
 stages as (
     select
         desk_id,
         product,
         cohort_month,
         reached.stage as stage,
-        cast(count(*) as integer) as reached,
+        cast(count(reached.days) as integer) as reached,
         median(reached.days) as median_days
     from days
-    where reached.days is not null
+    semi join known on days.desk_id = known.desk_id and days.product = known.product and days.reached.stage = known.stage
     group by desk_id, product, cohort_month, reached.stage
 )
 

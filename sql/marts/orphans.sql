@@ -26,6 +26,25 @@ with pointers as (
     select 'payments', 'traders', trader_id, count(*)
     from staging.payments anti join staging.traders using (trader_id) group by trader_id
     union all
+    select 'payments', 'challenges', challenge_id, count(*)
+    from staging.payments anti join staging.challenges using (challenge_id)
+    where challenge_id is not null group by challenge_id
+    union all
+    select 'payments', 'challenges', 'one of trader ' || trader_id, count(*)
+    from facts.returned_fees where challenge_id is null group by trader_id
+    union all
+    select 'challenges', 'clicks', click_id, count(*)
+    from staging.challenges anti join staging.clicks using (click_id) where click_id is not null group by click_id
+    union all
+    select 'challenges', 'partners', partner_id, count(*)
+    from staging.challenges anti join staging.partners using (partner_id)
+    where partner_id is not null group by partner_id
+    union all
+    select 'partners', 'partners', parent_partner_id, count(*)
+    from staging.partners as told
+    anti join staging.partners as above on told.parent_partner_id = above.partner_id
+    where told.parent_partner_id is not null group by parent_partner_id
+    union all
     select 'payouts', 'accounts', account_id, count(*)
     from staging.payouts anti join staging.accounts using (account_id) group by account_id
     union all

@@ -1,7 +1,9 @@
--- How far a partner's challenges got so far beside all of the firm's, with Wilson intervals. Grain: partner_id, stage.
+-- How far a partner's challenges got so far beside all of the firm's, with Wilson intervals. Grain: desk_id,
+-- partner_id, stage; desk `all` is the firm.
 with reached as (
     select
         challenge_id,
+        desk_id as sold_at,
         unnest([
             {'place': 1, 'stage': 'passed', 'reached': passed_days is not null},
             {'place': 2, 'stage': 'funded', 'reached': funded_days is not null or instant_days is not null},
@@ -13,21 +15,25 @@ with reached as (
 ),
 
 firm as (
-    select told.stage as stage, count(*) filter (where told.reached) / count(*) as firm_rate
-    from reached
-    group by told.stage
+    select desk_id, stage, count(*) filter (where told) / count(*) as firm_rate
+    from (select unnest(['all', sold_at]) as desk_id, told.stage as stage, told.reached as told from reached)
+    group by desk_id, stage
 ),
 
 mine as (
     select
-        credits.partner_id,
-        reached.told.stage as stage,
-        any_value(reached.told.place) as place,
+        desk_id,
+        partner_id,
+        told.stage as stage,
+        any_value(told.place) as place,
         count(*) as challenges,
-        count(*) filter (where reached.told.reached) as reached
-    from decided.credits as credits
-    inner join reached using (challenge_id)
-    group by credits.partner_id, reached.told.stage
+        count(*) filter (where told.reached) as reached
+    from (
+        select unnest(['all', reached.sold_at]) as desk_id, credits.partner_id, reached.told
+        from decided.credits as credits
+        inner join reached using (challenge_id)
+    )
+    group by desk_id, partner_id, told.stage
 ),
 
 rated as (
@@ -37,6 +43,7 @@ rated as (
 )
 
 select
+    rated.desk_id,
     rated.partner_id,
     rated.stage,
     rated.place,
@@ -53,4 +60,4 @@ select
     ) as rate_high,
     firm.firm_rate
 from rated
-inner join firm using (stage)
+inner join firm using (desk_id, stage)

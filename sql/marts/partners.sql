@@ -1,15 +1,17 @@
--- What each partner brought and what it cost, in US dollars, by the shares in which purchases are credited. Grain: partner_id.
+-- What each partner brought and what it cost, in US dollars, by the shares in which purchases are credited. Grain: desk_id,
+-- partner_id: `all` for the firm, and a row for each desk at which the partner sold or earned; clicks belong to no desk.
 -- Fees and payouts in the desk's currency at the rate of their day, turned into dollars at the newest rate.
 -- The interval of the net contribution is that of a sum of independent buyers (95 %); unknown below two buyers. The abuse
 -- rate is the share of buyers with a flag (inactivity is no abuse) on them or on an account of theirs, with its Wilson
--- interval, beside the rate of all buyers of the firm.
+-- interval, beside the rate of all buyers of the firm or the desk.
 with credited as (
     select
+        unnest(['all', challenges.desk_id]) as desk_id,
         credits.partner_id,
         credits.share,
         challenges.challenge_id,
         challenges.trader_id,
-        challenges.desk_id,
+        challenges.desk_id as sold_at,
         challenges.funded_days is not null as is_funded,
         challenges.fees,
         challenges.payouts
@@ -28,6 +30,7 @@ returned as (
 
 movements as (
     select
+        credited.desk_id,
         credited.partner_id,
         credited.trader_id,
         count(*) as challenges,
@@ -38,13 +41,14 @@ movements as (
         sum(returned.chargebacks) as chargebacks
     from credited
     left join returned using (challenge_id)
-    left join staging.desks as desks on credited.desk_id = desks.desk_id
+    left join staging.desks as desks on credited.sold_at = desks.desk_id
     left join marts.usd_rates as rates on desks.currency = rates.currency
-    group by credited.partner_id, credited.trader_id
+    group by credited.desk_id, credited.partner_id, credited.trader_id
 ),
 
 buyers as (
     select
+        desk_id,
         partner_id,
         count(*) as traders,
         sum(fees) as fees,
@@ -58,10 +62,10 @@ buyers as (
         count(*) filter (where chargebacks > 0) as traders_charging_back,
         sum(fees) filter (where place <= 10) / nullif(sum(fees), 0) as top_ten_share
     from (
-        select *, row_number() over (partition by partner_id order by fees desc, trader_id) as place
+        select *, row_number() over (partition by desk_id, partner_id order by fees desc, trader_id) as place
         from movements
     )
-    group by partner_id
+    group by desk_id, partner_id
 ),
 
 flagged as (
@@ -76,20 +80,22 @@ flagged as (
 ),
 
 baseline as (
-    select count(flagged.trader_id) / nullif(count(*), 0) as rate
-    from (select distinct trader_id from staging.challenges) as everyone
+    select everyone.desk_id, count(flagged.trader_id) / count(*) as rate
+    from (select distinct unnest(['all', desk_id]) as desk_id, trader_id from staging.challenges) as everyone
     left join flagged using (trader_id)
+    group by everyone.desk_id
 ),
 
 rates as (
     select
+        brought.desk_id,
         brought.partner_id,
         count(*) as people,
         count(flagged.trader_id) as flagged,
         count(flagged.trader_id) / count(*) as rate
     from movements as brought
     left join flagged using (trader_id)
-    group by brought.partner_id
+    group by brought.desk_id, brought.partner_id
 ),
 
 intervals as (
@@ -102,12 +108,13 @@ intervals as (
 ),
 
 visits as (
-    select partner_id, count(*) as clicks from staging.clicks group by partner_id
+    select 'all' as desk_id, partner_id, count(*) as clicks from staging.clicks group by partner_id
 ),
 
 -- commissions of their own sales and of those below
 owed as (
     select
+        entries.desk_id,
         entries.partner_id,
         sum(entries.amount * rates.rate_to_usd) as earned,
         sum(entries.amount * rates.rate_to_usd) filter (where entries.state = 'accrued') as accrued,
@@ -116,25 +123,34 @@ owed as (
         sum(entries.amount * rates.rate_to_usd) filter (where entries.state = 'paid') as paid,
         -sum(entries.amount * rates.rate_to_usd) filter (where entries.event in ('refund', 'chargeback')) as taken_back,
         count(*) filter (where rates.rate_to_usd is null) as without_rate
-    from marts.commission_entries as entries
+    from (select * replace (unnest(['all', desk_id]) as desk_id) from marts.commission_entries) as entries
     left join marts.usd_rates as rates using (currency)
-    group by entries.partner_id
+    group by entries.desk_id, entries.partner_id
+),
+
+places as (
+    select 'all' as desk_id, partner_id from staging.partners
+    union
+    select desk_id, partner_id from buyers
+    union
+    select desk_id, partner_id from owed where desk_id is not null
 )
 
 select
+    places.desk_id,
     partners.partner_id,
     partners.name,
     partners.parent_partner_id,
     partners.plan,
     partners.joined_at,
-    coalesce(visits.clicks, 0) as clicks,
+    case when places.desk_id = 'all' then coalesce(visits.clicks, 0) end as clicks,
     coalesce(buyers.traders, 0) as traders,
     cast(coalesce(buyers.challenges, 0) as bigint) as challenges,
     cast(coalesce(buyers.funded, 0) as bigint) as funded,
     buyers.fees as fees_usd,
     buyers.payouts as payouts_usd,
     buyers.net as net_usd,
-    buyers.fees / nullif(sum(buyers.fees) over (), 0) as fees_share,
+    buyers.fees / nullif(sum(buyers.fees) over (partition by places.desk_id), 0) as fees_share,
     buyers.top_ten_share,
     buyers.net - limits.quantile * buyers.net_spread as net_low_usd,
     buyers.net + limits.quantile * buyers.net_spread as net_high_usd,
@@ -154,10 +170,11 @@ select
     coalesce(owed.taken_back, 0) as taken_back_usd,
     coalesce(owed.without_rate, 0) as commissions_without_rate,
     coalesce(buyers.net, 0) - coalesce(owed.earned, 0) as contribution_usd
-from staging.partners as partners
+from places
+inner join staging.partners as partners using (partner_id)
 cross join marts.limits as limits
-cross join baseline
-left join intervals using (partner_id)
-left join visits using (partner_id)
-left join buyers using (partner_id)
-left join owed using (partner_id)
+left join baseline using (desk_id)
+left join intervals using (desk_id, partner_id)
+left join visits using (desk_id, partner_id)
+left join buyers using (desk_id, partner_id)
+left join owed using (desk_id, partner_id)
