@@ -1,9 +1,9 @@
 """Which partner is credited with a purchase, and in which shares.
 
 A person's reassignment comes first, then the partner that the checkout named, then a coupon that a person gave to a
-partner or whose uses belong to one, then the click: who types a code says who sent them. A trader whose first such touch
-led to a partner stays with that partner (first-touch lock), at every desk, when a later purchase carries only a click or
-a coupon; a purchase with no touch at all is credited to nobody.
+partner or whose uses belong to one, then the click: who types a code says who sent them. A trader whose first such
+touch led to a partner stays with that partner (first-touch lock), at every desk, when a later purchase carries only a
+click or a coupon; a purchase with no touch at all is credited to nobody.
 """
 
 from __future__ import annotations
@@ -61,9 +61,7 @@ def attribute(
     locked = touched.groupby(frame["trader_id"]).transform("first")
     credited = told.where(told.notna(), locked.where(touched.notna()))
     lost = frame["click_id"].notna() & ~frame["click_id"].isin(clicks["click_id"])
-    how = np.select(
-        [told.notna(), credited != touched, coded.notna()], ["checkout", "first_touch", "coupon"], "click"
-    )
+    how = np.select([told.notna(), credited != touched, coded.notna()], ["checkout", "first_touch", "coupon"], "click")
     rows = pd.DataFrame(
         {
             "challenge_id": frame["challenge_id"],
