@@ -1252,9 +1252,9 @@ ALIKE = (
 )
 
 
-def make(style: Style, seed: int) -> Firm:
+def make(style: Style, seed: int, kind: type[People] = People) -> Firm:
     """A firm with so many of each planted kind and look-alike, and ordinary people around them."""
-    people = People(style, seed)
+    people = kind(style, seed)
     makers: list[Callable[[], None]] = [getattr(people, name) for name in (*PLANTED, *ALIKE)]
     for one in makers:
         for _ in range(style.each):

@@ -7,12 +7,11 @@ instruments, a grid lies on both sides, an all-in is entered in slices.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from benchmarks.quality.conduct_feeds import ALIKE, DAY, PLANTED, Account, Course, Firm, People, Style
+from benchmarks.quality.conduct_feeds import DAY, Account, Course, Firm, People, Style, make
 
 CASH = (
     ("GER40.cash", 23_500.0, 1.0, 0.011),
@@ -282,12 +281,5 @@ class StreetPeople(People):
 
 
 def make_street(style: Style, seed: int) -> Firm:
-    """A firm with so many of each planted kind and look-alike, and ordinary people around them."""
-    people = StreetPeople(style, seed)
-    makers: list[Callable[[], None]] = [getattr(people, name) for name in (*PLANTED, *ALIKE)]
-    for one in makers:
-        for _ in range(style.each):
-            one()
-    for _ in range(style.people):
-        people.ordinary()
-    return people.firm
+    """A firm as `conduct_feeds.make` makes one, of these people."""
+    return make(style, seed, StreetPeople)

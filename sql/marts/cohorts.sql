@@ -1,6 +1,7 @@
 -- The funnel by desk, product and month of purchase (in the desk's zone). Grain: desk_id, product, cohort_month, stage.
 -- Accounts are the challenges bought, reached those of them that got to the stage so far, median_days the days that these
--- took. A stage that any month of the desk's product reached has a row in every month, with none where it is none. What reaching means and which money counts is said in marts.cohort_challenges.
+-- took. A stage that any month of the desk's product reached has a row in every month, with none where it is none. What
+-- reaching means and which money counts is said in marts.cohort_challenges.
 with days as (
     select
         desk_id,
