@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -48,6 +49,14 @@ def body(rows: Sequence[Row]) -> bytes:
     """Rows as a JSON body; missing values are left out."""
     told = [{name: written(value) for name, value in row.items() if value is not None} for row in rows]
     return json.dumps(told).encode()
+
+
+def until(condition: Callable[[], bool], seconds: float = 180) -> None:
+    """Waits for a condition."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "the condition never held"
+        time.sleep(0.02)
 
 
 def push(service: Service, dataset: str, rows: Sequence[Row], key: Key) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import datetime as dt
 import json
 import random
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -29,7 +28,7 @@ from sql.schema import DATASETS
 from sql.warehouse import Warehouse
 from tests import postgres
 from tests.builders import Case, Row, firm_rows, write_rulebook
-from tests.live_parts import BRISK, body, decided, key_for, loads, push, running
+from tests.live_parts import BRISK, body, decided, key_for, loads, push, running, until
 from tests.test_score_same import MONDAY, firm, in_steps, one_account, shuffled, status_of
 from tests.test_walk_oracle import cases
 from tests.walk_oracle import Observation
@@ -51,14 +50,6 @@ def check_full_run_changes_nothing(warehouse: Warehouse, rulebook: catalogue.Rul
     for name, frame in before.items():
         gone = frame.merge(after[name], how="outer", indicator=True).query("_merge != 'both'")
         assert gone.empty, f"{name}: {gone.to_dict('records')}"
-
-
-def until(condition: Callable[[], bool], seconds: float = 180) -> None:
-    """Waits for a condition."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the condition never held"
-        time.sleep(0.02)
 
 
 def deliver(service: Service, rows: dict[str, list[Row]], chance: random.Random) -> None:
@@ -128,14 +119,17 @@ def test_a_settling_run_overwrites_nothing_that_came_after_what_it_read(tmp_path
     closed = [{**row, "closed_at": ends} for row in rows["accounts"]]
     late = {"trader_id": rows["traders"][0]["trader_id"], "occurred_at": ends, "ip": "203.0.113.5"}
     warehouse = Warehouse.open(tmp_path / "home")
-    with running(warehouse, rulebook, replace(BRISK, landing_seconds=3600)) as service:
+    # every landing is followed by a settling run, and nothing lands unless an account's own rows make it
+    with running(warehouse, rulebook, replace(BRISK, landing_seconds=3600, settling_seconds=0)) as service:
         key, news = key_for(service), service.backroom.news
+        settled_before: list[int] = []
 
         def meanwhile(digests: dict[str, int]) -> Any:
             told = news(digests)
             if told.changed and not service.folding.parked:
                 push(service, "deals", rows["deals"], key)
                 until(lambda: bool(service.folding.parked))
+                settled_before.append(service.counts.settlings)
             return told
 
         service.backroom.news = meanwhile  # type: ignore[method-assign]
@@ -144,7 +138,8 @@ def test_a_settling_run_overwrites_nothing_that_came_after_what_it_read(tmp_path
             push(service, name, rows[name], key)
         push(service, "accounts", closed, key)
         until(lambda: status_of(warehouse) == "breached")
-        until(lambda: service.counts.settlings > 1)
+        until(lambda: service.counts.settlings > settled_before[0])
+        assert status_of(warehouse) == "breached"
     assert status_of(warehouse) == "breached"
     check_full_run_changes_nothing(warehouse, rulebook)
 

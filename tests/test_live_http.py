@@ -26,7 +26,7 @@ from pipelines.live.service import Service
 from sql.schema import DATASETS
 from sql.warehouse import Warehouse
 from tests.builders import firm_rows, write_rulebook
-from tests.live_parts import BRISK, body
+from tests.live_parts import BRISK, body, until
 from tests.test_score_same import firm, one_account
 
 Client = TestClient
@@ -166,7 +166,7 @@ def test_a_disk_that_takes_no_more_is_told_and_nothing_is_taken(
     assert answer.status_code == 507 and int(answer.headers["Retry-After"]) > 0
     assert "the disk takes no more (No space left on device)" in answer.json()["detail"]
     assert client.post("/v1/rates", json=rate).json() == {"accepted": 1, "duplicates": 0, "rejected": []}
-    assert service.rows_waiting == 0
+    until(lambda: service.rows_waiting == 0)
 
 
 def test_a_database_that_is_away_is_told_and_known_keys_may_go_on(
