@@ -19,8 +19,7 @@ from sql import schema
 from sql.live_schema import DELIVERIES
 from sql.warehouse import Warehouse, read_frame
 from tests.builders import Row, firm_rows, write_rulebook
-from tests.live_parts import BRISK, key_for, push, running
-from tests.test_live import until
+from tests.live_parts import BRISK, key_for, push, running, until
 from tests.test_score_same import MONDAY, firm, land, one_account
 
 LOOKED = (schema.LINKS, schema.OWNERS, schema.COPY_PAIRS, schema.COPY_RINGS, schema.SIGNALS, schema.RISK_SCORES)
