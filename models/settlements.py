@@ -17,9 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from rapidfuzz.fuzz import ratio
 from rapidfuzz.process import cpdist
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -31,7 +30,11 @@ FURTHEST_DAYS = 31
 FURTHEST_SHARE = 0.15
 ROUNDS = 4
 SUGGESTED = 3
-DENSE_MOST = 3000
+DAYS_BEFORE = 1
+COMPARED_MOST = 400
+"""Of the transfers that share an amount or a name with a request so many are compared, the first to come."""
+BLOCK_DAYS = 1_000_000
+"""Further apart than any two records of one block."""
 
 
 @dataclass(frozen=True)
@@ -106,24 +109,33 @@ def _candidates(left: pd.DataFrame, right: pd.DataFrame) -> _Candidates:
                 }
             )
         )
-    joined = [_near(sides[0].merge(sides[1], on=["currency", key])) for key in ("cents", "start")]
+    joined = [_near(sides[0], sides[1], key) for key in ("cents", "start")]
     named = right.assign(place=np.arange(len(right)), known=right["known"].astype(object))[["known", "place"]].dropna()
     by_name = (
         left.assign(place=np.arange(len(left)))[["id", "place"]]
         .astype({"id": object})
         .merge(named, left_on="id", right_on="known")
     )
-    places = [(one["place_x"].to_numpy(), one["place_y"].to_numpy()) for one in (*joined, by_name)]
-    pairs = np.unique(np.stack([np.concatenate(side) for side in zip(*places, strict=True)]).astype(np.int64), axis=1)
+    joined.append((by_name["place_x"].to_numpy(), by_name["place_y"].to_numpy()))
+    pairs = np.unique(np.stack([np.concatenate(side) for side in zip(*joined, strict=True)]).astype(np.int64), axis=1)
     return _compared(sides[0], sides[1], left, right, pairs[0], pairs[1])
 
 
-def _near(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Pairs within the furthest days and shares of the amount."""
-    first, second = (pairs[name] if name in pairs else pairs["cents"] / 100 for name in ("amount_x", "amount_y"))
-    days = pairs["day_y"] - pairs["day_x"]
-    close = (first - second).abs() <= FURTHEST_SHARE * first.abs().clip(lower=0.01)
-    return pairs[close & (days >= -1) & (days <= FURTHEST_DAYS)]
+def _near(one: pd.DataFrame, two: pd.DataFrame, key: str) -> tuple[Ints, Ints]:
+    """Pairs of one currency and key within the furthest days and shares of the amount; of many, the first to come."""
+    codes = pd.concat([one, two]).groupby(["currency", key], dropna=False).ngroup().to_numpy()
+    place = codes * BLOCK_DAYS
+    base = min(one["day"].min(), two["day"].min()) if len(one) and len(two) else 0.0
+    starts = place[: len(one)] + one["day"].to_numpy() - base
+    order = np.argsort(comes := place[len(one) :] + two["day"].to_numpy() - base, kind="stable")
+    first = np.searchsorted(comes[order], starts - DAYS_BEFORE, "left")
+    last = np.minimum(np.searchsorted(comes[order], starts + FURTHEST_DAYS, "right"), first + COMPARED_MOST)
+    counts = np.maximum(last - first, 0)
+    a = np.repeat(np.arange(len(one)), counts)
+    b = order[np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts - first, counts)]
+    amounts = one["amount"].to_numpy()[a], two["amount"].to_numpy()[b]
+    close = np.abs(amounts[0] - amounts[1]) <= FURTHEST_SHARE * np.maximum(np.abs(amounts[0]), 0.01)
+    return a[close], b[close]
 
 
 def _compared(
@@ -206,27 +218,15 @@ def _assign_group(found: _Candidates, scores: Floats, kept: Ints) -> Ints:
         return kept
     rows, row_of = np.unique(found.left[kept], return_inverse=True)
     columns, column_of = np.unique(found.right[kept], return_inverse=True)
-    if max(len(rows), len(columns)) > DENSE_MOST:
-        return _greedy(found, scores, kept)
-    gain = np.zeros((len(rows), len(columns)))
-    place = np.full((len(rows), len(columns)), -1)
-    gain[row_of, column_of], place[row_of, column_of] = scores[kept], kept
-    taken: Ints = place[linear_sum_assignment(gain, maximize=True)]
-    return taken[taken >= 0]
-
-
-def _greedy(found: _Candidates, scores: Floats, kept: Ints) -> Ints:
-    """For a group too large to be solved as a whole: best pair first."""
-    used_left: set[int] = set()
-    used_right: set[int] = set()
-    chosen = []
-    for one in kept[np.argsort(-scores[kept], kind="stable")].tolist():
-        a, b = int(found.left[one]), int(found.right[one])
-        if a not in used_left and b not in used_right:
-            used_left.add(a)
-            used_right.add(b)
-            chosen.append(one)
-    return np.array(chosen, dtype=np.int64)
+    # a record on the left may stay alone, which gains nothing; every edge is one dearer, since zeros are no edges
+    alone = np.arange(len(rows))
+    gains = np.concatenate([scores[kept] + 1.0, np.ones(len(rows))])
+    ends = np.concatenate([row_of, alone]), np.concatenate([column_of, len(columns) + alone])
+    edges = csr_matrix((gains, ends), shape=(len(rows), len(columns) + len(rows)))
+    taken_rows, taken_columns = min_weight_full_bipartite_matching(edges, maximize=True)
+    place = dict(zip(zip(row_of.tolist(), column_of.tolist(), strict=True), kept.tolist(), strict=True))
+    taken = zip(taken_rows.tolist(), taken_columns.tolist(), strict=True)
+    return np.array([place[one] for one in taken if one in place], dtype=np.int64)
 
 
 def _suggestions(
