@@ -15,13 +15,13 @@ VIEWS = {"waiting": "◷ Waiting", "done": "✓ Transferred", "all": "All"}
 OVER = ("rejected", "upheld", "cancelled")
 """States in which a request waits for nobody, whatever its transfers say."""
 COLUMNS = {
-    "late": st.column_config.TextColumn("Wait", width=110, help="Time since the request; ▲ beyond the service level."),
-    "payout_id": st.column_config.TextColumn("Request", width=95),
-    "amount": st.column_config.NumberColumn("Amount", format="%,.2f"),
-    "currency": st.column_config.TextColumn("Cur", width=50),
-    "recommendation": st.column_config.TextColumn("Recommended", width=110),
-    "open_checks": st.column_config.TextColumn("Read first", width=220, help="Checks that failed ✕ or are unknown ?"),
-    "standing": st.column_config.TextColumn("On the desk", width=120),
+    "late": st.column_config.TextColumn("Wait", width=92, help="Time since the request; ▲ beyond the service level."),
+    "payout_id": st.column_config.TextColumn("Request", width=88),
+    "amount": st.column_config.NumberColumn("Amount", format="%,.2f", width=85),
+    "currency": st.column_config.TextColumn("Cur", width=48),
+    "recommendation": st.column_config.TextColumn("Recommended", width=102),
+    "open_checks": st.column_config.TextColumn("Read first", width=195, help="Checks that failed ✕ or are unknown ?"),
+    "standing": st.column_config.TextColumn("On the desk", width=95),
     "trader_name": st.column_config.TextColumn("Trader", width=150),
     "account_id": st.column_config.TextColumn("Account", width=95),
     "account_state": st.column_config.TextColumn("Account is", width=100),

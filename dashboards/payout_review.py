@@ -13,6 +13,7 @@ from dashboards.kit import desk, lake, look, paths, places, reads, state, words
 from models.decisions import machine
 from models.decisions.desk import State, Strip, preview
 from models.money import to_minor
+from models.payouts import told
 
 VIEWS = {
     "checks": "Checks",
@@ -41,6 +42,7 @@ WORDS = {
     "uphold": "Uphold",
     "overturn": "Overturn",
 }
+ADVISED = {"approve": "approve", "deduct": "deduct", "reject": "reject"}
 SHORTCUTS = {"approve": "Alt+A", "reject": "Alt+X", "confirm": "Alt+G", "take": "Alt+T"}
 
 
@@ -80,10 +82,10 @@ def _amount(row: dict[str, Any], held: State | None) -> None:
     currency = row["currency"]
     standing = words.plain(held.state) if held else "New"
     tone = {"approve": "fine", "deduct": "near", "review": "near", "reject": "breached"}
-    told = words.RECOMMENDATIONS.get(row["recommendation"], "? Not reviewed")
+    advice = words.RECOMMENDATIONS.get(row["recommendation"], "? Not reviewed")
     title = f"{row['payout_id']} · {words.money(row['amount'], currency)}"
     look.card(
-        tone.get(row["recommendation"], "unknown"), title, [desk.name(row["trader_name"]), f"{told} · {standing}"]
+        tone.get(row["recommendation"], "unknown"), title, [desk.name(row["trader_name"]), f"{advice} · {standing}"]
     )
     if held:
         parts = (held.trader_minor, held.firm_minor, held.deducted_minor, held.profit_minor)
@@ -162,17 +164,19 @@ def _actions(row: dict[str, Any], held: State | None, strips: list[Strip]) -> No
         return
     reason, code = desk.reason_inputs(row["payout_id"])
     with st.container(horizontal=True):
-        pressed = [action for action in possible if _button(action)]
+        advised = ADVISED.get(row["recommendation"])
+        pressed = [action for action in possible if _button(action, first=action in (advised, "confirm"))]
     for action in pressed:
         used = strips if action == "deduct" else []
         desk.act(row["payout_id"], action, held.version if held else 0, reason=reason, code=code, strips=used)
 
 
-def _button(action: str) -> bool:
+def _button(action: str, *, first: bool) -> bool:
+    """A button for an act; what the review recommends stands out."""
     return st.button(
         WORDS[action],
         key=f"do-{action}",
-        type="primary" if action in ("approve", "confirm") else "secondary",
+        type="primary" if first else "secondary",
         shortcut=SHORTCUTS.get(action),
     )
 
@@ -189,25 +193,23 @@ def _checks(row: dict[str, Any]) -> None:
             if check.get("rule"):
                 st.caption(f"Rule: {check['rule']}")
             if check.get("numbers"):
-                look.table(_in_words(check))
+                look.table(told.numbers(check, row["currency"]))
     held = [check for check in listed if check not in to_read]
     passed = sum(check["outcome"] == "passed" for check in held)
     with st.expander(f"✓ {passed} passed, {len(held) - passed} do not apply", expanded=not to_read):
         for check in held:
-            told = " · ".join(f"{name} {said}" for name, said in _in_words(check).items() if said != words.UNKNOWN)
+            known = {
+                name: said for name, said in told.numbers(check, row["currency"]).items() if said != told.NOT_KNOWN
+            }
+            said = " · ".join(f"{name} {said}" for name, said in known.items())
             st.markdown(
-                _headline(check) + "".join(f"  \n:small[:gray[{one}]]" for one in (told, check.get("rule")) if one)
+                _headline(check) + "".join(f"  \n:small[:gray[{one}]]" for one in (said, check.get("rule")) if one)
             )
 
 
 def _headline(check: dict[str, Any]) -> str:
     """A check's outcome, name and finding."""
     return f"{desk.ICONS[check['outcome']]} **{words.plain(check['check'])}** {check.get('sentence', '')}"
-
-
-def _in_words(check: dict[str, Any]) -> dict[str, str]:
-    """The numbers that a check rests on."""
-    return {words.plain(name): words.value(told) for name, told in (check.get("numbers") or {}).items()}
 
 
 def _window(row: dict[str, Any]) -> pd.Timestamp | None:
@@ -241,6 +243,7 @@ def _trades(row: dict[str, Any]) -> None:
     event = desk.table(
         shown[columns],
         reads.zone_of(row["desk_id"]),
+        currency=row["currency"],
         on_select="rerun",
         selection_mode="multi-row",
         key=f"trades-{row['payout_id']}",
@@ -273,7 +276,7 @@ def _path(row: dict[str, Any]) -> None:
             line = {"color": colour, "shape": "hv"}
             figure.add_scatter(x=steps["at"], y=steps[name], name=words.plain(name), line=line, mode="lines")
     figure.add_vline(x=row["requested_at"].isoformat(), line_dash="dot", line_color=colours.unknown)
-    look.chart(figure, "How did the account come to this profit?")
+    look.chart(figure, f"How did the account come to this profit ({row['currency']})?")
 
 
 def _linked(row: dict[str, Any]) -> None:
@@ -315,9 +318,9 @@ def _earlier(row: dict[str, Any]) -> None:
     alike = [
         mine == {c["check"] for c in desk.checks(one) if c["outcome"] == "failed"} for one in reads.records(others)
     ]
-    told = decided[pd.Series(alike, index=decided.index)]["state"].value_counts()
-    if len(told):
-        said = ", ".join(f"{words.plain(name).lower()} {count}" for name, count in told.items())
+    ended = decided[pd.Series(alike, index=decided.index)]["state"].value_counts()
+    if len(ended):
+        said = ", ".join(f"{words.plain(name).lower()} {count}" for name, count in ended.items())
         st.caption(f"Requests with the same failed checks: {said}.")
 
 

@@ -33,8 +33,10 @@ def show() -> None:
             "Nothing to reconcile", "Requests come with <code>payouts</code>, transfers with <code>settlements</code>."
         )
         return
+    failed = len(every_transfer) - len(pairs) - len(transfers)
     st.caption(
         f"{len(pairs):,} of {words.counted(len(every_transfer), 'transfer')} matched ·"
+        f" {words.number(failed)} failed and paid nothing ·"
         f" {words.counted(len(transfers), 'transfer')} and {words.counted(len(requests), 'request')} left over"
     )
     waiting = {"transfers": len(transfers), "requests": len(requests)}

@@ -225,13 +225,14 @@ def told() -> None:
         st.toast(st.session_state.pop(TOLD))
 
 
-def table(rows: pd.DataFrame, zone: str = "UTC", **options: Any) -> Any:
-    """Rows under their names in words: amounts with their decimals, times in a zone."""
+def table(rows: pd.DataFrame, zone: str = "UTC", *, currency: str | None = None, **options: Any) -> Any:
+    """Rows under their names in words: amounts with their decimals and currency if it is one, times in a zone."""
     config: dict[str, Any] = {}
     for name in map(str, rows):
         said = words.plain(name)
         if name in MONEY:
-            config[name] = st.column_config.NumberColumn(said, format="%,.2f")
+            unit = f" ({currency})" if currency else ""
+            config[name] = st.column_config.NumberColumn(said + unit, format="%,.2f")
         elif name.endswith("_at"):
             place = zone.rsplit("/", 1)[-1].replace("_", " ")
             config[name] = st.column_config.DatetimeColumn(

@@ -77,7 +77,10 @@ def _written_down(frame: pd.DataFrame, personal: list[str], person: Person, data
     if what in seen:
         return
     seen.add(what)
-    about = f"{key.removesuffix('_id')}:{subjects[0]}" if key and len(subjects) == 1 else "people"
+    about = "people"
+    if key and subjects:
+        kind = key.removesuffix("_id")
+        about = f"{kind}:{subjects[0]}" if len(subjects) == 1 else f"{len(subjects)} {kind}s"
     after = {"fields": personal, "rows": len(frame), "of": subjects[:NAMED_MOST]}
     keep(Record(person.name, "personal data shown", about, role=person.role, after=after), database)
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from models.money import decimals
+from models.payouts import told
 from pipelines.packs import charts
 from pipelines.packs.charts import Chart
 from pipelines.packs.gather import SOURCES, Pack
@@ -57,7 +58,7 @@ def story(pack: Pack) -> Iterator[Block]:
     yield from _decision(parts.get("decisions"))
     yield from charts.of_pack(parts)
     if parts.get("review"):
-        yield from _checks(parts["review"]["checks"])
+        yield from _checks(parts["review"]["checks"], parts["account"]["currency"])
     yield from _verdicts(parts["verdicts"])
     yield from _signals(parts["signals"], parts["links"])
     yield from _ruled_out(parts)
@@ -89,7 +90,7 @@ def _opening(pack: Pack) -> Iterator[Block]:
         ]
     if about["masked"]:
         rows.append(("Personal data", "masked for the role of who made the pack"))
-    yield Table(("what", "told"), [(name, shown(told)) for name, told in rows])
+    yield Table(("what", "told"), [(name, shown(value)) for name, value in rows])
 
 
 def _amounts(parts: dict[str, Any]) -> Iterator[Block]:
@@ -113,14 +114,14 @@ def _decision(decisions: dict[str, Any] | None) -> Iterator[Block]:
         yield _table(("written_at", "person", "note"), decisions["notes"])
 
 
-def _checks(checks: list[dict[str, Any]]) -> Iterator[Block]:
+def _checks(checks: list[dict[str, Any]], currency: str) -> Iterator[Block]:
     yield Heading("What was checked")
     rows = []
     for check in checks:
-        told = " ".join(f"{said(name)}: {shown(value)};" for name, value in (check.get("numbers") or {}).items())
+        numbers = " ".join(f"{name}: {value};" for name, value in told.numbers(check, currency).items())
         rule = f" Rule: {check['rule']}" if check.get("rule") else ""
         sentence = f"{check.get('sentence', '')}{rule}"
-        rows.append((said(check["check"]), OUTCOMES.get(check["outcome"], check["outcome"]), sentence, told))
+        rows.append((said(check["check"]), OUTCOMES.get(check["outcome"], check["outcome"]), sentence, numbers))
     yield Table(("check", "outcome", "sentence and rule", "numbers"), rows)
 
 
