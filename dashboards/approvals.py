@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from dashboards.kit import desk, look, places, reads, words
@@ -31,21 +33,37 @@ def show() -> None:
             st.caption(f"{words.counted(own, 'decision')} of yours wait for others.")
         return
     for row in mine:
-        with st.container(border=True):
-            left, right = st.columns([3, 2], vertical_alignment="center")
-            with left:
-                told = f"**{row['payout_id']}** {desk.money(row['trader_minor'], row['currency'])} to the trader"
-                if row["deducted_minor"]:
-                    told += f", {desk.money(row['deducted_minor'], row['currency'])} deducted"
-                st.markdown(told)
-                st.caption(
-                    f"Decided by {row['maker']}, {words.instant(row['updated_at'])} · {words.plain(row['state'])}"
-                )
-                places.link("payout_review", "Read →", icon=False, payout=row["payout_id"])
-            with right:
-                reason = st.text_input("Reason", key=f"why-{row['payout_id']}", placeholder="needed to send back")
-                agree, back = st.columns(2)
-                if agree.button("Agree", key=f"agree-{row['payout_id']}", type="primary"):
-                    desk.act(row["payout_id"], "confirm", int(row["version"]), reason=reason)
-                if back.button("Send back", key=f"back-{row['payout_id']}"):
-                    desk.act(row["payout_id"], "refuse", int(row["version"]), reason=reason)
+        _decision(row)
+
+
+def _decision(row: dict[str, Any]) -> None:
+    """One decision of somebody else: amount, what the review says, why it needs another person, and the answer."""
+    asked = desk.request(row["payout_id"])
+    moves = reads.records(desk.decisions(row["payout_id"]))
+    submitted: dict[str, Any] = next((one for one in reversed(moves) if one["action"] == "submit"), {})
+    made: dict[str, Any] = next((one for one in reversed(moves) if one["person"] == row["maker"] and one["reason"]), {})
+    with st.container(border=True):
+        left, right = st.columns([3, 2], vertical_alignment="center")
+        with left:
+            told = f"**{row['payout_id']}** {desk.money(row['trader_minor'], row['currency'])} to the trader"
+            if row["deducted_minor"]:
+                told += f", {desk.money(row['deducted_minor'], row['currency'])} deducted"
+            st.markdown(told)
+            if asked:
+                to_read = desk.at_a_glance(asked) or "every check passed"
+                advice = words.RECOMMENDATIONS.get(asked["recommendation"], "? Not reviewed")
+                st.markdown(f"{words.escaped(desk.name(asked['trader_name']))} · {advice} · {to_read}")
+            why = f" because of: {submitted['reason']}" if submitted.get("reason") else ""
+            st.caption(f"{words.plain(row['state'])}{why}")
+            said = f": {words.escaped(made['reason'])}" if made else ""
+            st.caption(f"Decided by {row['maker']}, {words.instant(row['updated_at'])}{said}")
+            places.link("payout_review", "Read →", icon=False, payout=row["payout_id"])
+        with right:
+            reason = st.text_input("Reason", key=f"why-{row['payout_id']}", placeholder="needed to send back")
+            with st.container(horizontal=True):
+                agree = st.button("Agree", key=f"agree-{row['payout_id']}", type="primary")
+                back = st.button("Send back", key=f"back-{row['payout_id']}")
+    if agree:
+        desk.act(row["payout_id"], "confirm", int(row["version"]), reason=reason)
+    if back:
+        desk.act(row["payout_id"], "refuse", int(row["version"]), reason=reason)

@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboards.kit import desk, lake, look, paths, places, reads, state, words
-from models.decisions import machine
-from models.decisions.desk import State, Strip, preview
+from models.decisions.desk import State, Strip, open_to, preview
+from models.decisions.machine import REASON_CODES
 from models.money import to_minor
 from models.payouts import told
 
@@ -158,9 +158,10 @@ def _actions(row: dict[str, Any], held: State | None, strips: list[Strip]) -> No
         return
     if now in ("checks_passed", "checks_failed"):
         now = "in_review"
-    possible = [one for one in machine.actions(now) if person.may(machine.PERMISSIONS[one])]
+    possible = open_to(person, now, held)
     if not possible:
-        st.caption("Nothing for you to do here.")
+        others = held and person.name in (held.maker, held.checker)
+        st.caption("You have decided; somebody else must agree." if others else "Nothing for you to do here.")
         return
     reason, code = desk.reason_inputs(row["payout_id"])
     with st.container(horizontal=True):
@@ -330,8 +331,14 @@ def _log(row: dict[str, Any]) -> None:
     if moves.empty:
         look.empty("Nobody has acted yet", "Decisions show here with who, when and why.")
         return
-    columns = ["happened_at", "person", "role", "action", "to_state", "reason", "reason_code", "policy_version"]
-    desk.table(moves[columns], reads.zone_of(row["desk_id"]))
+    shown = moves.assign(
+        **{name: [words.plain(one) for one in moves[name]] for name in ("role", "action")},
+        now=[words.plain(one) for one in moves["to_state"]],
+        kind=[REASON_CODES.get(one, "") for one in moves["reason_code"]],
+        policy=moves["policy_version"],
+    )
+    columns = ["happened_at", "person", "role", "action", "now", "reason", "kind", "policy"]
+    desk.table(shown[columns], reads.zone_of(row["desk_id"]))
 
 
 def _notes(payout_id: str) -> None:

@@ -72,6 +72,24 @@ def test_how_many_people_must_agree(warehouse: Warehouse, said: dict[str, object
     assert state.state == ("queued" if people == 1 else "second_approval")
 
 
+def test_why_a_second_person_is_needed_is_kept_with_the_decision(warehouse: Warehouse) -> None:
+    add_request(warehouse, usd=10_000.0, paid_before=0)
+    moved(warehouse, PAVEL, "Q1", "approve")
+    submitted = sa.select(DECISIONS.c.person, DECISIONS.c.reason).where(DECISIONS.c.action == "submit")
+    with warehouse.database.connect() as connection:
+        assert tuple(connection.execute(submitted).one()) == ("highwater", "amount, first payout")
+
+
+def test_nobody_is_offered_what_somebody_else_must_agree_to(warehouse: Warehouse) -> None:
+    add_request(warehouse, usd=60_000.0)
+    first = moved(warehouse, PAVEL, "Q1", "approve")
+    assert desk.open_to(PAVEL, first.state, first) == []
+    assert desk.open_to(PETRA, first.state, first) == ["confirm", "refuse"]
+    second = moved(warehouse, PETRA, "Q1", "confirm")
+    assert desk.open_to(PETRA, second.state, second) == ["refuse"]
+    assert desk.open_to(MARIA, second.state, second) == ["confirm", "refuse"]
+
+
 def test_maker_is_never_checker_and_finance_is_a_third(warehouse: Warehouse) -> None:
     add_request(warehouse, usd=60_000.0)
     moved(warehouse, PAVEL, "Q1", "approve")

@@ -133,7 +133,7 @@ def test_a_reviewer_takes_rejects_and_the_decision_shows(house: Warehouse) -> No
     app.button(key="do-reject").click().run()
     assert not app.error
     log = as_person("payout_review", pavel, payout=payout_id, view="log").dataframe[0].value
-    assert list(log["action"])[-1] == "reject"
+    assert list(log["action"])[-1] == "Reject"
     assert list(log["person"])[-1] == "pavel"
     after = as_person("payout_queue", pavel)
     left = after.dataframe

@@ -27,6 +27,12 @@ ICONS = {"failed": "✕", "unknown": "?", "passed": "✓", "not_applicable": "·
 TOLD = "desk-told"
 ROLLED = ("opening", "accrued", "settled", "closing")
 MONEY = {*ROLLED, "amount", "amount_sent", "transfer_amount", "due", "fee", "balance", "net_profit"}
+BECAME = {
+    "second_approval": "waits for a second person",
+    "finance_approval": "waits for finance",
+    "info_requested": "waits for the trader",
+    "in_review": "is back in review",
+}
 WIDE: dict[str, Literal["large"]] = {"told": "large", "reason": "large", "sentence": "large"}
 
 
@@ -165,7 +171,7 @@ def act(
     except (MoveRefused, AccessRefused) as refused:
         st.error(str(refused))
         return
-    tell(f"{payout_id} is {done.state.replace('_', ' ')}.")
+    tell(f"{payout_id} {BECAME.get(done.state, 'is ' + done.state.replace('_', ' '))}.")
     st.rerun()
 
 

@@ -307,15 +307,21 @@ def _paid_in_feed(review: _Review) -> bool:
 
 
 def _move(
-    doing: _Act, state: State, action: str, by: Person | None = None, stripped: Sequence[Strip] = (), **changes: Any
+    doing: _Act,
+    state: State,
+    action: str,
+    by: Person | None = None,
+    stripped: Sequence[Strip] = (),
+    why: str = "",
+    **changes: Any,
 ) -> State:
-    """One move: the state with its version, the decision and the audit record."""
+    """One move: the state with its version, the decision and the audit record; `why` is the reason of automation."""
     to_state = machine.after(state.state, action)
     person = by or doing.person
     values = vars(state) | changes | {"state": to_state, "version": state.version + 1, "updated_at": doing.at}
     moved = State(**values)
     doing.book.moves(vars(moved))
-    _decided(doing, person, moved, action, state.state, None, stripped)
+    _decided(doing, person, moved, action, state.state, None, stripped, why)
     return moved
 
 
@@ -327,6 +333,7 @@ def _decided(
     before: str,
     recommendation: str | None,
     stripped: Sequence[Strip] = (),
+    why: str = "",
 ) -> None:
     own = person is doing.person
     row = {
@@ -337,7 +344,7 @@ def _decided(
         "to_state": state.state,
         "person": person.name,
         "role": person.role,
-        "reason": doing.reason if own else "",
+        "reason": doing.reason if own else why,
         "reason_code": doing.reason_code if own else None,
         "recommendation": recommendation,
         "stripped": json.dumps([vars(one) for one in stripped]),
@@ -381,10 +388,10 @@ def _grant(doing: _Act, state: State, action: str, review: _Review, strips: Sequ
     if override and (not doing.reason or not doing.reason_code):
         told = f"The review says {review.row['recommendation']}: to {wanted} give a reason and its code."
         raise MoveRefused(told)
-    people = _people_needed(doing, state, review, override=override)
+    people, why = _people_needed(doing, state, review, override=override)
     state = _move(doing, state, action, stripped=strips, maker=doing.person.name, approvals_needed=people, **amounts)
     if people > 1:
-        return _move(doing, state, "submit", by=SYSTEM)
+        return _move(doing, state, "submit", by=SYSTEM, why=why)
     return _queued(doing, state, "queue", by=SYSTEM)
 
 
@@ -406,6 +413,18 @@ def _stripped_amounts(state: State, review: _Review, strips: Sequence[Strip]) ->
     return {"trader_minor": trader, "firm_minor": firm, "deducted_minor": deducted}
 
 
+def open_to(person: Person, now: str, held: State | None) -> list[str]:
+    """What a person may do with a request that is in state `now`: what they decided somebody else must agree to."""
+    possible = [one for one in machine.actions(now) if person.may(machine.PERMISSIONS[one])]
+    if held is None:
+        return possible
+    if person.name == held.maker:
+        possible = [one for one in possible if one not in machine.AGREEING]
+    if person.name == held.checker or (now == "finance_approval" and not person.may("payouts.finance")):
+        possible = [one for one in possible if one != "confirm"]
+    return possible
+
+
 def preview(state: State, split: Decimal, strips: Iterable[Strip]) -> tuple[int, int, int, int]:
     """What would be paid with trades taken out: payable, trader's and firm's share, deductions (minor units)."""
     taken = {one.trade_id: one.minor for one in strips}
@@ -416,10 +435,11 @@ def preview(state: State, split: Decimal, strips: Iterable[Strip]) -> tuple[int,
     return payable, trader, payable - trader, state.profit_minor - payable
 
 
-def _people_needed(doing: _Act, state: State, review: _Review, *, override: bool) -> int:
+def _people_needed(doing: _Act, state: State, review: _Review, *, override: bool) -> tuple[int, str]:
+    """How many must agree, and why in words."""
     band, scored = doing.known.bands.get(state.account_id), doing.known.scored
     why = approval.reasons_for_two(review.checks, band, override=override, scored=scored, policy=doing.policy)
-    return approval.needed(why, review.checks, doing.policy)
+    return approval.needed(why, review.checks, doing.policy), ", ".join(why)
 
 
 def _queued(doing: _Act, state: State, action: str, by: Person | None = None, **changes: Any) -> State:
@@ -487,9 +507,9 @@ def _appeal_answer(doing: _Act, state: State, action: str, review: _Review, _str
         return _move(doing, state, action)
     if state.trader_minor is None or state.trader_minor <= 0:
         raise MoveRefused(f"{state.payout_id} cannot be paid: nothing of it is due.")
-    people = max(2, _people_needed(doing, state, review, override=True))
-    state = _move(doing, state, action, maker=doing.person.name, checker=None, approvals_needed=people)
-    return _move(doing, state, "submit", by=SYSTEM)
+    people, why = _people_needed(doing, state, review, override=True)
+    state = _move(doing, state, action, maker=doing.person.name, checker=None, approvals_needed=max(2, people))
+    return _move(doing, state, "submit", by=SYSTEM, why=why or "an appeal was granted")
 
 
 def _cancel(doing: _Act, state: State, action: str, _review: _Review, _strips: Sequence[Strip]) -> State:

@@ -6,8 +6,8 @@ from sql.desk_schema import GRANTED, MOVES, STATES
 
 _DECIDING = ("take", "ask", "answer", "approve", "deduct", "reject", "cancel", "appeal")
 _SENDING = ("requeue", "send", "settle", "fail", "return")
-_AGREEING = ("confirm", "refuse", "uphold", "overturn")
-PERMISSIONS = dict.fromkeys((*_DECIDING, *_SENDING), "payouts.decide") | dict.fromkeys(_AGREEING, "payouts.confirm")
+AGREEING = ("confirm", "refuse", "uphold", "overturn")
+PERMISSIONS = dict.fromkeys((*_DECIDING, *_SENDING), "payouts.decide") | dict.fromkeys(AGREEING, "payouts.confirm")
 AUTOMATIC = ("pass_checks", "fail_checks", "submit", "queue", "escalate")
 NEEDS_REASON = ("reject", "cancel", "deduct", "ask", "refuse", "overturn", "uphold", "appeal", "fail", "return")
 REASON_CODES = {
