@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib import resources
+from pathlib import Path
 from typing import Literal
-from zoneinfo import ZoneInfo
+from zoneinfo import TZPATH, ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +49,14 @@ def to_micros(instant: dt.datetime) -> int:
 def from_micros(micros: int) -> dt.datetime:
     """The aware UTC instant of microseconds since 1970."""
     return EPOCH + int(micros) * MICROSECOND
+
+
+@cache
+def zone_rules(zone: str) -> str:
+    """A hash of what this machine knows of a zone; governments change theirs, and time zone data follow."""
+    of_system = (Path(folder, zone) for folder in TZPATH)
+    packaged = resources.files("tzdata").joinpath("zoneinfo", *zone.split("/"))
+    return hashlib.sha256(next((path for path in of_system if path.is_file()), packaged).read_bytes()).hexdigest()
 
 
 def reset_instant(clock: Clock, date: dt.date) -> dt.datetime:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
+from models.checkpoints import Checkpoints, carried, stand_at
 from models.money import decimals
 from models.walk import (
     BALANCE,
@@ -43,11 +44,15 @@ ENTRIES = {"in": IN, "out": OUT, "inout": INOUT, "out_by": OUT}
 
 @dataclass(frozen=True)
 class Told:
-    """Prepared events and the rows they were made of; `events.row` counts deals first, then observations."""
+    """Prepared events and the rows they were made of; `events.row` counts deals first, then observations.
+
+    `still_open`, where it was asked for, says which deals belong to positions that are open at the end.
+    """
 
     events: Events
     deals: pa.Table
     equity: pa.Table
+    still_open: Array | None = None
 
     def source(self, event: int) -> dict[str, Any]:
         """Where an event came from: the deal's id or the observation's time, and its load and line."""
@@ -60,11 +65,12 @@ class Told:
         return {"kind": "observation"} | {name.lstrip("_"): self.equity[name][row].as_py() for name in names}
 
 
-def load(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame) -> Told:
-    """Reads and prepares the events of accounts (columns account_id, currency, initial_balance; row order = code)."""
-    walked = accounts[["account_id"]].assign(account=np.arange(len(accounts), dtype=np.int32))
-    connection.register("walked_accounts", walked)
-    connection.execute("create or replace table decided.walked as select * from walked_accounts")
+def load(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, checkpoints: Checkpoints | None = None) -> Told:
+    """Reads and prepares the events of accounts (columns account_id, currency, initial_balance; row order = code).
+
+    With checkpoints those after each, and it is told which deals are open at the end.
+    """
+    register_walked(connection, accounts["account_id"].tolist(), checkpoints)
     for name in ("facts.judged_deals", "facts.judged_equity"):
         connection.execute(f"drop table if exists {name}")
         for other in relations.needs(name):
@@ -72,7 +78,31 @@ def load(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame) -> Told:
                 relations.build(connection, other)
     deals = connection.sql(relations.text("facts.judged_deals")).to_arrow_table()
     equity = connection.sql(relations.text("facts.judged_equity")).to_arrow_table()
-    return Told(prepare(deals, equity, accounts), deals, equity)
+    if checkpoints is None:
+        return Told(prepare(deals, equity, accounts), deals, equity)
+    deals = pa.concat_tables([carried(checkpoints, deals.schema), deals])
+    still_open = np.zeros(len(deals), np.bool_)
+    prepared = prepare(deals, equity, accounts, still_open, checkpoints.states["deposited"] != 0)
+    return Told(prepared, deals, equity, still_open)
+
+
+def register_walked(
+    connection: duckdb.DuckDBPyConnection, names: list[str], checkpoints: Checkpoints | None = None
+) -> None:
+    """Says whose events `facts.judged_deals` and `facts.judged_equity` are to tell, and after which instant of each."""
+    since = [None] * len(names) if checkpoints is None else stand_at(checkpoints)
+    walked = pa.table(
+        {
+            "account_id": pa.array(names, pa.string()),
+            "account": pa.array(np.arange(len(names), dtype=np.int32)),
+            "since": pa.array(since, pa.timestamp("us", tz="UTC")),
+        }
+    )
+    connection.register("walked_accounts", walked)
+    connection.execute("create or replace table decided.walked as select * from walked_accounts")
+    connection.unregister("walked_accounts")
+    earliest = "(select case when count(*) = count(since) then min(since) end from decided.walked)"
+    connection.execute(f"set variable walked_after = {earliest}")
 
 
 def with_pauses(events: Events, account: Array, at: Array) -> Events:
@@ -106,10 +136,17 @@ _OF_DEALS = ("flags", "amount", "closed_net", "opened_at", "lots", "part", "besi
 _NOTHING = {"part": -1, "beside": -1}
 
 
-def prepare(deals: pa.Table, equity: pa.Table, accounts: pd.DataFrame, still_open: Array | None = None) -> Events:
+def prepare(
+    deals: pa.Table,
+    equity: pa.Table,
+    accounts: pd.DataFrame,
+    still_open: Array | None = None,
+    deposited: Array | None = None,
+) -> Events:
     """Orders deals and observations of accounts and follows their positions.
 
-    `still_open`, if given, has a place for each deal and is set at those of positions that are open at the end.
+    `still_open`, if given, has a place for each deal and is set at those of positions that are open at the end;
+    `deposited`, if given, says whose opening deposit lies before these events.
     """
     divisors = np.array([10 ** (MONEY_DECIMALS - decimals(c)) for c in accounts["currency"]], dtype=np.int64)
     starting = pa.array(accounts["initial_balance"].tolist(), pa.decimal128(18, MONEY_DECIMALS))
@@ -133,6 +170,7 @@ def prepare(deals: pa.Table, equity: pa.Table, accounts: pd.DataFrame, still_ope
         _booleans(pc.equal(deals["kind"], "trade")),
         _booleans(deals["correction"]),
         np.zeros(0, np.bool_) if still_open is None else still_open,
+        np.zeros(len(accounts), np.bool_) if deposited is None else deposited,
     )
     return Events(
         *_merge(
@@ -316,6 +354,7 @@ def _follow(
     traded: Any,
     correction: Any,
     still_open: Any,
+    deposited_before: Any,
 ) -> Any:
     """Flags of every deal; at the one that closed a position what it made in all, its opening and its most lots; the
     number of the position, and at its first deal which one stood before it in its line and how many seconds before."""
@@ -342,7 +381,7 @@ def _follow(
         # what was closed at this very instant without having been open: ids may put a closing deal before its opening
         owed = np.empty(16, np.int64)
         owing, instant, began = 0, np.int64(0), starts[account]
-        deposited = False
+        deposited = deposited_before[account]
         for place in range(starts[account], starts[account + 1]):
             row = order[place]
             if kind[place] == CREDIT:

@@ -183,8 +183,8 @@ _KEPT_AMOUNTS = (
     "last_at", "good_days", "good_day",
 )  # fmt: skip
 _KEPT_FLAGS = (
-    "observed", "flat", "pinned", "day_traded", "traded", "paused", "silent_daily", "silent_max", "silent_floating",
-    "silent_gain", "warned_daily", "warned_max", "day_open",
+    "deposited", "observed", "flat", "pinned", "day_traded", "traded", "paused", "silent_daily", "silent_max",
+    "silent_floating", "silent_gain", "warned_daily", "warned_max", "day_open",
 )  # fmt: skip
 STATE = np.dtype(
     [("begun", "i4"), ("at", "i8"), ("firm_day", "i4"), ("last_trading_day", "i4"), ("day", DAY)]
@@ -488,7 +488,7 @@ def _walk(
         high_water: Any = initial
         credit: Any = np.int64(0)
         ops: Any = np.int64(0)
-        observed, flat = False, True
+        deposited, observed, flat = False, False, True
         if dl_share != 0:
             dl_size = _percent(dl_share, reference)
         pinned = False
@@ -525,7 +525,8 @@ def _walk(
             profitable_before, struck, status = S["profitable_before"], S["struck"], S["status"]
             good_days, good_day = S["good_days"], S["good_day"]
             rule, status_at, last_at = S["rule"], S["status_at"], S["last_at"]
-            observed, flat, pinned = S["observed"] != 0, S["flat"] != 0, S["pinned"] != 0
+            deposited, observed = S["deposited"] != 0, S["observed"] != 0
+            flat, pinned = S["flat"] != 0, S["pinned"] != 0
             day_traded, traded, paused = S["day_traded"] != 0, S["traded"] != 0, S["paused"] != 0
             silent_daily, silent_max, silent_floating = (
                 S["silent_daily"] != 0,
@@ -574,7 +575,9 @@ def _walk(
                 if kind[i] == CREDIT:
                     credit += value
                     equity += value
-                elif flags[i] & DEPOSIT == 0:
+                elif flags[i] & DEPOSIT:
+                    deposited = True
+                else:
                     balance += value
                     equity += value
                     ops += value
@@ -844,7 +847,7 @@ def _walk(
             S["profitable_before"], S["struck"], S["status"] = profitable_before, struck, status
             S["rule"], S["status_at"], S["last_at"] = rule, status_at, last_at
             S["good_days"], S["good_day"] = good_days, good_day
-            S["observed"], S["flat"], S["pinned"] = observed, flat, pinned
+            S["deposited"], S["observed"], S["flat"], S["pinned"] = deposited, observed, flat, pinned
             S["day_traded"], S["traded"], S["paused"] = day_traded, traded, paused
             S["silent_daily"], S["silent_max"], S["silent_floating"] = silent_daily, silent_max, silent_floating
             S["silent_gain"], S["warned_daily"], S["warned_max"] = silent_gain, warned_daily, warned_max

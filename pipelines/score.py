@@ -1,14 +1,15 @@
 """The scoring run: facts, walk, rules, detectors and marts, written to the database in one transaction.
 
-Incremental means: only accounts that were touched since the last run, or that are not yet at their end, are walked
-again, each from its start. Both ways give the same tables.
+Incremental means: only accounts that were touched since the last run, or that are not yet at their end, are walked,
+each on from its checkpoint (`models.checkpoints`) unless something said since belongs before it. Both ways give the
+same tables.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import duckdb
@@ -16,10 +17,23 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from models import attribution, cohorts, commissions, events, liability, segments, set_rules, terms, verdicts, walk
+from models import (
+    attribution,
+    checkpoints,
+    cohorts,
+    commissions,
+    events,
+    liability,
+    segments,
+    set_rules,
+    terms,
+    verdicts,
+    walk,
+)
 from models.cases import history
 from models.cases.opening import open_from
 from models.catalogue import Rulebook
+from models.checkpoints import Checkpoints
 from models.churn import churn_of_traders, kept_by
 from models.clock import to_micros
 from models.decisions.automation import after_run
@@ -37,31 +51,42 @@ from pipelines.surveillance import survey
 from sql import relations, schema
 from sql.decided import register, register_tables
 from sql.segment_schema import CHURN_DRIFT
-from sql.warehouse import Warehouse, newest_fact, read_frame, replace_rows
+from sql.warehouse import Warehouse, delete_rows, newest_fact, read_frame, replace_rows, write_rows
 
 Say = Callable[[str], None]
 WALK_TABLES = (schema.ACCOUNT_STATUS, schema.VERDICTS, schema.ACCOUNT_DAYS)
 TERMINAL = ("passed", "breached", "closed", "expired")
+RESUMED = ["account_id", "stood_at", "firm_day"]
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What a run did: the instant it stands at, accounts judged and walked, and its remarks."""
+    """What a run did: the instant it stands at, accounts judged and walked, its remarks; accounts that it walked on
+    from a checkpoint and the events that it walked."""
 
     as_of: dt.datetime | None
     accounts: int
     walked: int
     log: list[str] = field(default_factory=list)
+    resumed: int = 0
+    events: int = 0
 
 
 @dataclass(frozen=True)
 class Judged:
-    """The walk's tables for the accounts that were walked, and when set-based rules paused one of them."""
+    """The walk's tables for the accounts that were walked, and when set-based rules paused one of them.
+
+    `resumed` are accounts walked on from a checkpoint: the walk's verdicts up to `stood_at` and days before `firm_day`
+    are not told again. `checkpoints` are those that the walks leave; so many `events` were walked.
+    """
 
     status: pd.DataFrame
     verdicts: pd.DataFrame
     days: pd.DataFrame
     pauses: pd.DataFrame | None = None
+    resumed: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=RESUMED))
+    checkpoints: pd.DataFrame = field(default_factory=lambda: checkpoints.none([]).rows([]))
+    events: int = 0
 
 
 def score(
@@ -85,9 +110,11 @@ def score(
             relations.build(connection, "facts.accounts")
             accounts = judged_accounts(connection)
             before = None if full else _comparable_run(warehouse, rulebook, stands_at)
-            touched = accounts if before is None else _touched(warehouse, connection, accounts, loads, before)
-            say(f"walking {len(touched):,} of {len(accounts):,} accounts")
-            judged = judge(connection, touched, rulebook, stands_at)
+            news = checkpoints.news_of(connection, loads - before) if before is not None else {}
+            touched = accounts if before is None else _touched(warehouse, connection, accounts, loads - before, news)
+            kept = _kept(warehouse, touched, rulebook, None if before is None else news)
+            say(f"walking {len(touched):,} of {len(accounts):,} accounts, {kept.begun:,} from where they stood")
+            judged = judge(connection, touched, rulebook, stands_at, kept)
             with warehouse.database.begin() as database:
                 _write(database, judged, accounts, touched, stands_at, everything=before is None)
                 register_tables(connection, database, *WALK_TABLES)
@@ -102,7 +129,7 @@ def score(
                 _write_run(database, started, stands_at, before is None, len(touched), loads, rulebook, log)
             log += after_run(connection, warehouse.database, rulebook, stands_at)
             log += open_from(connection, warehouse.database, weighed, stands_at)
-        return Scored(stands_at, len(accounts), len(touched), log)
+        return Scored(stands_at, len(accounts), len(touched), log, len(judged.resumed), judged.events)
 
 
 def _decide(connection: duckdb.DuckDBPyConnection, database: sa.Connection, as_of: dt.datetime, say: Say) -> list[str]:
@@ -245,10 +272,17 @@ def judged_accounts(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 
 
 def judge(
-    connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, rulebook: Rulebook, as_of: dt.datetime
+    connection: duckdb.DuckDBPyConnection,
+    accounts: pd.DataFrame,
+    rulebook: Rulebook,
+    as_of: dt.datetime,
+    kept: Checkpoints | None = None,
 ) -> Judged:
-    """Walks accounts from their start and judges them by set-based rules; whom one pauses or ends is walked again."""
-    judged = _walk(connection, accounts, rulebook, as_of)
+    """Walks accounts, from their start or on from what is `kept`, and judges them by set-based rules.
+
+    Whom one of these pauses or ends is walked again from the start and leaves no checkpoint.
+    """
+    judged = _walk_on(connection, accounts, rulebook, as_of, kept)
     register_ends(connection, _ends(judged.status))
     found = set_rules.judge(connection, accounts, rulebook, as_of)
     known: set[tuple[str, pd.Timestamp]] = set()
@@ -266,7 +300,43 @@ def judge(
         judged = _ended(judged, _walk(connection, stopped, rulebook, as_of, found.pauses), found)
     rows = pd.concat([frame for frame in (judged.verdicts, found.verdicts) if len(frame)] or [judged.verdicts])
     rows = rows.sort_values(["account_id", "happened_at"], kind="stable", ignore_index=True)
-    return Judged(judged.status, rows, judged.days, found.pauses)
+    return replace(judged, verdicts=rows, pauses=found.pauses)
+
+
+def _walk_on(
+    connection: duckdb.DuckDBPyConnection,
+    accounts: pd.DataFrame,
+    rulebook: Rulebook,
+    as_of: dt.datetime,
+    kept: Checkpoints | None,
+) -> Judged:
+    """Walks accounts on from their checkpoints, those without one from their start; each leaves a new one.
+
+    Apart, so that only the newest files are read for the first.
+    """
+    if kept is None:
+        return _walk(connection, accounts, rulebook, as_of)
+    begun = kept.states["begun"] != 0
+    parts = [np.flatnonzero(some) for some in (begun, ~begun) if some.any()]
+    walked = [
+        _walk(connection, accounts.iloc[part].reset_index(drop=True), rulebook, as_of, kept=kept.of(part))
+        for part in parts
+    ]
+    return _joined(walked) if walked else _walk(connection, accounts, rulebook, as_of)
+
+
+def _joined(parts: list[Judged]) -> Judged:
+    if len(parts) == 1:
+        return parts[0]
+    names = ("status", "verdicts", "days", "resumed", "checkpoints")
+    frames = {name: [getattr(part, name) for part in parts] for name in names}
+    return Judged(
+        **{
+            name: pd.concat([frame for frame in held if len(frame)] or held[:1], ignore_index=True)
+            for name, held in frames.items()
+        },
+        events=sum(part.events for part in parts),
+    )
 
 
 def _walk(
@@ -275,17 +345,37 @@ def _walk(
     rulebook: Rulebook,
     as_of: dt.datetime,
     pauses: pd.DataFrame | None = None,
+    kept: Checkpoints | None = None,
 ) -> Judged:
-    told = events.load(connection, accounts)
+    told = events.load(connection, accounts, kept)
     if pauses is not None:
         told = replace(told, events=paused(told.events, accounts, pauses))
     compiled, clocks = terms.compile_terms(accounts, rulebook)
     first, last = terms.span(compiled, told.events.at, as_of)
-    walked = walk.walk(told.events, compiled, terms.schedules(clocks, first, last), to_micros(as_of), want_days=True)
-    return Judged(
+    states = None if kept is None else kept.states.copy()
+    schedules = terms.schedules(clocks, first, last)
+    walked = walk.walk(told.events, compiled, schedules, to_micros(as_of), want_days=True, states=states)
+    judged = Judged(
         verdicts.account_status(accounts, compiled, walked, as_of),
         verdicts.verdicts(accounts, walked, told, rulebook),
         verdicts.account_days(accounts, walked),
+        events=len(told.events.at),
+    )
+    if kept is None or states is None or told.still_open is None:
+        return judged
+    left = checkpoints.taken(kept, states, compiled, told.deals, told.still_open)
+    return replace(judged, resumed=_resumed(accounts, kept), checkpoints=left.rows(accounts["account_id"].tolist()))
+
+
+def _resumed(accounts: pd.DataFrame, kept: Checkpoints) -> pd.DataFrame:
+    begun = np.flatnonzero(kept.states["begun"])
+    states = kept.states[begun]
+    return pd.DataFrame(
+        {
+            "account_id": accounts["account_id"].to_numpy()[begun],
+            "stood_at": pd.to_datetime(states["at"], unit="us", utc=True),
+            "firm_day": [verdicts.EPOCH_DAY + dt.timedelta(days=day) for day in states["firm_day"].tolist()],
+        }
     )
 
 
@@ -324,17 +414,22 @@ def _ended(judged: Judged, again: Judged, found: SetVerdicts) -> Judged:
 
 
 def _renewed(judged: Judged, again: Judged) -> Judged:
-    """The walk's tables, with those of accounts walked again in the place of what they replace."""
+    """The walk's tables, with those of accounts walked again, from their start, in the place of what they replace."""
     names = set(again.status["account_id"])
 
+    def others(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame[~frame["account_id"].isin(names)]
+
     def renewed(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
-        kept = old[~old["account_id"].isin(names)]
-        return pd.concat([frame for frame in (kept, new) if len(frame)] or [old.iloc[:0]], ignore_index=True)
+        return pd.concat([frame for frame in (others(old), new) if len(frame)] or [old.iloc[:0]], ignore_index=True)
 
     return Judged(
         renewed(judged.status, again.status),
         renewed(judged.verdicts, again.verdicts),
         renewed(judged.days, again.days),
+        resumed=others(judged.resumed),
+        checkpoints=others(judged.checkpoints),
+        events=judged.events + again.events,
     )
 
 
@@ -345,19 +440,21 @@ def _finished_loads(warehouse: Warehouse) -> set[int]:
 
 
 def _comparable_run(warehouse: Warehouse, rulebook: Rulebook, as_of: dt.datetime) -> set[int] | None:
-    """Loads that the last run had seen, None when it cannot be built upon (none, other rules, or a later instant)."""
+    """Loads that the last run had seen, None when it cannot be built upon (none, other rules or code, or later)."""
     runs = schema.RUNS
     with warehouse.database.connect() as database:
         last = database.execute(sa.select(runs).order_by(runs.c.run_id.desc()).limit(1)).mappings().first()
-    if last is None or last["rulebook"] != rulebook.digest or last["as_of"] > as_of:
+    if (
+        last is None
+        or (last["rulebook"], last["code"]) != (rulebook.digest, checkpoints.code())
+        or last["as_of"] > as_of
+    ):
         return None
     seen: list[int] = json.loads(last["watermark"])
     return set(seen)
 
 
 _TOUCHED_BY = {
-    "deals": "select distinct account_id from lake.deals where _load_id in (select load_id from new_loads)",
-    "equity": "select distinct account_id from lake.equity where _load_id in (select load_id from new_loads)",
     "accounts": "select account_id from lake.accounts where _load_id in (select load_id from new_loads)",
     "challenges": "select account_id from facts.accounts where challenge_id in"
     " (select challenge_id from lake.challenges where _load_id in (select load_id from new_loads))",
@@ -367,12 +464,16 @@ _TOUCHED_BY = {
 
 
 def _touched(
-    warehouse: Warehouse, connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, loads: set[int], seen: set[int]
+    warehouse: Warehouse,
+    connection: duckdb.DuckDBPyConnection,
+    accounts: pd.DataFrame,
+    loads: set[int],
+    news: Mapping[str, int],
 ) -> pd.DataFrame:
-    """Accounts with news since the last run, and those that time alone may still change."""
-    connection.register("new_loads", pd.DataFrame({"load_id": sorted(loads - seen)}, dtype="int64"))
-    changed: set[str] = set()
-    if loads - seen:
+    """Accounts of whose events there is news, of which loads tell something else, or that time alone may change."""
+    changed = set(news)
+    if loads:
+        connection.register("new_loads", pd.DataFrame({"load_id": sorted(loads)}, dtype="int64"))
         for query in _TOUCHED_BY.values():
             changed.update(row[0] for row in connection.execute(query).fetchall())
     status = schema.ACCOUNT_STATUS
@@ -381,6 +482,17 @@ def _touched(
         finished = set(database.execute(ended).scalars())
     keep = accounts["account_id"].isin(changed) | ~accounts["account_id"].isin(finished)
     return accounts[keep].reset_index(drop=True)
+
+
+def _kept(
+    warehouse: Warehouse, accounts: pd.DataFrame, rulebook: Rulebook, news: Mapping[str, int] | None
+) -> Checkpoints:
+    """The checkpoints from which accounts go on; without `news` all are walked from their start."""
+    rests = checkpoints.fingerprints(accounts, *terms.compile_terms(accounts, rulebook))
+    if news is None:
+        return checkpoints.none(rests)
+    with warehouse.database.connect() as database:
+        return checkpoints.read(database, accounts["account_id"].tolist(), rests, news)
 
 
 def _write(
@@ -398,13 +510,39 @@ def _write(
         known = set(database.execute(sa.select(status.c.account_id)).scalars())
         gone = sorted(known - set(accounts["account_id"]))
         names = [*touched["account_id"], *gone]
+    said = pd.concat(
+        [frame for frame in (_said_before(database, judged.resumed), judged.verdicts) if len(frame)]
+        or [judged.verdicts]
+    )
     for table, frame in (
         (status, judged.status),
-        (schema.VERDICTS, judged.verdicts),
-        (schema.ACCOUNT_DAYS, judged.days),
+        (schema.VERDICTS, said),
+        (schema.CHECKPOINTS, judged.checkpoints),
     ):
         replace_rows(database, table, frame, None if everything else {"account_id": names})
+    _write_days(database, judged, None if everything else names)
     database.execute(sa.update(status).values(as_of=as_of))
+
+
+def _said_before(database: sa.Connection, resumed: pd.DataFrame) -> pd.DataFrame:
+    """The walk's verdicts of accounts up to where they were walked on from; these stand."""
+    of_walk = sa.select(schema.VERDICTS).where(schema.VERDICTS.c.rule.in_(walk.RULE_NAMES))
+    rows = read_frame(database, of_walk).merge(resumed[["account_id", "stood_at"]], "inner", "account_id")
+    happened_at = pd.to_datetime(rows["happened_at"], utc=True)
+    return rows[happened_at <= pd.to_datetime(rows["stood_at"], utc=True)].drop(columns="stood_at")
+
+
+def _write_days(database: sa.Connection, judged: Judged, names: list[str] | None) -> None:
+    """Replaces the days of accounts (None: of all), of those that were walked on from the day on which they stood."""
+    if names is not None:
+        whole = set(names) - set(judged.resumed["account_id"])
+        replace_rows(database, schema.ACCOUNT_DAYS, judged.days.iloc[:0], {"account_id": sorted(whole)})
+        for day, some in judged.resumed.groupby("firm_day"):
+            newer = schema.ACCOUNT_DAYS.c.firm_day >= day
+            delete_rows(database, schema.ACCOUNT_DAYS, "account_id", some["account_id"].tolist(), newer)
+        write_rows(database, schema.ACCOUNT_DAYS, judged.days)
+    else:
+        replace_rows(database, schema.ACCOUNT_DAYS, judged.days)
 
 
 def _write_run(
@@ -431,5 +569,6 @@ def _write_run(
             rulebook=rulebook.digest,
             log=json.dumps(log, ensure_ascii=False),
             marts=relations.fingerprint("marts"),
+            code=checkpoints.code(),
         )
     )

@@ -471,6 +471,16 @@ RUNS = _table(
     _col("rulebook", sa.Text, "SHA-256 of the rulebook"),
     _col("log", sa.Text, "JSON list of remarks"),
     _col("marts", sa.Text, "SHA-256 of the marts' SQL files"),
+    _col("code", sa.Text, "SHA-256 of the code that judged"),
+)
+CHECKPOINTS = _table(
+    "walk_checkpoints",
+    "Where the walk of each account stood after the last run, so that the next goes on from there; may be lost.",
+    _col("account_id", sa.Text, "account", primary_key=True),
+    _col("stood_at", Instant, "up to and including when its events have been walked", nullable=False, index=True),
+    _col("fingerprint", sa.Text, "SHA-256 of the code, terms and clock that it rests on", nullable=False),
+    _col("state", sa.LargeBinary, "the walk's state, as `models.walk.STATE` lays it out", nullable=False),
+    _col("open_deals", sa.Text, "JSON: deals of the positions that were open", nullable=False),
 )
 ACCOUNT_STATUS = _table(
     "account_status",

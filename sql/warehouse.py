@@ -273,9 +273,16 @@ def replace_rows(
         connection.execute(sa.delete(table))
     else:
         for name, values in where.items():
-            for start in range(0, len(values), 500):
-                connection.execute(sa.delete(table).where(table.c[name].in_(values[start : start + 500])))
+            delete_rows(connection, table, name, values)
     write_rows(connection, table, frame)
+
+
+def delete_rows(
+    connection: sa.Connection, table: sa.Table, name: str, values: list[str], *also: sa.ColumnElement[bool]
+) -> None:
+    """Removes the rows whose column holds one of the given values, and of which `also` is true."""
+    for start in range(0, len(values), 500):
+        connection.execute(sa.delete(table).where(table.c[name].in_(values[start : start + 500]), *also))
 
 
 def read_frame(connection: sa.Connection, statement: sa.Select[Any] | sa.Table) -> pd.DataFrame:

@@ -103,10 +103,7 @@ class Folding:
         changed = self.book.take(told, self.rulebook)
         self.parked -= set(self.book.codes)
         names = list(self.book.codes)
-        codes = pd.DataFrame({"account_id": pd.Series(names, dtype="string"), "account": np.arange(len(names))})
-        self._connection.register("codes", codes)
-        self._connection.execute("create or replace table decided.walked as select * from codes")
-        self._connection.unregister("codes")
+        events.register_walked(self._connection, names)
         new = np.zeros(len(names) - len(self.places), PLACE)
         new["kept_us"], new["tail_max"] = KEPT_SECONDS * SECOND, TAIL_EVENTS
         self.places = np.concatenate([self.places, new])
@@ -232,7 +229,7 @@ class Folding:
         needed = None if until is None else np.zeros(held.deals.num_rows, np.bool_)
         resting = [(place, at) for place, code in enumerate(codes.tolist()) for at in self.pauses.get(code, ())]
         places, instants = np.array(resting, np.int64).reshape(-1, 2).T
-        told = events.prepare(held.deals, held.equity, accounts, needed)
+        told = events.prepare(held.deals, held.equity, accounts, needed, states["deposited"] != 0)
         prepared = events.with_pauses(told, places, instants)
         compiled = self.book.terms[codes].copy()
         for place, code in enumerate(codes.tolist()):
@@ -323,10 +320,7 @@ class Folding:
 
 def read_events(connection: duckdb.DuckDBPyConnection, names: list[str]) -> Found:
     """Events of accounts from the lake, by their place in `names`."""
-    connection.register("wanted", pd.DataFrame({"account_id": names, "account": np.arange(len(names))}))
-    connection.execute(
-        "create or replace table decided.walked as select account_id::varchar as account_id, account from wanted"
-    )
+    events.register_walked(connection, names)
     relations.build(connection, "staging.deals", "staging.equity")
     return read_found(connection, *FOLDED)
 

@@ -199,9 +199,8 @@ class Memory:
         return Held(_deals_table(owners, deals), _equity_table(seen_by, equity), rows, seen)
 
     def forget_told(self, held: Held, needed: Array) -> None:
-        """Lets go of events that a walk has passed, but for deals that are `needed` and operations on the balance."""
-        operations = self.deals.columns["kind"][held.deal_rows] == DEAL_KINDS.index("balance")
-        self.deals.strike(held.deal_rows[~(needed | operations)])
+        """Lets go of events that a walk has passed, but for deals that are `needed`."""
+        self.deals.strike(held.deal_rows[~needed])
         self.equity.strike(held.equity_rows)
 
 

@@ -1,5 +1,7 @@
 -- Deals of the accounts to be walked (`decided.walked`), as the walk reads them. Grain: account, deal_id.
 -- `position` is what the deal belongs to: its position, without ids its symbol (then volumes net); `market` its symbol.
+-- An account that goes on from a checkpoint has only what came after it (`since`); `walked_after` is the earliest of
+-- them, if every account has one, so that files of older times are not opened.
 select
     walked.account,
     deals.kind,
@@ -24,3 +26,6 @@ select
     deals._line
 from staging.deals as deals
 inner join decided.walked as walked using (account_id)
+where
+    deals.executed_at > coalesce(getvariable('walked_after'), timestamptz '-infinity')
+    and deals.executed_at > coalesce(walked.since, timestamptz '-infinity')
