@@ -21,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
 
-from models.clock import Clock, from_micros, zone_rules
+from models.clock import Clock, from_micros, to_micros, zone_rules
 from models.walk import STATE, Array
 from sql.schema import CHECKPOINTS
 
@@ -151,6 +151,16 @@ def read(
         if account not in news or news[account] > one["at"]:
             found.states[place], deals[place] = one, open_deals
     return Checkpoints(found.states, deals, expected)
+
+
+def let_go(database: sa.Connection, changed: Mapping[str, int]) -> None:
+    """Forgets checkpoints of accounts that stand at or after an instant (microseconds) at which something changed."""
+    newest = database.execute(sa.select(sa.func.max(CHECKPOINTS.c.stood_at))).scalar()
+    stood = to_micros(newest) if newest else -1
+    late = [{"account": account, "changed_at": from_micros(at)} for account, at in changed.items() if at <= stood]
+    if late:
+        mine = CHECKPOINTS.c.account_id == sa.bindparam("account")
+        database.execute(sa.delete(CHECKPOINTS).where(mine, CHECKPOINTS.c.stood_at >= sa.bindparam("changed_at")), late)
 
 
 _NEWS = """

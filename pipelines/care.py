@@ -17,7 +17,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
 from sql import upkeep
-from sql.schema import DATASETS, METADATA, MONEY_DECIMALS, RUNS, Instant, Money
+from sql.schema import CHECKPOINTS, DATASETS, METADATA, MONEY_DECIMALS, RUNS, Instant, Money
 from sql.warehouse import Warehouse
 
 KEPT_HOURS = 168
@@ -111,8 +111,8 @@ def _arrow(kind: sa.types.TypeEngine[Any]) -> pa.DataType:
 
 
 def _kept() -> list[sa.Table]:
-    """Every table that is backed up; which tables a database has is its own affair."""
-    return [table for table in METADATA.sorted_tables if table is not upkeep.STATE]
+    """Every table that is backed up; which tables a database has is its own affair, and walks begin anew."""
+    return [table for table in METADATA.sorted_tables if table not in (upkeep.STATE, CHECKPOINTS)]
 
 
 def restore(warehouse: Warehouse, source: Path) -> dict[str, int]:

@@ -155,7 +155,7 @@ Fold = Callable[..., walk.Walked]
 
 
 def in_parts(cuts: list[int], fold: Fold = walk.walk) -> Fold:
-    """A walk that stops at instants and goes on from where it stood, as the live service does."""
+    """A walk that stops at instants and goes on from where it stood, and ends where a walk without a stop does."""
 
     def parted(
         told: walk.Events, terms: walk.Array, schedules: list[tuple[walk.Array, walk.Array]], as_of: int, **asked: bool
@@ -165,6 +165,11 @@ def in_parts(cuts: list[int], fold: Fold = walk.walk) -> Fold:
             fold(told, terms, schedules, cut, states=states, **asked)
             for cut in [*(cut for cut in sorted(cuts) if cut < as_of), as_of]
         ]
+        whole = np.zeros(len(terms), walk.STATE)
+        fold(told, terms, schedules, as_of, states=whole, **asked)
+        # resets between which nothing moves are passed over together, and a day that is over is not looked at again
+        known = [name for name in walk.STATE.names or () if name not in ("last_at", "day")]
+        assert states[known].tolist() == whole[known].tolist()
         days = {int(day["firm_day"]): day for part in parts for day in part.days}
         said = np.concatenate([part.verdicts for part in parts])
         return walk.Walked(parts[-1].results, said, np.array(list(days.values()), walk.DAY), parts[-1].steps)

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from models import events, terms, verdicts, walk
+from models import checkpoints, events, terms, verdicts, walk
 from models.catalogue import Rulebook
 from models.clock import from_micros, to_micros
 from models.walk import Array
@@ -216,7 +216,7 @@ class Folding:
         names = accounts["account_id"].tolist()
         again = {names[place]: _day(floors[place]) for place in np.flatnonzero(rewritten).tolist()}
         change = self._change(accounts, walked, told, stood["at"])
-        self._write(status, days, again, change)
+        self._write(status, days, again, change, dict(zip(names, since_us.tolist(), strict=True)))
         self._note_newest(codes, told.events)
         self.move_on(codes[np.diff(told.events.starts) > self.places["tail_max"][codes]])
         return {"walked": len(codes), "verdicts": len(change.added)}
@@ -300,8 +300,11 @@ class Folding:
         added = verdicts.verdicts(accounts, replace(walked, verdicts=walked.verdicts[new]), told, self.rulebook)
         return Change(added, gone)
 
-    def _write(self, status: pd.DataFrame, days: pd.DataFrame, again: dict[str, dt.date], change: Change) -> None:
+    def _write(
+        self, status: pd.DataFrame, days: pd.DataFrame, again: dict[str, dt.date], change: Change, since: dict[str, int]
+    ) -> None:
         with self.warehouse.database.begin() as database:
+            checkpoints.let_go(database, since)
             upsert_rows(database, schema.ACCOUNT_STATUS, status)
             decisions.write_days(database, days, again)
             if change is not decisions.UNCHANGED:

@@ -24,7 +24,7 @@ from pipelines.live.decisions import Change, Said
 from pipelines.live.folding import Folding
 from sql import relations, schema
 from sql.schema import Money
-from sql.warehouse import Warehouse, newest_fact, upsert_rows, write_rows
+from sql.warehouse import Warehouse, delete_rows, newest_fact, upsert_rows, write_rows
 
 CHUNK = 500
 DECIDED = (schema.ACCOUNT_STATUS, schema.VERDICTS, schema.ACCOUNT_DAYS)
@@ -139,11 +139,12 @@ def _unlike(before: dict[str, int], after: dict[str, int]) -> set[str]:
 def take_over(folding: Folding, settled: Settled) -> int:
     """Writes what a settling run found of accounts that nothing newer has touched; returns accounts that changed."""
     newer = {name for name, code in folding.book.codes.items() if folding.touched_by.get(code, 0) > settled.number}
-    _note_stops(folding, settled, newer)
+    otherwise = _note_stops(folding, settled, newer)
     change = _change(folding, settled, newer)
     names = {table: (accounts | settled.gone) - newer for table, accounts in settled.differing.items()}
     now = dt.datetime.now(dt.UTC)
     with folding.warehouse.database.begin() as database:
+        delete_rows(database, schema.CHECKPOINTS, "account_id", otherwise)
         decisions.write_change(database, change, folding.book.desk_of, now)
         for table in DECIDED:
             _replace(database, table, settled.rows[table.name], names[table.name])
@@ -187,8 +188,12 @@ def _change(folding: Folding, settled: Settled, newer: set[str]) -> Change:
     return Change(frame[np.array(new, np.bool_)], gone)
 
 
-def _note_stops(folding: Folding, settled: Settled, newer: set[str]) -> None:
-    """Remembers which accounts a rule over their history ended or paused, and when: the walk stops or rests there."""
+def _note_stops(folding: Folding, settled: Settled, newer: set[str]) -> list[str]:
+    """Remembers which accounts a rule over their history ended or paused, and when: the walk stops or rests there.
+
+    Returns those of which it now says otherwise.
+    """
+    otherwise = []
     for name in settled.accounts - newer:
         code = folding.book.codes.get(name)
         if code is None:
@@ -201,6 +206,8 @@ def _note_stops(folding: Folding, settled: Settled, newer: set[str]) -> None:
         if stop is not None:
             folding.stops[code] = stop
         folding.unload([code])
+        otherwise.append(name)
+    return otherwise
 
 
 def _pauses(judged: score.Judged) -> dict[str, list[int]]:
