@@ -12,7 +12,7 @@ import streamlit as st
 from sqlalchemy.exc import OperationalError
 from streamlit.testing.v1 import AppTest
 
-from dashboards.kit import look, people, places, reads
+from dashboards.kit import frame, look, people, places, reads
 from pipelines.land import land_paths
 from sql import relations
 from sql.warehouse import Warehouse
@@ -83,11 +83,18 @@ def told(app: AppTest) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", " ".join(parts)).split())
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in frame.OF_THE_HOUSE])
 def test_a_page_over_an_empty_home_tells_how_to_begin(page: str, at_nothing: Path) -> None:
     said = told(opened(page))
     assert "Nothing has landed yet" in said
     assert "highwater ingest" in said
+
+
+@pytest.mark.parametrize(
+    ("page", "says"), [("access", "Nobody has an account"), ("audit", "No record"), ("terms", "Daily loss")]
+)
+def test_people_records_and_terms_stand_before_any_data(page: str, says: str, at_nothing: Path) -> None:
+    assert says in told(opened(page))
 
 
 def test_data_that_landed_but_was_not_scored_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

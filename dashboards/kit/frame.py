@@ -16,6 +16,8 @@ from sql import relations
 LOG = logging.getLogger("highwater.dashboards")
 OF_LOADS = ("data_health",)
 """Pages that have something to say as soon as anything has landed."""
+OF_THE_HOUSE = ("access", "audit", "terms")
+"""Pages of people, records and terms, which stand before any data."""
 
 
 def around(page: Page) -> None:
@@ -45,8 +47,10 @@ def allowed(page: Page) -> bool:
 
 
 def nothing_yet(page: str) -> bool:
-    """Tells how to begin while nothing has landed or been scored, by this version; some pages tell of loads alone."""
+    """Tells how to begin while nothing has landed or been scored, by this version; some pages need no figures."""
     stands = reads.stamp()
+    if page in OF_THE_HOUSE:
+        return False
     if stands.run_id and stands.marts == relations.fingerprint("marts"):
         return False
     if stands.load_id and not stands.run_id and page in OF_LOADS:
