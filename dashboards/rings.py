@@ -83,12 +83,13 @@ def summary(ring: dict[str, Any]) -> str:
     people = "one person" if ring["one_owner"] else f"{ring['owners']} people, as far as identity knows"
     told = [f"{ring['accounts']} accounts of {people}"]
     if ring["own_copy_violations"]:
-        told.append(f"{ring['own_copy_violations']} copies between own accounts that the plan forbids")
+        told.append(f"{words.counted(ring['own_copy_violations'], 'copy', 'copies')} between own accounts that the plan forbids")
     elif ring["one_owner"]:
         told.append("own accounts may be copied under their plans")
     if ring["passed_beside_breached"]:
         told.append(
-            f"{ring['passed_beside_breached']} mirror pairs of which one passed or holds profit and the other breached"
+            f"{words.counted(ring['passed_beside_breached'], 'mirror pair')} of which one passed or holds profit"
+            " and the other breached"
         )
     if ring["partner_accounts"] > 1:
         told.append(f"{ring['partner_accounts']} of the accounts came through partner {ring['partner_id']}")

@@ -77,6 +77,7 @@ def _table(rules: list[Segment], sizes: pd.DataFrame) -> Segment:
     )
     event: Any = st.dataframe(
         frame,
+        placeholder=words.UNKNOWN,
         column_config=COLUMNS,
         hide_index=True,
         height=look.height(len(frame)),
