@@ -83,7 +83,8 @@ def summary(ring: dict[str, Any]) -> str:
     people = "one person" if ring["one_owner"] else f"{ring['owners']} people, as far as identity knows"
     told = [f"{ring['accounts']} accounts of {people}"]
     if ring["own_copy_violations"]:
-        told.append(f"{words.counted(ring['own_copy_violations'], 'copy', 'copies')} between own accounts that the plan forbids")
+        copies = words.counted(ring["own_copy_violations"], "copy", "copies")
+        told.append(f"{copies} between own accounts that the plan forbids")
     elif ring["one_owner"]:
         told.append("own accounts may be copied under their plans")
     if ring["passed_beside_breached"]:
