@@ -9,6 +9,7 @@ from benchmarks.page import ROOT, measure
 INTRO = "# Benchmarks\n\nMeasured by `make bench`; each table names its machine and the command that repeats it.\n"
 CHAPTERS = {
     "replay": "Rule replay, from the lake to verdicts",
+    "increment": "A day's increment",
     "walk": "The walk alone, and what-if",
     "set_rules": "Set-based rules",
     "landing": "Landing",

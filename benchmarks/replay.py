@@ -85,9 +85,11 @@ def _write_accounts(warehouse: Warehouse, ids: np.ndarray[Any, Any]) -> None:
     n = len(ids)
     purchased = np.full(n, to_micros(START) - 1)
     challenges = {"challenge_id": ids, "trader_id": ids, "desk_id": np.full(n, "d"), "product": np.full(n, "bench")}
-    _append(warehouse, "challenges", challenges | {"purchased_at": purchased})
+    bought = {"purchased_at": purchased, "fee": np.full(n, 500.0), "currency": np.full(n, "USD")}
+    _append(warehouse, "challenges", challenges | bought)
     accounts = {"account_id": ids, "challenge_id": ids, "trader_id": ids, "desk_id": np.full(n, "d")}
     accounts |= {"stage": np.full(n, "evaluation_1"), "currency": np.full(n, "USD"), "opened_at": purchased + 1}
+    accounts |= {"platform": np.full(n, "mt5"), "login": ids}
     _append(warehouse, "accounts", accounts | {"initial_balance": np.full(n, float(INITIAL))})
 
 

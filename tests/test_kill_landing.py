@@ -185,7 +185,7 @@ def landing_seconds(tmp_path_factory: pytest.TempPathFactory, feed: Path) -> flo
     return time.monotonic() - started
 
 
-@pytest.mark.parametrize("home", range(4))
+@pytest.mark.parametrize("home", range(2))
 def test_killed_again_and_again_at_random(
     tmp_path: Path, feed: Path, clean: Any, landing_seconds: float, home: int
 ) -> None:
