@@ -474,6 +474,7 @@ def _check_contradictions(terms: Terms, where: str) -> None:
     if loss:
         _check_max_loss(loss, terms, f"{where}: max_loss")
     _check_consistency(terms, f"{where}: consistency")
+    _check_floating_loss(terms.get("floating_loss"), f"{where}: floating_loss")
     for rule, (field, contradicts, why) in _CONTRADICTIONS.items():
         if rule in terms and contradicts(terms[rule]):
             raise RulebookRefused(f"{where}: {rule}: {field}: {why}")
@@ -483,6 +484,13 @@ def _check_contradictions(terms: Terms, where: str) -> None:
 def _symbols_clash(rule: Mapping[str, Any]) -> bool:
     allowed, prohibited = ({name.upper() for name in rule[field] or []} for field in ("allowed", "prohibited"))
     return bool(allowed & prohibited) or not allowed | prohibited
+
+
+def _countries_clash(rule: Mapping[str, Any]) -> bool:
+    allowed, prohibited = (set(rule[field] or []) for field in ("allowed", "prohibited"))
+    misspelt = not all(len(name) == 2 and name.isascii() and name.isupper() for name in allowed | prohibited)
+    nothing = not allowed | prohibited and not rule["home_only"] and rule["travel_seconds"] is None
+    return bool(allowed & prohibited) or misspelt or nothing
 
 
 _CONTRADICTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], bool], str]] = {
@@ -508,6 +516,18 @@ _CONTRADICTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], bool], str]]
         lambda rule: (rule["splits"] is not None) != (rule["effect"] == "split_cut"),
         'goes with effect = "split_cut", and that with it',
     ),
+    "login_country": ("allowed", _countries_clash, "needs `allowed`, `prohibited`, `home_only` or `travel_seconds`,"
+    " countries by two capital letters, and none in both lists"),
+    "login_address": (
+        "max_addresses",
+        lambda rule: rule["max_addresses"] is None and rule["max_owners"] is None,
+        "needs `max_addresses` or `max_owners`",
+    ),
+    "allocation_cap": (
+        "amount",
+        lambda rule: rule["amount"] is None and rule["accounts"] is None,
+        "needs `amount` or `accounts`",
+    ),
     "symbols": ("allowed", _symbols_clash, "needs `allowed` or `prohibited`, and no name in both"),
 }
 
@@ -527,6 +547,15 @@ def _check_trading_days(terms: Terms, where: str) -> None:
         raise RulebookRefused(f"{where}: takes percent or amount, not both")
     if (days["amount"] or 0) < 0:
         raise RulebookRefused(f"{where}: amount: {days['amount']} is negative")
+
+
+def _check_floating_loss(rule: Mapping[str, Any] | None, where: str) -> None:
+    if rule is None or rule["at_least"] is None:
+        return
+    if rule["base"] != "profit":
+        raise RulebookRefused(f'{where}: at_least: goes with base = "profit"')
+    if rule["at_least"] < 0:
+        raise RulebookRefused(f"{where}: at_least: {rule['at_least']} is negative")
 
 
 def _check_consistency(terms: Terms, where: str) -> None:

@@ -84,6 +84,8 @@ class ScoreTerms:
     conduct_rules: tuple[str, ...] = (
         "copy_own_accounts",
         "allocation_cap",
+        "login_country",
+        "login_address",
         "hedging",
         "martingale",
         "grid",

@@ -30,7 +30,9 @@ UNITS = {
     "time_limit": "days",
     "symbols": "lots",
     "margin": "percent",
-    "allocation_cap": "money",
+    "allocation_cap": "money or accounts",
+    "login_country": "log-ins or seconds",
+    "login_address": "addresses or people",
     "copy_own_accounts": "trades",
 }
 """What `observed` and `allowed` of a set-based rule are counted in."""
@@ -79,13 +81,30 @@ _FOUND = {
     "time_limit": "The stage was not passed within {allowed} days of {started_at}: they were over {when}.",
     "symbols": "Trade {trade} was opened in {instrument}, which the plan does not allow, {when}.",
     "margin": "About {observed} % of the balance was in use as margin, more than the {allowed} % allowed, {when}.",
-    "allocation_cap": "With this account the owner held {observed_money} in {accounts} funded accounts, more than the "
-    "{allowed_money} allowed, {when}.",
+    "allocation_cap_amount": "With this account the owner held {observed_money} in {accounts} funded accounts, more "
+    "than the {allowed_money} allowed, {when}.",
+    "allocation_cap_accounts": "With this account the owner held {observed} funded accounts, more than the {allowed} "
+    "allowed, {when}.",
+    "login_country_listed": "The trader signed in from {country} ({ip}), which the plan does not allow, {when}.",
+    "login_country_home": "The trader, whose country is {home}, signed in from {country} ({ip}), {when}.",
+    "login_country_travel": "The trader signed in from {country} ({ip}) {observed} s after a log-in from "
+    "{country_before}; at least {allowed} s lie between two countries, {when}.",
+    "login_address_addresses": "{ip} was address number {observed} that the account was used from, more than the "
+    "{allowed} allowed, {when}.",
+    "login_address_owners": "{observed} people signed in from {ip}, from which this account is used, more than the "
+    "{allowed} allowed, {when}.",
     "copy_own_accounts": "{observed} trades are copies between this account and the owner's account "
     "{other_account_id}, "
     "which the plan does not allow; both were open {when}.",
 }
 
+_PARTS = {
+    "holding_share": ("trades", "profit", "average"),
+    "allocation_cap": ("amount", "accounts"),
+    "login_country": ("listed", "home", "travel"),
+    "login_address": ("addresses", "owners"),
+}
+"""Rules that can be broken in several ways, each of which has its sentence; `part` of the detail says in which."""
 
 # How verdicts write numbers and money, as DuckDB macros: there may be millions of verdicts.
 SQL_WORDS = """
@@ -134,8 +153,8 @@ def sentence_sql(rule: str) -> str:
     Reads the columns observed, seen and most (observed and allowed, exactly), trade_id, detail (JSON), occurrences,
     currency, decimals, local_at (the firm's local time) and place_name, and the macros of `SQL_WORDS`.
     """
-    if rule == "holding_share":
-        parts = " ".join(f"when '{part}' then {_in_sql(f'{rule}_{part}')}" for part in ("trades", "profit", "average"))
+    if rule in _PARTS:
+        parts = " ".join(f"when '{part}' then {_in_sql(f'{rule}_{part}')}" for part in _PARTS[rule])
         said = f"case (detail ->> 'part') {parts} end"
     elif rule == "stop_loss_required":
         said = f"case when (detail ->> 'stop_loss') is null then {_in_sql(rule)} else {_in_sql('stop_risk')} end"
@@ -183,6 +202,7 @@ _BASES = {
     "reference": "that reference",
     "balance": "the balance",
     "high_water": "that high water",
+    "profit": "what the account had made by the daily reset",
     "fixed": "",
 }
 _FOLLOWS = {
@@ -251,6 +271,9 @@ def _daily_gain(terms: Terms, currency: str | None) -> str:
 
 def _floating_loss(terms: Terms, currency: str | None) -> str:
     said = f"The loss of all open positions together may not exceed {_size(terms, currency)}."
+    if terms["base"] == "profit":
+        least = terms["at_least"]
+        said += f" It may always be {_amount(least, currency)}." if least else " Without a profit it is not limited."
     if terms["splits"]:
         steps = ", then ".join(f"{number(share)} %" for share in terms["splits"])
         said += f" Every day on which it does lowers the trader's share of profit for good: to {steps}."
@@ -408,6 +431,40 @@ def _max_exposure(terms: Terms, currency: str | None) -> str:
     return " ".join(parts)
 
 
+def _login_country(terms: Terms, _currency: str | None) -> str:
+    parts = []
+    if terms["allowed"]:
+        parts.append(f"One may sign in only from {', '.join(terms['allowed'])}.")
+    if terms["prohibited"]:
+        parts.append(f"One may not sign in from {', '.join(terms['prohibited'])}.")
+    if terms["home_only"]:
+        parts.append("One signs in from the country of one's own profile.")
+    if terms["travel_seconds"] is not None:
+        parts.append(f"Between log-ins from two countries lie at least {terms['travel_seconds']} s.")
+    return " ".join(parts)
+
+
+def _login_address(terms: Terms, _currency: str | None) -> str:
+    parts = []
+    if terms["max_addresses"] is not None:
+        parts.append(f"An account is used from at most {_counted(terms['max_addresses'], 'address', 'es')}.")
+    if terms["max_owners"] is not None:
+        parts.append(f"At most {_counted(terms['max_owners'], 'owner')} may sign in from one address.")
+    if terms["known"]:
+        parts.append(f"These do not count: {', '.join(terms['known'])}.")
+    return " ".join(parts)
+
+
+def _allocation(terms: Terms, currency: str | None) -> str:
+    amount = None if terms["amount"] is None else f"at most {_amount(terms['amount'], currency)} in funded accounts"
+    accounts = None if terms["accounts"] is None else f"at most {_counted(terms['accounts'], 'funded account')}"
+    return f"One owner may hold {' and '.join(part for part in (amount, accounts) if part)}."
+
+
+def _counted(number_of: int, what: str, plural: str = "s") -> str:
+    return f"{number_of} {what}{'' if number_of == 1 else plural}"
+
+
 def _copying(terms: Terms, _currency: str | None) -> str:
     return {
         "allowed": "Copying between one's own accounts is allowed.",
@@ -495,7 +552,9 @@ _RULE_WORDS = {
         f"{number(t['percent'])} % of the "
         "balance."
     ),
-    "allocation_cap": lambda t, c: f"One owner may hold at most {_amount(t['amount'], c)} in funded accounts.",
+    "login_country": _login_country,
+    "login_address": _login_address,
+    "allocation_cap": _allocation,
     "copy_own_accounts": _copying,
     "split": _split,
     "payout": _payout,

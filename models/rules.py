@@ -106,7 +106,8 @@ _RULES = (
     Rule(
         "floating_loss",
         (
-            *_size("initial", "balance", "fixed"),
+            *_size("initial", "balance", "profit", "fixed"),
+            Field("at_least", "amount", meaning="with base profit: what may be lost however small the profit"),
             Field("strikes", "count", 0, meaning="firm days on which it is tolerated before the effect"),
             Field("strike_effect", "choice", "warn", choices=("warn", "pause"), meaning="what follows a tolerated one"),
             _effect("terminate", (*FLOOR_EFFECTS, "split_cut")),
@@ -431,9 +432,33 @@ _RULES = (
         "Margin in use stays under {percent} % of the balance.",
     ),
     Rule(
+        "login_country",
+        (
+            Field("allowed", "texts", meaning="countries that one may sign in from (ISO 3166 alpha-2)"),
+            Field("prohibited", "texts", meaning="countries that one may not sign in from"),
+            Field("home_only", "flag", False, meaning="only from the country that the trader gave"),
+            Field("travel_seconds", "seconds", meaning="time that lies between log-ins from two countries at least"),
+            *_STRIKES,
+            _WARN,
+        ),
+        "Log-ins come from the plan's countries.",
+    ),
+    Rule(
+        "login_address",
+        (
+            Field("max_addresses", "count", meaning="most addresses that an account is used from"),
+            Field("max_owners", "count", meaning="most people who may sign in from one address"),
+            Field("known", "texts", meaning="addresses that do not count, as of a server that the firm lets"),
+            *_STRIKES,
+            _SHARED,
+        ),
+        "An account is used from few addresses, and an address by few people.",
+    ),
+    Rule(
         "allocation_cap",
         (
-            Field("amount", "amount", required=True, meaning="largest sum of funded balances per owner"),
+            Field("amount", "amount", meaning="largest sum of funded balances per owner"),
+            Field("accounts", "count", meaning="most funded accounts per owner"),
             _SHARED,
         ),
         "One owner holds at most {amount} in funded accounts.",

@@ -25,7 +25,7 @@ from models.rules import RULES
 from models.terms import amount_of
 from sql import relations
 
-SHARED = ("allocation_cap", "copy_own_accounts")
+SHARED = ("allocation_cap", "copy_own_accounts", "login_address")
 OWN = tuple(name.split(".")[1] for name in relations.names("rules") if name.split(".")[1] not in SHARED)
 EXPIRING = ("inactivity", "time_limit")
 LISTED_MAX = 100
@@ -109,7 +109,7 @@ def register_ends(connection: duckdb.DuckDBPyConnection, ends: pd.DataFrame) -> 
 def register_terms(
     connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, rulebook: Rulebook, as_of: dt.datetime
 ) -> None:
-    """Puts before the rule files what SQL cannot know: firm days, cutoffs, sizes in money and listed symbols."""
+    """Puts before the rule files what SQL cannot know: firm days, cutoffs, sizes in money and listed names."""
     held = accounts[["product", "product_version"]].drop_duplicates().itertuples(index=False, name=None)
     versions = [rulebook.version(product, int(number)) for product, number in held]
     first = _first_day(connection, accounts, as_of)
@@ -140,9 +140,9 @@ def register_terms(
     )
     _put(
         connection,
-        "listed_symbols",
+        "listed_names",
         "rule varchar, field varchar, product varchar, product_version integer, stage varchar, name varchar",
-        _listed_symbols(versions),
+        _listed_names(versions),
     )
     _put(
         connection,
@@ -229,8 +229,16 @@ def _sizes(accounts: pd.DataFrame, rulebook: Rulebook) -> list[tuple[Any, ...]]:
     return rows
 
 
-def _listed_symbols(versions: Sequence[Any]) -> list[tuple[Any, ...]]:
-    wanted = (("max_lots", "symbols"), ("max_exposure", "micros"), ("symbols", "allowed"), ("symbols", "prohibited"))
+def _listed_names(versions: Sequence[Any]) -> list[tuple[Any, ...]]:
+    wanted = (
+        ("max_lots", "symbols"),
+        ("max_exposure", "micros"),
+        ("symbols", "allowed"),
+        ("symbols", "prohibited"),
+        ("login_country", "allowed"),
+        ("login_country", "prohibited"),
+        ("login_address", "known"),
+    )
     return [
         (rule, field, version.product, version.version, stage, name.upper())
         for version in versions

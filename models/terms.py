@@ -62,8 +62,7 @@ def stage_row(terms: Terms, stage: str, currency: str, initial: Decimal, clock: 
             row[f"{prefix}_effect"] = EFFECTS[terms[rule]["effect"]]
             _size(row, prefix, terms[rule], start, currency, moving)
     if "floating_loss" in terms:
-        row["fl_strikes"] = terms["floating_loss"]["strikes"]
-        row["fl_strike_effect"] = EFFECTS[terms["floating_loss"]["strike_effect"]]
+        _floating_loss(row, terms["floating_loss"], currency)
     _progress(row, terms, stage, start, currency)
     return row
 
@@ -94,6 +93,13 @@ def _max_loss(row: Array, terms: Terms, start: int, currency: str) -> None:
         row["ml_lock"] = min(int(row["ml_lock"]), start + amount_of(terms["profit_target"], start, currency))
     if rule["rebase_offset"] is not None:
         row["ml_rebase_floor"] = start + to_minor(rule["rebase_offset"], currency)
+
+
+def _floating_loss(row: Array, rule: Mapping[str, Any], currency: str) -> None:
+    row["fl_strikes"], row["fl_strike_effect"] = rule["strikes"], EFFECTS[rule["strike_effect"]]
+    if rule["base"] == "profit":
+        row["fl_of_profit"], row["fl_size"], row["fl_share"] = True, 0, int(rule["percent"] * SHARE_SCALE)
+        row["fl_least"] = to_minor(rule["at_least"] or Decimal(0), currency)
 
 
 def _size(row: Array, prefix: str, rule: Mapping[str, Any], start: int, currency: str, moving: str) -> None:

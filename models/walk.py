@@ -85,12 +85,15 @@ TERMS = np.dtype(
         ("day_counts", "i4"),
         ("day_lots", "i8"),
         ("day_size", "i8"),
+        ("fl_least", "i8"),
+        ("fl_of_profit", "i4"),
     ]
 )
 """Terms of one account in minor units. `*_effect` 0 = no such rule. `*_share` is a percentage × 10⁴ of a moving base
 and `*_size` a fixed size; one of them is 0. `ml_lock` and `closed_at` are NEVER where there is none. `day_counts`,
 `day_lots` (10⁻⁸) and `day_size` say what makes a firm day a trading day. `cs_merge` is how many seconds apart trades
-of one idea may lie, -1 where every trade stands alone. `profitable_within` is how many firm days back, today's
+of one idea may lie, -1 where every trade stands alone. With `fl_of_profit` the open loss is held against a share of
+what the account had made by the reset, at least `fl_least`; where that is 0 and nothing was made, against nothing. `profitable_within` is how many firm days back, today's
 included, profitable days count; 0 = all of the stage."""
 
 RESULT = np.dtype(
@@ -733,6 +736,10 @@ def _walk(
 
             found, effect, outcome, due = NO_RULE, 0, BREACHED, target
             fl_size: Any = T["fl_size"] if T["fl_share"] == 0 else _percent(T["fl_share"], balance)
+            if T["fl_of_profit"] != 0:
+                made_before = balance - day_net - initial
+                bound = made_before > 0 or T["fl_least"] > 0
+                fl_size = max(_percent(T["fl_share"], made_before), T["fl_least"]) if bound else NEVER
             dg_size: Any = T["dg_size"] if T["dg_share"] == 0 else _percent(T["dg_share"], gain_reference)
             profitable = _recent(good_days, good_day, firm_day, within) if within else profitable_before
             profitable += 1 if day_traded and day_net >= profitable_size else 0

@@ -460,6 +460,10 @@ _TOUCHED_BY = {
     " (select challenge_id from lake.challenges where _load_id in (select load_id from new_loads))",
     "traders": "select account_id from facts.accounts where trader_id in"
     " (select trader_id from lake.traders where _load_id in (select load_id from new_loads))",
+    "logins": "with told as (select trader_id, account_id from lake.logins"
+    " where _load_id in (select load_id from new_loads))"
+    " select account_id from facts.accounts semi join terms.login_country using (product, product_version, stage)"
+    " where trader_id in (select trader_id from told) or account_id in (select account_id from told)",
 }
 
 

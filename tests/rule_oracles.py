@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tests.rule_world import Account, Trade, World
+from tests.rule_world import Account, Login, Trade, World
 
 Terms = Mapping[str, Any]
 LATEST = dt.datetime.max.replace(tzinfo=dt.UTC)
@@ -385,6 +385,61 @@ def margin(account: Account, terms: Terms, world: World) -> Found:
     return found
 
 
+def own_logins(account: Account, world: World) -> list[Login]:
+    """Log-ins that concern an account, in order: those that name it, and its trader's that name none."""
+    trader, end = account.trader_id or f"T-{account.account_id}", until(account, world)
+    mine = [
+        one
+        for one in world.logins
+        if (one.account_id == account.account_id if one.account_id else one.trader_id == trader)
+        and account.opened_at <= one.at <= end
+    ]
+    return sorted(mine, key=lambda one: (one.at, one.ip))
+
+
+def login_country(account: Account, terms: Terms, world: World) -> Found:
+    found: Found = set()
+    home = world.homes.get(account.trader_id or "")
+    for one in own_logins(account, world):
+        if one.country is None:
+            continue
+        allowed, prohibited = terms["allowed"], terms["prohibited"] or []
+        if one.country in prohibited or (allowed is not None and one.country not in allowed):
+            found.add((one.at, None))
+        if terms["home_only"] and home is not None and one.country != home:
+            found.add((one.at, None))
+        before = [
+            other
+            for other in world.logins
+            if other.trader_id == one.trader_id and other.country and (other.at, other.ip) < (one.at, one.ip)
+        ]
+        if before and terms["travel_seconds"] is not None:
+            last = max(before, key=lambda other: (other.at, other.ip))
+            if last.country != one.country and one.at - last.at < seconds(terms["travel_seconds"]):
+                found.add((one.at, None))
+    return found
+
+
+def login_address(account: Account, terms: Terms, world: World) -> Found:
+    found: Found = set()
+    end, used = until(account, world), []
+    for one in own_logins(account, world):
+        if one.ip in used or one.ip in (terms["known"] or []):
+            continue
+        used.append(one.ip)
+        if terms["max_addresses"] is not None and len(used) > terms["max_addresses"]:
+            found.add((one.at, None))
+        seen: list[str] = []
+        for other in sorted(world.logins, key=lambda other: other.at):
+            owner = world.owners.get(other.trader_id, other.trader_id)
+            if other.ip != one.ip or other.at > end or owner in seen:
+                continue
+            seen.append(owner)
+            if terms["max_owners"] is not None and len(seen) == terms["max_owners"] + 1:
+                found.add((max(other.at, one.at), None))
+    return found
+
+
 def allocation_cap(account: Account, terms: Terms, world: World) -> Found:
     owner = world.owners.get(account.trader_id or "", account.trader_id)
     together = [
@@ -397,7 +452,9 @@ def allocation_cap(account: Account, terms: Terms, world: World) -> Found:
     ]
     total = sum((Decimal(other.initial) for other in together), Decimal(0))
     funded = account.stage in ("funded", "instant")
-    return {(account.opened_at, None)} if funded and total > terms["amount"] else set()
+    much = terms["amount"] is not None and total > terms["amount"]
+    many = terms["accounts"] is not None and len(together) > terms["accounts"]
+    return {(account.opened_at, None)} if funded and (much or many) else set()
 
 
 ORACLES: dict[str, Callable[[Account, Terms, World], Found]] = {
@@ -422,4 +479,6 @@ ORACLES: dict[str, Callable[[Account, Terms, World], Found]] = {
     "symbols": symbols,
     "margin": margin,
     "allocation_cap": allocation_cap,
+    "login_country": login_country,
+    "login_address": login_address,
 }

@@ -62,6 +62,17 @@ class Account:
 
 
 @dataclass(frozen=True)
+class Login:
+    """One log-in of a trader, of one account where that is told."""
+
+    trader_id: str
+    at: dt.datetime
+    ip: str = "192.0.2.1"
+    country: str | None = None
+    account_id: str | None = None
+
+
+@dataclass(frozen=True)
 class World:
     """Everything a rule may read beside the accounts."""
 
@@ -75,6 +86,9 @@ class World:
     rates: Sequence[tuple[str, dt.date, float]] = ()
     owners: Mapping[str, str] = field(default_factory=dict)
     copies: Sequence[tuple[str, str, float]] = ()
+    logins: Sequence[Login] = ()
+    homes: Mapping[str, str] = field(default_factory=dict)
+    """Countries of traders."""
     plans: Mapping[str, str] = field(default_factory=dict)
     """Terms of further products by id."""
 
@@ -164,6 +178,14 @@ def lake_rows(world: World) -> dict[str, list[dict[str, Any]]]:
         )
         rows["deals"] += [deal for trade in account.trades for deal in deal_rows(account.account_id, trade)]
         rows["deals"] += [money_row(account.account_id, *operation) for operation in account.money]
+    rows["logins"] = [
+        {"trader_id": o.trader_id, "occurred_at": o.at, "ip": o.ip, "account_id": o.account_id, "country": o.country}
+        for o in world.logins
+    ]
+    rows["traders"] = [
+        {"trader_id": trader, "full_name": trader, "country": country, "registered_at": START - dt.timedelta(days=9)}
+        for trader, country in world.homes.items()
+    ]
     rows["news"] = [dict(event) for event in world.news]
     rows["rates"] = [{"currency": c, "day": day, "rate_to_usd": rate} for c, day, rate in world.rates]
     return rows

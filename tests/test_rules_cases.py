@@ -12,7 +12,7 @@ import yaml
 
 from models import set_rules
 from pipelines.score import judged_accounts
-from tests.rule_world import START, Account, Trade, World, engine, rulebook
+from tests.rule_world import START, Account, Login, Trade, World, engine, rulebook
 
 FOLDER = Path(__file__).parent / "cases" / "rules"
 FILES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -47,6 +47,20 @@ def trade(row: Case) -> Trade:
     )
 
 
+def logins(name: str, case: Case) -> list[Login]:
+    """The log-ins of a case: of its account's trader, or `by` somebody else, `to` an account where that is told."""
+    return [
+        Login(
+            f"T-{row['by'] if 'by' in row else name}",
+            instant(row["at"]),
+            row.get("ip", "192.0.2.1"),
+            row.get("from"),
+            {"own": name, None: None}.get(row.get("to"), "another"),
+        )
+        for row in case.get("logins", [])
+    ]
+
+
 def world(told: Case) -> World:
     """All cases of a file, one account each, on a product for each set of terms."""
     cases = {f"{place:02d}": case for place, case in enumerate(told["cases"])}
@@ -55,11 +69,12 @@ def world(told: Case) -> World:
     accounts = [
         Account(
             name,
-            [trade(row) for row in case["trades"]],
+            [trade(row) for row in case.get("trades", [])],
             initial=case.get("initial", told.get("initial", "100000")),
             ended_at=instant(case["ended"]) if "ended" in case else None,
             money=[(instant(one["at"]), one["amount"]) for one in case.get("money", [])],
             product=plans[case.get("terms", told["terms"])],
+            opened_at=instant(case.get("opened", "Mon 00:00")),
         )
         for name, case in cases.items()
     ]
@@ -68,7 +83,12 @@ def world(told: Case) -> World:
     rates = [(c, day, rate) for c, day, rate in told.get("rates", [])]
     first, *others = plans
     further = {plans[terms]: terms for terms in others}
-    return World(accounts, first, as_of, news=news, rates=rates, plans=further)
+    signed_in = [one for name, case in cases.items() for one in logins(name, case)]
+    homes = {f"T-{name}": case["home"] for name, case in cases.items() if "home" in case}
+    owners = {f"T-{trader}": owner for trader, owner in told.get("owners", {}).items()}
+    return World(
+        accounts, first, as_of, news=news, rates=rates, plans=further, logins=signed_in, homes=homes, owners=owners
+    )
 
 
 def found(judged: World, rule: str) -> dict[str, list[dict[str, Any]]]:
@@ -101,5 +121,5 @@ def test_cases(rule: str) -> None:
 
 
 def test_every_rule_over_trades_has_cases() -> None:
-    """A new rule comes with its cases; those across an owner's accounts are argued in test_rules_verdicts."""
-    assert set(FILES) == set(set_rules.OWN)
+    """A new rule comes with its cases; two across an owner's accounts are argued in test_rules_verdicts."""
+    assert set(FILES) | {"allocation_cap", "copy_own_accounts"} == {*set_rules.OWN, *set_rules.SHARED}

@@ -10,7 +10,7 @@ import pytest
 
 from models import set_rules
 from tests.rule_oracles import ORACLES
-from tests.rule_world import START, Account, Trade, World, occurrences, rulebook
+from tests.rule_world import START, Account, Login, Trade, World, occurrences, rulebook
 
 LOOSE = """
 max_lots = { lots = 1, effect = "warn" }
@@ -34,6 +34,8 @@ time_limit = { days = 4, effect = "warn" }
 symbols = { allowed = ["EURUSD", "USDJPY"], effect = "warn" }
 margin = { percent = 2.2, leverage = 100, effect = "warn" }
 allocation_cap = { amount = 150000, effect = "warn" }
+login_country = { allowed = ["DE", "FR"], travel_seconds = 3600, effect = "warn" }
+login_address = { max_addresses = 2, max_owners = 1, known = ["10.0.0.3"], effect = "warn" }
 """
 OTHERS = """
 max_lots = { lots = 0.5, symbols = ["EURUSD"], effect = "warn" }
@@ -56,7 +58,9 @@ hyperactivity = { trades_per_day = 1, effect = "warn" }
 time_limit = { days = 2, starts = "first_trade", effect = "warn" }
 symbols = { prohibited = ["USDJPY", "GBPUSD"], effect = "warn" }
 margin = { percent = 1.1, leverage = 100, effect = "warn" }
-allocation_cap = { amount = 200000, effect = "warn" }
+allocation_cap = { accounts = 1, effect = "warn" }
+login_country = { prohibited = ["US"], home_only = true, effect = "warn" }
+login_address = { max_owners = 2, effect = "warn" }
 """
 
 # steps between instants meet every time limit of the terms exactly, and a microsecond to either side
@@ -121,8 +125,20 @@ def world(draw: random.Random, terms: str) -> World:
         }
         for place in range(ACCOUNTS)
     ]
+    logins = [
+        Login(
+            draw.choice(TRADERS),
+            START + dt.timedelta(seconds=draw.choice([0, 86400]) + sum(draw.choices(STEPS, k=3))),
+            f"10.0.0.{draw.randrange(6)}",
+            draw.choice([None, "DE", "DE", "FR", "US"]),
+            draw.choice([None, None, "A1", "A2"]),
+        )
+        for _ in range(3 * ACCOUNTS)
+    ]
+    logins = list({(one.trader_id, one.at, one.ip): one for one in logins}.values())
+    homes = {trader: draw.choice(["DE", "FR"]) for trader in TRADERS[:-1]}
     owners = {trader: f"O{max(place, 1)}" for place, trader in enumerate(TRADERS)}
-    return World(accounts, terms, START + dt.timedelta(days=8), news=news, owners=owners)
+    return World(accounts, terms, START + dt.timedelta(days=8), news=news, owners=owners, logins=logins, homes=homes)
 
 
 def told(world: World) -> set[tuple[str, str, dt.datetime, str | None]]:

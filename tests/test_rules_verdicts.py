@@ -16,7 +16,7 @@ from pipelines.score import score
 from sql import schema
 from sql.warehouse import Warehouse, read_frame
 from tests.builders import write_firm
-from tests.rule_world import START, Account, Trade, World, judge, lake_rows, occurrences, rows
+from tests.rule_world import START, Account, Login, Trade, World, judge, lake_rows, occurrences, rows
 
 LATER = START + dt.timedelta(days=20)
 
@@ -163,12 +163,16 @@ def test_every_rule_states_its_verdicts_in_a_sentence() -> None:
             "time_limit": "days = 15",
             "symbols": 'prohibited = ["EURUSD"]',
             "margin": "percent = 1",
-            "allocation_cap": "amount = 1",
+            "allocation_cap": "amount = 1, accounts = 1",
+            "login_country": "prohibited = [\"DE\"], home_only = true, travel_seconds = 60",
+            "login_address": "max_addresses = 0, max_owners = 0",
             "copy_own_accounts": 'policy = "prohibited"',
         }.items()
     )
-    accounts = [Account("A", trades, "funded"), Account("B", (), "funded")]
-    found = rows(judge(World(accounts, terms, LATER, news=news, copies=[("A", "B", 0.9)])))
+    accounts = [Account("A", trades, "funded", trader_id="T"), Account("B", (), "funded", trader_id="T")]
+    logins = [Login("T", at(9), country="FR"), Login("T", at(9.01), country="DE")]
+    world = World(accounts, terms, LATER, news=news, copies=[("A", "B", 0.9)], logins=logins, homes={"T": "AT"})
+    found = rows(judge(world))
     assert {row["rule"] for row in found} == {*set_rules.OWN, *set_rules.SHARED}
     for row in found:
         sentence = row["evidence"]["sentence"]
@@ -192,14 +196,17 @@ def test_copying_is_judged_by_policy_and_stage() -> None:
 def test_an_owner_may_hold_exactly_the_cap() -> None:
     """Guards the allocation cap: over all accounts of one owner, ended ones not counted, to the cent."""
 
-    def world(second: str, ended_at: dt.datetime | None = None) -> World:
+    def world(second: str, ended_at: dt.datetime | None = None, terms: str = "allocation_cap = 200000") -> World:
         first = Account("A", stage="funded", initial="100000", trader_id="T1", ended_at=ended_at)
         other = Account("B", stage="funded", initial=second, trader_id="T2", opened_at=at(1))
-        return World([first, other], "allocation_cap = 200000", LATER, owners={"T1": "O", "T2": "O"})
+        return World([first, other], terms, LATER, owners={"T1": "O", "T2": "O"})
 
     assert said(world("100000")) == []
     assert [row[0] for row in said(world("100000.01"))] == ["allocation_cap"]
     assert said(world("100000.01", ended_at=at(1))) == []
+    assert said(world("900000", terms="allocation_cap = { accounts = 2 }")) == []
+    assert [row[0] for row in said(world("1", terms="allocation_cap = { accounts = 1 }"))] == ["allocation_cap"]
+    assert said(world("1", at(1), "allocation_cap = { accounts = 1 }")) == []
 
 
 def test_order_of_delivery_changes_nothing() -> None:

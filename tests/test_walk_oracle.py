@@ -79,7 +79,7 @@ def stages(draw: st.DrawFn) -> Rules:
         rules["max_loss"] = draw(max_losses())
     if draw(st.integers(0, 3)) == 0:
         ladder = {"strikes": draw(st.integers(0, 2)), "strike_effect": draw(st.sampled_from(["warn", "pause"]))}
-        rules["floating_loss"] = {**draw(sizes("initial", "balance")), **ladder}
+        rules["floating_loss"] = {**draw(sizes("initial", "balance", "profit")), **ladder}
     if draw(st.integers(0, 3)) == 0:
         return rules
     basis, flat = draw(st.sampled_from(["closed", "equity"])), draw(st.booleans())

@@ -433,9 +433,13 @@ class Walk:
     def floating_cap(self) -> Decimal | None:
         """The largest open loss."""
         rule = self.rules.get("floating_loss")
-        return (
-            None if rule is None else self.size(rule, self.balance if rule.get("base") == "balance" else self.initial)
-        )
+        if rule is None:
+            return None
+        if rule.get("base") == "profit":
+            made = self.balance - self.day_profit.get(self.day, NONE) - self.initial
+            least = Decimal(rule.get("at_least") or 0)
+            return None if made <= 0 and least == 0 else max(self.size(rule, made), least)
+        return self.size(rule, self.balance if rule.get("base") == "balance" else self.initial)
 
     def gain_cap(self) -> Decimal | None:
         """The gain at which the day ends."""

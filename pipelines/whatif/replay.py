@@ -50,6 +50,7 @@ SOFTER: dict[str, tuple[int, int]] = {
     "ml_inclusive": (MAX_LOSS, -1),
     "fl_size": (FLOATING_LOSS, 1),
     "fl_share": (FLOATING_LOSS, 1),
+    "fl_least": (FLOATING_LOSS, 1),
     "dg_size": (DAILY_GAIN, 1),
     "dg_share": (DAILY_GAIN, 1),
     "pt_size": (PROFIT_TARGET, 1),
@@ -58,7 +59,9 @@ SOFTER: dict[str, tuple[int, int]] = {
     "profitable_size": (PROFIT_TARGET, 1),
 }
 """Figures of the walk's terms that decide one rule only: the rule, and the direction in which it is met by fewer."""
-_FIGURES = ("dl_size", "dl_share", "ml_size", "ml_share", "fl_size", "fl_share", "dg_size", "dg_share", "pt_size")
+_FIGURES = (
+    "dl_size", "dl_share", "ml_size", "ml_share", "fl_size", "fl_share", "fl_least", "dg_size", "dg_share", "pt_size",
+)  # fmt: skip
 """Of these 0 means that there is none, so only figures above 0 compare."""
 STATUS_EXPIRED = 5
 """Beside the walk's: ended by a rule about time."""

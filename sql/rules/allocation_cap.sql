@@ -1,4 +1,5 @@
--- Funded accounts with whose opening an owner's funded balances rose above the cap. Grain: account_id.
+-- Funded accounts with whose opening an owner's funded balances, or their number, rose above the cap. Grain: account_id,
+-- part.
 -- Balances in other currencies are converted at the day's rates; one without a rate is not counted.
 with funded as (
     select
@@ -30,6 +31,7 @@ held as (
         own.owner_id,
         own.opened_at,
         terms.amount,
+        terms.accounts as accounts_max,
         sum(
             case
                 when other.currency = own.currency then other.initial_balance
@@ -44,7 +46,7 @@ held as (
             own.owner_id = other.owner_id
             and (other.opened_at, other.account_id) <= (own.opened_at, own.account_id)
             and (other.ended_at is null or other.ended_at > own.opened_at)
-    group by own.account_id, own.owner_id, own.opened_at, terms.amount
+    group by own.account_id, own.owner_id, own.opened_at, terms.amount, terms.accounts
 )
 
 select
@@ -54,6 +56,19 @@ select
     cast(together as double) as observed,
     amount as allowed,
     cast(null as varchar) as trade_id,
-    json_object('owner_id', owner_id, 'accounts', accounts) as detail
+    json_object('part', 'amount', 'owner_id', owner_id, 'accounts', accounts) as detail
 from held
 where together > amount
+
+union all
+
+select
+    account_id,
+    opened_at,
+    'breached',
+    cast(accounts as double),
+    cast(accounts_max as double),
+    null,
+    json_object('part', 'accounts', 'owner_id', owner_id, 'accounts', accounts)
+from held
+where accounts > accounts_max

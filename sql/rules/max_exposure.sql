@@ -21,7 +21,7 @@ with accounts as (
 micros as (
     select accounts.account, markets.market + 1 as market, max(accounts.micro_ratio) as ratio
     from accounts
-    inner join terms.listed_symbols as listed using (product, product_version, stage)
+    inner join terms.listed_names as listed using (product, product_version, stage)
     inner join facts.rule_markets as markets on listed.name in (markets.instrument, upper(markets.symbol))
     where listed.rule = 'max_exposure'
     group by all

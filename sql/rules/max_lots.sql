@@ -15,7 +15,7 @@ with large_trades as (
             terms.symbols is null
             or exists (
                 select 1
-                from terms.listed_symbols as listed
+                from terms.listed_names as listed
                 where
                     listed.rule = 'max_lots'
                     and listed.product = trades.product

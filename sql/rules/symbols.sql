@@ -23,7 +23,7 @@ judged as (
         bool_or(listed.field = 'allowed' and list_contains(names.names, listed.name)) as is_allowed,
         bool_or(listed.field = 'prohibited' and list_contains(names.names, listed.name)) as is_prohibited
     from names
-    inner join terms.listed_symbols as listed
+    inner join terms.listed_names as listed
         on
             listed.rule = 'symbols'
             and names.product = listed.product
