@@ -148,6 +148,46 @@ STAGE = "plans/two_step.toml: version 1: stage evaluation_1: "
             "floating_loss: splits: 400 % is out of range",
         ),
         (
+            "daily_loss = { percent = 5 }",
+            "floating_loss = { percent = 1, at_least = 5 }",
+            'floating_loss: at_least: goes with base = "profit"',
+        ),
+        (
+            "daily_loss = { percent = 5 }",
+            'floating_loss = { percent = 30, base = "profit", at_least = -1 }',
+            "floating_loss: at_least: -1 is negative",
+        ),
+        (
+            "daily_loss = { percent = 5 }",
+            'floating_loss = { amount = 30, base = "profit" }',
+            "floating_loss: base: profit takes `percent`, not `amount`",
+        ),
+        (
+            "daily_loss = { percent = 5 }",
+            'login_country = { allowed = ["Germany"] }',
+            "login_country: allowed: needs",
+        ),
+        (
+            "daily_loss = { percent = 5 }",
+            'login_country = { allowed = ["DE"], prohibited = ["DE"] }',
+            "login_country: allowed: needs",
+        ),
+        (
+            "daily_loss = { percent = 5 }",
+            "login_country = {}",
+            "login_country: allowed: needs",
+        ),
+        (
+            "daily_loss = { percent = 5 }",
+            "login_address = {}",
+            "login_address: max_addresses: needs",
+        ),
+        (
+            "daily_loss = { percent = 5 }",
+            "allocation_cap = {}",
+            "allocation_cap: amount: needs",
+        ),
+        (
             "max_loss = { percent = 10 }",
             "max_loss = { percent = 10, lock_offset = 0 }",
             "max_loss: lock_offset: a static floor never rises",

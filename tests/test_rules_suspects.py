@@ -60,7 +60,7 @@ def test_what_is_cleared_is_innocent(terms: str, monkeypatch: pytest.MonkeyPatch
     cleared = [found(world) for world in worlds]
     keep_everything(monkeypatch)
     assert [found(world) for world in worlds] == cleared
-    assert {row[1] for rows in cleared for row in rows} >= set(set_rules.OWN) - {"symbols"}
+    assert {row[1] for rows in cleared for row in rows} >= set(set_rules.OWN) - {"symbols", "login_country"}
 
 
 def test_a_quiet_account_is_cleared() -> None:

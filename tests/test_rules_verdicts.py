@@ -164,7 +164,7 @@ def test_every_rule_states_its_verdicts_in_a_sentence() -> None:
             "symbols": 'prohibited = ["EURUSD"]',
             "margin": "percent = 1",
             "allocation_cap": "amount = 1, accounts = 1",
-            "login_country": "prohibited = [\"DE\"], home_only = true, travel_seconds = 60",
+            "login_country": 'prohibited = ["DE"], home_only = true, travel_seconds = 60',
             "login_address": "max_addresses = 0, max_owners = 0",
             "copy_own_accounts": 'policy = "prohibited"',
         }.items()
