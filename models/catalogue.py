@@ -516,8 +516,12 @@ _CONTRADICTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], bool], str]]
         lambda rule: (rule["splits"] is not None) != (rule["effect"] == "split_cut"),
         'goes with effect = "split_cut", and that with it',
     ),
-    "login_country": ("allowed", _countries_clash, "needs `allowed`, `prohibited`, `home_only` or `travel_seconds`,"
-    " countries by two capital letters, and none in both lists"),
+    "login_country": (
+        "allowed",
+        _countries_clash,
+        "needs `allowed`, `prohibited`, `home_only` or `travel_seconds`,"
+        " countries by two capital letters, and none in both lists",
+    ),
     "login_address": (
         "max_addresses",
         lambda rule: rule["max_addresses"] is None and rule["max_owners"] is None,
