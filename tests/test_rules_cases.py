@@ -51,7 +51,7 @@ def logins(name: str, case: Case) -> list[Login]:
     """The log-ins of a case: of its account's trader, or `by` somebody else, `to` an account where that is told."""
     return [
         Login(
-            f"T-{row['by'] if 'by' in row else name}",
+            f"T-{row.get('by', name)}",
             instant(row["at"]),
             row.get("ip", "192.0.2.1"),
             row.get("from"),
