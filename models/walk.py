@@ -92,9 +92,9 @@ TERMS = np.dtype(
 """Terms of one account in minor units. `*_effect` 0 = no such rule. `*_share` is a percentage × 10⁴ of a moving base
 and `*_size` a fixed size; one of them is 0. `ml_lock` and `closed_at` are NEVER where there is none. `day_counts`,
 `day_lots` (10⁻⁸) and `day_size` say what makes a firm day a trading day. `cs_merge` is how many seconds apart trades
-of one idea may lie, -1 where every trade stands alone. With `fl_of_profit` the open loss is held against a share of
-what the account had made by the reset, at least `fl_least`; where that is 0 and nothing was made, against nothing. `profitable_within` is how many firm days back, today's
-included, profitable days count; 0 = all of the stage."""
+of one idea may lie, -1 where every trade stands alone. `profitable_within` is how many firm days back, today's
+included, profitable days count; 0 = all of the stage. With `fl_of_profit` the open loss is held against a share of
+what the account had made by the reset, at least `fl_least`; where that is 0 and nothing was made, against nothing."""
 
 RESULT = np.dtype(
     [
