@@ -320,7 +320,8 @@ def _consistency(terms: Terms, _currency: str | None) -> str:
     if terms["raise_target"]:
         text = f"The profit target rises until the best {terms['unit']} makes at most {number(terms['share'])} % of it."
     else:
-        of = "net profit" if terms["of"] == "net" else f"profit of the winning {terms['unit']}s"
+        winning = f"profit of the winning {terms['unit']}s"
+        of = {"net": "net profit", "positive": winning, "target": "profit target"}[terms["of"]]
         text = f"The best {terms['unit']} may make at most {number(terms['share'])} % of the {of}."
     return f"{text}{_merged(terms['merge_seconds'])}"
 
@@ -489,6 +490,7 @@ def _payout(terms: Terms, currency: str | None) -> str:
         ("cap_amount", "At most {} can be drawn at a time.", _amount),
         ("buffer", "{} of profit stays in the account.", _amount),
         ("cap_percent", "At most {} % of the initial balance can be drawn at a time.", lambda v, _: number(v)),
+        ("cap_balance_percent", "At most {} % of the balance can be drawn at a time.", lambda v, _: number(v)),
         ("buffer_percent", "Profit of {} % of the initial balance stays in the account.", lambda v, _: number(v)),
         ("max_share", "At most {} % of the withdrawable profit can be drawn.", lambda v, _: number(v)),
         ("max_payouts", "The account ends after {} payouts.", lambda v, _: str(v)),

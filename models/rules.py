@@ -195,7 +195,13 @@ _RULES = (
         (
             Field("unit", "choice", "day", choices=("day", "trade", "lot"), meaning="what is compared"),
             Field("share", "percent", required=True, meaning="largest share that one unit may have"),
-            Field("of", "choice", "net", choices=("net", "positive"), meaning="net profit, or positive units only"),
+            Field(
+                "of",
+                "choice",
+                "net",
+                choices=("net", "positive", "target"),
+                meaning="net profit, positive units only, or the profit target",
+            ),
             Field(
                 "raise_target",
                 "flag",
@@ -493,6 +499,7 @@ _RULES = (
             Field("cycle_start", "choice", "opened", choices=("opened", "first_trade"), meaning="when the days begin"),
             Field("minimum", "amount", Decimal(0), meaning="least amount"),
             Field("cap_percent", "percent", meaning="most that may be drawn, percent of initial"),
+            Field("cap_balance_percent", "percent", meaning="most that may be drawn, percent of the balance then"),
             Field("cap_amount", "amount", meaning="most that may be drawn"),
             Field("cap_ladder", "table", meaning="list of caps by payout number"),
             Field("buffer", "amount", Decimal(0), meaning="profit that must stay in the account"),

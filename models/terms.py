@@ -14,7 +14,7 @@ from models.catalogue import FUNDED as FUNDED
 from models.catalogue import Rulebook, Terms
 from models.clock import Clock, from_micros, resets, to_micros
 from models.money import percent_of, to_minor
-from models.walk import DAY_COUNTS, LOTS_SCALE, MODES, NEVER, REFERENCES, TERMS, Array
+from models.walk import CONSISTENT_OF, DAY_COUNTS, LOTS_SCALE, MODES, NEVER, REFERENCES, TERMS, Array
 
 SHARE_SCALE = 10_000
 EFFECTS = {"terminate": 1, "pause": 2, "warn": 3, "split_cut": 4}
@@ -136,7 +136,7 @@ def _progress(row: Array, terms: Terms, stage: str, start: int, currency: str) -
         row["cs_merge"] = -1 if consistency["merge_seconds"] is None else consistency["merge_seconds"]
         if stage not in FUNDED and consistency["unit"] != "lot" and consistency["effect"] == "wait":
             row["cs_share"] = int(consistency["share"] * SHARE_SCALE)
-        row["cs_positive"] = consistency["of"] == "positive"
+        row["cs_of"] = CONSISTENT_OF.index(consistency["of"])
         row["cs_raises"] = consistency["raise_target"] and row["cs_share"] > 0 and row["pt_size"] > 0
 
 

@@ -38,6 +38,9 @@ MODES = ("static", "trailing_equity", "trailing_closed", "trailing_eod")
 # What makes a firm day a trading day.
 DAY_COUNTS = ("opened", "opened_and_closed", "qualifying")
 OPENED, OPENED_AND_CLOSED, QUALIFYING = 0, 1, 2
+# What the best unit is held against.
+CONSISTENT_OF = ("net", "positive", "target")
+OF_POSITIVE, OF_TARGET = 1, 2
 NEVER = np.iinfo(np.int64).max
 LOTS_SCALE = 100_000_000
 
@@ -77,7 +80,7 @@ TERMS = np.dtype(
         ("cs_unit", "i4"),
         ("profitable_size", "i8"),
         ("cs_share", "i8"),
-        ("cs_positive", "i4"),
+        ("cs_of", "i4"),
         ("cs_raises", "i4"),
         ("cs_merge", "i8"),
         ("fl_strikes", "i8"),
@@ -113,7 +116,6 @@ RESULT = np.dtype(
         ("observed", "i4"),
         ("flat", "i4"),
         ("best", "i8"),
-        ("denominator", "i8"),
         ("payouts", "i8"),
         ("target", "i8"),
         ("last_at", "i8"),
@@ -763,7 +765,9 @@ def _walk(
                 if T["cs_share"] > 0:
                     top = best if by_trade else max(best_before, day_net - day_net_paid)
                     total = stage_net
-                    if T["cs_positive"]:
+                    if T["cs_of"] == OF_TARGET:
+                        total = target
+                    elif T["cs_of"] == OF_POSITIVE:
                         total = positive if by_trade else positive_before + max(day_net - day_net_paid, 0)
                     holds = total <= 0 or top * 1_000_000 <= T["cs_share"] * total
                     if T["cs_raises"] != 0:
@@ -877,7 +881,4 @@ def _walk(
         top_day = max(best_before, day_net - day_net_paid) if traded else np.int64(0)
         out["best"] = best if by_trade else top_day
         out["target"] = _raised(target, out["best"], T["cs_share"]) if T["cs_raises"] != 0 else T["pt_size"]
-        out["denominator"] = stage_net
-        if T["cs_positive"]:
-            out["denominator"] = positive if by_trade else positive_before + max(day_net - day_net_paid, 0)
     return n_verdicts, n_days, n_steps

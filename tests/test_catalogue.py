@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import shutil
 from decimal import Decimal
 from pathlib import Path
@@ -186,6 +187,21 @@ STAGE = "plans/two_step.toml: version 1: stage evaluation_1: "
             "daily_loss = { percent = 5 }",
             "allocation_cap = {}",
             "allocation_cap: amount: needs",
+        ),
+        (
+            "daily_loss = { percent = 5 }",
+            'consistency = { share = 50, of = "target", raise_target = true }',
+            "consistency: of: target goes with unit day or trade",
+        ),
+        (
+            "daily_loss = { percent = 5 }",
+            'consistency = { share = 50, of = "target", unit = "lot" }',
+            "consistency: of: target goes with unit day or trade",
+        ),
+        (
+            "profit_target = { percent = 10 }",
+            'consistency = { share = 40, of = "target" }',
+            "consistency: of: the stage has no profit_target",
         ),
         (
             "max_loss = { percent = 10 }",
@@ -488,3 +504,15 @@ def test_terms_that_are_not_there_are_none() -> None:
     assert held.terms("one_step", 1, "evaluation_1") is None
     with pytest.raises(KeyError, match="two_step has no version 9"):
         held.version("two_step", 9)
+
+
+def test_every_line_of_the_page_on_published_rules_is_read() -> None:
+    """Guards that what docs/expressing.md says can be written can, and that no rule is missing there."""
+    page = (Path(__file__).parents[1] / "docs" / "expressing.md").read_text(encoding="utf-8")
+    lines = re.findall(r"`([a-z_]+) = ([^`]+)`", page)
+    target = "profit_target = { percent = 10 }\n"
+    for rule, terms in lines:
+        stage = ("" if rule == "profit_target" else target) + f"{rule} = {terms}"
+        text = GOOD.split("[versions.stages")[0] + f"[versions.stages.evaluation_1]\n{stage}\n"
+        assert rule in read_product(text, "p.toml").versions[0].stages["evaluation_1"], terms
+    assert {rule for rule, _ in lines} == set(RULES)

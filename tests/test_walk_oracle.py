@@ -91,7 +91,7 @@ def stages(draw: st.DrawFn) -> Rules:
     if draw(st.booleans()):
         rules["min_profitable_days"] = {"days": draw(st.integers(1, 2)), "amount": Decimal("10")}
     if draw(st.booleans()):
-        unit, of = draw(st.sampled_from(["day", "trade"])), draw(st.sampled_from(["net", "positive"]))
+        unit, of = draw(st.sampled_from(["day", "trade"])), draw(st.sampled_from(["net", "positive", "target"]))
         share = draw(st.sampled_from([40, 50, 100]))
         rules["consistency"] = {"unit": unit, "share": share, "of": of}
         if unit == "trade" and share != 40:

@@ -535,6 +535,8 @@ class Walk:
             return True
         units = list(self.window_trades.values()) if rule.get("unit") == "trade" else list(self.window_days.values())
         whole = sum((unit for unit in units if unit > 0), NONE) if rule.get("of") == "positive" else self.window_profit
+        if rule.get("of") == "target":
+            whole = self.size(self.rules["profit_target"], self.initial)
         share: Decimal = Decimal(rule["share"])
         return whole <= 0 or max(units, default=NONE) * 100 <= share * whole
 

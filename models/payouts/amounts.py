@@ -62,7 +62,7 @@ def buffer_of(terms: Terms, initial: int, currency: str) -> int:
     return max(to_minor(rule["buffer"] or 0, currency), share)
 
 
-def cap_of(terms: Terms, initial: int, withdrawable: int, number: int, currency: str) -> int | None:
+def cap_of(terms: Terms, initial: int, balance: int, withdrawable: int, number: int, currency: str) -> int | None:
     """The most that payout `number` may draw, the lowest of all caps; None without any."""
     rule = terms.get("payout")
     if rule is None:
@@ -70,6 +70,8 @@ def cap_of(terms: Terms, initial: int, withdrawable: int, number: int, currency:
     caps = []
     if rule["cap_percent"] is not None:
         caps.append(percent_of(rule["cap_percent"], initial))
+    if rule["cap_balance_percent"] is not None:
+        caps.append(percent_of(rule["cap_balance_percent"], max(balance, 0)))
     if rule["cap_amount"] is not None:
         caps.append(to_minor(rule["cap_amount"], currency))
     if rule["max_share"] is not None:
@@ -150,7 +152,7 @@ def worth(request: Request, terms: Terms) -> Worth:
     asked = to_minor(request.amount, currency)
     profit = asked_profit(asked, split, net=bool(request.asked_net))
     available = to_minor(request.earned, currency) - buffer_of(terms, size, currency)
-    cap = cap_of(terms, size, available, request.number, currency)
+    cap = cap_of(terms, size, to_minor(request.balance, currency), available, request.number, currency)
     stripped, unknown = strips(request, terms)
     excess = consistency_excess(request, terms)
     void = sum(one.taken for one in stripped) + excess
