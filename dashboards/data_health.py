@@ -10,6 +10,7 @@ import streamlit as st
 
 from dashboards.kit import look, privacy, reads, state, words
 from dashboards.kit.people import who
+from models.exports import CROOKED, superseded
 from sql import connect_schema, schema
 
 VIEWS = {
@@ -68,7 +69,7 @@ def _loads() -> pd.DataFrame:
 
 def _judgement(held: pd.DataFrame, loads: pd.DataFrame, unjudged: int) -> None:
     problems = [
-        (_crooked(), "platform export that does not add up", "platform exports that do not add up"),
+        (len(_crooked()), "platform export that does not add up", "platform exports that do not add up"),
         (int(loads["rejects"].sum()), "row rejected", "rows rejected"),
         (int(loads["unfinished"].sum()), "load unfinished", "loads unfinished"),
         (
@@ -92,11 +93,17 @@ def _judgement(held: pd.DataFrame, loads: pd.DataFrame, unjudged: int) -> None:
         )
 
 
-def _crooked() -> int:
-    """How many exports contradict their own totals."""
-    return reads.count(
-        sa.select(schema.LOADS.c.load_id).where(schema.LOADS.c.reconciliation.like('%"outcome": "does_not_add_up"%'))
-    )
+def _crooked() -> set[int]:
+    """Loads of exports that contradict their own totals and that no later export has put right."""
+    told = _reconciled()
+    return {load for load, one in told if one.get("outcome") == CROOKED} - superseded(told).keys()
+
+
+def _reconciled() -> list[tuple[int, dict[str, Any]]]:
+    """Every export by its load, with what it was found to be."""
+    loads = schema.LOADS.c
+    rows = reads.fetch(sa.select(loads.load_id, loads.reconciliation).where(loads.reconciliation.is_not(None)))
+    return [(int(row["load_id"]), words.parsed(row["reconciliation"]) or {}) for row in reads.records(rows)]
 
 
 def _feeds(held: pd.DataFrame, loads: pd.DataFrame) -> None:
@@ -182,14 +189,17 @@ def _exports() -> None:
     start = state.page_number(total) * reads.PAGE_ROWS
     page = sa.select(loads).where(condition).order_by(loads.c.load_id.desc()).limit(reads.PAGE_ROWS).offset(start)
     read = [(row, words.parsed(row["reconciliation"]) or {}) for row in reads.records(reads.fetch(page))]
-    _export_rows(read)
-    _export_cells(read)
+    right = superseded(_reconciled())
+    _export_rows(read, right)
+    _export_cells([(row, told) for row, told in read if row["load_id"] not in right])
 
 
-def _export_rows(read: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+def _export_rows(read: list[tuple[dict[str, Any], dict[str, Any]]], right: dict[int, int]) -> None:
+    states = [_export_state(row["load_id"], told, right) for row, told in read]
     shown = pd.DataFrame(
         {
-            "state": OUTCOMES.get(told.get("outcome", ""), ("unknown", "? Not checked"))[1],
+            "state": state[1],
+            "load": row["load_id"],
             "account": told.get("account_id"),
             "source": row["source"],
             "file": str(row["file"]).rpartition("/")[2],
@@ -199,16 +209,16 @@ def _export_rows(read: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
             "zone": told.get("facts", {}).get("zone"),
             "remarks": " · ".join(told.get("remarks", [])),
         }
-        for row, told in read
+        for (row, told), state in zip(read, states, strict=True)
     )
-    states = [OUTCOMES.get(told.get("outcome", ""), ("unknown", ""))[0] for _, told in read]
     st.dataframe(
-        look.coloured(shown, "state", states),
+        look.coloured(shown, "state", [colour for colour, _ in states]),
         hide_index=True,
         height="content",
         placeholder=words.UNKNOWN,
         column_config={
-            "state": st.column_config.TextColumn("State", width=150),
+            "state": st.column_config.TextColumn("State", width=190),
+            "load": st.column_config.NumberColumn("Load", format="%d"),
             "account": "Account",
             "source": "Source",
             "file": "File",
@@ -219,6 +229,13 @@ def _export_rows(read: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
             "remarks": st.column_config.TextColumn("Remarks", width="large"),
         },
     )
+
+
+def _export_state(load: int, told: dict[str, Any], right: dict[int, int]) -> tuple[str, str]:
+    """An export's colour and what it is."""
+    if load in right:
+        return "unknown", f"○ Superseded by load {right[load]}"
+    return OUTCOMES.get(told.get("outcome", ""), ("unknown", "? Not checked"))
 
 
 def differing(read: list[tuple[dict[str, Any], dict[str, Any]]]) -> pd.DataFrame:
