@@ -76,7 +76,7 @@ class Feed:
     @property
     def label(self) -> str:
         """The file as it was given."""
-        return str(self.path)
+        return shown(self.path)
 
 
 def collect(paths: Iterable[Path]) -> list[Path]:
@@ -101,9 +101,11 @@ def _files_of(folder: Path) -> list[Path]:
 def inspect(path: Path) -> Feed:
     """Checks what can be told without reading the rows: name, form, header, column types; FeedRefused otherwise."""
     if not path.exists():
-        raise FeedRefused(f"{path} does not exist")
+        raise FeedRefused(f"{shown(path)} does not exist")
     if path.is_dir():
-        raise FeedRefused(f"{path} is a folder inside a folder; name it on its own, or move its files up")
+        raise FeedRefused(f"{shown(path)} is a folder inside a folder; name it on its own, or move its files up")
+    if not path.is_file():
+        raise FeedRefused(f"{shown(path)} is a pipe or a device; write its rows into a file and land that")
     dataset, form, compressed = _name_of(path)
     feed = Feed(path, dataset, form, compressed, ())
     _check_magic(feed)
@@ -114,6 +116,33 @@ def inspect(path: Path) -> Feed:
 def read(feed: Feed) -> Iterator[Stretch]:
     """The rows of a checked file, in order; FeedRefused when the file turns out to be unreadable."""
     return _READERS[feed.form](feed)
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What tells a file from one that was written since."""
+
+    inode: int
+    size: int
+    written_ns: int
+
+
+def stamp(path: Path) -> Stamp:
+    """How a file stands now."""
+    held = path.stat()
+    return Stamp(held.st_ino, held.st_size, held.st_mtime_ns)
+
+
+def read_unchanged(feed: Feed, before: Stamp) -> Iterator[Stretch]:
+    """The rows of a file; FeedRefused at their end when it is not what it was: its last row may be half a row."""
+    yield from read(feed)
+    if stamp(feed.path) != before:
+        raise FeedRefused(f"{feed.label} was written while it was read; land it again when it is complete")
+
+
+def shown(path: Path) -> str:
+    """A path as every database and terminal can keep it; bytes that are no text are written out."""
+    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def fingerprint(path: Path) -> str:
@@ -128,11 +157,12 @@ def _name_of(path: Path) -> tuple[Dataset, str, bool]:
     suffix = Path(name.removesuffix(".gz")).suffix
     stem = name.split(".")[0].split("-")[0]
     if stem not in DATASETS:
-        raise FeedRefused(
-            f"{path}: unknown dataset {stem!r}; a feed file is named after its dataset, one of {', '.join(DATASETS)}"
-        )
+        named = f"a feed file is named after its dataset, one of {', '.join(DATASETS)}"
+        raise FeedRefused(f"{shown(path)}: unknown dataset {stem!r}; {named}")
     if suffix not in FORMS or (compressed and suffix == ".parquet"):
-        raise FeedRefused(f"{path}: unknown format; a feed ends in .csv, .jsonl or .parquet (.csv.gz, .jsonl.gz)")
+        raise FeedRefused(
+            f"{shown(path)}: unknown format; a feed ends in .csv, .jsonl or .parquet (.csv.gz, .jsonl.gz)"
+        )
     return DATASETS[stem], FORMS[suffix], compressed
 
 
@@ -142,26 +172,26 @@ def _check_magic(feed: Feed) -> None:
         with feed.path.open("rb") as stream:
             first = stream.read(4)
     except OSError as error:
-        raise FeedRefused(f"{feed.path} cannot be opened: {error.strerror}") from error
+        raise FeedRefused(f"{feed.label} cannot be opened: {error.strerror}") from error
     if not first:
-        raise FeedRefused(f"{feed.path} is empty; a feed has at least a header")
+        raise FeedRefused(f"{feed.label} is empty; a feed has at least a header")
     signs = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "a ZIP archive or workbook", b"PAR1": "Parquet"}
     signs |= {b"\xff\xfe": "UTF-16 text", b"\xfe\xff": "UTF-16 text"}
     actual = next((name for sign, name in signs.items() if first.startswith(sign)), "text")
     expected = {"parquet": "Parquet"}.get(feed.form, "gzip" if feed.compressed else "text")
     if actual != expected:
         wanted = "UTF-8 text" if expected == "text" else expected
-        raise FeedRefused(f"{feed.path} is not {wanted} as its name says: it looks like {actual}")
+        raise FeedRefused(f"{feed.label} is not {wanted} as its name says: it looks like {actual}")
 
 
 def _known(feed: Feed, columns: list[str]) -> tuple[str, ...]:
     """The columns of the contract that a file has; refuses missing required and repeated ones."""
     repeated = sorted({name for name in columns if name and columns.count(name) > 1})
     if repeated:
-        raise FeedRefused(f"{feed.path}: column {', '.join(repeated)} stands more than once in the header")
+        raise FeedRefused(f"{feed.label}: column {', '.join(repeated)} stands more than once in the header")
     missing = [column.name for column in feed.dataset.columns if column.required and column.name not in columns]
     if missing:
-        raise FeedRefused(f"{feed.path}: missing required column {', '.join(missing)}{_separator_hint(columns)}")
+        raise FeedRefused(f"{feed.label}: missing required column {', '.join(missing)}{_separator_hint(columns)}")
     extra = [name for name in columns if name not in feed.dataset.names]
     if extra:
         LOG.warning("%s: column %s is not part of %s and was ignored", feed.path, ", ".join(extra), feed.dataset.name)
@@ -187,7 +217,9 @@ def _blocks(feed: Feed, size: int) -> Iterator[bytes]:
                 yield block
                 block = stream.read(size)
         except _DAMAGED as error:
-            raise FeedRefused(f"{feed.path}: the gzip data is damaged or cut short ({error}); send it again") from error
+            raise FeedRefused(
+                f"{feed.label}: the gzip data is damaged or cut short ({error}); send it again"
+            ) from error
 
 
 def _decoded(feed: Feed, data: bytes, line: int) -> str:
@@ -197,7 +229,7 @@ def _decoded(feed: Feed, data: bytes, line: int) -> str:
     except UnicodeDecodeError as error:
         where = line + data.count(b"\n", 0, error.start)
         raise FeedRefused(
-            f"{feed.path} is not UTF-8: line {where} has the byte 0x{data[error.start]:02X}; save it as UTF-8"
+            f"{feed.label} is not UTF-8: line {where} has the byte 0x{data[error.start]:02X}; save it as UTF-8"
         ) from error
 
 
@@ -270,7 +302,7 @@ def _csv_header(feed: Feed) -> list[str]:
     block, final = next(_with_last(_blocks(feed, HEADER_BYTES)))
     records = _records(block, final, 1)
     if not len(records.starts):
-        raise FeedRefused(f"{feed.path}: no header row in the first {HEADER_BYTES:,} bytes")
+        raise FeedRefused(f"{feed.label}: no header row in the first {HEADER_BYTES:,} bytes")
     return _header_cells(feed, block, records)
 
 
@@ -311,7 +343,7 @@ def _with_last(blocks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
 def _check_quotes(feed: Feed, records: _Records, data: bytes, final: bool) -> None:
     if (final and records.open_quote) or len(data) - records.consumed > RECORD_BYTES_MAX:
         line = records.lines[-1] if final and len(records.lines) else records.next_line
-        raise FeedRefused(f"{feed.path}: a quote opened in the record of line {line} is never closed")
+        raise FeedRefused(f"{feed.label}: a quote opened in the record of line {line} is never closed")
 
 
 def _csv_stretch(feed: Feed, data: bytes, records: _Records, header: list[str]) -> Stretch:
@@ -349,7 +381,7 @@ def _csv_table(feed: Feed, body: bytes, header: list[str], rows: int) -> pa.Tabl
         ),
     )
     if table.num_rows != rows:
-        raise FeedRefused(f"{feed.path}: {rows} records were counted but {table.num_rows} read; check its quotes")
+        raise FeedRefused(f"{feed.label}: {rows} records were counted but {table.num_rows} read; check its quotes")
     return table
 
 
@@ -371,7 +403,7 @@ def _jsonl_header(feed: Feed) -> list[str]:
     whole = block if final else block[: block.rfind(b"\n") + 1]
     objects, broken = _objects(_decoded(feed, whole, 1), 1)
     if broken and not objects:
-        raise FeedRefused(f"{feed.path} is not JSON Lines: line {broken[0].line} {_NOT_AN_OBJECT}")
+        raise FeedRefused(f"{feed.label} is not JSON Lines: line {broken[0].line} {_NOT_AN_OBJECT}")
     names = dict.fromkeys(name for _, record in objects for name in record)
     return list(names) if objects else list(feed.dataset.names)
 
@@ -408,7 +440,7 @@ def _read_jsonl(feed: Feed) -> Iterator[Stretch]:
         data = tail + block
         cut = len(data) if final else data.rfind(b"\n") + 1
         if len(data) - cut > RECORD_BYTES_MAX:
-            raise FeedRefused(f"{feed.path}: line {line} is longer than {RECORD_BYTES_MAX:,} bytes")
+            raise FeedRefused(f"{feed.label}: line {line} is longer than {RECORD_BYTES_MAX:,} bytes")
         objects, broken = _objects(_decoded(feed, data[:cut], line), line)
         line, tail = line + data.count(b"\n", 0, cut), data[cut:]
         if objects or broken:
@@ -470,7 +502,7 @@ def _parquet(feed: Feed) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(feed.path, buffer_size=1 << 20, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
-        raise FeedRefused(f"{feed.path} cannot be read as Parquet: {_first_line(error)}") from error
+        raise FeedRefused(f"{feed.label} cannot be read as Parquet: {_first_line(error)}") from error
 
 
 def _first_line(error: BaseException) -> str:
@@ -492,7 +524,7 @@ def _read_parquet(feed: Feed) -> Iterator[Stretch]:
             try:
                 batch = next(batches, None)
             except (pa.ArrowException, OSError) as error:
-                raise FeedRefused(f"{feed.path} is damaged after row {first - 1}: {_first_line(error)}") from error
+                raise FeedRefused(f"{feed.label} is damaged after row {first - 1}: {_first_line(error)}") from error
             if batch is None:
                 return
             lines = pa.array(np.arange(first, first + batch.num_rows, dtype=np.int64))

@@ -91,9 +91,11 @@ def land_paths(warehouse: Warehouse, paths: list[Path], progress: Progress | Non
     recover(warehouse)
     landed: list[Landed] = []
     for feed in feeds:
+        before = files.stamp(feed.path)
         delivery = _Delivery(feed.dataset, feed.label, files.fingerprint(feed.path))
         try:
-            landed.append(_land(warehouse, delivery, files.read(feed), with_great_expectations, progress))
+            rows = files.read_unchanged(feed, before)
+            landed.append(_land(warehouse, delivery, rows, with_great_expectations, progress))
         except FeedRefused as refusal:
             raise FeedRefused(f"{refusal}; {_told_before(landed)}") from refusal
     return landed

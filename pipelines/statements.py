@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from pipelines import sources
-from pipelines.files import Broken
+from pipelines.files import Broken, shown
 from pipelines.land import Landed, land_frame
 from pipelines.sources import SourceRefusal, Statement
 from sql import relations
@@ -113,6 +113,8 @@ def _read(
 
 
 def _bytes_of(path: Path) -> bytes:
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise SourceRefusal(f"{shown(path)} is a pipe or a device; save the export as a file")
     try:
         return path.read_bytes()
     except OSError as error:
@@ -212,7 +214,7 @@ def _land(warehouse: Warehouse, path: Path, statement: Statement, account: str, 
         warehouse,
         "deals",
         statement.deals,
-        file=str(path),
+        file=shown(path),
         source=statement.source,
         reconciliation=json.dumps(told, default=str, ensure_ascii=False),
         refused=refused,
@@ -220,7 +222,7 @@ def _land(warehouse: Warehouse, path: Path, statement: Statement, account: str, 
     outcome = statement.reconciliation.outcome
     if statement.equity.empty:
         return [Taken(deals, outcome)]
-    equity = land_frame(warehouse, "equity", statement.equity, file=str(path), source=statement.source)
+    equity = land_frame(warehouse, "equity", statement.equity, file=shown(path), source=statement.source)
     return [Taken(deals, outcome), Taken(equity, outcome)]
 
 

@@ -198,6 +198,8 @@ def test_the_funnel_is_believable(feed: Feed) -> None:
     evaluations = challenges[challenges["product"] != "instant"]
     funded = evaluations["challenge_id"].isin(accounts.query("stage == 'funded'")["challenge_id"]).mean()
     assert 0.07 < funded < 0.2
+    buyers = evaluations["trader_id"].nunique()
+    assert 0.1 < accounts.query("stage == 'funded'")["trader_id"].nunique() / buyers < 0.2
     paid = feed["payouts"][feed["payouts"]["payout_id"].isin(feed["settlements"]["payout_id"])]
     people = accounts[accounts["account_id"].isin(paid["account_id"])]["trader_id"].nunique()
     assert 0.03 < people / challenges["trader_id"].nunique() < 0.14

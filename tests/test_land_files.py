@@ -7,6 +7,7 @@ import datetime as dt
 import gzip
 import io
 import json
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +18,8 @@ from hypothesis import strategies as st
 
 from pipelines import files
 from pipelines.files import FeedRefused, Stretch
+from pipelines.land import land_paths
+from sql.warehouse import Warehouse
 
 RATES = "currency,day,rate_to_usd\n"
 
@@ -125,6 +128,29 @@ def test_a_folder_is_read_in_name_order_without_its_truth(tmp_path: Path) -> Non
     assert [path.name for path in files.collect([tmp_path])] == ["rates-1.csv", "rates-2.csv"]
     with pytest.raises(FeedRefused, match="unknown dataset 'truth'"):
         files.inspect(tmp_path / "truth.json")
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "rates.csv")
+    with pytest.raises(FeedRefused, match="is a pipe or a device"):
+        files.inspect(tmp_path / "rates.csv")
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    """What was there is perhaps half a row; the same file complete lands."""
+    path = _write(tmp_path, "rates.csv", RATES + "EUR,2026-01-01,1.0")
+    feed, before = files.inspect(path), files.stamp(path)
+    with path.open("a") as out:
+        out.write("857\n")
+    with pytest.raises(FeedRefused, match="was written while it was read"):
+        list(files.read_unchanged(feed, before))
+    assert len(list(files.read_unchanged(feed, files.stamp(path)))) == 1
+
+
+def test_a_name_that_is_no_text_is_kept_written_out(warehouse: Warehouse, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"rates-\xff.csv")
+    path.write_text(RATES + "EUR,2026-01-01,1\n")
+    assert land_paths(warehouse, [path])[0].file == str(tmp_path / "rates-\\xff.csv")
 
 
 REFUSED: dict[str, tuple[str, str | bytes, str]] = {
