@@ -31,7 +31,7 @@ from models import (
     walk,
 )
 from models.cases import history
-from models.cases.opening import open_from
+from models.cases.opening import foresee, open_from
 from models.catalogue import Rulebook
 from models.checkpoints import Checkpoints
 from models.churn import churn_of_traders, kept_by
@@ -122,6 +122,7 @@ def score(
                 _judge_shared(connection, database, accounts, rulebook, stands_at)
                 weighed = _weigh(connection, database, stands_at)
                 segments.record(connection, database, stands_at, segments.in_force(warehouse.home))
+                foresee(connection, database, weighed, stands_at)
                 _review_payouts(connection, database, rulebook, stands_at)
                 log += _manage(connection, stands_at)
                 say("building the marts")

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from models.access import Person
 from models.cases import history
-from models.cases.opening import open_from
+from models.cases.opening import foresee, open_from
 from models.risk_score import Weighed, weigh
 from sql import relations, schema
 from sql.case_schema import CASES
@@ -55,6 +55,7 @@ class Firm:
     owners: dict[str, str] = field(default_factory=dict)
     stakes: dict[str, float] = field(default_factory=dict)
     runs: int = 0
+    foreseen: set[str] = field(default_factory=set)
 
     def rows(self) -> list[dict[str, Any]]:
         """The accounts with all that stands about them."""
@@ -84,6 +85,8 @@ class Firm:
             weighed = weigh(connection, as_of, history.answers(database))
             history.keep(database, weighed, self.runs)
             self._publish(database, weighed, as_of)
+            foresee(connection, database, weighed, as_of)
+        self.foreseen = {one for (one,) in connection.execute("from decided.foreseen_cases").fetchall()}
         return open_from(connection, self.warehouse.database, weighed, as_of, NOW)
 
     def _engine(self) -> duckdb.DuckDBPyConnection:

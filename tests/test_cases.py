@@ -67,9 +67,11 @@ def test_one_case_per_owner_whatever_is_held_against_them(warehouse: Warehouse) 
     firm = Firm(warehouse, owners={"T1": "owner-T1", "T2": "owner-T1"})
     firm.signals = [signal("A1"), signal("A1", "grid"), signal("A2", "latency_arbitrage"), signal("A3", "grid")]
     assert firm.score() == ["cases: 2 opened"]
+    assert firm.foreseen == {"owner-T1", "T3"}, "what is judged before the cases are opened knows of them"
     assert {case["owner_id"] for case in firm.cases().values()} == {"owner-T1", "T3"}
     before = (firm.cases(), firm.read(CASE_MOVES), firm.read(OWNER_STANDING))
     assert firm.score() == []
+    assert firm.foreseen == set()
     assert (firm.cases(), firm.read(CASE_MOVES), firm.read(OWNER_STANDING)) == before
     with warehouse.database.connect() as connection:
         assert audit.verify(connection) is None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -312,6 +313,13 @@ def case(state: str, *, freeze: bool = False) -> Row:
     """A case about the trader who asks."""
     row = {"case_id": "C-1", "owner_id": "T1", "trader_id": "T1", "state": state, "version": 2, "assignee": "rita"}
     return row | {"to_freeze": freeze, "reason_code": None, "joined_to": None, "opened_at": START}
+
+
+def test_a_case_that_opens_with_the_run_counts_already(tmp_path: Path) -> None:
+    foreseen = sa.Table("foreseen_cases", sa.MetaData(), sa.Column("owner_id", sa.Text))
+    told = one(tmp_path, feed(GOOD, [request("Q1", 20, "1000")]), decided={foreseen: [{"owner_id": "T1"}]})
+    assert told["checks"]["case"]["sentence"] == "A case about the owner opens with this run."
+    assert told["recommendation"] == "review"
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,20 @@ def open_from(
     return [f"cases: {', '.join(f'{counted[name]:,} {SAID[name]}' for name in SAID if counted[name])}"] * bool(counted)
 
 
+def foresee(
+    connection: duckdb.DuckDBPyConnection, database: sa.Connection, weighed: Weighed, as_of: dt.datetime
+) -> None:
+    """Shows owners about whom this run will open or renew a case as `decided.foreseen_cases` (owner_id), to what is
+    judged before it does."""
+    accounts = _accounts(connection)
+    wanted = _wanted(weighed, accounts, _evidence(weighed, accounts), terms.in_force(as_of))
+    busy = {case.owner_id for case in _cases(database) if case.is_open}
+    owners = pd.DataFrame({"owner_id": sorted(wanted.keys() - busy)}, dtype="string")
+    connection.register("foreseen", owners)
+    connection.execute("create or replace table decided.foreseen_cases as select * from foreseen")
+    connection.unregister("foreseen")
+
+
 SAID = {
     "open": "opened",
     "renew": "renewed",

@@ -231,6 +231,9 @@ def _case(request: Request, desk: Desk) -> Check:
     for one in found:
         freeze = ", a freeze is recommended" if one["to_freeze"] else ""
         whose = "the owner" if one["owner_id"] == request.owner_id else f"{one['owner_id']} of the ring"
+        if one["case_id"] is None:
+            told.append(f"A case about {whose} opens with this run.")
+            continue
         told.append(f"Case {one['case_id']} about {whose} is {one['state'].replace('_', ' ')}{freeze}.")
     return Check("case", "failed", " ".join(told[:5]), numbers, group="signals")
 
