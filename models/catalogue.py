@@ -570,6 +570,8 @@ def _check_consistency(terms: Terms, where: str) -> None:
         raise RulebookRefused(f'{where}: merge_seconds: goes with unit = "trade"')
     if rule["of"] == "target" and "profit_target" not in terms:
         raise RulebookRefused(f"{where}: of: the stage has no profit_target")
+    if rule["of"] == "target" and {"payout", "split"} & set(terms):
+        raise RulebookRefused(f"{where}: of: payouts are held against the profit made; write net or positive")
     if rule["of"] == "target" and (rule["unit"] == "lot" or rule["raise_target"]):
         raise RulebookRefused(f"{where}: of: target goes with unit day or trade, and not with raise_target")
     if not rule["raise_target"]:

@@ -1,5 +1,5 @@
 -- Instants at which the estimated margin in use rises above the stage's share of the balance. Grain: account_id, instant.
--- A position ties up its worth at the opening price divided by the leverage, from its opening to its close.
+-- What is open of a position ties up its worth at the average opening price divided by the leverage.
 with accounts as (
     select accounts.account, accounts.account_id, accounts.initial_balance, terms.percent, terms.leverage
     from facts.rule_accounts as accounts
@@ -11,9 +11,7 @@ trades as (
     select
         trades.account,
         trades.place,
-        trades.opened_at,
-        trades.closed_at,
-        worth.point_value * trades.open_price / accounts.leverage as tied_up
+        worth.point_value * trades.open_price / accounts.leverage / cast(trades.lots as double) as per_lot
     from facts.rule_trades as trades
     inner join accounts using (account)
     inner join facts.rule_trade_values as worth using (account, place)
@@ -29,16 +27,19 @@ deposits as (
 ),
 
 changes as (
-    select account, opened_at as at_instant, tied_up as change, cast(0 as double) as money, place from trades
-    union all
-    select account, closed_at, -tied_up, 0, null from trades where closed_at is not null
+    select
+        deals.account,
+        deals.executed_at as at_instant,
+        trades.per_lot * cast(case deals.role when 'in' then deals.lots else -deals.lots end as double) as change,
+        cast(0 as double) as money
+    from facts.rule_deals as deals
+    inner join trades using (account, place)
     union all
     select
         accounts.account,
         deals.executed_at,
         0,
-        cast(deals.profit + coalesce(deals.commission, 0) + coalesce(deals.swap, 0) + coalesce(deals.fee, 0) as double),
-        null
+        cast(deals.profit + coalesce(deals.commission, 0) + coalesce(deals.swap, 0) + coalesce(deals.fee, 0) as double)
     from staging.deals as deals
     inner join accounts using (account_id)
     left join deposits using (account)
