@@ -49,6 +49,7 @@ adding_to_losers = { effect = "warn" }
 hyperactivity = { trades_per_day = 10, effect = "warn" }
 time_limit = { days = 200, effect = "warn" }
 symbols = { prohibited = ["crypto"], effect = "warn" }
+login_country = { allowed = ["DE", "FR"], travel_seconds = 600, effect = "warn" }
 margin = { percent = 90, effect = "warn" }
 """
 BOOK = f"""id = "plan"
@@ -109,6 +110,13 @@ select distinct
     'mt5' as platform, account_id as login, 'USD' as currency, 100000 as initial_balance,
     timestamptz '{start}' as opened_at, 1 as _load_id, 1 as _line, 1 as _version
 from drawn;
+insert into lake.logins by name
+select
+    'T' || account_id as trader_id, timestamptz '{start}' + to_hours(cast(n * 12 + hash(account_id, n) % 12 as integer))
+        as occurred_at,
+    '10.0.0.' || n % 3 as ip, case hash(account_id, n) % 50 when 0 then 'FR' else 'DE' end as country,
+    1 as _load_id, 1 as _line, 1 as _version
+from (select distinct account_id from drawn) as accounts, range(10) as numbers(n);
 insert into lake.news by name
 select
     'N' || n as event_id, timestamptz '{start}' + to_hours(cast(n * 6 as integer)) as occurs_at,

@@ -173,7 +173,7 @@ def _in_sql(template: str) -> str:
         if name:
             seconds = template == "news_window" and name == "seconds"
             parts.append("told(abs(seen))" if seconds else _WORDS_IN_SQL.get(name, f"(detail ->> '{name}')"))
-    return "(" + " || ".join(parts) + ")"
+    return f"concat({', '.join(parts)})"
 
 
 def number(value: float | Decimal) -> str:

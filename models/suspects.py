@@ -486,8 +486,10 @@ def _trades(
     told = connection.sql(relations.text("facts.rule_positions")).fetchnumpy()
     account = _filled(told["account"]) - 1
     starts, order = _in_order(account, _filled(told["opened_us"]), len(accounts))
-    columns = {name: _filled(values)[order] for name, values in told.items()}
-    account = account[order]
+    with ThreadPoolExecutor(WORKERS) as workers:
+        moved = workers.map(lambda values: _filled(values).take(order), told.values())
+        columns = dict(zip(told, moved, strict=True))
+    account = columns["account"] - 1
     known = _values(connection, accounts, markets)[columns["code"], _currency_codes(accounts)[account]]
     value = np.nan_to_num(np.fmax(columns["lots"] * known, columns["own_value"]))
     market = markets["market"].to_numpy(np.int64)[columns["code"]]

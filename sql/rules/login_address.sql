@@ -7,6 +7,17 @@ with known as (
     left join decided.owners as owners using (trader_id)
 ),
 
+concerned as (
+    select accounts.account, known.ip, known.occurred_at
+    from known
+    inner join facts.rule_accounts as accounts on known.account_id = accounts.account_id
+    union all
+    select accounts.account, known.ip, known.occurred_at
+    from known
+    inner join facts.rule_accounts as accounts on known.trader_id = accounts.trader_id
+    where known.account_id is null
+),
+
 mine as (
     select
         accounts.account_id,
@@ -16,14 +27,12 @@ mine as (
         terms.stage,
         terms.max_addresses,
         terms.max_owners,
-        known.ip,
-        min(known.occurred_at) as first_at
-    from known
-    inner join facts.rule_accounts as accounts
-        on
-            coalesce(known.account_id = accounts.account_id, known.trader_id = accounts.trader_id)
-            and known.occurred_at between accounts.opened_at and accounts.until
+        concerned.ip,
+        min(concerned.occurred_at) as first_at
+    from concerned
+    inner join facts.rule_accounts as accounts using (account)
     inner join terms.login_address as terms using (product, product_version, stage)
+    where concerned.occurred_at between accounts.opened_at and accounts.until
     group by all
 ),
 

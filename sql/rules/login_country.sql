@@ -15,15 +15,24 @@ with countries as (
     window by_time as (partition by trader_id order by occurred_at, ip)
 ),
 
-mine as (
-    select accounts.account_id, upper(traders.country) as home, terms.*, countries.* exclude (trader_id, account_id)
+concerned as (
+    select accounts.account, countries.* exclude (trader_id, account_id)
     from countries
-    inner join facts.rule_accounts as accounts
-        on
-            coalesce(countries.account_id = accounts.account_id, countries.trader_id = accounts.trader_id)
-            and countries.occurred_at >= accounts.opened_at
+    inner join facts.rule_accounts as accounts on countries.account_id = accounts.account_id
+    union all
+    select accounts.account, countries.* exclude (trader_id, account_id)
+    from countries
+    inner join facts.rule_accounts as accounts on countries.trader_id = accounts.trader_id
+    where countries.account_id is null
+),
+
+mine as (
+    select accounts.account_id, upper(traders.country) as home, terms.*, concerned.* exclude (account)
+    from concerned
+    inner join facts.rule_accounts as accounts using (account)
     inner join terms.login_country as terms using (product, product_version, stage)
     left join staging.traders as traders on accounts.trader_id = traders.trader_id
+    where concerned.occurred_at >= accounts.opened_at
 ),
 
 listed as (
