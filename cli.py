@@ -159,6 +159,9 @@ def whatif(args: Args) -> None:
 
 def dashboards(args: Args) -> None:
     """Serves the Streamlit app."""
+    from pipelines.start import refuse_taken
+
+    refuse_taken(args.port)
     house = warehouse(args)
     environment = os.environ | {"HIGHWATER_HOME": str(house.home)}
     if args.rulebook:

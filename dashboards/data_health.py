@@ -201,13 +201,13 @@ def _export_rows(read: list[tuple[dict[str, Any], dict[str, Any]]], right: dict[
             "state": state[1],
             "load": row["load_id"],
             "account": told.get("account_id"),
-            "source": row["source"],
             "file": str(row["file"]).rpartition("/")[2],
+            "remarks": " · ".join(told.get("remarks", [])),
+            "source": row["source"],
             "landed_at": words.instant(row["finished_at"]),
             "rows": row["rows"],
             "landed": row["landed"],
             "zone": told.get("facts", {}).get("zone"),
-            "remarks": " · ".join(told.get("remarks", [])),
         }
         for (row, told), state in zip(read, states, strict=True)
     )

@@ -81,7 +81,7 @@ def refuse_taken(port: int) -> None:
         except OSError as error:
             sys.exit(
                 f"highwater: port {port} cannot be used ({error.strerror}): perhaps Highwater runs already at"
-                f" http://localhost:{port}; otherwise choose another with `make run PORT={port + 1}`"
+                f" http://localhost:{port}; otherwise choose another: `make run PORT={port + 1}`, or --port"
             )
 
 
