@@ -14,42 +14,31 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
 from models import catalogue
 from pipelines.live.accepting import AHEAD, DeskRefused, Request, judge_requests, read_json
 from pipelines.live.journal import Entry, Journal
 from pipelines.live.keys import Key
 from pipelines.live.service import Busy, Pace, Service, Steady
-from pipelines.score import score
+from pipelines.score import Scored, score
 from sql.live_schema import OUTBOX, WEBHOOKS, WITHDRAWN_VERDICTS
 from sql.schema import DATASETS
 from sql.warehouse import Warehouse
 from tests import postgres
-from tests.builders import Case, Row, firm_rows, write_rulebook
+from tests.builders import Row, firm_rows, write_rulebook
 from tests.live_parts import BRISK, body, decided, key_for, loads, push, running, until
-from tests.test_score_same import MONDAY, firm, in_steps, one_account, shuffled, status_of
-from tests.test_walk_oracle import cases
+from tests.test_score_same import MONDAY, drawn, firm, in_steps, land, one_account, shuffled, status_of
 from tests.walk_oracle import Observation
 
-FEW = settings(
-    max_examples=3,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    phases=[Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
 
-
-def check_full_run_changes_nothing(warehouse: Warehouse, rulebook: catalogue.Rulebook) -> None:
+def check_full_run_changes_nothing(warehouse: Warehouse, rulebook: catalogue.Rulebook, full: bool = True) -> Scored:
     before = decided(warehouse)
-    score(warehouse, rulebook, full=True)
+    done = score(warehouse, rulebook, full=full)
     after = decided(warehouse)
     for name, frame in before.items():
         gone = frame.merge(after[name], how="outer", indicator=True).query("_merge != 'both'")
         assert gone.empty, f"{name}: {gone.to_dict('records')}"
+    return done
 
 
 def deliver(service: Service, rows: dict[str, list[Row]], chance: random.Random) -> None:
@@ -71,16 +60,18 @@ def deliver(service: Service, rows: dict[str, list[Row]], chance: random.Random)
 
 
 @pytest.mark.slow
-@FEW
-@given(drawn=st.lists(cases(), min_size=5, max_size=8), seed=st.integers(0, 2**32))
-def test_live_is_the_full_run(tmp_path_factory: Any, drawn: list[Case], seed: int) -> None:
-    folder, accounts, chance = tmp_path_factory.mktemp("live"), firm(drawn), random.Random(seed)
-    rulebook = catalogue.load(write_rulebook(folder / "rules", accounts))
-    warehouse = Warehouse.open(folder / "home")
-    rows = firm_rows(accounts)
+def test_live_is_the_full_run(tmp_path: Path) -> None:
+    """What a scoring run left, checkpoints included, live goes on with; and a scoring run with what live left."""
+    accounts, chance = firm(drawn(24)), random.Random(7)
+    rulebook = catalogue.load(write_rulebook(tmp_path / "rules", accounts))
+    warehouse = Warehouse.open(tmp_path / "home")
+    first, *steps = in_steps(firm_rows(accounts), chance)
+    land(warehouse, first, "first")
+    score(warehouse, rulebook)
     with running(warehouse, rulebook) as service:
-        for step in in_steps(rows, chance):
+        for step in steps:
             deliver(service, shuffled(step, chance), chance)
+    assert check_full_run_changes_nothing(warehouse, rulebook, full=False).resumed
     check_full_run_changes_nothing(warehouse, rulebook)
 
 
