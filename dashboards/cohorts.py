@@ -37,7 +37,6 @@ READ = (
     "product",
     "cohort_month",
     "purchased_at",
-    "age_days",
     "size_name",
     "channel",
     "partner_id",
@@ -109,7 +108,7 @@ def _challenges(desk: str, chosen: dict[str, Any]) -> pd.DataFrame:
         return pd.DataFrame(columns=list(READ))
     query = reads.filtered(table, desk_id=desk, **chosen).with_only_columns(*(table.c[name] for name in READ))
     days = [name for name in READ if name.endswith("_days")]
-    found = reads.fetch(query)
+    found = cohorts.aged(reads.fetch(query), reads.stands_at())
     return found.astype(dict.fromkeys(days, "float64") | {"running": bool})
 
 

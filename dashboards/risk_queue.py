@@ -134,7 +134,7 @@ def _queue(found: pd.DataFrame, columns: list[str]) -> int:
         stage=[words.stage(name) for name in found["stage"]],
         used=found["near_share"].clip(0, 1),
         floor=found["nearest_floor"].map({"daily": "day", "max": "max"}),
-        age=[words.age(hours) for hours in found["age_hours"]],
+        age=[words.age(hours) for hours in reads.hours_since(found["status_at"])],
         risk=found["score"].astype(float),
         why=[words.reasons(text) for text in found["score_reasons"]],
     )[list(COLUMNS)]

@@ -7,6 +7,7 @@ observed until the run: one minus the curve is then the share of all challenges 
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any, cast
 
 import duckdb
@@ -117,11 +118,17 @@ def thinned(found: pd.DataFrame) -> pd.DataFrame:
     return found[keep].reset_index(drop=True)
 
 
+def aged(challenges: pd.DataFrame, as_of: dt.datetime) -> pd.DataFrame:
+    """Rows of marts.cohort_challenges with `age_days`, the days for which each was watched up to an instant."""
+    watched = pd.to_datetime(as_of) - pd.to_datetime(challenges["purchased_at"], utc=True)
+    return challenges.assign(age_days=watched / pd.Timedelta(days=1))
+
+
 def spans(challenges: pd.DataFrame) -> pd.DataFrame:
     """Days from purchase to each milestone, or to the run where it has not come; from breach for `bought_again`.
 
-    challenges: rows of marts.cohort_challenges. Returns `GROUPS`, milestone, days, observed. What is funded at once has
-    nothing to pass.
+    challenges: rows of marts.cohort_challenges as `aged` gives them. Returns `GROUPS`, milestone, days, observed. What
+    is funded at once has nothing to pass.
     """
     funded = challenges["funded_days"].fillna(challenges["instant_days"])
     reached = {
@@ -168,9 +175,9 @@ CHANGES = (*CHANGE, *(f"{side}_{name}" for side in ("before", "after") for name 
 def terms_changes(challenges: pd.DataFrame, versions: pd.DataFrame) -> pd.DataFrame:
     """What a new version of a product's terms changed: who got how far by one age, bought shortly before and after it.
 
-    challenges: rows of marts.cohort_challenges; versions: product, product_version, effective_from. Both sides are the
-    purchases within `WINDOW_DAYS` and are read at one age, which some of both have reached; the band of the change is
-    that of two independent shares (Newcombe, 1998). A change of the market or of who buys shows here too.
+    challenges: rows of marts.cohort_challenges, aged; versions: product, product_version, effective_from.
+    Both sides are the purchases within `WINDOW_DAYS` and are read at one age, which some of both have reached; the band
+    of the change is that of two independent shares (Newcombe, 1998). A change of the market or of who buys shows too.
     """
     rows = []
     at = challenges["purchased_at"]
@@ -230,9 +237,10 @@ def record(connection: duckdb.DuckDBPyConnection) -> None:
     """Shows changes of terms to the marts as `decided.terms_changes`."""
     relations.build(connection, "marts.cohort_challenges")
     challenges = connection.sql("select * from marts.cohort_challenges").df()
+    as_of = connection.execute("select getvariable('as_of')").fetchall()[0][0]
     versions = connection.sql(
         "select product, product_version, effective_from from terms.versions where narrowness = 0"
     ).df()
-    connection.register("found_changes", terms_changes(challenges, versions).astype(_CHANGE_KINDS))
+    connection.register("found_changes", terms_changes(aged(challenges, as_of), versions).astype(_CHANGE_KINDS))
     connection.execute("create or replace table decided.terms_changes as select * from found_changes")
     connection.unregister("found_changes")

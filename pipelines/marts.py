@@ -1,46 +1,136 @@
-"""Marts: the SQL files behind the pages, computed once a run and kept as tables of the database."""
+"""Marts: the SQL files behind the pages, computed once a run and kept as tables of the database.
+
+A row is known by a number made of what it says, kept beside it. A run writes the rows that were not there and takes
+away those that are no longer so: what did not change is not written again, and the table is the whole mart either way.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import duckdb
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
 from sql import relations, schema
-from sql.warehouse import read_frame, replace_rows
+from sql.warehouse import WRITE_CHUNK_ROWS, read_frame
 
 # Beside ids, what pages filter and sort by.
 SORTED_BY = ("status", "state", "place", "status_at", "requested_at", "waits")
+ROW = "_row"
+# From this share of new rows on, indexes are quicker made again than kept up.
+MOSTLY_NEW = 0.3
 
 
-def publish(connection: duckdb.DuckDBPyConnection, database: sa.Connection) -> None:
-    """Builds every mart and puts it in its table: a published one of that name, else `mart_<name>`."""
-    for name in relations.names("marts"):
-        relations.build(connection, name)
-        stem = name.split(".")[1]
-        frame = connection.sql(f"select * from {name}").df()
-        table = schema.METADATA.tables.get(stem)
-        replace_rows(database, table if table is not None else _mart_table(database, connection, name), frame)
+def publish(connection: duckdb.DuckDBPyConnection, database: sa.Connection) -> int:
+    """Builds every mart and brings its table to it: a published one of that name, else `mart_<name>`.
+
+    Returns how many rows were written or taken away.
+    """
+    relations.build(connection, *relations.names("marts"))
+    return sum(bring(connection, database, name) for name in relations.names("marts"))
 
 
-def _mart_table(database: sa.Connection, connection: duckdb.DuckDBPyConnection, name: str) -> sa.Table:
-    """The database table of a mart, made anew when the mart's columns have changed."""
-    columns = [(row[0], row[1]) for row in connection.execute(f"describe {name}").fetchall()]
-    wanted = [sa.Column(column, _kind(kind)) for column, kind in columns]
-    table = sa.Table(f"mart_{name.split('.')[1]}", sa.MetaData(), *wanted)
+def bring(connection: duckdb.DuckDBPyConnection, database: sa.Connection, name: str) -> int:
+    """Makes a mart's table hold the mart's rows; returns how many were written or taken away."""
+    kinds = {str(row[0]): str(row[1]) for row in connection.execute(f"describe {name}").fetchall()}
+    table, kept = _mart_table(database, name.split(".")[1], kinds)
+    listed = ", ".join(f'"{column}"' for column in kinds)
+    # rows that say the same are told apart by their count
+    connection.execute(
+        f"create or replace temp table told as"
+        f" select place, cast(hash(said, row_number() over (partition by said)) >> 1 as bigint) as {ROW}"
+        f" from (select rowid as place, hash({listed}) as said from {name})"
+    )
+    told = np.sort(connection.sql(f"select {ROW} from told").fetchnumpy()[ROW])
+    gone, new = np.setdiff1d(kept, told, assume_unique=True), np.setdiff1d(told, kept, assume_unique=True)
+    anew = database.dialect.name == "sqlite" and len(new) > MOSTLY_NEW * len(told)
+    if anew:
+        for index in table.indexes:
+            index.drop(database)
+    _take_away(database, table, gone, everything=len(gone) == len(kept))
+    connection.register("new_rows", pd.DataFrame({ROW: new}, dtype="int64"))
+    wanted = connection.execute(
+        f"select {_as_kept(table, kinds, database.dialect.name)} from {name} as mart"
+        f" inner join told on mart.rowid = told.place semi join new_rows using ({ROW}) order by {ROW}"
+    )
+    _write(database, table, wanted)
+    connection.unregister("new_rows")
+    if anew:
+        for index in table.indexes:
+            index.create(database)
+    return len(gone) + len(new)
+
+
+def _mart_table(database: sa.Connection, stem: str, kinds: dict[str, str]) -> tuple[sa.Table, np.ndarray]:
+    """The database table of a mart, made anew when the mart's columns have changed, and the rows that it holds."""
+    published = schema.METADATA.tables.get(stem)
+    name = f"mart_{stem}" if published is None else stem
+    number = sa.Column(ROW, sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=False)
+    told = [sa.Column(one, _kind(kind) if published is None else published.c[one].type) for one, kind in kinds.items()]
+    table = sa.Table(name, sa.MetaData(), number, *told)
+    for column in told:
+        if column.name.endswith("_id") or column.name in SORTED_BY:
+            sa.Index(f"ix_{name}_{column.name}", column)
     inspector = sa.inspect(database)
-    if inspector.has_table(table.name):
-        there = [column["name"] for column in inspector.get_columns(table.name)]
-        if there == [column for column, _ in columns]:
-            return table
+    if inspector.has_table(name):
+        if [column["name"] for column in inspector.get_columns(name)] == [ROW, *kinds]:
+            held: Any = database.exec_driver_sql(f'select {ROW} from "{name}"').cursor
+            return table, np.sort(np.fromiter((row[0] for row in held.fetchall()), dtype=np.int64))
         table.drop(database)
     table.create(database)
-    for column in wanted:
-        if column.name.endswith("_id") or column.name in SORTED_BY:
-            sa.Index(f"ix_{table.name}_{column.name}", column).create(database)
-    return table
+    return table, np.array([], dtype=np.int64)
+
+
+def _take_away(database: sa.Connection, table: sa.Table, gone: np.ndarray, *, everything: bool) -> None:
+    if not len(gone):
+        return
+    if everything:
+        database.execute(sa.delete(table))
+    elif database.dialect.name == "sqlite":
+        database.exec_driver_sql(f'delete from "{table.name}" where {ROW} = ?', [(one,) for one in gone.tolist()])
+    else:
+        database.exec_driver_sql(f'delete from "{table.name}" where {ROW} = any(%s)', (gone.tolist(),))
+
+
+def _as_kept(table: sa.Table, kinds: dict[str, str], dialect: str) -> str:
+    """The select list that gives every column as the database's driver takes it."""
+    wanted = [ROW]
+    for name, kind in kinds.items():
+        told, money = f'mart."{name}"', isinstance(table.c[name].type, schema.Money)
+        if kind in ("DOUBLE", "FLOAT"):
+            told = f"nullif({told}, 'nan'::double)"
+        if dialect == "sqlite":
+            if money:
+                told = f"round(cast({told} as double), {schema.MONEY_DECIMALS})"
+            elif kind == "TIMESTAMP WITH TIME ZONE":
+                told = f"strftime({told}, '%Y-%m-%d %H:%M:%S.%f')"
+            elif kind == "DATE":
+                told = f"cast({told} as varchar)"
+        wanted.append(told)
+    return ", ".join(wanted)
+
+
+def _write(database: sa.Connection, table: sa.Table, told: duckdb.DuckDBPyConnection) -> None:
+    """Appends rows to a table by the quickest way that its database has."""
+    names = ", ".join(f'"{column.name}"' for column in table.columns)
+    if database.dialect.name == "sqlite":
+        marks = ", ".join("?" * len(table.columns))
+        for rows in _chunks(told):
+            database.exec_driver_sql(f'insert into "{table.name}" ({names}) values ({marks})', list(rows))
+        return
+    driver: Any = database.connection.dbapi_connection
+    with driver.cursor() as cursor, cursor.copy(f'copy "{table.name}" ({names}) from stdin') as stream:
+        for rows in _chunks(told):
+            for row in rows:
+                stream.write_row(row)
+
+
+def _chunks(told: duckdb.DuckDBPyConnection) -> Iterator[Sequence[tuple[Any, ...]]]:
+    while rows := told.fetchmany(WRITE_CHUNK_ROWS):
+        yield rows
 
 
 def _kind(kind: str) -> Any:
@@ -75,6 +165,7 @@ def read(database: sa.Connection, name: str, **equal: Any) -> pd.DataFrame:
     columns = [
         sa.column(held["name"], schema.Instant() if isinstance(held["type"], sa.DateTime) else held["type"])
         for held in inspector.get_columns(f"mart_{name}")
+        if held["name"] != ROW
     ]
     table = sa.table(f"mart_{name}", *columns)
     wanted = [table.c[column] == value for column, value in equal.items() if value is not None]

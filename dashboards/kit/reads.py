@@ -14,6 +14,7 @@ import streamlit as st
 from dashboards.kit import privacy
 from dashboards.kit.house import warehouse as warehouse
 from dashboards.kit.people import Person, who
+from pipelines import marts
 from sql import schema
 from sql.warehouse import read_frame
 
@@ -129,6 +130,7 @@ def _reflected(place: str, run_id: int, name: str) -> sa.TableClause | None:
     columns = [
         sa.column(held["name"], schema.Instant() if isinstance(held["type"], sa.DateTime) else held["type"])
         for held in inspector.get_columns(name)
+        if held["name"] != marts.ROW
     ]
     return sa.table(name, *columns)
 
@@ -213,6 +215,16 @@ def decided(table: sa.Table, *conditions: Any, order: Any = None, limit: int = M
     """Rows of a decided table under conditions, of the person's desks."""
     statement = sa.select(table).where(*conditions).limit(limit)
     return fetch(statement if order is None else statement.order_by(order))
+
+
+def hours_since(instants: pd.Series[Any]) -> pd.Series[Any]:
+    """Hours from instants to the newest run."""
+    return (pd.Timestamp(stands_at()) - pd.to_datetime(instants, utc=True)) / pd.Timedelta(hours=1)
+
+
+def stands_at() -> dt.datetime:
+    """The instant that the newest run stands at; the beginning of time before the first run."""
+    return stamp().as_of or dt.datetime.fromtimestamp(0, dt.UTC)
 
 
 def riskiest(*, limit: int = PAGE_ROWS, offset: int = 0, **equal: Any) -> pd.DataFrame:

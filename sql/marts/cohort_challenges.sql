@@ -6,8 +6,7 @@
 with challenges as (
     select
         challenges.*,
-        strftime(timezone(coalesce(desks.time_zone, 'UTC'), challenges.purchased_at), '%Y-%m') as cohort_month,
-        date_diff('second', challenges.purchased_at, getvariable('as_of')) / 86400.0 as age_days
+        strftime(timezone(coalesce(desks.time_zone, 'UTC'), challenges.purchased_at), '%Y-%m') as cohort_month
     from staging.challenges as challenges
     left join staging.desks as desks using (desk_id)
 ),
@@ -73,7 +72,6 @@ select
     terms.product_version,
     challenges.cohort_month,
     challenges.purchased_at,
-    challenges.age_days,
     cast(opened.size as double) as size,
     format('{:,.0f} {}', cast(opened.size as double), opened.size_currency) as size_name,
     case

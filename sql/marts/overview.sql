@@ -50,6 +50,22 @@ flows as (
     where queue.state = 'settled'
 ),
 
+flagged as (
+    select signals.subject_kind, signals.subject_id, signals.first_at
+    from decided.signals as signals
+    cross join marts.limits as limits
+    where signals.strength >= limits.flag_strength and signals.detector <> 'inactivity' and signals.first_at is not null
+),
+
+flags as (
+    select subject_id as account_id, first_at from flagged where subject_kind = 'account'
+    union all
+    select status.account_id, flagged.first_at
+    from flagged
+    inner join decided.account_status as status on flagged.subject_id = status.trader_id
+    where flagged.subject_kind = 'trader'
+),
+
 stocks as (
     select desk_id, 'live' as figure, opened_at as since, ended_at as until, 1.0 as counted, null as amount_usd
     from (
@@ -76,14 +92,9 @@ stocks as (
     select
         accounts.desk_id, 'open_risk', greatest(accounts.opened_at, min(flags.first_at)),
         case when any_value(status.status) not in ('active', 'paused') then any_value(status.status_at) end, 1.0, null
-    from decided.account_status as status
+    from flags
+    inner join decided.account_status as status using (account_id)
     inner join staging.accounts as accounts using (account_id)
-    inner join decided.signals as flags
-        on
-            (flags.subject_kind = 'account' and flags.subject_id = status.account_id)
-            or (flags.subject_kind = 'trader' and flags.subject_id = status.trader_id)
-    cross join marts.limits as limits
-    where flags.strength >= limits.flag_strength and flags.detector <> 'inactivity' and flags.first_at is not null
     group by status.account_id, accounts.desk_id, accounts.opened_at
 ),
 

@@ -1,4 +1,5 @@
 -- Judged accounts in the order in which they need a look. Grain: account_id.
+-- `place` sorts as text, and says nothing of other accounts so that one that moves does not move the rest.
 -- `state`: breached, near (its tighter allowance used up to the line of marts.limits, or paused), fine, unknown, ended.
 with verdict as (
     select account_id, arg_max(evidence ->> 'sentence', happened_at) as sentence, arg_max(rule, happened_at) as rule
@@ -44,12 +45,10 @@ standing as (
         status.target_progress,
         status.trading_days,
         status.equity_source,
-        date_diff('minute', status.status_at, status.as_of) / 60.0 as age_hours,
         accounts.stake,
         accounts.stake * accounts.rate_to_usd as stake_usd,
         verdict.rule as last_rule,
-        verdict.sentence as last_sentence,
-        status.as_of
+        verdict.sentence as last_sentence
     from decided.account_status as status
     cross join marts.limits as limits
     left join marts.accounts as accounts using (account_id)
@@ -59,11 +58,8 @@ standing as (
 
 select
     *,
-    row_number() over (
-        order by
-            case state when 'near' then 0 when 'unknown' then 1 when 'fine' then 2 when 'breached' then 3 else 4 end,
-            near_share desc nulls last,
-            status_at desc,
-            account_id
-    ) as place
+    case state when 'near' then '0' when 'unknown' then '1' when 'fine' then '2' when 'breached' then '3' else '4' end
+    || coalesce(format('{:010.4f}', 10000 - greatest(least(near_share, 9999), -9999)), '9')
+    || format('{:017d}', 10000000000000000 - epoch_us(status_at))
+    || account_id as place
 from standing
