@@ -113,7 +113,8 @@ def score(
             news = checkpoints.news_of(connection, loads - before) if before is not None else {}
             touched = accounts if before is None else _touched(warehouse, connection, accounts, loads - before, news)
             kept = _kept(warehouse, touched, rulebook, None if before is None else news)
-            say(f"walking {len(touched):,} of {len(accounts):,} accounts, {kept.begun:,} from where they stood")
+            on = f", {kept.begun:,} of them on from where they stood" if kept.begun else ""
+            say(f"walking {len(touched):,} of {len(accounts):,} accounts{on}")
             judged = judge(connection, touched, rulebook, stands_at, kept)
             with warehouse.database.begin() as database:
                 _write(database, judged, accounts, touched, stands_at, everything=before is None)

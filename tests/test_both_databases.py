@@ -19,7 +19,7 @@ from tests import postgres
 @pytest.mark.postgres
 def test_a_small_firm_is_told_alike_by_both(tmp_path: Path, postgres_server: str) -> None:
     feed = tmp_path / "feed"
-    write_demo(feed, traders=50, days=25, seed=3)
+    write_demo(feed, traders=50, days=20, seed=3)
     told: dict[str, dict[str, list[str]]] = {}
     for name, url in (("sqlite", None), ("postgres", postgres.new_database(postgres_server))):
         house = Warehouse.open(tmp_path / name, url)

@@ -1,13 +1,14 @@
-"""Real processes killed while they land: whatever the instant, landing again ends where a clean landing ends."""
+"""Real processes killed while they land: whatever the instant, landing again ends where a clean landing ends.
+
+Step by step, on both databases, it is done in `test_kill_steps.py`; here when files appear, and at random.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import random
-import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -107,44 +108,6 @@ def _check(home: Path, feed: Path, clean: tuple[pd.DataFrame, list[tuple[Any, ..
     assert list((home / "tmp").iterdir()) == []
 
 
-@contextmanager
-def _database_held(home: Path) -> Iterator[None]:
-    """Nobody else can write to the database, so that a landing stops where it next wants to."""
-    with closing(sqlite3.connect(home / "highwater.db", isolation_level=None)) as connection:
-        connection.execute("begin immediate")
-        yield
-        connection.execute("rollback")
-
-
-def _open_loads(home: Path) -> int:
-    with closing(sqlite3.connect(home / "highwater.db")) as connection:
-        return int(connection.execute("select count(*) from loads where finished_at is null").fetchone()[0])
-
-
-def test_killed_before_the_load_is_in_the_database(tmp_path: Path, feed: Path, clean: Any) -> None:
-    """Staged files alone are nothing; they are cleared by the next landing."""
-    _open(tmp_path)
-    with _database_held(tmp_path):
-        process = _start(tmp_path, feed)
-        _wait(lambda: any((tmp_path / "tmp").glob("land-deals-*/rejects/*.parquet")), process)
-        time.sleep(0.3)
-        _kill(process)
-    assert _open_loads(tmp_path) == 0
-    _check(tmp_path, feed, clean)
-
-
-def test_killed_between_the_commit_and_the_end_of_the_load(tmp_path: Path, feed: Path, clean: Any) -> None:
-    """The rows are in the lake but the load is open: the next landing completes it and lands nothing twice."""
-    _open(tmp_path)
-    process = _start(tmp_path, feed)
-    _wait(lambda: _open_loads(tmp_path) > 0, process)
-    with _database_held(tmp_path):
-        _wait(lambda: any((tmp_path / "lake" / "deals" / "_delta_log").glob("*.json")), process)
-        time.sleep(0.1)
-        _kill(process)
-    _check(tmp_path, feed, clean)
-
-
 @pytest.mark.parametrize(
     "sign",
     [
@@ -160,15 +123,6 @@ def test_killed_when_a_file_appears(tmp_path: Path, feed: Path, clean: Any, sign
     _open(tmp_path)
     process = _start(tmp_path, feed)
     _wait(lambda: any(tmp_path.glob(sign)), process)
-    _kill(process)
-    _check(tmp_path, feed, clean)
-
-
-def test_killed_when_the_load_opens(tmp_path: Path, feed: Path, clean: Any) -> None:
-    """The rejects are in the database, the rows are not in the lake, or only just."""
-    _open(tmp_path)
-    process = _start(tmp_path, feed)
-    _wait(lambda: _open_loads(tmp_path) > 0, process)
     _kill(process)
     _check(tmp_path, feed, clean)
 
