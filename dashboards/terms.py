@@ -7,6 +7,9 @@ import streamlit as st
 from dashboards.kit import look, paths, places, reads, replays, state, words
 from dashboards.kit.people import may_open, who
 from models.catalogue import Product, RulebookRefused, Version
+from models.clock import place
+from models.drafts import rule_line
+from models.rulebook_pages import CALENDARS, sold
 
 
 def show() -> None:
@@ -31,13 +34,13 @@ def show() -> None:
     _drafts(str(chosen))
     before = _before(product, version)
     old = {name: told for name, told, _ in paths.told(before.stages.get(str(stage), {}))} if before else {}
-    for name, told, fields in paths.told(version.stages[str(stage)]):
+    held = version.stages[str(stage)]
+    for name, told, _ in paths.told(held):
         changed = before is not None and old.get(name) != told
-        small = " · ".join(f"{words.plain(field)}: {value}" for field, value in fields.items())
-        lines = [words.escaped(told), f"<small>{words.escaped(small)}</small>"]
+        lines = [words.escaped(told), f"<small><code>{words.escaped(rule_line(name, held[name]))}</code></small>"]
         if changed:
             lines.append(f"<small>▲ the version before said: {words.escaped(old.get(name, 'nothing'))}</small>")
-        look.card("near" if changed else "ended", words.plain(name), lines)
+        look.card("near" if changed else "ended", words.rule(name), lines)
 
 
 def _drafts(product: str) -> None:
@@ -68,9 +71,13 @@ def _facts(version: Version, stage: str) -> None:
     look.facts(
         {
             "In force from": words.instant_html(version.effective_from),
-            "Day begins": f"{clock.reset:%H:%M} {words.escaped(clock.zone)}, {clock.calendar}",
+            "Day begins": f"{clock.reset:%H:%M} {words.escaped(place(clock.zone))}, {CALENDARS[clock.calendar]}",
             "Next stage": words.stage(version.next_stage.get(stage)),
-            "Sold at": ", ".join(version.desks) or "every desk",
-            "Digest": f"<code>{version.digest[:12]}</code>",
+            "Sold": words.escaped(sold(version).removeprefix(", ")) or "at every desk",
+            "Hash of the version": f"<code>{version.digest[:12]}</code>",
         }
     )
+    read = f", read on {version.verified_on:%d %b %Y}" if version.verified_on else ""
+    said = ([f"Source: {version.source}{read}."] if version.source else []) + ([version.note] if version.note else [])
+    if said:
+        st.caption("  \n".join(words.escaped(line) for line in said))

@@ -52,6 +52,14 @@ def from_micros(micros: int) -> dt.datetime:
 
 
 @cache
+def place(zone: str) -> str:
+    """A zone as people say it: its town, or its distance from UTC (`Etc/GMT-3` is three hours ahead of it)."""
+    town = zone.rpartition("/")[2]
+    if zone.startswith("Etc/GMT") and town[3:4] in ("+", "-"):
+        return f"UTC{'+' if town[3] == '-' else '-'}{town[4:]}"
+    return town.replace("_", " ")
+
+
 def zone_rules(zone: str) -> str:
     """A hash of what this machine knows of a zone; governments change theirs, and time zone data follow."""
     of_system = (Path(folder, zone) for folder in TZPATH)

@@ -141,8 +141,13 @@ def text_of(version: Version, name: str) -> str:
 
 
 def _stage_lines(terms: Terms, following_stage: str | None) -> list[str]:
-    lines = [f"{rule} = {_table(_said(rule, fields))}" for rule, fields in terms.items()]
+    lines = [rule_line(rule, fields) for rule, fields in terms.items()]
     return lines + ([f"next_stage = {_value(following_stage)}"] if following_stage else [])
+
+
+def rule_line(rule: str, fields: Mapping[str, Any]) -> str:
+    """A rule as its line in a product file."""
+    return f"{rule} = {_table(_said(rule, fields))}"
 
 
 def _said(rule: str, fields: Mapping[str, Any]) -> dict[str, Any]:

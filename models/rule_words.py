@@ -7,6 +7,8 @@ from decimal import Decimal
 from string import Formatter
 from typing import Any
 
+from models.clock import place
+
 Terms = Mapping[str, Any]
 
 UNITS = {
@@ -531,8 +533,8 @@ _RULE_WORDS = {
     "symbol_loss": lambda t, c: f"No instrument may lose more than {_size(t, c)} in one day, costs included.",
     "stop_loss_required": _stop_loss,
     "news_window": _news,
-    "weekend": lambda t, _: f"No position may be open at {t['cutoff']} {t['zone']}.",
-    "overnight": lambda t, _: f"No position may be open at {t['cutoff']} {t['zone']} on any trading day.",
+    "weekend": lambda t, _: f"No position may be open at {t['cutoff']} {place(t['zone'])}.",
+    "overnight": lambda t, _: f"No position may be open at {t['cutoff']} {place(t['zone'])} on any trading day.",
     "inactivity": _inactivity,
     "holding_time": lambda t, _: f"Positions are held for at least {t['seconds']} s.",
     "holding_share": _holding_share,

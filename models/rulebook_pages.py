@@ -11,7 +11,7 @@ from pathlib import Path
 
 from models import catalogue
 from models.catalogue import Product, Rulebook, Version
-from models.clock import Clock
+from models.clock import Clock, place
 from models.rule_words import number, rule_sentence
 from models.rules import RULES, Field, Rule
 
@@ -24,7 +24,8 @@ _STAGES = {
     "funded": "Funded account",
     "instant": "Instant account",
 }
-_CALENDARS = {"fx": "on weekdays", "cme": "on weekdays", "crypto": "every day"}
+CALENDARS = {"fx": "on weekdays", "cme": "on weekdays", "crypto": "every day"}
+"""When days begin, by calendar."""
 _KINDS = {
     "percent": "percent",
     "percents": "list of percentages",
@@ -114,7 +115,7 @@ def product_page(product: Product) -> str:
 
 def _version_lines(version: Version) -> list[str]:
     lines = [f"## Version {version.version}", ""]
-    lines.append(f"Bought from {version.effective_from:%Y-%m-%d %H:%M} UTC on{_sold(version)}. {_clock(version.clock)}")
+    lines.append(f"Bought from {version.effective_from:%Y-%m-%d %H:%M} UTC on{sold(version)}. {_clock(version.clock)}")
     if version.source:
         read = f", read on {version.verified_on}" if version.verified_on else ""
         lines += ["", f"Source: {version.source}{read}."]
@@ -129,14 +130,17 @@ def _version_lines(version: Version) -> list[str]:
     return [*lines, ""]
 
 
-def _sold(version: Version) -> str:
+def sold(version: Version) -> str:
+    """To whom a version is limited, after a comma; nothing where everybody may buy it."""
     limits = (("at desk", version.desks), ("in", version.countries), ("with coupon", version.coupons))
     parts = [f"{words} {' or '.join(listed)}" for words, listed in limits if listed]
     return f", {', '.join(parts)}" if parts else ""
 
 
 def _clock(clock: Clock) -> str:
-    return f"The firm's day begins at {clock.reset:%H:%M} {clock.zone}, {_CALENDARS[clock.calendar]}."
+    return (
+        f"The firm's day begins at {clock.reset:%H:%M} {place(clock.zone)} ({clock.zone}), {CALENDARS[clock.calendar]}."
+    )
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ import pandas as pd
 
 from models import rule_words, suspects
 from models.catalogue import Rulebook
-from models.clock import Clock, Resets, from_micros, resets
+from models.clock import Clock, Resets, from_micros, place, resets
 from models.money import decimals, from_minor, to_minor
 from models.rules import RULES
 from models.terms import amount_of
@@ -470,9 +470,8 @@ def _put_shared_evidence(connection: duckdb.DuckDBPyConnection, rulebook: Rulebo
     rows = []
     for product, number, stage, rule, currency in keys:
         zone = rulebook.version(product, number).clock.zone
-        place = zone.split("/")[-1].replace("_", " ")
         members = _shared_evidence(product, number, stage, rule, currency, rulebook)
-        rows.append((product, number, stage, rule, currency, zone, place, decimals(currency), members))
+        rows.append((product, number, stage, rule, currency, zone, place(zone), decimals(currency), members))
     columns = "product varchar, product_version integer, stage varchar, rule varchar, currency varchar, zone varchar,"
     _put(connection, "shared_evidence", columns + " place_name varchar, decimals integer, members varchar", rows)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from models.catalogue import Rulebook, Terms, Version
-from models.clock import from_micros, to_micros
+from models.clock import from_micros, place, to_micros
 from models.events import Told
 from models.money import decimals, written
 from models.walk import (
@@ -178,13 +178,13 @@ def sentence(verdict: Any, version: Version, terms: Terms, currency: str) -> str
     zone = ZoneInfo(version.clock.zone)
     at = from_micros(verdict["at"]).astimezone(zone)
     opened = from_micros(verdict["reset_at"]).astimezone(zone)
-    when = f"at {at:%H:%M:%S} {_place(version.clock.zone)} on {at:%Y-%m-%d}"
+    when = f"at {at:%H:%M:%S} {place(version.clock.zone)} on {at:%Y-%m-%d}"
     money = {name: written(verdict[name], currency) for name in ("observed", "allowed", "reference", "size", "balance")}
     code = verdict["rule"]
     if code == DAILY_LOSS:
         rule = terms["daily_loss"]
         word = _REFERENCE_WORDS[rule["reference"]]
-        since = f"{opened:%H:%M} {_place(version.clock.zone)}"
+        since = f"{opened:%H:%M} {place(version.clock.zone)}"
         how = f"reference {money['reference']} {word} at {since} − {_size(rule, money)}"
         return f"Equity {money['observed']} {_fell(rule, verdict)} the daily floor {money['allowed']} ({how}) {when}."
     if code == MAX_LOSS:
@@ -198,10 +198,6 @@ def sentence(verdict: Any, version: Version, terms: Terms, currency: str) -> str
         cap = f"the day's cap {money['allowed']} ({money['reference']} at the reset)"
         return f"Equity {money['observed']} reached {cap} {when}."
     return f"Profit {money['observed']} reached the target {money['allowed']} of {money['reference']} {when}."
-
-
-def _place(zone: str) -> str:
-    return zone.split("/")[-1].replace("_", " ")
 
 
 def _fell(rule: dict[str, Any], verdict: Any) -> str:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.clock import Calendar, Clock, from_micros, reset_instant, resets, to_micros
+from models.clock import Calendar, Clock, from_micros, place, reset_instant, resets, to_micros
 from tests.walk_oracle import FirmClock, reset_at
 from tests.walk_oracle import resets as slow_resets
 
@@ -112,3 +112,19 @@ def test_a_reset_shows_its_time_or_the_end_of_a_gap(zone: str, reset: dt.time, d
 @given(st.datetimes(timezones=st.just(dt.UTC)))
 def test_instants_survive_as_microseconds(at: dt.datetime) -> None:
     assert from_micros(to_micros(at)) == at
+
+
+@pytest.mark.parametrize(
+    ("zone", "said"),
+    [
+        ("America/New_York", "New York"),
+        ("America/Argentina/Buenos_Aires", "Buenos Aires"),
+        ("Etc/GMT-3", "UTC+3"),
+        ("Etc/GMT+5", "UTC-5"),
+        ("Etc/GMT", "GMT"),
+        ("UTC", "UTC"),
+    ],
+)
+def test_zones_are_said_as_people_say_them(zone: str, said: str) -> None:
+    """Guards against a firm's UTC+3 being told to its traders as GMT-3, which is how the zone is spelt."""
+    assert place(zone) == said

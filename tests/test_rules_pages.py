@@ -42,7 +42,7 @@ def test_a_page_tells_rules_with_their_numbers() -> None:
         "Positions are held for at least 60 s. It is tolerated 2 times, with the profit of the trades concerned not "
         "counted. Breaking it ends the account."
     ) in page
-    assert "The firm's day begins at 00:00 Europe/Prague" in page
+    assert "The firm's day begins at 00:00 Prague (Europe/Prague)" in page
 
 
 @pytest.mark.parametrize(

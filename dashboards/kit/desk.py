@@ -14,6 +14,7 @@ import streamlit as st
 from dashboards.kit import lake, look, paths, people, privacy, reads, words
 from models import access, audit, ledger, settlements
 from models.access import AccessRefused, Person
+from models.clock import place
 from models.decisions import desk, settling
 from models.decisions.desk import Done, State, Strip
 from models.decisions.machine import REASON_CODES, MoveRefused
@@ -240,9 +241,8 @@ def table(rows: pd.DataFrame, zone: str = "UTC", *, currency: str | None = None,
             unit = f" ({currency})" if currency else ""
             config[name] = st.column_config.NumberColumn(said + unit, format="%,.2f")
         elif name.endswith("_at"):
-            place = zone.rsplit("/", 1)[-1].replace("_", " ")
             config[name] = st.column_config.DatetimeColumn(
-                f"{said} ({place})", format="DD MMM YY HH:mm:ss", timezone=zone
+                f"{said} ({place(zone)})", format="DD MMM YY HH:mm:ss", timezone=zone
             )
         else:
             config[name] = st.column_config.Column(said, width=WIDE.get(name))
