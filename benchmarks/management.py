@@ -28,7 +28,7 @@ from pipelines.score import WALK_TABLES, register_instruments, register_terms, s
 from sql import relations, schema
 from sql.decided import register_tables
 from sql.schema import DATASETS
-from sql.warehouse import Warehouse
+from sql.warehouse import Warehouse, replace_rows
 
 PARTNERS = 2_000
 NOW = dt.datetime(2026, 7, 1, tzinfo=dt.UTC)
@@ -160,7 +160,8 @@ def large(traders: int) -> dict[str, float]:
             relations.build(connection, "facts.accounts", "facts.trades")
             lap("facts")
             with target.database.begin() as into:
-                commissions.record(connection, into, as_of, attribution.record(connection, into))
+                settled = commissions.record(connection, into, as_of, attribution.record(connection, into))
+                replace_rows(into, schema.COMMISSIONS, settled.commissions)
                 lap("commissions")
                 cohorts.record(connection)
                 liability.record(connection, as_of)

@@ -21,9 +21,9 @@ from models.access import Person
 from models.audit import Record
 from models.churn import FEATURES, features_at, read_history
 from models.churn.features import WORDS
-from sql.decided import register
+from sql.decided import Draft
 from sql.segment_schema import SEGMENT_MEMBERS, SEGMENT_SIZES
-from sql.warehouse import replace_rows, write_rows
+from sql.warehouse import write_rows
 
 FILE = Path(__file__).with_suffix(".toml")
 _TESTS: Mapping[str, Callable[[pd.Series[Any], float], pd.Series[bool]]] = {
@@ -139,8 +139,8 @@ def known_at(connection: duckdb.DuckDBPyConnection, as_of: dt.datetime) -> pd.Da
     return known.join(near.set_index("trader_id")).join(churn.set_index("trader_id"))
 
 
-def record(connection: duckdb.DuckDBPyConnection, database: sa.Connection, as_of: dt.datetime, path: Path) -> None:
-    """Writes who belongs to what, and how many did at the ends of the last months.
+def record(connection: duckdb.DuckDBPyConnection, draft: Draft, as_of: dt.datetime, path: Path) -> None:
+    """Tells who belongs to what, and how many did at the ends of the last months.
 
     Earlier sizes of segments that ask for what only today knows stay as earlier runs wrote them.
     """
@@ -155,15 +155,18 @@ def record(connection: duckdb.DuckDBPyConnection, database: sa.Connection, as_of
         then = at.normalize().replace(day=1) - pd.DateOffset(months=back - 1)
         if then > history.first_at():
             sizes.append(counted(members(features_at(history, then), timeless(rules)), desks, then))
-    replace_rows(database, SEGMENT_MEMBERS, found)
+    draft.replace(SEGMENT_MEMBERS, found)
     fresh = pd.concat(sizes, ignore_index=True).drop_duplicates(["segment", "desk_id", "day"])
-    told = SEGMENT_SIZES.c
     kept = sorted({one.name for one in rules} - {one.name for one in timeless(rules)})
-    database.execute(
-        sa.delete(SEGMENT_SIZES).where(told.segment.not_in(kept) | told.day.in_(fresh["day"].unique().tolist()))
-    )
+    draft.then(lambda database: _renew_sizes(database, fresh, kept))
+
+
+def _renew_sizes(database: sa.Connection, fresh: pd.DataFrame, kept: list[str]) -> None:
+    """Writes sizes; earlier ones of segments in `kept` stay."""
+    told = SEGMENT_SIZES.c
+    days = fresh["day"].unique().tolist()
+    database.execute(sa.delete(SEGMENT_SIZES).where(told.segment.not_in(kept) | told.day.in_(days)))
     write_rows(database, SEGMENT_SIZES, fresh)
-    register(connection, SEGMENT_MEMBERS, found)
 
 
 def timeless(rules: list[Segment]) -> list[Segment]:

@@ -1,4 +1,6 @@
-"""The scoring run: facts, walk, rules, detectors and marts, written to the database in one transaction.
+"""The scoring run: facts, walk, rules, detectors and marts, found first and then written in one transaction.
+
+Whoever else writes waits for the writing alone, not for what is found before it.
 
 Incremental means: only accounts that were touched since the last run, or that are not yet at their end, are walked,
 each on from its checkpoint (`models.checkpoints`) unless something said since belongs before it. Both ways give the
@@ -15,6 +17,8 @@ from dataclasses import dataclass, field, replace
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from models import (
@@ -49,7 +53,7 @@ from pipelines import marts
 from pipelines.sources.symbols import Instrument, instrument
 from pipelines.surveillance import survey
 from sql import relations, schema
-from sql.decided import register, register_tables
+from sql.decided import Draft, register, register_tables
 from sql.segment_schema import CHURN_DRIFT
 from sql.warehouse import Warehouse, delete_rows, newest_fact, read_frame, replace_rows, write_rows
 
@@ -100,7 +104,7 @@ def score(
     """Judges every account that needs it and rebuilds what hangs on it; stands at `as_of` or at the newest fact."""
     with warehouse.lock("score"):
         started = dt.datetime.now(dt.UTC)
-        loads = _finished_loads(warehouse)
+        loads, stood = _finished_loads(warehouse), _standing_now(warehouse)
         with warehouse.engine(as_of) as connection:
             stands_at = as_of or newest_fact(connection)
             if stands_at is None:
@@ -116,17 +120,23 @@ def score(
             on = f", {kept.begun:,} of them on from where they stood" if kept.begun else ""
             say(f"walking {len(touched):,} of {len(accounts):,} accounts{on}")
             judged = judge(connection, touched, rulebook, stands_at, kept)
-            with warehouse.database.begin() as database:
-                _write(database, judged, accounts, touched, stands_at, everything=before is None)
-                register_tables(connection, database, *WALK_TABLES)
-                log = _decide(connection, database, stands_at, say)
-                _judge_shared(connection, database, accounts, rulebook, stands_at)
-                weighed = _weigh(connection, database, stands_at)
-                segments.record(connection, database, stands_at, segments.in_force(warehouse.home))
+            with warehouse.database.connect() as database:
+                draft = Draft(connection, database)
+                names = None if before is None else _judged_anew(database, accounts, touched)
+                judged = replace(judged, verdicts=_with_said_before(database, judged))
+                _show_walked(draft, connection, judged, names, stands_at)
+                log = _decide(connection, database, draft, stands_at, say)
+                _judge_shared(connection, draft, accounts, rulebook, stands_at)
+                weighed = _weigh(connection, database, draft, stands_at)
+                segments.record(connection, draft, stands_at, segments.in_force(warehouse.home))
                 foresee(connection, database, weighed, stands_at)
-                _review_payouts(connection, database, rulebook, stands_at)
+                _review_payouts(connection, database, draft, rulebook, stands_at)
                 log += _manage(connection, stands_at)
                 say("building the marts")
+                relations.build(connection, *relations.names("marts"))
+            with warehouse.database.begin() as database:
+                _write(database, judged, names, stands_at, _differing(stood, _standing(database)))
+                draft.write(database)
                 marts.publish(connection, database)
                 _write_run(database, started, stands_at, before is None, len(touched), loads, rulebook, log)
             log += after_run(connection, warehouse.database, rulebook, stands_at)
@@ -134,7 +144,32 @@ def score(
         return Scored(stands_at, len(accounts), len(touched), log, len(judged.resumed), judged.events)
 
 
-def _decide(connection: duckdb.DuckDBPyConnection, database: sa.Connection, as_of: dt.datetime, say: Say) -> list[str]:
+def _show_walked(
+    draft: Draft,
+    connection: duckdb.DuckDBPyConnection,
+    judged: Judged,
+    names: list[str] | None,
+    as_of: dt.datetime,
+) -> None:
+    """Shows what was decided about every account; `names` are those judged anew, None for all."""
+    where = None if names is None else {"account_id": names}
+    draft.show(schema.ACCOUNT_STATUS, judged.status, where)
+    draft.show(schema.VERDICTS, judged.verdicts, where)
+    first_day = dict(zip(judged.resumed["account_id"], judged.resumed["firm_day"], strict=True))
+    whole = None if names is None else {"account_id": [name for name in names if name not in first_day]}
+    draft.show(schema.ACCOUNT_DAYS, judged.days, whole, lambda days: _before(days, first_day))
+    connection.execute("update decided.account_status set as_of = ?", [as_of])
+
+
+def _before(days: pa.Table, first_day: Mapping[str, dt.date]) -> pa.Array:
+    """Days of accounts before those that are told anew."""
+    first = [first_day.get(name, dt.date.max) for name in days["account_id"].to_pylist()]
+    return pc.less(days["firm_day"], pa.array(first, pa.date32()))
+
+
+def _decide(
+    connection: duckdb.DuckDBPyConnection, database: sa.Connection, draft: Draft, as_of: dt.datetime, say: Say
+) -> list[str]:
     """Everything that looks across accounts: identity, coordination, conduct; shown to the marts as `decided.*`."""
     say("who is who, and who trades together")
     found = survey(connection, database, as_of)
@@ -144,24 +179,22 @@ def _decide(connection: duckdb.DuckDBPyConnection, database: sa.Connection, as_o
         (schema.COPY_PAIRS, found.pairs),
         (schema.COPY_RINGS, found.rings),
     ):
-        replace_rows(database, table, frame)
-        register(connection, table, frame)
+        draft.replace(table, frame)
     say("how they trade")
     signals, remarks = detect_all(connection, as_of)
-    replace_rows(database, schema.SIGNALS, signals, {"detector": list(DETECTORS)})
-    register_tables(connection, database, schema.SIGNALS)
+    draft.replace(schema.SIGNALS, signals, {"detector": list(DETECTORS)})
     say("what partners do and earn")
     given = attribution.record(connection, database)
     of_partners = detect_partners(connection)
-    replace_rows(database, schema.SIGNALS, of_partners, {"detector": list(PARTNER_DETECTORS)})
-    register_tables(connection, database, schema.SIGNALS)
+    draft.replace(schema.SIGNALS, of_partners, {"detector": list(PARTNER_DETECTORS)})
     earned = commissions.record(connection, database, as_of, given, own_buyers(connection, of_partners))
-    return [*found.log, *remarks, *earned]
+    draft.then(lambda writing: replace_rows(writing, schema.COMMISSIONS, earned.commissions))
+    return [*found.log, *remarks, *earned.log]
 
 
 def _judge_shared(
     connection: duckdb.DuckDBPyConnection,
-    database: sa.Connection,
+    draft: Draft,
     accounts: pd.DataFrame,
     rulebook: Rulebook,
     as_of: dt.datetime,
@@ -170,33 +203,29 @@ def _judge_shared(
     status = connection.sql("select account_id, status, status_at from decided.account_status").to_arrow_table()
     register_ends(connection, _ends(status.to_pandas()))
     found = set_rules.judge(connection, accounts, rulebook, as_of, set_rules.SHARED)
-    replace_rows(database, schema.VERDICTS, found.verdicts, {"rule": list(set_rules.SHARED)})
-    register_tables(connection, database, schema.VERDICTS)
+    draft.replace(schema.VERDICTS, found.verdicts, {"rule": list(set_rules.SHARED)})
 
 
-def _weigh(connection: duckdb.DuckDBPyConnection, database: sa.Connection, as_of: dt.datetime) -> Weighed:
+def _weigh(connection: duckdb.DuckDBPyConnection, database: sa.Connection, draft: Draft, as_of: dt.datetime) -> Weighed:
     """What everything found adds up to for each account, with what analysts answered, and who is about to leave."""
     run_id = history.next_run(database)
     weighed = weigh(connection, as_of, history.answers(database))
-    history.keep(database, weighed, run_id)
-    leaving = churn_of_traders(connection, as_of, learn=kept_by(database, run_id, as_of))
+    draft.then(lambda writing: history.keep(writing, weighed, run_id))
+    leaving = churn_of_traders(connection, as_of, learn=kept_by(database, run_id, as_of, draft.then))
     for table, frame in ((schema.RISK_SCORES, weighed.scores), (schema.CHURN_SCORES, leaving.scores)):
-        replace_rows(database, table, frame)
-        register(connection, table, frame)
-    replace_rows(database, CHURN_DRIFT, leaving.drift)
+        draft.replace(table, frame)
+    draft.then(lambda writing: replace_rows(writing, CHURN_DRIFT, leaving.drift))
     return weighed
 
 
 def _review_payouts(
-    connection: duckdb.DuckDBPyConnection, database: sa.Connection, rulebook: Rulebook, as_of: dt.datetime
+    connection: duckdb.DuckDBPyConnection, database: sa.Connection, draft: Draft, rulebook: Rulebook, as_of: dt.datetime
 ) -> None:
     """Reviews every payout request, after all that a review asks about has been judged."""
     register_tables(connection, database, *OF_THE_DESK, *OF_CASES)
     exports = sa.select(schema.LOADS).where(schema.LOADS.c.reconciliation.is_not(None))
     register(connection, schema.LOADS, read_frame(database, exports))
-    reviews = review_all(connection, rulebook, as_of)
-    replace_rows(database, schema.PAYOUT_REVIEWS, reviews)
-    register(connection, schema.PAYOUT_REVIEWS, reviews)
+    draft.replace(schema.PAYOUT_REVIEWS, review_all(connection, rulebook, as_of))
 
 
 def _manage(connection: duckdb.DuckDBPyConnection, as_of: dt.datetime) -> list[str]:
@@ -501,33 +530,69 @@ def _kept(
         return checkpoints.read(database, accounts["account_id"].tolist(), rests, news)
 
 
+def _judged_anew(database: sa.Connection, accounts: pd.DataFrame, touched: pd.DataFrame) -> list[str]:
+    """Accounts whose rows an incremental run replaces: those it walked, and those that there are no more."""
+    known = set(database.execute(sa.select(schema.ACCOUNT_STATUS.c.account_id)).scalars())
+    return [*touched["account_id"], *sorted(known - set(accounts["account_id"]))]
+
+
+def _standing_now(warehouse: Warehouse) -> dict[str, int]:
+    with warehouse.database.connect() as database:
+        return _standing(database)
+
+
+def _standing(database: sa.Connection) -> dict[str, int]:
+    """By account, a number that another state or other verdicts would change."""
+    found: dict[str, int] = {}
+    for table, beside in ((schema.ACCOUNT_STATUS, ("as_of",)), (schema.VERDICTS, ("evidence",))):
+        told = [c for c in table.c if c.name not in beside]
+        columns = [sa.type_coerce(c, sa.Double()) if isinstance(c.type, schema.Money) else c for c in told]
+        for row in database.execute(sa.select(*columns)):
+            found[row.account_id] = found.get(row.account_id, 0) + hash(tuple(row))
+    return found
+
+
+def _differing(before: dict[str, int], now: dict[str, int]) -> set[str]:
+    return {name for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
+
+
 def _write(
-    database: sa.Connection,
-    judged: Judged,
-    accounts: pd.DataFrame,
-    touched: pd.DataFrame,
-    as_of: dt.datetime,
-    *,
-    everything: bool,
+    database: sa.Connection, judged: Judged, names: list[str] | None, as_of: dt.datetime, newer: set[str]
 ) -> None:
-    """Replaces what was decided about the touched accounts and moves the rest to the run's instant."""
+    """Replaces what was decided about accounts (all, or `names`) and moves the rest to the run's instant.
+
+    `newer` are those that the live service has judged since the run read them: they stay as they are, and are walked
+    from their start the next time.
+    """
     status = schema.ACCOUNT_STATUS
-    if not everything:
-        known = set(database.execute(sa.select(status.c.account_id)).scalars())
-        gone = sorted(known - set(accounts["account_id"]))
-        names = [*touched["account_id"], *gone]
-    said = pd.concat(
-        [frame for frame in (_said_before(database, judged.resumed), judged.verdicts) if len(frame)]
-        or [judged.verdicts]
-    )
-    for table, frame in (
-        (status, judged.status),
-        (schema.VERDICTS, said),
-        (schema.CHECKPOINTS, judged.checkpoints),
+    if newer:
+        known = database.execute(sa.select(status.c.account_id)).scalars()
+        names = sorted({*known, *judged.status["account_id"]}) if names is None else names
+        judged = _without(judged, newer)
+    chosen = None if names is None else [name for name in names if name not in newer]
+    for table, frame, of in (
+        (status, judged.status, chosen),
+        (schema.VERDICTS, judged.verdicts, chosen),
+        (schema.CHECKPOINTS, judged.checkpoints, names),
     ):
-        replace_rows(database, table, frame, None if everything else {"account_id": names})
-    _write_days(database, judged, None if everything else names)
+        replace_rows(database, table, frame, None if of is None else {"account_id": of})
+    _write_days(database, judged, chosen)
+    kept = [row for row in database.execute(sa.select(status.c.account_id, status.c.as_of)) if row.account_id in newer]
     database.execute(sa.update(status).values(as_of=as_of))
+    for name, at in kept:
+        database.execute(sa.update(status).where(status.c.account_id == name).values(as_of=at))
+
+
+def _without(judged: Judged, names: set[str]) -> Judged:
+    frames = ("status", "verdicts", "days", "resumed", "checkpoints")
+    held = {name: getattr(judged, name) for name in frames}
+    return replace(judged, **{name: frame[~frame["account_id"].isin(names)] for name, frame in held.items()})
+
+
+def _with_said_before(database: sa.Connection, judged: Judged) -> pd.DataFrame:
+    """Verdicts of a run with those of accounts up to where they were walked on from; these stand."""
+    said = [frame for frame in (_said_before(database, judged.resumed), judged.verdicts) if len(frame)]
+    return pd.concat(said) if said else judged.verdicts
 
 
 def _said_before(database: sa.Connection, resumed: pd.DataFrame) -> pd.DataFrame:

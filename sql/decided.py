@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from sql import schema
-from sql.warehouse import read_frame
+from sql.warehouse import read_frame, replace_rows
 
 _ARROW: tuple[tuple[type[Any], pa.DataType], ...] = (
     (schema.Instant, pa.timestamp("us", tz="UTC")),
@@ -45,13 +49,20 @@ def _array(frame: pd.DataFrame, field: pa.Field) -> pa.Array:
     values = frame[field.name]
     if pa.types.is_floating(field.type):
         values = pd.to_numeric(values.astype(object).where(values.notna(), None)).astype("float64")
+    if pa.types.is_date(field.type):
+        # a column without a day is one of floats that are none
+        values = values.astype(object)
     return pa.array(values, field.type, from_pandas=True)
 
 
 def register(connection: duckdb.DuckDBPyConnection, table: sa.Table, frame: pd.DataFrame) -> None:
     """Shows a frame to SQL as `decided.<table>`."""
+    _show(connection, table, as_arrow(table, frame))
+
+
+def _show(connection: duckdb.DuckDBPyConnection, table: sa.Table, rows: pa.Table) -> None:
     view = f"decided_{table.name}"
-    connection.register(view, as_arrow(table, frame))
+    connection.register(view, rows)
     connection.execute(f"create or replace table decided.{table.name} as select * from {view}")
     connection.unregister(view)
 
@@ -59,9 +70,72 @@ def register(connection: duckdb.DuckDBPyConnection, table: sa.Table, frame: pd.D
 def register_tables(connection: duckdb.DuckDBPyConnection, database: sa.Connection, *tables: sa.Table) -> None:
     """Shows tables of the database to SQL as they stand in this transaction, in one order on every database."""
     for table in tables:
-        columns = [
-            sa.type_coerce(c, sa.Double()).label(c.name) if isinstance(c.type, schema.Money) else c for c in table.c
-        ]
-        frame = read_frame(database, sa.select(*columns))
-        order = [c.name for c in table.primary_key.columns] or [c.name for c in table.c]
-        register(connection, table, frame.sort_values(order, kind="stable", ignore_index=True))
+        _show(connection, table, _in_order(table, _held(database, table)))
+
+
+def _held(database: sa.Connection, table: sa.Table) -> pa.Table:
+    columns = [sa.type_coerce(c, sa.Double()).label(c.name) if isinstance(c.type, schema.Money) else c for c in table.c]
+    return as_arrow(table, read_frame(database, sa.select(*columns)))
+
+
+def _in_order(table: sa.Table, rows: pa.Table) -> pa.Table:
+    return rows.sort_by([(name, "ascending") for name in [c.name for c in table.primary_key] or table.c.keys()])
+
+
+class Draft:
+    """What a run is going to write, shown to SQL as it will stand; until `write` nobody waits for the run.
+
+    Reads by the connection that it is given; what it has been told is written in the order of telling.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, database: sa.Connection) -> None:
+        self._connection, self._database = connection, database
+        self._held: dict[str, pa.Table] = {}
+        self._writes: list[Callable[[sa.Connection], None]] = []
+
+    def replace(self, table: sa.Table, frame: pd.DataFrame, where: Mapping[str, list[str]] | None = None) -> None:
+        """Puts a frame in the place of a table's rows, as `replace_rows` does."""
+        self.show(table, frame, where)
+        self.then(lambda database: replace_rows(database, table, frame, where))
+
+    def show(
+        self,
+        table: sa.Table,
+        frame: pd.DataFrame,
+        where: Mapping[str, list[str]] | None = None,
+        staying: Callable[[pa.Table], pa.Array] | None = None,
+    ) -> None:
+        """Shows a table as it will stand; who calls it writes by `then`. Of the rows not in `where` some may stay."""
+        rows = as_arrow(table, _as_kept(table, frame))
+        if where is not None:
+            others = self._others(table, where)
+            rows = pa.concat_tables([others if staying is None else others.filter(staying(others)), rows])
+        self._held[table.name] = rows
+        _show(self._connection, table, _in_order(table, rows))
+
+    def _others(self, table: sa.Table, where: Mapping[str, list[str]]) -> pa.Table:
+        """The rows of a table that stay when those whose column holds one of the given values go."""
+        held = self._held.get(table.name)
+        held = _held(self._database, table) if held is None else held
+        for name, values in where.items():
+            held = held.filter(pc.invert(pc.is_in(held[name], pa.array(values, held[name].type))))
+        return held
+
+    def then(self, write: Callable[[sa.Connection], None]) -> None:
+        """Notes what else is to be written."""
+        self._writes.append(write)
+
+    def write(self, database: sa.Connection) -> None:
+        """Writes everything."""
+        for write in self._writes:
+            write(database)
+
+
+def _as_kept(table: sa.Table, frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame with amounts as near as the database keeps them."""
+    amounts = [c.name for c in table.c if isinstance(c.type, schema.Money) and c.name in frame.columns]
+    return frame.assign(**{name: np.array([_kept(value) for value in frame[name].tolist()]) for name in amounts})
+
+
+def _kept(amount: Any) -> float:
+    return math.nan if amount is None or amount != amount else round(float(amount), schema.MONEY_DECIMALS)

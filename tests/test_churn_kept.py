@@ -44,7 +44,8 @@ def kept(database: sa.Engine) -> list[dict[str, object]]:
 def learnt(database: sa.Engine, known: History, run_id: int) -> ChurnModel:
     """What a run takes for a history."""
     with database.begin() as connection:
-        return keeping.kept_by(connection, run_id, AT.to_pydatetime())(known, AT, 60, ChurnTerms())
+        learn = keeping.kept_by(connection, run_id, AT.to_pydatetime(), lambda write: write(connection))
+        return learn(known, AT, 60, ChurnTerms())
 
 
 def model(share: float = 0.5) -> ChurnModel:

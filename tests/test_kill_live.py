@@ -93,10 +93,10 @@ def ordeal(folder: Path, kills: int) -> list[float]:
     accounts = firm([one_account(0)] * ACCOUNTS)
     rules = write_rulebook(folder / "rules", accounts)
     warehouse, port = Warehouse.open(folder / "home"), free_port()
-    token = keys.create(warehouse, "load")
+    address, holder = f"http://127.0.0.1:{port}", {"Authorization": f"Bearer {keys.create(warehouse, 'load')}"}
     sent: list[dict[str, object]] = []
     acknowledged: set[str] = set()
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {token}"}) as client:
+    with httpx.Client(base_url=address, headers=holder, timeout=PATIENCE_SECONDS) as client:
         for kill in range(kills + 1):
             process = start(warehouse.home, rules, port)
             try:

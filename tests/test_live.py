@@ -184,7 +184,7 @@ def test_a_clock_may_run_ahead_by_five_minutes_and_no_more(micros: int, held: in
 def test_what_was_journalled_lands_at_the_next_start(tmp_path: Path) -> None:
     rulebook, rows = opened(tmp_path)
     warehouse = Warehouse.open(tmp_path / "home")
-    with running(warehouse, rulebook, replace(BRISK, landing_seconds=60)) as service:
+    with running(warehouse, rulebook, replace(BRISK, landing_seconds=3600)) as service:
         for name in ("deals",):
             push(service, name, rows[name], key_for(service))
         left = [(path.name, path.read_bytes()) for path in service.journal.folder.glob("*.journal")]

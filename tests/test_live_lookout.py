@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import pytest
 import sqlalchemy as sa
 
 from models import catalogue
@@ -15,6 +17,7 @@ from pipelines import report
 from pipelines.live import alerts
 from pipelines.live.lookout import look
 from pipelines.score import score
+from pipelines.surveillance import Surveillance, survey
 from sql import schema
 from sql.live_schema import DELIVERIES
 from sql.warehouse import Warehouse, read_frame
@@ -86,6 +89,54 @@ def test_a_look_stands_back_while_a_run_is_under_way(tmp_path: Path) -> None:
     land(warehouse, rows, "all")
     with warehouse.lock("score"):
         assert look(warehouse, rulebook) is None
+
+
+def test_who_writes_while_a_run_detects_neither_waits_nor_is_overwritten(
+    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rulebook, rows = firm_of_two(tmp_path)
+    land(warehouse, rows, "all")
+    score(warehouse, rulebook)
+    status, later = schema.ACCOUNT_STATUS, MONDAY + dt.timedelta(days=9)
+
+    def meanwhile(*told: Any) -> Surveillance:
+        with warehouse.database.begin() as other:
+            if other.dialect.name == "sqlite":
+                other.exec_driver_sql("pragma busy_timeout=0")
+            mine = sa.update(status).where(status.c.account_id == "A0")
+            other.execute(mine.values(status="breached", as_of=later))
+        return survey(*told)
+
+    monkeypatch.setattr("pipelines.score.survey", meanwhile)
+    for full in (True, False):
+        with warehouse.database.begin() as database:
+            database.execute(sa.update(status).values(status="active", as_of=MONDAY))
+        scored = score(warehouse, rulebook, full=full)
+        with warehouse.database.connect() as database:
+            query = sa.select(status.c.account_id, status.c.status, status.c.as_of).order_by(status.c.account_id)
+            stands = [tuple(row) for row in database.execute(query)]
+        assert stands[0] == ("A0", "breached", later), "somebody else judged it since"
+        assert {at for _, _, at in stands[1:]} == {scored.as_of}
+    monkeypatch.undo()
+    score(warehouse, rulebook, full=True)
+    assert stands_at(warehouse) == {scored.as_of}
+
+
+def test_a_run_that_ended_is_settled_again(tmp_path: Path) -> None:
+    """What a run wrote may be older than what the service had said of events that the run did not read."""
+    rulebook, rows = firm_of_two(tmp_path)
+    warehouse = Warehouse.open(tmp_path / "home")
+    land(warehouse, rows, "all")
+    with running(warehouse, rulebook):
+        newest = score(warehouse, rulebook).as_of
+        score(warehouse, rulebook, MONDAY)
+        until(lambda: stands_at(warehouse) == {newest})
+
+
+def stands_at(warehouse: Warehouse) -> set[dt.datetime]:
+    """The instants that accounts stand at."""
+    with warehouse.database.connect() as database:
+        return set(database.execute(sa.select(schema.ACCOUNT_STATUS.c.as_of)).scalars())
 
 
 def test_logins_that_arrive_join_two_traders_within_a_look_and_small_files_are_put_together(tmp_path: Path) -> None:

@@ -39,7 +39,11 @@ def _sum(frame: pd.DataFrame) -> int:
     return int(pd.util.hash_pandas_object(columns, index=False).to_numpy().sum()) if len(frame) else 0
 
 
-def kept_by(database: sa.Connection, run_id: int, as_of: dt.datetime) -> Learn:
+Later = Callable[[Callable[[sa.Connection], None]], None]
+"""What is given a write to do, at once or when a run writes."""
+
+
+def kept_by(database: sa.Connection, run_id: int, as_of: dt.datetime, later: Later) -> Learn:
     """Learns as `fit` does and keeps the model; one learnt from the same data is taken instead, when its hash holds.
 
     A kept model that was altered is learnt anew and replaced.
@@ -58,7 +62,7 @@ def kept_by(database: sa.Connection, run_id: int, as_of: dt.datetime) -> Learn:
         first = None if history.purchases.empty else history.first_at().isoformat()
         told = {"data_version": version, "history_from": first, "history_until": last.isoformat()}
         model = replace(learnt, card=learnt.card | told)
-        keep(database, model, version, run_id, as_of)
+        later(lambda writing: keep(writing, model, version, run_id, as_of))
         return model
 
     return learn

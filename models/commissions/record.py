@@ -1,4 +1,4 @@
-"""Writes what was settled to the published table and shows it to the marts."""
+"""Shows what was settled to the marts."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from models.attribution import Attributed
-from models.commissions.settle import COLUMNS, settle_all
+from models.commissions.settle import COLUMNS, Settled, settle_all
 from sql import schema
 from sql.decided import register
-from sql.warehouse import replace_rows
 
 _TYPES: dict[str, pa.DataType] = {
     "level": pa.int64(),
@@ -31,13 +30,12 @@ def record(
     as_of: dt.datetime,
     given: Attributed,
     suspects: pd.DataFrame | None = None,
-) -> list[str]:
-    """Settles commissions, replaces the published table and registers `decided.commission_entries`; returns remarks."""
+) -> Settled:
+    """Settles commissions and registers `decided.commissions` and `decided.commission_entries`; writes nothing."""
     settled = settle_all(connection, database, as_of, given=given, suspects=suspects)
-    replace_rows(database, schema.COMMISSIONS, settled.commissions)
     register(connection, schema.COMMISSIONS, settled.commissions)
     arrays = [pa.array(settled.entries[name], _TYPES.get(name, pa.string()), from_pandas=True) for name in COLUMNS]
     connection.register("settled_entries", pa.Table.from_arrays(arrays, names=list(COLUMNS)))
     connection.execute("create or replace table decided.commission_entries as select * from settled_entries")
     connection.unregister("settled_entries")
-    return settled.log
+    return settled

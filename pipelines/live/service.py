@@ -142,6 +142,8 @@ class Service:
         self._rebook = False
         self._since: dict[int, int] = {}
         self._unsettled = False
+        self._run: int | None = None
+        self._run_ended = False
         self._settled_at = self._last_event = 0.0
         self._clock = Steady()
         self._landed_anything = threading.Event()
@@ -157,10 +159,12 @@ class Service:
         self.known.fill(self.warehouse, ENGINE_MEMORY)
         with self.warehouse.engine(memory=ENGINE_MEMORY) as connection:
             self.folding.as_of = newest_fact(connection) or EPOCH
+        self._note_run()
         self.folding.begin()
         settled = self.backroom.settle(0, set(), everything=not self._comparable())
         if settled:
             take_over(self.folding, settled)
+        self._run_ended = False
         self._settled_at = time.monotonic()
         loops = (
             self._accept_loop, self._fold_loop, self._land_loop, self._send_loop, self._tell_loop, self._look_loop,
@@ -408,7 +412,8 @@ class Service:
     def _land_and_settle(self, *, now: bool = False) -> None:
         try:
             self._land()
-            if now or self._settling_due():
+            self._note_run()
+            if now or self._run_ended or self._settling_due():
                 self._settle()
         except Exception:
             LOG.exception("landing or settling failed; it is tried again")
@@ -505,6 +510,12 @@ class Service:
             self.counts.looks += 1
             self.counts.look_seconds = looked.seconds
 
+    def _note_run(self) -> None:
+        """Notes whether a scoring run has ended: it may have written what stood before events that it had not read."""
+        with self.warehouse.database.connect() as database:
+            newest = database.execute(sa.select(sa.func.max(RUNS.c.run_id))).scalar()
+        self._run_ended, self._run = self._run_ended or newest != self._run, newest
+
     def _settling_due(self) -> bool:
         if not self._unsettled:
             return False
@@ -517,9 +528,10 @@ class Service:
             number = self._landed_number
             self._unsettled = self._number > number
         touched = self._in_fold(self._touched)
-        settled = self.backroom.settle(number, touched, everything=False)
+        settled = self.backroom.settle(number, touched, everything=self._run_ended)
         if settled is not None:
             self._in_fold(lambda: self._take_over(settled))
+        self._run_ended = False
         self._settled_at = time.monotonic()
         self.counts.settlings += 1
 
