@@ -40,7 +40,9 @@ def walk_on(warehouse: Warehouse, rulebook: Rulebook, seen: set[int]) -> Judged:
         kept = scoring._kept(warehouse, accounts, rulebook, news)
         judged = scoring.judge(connection, accounts, rulebook, stands_at, kept)
         with warehouse.database.begin() as database:
-            scoring._write(database, judged, accounts, accounts, stands_at, everything=False)
+            names = scoring._judged_anew(database, accounts, accounts)
+            judged = replace(judged, verdicts=scoring._with_said_before(database, judged))
+            scoring._write(database, judged, names, stands_at, set())
         whole = scoring.judge(connection, accounts, rulebook, stands_at)
     seen |= loads
     assert _differing(warehouse, whole, accounts["account_id"].tolist()) == {
