@@ -9,6 +9,7 @@ losing deal every half second; its latency is from before the request until a re
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime as dt
 import json
 import subprocess
@@ -200,10 +201,13 @@ def under_load(client: httpx.Client, pid: int, house: Warehouse, load: Load, sec
 
 
 def measure_memory(service: psutil.Process, stop: threading.Event, held: list[int]) -> None:
-    """Notes once a second what the service and its processes hold to themselves."""
+    """Notes once a second what the service and its processes hold, what several share as part of each."""
     while True:
-        parts = [service, *service.children(recursive=True)]
-        held.append(sum(part.memory_info().rss - part.memory_info().shared for part in parts if part.is_running()))
+        told = 0
+        for part in (service, *service.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                told += part.memory_full_info().pss
+        held.append(told)
         if stop.wait(1.0):
             return
 

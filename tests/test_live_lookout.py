@@ -15,6 +15,7 @@ from models import catalogue
 from models.access import Person
 from pipelines import report
 from pipelines.live import alerts
+from pipelines.live.backroom import Backroom
 from pipelines.live.lookout import look
 from pipelines.score import score
 from pipelines.surveillance import Surveillance, survey
@@ -120,6 +121,20 @@ def test_who_writes_while_a_run_detects_neither_waits_nor_is_overwritten(
     monkeypatch.undo()
     score(warehouse, rulebook, full=True)
     assert stands_at(warehouse) == {scored.as_of}
+
+
+@pytest.mark.parametrize("grown_mb, fresh", [(0, True), (1 << 20, False)])
+def test_a_process_that_has_grown_makes_room_for_a_fresh_one(tmp_path: Path, grown_mb: int, fresh: bool) -> None:
+    rulebook, rows = firm_of_two(tmp_path)
+    warehouse = Warehouse.open(tmp_path / "home")
+    land(warehouse, rows, "all")
+    room = Backroom(warehouse, rulebook, grown_mb=grown_mb)
+    numbers = []
+    for _ in range(2):
+        assert room.compact(1 << 20) == 0
+        numbers.append(room._process.pid)
+    room.close()
+    assert (numbers[0] != numbers[1]) == fresh
 
 
 def test_a_run_that_ended_is_settled_again(tmp_path: Path) -> None:

@@ -251,7 +251,7 @@ def _add_watching(app: FastAPI, service: Service) -> None:
         reachable = service.ready and await run_in_threadpool(_reachable, service)
         return JSONResponse({"ready": reachable}, 200 if reachable else 503)
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse)
     async def figures() -> Response:
         """Prometheus metrics."""
         return PlainTextResponse(metrics.exposition(service), media_type="text/plain; version=0.0.4")

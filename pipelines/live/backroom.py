@@ -1,7 +1,8 @@
 """The back room: landing and settling in a process of their own, so that they take no turn away from the folds.
 
 It answers one question at a time over a pipe, ends when the pipe does, and is started again when it died; everything it
-does can be done twice.
+does can be done twice. One that has grown large makes room for a fresh one, so that what a long history took for a
+moment is given back.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import resource
 import signal
 import threading
 from collections.abc import Callable
@@ -35,6 +37,7 @@ from sql.warehouse import AWAY, Warehouse
 
 LOG = logging.getLogger("highwater.live")
 PATIENCE_SECONDS = 10.0
+GROWN_MB = 384
 
 
 class BackroomLost(Exception):
@@ -53,8 +56,8 @@ class News:
 class Backroom:
     """The service's side: every method waits for the answer; what fails there is raised here."""
 
-    def __init__(self, warehouse: Warehouse, rulebook: Rulebook, nicer: int = 0) -> None:
-        self.warehouse, self.rulebook, self.nicer = warehouse, rulebook, nicer
+    def __init__(self, warehouse: Warehouse, rulebook: Rulebook, nicer: int = 0, grown_mb: int = GROWN_MB) -> None:
+        self.warehouse, self.rulebook, self.nicer, self.grown_mb = warehouse, rulebook, nicer, grown_mb
         self._lock = threading.Lock()
         self._process: Any = None
         self._pipe: Connection | None = None
@@ -106,17 +109,19 @@ class Backroom:
             assert self._pipe is not None
             try:
                 self._pipe.send((name, questions))
-                done, answer = self._pipe.recv()
+                done, answer, ends = self._pipe.recv()
             except (EOFError, OSError) as error:
                 self._pipe = None
                 raise BackroomLost("the process that lands and settles has ended; it is started again") from error
+            if ends:
+                self._pipe = None
         if not done:
             raise answer
         return answer
 
     def _start(self) -> None:
         self._pipe, theirs = START.Pipe()
-        told = (theirs, str(self.warehouse.home), self.warehouse.database_url, self.rulebook, self.nicer)
+        told = (theirs, str(self.warehouse.home), self.warehouse.database_url, self.rulebook, self.nicer, self.grown_mb)
         self._process = START.Process(target=_serve, args=told, name="backroom", daemon=True)
         self._process.start()
         theirs.close()
@@ -125,7 +130,7 @@ class Backroom:
 # --- in the process ------------------------------------------------------------------------------------------------
 
 
-def _serve(pipe: Connection, home: str, database_url: str, rulebook: Rulebook, nicer: int) -> None:
+def _serve(pipe: Connection, home: str, database_url: str, rulebook: Rulebook, nicer: int, grown_mb: int) -> None:
     """Answers until the other side is gone; only the service decides when that is."""
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, signal.SIG_IGN)
@@ -149,7 +154,10 @@ def _serve(pipe: Connection, home: str, database_url: str, rulebook: Rulebook, n
             except Exception as error:
                 LOG.exception("%s failed", name)
                 answer = False, _plain(error)
-            pipe.send(answer)
+            ends = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > grown_mb * 1024
+            pipe.send((*answer, ends))
+            if ends:
+                return
 
 
 def _plain(error: Exception) -> Exception:
