@@ -81,7 +81,7 @@ def arrive(warehouse: Warehouse, late: Path) -> None:
 
 
 def run_increment(home: Path) -> dict[str, float]:
-    """One incremental run: its seconds, those until the walk's tables are written, what it walked."""
+    """One incremental run: its seconds, those until all accounts are judged, what it walked."""
     began, marks = time.perf_counter(), dict[str, float]()
     warehouse = Warehouse.open(home)
 
@@ -135,7 +135,7 @@ def run(n_events: int = 10_000_000, n_accounts: int = 20_000) -> str:
     head = f"{n_events:,} events of {n_accounts:,} accounts over {DAYS} days; the last day arrives and is scored.\n\n"
     note = f"\n\n{machine('duckdb', 'numba', 'sqlalchemy')}. Repeat: `python -m benchmarks.increment`."
     columns = ["open accounts walked", "walked", "on from a checkpoint", "events read and walked"]
-    columns += ["seconds until the walk's tables are written", "seconds of the whole run", "peak MB"]
+    columns += ["seconds until all are judged", "seconds of the whole run", "peak MB"]
     return head + table(columns, rows) + note
 
 
