@@ -31,6 +31,10 @@ VIEWS = {
 }
 RANGES = {"today": "today_", "draft": "draft_", "change": ""}
 COUNTED = ("accounts", "challenges")
+SWEPT_IN = {"payout ratio": "% of fees", "pass rate": "% of accounts", "breach rate": "% of accounts"} | dict.fromkeys(
+    ("payouts", "net of fees and payouts", "expected payout per challenge sold", "break-even fee"), "USD"
+)
+"""The units of swept figures that their names do not tell."""
 STEPS = 5
 TOLD = "draft-told"
 
@@ -113,8 +117,13 @@ def _figures(held: Terms) -> list[tuple[str, Field, Any]]:
         (rule, field, fields[field.name])
         for rule, fields in held.items()
         for field in RULES[rule].fields
-        if field.kind in NUMBERS and fields.get(field.name) is not None
+        if field.kind in NUMBERS and fields.get(field.name) is not None and _asked_for(field, fields[field.name])
     ]
+
+
+def _asked_for(field: Field, value: Any) -> bool:
+    """Whether a number means something as it stands: one that is nothing unless it is written is not asked for."""
+    return field.required or value != 0 or field.default != 0
 
 
 def _asked_all(held: Terms, name: str) -> dict[str, dict[str, Any]]:
@@ -204,15 +213,14 @@ def _rows(found: Comparison, stage: str) -> None:
     shown = pd.DataFrame(
         {
             "verdict": [said[one] for one in states],
-            "metric": [words.plain(row["metric"]) for row in rows],
+            "metric": [_named(row["metric"], row["unit"]) for row in rows],
             "stage": [words.stage(row["stage"]) if row["stage"] != "all" else "All" for row in rows],
-            "unit": [row["unit"] for row in rows],
             **{name: [_number(row[name], row["unit"]) for row in rows] for name in ("today", "draft", "change")},
             **{f"{name}_range": [_range(row, row["unit"], prefix) for row in rows] for name, prefix in RANGES.items()},
         }
     )
     figure = st.column_config.TextColumn("Figure", width="medium")
-    columns: dict[str, Any] = {"verdict": "", "metric": figure, "stage": "Stage", "unit": "Unit"}
+    columns: dict[str, Any] = {"verdict": "", "metric": figure, "stage": "Stage"}
     for name in RANGES:
         columns[name] = st.column_config.TextColumn(words.plain(name), alignment="right")
         columns[f"{name}_range"] = st.column_config.TextColumn("95 %", alignment="right", help=f"of {name}")
@@ -224,6 +232,13 @@ def _rows(found: Comparison, stage: str) -> None:
         column_config=columns,
         column_order=[*columns],
     )
+
+
+def _named(metric: str, unit: str) -> str:
+    """A figure's name with its unit, where the name does not tell it."""
+    name = metric.removeprefix("breaches of ").replace(" ", "_")
+    said = f"Breaches of {words.rule(name).lower()}" if metric.startswith("breaches of ") else words.plain(metric)
+    return said if unit in (*COUNTED, "days", "") else f"{said}, {unit}"
 
 
 def _number(value: Any, unit: str) -> str:
@@ -270,7 +285,9 @@ def _rule(name: Any) -> str:
 
 def _columns(frame: pd.DataFrame) -> dict[str, Any]:
     return {
-        str(name): st.column_config.DatetimeColumn(words.plain(name), format="D MMM YYYY HH:mm [UTC]", timezone="UTC")
+        str(name): st.column_config.DatetimeColumn(
+            f"{words.plain(name)} (UTC)", format="D MMM YY HH:mm", timezone="UTC"
+        )
         if str(name).endswith("_at")
         else words.plain(str(name).removesuffix("_id"))
         for name in frame.columns
@@ -374,10 +391,11 @@ def _map(found: pd.DataFrame, axes: tuple[Axis, ...], metric: str) -> None:
     """A sweep as a heat map with its figures written in; one parameter alone is a line."""
     shown = found.astype({axis.name: float for axis in axes})
     titles = [_label(axis.rule, axis.field) for axis in axes]
+    named = _named(metric, SWEPT_IN.get(metric, ""))
     figure = go.Figure()
     if len(axes) == 1:
         figure.add_scatter(x=shown[axes[0].name], y=shown[metric].astype(float), mode="lines+markers", name=metric)
-        figure.update_yaxes(title=words.plain(metric))
+        figure.update_yaxes(title=named)
     else:
         cells = shown.pivot(index=axes[1].name, columns=axes[0].name, values=metric).astype(float)
         figure.add_trace(
@@ -397,7 +415,7 @@ def _map(found: pd.DataFrame, axes: tuple[Axis, ...], metric: str) -> None:
         figure.update_xaxes(type="category", showgrid=False)
         figure.update_yaxes(type="category", showgrid=False, title=titles[1])
     figure.update_xaxes(title=titles[0])
-    look.chart(figure, f"{words.plain(metric)} under each draft", height=420)
+    look.chart(figure, f"What would this have been under each draft? {named}", height=420)
 
 
 # --- shadow --------------------------------------------------------------------------------------------------------

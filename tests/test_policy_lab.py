@@ -149,7 +149,7 @@ def test_other_rules_join_the_draft_and_a_wrong_one_is_told_by_its_field(at_firm
     app = _lab()
     app.text_area[0].set_value('max_lots = { lots = 0.5, effect = "terminate" }')
     _press(app, "Replay history")
-    assert "Breaches of max lots" in set(app.dataframe[0].value["metric"])
+    assert "Breaches of maximum lots" in set(app.dataframe[0].value["metric"])
     assert "accounts would have ended otherwise" in told(app)
     assert "people would have traded otherwise" in told(app)
     app.text_area[0].set_value("max_lots = { lots = -1 }")
@@ -163,7 +163,7 @@ def test_a_loaded_rulebook_stands_beside_today_or_is_refused_with_the_fields_sen
     text = pages_firm.RULEBOOK.replace("percent = 8 }\nmax_loss", "percent = 12 }\nmax_loss")
     app.file_uploader[0].set_value(("one.toml", text.encode(), "application/toml")).run()
     assert not app.exception
-    rates = app.dataframe[0].value.set_index("metric").loc["Pass rate"]
+    rates = app.dataframe[0].value.set_index("metric").loc["Pass rate, % of accounts"]
     assert float(rates["today"]) > float(rates["draft"]), "10 % were made, 12 % not"
     for wrong, said in (
         (text.replace("percent = 12", "percent = 1200"), "profit_target: percent: 1200 % is out of range"),

@@ -61,7 +61,15 @@ EFFECTS = {
     "split_cut": "a smaller share",
     "wait": "the payout waits",
 }
-RULES = {"max_loss": "Maximum loss"}
+RULES = {
+    "max_loss": "Maximum loss",
+    "max_lots": "Maximum lots",
+    "max_exposure": "Maximum exposure",
+    "min_trading_days": "Minimum trading days",
+    "min_profitable_days": "Minimum profitable days",
+    "login_country": "Log-in country",
+    "login_address": "Log-in address",
+}
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d\S*(Z|[+-]\d\d:\d\d)")
 CHECKS = {"passed": "✓", "failed": "✕", "not_applicable": "·", "unknown": "?"}
 
