@@ -290,7 +290,7 @@ def test_a_case_is_told_once(house: Warehouse) -> None:
     for _ in range(2):
         raise_for(house, verdict())
         alerts.tell(house, NOON, post.send)
-    assert post.got == [("A0 daily_loss breached", "daily_loss broken")]
+    assert post.got == [("A0 daily loss breached", "daily_loss broken")]
 
 
 @pytest.mark.parametrize(
@@ -358,12 +358,12 @@ def test_what_nobody_opens_is_told_elsewhere_once(house: Warehouse) -> None:
     raise_for(house, verdict(), verdict(rule="max_loss"))
     post = Post()
     assert alerts.tell(house, NOON, post.send) == 2
-    opened = next(row["case_id"] for row in alerts.log(house) if "daily_loss" in row["title"])
+    opened = next(row["case_id"] for row in alerts.log(house) if "daily loss" in row["title"])
     alerts.opened(house, opened, "ana")
     late = NOON + dt.timedelta(minutes=15)
     assert alerts.tell(house, late - dt.timedelta(microseconds=1), post.send) == 0
     assert [alerts.tell(house, late, post.send) for _ in range(2)] == [1, 0]
-    assert post.got[2:] == [("Nobody has opened: A0 max_loss breached", "max_loss broken")]
+    assert post.got[2:] == [("Nobody has opened: A0 max loss breached", "max_loss broken")]
     with pytest.raises(alerts.AlertRefused):
         alerts.opened(house, opened, "ben")
 
@@ -419,7 +419,7 @@ def test_a_home_is_alerted_and_acted_for_by_command(tmp_path: Path, capsys: pyte
     run("gateway", "decline", asked[0]["outbox_id"], "--who", "ana", "--reason", "wrong account")
     told = json.loads(run("alert", "log"))
     assert [(row["role"], row["title"], row["state"]) for row in told] == [
-        ("risk", "A0 daily_loss breached", "waiting")
+        ("risk", "A0 daily loss breached", "waiting")
     ]
     run("alert", "opened", told[0]["case_id"], "--who", "ana")
     assert cli.main(["--home", str(house.home), "gateway", "send", asked[0]["outbox_id"], "--who", "ben"]) == 1

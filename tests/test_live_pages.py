@@ -60,7 +60,7 @@ def test_an_action_is_declined_with_a_reason_and_retried_from_the_page(house: Wa
 
 def test_an_alert_is_seen_and_a_subscription_ended_from_the_page(house: Warehouse) -> None:
     app = opened("alerts")
-    assert app.dataframe[0].value["title"].tolist() == ["B1 daily_loss breached"]
+    assert app.dataframe[0].value["title"].tolist() == ["B1 daily loss breached"]
     press(app, "I have seen it")
     assert alerts.log(house)[0]["opened_by"]
     assert "Nobody is waited for" in told(opened("alerts"))

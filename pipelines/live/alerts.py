@@ -148,10 +148,15 @@ def _put(database: sa.Connection, subscription_id: str, news: dict[str, Any], no
         return
     database.execute(
         sa.insert(DELIVERIES).values(
-            subscription_id=subscription_id, case_id=case, title=" ".join(told), state="waiting", attempts=0,
+            subscription_id=subscription_id, case_id=case, title=_title(news), state="waiting", attempts=0,
             body=news["sentence"], severity=SEVERITIES[news["outcome"]], created_at=now,
         )
     )  # fmt: skip
+
+
+def _title(news: dict[str, Any]) -> str:
+    """What an alert is about, as people say it: the subject, the rule or detector, what became of it."""
+    return f"{news['subject']} {news['rule'].replace('_', ' ')} {news['outcome']}"
 
 
 def notify(url: str, title: str, body: str) -> bool:
