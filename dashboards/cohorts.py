@@ -22,6 +22,7 @@ VIEWS = {
     "terms": "Before and after new terms",
 }
 CUTS = {"size_name": "Size", "channel": "Channel", "country": "Country"}
+SHARES = {"ratio": "Share of fees", "challenge": "Per challenge", "person": "Per person"}
 COUNTED = {"challenges": "Per challenge", "people": "Per person"}
 MILESTONES = {
     "passed": "Passed",
@@ -77,9 +78,6 @@ def show() -> None:
     view = state.tab("View", "view", VIEWS)
     desks = reads.rows("desks", desk_id=desk)
     currency = str(desks["currency"].iloc[0]) if len(desks) else ""
-    if view == "payouts":
-        _triangle(desk, product, {CUTS[name] for name in CUTS if chosen[name]})
-        return
     if view == "value":
         _value(desk, product, chosen["channel"])
         return
@@ -92,6 +90,10 @@ def show() -> None:
         return
     if view == "age":
         _survival(found)
+        return
+    if view == "payouts":
+        _unknown(found)
+        _triangle(found, desk, product, currency)
         return
     by_person = state.tab("Counted", "counted", COUNTED) == "people"
     months = cohorts.funnel(found, by_person=by_person)
@@ -189,33 +191,38 @@ def _survival(found: pd.DataFrame) -> None:
     st.caption(f"{definition('reached_by_age')} Of every month {told}.")
 
 
-def _triangle(desk: str, product: str | None, cuts: set[str]) -> None:
-    if product is None:
-        look.empty("Choose a product", "Shares of fees paid out are told product by product.")
+def _triangle(found: pd.DataFrame, desk: str, product: str | None, currency: str) -> None:
+    table = reads.mart("challenge_money")
+    if table is None:
         return
-    triangle = reads.rows("payout_triangle", order=["cohort_month", "age_months"], desk_id=desk, product=product)
-    if triangle.empty:
-        look.empty("Nothing was sold here", "This desk has sold no challenge of this product.")
-        return
-    if cuts:
-        st.caption(f"Told for the whole product: {', '.join(sorted(cuts)).lower()} does not cut it.")
-    ratios = triangle.pivot_table(index="cohort_month", columns="age_months", values="payout_ratio", dropna=False)
-    done = triangle.pivot_table(
-        index="cohort_month", columns="age_months", values="complete", dropna=False, aggfunc="max"
+    sold = sa.select(table).where(table.c.desk_id == desk)
+    held = reads.mart("cohort_challenges")
+    if product is not None and held is not None:
+        sold = sold.where(
+            table.c.challenge_id.in_(
+                sa.select(held.c.challenge_id).where(held.c.desk_id == desk, held.c.product == product)
+            )
+        )
+    shown = state.tab("Paid out", "of", SHARES)
+    told = cohorts.triangle(found, reads.fetch(sold))
+    values, done = (
+        told.pivot_table(index="cohort_month", columns="age", values=one, dropna=False, aggfunc="max").astype("float64")
+        for one in (shown, "complete")
     )
+    say: Any = words.share if shown == "ratio" else words.whole
     texts = [
         [
-            "" if words.missing(ratio) else words.share(ratio) + ("" if whole else " ⋯")
-            for ratio, whole in zip(line, wholes, strict=True)
+            "" if words.missing(one) else say(one) + ("" if whole == 1 else " ⋯")
+            for one, whole in zip(line, wholes, strict=True)
         ]
-        for line, wholes in zip(ratios.to_numpy(), done.to_numpy(), strict=True)
+        for line, wholes in zip(values.to_numpy(), done.to_numpy(), strict=True)
     ]
     colours = look.palette()
     figure = go.Figure(
         go.Heatmap(
-            z=ratios.to_numpy(),
-            x=[str(int(age) + 1) for age in ratios.columns.tolist()],
-            y=list(ratios.index),
+            z=values.to_numpy(),
+            x=[str(int(age) + 1) for age in values.columns],
+            y=list(values.index),
             text=texts,
             texttemplate="%{text}",
             textfont={"color": colours.text},
@@ -229,7 +236,12 @@ def _triangle(desk: str, product: str | None, cuts: set[str]) -> None:
     )
     figure.update_xaxes(title="age in periods of 30 days", type="category", showgrid=False)
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
-    look.chart(figure, "What share of its fees has each month paid out, by age?", height=110 + 44 * len(ratios))
+    asked = {
+        "ratio": "What share of its fees has each month paid out, by age?",
+        "challenge": f"What has each month paid out per challenge, by age, in {currency}?",
+        "person": f"What has each month paid out per person, by age, in {currency}?",
+    }
+    look.chart(figure, asked[shown], height=110 + 44 * len(values))
     st.caption(f"{definition('payout_ratio')} ⋯ some challenges of that month have not reached this age yet.")
 
 

@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.cohorts import STAGES, curves, kaplan_meier, median_days, reached_by, terms_changes, thinned, wilson
+from models.cohorts import (
+    STAGES,
+    aged,
+    curves,
+    kaplan_meier,
+    median_days,
+    reached_by,
+    terms_changes,
+    thinned,
+    triangle,
+    wilson,
+)
 
 lifelines = pytest.importorskip("lifelines", reason="lifelines is the comparator: pip install -r requirements-dev.txt")
 
@@ -148,3 +159,30 @@ def test_where_nothing_changed_the_interval_says_so_as_often_as_it_claims() -> N
 def test_nobody_and_everybody_have_an_interval_too() -> None:
     share, low, high = reached_by([30.0] * 20, [False] * 20, 10)
     assert (share, low) == (0.0, 0.0) and 0.1 < high < 0.2
+
+
+def test_the_triangle_by_hand() -> None:
+    """Two challenges of one person and one of another; a payout a second before and at the end of the first period."""
+    at = pd.Timestamp("2026-03-01", tz="UTC")
+    day = pd.Timedelta(days=1)
+    challenges = pd.DataFrame(
+        {"challenge_id": ["C1", "C2", "C3"], "person": ["o1", "o1", "o2"], "cohort_month": "2026-03"}
+    ).assign(purchased_at=[at, at, at + 10 * day])
+    moved = [
+        ("C1", at - pd.Timedelta(seconds=5), 100.0, np.nan),
+        ("C2", at, 100.0, np.nan),
+        ("C3", at + 10 * day, 100.0, np.nan),
+        ("C1", at + 30 * day - pd.Timedelta(seconds=1), np.nan, 60.0),
+        ("C2", at + 30 * day, np.nan, 90.0),
+        ("C3", at + 45 * day, -100.0, np.nan),
+        ("C9", at, 7.0, np.nan),
+    ]
+    money = pd.DataFrame(moved, columns=["challenge_id", "happened_at", "fee", "payout"])
+    found = triangle(aged(challenges, (at + 70 * day).to_pydatetime()), money)
+    assert found["age"].tolist() == [0, 1, 2]
+    assert found["fees"].tolist() == [300, 200, 200]
+    assert found["payouts"].tolist() == [60, 150, 150]
+    assert found["ratio"].tolist() == [0.2, 0.75, 0.75]
+    assert found["challenge"].tolist() == [20, 50, 50]
+    assert found["person"].tolist() == [30, 75, 75]
+    assert found["complete"].tolist() == [True, True, False], "the youngest is 60 days old"

@@ -74,8 +74,13 @@ def test_every_figure_is_a_column_of_a_mart(key: str, house: Warehouse) -> None:
 
 def test_fees_and_payouts_of_cohorts_agree_with_the_triangle_and_the_payments(house: Warehouse) -> None:
     sold = mart(house, "cohorts").drop_duplicates(["desk_id", "product", "cohort_month"])
-    triangle = mart(house, "payout_triangle").sort_values("age_months")
-    last = triangle.groupby(["desk_id", "product", "cohort_month"]).last()
+    with house.database.connect() as database:
+        as_of = database.execute(sa.select(sa.func.max(schema.RUNS.c.as_of))).scalar_one()
+    every = cohorts.aged(mart(house, "cohort_challenges"), as_of)
+    money = mart(house, "challenge_money")
+    last = pd.concat(
+        [cohorts.triangle(rows, money).groupby("cohort_month").last() for _, rows in every.groupby("desk_id")]
+    )
     assert sold["fees"].sum() == pytest.approx(last["fees"].sum())
     assert sold["payouts"].sum() == pytest.approx(last["payouts"].sum()) == pytest.approx(800)
     prague = sold[sold["desk_id"] == "prague"]
