@@ -100,7 +100,10 @@ def _accounts(desk: str | None) -> None:
         ),
     }
     columns |= {name: st.column_config.NumberColumn(f"{label}, USD", format="%,.0f") for name, label in kinds.items()}
-    _opened(found[list(columns)], columns, "liable")
+    shown = found[list(columns)].assign(
+        desk_id=found["desk_id"].replace(state.desk_names()), product=[words.plain(one) for one in found["product"]]
+    )
+    _opened(shown, columns, "liable")
 
 
 def _opened(found: pd.DataFrame, columns: dict[str, Any], key: str) -> None:

@@ -87,6 +87,21 @@ def test_a_sale_pays_the_partner_and_those_above() -> None:
     ]
 
 
+def test_those_above_are_paid_of_the_fee_once_though_a_sale_earns_in_two_ways() -> None:
+    """A hybrid pays 20 and 5 percent of 499.00 to the seller; 10 percent of the fee above is 49.90, not twice that."""
+    hybrid = plan_of(
+        "cpa",
+        "[versions.purchase]\npercent = 20\n[versions.fee_share]\npercent = 5\n"
+        '[versions.overrides]\npercents = [10]\nof = "fee"\n',
+    )
+    found = entries(hybrid, SALE, credits_of(("C1", "P2", 1.0)), CHAIN)
+    assert sorted(found[["partner_id", "event", "amount"]].itertuples(index=False, name=None)) == [
+        ("P1", "purchase", 49.9),
+        ("P2", "fee_share", 24.95),
+        ("P2", "purchase", 99.8),
+    ]
+
+
 @pytest.mark.parametrize(
     ("days", "state"),
     [(13.9999, "accrued"), (14, "held"), (59.9999, "held"), (60, "payable")],
