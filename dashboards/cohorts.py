@@ -242,7 +242,8 @@ def _triangle(found: pd.DataFrame, desk: str, product: str | None, currency: str
         "person": f"What has each month paid out per person, by age, in {currency}?",
     }
     look.chart(figure, asked[shown], height=110 + 44 * len(values))
-    st.caption(f"{definition('payout_ratio')} ⋯ some challenges of that month have not reached this age yet.")
+    meant = definition("payout_ratio" if shown == "ratio" else "payouts_paid")
+    st.caption(f"{meant} ⋯ some challenges of that month have not reached this age yet.")
 
 
 def _value(desk: str, product: str | None, channel: str | None) -> None:

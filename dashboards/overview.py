@@ -71,13 +71,18 @@ def _figure(figure: dict[str, Any]) -> None:
     st.metric(
         f"{figure['label']}, {currency}" if currency else figure["label"],
         written(figure["value"]),
-        delta=None if change is None else written(change).replace("−", "-"),
+        delta=None if change is None else _changed(figure["unit"], written(change)),
         delta_color="blue" if change else "off",
         chart_data=trend if len(trend) > 1 else None,
         help=definition(figure["figure"]),
         border=True,
         height="stretch",
     )
+
+
+def _changed(unit: str, told: str) -> str:
+    """A change as the figure's arrow reads it; that of a share is in points."""
+    return told.replace("−", "-").replace(" %", " points" if unit == "share" else " %")
 
 
 def _cases(desk: str | None) -> None:
