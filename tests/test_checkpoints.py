@@ -75,7 +75,7 @@ def with_deposit(case: Case) -> Case:
 @pytest.mark.slow
 def test_random_deliveries_end_where_walks_from_the_start_end(tmp_path: Path) -> None:
     chance = random.Random(7)
-    accounts = firm([with_deposit(case) if place % 2 else case for place, case in enumerate(drawn(100))])
+    accounts = firm([with_deposit(case) if place % 2 else case for place, case in enumerate(drawn(60))])
     rulebook = catalogue.load(write_rulebook(tmp_path / "rules", accounts))
     warehouse, seen, resumed = Warehouse.open(tmp_path / "home"), set[int](), 0
     for number, step in enumerate(in_steps(firm_rows(accounts), chance, 6)):

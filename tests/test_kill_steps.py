@@ -63,11 +63,11 @@ def test_landing_is_killed_at_every_step(tmp_path: Path, opener: Callable[[Path]
     assert 8 < step < STEPS_MAX
 
 
-def test_scoring_is_killed_between_deliveries(tmp_path: Path, opener: Callable[[Path], Warehouse]) -> None:
+def test_scoring_is_killed_between_deliveries(tmp_path: Path) -> None:
     """A run writes all or nothing: while it writes, before it is in force, and after that before all else is done."""
-    chance, accounts = random.Random(7), firm(drawn(30))
+    chance, accounts = random.Random(7), firm(drawn(20))
     rules = write_rulebook(tmp_path / "rules", accounts)
-    rulebook, warehouse = catalogue.load(rules), opener(tmp_path / "home")
+    rulebook, warehouse = catalogue.load(rules), Warehouse.open(tmp_path / "home")
     resumed = 0
     for number, rows in enumerate(in_steps(firm_rows(accounts), chance, 4)):
         land(warehouse, rows, str(number))

@@ -143,7 +143,7 @@ def check_against_oracle(warehouse: Warehouse, accounts: Mapping[str, Case], as_
 
 @pytest.mark.slow
 def test_order_repeats_and_zone_change_nothing(tmp_path: Path) -> None:
-    folder, accounts = tmp_path, firm(drawn(30))
+    folder, accounts = tmp_path, firm(drawn(20))
     rulebook = catalogue.load(write_rulebook(folder / "rules", accounts))
     rows = firm_rows(accounts)
     plain, mixed = Warehouse.open(folder / "plain"), Warehouse.open(folder / "mixed")
@@ -162,7 +162,7 @@ def test_order_repeats_and_zone_change_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_in_steps_is_as_at_once(tmp_path: Path, opener: Callable[[Path], Warehouse]) -> None:
-    folder, accounts = tmp_path, firm(drawn(30))
+    folder, accounts = tmp_path, firm(drawn(20))
     rulebook = catalogue.load(write_rulebook(folder / "rules", accounts))
     rows = firm_rows(accounts)
     stepwise, once = opener(folder / "stepwise"), opener(folder / "once")
