@@ -737,11 +737,14 @@ def _walk(
                 continue
 
             found, effect, outcome, due = NO_RULE, 0, BREACHED, target
-            fl_size: Any = T["fl_size"] if T["fl_share"] == 0 else _percent(T["fl_share"], balance)
-            if T["fl_of_profit"] != 0:
-                made_before = balance - day_net - initial
-                bound = made_before > 0 or T["fl_least"] > 0
-                fl_size = max(_percent(T["fl_share"], made_before), T["fl_least"]) if bound else NEVER
+            fl_size: Any = T["fl_size"]
+            if T["fl_share"] != 0:
+                if T["fl_of_profit"] != 0:
+                    made_before = balance - day_net - initial
+                    bound = made_before > 0 or T["fl_least"] > 0
+                    fl_size = max(_percent(T["fl_share"], made_before), T["fl_least"]) if bound else NEVER
+                else:
+                    fl_size = _percent(T["fl_share"], balance)
             dg_size: Any = T["dg_size"] if T["dg_share"] == 0 else _percent(T["dg_share"], gain_reference)
             profitable = _recent(good_days, good_day, firm_day, within) if within else profitable_before
             profitable += 1 if day_traded and day_net >= profitable_size else 0
