@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from dashboards.kit import desk, look, places, reads, words
+from models.decisions.desk import open_to
 from sql.desk_schema import PAYOUT_STATES
 
 WAITING = ("second_approval", "finance_approval")
@@ -18,10 +19,7 @@ def show() -> None:
     person = desk.person()
     found = desk.states(PAYOUT_STATES.c.state.in_(WAITING)).iloc[::-1]
     mine = [
-        row
-        for row in reads.records(found)
-        if person.name not in (row["maker"], row["checker"])
-        and (row["state"] == "second_approval" or person.may("payouts.finance"))
+        row for row in reads.records(found) if "confirm" in open_to(person, row["state"], desk.state(row["payout_id"]))
     ]
     if not mine:
         look.empty(

@@ -42,7 +42,6 @@ WORDS = {
     "uphold": "Uphold",
     "overturn": "Overturn",
 }
-ADVISED = {"approve": "approve", "deduct": "deduct", "reject": "reject"}
 SHORTCUTS = {"approve": "Alt+A", "reject": "Alt+X", "confirm": "Alt+G", "take": "Alt+T"}
 
 
@@ -165,8 +164,7 @@ def _actions(row: dict[str, Any], held: State | None, strips: list[Strip]) -> No
         return
     reason, code = desk.reason_inputs(row["payout_id"])
     with st.container(horizontal=True):
-        advised = ADVISED.get(row["recommendation"])
-        pressed = [action for action in possible if _button(action, first=action in (advised, "confirm"))]
+        pressed = [action for action in possible if _button(action, first=action in (row["recommendation"], "confirm"))]
     for action in pressed:
         used = strips if action == "deduct" else []
         desk.act(row["payout_id"], action, held.version if held else 0, reason=reason, code=code, strips=used)
