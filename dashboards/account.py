@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import sqlalchemy as sa
 import streamlit as st
 
-from dashboards.kit import lake, look, paths, places, reads, state, words
+from dashboards.kit import fresh, lake, look, paths, places, reads, state, words
 from sql import schema
 
 VIEWS = {
@@ -41,6 +41,7 @@ def show() -> None:
     if account is None:
         look.empty(f"There is no account {account_id}", "It has not landed, or belongs to a desk that you do not see.")
         return
+    fresh.again_when(lambda: fresh.of_account(account_id))
     zone = account["time_zone"] or "UTC"
     status = _status(account_id)
     _facts(account, status, zone)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboards.kit import casework, people, places, reads, state, words
+from dashboards.kit import casework, fresh, people, places, reads, state, words
 from dashboards.kit.people import who
 from models.metrics import definition
 
@@ -59,6 +59,7 @@ def show() -> None:
     for column, listed in zip(st.columns(3, gap="medium"), (_near, _breached, _waiting), strict=True):
         with column, st.container(border=True, height="stretch"):
             listed(desk)
+    fresh.again_when(fresh.figures)
 
 
 def _figure(figure: dict[str, Any]) -> None:

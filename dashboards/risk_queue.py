@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from dashboards import repeats
-from dashboards.kit import casework, look, places, reads, state, words
+from dashboards.kit import casework, fresh, look, places, reads, state, words
 from sql import schema
 
 FLAG = 0.5
+SELECTED = "queue-account"
+"""Under which name a person's session keeps the account that is selected."""
 MONEY_FIRST = ("state", "account_id", "stake_usd", "risk", "why")
 BY_SCORE = {"score": "◆ Money × risk"}
 VIEWS = {
@@ -71,6 +75,7 @@ COLUMNS = {
 
 def show() -> None:
     """Filters, the queue, and beside it the account that is selected."""
+    fresh.again_when(fresh.figures)
     view = state.tab("View", "state", (BY_SCORE if reads.scored() else {}) | VIEWS | AGAIN)
     filters = _filters()
     if view == "again":
@@ -128,7 +133,10 @@ def _filters() -> dict[str, Any]:
 
 
 def _queue(found: pd.DataFrame, columns: list[str]) -> int:
-    """The rows as a table; returns the place of the selected one."""
+    """The rows as a table; returns the place of the selected one, which stays selected when rows move."""
+    ids = found["account_id"].tolist()
+    held = st.session_state.get(SELECTED)
+    first = ids.index(held) if held in ids else 0
     shown = found.assign(
         state=[words.state(*one) for one in zip(found["state"], found["status"], strict=True)],
         stage=[words.stage(name) for name in found["stage"]],
@@ -147,10 +155,13 @@ def _queue(found: pd.DataFrame, columns: list[str]) -> int:
         height=look.height(len(shown)),
         on_select="rerun",
         selection_mode="single-row-required",
-        key="queue",
+        selection_default={"selection": {"rows": [first], "columns": [], "cells": []}},
+        key=f"queue-{zlib.crc32(json.dumps(ids).encode())}",
     )
     chosen = event.selection.rows
-    return int(chosen[0]) if chosen and chosen[0] < len(found) else 0
+    place = int(chosen[0]) if chosen and chosen[0] < len(found) else first
+    st.session_state[SELECTED] = ids[place]
+    return place
 
 
 def _beside(row: pd.Series) -> None:

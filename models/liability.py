@@ -258,10 +258,15 @@ _KINDS = {
 }
 
 
-def record(connection: duckdb.DuckDBPyConnection, as_of: dt.datetime, terms: Terms = TERMS) -> list[str]:
-    """Assesses as of the run and shows the tables to the marts as `decided.liability_*`; returns remarks."""
+def register_terms(connection: duckdb.DuckDBPyConnection, terms: Terms = TERMS) -> None:
+    """Tells the SQL files how far a payout is foreseen and how long a request may wait."""
     for name in ("horizon_days", "waiting_days"):
         connection.execute(f"set variable liability_{name} = {int(getattr(terms, name))}")
+
+
+def record(connection: duckdb.DuckDBPyConnection, as_of: dt.datetime, terms: Terms = TERMS) -> list[str]:
+    """Assesses as of the run and shows the tables to the marts as `decided.liability_*`; returns remarks."""
+    register_terms(connection, terms)
     relations.build(connection, "facts.funded_now", "facts.funded_days", "facts.open_exposures")
     names = ("funded_now", "funded_days", "open_exposures")
     now, days, positions = (connection.sql(f"select * from facts.{name}").df() for name in names)

@@ -7,6 +7,7 @@ away those that are no longer so: what did not change is not written again, and 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
@@ -33,8 +34,37 @@ def publish(connection: duckdb.DuckDBPyConnection, database: sa.Connection) -> i
     return sum(bring(connection, database, name) for name in relations.names("marts"))
 
 
+@dataclass(frozen=True)
+class Differing:
+    """A mart and its table: its columns, and by their numbers the rows that went, those that are new, and all told."""
+
+    name: str
+    table: sa.Table
+    kinds: dict[str, str]
+    gone: np.ndarray
+    new: np.ndarray
+    told: int
+    kept: int
+
+    def __len__(self) -> int:
+        return len(self.gone) + len(self.new)
+
+    def parts(self, rows: int) -> Iterator[Differing]:
+        """The same in steps of at most so many rows of either kind."""
+        for start in range(0, max(len(self.gone), len(self.new)), rows):
+            part = slice(start, start + rows)
+            yield replace(self, gone=self.gone[part], new=self.new[part])
+
+
 def bring(connection: duckdb.DuckDBPyConnection, database: sa.Connection, name: str) -> int:
     """Makes a mart's table hold the mart's rows; returns how many were written or taken away."""
+    found = differing(connection, database, name)
+    write(connection, database, found)
+    return len(found)
+
+
+def differing(connection: duckdb.DuckDBPyConnection, database: sa.Connection, name: str) -> Differing:
+    """Compares a mart with its table, which is made where there is none; to be written before another is compared."""
     kinds = {str(row[0]): str(row[1]) for row in connection.execute(f"describe {name}").fetchall()}
     table, kept = _mart_table(database, name.split(".")[1], kinds)
     listed = ", ".join(f'"{column}"' for column in kinds)
@@ -46,14 +76,20 @@ def bring(connection: duckdb.DuckDBPyConnection, database: sa.Connection, name: 
     )
     told = np.sort(connection.sql(f"select {ROW} from told").fetchnumpy()[ROW])
     gone, new = np.setdiff1d(kept, told, assume_unique=True), np.setdiff1d(told, kept, assume_unique=True)
-    anew = database.dialect.name == "sqlite" and len(new) > MOSTLY_NEW * len(told)
+    return Differing(name, table, kinds, gone, new, len(told), len(kept))
+
+
+def write(connection: duckdb.DuckDBPyConnection, database: sa.Connection, found: Differing) -> None:
+    """Takes away the rows that went and writes the new ones."""
+    table = found.table
+    anew = database.dialect.name == "sqlite" and len(found.new) > MOSTLY_NEW * found.told
     if anew:
         for index in table.indexes:
             index.drop(database)
-    _take_away(database, table, gone, everything=len(gone) == len(kept))
-    connection.register("new_rows", pd.DataFrame({ROW: new}, dtype="int64"))
+    _take_away(database, table, found.gone, everything=len(found.gone) == found.kept)
+    connection.register("new_rows", pd.DataFrame({ROW: found.new}, dtype="int64"))
     wanted = connection.execute(
-        f"select {_as_kept(table, kinds, database.dialect.name)} from {name} as mart"
+        f"select {_as_kept(table, found.kinds, database.dialect.name)} from {found.name} as mart"
         f" inner join told on mart.rowid = told.place semi join new_rows using ({ROW}) order by {ROW}"
     )
     _write(database, table, wanted)
@@ -61,7 +97,6 @@ def bring(connection: duckdb.DuckDBPyConnection, database: sa.Connection, name: 
     if anew:
         for index in table.indexes:
             index.create(database)
-    return len(gone) + len(new)
 
 
 def _mart_table(database: sa.Connection, stem: str, kinds: dict[str, str]) -> tuple[sa.Table, np.ndarray]:

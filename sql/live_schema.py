@@ -37,6 +37,14 @@ WITHDRAWN_VERDICTS = sa.Table(
     _col("reason", sa.Text, "why it no longer holds", nullable=False),
     comment="Verdicts that a late or corrected event took back.",
 )
+PAGE_REFRESHES = sa.Table(
+    "page_refreshes",
+    METADATA,
+    _col("number", sa.BigInteger, "how often the tables of pages were brought up to date; one row", primary_key=True),
+    _col("as_of", Instant, "newest fact then", nullable=False),
+    _col("refreshed_at", Instant, "when that was", nullable=False),
+    comment="The last time that pages were brought up to date by the live service, between scoring runs.",
+)
 WEBHOOKS = sa.Table(
     "webhooks",
     METADATA,

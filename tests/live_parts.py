@@ -21,7 +21,7 @@ from sql.schema import DATASETS
 from sql.warehouse import Warehouse, read_frame
 from tests.builders import Row, written
 
-BRISK = Pace(landing_seconds=0.1, settling_seconds=0.6, idle_seconds=0.2, looking_seconds=3600)
+BRISK = Pace(landing_seconds=0.1, settling_seconds=0.6, idle_seconds=0.2, looking_seconds=3600, paging_seconds=3600)
 PATIENCE_SECONDS = 60
 WALKED = ("account_status", "verdicts", "account_days")
 

@@ -6,15 +6,25 @@ import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import sqlalchemy as sa
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from pipelines.live import alerts, decisions, outbox
+from dashboards.kit import fresh
+from models import catalogue
+from pipelines.live import alerts, decisions, outbox, pages
 from pipelines.live.decisions import Action
+from pipelines.live.folding import Folding
+from pipelines.live.settling import settle, take_over
+from pipelines.score import score
+from sql import schema
 from sql.warehouse import Warehouse
 from tests import pages_firm
+from tests.builders import Row
 from tests.test_pages import opened, told
+from tests.test_score_same import land
 
 pytestmark = pytest.mark.xdist_group("pages")
 NOON = dt.datetime(2026, 3, 20, 12, tzinfo=dt.UTC)
@@ -74,3 +84,68 @@ def test_an_alert_is_seen_and_a_subscription_ended_from_the_page(house: Warehous
 def test_a_gateway_is_shown_without_what_is_secret(house: Warehouse) -> None:
     shown = opened("outbox", view="gateways").dataframe[0].value.iloc[0].to_dict()
     assert shown == {"desk": "D1", "address": "https://gateway.test/x", "mode": "Ask", "otherwise": "Disable: off"}
+
+
+def test_pages_show_what_the_live_service_decides_as_a_full_run_would(house: Warehouse) -> None:
+    """Marts brought up to date between runs are those of the next full run; open pages see that they changed."""
+    rulebook = catalogue.load(house.home.parent / "book")
+    before, told_of_n1 = fresh.figures(), fresh.of_account("N1")
+    queue = opened("risk_queue", state="near")
+    assert queue.dataframe[0].value["account_id"].tolist() == ["N1"]
+    judge_live(house, rulebook, [fatal("N1", 900, -5000), fatal("F1", 901, -10)])
+    assert fresh.figures() == before, "nothing is drawn anew while the marts are as they were"
+    assert pages.refresh(house, rulebook) is not None
+    assert (fresh.figures() == before, fresh.of_account("N1") == told_of_n1) == (False, False)
+    assert "No account here" in told(queue.run())
+    found = opened("risk_queue", state="breached")
+    assert sorted(found.dataframe[0].value["account_id"]) == ["B1", "N1"]
+    assert "Accounts live as of 20 Mar 2026 13:00:00 UTC" in told(found)
+    live, number = marts_of(house), fresh.figures()
+    assert pages.refresh(house, rulebook) is not None
+    assert fresh.figures() == number, "a refresh that changes nothing draws nothing"
+    score(house, rulebook, full=True)
+    run = marts_of(house)
+    assert [name for name in pages.LIVE_MARTS if not live[name].equals(run[name])] == []
+
+
+def judge_live(house: Warehouse, rulebook: catalogue.Rulebook, deals: list[Row]) -> None:
+    """Lands deals and has a settling run judge them, as the live service does."""
+    land(house, {"deals": deals}, "live")
+    folding = Folding(house, rulebook, NOON)
+    folding.begin()
+    settled = settle(house, rulebook, 1, {str(deal["account_id"]) for deal in deals}, everything=False)
+    assert settled is not None
+    take_over(folding, settled)
+
+
+def fatal(account: str, number: int, profit: float) -> Row:
+    """A closed trade after the firm's last."""
+    return {
+        "account_id": account, "deal_id": str(number), "position_id": str(number), "kind": "trade", "entry": "out",
+        "side": "sell", "symbol": "EURUSD", "volume": 1, "executed_at": dt.datetime(2026, 3, 20, 13, tzinfo=dt.UTC),
+        "profit": profit,
+    }  # fmt: skip
+
+
+def marts_of(house: Warehouse) -> dict[str, pd.DataFrame]:
+    """The marts that the live service brings up to date, as text in one order."""
+    found = {}
+    with house.database.connect() as database:
+        for name in pages.LIVE_MARTS:
+            table = name if name in schema.METADATA.tables else f"mart_{name}"
+            frame = pd.read_sql(sa.text(f"select * from {table}"), database).map(str)
+            found[name] = frame.sort_values(list(frame.columns), ignore_index=True)
+    return found
+
+
+def test_the_selected_account_stays_selected_when_the_queue_moves(house: Warehouse) -> None:
+    queue = opened("risk_queue", state="all")
+    ids = queue.dataframe[0].value["account_id"].tolist()
+    queue.session_state["queue-account"] = ids[2]
+    with house.database.begin() as database:
+        database.execute(sa.text("update mart_risk_queue set place = '00' where account_id = :last"), {"last": ids[-1]})
+    st.cache_data.clear()
+    queue.run()
+    assert queue.dataframe[0].value["account_id"].tolist() == [ids[-1], *ids[:-1]]
+    assert f"{ids[2]} ·" in told(queue)
+    assert queue.session_state["queue-account"] == ids[2]

@@ -8,7 +8,7 @@ import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
 from streamlit.navigation.page import Page
 
-from dashboards.kit import look, places, reads, words
+from dashboards.kit import fresh, look, places, reads, words
 from dashboards.kit.people import who
 from models.access import PAGES
 from sql import relations
@@ -24,7 +24,10 @@ def around(page: Page) -> None:
     """Draws a page; when the data cannot be read it says so, and what to try, instead of a trace."""
     st.title(page.title, anchor=False)
     try:
-        if nothing_yet(places.named(page.title)) or not allowed(page):
+        if nothing_yet(places.named(page.title)):
+            fresh.again_when(reads.stamp)
+            return
+        if not allowed(page):
             return
         page.run()
         foot()
@@ -79,7 +82,10 @@ def foot() -> None:
     stands = reads.stamp()
     if not stands.run_id:
         return
+    live = ""
+    if stands.live_at:
+        live = f"Accounts live as of {words.instant_html(stands.live_at, seconds=True)} · "
     st.html(
-        f'<div class="hw-foot">Figures stand at {words.instant_html(stands.as_of, seconds=True)} · run {stands.run_id},'
-        f" finished {words.instant_html(stands.finished_at)} · {words.escaped(who().name)}</div>"
+        f'<div class="hw-foot">{live}Figures stand at {words.instant_html(stands.as_of, seconds=True)}'
+        f" · run {stands.run_id}, finished {words.instant_html(stands.finished_at)} · {words.escaped(who().name)}</div>"
     )

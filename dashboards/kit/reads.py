@@ -16,6 +16,7 @@ from dashboards.kit.house import warehouse as warehouse
 from dashboards.kit.people import Person, who
 from pipelines import marts
 from sql import schema
+from sql.live_schema import PAGE_REFRESHES
 from sql.warehouse import read_frame
 
 CACHE_SECONDS = 60
@@ -26,24 +27,31 @@ MOST_ROWS = 500
 
 @dataclass(frozen=True)
 class Stamp:
-    """What the pages stand on: the newest run, the instant that it stands at, and the newest load."""
+    """What the pages stand on: the newest run, the instant that it stands at, the newest load, and since that run what
+    the live service has brought up to date: how often, and as of when."""
 
     run_id: int
     as_of: dt.datetime | None
     finished_at: dt.datetime | None
     load_id: int
     marts: str | None = None
+    refreshed: int = 0
+    live_at: dt.datetime | None = None
 
 
 def stamp() -> Stamp:
     """Read anew every time, so that a new run shows at the next click."""
-    runs, loads = schema.RUNS, schema.LOADS
+    runs, loads, live = schema.RUNS, schema.LOADS, PAGE_REFRESHES
     with warehouse().database.connect() as database:
         told = (runs.c.run_id, runs.c.as_of, runs.c.finished_at, runs.c.marts)
         query = sa.select(*told).order_by(runs.c.run_id.desc()).limit(1)
         run = database.execute(query).first()
         load = database.execute(sa.select(sa.func.max(loads.c.load_id))).scalar()
-    return Stamp(run[0], run[1], run[2], load or 0, run[3]) if run else Stamp(0, None, None, load or 0)
+        number, live_at = database.execute(sa.select(live.c.number, live.c.as_of)).first() or (0, None)
+    if run is None:
+        return Stamp(0, None, None, load or 0)
+    is_newer = live_at is not None and (run[1] is None or live_at > run[1])
+    return Stamp(run[0], run[1], run[2], load or 0, run[3], number, live_at if is_newer else None)
 
 
 @st.cache_data(ttl=CACHE_SECONDS, show_spinner=False, max_entries=500)
@@ -218,8 +226,8 @@ def decided(table: sa.Table, *conditions: Any, order: Any = None, limit: int = M
 
 
 def hours_since(instants: pd.Series[Any]) -> pd.Series[Any]:
-    """Hours from instants to the newest run."""
-    return (pd.Timestamp(stands_at()) - pd.to_datetime(instants, utc=True)) / pd.Timedelta(hours=1)
+    """Hours from instants to the one at which accounts stand."""
+    return (pd.Timestamp(stamp().live_at or stands_at()) - pd.to_datetime(instants, utc=True)) / pd.Timedelta(hours=1)
 
 
 def stands_at() -> dt.datetime:

@@ -25,7 +25,7 @@ import sql.live_schema  # noqa: F401  its tables belong to the schema
 from models.catalogue import Rulebook
 from pipelines import care
 from pipelines.land import land_frame
-from pipelines.live import folding
+from pipelines.live import folding, pages
 from pipelines.live.book import ENGINE_MEMORY, FAR, Told, read_book
 from pipelines.live.fork import START
 from pipelines.live.journal import read_segment
@@ -81,6 +81,11 @@ class Backroom:
         """One look over the firm (`pipelines.live.lookout.look`)."""
         looked: Looked | None = self._ask("look")
         return looked
+
+    def refresh_pages(self) -> float | None:
+        """Brings the marts of pages up to date (`pipelines.live.pages.refresh`)."""
+        seconds: float | None = self._ask("refresh_pages")
+        return seconds
 
     def compact(self, files_min: int) -> int:
         """Puts small files of the lake together; returns how many are fewer."""
@@ -143,6 +148,7 @@ def _serve(pipe: Connection, home: str, database_url: str, rulebook: Rulebook, n
             warehouse, rulebook, number, touched, everything=everything
         ),
         "look": lambda: look(warehouse, rulebook),
+        "refresh_pages": lambda: pages.refresh(warehouse, rulebook),
         "compact": lambda files_min: care.compact(warehouse, files_min=files_min),
         "news": lambda digests: _news(warehouse, rulebook, digests),
     }

@@ -53,6 +53,7 @@ LAST_TRIES = 5
 TELLING_SECONDS_MAX = 10.0
 DISK_SECONDS = 10
 BATCH_ROWS_MAX = 20_000
+LOOK_TICK_SECONDS = 0.5
 BACKROOM_NICER, LOOKOUT_NICER = 5, 10
 """Folds come first: landing and settling take what time they leave, a look what all of these leave."""
 Result = TypeVar("Result")
@@ -73,14 +74,16 @@ class DiskFull(Busy):
 
 @dataclass(frozen=True)
 class Pace:
-    """How the service spends its time: seconds between landings, settling runs and looks, rows that may wait."""
+    """How the service spends its time: seconds between landings, settling runs, looks and what pages show anew."""
 
     landing_seconds: float = 2.0
     settling_seconds: float = 60.0
     idle_seconds: float = 1.0
     telling_seconds: float = 0.5
     looking_seconds: float = 10.0
+    paging_seconds: float = 3.0
     waiting_rows_max: int = 100_000
+    """Rows that may wait for a verdict."""
     compacted_files: int = 150
     """A dataset of so many files has the small ones put together."""
 
@@ -100,6 +103,7 @@ class Counts:
     compacted: int = 0
     looks: int = 0
     look_seconds: float = 0.0
+    pages: int = 0
     failures: int = 0
     actions: int = 0
     alerts: int = 0
@@ -115,6 +119,32 @@ class Steady:
     def now(self) -> dt.datetime:
         """The later of what the clock says and what it said at first, with the time since."""
         return dt.datetime.fromtimestamp(max(time.time(), self._began + time.monotonic() - self._ticks), dt.UTC)
+
+
+class Turn:
+    """Whose turn it is: work that is due once something has happened, and rests as long as it took, or longer."""
+
+    def __init__(self, seconds: float, rests: float) -> None:
+        self._seconds, self._rests = seconds, rests
+        self._wanted = threading.Event()
+        self._next = time.monotonic() + seconds
+
+    def want(self) -> None:
+        """Notes that something has happened."""
+        self._wanted.set()
+
+    def due(self) -> bool:
+        """Whether it is time; what happens from now on is for the next time."""
+        if not self._wanted.is_set() or time.monotonic() < self._next:
+            return False
+        self._wanted.clear()
+        return True
+
+    def took(self, seconds: float | None) -> None:
+        """Notes how long it took; None where it could not be done and is wanted still."""
+        if seconds is None:
+            self._wanted.set()
+        self._next = time.monotonic() + max(self._seconds, self._rests * (seconds or 0.0))
 
 
 class Service:
@@ -146,7 +176,8 @@ class Service:
         self._run_ended = False
         self._settled_at = self._last_event = 0.0
         self._clock = Steady()
-        self._landed_anything = threading.Event()
+        self._looks = Turn(self.pace.looking_seconds, 1.0)
+        self._pages = Turn(self.pace.paging_seconds, 2.0)
         self._threads: list[threading.Thread] = []
 
     # --- life --------------------------------------------------------------------------------------------------------
@@ -386,6 +417,7 @@ class Service:
     def _judge(self) -> None:
         done = self.folding.judge(self._since)
         self._since = {}
+        self._pages.want()
         self.counts.folds += 1
         self.counts.walked += done["walked"]
         self.counts.verdicts += done["verdicts"]
@@ -441,7 +473,7 @@ class Service:
         landed = self.backroom.land(closed) if closed else {}
         self.counts.landings += len(landed)
         if landed:
-            self._landed_anything.set()
+            self._looks.want()
         return landed
 
     def _landed(self, segments: set[str], news: News | None) -> None:
@@ -487,28 +519,39 @@ class Service:
             self.counts.failures += 1
 
     def _look_loop(self) -> None:
-        """Looks at the firm again when something has landed, and puts its small files together.
+        """Brings pages up to date and looks at the firm again, each when there is something new.
 
-        A look that takes long is followed by as long a rest.
+        What takes long is followed by as long a rest.
         """
-        while not self._stopping.wait(max(self.pace.looking_seconds, self.counts.look_seconds)):
-            if not self._landed_anything.is_set():
-                continue
-            self._landed_anything.clear()
-            try:
-                looked = self.lookout.look()
-                self.counts.compacted += self.lookout.compact(self.pace.compacted_files)
-            except Exception:
-                if self._stopping.is_set():
-                    return
+        while not self._stopping.wait(min(LOOK_TICK_SECONDS, self.pace.looking_seconds)):
+            if self._pages.due():
+                self._take_turn(self._pages, self._refresh_pages)
+            if self._looks.due():
+                self._take_turn(self._looks, self._look)
+
+    def _take_turn(self, turn: Turn, work: Callable[[], float | None]) -> None:
+        try:
+            turn.took(work())
+        except Exception:
+            turn.took(None)
+            if not self._stopping.is_set():
                 LOG.exception("a look failed; it is tried again")
                 self.counts.failures += 1
-                looked = None
-            if looked is None:
-                self._landed_anything.set()
-                continue
-            self.counts.looks += 1
-            self.counts.look_seconds = looked.seconds
+
+    def _refresh_pages(self) -> float | None:
+        seconds = self.lookout.refresh_pages()
+        self.counts.pages += seconds is not None
+        return seconds
+
+    def _look(self) -> float | None:
+        looked = self.lookout.look()
+        if looked is None:
+            return None
+        self.counts.compacted += self.lookout.compact(self.pace.compacted_files)
+        self.counts.looks += 1
+        self.counts.look_seconds = looked.seconds
+        self._pages.want()
+        return looked.seconds
 
     def _note_run(self) -> None:
         """Notes whether a scoring run has ended: it may have written what stood before events that it had not read."""
@@ -537,6 +580,7 @@ class Service:
 
     def _take_over(self, settled: Settled) -> None:
         take_over(self.folding, settled)
+        self._pages.want()
         if self.folding.touched_by:
             self._unsettled = True
 
