@@ -21,13 +21,6 @@ VIEWS = {
     "logins": "Sign-ins",
     "terms": "Terms in force",
 }
-TERMS = {
-    "lt": "below",
-    "lte": "at or below",
-    "trailing_eod": "Trailing, at the day's end",
-    "True": "yes",
-    "False": "no",
-}
 EVENT_STATES = {"breached": "breached", "passed": "fine", "paid": "fine", "started": "unknown", "reset": "near"}
 
 
@@ -309,31 +302,33 @@ def _verdicts(account_id: str, zone: str) -> None:
         rule_text = f"<small>{words.escaped(evidence['rule_text'])}</small>" if "rule_text" in evidence else ""
         look.card(colour, title, [words.escaped(evidence.get("sentence", "")), rule_text, told])
         with st.expander("Evidence", expanded=place == 0):
-            _evidence(evidence, zone)
+            _evidence(verdict, evidence, zone)
 
 
-def _evidence(evidence: dict[str, Any], zone: str) -> None:
+def _evidence(verdict: dict[str, Any], evidence: dict[str, Any], zone: str) -> None:
     """The numbers, the event and the rule that led to a verdict, in three small tables."""
     around = {name: evidence[name] for name in ("firm_day", "day_opened_at", "equity_source") if name in evidence}
     event = {name: _told(name, value, zone) for name, value in (evidence.get("event", {}) | around).items()}
     unit = evidence.get("unit", "money")
     currency = evidence.get("currency") if unit == "money" else unit
     numbers = {name: _number(value, currency) for name, value in evidence.get("numbers", {}).items()}
-    rule = {name: _term(value) for name, value in evidence.get("rule", {}).items()}
-    for column, (title, held) in zip(
-        st.columns(3), (("Numbers", numbers), ("Event", event), ("Rule in force", rule)), strict=True
-    ):
+    plain = [{words.plain(name): told for name, told in held.items()} for held in (numbers, event)]
+    rule = dict(_rule_in_force(verdict, evidence))
+    titles = ("Numbers", "Event", "Rule in force")
+    for column, title, held in zip(st.columns(3), titles, [*plain, rule], strict=True):
         with column:
             st.markdown(f"**{title}**")
-            look.table({words.plain(name): told for name, told in held.items()}, right=title == "Numbers")
+            look.table(held, right=title == "Numbers")
     if evidence.get("occurrences"):
         st.caption(f"{words.number(evidence['occurrences_in_all'])} occurrences, the first of them:")
         st.dataframe(pd.DataFrame(evidence["occurrences"]), hide_index=True)
 
 
-def _term(value: Any) -> str:
-    """A field of a rule: choices in words, numbers as they are."""
-    return TERMS.get(value, words.plain(value)) if isinstance(value, str) else words.value(value)
+def _rule_in_force(verdict: dict[str, Any], evidence: dict[str, Any]) -> list[tuple[str, str]]:
+    """The fields of the rule that a verdict names, in words; as the evidence wrote them where the rulebook has none."""
+    rules = paths.terms(verdict["product"], verdict["product_version"], evidence["stage"], evidence.get("currency"))
+    found = next((fields for rule, _, fields in rules or [] if rule == verdict["rule"]), None)
+    return found if found is not None else [(words.plain(name), value) for name, value in evidence["rule"].items()]
 
 
 def _number(value: Any, unit: str | None) -> str:
@@ -445,5 +440,5 @@ def _terms(account: dict[str, Any]) -> None:
     st.caption(f"{words.plain(account['product'])} version {version}, bought {bought}")
     for rule, told, fields in rules:
         with st.container(border=True):
-            st.markdown(f"**{words.plain(rule)}** {told}")
-            st.caption(" · ".join(f"{words.plain(name)}: {value}" for name, value in fields.items()))
+            st.html(f"<b>{words.rule(rule)}</b> {words.escaped(told)}")
+            st.caption(" · ".join(words.escaped(f"{meaning}: {value}") for meaning, value in fields))

@@ -1,4 +1,9 @@
-"""Replays one account from the lake and tells its verdicts, with the floors' whole path up to each."""
+"""Replays one account from the lake and tells its verdicts, with the floors' whole path up to each.
+
+Beside them stands their history: what a run has stored of them, what was once said and taken back, and why. Who owns
+an account and which accounts copy each other is read as the last run decided it; the rules that look across an owner's
+accounts are judged anew on that.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +15,44 @@ from typing import Any
 import duckdb
 import numpy as np
 import pandas as pd
+import sqlalchemy as sa
 
-from models import events, terms, verdicts, walk
+from models import events, set_rules, terms, verdicts, walk
 from models.catalogue import Rulebook
 from models.clock import from_micros, to_micros
 from models.events import Told
 from models.money import decimals, from_minor
+from models.rule_words import rule_sentence
 from models.rules import RULES
+from models.set_rules import register_ends
 from models.walk import Array
-from pipelines.score import TERMINAL, judge, paused, register_instruments, register_terms
-from sql import relations
-from sql.warehouse import Warehouse, newest_fact
+from pipelines.score import TERMINAL, ends_of, judge, paused, register_instruments, register_terms
+from sql import relations, schema
+from sql.decided import register_tables
+from sql.live_schema import WITHDRAWN_VERDICTS
+from sql.warehouse import Warehouse, newest_fact, read_frame
 
 NOT_KNOWN = "no such account in the lake, or its challenge has not arrived yet"
 
 
+REPEATED = "mart_repeat_breaches"
+SAME, ABSENT = "the last run stored the same", "the last run did not store it"
+
+
 class ExplainRefused(Exception):
     """An account or rule that cannot be explained, and why."""
+
+
+@dataclass(frozen=True)
+class History:
+    """What was said of an account before this replay: `withdrawn` verdicts with when and why, those that the last run
+    `only_stored` and this replay does not find, how the last run and this replay differ (`remarks`), and how often the
+    owner's challenges of the product breached (`repeated`, None for once or never)."""
+
+    withdrawn: list[dict[str, Any]]
+    only_stored: list[dict[str, Any]]
+    remarks: list[str]
+    repeated: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -42,6 +68,7 @@ class Explanation:
     verdicts: list[dict[str, Any]]
     terms: dict[str, dict[str, Any]]
     steps: pd.DataFrame
+    history: History
 
     def as_json(self) -> dict[str, Any]:
         """The replay for a machine: of the steps, those at which a floor moved."""
@@ -52,6 +79,10 @@ class Explanation:
             "terms": self.terms,
             "verdicts": self.verdicts,
             "floors": json.loads(path.to_json(orient="records", date_format="iso")),
+            "withdrawn": self.history.withdrawn,
+            "only_stored": self.history.only_stored,
+            "remarks": self.history.remarks,
+            "repeated_breaches": self.history.repeated,
         }
 
     def as_text(self) -> str:
@@ -62,22 +93,53 @@ class Explanation:
             f"{account['initial_balance']} {account['currency']}, {status['status']} as of {status['as_of']}",
             "",
             "Terms in force at purchase:",
-            *(f"  {name}: {_written(fields)}" for name, fields in self.terms.items()),
+            *(f"  {name}: {rule_sentence(name, held, account['currency'])}" for name, held in self.terms.items()),
             "",
             "Floors as they moved:",
             *_floor_lines(floor_path(self.steps)),
             "",
         ]
         if not self.verdicts:
-            return "\n".join([*lines, "No verdict: nothing was breached and no target reached."])
+            lines.append("No verdict: nothing was breached and no target reached.")
         for verdict in self.verdicts:
-            evidence = verdict["evidence"]
-            lines += [
-                f"{verdict['rule']} {verdict['outcome']} ({verdict['effect']}) at {verdict['happened_at']}",
-                f"  {evidence['sentence']}",
-                f"  decided by {_written(evidence['event'])}; equity {evidence.get('equity_source', 'not used')}",
-            ]
-        return "\n".join(lines)
+            lines += _verdict_lines(verdict)
+        return "\n".join([*lines, *_history_lines(self.history)])
+
+
+def _verdict_lines(verdict: dict[str, Any]) -> list[str]:
+    evidence = verdict["evidence"]
+    source = f"; equity {evidence['equity_source']}" if "equity_source" in evidence else ""
+    lines = [
+        f"{verdict['rule']} {verdict['outcome']} ({verdict['effect']}) at {verdict['happened_at']}",
+        f"  {evidence['sentence']}",
+        f"  decided by {_written(evidence['event'])}{source}",
+    ]
+    if evidence.get("occurrences_in_all", 1) > 1:
+        lines.append(f"  {evidence['occurrences_in_all']} occurrences that day, first:")
+        lines += [f"    {_written(one)}" for one in evidence["occurrences"][:10]]
+    return [*lines, f"  {verdict['stored']}"]
+
+
+def _history_lines(history: History) -> list[str]:
+    lines = ["", *history.remarks] if history.remarks else []
+    for title, rows in (
+        ("Stored by the last run and not found by this replay:", history.only_stored),
+        ("Said once and withdrawn:", history.withdrawn),
+    ):
+        lines += ["", title] if rows else []
+        for row in rows:
+            lines.append(f"  {row['rule']} {row['outcome']} ({row['effect']}) at {row['happened_at']}")
+            lines.append(f"    {row['evidence']['sentence']}")
+            if "reason" in row:
+                lines.append(f"    withdrawn at {row['withdrawn_at']}: {row['reason']}")
+    if history.repeated:
+        told = history.repeated
+        lines += [
+            "",
+            f"The owner lost {told['breached']} of {told['challenges']} challenges of {told['product']}, from"
+            f" {told['first_at']} to {told['last_at']} (of all who bought it, {told['usual_share']:.0%} breach).",
+        ]
+    return lines
 
 
 def _written(fields: dict[str, Any]) -> str:
@@ -105,12 +167,13 @@ def explain(
     """Replays an account from the lake; ExplainRefused for an account not known or without terms, or no such rule."""
     if rule is not None and rule not in RULES:
         raise ExplainRefused(f"{rule}: no such rule; there are {', '.join(RULES)}")
-    with warehouse.engine(as_of) as connection:
-        stands_at = as_of or newest_fact(connection)
+    with warehouse.engine(as_of) as connection, warehouse.database.connect() as database:
+        stands_at = as_of or newest_fact(connection) or dt.datetime.now(dt.UTC)
         register_terms(connection, rulebook)
         register_instruments(connection)
         accounts = _account(connection, account_id)
-        return _replayed(connection, accounts, rulebook, stands_at or dt.datetime.now(dt.UTC), rule)
+        told = _replayed(connection, database, accounts, rulebook, stands_at, rule)
+        return _with_history(told, database, rulebook, stands_at, rule)
 
 
 def _account(connection: duckdb.DuckDBPyConnection, account_id: str) -> pd.DataFrame:
@@ -127,6 +190,7 @@ def _account(connection: duckdb.DuckDBPyConnection, account_id: str) -> pd.DataF
 
 def _replayed(
     connection: duckdb.DuckDBPyConnection,
+    database: sa.Connection,
     accounts: pd.DataFrame,
     rulebook: Rulebook,
     as_of: dt.datetime,
@@ -140,7 +204,10 @@ def _replayed(
     first, last = terms.span(compiled, told.events.at, as_of)
     scheduled = terms.schedules(clocks, first, last)
     walked = walk.walk(told.events, compiled, scheduled, to_micros(as_of), want_steps=True)
-    found, status = judged.verdicts, judged.status
+    status = judged.status
+    shared = _shared_verdicts(connection, database, accounts, rulebook, as_of)
+    found = pd.concat([frame for frame in (judged.verdicts, shared) if len(frame)] or [shared])
+    found = found.sort_values("happened_at", kind="stable")
     ended = to_micros(status["status_at"].iloc[0]) if status["status"].iloc[0] in TERMINAL else to_micros(as_of)
     row = accounts.iloc[0]
     stage = rulebook.terms(row["product"], int(row["product_version"]), row["stage"]) or {}
@@ -152,7 +219,95 @@ def _replayed(
         [_record(row) | {"evidence": json.loads(row["evidence"])} for _, row in wanted.iterrows()],
         {name: fields for name, fields in stage.items() if rule in (None, name)},
         _steps(walked.steps[walked.steps["at"] <= ended], compiled, told, row["currency"]),
+        History([], [], [], None),
     )
+
+
+def _shared_verdicts(
+    connection: duckdb.DuckDBPyConnection,
+    database: sa.Connection,
+    accounts: pd.DataFrame,
+    rulebook: Rulebook,
+    as_of: dt.datetime,
+) -> pd.DataFrame:
+    """What the rules that look across an owner's accounts say of one, judged with all of its owner's accounts."""
+    row = accounts.iloc[0]
+    held = rulebook.terms(row["product"], int(row["product_version"]), row["stage"]) or {}
+    rules = [rule for rule in set_rules.SHARED if rule in held]
+    if rules:
+        register_tables(connection, database, schema.OWNERS, schema.COPY_PAIRS)
+        connection.execute("create or replace temp table asked as select ? as trader_id", [row["trader_id"]])
+        mine: pd.DataFrame = connection.sql(_ACCOUNTS_OF_OWNER).to_arrow_table().to_pandas()
+        register_ends(connection, ends_of(judge(connection, mine, rulebook, as_of).status))
+    return set_rules.judge(connection, accounts, rulebook, as_of, rules).verdicts
+
+
+_ACCOUNTS_OF_OWNER = """
+    with owner as (
+        select owners.owner_id from decided.owners as owners inner join asked using (trader_id)
+    )
+    select accounts.*
+    from facts.accounts as accounts
+    left join decided.owners as owners using (trader_id)
+    where
+        accounts.has_terms
+        and (accounts.trader_id = (select trader_id from asked) or owners.owner_id in (select owner_id from owner))
+    order by accounts.account_id
+"""
+
+
+def _with_history(
+    told: Explanation, database: sa.Connection, rulebook: Rulebook, as_of: dt.datetime, rule: str | None
+) -> Explanation:
+    """The replay beside what runs have said: each verdict with whether the last run stored the same."""
+    account_id = told.account["account_id"]
+    stored, taken = (_said_of(database, table, account_id, rule) for table in (schema.VERDICTS, WITHDRAWN_VERDICTS))
+    keys, found = {_key(one) for one in stored}, {_key(one) for one in told.verdicts}
+    marked = [one | {"stored": SAME if _key(one) in keys else ABSENT} for one in told.verdicts]
+    only_stored = [one for one in stored if _key(one) not in found]
+    history = History(taken, only_stored, _remarks(database, rulebook, as_of), _repeated(database, told.account))
+    return replace(told, verdicts=marked, history=history)
+
+
+def _said_of(database: sa.Connection, table: sa.Table, account_id: str, rule: str | None) -> list[dict[str, Any]]:
+    condition = (table.c.account_id == account_id) & (sa.true() if rule is None else table.c.rule == rule)
+    frame = read_frame(database, sa.select(table).where(condition).order_by(table.c.happened_at, table.c.rule))
+    return [_record(row) | {"evidence": json.loads(row["evidence"])} for _, row in frame.iterrows()]
+
+
+def _key(verdict: dict[str, Any]) -> tuple[Any, ...]:
+    """What a verdict says, to compare it with another."""
+    numbers = [
+        round(float(verdict[name]), 6) if verdict[name] is not None else None for name in ("observed", "allowed")
+    ]
+    at = pd.Timestamp(verdict["happened_at"]).tz_convert("UTC")
+    said = (verdict["rule"], verdict["outcome"], verdict["effect"], at, *numbers)
+    return (*said, int(verdict["product_version"]), verdict["evidence"]["sentence"])
+
+
+def _remarks(database: sa.Connection, rulebook: Rulebook, as_of: dt.datetime) -> list[str]:
+    """In which ways the last run stood otherwise than this replay does."""
+    runs = schema.RUNS
+    last = database.execute(sa.select(runs).order_by(runs.c.run_id.desc()).limit(1)).mappings().first()
+    if last is None:
+        return ["No run has scored this home yet: owners are the traders themselves, and nothing is stored."]
+    said = []
+    if last["as_of"] != as_of:
+        said.append(f"The last run stood at {last['as_of'].isoformat()}, this replay stands at {as_of.isoformat()}.")
+    if last["rulebook"] != rulebook.digest:
+        said.append("The last run judged by another state of the rulebook.")
+    return said
+
+
+def _repeated(database: sa.Connection, account: dict[str, Any]) -> dict[str, Any] | None:
+    """The owner's breaches of the account's product as the last run counted them."""
+    if not sa.inspect(database).has_table(REPEATED):
+        return None
+    table, owners = sa.Table(REPEATED, sa.MetaData(), autoload_with=database), schema.OWNERS
+    owner = sa.select(owners.c.owner_id).where(owners.c.trader_id == account["trader_id"])
+    mine = table.c.owner_id.in_(owner) | (table.c.owner_id == account["trader_id"])
+    row = database.execute(sa.select(table).where(mine, table.c.product == account["product"])).mappings().first()
+    return None if row is None else dict(row)
 
 
 def _record(row: pd.Series[Any]) -> dict[str, Any]:

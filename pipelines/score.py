@@ -52,6 +52,7 @@ from models.walk import Events
 from pipelines import marts
 from pipelines.sources.symbols import Instrument, instrument
 from pipelines.surveillance import survey
+from pipelines.withdrawals import withdraw
 from sql import relations, schema
 from sql.decided import Draft, register, register_tables
 from sql.segment_schema import CHURN_DRIFT
@@ -135,7 +136,9 @@ def score(
                 say("building the marts")
                 relations.build(connection, *relations.names("marts"))
             with warehouse.database.begin() as database:
-                _write(database, judged, names, stands_at, _differing(stood, _standing(database)))
+                newer = _differing(stood, _standing(database))
+                withdraw(connection, database, rulebook, stands_at, newer)
+                _write(database, judged, names, stands_at, newer)
                 draft.write(database)
                 marts.publish(connection, database)
                 _write_run(database, started, stands_at, before is None, len(touched), loads, rulebook, log)
@@ -201,7 +204,7 @@ def _judge_shared(
 ) -> None:
     """Judges every account by the rules that look across an owner's accounts; they end none."""
     status = connection.sql("select account_id, status, status_at from decided.account_status").to_arrow_table()
-    register_ends(connection, _ends(status.to_pandas()))
+    register_ends(connection, ends_of(status.to_pandas()))
     found = set_rules.judge(connection, accounts, rulebook, as_of, set_rules.SHARED)
     draft.replace(schema.VERDICTS, found.verdicts, {"rule": list(set_rules.SHARED)})
 
@@ -314,17 +317,17 @@ def judge(
     Whom one of these pauses or ends is walked again from the start and leaves no checkpoint.
     """
     judged = _walk_on(connection, accounts, rulebook, as_of, kept)
-    register_ends(connection, _ends(judged.status))
+    register_ends(connection, ends_of(judged.status))
     found = set_rules.judge(connection, accounts, rulebook, as_of)
     known: set[tuple[str, pd.Timestamp]] = set()
     while len(found.pauses) and (pauses := set(found.pauses.itertuples(index=False, name=None))) != known:
         # a pause may keep an account from its end, and then there is more to judge
         resting = accounts["account_id"].isin({account for account, _ in pauses | known})
         again = _walk(connection, accounts[resting].reset_index(drop=True), rulebook, as_of, found.pauses)
-        ends, judged, known = _ends(judged.status), _renewed(judged, again), pauses
-        if _same_ends(ends, _ends(judged.status)):
+        ends, judged, known = ends_of(judged.status), _renewed(judged, again), pauses
+        if _same_ends(ends, ends_of(judged.status)):
             break
-        register_ends(connection, _ends(judged.status))
+        register_ends(connection, ends_of(judged.status))
         found = set_rules.judge(connection, accounts, rulebook, as_of)
     if len(found.terminations):
         stopped = _stopped(accounts, found)
@@ -420,7 +423,7 @@ def paused(told: Events, accounts: pd.DataFrame, pauses: pd.DataFrame) -> Events
     )
 
 
-def _ends(status: pd.DataFrame) -> pd.DataFrame:
+def ends_of(status: pd.DataFrame) -> pd.DataFrame:
     """Accounts that are at their end, and when they came to it: account_id, ended_at."""
     ended = status[status["status"].isin(TERMINAL)]
     return ended[["account_id", "status_at"]].rename(columns={"status_at": "ended_at"})

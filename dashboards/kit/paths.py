@@ -12,9 +12,10 @@ from dashboards.kit import reads, words
 from models import catalogue
 from models.catalogue import Rulebook, Terms
 from models.rule_words import rule_sentence
+from models.term_words import field_words
 from pipelines.explain import ExplainRefused, explain
 
-Told = list[tuple[str, str, dict[str, str]]]
+Told = list[tuple[str, str, list[tuple[str, str]]]]
 
 
 @st.cache_resource(ttl=reads.CACHE_SECONDS, show_spinner=False)
@@ -49,19 +50,11 @@ def terms(product: str | None, version: Any, stage: str, currency: str | None = 
 
 
 def told(held: Terms, currency: str | None = None) -> Told:
-    """The rules of a stage in words."""
-    return [(name, rule_sentence(name, fields, currency), written(fields)) for name, fields in held.items()]
-
-
-def written(fields: dict[str, Any]) -> dict[str, str]:
-    """A rule's fields as text, without those that are not set."""
-    return {name: _text(value) for name, value in fields.items() if value not in (None, [], ())}
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    """The rules of a stage in words: each with its sentence, and its fields with their units."""
+    return [
+        (name, rule_sentence(name, fields, currency), field_words(name, fields, currency))
+        for name, fields in held.items()
+    ]
 
 
 def pair_words(pair: dict[str, Any]) -> str:

@@ -15,12 +15,12 @@ from models.clock import to_micros
 from models.walk import RULE_NAMES
 from pipelines.live import alerts
 from pipelines.score import TERMINAL
+from pipelines.withdrawals import LATE
 from sql import schema
 from sql.live_schema import OUTBOX, WEBHOOKS, WITHDRAWN_VERDICTS
 from sql.warehouse import read_frame, upsert_rows, write_rows
 
 WALK_RULES = frozenset(RULE_NAMES[1:])
-LATE = "an event that arrived late or corrected an earlier one changed the account's history"
 ENFORCEMENT = ("freeze", "pause", "close_positions", "disable", "restore")
 LIFECYCLE = ("provision", "ask_kyc", "offer_reset", "offer_winback")
 ACTIONS = {
