@@ -470,7 +470,7 @@ def _follow(
                 closed_net[place] = made
                 # it was opened nobody knows when; a deal that says nothing of volume closes one lot
                 most_lots[place] = LOTS_SCALE if change == 0 and entry[row] == OUT else change
-                if owing < len(owed) and not netted[row]:
+                if owing < len(owed) and entry[row] == OUT and not netted[row]:
                     owed[owing] = place
                     owing += 1
             if _opens(held, now, entry[row], change):

@@ -42,6 +42,7 @@ OPENED, OPENED_AND_CLOSED, QUALIFYING = 0, 1, 2
 CONSISTENT_OF = ("net", "positive", "target")
 OF_POSITIVE, OF_TARGET = 1, 2
 NEVER = np.iinfo(np.int64).max
+FAR = NEVER // 2  # beyond every amount, with room to add some
 LOTS_SCALE = 100_000_000
 
 TERMS = np.dtype(
@@ -470,6 +471,8 @@ def _walk(
         on_equity, by_trade, profitable_size = T["pt_basis"] == 1, T["cs_unit"] == 1, T["profitable_size"]
         day_counts, struck, within = T["day_counts"], 0, T["profitable_within"]
         watched = fl_effect != 0 or dg_effect != 0 or dl_warn > 0 or ml_warn > 0
+        short_of_target: Any = T["pt_size"] - 1 + initial if T["pt_size"] > 0 else FAR
+        calm = not (want_days or want_steps or watched or by_trade or day_counts != OPENED)
 
         # the reset that opened the first firm day
         low, last_reset = offsets[T["clock"]], offsets[T["clock"] + 1]
@@ -560,6 +563,45 @@ def _walk(
                 pausing, silent_daily, daily_cut = False, True, -NEVER
                 if status == ACTIVE:
                     status, status_at = STATUS_PAUSED, last_at
+            if calm:
+                # read on while deals and observations come one by one, move no floor, break none and reach no target;
+                # whatever may matter is left to the long way, so stopping early costs nothing but time
+                low_equity: Any = max(max_cut, daily_cut)
+                top_equity: Any = high_water if ml_mode == 1 else NEVER
+                top_balance: Any = high_water if ml_mode == 2 else NEVER
+                if dl_kind == 3:
+                    top_equity = min(top_equity, reference)
+                if on_equity:
+                    top_equity = min(top_equity, short_of_target + ops + credit)
+                else:
+                    top_balance = min(top_balance, short_of_target + ops)
+                balance_then = balance
+                while upcoming < next_reset and upcoming <= stop:
+                    following: Any = at[i + np.uint64(1)] if i + np.uint64(1) < end else NEVER
+                    if following == upcoming:
+                        break
+                    if kind[i] == TRADE:
+                        after = balance + amount[i]
+                        marks = flags[i]
+                        then = after + credit if marks & FLAT or not observed else equity
+                        if then < low_equity or then > top_equity or after > top_balance:
+                            break
+                        balance, equity, flat = after, then, marks & FLAT != 0
+                        day_traded = traded = True
+                        if marks & OPENING and firm_day != last_trading_day:
+                            trading_days += 1
+                            last_trading_day = firm_day
+                    elif kind[i] == OBSERVATION:
+                        then = amount[i]
+                        if then < low_equity or then > top_equity or balance > top_balance:
+                            break
+                        equity, observed = then, True
+                    else:
+                        break
+                    last_at, upcoming = upcoming, following
+                    i += np.uint64(1)
+                stage_net += balance - balance_then
+                day_net += balance - balance_then
             now: Any = upcoming
             is_reset = next_reset <= now
             if is_reset:

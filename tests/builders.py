@@ -178,8 +178,11 @@ def in_parts(cuts: list[int], fold: Fold = walk.walk) -> Fold:
 
 
 def walked(ready: Prepared, fold: Fold = walk.walk) -> dict[str, Any]:
-    """What a walk says about a prepared case, in money of its currency."""
-    found = fold(ready.events, ready.terms, ready.schedules, ready.as_of, want_days=True)
+    """What a walk says about a prepared case, in money of its currency; the same whether days are asked for or not."""
+    asked = (ready.events, ready.terms, ready.schedules, ready.as_of)
+    found, short = fold(*asked, want_days=True), fold(*asked)
+    assert short.results.tolist() == found.results.tolist()
+    assert short.verdicts.tolist() == found.verdicts.tolist()
     result = found.results[0]
 
     def money(minor: Any) -> Decimal | None:

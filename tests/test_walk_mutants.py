@@ -42,6 +42,12 @@ SAME = {
     "made[unit] >= best  ->  made[unit] > best": "the higher of two equal results is either",
     "dl_warn > 0  ->  dl_warn >= 0": "only decides whether the short way may be taken",
     "ml_warn > 0  ->  ml_warn >= 0": "only decides whether the short way may be taken",
+    "T['pt_size'] > 0  ->  T['pt_size'] >= 0": "only decides how far the short way goes",
+    "upcoming <= stop  ->  upcoming < stop": "only decides how far the short way goes",
+    "then < low_equity  ->  then <= low_equity": "only decides how far the short way goes",
+    "then > top_equity  ->  then >= top_equity": "only decides how far the short way goes",
+    "after > top_balance  ->  after >= top_balance": "only decides how far the short way goes",
+    "balance > top_balance  ->  balance >= top_balance": "only decides how far the short way goes",
     "r > offsets[T['clock']]  ->  r >= offsets[T['clock']]": "a schedule begins before every account",
     "r < last_reset  ->  r <= last_reset": "a schedule ends after every run",
 }

@@ -6,7 +6,7 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from models.clock import to_micros
@@ -177,8 +177,18 @@ def by_oracle(case: Case) -> dict[str, Any]:
     return oracle_says(tell(case.account, case.clock, case.rules, case.deals, case.observations, case.as_of))
 
 
+def after_a_bare_row() -> Case:
+    """A position opened at the instant of a row of its own that says neither entry nor side, and so closes nothing."""
+    at = START + dt.timedelta(hours=6)
+    bare = Deal("1", at, volume=Decimal("0.5"), position_id="1")
+    opening = Deal("2", at, entry="in", side="buy", volume=Decimal(1), position_id="1")
+    account, seen = Account(Decimal(50000), START), Observation(at - MICROSECOND, Decimal("50000.01"))
+    return Case(account, CLOCKS[0], {"daily_loss": {"percent": 5}}, [bare, opening], [seen], at)
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases())
+@example(after_a_bare_row())
 def test_the_walk_says_what_the_oracle_says(case: Case) -> None:
     assert walked(prepare(case)) == by_oracle(case)
 
