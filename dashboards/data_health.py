@@ -20,6 +20,7 @@ VIEWS = {
     "rejects": "Rejected rows",
     "checks": "Expectations",
     "waiting": "Waiting",
+    "held": "Held and refused",
     "runs": "Runs",
 }
 OUTCOMES = {
@@ -44,6 +45,7 @@ def show() -> None:
         "rejects": _rejects,
         "checks": _checks,
         "waiting": _waiting,
+        "held": _held,
         "runs": _runs,
     }
     drawn[view]()
@@ -78,6 +80,7 @@ def _judgement(held: pd.DataFrame, loads: pd.DataFrame, unjudged: int) -> None:
             "records waiting for another",
         ),
         (unjudged, "account not judged", "accounts not judged"),
+        (reads.how_many("held_back"), "thing held or refused", "things held or refused"),
     ]
     open_ones = [words.counted(count, one, many) for count, one, many in problems if count]
     if not reads.stamp().run_id:
@@ -409,23 +412,31 @@ def _waiting() -> None:
         st.dataframe(unjudged, hide_index=True)
 
 
-def _remarks() -> None:
-    """What the newest run left out, held back or could not know, a line each."""
-    found = reads.decided(schema.RUNS, order=schema.RUNS.c.run_id.desc(), limit=1)
-    told = [str(one) for one in words.parsed(found["log"].iloc[0]) or []] if len(found) else []
-    if not told:
+def _held() -> None:
+    """What the newest run held, refused or could not know among partners' commissions, and what else it remarked."""
+    held = reads.rows("held_back", order=["place"])
+    if held.empty:
         look.empty(
             "Nothing was held or refused",
-            "Here a run names what it did not count: refused commission plans, clicks and partners not landed yet,"
-            " refunds beyond their fee, events told twice, amounts without a rate, a partner above themselves.",
+            "Refused commission plans, clicks and partners not landed yet, refunds beyond their fee, events told twice,"
+            " amounts without a rate and partners above themselves are named here.",
         )
+    else:
+        _sentences(held["told"].tolist(), "Held, refused or not known among commissions")
+    found = reads.decided(schema.RUNS, order=schema.RUNS.c.run_id.desc(), limit=1)
+    if found.empty:
         return
-    st.caption(f"Of run {found['run_id'].iloc[0]}, as of {words.instant(found['as_of'].iloc[0])}")
+    remarks = [str(one) for one in words.parsed(found["log"].iloc[0]) or []]
+    others = [one for one in remarks if one not in set(held.get("told", []))]
+    if others:
+        with st.expander(f"{words.counted(len(others), 'other remark')} of run {found['run_id'].iloc[0]}"):
+            _sentences(others, "What the run says of its other parts")
+
+
+def _sentences(told: list[str], label: str) -> None:
+    column = st.column_config.TextColumn(label)
     st.dataframe(
-        pd.DataFrame({"told": told}),
-        hide_index=True,
-        height=look.height(len(told)),
-        column_config={"told": st.column_config.TextColumn("What the run held back, refused or could not know")},
+        pd.DataFrame({"told": told}), hide_index=True, height=look.height(len(told)), column_config={"told": column}
     )
 
 

@@ -55,6 +55,10 @@ def show() -> None:
     st.caption(
         "The 24 hours up to the run's instant, with the change from the 24 hours before; lines show 14 such days."
     )
+    without = reads.rows("unrated", order=["currency"])
+    if len(without):
+        told = f"▲ No rate for {', '.join(without['currency'])}: such money is in none of these sums →"
+        places.link("data_health", told, icon=False, view="held")
     _cases(desk)
     for column, listed in zip(st.columns(3, gap="medium"), (_near, _breached, _waiting), strict=True):
         with column, st.container(border=True, height="stretch"):

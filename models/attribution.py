@@ -155,3 +155,13 @@ def hold_suspects(credits: pd.DataFrame, events: pd.DataFrame, suspects: pd.Data
     hold = np.array([pair in pairs for pair in mine], dtype=bool)
     reason = credits["held_because"].where(~hold | credits["held_because"].notna(), "the buyer looks like the partner")
     return credits.assign(held_because=reason)
+
+
+def hold_unrated(credits: pd.DataFrame, unrated: pd.DataFrame) -> pd.DataFrame:
+    """Credits where those of purchases that no rate turns into their desk's currency wait for one.
+
+    unrated: challenge_id and the currency that has none.
+    """
+    missing = credits["challenge_id"].map(unrated.set_index("challenge_id")["currency"])
+    waits = credits["held_because"].isna() & missing.notna()
+    return credits.assign(held_because=credits["held_because"].where(~waits, "no rate for " + missing.astype(str)))

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from models import catalogue
 from models.catalogue import Rulebook, RulebookRefused
+from models.commissions import unrated
 from models.exports import CROOKED, superseded
 from pipelines.score import register_terms
 from sql import relations, schema
@@ -153,9 +154,13 @@ def _accounts(warehouse: Warehouse, book: Rulebook) -> Iterator[Finding]:
         unjudged = connection.sql(
             "select reason, count(*), min(account_id) from checks.unjudged group by 1 order by 2 desc"
         ).fetchall()
+        without = unrated(connection)
     told = ", ".join(f"{count} {dataset}" for dataset, count in orphans)
     yield Finding("orphans", NOTE if orphans else FINE, told or "every reference resolves")
     for reason, count, first in unjudged:
         yield Finding("unjudged accounts", NOTE, f"{count} ({first}, …): {reason}")
     if not unjudged:
         yield Finding("unjudged accounts", FINE, "every account has terms")
+    yield from (Finding("rates", NOTE, one) for one in without)
+    if not without:
+        yield Finding("rates", FINE, "every currency has a rate")

@@ -103,7 +103,7 @@ def test_data_that_landed_but_was_not_scored_is_told_so(tmp_path: Path, monkeypa
     (feed / "news.csv").write_text("event_id,currency,impact,occurs_at\nN1,EUR,high,when\n")
     land_paths(Warehouse.open(home), [feed / "desks.csv", feed / "news.csv"])
     assert "nothing is judged yet" in told(opened("overview"))
-    for view in ("feeds", "exports", "connections", "checks", "waiting", "runs"):
+    for view in ("feeds", "exports", "connections", "checks", "waiting", "held", "runs"):
         said = told(opened("data_health", view=view))
         assert "Nothing is judged yet" in said, view
         assert "1 row rejected" in said, view

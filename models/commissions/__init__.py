@@ -1,7 +1,7 @@
 """Partners' commissions: plans, the compiled posting of lifecycle events, and what state every entry is in."""
 
 from models.commissions.plans import Plan, Plans, PlanVersion, load_plans, plans_folder, read_plan
-from models.commissions.record import record
+from models.commissions.record import record, unrated
 from models.commissions.settle import Settled, dry_run, settle, settle_all
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "record",
     "settle",
     "settle_all",
+    "unrated",
 ]

@@ -1,8 +1,9 @@
-"""Shows what was settled to the marts."""
+"""Shows what was settled to the marts, and what was held or refused on the way."""
 
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import duckdb
 import pandas as pd
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 
 from models.attribution import Attributed
 from models.commissions.settle import COLUMNS, Settled, settle_all
-from sql import schema
+from sql import relations, schema
 from sql.decided import register
 
 _TYPES: dict[str, pa.DataType] = {
@@ -31,11 +32,26 @@ def record(
     given: Attributed,
     suspects: pd.DataFrame | None = None,
 ) -> Settled:
-    """Settles commissions and registers `decided.commissions` and `decided.commission_entries`; writes nothing."""
+    """Settles commissions and shows them as `decided.commissions`, `commission_entries` and `held_back`; writes nothing."""
     settled = settle_all(connection, database, as_of, given=given, suspects=suspects)
+    settled = replace(settled, log=[*settled.log, *unrated(connection)])
     register(connection, schema.COMMISSIONS, settled.commissions)
     arrays = [pa.array(settled.entries[name], _TYPES.get(name, pa.string()), from_pandas=True) for name in COLUMNS]
     connection.register("settled_entries", pa.Table.from_arrays(arrays, names=list(COLUMNS)))
     connection.execute("create or replace table decided.commission_entries as select * from settled_entries")
     connection.unregister("settled_entries")
+    connection.execute("create or replace table decided.held_back (place integer, told varchar)")
+    for place, told in enumerate(settled.log):
+        connection.execute("insert into decided.held_back values (?, ?)", [place, told])
     return settled
+
+
+def unrated(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Currencies whose money cannot be turned into another, a sentence each."""
+    relations.build(connection, "checks.unrated")
+    rows = connection.execute("select currency, rated_since, told from checks.unrated order by currency").fetchall()
+    return [
+        f"no rate for {currency}{f' before {since}' if since else ''} ({told}): commissions that need one are held"
+        " and other amounts stay out of sums in another currency until one lands"
+        for currency, since, told in rows
+    ]

@@ -324,6 +324,8 @@ def read_sources(
     events["happened_at"] = events["happened_at"].astype("datetime64[us, UTC]")
     given = given or attribution.record(connection, database)
     credits = attribution.hold_suspects(given.credits, events, suspects)
+    relations.build(connection, "facts.unrated_sales")
+    credits = attribution.hold_unrated(credits, connection.sql("select * from facts.unrated_sales").df())
     rates = connection.sql("select currency, day, rate_to_usd from staging.rates").df()
     moves = partner_desk.moves(database)
     moves = moves[moves["partner_id"].isin(tree["partner_id"])]
