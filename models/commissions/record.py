@@ -32,7 +32,7 @@ def record(
     given: Attributed,
     suspects: pd.DataFrame | None = None,
 ) -> Settled:
-    """Settles commissions and shows them as `decided.commissions`, `commission_entries` and `held_back`; writes nothing."""
+    """Settles commissions and shows `decided.commissions`, `commission_entries` and `held_back`; writes nothing."""
     settled = settle_all(connection, database, as_of, given=given, suspects=suspects)
     settled = replace(settled, log=[*settled.log, *unrated(connection)])
     register(connection, schema.COMMISSIONS, settled.commissions)
