@@ -39,8 +39,10 @@ class Line:
     level: int
     cents: int
     direct: str
+    at: dt.datetime
     taken: int = 0
     reversible: bool = True
+    of: Line | None = None
 
 
 @dataclass
@@ -64,6 +66,7 @@ class Ledger:
     parent_of: dict[str, str]
     credits: dict[str, list[tuple[str, Fraction]]]
     lines: list[Line] = field(default_factory=list)
+    now: dt.datetime = dt.datetime.min
     sales: dict[str, Sale] = field(default_factory=dict)
     bought: dict[str, list[dt.datetime]] = field(default_factory=lambda: defaultdict(list))
     counted: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
@@ -77,6 +80,7 @@ class Ledger:
 
     def add(self, one: Happening) -> None:
         """Posts one event."""
+        self.now = one.at
         if one.kind == "purchase":
             earlier = self.bought[one.trader_id]
             if one.cents > 0:
@@ -189,7 +193,8 @@ class Ledger:
         """Appends a line; what has been returned already is taken back at once."""
         version = self.plan(direct, challenge)
         named = "purchase" if what == "tier_bonus" else what
-        line = Line(partner, challenge, what, level, cents, direct, 0, bool(version and named in version.taken_back))
+        taken_back = bool(version and named in version.taken_back)
+        line = Line(partner, challenge, what, level, cents, direct, self.now, 0, taken_back)
         self.lines.append(line)
         self.take_back(line)
         return line
@@ -212,8 +217,8 @@ class Ledger:
         due = half_up(Fraction(line.cents * sale.returned, sale.fee)) - line.taken
         if due:
             line.taken += due
-            back = Line(line.partner, line.challenge, sale.return_kind, line.level, -due, line.direct, 0, False)
-            self.lines.append(back)
+            told = (line.partner, line.challenge, sale.return_kind, line.level, -due, line.direct)
+            self.lines.append(Line(*told, self.now, 0, False, line))
 
     def totals(self) -> dict[tuple[str, str, str, int], int]:
         """Cents by partner, challenge, event and level."""
@@ -235,3 +240,108 @@ def months(first: dt.datetime, then: dt.datetime) -> int:
     """Whole calendar months between."""
     whole = (then.year - first.year) * 12 + then.month - first.month
     return whole - ((then.day, then.time()) < (first.day, first.time()))
+
+
+@dataclass
+class Owed:
+    """What one line stands at while transfers come: what returns left of it, whether it is paid or owed back."""
+
+    line: Line
+    due: dt.datetime
+    accrues_until: dt.datetime
+    left: int
+    paid: bool = False
+    owed_back: bool = False
+
+
+def states(ledger: Ledger, transfers: list[tuple[str, dt.datetime, int]], as_of: dt.datetime) -> list[tuple[Line, str]]:
+    """The state of every line, instant by instant: a transfer, a commission that falls due, a return.
+
+    transfers: partner, instant, cents.
+    """
+    owed = {id(line): _owed(ledger, line) for line in ledger.lines}
+    written = [_owed(ledger, line) for line in write_offs(ledger, transfers, as_of)]
+    told: list[tuple[Line, str]] = []
+    for partner in ledger.plan_of:
+        mine = [one for one in owed.values() if one.line.partner == partner]
+        mine += [one for one in written if one.line.partner == partner]
+        _pay(mine, owed, [(at, cents) for to, at, cents in transfers if to == partner and at <= as_of], as_of)
+        told += [(one.line, _state(one, owed, as_of)) for one in mine]
+    return told
+
+
+def _owed(ledger: Ledger, line: Line) -> Owed:
+    if line.event == "write_off":
+        return Owed(line, line.at, line.at, line.cents)
+    version = ledger.plan(line.direct, line.challenge)
+    bought = ledger.sales[line.challenge].at
+    refund, chargeback = (version.refund_days, version.chargeback_days) if version else (0, 0)
+    released = bought + dt.timedelta(days=max(refund, chargeback))
+    return Owed(line, max(line.at, released), bought + dt.timedelta(days=refund), line.cents)
+
+
+def _pay(mine: list[Owed], owed: dict[int, Owed], sent: list[tuple[dt.datetime, int]], as_of: dt.datetime) -> None:
+    """Lets transfers, returns and due dates happen one after the other."""
+    returns = [one for one in mine if one.line.of is not None]
+    earned = [one for one in mine if one.line.of is None and one.line.cents > 0]
+    below_zero = [one for one in mine if one.line.of is None and one.line.cents < 0]
+    instants = {at for at, _ in sent} | {one.line.at for one in returns} | {one.due for one in earned}
+    funds = 0
+    for now in sorted(at for at in instants if at <= as_of):
+        for one in (back for back in returns if back.line.at == now):
+            source = owed[id(one.line.of)]
+            one.owed_back = source.paid
+            if not source.paid:
+                source.left += one.line.cents
+        arrived = [cents for at, cents in sent if at == now]
+        funds += sum(arrived)
+        debts = [one for one in below_zero if one.due <= now] + [one for one in returns if one.owed_back]
+        debts = [one for one in debts if not one.paid] if arrived else []
+        debts.sort(key=lambda one: one.due if one.line.of is None else one.line.at)
+        for one in sorted(earned, key=lambda one: one.due):
+            if one.due > now or one.paid or one.left == 0:
+                continue
+            if one.left > funds - sum(debt.line.cents for debt in debts):
+                continue
+            while one.left > funds:
+                debt = debts.pop(0)
+                debt.paid, funds = True, funds - debt.line.cents
+            one.paid, funds = True, funds - one.left
+
+
+def _state(one: Owed, owed: dict[int, Owed], as_of: dt.datetime) -> str:
+    if one.line.of is not None and not one.owed_back:
+        return _state(owed[id(one.line.of)], owed, as_of)
+    if one.paid:
+        return "paid"
+    if one.line.of is not None:
+        return "payable"
+    if one.left == 0:
+        return "reversed"
+    return "accrued" if one.accrues_until > as_of else "held" if one.due > as_of else "payable"
+
+
+def write_offs(ledger: Ledger, transfers: list[tuple[str, dt.datetime, int]], as_of: dt.datetime) -> list[Line]:
+    """What closed months' returns left below zero, for partners whose plan carries nothing over."""
+    found = []
+    for partner in ledger.plan_of:
+        lines = [(line, _owed(ledger, line)) for line in ledger.lines if line.partner == partner]
+        mine = [(line, one.due) for line, one in lines if _forgives(ledger, line) and one.due <= as_of]
+        sent = [(at, cents) for to, at, cents in transfers if to == partner and at <= as_of]
+        balance = 0
+        for month in sorted({f"{at:%Y-%m}" for _, at in mine} | {f"{at:%Y-%m}" for at, _ in sent}):
+            within = [line for line, at in mine if f"{at:%Y-%m}" == month]
+            balance += sum(line.cents for line in within)
+            balance -= sum(cents for at, cents in sent if f"{at:%Y-%m}" == month)
+            lifted = min(-balance, -sum(line.cents for line in within if line.of is not None))
+            if lifted > 0 and month < f"{as_of:%Y-%m}":
+                balance += lifted
+                end = dt.datetime.fromisoformat(f"{month}-01T00:00:00+00:00") + dt.timedelta(days=32)
+                end = end.replace(day=1) - dt.timedelta(microseconds=1)
+                found.append(Line(partner, "", "write_off", 1, lifted, partner, end))
+    return found
+
+
+def _forgives(ledger: Ledger, line: Line) -> bool:
+    version = ledger.plan(line.partner, line.challenge)
+    return version is not None and not version.negative_carry

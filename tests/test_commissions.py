@@ -17,7 +17,7 @@ from models.commissions import Plans, dry_run, load_plans, plans_folder, read_pl
 from models.commissions.plans import PlanRefused
 from models.commissions.settle import statement
 from sql import relations
-from tests.commission_ledger import Happening, Ledger
+from tests.commission_ledger import Happening, Ledger, states
 
 START = dt.datetime(2026, 1, 10, 12, tzinfo=dt.UTC)
 LATER = dt.datetime(2027, 1, 1, tzinfo=dt.UTC)
@@ -416,6 +416,7 @@ BODIES = {
     "lifted": TIERS.format(by='"sales"', mode='"retroactive"', since=3) + "[versions.overrides]\npercents = [25]\n",
     "earned": TIERS.format(by='"funded"', mode='"retroactive"', since=1).replace("steps", 'period = "lifetime"\nsteps'),
     "kept": 'taken_back = ["purchase"]\n[versions.purchase]\npercent = 20\n[versions.first_payout]\npercent = 10\n',
+    "forgiven": "negative_carry = false\n[versions.purchase]\npercent = 20\n[versions.overrides]\npercents = [10]\n",
 }
 EVERY = Plans({name: read_plan(f'id = "{name}"\n{HEAD}{HOLD}{body}', name) for name, body in BODIES.items()})
 NAMES = ["P1", "P2", "P3", "P4"]
@@ -453,12 +454,10 @@ def firms(draw: st.DrawFn) -> tuple[dict[str, str], dict[str, str], dict[str, An
     return plans, parents, credits, told
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(firms(), st.integers(0, 12))
-def test_from_the_start_equals_the_running_ledger_to_the_cent(firm: Any, stops: int) -> None:
+def both(firm: Any, upto: int, as_of: dt.datetime = LATER, **more: Any) -> tuple[Ledger, pd.DataFrame]:
+    """The running ledger after a firm's first events, and what the pass settles of the same events in any order."""
     plans, parents, credits, told = firm
     ledger = Ledger(EVERY, plans, parents, credits)
-    upto = max(1, len(told) - stops)
     for one in told[:upto]:
         ledger.add(one)
     events = pd.DataFrame(
@@ -467,11 +466,47 @@ def test_from_the_start_equals_the_running_ledger_to_the_cent(firm: Any, stops: 
     ).astype({"happened_at": "datetime64[us, UTC]"})
     given_to = [(c, partner, float(share)) for c, held in credits.items() for partner, share in held]
     tree = tree_of(**{name: (parents.get(name), plans[name]) for name in NAMES})
-    found = entries(EVERY, events.sample(frac=1, random_state=1), credits_of(*given_to), tree)
+    shuffled = events.sample(frac=1, random_state=1)
+    return ledger, entries(EVERY, shuffled, credits_of(*given_to), tree, as_of, **more)
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(firms(), st.integers(0, 12))
+def test_from_the_start_equals_the_running_ledger_to_the_cent(firm: Any, stops: int) -> None:
+    ledger, found = both(firm, max(1, len(firm[3]) - stops))
     sums = (found["amount"] * 100).round().astype(int)
     keys = [found[name] for name in ("partner_id", "challenge_id", "event", "level")]
     totals = {key: int(cents) for key, cents in sums.groupby(keys).sum().items() if cents}
     assert totals == ledger.totals()
+
+
+SENT = st.lists(
+    st.tuples(
+        st.sampled_from(NAMES),
+        st.integers(20, 200).map(lambda days: START + dt.timedelta(days=days, hours=1)),
+        st.sampled_from([500, 875, 1999, 2000, 4375, 5000, 10_000, 30_000]),
+    ),
+    max_size=8,
+).map(lambda sent: sorted(sent, key=lambda one: one[1]))
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(firms(), SENT, st.sampled_from([15, 40, 75, 110, 150, 300]))
+def test_every_state_is_that_of_a_reckoning_instant_by_instant(firm: Any, sent: Any, days: int) -> None:
+    as_of = START + dt.timedelta(days=days, hours=2)
+    upto = sum(one.at <= as_of for one in firm[3])
+    transfers = pd.DataFrame(sent, columns=["partner_id", "settled_at", "amount"]).assign(currency="USD")
+    transfers["settled_at"] = pd.to_datetime(transfers["settled_at"], utc=True).astype("datetime64[us, UTC]")
+    transfers["amount"] = transfers["amount"].astype("float64") / 100
+    ledger, found = both(firm, upto, as_of, transfers=transfers)
+    cents = (found["amount"] * 100).round().astype(int)
+    columns = (found[name] for name in ("partner_id", "event", "level"))
+    settled = zip(*columns, found["challenge_id"].fillna(""), cents, found["state"], strict=True)
+    reckoned = [
+        (line.partner, line.event, line.level, line.challenge, line.cents, state)
+        for line, state in states(ledger, sent, as_of)
+    ]
+    assert sorted(settled) == sorted(reckoned)
 
 
 @pytest.mark.parametrize(

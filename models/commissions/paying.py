@@ -17,9 +17,9 @@ _NEVER = np.iinfo(np.int64).max
 def paid(entries: pd.DataFrame, transfers: pd.DataFrame | None, as_of: dt.datetime) -> pd.DataFrame:
     """Marks what transfers up to `as_of` cover, oldest due first; a return after payment is owed back.
 
-    An entry counts with what was taken back of it by then. Where a transfer does not reach, what is owed back of
-    entries paid before is set against the entry, if that makes it whole. What was sent too early covers what falls due
-    later.
+    An entry counts with what was taken back of it by then. Where a transfer does not reach, debts (what is owed back of
+    entries paid before, and commissions below zero) are set against the entry, if that makes it whole. What was sent
+    too early covers what falls due later at that instant.
     """
     if transfers is None or transfers.empty or entries.empty:
         return entries
@@ -30,7 +30,7 @@ def paid(entries: pd.DataFrame, transfers: pd.DataFrame | None, as_of: dt.dateti
     at = _micros(entries["due_at"])
     at[source != UNKNOWN] = _micros(entries["happened_at"])[source != UNKNOWN]
     at[entries["held_because"].notna().to_numpy()] = _NEVER
-    order = np.lexsort([at, group])
+    order = np.lexsort([source == UNKNOWN, at, group])
     order = order[group[order] >= 0]
     times, amounts = _micros(sent["settled_at"]), minor_units(sent["amount"], sent["currency"])
     whose = partners.get_indexer(pd.MultiIndex.from_frame(sent[["partner_id", "currency"]]))
@@ -70,60 +70,86 @@ def _cover(
     as_of: int,
 ) -> Array:
     """Whether each entry is covered, from entries in order of partner and time and the transfers of each partner."""
-    covered = np.zeros(len(minor), np.bool_)
-    taken = np.zeros(len(minor), np.int64)
+    covered, taken = np.zeros(len(minor), np.bool_), np.zeros(len(minor), np.int64)
     newest, older = np.full(len(minor), UNKNOWN), np.full(len(minor), UNKNOWN)
+    rank = np.empty(len(minor), np.int64)
+    rank[order] = np.arange(len(order))
     for one in range(len(starts) - 1):
         mine = order[starts[one] : starts[one + 1]]
+        due, debts = [UNKNOWN for _ in range(0)], [UNKNOWN for _ in range(0)]
         funds, seen = 0, 0
         for send in range(sends[one], sends[one + 1] + 1):
             last = send == sends[one + 1]
             now = as_of if last else times[send]
-            funds += 0 if last else amounts[send]
             while seen < len(mine) and at[mine[seen]] <= now:
-                entry = mine[seen]
-                paid_for = source[entry]
-                if paid_for != UNKNOWN and not covered[paid_for]:
-                    taken[paid_for] += minor[entry]
-                    older[entry], newest[paid_for] = newest[paid_for], entry
-                seen += 1
-            funds = _spend(mine[:seen], minor, source, covered, taken, newest, older, funds, last)
+                moment = at[mine[seen]]
+                changed = [UNKNOWN for _ in range(0)]
+                while seen < len(mine) and at[mine[seen]] == moment:
+                    entry = mine[seen]
+                    seen += 1
+                    paid_for = source[entry]
+                    if paid_for != UNKNOWN and not covered[paid_for]:
+                        taken[paid_for] += minor[entry]
+                        older[entry], newest[paid_for] = newest[paid_for], entry
+                        if at[paid_for] < moment:
+                            changed.append(paid_for)
+                    elif paid_for != UNKNOWN or minor[entry] < 0:
+                        debts.append(entry)
+                    else:
+                        due.append(entry)
+                        changed.append(entry)
+                if moment < now or last:
+                    _in_order(changed, rank)
+                    funds, _ = _spend(changed, debts[:0], minor, covered, taken, newest, older, funds)
+            if last:
+                continue
+            funds += amounts[send]
+            if send + 1 == sends[one + 1] or times[send + 1] != now:
+                funds, used = _spend(due, debts, minor, covered, taken, newest, older, funds)
+                due = [entry for entry in due if not covered[entry] and minor[entry] + taken[entry] != 0]
+                debts = debts[used:]
     return covered
 
 
 @njit(cache=True)
+def _in_order(entries: list[int], rank: Array) -> None:
+    """Sorts a few entries by when they fell due."""
+    for place in range(1, len(entries)):
+        back = place
+        while back > 0 and rank[entries[back - 1]] > rank[entries[back]]:
+            entries[back - 1], entries[back] = entries[back], entries[back - 1]
+            back -= 1
+
+
+@njit(cache=True)
 def _spend(
-    due: Array,
+    due: list[int],
+    debts: list[int],
     minor: Array,
-    source: Array,
     covered: Array,
     taken: Array,
     newest: Array,
     older: Array,
     funds: int,
-    without_debts: bool,
-) -> int:
-    """Pays what has fallen due from the funds, with what is owed back where that is needed; returns what is left."""
-    debts = [UNKNOWN for _ in range(0)]
-    owed = 0
-    for entry in due:
-        if not without_debts and source[entry] != UNKNOWN and covered[source[entry]] and not covered[entry]:
-            debts.append(entry)
-            owed -= minor[entry]
-    next_debt = 0
+) -> tuple[int, int]:
+    """Pays what has fallen due from the funds, with debts where that is needed; what is left, how many debts went."""
+    owed, used = 0, 0
+    for debt in debts:
+        owed -= minor[debt] + taken[debt]
     for entry in due:
         net = minor[entry] + taken[entry]
-        if covered[entry] or source[entry] != UNKNOWN or net == 0 or net > funds + owed:
+        if covered[entry] or net == 0 or net > funds + owed:
             continue
         while net > funds:
-            debt = debts[next_debt]
-            funds, owed = funds - minor[debt], owed + minor[debt]
+            debt = debts[used]
+            back = minor[debt] + taken[debt]
+            funds, owed = funds - back, owed + back
             covered[debt] = True
-            next_debt += 1
+            used += 1
         funds -= net
         covered[entry] = True
         back = newest[entry]
         while back != UNKNOWN:
             covered[back] = True
             back = older[back]
-    return funds
+    return funds, used
