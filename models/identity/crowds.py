@@ -17,26 +17,32 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 CROWDED = ("document", "phone", "instrument", "destination", "device", "address", "ip")
 TRACES = ("document", "email", "phone", "instrument", "destination", "device", "address", "ip")
+# Holders up to which sharing a thing is a trace of one owner; of what is rarely shared otherwise up to six.
 FEW = 4
+FEW_OF = {"document": 6, "instrument": 6, "destination": 6, "device": 6}
+# Who visits one place also uses its computers and line; whose wallet is an exchange's shares nothing else by that.
+VISITED = ("device", "ip", "address")
 # A value of this many holders without traces is a place, by four bits; each further trader of an owner is about half as
 # likely.
 LARGE = 7
 LARGE_BITS = 4.0
 OWNER_GROWTH = 0.45
 BARE_SHARE = 0.2
-BASE_PLACES = (0.25, 4.0)
+# Places, and owners' values of two, three and more holders, before anything is counted.
+Sizes = tuple[float, ...]
+BASE_SIZES: Sizes = (0.25, 2.2, 1.0, 0.45, 0.2, 0.09)
 
 
 def traces(pairs: pd.DataFrame, but: str | None = None) -> npt.NDArray[np.bool_]:
     """Whether a pair agrees in something that few have, other than a thing of the kind left out."""
-    few = [pairs[f"{kind}_holders"].between(1, FEW).to_numpy() for kind in TRACES if kind != but]
+    few = [pairs[f"{kind}_holders"].between(1, FEW_OF.get(kind, FEW)).to_numpy() for kind in TRACES if kind != but]
     alike = [pairs[field].to_numpy() >= level for field, level in (("name", 3), ("birth", 2), ("address", 1))]
     return np.asarray(np.logical_or.reduce([*few, *alike]), dtype=np.bool_)
 
 
 def crowd_bits(pairs: pd.DataFrame, terms: IdentityTerms) -> Mapping[str, Floats]:
-    """By kind, for each pair, the bits by which the value it shares is a place rather than somebody's own; 0 and more,
-    and 0 with two holders, of whom the pair itself must tell."""
+    """By kind, for each pair, the bits by which the value it shares is a place rather than somebody's own, 0 with two
+    holders, of whom the pair itself must tell; of visited places 0 and more, beyond what two holders would have."""
     return {kind: _of_kind(kind, pairs, terms) for kind in CROWDED}
 
 
@@ -46,10 +52,10 @@ def _of_kind(kind: str, pairs: pd.DataFrame, terms: IdentityTerms) -> Floats:
     if chosen.any():
         many, agree, value = _values(kind, pairs[chosen])
         share = (np.bincount(value, weights=agree)[value] - agree) / (many * (many - 1) // 2 - 1)
-        places = terms.places.get(kind, BASE_PLACES)
-        place = _place_bits(many, places) - _place_bits(np.array([2]), places)
+        sizes = terms.places.get(kind, BASE_SIZES)
         owner = np.log2(terms.trace_share / terms.trace_chance) * (many - 2) * share
-        bits[chosen] = np.maximum(place - owner, 0.0)
+        place = _place_bits(many, sizes) - owner
+        bits[chosen] = np.maximum(place - _place_bits(np.array([2]), sizes), 0.0) if kind in VISITED else place
     return bits
 
 
@@ -63,16 +69,18 @@ def _values(kind: str, pairs: pd.DataFrame) -> tuple[Ints, Ints, Ints]:
     return pairs[f"{kind}_holders"].to_numpy(), traces(pairs, kind).astype(np.int64), value
 
 
-def _place_bits(holders: Ints, places: tuple[float, float]) -> Floats:
+def _place_bits(holders: Ints, sizes: Sizes) -> Floats:
     """Log2 of places over owners among values of that many holders without traces."""
-    of_places, of_owners = places
-    owners = of_owners * (1 - OWNER_GROWTH) * OWNER_GROWTH ** (holders - 2.0)
+    places, owners = sizes[0], np.array(sizes[1:])
+    further = np.maximum(holders - LARGE + 1, 0)
+    owned = owners[np.minimum(holders, LARGE - 1) - 2] * OWNER_GROWTH ** further.astype(np.float64)
     tail = np.where(holders >= LARGE, LARGE_BITS, 0.0)
-    return np.asarray(np.log2(of_places / holders) - np.log2(owners) + tail, dtype=np.float64)
+    return np.asarray(np.log2(places / holders) - np.log2(owned) + tail, dtype=np.float64)
 
 
-def count_places(kind: str, pairs: pd.DataFrame, terms: IdentityTerms) -> tuple[float, float]:
-    """Scales of the sizes of places and of owners' values, from the values whose holders have little else in common."""
+def count_places(kind: str, pairs: pd.DataFrame, terms: IdentityTerms) -> Sizes:
+    """How many places there are, and owners' values of each size up to the large, from the values whose holders have
+    little else in common; the places among the small are reckoned from the large."""
     sizes = np.array([], dtype=np.int64)
     shared = pairs[pairs[f"{kind}_holders"].between(2, terms.kinds[kind].cap).to_numpy()]
     if len(shared):
@@ -80,10 +88,12 @@ def count_places(kind: str, pairs: pd.DataFrame, terms: IdentityTerms) -> tuple[
         agreed, first = np.bincount(value, weights=agree), np.unique(value, return_index=True)[1]
         bare = agreed <= BARE_SHARE * (many[first] * (many[first] - 1) / 2)
         sizes = many[first][bare]
-    large, small = float((sizes >= LARGE).sum()), float((sizes <= 3).sum())
-    places = (large + 0.5) / np.log(terms.kinds[kind].cap / LARGE + 1)
-    owners = max(small - places * (1 / 2 + 1 / 3), 0.0) + 4.0
-    return _step(places), _step(owners)
+    places = (float((sizes >= LARGE).sum()) + 0.5) / np.log(terms.kinds[kind].cap / LARGE + 1)
+    small = np.arange(2, LARGE)
+    found = np.bincount(sizes[sizes < LARGE], minlength=LARGE)[2:]
+    # One of them is the value asked about, which proves nothing of itself.
+    owners = np.maximum(found - 1 - places / small, 0.0) + np.array(BASE_SIZES[1:])
+    return tuple(_step(count) for count in (places, *owners.tolist()))
 
 
 def _step(count: float) -> float:

@@ -34,7 +34,7 @@ STRANGERS_PRIOR = 1.0
 # Rare things move in whole bits, of which a growing firm crosses few, common ones in quarters.
 RARE = 1 / 16
 STEPS_PER_BIT = 4
-SHARE_MAX = 0.98
+SHARE_MAX = 0.9
 
 
 def fit(

@@ -25,6 +25,8 @@ ROUNDS = 30
 HOLDERS_MAX = 4
 TRADERS_PRIOR = 400.0
 PAIRS_PRIOR = 30.0
+PAID_PRIOR = 5.0
+BOTH_PAID_MAX = 0.95
 MIXED = ("straw", "household", "friend", "venue")
 FITTED = (*STRONG_KINDS, "ip", "address")
 STRAW_SHARES = (0.01, 0.95)
@@ -64,6 +66,7 @@ class _Mixture:
         self.shared = {kind: (pairs[f"{kind}_holders"] > 0).to_numpy() for kind in FITTED}
         self.known = {kind: (known >> list(terms.kinds).index(kind)) & 1 > 0 for kind in FITTED}
         self.alike = {kind: self.shared[kind] & (pairs[f"{kind}_alike"] > 0).to_numpy() for kind in COUNTED}
+        self.paid_chance = population.paid()[1]
         widest = np.max([np.where(self.shared[k], pairs[f"{k}_holders"], 1) for k in STRONG_KINDS], axis=0)
         self.two = widest <= 2
         # Of what is shared a value of many holders tells as much as one of two for each further holder, not each pair.
@@ -91,7 +94,18 @@ class _Mixture:
             else each
             for kind, each in terms.kinds.items()
         }
-        return replace(terms, partners=terms.partners._replace(**partners), kinds=MappingProxyType(kinds))
+        return replace(
+            terms,
+            partners=terms.partners._replace(**partners),
+            kinds=MappingProxyType(kinds),
+            paid_ratio=self._paid_ratio(every["straw"]),
+        )
+
+    def _paid_ratio(self, every: Floats) -> float:
+        """How much oftener than by chance both sides of a borrowed name take payouts."""
+        straws = every * self.weight
+        both, of = float(straws[self.known["destination"]].sum()), float(straws.sum())
+        return min(BOTH_PAID_MAX, (both + PAID_PRIOR * self.paid_chance) / (of + PAID_PRIOR)) / self.paid_chance
 
     def _visible(self, terms: IdentityTerms, name: str) -> Floats:
         """How likely a pair so explained shares at least one strong thing, given what is known of both."""
@@ -138,7 +152,9 @@ def _stepped(terms: IdentityTerms) -> IdentityTerms:
     """The terms with what was found in steps, so that a growing firm changes it seldom."""
     partners = terms.partners._replace(**{name: _step(getattr(terms.partners, name)) for name in MIXED})
     kinds = {kind: _stepped_kind(each) if kind in FITTED else each for kind, each in terms.kinds.items()}
-    return replace(terms, partners=partners, kinds=MappingProxyType(kinds))
+    return replace(
+        terms, partners=partners, kinds=MappingProxyType(kinds), paid_ratio=max(1.0, _step(terms.paid_ratio))
+    )
 
 
 def _stepped_kind(kind: Kind) -> Kind:

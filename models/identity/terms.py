@@ -41,7 +41,7 @@ DEVICES_ALIKE = Shares(0.5, 0.6, 0.3, 0.2, 0.2)
 CARDS_ALIKE = Shares(0.6, 0.7, 0.5, 0.4, 0.3)
 KINDS: MappingProxyType[str, Kind] = MappingProxyType(
     {
-        "document": Kind(60, 60, Shares(0.60, 0.10, 0.00002, 0.00002, 0.02), 1e-7),
+        "document": Kind(60, 60, Shares(0.60, 0.15, 0.00002, 0.00002, 0.002), 1e-7),
         "email": Kind(20, 20, Shares(0.35, 0.05, 0.004, 0.0005, 0.001), 1e-8),
         "phone": Kind(20, 20, Shares(0.40, 0.05, 0.03, 0.001, 0.002), 1e-5),
         "instrument": Kind(60, 60, Shares(0.45, 0.45, 0.12, 0.03, 0.01), 1e-7, CARDS_ALIKE),
@@ -104,7 +104,8 @@ class IdentityTerms:
     careful_share: float = 0.1
     trace_share: float = 0.7
     trace_chance: float = 0.05
-    places: MappingProxyType[str, tuple[float, float]] = field(default_factory=lambda: MappingProxyType({}))
+    paid_ratio: float = 1.0
+    places: MappingProxyType[str, tuple[float, ...]] = field(default_factory=lambda: MappingProxyType({}))
     strict_min: float = 0.99
     middle_min: float = 0.93
     loose_min: float = 0.40

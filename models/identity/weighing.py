@@ -14,19 +14,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.identity.crowds import crowd_bits
-from models.identity.terms import HYPOTHESES, IdentityTerms, Level, Shares
+from models.identity.crowds import VISITED, crowd_bits
+from models.identity.terms import HYPOTHESES, KINDS, IdentityTerms, Level, Shares
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 VENUE_KINDS = ("device", "ip", "instrument", "destination", "document")
-# Who visits one place also uses its computers and line; whose wallet is an exchange's shares nothing else by that.
-VISITED = ("device", "ip", "address")
 MONEY_KINDS = ("instrument", "destination")
 LENT_KINDS = ("phone", "instrument", "device")
 STRONG_KINDS = ("document", "email", "phone", "instrument", "destination", "device")
 ALIKE_BY_CHANCE = 0.4
-VENUE = HYPOTHESES.index("venue")
+STRAW, VENUE = HYPOTHESES.index("straw"), HYPOTHESES.index("venue")
+PAID_MAX = 0.9
 NEAR_FIELDS = ("phone", "address", "document")
 
 
@@ -40,6 +39,12 @@ class Population:
     birth_holders: Ints
     country: Ints
     known_kinds: Ints
+
+    def paid(self) -> tuple[npt.NDArray[np.bool_], float]:
+        """Who took payouts, and how often both of two traders did by chance, in steps."""
+        paid = self.known_kinds >> list(KINDS).index("destination") & 1 > 0
+        share = float((step(np.array([paid.sum()])) / max(1.0, step(np.array([self.traders]))[0]))[0])
+        return paid, min(max(share, 1 / max(self.traders, 1)), PAID_MAX) ** 2
 
 
 class Weights(NamedTuple):
@@ -104,6 +109,7 @@ class Explanations:
         for field in ("name", "birth", "email_name", *NEAR_FIELDS):
             self.add_field(ways, field)
         self.add_country(ways)
+        self.add_paid(ways)
         return ways
 
     def priors(self) -> Floats:
@@ -139,7 +145,7 @@ class Explanations:
             own = bits[:, :VENUE]
             bits[:, :VENUE] = np.where(own > 0, np.maximum(own - crowd, 0.0), own)
         else:
-            bits = np.where(crowd > 0, self._beside_place(bits, crowd), bits)
+            bits = np.where(self.holders[kind][rows, None] > 2, self._beside_place(bits, crowd), bits)
         if each.alike is not None:
             bits += self._alike_bits(each.alike, self.pairs[f"{kind}_alike"].to_numpy()[rows])
         ways[rows, :5] += bits
@@ -152,7 +158,7 @@ class Explanations:
 
     def _beside_place(self, bits: Floats, crowd: Floats) -> Floats:
         """Of a value that may be a place whoever shares it may still be anything; then it says less of all."""
-        place = np.log2(self.terms.partners.venue / self.size) + bits[:, VENUE, None] + crowd
+        place = np.log2(self.terms.partners.straw / self.size) + bits[:, STRAW, None] + crowd
         return np.asarray(np.logaddexp2(bits, place) - np.logaddexp2(0.0, place), dtype=np.float64)
 
     def add_kept_apart(self, ways: Floats) -> None:
@@ -236,6 +242,12 @@ class Explanations:
         """Share of the traders who live in the country, in steps."""
         counts = np.bincount(self.population.country + 1)
         return np.minimum(1.0, step(counts[country + 1]) / self.size)
+
+    def add_paid(self, ways: Floats) -> None:
+        """Who hides behind other names may take payouts oftener than others, in which case that speaks."""
+        paid, chance = self.population.paid()
+        both, borrowed = paid[self.a] & paid[self.b], chance * self.terms.paid_ratio
+        ways[:, STRAW] += np.where(both, np.log2(self.terms.paid_ratio), np.log2((1 - borrowed) / (1 - chance)))
 
     def corroborated(self) -> npt.NDArray[np.bool_]:
         """Weak evidence never joins alone: something only one person has, two personal fields that agree, or a full
