@@ -168,6 +168,26 @@ def test_a_leader_with_several_followers_is_a_ring() -> None:
     assert set(found.rings["ring_id"]) == {"ring-f0"}
 
 
+@pytest.mark.parametrize("jitter", [0.1, 0.6])
+def test_many_who_follow_a_leader_of_bursts_at_lags_of_their_own_are_copiers_where_they_are_steady(
+    jitter: float,
+) -> None:
+    """Copiers with exits of their own are told from readers by how far their lags stray, however many they are."""
+    rng = np.random.default_rng(3)
+    heads, held, buy = plan(rng, 40)
+    at = (heads[:, None] + np.array([0.0, 40.0])).ravel()
+    held, buy = np.repeat(held, 2), np.repeat(buy, 2)
+    frames = [trades_of("leader", at, held, buy)]
+    for k, lag in enumerate(np.geomspace(0.5, 100.0, 14)):
+        on = rng.random(len(at)) < 0.8
+        late = lag * rng.lognormal(0, jitter, int(on.sum()))
+        frames.append(trades_of(f"f{k:02d}", at[on] + late, rng.exponential(3000, len(late)) + 60, buy[on]))
+    found = search([*strangers(rng, 60), *frames])
+    led = {a for a, _, _, leader in flagged(found) if leader == "leader"}
+    far = {f"f{k:02d}" for k, lag in enumerate(np.geomspace(0.5, 100.0, 14)) if lag > 6}
+    assert led >= far if jitter < 0.3 else not led & far
+
+
 def test_whole_seconds_still_name_the_leader_of_a_short_lag() -> None:
     rng = np.random.default_rng(20)
     at, held, buy = plan(rng, 60)

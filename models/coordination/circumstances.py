@@ -69,6 +69,7 @@ UNREST = 1.5  # markets stir within minutes: an account may meet a pair so much 
 PUBLIC_MIN = 3  # strangers at one moment that make it public, where chance does not bring as many
 FAMILY_MIN = 3  # others from which they may be a family whoever leads them
 REGULARS_READ = 4
+HEADS_MIN = 4  # first entries of bursts that tell the order of all
 GATHERINGS_MIN = 4.0  # moments at which others meet that say whether they do without a leader
 LOG_P_SURPLUS = math.log(0.1)  # strangers at one match that are more than usual there
 SESSIONS = 3.0  # how much denser an account's entries are in its hours than evenly spread ones
@@ -538,11 +539,25 @@ def _usual_by_instrument(
 
 
 @compiled
+def _opens_burst(book: Book, p: int, horizon_us: int) -> bool:
+    """Whether an account's entry is its first on the instrument for a horizon."""
+    own = book.own[book.own_start[book.account[p]] : book.own_start[book.account[p] + 1]]
+    k = np.searchsorted(own, p)  # positions are by instrument and time
+    if k == 0 or book.instrument[own[k - 1]] != book.instrument[p]:
+        return True
+    return bool(book.opened_us[p] - book.opened_us[own[k - 1]] > horizon_us)
+
+
+@compiled
 def _lead(
-    book: Book, work: _Work, number: int, ahead: Codes, behind: Codes, events: int, filled: int
-) -> tuple[int, int, Floats, Codes]:
-    """Matches with company, those of them the leader opens, and the times (us) and accounts of company behind it."""
-    firsts = shared = seen = 0
+    book: Book, work: _Work, number: int, ahead: Codes, behind: Codes, events: int, filled: int, horizon_us: int
+) -> tuple[float, int, Floats, Codes]:
+    """Share of matches with company that the leader opens, their number, and when (us) and who is behind it there.
+
+    Whoever follows an entry may be ahead of the next of the same burst, so the first of each burst tells the order
+    where there are some.
+    """
+    firsts = shared = heads = heads_first = seen = 0
     apart = np.empty(filled, dtype=np.float64)
     apart_by = np.empty(filled, dtype=np.int32)
     for e in range(events):
@@ -557,9 +572,13 @@ def _lead(
                 apart[seen] = work.when[x] - lead
                 apart_by[seen] = work.who[x]
                 seen += 1
+        head = _opens_burst(book, p, horizon_us)
         shared += met
         firsts += ok and met
-    return firsts, shared, apart[:seen], apart_by[:seen]
+        heads += head and met
+        heads_first += head and ok and met
+    share = heads_first / heads if heads >= HEADS_MIN else firsts / max(shared, 1)
+    return share, shared, apart[:seen], apart_by[:seen]
 
 
 @compiled
@@ -576,11 +595,11 @@ def _describe_company(
     lag, spread = out[1] * SECOND, out[2] * SECOND
     a, b, relation = pair[0], pair[1], pair[2]
     leads = lag >= 0
-    firsts, shared, apart, apart_by = _lead(
-        book, work, number, at_a if leads else at_b, at_b if leads else at_a, events, filled
+    first_share, shared, apart, apart_by = _lead(
+        book, work, number, at_a if leads else at_b, at_b if leads else at_a, events, filled, horizon_us
     )
     out[12], out[13], out[15], out[16] = others, rate, third, third_before
-    out[14] = firsts / shared if shared > 0 else np.nan
+    out[14] = first_share if shared > 0 else np.nan
     if shared > 0:
         reach = int(max(np.quantile(np.abs(apart), 0.8), abs(lag) + 2 * spread) + SECOND)
         reach = int(min(reach, horizon_us))

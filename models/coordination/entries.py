@@ -175,11 +175,33 @@ def _near_news(opened: Ints, news: pd.DataFrame | None, terms: CoordinationTerms
     return np.asarray(end > start, dtype=np.bool_)
 
 
-def _crowds(
-    opened: Ints, instrument: Codes, side: Sides, near: Codes, at_news: Flags, terms: CoordinationTerms
-) -> Flags:
-    """Whether each entry stands in a crowd of buys (column 0) or of sells (column 1)."""
-    dense = _neighbours(instrument, side, opened, int(terms.crowd_window_s * SECOND))
+@compiled
+def _heads_near(instrument: Codes, side: Sides, opened: Ints, head: Flags, half_us: int) -> Codes:
+    """Ideas per side that begin within `half_us` of each entry on its instrument, shape (n, 2)."""
+    n = len(opened)
+    near = np.zeros((n, 2), dtype=np.int32)
+    inside = np.zeros(2, dtype=np.int32)
+    left = right = 0
+    for i in range(n):
+        while right < n and (
+            instrument[right] < instrument[i]
+            or (instrument[right] == instrument[i] and opened[right] - opened[i] <= half_us)
+        ):
+            inside[side[right]] += head[right]
+            right += 1
+        while instrument[left] < instrument[i] or opened[i] - opened[left] > half_us:
+            inside[side[left]] -= head[left]
+            left += 1
+        near[i, 0] = inside[0]
+        near[i, 1] = inside[1]
+    return near
+
+
+def _crowds(columns: Columns, head: Flags, near: Codes, at_news: Flags, terms: CoordinationTerms) -> Flags:
+    """Whether each entry stands in a crowd of buys (column 0) or of sells (column 1); an idea counts once."""
+    dense = _heads_near(
+        columns.instrument, columns.side, columns.opened_us, head, int(terms.crowd_window_s * SECOND)
+    )
     usual = near * (terms.crowd_window_s / terms.rate_window_s)
     crowd = (dense - usual >= terms.crowd_min) & (dense > 3 * usual)
     return np.asarray(crowd | at_news[:, None], dtype=np.bool_)
@@ -338,7 +360,10 @@ def _index(
     own = np.argsort(account, kind="stable").astype(np.int32)
     own_start = np.searchsorted(account[own], np.arange(len(names) + 1)).astype(np.int64)
     near = _neighbours(instrument, side, opened, int(terms.rate_window_s * SECOND))
-    crowd = _crowds(opened, instrument, side, near, _near_news(opened, news, terms), terms)
+    idea = _ideas(own, account, instrument, side, opened, int(terms.idea_gap_s * SECOND))
+    head = np.zeros(len(idea), dtype=np.bool_)
+    head[own[np.unique(idea[own], return_index=True)[1]]] = True
+    crowd = _crowds(columns, head, near, _near_news(opened, news, terms), terms)
     key = instrument.astype(np.int64) * 2 + side
     keys = int(instrument.max()) * 2 + 2
     in_crowd = crowd[np.arange(len(side)), side]
@@ -354,7 +379,7 @@ def _index(
         instrument=instrument,
         side=side,
         lots=lots,
-        idea=_ideas(own, account, instrument, side, opened, int(terms.idea_gap_s * SECOND)),
+        idea=idea,
         own=own,
         own_start=own_start,
         near=near,

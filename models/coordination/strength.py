@@ -30,6 +30,9 @@ IRREGULAR_S = 1.0  # whoever strays so far from everyone around is no machine
 ONLY_WITH = 0.9  # share of public moments taken with the leader from which the choice is the leader's
 READERS_LOOSE = [0.3, 0.42]  # looseness of a leader's followers: as of copiers, and of people who read
 LED = 0.95  # share of meetings opened from which one is the leader of all around
+HUB_FIRST = 0.7  # share of meetings opened by whom many follow: later bursts hide some
+HUB_STEADY = [0.5, 0.7]  # share of its far followers who are steady: of a room that reads, and of a leader copied
+HUB_WORTH = 1.0  # what company, exits and other followers are worth together where many follow one leader
 FARTHER = 3.0  # times the lags of nearly everyone around
 SMALL_RING = 8  # others around a pair up to which a ring is as likely as a shared strategy
 
@@ -97,8 +100,21 @@ def _exits(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     timed = _timed(seen, terms)
     kept = np.minimum(worth, _steps(_kept(seen), [0.3, 0.8], [0.0, 2.5]))
     worth = np.where(timed.all(axis=0), kept, worth)
+    worth = np.maximum(worth, -5.0 + 4.0 * _neither(seen, terms))
     untold = _at_bars(seen, terms) | _bar_family(seen, terms) | (_column(seen, "exits_by_chance") > ALL_HOLD_ALIKE)
     return np.where(untold, np.minimum(worth, 0.0), worth)
+
+
+def _neither(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
+    """How far (0-1) a lag is too long for machines and too steady for readers, behind one who leads all around.
+
+    Then nothing but the leader is left that told the other when to enter, wherever it got its exits from.
+    """
+    ordered = (_column(seen, "same_order") >= 0.95) & (_one_way(seen) >= 0.95) & (_column(seen, "matched") >= 8)
+    ordered &= ~_timed(seen, terms).any(axis=0) & (_surplus(seen) > LOG_P_PASSERS)
+    leads = np.minimum(_column(seen, "first_share", 1.0), _column(seen, "cover", 1.0))
+    long = _steps(np.abs(_column(seen, "lag_s")), [LATENCY_S, 2 * LATENCY_S], [0.0, 1.0])
+    return ordered * long * _steps(_loose(seen), [0.15, 0.25], [1.0, 0.0]) * _steps(leads, [0.6, 0.8], [0.0, 1.0])
 
 
 def _accompanied(seen: pd.DataFrame) -> Floats:
@@ -336,7 +352,10 @@ def _own_exits(seen: pd.DataFrame) -> Floats:
     ordered = (_column(seen, "matched") >= 8) & (_one_way(seen) >= 0.9)
     ordered &= (_column(seen, "untied") < 3) | (_column(seen, "same_order") >= 0.9)
     ordered &= (_link_of_exits(seen) >= 0.8) & seen["company_kept"].notna().to_numpy()
-    return np.where(ordered, _steps(_beyond_company(seen), [0.35, 0.7], [0.0, 12.0]), 0.0)
+    # Two of a family with the same settings leave alike too, but are as loose behind each other as anyone.
+    farther = np.abs(_column(seen, "lag_s")) > FARTHER * _column(seen, "company_reach_s", np.inf)
+    steady = np.where(farther, 1.0, _steps(_column(seen, "relative_spread", 1.0), [1.5, 4.0], [1.0, 0.0]))
+    return np.where(ordered, steady * _steps(_beyond_company(seen), [0.35, 0.7], [0.0, 12.0]), 0.0)
 
 
 def _few(seen: pd.DataFrame) -> Floats:
@@ -358,6 +377,26 @@ def _same_leader(seen: pd.DataFrame, total: Floats) -> Floats:
     unhurried = np.minimum(of_leader["loose"].fillna(0.0).to_numpy(), _loose(seen))
     worth = np.minimum(weak, _steps(unhurried, READERS_LOOSE, [0.0, -5.0]))
     return np.where(star & (_column(seen, "alone") < 5), worth, 0.0)
+
+
+def _hub(seen: pd.DataFrame, worth: Floats, terms: CoordinationTerms) -> Floats:
+    """Log-odds that undo what company and exits say against followers of a leader whom machines follow at long lags.
+
+    Machines that share a source are all as quick, people who share one are not steady; followers who each keep a
+    lag of their own, some too long for machines, have no source but the leader. A mirror of it says the same.
+    """
+    ahead = np.where(_column(seen, "lag_s") >= 0, seen["a"], seen["b"])
+    ordered = (_column(seen, "same_order") >= 0.95) & (_one_way(seen) >= 0.95) & (_column(seen, "matched") >= 8)
+    ordered &= (_column(seen, "cover", 1.0) >= 0.9) & ~_timed(seen, terms).all(axis=0)
+    first = ordered & (_column(seen, "first_share", 1.0) >= HUB_FIRST)
+    far = first & (np.abs(_column(seen, "lag_s")) > 2.0 * LATENCY_S)  # clocks may differ by as much as machines do
+    telling = far & (_loose(seen) <= READERS_LOOSE[0])
+    of_leader = pd.DataFrame({"far": far, "telling": telling}).groupby(ahead).sum().reindex(ahead)
+    share = of_leader["telling"].to_numpy() / np.maximum(of_leader["far"].to_numpy(), 1)
+    count = of_leader["telling"].to_numpy() - telling
+    proven = _steps(count, [1.0, 2.0], [0.0, 1.0]) * _steps(share, HUB_STEADY, [0.0, 1.0])
+    proven = proven * _steps(_loose(seen), [0.35, 0.6], [1.0, 0.0])
+    return np.where(ordered, proven * np.maximum(HUB_WORTH - worth, 0.0), 0.0)
 
 
 def weigh(seen: pd.DataFrame, same_owner: Flags, terms: CoordinationTerms) -> tuple[Floats, pd.DataFrame]:
@@ -389,5 +428,6 @@ def weigh(seen: pd.DataFrame, same_owner: Flags, terms: CoordinationTerms) -> tu
         index=seen.index,
     )
     reasons["same_leader"] = _same_leader(seen, reasons.sum(axis=1).to_numpy())
+    reasons["hub"] = _hub(seen, reasons[["company", "exits", "same_leader"]].sum(axis=1).to_numpy(), terms)
     total = reasons.sum(axis=1).to_numpy()
     return 1.0 / (1.0 + np.exp(-np.clip(total, -30.0, 30.0))), reasons
