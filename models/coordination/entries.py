@@ -199,9 +199,7 @@ def _heads_near(instrument: Codes, side: Sides, opened: Ints, head: Flags, half_
 
 def _crowds(columns: Columns, head: Flags, near: Codes, at_news: Flags, terms: CoordinationTerms) -> Flags:
     """Whether each entry stands in a crowd of buys (column 0) or of sells (column 1); an idea counts once."""
-    dense = _heads_near(
-        columns.instrument, columns.side, columns.opened_us, head, int(terms.crowd_window_s * SECOND)
-    )
+    dense = _heads_near(columns.instrument, columns.side, columns.opened_us, head, int(terms.crowd_window_s * SECOND))
     usual = near * (terms.crowd_window_s / terms.rate_window_s)
     crowd = (dense - usual >= terms.crowd_min) & (dense > 3 * usual)
     return np.asarray(crowd | at_news[:, None], dtype=np.bool_)
