@@ -16,7 +16,7 @@ run: $(STAMP)
 test: $(DEV_STAMP)
 	@bash tests/system.sh
 	@echo "highwater: running the tests"
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup tests
 
 check: $(DEV_STAMP)
 	@$(BIN)/ruff format --check .
