@@ -416,8 +416,17 @@ def _cutoff(value: Any, field: Field) -> str:
 _COLUMNS = {
     "tiers": ({"after_payouts", "percent"}, {"balance", "lots"}),
     "cap_ladder": ({"amount"},),
+    "leverages": ({"symbol", "leverage"},),
 }
 """Columns that rows of a list may have; a bare number is the only column of its list."""
+
+
+def _number_in_row(value: Any, _field: Field) -> Decimal:
+    return _number(value, "a number")
+
+
+_CELLS: dict[str, Callable[[Any, Field], Any]] = {"percent": _percent, "leverage": _factor, "symbol": _text}
+"""How members of a row are read that are no plain numbers."""
 
 
 def _rows(value: Any, field: Field) -> list[dict[str, Any]]:
@@ -429,7 +438,7 @@ def _rows(value: Any, field: Field) -> list[dict[str, Any]]:
         if columns not in _COLUMNS[field.name]:
             raise ValueError(f"{sorted(columns)} are not the columns of a row; {field.meaning}")
         for name, inner in row.items() if isinstance(row, dict) else [(*only, row)]:
-            _percent(inner, field) if name == "percent" else _number(inner, "a number")
+            _CELLS.get(name, _number_in_row)(inner, field)
     return [
         {key: _plain(inner) for key, inner in row.items()} if isinstance(row, dict) else {next(iter(only)): _plain(row)}
         for row in value

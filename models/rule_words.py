@@ -66,6 +66,8 @@ _FOUND = {
     "holding_share_average": "{trades} closed trades were held {observed} s on average, less than the {allowed} "
     "s required, "
     "as of {when_short}.",
+    "holding_share_winners": "{winners} trades that won were held {observed} s on average, less than the {allowed} s "
+    "required, as of {when_short}.",
     "hedging": "Trade {trade} in {instrument} was open against trade {against} for {observed} s; {allowed} s "
     "already count, "
     "{when}.",
@@ -101,7 +103,7 @@ _FOUND = {
 }
 
 _PARTS = {
-    "holding_share": ("trades", "profit", "average"),
+    "holding_share": ("trades", "profit", "average", "winners"),
     "allocation_cap": ("amount", "accounts"),
     "login_country": ("listed", "home", "travel"),
     "login_address": ("addresses", "owners"),
@@ -387,7 +389,18 @@ def _holding_share(terms: Terms, _currency: str | None) -> str:
     text = f"Of trades held less than {terms['seconds']} s come {' and '.join(parts)}." if parts else ""
     if terms["min_average_seconds"] is not None:
         text += f" Trades are held at least {terms['min_average_seconds']} s on average."
+    if terms["min_average_winner_seconds"] is not None:
+        text += f" Trades that win are held at least {terms['min_average_winner_seconds']} s on average."
     return f"{text} The rule binds from {terms['min_trades']} trades on.".strip()
+
+
+def _margin(terms: Terms, _currency: str | None) -> str:
+    others = "".join(f", {one['symbol']} at {number(one['leverage'])}" for one in terms["leverages"] or [])
+    what = f"Margin in use of {', '.join(terms['symbols'])}" if terms["symbols"] else "Margin in use"
+    return (
+        f"{what}, estimated at a leverage of {number(terms['leverage'])}{others}, may not exceed"
+        f" {number(terms['percent'])} % of the balance."
+    )
 
 
 def _martingale(terms: Terms, _currency: str | None) -> str:
@@ -551,11 +564,7 @@ _RULE_WORDS = {
         f"{'opening' if t['starts'] == 'opened' else 'first trade'}."
     ),
     "symbols": _symbols,
-    "margin": lambda t, _: (
-        f"Margin in use, estimated at a leverage of {number(t['leverage'])}, may not exceed "
-        f"{number(t['percent'])} % of the "
-        "balance."
-    ),
+    "margin": _margin,
     "login_country": _login_country,
     "login_address": _login_address,
     "allocation_cap": _allocation,

@@ -351,6 +351,7 @@ _RULES = (
             Field("max_share_trades", "percent", meaning="largest share of trades that are short"),
             Field("max_share_profit", "percent", meaning="largest share of gross profit from short trades"),
             Field("min_average_seconds", "seconds", meaning="shortest average holding time"),
+            Field("min_average_winner_seconds", "seconds", meaning="shortest average holding time of trades that won"),
             Field("min_trades", "count", 10, meaning="trades needed before it binds"),
             _WARN,
         ),
@@ -432,6 +433,8 @@ _RULES = (
         (
             Field("percent", "percent", required=True, meaning="largest margin, percent of balance"),
             Field("leverage", "number", Decimal(100), meaning="leverage by which the margin is estimated"),
+            Field("leverages", "table", meaning="list of { symbol, leverage }: of instruments or asset classes"),
+            Field("symbols", "texts", meaning="instruments or asset classes that count, all when absent"),
             *_STRIKES,
             _WARN,
         ),

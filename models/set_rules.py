@@ -20,6 +20,7 @@ import pandas as pd
 from models import rule_words, suspects
 from models.catalogue import Rulebook
 from models.clock import Clock, Resets, from_micros, place, resets
+from models.instrument_names import aliases, meant_by, meant_by_all
 from models.money import decimals, from_minor, to_minor
 from models.rules import RULES
 from models.terms import amount_of
@@ -142,13 +143,19 @@ def register_terms(
         connection,
         "listed_names",
         "rule varchar, field varchar, product varchar, product_version integer, stage varchar, name varchar",
-        _listed_names(versions),
+        _listed_names(versions, aliases(connection)),
     )
     _put(
         connection,
         "exposure_tiers",
         "product varchar, product_version integer, stage varchar, balance decimal(18, 8), lots decimal(18, 8)",
         _exposure_tiers(versions),
+    )
+    _put(
+        connection,
+        "leverages",
+        "product varchar, product_version integer, stage varchar, name varchar, leverage double",
+        _leverages(versions, aliases(connection)),
     )
 
 
@@ -159,6 +166,17 @@ def _exposure_tiers(versions: Sequence[Any]) -> list[tuple[Any, ...]]:
         for version in versions
         for stage, terms in version.stages.items()
         for tier in terms.get("max_exposure", {}).get("tiers") or []
+    ]
+
+
+def _leverages(versions: Sequence[Any], known: dict[str, str]) -> list[tuple[Any, ...]]:
+    """Leverage of instruments and asset classes that have one of their own."""
+    return [
+        (version.product, version.version, stage, name, one["leverage"])
+        for version in versions
+        for stage, terms in version.stages.items()
+        for one in terms.get("margin", {}).get("leverages") or []
+        for name in sorted(meant_by(one["symbol"], known))
     ]
 
 
@@ -229,10 +247,11 @@ def _sizes(accounts: pd.DataFrame, rulebook: Rulebook) -> list[tuple[Any, ...]]:
     return rows
 
 
-def _listed_names(versions: Sequence[Any]) -> list[tuple[Any, ...]]:
+def _listed_names(versions: Sequence[Any], known: dict[str, str]) -> list[tuple[Any, ...]]:
     wanted = (
         ("max_lots", "symbols"),
         ("max_exposure", "micros"),
+        ("margin", "symbols"),
         ("symbols", "allowed"),
         ("symbols", "prohibited"),
         ("login_country", "allowed"),
@@ -240,12 +259,17 @@ def _listed_names(versions: Sequence[Any]) -> list[tuple[Any, ...]]:
         ("login_address", "known"),
     )
     return [
-        (rule, field, version.product, version.version, stage, name.upper())
+        (rule, field, version.product, version.version, stage, name)
         for version in versions
         for stage, terms in version.stages.items()
         for rule, field in wanted
-        for name in terms.get(rule, {}).get(field) or []
+        for name in sorted(_names(rule, terms.get(rule, {}).get(field) or [], known))
     ]
+
+
+def _names(rule: str, words: Sequence[str], known: dict[str, str]) -> set[str]:
+    """Listed words as they are compared: places as they stand, instruments by every name of theirs."""
+    return {word.upper() for word in words} if rule.startswith("login") else meant_by_all(words, known)
 
 
 _DECIDED = {

@@ -18,6 +18,7 @@ import pandas as pd
 from numba import njit
 
 from models.catalogue import Rulebook, Terms
+from models.instrument_names import aliases, meant_by_all
 from models.money import from_minor, to_minor
 from models.terms import amount_of
 from models.walk import NEVER, Array
@@ -29,7 +30,7 @@ WORKERS = 2
 NEARLY = 1 - 1e-9
 """Shares and sums of binary numbers that come so near to a limit are kept."""
 
-_US = ("held_us", "overlap_us", "idea_merge_us", "entry_merge_us", "within_us", "idle_us", "short_us")
+_US = ("held_us", "overlap_us", "idea_merge_us", "entry_merge_us", "within_us", "idle_us", "short_us", "winner_us")
 _SIZES = ("lots", "idea_size", "day_size", "exposure", "short_share", "short_profit", "margin", "stop_size", "added")
 LIMITS = np.dtype(
     [(name, "i8") for name in (*_US, "layers", "entries", "losses", "day_trades", "shares_from", "average_us")]
@@ -135,6 +136,7 @@ _FROM_TERMS: dict[str, dict[str, tuple[str, int | None]]] = {
         "short_share": ("max_share_trades", None),
         "short_profit": ("max_share_profit", None),
         "average_us": ("min_average_seconds", SECOND),
+        "winner_us": ("min_average_winner_seconds", SECOND),
         "shares_from": ("min_trades", 1),
     },
     "margin": {"margin": ("percent", None), "leverage": ("leverage", None)},
@@ -150,6 +152,8 @@ def _conditions(row: Array, terms: Terms, initial: Decimal) -> None:
         row["stop_size"] = float(risk) / 100 * float(initial) - 0.01
     tiers = terms.get("max_exposure", {}).get("tiers") or []
     row["exposure"] = min([float(row["exposure"]), *(tier["lots"] for tier in tiers)])
+    others = terms.get("margin", {}).get("leverages") or []
+    row["leverage"] = min([float(row["leverage"]), *(float(one["leverage"]) for one in others)])
     row["losing"] = "grid" in terms and terms["grid"]["losing_only"]
     row["per_market"] = "max_exposure" in terms and terms["max_exposure"]["per"] == "symbol"
     if "inactivity" in terms:
@@ -418,6 +422,7 @@ def _over_all(starts: Any, limits: Any, t: Any, opened_at: Any, until: Any, acco
         L = limits[a]  # noqa: N806
         rested, active = np.int64(0), opened_at[a]
         closed, short, gains, short_gains, held = 0, 0, 0.0, 0.0, 0.0
+        wins, won = 0, 0.0
         for i in range(starts[a], starts[a + 1]):
             active = min(active, t.opened[i]) if i == starts[a] else active
             rested, active = max(rested, t.opened[i] - active), t.opened[i]
@@ -427,11 +432,14 @@ def _over_all(starts: Any, limits: Any, t: Any, opened_at: Any, until: Any, acco
                 closed, short = closed + 1, short + (1 if brief else 0)
                 gains, short_gains = gains + gain, short_gains + (gain if brief else 0.0)
                 held += t.held[i] - t.opened[i]
+                if gain > 0:
+                    wins, won = wins + 1, won + (t.held[i] - t.opened[i])
         if max(rested, until[a] - active) >= L["idle_us"]:
             accounts[a] |= IDLE
         many = short * 100 > L["short_share"] * closed * NEARLY
         many |= short_gains * 100 > L["short_profit"] * gains * NEARLY
-        if closed >= L["shares_from"] and (many or held * NEARLY < L["average_us"] * closed):
+        many |= held * NEARLY < L["average_us"] * closed or won * NEARLY < L["winner_us"] * wins
+        if closed >= L["shares_from"] and many:
             accounts[a] |= SHARE
 
 
@@ -559,7 +567,7 @@ def _limits(
                 cuts.append(_instants(connection, "cutoffs", "cutoff_at", **where))
         if "symbols" in terms:
             row["bars"] = len(bars)
-            bars.append(_barred(terms["symbols"], names))
+            bars.append(_barred(terms["symbols"], names, aliases(connection)))
         rows[place] = row
     barred = np.stack(bars) if bars else np.zeros((1, max(len(markets), 1)), np.bool_)
     return rows[group], _joined(cuts), _joined(clocks), barred
@@ -589,9 +597,9 @@ def _names(connection: duckdb.DuckDBPyConnection, markets: pd.DataFrame) -> list
     return [{instrument, symbol.upper(), (classes.get(symbol) or "").upper()} for symbol, instrument in pairs]
 
 
-def _barred(terms: dict[str, Any], names: Sequence[set[str]]) -> Array:
+def _barred(terms: dict[str, Any], names: Sequence[set[str]], known: dict[str, str]) -> Array:
     """Which symbols a plan does not allow."""
-    allowed, prohibited = ({name.upper() for name in terms[field] or []} for field in ("allowed", "prohibited"))
+    allowed, prohibited = (meant_by_all(terms[field] or [], known) for field in ("allowed", "prohibited"))
     return np.array([bool(one & prohibited) or (bool(allowed) and not one & allowed) for one in names], np.bool_)
 
 

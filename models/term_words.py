@@ -104,6 +104,8 @@ def _row(field: Field, row: Any, currency: str | None) -> str:
 
 
 def _member(name: str, value: Any, currency: str | None) -> str:
+    if name == "symbol":
+        return str(value)
     amount = number(Decimal(str(value)))
     money = f"{amount} {currency}" if currency else amount
     return {
@@ -112,6 +114,7 @@ def _member(name: str, value: Any, currency: str | None) -> str:
         "amount": money,
         "balance": f"from a balance of {money}",
         "above": f"above {money}",
+        "leverage": f"at a leverage of {amount}",
         "after_payouts": f"after {amount} payouts",
     }.get(name, f"{name.replace('_', ' ')} {amount}")
 

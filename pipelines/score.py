@@ -50,7 +50,7 @@ from models.rules import RULES
 from models.set_rules import SetVerdicts, register_ends
 from models.walk import Events
 from pipelines import marts
-from pipelines.sources.symbols import Instrument, instrument
+from pipelines.sources.symbols import Instrument, aliases, instrument
 from pipelines.surveillance import survey
 from pipelines.withdrawals import withdraw
 from sql import relations, schema
@@ -270,7 +270,8 @@ def _typed(frame: pd.DataFrame, rule: str) -> pd.DataFrame:
 
 
 def register_instruments(connection: duckdb.DuckDBPyConnection) -> None:
-    """Puts `terms.instruments` before the SQL files: what every delivered symbol is, and which currencies move it."""
+    """Puts `terms.instruments` before the SQL files: what every delivered symbol is, and which currencies move it; and
+    the aliases by which terms may name one."""
     symbols = [
         row[0]
         for row in connection.execute("select distinct symbol from lake.deals where symbol is not null").fetchall()
@@ -285,6 +286,7 @@ def register_instruments(connection: duckdb.DuckDBPyConnection) -> None:
     for name, columns, rows in (
         ("instruments", {"symbol": str, "instrument": str, "asset_class": str, "units": float, "quote": str}, kinds),
         ("instrument_currencies", {"symbol": str, "currency": str}, moved),
+        ("instrument_aliases", {"alias": str, "instrument": str}, list(aliases().items())),
     ):
         frame = pd.DataFrame(rows, columns=list(columns)).astype(
             {column: "string" if kind is str else "float64" for column, kind in columns.items()}

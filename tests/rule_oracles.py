@@ -274,8 +274,11 @@ def holding_share(account: Account, terms: Terms, world: World) -> Found:
     gains = sum((max(one.net, Decimal(0)) for one in done), Decimal(0))
     short_gains = sum((max(one.net, Decimal(0)) for one in short), Decimal(0))
     most, of_profit, least = (terms[n] for n in ("max_share_trades", "max_share_profit", "min_average_seconds"))
+    won = [span for one, span in zip(done, spans, strict=True) if one.net > 0]
+    of_winners = terms["min_average_winner_seconds"]
     broken = (
-        (most is not None and len(short) * 100 > most * len(done))
+        (of_winners is not None and sum(won, dt.timedelta()) < seconds(of_winners) * len(won))
+        or (most is not None and len(short) * 100 > most * len(done))
         or (of_profit is not None and short_gains * 100 > of_profit * gains)
         or (least is not None and sum(spans, dt.timedelta()) < seconds(least) * len(done))
     )

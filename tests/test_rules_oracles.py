@@ -49,7 +49,7 @@ weekend = { cutoff = "Sun 12:00", zone = "Asia/Tokyo", effect = "warn" }
 overnight = { cutoff = "09:00", zone = "UTC", effect = "warn" }
 inactivity = { days = 1, effect = "warn" }
 holding_time = { seconds = 61, effect = "warn" }
-holding_share = { seconds = 3600, max_share_profit = 50, min_average_seconds = 3600, min_trades = 1, effect = "warn" }
+holding_share = { seconds = 3600, min_average_winner_seconds = 5400, min_trades = 1, effect = "warn" }
 hedging = { effect = "warn" }
 martingale = { multiple = 1, losses = 1, within_seconds = 60, effect = "warn" }
 grid = { layers = 2, losing_only = false, effect = "warn" }

@@ -106,6 +106,11 @@ def instrument(symbol: str) -> Instrument | None:
     return next((entry for entry in found if entry), None)
 
 
+def aliases() -> dict[str, str]:
+    """Return the names of listed instruments but currency pairs, crypto and futures by each alias."""
+    return {alias: entry.name for alias, entry in _listed().items()}
+
+
 def canonical(symbol: str) -> str | None:
     """Return the canonical name of a delivered symbol ('eurusd-2' is EURUSD, 'MESH5' is MES); None when unknown."""
     found = instrument(symbol)

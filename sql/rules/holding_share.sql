@@ -1,4 +1,5 @@
--- Accounts whose closed trades are too short as a whole: too many, too much of the profit, or on average.
+-- Accounts whose closed trades are too short as a whole: too many, too much of the profit, on average, or the winners
+-- on average.
 -- Judged over the whole stage as it stands, at the last close; the first part that fails is named. Grain: account_id.
 with trades as (
     select
@@ -6,6 +7,7 @@ with trades as (
         terms.max_share_trades,
         terms.max_share_profit,
         terms.min_average_seconds,
+        terms.min_average_winner_seconds,
         terms.min_trades,
         terms.seconds,
         trades.closed_at,
@@ -25,15 +27,18 @@ totals as (
         max_share_trades,
         max_share_profit,
         min_average_seconds,
+        min_average_winner_seconds,
         max(closed_at) as last_at,
         count(*) as trades,
         count(*) filter (where short) as short_trades,
         sum(gain) as gains,
         coalesce(sum(gain) filter (where short), 0) as short_gains,
-        sum(held_us) as held_us
+        sum(held_us) as held_us,
+        count(*) filter (where gain > 0) as winners,
+        sum(held_us) filter (where gain > 0) as won_us,
+        min_trades
     from trades
-    group by account_id, seconds, max_share_trades, max_share_profit, min_average_seconds, min_trades
-    having count(*) >= min_trades
+    group by all
 ),
 
 judged as (
@@ -43,8 +48,10 @@ judged as (
             when short_trades * 100 > cast(max_share_trades as decimal(9, 4)) * trades then 'trades'
             when short_gains * 100 > cast(max_share_profit as decimal(9, 4)) * gains then 'profit'
             when held_us < min_average_seconds * 1000000 * trades then 'average'
+            when won_us < min_average_winner_seconds * 1000000 * winners then 'winners'
         end as part
     from totals
+    where trades >= min_trades
 )
 
 select
@@ -54,10 +61,16 @@ select
     case part
         when 'trades' then 100.0 * short_trades / trades
         when 'profit' then 100.0 * cast(short_gains as double) / cast(gains as double)
-        else held_us / 1e6 / trades
+        when 'average' then held_us / 1e6 / trades
+        else won_us / 1e6 / winners
     end as observed,
-    case part when 'trades' then max_share_trades when 'profit' then max_share_profit else min_average_seconds end as allowed,
+    case part
+        when 'trades' then max_share_trades
+        when 'profit' then max_share_profit
+        when 'average' then min_average_seconds
+        else min_average_winner_seconds
+    end as allowed,
     cast(null as varchar) as trade_id,
-    json_object('part', part, 'trades', trades, 'short_trades', short_trades, 'seconds', seconds) as detail
+    json_object('part', part, 'trades', trades, 'short_trades', short_trades, 'seconds', seconds, 'winners', winners) as detail
 from judged
 where part is not null

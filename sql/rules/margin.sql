@@ -1,20 +1,66 @@
 -- Instants at which the estimated margin in use rises above the stage's share of the balance. Grain: account_id, instant.
--- What is open of a position ties up its worth at the average opening price divided by the leverage.
+-- What is open of a position ties up its worth at the average opening price divided by the leverage of its instrument,
+-- its asset class or the stage. Where instruments are listed, nothing else counts.
 with accounts as (
-    select accounts.account, accounts.account_id, accounts.initial_balance, terms.percent, terms.leverage
+    select
+        accounts.account,
+        accounts.account_id,
+        accounts.product,
+        accounts.product_version,
+        accounts.stage,
+        accounts.initial_balance,
+        terms.percent,
+        terms.leverage,
+        terms.symbols is not null as listed
     from facts.rule_accounts as accounts
     inner join terms.margin as terms using (product, product_version, stage)
     semi join (select account from decided.suspect_accounts where rule = 'margin') as suspects using (account)
+),
+
+-- how each traded instrument counts: by its own leverage before that of its class, and whether it is listed
+traded as (
+    select distinct accounts.product, accounts.product_version, accounts.stage, trades.symbol, trades.instrument
+    from facts.rule_trades as trades
+    inner join accounts using (account)
+),
+
+counted as (
+    select
+        traded.product,
+        traded.product_version,
+        traded.stage,
+        traded.symbol,
+        arg_min(leverages.leverage, leverages.name = upper(kinds.asset_class)) as leverage,
+        bool_or(listed.name is not null) as is_listed
+    from traded
+    left join (select distinct symbol, asset_class from terms.instruments) as kinds using (symbol)
+    left join terms.leverages as leverages
+        on
+            (traded.product, traded.product_version, traded.stage)
+            = (leverages.product, leverages.product_version, leverages.stage)
+            and leverages.name in (traded.instrument, upper(traded.symbol), upper(kinds.asset_class))
+    left join (from terms.listed_names where rule = 'margin') as listed
+        on
+            (traded.product, traded.product_version, traded.stage)
+            = (listed.product, listed.product_version, listed.stage)
+            and listed.name in (traded.instrument, upper(traded.symbol), upper(kinds.asset_class))
+    group by all
 ),
 
 trades as (
     select
         trades.account,
         trades.place,
-        worth.point_value * trades.open_price / accounts.leverage / cast(trades.lots as double) as per_lot
+        worth.point_value * trades.open_price / coalesce(counted.leverage, accounts.leverage)
+        / cast(trades.lots as double) as per_lot
     from facts.rule_trades as trades
     inner join accounts using (account)
     inner join facts.rule_trade_values as worth using (account, place)
+    inner join counted
+        on
+            (accounts.product, accounts.product_version, accounts.stage, trades.symbol)
+            = (counted.product, counted.product_version, counted.stage, counted.symbol)
+    where counted.is_listed or not accounts.listed
 ),
 
 -- the opening deposit is the initial balance itself

@@ -1,6 +1,7 @@
 -- Instants at which the open volume rises above what the stage allows, over the account or in one instrument.
 -- Volume is counted once per instant, after everything of it; both directions count, micros as the part of one that they
--- are. With tiers the balance at the last daily reset says how much. Grain: account_id, instrument, instant.
+-- are. With tiers the balance at the last daily reset says how much; where that allows less than is held, the first
+-- addition of the day is too much. Grain: account_id, instrument, instant.
 with accounts as (
     select
         accounts.account,
@@ -119,14 +120,17 @@ risen as (
         on_days.market,
         on_days.executed_at,
         on_days.lots_open,
+        on_days.change,
         accounts.account_id,
+        accounts.tiered,
+        row_number() over (
+            partition by on_days.account, on_days.market, on_days.day_opened_at, on_days.change > 0
+            order by on_days.executed_at
+        ) = 1 as first_of_day,
         coalesce(allowances.allowed, accounts.allowed) as allowed
     from on_days
     inner join accounts using (account)
     left join allowances using (account, day_opened_at)
-    where
-        on_days.lots_open > coalesce(allowances.allowed, accounts.allowed)
-        and round(on_days.lots_open - on_days.change, 8) <= coalesce(allowances.allowed, accounts.allowed)
 )
 
 select
@@ -145,4 +149,8 @@ inner join facts.rule_deals as deals
         and deals.role = 'in'
         and risen.market in (0, deals.market)
 inner join facts.rule_trades as trades on deals.account = trades.account and deals.place = trades.place
+where
+    risen.change > 0
+    and risen.lots_open > risen.allowed
+    and (round(risen.lots_open - risen.change, 8) <= risen.allowed or (risen.tiered and risen.first_of_day))
 group by risen.account_id, risen.market, risen.executed_at, risen.lots_open, risen.allowed

@@ -1,5 +1,9 @@
 -- Trades larger than the stage allows, at the entry with which they became so. Grain: account_id, trade_id.
-with large_trades as (
+with kinds as (
+    select symbol, upper(any_value(asset_class)) as asset_class from terms.instruments group by symbol
+),
+
+large_trades as (
     select
         trades.account,
         trades.place,
@@ -9,6 +13,7 @@ with large_trades as (
         cast(terms.lots as decimal(18, 8)) as allowed
     from facts.rule_trades as trades
     inner join terms.max_lots as terms using (product, product_version, stage)
+    left join kinds using (symbol)
     where
         trades.lots > cast(terms.lots as decimal(18, 8))
         and (
@@ -21,7 +26,7 @@ with large_trades as (
                     and listed.product = trades.product
                     and listed.product_version = trades.product_version
                     and listed.stage = trades.stage
-                    and listed.name in (trades.instrument, upper(trades.symbol))
+                    and listed.name in (trades.instrument, upper(trades.symbol), kinds.asset_class)
             )
         )
 ),

@@ -1,0 +1,39 @@
+"""What terms may call an instrument: its name, an alias of it, a symbol as it is delivered, or its asset class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import duckdb
+
+CLASSES = {
+    "FOREX": "FX",
+    "CURRENCIES": "FX",
+    "METALS": "METAL",
+    "INDICES": "INDEX",
+    "INDEXES": "INDEX",
+    "ENERGIES": "ENERGY",
+    "COMMODITIES": "COMMODITY",
+    "CRYPTOS": "CRYPTO",
+    "CRYPTOCURRENCY": "CRYPTO",
+    "CRYPTOCURRENCIES": "CRYPTO",
+    "FUTURES": "FUTURE",
+}
+"""Asset classes by the words that plans use for them."""
+
+
+def aliases(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """The reference names of instruments by their aliases, as `terms.instrument_aliases` holds them."""
+    return dict(connection.execute("select alias, instrument from terms.instrument_aliases").fetchall())
+
+
+def meant_by(word: str, known: dict[str, str]) -> set[str]:
+    """Every name by which what a plan calls `word` may be found, in capitals."""
+    said = word.strip().upper()
+    joined = said.replace("/", "").replace(" ", "")
+    return {said, joined, known.get(joined, joined), CLASSES.get(joined, joined)}
+
+
+def meant_by_all(words: Iterable[str], known: dict[str, str]) -> set[str]:
+    """The names of several words."""
+    return {name for word in words for name in meant_by(word, known)}
