@@ -425,7 +425,7 @@ def _number_in_row(value: Any, _field: Field) -> Decimal:
     return _number(value, "a number")
 
 
-_CELLS: dict[str, Callable[[Any, Field], Any]] = {"percent": _percent, "leverage": _factor, "symbol": _text}
+_CELLS: dict[str, Callable[[Any, Field], object]] = {"percent": _percent, "leverage": _factor, "symbol": _text}
 """How members of a row are read that are no plain numbers."""
 
 
@@ -438,7 +438,8 @@ def _rows(value: Any, field: Field) -> list[dict[str, Any]]:
         if columns not in _COLUMNS[field.name]:
             raise ValueError(f"{sorted(columns)} are not the columns of a row; {field.meaning}")
         for name, inner in row.items() if isinstance(row, dict) else [(*only, row)]:
-            _CELLS.get(name, _number_in_row)(inner, field)
+            read: Callable[[Any, Field], object] = _CELLS.get(name, _number_in_row)
+            read(inner, field)
     return [
         {key: _plain(inner) for key, inner in row.items()} if isinstance(row, dict) else {next(iter(only)): _plain(row)}
         for row in value
@@ -502,6 +503,7 @@ def _countries_clash(rule: Mapping[str, Any]) -> bool:
     return bool(allowed & prohibited) or misspelt or nothing
 
 
+_SHARE_PARTS = ("max_share_trades", "max_share_profit", "min_average_seconds", "min_average_winner_seconds")
 _CONTRADICTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], bool], str]] = {
     "profit_target": ("percent", lambda rule: not (rule["percent"] or rule["amount"]), "a target of zero is none"),
     "inactivity": (
@@ -541,6 +543,17 @@ _CONTRADICTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], bool], str]]
         lambda rule: rule["amount"] is None and rule["accounts"] is None,
         "needs `amount` or `accounts`",
     ),
+    "holding_share": (
+        "seconds",
+        lambda rule: all(rule[name] is None for name in _SHARE_PARTS),
+        f"needs {' or '.join(f'`{name}`' for name in _SHARE_PARTS)}, or it asks for nothing",
+    ),
+    "margin": (
+        "leverage",
+        lambda rule: not all([rule["leverage"], *(one["leverage"] for one in rule["leverages"] or [])]),
+        "is 1 where nothing is lent, never 0",
+    ),
+    "max_exposure": ("micro_ratio", lambda rule: not rule["micro_ratio"], "is how many micros count as one, never 0"),
     "symbols": ("allowed", _symbols_clash, "needs `allowed` or `prohibited`, and no name in both"),
 }
 

@@ -245,6 +245,26 @@ STAGE = "plans/two_step.toml: version 1: stage evaluation_1: "
         ),
         (
             "profit_target = { percent = 10 }",
+            "profit_target = { percent = 10 }\nholding_share = { seconds = 60 }",
+            "holding_share: seconds: needs `max_share_trades`",
+        ),
+        (
+            "profit_target = { percent = 10 }",
+            "profit_target = { percent = 10 }\nmargin = { percent = 50, leverage = 0 }",
+            "margin: leverage: is 1 where nothing is lent",
+        ),
+        (
+            "profit_target = { percent = 10 }",
+            'profit_target = { percent = 10 }\nmargin = { percent = 50, leverages = [{ symbol = "metals", leverage = 0 }] }',
+            "margin: leverage: is 1 where nothing is lent",
+        ),
+        (
+            "profit_target = { percent = 10 }",
+            'profit_target = { percent = 10 }\nmax_exposure = { lots = 1, micros = ["MNQ"], micro_ratio = 0 }',
+            "max_exposure: micro_ratio: is how many",
+        ),
+        (
+            "profit_target = { percent = 10 }",
             "profit_target = { percent = 10 }\nlot_consistency = { low = 2.1 }",
             "lot_consistency: low: is above high",
         ),
