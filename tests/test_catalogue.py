@@ -255,7 +255,7 @@ STAGE = "plans/two_step.toml: version 1: stage evaluation_1: "
         ),
         (
             "profit_target = { percent = 10 }",
-            'profit_target = { percent = 10 }\nmargin = { percent = 50, leverages = [{ symbol = "metals", leverage = 0 }] }',
+            'profit_target = { percent = 10 }\nmargin = { percent = 9, leverages = [{ symbol = "fx", leverage = 0 }] }',
             "margin: leverage: is 1 where nothing is lent",
         ),
         (
