@@ -30,6 +30,7 @@ from models.churn.features import FEATURES
 from models.churn.model import cut_offs
 from sql import relations
 
+pytestmark = pytest.mark.xdist_group("churn")  # its firm is made once
 START = pd.Timestamp("2026-01-01", tz="UTC")
 
 

@@ -22,6 +22,7 @@ from pipelines.score import judge, judged_accounts, register_instruments, regist
 from sql import relations
 from sql.warehouse import Warehouse, newest_fact
 
+pytestmark = pytest.mark.xdist_group("demo")  # its firm is made once
 KEYS = {
     "desks": ["desk_id"],
     "traders": ["trader_id"],

@@ -21,6 +21,7 @@ from sql.warehouse import Warehouse, read_frame
 from tests.builders import write_firm
 from tests.rule_world import START, Account, Trade, World, lake_rows
 
+pytestmark = pytest.mark.xdist_group("explain")  # its firm is made once
 END = START + dt.timedelta(days=30)
 BOOK = """id = "plan"
 name = "Plan"

@@ -17,6 +17,7 @@ from sql import schema
 from sql.warehouse import Warehouse, read_frame
 from tests.test_pages import opened, told
 
+pytestmark = pytest.mark.xdist_group("held_back")  # its firm is made once
 FEED = {
     "desks": """desk_id,name,currency,time_zone
 d,Desk,USD,UTC

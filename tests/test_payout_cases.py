@@ -14,6 +14,7 @@ import yaml
 from tests.builders import Row
 from tests.payout_world import DAY, START, feed, operation, product, request, reviewed, settlement, trade
 
+pytestmark = pytest.mark.xdist_group("payout_cases")  # its firm is made once
 FOLDER = Path(__file__).parent / "cases" / "payouts"
 Case = Mapping[str, Any]
 CASES: dict[str, tuple[int, Case, str]] = {}

@@ -25,6 +25,7 @@ from models.risk_score import (
 from sql import schema
 from sql.decided import register
 
+pytestmark = pytest.mark.xdist_group("risk_score")  # its firm is made once
 TERMS = ScoreTerms()
 ACCOUNTS = pd.DataFrame({"account_id": ["A", "B"], "trader_id": ["T", "U"]})
 strengths = st.dictionaries(st.sampled_from(sorted(TERMS.weights)), st.floats(0, 1), max_size=6)
