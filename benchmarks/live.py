@@ -1,9 +1,11 @@
 """Live: from a posted deal to a verdict that can be read, under load, beside one transaction per event.
 
 `python -m benchmarks.live [--seconds 30] [--accounts 10000] [--deals 2000] [--equity 20000]`; ten minutes are
-`--seconds 600`, a soak of half an hour `--seconds 1800`. `memory_mb` is that of all processes of the service at the
-start, after each quarter and at the end. Client, service and database share the machine. A probe account is posted a
-losing deal every half second; its latency is from before the request until a reader of the database sees the verdict.
+`--seconds 600`, in which observations take a third of the time, and a soak of half an hour
+`--seconds 1800 --deals 300 --equity 0`. `memory_mb` is that of all processes of the service at the start, after each
+minute and at the end, `parts_mb` that of each process. Client, service and database share the machine. A probe account
+is posted a losing deal every half second; its latency is from before the request until a reader of the database sees
+the verdict.
 """
 
 from __future__ import annotations
@@ -28,15 +30,19 @@ import psutil  # type: ignore[import-untyped]
 import pyarrow as pa
 import sqlalchemy as sa
 
+from models import catalogue
 from pipelines.land import land_frame
 from pipelines.live import keys
 from pipelines.live.app import ARROW
+from pipelines.score import score
 from sql import schema
 from sql.warehouse import Warehouse
 
 ROOT = Path(__file__).parent.parent
 PROBES = 4_000
 BATCHES_PER_SECOND = 10
+MEMORY_SECONDS = 10.0
+MEMORY_EVERY = 6
 PRODUCT = """
 id = "bench"
 name = "Bench"
@@ -57,7 +63,7 @@ def now() -> str:
 
 
 def prepare(home: Path, accounts: int) -> tuple[Warehouse, Path, str]:
-    """A home with accounts and nothing traded; returns it, its rulebook and a key."""
+    """A home with accounts, scored once and nothing traded; returns it, its rulebook and a key."""
     warehouse, rules = Warehouse.open(home, f"sqlite:///{home / 'highwater.db'}"), home / "rules"
     rules.mkdir()
     (rules / "bench.toml").write_text(PRODUCT)
@@ -74,6 +80,7 @@ def prepare(home: Path, accounts: int) -> tuple[Warehouse, Path, str]:
     }  # fmt: skip
     for name, frame in frames.items():
         land_frame(warehouse, name, frame, file=name, quick=True)
+    score(warehouse, catalogue.load(rules))
     return warehouse, rules, keys.create(warehouse, "bench")
 
 
@@ -181,7 +188,7 @@ def measure(dataset: str, make: Maker, rate: int, accounts: int, seconds: float)
 def under_load(client: httpx.Client, pid: int, house: Warehouse, load: Load, seconds: float) -> dict[str, Any]:
     """Latency, throughput, processor and memory over some seconds of load."""
     service, thread = psutil.Process(pid), threading.Thread(target=load.run)
-    cpu, began, held = service.cpu_times(), time.perf_counter(), list[int]()
+    cpu, began, held = service.cpu_times(), time.perf_counter(), list[list[int]]()
     watch = threading.Thread(target=measure_memory, args=(service, load.stop, held))
     thread.start()
     watch.start()
@@ -196,19 +203,21 @@ def under_load(client: httpx.Client, pid: int, house: Warehouse, load: Load, sec
         "probes": len(found), "verdict_p50_ms": round(p50), "verdict_p99_ms": round(p99),
         "acknowledged_p99_ms": round(np.quantile(load.acknowledged, 0.99) * 1000),
         "processors": round((spent.user + spent.system - cpu.user - cpu.system) / took, 2),
-        "memory_mb": [round(held[len(held) * part // 4 - (part == 4)] / 2**20) for part in range(5)],
+        "memory_mb": [sum(parts) for parts in (*held[:-1:MEMORY_EVERY], held[-1])],
+        "parts_mb": [held[0], held[-1]],
     }  # fmt: skip
 
 
-def measure_memory(service: psutil.Process, stop: threading.Event, held: list[int]) -> None:
-    """Notes once a second what the service and its processes hold, what several share as part of each."""
+def measure_memory(service: psutil.Process, stop: threading.Event, held: list[list[int]]) -> None:
+    """Notes again and again what the service and its processes hold, what several share as part of each, in MB."""
     while True:
-        told = 0
+        told = []
         for part in (service, *service.children(recursive=True)):
             with contextlib.suppress(psutil.NoSuchProcess):
-                told += part.memory_full_info().pss
+                told.append(part.memory_full_info().pss >> 20)
         held.append(told)
-        if stop.wait(1.0):
+        print(f"{len(held) * MEMORY_SECONDS:.0f} s: {sum(told)} MB {told}", file=sys.stderr, flush=True)
+        if stop.wait(MEMORY_SECONDS):
             return
 
 
@@ -263,8 +272,10 @@ def main() -> None:
     parser.add_argument("--deals", type=int, default=2_000)
     parser.add_argument("--equity", type=int, default=20_000)
     args = parser.parse_args()
-    print(json.dumps(measure("deals", deals, args.deals, args.accounts, args.seconds)), flush=True)
-    print(json.dumps(measure("equity", equity, args.equity, args.accounts, args.seconds)), flush=True)
+    for dataset, make, rate, share in (("deals", deals, args.deals, 1.0), ("equity", equity, args.equity, 1 / 3)):
+        if rate:
+            seconds = args.seconds * share if args.seconds > 180 else args.seconds
+            print(json.dumps(measure(dataset, make, rate, args.accounts, seconds)), flush=True)
     print(json.dumps(naive(min(args.seconds, 10), args.accounts)), flush=True)
 
 

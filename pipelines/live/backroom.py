@@ -8,6 +8,8 @@ moment is given back.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
 import logging
 import os
 import resource
@@ -19,6 +21,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import sqlalchemy as sa
 
 import sql.live_schema  # noqa: F401  its tables belong to the schema
@@ -160,10 +163,19 @@ def _serve(pipe: Connection, home: str, database_url: str, rulebook: Rulebook, n
             except Exception as error:
                 LOG.exception("%s failed", name)
                 answer = False, _plain(error)
+            give_back()
             ends = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > grown_mb * 1024
             pipe.send((*answer, ends))
             if ends:
                 return
+
+
+def give_back() -> None:
+    """Returns to the system what the work before has left unused: allocators would keep it for work as large."""
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _plain(error: Exception) -> Exception:
