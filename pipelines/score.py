@@ -21,41 +21,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from models import (
-    attribution,
-    checkpoints,
-    cohorts,
-    commissions,
-    events,
-    liability,
-    segments,
-    set_rules,
-    terms,
-    verdicts,
-    walk,
-)
-from models.cases import history
-from models.cases.opening import foresee, open_from
+from models import checkpoints, events, set_rules, terms, verdicts, walk
 from models.catalogue import Rulebook
 from models.checkpoints import Checkpoints
-from models.churn import churn_of_traders, kept_by
 from models.clock import to_micros
-from models.decisions.automation import after_run
-from models.detectors import DETECTORS, detect_all
-from models.detectors.partners import PARTNER_DETECTORS, detect_partners, own_buyers
-from models.payouts import review_all
-from models.payouts.facts import OF_CASES, OF_THE_DESK
-from models.risk_score import Weighed, weigh
 from models.rules import RULES
 from models.set_rules import SetVerdicts, register_ends
 from models.walk import Events
 from pipelines import marts
 from pipelines.sources.symbols import Instrument, aliases, instrument
-from pipelines.surveillance import survey
 from pipelines.withdrawals import withdraw
 from sql import relations, schema
-from sql.decided import Draft, register, register_tables
-from sql.segment_schema import CHURN_DRIFT
+from sql.decided import Draft
 from sql.warehouse import Warehouse, delete_rows, newest_fact, read_frame, replace_rows, write_rows
 
 Say = Callable[[str], None]
@@ -103,6 +80,8 @@ def score(
     say: Say = lambda _: None,
 ) -> Scored:
     """Judges every account that needs it and rebuilds what hangs on it; stands at `as_of` or at the newest fact."""
+    from pipelines import across  # what learns takes seconds to import, and who judges accounts alone needs none of it
+
     with warehouse.lock("score"):
         started = dt.datetime.now(dt.UTC)
         loads, stood = _finished_loads(warehouse), _standing_now(warehouse)
@@ -126,13 +105,13 @@ def score(
                 names = None if before is None else _judged_anew(database, accounts, touched)
                 judged = replace(judged, verdicts=_with_said_before(database, judged))
                 _show_walked(draft, connection, judged, names, stands_at)
-                log = _decide(connection, database, draft, stands_at, say)
+                log = across.decide(connection, database, draft, stands_at, say)
                 _judge_shared(connection, draft, accounts, rulebook, stands_at)
-                weighed = _weigh(connection, database, draft, stands_at)
-                segments.record(connection, draft, stands_at, segments.in_force(warehouse.home))
-                foresee(connection, database, weighed, stands_at)
-                _review_payouts(connection, database, draft, rulebook, stands_at)
-                log += _manage(connection, stands_at)
+                weighed = across.weigh_all(connection, database, draft, stands_at)
+                across.segment(connection, draft, stands_at, warehouse.home)
+                across.foresee(connection, database, weighed, stands_at)
+                across.review_payouts(connection, database, draft, rulebook, stands_at)
+                log += across.manage(connection, stands_at)
                 say("building the marts")
                 relations.build(connection, *relations.names("marts"))
             with warehouse.database.begin() as database:
@@ -142,8 +121,7 @@ def score(
                 draft.write(database)
                 marts.publish(connection, database)
                 _write_run(database, started, stands_at, before is None, len(touched), loads, rulebook, log)
-            log += after_run(connection, warehouse.database, rulebook, stands_at)
-            log += open_from(connection, warehouse.database, weighed, stands_at)
+            log += across.follow_up(connection, warehouse.database, rulebook, weighed, stands_at)
         return Scored(stands_at, len(accounts), len(touched), log, len(judged.resumed), judged.events)
 
 
@@ -170,31 +148,6 @@ def _before(days: pa.Table, first_day: Mapping[str, dt.date]) -> pa.Array:
     return pc.less(days["firm_day"], pa.array(first, pa.date32()))
 
 
-def _decide(
-    connection: duckdb.DuckDBPyConnection, database: sa.Connection, draft: Draft, as_of: dt.datetime, say: Say
-) -> list[str]:
-    """Everything that looks across accounts: identity, coordination, conduct; shown to the marts as `decided.*`."""
-    say("who is who, and who trades together")
-    found = survey(connection, database, as_of)
-    for table, frame in (
-        (schema.LINKS, found.links),
-        (schema.OWNERS, found.owners),
-        (schema.COPY_PAIRS, found.pairs),
-        (schema.COPY_RINGS, found.rings),
-    ):
-        draft.replace(table, frame)
-    say("how they trade")
-    signals, remarks = detect_all(connection, as_of)
-    draft.replace(schema.SIGNALS, signals, {"detector": list(DETECTORS)})
-    say("what partners do and earn")
-    given = attribution.record(connection, database)
-    of_partners = detect_partners(connection)
-    draft.replace(schema.SIGNALS, of_partners, {"detector": list(PARTNER_DETECTORS)})
-    earned = commissions.record(connection, database, as_of, given, own_buyers(connection, of_partners))
-    draft.then(lambda writing: replace_rows(writing, schema.COMMISSIONS, earned.commissions))
-    return [*found.log, *remarks, *earned.log]
-
-
 def _judge_shared(
     connection: duckdb.DuckDBPyConnection,
     draft: Draft,
@@ -207,34 +160,6 @@ def _judge_shared(
     register_ends(connection, ends_of(status.to_pandas()))
     found = set_rules.judge(connection, accounts, rulebook, as_of, set_rules.SHARED)
     draft.replace(schema.VERDICTS, found.verdicts, {"rule": list(set_rules.SHARED)})
-
-
-def _weigh(connection: duckdb.DuckDBPyConnection, database: sa.Connection, draft: Draft, as_of: dt.datetime) -> Weighed:
-    """What everything found adds up to for each account, with what analysts answered, and who is about to leave."""
-    run_id = history.next_run(database)
-    weighed = weigh(connection, as_of, history.answers(database))
-    draft.then(lambda writing: history.keep(writing, weighed, run_id))
-    leaving = churn_of_traders(connection, as_of, learn=kept_by(database, run_id, as_of, draft.then))
-    for table, frame in ((schema.RISK_SCORES, weighed.scores), (schema.CHURN_SCORES, leaving.scores)):
-        draft.replace(table, frame)
-    draft.then(lambda writing: replace_rows(writing, CHURN_DRIFT, leaving.drift))
-    return weighed
-
-
-def _review_payouts(
-    connection: duckdb.DuckDBPyConnection, database: sa.Connection, draft: Draft, rulebook: Rulebook, as_of: dt.datetime
-) -> None:
-    """Reviews every payout request, after all that a review asks about has been judged."""
-    register_tables(connection, database, *OF_THE_DESK, *OF_CASES)
-    exports = sa.select(schema.LOADS).where(schema.LOADS.c.reconciliation.is_not(None))
-    register(connection, schema.LOADS, read_frame(database, exports))
-    draft.replace(schema.PAYOUT_REVIEWS, review_all(connection, rulebook, as_of))
-
-
-def _manage(connection: duckdb.DuckDBPyConnection, as_of: dt.datetime) -> list[str]:
-    """What management asks: how long challenges take, and what funded accounts may cost; for the marts."""
-    cohorts.record(connection)
-    return liability.record(connection, as_of)
 
 
 def register_terms(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> None:
@@ -488,6 +413,17 @@ def _comparable_run(warehouse: Warehouse, rulebook: Rulebook, as_of: dt.datetime
         return None
     seen: list[int] = json.loads(last["watermark"])
     return set(seen)
+
+
+def said_since(
+    warehouse: Warehouse, rulebook: Rulebook, connection: duckdb.DuckDBPyConnection, as_of: dt.datetime
+) -> dict[str, int] | None:
+    """The earliest instant (microseconds) of each account of whose events something has landed since the last run.
+
+    None where that run cannot be built upon, and nor can the checkpoints that it left.
+    """
+    before = _comparable_run(warehouse, rulebook, as_of)
+    return None if before is None else checkpoints.news_of(connection, _finished_loads(warehouse) - before)
 
 
 _TOUCHED_BY = {

@@ -16,13 +16,15 @@ import pytest
 import sqlalchemy as sa
 
 from models import catalogue
+from pipelines.live import folding
 from pipelines.live.accepting import AHEAD, DeskRefused, Request, judge_requests, read_json
+from pipelines.live.folding import TAIL_EVENTS, read_events
 from pipelines.live.journal import Entry, Journal
 from pipelines.live.keys import Key
 from pipelines.live.service import Busy, Pace, Service, Steady
 from pipelines.score import Scored, score
 from sql.live_schema import OUTBOX, WEBHOOKS, WITHDRAWN_VERDICTS
-from sql.schema import DATASETS
+from sql.schema import CHECKPOINTS, DATASETS
 from sql.warehouse import Warehouse
 from tests import postgres
 from tests.builders import Row, firm_rows, write_rulebook
@@ -73,6 +75,52 @@ def test_live_is_the_full_run(tmp_path: Path) -> None:
             deliver(service, shuffled(step, chance), chance)
     assert check_full_run_changes_nothing(warehouse, rulebook, full=False).resumed
     check_full_run_changes_nothing(warehouse, rulebook)
+
+
+@pytest.mark.parametrize("late_hours, begun", [(24, 1), (-1, 0)])
+def test_a_late_event_goes_on_from_the_last_checkpoint_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late_hours: int, begun: int
+) -> None:
+    """After the last scoring run only what came since is read again, before it everything is."""
+    rulebook, rows = opened(tmp_path, -100)
+    warehouse, deal = Warehouse.open(tmp_path / "home"), rows["deals"][-1]
+    land(warehouse, rows, "first")
+    score(warehouse, rulebook)
+    read: list[tuple[int, int]] = []
+
+    def watched(connection: Any, names: list[str], stored: Any) -> Any:
+        found = read_events(connection, names, stored)
+        read.append((stored.begun, len(found.deals[0])))
+        return found
+
+    monkeypatch.setattr(folding, "read_events", watched)
+
+    def after(hours: float, profit: int) -> Row:
+        number = str(1000 + hours)
+        at = deal["executed_at"] + dt.timedelta(hours=hours)
+        return {**deal, "deal_id": number, "position_id": number, "executed_at": at, "profit": profit}
+
+    with running(warehouse, rulebook, replace(BRISK, settling_seconds=3600, idle_seconds=3600)) as service:
+        assert read == [(1, 0)], "what the run has walked is not read again at the start"
+        key = key_for(service)
+        since = [after(48 + step, 10) for step in range(TAIL_EVENTS + 1)]
+        push(service, "deals", since, key)
+        until(lambda: journal_is_empty(service))
+        push(service, "deals", [after(late_hours, -20)], key)
+        until(lambda: service.rows_waiting == 0)
+        assert len(read) == 2 and read[1][0] == begun
+        assert read[1][1] == len(since) + (0 if begun else len(rows["deals"]))
+        with warehouse.database.connect() as database:
+            kept = database.execute(sa.select(sa.func.count()).select_from(CHECKPOINTS)).scalar()
+        assert kept == begun, "a checkpoint that an event belongs before is let go"
+    check_full_run_changes_nothing(warehouse, rulebook)
+
+
+def journal_is_empty(service: Service) -> bool:
+    """Whether everything that was taken has landed, and the folds know."""
+    return (
+        service.rows_waiting == 0 and not service.folding.pending and not any(service.journal.folder.glob("*.journal"))
+    )
 
 
 def opened(tmp_path: Path, profit: int = -6000) -> tuple[Any, dict[str, list[Row]]]:

@@ -108,7 +108,7 @@ def test_who_writes_while_a_run_detects_neither_waits_nor_is_overwritten(
             other.execute(mine.values(status="breached", as_of=later))
         return survey(*told)
 
-    monkeypatch.setattr("pipelines.score.survey", meanwhile)
+    monkeypatch.setattr("pipelines.across.survey", meanwhile)
     for full in (True, False):
         with warehouse.database.begin() as database:
             database.execute(sa.update(status).values(status="active", as_of=MONDAY))

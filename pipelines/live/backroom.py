@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -28,15 +28,17 @@ import sql.live_schema  # noqa: F401  its tables belong to the schema
 from models.catalogue import Rulebook
 from pipelines import care
 from pipelines.land import land_frame
-from pipelines.live import folding, pages
+from pipelines.live import folding
 from pipelines.live.book import ENGINE_MEMORY, FAR, Told, read_book
 from pipelines.live.fork import START
 from pipelines.live.journal import read_segment
-from pipelines.live.lookout import Looked, look
 from pipelines.live.memory import Found
 from pipelines.live.settling import Settled, settle
 from sql.schema import LOADS
 from sql.warehouse import AWAY, Warehouse
+
+if TYPE_CHECKING:
+    from pipelines.live.lookout import Looked
 
 LOG = logging.getLogger("highwater.live")
 PATIENCE_SECONDS = 10.0
@@ -150,8 +152,8 @@ def _serve(pipe: Connection, home: str, database_url: str, rulebook: Rulebook, n
         "settle": lambda number, touched, everything: settle(
             warehouse, rulebook, number, touched, everything=everything
         ),
-        "look": lambda: look(warehouse, rulebook),
-        "refresh_pages": lambda: pages.refresh(warehouse, rulebook),
+        "look": lambda: _look(warehouse, rulebook),
+        "refresh_pages": lambda: _refresh_pages(warehouse, rulebook),
         "compact": lambda files_min: care.compact(warehouse, files_min=files_min),
         "news": lambda digests: _news(warehouse, rulebook, digests),
     }
@@ -164,10 +166,18 @@ def _serve(pipe: Connection, home: str, database_url: str, rulebook: Rulebook, n
                 LOG.exception("%s failed", name)
                 answer = False, _plain(error)
             give_back()
-            ends = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > grown_mb * 1024
+            ends = held_mb() > grown_mb
             pipe.send((*answer, ends))
             if ends:
                 return
+
+
+def held_mb() -> float:
+    """What this process holds of the machine's memory; where the system does not tell, the most that it ever held."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def give_back() -> None:
@@ -183,6 +193,18 @@ def _plain(error: Exception) -> Exception:
     if isinstance(error, AWAY):
         return type(error)(str(error.statement), None, Exception(str(error.orig)))
     return RuntimeError(f"{type(error).__name__}: {error}")
+
+
+def _look(warehouse: Warehouse, rulebook: Rulebook) -> Looked | None:
+    from pipelines.live.lookout import look  # what learns takes seconds to import: neither a start nor a landing waits
+
+    return look(warehouse, rulebook)
+
+
+def _refresh_pages(warehouse: Warehouse, rulebook: Rulebook) -> float | None:
+    from pipelines.live.pages import refresh  # as above
+
+    return refresh(warehouse, rulebook)
 
 
 def _land(warehouse: Warehouse, segments: list[Path]) -> dict[str, set[str]]:

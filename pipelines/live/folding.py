@@ -2,8 +2,8 @@
 
 Of each account a checkpoint is kept, a state of the walk at an instant that lies a while back, and the events since. A
 fold walks on from there; an event that belongs before the checkpoint has the account read from the lake and walked from
-its start, and after that a longer stretch is kept. Rules over whole histories come from the settling run
-(`pipelines.live.settling`).
+where the last scoring run left it, if that lies before the event, else from its start; after that a longer stretch is
+kept. Rules over whole histories come from the settling run (`pipelines.live.settling`).
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from models import checkpoints, events, terms, verdicts, walk
 from models.catalogue import Rulebook
+from models.checkpoints import Checkpoints
 from models.clock import from_micros, to_micros
 from models.walk import Array
+from pipelines import score
 from pipelines.live import decisions
 from pipelines.live.book import ENGINE_MEMORY, FAR, Book, Told, read_book
 from pipelines.live.decisions import Change, Said
@@ -117,7 +120,35 @@ class Folding:
     def _load(self, codes: list[int]) -> None:
         names = self.book.frame["account_id"].take(codes).tolist()
         with self.warehouse.engine(FAR, ENGINE_MEMORY) as connection:
-            self.take_events(codes, read_events(connection, names))
+            stored = self._stored(codes, connection)
+            self.take_events(codes, read_events(connection, names, stored), stored.states)
+
+    def _stored(self, codes: list[int], connection: duckdb.DuckDBPyConnection) -> Checkpoints:
+        """Where the last scoring run left accounts, where nothing said since belongs before that."""
+        accounts = self.book.frame.iloc[codes].reset_index(drop=True)
+        rests = checkpoints.fingerprints(accounts, self.book.terms[codes], self.book.clocks)
+        news = score.said_since(self.warehouse, self.rulebook, connection, FAR)
+        if news is None:
+            return checkpoints.none(rests)
+        for name, at in self._waiting_since(accounts["account_id"]).items():
+            news[name] = min(at, news.get(name, at))
+        with self.warehouse.database.connect() as database:
+            return checkpoints.read(database, accounts["account_id"].tolist(), rests, news)
+
+    def _waiting_since(self, names: pd.Series[str]) -> dict[str, int]:
+        """The earliest instant of each of these accounts of whose events some have not landed; the first of all where
+        one was corrected, since what it was before may have stood at any."""
+        found: dict[str, int] = {}
+        for batch in self.pending:
+            dated = DATASETS[batch.dataset].dated_by if batch.dataset in FOLDED else None
+            if dated is None:
+                continue
+            mine = pc.is_in(batch.rows["account_id"], pa.array(names, pa.string()))
+            rows, told = batch.rows.filter(mine), batch.told[mine.to_numpy()]
+            instants = np.where(told == CHANGED, -walk.NEVER, _micros(rows[dated]))
+            for name, at in zip(rows["account_id"].to_pylist(), instants.tolist(), strict=True):
+                found[name] = min(at, found.get(name, at))
+        return found
 
     def _parts(self, codes: list[int]) -> list[list[int]]:
         """Accounts in groups that are read at a time, so that a large firm needs no more memory than a small one."""
@@ -132,11 +163,12 @@ class Folding:
         groups = np.split(np.array(codes), np.flatnonzero(np.diff(held // LOAD_EVENTS_MAX)) + 1)
         return [group.tolist() for group in groups]
 
-    def take_events(self, codes: list[int], found: Found) -> None:
-        """Puts accounts, whose events (`found`, by their place in `codes`) were read from the lake, at their start."""
+    def take_events(self, codes: list[int], found: Found, states: Array | None = None) -> None:
+        """Puts accounts, whose events (`found`, by their place in `codes`) were read from the lake, at their start, or
+        at the states after which these events come."""
         listed = np.array(codes, np.int64)
         self.memory.forget(listed)
-        self.places["state"][listed] = np.zeros((), walk.STATE)
+        self.places["state"][listed] = np.zeros((), walk.STATE) if states is None else states
         self.places["newest"][listed] = walk.NEVER
         self.places["tail_max"][listed], self.places["loaded"][listed] = TAIL_EVENTS, True
         self.memory.add(found.renamed(listed), replacing=False)
@@ -172,11 +204,13 @@ class Folding:
         found = self._found(events_of)
         since, corrected = found.touched(), self._corrected(events_of)
         cold = [code for code in since if code in corrected or not self._is_warm(code, since[code])]
+        # the place of a late event is known; of what else was missed it is not
+        whole = [code for code in cold if code in corrected or not self.places["loaded"][code]]
         found.keep(sorted(since.keys() - set(cold)))
         self.memory.add(found, replacing=any((batch.told == CHANGED).any() for batch in events_of))
         self.load(cold)
         self.touched_by.update(dict.fromkeys(since, batches[-1].number))
-        return since | dict.fromkeys(cold, 0)
+        return since | dict.fromkeys(whole, 0)
 
     def _corrected(self, batches: list[Batch]) -> set[int]:
         """Accounts with a deal that was there before with other values, perhaps before the checkpoint."""
@@ -321,11 +355,15 @@ class Folding:
             self.said.setdefault(account, set()).add(decisions.said(tuple(row)))
 
 
-def read_events(connection: duckdb.DuckDBPyConnection, names: list[str]) -> Found:
-    """Events of accounts from the lake, by their place in `names`."""
-    events.register_walked(connection, names)
+def read_events(connection: duckdb.DuckDBPyConnection, names: list[str], stored: Checkpoints | None = None) -> Found:
+    """Events of accounts from the lake, by their place in `names`; of those with a checkpoint what came after it."""
+    events.register_walked(connection, names, stored)
     relations.build(connection, "staging.deals", "staging.equity")
-    return read_found(connection, *FOLDED)
+    return read_found(connection, *FOLDED, checkpoints=stored)
+
+
+def _micros(column: pa.ChunkedArray) -> Array:
+    return np.asarray(column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy(), np.int64)
 
 
 def _numbered(rows: list[pa.Table]) -> pa.Table:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numba import njit
 
+from models.checkpoints import Checkpoints, carried
 from models.walk import Array
 from sql import relations
 from sql.schema import ARROW_TYPES, DEAL_KINDS, ENTRIES, SIDES
@@ -265,14 +266,22 @@ _DEALS = f"""
 _EQUITY = f"select account, epoch_us(observed_at) as at, {_units('equity')}, {_ORIGIN} from told"
 
 
-def read_found(connection: duckdb.DuckDBPyConnection, *datasets: str) -> Found:
-    """Events of the datasets that the connection has something of, as the memory takes them."""
-    facts = {"deals": ("facts.judged_deals", _DEALS), "equity": ("facts.judged_equity", _EQUITY)}
+def read_found(connection: duckdb.DuckDBPyConnection, *datasets: str, checkpoints: Checkpoints | None = None) -> Found:
+    """Events of the datasets that the connection has something of, as the memory takes them.
+
+    Deals that were open at checkpoints are told before those that came after.
+    """
+    before = ""
+    if checkpoints is not None:
+        schema = connection.sql(relations.text("facts.judged_deals")).limit(0).to_arrow_table().schema
+        connection.register("carried_deals", carried(checkpoints, schema))
+        before = "select * from carried_deals union all "
+    facts = {"deals": ("facts.judged_deals", before, _DEALS), "equity": ("facts.judged_equity", "", _EQUITY)}
     told = {
-        name: _read(connection, f"with told as ({relations.text(fact)}) {query}")
+        name: _read(connection, f"with told as ({first}({relations.text(fact)})) {query}")
         if name in datasets
         else _NOTHING[name]
-        for name, (fact, query) in facts.items()
+        for name, (fact, first, query) in facts.items()
     }
     return Found(told["deals"], told["equity"])
 
