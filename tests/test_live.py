@@ -144,8 +144,10 @@ def test_a_deal_becomes_a_verdict_and_a_correction_withdraws_it(warehouse: Wareh
     with warehouse.database.connect() as database:
         withdrawn = database.execute(sa.select(WITHDRAWN_VERDICTS)).mappings().all()
         actions = database.execute(sa.select(OUTBOX.c.action, OUTBOX.c.state).order_by(OUTBOX.c.created_at)).all()
+        told = json.loads(database.execute(sa.select(OUTBOX.c.body)).scalars().first() or "")
     assert [(row["account_id"], row["rule"], row["outcome"]) for row in withdrawn] == [("A0", "daily_loss", "breached")]
     assert json.loads(withdrawn[0]["evidence"])["rule"]["percent"] == "5"
+    assert (told["trader_id"], told["challenge_id"], told["stage"]) == ("T-A0", "C-A0", "evaluation_1")
     names = ("freeze", "close_positions", "offer_reset", "disable")
     assert [tuple(action) for action in actions] == [(name, "declined") for name in names], "nobody had answered"
     check_full_run_changes_nothing(warehouse, rulebook)

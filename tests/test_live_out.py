@@ -104,13 +104,29 @@ BREACH = {"rule": "daily_loss", "outcome": "breached", "effect": "terminate", "h
 SAID = ("daily_loss", "breached", to_micros(NOON), 94.0, 95.0)
 
 
-def judged(house: Warehouse, *, taken_back: bool = False, at: dt.datetime = NOON, account: str = "A0") -> None:
-    """A breach of an account is written, or withdrawn."""
-    row = {"account_id": account, **BREACH, "observed": 94.0, "allowed": 95.0, "product": "p", "product_version": 1}
+def judged(
+    house: Warehouse,
+    *,
+    taken_back: bool = False,
+    at: dt.datetime = NOON,
+    account: str = "A0",
+    about: dict[str, str] | None = None,
+    **said: str,
+) -> None:
+    """A breach of an account, or what else is `said`, is written, or withdrawn."""
+    row = {
+        "account_id": account,
+        **BREACH,
+        **said,
+        "observed": 94.0,
+        "allowed": 95.0,
+        "product": "p",
+        "product_version": 1,
+    }
     new = pd.DataFrame([row | {"evidence": json.dumps({"sentence": "fell"})}])
     change = decisions.Change(new.iloc[:0] if taken_back else new, [(account, SAID)] if taken_back else [])
     with house.database.begin() as database:
-        decisions.write_change(database, change, {account: "D1"}, at)
+        decisions.write_change(database, change, {account: "D1"}, at, lambda _: about or {})
 
 
 def test_a_breach_freezes_closes_offers_and_after_a_day_disables(house: Warehouse) -> None:
@@ -121,6 +137,28 @@ def test_a_breach_freezes_closes_offers_and_after_a_day_disables(house: Warehous
         outbox.deliver(house, NOON + dt.timedelta(hours=hours), platform.post)
     told = [json.loads(body)["action"] for body, _ in platform.got]
     assert told == ["freeze", "close_positions", "offer_reset", "disable"]
+
+
+@pytest.mark.parametrize(
+    "outcome, effect, following, actions",
+    [
+        ("passed", "pass", {"next_stage": "funded"}, ["provision", "disable"]),
+        ("passed", "pass", {}, ["disable"]),
+        ("breached", "pause", {}, ["pause"]),
+        ("warned", "warn", {}, []),
+    ],
+)
+def test_a_pass_provisions_the_stage_that_follows_and_a_pause_pauses(
+    house: Warehouse, outcome: str, effect: str, following: dict[str, str], actions: list[str]
+) -> None:
+    outbox.connect(house, "D1", "https://gateway.test", "enforce")
+    for _ in range(2):
+        judged(house, outcome=outcome, effect=effect, about={"login": "77"} | following)
+    platform = Platform()
+    outbox.deliver(house, NOON + dt.timedelta(hours=24), platform.post)
+    told = [json.loads(body) for body, _ in platform.got]
+    assert [one["action"] for one in told] == actions, "each once, however often the verdict is told"
+    assert all(one["login"] == "77" and one.get("next_stage") == following.get("next_stage") for one in told)
 
 
 @pytest.mark.parametrize("band, offers", [("medium", 1), ("high", 0), ("critical", 0)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -65,6 +65,13 @@ class Action:
         return hashlib.sha256(json.dumps((self.name, self.about) if self.about else verdict).encode()).hexdigest()[:32]
 
 
+About = Callable[[str], dict[str, str]]
+
+
+def _nothing(_: str) -> dict[str, str]:
+    return {}
+
+
 @dataclass(frozen=True)
 class Change:
     """New and vanished verdicts of accounts: rows in published columns, and (account_id, what was said)."""
@@ -116,9 +123,14 @@ def write_days(database: sa.Connection, days: pd.DataFrame, since: dict[str, dt.
     upsert_rows(database, table, days)
 
 
-def write_change(database: sa.Connection, change: Change, desks: dict[str, str], now: dt.datetime) -> None:
-    """Writes new verdicts with the actions they cause, and withdraws the vanished ones."""
-    withdraw(database, change.gone, desks, now)
+def write_change(
+    database: sa.Connection, change: Change, desks: dict[str, str], now: dt.datetime, about: About = _nothing
+) -> None:
+    """Writes new verdicts with the actions they cause, and withdraws the vanished ones.
+
+    `about` tells of an account what its actions say beside the verdict; without a `next_stage` none is provisioned.
+    """
+    withdraw(database, change.gone, desks, now, about)
     write_rows(database, schema.VERDICTS, change.added)
     rows = change.added[["account_id", "rule", "outcome", "effect", "happened_at"]].itertuples(index=False, name=None)
     actions = [
@@ -126,13 +138,22 @@ def write_change(database: sa.Connection, change: Change, desks: dict[str, str],
         for account, rule, outcome, effect, at in rows
         for name in ACTIONS.get((outcome, effect), ())
     ]
-    act(database, actions, desks, now)
+    act(database, _described(actions, about), desks, now)
     told = change.added.to_dict("records")
     alerts.raise_alerts(database, [{str(name): value for name, value in row.items()} for row in told], desks, now)
 
 
+def _described(actions: Iterable[Action], about: About) -> list[Action]:
+    found = [replace(one, told=tuple(about(one.account_id).items())) for one in actions]
+    return [one for one in found if one.name != "provision" or "next_stage" in dict(one.told)]
+
+
 def withdraw(
-    database: sa.Connection, gone: Iterable[tuple[str, Said]], desks: dict[str, str], now: dt.datetime
+    database: sa.Connection,
+    gone: Iterable[tuple[str, Said]],
+    desks: dict[str, str],
+    now: dt.datetime,
+    about: About = _nothing,
 ) -> None:
     """Moves verdicts that no longer hold to the withdrawn ones; an account that was stopped for one is restored."""
     wanted: dict[str, set[Said]] = {}
@@ -145,7 +166,7 @@ def withdraw(
         keep = [said(row) in whats for row in columns.itertuples(index=False, name=None)]
         for row in found[keep].to_dict("records"):
             actions += _take_back(database, {str(name): value for name, value in row.items()}, now)
-    act(database, actions, desks, now)
+    act(database, _described(actions, about), desks, now)
 
 
 def _take_back(database: sa.Connection, row: dict[str, object], now: dt.datetime) -> list[Action]:

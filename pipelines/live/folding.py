@@ -342,9 +342,21 @@ class Folding:
             upsert_rows(database, schema.ACCOUNT_STATUS, status)
             decisions.write_days(database, days, again)
             if change is not decisions.UNCHANGED:
-                decisions.write_change(database, change, self.book.desk_of, dt.datetime.now(dt.UTC))
+                now = dt.datetime.now(dt.UTC)
+                decisions.write_change(database, change, self.book.desk_of, now, self.about)
         if change is not decisions.UNCHANGED:
             self.note(change)
+
+    def about(self, account_id: str) -> dict[str, str]:
+        """What an action says of its account: whose it is, where it trades, and which stage follows, if one does."""
+        if account_id not in self.book.codes:
+            return {}
+        row = self.book.frame.iloc[self.book.codes[account_id]]
+        names = ("trader_id", "challenge_id", "platform", "login", "product", "stage")
+        told = {name: str(row[name]) for name in names if pd.notna(row[name])}
+        version = self.rulebook.version(row["product"], int(row["product_version"]))
+        following = version.next_stage.get(row["stage"])
+        return told | ({"next_stage": following} if following else {})
 
     def note(self, change: Change) -> None:
         """Remembers what has been written about verdicts."""

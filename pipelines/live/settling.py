@@ -145,7 +145,7 @@ def take_over(folding: Folding, settled: Settled) -> int:
     now = dt.datetime.now(dt.UTC)
     with folding.warehouse.database.begin() as database:
         delete_rows(database, schema.CHECKPOINTS, "account_id", otherwise)
-        decisions.write_change(database, change, folding.book.desk_of, now)
+        decisions.write_change(database, change, folding.book.desk_of, now, folding.about)
         for table in DECIDED:
             _replace(database, table, settled.rows[table.name], names[table.name])
         status = schema.ACCOUNT_STATUS
