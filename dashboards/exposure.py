@@ -73,6 +73,7 @@ def _reserve(desk: str) -> None:
             "Reserve at 95 %, USD": words.whole(row["reserve_95_usd"]),
             "Reserve at 99 %, USD": words.whole(row["reserve_99_usd"]),
             "Forecast against what came, back-test": words.share(row["back_test_error"], 1),
+            "95 % interval of that": f"{words.share(row['back_test_low'])} to {words.share(row['back_test_high'])}",
             "Accounts without a forecast": words.number(row["unknown_accounts"]),
         }
     )

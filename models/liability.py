@@ -1,15 +1,15 @@
 """What funded accounts may cost: the payouts to expect within a horizon, how far that has been off, stress and reserve.
 
-The probability that anything is paid within the horizon is a logistic regression on the state at the end of a past day;
-the amount, given that something is, grows with the profit that stood in the account. Both are learned on days whose
-horizon has passed. The back-test learns on the older days only and predicts the younger ones; its error widens the
-reserve.
+The probability that anything is paid within the horizon is a logistic regression on the state of every living account,
+idle or not, at the end of past weeks; the amount, given that something is, grows with the profit that stood in the
+account. Both are learned on weeks whose horizon has passed. The back-test goes through the past stretch by stretch and
+predicts each from what had passed before it; its error widens the reserve.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import duckdb
 import numpy as np
@@ -22,13 +22,14 @@ from sql import relations
 
 @dataclass(frozen=True)
 class Terms:
-    """Numbers a person chose: horizon, spacing of past days, paid accounts needed, stress and simulation sizes."""
+    """Numbers a person chose: horizon, paid accounts needed, stretches of the back-test, stress, simulation."""
 
     version: str = "2026-11"
     horizon_days: int = 30
     waiting_days: int = 30
-    spacing_days: int = 7
     paid_min: int = 20
+    stretches: int = 6
+    resamples: int = 400
     top_winners: int = 10
     move: float = 0.02
     draws: int = 4000
@@ -42,28 +43,36 @@ LEVELS = (0.5, 0.95, 0.99)
 
 @dataclass(frozen=True)
 class Forecast:
-    """A fitted forecast: paid (probability), then amount as a share of the initial balance = base + slope · profit."""
+    """A fitted forecast: paid (probability), then amount as a share of the initial balance = base + slope · profit.
+
+    `level` brings its sum over the days learned from to what was paid then.
+    """
 
     scale: StandardScaler
     paid: LogisticRegression
     base: float
     slope: float
+    level: float = 1.0
 
     def predict(self, states: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """Probability of a payment within the horizon, and the share of the initial balance if there is one."""
         seen = features(states)
         chance = self.paid.predict_proba(self.scale.transform(seen))[:, 1]
         profit = np.maximum(states["profit_share"].to_numpy(float), 0)
-        return chance, np.maximum(self.base + self.slope * profit, 0.0)
+        return chance, self.level * np.maximum(self.base + self.slope * profit, 0.0)
 
 
 @dataclass(frozen=True)
 class BackTest:
-    """A forecast of days it had not seen: predicted and actual totals as shares, the error, and days by day."""
+    """A forecast of weeks it had not seen: predicted and actual totals as shares, the error with its 95 % interval
+    (accounts drawn anew, since the weeks of one follow each other, and what was learned from as few), week by week, and
+    by tenth of the chance."""
 
     predicted: float
     actual: float
     error: float
+    low: float
+    high: float
     days: pd.DataFrame
     calibration: pd.DataFrame
 
@@ -93,12 +102,6 @@ def features(states: pd.DataFrame) -> np.ndarray:
     return np.column_stack(columns)
 
 
-def spaced(days: pd.DataFrame, terms: Terms = TERMS) -> pd.DataFrame:
-    """Days some way apart, so that one payment is not counted once for every day before it."""
-    ordinal = pd.to_datetime(days["firm_day"]).astype("datetime64[s]").astype("int64") // 86_400
-    return days[ordinal % terms.spacing_days == 0]
-
-
 def fit(days: pd.DataFrame, terms: Terms = TERMS) -> Forecast | None:
     """Learns from days whose horizon has passed; None when too few payments followed to learn from."""
     known = days[days["next_paid"].notna()]
@@ -113,28 +116,55 @@ def fit(days: pd.DataFrame, terms: Terms = TERMS) -> Forecast | None:
     )
     slope = float(np.cov(profit, amount)[0, 1] / profit.var(ddof=1)) if profit.var() > 0 else 0.0
     slope = max(slope, 0.0)
-    return Forecast(scale, model, float(amount.mean() - slope * profit.mean()), slope)
+    plain = Forecast(scale, model, float(amount.mean() - slope * profit.mean()), slope)
+    chance, share = plain.predict(known)
+    return replace(plain, level=float(amount.sum() / (chance * share).sum()))
 
 
 def back_test(days: pd.DataFrame, terms: Terms = TERMS) -> BackTest | None:
-    """Learns on the older half, whose horizons end before the younger half begins, and predicts that one."""
-    known = days[days["next_paid"].notna()].sort_values("firm_day")
+    """Predicts the past stretch by stretch, each from the weeks whose horizon had ended before it began."""
+    known = days[days["next_paid"].notna()]
     stands = pd.to_datetime(known["firm_day"])
-    if known.empty:
+    tested = []
+    for stretch in np.array_split(np.sort(stands.unique()), terms.stretches + 1)[1:]:
+        if not len(stretch):
+            continue
+        before = known[stands + pd.Timedelta(days=terms.horizon_days + 1) <= stretch[0]]
+        learned = fit(before, terms)
+        if learned is not None:
+            held = known[stands.isin(stretch)]
+            chance, share = learned.predict(held)
+            told = {"chance": chance, "predicted": chance * share, "learned_from": (before["next_paid"] > 0).sum()}
+            tested.append(held.assign(**told, paid=held["next_paid"] > 0))
+    if not tested:
         return None
-    middle = stands.iloc[len(stands) // 2]
-    learned = fit(known[stands + pd.Timedelta(days=terms.horizon_days + 1) <= middle], terms)
-    later = known[stands >= middle]
-    if learned is None or later.empty:
-        return None
-    chance, share = learned.predict(later)
-    later = later.assign(chance=chance, predicted=chance * share, paid=later["next_paid"] > 0)
+    later = pd.concat(tested)
     by_day = later.groupby("firm_day")[["predicted", "next_paid"]].sum().rename(columns={"next_paid": "actual"})
     rank = pd.qcut(later["chance"].rank(method="first"), min(10, len(later)), labels=False)
     calibration = later.groupby(rank).agg(chance=("chance", "mean"), paid=("paid", "mean"), accounts=("paid", "size"))
     predicted, actual = float(by_day["predicted"].sum()), float(by_day["actual"].sum())
     error = predicted / actual - 1 if actual > 0 else float("nan")
-    return BackTest(predicted, actual, error, by_day.reset_index(), calibration.reset_index(drop=True))
+    low, high = _error_interval(later, terms)
+    return BackTest(predicted, actual, error, low, high, by_day.reset_index(), calibration.reset_index(drop=True))
+
+
+def _error_interval(later: pd.DataFrame, terms: Terms) -> tuple[float, float]:
+    """Where 95 of 100 errors lie: accounts of the back-test drawn anew, and as much again for what was learned from.
+
+    A forecast learned from n payments is off by as much as a sum of n payments varies.
+    """
+    sums = later.groupby("account_id")[["predicted", "next_paid"]].sum().to_numpy(float)
+    rng = np.random.default_rng(terms.seed)
+    drawn = np.array([sums[rng.integers(0, len(sums), len(sums))].sum(axis=0) for _ in range(terms.resamples)])
+    drawn = drawn[(drawn > 0).all(axis=1)]
+    if not len(drawn):
+        return float("nan"), float("nan")
+    off = np.log(drawn[:, 0] / drawn[:, 1])
+    weight = later["predicted"] / later["predicted"].sum()
+    learned = float((weight / np.sqrt(later["learned_from"])).sum() ** 2)
+    margin = 1.96 * float(off.std()) * np.sqrt(1 + float(later["paid"].sum()) * learned)
+    middle = np.log(sums[:, 0].sum() / sums[:, 1].sum())
+    return float(np.exp(middle - margin) - 1), float(np.exp(middle + margin) - 1)
 
 
 def spread_of(tested: BackTest | None) -> float:
@@ -184,11 +214,10 @@ def stressed(accounts: pd.DataFrame, positions: pd.DataFrame, terms: Terms = TER
 def assess(now: pd.DataFrame, days: pd.DataFrame, positions: pd.DataFrame, terms: Terms = TERMS) -> Liability:
     """The liability of live funded accounts.
 
-    now: rows of facts.funded_now; days: of facts.funded_days; positions: of facts.open_exposures. An account without a
+    now: rows of facts.funded_now; days: of facts.funded_weeks; positions: of facts.open_exposures. An account without a
     rate or a split is counted as unknown and named, not as zero.
     """
-    spread_days = spaced(days, terms)
-    forecast, tested = fit(spread_days, terms), back_test(spread_days, terms)
+    forecast, tested = fit(days, terms), back_test(days, terms)
     frame = now.assign(
         profit_share=(now["balance"] - now["initial"]) / now["initial"],
         open_share=(now["equity"] - now["balance"]) / now["initial"],
@@ -235,6 +264,8 @@ def _totals(frame: pd.DataFrame, tested: BackTest | None, terms: Terms) -> pd.Da
                 "reserve_99_usd": np.nan if nothing else levels[0.99],
                 "horizon_days": terms.horizon_days,
                 "back_test_error": np.nan if tested is None else tested.error,
+                "back_test_low": np.nan if tested is None else tested.low,
+                "back_test_high": np.nan if tested is None else tested.high,
             }
         )
     return pd.DataFrame(rows)
@@ -248,11 +279,16 @@ def _tested(tested: BackTest | None) -> pd.DataFrame:
     return tested.calibration.assign(tenth=np.arange(1, len(tested.calibration) + 1))[columns]
 
 
+_MEASURED = ("expected_usd", "median_usd", "reserve_95_usd", "reserve_99_usd") + (
+    "back_test_error",
+    "back_test_low",
+    "back_test_high",
+)
 _KINDS = {
     "liability_accounts": {"account_id": "string", "desk_id": "string", "currency": "string"}
     | dict.fromkeys(["accrued_usd", "eligible_usd", "chance", "amount_usd", "expected_usd"], "float64"),
     "liability_totals": {"desk_id": "string", "accounts": "int64", "unknown_accounts": "int64", "horizon_days": "int64"}
-    | dict.fromkeys(["expected_usd", "median_usd", "reserve_95_usd", "reserve_99_usd", "back_test_error"], "float64"),
+    | dict.fromkeys(_MEASURED, "float64"),
     "liability_back_test": {"tenth": "int64", "chance": "float64", "paid": "float64", "accounts": "int64"},
     "liability_stress": {"scenario": "string", "instrument": "string", "amount_usd": "float64"},
 }
@@ -267,8 +303,8 @@ def register_terms(connection: duckdb.DuckDBPyConnection, terms: Terms = TERMS) 
 def record(connection: duckdb.DuckDBPyConnection, as_of: dt.datetime, terms: Terms = TERMS) -> list[str]:
     """Assesses as of the run and shows the tables to the marts as `decided.liability_*`; returns remarks."""
     register_terms(connection, terms)
-    relations.build(connection, "facts.funded_now", "facts.funded_days", "facts.open_exposures")
-    names = ("funded_now", "funded_days", "open_exposures")
+    relations.build(connection, "facts.funded_now", "facts.funded_weeks", "facts.open_exposures")
+    names = ("funded_now", "funded_weeks", "open_exposures")
     now, days, positions = (connection.sql(f"select * from facts.{name}").df() for name in names)
     found = assess(now, days, positions, terms)
     for name, frame in (

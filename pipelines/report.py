@@ -147,7 +147,8 @@ def _liability(database: sa.Connection, desk: str | None) -> list[Block]:
             Text(
                 f"Expected within {row['horizon_days']} days: {_told(row['expected_usd'])} USD; reserve at 95 %:"
                 f" {_told(row['reserve_95_usd'])} USD, at 99 %: {_told(row['reserve_99_usd'])} USD."
-                f" Forecast against what came in the back-test: {_share(row['back_test_error'])}."
+                f" Forecast against what came in the back-test: {_share(row['back_test_error'])}"
+                f" (95 %: {_share(row['back_test_low'])} to {_share(row['back_test_high'])})."
             )
         )
     return blocks

@@ -8,5 +8,7 @@ select
     median_usd,
     reserve_95_usd,
     reserve_99_usd,
-    back_test_error
+    back_test_error,
+    back_test_low,
+    back_test_high
 from decided.liability_totals

@@ -1,0 +1,100 @@
+-- Funded accounts at the end of each Thursday that they lived, idle ones with what stood in them last, and what was paid
+-- from them after it. Grain: account_id, firm_day. Amounts as shares of the initial balance; `next_paid` is what was
+-- settled within the horizon after the day, unknown until the horizon has passed.
+-- Weeks, so that one payment is not counted once for every day before it; every living account, since those are what is
+-- forecast: who traded on the day is paid more often.
+with lived as (
+    select
+        status.account_id,
+        accounts.opened_at,
+        case when status.status not in ('active', 'paused') then status.status_at end as ended_at,
+        cast(accounts.initial_balance as double) as initial
+    from decided.account_status as status
+    inner join staging.accounts as accounts using (account_id)
+    where status.stage in ('funded', 'instant') and accounts.initial_balance > 0
+),
+
+weeks as (
+    -- the first of 1970 was a Thursday
+    select timestamptz '1970-01-02 00:00:00+00' + to_days(cast(7 * week as integer)) as stands_at
+    from (
+        select unnest(
+            range(
+                (select date_diff('day', timestamptz '1970-01-02 00:00:00+00', min(opened_at)) // 7 from lived),
+                date_diff('day', timestamptz '1970-01-02 00:00:00+00', getvariable('as_of')) // 7 + 1
+            )
+        ) as week
+    )
+),
+
+stood as (
+    select lived.*, weeks.stands_at
+    from lived
+    inner join weeks
+        on
+            lived.opened_at <= weeks.stands_at
+            and weeks.stands_at <= getvariable('as_of')
+            and (lived.ended_at is null or lived.ended_at > weeks.stands_at)
+),
+
+paid as (
+    select account_id, settled_at, cast(amount as double) as amount
+    from facts.transfers
+    where status = 'settled' and currency = account_currency
+),
+
+received as (
+    select
+        stood.account_id,
+        stood.stands_at,
+        count(*) filter (where paid.settled_at <= stood.stands_at) as paid_before,
+        sum(paid.amount) filter (
+            where
+                paid.settled_at > stood.stands_at
+                and paid.settled_at <= stood.stands_at + to_days(cast(getvariable('liability_horizon_days') as integer))
+        ) as next_paid
+    from stood
+    inner join paid using (account_id)
+    group by stood.account_id, stood.stands_at
+),
+
+asked as (
+    select
+        payouts.account_id,
+        payouts.requested_at,
+        cast(payouts.amount as double) as amount,
+        min(paid.settled_at) as answered_at
+    from staging.payouts as payouts
+    left join paid on payouts.account_id = paid.account_id and payouts.requested_at < paid.settled_at
+    group by payouts.payout_id, payouts.account_id, payouts.requested_at, payouts.amount
+),
+
+waiting as (
+    select stood.account_id, stood.stands_at, sum(asked.amount) as amount
+    from stood
+    inner join asked
+        on
+            stood.account_id = asked.account_id
+            and asked.requested_at <= stood.stands_at
+            and asked.requested_at > stood.stands_at - to_days(cast(getvariable('liability_waiting_days') as integer))
+            and (asked.answered_at is null or asked.answered_at > stood.stands_at)
+    group by stood.account_id, stood.stands_at
+)
+
+select
+    stood.account_id,
+    cast(stood.stands_at - interval 1 day as date) as firm_day,
+    date_diff('day', stood.opened_at, stood.stands_at) as age_days,
+    coalesce(days.profit_share, 0) as profit_share,
+    coalesce(days.open_share, 0) as open_share,
+    coalesce(received.paid_before, 0) as paid_before,
+    coalesce(waiting.amount, 0) / stood.initial as waiting_share,
+    case
+        when stood.stands_at + to_days(cast(getvariable('liability_horizon_days') as integer)) <= getvariable('as_of')
+            then coalesce(received.next_paid, 0) / stood.initial
+    end as next_paid
+from stood
+asof left join facts.funded_days as days
+    on stood.account_id = days.account_id and stood.stands_at >= days.stands_at
+left join received on stood.account_id = received.account_id and stood.stands_at = received.stands_at
+left join waiting on stood.account_id = waiting.account_id and stood.stands_at = waiting.stands_at
