@@ -279,10 +279,9 @@ def _tested(tested: BackTest | None) -> pd.DataFrame:
     return tested.calibration.assign(tenth=np.arange(1, len(tested.calibration) + 1))[columns]
 
 
-_MEASURED = ("expected_usd", "median_usd", "reserve_95_usd", "reserve_99_usd") + (
-    "back_test_error",
-    "back_test_low",
-    "back_test_high",
+_MEASURED = (
+    *("expected_usd", "median_usd", "reserve_95_usd", "reserve_99_usd"),
+    *("back_test_error", "back_test_low", "back_test_high"),
 )
 _KINDS = {
     "liability_accounts": {"account_id": "string", "desk_id": "string", "currency": "string"}
