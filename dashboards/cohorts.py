@@ -334,9 +334,11 @@ def _table(months: pd.DataFrame, currency: str, by_person: bool) -> None:
                 "Median days", format="%.1f", help="Of those who got there so far; see By age for all of them."
             ),
             "running": st.column_config.NumberColumn("Still running", format="percent"),
-            "fees": st.column_config.NumberColumn(f"Net fees, {currency}", format="%,.2f", help=definition("net_fees")),
+            "fees": st.column_config.NumberColumn(
+                f"Net fees, {currency}", format=words.column(currency), help=definition("net_fees")
+            ),
             "payouts": st.column_config.NumberColumn(
-                f"Paid out, {currency}", format="%,.2f", help=definition("payouts_paid")
+                f"Paid out, {currency}", format=words.column(currency), help=definition("payouts_paid")
             ),
             "payout_ratio": st.column_config.NumberColumn(
                 "Payout ratio", format="percent", help=definition("payout_ratio")
@@ -375,7 +377,7 @@ def _behind(found: pd.DataFrame, currency: str) -> None:
     }
     columns |= {name: st.column_config.NumberColumn(f"{label}, days", format="%.1f") for name, label in days.items()}
     columns |= {
-        name: st.column_config.NumberColumn(f"{label}, {currency}", format="%,.2f")
+        name: st.column_config.NumberColumn(f"{label}, {currency}", format=words.column(currency))
         for name, label in (("fees", "Net fees"), ("payouts", "Paid out"))
     }
     event: Any = st.dataframe(

@@ -318,10 +318,9 @@ def _statement(partner_id: str) -> None:
         st.caption("Nothing was earned or sent until the end of this period.")
         return
     st.dataframe(
-        made.lines,
+        look.amounts(made.lines, list(partner_papers.TITLES), made.lines["currency"]),
         hide_index=True,
-        column_config={"currency": "Currency"}
-        | {name: st.column_config.NumberColumn(label, format="%,.2f") for name, label in partner_papers.TITLES.items()},
+        column_config={"currency": "Currency"} | partner_papers.TITLES,
     )
     with right, st.container(horizontal=True):
         stem = f"statement-{partner_id}-{period[0]}-{period[1]}"
@@ -354,7 +353,7 @@ def _owed(partner_id: str, desk: str | None) -> None:
     told = "Every entry, newest first" if len(shown) < reads.MOST_ROWS else f"The newest {reads.MOST_ROWS} entries"
     with st.expander(told):
         st.dataframe(
-            shown,
+            look.amounts(shown, ["amount"], shown["currency"]),
             hide_index=True,
             height=look.height(len(shown)),
             placeholder=words.UNKNOWN,
@@ -367,7 +366,7 @@ def _owed(partner_id: str, desk: str | None) -> None:
                 "trader_id": "Trader",
                 "event": "For",
                 "level": "Level",
-                "amount": st.column_config.NumberColumn("Amount", format="%,.2f"),
+                "amount": "Amount",
                 "currency": "Currency",
                 "state": "State",
                 "plan": "Plan",

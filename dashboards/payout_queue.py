@@ -17,7 +17,7 @@ OVER = ("rejected", "upheld", "cancelled")
 COLUMNS = {
     "late": st.column_config.TextColumn("Wait", width=92, help="Time since the request; ▲ beyond the service level."),
     "payout_id": st.column_config.TextColumn("Request", width=88),
-    "amount": st.column_config.NumberColumn("Amount", format="%,.2f", width=85),
+    "amount": st.column_config.NumberColumn("Amount", width=85),
     "currency": st.column_config.TextColumn("Cur", width=48),
     "recommendation": st.column_config.TextColumn("Recommended", width=102),
     "open_checks": st.column_config.TextColumn("Read first", width=195, help="Checks that failed ✕ or are unknown ?"),
@@ -28,7 +28,7 @@ COLUMNS = {
     "kyc_status": st.column_config.TextColumn("Identity", width=85),
     "paid_before": st.column_config.NumberColumn("Paid before", format="%d", width=85),
     "transfer": st.column_config.TextColumn("Transfer", width=95),
-    "transfer_amount": st.column_config.NumberColumn("Sent", format="%,.2f"),
+    "transfer_amount": "Sent",
     "method": st.column_config.TextColumn("Method", width=75),
     "desk_id": st.column_config.TextColumn("Desk", width=85),
 }
@@ -138,8 +138,10 @@ def _queue(found: pd.DataFrame, asked: str | None) -> int:
         transfer=found["state"].map(words.TRANSFERS),
     )[list(COLUMNS)]
     first = found.index[found["payout_id"] == asked].tolist()
+    late = look.coloured(shown, "late", ["near" if late else "fine" for late in found["overdue"]])
+    sent = look.amounts(late, ["transfer_amount"], found["transfer_currency"])
     event: Any = st.dataframe(
-        look.coloured(shown, "late", ["near" if late else "fine" for late in found["overdue"]]),
+        look.amounts(sent, ["amount"], found["currency"]),
         column_config=COLUMNS,
         hide_index=True,
         height=look.height(len(shown)),

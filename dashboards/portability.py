@@ -81,11 +81,11 @@ def _differences(kind: str, frame: pd.DataFrame) -> None:
     names = {"partner_id": "Partner", "payout_id": "Request", "currency": "Currency", "why": "Why"}
     amounts = {"ours": "Highwater", "theirs": "Other system", "difference": "Difference"}
     st.dataframe(
-        frame,
+        look.amounts(frame, list(amounts), frame["currency"]),
         hide_index=True,
         height=look.height(len(frame)),
         placeholder=words.UNKNOWN,
-        column_config=names | {k: st.column_config.NumberColumn(v, format="%,.2f") for k, v in amounts.items()},
+        column_config=names | amounts,
     )
     st.download_button(
         "Differences as CSV",

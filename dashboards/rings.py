@@ -173,7 +173,7 @@ def _accounts(members: pd.DataFrame) -> None:
         "strength",
     ]
     st.dataframe(
-        look.coloured(shown[columns], "state_words", members["state"]),
+        look.amounts(look.coloured(shown[columns], "state_words", members["state"]), ["equity"], shown["currency"]),
         hide_index=True,
         column_config={
             "state_words": "State",
@@ -182,7 +182,7 @@ def _accounts(members: pd.DataFrame) -> None:
             "owner_id": "Owner",
             "stage": "Stage",
             "product": "Product",
-            "equity": st.column_config.NumberColumn("Equity", format="%,.2f"),
+            "equity": "Equity",
             "currency": "Cur",
             "stake_usd": st.column_config.NumberColumn("At stake, USD", format="%,.0f"),
             "strength": st.column_config.NumberColumn("Strength", format="%.2f"),

@@ -48,15 +48,13 @@ COLUMNS = {
         width=130,
         help="Share of the tighter of the two loss allowances that is used; full = at the floor.",
     ),
-    "headroom": st.column_config.NumberColumn(
-        "Headroom", format="%,.2f", help="Equity minus the nearer floor, account currency."
-    ),
+    "headroom": st.column_config.NumberColumn("Headroom", help="Equity minus the nearer floor, account currency."),
     "currency": st.column_config.TextColumn("Cur", width=50),
     "headroom_pct": st.column_config.NumberColumn(
         "of initial", format="%.2f %%", help="Headroom in percent of the initial balance."
     ),
     "floor": st.column_config.TextColumn("Floor", width=60, help="Which floor is nearer."),
-    "equity": st.column_config.NumberColumn("Equity", format="%,.2f"),
+    "equity": "Equity",
     "risk": st.column_config.ProgressColumn(
         "Risk", format="%.0f", min_value=0, max_value=100, width=90, help="Risk score, 0 to 100."
     ),
@@ -147,7 +145,7 @@ def _queue(found: pd.DataFrame, columns: list[str]) -> int:
         why=[words.reasons(text) for text in found["score_reasons"]],
     )[list(COLUMNS)]
     event: Any = st.dataframe(
-        look.coloured(shown, "state", found["state"]),
+        look.amounts(look.coloured(shown, "state", found["state"]), ["headroom", "equity"], found["currency"]),
         column_config=COLUMNS,
         placeholder=words.UNKNOWN,
         column_order=list(dict.fromkeys(columns)),

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from models.access import Person, require
 from models.audit import Record, append
 from models.metrics import definition, metrics
+from models.money import decimals
 from pipelines import marts
 from pipelines.packs.page import on_page
 from pipelines.packs.paper import on_paper
@@ -92,15 +93,17 @@ def _cohorts(database: sa.Connection, desk: str | None) -> list[Block]:
     found = found.astype(dict.fromkeys(numbers, "float64"))
     sold = found.drop_duplicates(["desk_id", "product", "cohort_month"])
     blocks: list[Block] = [Heading("Cohorts")]
+    desks = marts.read(database, "desks")
+    currencies = dict(zip(desks["desk_id"], desks["currency"], strict=True))
     for held, rows in found.groupby("desk_id"):
         mine = sold[sold["desk_id"] == held].groupby("cohort_month")[["accounts", "fees", "payouts"]].sum(min_count=1)
         reached = rows.pivot_table(index="cohort_month", columns="stage", values="reached", aggfunc="sum")
-        lines = []
+        lines, places = [], decimals(currencies.get(held, ""))
         for month, row in mine.sort_index(ascending=False).head(MONTHS).iterrows():
             stages = (reached.get(stage, pd.Series(dtype=float)).get(month) for stage in ("passed", "funded", "payout"))
             ratio = row["payouts"] / row["fees"] if row["fees"] else float("nan")
             shares = (_share((0 if n is None or n != n else n) / row["accounts"]) for n in stages)
-            money = (_told(row["fees"], 2), _told(row["payouts"], 2))
+            money = (_told(row["fees"], places), _told(row["payouts"], places))
             lines.append((str(month), _told(row["accounts"]), *shares, *money, _share(ratio)))
         names = ("Month", "Bought", "Passed so far", "Funded so far", "Paid so far", "Net fees", "Paid out", "Ratio")
         blocks += [Text(f"Desk {held}, in its currency; newer months can only grow."), Table(names, lines)]
@@ -135,7 +138,7 @@ def _liability(database: sa.Connection, desk: str | None) -> list[Block]:
                 str(row["desk_id"]),
                 str(row["kind"]),
                 _told(row["accounts"]),
-                _told(row["amount"], 2),
+                _told(row["amount"], decimals(str(row["currency"]))),
                 str(row["currency"]),
             )
             for row in marts.records(owed.sort_values(["desk_id", "currency", "kind"]))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from dashboards.kit import words
+from models.money import decimals
 
 
 @dataclass(frozen=True)
@@ -189,3 +192,18 @@ def coloured(frame: Any, column: str, states: Any) -> Any:
     """A frame whose column takes the colours of states (aligned by place)."""
     colours = [f"color: {palette().of(str(state))}; font-weight: 600" for state in states]
     return frame.style.apply(lambda _: colours, subset=[column], axis=0)
+
+
+def amounts(shown: Any, names: Sequence[str], currencies: Iterable[Any], *, signed: bool = False) -> Any:
+    """A frame (or coloured frame) whose amounts have the decimals of their row's currency; their columns sort as numbers.
+
+    Columns so written have no format of their own.
+    """
+    styled = shown.style if isinstance(shown, pd.DataFrame) else shown
+    codes = pd.Series(list(currencies), index=styled.index)
+    sign = "+" if signed else ""
+    for currency in codes.unique():
+        places = decimals(str(currency))
+        rows = codes.index[codes == currency]
+        styled = styled.format(f"{{:{sign},.{places}f}}", subset=(rows, list(names)), na_rep=words.UNKNOWN)
+    return styled

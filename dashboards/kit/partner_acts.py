@@ -232,17 +232,18 @@ def _trial(text: str) -> None:
     if moved.empty:
         st.caption("No partner would have earned anything else.")
         return
+    known = look.amounts(moved, ["today", "changed"], moved["currency"])
     st.dataframe(
-        moved,
+        look.amounts(known, ["difference"], moved["currency"], signed=True),
         hide_index=True,
         height=look.height(len(moved)),
         column_config={
             "partner_id": "Partner",
             "name": "Name",
             "currency": "Currency",
-            "today": st.column_config.NumberColumn("Today", format="%,.2f"),
-            "changed": st.column_config.NumberColumn("Changed", format="%,.2f"),
-            "difference": st.column_config.NumberColumn("Difference", format="%+,.2f"),
+            "today": "Today",
+            "changed": "Changed",
+            "difference": "Difference",
         },
     )
     st.caption(

@@ -88,6 +88,11 @@ def money(value: Any, currency: str | None = None, *, signed: bool = False) -> s
     return f"{sign}{value:,.{places}f} {currency or ''}".strip().replace("-", "−")
 
 
+def column(currency: str | None) -> str:
+    """The format of a table's column of amounts in one currency."""
+    return f"%,.{decimals(currency) if currency else 2}f"
+
+
 def whole(value: Any) -> str:
     """An amount without its minor units, where only the size matters."""
     return UNKNOWN if missing(value) else f"{round(value):,}".replace("-", "−")
