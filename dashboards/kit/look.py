@@ -195,10 +195,7 @@ def coloured(frame: Any, column: str, states: Any) -> Any:
 
 
 def amounts(shown: Any, names: Sequence[str], currencies: Iterable[Any], *, signed: bool = False) -> Any:
-    """A frame (or coloured frame) whose amounts have the decimals of their row's currency; their columns sort as numbers.
-
-    Columns so written have no format of their own.
-    """
+    """A frame (or coloured frame) with amounts in the decimals of their row's currency, in columns without a format."""
     styled = shown.style if isinstance(shown, pd.DataFrame) else shown
     codes = pd.Series(list(currencies), index=styled.index)
     sign = "+" if signed else ""
