@@ -154,7 +154,7 @@ def _forecast() -> None:
     figure.update_xaxes(tickformat=".0%", title="chance of a payout, forecast", rangemode="tozero")
     figure.update_yaxes(tickformat=".0%", title="were paid", rangemode="tozero")
     look.chart(figure, "Did payouts come as often as forecast?", height=340)
-    st.caption("Learned on the older half of the days, forecast for the younger half; none of it was seen before.")
+    st.caption("Each stretch of the past forecast from what had ended before it; none of it was seen before.")
 
 
 # --- exposure --------------------------------------------------------------------------------------------------------

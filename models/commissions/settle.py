@@ -184,7 +184,7 @@ def _held(entries: pd.DataFrame) -> list[str]:
     """One line per reason for which commissions are kept back."""
     held = entries[entries["held_because"].notna() & (entries["source"] == UNKNOWN)]
     return [
-        f"commissions held, {reason}: {len(rows)} entries of {rows['partner_id'].nunique()} partners"
+        f"commissions held, {reason}: {len(rows)} for partners {', '.join(sorted(rows['partner_id'].unique())[:5])}"
         for reason, rows in held.groupby("held_because")
     ]
 
