@@ -28,7 +28,7 @@ COLUMNS = {
     "kyc_status": st.column_config.TextColumn("Identity", width=85),
     "paid_before": st.column_config.NumberColumn("Paid before", format="%d", width=85),
     "transfer": st.column_config.TextColumn("Transfer", width=95),
-    "transfer_amount": "Sent",
+    "transfer_amount": st.column_config.NumberColumn("Sent"),
     "method": st.column_config.TextColumn("Method", width=75),
     "desk_id": st.column_config.TextColumn("Desk", width=85),
 }

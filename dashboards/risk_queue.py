@@ -54,7 +54,7 @@ COLUMNS = {
         "of initial", format="%.2f %%", help="Headroom in percent of the initial balance."
     ),
     "floor": st.column_config.TextColumn("Floor", width=60, help="Which floor is nearer."),
-    "equity": "Equity",
+    "equity": st.column_config.NumberColumn("Equity"),
     "risk": st.column_config.ProgressColumn(
         "Risk", format="%.0f", min_value=0, max_value=100, width=90, help="Risk score, 0 to 100."
     ),

@@ -90,11 +90,14 @@ def _table(rules: list[Segment], sizes: pd.DataFrame) -> Segment:
 
 
 def _chart(rules: list[Segment], sizes: pd.DataFrame) -> None:
-    figure = go.Figure()
+    figure, days = go.Figure(), sorted(sizes["day"].unique())
+    known = {one.name for one in segments.timeless(rules)}
     for one in rules:
-        mine = sizes[sizes["segment"] == one.name]
+        mine = sizes[sizes["segment"] == one.name].set_index("day")["traders"]
+        if one.name in known:
+            mine = mine.reindex(days, fill_value=0)
         if len(mine) > 1:
-            figure.add_scatter(x=mine["day"], y=mine["traders"], name=words.plain(one.name), mode="lines+markers")
+            figure.add_scatter(x=mine.index, y=mine, name=words.plain(one.name), mode="lines+markers")
     if figure.data:
         look.chart(figure, "Which segments grow", height=300, key="segment-sizes")
     st.caption("Each point is judged by today's rules from what was known on that day.")

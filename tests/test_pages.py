@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import streamlit as st
 from sqlalchemy.exc import OperationalError
@@ -279,6 +280,12 @@ def test_data_health_tells_what_is_wrong_and_shows_the_rows(at_firm: Path) -> No
     reasons = dict(waiting.dataframe[1].value[["account_id", "reason"]].to_numpy().tolist())
     assert reasons["O1"] == "challenge C9 has not arrived"
     assert "elsewhere" in reasons["U1"]
+
+
+def test_amounts_have_the_decimals_of_their_rows_currency() -> None:
+    frame = pd.DataFrame({"currency": ["USD", "JPY", "BHD", "USD"], "amount": [1234.5, 1234.0, 1.2345, float("nan")]})
+    html = look.amounts(frame, ["amount"], frame["currency"], signed=True).to_html()
+    assert [one for one in ("+1,234.50", "+1,234<", "+1.234<", "—") if one not in html] == []
 
 
 def test_the_overview_counts_and_leads_on(at_firm: Path) -> None:

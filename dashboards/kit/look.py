@@ -201,6 +201,6 @@ def amounts(shown: Any, names: Sequence[str], currencies: Iterable[Any], *, sign
     sign = "+" if signed else ""
     for currency in codes.unique():
         places = decimals(str(currency))
-        rows = codes.index[codes == currency]
-        styled = styled.format(f"{{:{sign},.{places}f}}", subset=(rows, list(names)), na_rep=words.UNKNOWN)
+        rows: Any = (codes.index[codes == currency], list(names))
+        styled = styled.format(f"{{:{sign},.{places}f}}", subset=rows, na_rep=words.UNKNOWN)
     return styled
