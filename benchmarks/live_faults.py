@@ -1,28 +1,33 @@
-"""The live service with a full disk and with its database gone: what it answers, and how soon it is right again.
+"""The live service on a full disk, without its database, with a clock that jumps and a platform that hardly answers:
+what it answers, and how soon it is right again.
 
-`python -m benchmarks.live_faults [--seconds 60]`, as root (a small file system is mounted) and with PostgreSQL's
-programs; raises when something acknowledged was lost, doubled or judged otherwise.
+`python -m benchmarks.live_faults [--seconds 60] [--fault NAME]…`, as root (a small file system is mounted), with
+PostgreSQL's programs and libfaketime; raises when something acknowledged was lost, doubled or judged otherwise.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
 import os
 import random
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 
-from pipelines.live import keys
+from pipelines.live import decisions, keys, outbox
+from pipelines.live.decisions import Action
 from sql.warehouse import Warehouse
 from tests import postgres
 from tests.builders import firm_rows, write_rulebook
@@ -57,7 +62,12 @@ def fill(file: Path) -> None:
 
 
 def through(
-    warehouse: Warehouse, folder: Path, harm: Callable[[], object], mend: Callable[[], object], seconds: float
+    warehouse: Warehouse,
+    folder: Path,
+    harm: Callable[[], object],
+    mend: Callable[[], object],
+    seconds: float,
+    then: Callable[[], object] = lambda: None,
 ) -> Any:
     """Serves, harms for some seconds while deals come, mends, and tells answers and seconds until a verdict is told."""
     chance, sent, accounts = random.Random(9), list[dict[str, object]](), firm([one_account(0)] * ACCOUNTS)
@@ -84,6 +94,7 @@ def through(
             taken = time.monotonic() - began
             until(lambda: client.get("/v1/accounts/A0").json().get("status") == "breached")
             told = time.monotonic() - began
+            then()
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(PATIENCE_SECONDS)
@@ -119,12 +130,81 @@ def no_database(folder: Path, seconds: float) -> Any:
             del os.environ["HIGHWATER_DATABASE_URL"]
 
 
+def clock_step(folder: Path, seconds: float) -> Any:
+    """The machine's clock jumps an hour ahead, and back."""
+    warehouse, offset = Warehouse.open(folder / "home"), folder / "offset"
+    offset.write_text("+0")
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    told = {"LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(offset), "FAKETIME_NO_CACHE": "1"}
+    told["FAKETIME_DONT_FAKE_MONOTONIC"] = "1"
+    os.environ.update(told)
+    try:
+        return through(warehouse, folder, lambda: offset.write_text("+1h"), lambda: offset.write_text("+0"), seconds)
+    finally:
+        for name in told:
+            del os.environ[name]
+
+
+class Platform(BaseHTTPRequestHandler):
+    """A firm's gateway that takes its time while it is told to."""
+
+    slow = threading.Event()
+    asked: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        """Answers, late if it is slow."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        Platform.asked.append(self.headers["Idempotency-Key"])
+        while self.slow.is_set():
+            time.sleep(0.1)
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+def slow_consumer(folder: Path, seconds: float) -> Any:
+    """The platform takes every action, and answers none: verdicts go on; what it misses is brought to it again."""
+    warehouse, freed = Warehouse.open(folder / "home"), list[float]()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Platform)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    outbox.connect(warehouse, "D1", f"http://127.0.0.1:{server.server_port}", "enforce", {"offer_reset": "off"})
+
+    def harm() -> None:
+        Platform.slow.set()
+        with warehouse.database.begin() as database:
+            actions = [Action(f"A{number}", "freeze", "daily_loss", 1) for number in range(1, ACCOUNTS)]
+            decisions.act(database, actions, {one.account_id: "D1" for one in actions}, dt.datetime.now(dt.UTC))
+
+    def mend() -> None:
+        Platform.slow.clear()
+        freed.append(time.monotonic())
+
+    def all_taken() -> bool:
+        return {row["state"] for row in outbox.listed(warehouse) if row["action"] == "freeze"} == {"sent"}
+
+    def then() -> None:
+        until(all_taken, PATIENCE_SECONDS)
+        freed.append(time.monotonic())
+
+    told = through(warehouse, folder, harm, mend, seconds, then)
+    server.shutdown()
+    asked = {"actions": len(set(Platform.asked)), "asked": len(Platform.asked)}
+    return told | asked | {"all_taken_s": round(freed[1] - freed[0], 1)}
+
+
+FAULTS = {fault.__name__: fault for fault in (full_disk, no_database, clock_step, slow_consumer)}
+
+
 def main() -> None:
     """Runs and prints every fault as a line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
-    seconds = parser.parse_args().seconds
-    for fault in (full_disk, no_database):
+    parser.add_argument("--fault", choices=list(FAULTS), action="append", default=[])
+    args = parser.parse_args()
+    seconds = args.seconds
+    for fault in [FAULTS[name] for name in args.fault or FAULTS]:
         with tempfile.TemporaryDirectory() as folder:
             print(json.dumps({"fault": fault.__name__, "seconds": seconds, **fault(Path(folder), seconds)}), flush=True)
 

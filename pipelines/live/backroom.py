@@ -165,6 +165,7 @@ def _serve(pipe: Connection, home: str, database_url: str, rulebook: Rulebook, n
             except Exception as error:
                 LOG.exception("%s failed", name)
                 answer = False, _plain(error)
+            gc.collect()
             give_back()
             ends = held_mb() > grown_mb
             pipe.send((*answer, ends))
@@ -182,7 +183,6 @@ def held_mb() -> float:
 
 def give_back() -> None:
     """Returns to the system what the work before has left unused: allocators would keep it for work as large."""
-    gc.collect()
     pa.default_memory_pool().release_unused()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

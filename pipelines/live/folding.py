@@ -90,12 +90,17 @@ class Folding:
     def begin(self) -> None:
         """Reads accounts, what was said about them, and the events of those that may still change."""
         self.refresh()
+        self.remember()
         with self.warehouse.database.connect() as database:
-            self.said = decisions.standing(database)
             ended = decisions.ended(database)
         for part in self._parts([code for account, code in self.book.codes.items() if account not in ended]):
             self._load(part)
             self.move_on(np.array(part, np.int64))
+
+    def remember(self) -> None:
+        """Reads what stands of every account: a scoring run has said it, or a service before this one."""
+        with self.warehouse.database.connect() as database:
+            self.said = decisions.standing(database)
 
     def refresh(self) -> list[int]:
         """Reads the book anew; returns accounts under other terms, which are to be loaded and folded again."""

@@ -36,7 +36,7 @@ from pipelines.live.accepting import (
     as_entry,
     judge_requests,
 )
-from pipelines.live.backroom import Backroom, News
+from pipelines.live.backroom import Backroom, News, give_back
 from pipelines.live.book import ENGINE_MEMORY
 from pipelines.live.folding import FOLDED, Batch, Folding
 from pipelines.live.index import SAME, Known
@@ -570,6 +570,8 @@ class Service:
         with self.journal.lock:
             number = self._landed_number
             self._unsettled = self._number > number
+        if self._run_ended:
+            self._in_fold(self.folding.remember)
         touched = self._in_fold(self._touched)
         settled = self.backroom.settle(number, touched, everything=self._run_ended)
         if settled is not None:
@@ -577,6 +579,7 @@ class Service:
         self._run_ended = False
         self._settled_at = time.monotonic()
         self.counts.settlings += 1
+        give_back()
 
     def _take_over(self, settled: Settled) -> None:
         take_over(self.folding, settled)
