@@ -92,7 +92,14 @@ def test_a_page_over_an_empty_home_tells_how_to_begin(page: str, at_nothing: Pat
 
 
 @pytest.mark.parametrize(
-    ("page", "says"), [("access", "Nobody has an account"), ("audit", "No record"), ("terms", "Daily loss")]
+    ("page", "says"),
+    [
+        ("access", "Nobody has an account"),
+        ("alerts", "Nobody is waited for"),
+        ("audit", "No record"),
+        ("outbox", "Nothing waits for a decision"),
+        ("terms", "Daily loss"),
+    ],
 )
 def test_people_records_and_terms_stand_before_any_data(page: str, says: str, at_nothing: Path) -> None:
     assert says in told(opened(page))
