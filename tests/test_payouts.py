@@ -318,14 +318,14 @@ def case(state: str, *, freeze: bool = False) -> Row:
 def test_a_case_that_opens_with_the_run_counts_already(tmp_path: Path) -> None:
     foreseen = sa.Table("foreseen_cases", sa.MetaData(), sa.Column("owner_id", sa.Text))
     told = one(tmp_path, feed(GOOD, [request("Q1", 20, "1000")]), decided={foreseen: [{"owner_id": "T1"}]})
-    assert told["checks"]["case"]["sentence"] == "A case about the owner opens with this run."
+    assert told["checks"]["case"]["sentence"] == "The case about the owner is new."
     assert told["recommendation"] == "review"
 
 
 @pytest.mark.parametrize(
     ("state", "freeze", "said", "recommendation"),
     [
-        ("new", False, "Case C-1 about the owner is new.", "review"),
+        ("new", False, "The case about the owner is new.", "review"),
         ("waiting", True, "is waiting, a freeze is recommended", "review"),
         ("confirmed", False, "is confirmed", "review"),
         ("dismissed", False, "Nobody", "approve"),

@@ -335,11 +335,11 @@ def _cases(connection: duckdb.DuckDBPyConnection) -> dict[str, Row]:
     """The case about each owner: the open one or the one that this run will open, else the newest."""
     found = [row for row in _if_there(connection, "cases") or [] if row["state"] != "joined"]
     found.sort(key=lambda row: (row["state"] in ("new", "in_review", "waiting"), row["opened_at"]))
-    foreseen = [
-        {"owner_id": row["owner_id"], "case_id": None, "state": "new", "to_freeze": False}
-        for row in _if_there(connection, "foreseen_cases") or []
-    ]
-    return {row["owner_id"]: row for row in (*found, *foreseen)}
+    known = {row["owner_id"]: row for row in found}
+    for row in _if_there(connection, "foreseen_cases") or []:
+        opened = known.get(row["owner_id"], {"owner_id": row["owner_id"], "to_freeze": False})
+        known[row["owner_id"]] = opened | {"state": "new"}
+    return known
 
 
 def _answered(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str, str], Row]:
