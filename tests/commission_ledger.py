@@ -206,7 +206,7 @@ class Ledger:
         if part > 0:
             sale.returned += part
             sale.return_kind = one.kind
-            for line in [held for held in self.lines if held.challenge == one.challenge_id]:
+            for line in [held for held in reversed(self.lines) if held.challenge == one.challenge_id]:
                 self.take_back(line)
 
     def take_back(self, line: Line) -> None:
@@ -219,13 +219,6 @@ class Ledger:
             line.taken += due
             told = (line.partner, line.challenge, sale.return_kind, line.level, -due, line.direct)
             self.lines.append(Line(*told, self.now, 0, False, line))
-
-    def totals(self) -> dict[tuple[str, str, str, int], int]:
-        """Cents by partner, challenge, event and level."""
-        sums: dict[tuple[str, str, str, int], int] = defaultdict(int)
-        for line in self.lines:
-            sums[(line.partner, line.challenge, line.event, line.level)] += line.cents
-        return {key: cents for key, cents in sums.items() if cents}
 
 
 def step(version: PlanVersion, done: int) -> Fraction:
@@ -256,6 +249,9 @@ class Owed:
 
 def states(ledger: Ledger, transfers: list[tuple[str, dt.datetime, int]], as_of: dt.datetime) -> list[tuple[Line, str]]:
     """The state of every line, instant by instant: a transfer, a commission that falls due, a return.
+
+    Debts go in the order in which they came; of one instant, returns before commissions below zero, and of those the
+    return of the newest commission first.
 
     transfers: partner, instant, cents.
     """
@@ -295,7 +291,7 @@ def _pay(mine: list[Owed], owed: dict[int, Owed], sent: list[tuple[dt.datetime, 
                 source.left += one.line.cents
         arrived = [cents for at, cents in sent if at == now]
         funds += sum(arrived)
-        debts = [one for one in below_zero if one.due <= now] + [one for one in returns if one.owed_back]
+        debts = [one for one in returns if one.owed_back] + [one for one in below_zero if one.due <= now]
         debts = [one for one in debts if not one.paid] if arrived else []
         debts.sort(key=lambda one: one.due if one.line.of is None else one.line.at)
         for one in sorted(earned, key=lambda one: one.due):
