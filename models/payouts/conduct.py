@@ -223,7 +223,9 @@ def _case(request: Request, desk: Desk) -> Check:
     owners = [request.owner_id, *sorted({desk.owner_of.get(one, one) for one in traders} - {request.owner_id})]
     found = [desk.cases[one] for one in owners if one in desk.cases and desk.cases[one]["state"] != "dismissed"]
     # by owner: a case that this run will open has no name yet, and the next run must say the same
-    numbers = {"cases": [{"owner": one["owner_id"], "state": one["state"], "freeze": one["to_freeze"]} for one in found]}
+    numbers = {
+        "cases": [{"owner": one["owner_id"], "state": one["state"], "freeze": one["to_freeze"]} for one in found]
+    }
     if not found:
         return Check(
             "case", "passed", "Nobody of the owner and the ring is being looked into.", numbers, group="signals"
