@@ -102,7 +102,7 @@ _FOUND = {
     "which the plan does not allow; both were open {when}.",
 }
 
-_PARTS = {
+PARTS = {
     "holding_share": ("trades", "profit", "average", "winners"),
     "allocation_cap": ("amount", "accounts"),
     "login_country": ("listed", "home", "travel"),
@@ -157,8 +157,8 @@ def sentence_sql(rule: str) -> str:
     Reads the columns observed, seen and most (observed and allowed, exactly), trade_id, detail (JSON), occurrences,
     currency, decimals, local_at (the firm's local time) and place_name, and the macros of `SQL_WORDS`.
     """
-    if rule in _PARTS:
-        parts = " ".join(f"when '{part}' then {_in_sql(f'{rule}_{part}')}" for part in _PARTS[rule])
+    if rule in PARTS:
+        parts = " ".join(f"when '{part}' then {_in_sql(f'{rule}_{part}')}" for part in PARTS[rule])
         said = f"case (detail ->> 'part') {parts} end"
     elif rule == "stop_loss_required":
         said = f"case when (detail ->> 'stop_loss') is null then {_in_sql(rule)} else {_in_sql('stop_risk')} end"

@@ -2,7 +2,7 @@
 
 A rule file says what happened (account_id, happened_at, outcome, observed, allowed, trade_id, detail); what follows is
 settled here, once for all of them: tolerated strikes, the effect, that an ended account has no further verdicts, and
-one verdict per account, rule, outcome and firm day.
+one verdict per account, rule, part of the rule, outcome and firm day.
 """
 
 from __future__ import annotations
@@ -408,15 +408,17 @@ def _judge_again(
 
 
 def _verdicts(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> pd.DataFrame:
-    """One verdict per account, rule, outcome, effect and firm day, with its evidence."""
+    """One verdict per account, rule, part of it, outcome, effect and firm day, with its evidence."""
     found = [row[0] for row in connection.execute("select distinct rule from decided.occurrences").fetchall()]
     connection.execute(rule_words.SQL_WORDS)
     _put_shared_evidence(connection, rulebook)
     sentences = " ".join(f"when '{rule}' then {rule_words.sentence_sql(rule)}" for rule in sorted(found))
+    in_parts = ", ".join(f"'{rule}'" for rule in rule_words.PARTS)
     query = f"""
         with placed as (
             select found.*, accounts.product, accounts.product_version, accounts.stage, accounts.currency,
-                resets.firm_day, resets.opened_at as day_opened_at
+                resets.firm_day, resets.opened_at as day_opened_at,
+                case when found.rule in ({in_parts}) then coalesce(found.detail ->> 'part', '') else '' end as part
             from decided.occurrences as found
             inner join facts.accounts as accounts using (account_id)
             asof inner join terms.resets as resets
@@ -426,7 +428,7 @@ def _verdicts(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> pd.D
                     and found.happened_at >= resets.opened_at
         ),
         together as (
-            select account_id, rule, outcome, effect, product, product_version, stage, currency, firm_day,
+            select account_id, rule, part, outcome, effect, product, product_version, stage, currency, firm_day,
                 day_opened_at,
                 min(happened_at) as happened_at,
                 arg_min(observed, place) as observed,
@@ -439,14 +441,15 @@ def _verdicts(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> pd.D
         ),
         -- most verdicts stand on one occurrence, and lists are slow
         lists as (
-            select placed.account_id, placed.rule, placed.outcome, placed.effect, placed.firm_day,
+            select placed.account_id, placed.rule, placed.part, placed.outcome, placed.effect, placed.firm_day,
                 to_json(list({{
                     'trade_id': placed.trade_id, 'at': strftime(placed.happened_at, '%Y-%m-%dT%H:%M:%S.%fZ'),
                     'observed': placed.observed, 'allowed': placed.allowed
                 }} order by placed.place
                 )[:if(any_value(placed.effect) in ('strip', 'split_cut'), count(*), {LISTED_MAX})]) as listed
             from placed
-            semi join (from together where occurrences > 1) as many using (account_id, rule, outcome, effect, firm_day)
+            semi join (from together where occurrences > 1) as many
+                using (account_id, rule, part, outcome, effect, firm_day)
             group by all
         ),
         shared as (
@@ -461,7 +464,7 @@ def _verdicts(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> pd.D
                 }}])) as listed
             from together
             inner join terms.shared_evidence as evidence using (product, product_version, stage, rule, currency)
-            left join lists using (account_id, rule, outcome, effect, firm_day)
+            left join lists using (account_id, rule, part, outcome, effect, firm_day)
         )
         select account_id, rule, outcome, effect, happened_at, observed, allowed, product, product_version,
             -- all at once: joined pair by pair, each long text is copied twenty times
@@ -477,7 +480,7 @@ def _verdicts(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> pd.D
                 ', "detail": ', detail, ', "occurrences": ', listed, '}}'
             ) as evidence
         from shared
-        order by account_id, happened_at, rule, outcome
+        order by account_id, happened_at, rule, outcome, part
     """
     frame: pd.DataFrame = connection.sql(query).to_arrow_table().to_pandas()
     frame["happened_at"] = pd.to_datetime(frame["happened_at"], utc=True).astype("datetime64[us, UTC]")

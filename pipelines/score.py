@@ -435,7 +435,9 @@ _TOUCHED_BY = {
     "logins": "with told as (select trader_id, account_id from lake.logins"
     " where _load_id in (select load_id from new_loads))"
     " select account_id from facts.accounts semi join terms.login_country using (product, product_version, stage)"
-    " where trader_id in (select trader_id from told) or account_id in (select account_id from told)",
+    " where trader_id in (select trader_id from told) or account_id in (select account_id from told)"
+    # how far a journey was hangs on the log-in before, also where somebody else's names the account
+    " or account_id in (select account_id from lake.logins where trader_id in (select trader_id from told))",
 }
 
 

@@ -12,11 +12,23 @@ import pytest
 
 from models import catalogue, set_rules
 from pipelines.land import land_paths
-from pipelines.score import score
+from pipelines.score import _TOUCHED_BY, score
 from sql import schema
 from sql.warehouse import Warehouse, read_frame
 from tests.builders import write_firm
-from tests.rule_world import START, Account, Login, Trade, World, judge, lake_rows, occurrences, rows
+from tests.rule_world import (
+    START,
+    Account,
+    Login,
+    Trade,
+    World,
+    engine,
+    insert,
+    judge,
+    lake_rows,
+    occurrences,
+    rows,
+)  # fmt: skip
 
 LATER = START + dt.timedelta(days=20)
 
@@ -238,6 +250,31 @@ def test_order_of_delivery_changes_nothing() -> None:
     for _ in range(2):
         draw.shuffle(trades)
         assert occurrences(World([Account("A", trades)], terms, LATER)) == given
+
+
+def test_parts_of_a_rule_broken_on_one_day_are_told_apart() -> None:
+    """Guards that a forbidden country and an impossible journey of one day are two verdicts, each with its repeats."""
+    logins = [Login("T-A", at(hour), country=country) for hour, country in ((9, "DE"), (9.5, "FR"), (20, "FR"))]
+    terms = 'login_country = { prohibited = ["FR"], travel_seconds = 3600 }'
+    found = rows(judge(World([Account("A")], terms, LATER, logins=logins)))
+    told = [(row["evidence"]["detail"]["part"], row["evidence"]["occurrences_in_all"]) for row in found]
+    assert told == [("listed", 2), ("travel", 1)]
+    assert "does not allow" in found[0]["evidence"]["sentence"] and "1 more time" in found[0]["evidence"]["sentence"]
+    assert "after a log-in from DE" in found[1]["evidence"]["sentence"]
+    assert [row["happened_at"] for row in found] == [at(9.5), at(9.5)]
+
+
+def test_a_late_login_reaches_the_account_that_its_trader_named() -> None:
+    """Guards incremental runs: how far a journey was hangs on the log-in before, of whoever names the account."""
+    logins = [Login("other", at(9), country="DE", account_id="A")]
+    world = World([Account("A"), Account("B")], "login_country = { travel_seconds = 3600 }", LATER, logins=logins)
+    connection = engine(world)
+    late = {"trader_id": "other", "occurred_at": at(8.5), "ip": "192.0.2.2", "account_id": None, "country": "FR"}
+    insert(connection, "logins", [late])
+    connection.execute("update lake.logins set _load_id = 2 where country = 'FR'")
+    connection.execute("create table new_loads as select 2 as load_id")
+    touched = connection.execute(_TOUCHED_BY["logins"]).fetchall()
+    assert touched == [("A",)]
 
 
 PLAN = """id = "plan"
