@@ -133,8 +133,8 @@ class IdentityBook:
     def _weigh(self, as_of: pd.Timestamp) -> Weights:
         population = self.evidence.population()
         day = int(as_of.timestamp() // 86_400)
-        terms = fit(self.pairs, self.strangers, population, self.terms, day)
-        return weigh(self.pairs, population, terms, day)
+        terms, crowds = fit(self.pairs, self.strangers, population, self.terms, day)
+        return weigh(self.pairs, population, terms, day, crowds)
 
     def _read_judgements(self, judgements: pd.DataFrame | None) -> Judgements:
         if judgements is None or judgements.empty:

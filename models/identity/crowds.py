@@ -15,6 +15,7 @@ from models.identity.terms import IdentityTerms
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Crowds = Mapping[str, Floats]
 CROWDED = ("document", "phone", "instrument", "destination", "device", "address", "ip")
 TRACES = ("document", "email", "phone", "instrument", "destination", "device", "address", "ip")
 # Holders up to which sharing a thing is a trace of one owner; of what is rarely shared otherwise up to six.
@@ -40,7 +41,7 @@ def traces(pairs: pd.DataFrame, but: str | None = None) -> npt.NDArray[np.bool_]
     return np.asarray(np.logical_or.reduce([*few, *alike]), dtype=np.bool_)
 
 
-def crowd_bits(pairs: pd.DataFrame, terms: IdentityTerms) -> Mapping[str, Floats]:
+def crowd_bits(pairs: pd.DataFrame, terms: IdentityTerms) -> Crowds:
     """By kind, for each pair, the bits by which the value it shares is a place rather than somebody's own, 0 with two
     holders, of whom the pair itself must tell; of visited places 0 and more, beyond what two holders would have."""
     return {kind: _of_kind(kind, pairs, terms) for kind in CROWDED}

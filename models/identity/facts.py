@@ -69,7 +69,16 @@ def _tidy_column(frame: pd.DataFrame, column: str) -> pd.Series:
         return pd.to_datetime(values, utc=True, errors="coerce").astype("datetime64[us, UTC]")
     if column == "date_of_birth" and not pd.api.types.is_object_dtype(values):
         return values.astype("datetime64[us]").dt.strftime("%Y-%m-%d").astype(object) if _is_instant(values) else values
-    return values
+    return _as_text(values) if pd.api.types.is_numeric_dtype(values) else values
+
+
+def _as_text(numbers: pd.Series) -> pd.Series:
+    """Phones, documents and the like that were read as numbers, without the point of a whole number."""
+    texts = [
+        None if pd.isna(number) else f"{number:.0f}" if number == int(number) else str(number)
+        for number in numbers.tolist()
+    ]
+    return pd.Series(texts, index=numbers.index, dtype="object")
 
 
 def _is_instant(values: pd.Series) -> bool:

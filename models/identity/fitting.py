@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.identity.crowds import CROWDED, count_places, traces
+from models.identity.crowds import CROWDED, Crowds, count_places, crowd_bits, traces
 from models.identity.mixing import mix
 from models.identity.terms import IdentityTerms, Kind, Level, Shares
 from models.identity.weighing import Population, step
@@ -39,9 +39,9 @@ SHARE_MAX = 0.9
 
 def fit(
     pairs: pd.DataFrame, strangers: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int
-) -> IdentityTerms:
-    """The terms as this firm shows them; `pairs` and `population` as in `weigh`, `strangers` the levels of fields of
-    pairs drawn at random."""
+) -> tuple[IdentityTerms, Crowds]:
+    """The terms as this firm shows them, and by how much the values shared are places; `pairs` and `population` as in
+    `weigh`, `strangers` the levels of fields of pairs drawn at random."""
     clear = _Clear(pairs, population, terms)
     kinds = {kind: clear.kind(kind) for kind in terms.kinds}
     levels = {field: clear.levels(field) for field in terms.levels}
@@ -56,7 +56,8 @@ def fit(
         trace_share=clear.trace_share(),
         places=MappingProxyType({kind: count_places(kind, pairs, terms) for kind in CROWDED}),
     )
-    return mix(pairs, population, counted, as_of_day)
+    crowds = crowd_bits(pairs, counted)
+    return mix(pairs, population, counted, as_of_day, crowds), crowds
 
 
 class _Clear:

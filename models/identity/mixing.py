@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.identity.census import COUNTED
+from models.identity.crowds import Crowds
 from models.identity.terms import HYPOTHESES, IdentityTerms, Kind, Shares
 from models.identity.weighing import LENT_KINDS, STRONG_KINDS, Explanations, Population
 
@@ -40,14 +41,17 @@ VISIBLE_MIN = 0.02
 STEPS_PER_BIT = 4
 
 
-def mix(pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int) -> IdentityTerms:
+def mix(
+    pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int, crowds: Crowds
+) -> IdentityTerms:
     """The terms with the partners of each sort per trader, and what borrowed names share, as these pairs show them."""
-    unclear = pairs[_unclear(pairs)].reset_index(drop=True)
+    chosen = _unclear(pairs)
+    unclear, crowds = pairs[chosen].reset_index(drop=True), {kind: bits[chosen] for kind, bits in crowds.items()}
     if unclear.empty:
         return terms
     mixture, found = _Mixture(unclear, population, terms), terms
     for _ in range(ROUNDS):
-        found = mixture.improve(found, Explanations(unclear, population, found, as_of_day).ways())
+        found = mixture.improve(found, Explanations(unclear, population, found, as_of_day, crowds).ways())
     return _stepped(found)
 
 

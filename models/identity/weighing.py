@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.identity.crowds import VISITED, crowd_bits
+from models.identity.crowds import VISITED, Crowds, crowd_bits
 from models.identity.terms import HYPOTHESES, KINDS, IdentityTerms, Level, Shares
 
 Floats = npt.NDArray[np.float64]
@@ -71,12 +71,15 @@ def step(counts: Ints) -> Floats:
     return np.where(counts > 0, np.exp2(np.floor(np.log2(np.maximum(counts, 1)))), 0.0)
 
 
-def weigh(pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int) -> Weights:
+def weigh(
+    pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int, crowds: Crowds | None = None
+) -> Weights:
     """The weights of each pair; the home explains only pairs whose given names and birth dates differ.
 
     `pairs` has a, b (trader numbers), a level per compared field (-1 unknown) and per kind `<kind>_holders` (0 when not
-    shared); `as_of_day` in days since 1970 decides how old evidence by address of the network is."""
-    evidence = Explanations(pairs, population, terms, as_of_day)
+    shared); `as_of_day` in days since 1970 decides how old evidence by address of the network is; `crowds` are those of
+    `crowd_bits`, where they are known already."""
+    evidence = Explanations(pairs, population, terms, as_of_day, crowd_bits(pairs, terms) if crowds is None else crowds)
     ways = evidence.ways()
     owner = np.logaddexp2(ways[:, 0], ways[:, 1])
     others = np.logaddexp2.reduce(ways[:, 2:], axis=1)
@@ -92,12 +95,14 @@ def weigh(pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_
 class Explanations:
     """Evidence of one batch of pairs: methods add their bits to an array (pairs, hypotheses), strangers being zero."""
 
-    def __init__(self, pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int) -> None:
+    def __init__(
+        self, pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int, crowds: Crowds
+    ) -> None:
         self.pairs, self.population, self.terms, self.as_of_day = pairs, population, terms, as_of_day
         self.a, self.b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
         self.size = max(1.0, float(step(np.array([population.traders]))[0]))
         self.holders = {kind: pairs[f"{kind}_holders"].to_numpy() for kind in terms.kinds}
-        self.crowds = crowd_bits(pairs, terms)
+        self.crowds = crowds
         self.levels = {field: pairs[field].to_numpy() for field in terms.levels}
 
     def ways(self) -> Floats:
