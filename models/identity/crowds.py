@@ -31,6 +31,7 @@ OWNER_GROWTH = 0.45
 BARE_SHARE = 0.2
 # Places, and owners' values of two, three and more holders, before anything is counted.
 Sizes = tuple[float, ...]
+OWNERS_PRIOR, FURTHER = 4.0, 0.8
 BASE_SIZES: Sizes = (0.25, 2.2, 1.0, 0.45, 0.2, 0.09)
 
 
@@ -91,9 +92,10 @@ def count_places(kind: str, pairs: pd.DataFrame, terms: IdentityTerms) -> Sizes:
         sizes = many[first][bare]
     places = (float((sizes >= LARGE).sum()) + 0.5) / np.log(terms.kinds[kind].cap / LARGE + 1)
     small = np.arange(2, LARGE)
-    found = np.bincount(sizes[sizes < LARGE], minlength=LARGE)[2:]
-    # One of them is the value asked about, which proves nothing of itself.
-    owners = np.maximum(found - 1 - places / small, 0.0) + np.array(BASE_SIZES[1:])
+    owned = np.maximum(np.bincount(sizes[sizes < LARGE], minlength=LARGE)[2:] - places / small, 0.0)
+    further = (float((owned * (small - 2)).sum()) + OWNERS_PRIOR * FURTHER) / (float(owned.sum()) + OWNERS_PRIOR)
+    growth = further / (1 + further)
+    owners = (float(owned.sum()) + OWNERS_PRIOR) * (1 - growth) * growth ** (small - 2.0)
     return tuple(_step(count) for count in (places, *owners.tolist()))
 
 

@@ -279,11 +279,15 @@ class Evidence:
         self.con.execute(f"insert into incoming_keys {BLOCK_KEYS}")
         self.con.execute(f"insert into incoming_keys {HOLDINGS.format(**numbers)}")
         self.con.execute(f"""
+            create or replace temp table junk as
+            select distinct kind, raw from incoming_keys where raw is not null and ({JUNK})
+        """)
+        self.con.execute("""
             insert into placeholders
-            select trader_no, kind, raw from incoming_keys where raw is not null and ({JUNK})
+            select trader_no, kind, raw from incoming_keys semi join junk using (kind, raw)
             except from placeholders
         """)
-        self.con.execute(f"delete from incoming_keys where raw is not null and ({JUNK})")
+        self.con.execute("delete from incoming_keys where (kind, raw) in (from junk)")
 
     def _merge_keys(self) -> None:
         """Replaces the keys of every incoming trader by the old and the new together."""
@@ -425,7 +429,8 @@ class Evidence:
         """)
         self.con.execute("""
             create or replace temp table faces as
-            from people where trader_no in (select a from met union all select b from met union all from drawn_before)
+            select * exclude (trader_id, raw_email, raw_phone, raw_address, email, registered_at, country) from people
+            where trader_no in (select a from met union all select b from met union all from drawn_before)
         """)
         self.con.execute(f"""
             create or replace temp table candidates as

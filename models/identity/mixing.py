@@ -22,12 +22,13 @@ from models.identity.weighing import LENT_KINDS, STRONG_KINDS, Explanations, Pop
 
 Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
-ROUNDS = 30
+ROUNDS = 40
+# Each round goes further the way it points, or the rarer explanations would need hundreds of rounds.
+STRIDE = 1.9
 HOLDERS_MAX = 4
 TRADERS_PRIOR = 400.0
 PAIRS_PRIOR = 30.0
 PAID_PRIOR = 5.0
-BOTH_PAID_MAX = 0.95
 MIXED = ("straw", "household", "friend", "venue")
 FITTED = (*STRONG_KINDS, "ip", "address")
 STRAW_SHARES = (0.01, 0.95)
@@ -85,6 +86,7 @@ class _Mixture:
         partners = {
             name: self._partners(name, all_[self.two] if name == "venue" else all_) for name, all_ in every.items()
         }
+        stridden = {name: _further(getattr(terms.partners, name), found) for name, found in partners.items()}
         kinds = {
             kind: replace(
                 each,
@@ -100,7 +102,7 @@ class _Mixture:
         }
         return replace(
             terms,
-            partners=terms.partners._replace(**partners),
+            partners=terms.partners._replace(**stridden),
             kinds=MappingProxyType(kinds),
             paid_ratio=self._paid_ratio(every["straw"]),
         )
@@ -109,7 +111,7 @@ class _Mixture:
         """How much oftener than by chance both sides of a borrowed name take payouts."""
         straws = every * self.weight
         both, of = float(straws[self.known["destination"]].sum()), float(straws.sum())
-        return min(BOTH_PAID_MAX, (both + PAID_PRIOR * self.paid_chance) / (of + PAID_PRIOR)) / self.paid_chance
+        return (both + PAID_PRIOR * self.paid_chance) / (of + PAID_PRIOR) / self.paid_chance
 
     def _visible(self, terms: IdentityTerms, name: str) -> Floats:
         """How likely a pair so explained shares at least one strong thing, given what is known of both."""
@@ -150,6 +152,11 @@ class _Mixture:
             shown, of = float(seen[self.alike[kind]].sum()), float(seen[self.shared[kind]].sum())
             found[name] = min(ALIKE_MAX, (shown + PAIRS_PRIOR * getattr(base, name)) / (of + PAIRS_PRIOR))
         return base._replace(**found)
+
+
+def _further(now: float, found: float) -> float:
+    """What was found, and as much beyond it in the same direction as the stride says (over-relaxation)."""
+    return float(now * (found / now) ** STRIDE)
 
 
 def _stepped(terms: IdentityTerms) -> IdentityTerms:

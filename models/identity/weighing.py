@@ -25,7 +25,7 @@ LENT_KINDS = ("phone", "instrument", "device")
 STRONG_KINDS = ("document", "email", "phone", "instrument", "destination", "device")
 ALIKE_BY_CHANCE = 0.4
 STRAW, VENUE = HYPOTHESES.index("straw"), HYPOTHESES.index("venue")
-PAID_MAX = 0.9
+PAID_MAX, BOTH_PAID_MAX = 0.9, 0.95
 NEAR_FIELDS = ("phone", "address", "document")
 
 
@@ -251,8 +251,8 @@ class Explanations:
     def add_paid(self, ways: Floats) -> None:
         """Who hides behind other names may take payouts oftener than others, in which case that speaks."""
         paid, chance = self.population.paid()
-        both, borrowed = paid[self.a] & paid[self.b], chance * self.terms.paid_ratio
-        ways[:, STRAW] += np.where(both, np.log2(self.terms.paid_ratio), np.log2((1 - borrowed) / (1 - chance)))
+        both, borrowed = paid[self.a] & paid[self.b], min(BOTH_PAID_MAX, chance * self.terms.paid_ratio)
+        ways[:, STRAW] += np.log2(np.where(both, borrowed / chance, (1 - borrowed) / (1 - chance)))
 
     def corroborated(self) -> npt.NDArray[np.bool_]:
         """Weak evidence never joins alone: something only one person has, two personal fields that agree, or a full
