@@ -270,6 +270,20 @@ def test_an_account_of_a_hundred_thousand_trades_a_day_is_thinned_and_named_in_t
     assert any(line.startswith("2 accounts opened more than 1000 positions in a day") for line in found.log)
 
 
+def test_a_firm_that_acts_as_one_crowd_gives_no_pairs_to_look_at_and_the_log_says_why() -> None:
+    rng = np.random.default_rng(5)
+    moments, accounts = rng.uniform(0, OPEN_S, 20), 250
+    frames = [
+        trades_of(f"c{i:03d}", moments + rng.exponential(5, 20), np.full(20, 600.0), rng.random(20) < 0.5)
+        for i in range(accounts)
+    ]
+    found = search(frames)
+    assert not len(found.pairs)
+    assert any("stood in crowds" in line for line in found.log)
+    looked_at = int(next(line for line in found.log if "closer look" in line).split()[0])
+    assert looked_at < accounts * accounts / 2 / 100
+
+
 def test_identical_instants_do_not_explode() -> None:
     rng = np.random.default_rng(17)
     same = [trades_of(f"same{k:03d}", np.full(50, 1000.0), np.full(50, 60.0), rng.random(50) < 0.5) for k in range(100)]

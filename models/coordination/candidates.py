@@ -13,10 +13,8 @@ from models.coordination.entries import SECOND, Book, Codes, Entries, Floats, In
 from models.coordination.terms import CoordinationTerms
 
 THREADS = 2
-NARROW_S = 6.0
 CLUSTERING = 2.0  # entries come in sessions: coincidences are about this much more frequent than evenly spread ones
 LOG_P_CROWD = math.log(0.01)
-CROWD_NARROW = 0.2  # share of the meetings in a crowd that are assumed to fall within the narrow window
 PAIRS_MAX = 4_000_000  # beyond this many pairs the closer look would no longer fit in memory
 
 
@@ -80,11 +78,13 @@ def _count_for_accounts(
             for relation in range(2):
                 if wide[b, relation] < matches_min:
                     continue
-                shared = crowded = 0.0
+                shared = crowded = crowded_narrow = 0.0
                 for k in range(key_start[b], key_start[b + 1]):
                     key = key_ids[k] ^ relation
                     shared += key_counts[k] * mine[key]
-                    crowded += key_crowds[k] * mine_crowd[key] * book.crowd_meets[key, relation]
+                    meetings = key_crowds[k] * mine_crowd[key]
+                    crowded += meetings * book.crowd_meets[key, relation]
+                    crowded_narrow += meetings * book.crowd_meets[key, relation + 2]
                 overlap = min(book.last_us[a], book.last_us[b]) - max(book.first_us[a], book.first_us[b])
                 longest = max(book.last_us[a] - book.first_us[a], book.last_us[b] - book.first_us[b], 1)
                 both_s = book.open_s * max(min(longest / SECOND / book.span_s, 1.0), 0.02)
@@ -98,7 +98,8 @@ def _count_for_accounts(
                 )
                 if (
                     log_poisson_tail(wide[b, relation], expected + crowded) > LOG_P_CROWD
-                    and log_poisson_tail(narrow[b, relation], (expected + crowded) * CROWD_NARROW) > LOG_P_CROWD
+                    and log_poisson_tail(narrow[b, relation], expected * narrow_us / horizon_us + crowded_narrow)
+                    > LOG_P_CROWD
                 ):
                     continue
                 if busy or log_p < log_p_max:
@@ -149,7 +150,7 @@ def find_candidates(entries: Entries, terms: CoordinationTerms, log: list[str]) 
                 counts,
                 crowds,
                 int(terms.horizon_s * SECOND),
-                int(min(NARROW_S, terms.horizon_s) * SECOND),
+                int(min(terms.narrow_s, terms.horizon_s) * SECOND),
                 terms.matches_min,
                 math.log(terms.prefilter_p_max),
             )
@@ -157,6 +158,10 @@ def find_candidates(entries: Entries, terms: CoordinationTerms, log: list[str]) 
 
     with ThreadPoolExecutor(THREADS) as pool:
         pairs = np.concatenate(list(pool.map(count, shares)))
+    book = entries.book
+    crowded = int(book.crowd[np.arange(len(book.side)), book.side].sum())
+    if crowded:
+        log.append(f"{crowded} entries stood in crowds or at news: pairs whose meetings these explain were passed over")
     log.append(f"{len(pairs)} pairs coincide often enough for a closer look")
     if len(pairs) > PAIRS_MAX:
         pairs = pairs[np.argsort(pairs[:, 3], kind="stable")[:PAIRS_MAX]]

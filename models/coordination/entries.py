@@ -51,10 +51,10 @@ class Book(NamedTuple):
     `own` lists positions by account (`own_start[a]:own_start[a + 1]`), so each list is again by instrument and time.
     `near` counts the buys (column 0) and sells (column 1) within the rate window of an entry, `crowd` says whether
     they are a crowd; `buys_before` counts the buys before each position. `totals` and `crowd_totals` are per
-    instrument * 2 + side; `crowd_meets[key, relation]` is the mean share of a side's crowd entries that lie within
-    the horizon of a crowd entry of the same (0) or the other side (1). `open_s` is the time in which anyone
-    traded, `span_s` the time from first to last; `step_us` is the step of an account's clock; `closed_us` is NEVER
-    while a position is open.
+    instrument * 2 + side; `crowd_meets[key]` is the mean share of a side's crowd entries that lie within
+    the horizon of a crowd entry of the same (0) or the other side (1), and within the narrow reach of such (2, 3).
+    `open_s` is the time in which anyone traded, `span_s` the time from first to last; `step_us` is the step of an
+    account's clock; `closed_us` is NEVER while a position is open.
     """
 
     opened_us: Ints
@@ -205,24 +205,20 @@ def _crowds(columns: Columns, head: Flags, near: Codes, at_news: Flags, terms: C
     return np.asarray(crowd | at_news[:, None], dtype=np.bool_)
 
 
-def _crowd_meets(
-    columns: Columns,
-    key: Ints,
-    crowd: Flags,
-    crowd_totals: Floats,
-    terms: CoordinationTerms,
-) -> Floats:
-    """Mean share of a side's crowd entries near a crowd entry, by key of the latter and relation; see `Book`."""
+def _crowd_meets(columns: Columns, key: Ints, crowd: Flags, crowd_totals: Floats, terms: CoordinationTerms) -> Floats:
+    """Mean share of a side's crowd entries near a crowd entry, by key of the latter; columns as in `Book`."""
     side = columns.side
-    around = _neighbours(columns.instrument, side, columns.opened_us, int(terms.horizon_s * SECOND))
     rows = np.arange(len(side))
-    out = np.zeros((len(crowd_totals), 2))
-    for relation in (0, 1):
-        other = side ^ relation
-        share = around[rows, other] / np.maximum(crowd_totals[key ^ relation], 1.0)
-        inside = crowd[rows, other]
-        counts = np.bincount(key[inside], minlength=len(out))
-        out[:, relation] = np.bincount(key[inside], share[inside], minlength=len(out)) / np.maximum(counts, 1)
+    out = np.zeros((len(crowd_totals), 4))
+    for reach, reach_s in enumerate((terms.horizon_s, min(terms.narrow_s, terms.horizon_s))):
+        around = _neighbours(columns.instrument, side, columns.opened_us, int(reach_s * SECOND))
+        for relation in (0, 1):
+            other = side ^ relation
+            share = around[rows, other] / np.maximum(crowd_totals[key ^ relation], 1.0)
+            inside = crowd[rows, other]
+            counts = np.bincount(key[inside], minlength=len(out))
+            summed = np.bincount(key[inside], share[inside], minlength=len(out))
+            out[:, relation + 2 * reach] = summed / np.maximum(counts, 1)
     return np.minimum(out, 1.0)
 
 

@@ -29,8 +29,10 @@ STEADY_COVER = 0.95  # share of its meetings with others that who is behind shar
 IRREGULAR_S = 1.0  # whoever strays so far from everyone around is no machine
 ONLY_WITH = 0.9  # share of public moments taken with the leader from which the choice is the leader's
 READERS_LOOSE = [0.3, 0.42]  # looseness of a leader's followers: as of copiers, and of people who read
+LEADS = 0.85  # of a small company whose common exits then prove that it was followed
 LED = 0.95  # share of meetings opened from which one is the leader of all around
-HUB_FIRST = 0.7  # share of meetings opened by whom many follow: later bursts hide some
+HUB_FIRST = 0.6  # share of meetings opened by whom many follow: later bursts hide some
+HUB_COVER = 0.75  # share of a follower's meetings with the others that such a leader is part of
 HUB_STEADY = [0.5, 0.7]  # share of its far followers who are steady: of a room that reads, and of a leader copied
 HUB_WORTH = 1.0  # what company, exits and other followers are worth together where many follow one leader
 FARTHER = 3.0  # times the lags of nearly everyone around
@@ -94,6 +96,9 @@ def _exits(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
         _beyond_company(seen), [0.05, 0.3], [0.0, 2.5]
     )  # what all of a family share, two of them prove nothing by
     crowd = np.minimum(crowd, np.where(led, 2.5 * hurried, usual))
+    leads = np.minimum(_column(seen, "first_share"), _column(seen, "cover"))
+    machines = (leads < LEADS) & (np.abs(_column(seen, "lag_s")) <= LATENCY_S)  # as machines of one kind are
+    company = np.where(machines, np.minimum(company, np.maximum(usual, 0.0)), company)
     weight = _accompanied(seen)
     small = weight * company + (1.0 - weight) * alone
     worth = np.where(known, trust * np.where(others > FEW_OTHERS, crowd, small), 0.0)
@@ -201,6 +206,8 @@ def _company(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     least = np.where(_column(seen, "relation") == 1, -6.0, -10.0)  # what many read or run turns nobody about
     worth = part * star + (1.0 - part) * no_star + np.maximum(size, least)
     worth = np.where(_bar_family(seen, terms), np.minimum(worth, 0.0), worth)
+    few = _steps(others, [SMALL_RING, 2 * SMALL_RING], [1.0, 0.0])
+    worth = np.maximum(worth, -16.0 + 15.0 * few * _neither(seen, terms))
     return np.where(others == 0, 1.5, _accompanied(seen) * worth)
 
 
@@ -387,7 +394,7 @@ def _hub(seen: pd.DataFrame, worth: Floats, terms: CoordinationTerms) -> Floats:
     """
     ahead = np.where(_column(seen, "lag_s") >= 0, seen["a"], seen["b"])
     ordered = (_column(seen, "same_order") >= 0.95) & (_one_way(seen) >= 0.95) & (_column(seen, "matched") >= 8)
-    ordered &= (_column(seen, "cover", 1.0) >= 0.9) & ~_timed(seen, terms).all(axis=0)
+    ordered &= (_column(seen, "cover", 1.0) >= HUB_COVER) & ~_timed(seen, terms).all(axis=0)
     first = ordered & (_column(seen, "first_share", 1.0) >= HUB_FIRST)
     far = first & (np.abs(_column(seen, "lag_s")) > 2.0 * LATENCY_S)  # clocks may differ by as much as machines do
     telling = far & (_loose(seen) <= READERS_LOOSE[0])

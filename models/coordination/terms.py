@@ -12,6 +12,7 @@ class CoordinationTerms:
     Attributes:
         version: name of this set of terms.
         horizon_s: the longest lag between two entries that may be one following the other.
+        narrow_s: the lag within which meetings are counted a second time, so that close followers stand out.
         lag_widths_s: lag windows tried by the scan, narrowest first.
         matches_min: fewest coinciding entries worth a closer look.
         prefilter_p_max: chance probability above which a pair is not looked at closely.
@@ -30,6 +31,7 @@ class CoordinationTerms:
 
     version: str = "2026-11"
     horizon_s: float = 150.0
+    narrow_s: float = 6.0
     lag_widths_s: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
     matches_min: int = 5
     prefilter_p_max: float = 1e-4
