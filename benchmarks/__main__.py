@@ -9,9 +9,9 @@ from benchmarks.page import ROOT, measure
 INTRO = "# Benchmarks\n\nMeasured by `make bench`; each table names its machine and the command that repeats it.\n"
 CHAPTERS = {
     "replay": "Rule replay, from the lake to verdicts",
+    "set_rules": "Rules over whole histories",
     "increment": "A day's increment",
     "walk": "The walk alone, and what-if",
-    "set_rules": "Set-based rules",
     "landing": "Landing",
     "sources": "Platform exports",
     "stream": "A live connection into the lake",
