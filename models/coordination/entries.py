@@ -143,8 +143,8 @@ def _ideas(own: Codes, account: Codes, instrument: Codes, side: Sides, opened: I
 
 
 @compiled
-def _neighbours(instrument: Codes, side: Sides, opened: Ints, half_us: int) -> Codes:
-    """Entries per side within `half_us` of each entry on its instrument, shape (n, 2); the entry itself is counted."""
+def _neighbours(instrument: Codes, side: Sides, opened: Ints, counts: Flags, half_us: int) -> Codes:
+    """Entries that count per side within `half_us` of each on its instrument, shape (n, 2), itself included."""
     n = len(opened)
     near = np.zeros((n, 2), dtype=np.int32)
     inside = np.zeros(2, dtype=np.int32)
@@ -154,10 +154,10 @@ def _neighbours(instrument: Codes, side: Sides, opened: Ints, half_us: int) -> C
             instrument[right] < instrument[i]
             or (instrument[right] == instrument[i] and opened[right] - opened[i] <= half_us)
         ):
-            inside[side[right]] += 1
+            inside[side[right]] += counts[right]
             right += 1
         while instrument[left] < instrument[i] or opened[i] - opened[left] > half_us:
-            inside[side[left]] -= 1
+            inside[side[left]] -= counts[left]
             left += 1
         near[i, 0] = inside[0]
         near[i, 1] = inside[1]
@@ -175,31 +175,9 @@ def _near_news(opened: Ints, news: pd.DataFrame | None, terms: CoordinationTerms
     return np.asarray(end > start, dtype=np.bool_)
 
 
-@compiled
-def _heads_near(instrument: Codes, side: Sides, opened: Ints, head: Flags, half_us: int) -> Codes:
-    """Ideas per side that begin within `half_us` of each entry on its instrument, shape (n, 2)."""
-    n = len(opened)
-    near = np.zeros((n, 2), dtype=np.int32)
-    inside = np.zeros(2, dtype=np.int32)
-    left = right = 0
-    for i in range(n):
-        while right < n and (
-            instrument[right] < instrument[i]
-            or (instrument[right] == instrument[i] and opened[right] - opened[i] <= half_us)
-        ):
-            inside[side[right]] += head[right]
-            right += 1
-        while instrument[left] < instrument[i] or opened[i] - opened[left] > half_us:
-            inside[side[left]] -= head[left]
-            left += 1
-        near[i, 0] = inside[0]
-        near[i, 1] = inside[1]
-    return near
-
-
 def _crowds(columns: Columns, head: Flags, near: Codes, at_news: Flags, terms: CoordinationTerms) -> Flags:
     """Whether each entry stands in a crowd of buys (column 0) or of sells (column 1); an idea counts once."""
-    dense = _heads_near(columns.instrument, columns.side, columns.opened_us, head, int(terms.crowd_window_s * SECOND))
+    dense = _neighbours(columns.instrument, columns.side, columns.opened_us, head, int(terms.crowd_window_s * SECOND))
     usual = near * (terms.crowd_window_s / terms.rate_window_s)
     crowd = (dense - usual >= terms.crowd_min) & (dense > 3 * usual)
     return np.asarray(crowd | at_news[:, None], dtype=np.bool_)
@@ -208,10 +186,10 @@ def _crowds(columns: Columns, head: Flags, near: Codes, at_news: Flags, terms: C
 def _crowd_meets(columns: Columns, key: Ints, crowd: Flags, crowd_totals: Floats, terms: CoordinationTerms) -> Floats:
     """Mean share of a side's crowd entries near a crowd entry, by key of the latter; columns as in `Book`."""
     side = columns.side
-    rows = np.arange(len(side))
+    rows, every = np.arange(len(side)), np.ones(len(side), np.bool_)
     out = np.zeros((len(crowd_totals), 4))
     for reach, reach_s in enumerate((terms.horizon_s, min(terms.narrow_s, terms.horizon_s))):
-        around = _neighbours(columns.instrument, side, columns.opened_us, int(reach_s * SECOND))
+        around = _neighbours(columns.instrument, side, columns.opened_us, every, int(reach_s * SECOND))
         for relation in (0, 1):
             other = side ^ relation
             share = around[rows, other] / np.maximum(crowd_totals[key ^ relation], 1.0)
@@ -353,7 +331,7 @@ def _index(
     account, instrument, side, opened, closed, lots = columns
     own = np.argsort(account, kind="stable").astype(np.int32)
     own_start = np.searchsorted(account[own], np.arange(len(names) + 1)).astype(np.int64)
-    near = _neighbours(instrument, side, opened, int(terms.rate_window_s * SECOND))
+    near = _neighbours(instrument, side, opened, np.ones(len(opened), np.bool_), int(terms.rate_window_s * SECOND))
     idea = _ideas(own, account, instrument, side, opened, int(terms.idea_gap_s * SECOND))
     head = np.zeros(len(idea), dtype=np.bool_)
     head[own[np.unique(idea[own], return_index=True)[1]]] = True
