@@ -121,23 +121,34 @@ def _count_for_accounts(
     return found[:filled]
 
 
-def _keys_by_account(entries: Entries) -> tuple[Ints, Codes, Floats, Floats]:
+@compiled
+def _keys_by_account(book: Book) -> tuple[Ints, Codes, Floats, Floats]:
     """How often each account used each instrument and side, in all and in crowds, as a sparse table by account."""
-    book = entries.book
-    width = len(book.totals)
-    flat = book.account.astype(np.int64) * width + book.instrument.astype(np.int64) * 2 + book.side
-    flat = flat[book.own]  # by account already, so that sorting is nearly free
-    order = np.argsort(flat, kind="stable")
-    cells, first, counts = np.unique(flat[order], return_index=True, return_counts=True)
-    in_crowd = book.crowd[np.arange(len(flat)), book.side][book.own][order]
-    crowds = np.add.reduceat(in_crowd.astype(np.float64), first)
-    start = np.searchsorted(cells, np.arange(len(entries.accounts) + 1) * width).astype(np.int64)
-    return start, (cells % width).astype(np.int32), counts.astype(np.float64), crowds
+    n, accounts = len(book.own), len(book.own_start) - 1
+    start = np.zeros(accounts + 1, dtype=np.int64)
+    ids, counts, crowds = np.empty(n, dtype=np.int32), np.empty(n), np.empty(n)
+    here, in_crowds = np.zeros(2), np.zeros(2)
+    filled = 0
+    for a in range(accounts):
+        for k in range(book.own_start[a], book.own_start[a + 1]):
+            p = book.own[k]
+            here[book.side[p]] += 1.0
+            in_crowds[book.side[p]] += book.crowd[p, book.side[p]]
+            if k + 1 == book.own_start[a + 1] or book.instrument[book.own[k + 1]] != book.instrument[p]:
+                for side in range(2):
+                    if here[side]:
+                        ids[filled] = book.instrument[p] * 2 + side
+                        counts[filled], crowds[filled] = here[side], in_crowds[side]
+                        filled += 1
+                here[:] = 0.0
+                in_crowds[:] = 0.0
+        start[a + 1] = filled
+    return start, ids[:filled], counts[:filled], crowds[:filled]
 
 
 def find_candidates(entries: Entries, terms: CoordinationTerms, log: list[str]) -> Codes:
     """Pairs worth a closer look, shape (n, 3): account, account after it, relation (0 copy, 1 mirror)."""
-    start, ids, counts, crowds = _keys_by_account(entries)
+    start, ids, counts, crowds = _keys_by_account(entries.book)
     shares = [np.arange(k, len(entries.accounts), THREADS * 8, dtype=np.int32) for k in range(THREADS * 8)]
 
     def count(share: Codes) -> Floats:

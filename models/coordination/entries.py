@@ -121,25 +121,41 @@ def _thin(rows: Columns, busy: Flags, gap_us: int) -> Flags:
 
 
 @compiled
-def _ideas(own: Codes, account: Codes, instrument: Codes, side: Sides, opened: Ints, gap_us: int) -> Codes:
-    """Numbers the ideas: runs of entries of one account, instrument and side with gaps below `gap_us`."""
-    idea = np.zeros(len(own), dtype=np.int32)
-    last_at = np.zeros(2, dtype=np.int64)
-    last_idea = np.zeros(2, dtype=np.int32)
-    known = np.zeros(2, dtype=np.bool_)
+def _own_lists(account: Codes, accounts: int) -> tuple[Codes, Ints]:
+    """Positions by account, each account's in their order, and where each account's begin."""
+    start = np.zeros(accounts + 1, dtype=np.int64)
+    for a in account:
+        start[a + 1] += 1
+    for a in range(accounts):
+        start[a + 1] += start[a]
+    own, filled = np.empty(len(account), dtype=np.int32), start[:-1].copy()
+    for p in range(len(account)):
+        own[filled[account[p]]] = p
+        filled[account[p]] += 1
+    return own, start
+
+
+@compiled
+def _ideas(columns: Columns, accounts: int, gap_us: int) -> tuple[Codes, Flags]:
+    """Numbers the ideas: runs of entries of one account, instrument and side with gaps below `gap_us`.
+
+    Rows are by instrument and time; the flags mark the first entry of each idea.
+    """
+    n = len(columns.account)
+    idea, first = np.zeros(n, dtype=np.int32), np.zeros(n, dtype=np.bool_)
+    last = np.full((accounts, 2), -1, dtype=np.int32)
     count = 0
-    for k in range(len(own)):
-        p = own[k]
-        if k == 0 or account[p] != account[own[k - 1]] or instrument[p] != instrument[own[k - 1]]:
-            known[:] = False
-        s = side[p]
-        if not known[s] or opened[p] - last_at[s] >= gap_us:
-            last_idea[s] = count
+    for i in range(n):
+        a, s = columns.account[i], columns.side[i]
+        j = last[a, s]
+        goes_on = j >= 0 and columns.instrument[j] == columns.instrument[i]
+        if goes_on and columns.opened_us[i] - columns.opened_us[j] < gap_us:
+            idea[i] = idea[j]
+        else:
+            idea[i], first[i] = count, True
             count += 1
-        idea[p] = last_idea[s]
-        last_at[s] = opened[p]
-        known[s] = True
-    return idea
+        last[a, s] = i
+    return idea, first
 
 
 @compiled
@@ -175,29 +191,92 @@ def _near_news(opened: Ints, news: pd.DataFrame | None, terms: CoordinationTerms
     return np.asarray(end > start, dtype=np.bool_)
 
 
-def _crowds(columns: Columns, head: Flags, near: Codes, at_news: Flags, terms: CoordinationTerms) -> Flags:
+@compiled
+def _stands_out(dense: Codes, near: Codes, at_news: Flags, share: float, crowd_min: int) -> Flags:
+    """Whether there are many more around an entry than its share of the usual, by side; or news."""
+    out = np.empty(dense.shape, dtype=np.bool_)
+    for i in range(len(dense)):
+        for s in range(2):
+            usual = near[i, s] * share
+            out[i, s] = at_news[i] or (dense[i, s] - usual >= crowd_min and dense[i, s] > 3 * usual)
+    return out
+
+
+def _crowds(columns: Columns, first: Flags, near: Codes, at_news: Flags, terms: CoordinationTerms) -> Flags:
     """Whether each entry stands in a crowd of buys (column 0) or of sells (column 1); an idea counts once."""
-    dense = _neighbours(columns.instrument, columns.side, columns.opened_us, head, int(terms.crowd_window_s * SECOND))
-    usual = near * (terms.crowd_window_s / terms.rate_window_s)
-    crowd = (dense - usual >= terms.crowd_min) & (dense > 3 * usual)
-    return np.asarray(crowd | at_news[:, None], dtype=np.bool_)
+    reach_us = int(terms.crowd_window_s * SECOND)
+    dense = _neighbours(columns.instrument, columns.side, columns.opened_us, first, reach_us)
+    return _stands_out(dense, near, at_news, terms.crowd_window_s / terms.rate_window_s, terms.crowd_min)
 
 
-def _crowd_meets(columns: Columns, key: Ints, crowd: Flags, crowd_totals: Floats, terms: CoordinationTerms) -> Floats:
+@compiled
+def _totals(instrument: Codes, side: Sides, crowd: Flags, keys: int) -> tuple[Floats, Floats]:
+    """Entries per instrument * 2 + side, and those of them in crowds."""
+    totals, in_crowds = np.zeros(keys), np.zeros(keys)
+    for i in range(len(side)):
+        key = instrument[i] * 2 + side[i]
+        totals[key] += 1.0
+        in_crowds[key] += crowd[i, side[i]]
+    return totals, in_crowds
+
+
+@compiled
+def _shares_met(
+    instrument: Codes, side: Sides, crowd: Flags, around: Codes, crowd_totals: Floats, relation: int
+) -> Floats:
+    """Mean share of a side's crowd entries around a crowd entry of the same or the other side, by key of the latter."""
+    summed, counts = np.zeros(len(crowd_totals)), np.zeros(len(crowd_totals))
+    for i in range(len(side)):
+        other = side[i] ^ relation
+        if crowd[i, other]:
+            key = instrument[i] * 2 + side[i]
+            summed[key] += around[i, other] / max(crowd_totals[key ^ relation], 1.0)
+            counts[key] += 1.0
+    return summed / np.maximum(counts, 1.0)
+
+
+def _crowd_meets(columns: Columns, crowd: Flags, crowd_totals: Floats, terms: CoordinationTerms) -> Floats:
     """Mean share of a side's crowd entries near a crowd entry, by key of the latter; columns as in `Book`."""
-    side = columns.side
-    rows, every = np.arange(len(side)), np.ones(len(side), np.bool_)
+    instrument, side = columns.instrument, columns.side
     out = np.zeros((len(crowd_totals), 4))
+    if not crowd.any():
+        return out
+    every = np.ones(len(side), np.bool_)
     for reach, reach_s in enumerate((terms.horizon_s, min(terms.narrow_s, terms.horizon_s))):
-        around = _neighbours(columns.instrument, side, columns.opened_us, every, int(reach_s * SECOND))
+        around = _neighbours(instrument, side, columns.opened_us, every, int(reach_s * SECOND))
         for relation in (0, 1):
-            other = side ^ relation
-            share = around[rows, other] / np.maximum(crowd_totals[key ^ relation], 1.0)
-            inside = crowd[rows, other]
-            counts = np.bincount(key[inside], minlength=len(out))
-            summed = np.bincount(key[inside], share[inside], minlength=len(out))
-            out[:, relation + 2 * reach] = summed / np.maximum(counts, 1)
+            out[:, relation + 2 * reach] = _shares_met(instrument, side, crowd, around, crowd_totals, relation)
     return np.minimum(out, 1.0)
+
+
+@compiled
+def _spans(account: Codes, opened: Ints, accounts: int) -> tuple[Ints, Ints]:
+    """First and last opening of each account."""
+    first = np.full(accounts, np.iinfo(np.int64).max)
+    last = np.full(accounts, np.iinfo(np.int64).min)
+    for i in range(len(account)):
+        first[account[i]] = min(first[account[i]], opened[i])
+        last[account[i]] = max(last[account[i]], opened[i])
+    return first, last
+
+
+@compiled
+def _open_hours(opened: Ints, start: int, end: int) -> int:
+    """Hours in which anyone traded."""
+    hour_us = 3600 * SECOND
+    traded = np.zeros((end - start) // hour_us + 1, dtype=np.bool_)
+    for at in opened:
+        traded[(at - start) // hour_us] = True
+    return int(traded.sum())
+
+
+@compiled
+def _buys_before(side: Sides) -> Codes:
+    """Buys before each position, and all of them."""
+    out = np.zeros(len(side) + 1, dtype=np.int32)
+    for i in range(len(side)):
+        out[i + 1] = out[i] + (side[i] == 0)
+    return out
 
 
 @compiled
@@ -216,9 +295,10 @@ def first_at(book: Book, instrument: int, at_us: int) -> int:
 def _quiet_rows(columns: Columns, terms: CoordinationTerms, log: list[str]) -> Flags:
     """False for entries inside a burst of an account that opens more in a day than a person could."""
     keep = np.ones(len(columns.opened_us), dtype=np.bool_)
-    rows = np.flatnonzero(np.bincount(columns.account)[columns.account] > terms.entries_per_day_max)
-    if not len(rows):
+    often = np.bincount(columns.account) > terms.entries_per_day_max
+    if not often.any():
         return keep
+    rows = np.flatnonzero(often[columns.account])
     part = columns.take(rows)
     day = (part.opened_us - part.opened_us.min()) // (86_400 * SECOND)
     cell = part.account.astype(np.int64) * (int(day.max()) + 1) + day
@@ -257,22 +337,48 @@ def _read(trades: pd.DataFrame, log: list[str]) -> tuple[NDArray[np.object_], In
     return np.asarray(names, dtype=object), rows, columns
 
 
+@compiled
+def _by_code(codes: Codes, order: Ints) -> Ints:
+    """The order, put by code and otherwise left as it is."""
+    start = np.zeros(codes.max() + 2, dtype=np.int64)
+    for code in codes:
+        start[code + 1] += 1
+    start = np.cumsum(start)
+    out = np.empty_like(order)
+    for i in order:
+        out[start[codes[i]]] = i
+        start[codes[i]] += 1
+    return out
+
+
+@compiled
+def _tied(columns: Columns, order: Ints) -> Ints:
+    """Places of an order whose neighbours are of the same instrument and instant."""
+    out = np.empty(len(order), dtype=np.int64)
+    count = 0
+    before = False
+    for k in range(len(order)):
+        i = order[k]
+        after = False
+        if k + 1 < len(order):
+            j = order[k + 1]
+            after = columns.instrument[i] == columns.instrument[j] and columns.opened_us[i] == columns.opened_us[j]
+        if before or after:
+            out[count] = k
+            count += 1
+        before = after
+    return out[:count]
+
+
 def _time_order(columns: Columns) -> Ints:
     """Order by instrument and time; entries of one instant by account, closing time and lots, whatever came first."""
-    start = columns.opened_us.min()
-    span = columns.opened_us.max() - start + 1
-    if span > np.iinfo(np.int64).max // (int(columns.instrument.max()) + 2):
-        raise ValueError("opening times span too many years to be sorted")
-    key = columns.instrument.astype(np.int64) * span + (columns.opened_us - start)
-    order = np.argsort(key, kind="stable")
-    key = key[order]
-    tied = np.zeros(len(key), dtype=np.bool_)
-    tied[1:] = key[1:] == key[:-1]
-    tied[:-1] |= tied[1:]
-    places = np.flatnonzero(tied)
-    part = columns.take(order[places])
-    order[places] = order[places][np.lexsort((part.lots, part.closed_us, part.account, key[places]))]
-    return np.asarray(order, dtype=np.int64)
+    order = _by_code(columns.instrument, np.argsort(columns.opened_us, kind="stable"))
+    places = _tied(columns, order)
+    if len(places):
+        part = columns.take(order[places])
+        keys = (part.lots, part.closed_us, part.account, part.opened_us, part.instrument)
+        order[places] = order[places][np.lexsort(keys)]
+    return order
 
 
 def _corrected(columns: Columns, ahead: Ints) -> Columns:
@@ -282,11 +388,14 @@ def _corrected(columns: Columns, ahead: Ints) -> Columns:
     return columns._replace(opened_us=columns.opened_us - late, closed_us=closed)
 
 
-def _steps_of_clocks(columns: Columns, accounts: int) -> Ints:
+@compiled
+def _steps_of_clocks(account: Codes, opened: Ints, accounts: int) -> Ints:
     """The step (us) of each account's clock: a second where nearly all its entries are at whole seconds."""
-    counts = np.maximum(np.bincount(columns.account, minlength=accounts), 1)
-    whole = np.bincount(columns.account, columns.opened_us % SECOND == 0, accounts) / counts
-    return np.where(whole > WHOLE_SECONDS, SECOND, 1000)
+    entries, whole = np.zeros(accounts), np.zeros(accounts)
+    for i in range(len(account)):
+        entries[account[i]] += 1.0
+        whole[account[i]] += opened[i] % SECOND == 0
+    return np.where(whole > WHOLE_SECONDS * entries, SECOND, 1000)
 
 
 def sort_entries(
@@ -306,7 +415,7 @@ def sort_entries(
     names, rows, columns = _read(trades, log)
     if not len(rows):
         return None
-    step = _steps_of_clocks(columns, len(names))
+    step = _steps_of_clocks(columns.account, columns.opened_us, len(names))
     ahead = np.where(step >= SECOND, -step // 2, 0)
     if ahead_s is not None:
         ahead += (ahead_s.reindex(names).fillna(0.0).to_numpy() * SECOND).round().astype(np.int64)
@@ -329,21 +438,14 @@ def _index(
 ) -> Entries:
     """Adds to sorted columns what the search looks up again and again."""
     account, instrument, side, opened, closed, lots = columns
-    own = np.argsort(account, kind="stable").astype(np.int32)
-    own_start = np.searchsorted(account[own], np.arange(len(names) + 1)).astype(np.int64)
+    own, own_start = _own_lists(account, len(names))
     near = _neighbours(instrument, side, opened, np.ones(len(opened), np.bool_), int(terms.rate_window_s * SECOND))
-    idea = _ideas(own, account, instrument, side, opened, int(terms.idea_gap_s * SECOND))
-    head = np.zeros(len(idea), dtype=np.bool_)
-    head[own[np.unique(idea[own], return_index=True)[1]]] = True
-    crowd = _crowds(columns, head, near, _near_news(opened, news, terms), terms)
-    key = instrument.astype(np.int64) * 2 + side
+    idea, first_of_idea = _ideas(columns, len(names), int(terms.idea_gap_s * SECOND))
+    crowd = _crowds(columns, first_of_idea, near, _near_news(opened, news, terms), terms)
     keys = int(instrument.max()) * 2 + 2
-    in_crowd = crowd[np.arange(len(side)), side]
-    crowd_totals = np.bincount(key[in_crowd], minlength=keys).astype(np.float64)
-    first, last = np.full(len(names), np.iinfo(np.int64).max), np.full(len(names), np.iinfo(np.int64).min)
-    np.minimum.at(first, account, opened)
-    np.maximum.at(last, account, opened)
-    hours = np.bincount((opened - opened.min()) // (3600 * SECOND)) > 0
+    totals, crowd_totals = _totals(instrument, side, crowd, keys)
+    first, last = _spans(account, opened, len(names))
+    start, end = int(opened.min()), int(opened.max())
     book = Book(
         opened_us=opened,
         closed_us=closed,
@@ -356,15 +458,15 @@ def _index(
         own_start=own_start,
         near=near,
         crowd=crowd,
-        totals=np.bincount(key, minlength=keys).astype(np.float64),
+        totals=totals,
         instrument_start=np.searchsorted(instrument, np.arange(keys // 2 + 1)).astype(np.int64),
-        buys_before=np.concatenate([[0], np.cumsum(side == 0)]).astype(np.int32),
+        buys_before=_buys_before(side),
         crowd_totals=crowd_totals,
-        crowd_meets=_crowd_meets(columns, key, crowd, crowd_totals, terms),
+        crowd_meets=_crowd_meets(columns, crowd, crowd_totals, terms),
         first_us=first,
         last_us=last,
         step_us=step,
-        open_s=max(int(hours.sum()) * 3600.0, 86_400.0),
-        span_s=max(float(opened.max() - opened.min()) / SECOND, 86_400.0),
+        open_s=max(_open_hours(opened, start, end) * 3600.0, 86_400.0),
+        span_s=max((end - start) / SECOND, 86_400.0),
     )
     return Entries(accounts=names, rows=rows, book=book, ahead_us=ahead)
