@@ -31,11 +31,16 @@ Say = Callable[[str], None]
 
 
 def decide(
-    connection: duckdb.DuckDBPyConnection, database: sa.Connection, draft: Draft, as_of: dt.datetime, say: Say
+    connection: duckdb.DuckDBPyConnection,
+    database: sa.Connection,
+    draft: Draft,
+    as_of: dt.datetime,
+    say: Say,
+    kept_in: Path | None = None,
 ) -> list[str]:
     """Everything that looks across accounts: identity, coordination, conduct; shown to the marts as `decided.*`."""
     say("who is who, and who trades together")
-    found = survey(connection, database, as_of)
+    found = survey(connection, database, as_of, kept_in)
     for table, frame in (
         (schema.LINKS, found.links),
         (schema.OWNERS, found.owners),

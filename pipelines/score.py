@@ -38,6 +38,7 @@ from sql.warehouse import Warehouse, delete_rows, newest_fact, read_frame, repla
 Say = Callable[[str], None]
 WALK_TABLES = (schema.ACCOUNT_STATUS, schema.VERDICTS, schema.ACCOUNT_DAYS)
 TERMINAL = ("passed", "breached", "closed", "expired")
+COUNTED = "kept/coordination.npz"
 RESUMED = ["account_id", "stood_at", "firm_day"]
 
 
@@ -105,7 +106,8 @@ def score(
                 names = None if before is None else _judged_anew(database, accounts, touched)
                 judged = replace(judged, verdicts=_with_said_before(database, judged))
                 _show_walked(draft, connection, judged, names, stands_at)
-                log = across.decide(connection, database, draft, stands_at, say)
+                kept_in = None if full else warehouse.home / COUNTED
+                log = across.decide(connection, database, draft, stands_at, say, kept_in)
                 _judge_shared(connection, draft, accounts, rulebook, stands_at)
                 weighed = across.weigh_all(connection, database, draft, stands_at)
                 across.segment(connection, draft, stands_at, warehouse.home)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 import pandas as pd
 import sqlalchemy as sa
 
-from models.coordination import find_coordination
+from models.coordination import find_coordination, kept
 from models.identity import IdentityFacts, resolve
 from sql import relations, schema
 from sql.warehouse import read_frame
@@ -35,8 +36,13 @@ def staged(connection: duckdb.DuckDBPyConnection, dataset: str) -> pd.DataFrame:
     return frame
 
 
-def survey(connection: duckdb.DuckDBPyConnection, database: sa.Connection, as_of: dt.datetime) -> Surveillance:
-    """Resolves owners with the analysts' judgements and the last run's names, then finds coordination."""
+def survey(
+    connection: duckdb.DuckDBPyConnection, database: sa.Connection, as_of: dt.datetime, kept_in: Path | None = None
+) -> Surveillance:
+    """Resolves owners with the analysts' judgements and the last run's names, then finds coordination.
+
+    `kept_in` is the file in which one run leaves for the next what it counted of pairs; it may be deleted.
+    """
     facts = IdentityFacts(**{name: staged(connection, name) for name in _IDENTITY})
     identity = resolve(
         facts,
@@ -46,11 +52,16 @@ def survey(connection: duckdb.DuckDBPyConnection, database: sa.Connection, as_of
     )
     owner_of = facts.accounts[["account_id", "trader_id"]].merge(identity.owners[["trader_id", "owner_id"]], "left")
     relations.build(connection, "facts.trades")
-    trades = connection.sql("select * from facts.trades").df()
+    trades = connection.sql("select account_id, instrument, side, lots, opened_at, closed_at from facts.trades").df()
+    before = kept.load(kept_in) if kept_in else None
     found = find_coordination(
         trades,
         owners=owner_of[["account_id", "owner_id"]].dropna(),
         news=staged(connection, "news"),
         accounts=facts.accounts[["account_id", "platform"]],
+        before=before,
+        keeping=kept_in is not None,
     )
+    if kept_in and found.kept is not None and found.kept is not before:
+        kept.save(found.kept, kept_in)
     return Surveillance(identity.links, identity.owners, found.pairs, found.rings, [*identity.log, *found.log])

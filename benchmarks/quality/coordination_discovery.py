@@ -43,7 +43,7 @@ def discoveries(name: str, seed: int) -> pd.DataFrame:
     if entries is None:
         return pd.DataFrame()
     tests = len(entries.accounts) * (len(entries.accounts) - 1.0)
-    pairs = find_candidates(entries, terms, [])
+    pairs, _ = find_candidates(entries, terms, [])
     log_q = log_q_values(judge_pairs(entries, pairs, tests, terms)[:, 4], tests)
     names = entries.accounts.astype(str)
     known = joined(firm)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 
 from models.coordination.chance import log_poisson_tail
 from models.coordination.compiled import compiled
 from models.coordination.entries import SECOND, Book, Codes, Entries, Floats, Ints
+from models.coordination.kept import SLACK, Kept, keep, met_anew, still_near, touched_entries
 from models.coordination.terms import CoordinationTerms
 
 THREADS = 2
@@ -18,35 +20,125 @@ LOG_P_CROWD = math.log(0.01)
 PAIRS_MAX = 4_000_000  # beyond this many pairs the closer look would no longer fit in memory
 
 
-@compiled
-def _count_for_accounts(
-    accounts: Codes,
-    book: Book,
-    key_start: Ints,
-    key_ids: Codes,
-    key_counts: Floats,
-    key_crowds: Floats,
-    horizon_us: int,
-    narrow_us: int,
-    matches_min: int,
-    log_p_max: float,
-) -> Floats:
-    """For each given account: every account after it with too many shared entries, as rows (a, b, relation, log p).
+class Keys(NamedTuple):
+    """How often each account used each instrument and side, in all and in crowds, as a sparse table by account."""
 
-    A dense counter per relation and width holds one account's partners at a time, so memory grows with the number
-    of accounts and never with the number of pairs.
+    start: Ints
+    ids: Codes
+    counts: Floats
+    crowds: Floats
+
+
+class Limits(NamedTuple):
+    """Where a pair is worth a closer look; the reaches in microseconds."""
+
+    horizon_us: int
+    narrow_us: int
+    matches_min: int
+    log_p_max: float
+
+
+class Chance(NamedTuple):
+    """Meetings of a pair within the horizon that its rates let expect, and those of crowds: wide and narrow."""
+
+    expected: float
+    crowded: float
+    crowded_narrow: float
+
+
+@compiled
+def _spread_out(keys: Keys, a: int, mine: Floats, on: bool) -> None:
+    """Writes an account's counts by key into a dense table (in all, in crowds), or clears them."""
+    for k in range(keys.start[a], keys.start[a + 1]):
+        mine[keys.ids[k], 0] = keys.counts[k] if on else 0.0
+        mine[keys.ids[k], 1] = keys.crowds[k] if on else 0.0
+
+
+@compiled
+def _chance(book: Book, keys: Keys, mine: Floats, a: int, b: int, relation: int, horizon_us: int) -> Chance:
+    """What a pair's meetings would be by chance; `mine` has the counts of account a."""
+    shared = crowded = crowded_narrow = 0.0
+    for k in range(keys.start[b], keys.start[b + 1]):
+        key = keys.ids[k] ^ relation
+        shared += keys.counts[k] * mine[key, 0]
+        meetings = keys.crowds[k] * mine[key, 1]
+        crowded += meetings * book.crowd_meets[key, relation]
+        crowded_narrow += meetings * book.crowd_meets[key, relation + 2]
+    overlap = min(book.last_us[a], book.last_us[b]) - max(book.first_us[a], book.first_us[b])
+    longest = max(book.last_us[a] - book.first_us[a], book.last_us[b] - book.first_us[b], 1)
+    both_s = book.open_s * max(min(longest / SECOND / book.span_s, 1.0), 0.02)
+    if overlap <= 0:
+        both_s = book.open_s
+    return Chance(CLUSTERING * shared * 2.0 * horizon_us / SECOND / both_s, crowded, crowded_narrow)
+
+
+@compiled
+def _log_p(wide: int, narrow: int, expected: float, limits: Limits) -> float:
+    """Log of the chance of so many meetings within the horizon or within the narrow reach, whichever is less likely."""
+    share = limits.narrow_us / limits.horizon_us
+    return min(log_poisson_tail(wide, expected), log_poisson_tail(narrow, expected * share))
+
+
+@compiled
+def _worth_a_look(wide: int, narrow: int, chance: Chance, limits: Limits) -> bool:
+    """Whether a pair meets more often than its rates and the crowds it was in let expect, or too often to tell here."""
+    expected = chance.expected
+    if wide < limits.matches_min:
+        return False
+    busy = expected > 2.0 and wide >= 2 * limits.matches_min
+    if not busy and _log_p(wide, narrow, expected, limits) >= limits.log_p_max:
+        return False
+    share = limits.narrow_us / limits.horizon_us
+    return (
+        log_poisson_tail(wide, expected + chance.crowded) <= LOG_P_CROWD
+        or log_poisson_tail(narrow, expected * share + chance.crowded_narrow) <= LOG_P_CROWD
+    )
+
+
+@compiled
+def _comes_near(wide: int, narrow: int, chance: Chance, limits: Limits) -> bool:
+    """Whether one meeting more could make a pair worth a look, even were everybody's rates a little lower."""
+    if wide + 1 >= 2 * limits.matches_min:
+        return True
+    if wide + 1 < limits.matches_min:
+        return False
+    return _log_p(wide + 1, narrow + 1, SLACK * chance.expected, limits) < limits.log_p_max
+
+
+@compiled
+def _write(row: Floats, a: int, b: int, relation: int, log_p: float, look: bool) -> None:
+    """Fills one row of what was counted."""
+    row[0], row[1], row[2] = a, b, relation
+    row[3], row[4] = log_p, 1.0 if look else 0.0
+
+
+@compiled
+def _grown(found: Floats) -> Floats:
+    """The rows in a table of twice the size."""
+    grown = np.empty((2 * len(found), found.shape[1]), dtype=np.float64)
+    grown[: len(found)] = found
+    return grown
+
+
+@compiled
+def _count_for_accounts(accounts: Codes, book: Book, keys: Keys, limits: Limits, keep_near: bool) -> Floats:
+    """For each given account: every account after it with too many shared entries.
+
+    Rows are a, b, relation, log p, and whether the pair is worth a look; the others only come near. A dense counter
+    per relation and width holds one account's partners at a time, so memory grows with the number of accounts and
+    never with the number of pairs.
     """
     n_accounts = len(book.own_start) - 1
     n = len(book.opened_us)
     wide = np.zeros((n_accounts, 2), dtype=np.int32)
     narrow = np.zeros((n_accounts, 2), dtype=np.int32)
-    stamp = np.full((n_accounts, 2), -1, dtype=np.int32)
-    stamp_narrow = np.full((n_accounts, 2), -1, dtype=np.int32)
-    touched = np.empty(n_accounts, dtype=np.int32)
-    mine = np.zeros(len(book.totals), dtype=np.float64)
-    mine_crowd = np.zeros(len(book.totals), dtype=np.float64)
-    found = np.empty((1024, 4), dtype=np.float64)
+    stamp = np.full((n_accounts, 4), -1, dtype=np.int32)
+    stamp_narrow = np.full((n_accounts, 4), -1, dtype=np.int32)
+    partners = np.empty(n_accounts, dtype=np.int32)
+    mine = np.zeros((len(book.totals), 2))
+    found = np.empty((1024, 5), dtype=np.float64)
     filled = 0
+    least = limits.matches_min - 1 if keep_near else limits.matches_min
     for a in accounts:
         count = 0
         for k in range(book.own_start[a], book.own_start[a + 1]):
@@ -55,75 +147,95 @@ def _count_for_accounts(
                 j = p + step
                 while 0 <= j < n and book.instrument[j] == book.instrument[p]:
                     gap = abs(book.opened_us[j] - book.opened_us[p])
-                    if gap > horizon_us:
+                    if gap > limits.horizon_us:
                         break
                     b = book.account[j]
                     if b > a:
-                        relation = 0 if book.side[j] == book.side[p] else 1
-                        if stamp[b, relation] != book.idea[p]:
-                            stamp[b, relation] = book.idea[p]
+                        relation = book.side[j] ^ book.side[p]
+                        kind = 2 * relation + book.side[p]
+                        if stamp[b, kind] != book.idea[p]:
+                            stamp[b, kind] = book.idea[p]
                             if wide[b, 0] + wide[b, 1] == 0:
-                                touched[count] = b
+                                partners[count] = b
                                 count += 1
                             wide[b, relation] += 1
-                        if gap <= narrow_us and stamp_narrow[b, relation] != book.idea[p]:
-                            stamp_narrow[b, relation] = book.idea[p]
+                        if gap <= limits.narrow_us and stamp_narrow[b, kind] != book.idea[p]:
+                            stamp_narrow[b, kind] = book.idea[p]
                             narrow[b, relation] += 1
                     j += step
-        for k in range(key_start[a], key_start[a + 1]):
-            mine[key_ids[k]] = key_counts[k]
-            mine_crowd[key_ids[k]] = key_crowds[k]
+        _spread_out(keys, a, mine, True)
         for c in range(count):
-            b = touched[c]
+            b = partners[c]
             for relation in range(2):
-                if wide[b, relation] < matches_min:
+                if wide[b, relation] < least:
                     continue
-                shared = crowded = crowded_narrow = 0.0
-                for k in range(key_start[b], key_start[b + 1]):
-                    key = key_ids[k] ^ relation
-                    shared += key_counts[k] * mine[key]
-                    meetings = key_crowds[k] * mine_crowd[key]
-                    crowded += meetings * book.crowd_meets[key, relation]
-                    crowded_narrow += meetings * book.crowd_meets[key, relation + 2]
-                overlap = min(book.last_us[a], book.last_us[b]) - max(book.first_us[a], book.first_us[b])
-                longest = max(book.last_us[a] - book.first_us[a], book.last_us[b] - book.first_us[b], 1)
-                both_s = book.open_s * max(min(longest / SECOND / book.span_s, 1.0), 0.02)
-                if overlap <= 0:
-                    both_s = book.open_s
-                expected = CLUSTERING * shared * 2.0 * horizon_us / SECOND / both_s
-                busy = expected > 2.0 and wide[b, relation] >= 2 * matches_min
-                log_p = min(
-                    log_poisson_tail(wide[b, relation], expected),
-                    log_poisson_tail(narrow[b, relation], expected * narrow_us / horizon_us),
-                )
-                if (
-                    log_poisson_tail(wide[b, relation], expected + crowded) > LOG_P_CROWD
-                    and log_poisson_tail(narrow[b, relation], expected * narrow_us / horizon_us + crowded_narrow)
-                    > LOG_P_CROWD
-                ):
-                    continue
-                if busy or log_p < log_p_max:
+                chance = _chance(book, keys, mine, a, b, relation, limits.horizon_us)
+                look = _worth_a_look(wide[b, relation], narrow[b, relation], chance, limits)
+                if look or (keep_near and _comes_near(wide[b, relation], narrow[b, relation], chance, limits)):
                     if filled == len(found):
-                        grown = np.empty((2 * filled, 4), dtype=np.float64)
-                        grown[:filled] = found
-                        found = grown
-                    found[filled, 0] = a
-                    found[filled, 1] = b
-                    found[filled, 2] = relation
-                    found[filled, 3] = log_p
+                        found = _grown(found)
+                    log_p = _log_p(wide[b, relation], narrow[b, relation], chance.expected, limits)
+                    _write(found[filled], a, b, relation, log_p, look)
                     filled += 1
-        for c in range(count):
-            b = touched[c]
             wide[b, 0] = wide[b, 1] = narrow[b, 0] = narrow[b, 1] = 0
-        for k in range(key_start[a], key_start[a + 1]):
-            mine[key_ids[k]] = 0.0
-            mine_crowd[key_ids[k]] = 0.0
+        _spread_out(keys, a, mine, False)
     return found[:filled]
 
 
 @compiled
-def _keys_by_account(book: Book) -> tuple[Ints, Codes, Floats, Floats]:
-    """How often each account used each instrument and side, in all and in crowds, as a sparse table by account."""
+def _shared_ideas(book: Book, a: int, b: int, relation: int, limits: Limits) -> tuple[int, int]:
+    """Ideas of a during which b entered too, within the horizon and within the narrow reach."""
+    wide = narrow = 0
+    stamp, stamp_narrow = np.full(2, -1), np.full(2, -1)
+    low, end = book.own_start[b], book.own_start[b + 1]
+    for k in range(book.own_start[a], book.own_start[a + 1]):
+        p = book.own[k]
+        here, at, side = book.instrument[p], book.opened_us[p], book.side[p]
+        while low < end and (
+            book.instrument[book.own[low]] < here
+            or (book.instrument[book.own[low]] == here and book.opened_us[book.own[low]] < at - limits.horizon_us)
+        ):
+            low += 1
+        for x in range(low, end):
+            q = book.own[x]
+            if book.instrument[q] != here or book.opened_us[q] > at + limits.horizon_us:
+                break
+            if book.side[q] ^ side != relation:
+                continue
+            if stamp[side] != book.idea[p]:
+                stamp[side] = book.idea[p]
+                wide += 1
+            if abs(book.opened_us[q] - at) <= limits.narrow_us and stamp_narrow[side] != book.idea[p]:
+                stamp_narrow[side] = book.idea[p]
+                narrow += 1
+    return wide, narrow
+
+
+@compiled
+def _count_for_pairs(pairs: Codes, book: Book, keys: Keys, limits: Limits) -> Floats:
+    """Of given pairs, sorted by their first account, those worth a look; rows as those of `_count_for_accounts`."""
+    found = np.empty((len(pairs), 5), dtype=np.float64)
+    mine = np.zeros((len(book.totals), 2))
+    filled = 0
+    for i in range(len(pairs)):
+        a, b, relation = pairs[i, 0], pairs[i, 1], pairs[i, 2]
+        if i == 0 or a != pairs[i - 1, 0]:
+            if i:
+                _spread_out(keys, pairs[i - 1, 0], mine, False)
+            _spread_out(keys, a, mine, True)
+        wide, narrow = _shared_ideas(book, a, b, relation, limits)
+        if wide < limits.matches_min:
+            continue
+        chance = _chance(book, keys, mine, a, b, relation, limits.horizon_us)
+        if _worth_a_look(wide, narrow, chance, limits):
+            _write(found[filled], a, b, relation, _log_p(wide, narrow, chance.expected, limits), True)
+            filled += 1
+    return found[:filled]
+
+
+@compiled
+def _keys_by_account(book: Book) -> Keys:
+    """How often each account used each instrument and side."""
     n, accounts = len(book.own), len(book.own_start) - 1
     start = np.zeros(accounts + 1, dtype=np.int64)
     ids, counts, crowds = np.empty(n, dtype=np.int32), np.empty(n), np.empty(n)
@@ -143,32 +255,69 @@ def _keys_by_account(book: Book) -> tuple[Ints, Codes, Floats, Floats]:
                 here[:] = 0.0
                 in_crowds[:] = 0.0
         start[a + 1] = filled
-    return start, ids[:filled], counts[:filled], crowds[:filled]
+    return Keys(start, ids[:filled], counts[:filled], crowds[:filled])
 
 
-def find_candidates(entries: Entries, terms: CoordinationTerms, log: list[str]) -> Codes:
-    """Pairs worth a closer look, shape (n, 3): account, account after it, relation (0 copy, 1 mirror)."""
-    start, ids, counts, crowds = _keys_by_account(entries.book)
+def _limits(terms: CoordinationTerms) -> Limits:
+    return Limits(
+        horizon_us=int(terms.horizon_s * SECOND),
+        narrow_us=int(min(terms.narrow_s, terms.horizon_s) * SECOND),
+        matches_min=terms.matches_min,
+        log_p_max=math.log(terms.prefilter_p_max),
+    )
+
+
+def _counted(entries: Entries, terms: CoordinationTerms, keep_near: bool) -> Floats:
+    """Every pair of the firm that is worth a look, and with `keep_near` those that come near."""
+    keys, limits = _keys_by_account(entries.book), _limits(terms)
     shares = [np.arange(k, len(entries.accounts), THREADS * 8, dtype=np.int32) for k in range(THREADS * 8)]
 
     def count(share: Codes) -> Floats:
-        return np.asarray(
-            _count_for_accounts(
-                share,
-                entries.book,
-                start,
-                ids,
-                counts,
-                crowds,
-                int(terms.horizon_s * SECOND),
-                int(min(terms.narrow_s, terms.horizon_s) * SECOND),
-                terms.matches_min,
-                math.log(terms.prefilter_p_max),
-            )
-        )
+        return np.asarray(_count_for_accounts(share, entries.book, keys, limits, keep_near))
 
     with ThreadPoolExecutor(THREADS) as pool:
-        pairs = np.concatenate(list(pool.map(count, shares)))
+        return np.concatenate(list(pool.map(count, shares)))
+
+
+def _counted_again(entries: Entries, pairs: Codes, terms: CoordinationTerms) -> Floats:
+    """Those of the given pairs that are worth a look."""
+    keys, limits = _keys_by_account(entries.book), _limits(terms)
+
+    def count(part: Codes) -> Floats:
+        return np.asarray(_count_for_pairs(part, entries.book, keys, limits))
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return np.concatenate(list(pool.map(count, np.array_split(pairs, THREADS * 8))))
+
+
+def _counted_on(entries: Entries, terms: CoordinationTerms, before: Kept | None, log: list[str]) -> Floats | None:
+    """What `_counted` gives, from the pairs that came near before and those that met anew; None if that is too much."""
+    touched = touched_entries(entries, terms, before) if before is not None else None
+    if before is None or touched is None:
+        return None
+    near = still_near(entries, before)
+    anew = met_anew(entries, touched, int(terms.horizon_s * SECOND), THREADS)
+    pairs = np.unique(np.concatenate([near, anew]), axis=0)
+    log.append(
+        f"{int(touched.sum())} of {len(touched)} entries are new since all pairs were counted: {len(pairs)} pairs that "
+        f"came near then, or met twice since, were counted again"
+    )
+    return _counted_again(entries, pairs, terms)
+
+
+def find_candidates(
+    entries: Entries, terms: CoordinationTerms, log: list[str], before: Kept | None = None, *, keeping: bool = False
+) -> tuple[Codes, Kept | None]:
+    """Pairs worth a closer look, shape (n, 3): account, account after it, relation (0 copy, 1 mirror).
+
+    With what an earlier run kept only pairs that it touches are counted, which gives the same pairs; the second part
+    is what the next run may go on from.
+    """
+    counted = _counted_on(entries, terms, before, log)
+    if counted is None:
+        counted = _counted(entries, terms, keeping)
+        before = keep(entries, terms, counted[:, :3].astype(np.int32), log) if keeping else None
+    pairs = counted[counted[:, 4] != 0.0]
     book = entries.book
     crowded = int(book.crowd[np.arange(len(book.side)), book.side].sum())
     if crowded:
@@ -178,4 +327,4 @@ def find_candidates(entries: Entries, terms: CoordinationTerms, log: list[str]) 
         pairs = pairs[np.argsort(pairs[:, 3], kind="stable")[:PAIRS_MAX]]
         log.append(f"only the {PAIRS_MAX} least likely of them were looked at")
     pairs = pairs[np.lexsort((pairs[:, 2], pairs[:, 1], pairs[:, 0]))]
-    return pairs[:, :3].astype(np.int32)
+    return pairs[:, :3].astype(np.int32), before

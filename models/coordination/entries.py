@@ -82,13 +82,14 @@ class Book(NamedTuple):
 
 @dataclass(frozen=True)
 class Entries:
-    """A book with its account ids (by code), the row of the trades frame behind each entry, and what clocks hid.
+    """A book with its names by code, the row of the trades frame behind each entry, and what clocks hid.
 
     `ahead_us` was taken off the times of each account: by how much its clock is ahead, less half a step where it
     shows whole seconds, for what it left out.
     """
 
     accounts: NDArray[np.object_]
+    instruments: NDArray[np.object_]
     rows: Ints
     book: Book
     ahead_us: Ints
@@ -314,10 +315,19 @@ def _quiet_rows(columns: Columns, terms: CoordinationTerms, log: list[str]) -> F
     return keep
 
 
-def _read(trades: pd.DataFrame, log: list[str]) -> tuple[NDArray[np.object_], Ints, Columns]:
-    """Account ids, rows and columns of the trades that say who opened what, when and on which side."""
+class Read(NamedTuple):
+    """Names by code, rows and columns of trades."""
+
+    accounts: NDArray[np.object_]
+    instruments: NDArray[np.object_]
+    rows: Ints
+    columns: Columns
+
+
+def _read(trades: pd.DataFrame, log: list[str]) -> Read:
+    """The the trades that say who opened what, when and on which side."""
     account, names = pd.factorize(trades["account_id"].astype(object), sort=True)
-    instrument, _ = pd.factorize(trades["instrument"].astype(object), sort=True)
+    instrument, instruments = pd.factorize(trades["instrument"].astype(object), sort=True)
     side, opened = _side_codes(trades["side"]), _microseconds(trades["opened_at"])
     known = (account >= 0) & (instrument >= 0) & (side >= 0) & (opened != NEVER)
     rows = np.flatnonzero(known)
@@ -334,7 +344,7 @@ def _read(trades: pd.DataFrame, log: list[str]) -> tuple[NDArray[np.object_], In
         columns = columns.take(rows)
         used, codes = np.unique(columns.account, return_inverse=True)
         names, columns = names[used], columns._replace(account=codes.astype(np.int32))
-    return np.asarray(names, dtype=object), rows, columns
+    return Read(np.asarray(names, dtype=object), np.asarray(instruments, dtype=object), rows, columns)
 
 
 @compiled
@@ -412,7 +422,7 @@ def sort_entries(
     if trades.empty:
         log.append("no trades")
         return None
-    names, rows, columns = _read(trades, log)
+    names, instruments, rows, columns = _read(trades, log)
     if not len(rows):
         return None
     step = _steps_of_clocks(columns.account, columns.opened_us, len(names))
@@ -424,29 +434,22 @@ def sort_entries(
     if not keep.all():
         rows, columns = rows[keep], columns.take(keep)
     order = _time_order(columns)
-    return _index(names, rows[order], columns.take(order), ahead, step, news, terms)
+    book = _index(len(names), columns.take(order), step, news, terms)
+    return Entries(accounts=names, instruments=instruments, rows=rows[order], book=book, ahead_us=ahead)
 
 
-def _index(
-    names: NDArray[np.object_],
-    rows: Ints,
-    columns: Columns,
-    ahead: Ints,
-    step: Ints,
-    news: pd.DataFrame | None,
-    terms: CoordinationTerms,
-) -> Entries:
+def _index(accounts: int, columns: Columns, step: Ints, news: pd.DataFrame | None, terms: CoordinationTerms) -> Book:
     """Adds to sorted columns what the search looks up again and again."""
     account, instrument, side, opened, closed, lots = columns
-    own, own_start = _own_lists(account, len(names))
+    own, own_start = _own_lists(account, accounts)
     near = _neighbours(instrument, side, opened, np.ones(len(opened), np.bool_), int(terms.rate_window_s * SECOND))
-    idea, first_of_idea = _ideas(columns, len(names), int(terms.idea_gap_s * SECOND))
+    idea, first_of_idea = _ideas(columns, accounts, int(terms.idea_gap_s * SECOND))
     crowd = _crowds(columns, first_of_idea, near, _near_news(opened, news, terms), terms)
     keys = int(instrument.max()) * 2 + 2
     totals, crowd_totals = _totals(instrument, side, crowd, keys)
-    first, last = _spans(account, opened, len(names))
+    first, last = _spans(account, opened, accounts)
     start, end = int(opened.min()), int(opened.max())
-    book = Book(
+    return Book(
         opened_us=opened,
         closed_us=closed,
         account=account,
@@ -469,4 +472,3 @@ def _index(
         open_s=max(_open_hours(opened, start, end) * 3600.0, 86_400.0),
         span_s=max((end - start) / SECOND, 86_400.0),
     )
-    return Entries(accounts=names, rows=rows, book=book, ahead_us=ahead)

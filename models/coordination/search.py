@@ -19,6 +19,7 @@ from models.coordination.chance import log_q_values
 from models.coordination.circumstances import COLUMNS, describe_pairs, match_entries, match_windows
 from models.coordination.clocks import clock_differences
 from models.coordination.entries import SECOND, Codes, Entries, Flags, Floats, sort_entries
+from models.coordination.kept import Kept
 from models.coordination.lags import COARSE_S
 from models.coordination.pairs import judge_pairs
 from models.coordination.strength import unrounded_spread, weigh
@@ -72,11 +73,12 @@ EVIDENCE = (
 
 @dataclass(frozen=True)
 class Coordination:
-    """Pairs (published columns, then evidence as JSON), rings, and what the run has to say."""
+    """Pairs (published columns, then evidence as JSON), rings, what the run has to say, and what it kept."""
 
     pairs: pd.DataFrame
     rings: pd.DataFrame
     log: list[str]
+    kept: Kept | None = None
 
 
 def find_coordination(
@@ -86,6 +88,8 @@ def find_coordination(
     news: pd.DataFrame | None = None,
     accounts: pd.DataFrame | None = None,
     terms: CoordinationTerms | None = None,
+    before: Kept | None = None,
+    keeping: bool = False,
 ) -> Coordination:
     """Finds accounts that copy or mirror each other beyond chance and beyond what a public source explains.
 
@@ -93,6 +97,7 @@ def find_coordination(
     instrument, side or opening time are left out and counted in the log. `owners` maps account_id to owner_id (a
     mapping, or a frame with these two columns); where either owner is unknown `same_owner` is null. `news` (occurs_at,
     impact) marks moments at which many enter for one reason. Pairs are those of strength >= 0.25; >= 0.5 is a flag.
+    `before` is what an earlier run kept with `keeping`: the answer is the same, for less work (see `kept`).
     """
     terms = terms or CoordinationTerms()
     log: list[str] = []
@@ -105,9 +110,10 @@ def find_coordination(
         ahead = clock_differences(entries, accounts, log)
         if ahead.any():
             entries = sort_entries(trades, news, terms, [], ahead) or entries
-    seen = _significant_pairs(entries, terms, log)
+    candidates, kept = find_candidates(entries, terms, log, before, keeping=keeping)
+    seen = _significant_pairs(entries, candidates, terms)
     if seen.empty:
-        return Coordination(_empty(PAIR_COLUMNS), _empty(RING_COLUMNS), log)
+        return Coordination(_empty(PAIR_COLUMNS), _empty(RING_COLUMNS), log, kept)
     seen["same_owner"] = _same_owner(entries, seen, owners)
     known_same = seen["same_owner"].eq(True).to_numpy(dtype=bool)
     seen["strength"], reasons = weigh(seen, known_same, terms)
@@ -121,7 +127,7 @@ def find_coordination(
     rings = _rings(entries, seen)
     flagged = int((seen["strength"] >= FLAG).sum())
     log.append(f"{len(seen)} pairs beyond chance at q <= {terms.q_max:g}, {flagged} of them flagged")
-    return Coordination(_published_pairs(entries, seen, reasons, terms), rings, log)
+    return Coordination(_published_pairs(entries, seen, reasons, terms), rings, log, kept)
 
 
 def _empty(columns: tuple[str, ...]) -> pd.DataFrame:
@@ -129,11 +135,10 @@ def _empty(columns: tuple[str, ...]) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=object) for name in columns})
 
 
-def _significant_pairs(entries: Entries, terms: CoordinationTerms, log: list[str]) -> pd.DataFrame:
-    """Pairs beyond chance after correction for all pairs of the firm, with their circumstances."""
+def _significant_pairs(entries: Entries, candidates: Codes, terms: CoordinationTerms) -> pd.DataFrame:
+    """Candidates beyond chance after correction for all pairs of the firm, with their circumstances."""
     accounts = len(entries.accounts)
     tests = accounts * (accounts - 1.0)  # every pair, as a copy and as a mirror
-    candidates = find_candidates(entries, terms, log)
     judged = judge_pairs(entries, candidates, tests, terms)
     log_q = log_q_values(judged[:, 4], tests)
     kept = log_q <= math.log(terms.q_max)
