@@ -22,7 +22,7 @@ SCHEMA = """
 create table people (
     trader_no integer, trader_id varchar, full_name varchar, raw_email varchar, raw_phone varchar, raw_address varchar,
     given varchar, family varchar, given_sound varchar, family_sound varchar, sounds varchar[],
-    birth varchar, email varchar, email_name varchar, phone varchar, address varchar, numbers varchar, document varchar,
+    birth varchar, born integer, email varchar, email_name varchar, phone varchar, address varchar, numbers varchar, document varchar,
     country varchar, registered_at timestamptz
 );
 create table keys (trader_no integer, kind utinyint, value ubigint, raw varchar, first_day integer, last_day integer);
@@ -123,7 +123,7 @@ _ADDRESS = f"jaro_winkler_similarity(l.address, r.address) >= {ADDRESS_FLOOR}"
 
 _WORTH_COMPARING = f"""
 (l.birth = r.birth and (l.family_sound in (r.given_sound, r.family_sound) or l.given_sound = r.family_sound))
-or ((l.birth is null or r.birth is null or damerau_levenshtein(l.birth, r.birth) <= 1
+or ((l.birth is null or r.birth is null or damerau_levenshtein(l.birth, r.birth) <= 1 or abs(l.born - r.born) = 1
         or left(l.birth, 4) || l.birth[7:8] || l.birth[5:6] = r.birth or {_ADDRESS})
     and {_BOTH_NAMES})
 or ((damerau_levenshtein(l.numbers, r.numbers) <= 1 or l.birth = r.birth) and {_ADDRESS})
@@ -223,11 +223,12 @@ class Evidence:
                 select mailed.*, spelled.* exclude (trader_no), {MAILBOX_SQL} as email_name,
                     {DOMAIN_SQL} as email_domain,
                     {PHONE_SQL} as phone_form, {ADDRESS_SQL} as address_form,
-                    strftime(try_cast(date_of_birth as date), '%Y%m%d') as birth
+                    try_cast(date_of_birth as date) as born_on, strftime(born_on, '%Y%m%d') as birth
                 from mailed left join spelled using (trader_no)
             )
             select trader_no, trader_id::varchar as trader_id, full_name, email as raw_email, phone as raw_phone,
                 address as raw_address, given, family, given_sound, family_sound, sounds, birth,
+                born_on - date '1970-01-01' as born,
                 case when email_name <> '' and email_domain <> '' then email_name || '@' || email_domain end as email,
                 nullif(email_name, '') as email_name, phone_form as phone,
                 case when address_form like '% %' then address_form end as address,

@@ -57,7 +57,7 @@ def _newest(traders: pd.DataFrame) -> pd.DataFrame:
 
 
 def _tidy_frame(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
-    return pd.DataFrame({column: _tidy_column(frame, column) for column in columns})
+    return pd.DataFrame({column: _tidy_column(frame, column) for column in columns}, copy=False)
 
 
 def _tidy_column(frame: pd.DataFrame, column: str) -> pd.Series:
@@ -66,10 +66,15 @@ def _tidy_column(frame: pd.DataFrame, column: str) -> pd.Series:
         return pd.Series(pd.NaT if column in INSTANTS else None, index=frame.index, dtype=kind)
     values = frame[column]
     if column in INSTANTS:
-        return pd.to_datetime(values, utc=True, errors="coerce").astype("datetime64[us, UTC]")
+        aware = values if isinstance(values.dtype, pd.DatetimeTZDtype) else _read_instants(values)
+        return aware.astype("datetime64[us, UTC]")
     if column == "date_of_birth" and not pd.api.types.is_object_dtype(values):
         return values.astype("datetime64[us]").dt.strftime("%Y-%m-%d").astype(object) if _is_instant(values) else values
     return _as_text(values) if pd.api.types.is_numeric_dtype(values) else values
+
+
+def _read_instants(values: pd.Series) -> pd.Series:
+    return pd.to_datetime(values, utc=True, errors="coerce")
 
 
 def _as_text(numbers: pd.Series) -> pd.Series:

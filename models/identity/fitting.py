@@ -27,10 +27,13 @@ NEAR = ("email_name", "phone", "address", "document")
 # A field that is nearly alike is counted where the thing itself is not shared.
 THING_OF = {"email_name": "email", "phone": "phone", "address": "address", "document": "document"}
 HOLDERS_MAX = 4
+GIVEN, FAMILY, SIMILAR, SAME = 1, 2, 3, 4
 TRADERS_PRIOR = 400.0
 PAIRS_PRIOR = 20.0
 # A level that chance was taken to reach once in a thousand pairs weighs as one pair in a thousand seen.
 STRANGERS_PRIOR = 1.0
+# So many namesakes are taken as seen beforehand, for how names of one language go together and for similar names.
+TOGETHER_PRIOR, SIMILAR_PRIOR = 5.0, 3.0
 # Rare things move in whole bits, of which a growing firm crosses few, common ones in quarters.
 RARE = 1 / 16
 STEPS_PER_BIT = 4
@@ -46,7 +49,7 @@ def fit(
     kinds = {kind: clear.kind(kind) for kind in terms.kinds}
     levels = {field: clear.levels(field) for field in terms.levels}
     levels |= {field: _by_chance(field, strangers, levels[field]) for field in ("phone", "address", "document")}
-    levels["name"] = clear.names_at_home(levels["name"])
+    levels["name"] = _names_by_chance(strangers, clear.names_at_home(levels["name"]))
     counted = replace(
         terms,
         partners=clear.partners(levels),
@@ -176,6 +179,22 @@ def _by_chance(field: str, strangers: pd.DataFrame, levels: tuple[Level, ...]) -
     return tuple(
         each._replace(stranger=_step((count + STRANGERS_PRIOR) / (shown + STRANGERS_PRIOR / each.stranger)))
         for each, count in zip(levels, counts.tolist(), strict=True)
+    )
+
+
+def _names_by_chance(strangers: pd.DataFrame, levels: tuple[Level, ...]) -> tuple[Level, ...]:
+    """The levels of names with how much oftener strangers agree in both than if given and family names were drawn
+    apart, and how much oftener they are similar."""
+    *others, similar, same = levels
+    counts = np.bincount(strangers.loc[strangers["birth"].le(1) & strangers["name"].ge(0), "name"], minlength=len(levels))
+    both = float(counts[SIMILAR] + counts[SAME])
+    apart = (counts[GIVEN] + both) * (counts[FAMILY] + both) / max(counts.sum(), 1)
+    together = (both + TOGETHER_PRIOR * same.stranger) / (apart + TOGETHER_PRIOR)
+    oftener = (counts[SIMILAR] + SIMILAR_PRIOR * similar.stranger / same.stranger) / (counts[SAME] + SIMILAR_PRIOR)
+    return (
+        *others,
+        similar._replace(stranger=_step(float(together * oftener))),
+        same._replace(stranger=_step(float(together))),
     )
 
 

@@ -64,9 +64,10 @@ def _name() -> comparisons.CustomComparison:
 
 
 def _birth() -> comparisons.CustomComparison:
-    """The day itself, one digit off or two exchanged or day and month exchanged, two of its three parts, or another."""
+    """The day itself, a slip (one digit off, two exchanged, day and month exchanged, the day before or after), two of
+    its three parts, or another."""
     slip = (
-        "damerau_levenshtein(birth_l, birth_r) <= 1"
+        "damerau_levenshtein(birth_l, birth_r) <= 1 or abs(born_l - born_r) = 1"
         " or (birth_l[1:4] = birth_r[1:4] and birth_l[5:6] = birth_r[7:8] and birth_l[7:8] = birth_r[5:6])"
     )
     part = (
@@ -151,7 +152,7 @@ def compare(evidence: Evidence) -> tuple[pd.DataFrame, pd.DataFrame]:
     """)
     con.execute(r"""
         create or replace temp table compared as
-        select trader_no, given, family, given_sound, family_sound, sounds, birth, email_name, phone, address,
+        select trader_no, given, family, given_sound, family_sound, sounds, birth, born, email_name, phone, address,
             numbers, document, trim(regexp_replace(address, '[0-9]+ ?', '', 'g')) as street,
             regexp_replace(lower(full_name), '[^\p{L}]+', '', 'g') as joined
         from faces where trader_no in (select join_key_l from blocked union all select join_key_r from blocked)

@@ -17,7 +17,7 @@ class Shares(NamedTuple):
 
 class Level(NamedTuple):
     """How often a field compares at this level for one person, a household and strangers; the last is a factor on the
-    rarity of the names or birth date where the level says that they agree."""
+    rarity of the names or birth date where the level says that they agree (names of one language go together)."""
 
     same: float
     household: float
@@ -41,7 +41,7 @@ DEVICES_ALIKE = Shares(0.5, 0.6, 0.3, 0.2, 0.2)
 CARDS_ALIKE = Shares(0.6, 0.7, 0.5, 0.4, 0.3)
 KINDS: MappingProxyType[str, Kind] = MappingProxyType(
     {
-        "document": Kind(60, 60, Shares(0.60, 0.15, 0.00002, 0.00002, 0.002), 1e-7),
+        "document": Kind(60, 60, Shares(0.60, 0.15, 0.00002, 0.00002, 0.002), 1e-8),
         "email": Kind(20, 20, Shares(0.35, 0.05, 0.004, 0.0005, 0.001), 1e-8),
         "phone": Kind(20, 20, Shares(0.40, 0.05, 0.03, 0.001, 0.002), 1e-5),
         "instrument": Kind(60, 60, Shares(0.45, 0.45, 0.12, 0.03, 0.01), 1e-7, CARDS_ALIKE),
@@ -69,8 +69,8 @@ def _levels() -> MappingProxyType[str, tuple[Level, ...]]:
                 Level(0.03, 0.3, 1.0),
                 Level(0.05, 0.4, 1.0),
                 Level(0.008, 0.6, 1.0),
-                Level(0.2, 0.009, 4.0),
-                Level(0.7, 0.004, 1.0),
+                Level(0.2, 0.009, 16.0),
+                Level(0.7, 0.004, 4.0),
             ),
             "birth": (
                 Level(0.03, 1.0, 1.0),

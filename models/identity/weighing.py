@@ -23,6 +23,10 @@ VENUE_KINDS = ("device", "ip", "instrument", "destination", "document")
 MONEY_KINDS = ("instrument", "destination")
 LENT_KINDS = ("phone", "instrument", "device")
 STRONG_KINDS = ("document", "email", "phone", "instrument", "destination", "device")
+# Numbers of which no two are the same by chance: strangers share one by accident, and accidents per trader are as common
+# in a large firm as in one of this many.
+UNIQUE_KINDS = ("document", "email", "instrument", "destination")
+ACCIDENTS_OF = 10_000
 ALIKE_BY_CHANCE = 0.4
 STRAW, VENUE = HYPOTHESES.index("straw"), HYPOTHESES.index("venue")
 PAID_MAX, BOTH_PAID_MAX = 0.9, 0.95
@@ -142,7 +146,7 @@ class Explanations:
         """Sharing a value speaks by its rarity, less by what shows that the value is a place; hubs are mute."""
         rows = np.flatnonzero(self._usable(kind))
         each = self.terms.kinds[kind]
-        chance = np.maximum(self.holders[kind][rows] - 1, 1) * min(1 / self.size, each.chance_max)
+        chance = np.maximum(self.holders[kind][rows] - 1, 1) * self._chance(kind)
         bits = np.log2(np.array(each.shares))[None, :] - np.log2(chance)[:, None]
         bits *= self._freshness(kind, rows)[:, None]
         crowd = self.crowds[kind][rows, None] if kind in self.crowds else np.zeros((len(rows), 1))
@@ -154,6 +158,13 @@ class Explanations:
         if each.alike is not None:
             bits += self._alike_bits(each.alike, self.pairs[f"{kind}_alike"].to_numpy()[rows])
         ways[rows, :5] += bits
+
+    def _chance(self, kind: str) -> float:
+        """How likely a stranger holds a value of the kind, per other holder."""
+        most = self.terms.kinds[kind].chance_max
+        if kind in UNIQUE_KINDS:
+            most *= min(1.0, ACCIDENTS_OF / self.size)
+        return min(1 / self.size, most)
 
     def _alike_bits(self, shares: Shares, alike: Ints) -> Floats:
         """An owner's registrations use one set of things, a friend or a member of a club has others beside it."""
@@ -215,11 +226,11 @@ class Explanations:
         return np.asarray(-np.log2((commoner + pseudo * share) / (self.size + pseudo)), dtype=np.float64)
 
     def _name_bits(self, weights: Floats) -> Floats:
-        """Names of one language go together, so both together are two bits less rare than they would be apart."""
+        """Names that agree speak by the rarity of each; how they go together is in the levels."""
         level = self.levels["name"]
         given = self._rarity(self.population.given_holders, self.terms.given_share)
         family = self._rarity(self.population.family_holders, self.terms.family_share)
-        rare = np.select([level >= 3, level == 2, level == 1], [given + family - 2, family, given], 0.0)
+        rare = np.select([level >= 3, level == 2, level == 1], [given + family, family, given], 0.0)
         person = weights[:, 0] + rare
         household = weights[:, 1] + np.where(level == 1, 0.0, rare)
         return np.column_stack([person, np.where(level >= 3, np.maximum(household, 0.0), household)])
