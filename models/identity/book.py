@@ -18,7 +18,7 @@ from models.identity.owners import name_owners
 from models.identity.people import FIELDS, compare
 from models.identity.reasons import link_table
 from models.identity.terms import DEFAULT_TERMS, IdentityTerms
-from models.identity.weighing import Weights, bits_of, strength_of, weigh
+from models.identity.weighing import Weighed, Weights, bits_of, decided_by, strength_of, weigh
 
 Ints = npt.NDArray[np.int64]
 
@@ -41,7 +41,8 @@ class IdentityBook:
         self.evidence = Evidence(terms, threads)
         self.pairs = self._no_pairs()
         self.strangers = self.pairs[["a", "b", *FIELDS]]
-        self.bits, self.against, self.home_bits = Weights(np.empty(0), np.empty(0), np.empty(0))
+        self.weights = Weights(np.empty(0), np.empty(0), np.empty(0))
+        self.weighed = Weighed.nothing()
         self.firsts: list[Ints] = [np.empty(0, dtype=np.int64) for _ in range(3)]
         self.judgements = Judgements()
         self.collided: set[tuple[int, int]] = set()
@@ -56,11 +57,10 @@ class IdentityBook:
         hold today, trader_a, trader_b, judgement ('same' or 'different'). The result is the partition that all records
         together would give from scratch."""
         first = self.evidence.add(facts)
-        before = self._scored()
-        self._replace_pairs(everyone=first)
-        self.bits, self.against, self.home_bits = self._weigh(pd.Timestamp(as_of))
+        kept = self._replace_pairs(everyone=first)
+        moved = self._weigh(pd.Timestamp(as_of), kept)
         old, self.judgements = self.judgements, self._read_judgements(judgements)
-        touched = self._touched(before, old, everyone=first)
+        touched = self._touched(moved, old, everyone=first)
         return self._regroup(touched)
 
     def identity(self, previous: pd.DataFrame | None = None) -> Identity:
@@ -78,10 +78,11 @@ class IdentityBook:
 
     def links(self, only: Ints | None = None) -> pd.DataFrame:
         """The links table; with `only`, the links of those traders (numbers) alone."""
-        shown = self.bits >= bits_of(self.terms.link_min)
+        bits = self.weights.bits
+        shown = bits >= bits_of(self.terms.link_min)
         if only is not None:
             shown &= self.pairs["a"].isin(only).to_numpy() | self.pairs["b"].isin(only).to_numpy()
-        return link_table(self.evidence, self.pairs[shown], strength_of(self.bits[shown]))
+        return link_table(self.evidence, self.pairs[shown], strength_of(bits[shown]))
 
     def _no_pairs(self) -> pd.DataFrame:
         kinds = [f"{kind}_holders" for kind in self.terms.kinds]
@@ -90,17 +91,12 @@ class IdentityBook:
         columns = ["a", "b", *FIELDS, *kinds, *values, *alike, "ip_gap_days", "ip_common_day"]
         return pd.DataFrame({column: np.empty(0, dtype=np.int64) for column in columns})
 
-    def _scored(self) -> pd.DataFrame:
-        weights = {"bits": self.bits, "against": self.against, "home": self.home_bits}
-        return pd.DataFrame(weights, index=_pair_index(self.pairs))
-
-    def _replace_pairs(self, *, everyone: bool) -> None:
-        """Drops the pairs of touched traders and compares theirs anew."""
-        if not everyone:
-            touched = self.evidence.touched()
-            stale = np.zeros(self.evidence.traders(), dtype=np.bool_)
-            stale[touched] = True
-            self.pairs = self.pairs[~(stale[self.pairs["a"]] | stale[self.pairs["b"]])]
+    def _replace_pairs(self, *, everyone: bool) -> Ints:
+        """Drops the pairs of touched traders and compares theirs anew; answers the former rows of those that stay, which
+        come first."""
+        stale = np.full(self.evidence.traders(), everyone)
+        stale[self.evidence.touched()] = True
+        kept = np.flatnonzero(~(stale[self.pairs["a"].to_numpy()] | stale[self.pairs["b"].to_numpy()]))
         stay = self.evidence.draw()
         self.evidence.propose(everyone)
         fresh, strangers = compare(self.evidence)
@@ -108,7 +104,8 @@ class IdentityBook:
         self.strangers = pd.concat([self.strangers[known], strangers], ignore_index=True)
         fresh = fresh.merge(self._shared_wide(), on=["a", "b"], how="left")
         fresh = fresh.reindex(columns=self.pairs.columns).fillna(0).astype(np.int64)
-        self.pairs = pd.concat([self.pairs, fresh], ignore_index=True)
+        self.pairs = pd.concat([self.pairs.iloc[kept], fresh], ignore_index=True)
+        return kept
 
     def _shared_wide(self) -> pd.DataFrame:
         """One row per pair: the holders of its rarest shared value per kind, days of its shared network address."""
@@ -130,11 +127,27 @@ class IdentityBook:
             wide[f"{kind}_alike"] = np.asarray(2 * both == counts[wide["a"]] + counts[wide["b"]], dtype=np.int64)
         return wide
 
-    def _weigh(self, as_of: pd.Timestamp) -> Weights:
+    def _weigh(self, as_of: pd.Timestamp, kept: Ints) -> Ints:
+        """Weighs the pairs that are new or of which something that decides has changed; `kept` are the former rows of
+        the first pairs. Answers the rows of those that weigh otherwise now."""
         population = self.evidence.population()
         day = int(as_of.timestamp() // 86_400)
         terms, crowds = fit(self.pairs, self.strangers, population, self.terms, day)
-        return weigh(self.pairs, population, terms, day, crowds)
+        deciding = decided_by(self.pairs, population, terms, day, crowds)
+        rows = np.arange(len(self.pairs))
+        if deciding.alike == self.weighed.alike:
+            same = (deciding.pairs[: len(kept)] == self.weighed.pairs[kept]).all(axis=1)
+            rows = np.append(np.flatnonzero(~same), rows[len(kept) :])
+        before = [column[kept] for column in self.weights]
+        new = weigh(
+            self.pairs.iloc[rows], population, terms, day, {kind: bits[rows] for kind, bits in crowds.items()}
+        )
+        grown = [np.append(column, np.zeros(len(self.pairs) - len(kept))) for column in before]
+        for column, fresh in zip(grown, new, strict=True):
+            column[rows] = fresh
+        self.weights, self.weighed = Weights(*grown), deciding
+        moved = [now[: len(kept)] != then for now, then in zip(self.weights, before, strict=True)]
+        return np.flatnonzero(np.logical_or.reduce(moved))
 
     def _read_judgements(self, judgements: pd.DataFrame | None) -> Judgements:
         if judgements is None or judgements.empty:
@@ -148,18 +161,15 @@ class IdentityBook:
         different = frozenset((a, b) for a, b, said in rows if said == "different")
         return Judgements(tuple(sorted({(a, b) for a, b, said in rows if said == "same"})), different)
 
-    def _touched(self, before: pd.DataFrame, old: Judgements, *, everyone: bool) -> npt.NDArray[np.bool_]:
-        """Traders with a pair that appeared, went or weighs otherwise, or that a judgement names anew."""
+    def _touched(self, moved: Ints, old: Judgements, *, everyone: bool) -> npt.NDArray[np.bool_]:
+        """Traders with a pair that appeared, went or weighs otherwise (rows of pairs), or that a judgement names anew."""
         touched = np.full(self.evidence.traders(), everyone)
         if everyone:
             return touched
         touched[self.evidence.touched()] = True
         touched[len(self.firsts[0]) :] = True
-        after = self._scored()
-        known = after.index[after.index.isin(before.index)]
-        moved = known[(after.loc[known].to_numpy() != before.loc[known].to_numpy()).any(axis=1)]
-        touched[(moved.to_numpy() >> 32)] = True
-        touched[(moved.to_numpy() & 0xFFFFFFFF)] = True
+        touched[self.pairs["a"].to_numpy()[moved]] = True
+        touched[self.pairs["b"].to_numpy()[moved]] = True
         for pair in (set(old.same) ^ set(self.judgements.same)) | (old.different ^ self.judgements.different):
             touched[list(pair)] = True
         return touched
@@ -168,7 +178,7 @@ class IdentityBook:
         """Groups again every part that holds a touched trader, before or now."""
         traders = self.evidence.traders()
         grown = [np.append(first, np.arange(len(first), traders)) for first in self.firsts]
-        pairs = Pairs(self.pairs["a"].to_numpy(), self.pairs["b"].to_numpy(), self.bits, self.against, self.home_bits)
+        pairs = Pairs(self.pairs["a"].to_numpy(), self.pairs["b"].to_numpy(), *self.weights)
         marked = np.zeros(traders, dtype=np.bool_)
         marked[grown[2][touched]] = True
         touched |= marked[grown[2]]
@@ -176,7 +186,7 @@ class IdentityBook:
         firsts, regrouped, log = group(
             traders,
             pairs,
-            order=self._order(pairs),
+            order=self.evidence.places,
             judgements=self.judgements,
             levels=levels,
             absent_bits=self.terms.absent_pair_bits,
@@ -187,11 +197,6 @@ class IdentityBook:
         self.collided = {pair for pair in self.collided if not regrouped[pair[0]]} | set(log)
         return np.flatnonzero(regrouped)
 
-    def _order(self, pairs: Pairs) -> Ints:
-        judged = [trader for pair in (*self.judgements.same, *self.judgements.different) for trader in pair]
-        named = np.unique(np.concatenate([pairs.a, pairs.b, np.array(judged, dtype=np.int64)]))
-        return self.evidence.places(named)
-
     def _collisions(self, trader_ids: Sequence[str]) -> list[str]:
         return [
             f"the judgement that {trader_ids[a]} and {trader_ids[b]} are the same contradicts another and does not hold"
@@ -201,10 +206,6 @@ class IdentityBook:
     def _people(self) -> pd.DataFrame:
         people: pd.DataFrame = self.evidence.con.sql("select trader_id from people order by trader_no").df()
         return people
-
-
-def _pair_index(pairs: pd.DataFrame) -> pd.Index:
-    return pd.Index((pairs["a"].to_numpy().astype(np.int64) << 32) | pairs["b"].to_numpy().astype(np.int64))
 
 
 def resolve(

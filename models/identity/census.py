@@ -8,13 +8,13 @@ import numpy.typing as npt
 from models.identity.weighing import Population
 
 Ints = npt.NDArray[np.int64]
-CODES = ("given", "family", "birth", "country")
+CODES = ("given", "family", "birth", "country", "lot")
 # Kinds of which it is told how many a trader has.
 COUNTED = ("device", "instrument")
 
 
 class Census:
-    """By trader number: codes of names, birth date and country (-1 unknown), and the kinds of things known, as bits."""
+    """By trader number: codes of names, birth date and country (-1 unknown), a lot by which to draw, and the kinds of things known, as bits."""
 
     def __init__(self) -> None:
         self.codes = {name: np.empty(0, dtype=np.int64) for name in CODES}
@@ -46,5 +46,6 @@ class Census:
             name_holders[self.codes["family"]],
             birth_holders[self.codes["birth"]],
             self.codes["country"],
+            self.codes["lot"],
             self.kinds,
         )

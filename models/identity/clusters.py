@@ -2,7 +2,7 @@
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -143,7 +143,7 @@ def group(
     traders: int,
     pairs: Pairs,
     *,
-    order: Ints,
+    order: Callable[[Ints], Ints],
     judgements: Judgements,
     levels: Sequence[float],
     absent_bits: float,
@@ -152,7 +152,7 @@ def group(
 ) -> tuple[list[Ints], npt.NDArray[np.bool_], list[tuple[int, int]]]:
     """First member of each trader's group at each level (bits, strict to loose), who was grouped, collided judgements.
 
-    `order` places the traders (ties and first members go by it). With `only`, groups are found only for parts that
+    `order` answers places of the traders, in which those asked for are in order (ties and first members go by it). With `only`, groups are found only for parts that
     hold a marked trader and the others stay alone; a part is untouched by every other part."""
     joining = pairs.bits >= levels[-1]
     same = np.array(judgements.same, dtype=np.int64).reshape(-1, 2)
@@ -165,9 +165,12 @@ def group(
     )
     simple = np.bincount(part, minlength=traders)[part] == 2
     simple &= ~_sharing(part, judged)
-    _pair_up(firsts, pairs, joining & simple[pairs.a] & wanted[pairs.a], levels, order)
+    two = joining & simple[pairs.a] & wanted[pairs.a]
     inside = (part[pairs.a] == part[pairs.b]) & ~simple[pairs.a] & wanted[pairs.a]
-    log = _agglomerate(firsts, pairs, inside, part, wanted, order, judgements, levels, absent_bits, bits_max)
+    named = two | inside
+    places = order(np.unique(np.concatenate([pairs.a[named], pairs.b[named], judged])))
+    _pair_up(firsts, pairs, two, levels, places)
+    log = _agglomerate(firsts, pairs, inside, part, wanted, places, judgements, levels, absent_bits, bits_max)
     return firsts, wanted, log
 
 

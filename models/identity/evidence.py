@@ -7,7 +7,7 @@ import pandas as pd
 
 from models.identity.census import COUNTED, Census
 from models.identity.facts import IdentityFacts, tidy
-from models.identity.normal import ADDRESS_SQL, DOMAIN_SQL, MAILBOX_SQL, NAME_TOKENS_SQL, PHONE_SQL, spellings
+from models.identity.normal import ADDRESS_SQL, DOMAIN_SQL, MAILBOX_SQL, NAME_TOKENS_SQL, PHONE_SQL, one_slip, spellings
 from models.identity.terms import IdentityTerms
 from models.identity.weighing import Population
 
@@ -123,11 +123,11 @@ _ADDRESS = f"jaro_winkler_similarity(l.address, r.address) >= {ADDRESS_FLOOR}"
 
 _WORTH_COMPARING = f"""
 (l.birth = r.birth and (l.family_sound in (r.given_sound, r.family_sound) or l.given_sound = r.family_sound))
-or ((l.birth is null or r.birth is null or damerau_levenshtein(l.birth, r.birth) <= 1 or abs(l.born - r.born) = 1
+or ((l.birth is null or r.birth is null or {one_slip('l.birth', 'r.birth')} or abs(l.born - r.born) = 1
         or left(l.birth, 4) || l.birth[7:8] || l.birth[5:6] = r.birth or {_ADDRESS})
     and {_BOTH_NAMES})
-or ((damerau_levenshtein(l.numbers, r.numbers) <= 1 or l.birth = r.birth) and {_ADDRESS})
-or damerau_levenshtein(l.document, r.document) <= 1
+or (({one_slip('l.numbers', 'r.numbers')} or l.birth = r.birth) and {_ADDRESS})
+or {one_slip('l.document', 'r.document')}
 """
 
 
@@ -262,7 +262,7 @@ class Evidence:
             """)
         columns = self.con.sql("""
             select fresh.trader_no, coalesce(given.code, -1) as given, coalesce(family.code, -1) as family,
-                coalesce(births.code, -1) as birth,
+                coalesce(births.code, -1) as birth, (hash(fresh.trader_id) & 65535)::integer as lot,
                 case when fresh.country is null then -1
                     else ascii(fresh.country) * 256 + ascii(fresh.country[2:2]) end as country
             from fresh
@@ -462,6 +462,7 @@ class Evidence:
             select l.trader_no as a, r.trader_no as b
             from lowest as l join lowest as r on l.trader_no < r.trader_no where l.new or r.new
         """)
+        self.con.execute("create or replace temp table drawn_traders as select unnest([a, b]) as trader_no from drawn")
         return self._ints("select trader_no from lowest where not new")
 
     def shared(self) -> pd.DataFrame:

@@ -40,17 +40,21 @@ ALIKE_MAX = 0.9
 # Fewer visible pairs than this say nothing of those that are not.
 VISIBLE_MIN = 0.02
 STEPS_PER_BIT = 4
+# More pairs tell no more of how common each explanation is.
+PAIRS_MOST = 8192
+LOTS = 1 << 16
 
 
 def mix(
     pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int, crowds: Crowds
 ) -> IdentityTerms:
     """The terms with the partners of each sort per trader, and what borrowed names share, as these pairs show them."""
-    chosen = _unclear(pairs)
+    unclear = _unclear(pairs)
+    chosen, share = _drawn(unclear, pairs, population)
     unclear, crowds = pairs[chosen].reset_index(drop=True), {kind: bits[chosen] for kind, bits in crowds.items()}
     if unclear.empty:
         return terms
-    mixture, found = _Mixture(unclear, population, terms), terms
+    mixture, found = _Mixture(unclear, population, terms, share), terms
     for _ in range(ROUNDS):
         found = mixture.improve(found, Explanations(unclear, population, found, as_of_day, crowds).ways())
     return _stepped(found)
@@ -62,12 +66,19 @@ def _unclear(pairs: pd.DataFrame) -> Flags:
     return np.asarray(few & (pairs["name"] <= 2).to_numpy() & (pairs["birth"] <= 1).to_numpy(), dtype=np.bool_)
 
 
+def _drawn(unclear: Flags, pairs: pd.DataFrame, population: Population) -> tuple[Flags, float]:
+    """Of very many pairs a part, the same however the firm grew, and how large a part."""
+    share = min(1.0, float(np.exp2(-np.ceil(np.log2(max(1, unclear.sum()) / PAIRS_MOST)))))
+    lots = population.lot[pairs["a"].to_numpy()] * 31 ^ population.lot[pairs["b"].to_numpy()] * 31
+    return np.asarray(unclear & (lots % LOTS < share * LOTS), dtype=np.bool_), share
+
+
 class _Mixture:
     """The unclear pairs of a firm and one round of the maximisation."""
 
-    def __init__(self, pairs: pd.DataFrame, population: Population, terms: IdentityTerms) -> None:
+    def __init__(self, pairs: pd.DataFrame, population: Population, terms: IdentityTerms, share: float) -> None:
         known = population.known_kinds[pairs["a"].to_numpy()] & population.known_kinds[pairs["b"].to_numpy()]
-        self.base, self.traders = terms, population.traders
+        self.base, self.traders = terms, population.traders * share
         self.shared = {kind: (pairs[f"{kind}_holders"] > 0).to_numpy() for kind in FITTED}
         self.known = {kind: (known >> list(terms.kinds).index(kind)) & 1 > 0 for kind in FITTED}
         self.alike = {kind: self.shared[kind] & (pairs[f"{kind}_alike"] > 0).to_numpy() for kind in COUNTED}

@@ -46,6 +46,17 @@ def spellings(tokens: Iterable[str]) -> list[tuple[str, str, str]]:
     return [(token, word, sound(word)) for token, word in forms if word]
 
 
+def one_slip(left: str, right: str) -> str:
+    """SQL for at most one letter changed, left out, added or exchanged with its neighbour; either half of the shorter
+    then stays as it is, which is far cheaper to see than the distance."""
+    half = f"greatest(least(length({left}), length({right})) - 1, 0) // 2"
+    return (
+        f"(abs(length({left}) - length({right})) <= 1"
+        f" and (left({left}, {half}) = left({right}, {half}) or right({left}, {half}) = right({right}, {half}))"
+        f" and damerau_levenshtein({left}, {right}) <= 1)"
+    )
+
+
 NAME_TOKENS_SQL = r"""
 list_filter(
     string_split(

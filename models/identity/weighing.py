@@ -28,6 +28,7 @@ STRONG_KINDS = ("document", "email", "phone", "instrument", "destination", "devi
 UNIQUE_KINDS = ("document", "email", "instrument", "destination")
 ACCIDENTS_OF = 10_000
 ALIKE_BY_CHANCE = 0.4
+LANDS = 1 << 16
 STRAW, VENUE = HYPOTHESES.index("straw"), HYPOTHESES.index("venue")
 PAID_MAX, BOTH_PAID_MAX = 0.9, 0.95
 NEAR_FIELDS = ("phone", "address", "document")
@@ -35,13 +36,15 @@ NEAR_FIELDS = ("phone", "address", "document")
 
 @dataclass(frozen=True)
 class Population:
-    """What is common among all traders, by trader number: holders of the same names and birth date, what is known."""
+    """What is common among all traders, by trader number: holders of the same names and birth date, what is known, and a number below 65,536
+    that the trader's id alone decides, by which to draw."""
 
     traders: int
     given_holders: Ints
     family_holders: Ints
     birth_holders: Ints
     country: Ints
+    lot: Ints
     known_kinds: Ints
 
     def paid(self) -> tuple[npt.NDArray[np.bool_], float]:
@@ -73,6 +76,41 @@ def strength_of(bits: Floats) -> Floats:
 def step(counts: Ints) -> Floats:
     """Counts rounded down to a power of two, so that a growing firm changes a rarity rarely and in known places."""
     return np.where(counts > 0, np.exp2(np.floor(np.log2(np.maximum(counts, 1)))), 0.0)
+
+
+class Weighed(NamedTuple):
+    """What decided the weights of pairs: what is alike for all of them, and a row of figures for each."""
+
+    alike: tuple[object, ...]
+    pairs: Floats
+
+    @classmethod
+    def nothing(cls) -> "Weighed":
+        """Before any pair was weighed."""
+        return cls((), np.empty((0, 0)))
+
+
+def decided_by(
+    pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int, crowds: Crowds
+) -> Weighed:
+    """All that `weigh` looks at, so that only the pairs need weighing for which something differs."""
+    evidence = Explanations(pairs, population, terms, as_of_day, crowds)
+    a, b = evidence.a, evidence.b
+    paid, chance = population.paid()
+    age = as_of_day - pairs["ip_common_day"].to_numpy()
+    columns = [
+        *(pairs[name].to_numpy() for name in pairs.columns if not name.endswith(("_value", "_day"))),
+        (age > terms.ip_fresh_days) * 1 + (age > 2 * terms.ip_fresh_days),
+        step(np.maximum(population.given_holders[a], population.given_holders[b]) - 1),
+        step(np.maximum(population.family_holders[a], population.family_holders[b]) - 1),
+        step(np.maximum(population.birth_holders[a], population.birth_holders[b]) - 2),
+        population.known_kinds[a] & population.known_kinds[b],
+        paid[a] & paid[b],
+        population.country[a] * LANDS + population.country[b],
+        evidence.country_share(population.country[a]),
+        *crowds.values(),
+    ]
+    return Weighed((terms, evidence.size, chance), np.column_stack(columns).astype(np.float64))
 
 
 def weigh(
@@ -248,13 +286,13 @@ class Explanations:
         name in common already says where they are from."""
         left, right = self.population.country[self.a], self.population.country[self.b]
         known, differs = (left >= 0) & (right >= 0), np.array(self.terms.country_differs)
-        rarity = self._country_share(left)[:, None]
+        rarity = self.country_share(left)[:, None]
         agrees = (1 - differs * (1 - rarity)) / rarity
         agrees = np.where((self.levels["name"] >= 2)[:, None], 1.0, agrees)
         bits = np.log2(np.where((left != right)[:, None], differs, agrees))
         ways[:, :5] += np.where(known[:, None], bits, 0.0)
 
-    def _country_share(self, country: Ints) -> Floats:
+    def country_share(self, country: Ints) -> Floats:
         """Share of the traders who live in the country, in steps."""
         counts = np.bincount(self.population.country + 1)
         return np.minimum(1.0, step(counts[country + 1]) / self.size)
