@@ -369,7 +369,13 @@ def test_a_cap_is_no_evidence_against_a_group() -> None:
     for against in (0.0, -9.0):
         pairs = Pairs(a, b, bits, np.array([0.0, 0.0, against]), np.zeros(3))
         firsts, _, _ = group(
-            3, pairs, order=lambda traders: np.arange(3), judgements=Judgements(), levels=[4.0], absent_bits=-0.5, bits_max=10.0
+            3,
+            pairs,
+            order=lambda traders: np.arange(3),
+            judgements=Judgements(),
+            levels=[4.0],
+            absent_bits=-0.5,
+            bits_max=10.0,
         )
         parts.append(len(set(firsts[0].tolist())))
     assert parts == [1, 2]
@@ -432,7 +438,13 @@ def test_one_clear_household_keeps_a_group_from_joining() -> None:
     for home in (0.0, 5.0):
         pairs = Pairs(a, b, bits, np.minimum(bits, 0.0), np.array([0.0, home, 0.0]))
         firsts, _, _ = group(
-            3, pairs, order=lambda traders: np.arange(3), judgements=Judgements(), levels=[2.3], absent_bits=-0.5, bits_max=10.0
+            3,
+            pairs,
+            order=lambda traders: np.arange(3),
+            judgements=Judgements(),
+            levels=[2.3],
+            absent_bits=-0.5,
+            bits_max=10.0,
         )
         parts.append(firsts[0].tolist())
     assert parts == [[0, 0, 0], [0, 1, 1]]

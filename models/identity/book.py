@@ -139,9 +139,7 @@ class IdentityBook:
             same = (deciding.pairs[: len(kept)] == self.weighed.pairs[kept]).all(axis=1)
             rows = np.append(np.flatnonzero(~same), rows[len(kept) :])
         before = [column[kept] for column in self.weights]
-        new = weigh(
-            self.pairs.iloc[rows], population, terms, day, {kind: bits[rows] for kind, bits in crowds.items()}
-        )
+        new = weigh(self.pairs.iloc[rows], population, terms, day, {kind: bits[rows] for kind, bits in crowds.items()})
         grown = [np.append(column, np.zeros(len(self.pairs) - len(kept))) for column in before]
         for column, fresh in zip(grown, new, strict=True):
             column[rows] = fresh

@@ -186,7 +186,9 @@ def _names_by_chance(strangers: pd.DataFrame, levels: tuple[Level, ...]) -> tupl
     """The levels of names with how much oftener strangers agree in both than if given and family names were drawn
     apart, and how much oftener they are similar."""
     *others, similar, same = levels
-    counts = np.bincount(strangers.loc[strangers["birth"].le(1) & strangers["name"].ge(0), "name"], minlength=len(levels))
+    counts = np.bincount(
+        strangers.loc[strangers["birth"].le(1) & strangers["name"].ge(0), "name"], minlength=len(levels)
+    )
     both = float(counts[SIMILAR] + counts[SAME])
     apart = (counts[GIVEN] + both) * (counts[FAMILY] + both) / max(counts.sum(), 1)
     together = (both + TOGETHER_PRIOR * same.stranger) / (apart + TOGETHER_PRIOR)
