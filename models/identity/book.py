@@ -92,8 +92,8 @@ class IdentityBook:
         return pd.DataFrame({column: np.empty(0, dtype=np.int64) for column in columns})
 
     def _replace_pairs(self, *, everyone: bool) -> Ints:
-        """Drops the pairs of touched traders and compares theirs anew; answers the former rows of those that stay, which
-        come first."""
+        """Drops the pairs of touched traders and compares theirs anew; answers the former rows of those that stay,
+        which come first."""
         stale = np.full(self.evidence.traders(), everyone)
         stale[self.evidence.touched()] = True
         kept = np.flatnonzero(~(stale[self.pairs["a"].to_numpy()] | stale[self.pairs["b"].to_numpy()]))
@@ -160,7 +160,7 @@ class IdentityBook:
         return Judgements(tuple(sorted({(a, b) for a, b, said in rows if said == "same"})), different)
 
     def _touched(self, moved: Ints, old: Judgements, *, everyone: bool) -> npt.NDArray[np.bool_]:
-        """Traders with a pair that appeared, went or weighs otherwise (rows of pairs), or that a judgement names anew."""
+        """Traders with a pair that appeared, went or weighs otherwise (rows of pairs), or that a judgement names."""
         touched = np.full(self.evidence.traders(), everyone)
         if everyone:
             return touched

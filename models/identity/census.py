@@ -14,7 +14,8 @@ COUNTED = ("device", "instrument")
 
 
 class Census:
-    """By trader number: codes of names, birth date and country (-1 unknown), a lot by which to draw, and the kinds of things known, as bits."""
+    """By trader number: codes of names, birth date and country (-1 unknown), a lot by which to draw, and the kinds of
+    things known, as bits."""
 
     def __init__(self) -> None:
         self.codes = {name: np.empty(0, dtype=np.int64) for name in CODES}

@@ -152,8 +152,9 @@ def group(
 ) -> tuple[list[Ints], npt.NDArray[np.bool_], list[tuple[int, int]]]:
     """First member of each trader's group at each level (bits, strict to loose), who was grouped, collided judgements.
 
-    `order` answers places of the traders, in which those asked for are in order (ties and first members go by it). With `only`, groups are found only for parts that
-    hold a marked trader and the others stay alone; a part is untouched by every other part."""
+    `order` answers a place for each trader; those asked for are in order (ties and first members go by it).
+    With `only`, groups are found only for parts that hold a marked trader and the others stay alone; a part is
+    untouched by every other part."""
     joining = pairs.bits >= levels[-1]
     same = np.array(judgements.same, dtype=np.int64).reshape(-1, 2)
     ends_a, ends_b = np.append(pairs.a[joining], same[:, 0]), np.append(pairs.b[joining], same[:, 1])

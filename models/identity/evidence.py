@@ -22,8 +22,8 @@ SCHEMA = """
 create table people (
     trader_no integer, trader_id varchar, full_name varchar, raw_email varchar, raw_phone varchar, raw_address varchar,
     given varchar, family varchar, given_sound varchar, family_sound varchar, sounds varchar[],
-    birth varchar, born integer, email varchar, email_name varchar, phone varchar, address varchar, numbers varchar, document varchar,
-    country varchar, registered_at timestamptz
+    birth varchar, born integer, email varchar, email_name varchar, phone varchar, address varchar,
+    numbers varchar, document varchar, country varchar, registered_at timestamptz
 );
 create table keys (trader_no integer, kind utinyint, value ubigint, raw varchar, first_day integer, last_day integer);
 create table degrees (kind utinyint, value ubigint, holders integer);

@@ -51,8 +51,8 @@ def mix(
     pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int, crowds: Crowds
 ) -> IdentityTerms:
     """The terms with the partners of each sort per trader, and what borrowed names share, as these pairs show them."""
-    unclear = _unclear(pairs)
-    chosen, share = _drawn(unclear, pairs, population)
+    candidates = _unclear(pairs)
+    chosen, share = _drawn(candidates, pairs, population)
     unclear, crowds = pairs[chosen].reset_index(drop=True), {kind: bits[chosen] for kind, bits in crowds.items()}
     if unclear.empty:
         return terms

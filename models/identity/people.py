@@ -10,17 +10,17 @@ from models.identity.normal import one_slip
 FIELDS = ("name", "birth", "email_name", "phone", "address", "document")
 
 
-# Two spellings of one word: the same sound, a typing slip, or a short form of it. Words that are a slip or two apart are
-# at least this alike, and likeness is quicker to reckon than distance.
+# Words that are a slip or two apart are at least this alike, and likeness is quicker to reckon than distance.
 SLIPS_ALIKE = 0.75
 
 
 def _alike(left: str, right: str) -> str:
+    """Two spellings of one word: the same sound, a typing slip, or a short form of it."""
     return (
         f"({left}_sound_l = {right}_sound_r or jaro_winkler_similarity({left}_l, {right}_r) >= 0.88"
         f" or (least(length({left}_l), length({right}_r)) >= 5"
-        f" and jaro_winkler_similarity({left}_l, {right}_r) >= {SLIPS_ALIKE} and damerau_levenshtein({left}_l, {right}_r)"
-        f" <= 1 + (least(length({left}_l), length({right}_r)) >= 7)::int)"
+        f" and jaro_winkler_similarity({left}_l, {right}_r) >= {SLIPS_ALIKE}"
+        f" and damerau_levenshtein({left}_l, {right}_r) <= 1 + (least(length({left}_l), length({right}_r)) >= 7)::int)"
         f" or (least(length({left}_l), length({right}_r)) >= 3"
         f" and (starts_with({left}_l, {right}_r) or starts_with({right}_r, {left}_l))))"
     )
@@ -157,7 +157,8 @@ def compare(evidence: Evidence) -> tuple[pd.DataFrame, pd.DataFrame]:
         select trader_no, given, family, given_sound, family_sound, sounds, birth, born, email_name, phone, address,
             numbers, document, trim(regexp_replace(address, '[0-9]+ ?', '', 'g')) as street,
             regexp_replace(lower(full_name), '[^\p{L}]+', '', 'g') as joined
-        from faces where trader_no in (select a from candidates union all select b from candidates union all from drawn_traders)
+        from faces
+        where trader_no in (select a from candidates union all select b from candidates union all from drawn_traders)
     """)
     sides = ", ".join(f"l.{column} as {column}_l, r.{column} as {column}_r" for column in COMPARED)
     levels_sql = ", ".join(_level_sql(field, each) for field, each in comparisons_of_people().items())

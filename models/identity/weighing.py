@@ -23,8 +23,8 @@ VENUE_KINDS = ("device", "ip", "instrument", "destination", "document")
 MONEY_KINDS = ("instrument", "destination")
 LENT_KINDS = ("phone", "instrument", "device")
 STRONG_KINDS = ("document", "email", "phone", "instrument", "destination", "device")
-# Numbers of which no two are the same by chance: strangers share one by accident, and accidents per trader are as common
-# in a large firm as in one of this many.
+# Numbers of which no two are the same by chance: strangers share one by accident, and accidents per trader are as
+# common in a large firm as in one of this many.
 UNIQUE_KINDS = ("document", "email", "instrument", "destination")
 ACCIDENTS_OF = 10_000
 ALIKE_BY_CHANCE = 0.4
@@ -36,8 +36,8 @@ NEAR_FIELDS = ("phone", "address", "document")
 
 @dataclass(frozen=True)
 class Population:
-    """What is common among all traders, by trader number: holders of the same names and birth date, what is known, and a number below 65,536
-    that the trader's id alone decides, by which to draw."""
+    """What is common among all traders, by trader number: holders of the same names and birth date, what is known, and
+    a number below 65,536 that the trader's id alone decides, by which to draw."""
 
     traders: int
     given_holders: Ints
