@@ -403,6 +403,17 @@ def _list_of_texts(value: Any, _field: Field) -> list[str]:
     return value
 
 
+def _groups(value: Any, field: Field) -> list[list[str]]:
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"{value!r} is not a list of lists of texts")
+    groups = [_list_of_texts(one, field) for one in value]
+    named = [word.upper() for group in groups for word in group]
+    for word in named:
+        if named.count(word) > 1:
+            raise ValueError(f"{word} is listed twice; an instrument is in one list at most")
+    return groups
+
+
 def _cutoff(value: Any, field: Field) -> str:
     parts = str(value).split()
     days = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -457,6 +468,7 @@ _READERS = {
     "flag": _flag,
     "text": _text,
     "texts": _list_of_texts,
+    "groups": _groups,
     "time": _cutoff,
     "table": _rows,
 }

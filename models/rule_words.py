@@ -68,9 +68,8 @@ _FOUND = {
     "as of {when_short}.",
     "holding_share_winners": "{winners} trades that won were held {observed} s on average, less than the {allowed} s "
     "required, as of {when_short}.",
-    "hedging": "Trade {trade} in {instrument} was open against trade {against} for {observed} s; {allowed} s "
-    "already count, "
-    "{when}.",
+    "hedging": "Trade {trade} in {instrument} was open against trade {against}{against_in} for {observed} s; "
+    "{allowed} s already count, {when}.",
     "martingale": "Trade {trade} in {instrument} was opened with {observed} lots after {losses} losses in a "
     "row, {allowed} "
     "lots being too many after {first_lots} in the first of them, {when}.",
@@ -147,6 +146,7 @@ _WORDS_IN_SQL = {
     "beyond": "case (detail ->> 'large') when 'true' then 'more than' else 'less than' end",
     "average": "told(exactly(cast((detail ->> 'average') as double)))",
     "first_lots": "told(exactly(cast((detail ->> 'first_lots') as double)))",
+    "against_in": "coalesce(' in ' || (detail ->> 'against_instrument'), '')",
     "where": "coalesce(' in ' || (detail ->> 'instrument'), '')",
 }
 
@@ -355,6 +355,12 @@ def _idea_risk(terms: Terms, currency: str | None) -> str:
     )
 
 
+def _hedging(terms: Terms, _currency: str | None) -> str:
+    joint = "".join(f" {' and '.join(group)} count as one." for group in terms["together"] or [])
+    least = terms["min_overlap_seconds"]
+    return f"Opposite positions in one instrument may not be open beside each other for {least} s or more.{joint}"
+
+
 def _stop_loss(terms: Terms, _currency: str | None) -> str:
     grace = f"within {terms['grace_seconds']} s of its opening" if terms["grace_seconds"] else "from its opening on"
     risk = terms["max_risk_percent"]
@@ -551,10 +557,7 @@ _RULE_WORDS = {
     "inactivity": _inactivity,
     "holding_time": lambda t, _: f"Positions are held for at least {t['seconds']} s.",
     "holding_share": _holding_share,
-    "hedging": lambda t, _: (
-        f"Opposite positions in one instrument may not be open beside each other for {t['min_overlap_seconds']} "
-        f"s or more."
-    ),
+    "hedging": _hedging,
     "martingale": _martingale,
     "adding_to_losers": _adding,
     "grid": _grid,

@@ -36,6 +36,7 @@ _KINDS = {
     "flag": "true or false",
     "text": "text",
     "texts": "list of texts",
+    "groups": "list of lists of texts",
     "time": "time",
     "table": "list",
 }

@@ -10,7 +10,19 @@ from decimal import Decimal
 from typing import Any, Literal
 
 FieldKind = Literal[
-    "percent", "percents", "amount", "count", "seconds", "number", "choice", "flag", "text", "texts", "time", "table"
+    "percent",
+    "percents",
+    "amount",
+    "count",
+    "seconds",
+    "number",
+    "choice",
+    "flag",
+    "text",
+    "texts",
+    "groups",
+    "time",
+    "table",
 ]
 EFFECTS = ("terminate", "pause", "strip", "split_cut", "wait", "warn")
 FLOOR_EFFECTS = ("terminate", "pause", "warn")
@@ -361,6 +373,7 @@ _RULES = (
         "hedging",
         (
             Field("min_overlap_seconds", "seconds", 1, meaning="shortest overlap that counts"),
+            Field("together", "groups", meaning="lists of instruments or asset classes that count as one instrument"),
             *_STRIKES,
             _WARN,
         ),

@@ -33,7 +33,7 @@ LISTED_MAX = 100
 """Occurrences that a verdict's evidence lists one by one; it always tells how many there were. Those that take profit
 are all listed, because each is reckoned in a payout."""
 
-_FACTS = ("rule_accounts", "rule_markets", "rule_trades", "rule_deals", "rule_trade_values")
+_FACTS = ("rule_accounts", "rule_markets", "rule_lines", "rule_trades", "rule_deals", "rule_trade_values")
 _VERDICT_COLUMNS = [
     "account_id",
     "rule",
@@ -153,6 +153,12 @@ def register_terms(
     )
     _put(
         connection,
+        "hedge_names",
+        "product varchar, product_version integer, stage varchar, name varchar, line integer",
+        _hedge_names(versions, aliases(connection)),
+    )
+    _put(
+        connection,
         "leverages",
         "product varchar, product_version integer, stage varchar, name varchar, leverage double",
         _leverages(versions, aliases(connection)),
@@ -177,6 +183,17 @@ def _leverages(versions: Sequence[Any], known: dict[str, str]) -> list[tuple[Any
         for stage, terms in version.stages.items()
         for one in terms.get("margin", {}).get("leverages") or []
         for name in sorted(meant_by(one["symbol"], known))
+    ]
+
+
+def _hedge_names(versions: Sequence[Any], known: dict[str, str]) -> list[tuple[Any, ...]]:
+    """Instruments and asset classes that count as one instrument with the others of their line."""
+    return [
+        (version.product, version.version, stage, name, line)
+        for version in versions
+        for stage, terms in version.stages.items()
+        for line, group in enumerate(terms.get("hedging", {}).get("together") or [])
+        for name in sorted(meant_by_all(group, known))
     ]
 
 

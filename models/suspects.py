@@ -35,10 +35,10 @@ _SIZES = ("lots", "idea_size", "day_size", "exposure", "short_share", "short_pro
 LIMITS = np.dtype(
     [(name, "i8") for name in (*_US, "layers", "entries", "losses", "day_trades", "shares_from", "average_us")]
     + [(name, "f8") for name in (*_SIZES, "entry_low", "entry_high", "multiple", "leverage")]
-    + [(name, "i4") for name in ("clock", "weekend", "overnight", "bars", "news", "stops", "losing", "per_market")]
+    + [(name, "i4") for name in ("clock", "weekend", "overnight", "bars", "lines", "news", "stops", "losing", "per_market")]
 )
 """What a stage allows. Where it has no such rule: NEVER for what may not be exceeded, infinity for sizes, -1 for places
-of clocks, cutoffs and bars, 0 for what must be reached."""
+of clocks, cutoffs and bars, 0 for the lines in which every market is alone and for what must be reached."""
 
 # What a trade is kept for; ACCOUNT_RULES look into every trade of the accounts that are kept for them.
 ALONE, GRID, HEDGING, IDEA, CUTOFF, ADDED = 1, 2, 4, 8, 16, 32
@@ -241,7 +241,7 @@ def _alone(
 
 
 @njit(cache=True, nogil=True)
-def _together(starts: Any, limits: Any, t: Any, balance: Any, kept: Any, accounts: Any) -> None:
+def _together(starts: Any, limits: Any, t: Any, balance: Any, lines: Any, kept: Any, accounts: Any) -> None:
     """Keeps trades beside opposite ones or in stacks, and accounts that have much open at once."""
     longest = 0
     for a in range(len(limits)):
@@ -249,6 +249,7 @@ def _together(starts: Any, limits: Any, t: Any, balance: Any, kept: Any, account
     beside = np.empty(longest + 1, np.int64)
     for a in range(len(limits)):
         L = limits[a]  # noqa: N806
+        line = lines[L["lines"]]
         count = 0
         for i in range(starts[a], starts[a + 1]):
             still = 0
@@ -262,19 +263,19 @@ def _together(starts: Any, limits: Any, t: Any, balance: Any, kept: Any, account
                 still += 1
                 lots += t.lots[j]
                 worth += t.value[j] * t.price[j]
+                if t.sold[j] != t.sold[i] and line[t.market[j]] == line[t.market[i]]:
+                    longest_us = max(longest_us, min(t.held[i], t.held[j]) - t.opened[i])
                 if t.market[j] != t.market[i]:
                     continue
                 in_market += t.lots[j]
-                if t.sold[j] != t.sold[i]:
-                    longest_us = max(longest_us, min(t.held[i], t.held[j]) - t.opened[i])
-                else:
+                if t.sold[j] == t.sold[i]:
                     layers += 1
                     tied = t.opened[i] == t.opened[j]
                     losing |= tied or (t.price[i] > t.price[j] if t.sold[i] else t.price[i] < t.price[j])
                     added |= t.lots[i] > t.lots[j] * L["added"] * NEARLY or (tied and L["added"] < np.inf)
             stacked = GRID if layers > L["layers"] and (losing or L["losing"] == 0) else 0
             stacked |= ADDED if losing and added else 0
-            _keep_beside(beside, still, i, stacked, longest_us >= L["overlap_us"], t, kept)
+            _keep_beside(beside, still, i, stacked, longest_us >= L["overlap_us"], t, line, kept)
             beside[still] = i
             count = still + 1
             if (in_market if L["per_market"] != 0 else lots) > L["exposure"] * NEARLY:
@@ -284,16 +285,19 @@ def _together(starts: Any, limits: Any, t: Any, balance: Any, kept: Any, account
 
 
 @njit(cache=True, inline="always")
-def _keep_beside(beside: Any, count: Any, i: Any, stacked: Any, hedged: Any, t: Any, kept: Any) -> None:
+def _keep_beside(
+    beside: Any, count: Any, i: Any, stacked: Any, hedged: Any, t: Any, line: Any, kept: Any
+) -> None:
     """Keeps a trade with those of its instrument that it stacks upon or stands against."""
     if stacked == 0 and not hedged:
         return
     kept[i] |= stacked | (HEDGING if hedged else 0)
     for n in range(count):
         j = beside[n]
-        if t.market[j] == t.market[i]:
-            same = t.sold[j] == t.sold[i]
-            kept[j] |= (stacked if same else 0) | (HEDGING if hedged and not same else 0)
+        if t.sold[j] == t.sold[i]:
+            kept[j] |= stacked if t.market[j] == t.market[i] else 0
+        elif hedged and line[t.market[j]] == line[t.market[i]]:
+            kept[j] |= HEDGING
 
 
 @njit(cache=True, nogil=True)
@@ -453,11 +457,11 @@ def find(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> None:
     of `terms`. `decided.suspects`: trade (row of facts.trades), in_stack, beside_opposite, in_losing_idea,
     over_cutoff, in_addition.
     """
-    relations.build(connection, "facts.rule_accounts", "facts.rule_markets", "staging.news", "staging.rates")
+    relations.build(connection, "facts.rule_accounts", "facts.rule_lines", "staging.news", "staging.rates")
     instants = "epoch_us(opened_at) as opened_us, epoch_us(until) as until_us"
     accounts = _frame(connection, f"select *, {instants} from facts.rule_accounts order by account")
     markets = _frame(connection, "select * from facts.rule_markets order by code")
-    limits, cutoffs, clocks, bars = _limits(connection, accounts, markets, rulebook)
+    limits, cutoffs, clocks, bars, lines = _limits(connection, accounts, markets, rulebook)
     starts, trades = _trades(connection, accounts, markets)
     size = int(markets["market"].max()) + 1 if len(markets) else 0
     first, last = _news_spans(connection)
@@ -468,7 +472,7 @@ def find(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> None:
     kept = np.zeros((3, len(trades.opened)), np.int8)
     flagged = np.zeros((5, len(accounts)), np.int64)
     passes = (
-        lambda: _together(starts, limits, trades, least, kept[0], flagged[0]),
+        lambda: _together(starts, limits, trades, least, lines, kept[0], flagged[0]),
         lambda: _ideas(starts, limits, trades, size, kept[1], flagged[1]),
         lambda: _alone(starts, limits, trades, bars, *cutoffs, first, last, kept[2]),
         lambda: _days(starts, limits, trades, by_close, size, *clocks, flagged[2]),
@@ -544,8 +548,8 @@ def _values(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, marke
 
 def _limits(
     connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, markets: pd.DataFrame, rulebook: Rulebook
-) -> tuple[Array, Instants, Instants, Array]:
-    """Limits of every account, with the cutoffs, firm days and barred symbols that they point to."""
+) -> tuple[Array, Instants, Instants, Array, Array]:
+    """Limits of every account, with the cutoffs, firm days, barred symbols and lines that they point to."""
     keys = ["product", "product_version", "stage", "currency", "initial_balance"]
     # numbered and listed in the order in which they come
     group = accounts.groupby(keys, sort=False).ngroup().to_numpy()
@@ -554,6 +558,7 @@ def _limits(
     cuts: list[Sequence[int]] = []
     clocks: list[Sequence[int]] = []
     bars: list[Array] = []
+    lines = [np.arange(len(markets))]
     names = _names(connection, markets)
     for place, (product, number, stage, currency, initial) in enumerate(distinct.itertuples(index=False, name=None)):
         terms = rulebook.version(str(product), int(number)).stages[str(stage)]
@@ -568,9 +573,22 @@ def _limits(
         if "symbols" in terms:
             row["bars"] = len(bars)
             bars.append(_barred(terms["symbols"], names, aliases(connection)))
+        if "hedging" in terms and terms["hedging"]["together"]:
+            row["lines"] = len(lines)
+            lines.append(_lines(connection, lines[0], product=product, product_version=number, stage=stage))
         rows[place] = row
     barred = np.stack(bars) if bars else np.zeros((1, max(len(markets), 1)), np.bool_)
-    return rows[group], _joined(cuts), _joined(clocks), barred
+    return rows[group], _joined(cuts), _joined(clocks), barred, np.stack(lines)
+
+
+def _lines(connection: duckdb.DuckDBPyConnection, alone: Array, **where: Any) -> Array:
+    """The line of each market of a stage: its own, or the one that it shares."""
+    query = "select market, line from facts.rule_lines where product = ? and product_version = ? and stage = ?"
+    shared = connection.execute(query, [_plain(value) for value in where.values()]).fetchall()
+    line = alone.copy()
+    for market, one in shared:
+        line[market - 1] = len(alone) + one
+    return line
 
 
 def _instants(connection: duckdb.DuckDBPyConnection, table: str, column: str, **where: Any) -> list[int]:

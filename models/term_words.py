@@ -86,6 +86,8 @@ def _value(rule: str, field: Field, value: Any, currency: str | None) -> str:
     if field.kind == "choice":
         starts = rule if field.name in ("starts", "cycle_start") else None
         return _STARTS[value] if starts else _CHOICES.get(value, str(value).replace("_", " "))
+    if field.kind == "groups":
+        return "; ".join(" with ".join(group) for group in value)
     if field.kind in ("percents", "texts", "table") and isinstance(value, Sequence) and not isinstance(value, str):
         return (
             ", then ".join(_row(field, one, currency) for one in value) if field.kind != "texts" else ", ".join(value)

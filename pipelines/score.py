@@ -191,7 +191,7 @@ def _typed(frame: pd.DataFrame, rule: str) -> pd.DataFrame:
     """A rule's terms with the types that its fields have, even when no product holds the rule."""
     kinds = {"product": "string", "product_version": "Int64", "stage": "string"}
     kinds |= {f.name: _SQL_KINDS.get(f.kind, "float64" if f.kind == "number" else "string") for f in RULES[rule].fields}
-    lists = [f.name for f in RULES[rule].fields if f.kind in ("texts", "table", "percents")]
+    lists = [f.name for f in RULES[rule].fields if f.kind in ("texts", "groups", "table", "percents")]
     frame = frame.assign(**{name: frame[name].map(json.dumps, na_action="ignore") for name in lists})
     return frame.astype(kinds)
 

@@ -289,9 +289,13 @@ def hedging(account: Account, terms: Terms, world: World) -> Found:
     found: Found = set()
     positions = held(account, world)
     least = seconds(terms["min_overlap_seconds"])
+    joint = terms["together"] or []
     for place, one in enumerate(positions):
         for other in positions[:place]:
-            opposite = other.trade.symbol == one.trade.symbol and other.trade.side != one.trade.side
+            both = {one.trade.symbol, other.trade.symbol}
+            opposite = (len(both) == 1 or any(both <= set(group) for group in joint)) and (
+                other.trade.side != one.trade.side
+            )
             beside = min(one.until, other.until) - one.trade.opened_at
             if opposite and other.until > one.trade.opened_at and beside >= least:
                 found.add((one.trade.opened_at + least, one.trade.trade_id))

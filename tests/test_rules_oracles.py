@@ -50,7 +50,7 @@ overnight = { cutoff = "09:00", zone = "UTC", effect = "warn" }
 inactivity = { days = 1, effect = "warn" }
 holding_time = { seconds = 61, effect = "warn" }
 holding_share = { seconds = 3600, min_average_winner_seconds = 5400, min_trades = 1, effect = "warn" }
-hedging = { effect = "warn" }
+hedging = { together = [["GBPUSD", "EURUSD"]], effect = "warn" }
 martingale = { multiple = 1, losses = 1, within_seconds = 60, effect = "warn" }
 grid = { layers = 2, losing_only = false, effect = "warn" }
 adding_to_losers = { multiple = 0, effect = "warn" }
