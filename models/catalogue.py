@@ -428,6 +428,7 @@ _COLUMNS = {
     "tiers": ({"after_payouts", "percent"}, {"balance", "lots"}),
     "cap_ladder": ({"amount"},),
     "leverages": ({"symbol", "leverage"},),
+    "caps": ({"symbols", "percent"}, {"symbols", "percent", "leverage"}),
 }
 """Columns that rows of a list may have; a bare number is the only column of its list."""
 
@@ -436,7 +437,12 @@ def _number_in_row(value: Any, _field: Field) -> Decimal:
     return _number(value, "a number")
 
 
-_CELLS: dict[str, Callable[[Any, Field], object]] = {"percent": _percent, "leverage": _factor, "symbol": _text}
+_CELLS: dict[str, Callable[[Any, Field], object]] = {
+    "percent": _percent,
+    "leverage": _factor,
+    "symbol": _text,
+    "symbols": _list_of_texts,
+}
 """How members of a row are read that are no plain numbers."""
 
 
@@ -562,7 +568,14 @@ _CONTRADICTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], bool], str]]
     ),
     "margin": (
         "leverage",
-        lambda rule: not all([rule["leverage"], *(one["leverage"] for one in rule["leverages"] or [])]),
+        lambda rule: (
+            not all(
+                [
+                    rule["leverage"],
+                    *(one.get("leverage", 1) for one in [*(rule["leverages"] or []), *(rule["caps"] or [])]),
+                ]
+            )
+        ),
         "is 1 where nothing is lent, never 0",
     ),
     "max_exposure": ("micro_ratio", lambda rule: not rule["micro_ratio"], "is how many micros count as one, never 0"),

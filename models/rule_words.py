@@ -405,8 +405,13 @@ def _margin(terms: Terms, _currency: str | None) -> str:
     what = f"Margin in use of {', '.join(terms['symbols'])}" if terms["symbols"] else "Margin in use"
     return (
         f"{what}, estimated at a leverage of {number(terms['leverage'])}{others}, may not exceed"
-        f" {number(terms['percent'])} % of the balance."
+        f" {number(terms['percent'])} % of the balance.{''.join(map(_further_cap, terms['caps'] or []))}"
     )
+
+
+def _further_cap(cap: Mapping[str, Any]) -> str:
+    leverage = f", at a leverage of {number(cap['leverage'])}" if "leverage" in cap else ""
+    return f" That of {', '.join(cap['symbols'])}{leverage}, may not exceed {number(cap['percent'])} %."
 
 
 def _martingale(terms: Terms, _currency: str | None) -> str:

@@ -448,6 +448,7 @@ _RULES = (
             Field("leverage", "number", Decimal(100), meaning="leverage by which the margin is estimated"),
             Field("leverages", "table", meaning="list of { symbol, leverage }: of instruments or asset classes"),
             Field("symbols", "texts", meaning="instruments or asset classes that count, all when absent"),
+            Field("caps", "table", meaning="list of { symbols, percent, leverage }: further caps beside it"),
             *_STRIKES,
             _WARN,
         ),

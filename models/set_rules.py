@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -153,6 +153,19 @@ def register_terms(
     )
     _put(
         connection,
+        "margin_caps",
+        "product varchar, product_version integer, stage varchar, cap integer, percent double, leverage double,"
+        " listed boolean",
+        _margin_caps(versions),
+    )
+    _put(
+        connection,
+        "margin_names",
+        "product varchar, product_version integer, stage varchar, cap integer, name varchar",
+        _margin_names(versions, aliases(connection)),
+    )
+    _put(
+        connection,
         "hedge_names",
         "product varchar, product_version integer, stage varchar, name varchar, line integer",
         _hedge_names(versions, aliases(connection)),
@@ -183,6 +196,42 @@ def _leverages(versions: Sequence[Any], known: dict[str, str]) -> list[tuple[Any
         for stage, terms in version.stages.items()
         for one in terms.get("margin", {}).get("leverages") or []
         for name in sorted(meant_by(one["symbol"], known))
+    ]
+
+
+def _caps(terms: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The caps of margin that a stage has beside each other: that of the rule itself and its further ones."""
+    if "margin" not in terms:
+        return []
+    return [{name: terms["margin"][name] for name in ("symbols", "percent")}, *(terms["margin"]["caps"] or [])]
+
+
+def _margin_caps(versions: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Each cap with the leverage of its own that it may have, and whether it counts listed instruments alone."""
+    return [
+        (
+            version.product,
+            version.version,
+            stage,
+            place,
+            float(cap["percent"]),
+            cap.get("leverage"),
+            bool(cap["symbols"]),
+        )
+        for version in versions
+        for stage, terms in version.stages.items()
+        for place, cap in enumerate(_caps(terms))
+    ]
+
+
+def _margin_names(versions: Sequence[Any], known: dict[str, str]) -> list[tuple[Any, ...]]:
+    """What each cap counts, where it lists it."""
+    return [
+        (version.product, version.version, stage, place, name)
+        for version in versions
+        for stage, terms in version.stages.items()
+        for place, cap in enumerate(_caps(terms))
+        for name in sorted(meant_by_all(cap["symbols"] or [], known))
     ]
 
 
@@ -268,7 +317,6 @@ def _listed_names(versions: Sequence[Any], known: dict[str, str]) -> list[tuple[
     wanted = (
         ("max_lots", "symbols"),
         ("max_exposure", "micros"),
-        ("margin", "symbols"),
         ("symbols", "allowed"),
         ("symbols", "prohibited"),
         ("login_country", "allowed"),

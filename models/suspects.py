@@ -35,7 +35,10 @@ _SIZES = ("lots", "idea_size", "day_size", "exposure", "short_share", "short_pro
 LIMITS = np.dtype(
     [(name, "i8") for name in (*_US, "layers", "entries", "losses", "day_trades", "shares_from", "average_us")]
     + [(name, "f8") for name in (*_SIZES, "entry_low", "entry_high", "multiple", "leverage")]
-    + [(name, "i4") for name in ("clock", "weekend", "overnight", "bars", "lines", "news", "stops", "losing", "per_market")]
+    + [
+        (name, "i4")
+        for name in ("clock", "weekend", "overnight", "bars", "lines", "news", "stops", "losing", "per_market")
+    ]
 )
 """What a stage allows. Where it has no such rule: NEVER for what may not be exceeded, infinity for sizes, -1 for places
 of clocks, cutoffs and bars, 0 for the lines in which every market is alone and for what must be reached."""
@@ -152,8 +155,10 @@ def _conditions(row: Array, terms: Terms, initial: Decimal) -> None:
         row["stop_size"] = float(risk) / 100 * float(initial) - 0.01
     tiers = terms.get("max_exposure", {}).get("tiers") or []
     row["exposure"] = min([float(row["exposure"]), *(tier["lots"] for tier in tiers)])
-    others = terms.get("margin", {}).get("leverages") or []
+    caps = terms.get("margin", {}).get("caps") or []
+    others = [*(terms.get("margin", {}).get("leverages") or []), *(cap for cap in caps if "leverage" in cap)]
     row["leverage"] = min([float(row["leverage"]), *(float(one["leverage"]) for one in others)])
+    row["margin"] = min([float(row["margin"]), *(float(cap["percent"]) for cap in caps)])
     row["losing"] = "grid" in terms and terms["grid"]["losing_only"]
     row["per_market"] = "max_exposure" in terms and terms["max_exposure"]["per"] == "symbol"
     if "inactivity" in terms:
@@ -285,9 +290,7 @@ def _together(starts: Any, limits: Any, t: Any, balance: Any, lines: Any, kept: 
 
 
 @njit(cache=True, inline="always")
-def _keep_beside(
-    beside: Any, count: Any, i: Any, stacked: Any, hedged: Any, t: Any, line: Any, kept: Any
-) -> None:
+def _keep_beside(beside: Any, count: Any, i: Any, stacked: Any, hedged: Any, t: Any, line: Any, kept: Any) -> None:
     """Keeps a trade with those of its instrument that it stacks upon or stands against."""
     if stacked == 0 and not hedged:
         return

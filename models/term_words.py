@@ -108,6 +108,8 @@ def _row(field: Field, row: Any, currency: str | None) -> str:
 def _member(name: str, value: Any, currency: str | None) -> str:
     if name == "symbol":
         return str(value)
+    if name == "symbols":
+        return ", ".join(value)
     amount = number(Decimal(str(value)))
     money = f"{amount} {currency}" if currency else amount
     return {
