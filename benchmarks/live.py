@@ -2,10 +2,11 @@
 
 `python -m benchmarks.live [--seconds 30] [--accounts 10000] [--deals 2000] [--equity 20000]`; ten minutes are
 `--seconds 600`, in which observations take a third of the time, and a soak of half an hour
-`--seconds 1800 --deals 300 --equity 0`. `memory_mb` is that of all processes of the service at the start, after each
-minute and at the end, `parts_mb` that of each process. Client, service and database share the machine. A probe account
-is posted a losing deal every half second; its latency is from before the request until a reader of the database sees
-the verdict.
+`--seconds 1800 --deals 250 --equity 0 --history 1000000`. Half of the deals open positions, the other half close what
+was opened two seconds before. `history` are deals of the month before that the lake holds at the start. `memory_mb` is
+that of all processes of the service at the start, after each minute and at the end, `parts_mb` that of each process.
+Client, service and database share the machine. A probe account is posted a losing deal every half second; its latency
+is from before the request until a reader of the database sees the verdict.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ PROBES = 4_000
 BATCHES_PER_SECOND = 10
 MEMORY_SECONDS = 10.0
 MEMORY_EVERY = 6
+HISTORY = dt.timedelta(days=30)
+HELD_REQUESTS = 20
 PRODUCT = """
 id = "bench"
 name = "Bench"
@@ -62,13 +65,13 @@ def now() -> str:
     return dt.datetime.now(dt.UTC).isoformat()
 
 
-def prepare(home: Path, accounts: int) -> tuple[Warehouse, Path, str]:
-    """A home with accounts, scored once and nothing traded; returns it, its rulebook and a key."""
+def prepare(home: Path, accounts: int, history: int = 0) -> tuple[Warehouse, Path, str]:
+    """A home with accounts that have traded so many deals, scored once; returns it, its rulebook and a key."""
     warehouse, rules = Warehouse.open(home, f"sqlite:///{home / 'highwater.db'}"), home / "rules"
     rules.mkdir()
     (rules / "bench.toml").write_text(PRODUCT)
     names = [f"B{number}" for number in range(accounts + PROBES)]
-    opened = (dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)).isoformat()
+    opened = (dt.datetime.now(dt.UTC) - HISTORY).isoformat()
     people = pd.DataFrame({"trader_id": [f"T{n}" for n in names], "desk_id": "D1", "challenge_id": names})
     frames = {
         "traders": people[["trader_id"]].assign(full_name="x", kyc_status="none", registered_at=opened),
@@ -80,8 +83,28 @@ def prepare(home: Path, accounts: int) -> tuple[Warehouse, Path, str]:
     }  # fmt: skip
     for name, frame in frames.items():
         land_frame(warehouse, name, frame, file=name, quick=True)
+    if history:
+        land_frame(warehouse, "deals", past(history // 2, accounts), file="past", quick=True)
     score(warehouse, catalogue.load(rules))
     return warehouse, rules, keys.create(warehouse, "bench")
+
+
+def past(positions: int, accounts: int) -> pd.DataFrame:
+    """Deals of so many positions of the month before, each closed after up to ten minutes."""
+    chance = np.random.default_rng(3)
+    opened = pd.Timestamp.now("UTC") - HISTORY * chance.uniform(0.01, 0.99, positions)
+    ids = pd.Series(np.arange(positions).astype(str))
+    both = {
+        "account_id": "B" + pd.Series(chance.integers(0, accounts, positions).astype(str)),
+        "position_id": "P" + ids, "kind": "trade", "symbol": "EURUSD", "volume": 1.0,
+    }  # fmt: skip
+    entries = pd.DataFrame(
+        both | {"deal_id": "PI" + ids, "entry": "in", "side": "buy", "executed_at": opened, "profit": 0.0}
+    )
+    closed = opened + pd.to_timedelta(chance.uniform(5, 600, positions), "s")
+    profit = chance.integers(-5, 6, positions).astype(float)
+    exits = entries.assign(deal_id="PO" + ids, entry="out", side="sell", executed_at=closed, profit=profit)
+    return pd.concat([entries, exits]).sort_values("executed_at")
 
 
 def arrow(rows: dict[str, list[Any]]) -> bytes:
@@ -94,17 +117,22 @@ def arrow(rows: dict[str, list[Any]]) -> bytes:
     return body
 
 
-def deals(number: int, size: int, accounts: int, chance: np.random.Generator) -> bytes:
-    """One request of small closed trades."""
-    ids = [f"{number}-{place}" for place in range(size)]
-    return arrow(
-        {
-            "account_id": [f"B{code}" for code in chance.integers(0, accounts, size)],
-            "deal_id": ids, "position_id": ids, "kind": ["trade"] * size, "entry": ["out"] * size,
-            "side": ["sell"] * size, "symbol": ["EURUSD"] * size, "volume": [1.0] * size, "executed_at": [now()] * size,
-            "profit": chance.integers(-5, 6, size).astype(float).tolist(),
-        }
-    )  # fmt: skip
+def deals(number: int, size: int, accounts: int, _: np.random.Generator) -> bytes:
+    """One request of deals: half of them open positions, the others close those opened `HELD_REQUESTS` before."""
+    parts = [("in", "buy", number)] + [("out", "sell", number - HELD_REQUESTS)] * (number >= HELD_REQUESTS)
+    rows: dict[str, list[Any]] = {name: [] for name in ("account_id", "deal_id", "position_id", "entry", "side")}
+    profit: list[float] = []
+    for entry, side, opened in parts:
+        chance = np.random.default_rng(opened)
+        places = range(size // len(parts))
+        rows["account_id"] += [f"B{code}" for code in chance.integers(0, accounts, len(places))]
+        rows["deal_id"] += [f"{opened}-{place}-{entry}" for place in places]
+        rows["position_id"] += [f"{opened}-{place}" for place in places]
+        rows["entry"] += [entry] * len(places)
+        rows["side"] += [side] * len(places)
+        profit += chance.integers(-5, 6, len(places)).astype(float).tolist() if entry == "out" else [0.0] * len(places)
+    same = {"kind": "trade", "symbol": "EURUSD", "volume": 1.0, "executed_at": now()}
+    return arrow(rows | {"profit": profit} | {name: [value] * len(profit) for name, value in same.items()})
 
 
 def equity(_: int, size: int, accounts: int, chance: np.random.Generator) -> bytes:
@@ -168,10 +196,10 @@ def loss(dataset: str, account: str) -> dict[str, Any]:
     return told | {"volume": 1, "symbol": "EURUSD", "executed_at": now(), "profit": -10000}
 
 
-def measure(dataset: str, make: Maker, rate: int, accounts: int, seconds: float) -> dict[str, Any]:
+def measure(dataset: str, make: Maker, rate: int, accounts: int, seconds: float, history: int) -> dict[str, Any]:
     """One run of the service under one kind of load."""
     with tempfile.TemporaryDirectory() as folder:
-        warehouse, rules, key = prepare(Path(folder) / "home", accounts)
+        warehouse, rules, key = prepare(Path(folder) / "home", accounts, history)
         port = free_port()
         command = [sys.executable, "-m", "cli", "--home", str(warehouse.home), "--rulebook", str(rules)]
         process = subprocess.Popen([*command, "live", "--port", str(port)], cwd=ROOT, stderr=subprocess.DEVNULL)
@@ -271,11 +299,12 @@ def main() -> None:
     parser.add_argument("--accounts", type=int, default=10_000)
     parser.add_argument("--deals", type=int, default=2_000)
     parser.add_argument("--equity", type=int, default=20_000)
+    parser.add_argument("--history", type=int, default=0)
     args = parser.parse_args()
     for dataset, make, rate, share in (("deals", deals, args.deals, 1.0), ("equity", equity, args.equity, 1 / 3)):
         if rate:
             seconds = args.seconds * share if args.seconds > 180 else args.seconds
-            print(json.dumps(measure(dataset, make, rate, args.accounts, seconds)), flush=True)
+            print(json.dumps(measure(dataset, make, rate, args.accounts, seconds, args.history)), flush=True)
     print(json.dumps(naive(min(args.seconds, 10), args.accounts)), flush=True)
 
 

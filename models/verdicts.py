@@ -52,7 +52,7 @@ _REFERENCE_WORDS = {
 def scales(accounts: pd.DataFrame) -> Array:
     """Minor units in one unit of each account's currency, as floats."""
     places = {currency: 10.0 ** decimals(currency) for currency in accounts["currency"].unique()}
-    return accounts["currency"].map(places).to_numpy(dtype=np.float64)
+    return np.array([places[currency] for currency in accounts["currency"].tolist()], dtype=np.float64)
 
 
 def _instants(micros: Array) -> pd.Series[Any]:

@@ -16,7 +16,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from sql import relations, schema
-from sql.warehouse import WRITE_CHUNK_ROWS, read_frame
+from sql.warehouse import WRITE_CHUNK_ROWS, Warehouse, read_frame
 
 # Beside ids, what pages filter and sort by.
 SORTED_BY = ("status", "state", "place", "status_at", "requested_at", "waits")
@@ -54,6 +54,13 @@ class Differing:
         for start in range(0, max(len(self.gone), len(self.new)), rows):
             part = slice(start, start + rows)
             yield replace(self, gone=self.gone[part], new=self.new[part])
+
+
+def are_there(warehouse: Warehouse) -> bool:
+    """Whether the last scoring run wrote the marts of this version."""
+    query = sa.select(schema.RUNS.c.marts).order_by(schema.RUNS.c.run_id.desc()).limit(1)
+    with warehouse.database.connect() as database:
+        return bool(database.execute(query).scalar() == relations.fingerprint("marts"))
 
 
 def bring(connection: duckdb.DuckDBPyConnection, database: sa.Connection, name: str) -> int:

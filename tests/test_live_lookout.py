@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from models import catalogue
 from models.access import Person
-from pipelines import report
+from pipelines import marts, report
 from pipelines.live import alerts
 from pipelines.live.backroom import Backroom
 from pipelines.live.lookout import look
@@ -179,3 +179,26 @@ def test_a_flag_is_told_once_to_who_subscribed(tmp_path: Path) -> None:
             alerts.raise_news(database, [{**one, "happened_at": MONDAY}], MONDAY)
         told = database.execute(sa.select(DELIVERIES.c.title, DELIVERIES.c.body)).all()
     assert [tuple(row) for row in told] == [("A1 martingale flagged", "Doubles.")]
+
+
+def test_a_service_alone_brings_payout_reviews_and_pages(tmp_path: Path) -> None:
+    """Nobody has to schedule a scoring run beside the service: one comes after the first events, others after news."""
+    rulebook, rows = firm_of_two(tmp_path)
+    warehouse = Warehouse.open(tmp_path / "home")
+    with running(
+        warehouse, rulebook, replace(BRISK, looking_seconds=0.2, scoring_seconds=0, scoring_rests=0)
+    ) as service:
+        key = key_for(service)
+        for name in ("traders", "accounts", "challenges", "deals"):
+            push(service, name, rows[name], key)
+        until(lambda: marts.are_there(warehouse))
+        request = {"payout_id": "R1", "account_id": "A0", "requested_at": MONDAY, "amount": 10}
+        assert push(service, "payouts", [request], key)["rejected"] == []
+        until(lambda: reviewed(warehouse) == ["R1"])
+        until(lambda: service.counts.runs >= 2)
+
+
+def reviewed(warehouse: Warehouse) -> list[str]:
+    """Payout requests that have a review."""
+    with warehouse.database.connect() as database:
+        return list(database.execute(sa.select(schema.PAYOUT_REVIEWS.c.payout_id)).scalars())

@@ -15,6 +15,7 @@ import os
 import resource
 import signal
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -61,8 +62,11 @@ class News:
 class Backroom:
     """The service's side: every method waits for the answer; what fails there is raised here."""
 
-    def __init__(self, warehouse: Warehouse, rulebook: Rulebook, nicer: int = 0, grown_mb: int = GROWN_MB) -> None:
-        self.warehouse, self.rulebook, self.nicer, self.grown_mb = warehouse, rulebook, nicer, grown_mb
+    def __init__(
+        self, warehouse: Warehouse, rulebook: Rulebook, nicer: int = 0, grown_mb: int = GROWN_MB, *, apart: bool = False
+    ) -> None:
+        self.warehouse, self.rulebook = warehouse, rulebook
+        self.nicer, self.grown_mb, self.apart = nicer, grown_mb, apart
         self._lock = threading.Lock()
         self._process: Any = None
         self._pipe: Connection | None = None
@@ -90,6 +94,11 @@ class Backroom:
     def refresh_pages(self) -> float | None:
         """Brings the marts of pages up to date (`pipelines.live.pages.refresh`)."""
         seconds: float | None = self._ask("refresh_pages")
+        return seconds
+
+    def score(self) -> float | None:
+        """A scoring run (`pipelines.score.score`); returns the seconds that took, None while the lake is empty."""
+        seconds: float | None = self._ask("score")
         return seconds
 
     def compact(self, files_min: int) -> int:
@@ -131,7 +140,8 @@ class Backroom:
 
     def _start(self) -> None:
         self._pipe, theirs = START.Pipe()
-        told = (theirs, str(self.warehouse.home), self.warehouse.database_url, self.rulebook, self.nicer, self.grown_mb)
+        home, database_url = str(self.warehouse.home), self.warehouse.database_url
+        told = (theirs, home, database_url, self.rulebook, self.nicer, self.grown_mb, self.apart)
         self._process = START.Process(target=_serve, args=told, name="backroom", daemon=True)
         self._process.start()
         theirs.close()
@@ -140,12 +150,16 @@ class Backroom:
 # --- in the process ------------------------------------------------------------------------------------------------
 
 
-def _serve(pipe: Connection, home: str, database_url: str, rulebook: Rulebook, nicer: int, grown_mb: int) -> None:
+def _serve(
+    pipe: Connection, home: str, database_url: str, rulebook: Rulebook, nicer: int, grown_mb: int, apart: bool
+) -> None:
     """Answers until the other side is gone; only the service decides when that is."""
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         os.nice(nicer)
+    if apart:
+        keep_to_one_core()
     warehouse = Warehouse(Path(home), database_url)
     answers: dict[str, Callable[..., Any]] = {
         "land": lambda segments: _land(warehouse, segments),
@@ -154,6 +168,7 @@ def _serve(pipe: Connection, home: str, database_url: str, rulebook: Rulebook, n
         ),
         "look": lambda: _look(warehouse, rulebook),
         "refresh_pages": lambda: _refresh_pages(warehouse, rulebook),
+        "score": lambda: _score(warehouse, rulebook),
         "compact": lambda files_min: care.compact(warehouse, files_min=files_min),
         "news": lambda digests: _news(warehouse, rulebook, digests),
     }
@@ -171,6 +186,12 @@ def _serve(pipe: Connection, home: str, database_url: str, rulebook: Rulebook, n
             pipe.send((*answer, ends))
             if ends:
                 return
+
+
+def keep_to_one_core() -> None:
+    """Leaves all cores but one to others, also while this process has work for several; a lone core is shared."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
 def held_mb() -> float:
@@ -205,6 +226,13 @@ def _refresh_pages(warehouse: Warehouse, rulebook: Rulebook) -> float | None:
     from pipelines.live.pages import refresh  # as above
 
     return refresh(warehouse, rulebook)
+
+
+def _score(warehouse: Warehouse, rulebook: Rulebook) -> float | None:
+    from pipelines.score import score  # as above
+
+    began = time.monotonic()
+    return None if score(warehouse, rulebook).as_of is None else time.monotonic() - began
 
 
 def _land(warehouse: Warehouse, segments: list[Path]) -> dict[str, set[str]]:

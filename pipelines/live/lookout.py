@@ -2,7 +2,7 @@
 
 One look is the surveillance of `highwater score` over the whole firm by the same code, so that it says what the next
 run will say; only rows that differ are written, in short transactions. Reports that are due are written too, of the
-last run's figures. Detectors of partners, churn, marts and cases wait for the run.
+last run's figures. Detectors of partners, churn, payouts and cases wait for the run, which the service has too.
 """
 
 from __future__ import annotations

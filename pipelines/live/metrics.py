@@ -39,6 +39,7 @@ def _lines(service: Service) -> Iterator[str]:
         ("looks_total", "counter", "Looks at identity, coordination, conduct and score", counts.looks),
         ("look_seconds", "gauge", "Seconds that the last look took", round(counts.look_seconds, 3)),
         ("pages_total", "counter", "Times that pages were brought up to date", counts.pages),
+        ("runs_total", "counter", "Scoring runs that the service had", counts.runs),
         ("failures_total", "counter", "Batches, folds and landings that failed and were tried again", counts.failures),
         ("actions_total", "counter", "Actions taken by platforms", counts.actions),
         ("alerts_total", "counter", "Alerts delivered", counts.alerts),

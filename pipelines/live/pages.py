@@ -38,7 +38,7 @@ def refresh(warehouse: Warehouse, rulebook: Rulebook) -> float | None:
     try:
         with warehouse.lock("score").acquire(timeout=0), warehouse.engine(memory=ENGINE_MEMORY) as connection:
             as_of = newest_fact(connection)
-            if as_of is None or not _has_marts(warehouse):
+            if as_of is None or not marts.are_there(warehouse):
                 return None
             score.register_terms(connection, rulebook)
             liability.register_terms(connection)
@@ -63,13 +63,6 @@ def refresh(warehouse: Warehouse, rulebook: Rulebook) -> float | None:
     except Timeout:
         return None
     return time.monotonic() - began
-
-
-def _has_marts(warehouse: Warehouse) -> bool:
-    """Whether the last scoring run wrote the marts of this version."""
-    query = sa.select(schema.RUNS.c.marts).order_by(schema.RUNS.c.run_id.desc()).limit(1)
-    with warehouse.database.connect() as database:
-        return database.execute(query).scalar() == relations.fingerprint("marts")
 
 
 def _days() -> sa.Select[tuple[object, ...]]:

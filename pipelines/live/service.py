@@ -26,6 +26,7 @@ import sqlalchemy as sa
 
 import sql.live_schema  # noqa: F401  its tables belong to the schema
 from models.catalogue import Rulebook
+from pipelines import marts
 from pipelines.land import recover
 from pipelines.live import alerts, outbox
 from pipelines.live.accepting import (
@@ -55,7 +56,7 @@ DISK_SECONDS = 10
 BATCH_ROWS_MAX = 20_000
 LOOK_TICK_SECONDS = 0.5
 BACKROOM_NICER, LOOKOUT_NICER = 5, 10
-"""Folds come first: landing and settling take what time they leave, a look what all of these leave."""
+"""Folds come first: landing and settling take what time they leave, a look what all of these leave, on one core."""
 Result = TypeVar("Result")
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -74,7 +75,10 @@ class DiskFull(Busy):
 
 @dataclass(frozen=True)
 class Pace:
-    """How the service spends its time: seconds between landings, settling runs, looks and what pages show anew."""
+    """How the service spends its time: seconds between landings, settling runs, looks, what pages show anew, and runs.
+
+    A scoring run brings what a look leaves out: payouts, partners, churn and cases.
+    """
 
     landing_seconds: float = 2.0
     settling_seconds: float = 60.0
@@ -82,6 +86,9 @@ class Pace:
     telling_seconds: float = 0.5
     looking_seconds: float = 10.0
     paging_seconds: float = 3.0
+    scoring_seconds: float = 900.0
+    scoring_rests: float = 9.0
+    """After a scoring run comes a rest of so many times what it took."""
     waiting_rows_max: int = 100_000
     """Rows that may wait for a verdict."""
     compacted_files: int = 150
@@ -104,6 +111,7 @@ class Counts:
     looks: int = 0
     look_seconds: float = 0.0
     pages: int = 0
+    runs: int = 0
     failures: int = 0
     actions: int = 0
     alerts: int = 0
@@ -133,6 +141,11 @@ class Turn:
         """Notes that something has happened."""
         self._wanted.set()
 
+    def soon(self, seconds: float) -> None:
+        """Makes it due after so many seconds at the latest, whatever happens."""
+        self._wanted.set()
+        self._next = min(self._next, time.monotonic() + seconds)
+
     def due(self) -> bool:
         """Whether it is time; what happens from now on is for the next time."""
         if not self._wanted.is_set() or time.monotonic() < self._next:
@@ -159,7 +172,7 @@ class Service:
         self.known = Known()
         self.folding = Folding(warehouse, rulebook, EPOCH)
         self.backroom = Backroom(warehouse, rulebook, BACKROOM_NICER)
-        self.lookout = Backroom(warehouse, rulebook, LOOKOUT_NICER)
+        self.lookout = Backroom(warehouse, rulebook, LOOKOUT_NICER, apart=True)
         self.ready = self.failed = False
         self._waiting: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._to_fold: queue.SimpleQueue[Batch | Callable[[], None] | None] = queue.SimpleQueue()
@@ -178,6 +191,7 @@ class Service:
         self._clock = Steady()
         self._looks = Turn(self.pace.looking_seconds, 1.0)
         self._pages = Turn(self.pace.paging_seconds, 2.0)
+        self._scores = Turn(self.pace.scoring_seconds, self.pace.scoring_rests)
         self._threads: list[threading.Thread] = []
 
     # --- life --------------------------------------------------------------------------------------------------------
@@ -197,6 +211,8 @@ class Service:
             take_over(self.folding, settled)
         self._run_ended = False
         self._settled_at = time.monotonic()
+        if not marts.are_there(self.warehouse):
+            self._scores.soon(self.pace.looking_seconds)
         loops = (
             self._accept_loop, self._fold_loop, self._land_loop, self._send_loop, self._tell_loop, self._look_loop,
         )  # fmt: skip
@@ -474,6 +490,7 @@ class Service:
         self.counts.landings += len(landed)
         if landed:
             self._looks.want()
+            self._scores.want()
         return landed
 
     def _landed(self, segments: set[str], news: News | None) -> None:
@@ -519,7 +536,7 @@ class Service:
             self.counts.failures += 1
 
     def _look_loop(self) -> None:
-        """Brings pages up to date and looks at the firm again, each when there is something new.
+        """Brings pages up to date, looks at the firm again and has a scoring run, each when there is something new.
 
         What takes long is followed by as long a rest.
         """
@@ -528,6 +545,8 @@ class Service:
                 self._take_turn(self._pages, self._refresh_pages)
             if self._looks.due():
                 self._take_turn(self._looks, self._look)
+            if self._scores.due():
+                self._take_turn(self._scores, self._score)
 
     def _take_turn(self, turn: Turn, work: Callable[[], float | None]) -> None:
         try:
@@ -552,6 +571,11 @@ class Service:
         self.counts.look_seconds = looked.seconds
         self._pages.want()
         return looked.seconds
+
+    def _score(self) -> float | None:
+        seconds = self.lookout.score()
+        self.counts.runs += seconds is not None
+        return seconds
 
     def _note_run(self) -> None:
         """Notes whether a scoring run has ended: it may have written what stood before events that it had not read."""
