@@ -43,8 +43,10 @@ def withdraw(
     rulebook: Rulebook,
     as_of: dt.datetime,
     spared: set[str],
+    accounts: pd.DataFrame,
 ) -> None:
-    """Keeps breaches and passes of the database that are not among `decided.verdicts`, before these replace them.
+    """Keeps breaches and passes of the database that are not among `decided.verdicts`, before these replace them, and
+    undoes what the live service had asked of platforms for them; `accounts` tells whose they are.
 
     What happened after `as_of` is not taken back, the run only stands before it; nor is anything of accounts `spared`.
     """
@@ -59,11 +61,27 @@ def withdraw(
     gone = {row[0] for row in connection.execute(_GONE).fetchall()}
     connection.unregister("said_before")
     if gone:
-        _keep(database, before[before["place"].isin(gone)], _reason(database, rulebook))
+        now = dt.datetime.now(dt.UTC)
+        kept = _keep(database, before[before["place"].isin(gone)], _reason(database, rulebook), now)
+        _undo(database, kept, accounts, now)
 
 
-def _keep(database: sa.Connection, gone: pd.DataFrame, reason: str) -> None:
-    table, now = schema.VERDICTS, dt.datetime.now(dt.UTC)
+def _undo(database: sa.Connection, kept: pd.DataFrame, accounts: pd.DataFrame, now: dt.datetime) -> None:
+    # what talks to platforms and people takes a second to import, and most runs withdraw nothing
+    from pipelines.live import decisions
+
+    mine = accounts[accounts["account_id"].isin(set(kept["account_id"]))].set_index("account_id")
+    names = [name for name in decisions.TOLD if name in mine]
+    told = {
+        account: {name: str(value) for name, value in row.items() if pd.notna(value)}
+        for account, row in mine[names].to_dict("index").items()
+    }
+    rows = [{str(name): value for name, value in row.items()} for row in kept.to_dict("records")]
+    decisions.undo(database, rows, mine["desk_id"].to_dict(), now, lambda account: told.get(account, {}))
+
+
+def _keep(database: sa.Connection, gone: pd.DataFrame, reason: str, now: dt.datetime) -> pd.DataFrame:
+    table = schema.VERDICTS
     names = sorted(set(gone["account_id"]))
     wanted = [c for c in table.c if c.name in WITHDRAWN_VERDICTS.c or c.name in _KEY]
     rows = [
@@ -74,6 +92,7 @@ def _keep(database: sa.Connection, gone: pd.DataFrame, reason: str) -> None:
     kept = found.merge(gone[["account_id", "rule", "outcome", "effect", "happened_at"]].drop_duplicates())
     columns = ["account_id", "rule", "outcome", "effect", "happened_at", "evidence"]
     write_rows(database, WITHDRAWN_VERDICTS, kept[columns].assign(withdrawn_at=now, reason=reason))
+    return kept
 
 
 def _reason(database: sa.Connection, rulebook: Rulebook) -> str:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import random
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
 from models import catalogue
 from models.catalogue import Rulebook
+from models.clock import to_micros
 from pipelines.explain import SAME, explain
 from pipelines.land import land_paths
+from pipelines.live import outbox
+from pipelines.live.decisions import Action, act
 from pipelines.score import score
 from pipelines.withdrawals import LATE, OTHER_RULES
 from sql import schema
-from sql.live_schema import WITHDRAWN_VERDICTS
+from sql.live_schema import OUTBOX, WITHDRAWN_VERDICTS
 from sql.warehouse import Warehouse, read_frame
 from tests.builders import write_firm
 from tests.rule_world import START, Account, Trade, World, lake_rows
@@ -86,6 +91,14 @@ def test_stored_verdicts_are_found_again_and_withdrawn_ones_are_told(tmp_path: P
     (capped,) = explain(house, book, "A3", "allocation_cap", END).verdicts
     assert (capped["outcome"], capped["observed"], capped["allowed"]) == ("breached", 300_000, 250_000)
 
+    (passed,) = explain(house, book, "P", "profit_target", END).verdicts
+    at = to_micros(pd.Timestamp(passed["happened_at"]).to_pydatetime())
+    outbox.connect(house, "D", "https://gateway.test", "enforce")
+    with house.database.begin() as database:
+        went, waits = (Action("P", name, "profit_target", at) for name in ("disable", "provision"))
+        act(database, [went, waits], {"P": "D"}, END)
+        sent = sa.update(OUTBOX).where(OUTBOX.c.outbox_id == went.number).values(state="sent", attempts=1)
+        database.execute(sent)
     corrected = rows["deals"][-1] | {"profit": "-1200"}
     land_paths(house, [write_firm(tmp_path / "again", {"deals": [corrected]})])
     score(house, book, END)
@@ -94,6 +107,12 @@ def test_stored_verdicts_are_found_again_and_withdrawn_ones_are_told(tmp_path: P
     (taken,) = told.history.withdrawn
     assert (taken["outcome"], taken["reason"]) == ("passed", LATE)
     assert taken["evidence"]["sentence"] in told.as_text() and LATE in told.as_text()
+    with house.database.connect() as database:
+        query = sa.select(OUTBOX.c.action, OUTBOX.c.state, OUTBOX.c.body).where(OUTBOX.c.account_id == "P")
+        asked = {action: (state, json.loads(body)) for action, state, body in database.execute(query)}
+    states = {action: state for action, (state, _) in asked.items()}
+    assert states == {"disable": "sent", "provision": "declined", "restore": "waiting"}
+    assert (asked["restore"][1]["rule"], asked["restore"][1]["login"]) == ("profit_target", "P")
 
     (tmp_path / "plan.toml").write_text(BOOK.replace("percent = 1, effect", "percent = 2, effect"), encoding="utf-8")
     softer = catalogue.load(tmp_path)

@@ -33,6 +33,8 @@ ENDINGS = {("breached", "terminate"), ("passed", "pass")}
 """Verdicts after which an account is stopped, and whose withdrawal restores it."""
 AFTER = {"disable": dt.timedelta(hours=24)}
 """What cannot be taken back waits until the verdict has stood for so long."""
+TOLD = ("trader_id", "challenge_id", "platform", "login", "product", "stage")
+"""What an action says of its account."""
 STATES = {"observe": "observed", "ask": "asked", "enforce": "waiting"}
 OFF = "off"
 TAKEN_BACK = "the verdict was withdrawn"
@@ -176,6 +178,19 @@ def _take_back(database: sa.Connection, row: dict[str, object], now: dt.datetime
     names = ("account_id", "rule", "outcome", "effect", "happened_at", "evidence")
     told = {name: row[name] for name in names}
     database.execute(sa.insert(WITHDRAWN_VERDICTS).values(**told, withdrawn_at=now, reason=LATE))
+    return _undone(database, row, now)
+
+
+def undo(
+    database: sa.Connection, rows: Iterable[dict[str, object]], desks: dict[str, str], now: dt.datetime, about: About
+) -> None:
+    """Calls off what verdicts caused that are already among the withdrawn ones; who was stopped for one is restored."""
+    actions = [action for row in rows for action in _undone(database, row, now)]
+    act(database, _described(actions, about), desks, now)
+
+
+def _undone(database: sa.Connection, row: dict[str, object], now: dt.datetime) -> list[Action]:
+    """Declines what has not gone of a withdrawn verdict's actions; the restoring, where something had gone."""
     outcome, effect = str(row["outcome"]), str(row["effect"])
     at = to_micros(pd.Timestamp(row["happened_at"]).to_pydatetime())  # type: ignore[arg-type]
     account, rule = str(row["account_id"]), str(row["rule"])

@@ -357,8 +357,7 @@ class Folding:
         if account_id not in self.book.codes:
             return {}
         row = self.book.frame.iloc[self.book.codes[account_id]]
-        names = ("trader_id", "challenge_id", "platform", "login", "product", "stage")
-        told = {name: str(row[name]) for name in names if pd.notna(row[name])}
+        told = {name: str(row[name]) for name in decisions.TOLD if pd.notna(row[name])}
         version = self.rulebook.version(row["product"], int(row["product_version"]))
         following = version.next_stage.get(row["stage"])
         return told | ({"next_stage": following} if following else {})
