@@ -355,6 +355,10 @@ def _idea_risk(terms: Terms, currency: str | None) -> str:
     )
 
 
+def _but(exempt: list[str] | None) -> str:
+    return f", except in {', '.join(exempt)}" if exempt else ""
+
+
 def _hedging(terms: Terms, _currency: str | None) -> str:
     joint = "".join(f" {' and '.join(group)} count as one." for group in terms["together"] or [])
     least = terms["min_overlap_seconds"]
@@ -557,8 +561,10 @@ _RULE_WORDS = {
     "symbol_loss": lambda t, c: f"No instrument may lose more than {_size(t, c)} in one day, costs included.",
     "stop_loss_required": _stop_loss,
     "news_window": _news,
-    "weekend": lambda t, _: f"No position may be open at {t['cutoff']} {place(t['zone'])}.",
-    "overnight": lambda t, _: f"No position may be open at {t['cutoff']} {place(t['zone'])} on any trading day.",
+    "weekend": lambda t, _: f"No position may be open at {t['cutoff']} {place(t['zone'])}{_but(t['exempt'])}.",
+    "overnight": lambda t, _: (
+        f"No position may be open at {t['cutoff']} {place(t['zone'])} on any trading day{_but(t['exempt'])}."
+    ),
     "inactivity": _inactivity,
     "holding_time": lambda t, _: f"Positions are held for at least {t['seconds']} s.",
     "holding_share": _holding_share,

@@ -319,6 +319,7 @@ _RULES = (
         (
             Field("cutoff", "time", "Fri 16:45", meaning="weekday and local time at which nothing may be open"),
             Field("zone", "text", "America/New_York", meaning="IANA zone of the cutoff"),
+            Field("exempt", "texts", meaning="instruments or asset classes that may be held, as crypto often may"),
             *_STRIKES,
             _WARN,
         ),
@@ -329,6 +330,7 @@ _RULES = (
         (
             Field("cutoff", "time", "16:45", meaning="local time at which nothing may be open"),
             Field("zone", "text", "America/New_York", meaning="IANA zone of the cutoff"),
+            Field("exempt", "texts", meaning="instruments or asset classes that may be held, as crypto often may"),
             *_STRIKES,
             _WARN,
         ),

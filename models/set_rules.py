@@ -33,7 +33,7 @@ LISTED_MAX = 100
 """Occurrences that a verdict's evidence lists one by one; it always tells how many there were. Those that take profit
 are all listed, because each is reckoned in a payout."""
 
-_FACTS = ("rule_accounts", "rule_markets", "rule_lines", "rule_trades", "rule_deals", "rule_trade_values")
+_FACTS = ("rule_accounts", "rule_markets", "rule_lines", "rule_named", "rule_trades", "rule_deals", "rule_trade_values")
 _VERDICT_COLUMNS = [
     "account_id",
     "rule",
@@ -317,6 +317,8 @@ def _listed_names(versions: Sequence[Any], known: dict[str, str]) -> list[tuple[
     wanted = (
         ("max_lots", "symbols"),
         ("max_exposure", "micros"),
+        ("weekend", "exempt"),
+        ("overnight", "exempt"),
         ("symbols", "allowed"),
         ("symbols", "prohibited"),
         ("login_country", "allowed"),
