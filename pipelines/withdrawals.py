@@ -73,11 +73,12 @@ def _undo(database: sa.Connection, kept: pd.DataFrame, accounts: pd.DataFrame, n
     mine = accounts[accounts["account_id"].isin(set(kept["account_id"]))].set_index("account_id")
     names = [name for name in decisions.TOLD if name in mine]
     told = {
-        account: {name: str(value) for name, value in row.items() if pd.notna(value)}
+        str(account): {str(name): str(value) for name, value in row.items() if pd.notna(value)}
         for account, row in mine[names].to_dict("index").items()
     }
+    desks = {str(account): str(desk) for account, desk in mine["desk_id"].items()}
     rows = [{str(name): value for name, value in row.items()} for row in kept.to_dict("records")]
-    decisions.undo(database, rows, mine["desk_id"].to_dict(), now, lambda account: told.get(account, {}))
+    decisions.undo(database, rows, desks, now, lambda account: told.get(account, {}))
 
 
 def _keep(database: sa.Connection, gone: pd.DataFrame, reason: str, now: dt.datetime) -> pd.DataFrame:
