@@ -118,7 +118,7 @@ def score(
                 relations.build(connection, *relations.names("marts"))
             with warehouse.database.begin() as database:
                 newer = _differing(stood, _standing(database))
-                withdraw(connection, database, rulebook, stands_at, newer, accounts)
+                withdraw(connection, database, rulebook, stands_at, newer)
                 _write(database, judged, names, stands_at, newer)
                 draft.write(database)
                 marts.publish(connection, database)

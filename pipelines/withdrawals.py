@@ -43,10 +43,9 @@ def withdraw(
     rulebook: Rulebook,
     as_of: dt.datetime,
     spared: set[str],
-    accounts: pd.DataFrame,
 ) -> None:
     """Keeps breaches and passes of the database that are not among `decided.verdicts`, before these replace them, and
-    undoes what the live service had asked of platforms for them; `accounts` tells whose they are.
+    undoes what the live service had asked of platforms for them.
 
     What happened after `as_of` is not taken back, the run only stands before it; nor is anything of accounts `spared`.
     """
@@ -63,20 +62,19 @@ def withdraw(
     if gone:
         now = dt.datetime.now(dt.UTC)
         kept = _keep(database, before[before["place"].isin(gone)], _reason(database, rulebook), now)
-        _undo(database, kept, accounts, now)
+        _undo(connection, database, kept, now)
 
 
-def _undo(database: sa.Connection, kept: pd.DataFrame, accounts: pd.DataFrame, now: dt.datetime) -> None:
+def _undo(connection: duckdb.DuckDBPyConnection, database: sa.Connection, kept: pd.DataFrame, now: dt.datetime) -> None:
     # what talks to platforms and people takes a second to import, and most runs withdraw nothing
     from pipelines.live import decisions
 
-    mine = accounts[accounts["account_id"].isin(set(kept["account_id"]))].set_index("account_id")
-    names = [name for name in decisions.TOLD if name in mine]
-    told = {
-        str(account): {str(name): str(value) for name, value in row.items() if pd.notna(value)}
-        for account, row in mine[names].to_dict("index").items()
-    }
-    desks = {str(account): str(desk) for account, desk in mine["desk_id"].items()}
+    names = [str(name) for name in kept["account_id"].unique()]
+    query = f"select account_id, desk_id, {', '.join(decisions.TOLD)} from facts.accounts where account_id in ?"
+    desks, told = {}, {}
+    for account, desk, *values in connection.execute(query, [names]).fetchall():
+        desks[account] = desk
+        told[account] = {n: str(value) for n, value in zip(decisions.TOLD, values, strict=True) if value is not None}
     rows = [{str(name): value for name, value in row.items()} for row in kept.to_dict("records")]
     decisions.undo(database, rows, desks, now, lambda account: told.get(account, {}))
 
