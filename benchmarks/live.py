@@ -92,7 +92,7 @@ def prepare(home: Path, accounts: int, history: int = 0) -> tuple[Warehouse, Pat
 def past(positions: int, accounts: int) -> pd.DataFrame:
     """Deals of so many positions of the month before, each closed after up to ten minutes."""
     chance = np.random.default_rng(3)
-    opened = pd.Timestamp.now("UTC") - HISTORY * chance.uniform(0.01, 0.99, positions)
+    opened = pd.Timestamp.now("UTC") - pd.to_timedelta(chance.uniform(0.01, 0.99, positions) * HISTORY.days, "D")
     ids = pd.Series(np.arange(positions).astype(str))
     both = {
         "account_id": "B" + pd.Series(chance.integers(0, accounts, positions).astype(str)),

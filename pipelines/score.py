@@ -97,14 +97,14 @@ def score(
             before = None if full else _comparable_run(warehouse, rulebook, stands_at)
             news = checkpoints.news_of(connection, loads - before) if before is not None else {}
             touched = accounts if before is None else _touched(warehouse, connection, accounts, loads - before, news)
-            kept = _kept(warehouse, touched, rulebook, None if before is None else news)
+            kept = resume_points(warehouse, touched, rulebook, None if before is None else news)
             on = f", {kept.begun:,} of them on from where they stood" if kept.begun else ""
             say(f"walking {len(touched):,} of {len(accounts):,} accounts{on}")
             judged = judge(connection, touched, rulebook, stands_at, kept)
             with warehouse.database.connect() as database:
                 draft = Draft(connection, database)
                 names = None if before is None else _judged_anew(database, accounts, touched)
-                judged = replace(judged, verdicts=_with_said_before(database, judged))
+                judged = replace(judged, verdicts=with_said_before(database, judged))
                 _show_walked(draft, connection, judged, names, stands_at)
                 kept_in = None if full else warehouse.home / COUNTED
                 log = across.decide(connection, database, draft, stands_at, say, kept_in)
@@ -464,7 +464,7 @@ def _touched(
     return accounts[keep].reset_index(drop=True)
 
 
-def _kept(
+def resume_points(
     warehouse: Warehouse, accounts: pd.DataFrame, rulebook: Rulebook, news: Mapping[str, int] | None
 ) -> Checkpoints:
     """The checkpoints from which accounts go on; without `news` all are walked from their start."""
@@ -534,7 +534,7 @@ def _without(judged: Judged, names: set[str]) -> Judged:
     return replace(judged, **{name: frame[~frame["account_id"].isin(names)] for name, frame in held.items()})
 
 
-def _with_said_before(database: sa.Connection, judged: Judged) -> pd.DataFrame:
+def with_said_before(database: sa.Connection, judged: Judged) -> pd.DataFrame:
     """Verdicts of a run with those of accounts up to where they were walked on from; these stand."""
     said = [frame for frame in (_said_before(database, judged.resumed), judged.verdicts) if len(frame)]
     return pd.concat(said) if said else judged.verdicts

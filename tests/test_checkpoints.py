@@ -37,11 +37,11 @@ def walk_on(warehouse: Warehouse, rulebook: Rulebook, seen: set[int]) -> Judged:
         relations.build(connection, "facts.accounts")
         accounts = scoring.judged_accounts(connection)
         news = checkpoints.news_of(connection, loads - seen)
-        kept = scoring._kept(warehouse, accounts, rulebook, news)
+        kept = scoring.resume_points(warehouse, accounts, rulebook, news)
         judged = scoring.judge(connection, accounts, rulebook, stands_at, kept)
         with warehouse.database.begin() as database:
             names = scoring._judged_anew(database, accounts, accounts)
-            judged = replace(judged, verdicts=scoring._with_said_before(database, judged))
+            judged = replace(judged, verdicts=scoring.with_said_before(database, judged))
             scoring._write(database, judged, names, stands_at, set())
         whole = scoring.judge(connection, accounts, rulebook, stands_at)
     seen |= loads

@@ -1,19 +1,22 @@
 """The settling run: judges accounts from the lake by the code of `highwater score` and hands over what differs.
 
-It brings what a fold cannot know (rules over whole histories, what time alone changes, where an event landed), so that
-after it the tables are those of a full scoring run at the same instant.
+Accounts are walked on from where the last scoring run left them, where that still holds. It brings what a fold cannot
+know (rules over whole histories, what time alone changes, where an event landed), so that after it the tables are those
+of a full scoring run at the same instant.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import duckdb
 import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
 from models.catalogue import Rulebook
+from models.checkpoints import Checkpoints
 from models.clock import to_micros
 from models.set_rules import SHARED
 from models.walk import RULE_NAMES
@@ -36,7 +39,7 @@ class Settled:
     """Accounts judged from the lake, as of which instant and after which batch, and the rows of those that differ.
 
     `stops` and `pauses` tell which accounts a rule over their history ended or paused, and when; `gone` are judged no
-    more.
+    more. Of `resumed` accounts, walked on from a checkpoint, only the days from `firm_day` on are told.
     """
 
     as_of: dt.datetime
@@ -47,6 +50,7 @@ class Settled:
     stops: dict[str, tuple[int, str]]
     pauses: dict[str, list[int]]
     gone: set[str]
+    resumed: pd.DataFrame
 
 
 def settle(
@@ -66,13 +70,29 @@ def settle(
             known = set(database.execute(sa.select(schema.ACCOUNT_STATUS.c.account_id)).scalars())
         keep = ~accounts["account_id"].isin(finished)
         chosen = accounts if everything else accounts[keep].reset_index(drop=True)
-        judged = score.judge(connection, chosen, rulebook, stands_at)
+        kept = _kept(warehouse, connection, chosen, rulebook, stands_at)
+        judged = score.judge(connection, chosen, rulebook, stands_at, kept)
+        with warehouse.database.connect() as database:
+            judged = replace(judged, verdicts=score.with_said_before(database, judged))
     names = set(chosen["account_id"])
     differing = _differing(warehouse, judged, sorted(names))
     frames = {table.name: frame for table, frame in zip(DECIDED, _frames(judged), strict=True)}
     rows = {name: frame[frame["account_id"].isin(differing[name])] for name, frame in frames.items()}
     gone = known - set(accounts["account_id"])
-    return Settled(stands_at, number, names, rows, differing, _stops(judged), _pauses(judged), gone)
+    stops, pauses = _stops(judged), _pauses(judged)
+    return Settled(stands_at, number, names, rows, differing, stops, pauses, gone, judged.resumed)
+
+
+def _kept(
+    warehouse: Warehouse,
+    connection: duckdb.DuckDBPyConnection,
+    accounts: pd.DataFrame,
+    rulebook: Rulebook,
+    as_of: dt.datetime,
+) -> Checkpoints | None:
+    """Where the last scoring run left accounts, where nothing that landed since belongs before that."""
+    news = score.said_since(warehouse, rulebook, connection, as_of)
+    return None if news is None else score.resume_points(warehouse, accounts, rulebook, news)
 
 
 def _differing(warehouse: Warehouse, judged: score.Judged, names: list[str]) -> dict[str, set[str]]:
@@ -80,6 +100,7 @@ def _differing(warehouse: Warehouse, judged: score.Judged, names: list[str]) -> 
     frames = (judged.status, judged.verdicts, judged.days)
     with warehouse.database.connect() as database:
         held = [_held(database, table, names) for table in DECIDED]
+    held[-1] = _since(held[-1], judged.resumed)
     return {
         table.name: _unlike(_digests(table, before), _digests(table, after))
         for table, before, after in zip(DECIDED, held, frames, strict=True)
@@ -97,6 +118,12 @@ def _held(database: sa.Connection, table: sa.Table, names: list[str]) -> pd.Data
         query = sa.select(*columns).where(table.c.account_id.in_(names[start : start + CHUNK]), *_own(table))
         rows += [tuple(row) for row in database.execute(query)]
     return pd.DataFrame(rows, columns=[column.name for column in table.columns])
+
+
+def _since(days: pd.DataFrame, resumed: pd.DataFrame) -> pd.DataFrame:
+    """Days of accounts, of those that were walked on from a checkpoint only the ones that were told anew."""
+    first = days["account_id"].map(resumed.set_index("account_id")["firm_day"])
+    return days[first.isna() | (days["firm_day"] >= first)] if len(resumed) else days
 
 
 def _own(table: sa.Table) -> list[sa.ColumnElement[bool]]:
@@ -147,7 +174,8 @@ def take_over(folding: Folding, settled: Settled) -> int:
         delete_rows(database, schema.CHECKPOINTS, "account_id", otherwise)
         decisions.write_change(database, change, folding.book.desk_of, now, folding.about)
         for table in DECIDED:
-            _replace(database, table, settled.rows[table.name], names[table.name])
+            first = settled.resumed if table is schema.ACCOUNT_DAYS else settled.resumed.iloc[:0]
+            _replace(database, table, settled.rows[table.name], names[table.name], first)
         status = schema.ACCOUNT_STATUS
         older = sa.true() if not newer else status.c.as_of < settled.as_of
         database.execute(sa.update(status).where(older).values(as_of=settled.as_of))
@@ -161,10 +189,14 @@ def _frames(judged: score.Judged) -> tuple[pd.DataFrame, ...]:
     return judged.status, judged.verdicts, judged.days
 
 
-def _replace(database: sa.Connection, table: sa.Table, frame: pd.DataFrame, names: set[str]) -> None:
-    listed = sorted(names)
-    for start in range(0, len(listed), CHUNK):
-        database.execute(sa.delete(table).where(table.c.account_id.in_(listed[start : start + CHUNK]), *_own(table)))
+def _replace(
+    database: sa.Connection, table: sa.Table, frame: pd.DataFrame, names: set[str], resumed: pd.DataFrame
+) -> None:
+    """Puts the rows of accounts in the place of theirs; of resumed ones from the day on that they were walked from."""
+    whole = sorted(names - set(resumed["account_id"]))
+    delete_rows(database, table, "account_id", whole, *_own(table))
+    for day, some in resumed[resumed["account_id"].isin(names)].groupby("firm_day"):
+        delete_rows(database, table, "account_id", some["account_id"].tolist(), table.c.firm_day >= day)
     write = upsert_rows if table.primary_key.columns else write_rows
     write(database, table, frame[frame["account_id"].isin(names)])
 
