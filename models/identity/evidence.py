@@ -7,7 +7,16 @@ import pandas as pd
 
 from models.identity.census import COUNTED, Census
 from models.identity.facts import IdentityFacts, tidy
-from models.identity.normal import ADDRESS_SQL, DOMAIN_SQL, MAILBOX_SQL, NAME_TOKENS_SQL, PHONE_SQL, one_slip, spellings
+from models.identity.normal import (
+    ADDRESS_SQL,
+    DIGITS_SQL,
+    DOMAIN_SQL,
+    MAILBOX_SQL,
+    NAME_TOKENS_SQL,
+    PHONE_SQL,
+    one_slip,
+    spellings,
+)
 from models.identity.terms import IdentityTerms
 from models.identity.weighing import Population
 
@@ -157,13 +166,13 @@ class Evidence:
         first = self._one("select count(*) from people") == 0
         frames = tidy(facts)
         for name, frame in frames.items():
-            self.con.register(f"raw_{name}", frame)
-            self.con.execute(f"create or replace temp table incoming_{name} as select * from raw_{name}")
-            self.con.unregister(f"raw_{name}")
+            self.con.register(f"incoming_{name}", frame)
         self._number_traders()
         self._read_people()
         self._count_people()
         self._read_keys()
+        for name in frames:
+            self.con.unregister(f"incoming_{name}")
         self._merge_keys()
         if first:
             self._count_all()
@@ -222,7 +231,7 @@ class Evidence:
             formed as (
                 select mailed.*, spelled.* exclude (trader_no), {MAILBOX_SQL} as email_name,
                     {DOMAIN_SQL} as email_domain,
-                    {PHONE_SQL} as phone_form, {ADDRESS_SQL} as address_form,
+                    {DIGITS_SQL} as digits, {PHONE_SQL} as phone_form, {ADDRESS_SQL} as address_form,
                     try_cast(date_of_birth as date) as born_on, strftime(born_on, '%Y%m%d') as birth
                 from mailed left join spelled using (trader_no)
             )

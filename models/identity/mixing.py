@@ -23,6 +23,7 @@ from models.identity.weighing import LENT_KINDS, STRONG_KINDS, Explanations, Pop
 Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 ROUNDS = 40
+SETTLED_BITS = 0.002
 # Each round goes further the way it points, or the rarer explanations would need hundreds of rounds.
 STRIDE = 1.9
 # Many who lend are found in hundreds of rounds when none are supposed at first, few in some twenty when many are.
@@ -59,8 +60,20 @@ def mix(
     mixture = _Mixture(unclear, population, terms, share)
     found = replace(terms, partners=terms.partners._replace(friend=FRIENDS_AT_FIRST))
     for _ in range(ROUNDS):
-        found = mixture.improve(found, Explanations(unclear, population, found, as_of_day, crowds).ways())
+        before = found
+        found = mixture.improve(before, Explanations(unclear, population, before, as_of_day, crowds).ways())
+        if _settled(before, found):
+            break
     return _stepped(found)
+
+
+def _settled(before: IdentityTerms, found: IdentityTerms) -> bool:
+    """Whether a round moved nothing by more than a small part of a step."""
+    figures = [
+        [*terms.partners, *(share for kind in FITTED for share in terms.kinds[kind].shares)]
+        for terms in (before, found)
+    ]
+    return bool(np.max(np.abs(np.log2(figures[1]) - np.log2(figures[0]))) < SETTLED_BITS)
 
 
 def _unclear(pairs: pd.DataFrame) -> Flags:

@@ -75,9 +75,9 @@ case domain when 'googlemail.com' then 'gmail.com'
 """
 
 # The last nine digits are the same with and without country code and trunk zero.
-PHONE_SQL = r"""
-case when length(regexp_replace(phone, '[^0-9]', '', 'g')) >= 7
-    then right(regexp_replace(phone, '[^0-9]', '', 'g'), 9) end
+DIGITS_SQL = "regexp_replace(phone, '[^0-9]+', '', 'g')"
+PHONE_SQL = """
+case when length(digits) >= 7 then right(digits, 9) end
 """
 
 ADDRESS_SQL = r"""
