@@ -28,11 +28,14 @@ def show() -> None:
         )
         return
     steps = state.tab("How far", "steps", STEPS, first="2")
-    traders = around(trader, int(steps))
+    traders, left_out = around(trader, int(steps))
     found = gathered(traders)
     graph = graphs.build(found)
     clicked = look.pick(
-        graphs.drawn(graph), f"What joins {trader} to others?", height=320 if len(graph) < 8 else 560, key="graph"
+        graphs.drawn(graph, trader),
+        f"What joins {trader} to others?",
+        height=320 if len(graph) < 8 else 560,
+        key="graph",
     )
     for kind, name in clicked[:1]:
         if kind == "trader":
@@ -43,6 +46,7 @@ def show() -> None:
         f"{len(traders)} {'person' if len(traders) == 1 else 'people'}"
         f" · values shared by more than {graphs.HUB_HOLDERS} traders are hollow: they say little."
         " Hover an edge for its reason, click a person to go on from there."
+        + (f" {left_out:,} more people are as near and not drawn: go on from one of these." if left_out else "")
     )
     others = [one for one in traders if one != trader]
     if not others:
@@ -70,7 +74,7 @@ def _largest() -> None:
         .order_by(sa.desc("members"))
         .limit(reads.PAGE_ROWS)
     )
-    found = reads.fetch(chosen)
+    found = _with_people(reads.fetch(chosen))
     if found.empty:
         look.empty(
             "No two traders are held to be one person",
@@ -87,25 +91,43 @@ def _largest() -> None:
         selection_mode="single-row",
         key="largest",
         column_config={
-            "owner_id": "Owner",
-            "members": st.column_config.NumberColumn("Traders", format="%d"),
-            "trader_id": "One of them",
+            "owner_id": None,
+            "members": st.column_config.NumberColumn("Traders", format="%d", width=80),
+            "people": st.column_config.TextColumn("Registered as", width="large"),
+            "stake_usd": st.column_config.NumberColumn("At stake, USD", format="%,.0f", width=120),
+            "trader_id": st.column_config.TextColumn("One of them", width=120),
         },
     )
     if event.selection.rows:
         places.go("network", trader=str(found["trader_id"].iloc[event.selection.rows[0]]))
 
 
-def around(trader: str, steps: int) -> list[str]:
-    """Traders within some steps of links, shared values that are no hub, and matched trading."""
-    known, edge = {trader}, {trader}
+def _with_people(owners: pd.DataFrame) -> pd.DataFrame:
+    """The owners with the names they registered under and the money at stake on their accounts."""
+    if owners.empty:
+        return owners
+    table = schema.OWNERS
+    members = reads.decided(table, table.c.owner_id.in_(owners["owner_id"].tolist()))[["trader_id", "owner_id"]]
+    accounts = reads.rows("accounts", trader_id=members["trader_id"].tolist()).merge(members, on="trader_id")
+    accounts["stake_usd"] = accounts["stake"] * accounts["rate_to_usd"]
+    told = accounts.groupby("owner_id").agg(
+        people=("trader_name", lambda names: ", ".join(sorted(set(names.dropna())))), stake_usd=("stake_usd", "sum")
+    )
+    return owners.merge(told, on="owner_id", how="left")[["members", "people", "stake_usd", "trader_id", "owner_id"]]
+
+
+def around(trader: str, steps: int) -> tuple[list[str], int]:
+    """Traders within some steps of links, shared values that are no hub, and matched trading, and how many of the last
+    step found no room."""
+    known, edge, left_out = {trader}, {trader}, 0
     for _ in range(steps):
         reached = _neighbours(sorted(edge)) - known
         edge = set(sorted(reached)[: MOST_TRADERS - len(known)])
+        left_out = len(reached) - len(edge)
         known |= edge
-        if not edge:
+        if not edge or left_out:
             break
-    return [trader, *sorted(known - {trader})]
+    return [trader, *sorted(known - {trader})], left_out
 
 
 def _neighbours(traders: list[str]) -> set[str]:
@@ -151,12 +173,14 @@ def gathered(traders: list[str]) -> graphs.Found:
     accounts = reads.rows("accounts", trader_id=traders)
     own = accounts["account_id"].tolist()
     values = reads.rows("shared_values", trader_id=traders)
+    owners = reads.decided(schema.OWNERS, schema.OWNERS.c.trader_id.in_(traders))
     inside = values[values.groupby(["kind", "value"])["trader_id"].transform("nunique") > 1] if len(values) else values
     return graphs.Found(
         accounts,
         reads.decided(schema.LINKS, links.trader_a.in_(traders), links.trader_b.in_(traders)),
         inside,
         reads.decided(schema.COPY_PAIRS, pairs.account_a.in_(own), pairs.account_b.in_(own)),
+        dict(zip(owners["trader_id"], owners["owner_id"], strict=True)),
     )
 
 

@@ -14,19 +14,35 @@ from dashboards.kit import look, words
 
 MOST_NODES = 500
 HUB_HOLDERS = 12
-SYMBOLS = {"trader": "circle", "account": "square", "value": "diamond", "hub": "diamond-open"}
+# Names are written beside people while they can be read; beyond this many only beside the one asked about.
+MOST_NAMED = 25
+SYMBOLS = {"trader": "circle", "account": "square", "value": "pentagon", "hub": "diamond-open"}
+THINGS = {
+    "device": ("diamond", "Device"),
+    "instrument": ("hexagon", "Payment instrument"),
+    "destination": ("star", "Payout destination"),
+    "document": ("cross", "Document"),
+    "ip": ("triangle-up", "IP address"),
+}
 KINDS = {"ip": "IP address", "instrument": "payment instrument", "destination": "payout destination"}
-NAMES = {"trader": "Person", "account": "Account", "value": "Shared value", "hub": "Shared by many, so it says little"}
+NAMES = {
+    "trader": "Person",
+    "account": "Account",
+    "value": "Other shared value",
+    "hub": "Shared by many, so it says little",
+}
 
 
 @dataclass(frozen=True)
 class Found:
-    """What is known about some traders: accounts, links between traders, shared values, pairs of accounts."""
+    """What is known about some traders: accounts, links between traders, shared values, pairs of accounts, and the
+    owner each trader is held to be."""
 
     accounts: pd.DataFrame
     links: pd.DataFrame
     values: pd.DataFrame
     pairs: pd.DataFrame
+    owner_of: dict[str, str]
 
 
 def build(found: Found) -> nx.Graph:
@@ -41,14 +57,21 @@ def build(found: Found) -> nx.Graph:
         ends = [f"t:{row['trader_a']}", f"t:{row['trader_b']}"]
         for end in ends:
             graph.add_node(end, **({"kind": "trader", "label": end[2:], "id": end[2:]} | graph.nodes.get(end, {})))
+        one, other = (found.owner_of.get(end[2:]) for end in ends)
         graph.add_edge(
-            *ends, kind="link", reason=f"{words.share(row['strength'])} one person: {reasons(row['reasons'])}"
+            *ends,
+            kind="link" if one is not None and one == other else "perhaps",
+            reason=f"{likely(row['strength'])} one person: {reasons(row['reasons'])}",
         )
     for row in found.values.to_dict(orient="records"):
         value = f"v:{row['kind']}:{row['value']}"
         hub = row["holders"] > HUB_HOLDERS
         graph.add_node(
-            value, kind="hub" if hub else "value", label=f"{kind(row['kind'])} {row['value']}", id=row["value"]
+            value,
+            kind="hub" if hub else "value",
+            thing=row["kind"],
+            label=f"{kind(row['kind'])} {row['value']}",
+            id=row["value"],
         )
         graph.add_edge(f"t:{row['trader_id']}", value, kind="shares", reason=f"used by {row['holders']} traders")
     for row in found.pairs.to_dict(orient="records"):
@@ -67,6 +90,11 @@ def named(row: dict[Any, Any]) -> str:
 def kind(name: Any) -> str:
     """What a shared value is."""
     return KINDS.get(str(name), str(name).replace("_", " "))
+
+
+def likely(strength: float) -> str:
+    """A strength as a percentage that claims no certainty."""
+    return "over 99 %" if strength >= 0.995 else words.share(strength)
 
 
 def reasons(text: str, most: int = 4) -> str:
@@ -91,21 +119,38 @@ def path_sentence(graph: nx.Graph, one: str, other: str) -> str:
     return "; ".join(steps) + "."
 
 
-def drawn(graph: nx.Graph) -> go.Figure:
-    """The graph with a shape per kind, hubs pale, reasons on hover."""
+def drawn(graph: nx.Graph, centre: str) -> go.Figure:
+    """The graph with a shape per kind, hubs pale, reasons on hover; `centre` is the trader asked about."""
     iterations = max(20, min(60, 9_000 // max(1, len(graph))))  # 500 nodes must not keep anybody waiting
     places = nx.spring_layout(graph, seed=7, k=1.6 / max(1, len(graph)) ** 0.5, iterations=iterations)
     figure = go.Figure()
-    for kind, dash in (("owns", "solid"), ("shares", "dot"), ("link", "solid"), ("pair", "dash")):
+    for kind, dash in (("owns", "solid"), ("shares", "dot"), ("perhaps", "dash"), ("link", "solid"), ("pair", "dash")):
         _edges(figure, graph, places, kind, dash)
-    for kind, symbol in SYMBOLS.items():
-        _nodes(figure, graph, places, kind, symbol)
+    for (kind, symbol, name), nodes in _shapes(graph).items():
+        _nodes(figure, graph, places, nodes, kind, symbol, name, centre)
     hidden = {"visible": False, "showgrid": False}
     figure.update_layout(xaxis=hidden, yaxis=hidden, hovermode="closest")
     return figure
 
 
-_EDGE_NAMES = {"owns": "", "shares": "Shares a value", "link": "Held to be one person", "pair": "Trade as one"}
+_EDGE_NAMES = {
+    "owns": "",
+    "shares": "Shares a value",
+    "perhaps": "Perhaps one person",
+    "link": "Held to be one person",
+    "pair": "Trade as one",
+}
+
+
+def _shapes(graph: nx.Graph) -> dict[tuple[str, str, str], list[str]]:
+    """Nodes by kind, symbol and name in the legend, people first."""
+    shapes: dict[tuple[str, str, str], list[str]] = {}
+    for node, told in sorted(graph.nodes(data=True), key=lambda each: list(SYMBOLS).index(each[1]["kind"])):
+        symbol, name = SYMBOLS[told["kind"]], NAMES[told["kind"]]
+        if told["kind"] == "value":
+            symbol, name = THINGS.get(told["thing"], (symbol, name))
+        shapes.setdefault((told["kind"], symbol, name), []).append(node)
+    return shapes
 
 
 def _edges(figure: go.Figure, graph: nx.Graph, places: dict[str, tuple[float, float]], kind: str, dash: str) -> None:
@@ -118,7 +163,7 @@ def _edges(figure: go.Figure, graph: nx.Graph, places: dict[str, tuple[float, fl
     for a, b, _ in chosen:
         x += [places[a][0], places[b][0], None]
         y += [places[a][1], places[b][1], None]
-    colour = {"link": colours.near, "pair": colours.breached}.get(kind, colours.ended)
+    colour = {"link": colours.near, "perhaps": colours.near, "pair": colours.breached}.get(kind, colours.ended)
     width = 2 if kind in ("link", "pair") else 1
     figure.add_scatter(
         x=x,
@@ -141,21 +186,30 @@ def _edges(figure: go.Figure, graph: nx.Graph, places: dict[str, tuple[float, fl
     )
 
 
-def _nodes(figure: go.Figure, graph: nx.Graph, places: dict[str, tuple[float, float]], kind: str, symbol: str) -> None:
+def _nodes(
+    figure: go.Figure,
+    graph: nx.Graph,
+    places: dict[str, tuple[float, float]],
+    nodes: list[str],
+    kind: str,
+    symbol: str,
+    name: str,
+    centre: str,
+) -> None:
     colours = look.palette()
-    chosen = [(node, told["label"]) for node, told in graph.nodes(data=True) if told["kind"] == kind]
-    carried = [[kind, graph.nodes[node]["id"]] for node, _ in chosen]
-    if not chosen:
-        return
+    labels = [graph.nodes[node]["label"] for node in nodes]
+    named = len(nodes) <= MOST_NAMED
+    written = [label if named or node == f"t:{centre}" else "" for node, label in zip(nodes, labels, strict=True)]
     colour = {"trader": colours.fine, "account": colours.series[2], "value": colours.text, "hub": colours.ended}[kind]
     figure.add_scatter(
-        x=[places[node][0] for node, _ in chosen],
-        y=[places[node][1] for node, _ in chosen],
-        name=NAMES[kind],
+        x=[places[node][0] for node in nodes],
+        y=[places[node][1] for node in nodes],
+        name=name,
         mode="markers+text" if kind == "trader" else "markers",
-        customdata=carried,
-        text=[label for _, label in chosen],
+        customdata=[[kind, graph.nodes[node]["id"]] for node in nodes],
+        text=written,
+        hovertext=labels,
         textposition="top center",
         marker={"symbol": symbol, "size": 15 if kind == "trader" else 9, "color": colour},
-        hovertemplate="%{text}<extra>" + NAMES[kind] + "</extra>",
+        hovertemplate="%{hovertext}<extra>" + name + "</extra>",
     )
