@@ -406,6 +406,58 @@ def test_optional_frames_and_columns_may_be_missing() -> None:
     assert list(resolve(IdentityFacts(traders), as_of=AS_OF).owners["owner_id"]) == ["owner-a", "owner-b"]
 
 
+@pytest.mark.parametrize("dtype", ["int64", "float64"])
+def test_what_was_read_as_numbers_is_evidence_like_text(dtype: str) -> None:
+    """A column of digits alone reaches us as numbers; phones, documents, cards and payout destinations still join."""
+    firm = Firm(40)
+    for number, one in enumerate(firm.rows["traders"]):
+        one |= {"phone": 700_000_000 + 7919 * number, "kyc_document": 9_000_000 + 31 * number}
+    for number, one in enumerate(firm.rows["challenges"]):
+        one["instrument"] = 5_000_000 + 17 * number
+    firm.rows["traders"][3]["kyc_document"] = firm.rows["traders"][4]["kyc_document"]
+    firm.rows["challenges"][5]["instrument"] = firm.rows["challenges"][6]["instrument"]
+    firm.rows["payouts"] = [
+        {"account_id": f"account-s{number:03d}", "requested_at": AS_OF, "destination": 800_000 + number // 2}
+        for number in range(10, 14)
+    ]
+    firm.rows["accounts"] = [
+        {"account_id": f"account-s{number:03d}", "trader_id": f"s{number:03d}"} for number in range(40)
+    ]
+    facts = firm.facts()
+    numeric = replace(
+        facts,
+        traders=facts.traders.astype({"phone": dtype, "kyc_document": dtype}),
+        challenges=facts.challenges.astype({"instrument": dtype}),
+        payouts=facts.payouts.astype({"destination": dtype}),
+    )
+    identity = resolve(numeric, as_of=AS_OF)
+    owner = owner_of(identity)
+    joined = {(a, b) for a, b in (("s003", "s004"), ("s005", "s006"), ("s010", "s011"), ("s012", "s013"))}
+    assert all(owner[a] == owner[b] for a, b in joined)
+    assert len(set(owner.values())) == 40 - len(joined), "and nobody else"
+    told = path(identity.links, "s010", "s011")[0]
+    assert "destination (800005, 2 traders)" in told, "told as it was delivered, without the point of a whole number"
+
+
+def test_a_payout_destination_of_two_joins_where_nothing_else_is_shared() -> None:
+    firm = Firm(60)
+    for name, wallet in (("a", "0xone"), ("b", "0xone"), ("c", "0xother")):
+        firm.person(name, destination=wallet)
+    owner = owner_of(firm.resolve())
+    assert owner["a"] == owner["b"] != owner["c"]
+
+
+def test_a_birth_date_a_day_off_is_a_slip_across_months_too() -> None:
+    """The day before is what a date at midnight becomes in another time zone."""
+    said = {"full_name": "Bertrand Kowalczyk", "date_of_birth": "1974-08-31", "phone": "+44 7549818280"}
+    firm = Firm(60)
+    firm.person("a", **said)
+    firm.person("b", **(said | {"date_of_birth": "1974-09-01"}))
+    identity = firm.resolve()
+    assert owner_of(identity)["a"] == owner_of(identity)["b"]
+    assert "birth date one slip apart" in path(identity.links, "a", "b")[0]
+
+
 def test_no_traders_give_empty_tables() -> None:
     identity = resolve(IdentityFacts(pd.DataFrame()), as_of=AS_OF)
     assert identity.owners.empty
