@@ -449,7 +449,7 @@ def test_a_payout_destination_of_two_joins_where_nothing_else_is_shared() -> Non
 
 def test_a_birth_date_a_day_off_is_a_slip_across_months_too() -> None:
     """The day before is what a date at midnight becomes in another time zone."""
-    said = {"full_name": "Bertrand Kowalczyk", "date_of_birth": "1974-08-31", "phone": "+44 7549818280"}
+    said: dict[str, Any] = {"full_name": "Bertrand Kowalczyk", "date_of_birth": "1974-08-31", "phone": "+44 7549818280"}
     firm = Firm(60)
     firm.person("a", **said)
     firm.person("b", **(said | {"date_of_birth": "1974-09-01"}))
