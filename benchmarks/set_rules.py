@@ -70,7 +70,7 @@ select
     ['EURUSD', 'GBPUSD', 'USDJPY', 'XAUUSD', 'US100'][cast(1 + hash(i, 1) % 5 as bigint)] as symbol,
     case hash(i, 2) % 2 when 0 then 'buy' else 'sell' end as side,
     (50 + hash(i, 3) % 100) / 100 as volume,
-    timestamptz '{start}' + to_microseconds(
+    timestamptz '{start}' + to_days(cast(hash(i // {per}) % {born} as integer)) + to_microseconds(
         (i % {per}) * {gap} + cast(hash(i, 4) % {gap} as bigint)
     ) as opened_at,
     case
@@ -131,19 +131,23 @@ from range(140) as numbers(n), (values ('EUR'), ('GBP'), ('JPY')) as listed(curr
 """
 
 
-def book(trades: int, folder: str, per: int = TRADES_PER_ACCOUNT) -> duckdb.DuckDBPyConnection:
-    """A DuckDB with the lake of a made-up firm, as a scoring run opens it."""
+def book(
+    trades: int, folder: str, per: int = TRADES_PER_ACCOUNT, days: int = 120, born: int = 1, as_of: dt.datetime = AS_OF
+) -> duckdb.DuckDBPyConnection:
+    """A DuckDB with the lake of a made-up firm, as a scoring run opens it: accounts of so many days, begun over as many
+    as `born` says, the last of them near `AS_OF`."""
+    start = AS_OF - dt.timedelta(days=9 + days + born)
     connection = duckdb.connect(config={"memory_limit": ENGINE_MEMORY, "temp_directory": folder})
     connection.execute("set timezone = 'UTC'; set preserve_insertion_order = false; create schema lake;")
     for dataset in DATASETS.values():
         columns = [f'"{column.name}" {DUCKDB_TYPES[column.kind]}' for column in dataset.columns]
         columns += [f"{name} {kind}" for name, kind in LAKE_TYPES.items()]
         connection.execute(f"create table lake.{dataset.name} ({', '.join(columns)})")
-    relations.prepare(connection, AS_OF)
-    gap = 120 * 86_400_000_000 // per
-    connection.execute(TRADES.format(per=per, start=START.isoformat(), gap=gap, trades=trades))
+    relations.prepare(connection, as_of)
+    gap = days * 86_400_000_000 // per
+    connection.execute(TRADES.format(per=per, start=start.isoformat(), gap=gap, trades=trades, born=born))
     connection.execute(DEALS)
-    connection.execute(ACCOUNTS.format(start=START.isoformat()))
+    connection.execute(ACCOUNTS.format(start=start.isoformat()))
     connection.execute("drop table drawn")
     return connection
 

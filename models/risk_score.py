@@ -33,6 +33,8 @@ PAIRS = {"copy": "copying", "mirror": "mirroring", "own copy": "own_copying", "o
 FLAG = 0.5
 KEY = ["subject_kind", "subject_id", "reason"]
 Items = pd.DataFrame
+_MONEY = {"reason": "money at stake", "points": 0.0}
+_TOLD = json.JSONEncoder(ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -447,17 +449,12 @@ def _with_money(connection: duckdb.DuckDBPyConnection, scored: pd.DataFrame) -> 
         " from decided.account_status"
     ).df()
     held = money.set_index("account_id")
-    stakes = scored["account_id"].map(held["at_stake"]).to_numpy(dtype=float, na_value=np.nan)
+    stakes = scored["account_id"].map(held["at_stake"]).to_numpy(dtype=float, na_value=np.nan).round(2).tolist()
     currencies = scored["account_id"].map(held["currency"])
-    told = []
-    for reasons, stake, currency in zip(scored["reasons"], stakes, currencies, strict=True):
-        last = (
-            []
-            if np.isnan(stake)
-            else [{"reason": "money at stake", "points": 0.0, "amount": round(stake, 2), "currency": currency}]
-        )
-        told.append(json.dumps([*reasons, *last], ensure_ascii=False))
-    return told
+    return [
+        _TOLD.encode(reasons if stake != stake else [*reasons, {**_MONEY, "amount": stake, "currency": currency}])
+        for reasons, stake, currency in zip(scored["reasons"], stakes, currencies, strict=True)
+    ]
 
 
 def owner_scores(scores: pd.DataFrame, owners: pd.DataFrame) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from models.cases.opening import open_from
 from models.catalogue import Rulebook
 from models.churn import churn_of_traders, kept_by
 from models.decisions.automation import after_run
-from models.detectors import DETECTORS, detect_all
+from models.detectors import DETECTORS, detect_all, kept
 from models.detectors.partners import PARTNER_DETECTORS, detect_partners, own_buyers
 from models.payouts import review_all
 from models.payouts.facts import OF_CASES, OF_THE_DESK
@@ -36,9 +36,13 @@ def decide(
     draft: Draft,
     as_of: dt.datetime,
     say: Say,
+    loads: set[int],
     kept_in: Path | None = None,
 ) -> list[str]:
-    """Everything that looks across accounts: identity, coordination, conduct; shown to the marts as `decided.*`."""
+    """Everything that looks across accounts: identity, coordination, conduct; shown to the marts as `decided.*`.
+
+    `loads` are those that have landed. Without `kept_in`, what coordination keeps, a run goes on from nothing.
+    """
     say("who is who, and who trades together")
     found = survey(connection, database, as_of, kept_in)
     for table, frame in (
@@ -49,7 +53,9 @@ def decide(
     ):
         draft.replace(table, frame)
     say("how they trade")
-    signals, remarks = detect_all(connection, as_of)
+    signals, remarks = detect_all(connection, as_of, before=None if kept_in is None else kept.read(database), loads=loads)
+    measured = kept.leave(connection, signals, as_of, loads)
+    draft.then(lambda writing: replace_rows(writing, schema.CONDUCT_KEPT, measured))
     draft.replace(schema.SIGNALS, signals, {"detector": list(DETECTORS)})
     say("what partners do and earn")
     given = attribution.record(connection, database)

@@ -107,7 +107,7 @@ def score(
                 judged = replace(judged, verdicts=with_said_before(database, judged))
                 _show_walked(draft, connection, judged, names, stands_at)
                 kept_in = None if full else warehouse.home / COUNTED
-                log = across.decide(connection, database, draft, stands_at, say, kept_in)
+                log = across.decide(connection, database, draft, stands_at, say, loads, kept_in)
                 _judge_shared(connection, draft, accounts, rulebook, stands_at)
                 weighed = across.weigh_all(connection, database, draft, stands_at)
                 across.segment(connection, draft, stands_at, warehouse.home)

@@ -1,7 +1,8 @@
 """Finds, orders and builds the SQL files of this folder: the path is the name, `facts/trades.sql` is `facts.trades`.
 
 A file is one select that runs as it stands. It names what it reads as `staging.deals` or `facts.trades`, and those are
-built before it; staging files become views, all others tables, so that work done once is done once.
+built before it; staging files, and those that only rename, become views, all others tables, so that work done once is
+done once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import duckdb
 
 FOLDER = Path(__file__).parent
 ROOMS = ("staging", "facts", "rules", "detectors", "marts", "checks")
-LAZY = ("staging",)
+LAZY = ("staging.", "detectors.trades", "detectors.trade_deals")
+"""How the names of those begin that become views."""
 _NAMED = re.compile(r"\b(" + "|".join(ROOMS) + r")\.([a-z_][a-z0-9_]*)\b")
 _COMMENT = re.compile(r"--[^\n]*")
 
@@ -75,7 +77,7 @@ def _build(connection: duckdb.DuckDBPyConnection, name: str, above: tuple[str, .
         return
     for other in needs(name):
         _build(connection, other, (*above, name), held)
-    form = "view" if name.split(".")[0] in LAZY else "table"
+    form = "view" if name.startswith(LAZY) else "table"
     try:
         connection.execute(f"create {form} {name} as {text(name)}")
     except duckdb.Error as error:

@@ -482,6 +482,12 @@ CHECKPOINTS = _table(
     _col("state", sa.LargeBinary, "the walk's state, as `models.walk.STATE` lays it out", nullable=False),
     _col("open_deals", sa.Text, "JSON: deals of the positions that were open", nullable=False),
 )
+CONDUCT_KEPT = _table(
+    "conduct_kept",
+    "What the last run measured of accounts, so that detectors go on from there; may be lost.",
+    _col("name", sa.Text, "relation, or `stands` for the run's instant, loads and code as JSON", primary_key=True),
+    _col("held", sa.LargeBinary, "its rows as an Arrow file", nullable=False),
+)
 ACCOUNT_STATUS = _table(
     "account_status",
     "Where every judged account stands.",

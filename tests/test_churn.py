@@ -226,7 +226,8 @@ def test_a_challenge_that_runs_has_no_end_even_at_the_instant_of_the_run() -> No
         create table decided.account_status as select * from (values
             ('A1', 'active', timestamptz '2026-02-01 00:00Z'), ('A2', 'breached', timestamptz '2026-01-10 00:00Z'))
             as told (account_id, status, status_at);
-        create table facts.trades (account_id varchar, opened_at timestamptz);
+        create schema detectors;
+        create table detectors.traded (account_id varchar, positions bigint, days date[]);
     """)
     told = connection.sql(relations.text("detectors.purchases")).df()
     times = ["purchased_at", "breached_at", "ended_at", "paying_at"]

@@ -7,7 +7,7 @@ from firm to firm in haste, size and currency, as do the ways of those who are p
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -200,12 +200,12 @@ class Firm:
         text += "".join(f"[versions.stages.{stage}]\n{terms}\n" for stage in STAGES)
         return Rulebook({"plan": catalogue.read_product(text, "plan.toml")})
 
-    def engine(self) -> duckdb.DuckDBPyConnection:
-        """A DuckDB that holds the firm, judged by the walk and the rules."""
+    def engine(self, origins: Mapping[str, list[tuple[int, int]]] | None = None) -> duckdb.DuckDBPyConnection:
+        """A DuckDB that holds the firm, judged by the walk and the rules; `origins` tell each row's load and version."""
         connection = duckdb.connect()
         connection.execute("set timezone = 'UTC'; create schema lake;")
         for dataset in DATASETS.values():
-            _land(connection, dataset, self.rows[dataset.name])
+            _land(connection, dataset, self.rows[dataset.name], (origins or {}).get(dataset.name))
         relations.prepare(connection, self.as_of)
         register_terms(connection, self.rulebook())
         register_instruments(connection)
@@ -219,14 +219,20 @@ class Firm:
         return connection
 
 
-def _land(connection: duckdb.DuckDBPyConnection, dataset: schema.Dataset, rows: list[Row]) -> None:
+def _land(
+    connection: duckdb.DuckDBPyConnection,
+    dataset: schema.Dataset,
+    rows: list[Row],
+    origins: list[tuple[int, int]] | None = None,
+) -> None:
     """A dataset's rows as the lake holds them."""
     columns = {column.name: DUCKDB_TYPES[column.kind] for column in dataset.columns} | dict(LAKE_TYPES)
     listed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
     connection.execute(f"create table lake.{dataset.name} ({listed})")
     if not rows:
         return
-    frame = pd.DataFrame(rows).assign(_load_id=1, _line=range(1, len(rows) + 1), _version=1)
+    loads, versions = zip(*(origins or [(1, 1)] * len(rows)), strict=True)
+    frame = pd.DataFrame(rows).assign(_load_id=loads, _line=range(1, len(rows) + 1), _version=versions)
     connection.register("rows_to_land", frame)
     given = [name for name in columns if name in frame.columns]
     chosen = ", ".join(f'cast("{name}" as {columns[name]})' for name in given)

@@ -17,6 +17,7 @@ from models.detectors import (
     chargeback_abuse,
     grid,
     inactivity,
+    kept,
     kyc_mismatch,
     latency_arbitrage,
     martingale,
@@ -25,9 +26,10 @@ from models.detectors import (
     recurring_breaches,
     tick_scalping,
 )
-from models.detectors.base import COLUMNS, FLAG_MIN, Answers, Detector, judge, show_terms
+from models.detectors.base import COLUMNS, FLAG_MIN, Answers, Detector, show_terms, signals_of, weighed_by
+from models.detectors.kept import Kept
 
-__all__ = ["DETECTORS", "Answers", "Detector", "Shared", "detect_all"]
+__all__ = ["DETECTORS", "Answers", "Detector", "Kept", "Shared", "detect_all"]
 
 DETECTORS: dict[str, Detector] = {
     module.DETECTOR.name: module.DETECTOR
@@ -51,28 +53,37 @@ DETECTORS: dict[str, Detector] = {
 
 @dataclass(frozen=True)
 class Shared:
-    """What detectors share: from which part of the usual move on a stop or target is of usual distance."""
+    """What detectors share: from which part of the usual move on a stop or target is of usual distance, and how many
+    positions that closed before this month tell enough about an instrument."""
 
     version: str = "2026-11"
     usual_exit_share: float = 0.5
+    settled_enough: int = 30
 
 
 def detect_all(
-    connection: duckdb.DuckDBPyConnection, as_of: dt.datetime, terms: Mapping[str, Any] | None = None
+    connection: duckdb.DuckDBPyConnection,
+    as_of: dt.datetime,
+    terms: Mapping[str, Any] | None = None,
+    before: Kept | None = None,
+    loads: set[int] | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Runs every detector over the facts of a run.
 
     Takes a connection with lake, staging, terms and `decided.account_status`, `account_days` and `copy_rings`;
-    `terms` replaces a detector's terms by name. Gives signals in published columns, the strongest per subject and
-    detector, and remarks. Subjects about whom nothing can be said, or nothing is held likely, have no row: no row is no
-    acquittal.
+    `terms` replaces a detector's terms by name; `before` is what an earlier run kept and `loads` are those landed by
+    now. Gives signals in published columns, the strongest per subject and detector, and remarks. Subjects about whom
+    nothing can be said, or nothing is held likely, have no row: no row is no acquittal.
     """
     chosen = {name: (terms or {}).get(name, detector.terms) for name, detector in DETECTORS.items()}
     show_terms(connection, "detectors", Shared())
     for name, held in chosen.items():
         show_terms(connection, name, held)
-    found = [judge(connection, detector, chosen[name]) for name, detector in DETECTORS.items()]
-    known = [frame for frame in found if len(frame)]
+    some = kept.measure(connection, before, as_of, loads or set())
+    weighed = [weighed_by(connection, detector, chosen[name]) for name, detector in DETECTORS.items()]
+    found = [one for one in weighed if len(one.found)]
+    rows = kept.rows_of(connection, found, before if some else None)
+    known = [signals_of(one, rows[one.detector.name]) for one in found]
     signals = pd.concat(known, ignore_index=True) if known else pd.DataFrame(columns=list(COLUMNS))
     return signals.sort_values(["subject_kind", "subject_id", "detector"], ignore_index=True), _remarks(
         connection, signals

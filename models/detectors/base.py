@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -153,19 +154,48 @@ def strength(reasons: pd.DataFrame) -> Floats:
     return np.asarray(expit(np.clip(reasons.sum(axis=1).to_numpy(dtype=np.float64), -30, 30)))
 
 
+@dataclass(frozen=True)
+class Found:
+    """The subjects that a detector reports, their strengths in `found`, and the log-odds of all that it looked at."""
+
+    detector: Detector
+    terms: Any
+    found: pd.DataFrame
+    reasons: pd.DataFrame
+
+
 def judge(connection: duckdb.DuckDBPyConnection, detector: Detector, terms: Any) -> pd.DataFrame:
     """A detector's signals in published columns; subjects it holds hardly possible have no row."""
+    weighed = weighed_by(connection, detector, terms)
+    return signals_of(weighed, evidence_rows(connection, detector, weighed.found[detector.key].astype(str).tolist()))
+
+
+def weighed_by(connection: duckdb.DuckDBPyConnection, detector: Detector, terms: Any) -> Found:
+    """What a detector reports: the strongest row of each subject."""
     seen = features(connection, detector.relation)
     if seen.empty:
-        return pd.DataFrame(columns=list(COLUMNS))
+        return Found(detector, terms, seen.assign(strength=0.0, place=0), pd.DataFrame())
     reasons = detector.weigh(seen, terms)
     found = seen.assign(strength=strength(reasons), place=np.arange(len(seen)))
     found["rank"] = found["strength"].round(9)
     found = found[found["strength"] >= REPORTED_MIN].sort_values(["rank", "place"], ascending=[False, True])
-    found = found.drop_duplicates(detector.key).sort_values(detector.key, ignore_index=True)
-    rows = _evidence_rows(connection, detector, found)
+    return Found(
+        detector,
+        terms,
+        found.drop_duplicates(detector.key).sort_values(detector.key, ignore_index=True),
+        reasons,
+    )
+
+
+def signals_of(weighed: Found, rows: Mapping[str, list[dict[str, Any]]]) -> pd.DataFrame:
+    """What a detector reports in published columns, with the rows behind each subject."""
+    detector, found = weighed.detector, weighed.found
+    if found.empty:
+        return pd.DataFrame(columns=list(COLUMNS))
     evidence = [
-        _evidence(detector, terms, row, reasons.iloc[row["place"]], rows.get(str(row[detector.key]), []))
+        _evidence(
+            detector, weighed.terms, row, weighed.reasons.iloc[row["place"]], rows.get(str(row[detector.key]), [])
+        )
         for _, row in found.iterrows()
     ]
     return pd.DataFrame(
@@ -198,13 +228,14 @@ def _evidence(detector: Detector, terms: Any, row: pd.Series, reasons: pd.Series
     return json.dumps(held, ensure_ascii=False)
 
 
-def _evidence_rows(
-    connection: duckdb.DuckDBPyConnection, detector: Detector, found: pd.DataFrame
+def evidence_rows(
+    connection: duckdb.DuckDBPyConnection, detector: Detector, subjects: list[str]
 ) -> dict[str, list[dict[str, Any]]]:
-    """The first rows behind each reported subject, as the detector's select orders them."""
-    if found.empty:
+    """The first rows behind each of some subjects, as the detector's select orders them."""
+    if not subjects:
         return {}
-    connection.register("reported", found[[detector.key]].rename(columns={detector.key: "subject_id"}).astype(str))
+    relations.build(connection, *read_by(detector))
+    connection.register("reported", pd.DataFrame({"subject_id": subjects}, dtype="string"))
     query = (
         f"select * from ({detector.rows}) as evidence semi join reported using (subject_id)"
         f" qualify row_number() over (partition by subject_id order by place) <= {ROWS_MAX}"
@@ -216,6 +247,11 @@ def _evidence_rows(
         subject = str(record.pop("subject_id"))
         rows.setdefault(subject, []).append({str(name): plain(value) for name, value in record.items()})
     return rows
+
+
+def read_by(detector: Detector) -> list[str]:
+    """The relations of the detectors' room from which a detector's rows are read."""
+    return sorted(set(re.findall(r"\bdetectors\.[a-z_]+", detector.rows)))
 
 
 def plain(value: Any) -> Any:

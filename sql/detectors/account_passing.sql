@@ -17,30 +17,33 @@ manners as (
     select
         members.funded_id,
         members.is_after,
-        count(*) as positions,
-        avg(ln(greatest(positions.hold_s, 1))) as log_hold,
-        stddev_samp(ln(greatest(positions.hold_s, 1))) as log_hold_spread,
-        avg(cos(radians(15 * (hour(positions.opened_at) + minute(positions.opened_at) / 60)))) as hour_x,
-        avg(sin(radians(15 * (hour(positions.opened_at) + minute(positions.opened_at) / 60)))) as hour_y,
-        avg(cast(coalesce(positions.open_reason = 'expert', if(positions.magic is null, null, true)) as double)) as by_robot,
-        min(positions.opened_at) as first_at,
-        max(positions.opened_at) as last_at
+        sum(manners.positions) as positions,
+        sum(manners.log_hold) / nullif(sum(manners.held), 0) as log_hold,
+        sqrt(greatest(
+            (sum(manners.log_hold_squared) - sum(manners.log_hold) * sum(manners.log_hold) / nullif(sum(manners.held), 0))
+            / nullif(sum(manners.held) - 1, 0), 0
+        )) as log_hold_spread,
+        sum(manners.hour_x) / sum(manners.positions) as hour_x,
+        sum(manners.hour_y) / sum(manners.positions) as hour_y,
+        sum(manners.by_robot) / nullif(sum(manners.robot_told), 0) as by_robot,
+        min(manners.first_at) as first_at,
+        max(manners.last_at) as last_at
     from members
-    inner join detectors.positions as positions using (account_id)
+    inner join detectors.manners as manners using (account_id)
     group by members.funded_id, members.is_after
 ),
 
 instrument_shares as (
     select
         members.funded_id,
-        positions.instrument,
-        count(*) filter (where not members.is_after) / nullif(sum(count(*) filter (where not members.is_after)) over whole, 0)
-            as share_before,
-        count(*) filter (where members.is_after) / nullif(sum(count(*) filter (where members.is_after)) over whole, 0)
-            as share_after
+        mine.instrument,
+        sum(mine.positions) filter (where not members.is_after)
+        / nullif(sum(sum(mine.positions) filter (where not members.is_after)) over whole, 0) as share_before,
+        sum(mine.positions) filter (where members.is_after)
+        / nullif(sum(sum(mine.positions) filter (where members.is_after)) over whole, 0) as share_after
     from members
-    inner join detectors.positions as positions using (account_id)
-    group by members.funded_id, positions.instrument
+    inner join detectors.account_instruments as mine using (account_id)
+    group by members.funded_id, mine.instrument
     window whole as (partition by members.funded_id)
 ),
 

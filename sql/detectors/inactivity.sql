@@ -2,17 +2,7 @@
 -- closed, its server's trades end or the run's instant. Grain: account_id. Open positions and waiting payouts are no rest.
 -- Where trades are missing there is no row: nothing is known. Missing they are after a server's last trade, on a server
 -- whose accounts mostly have none, and where the balance moves without them.
-with traded as (
-    select
-        account_id,
-        max(opened_at) as last_opened_at,
-        max(closed_at) as last_closed_at,
-        bool_or(closed_at is null) as is_open
-    from facts.trades
-    group by account_id
-),
-
-moved as (
+with moved as (
     select account_id, max(executed_at) as last_moved_at
     from staging.deals
     where kind = 'balance'
@@ -55,7 +45,7 @@ rested as (
             and accounts.stage = feeds.stage
     inner join followed
         on accounts.challenge_id = followed.challenge_id and accounts.opened_at = followed.last_account_opened_at
-    left join traded on accounts.account_id = traded.account_id
+    left join detectors.traded as traded on accounts.account_id = traded.account_id
     left join moved on accounts.account_id = moved.account_id
     left join asked on accounts.account_id = asked.account_id
     where

@@ -11,8 +11,8 @@ with entries as (
         deals.price,
         deals.lots,
         coalesce(trades.closed_at, getvariable('as_of')) as closed_at
-    from facts.trade_deals as deals
-    inner join facts.trades as trades using (account_id, trade_id)
+    from detectors.trade_deals as deals
+    inner join detectors.trades as trades using (account_id, trade_id)
     where deals.role = 'in'
 ),
 

@@ -89,7 +89,7 @@ twins as (
 parts as (
     select positions.account_id, positions.opened_at, min(deals.executed_at), max(deals.executed_at), positions.net_profit > 0
     from positions
-    inner join facts.trade_deals as deals using (account_id, trade_id)
+    inner join detectors.trade_deals as deals using (account_id, trade_id)
     where positions.is_real and positions.closed_at is not null and deals.role = 'out'
     group by positions.account_id, positions.trade_id, positions.opened_at, positions.net_profit
     having count(*) > 1

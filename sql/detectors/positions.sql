@@ -22,14 +22,13 @@ select
     epoch(trades.closed_at - trades.opened_at) as hold_s,
     trades.lots * point.usual_result_per_lot as usual_result,
     trades.lots * point.usual_result_per_lot / accounts.initial_balance as size,
-    point.smallest_lots,
     coalesce(trades.close_reason in ('sl', 'tp') and abs(trades.close_price - trades.open_price)
         >= getvariable('detectors_usual_exit_share') * point.usual_move, false) as ended_by_market,
     case
         when (trades.open_price - trades.stop_loss) * if(trades.side = 'buy', 1, -1) > 0
             then abs(trades.open_price - trades.stop_loss) * trades.lots * point.point_value
     end as stop_risk
-from facts.trades as trades
+from detectors.trades as trades
 inner join detectors.allowances as accounts using (account_id)
 left join detectors.point_values as point
     on trades.instrument = point.instrument and accounts.currency = point.currency

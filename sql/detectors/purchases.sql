@@ -13,8 +13,8 @@ with ended as (
 ),
 
 traded as (
-    select accounts.challenge_id, count(*) as positions, count(distinct cast(trades.opened_at as date)) as days
-    from facts.trades as trades
+    select accounts.challenge_id, sum(traded.positions) as positions, len(list_distinct(flatten(list(traded.days)))) as days
+    from detectors.traded as traded
     inner join facts.accounts as accounts using (account_id)
     group by accounts.challenge_id
 )

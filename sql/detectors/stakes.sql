@@ -8,8 +8,8 @@ with built as (
         trades.trade_id,
         sum(deals.lots) filter (where deals.executed_at <= trades.opened_at + to_seconds(getvariable('all_in_merge_s')))
         / nullif(sum(deals.lots), 0) as entered_share
-    from facts.trades as trades
-    inner join facts.trade_deals as deals using (account_id, trade_id)
+    from detectors.trades as trades
+    inner join detectors.trade_deals as deals using (account_id, trade_id)
     where trades.opening_deals > 1 and deals.role = 'in'
     group by trades.account_id, trades.trade_id
 ),

@@ -1,12 +1,6 @@
 -- Until when trades of each platform and server were delivered, and whether an account without any says that nobody traded.
 -- Grain: platform, server, stage. A server with few accounts may rest as a whole: the firm's newest trade stands for it.
-with traded as (
-    select account_id, max(greatest(opened_at, coalesce(closed_at, opened_at))) as last_traded_at
-    from facts.trades
-    group by account_id
-),
-
-told as (
+with told as (
     select
         accounts.account_id,
         accounts.platform,
@@ -14,7 +8,7 @@ told as (
         accounts.stage,
         traded.last_traded_at
     from facts.accounts as accounts
-    left join traded using (account_id)
+    left join detectors.traded as traded using (account_id)
 ),
 
 firm as (

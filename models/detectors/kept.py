@@ -1,0 +1,266 @@
+"""What detectors measured of accounts, kept so that the next run measures only those of which something else is known.
+
+Kept are the relations that read whole histories (`MEASURED`), what an earlier run of the month learnt about instruments,
+and the rows behind signals. An account is measured anew when its deals, its terms, state, payouts or resets, the calendar
+or the quotes around its positions, or what was learnt about its instruments have changed, and while something is open.
+All that is weighed is weighed anew in every run. What is kept only saves work: without it every account is measured.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import sqlalchemy as sa
+
+from models import checkpoints
+from models.detectors.base import Found, evidence_rows, read_by
+from sql import relations
+from sql.schema import CONDUCT_KEPT
+
+MEASURED = (
+    "account_instruments",
+    "all_in",
+    "grid",
+    "manners",
+    "martingale",
+    "news_straddling",
+    "paces",
+    "payout_gaming",
+    "traded",
+)
+"""Relations of accounts whose rows hang on the account's own history and on what `anew` watches."""
+RESTED_ON = ("detectors.point_values", "detectors.rests_on", "terms.instruments", "terms.instrument_currencies")
+ROW_RELATIONS = ("detectors.positions", "detectors.stakes", "detectors.layers", "detectors.news_entries")
+"""Relations of single positions: an incremental run holds them for the accounts that it measures alone."""
+KEPT_FROM_TRADES = 200_000
+"""A firm with fewer is measured whole in a moment, and nothing is kept."""
+WITHIN_H = 1
+"""Hours around a position at which no detector looks any more for news or quotes."""
+
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a run left: the instant at which it stood, the loads that it had seen, and its tables by name."""
+
+    as_of: dt.datetime
+    loads: frozenset[int]
+    tables: Mapping[str, pa.Table]
+
+
+def read(database: sa.Connection) -> Kept | None:
+    """What the last run kept; None where there is nothing, or other code left it."""
+    held = {name: told for name, told in database.execute(sa.select(CONDUCT_KEPT.c.name, CONDUCT_KEPT.c.held))}
+    if "stands" not in held:
+        return None
+    stands = json.loads(held.pop("stands"))
+    if stands["code"] != checkpoints.code():
+        return None
+    tables = {name: pa.ipc.open_file(pa.BufferReader(told)).read_all() for name, told in held.items()}
+    return Kept(dt.datetime.fromisoformat(stands["as_of"]), frozenset(stands["loads"]), tables)
+
+
+def leave(
+    connection: duckdb.DuckDBPyConnection, signals: pd.DataFrame, as_of: dt.datetime, loads: set[int]
+) -> pd.DataFrame:
+    """Rows of `conduct_kept` for what a run has measured; none of a small firm."""
+    if connection.sql("select count(*) from facts.trades").fetchall()[0][0] < KEPT_FROM_TRADES:
+        return pd.DataFrame(columns=["name", "held"])
+    stands = {"as_of": as_of.isoformat(), "loads": sorted(loads), "code": checkpoints.code()}
+    names = (*(f"detectors.{name}" for name in MEASURED), *RESTED_ON)
+    tables = {name: connection.sql(f"from {name}").to_arrow_table() for name in names}
+    rows = [json.loads(evidence)["rows"] for evidence in signals["evidence"]]
+    told = signals[["detector", "subject_id"]].assign(rows=[json.dumps(listed, ensure_ascii=False) for listed in rows])
+    tables["rows"] = pa.Table.from_pandas(told.astype("string"), preserve_index=False)
+    held = [("stands", json.dumps(stands).encode()), *((name, _packed(table)) for name, table in tables.items())]
+    return pd.DataFrame(held, columns=["name", "held"])
+
+
+def _packed(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def measure(connection: duckdb.DuckDBPyConnection, kept: Kept | None, as_of: dt.datetime, loads: set[int]) -> bool:
+    """Builds `MEASURED` for all accounts, where it can on from what is kept; whether only some were measured."""
+    if kept is None or not _goes_on(connection, kept, as_of, loads):
+        relations.build(connection, *RESTED_ON[:2], *(f"detectors.{name}" for name in MEASURED))
+        return False
+    _keep_values(connection, kept)
+    relations.build(connection, *RESTED_ON[:2])
+    only(connection, _anew(connection, kept))
+    for name in MEASURED:
+        relations.build(connection, f"detectors.{name}")
+        connection.register("held", kept.tables[f"detectors.{name}"])
+        connection.execute(f"insert into detectors.{name} by name select * from held anti join measured using (account_id)")
+    return True
+
+
+def only(connection: duckdb.DuckDBPyConnection, accounts: pa.Table) -> None:
+    """Lets detectors see the trades of some accounts (`account_id`) alone; what was seen of others is dropped."""
+    connection.register("measured", accounts)
+    for name in ROW_RELATIONS:
+        connection.execute(f"drop table if exists {name}")
+    for name in ("trades", "trade_deals"):
+        relations.build(connection, f"facts.{name}")
+        connection.execute(
+            f"create or replace table detectors.{name} as select * from facts.{name} semi join measured using (account_id)"
+        )
+
+
+def rows_of(
+    connection: duckdb.DuckDBPyConnection, found: list[Found], before: Kept | None
+) -> dict[str, dict[str, Rows]]:
+    """The rows behind what each detector reports: read where its accounts were measured, else those that were kept.
+
+    With `before` only some were measured; reported accounts of which no rows were kept are looked at last.
+    """
+    told: dict[str, dict[str, Rows]] = {}
+    lacking: dict[str, list[str]] = {}
+    held, anew = ({}, set[str]()) if before is None else (_held_rows(before), _measured(connection))
+    for one in found:
+        name, subjects = one.detector.name, one.found[one.detector.key].astype(str).tolist()
+        if before is None or not set(read_by(one.detector)) & set(ROW_RELATIONS):
+            told[name] = evidence_rows(connection, one.detector, subjects)
+            continue
+        told[name] = evidence_rows(connection, one.detector, [subject for subject in subjects if subject in anew])
+        rest = [subject for subject in subjects if subject not in anew]
+        told[name] |= {subject: held[name, subject] for subject in rest if (name, subject) in held}
+        lacking[name] = [subject for subject in rest if (name, subject) not in held]
+    if late := sorted({subject for subjects in lacking.values() for subject in subjects}):
+        only(connection, pa.table({"account_id": late}))
+        for one in found:
+            told[one.detector.name] |= evidence_rows(connection, one.detector, lacking.get(one.detector.name, []))
+    return told
+
+
+def _held_rows(before: Kept) -> dict[tuple[str, str], Rows]:
+    columns = (before.tables["rows"][name].to_pylist() for name in ("detector", "subject_id", "rows"))
+    return {(detector, subject): json.loads(rows) for detector, subject, rows in zip(*columns, strict=True)}
+
+
+def _measured(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    return {account for (account,) in connection.execute("select account_id from measured").fetchall()}
+
+
+def _goes_on(connection: duckdb.DuckDBPyConnection, kept: Kept, as_of: dt.datetime, loads: set[int]) -> bool:
+    """Whether a run may go on from what is kept: later in the same month, with all that it had seen, symbols read alike.
+
+    Shows what is new since as `new_loads`, `new_deals` and the variable `stood_at`.
+    """
+    if not kept.loads <= loads or not kept.as_of <= as_of or as_of.strftime("%Y %m") != kept.as_of.strftime("%Y %m"):
+        return False
+    for name in RESTED_ON[2:]:
+        connection.register("held", kept.tables[name])
+        if connection.sql(f"from held except from {name}").limit(1).fetchall():
+            return False
+    connection.register("new_loads", pd.DataFrame({"load_id": sorted(loads - kept.loads)}, dtype="int64"))
+    connection.execute("set variable stood_at = cast(? as timestamptz)", [kept.as_of])
+    connection.execute(_NEW_DEALS)
+    return True
+
+
+def _keep_values(connection: duckdb.DuckDBPyConnection, kept: Kept) -> None:
+    """Shows what was learnt about instruments before this month, where nothing new reaches back into it."""
+    connection.register("held_point_values", kept.tables["detectors.point_values"])
+    connection.register("held_rests_on", kept.tables["detectors.rests_on"])
+    relations.build(connection, "facts.trades", "facts.accounts")
+    connection.execute(_KNOWN_VALUES)
+
+
+def _anew(connection: duckdb.DuckDBPyConnection, kept: Kept) -> pa.Table:
+    """The accounts that have to be measured anew."""
+    connection.register("held_traded", kept.tables["detectors.traded"])
+    return connection.sql(_ANEW).to_arrow_table()
+
+
+_NEW_DEALS = """
+    create or replace temp table new_deals as
+    with told as (
+        select account_id, deal_id, executed_at, _version
+        from lake.deals
+        where _load_id in (select load_id from new_loads) or executed_at > getvariable('stood_at')
+    )
+    select account_id, executed_at from told
+    union all
+    -- what a correction takes back may have stood earlier
+    select deals.account_id, deals.executed_at
+    from lake.deals as deals
+    semi join (from told where _version > 1) as corrected using (account_id, deal_id)
+"""
+_KNOWN_VALUES = """
+    create or replace table detectors.known_values as
+    with month as (
+        select date_trunc('month', getvariable('as_of')) as begins_at
+    ),
+
+    -- accounts that were not known before, and those of which something else is said
+    late as (
+        select account_id from facts.accounts anti join held_rests_on using (account_id)
+        union all
+        select account_id from lake.accounts where _load_id in (select load_id from new_loads)
+    )
+
+    select *
+    from held_point_values
+    where
+        settled >= getvariable('detectors_settled_enough')
+        and not exists (from new_deals where executed_at < (select begins_at from month))
+        and not exists (
+            from facts.trades semi join late using (account_id) where closed_at < (select begins_at from month)
+        )
+"""
+_ANEW = f"""
+    with watched as (
+        select min(told_at) - to_hours({WITHIN_H}) as since
+        from (
+            select min(occurs_at) as told_at
+            from lake.news
+            where event_id in (select event_id from lake.news where _load_id in (select load_id from new_loads))
+            union all
+            select min(quoted_at)
+            from lake.quotes
+            where _load_id in (select load_id from new_loads) or quoted_at > getvariable('stood_at')
+        )
+    ),
+
+    otherwise as (
+        select instrument, currency
+        from (
+            (select instrument, currency, point_value, usual_move, usual_result_per_lot from detectors.point_values
+                except select instrument, currency, point_value, usual_move, usual_result_per_lot from held_point_values)
+            union all
+            (select instrument, currency, point_value, usual_move, usual_result_per_lot from held_point_values
+                except select instrument, currency, point_value, usual_move, usual_result_per_lot from detectors.point_values)
+        )
+    ),
+
+    changed as (
+        select account_id from new_deals
+        union all
+        select account_id from held_traded where is_open
+        union all
+        select account_id
+        from (select account_id, rests_on from detectors.rests_on except select account_id, rests_on from held_rests_on)
+        union all
+        select account_id from facts.trades where opened_at >= (select since from watched)
+        union all
+        select trades.account_id
+        from facts.trades as trades
+        inner join facts.accounts as accounts using (account_id)
+        inner join otherwise using (instrument, currency)
+    )
+
+    select distinct account_id from changed
+"""
