@@ -124,9 +124,10 @@ def day(deals: int, accounts: int, folder: str) -> None:
     whole = time.perf_counter() - started
     if not again.equals(signals):
         raise RuntimeError("a run on from what was kept says something else than one that measures everybody")
+    size = left["held"].str.len().sum() / 2**20
     print(
         f"\n`python -m benchmarks.conduct --day --deals {deals} --accounts {accounts}`: {measured:,} accounts measured,"
-        f" {on:.1f} s against {whole:.1f}; {len(signals):,} signals; kept {left['held'].str.len().sum() / 2**20:.0f} MB;"
+        f" {on:.1f} s against {whole:.1f}; {len(signals):,} signals; kept {size:.0f} MB;"
         f" at most {peak_mb() / 1024:.1f} GB. {machine('duckdb', 'pandas')}"
     )
 
@@ -140,7 +141,8 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if chosen.day:
-            return day(chosen.deals, chosen.accounts, folder)
+            day(chosen.deals, chosen.accounts, folder)
+            return
         connection = book(chosen.deals // 2, folder, max(chosen.deals // 2 // chosen.accounts, 1))
         walked(connection)
         print("| step | seconds |\n|---|---|")

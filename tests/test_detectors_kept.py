@@ -110,7 +110,7 @@ def test_says_the_same_after_any_delivery(firm: Firm) -> None:
 
 def test_measures_only_accounts_of_which_something_else_is_known(firm: Firm) -> None:
     told = {
-        name: [(step, version, row) for step, version, row in rows if step == 0 or name == "deals" and step == 1]
+        name: [(step, version, row) for step, version, row in rows if step == 0 or (name == "deals" and step == 1)]
         for name, rows in deliveries(firm, random.Random(0)).items()
     }
     first, now = stood(firm, told, 1), START + dt.timedelta(days=DAYS[1])

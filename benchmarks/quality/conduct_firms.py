@@ -201,7 +201,7 @@ class Firm:
         return Rulebook({"plan": catalogue.read_product(text, "plan.toml")})
 
     def engine(self, origins: Mapping[str, list[tuple[int, int]]] | None = None) -> duckdb.DuckDBPyConnection:
-        """A DuckDB that holds the firm, judged by the walk and the rules; `origins` tell each row's load and version."""
+        """A DuckDB that holds the firm, judged by walk and rules; `origins` tell each row's load and version."""
         connection = duckdb.connect()
         connection.execute("set timezone = 'UTC'; create schema lake;")
         for dataset in DATASETS.values():

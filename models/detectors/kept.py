@@ -1,9 +1,10 @@
-"""What detectors measured of accounts, kept so that the next run measures only those of which something else is known.
+"""What detectors measured of accounts, kept so that the next run measures those of which something else is known.
 
-Kept are the relations that read whole histories (`MEASURED`), what an earlier run of the month learnt about instruments,
-and the rows behind signals. An account is measured anew when its deals, its terms, state, payouts or resets, the calendar
-or the quotes around its positions, or what was learnt about its instruments have changed, and while something is open.
-All that is weighed is weighed anew in every run. What is kept only saves work: without it every account is measured.
+Kept are the relations that read whole histories (`MEASURED`), what an earlier run of the month learnt about
+instruments, and the rows behind signals. An account is measured anew when its deals, its terms, state, payouts or
+resets, the calendar or the quotes around its positions, or what was learnt about its instruments have changed, and
+while something is open. All that is weighed is weighed anew in every run. What is kept only saves work: without it every
+account is measured.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Kept:
 
 def read(database: sa.Connection) -> Kept | None:
     """What the last run kept; None where there is nothing, or other code left it."""
-    held = {name: told for name, told in database.execute(sa.select(CONDUCT_KEPT.c.name, CONDUCT_KEPT.c.held))}
+    held = {row.name: row.held for row in database.execute(sa.select(CONDUCT_KEPT))}
     if "stands" not in held:
         return None
     stands = json.loads(held.pop("stands"))
@@ -103,7 +104,9 @@ def measure(connection: duckdb.DuckDBPyConnection, kept: Kept | None, as_of: dt.
     for name in MEASURED:
         relations.build(connection, f"detectors.{name}")
         connection.register("held", kept.tables[f"detectors.{name}"])
-        connection.execute(f"insert into detectors.{name} by name select * from held anti join measured using (account_id)")
+        connection.execute(
+            f"insert into detectors.{name} by name select * from held anti join measured using (account_id)"
+        )
     return True
 
 
@@ -115,7 +118,8 @@ def only(connection: duckdb.DuckDBPyConnection, accounts: pa.Table) -> None:
     for name in ("trades", "trade_deals"):
         relations.build(connection, f"facts.{name}")
         connection.execute(
-            f"create or replace table detectors.{name} as select * from facts.{name} semi join measured using (account_id)"
+            f"create or replace table detectors.{name} as"
+            f" select * from facts.{name} semi join measured using (account_id)"
         )
 
 
@@ -155,7 +159,7 @@ def _measured(connection: duckdb.DuckDBPyConnection) -> set[str]:
 
 
 def _goes_on(connection: duckdb.DuckDBPyConnection, kept: Kept, as_of: dt.datetime, loads: set[int]) -> bool:
-    """Whether a run may go on from what is kept: later in the same month, with all that it had seen, symbols read alike.
+    """Whether a run may go on from what is kept: later in the month, with all that it had seen, symbols read alike.
 
     Shows what is new since as `new_loads`, `new_deals` and the variable `stood_at`.
     """
@@ -237,13 +241,10 @@ _ANEW = f"""
 
     otherwise as (
         select instrument, currency
-        from (
-            (select instrument, currency, point_value, usual_move, usual_result_per_lot from detectors.point_values
-                except select instrument, currency, point_value, usual_move, usual_result_per_lot from held_point_values)
-            union all
-            (select instrument, currency, point_value, usual_move, usual_result_per_lot from held_point_values
-                except select instrument, currency, point_value, usual_move, usual_result_per_lot from detectors.point_values)
-        )
+        from detectors.point_values as now
+        full join held_point_values as held using (instrument, currency)
+        where (now.point_value, now.usual_move, now.usual_result_per_lot)
+            is distinct from (held.point_value, held.usual_move, held.usual_result_per_lot)
     ),
 
     changed as (
