@@ -47,7 +47,7 @@ def firm() -> Firm:
 
 
 def deliveries(firm: Firm, chance: random.Random) -> dict[str, list[tuple[int, int, Row]]]:
-    """Rows with the delivery that brings them and their version: in order of time, some late, some deals wrong first."""
+    """Rows with their delivery and version: in order of time, some late, some deals wrong first."""
     told: dict[str, list[tuple[int, int, Row]]] = {name: [] for name in firm.rows}
     days = [START + dt.timedelta(days=day) for day in DAYS]
     for name, rows in firm.rows.items():
@@ -69,10 +69,9 @@ def stood(firm: Firm, told: dict[str, list[tuple[int, int, Row]]], step: int) ->
     """The firm as it stood after a delivery."""
     chosen = {name: [one for one in rows if one[0] <= step] for name, rows in told.items()}
     here = replace(firm, days=DAYS[step], rows={name: [row for _, _, row in rows] for name, rows in chosen.items()})
-    connection = here.engine(
+    return here.engine(
         {name: [(delivery + 1, version) for delivery, version, _ in rows] for name, rows in chosen.items()}
     )
-    return connection
 
 
 def passed_on(connection: duckdb.DuckDBPyConnection, signals: pd.DataFrame, day: int, loads: set[int]) -> Kept | None:

@@ -3,8 +3,8 @@
 Kept are the relations that read whole histories (`MEASURED`), what an earlier run of the month learnt about
 instruments, and the rows behind signals. An account is measured anew when its deals, its terms, state, payouts or
 resets, the calendar or the quotes around its positions, or what was learnt about its instruments have changed, and
-while something is open. All that is weighed is weighed anew in every run. What is kept only saves work: without it every
-account is measured.
+while something is open. All that is weighed is weighed anew in every run. What is kept only saves work: without it all
+are measured.
 """
 
 from __future__ import annotations
