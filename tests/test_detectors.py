@@ -301,3 +301,31 @@ def test_all_in_is_what_was_entered_at_once_not_what_a_position_was_built_up_to(
             common | closing | {"deal_id": f"{number}-9", "executed_at": at + dt.timedelta(hours=9)}
         )
     assert flagged(signals_of(firm), "all_in") == ({account} if fires else set())
+
+
+def passed_on(before: str, after: str, *, otherwise: bool) -> float:
+    """How surely an account was passed on, its sign-ins a day each from devices by letter, traded otherwise or not."""
+    firm = Firm(FIRMS[0], np.random.default_rng(5))
+    trader = firm.trader()
+    evaluation = firm.account(trader, START)
+    challenge = firm.rows["accounts"][-1]["challenge_id"]
+    funded = firm.account(trader, START + dt.timedelta(days=30), stage="funded", challenge_id=challenge)
+    usual = (1800.0, 9, "EURUSD", 0.0002)
+    manners = (usual, (60.0, 20, "XAUUSD", 0.4) if otherwise else usual)
+    for account, day, devices, manner in ((evaluation, 1, before, manners[0]), (funded, 31, after, manners[1])):
+        hold_s, hour, symbol, won = manner
+        for turn in range(len(devices)):
+            at = START + dt.timedelta(days=day + turn, hours=hour)
+            firm.trade(account, at, hold_s * (1 + turn % 3 / 10), won if turn % 2 else -won, symbol=symbol)
+            firm.rows["logins"].append(
+                {"trader_id": trader, "occurred_at": at, "ip": "81.2.3.4", "country": "DE", "device_id": devices[turn]}
+            )
+    signals = signals_of(firm)
+    held = signals.loc[signals["detector"] == "account_passing", "strength"]
+    return float(held.max()) if len(held) else 0.0
+
+
+def test_a_buyer_who_looked_in_before_is_seen_and_a_device_given_up_is_no_passing() -> None:
+    assert passed_on("sssbsssbsssb", "bbbbbbbbbbbb", otherwise=True) >= 0.5
+    assert passed_on("sssbsssbsssb", "bbbbbbbbbbbb", otherwise=False) < 0.3
+    assert passed_on("sbsbsbsbsbsb", "bsbsbsbsbsbs", otherwise=True) < 0.3

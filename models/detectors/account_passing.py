@@ -13,10 +13,13 @@ from models.detectors.base import Answers, Detector, Floats, duration, log_steps
 
 @dataclass(frozen=True)
 class Terms:
-    """Sign-ins and positions on either side that are needed to say anything in full."""
+    """Sign-ins and positions on either side that are needed to say anything in full; more sign-ins where one device did
+    not simply replace another, which is a share of them."""
 
     version: str = "2026-11"
     sessions_enough: int = 2
+    sessions_mixed: int = 8
+    replaced_share: float = 0.6
     positions_enough: int = 8
 
 
@@ -58,9 +61,11 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     """Log-odds from devices and countries that change with the funding, the devices' other users, and the manner."""
     sessions = np.minimum(numbers(seen["sessions_before"]), numbers(seen["sessions_after"]))
     positions = np.minimum(numbers(seen["positions_before"]), numbers(seen["positions_after"]))
-    device = steps(
-        np.minimum(numbers(seen["devices_gone"]), numbers(seen["devices_new"])), [0, 0.3, 0.6, 1], [-4, -1, 1, 2.5]
-    )
+    # the buyer may have looked in before: what counts is whose device does the work
+    device = steps(seen["devices_changed"], [0, 0.3, 0.6, 1], [-4, -1, 0.5, 2.5])
+    # a mix of devices is known from more sign-ins than one device that replaces another
+    replaced = np.minimum(numbers(seen["devices_gone"]), numbers(seen["devices_new"])) >= terms.replaced_share
+    enough = np.where(replaced, terms.sessions_enough, terms.sessions_mixed)
     country = steps(
         np.minimum(numbers(seen["countries_gone"]), numbers(seen["countries_new"])), [0, 0.5, 1], [-0.3, 0, 1.2]
     )
@@ -76,7 +81,7 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "prior": -4.0,
-            "device": thin(device * seen_both, sessions, terms.sessions_enough),
+            "device": thin(device * seen_both, sessions, enough),
             "country": thin(country * changed * seen_both, sessions, terms.sessions_enough),
             "device_of_many": others * seen_both,
             "no_sign_ins": unseen,
@@ -88,7 +93,7 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
 
 def sentence(row: pd.Series, terms: Terms) -> str:
     """The finding in words."""
-    device = f"{percent(row['devices_gone'])} of the sign-ins before funding came from devices never seen after it"
+    device = f"{percent(row['devices_changed'])} of the sign-ins moved to other devices with the funding"
     if pd.isna(row["sessions_before"]) or pd.isna(row["sessions_after"]):
         device = "No sign-ins are known on both sides of the funding"
     users = (
@@ -128,8 +133,8 @@ DETECTOR = Detector(
         ),
         assumes="Most funded accounts trade on as their evaluation did; sign-ins lie on the right side of it.",
         fails=(
-            "When the service lends its device to the buyer, when the buyer signs in to watch, with very "
-            "few funded positions."
+            "When the service lends its device to the buyer, when the buyer signs in as often as the service, with "
+            "very few sign-ins or funded positions."
         ),
         respond=(
             "Ask for the trader's plan and a session together before the first payout; look at the "

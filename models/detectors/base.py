@@ -143,7 +143,7 @@ def peers(hits: Any, tries: Any, usual: tuple[float, float], tries_min: int = 5)
     return mean * sum(usual), (1 - mean) * sum(usual)
 
 
-def thin(reasons: Floats, seen: Any, enough: float) -> Floats:
+def thin(reasons: Floats, seen: Any, enough: float | Floats) -> Floats:
     """Reasons in favour count only as far as enough was seen; reasons against count in full."""
     trust = np.minimum(numbers(seen) / enough, 1.0)
     return np.where(reasons > 0, reasons * trust, reasons)

@@ -53,6 +53,8 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
         "lives_on_news": steps(share_of(seen["news_positions"], seen["positions"]), [0.05, 0.2, 0.5], [-1, 0, 1]),
     }
     weighed = {name: thin(values, seen["events"], terms.events_enough) for name, values in reasons.items()}
+    # a likelihood ratio knows itself how little was seen
+    weighed["both_sides"] = reasons["both_sides"]
     one_sided = numbers(seen["both_sides"]) < 2
     # the other side was never filled and is not in the feed: fills of the first seconds stand for it
     bracket = np.where(numbers(seen["at_once"]) >= 3, np.clip(at_once + rode - weighed["at_once"], -3.0, 4.0), -3.0)

@@ -89,6 +89,19 @@ countries as (
     group by funded_id, country
 ),
 
+-- how much of what was done on each device before is done there after: 1 for the same mix, 0 for nothing in common
+device_mixes as (
+    select funded_id, sum(least(share_before, share_after)) as overlap
+    from (
+        select
+            funded_id,
+            sessions_before / nullif(sum(sessions_before) over (partition by funded_id), 0) as share_before,
+            sessions_after / nullif(sum(sessions_after) over (partition by funded_id), 0) as share_after
+        from devices
+    )
+    group by funded_id
+),
+
 device_change as (
     select
         funded_id,
@@ -147,6 +160,7 @@ select
     device_change.sessions_after,
     coalesce(device_change.gone, 0) as devices_gone,
     coalesce(device_change.new, 0) as devices_new,
+    coalesce(1 - device_mixes.overlap, 0) as devices_changed,
     device_change.device_before,
     device_change.device_after,
     coalesce(country_change.gone, 0) as countries_gone,
@@ -161,5 +175,6 @@ left join manners as before on funded.account_id = before.funded_id and not befo
 left join manners as after on funded.account_id = after.funded_id and after.is_after
 left join mixes on funded.account_id = mixes.funded_id
 left join device_change on funded.account_id = device_change.funded_id
+left join device_mixes on funded.account_id = device_mixes.funded_id
 left join country_change on funded.account_id = country_change.funded_id
 left join shared on funded.account_id = shared.funded_id
