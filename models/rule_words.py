@@ -513,7 +513,9 @@ def _split(terms: Terms, _currency: str | None) -> str:
 
 def _payout(terms: Terms, currency: str | None) -> str:
     start = "the first trade" if terms["cycle_start"] == "first_trade" else "the account's opening"
-    parts = [f"The first payout can be requested {terms['first_after_days']} days after {start}"]
+    days = terms["first_after_days"]
+    first = f"{_counted(days, 'day')} after {start}" if days else "at once"
+    parts = [f"The first payout can be requested {first}"]
     parts[0] += f", the next {terms['cycle_days']} days after each." if terms["cycle_days"] else "."
     said = (
         ("minimum", "The least amount is {}.", _amount),
