@@ -12,6 +12,7 @@ import json
 import logging
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -60,7 +61,7 @@ def look(warehouse: Warehouse, rulebook: Rulebook) -> Looked | None:
             if as_of is None:
                 return None
             with warehouse.database.connect() as database:
-                found = _found(connection, database, rulebook, as_of)
+                found = _found(connection, database, rulebook, as_of, warehouse.home / score.COUNTED)
                 register(connection, schema.RISK_SCORES, found[schema.RISK_SCORES])
                 asked = steps.due(connection)
                 desks = dict(connection.execute("select account_id, desk_id from facts.accounts").fetchall())
@@ -91,14 +92,18 @@ def _ask_for(warehouse: Warehouse, asked: list[decisions.Action], desks: dict[st
 
 
 def _found(
-    connection: duckdb.DuckDBPyConnection, database: sa.Connection, rulebook: Rulebook, as_of: dt.datetime
+    connection: duckdb.DuckDBPyConnection,
+    database: sa.Connection,
+    rulebook: Rulebook,
+    as_of: dt.datetime,
+    kept_in: Path,
 ) -> dict[sa.Table, pd.DataFrame]:
     """Every table that a look answers for, as it should stand."""
     score.register_terms(connection, rulebook)
     score.register_instruments(connection)
     relations.build(connection, "facts.accounts")
     register_tables(connection, database, *score.WALK_TABLES)
-    seen = survey(connection, database, as_of)
+    seen = survey(connection, database, as_of, kept_in)
     found = {
         schema.LINKS: seen.links,
         schema.OWNERS: seen.owners,
