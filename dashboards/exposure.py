@@ -132,7 +132,7 @@ def _forecast() -> None:
     if found.empty:
         return
     colours = look.palette()
-    top = float(max(found["chance"].max(), found["paid"].max(), 0.01))
+    top = float(max(found["chance"].max(), found["paid_high"].max(), 0.01))
     figure = go.Figure()
     figure.add_scatter(
         x=[0, top],
@@ -148,13 +148,25 @@ def _forecast() -> None:
         mode="markers",
         name="a tenth of the days forecast",
         marker={"size": 10, "color": colours.fine},
-        customdata=found[["accounts"]],
-        hovertemplate="forecast %{x:.1%}, came %{y:.1%} of %{customdata[0]}<extra></extra>",
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": found["paid_high"] - found["paid"],
+            "arrayminus": found["paid"] - found["paid_low"],
+            "thickness": 1,
+            "width": 3,
+        },
+        customdata=found[["accounts", "paid_low", "paid_high"]],
+        hovertemplate="forecast %{x:.1%}, came %{y:.1%} of %{customdata[0]}"
+        " (95 %: %{customdata[1]:.0%} to %{customdata[2]:.0%})<extra></extra>",
     )
     figure.update_xaxes(tickformat=".0%", title="chance of a payout, forecast", rangemode="tozero")
     figure.update_yaxes(tickformat=".0%", title="were paid", rangemode="tozero")
     look.chart(figure, "Did payouts come as often as forecast?", height=340)
-    st.caption("Each stretch of the past forecast from what had ended before it; none of it was seen before.")
+    st.caption(
+        "Each stretch of the past forecast from what had ended before it; none of it was seen before."
+        " Bars are 95 % intervals, in which the weeks of one account count once."
+    )
 
 
 # --- exposure --------------------------------------------------------------------------------------------------------

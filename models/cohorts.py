@@ -194,7 +194,7 @@ def reached_by(durations: Any, observed: Any, day: float) -> tuple[float, float,
     return (share, *wilson(share, len(np.asarray(durations))))
 
 
-def wilson(share: float, people: int) -> tuple[float, float]:
+def wilson(share: float, people: float) -> tuple[float, float]:
     """The interval of a share of independent people (Wilson, 1927)."""
     z = norm.ppf((1 + BAND) / 2)
     middle = (share + z**2 / (2 * people)) / (1 + z**2 / people)

@@ -3,7 +3,8 @@
 The probability that anything is paid within the horizon is a logistic regression on the state of every living account,
 idle or not, at the end of past weeks; the amount, given that something is, grows with the profit that stood in the
 account. Both are learned on weeks whose horizon has passed. The back-test goes through the past stretch by stretch and
-predicts each from what had passed before it; its error widens the reserve.
+predicts each from what had passed before it; how earlier stretches came out corrects the chances of later ones, and its
+error widens the reserve.
 """
 
 from __future__ import annotations
@@ -14,15 +15,18 @@ from dataclasses import dataclass, field, replace
 import duckdb
 import numpy as np
 import pandas as pd
+from scipy.optimize import minimize
+from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from models.cohorts import wilson
 from sql import relations
 
 
 @dataclass(frozen=True)
 class Terms:
-    """Numbers a person chose: horizon, paid accounts needed, stretches of the back-test, stress, simulation."""
+    """Numbers a person chose: horizon, paid accounts needed, back-test and its corrections, stress, simulation."""
 
     version: str = "2026-11"
     horizon_days: int = 30
@@ -31,21 +35,35 @@ class Terms:
     stretches: int = 6
     resamples: int = 400
     top_winners: int = 10
+    trust: float = 1.0
     move: float = 0.02
     draws: int = 4000
     seed: int = 20261120
 
 
 TERMS = Terms()
-FEATURES = ("profit", "loss", "open", "waiting", "paid_before", "age")
+FEATURES = ("profit", "loss", "open", "waiting", "paid_before", "age", "idle")
 LEVELS = (0.5, 0.95, 0.99)
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What forecasts that came due say of the next: log odds become shift + slope · log odds."""
+
+    shift: float = 0.0
+    slope: float = 1.0
+
+    def of(self, chance: np.ndarray) -> np.ndarray:
+        """Chances as they should have been said."""
+        corrected: np.ndarray = expit(self.shift + self.slope * logit(np.clip(chance, 1e-9, 1 - 1e-9)))
+        return corrected
 
 
 @dataclass(frozen=True)
 class Forecast:
     """A fitted forecast: paid (probability), then amount as a share of the initial balance = base + slope · profit.
 
-    `level` brings its sum over the days learned from to what was paid then.
+    `level` brings its sum over the days learned from to what was paid then; `correction` is what came of it since.
     """
 
     scale: StandardScaler
@@ -53,13 +71,14 @@ class Forecast:
     base: float
     slope: float
     level: float = 1.0
+    correction: Correction = Correction()
 
     def predict(self, states: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """Probability of a payment within the horizon, and the share of the initial balance if there is one."""
         seen = features(states)
         chance = self.paid.predict_proba(self.scale.transform(seen))[:, 1]
         profit = np.maximum(states["profit_share"].to_numpy(float), 0)
-        return chance, self.level * np.maximum(self.base + self.slope * profit, 0.0)
+        return self.correction.of(chance), self.level * np.maximum(self.base + self.slope * profit, 0.0)
 
 
 @dataclass(frozen=True)
@@ -75,6 +94,7 @@ class BackTest:
     high: float
     days: pd.DataFrame
     calibration: pd.DataFrame
+    correction: Correction = Correction()
 
 
 @dataclass(frozen=True)
@@ -98,6 +118,7 @@ def features(states: pd.DataFrame) -> np.ndarray:
         np.sqrt(np.clip(states["waiting_share"].to_numpy(float), 0, 0.5)),
         np.log1p(states["paid_before"].to_numpy(float)),
         np.log1p(np.clip(states["age_days"].to_numpy(float), 0, 365)),
+        np.log1p(np.clip(states["idle_days"].to_numpy(float), 0, 60)),
     )
     return np.column_stack(columns)
 
@@ -125,27 +146,62 @@ def back_test(days: pd.DataFrame, terms: Terms = TERMS) -> BackTest | None:
     """Predicts the past stretch by stretch, each from the weeks whose horizon had ended before it began."""
     known = days[days["next_paid"].notna()]
     stands = pd.to_datetime(known["firm_day"])
-    tested = []
+    tested: list[pd.DataFrame] = []
     for stretch in np.array_split(np.sort(stands.unique()), terms.stretches + 1)[1:]:
         if not len(stretch):
             continue
-        before = known[stands + pd.Timedelta(days=terms.horizon_days + 1) <= stretch[0]]
+        ended = stretch[0] - pd.Timedelta(days=terms.horizon_days + 1)
+        before = known[stands <= ended]
         learned = fit(before, terms)
         if learned is not None:
             held = known[stands.isin(stretch)]
-            chance, share = learned.predict(held)
-            told = {"chance": chance, "predicted": chance * share, "learned_from": (before["next_paid"] > 0).sum()}
+            raw, share = learned.predict(held)
+            due = [one[pd.to_datetime(one["firm_day"]) <= ended] for one in tested]
+            chance = correct(due, terms).of(raw)
+            told = {"raw": raw, "chance": chance, "predicted": chance * share}
+            told["learned_from"] = np.full(len(held), (before["next_paid"] > 0).sum())
             tested.append(held.assign(**told, paid=held["next_paid"] > 0))
     if not tested:
         return None
     later = pd.concat(tested)
     by_day = later.groupby("firm_day")[["predicted", "next_paid"]].sum().rename(columns={"next_paid": "actual"})
-    rank = pd.qcut(later["chance"].rank(method="first"), min(10, len(later)), labels=False)
-    calibration = later.groupby(rank).agg(chance=("chance", "mean"), paid=("paid", "mean"), accounts=("paid", "size"))
     predicted, actual = float(by_day["predicted"].sum()), float(by_day["actual"].sum())
     error = predicted / actual - 1 if actual > 0 else float("nan")
     low, high = _error_interval(later, terms)
-    return BackTest(predicted, actual, error, low, high, by_day.reset_index(), calibration.reset_index(drop=True))
+    shown = _calibration(later)
+    return BackTest(predicted, actual, error, low, high, by_day.reset_index(), shown, correct(tested, terms))
+
+
+def correct(tested: list[pd.DataFrame], terms: Terms = TERMS) -> Correction:
+    """What forecasts that came due say of the next; none of them says nothing.
+
+    Weeks of one horizon see the same payments and count as one. Shift and slope are held near none and one, the more
+    the fewer payments speak: `trust` is how far either may well be off.
+    """
+    told = pd.concat(tested) if tested else pd.DataFrame()
+    if told.empty:
+        return Correction()
+    odds = logit(np.clip(told["raw"].to_numpy(float), 1e-9, 1 - 1e-9))
+    paid = told["paid"].to_numpy(float)
+    weight = 7 / terms.horizon_days
+
+    def unlikely(tried: np.ndarray) -> float:
+        told_odds = tried[0] + tried[1] * odds
+        misses = float((np.logaddexp(0, told_odds) - paid * told_odds).sum())
+        return weight * misses + float(tried[0] ** 2 + (tried[1] - 1) ** 2) / (2 * terms.trust**2)
+
+    shift, slope = minimize(unlikely, np.array([0.0, 1.0])).x
+    return Correction(float(shift), max(float(slope), 0.0))
+
+
+def _calibration(later: pd.DataFrame) -> pd.DataFrame:
+    """By tenth of the chance, how often anything was paid, with Wilson intervals: an account's weeks count as one."""
+    rank = pd.qcut(later["chance"].rank(method="first"), min(10, len(later)), labels=False)
+    told = later.groupby(rank).agg(
+        chance=("chance", "mean"), paid=("paid", "mean"), accounts=("paid", "size"), people=("account_id", "nunique")
+    )
+    told[["paid_low", "paid_high"]] = [wilson(*row) for row in told[["paid", "people"]].to_numpy(float)]
+    return told.drop(columns="people").reset_index(drop=True)
 
 
 def _error_interval(later: pd.DataFrame, terms: Terms) -> tuple[float, float]:
@@ -218,6 +274,8 @@ def assess(now: pd.DataFrame, days: pd.DataFrame, positions: pd.DataFrame, terms
     rate or a split is counted as unknown and named, not as zero.
     """
     forecast, tested = fit(days, terms), back_test(days, terms)
+    if forecast is not None and tested is not None:
+        forecast = replace(forecast, correction=tested.correction)
     frame = now.assign(
         profit_share=(now["balance"] - now["initial"]) / now["initial"],
         open_share=(now["equity"] - now["balance"]) / now["initial"],
@@ -273,7 +331,7 @@ def _totals(frame: pd.DataFrame, tested: BackTest | None, terms: Terms) -> pd.Da
 
 def _tested(tested: BackTest | None) -> pd.DataFrame:
     """The back-test's calibration by tenth of the forecast, for the page."""
-    columns = ["tenth", "chance", "paid", "accounts"]
+    columns = ["tenth", "chance", "paid", "paid_low", "paid_high", "accounts"]
     if tested is None:
         return pd.DataFrame(columns=columns)
     return tested.calibration.assign(tenth=np.arange(1, len(tested.calibration) + 1))[columns]
@@ -288,7 +346,9 @@ _KINDS = {
     | dict.fromkeys(["accrued_usd", "eligible_usd", "chance", "amount_usd", "expected_usd"], "float64"),
     "liability_totals": {"desk_id": "string", "accounts": "int64", "unknown_accounts": "int64", "horizon_days": "int64"}
     | dict.fromkeys(_MEASURED, "float64"),
-    "liability_back_test": {"tenth": "int64", "chance": "float64", "paid": "float64", "accounts": "int64"},
+    "liability_back_test": {"tenth": "int64"}
+    | dict.fromkeys(["chance", "paid", "paid_low", "paid_high"], "float64")
+    | {"accounts": "int64"},
     "liability_stress": {"scenario": "string", "instrument": "string", "amount_usd": "float64"},
 }
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.liability import Terms, assess, back_test, fit, reserve, spread_of, stressed
+from models.liability import Correction, Terms, assess, back_test, correct, fit, reserve, spread_of, stressed
 
 FIRST = dt.date(2025, 1, 2)  # a Thursday, the day that the model looks at
 
@@ -36,6 +36,7 @@ def past(accounts: int = 60, days: int = 280, seed: int = 5) -> pd.DataFrame:
                     "waiting_share": 0.0,
                     "paid_before": 0,
                     "age_days": 40,
+                    "idle_days": 0,
                     "next_paid": amount if known else np.nan,
                     "chance": chance,
                 }
@@ -58,6 +59,7 @@ def now(count: int = 3, **more: Any) -> pd.DataFrame:
             "profit": 1000.0,
             "split": 0.8,
             "age_days": 40,
+            "idle_days": 0,
             "waiting": 0.0,
             "paid_before": 0,
             "is_eligible": True,
@@ -109,6 +111,64 @@ def test_no_error_lies_in_the_back_tests_interval_where_the_world_does_not_chang
     held = [one.low <= 0 <= one.high for one in tested if one is not None]
     assert len(held) == 20
     assert sum(held) >= 16, "of 20 intervals of 95 %; fewer than 16 happen once in two thousand"
+
+
+def leaving(seed: int, accounts: int = 150, weeks: int = 60) -> pd.DataFrame:
+    """A firm whose traders come one after another, trade for a while and go: who has gone is seldom paid any more."""
+    rng = np.random.default_rng(seed)
+    week, account = (grid.ravel() for grid in np.meshgrid(np.arange(weeks), np.arange(accounts), indexing="ij"))
+    age = week - rng.integers(0, weeks, accounts)[account]
+    idle = np.maximum(age - rng.geometric(0.12, accounts)[account], 0)
+    profit = np.abs(rng.normal(0, 0.04, accounts))[account]
+    chance = np.exp(-idle / 3) / (1 + np.exp(2 - 30 * profit))
+    paid = np.where(rng.random(len(chance)) < chance, 0.005 + 0.5 * profit, 0.0)
+    told = pd.DataFrame(
+        {
+            "account_id": account.astype(str),
+            "firm_day": pd.Timestamp(FIRST) + pd.to_timedelta(7 * week, unit="D"),
+            "profit_share": profit,
+            "open_share": 0.0,
+            "waiting_share": 0.0,
+            "paid_before": 0,
+            "age_days": 7 * age,
+            "idle_days": 7 * idle,
+            "next_paid": np.where(week < weeks - 5, paid, np.nan),
+        }
+    )
+    return told[age >= 0]
+
+
+def test_a_firm_whose_traders_go_away_is_not_forecast_too_high() -> None:
+    """Learned while most were new, forecast when most have gone."""
+    terms = Terms(resamples=20)
+    tested = [one for one in (back_test(leaving(seed), terms) for seed in range(4)) if one is not None]
+    assert len(tested) == 4
+    assert abs(np.mean([np.log1p(one.error) for one in tested])) < 0.1
+    top = [one.calibration.iloc[-1] for one in tested]
+    assert np.mean([one["chance"] for one in top]) == pytest.approx(np.mean([one["paid"] for one in top]), abs=0.06)
+
+
+def due(chance: float, paid: int, of: int) -> pd.DataFrame:
+    """Forecasts that came due: so many of so many accounts were paid."""
+    return pd.DataFrame({"raw": chance, "paid": [n < paid for n in range(of)]})
+
+
+def test_what_came_due_corrects_the_chances_and_more_of_it_more() -> None:
+    assert correct([]) == Correction()
+    said = np.array([0.4])
+    few, many = (correct([due(0.4, of // 5, of)]).of(said)[0] for of in (20, 20_000))
+    assert 0.22 < few < 0.4
+    assert many == pytest.approx(0.2, abs=0.01)
+    right = correct([due(0.4, 8_000, 20_000), due(0.1, 2_000, 20_000)])
+    assert right.shift == pytest.approx(0, abs=0.02) and right.slope == pytest.approx(1, abs=0.02)
+
+
+def test_a_tenth_of_the_forecast_carries_an_interval_in_which_an_account_counts_once() -> None:
+    tested = back_test(past())
+    assert tested is not None
+    shown = tested.calibration
+    assert ((shown["paid_low"] <= shown["paid"]) & (shown["paid"] <= shown["paid_high"])).all()
+    assert (shown["paid_high"] - shown["paid_low"] > 2 * 1.96 * np.sqrt(0.25 / 60) * 0.3).all()
 
 
 def test_the_true_total_stays_below_the_reserve_as_often_as_it_says() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-MODULES = ("coordination", "identity", "conduct", "churn")
+MODULES = ("coordination", "identity", "conduct", "churn", "liability")
 
 
 def main() -> int:

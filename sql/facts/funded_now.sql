@@ -8,6 +8,13 @@ with asked as (
     from staging.payouts as payouts
     left join marts.payout_queue as queue using (payout_id)
     group by payouts.account_id
+),
+
+traded as (
+    select account_id, max(firm_day) as firm_day
+    from decided.account_days
+    where trades > 0 or closed_profit <> 0
+    group by account_id
 )
 
 select
@@ -22,6 +29,14 @@ select
     status.equity,
     split.percent / 100 as split,
     date_diff('day', accounts.opened_at, getvariable('as_of')) as age_days,
+    greatest(
+        date_diff(
+            'day',
+            coalesce(timezone('UTC', cast(traded.firm_day as timestamp)) + interval 1 day, accounts.opened_at),
+            getvariable('as_of')
+        ),
+        0
+    ) as idle_days,
     greatest(status.balance - status.initial_balance, 0) as profit,
     coalesce(asked.waiting, 0) as waiting,
     (select count(*) from facts.transfers as paid where paid.account_id = status.account_id and paid.status = 'settled')
@@ -34,6 +49,7 @@ select
     and status.balance - status.initial_balance >= greatest(coalesce(payout.minimum, 0), 0.01) as is_eligible
 from decided.account_status as status
 inner join staging.accounts as accounts using (account_id)
+left join traded on status.account_id = traded.account_id
 left join asked on status.account_id = asked.account_id
 left join marts.usd_rates as rates on status.currency = rates.currency
 left join terms.split as split

@@ -69,6 +69,13 @@ asked as (
     group by payouts.payout_id, payouts.account_id, payouts.requested_at, payouts.amount
 ),
 
+-- an account whose trader has gone away keeps its profit and is paid ever less often
+traded as (
+    select account_id, timezone('UTC', cast(firm_day as timestamp)) + interval 1 day as day_ended_at
+    from decided.account_days
+    where trades > 0 or closed_profit <> 0
+),
+
 waiting as (
     select stood.account_id, stood.stands_at, sum(asked.amount) as amount
     from stood
@@ -85,6 +92,7 @@ select
     stood.account_id,
     cast(stood.stands_at - interval 1 day as date) as firm_day,
     date_diff('day', stood.opened_at, stood.stands_at) as age_days,
+    date_diff('day', coalesce(traded.day_ended_at, stood.opened_at), stood.stands_at) as idle_days,
     coalesce(days.profit_share, 0) as profit_share,
     coalesce(days.open_share, 0) as open_share,
     coalesce(received.paid_before, 0) as paid_before,
@@ -96,5 +104,7 @@ select
 from stood
 asof left join facts.funded_days as days
     on stood.account_id = days.account_id and stood.stands_at >= days.stands_at
+asof left join traded
+    on stood.account_id = traded.account_id and stood.stands_at >= traded.day_ended_at
 left join received on stood.account_id = received.account_id and stood.stands_at = received.stands_at
 left join waiting on stood.account_id = waiting.account_id and stood.stands_at = waiting.stands_at
