@@ -148,7 +148,8 @@ def increment(trades: pd.DataFrame, horizon_s: float, days: int) -> None:
         assert on.pairs.equals(anew.pairs)
         counted = next((line for line in on.log if "counted again" in line), "all pairs were counted")
         print(
-            f"day {k + 1}: {len(now):,} trades, {seconds:.1f} s, from scratch {anew_s:.1f} s, the same pairs; {counted}"
+            f"day {k + 1}: {len(now):,} trades, {seconds:.1f} s ({on_p:.1f} s of processor), "
+            f"from scratch {anew_s:.1f} s ({anew_p:.1f}), the same pairs; {counted}"
         )
 
 
