@@ -2,7 +2,8 @@
 
 The weights of the search were set while looking at the named firms (seeds 1 to 151): other seeds of them show that it
 does not hang on one draw, not that it knows other mechanics. `drawn` firms mix mechanics at random, in `market` firms
-all act on one price path, in `poisson` firms people enter at random among robots, rooms, news and copiers.
+all act on one price path, in `poisson` firms people enter at random among robots, rooms, news and copiers, in `ledger`
+firms the price itself draws strangers in and leaders have many followers, chains and turncoats.
 
 Run from the root: python -m benchmarks.quality.coordination [--seeds 101 102] [--firms plain small] [--commands]
 
@@ -15,6 +16,7 @@ import argparse
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ import pandas as pd
 
 from benchmarks.quality.coordination_feed import through_commands
 from benchmarks.quality.coordination_firms import FIRMS, Firm, make_firm, mechanics_of
+from benchmarks.quality.coordination_ledger import make_ledger_firm
 from benchmarks.quality.coordination_market import make_market_firm
 from benchmarks.quality.coordination_poisson import make_poisson_firm
 from models.coordination import Coordination, find_coordination
@@ -156,11 +159,16 @@ def ratios(row: pd.Series) -> pd.Series:
     return pd.Series({"precision": precision, "recall": recall, "F1": f1, "recall 8-14": few})
 
 
+FAMILIES: dict[str, Callable[[int], Firm]] = {
+    "market": make_market_firm,
+    "poisson": make_poisson_firm,
+    "ledger": make_ledger_firm,
+}
+
+
 def firm_of(name: str, seed: int) -> Firm:
-    """A firm of named mechanics, of drawn ones, or one of the two other families (`market`, `poisson`)."""
-    if name == "market":
-        return make_market_firm(seed)
-    return make_poisson_firm(seed) if name == "poisson" else make_firm(mechanics_of(name, seed), seed)
+    """A firm of named mechanics, of drawn ones, or one of another family."""
+    return FAMILIES[name](seed) if name in FAMILIES else make_firm(mechanics_of(name, seed), seed)
 
 
 def found_in(firm: Firm, commands: bool) -> Coordination:
@@ -202,7 +210,7 @@ def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", nargs="*", type=int, default=[101, 102])
-    parser.add_argument("--firms", nargs="*", default=[*FIRMS, "drawn", "market", "poisson"])
+    parser.add_argument("--firms", nargs="*", default=[*FIRMS, "drawn", *FAMILIES])
     parser.add_argument("--commands", action="store_true", help="through a feed, ingest, score and export")
     options = parser.parse_args()
     pairs, details = run(options.firms, options.seeds, commands=options.commands)

@@ -108,7 +108,10 @@ def _difference(one: Codes, other: Codes, middle: Floats, error: Floats) -> floa
 
 
 def _differences(book: Book, group: Codes, groups: int) -> Floats:
-    """Seconds by which each group's clock is ahead of the busiest group's; 0 where nothing stands out."""
+    """Seconds by which each group's clock is ahead of the busiest group's; 0 where nothing stands out.
+
+    Not a number where too few strangers of the two meet to say.
+    """
     ahead = np.zeros(groups)
     if groups < 2:
         return ahead
@@ -118,14 +121,16 @@ def _differences(book: Book, group: Codes, groups: int) -> Floats:
     lower, higher = group[pairs // accounts], group[pairs % accounts]
     for g in range(groups):
         chosen = np.flatnonzero((lower == min(g, busiest)) & (higher == max(g, busiest)))
-        if g == busiest or not len(chosen):
+        if g == busiest:
             continue
         chosen = chosen[np.argsort(pairs[chosen], kind="stable")]
         one, other, middle, error = _voices(pairs[chosen], lags[chosen] / SECOND, accounts, book.step_us / SECOND)
         kept = slice(None, None, max(-(-len(one) // VOICES_MAX), 1))
-        if len(one) >= VOICES_MIN:
-            seconds = _difference(one[kept], other[kept], middle[kept], error[kept])
-            ahead[g] = 0.0 if seconds is None else seconds if g > busiest else -seconds
+        if len(one) < VOICES_MIN:
+            ahead[g] = np.nan
+            continue
+        seconds = _difference(one[kept], other[kept], middle[kept], error[kept])
+        ahead[g] = 0.0 if seconds is None else seconds if g > busiest else -seconds
     return ahead
 
 
@@ -143,6 +148,12 @@ def clock_differences(entries: Entries, accounts: pd.DataFrame, log: list[str]) 
     group, platforms = pd.factorize(names, sort=True)
     ahead = _differences(entries.book, group.astype(np.int32), len(platforms))
     for platform, seconds in zip(platforms, ahead, strict=True):
-        if seconds:
-            log.append(f"the clocks of {platform or 'unnamed platforms'} are {seconds:+.2f} s off and were corrected")
-    return pd.Series(ahead[group], index=entries.accounts)
+        name = platform or "unnamed platforms"
+        if np.isnan(seconds):
+            log.append(
+                f"the clocks of {name} could not be compared with others: too few strangers act at the same moments; "
+                "lags to accounts there are as the platforms told them"
+            )
+        elif seconds:
+            log.append(f"the clocks of {name} are {seconds:+.2f} s off and were corrected")
+    return pd.Series(np.nan_to_num(ahead)[group], index=entries.accounts)
