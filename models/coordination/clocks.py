@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,8 @@ VOICES_MIN, VOICES_MAX = 12, 3_000  # pairs of accounts
 BLUR_S = 0.08  # strangers differ by so much even when both are quick
 GRID_S = np.arange(-FARTHEST_S, FARTHEST_S + 0.01, 0.02)
 REDRAWS = 60
-BEYOND = 0.025  # share of redraws on either side that are left out of the interval
+QUARTILES_APART = 1.349  # of a normal distribution, in standard deviations
+ERROR_MIN_S = 0.01
 
 
 @compiled
@@ -93,7 +95,8 @@ def _difference(one: Codes, other: Codes, middle: Floats, error: Floats) -> floa
     """Where the voices of pairs of accounts are densest; None where that may be no difference at all.
 
     The quickest strangers act most alike, so the densest place is taken and not the middle. Accounts are drawn anew
-    with repetition to see how far it depends on who is there.
+    with repetition to see how far it depends on who is there; a difference is believed if it would be less likely by
+    that alone, from clocks that agree, than from clocks that are off by anything up to the farthest.
     """
     width = np.sqrt(error**2 + BLUR_S**2)[:, None]
     said = np.exp(-0.5 * ((GRID_S - middle[:, None]) / width) ** 2) / width
@@ -102,9 +105,11 @@ def _difference(one: Codes, other: Codes, middle: Floats, error: Floats) -> floa
         rng.poisson(1.0, (REDRAWS, one.max() + 1))[:, one] * rng.poisson(1.0, (REDRAWS, other.max() + 1))[:, other]
     )
     drawn = GRID_S[np.argmax(weights.astype(np.float64) @ said, axis=1)]
-    low, high = np.quantile(drawn, [BEYOND, 1.0 - BEYOND])
-    seconds = float(np.median(drawn))
-    return seconds if low * high > 0 and abs(seconds) >= DIFFERENCE_MIN_S else None
+    low, seconds, high = np.quantile(drawn, [0.25, 0.5, 0.75])
+    error = max((high - low) / QUARTILES_APART, ERROR_MIN_S)
+    by_chance = math.exp(-0.5 * (seconds / error) ** 2) / (error * math.sqrt(2.0 * math.pi))
+    believed = by_chance < 0.5 / FARTHEST_S and abs(seconds) >= DIFFERENCE_MIN_S
+    return float(seconds) if believed else None
 
 
 def _differences(book: Book, group: Codes, groups: int) -> Floats:
