@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.coordination import Coordination, CoordinationTerms, find_coordination, pair_evidence
-from models.coordination.clocks import clock_differences
+from models.coordination.clocks import _difference, clock_differences
 from models.coordination.entries import sort_entries
 from models.coordination.lags import order_odds, typical_lag
 from tests.test_coordination import OPEN_S, flagged, plan, strangers, trades_of
@@ -155,6 +155,18 @@ def test_a_clock_is_read_right_where_crowds_are_larger_than_what_is_read_of_them
     assert entries is not None
     ahead = clock_differences(entries, accounts, [])
     assert ahead[ids[0]] - ahead[ids[1]] == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize(("latencies_s", "believed"), [(0.02, True), (0.4, False)])
+def test_a_small_difference_of_clocks_is_believed_only_where_it_does_not_hang_on_who_is_there(
+    latencies_s: float, believed: bool
+) -> None:
+    rng = np.random.default_rng(43)
+    one, other = (codes.ravel().astype(np.int32) for codes in np.meshgrid(np.arange(12), np.arange(20)))
+    gaps = 0.17 + latencies_s * (rng.normal(size=20)[other] - rng.normal(size=12)[one])
+    found = _difference(one, other, gaps, np.full(len(gaps), 0.02))
+    assert (found is not None) == believed
+    assert found is None or found == pytest.approx(0.17, abs=0.05)
 
 
 def waiting(rng: np.random.Generator, touched: Floats, held: Floats, up: NDArray[np.bool_]) -> list[pd.DataFrame]:
