@@ -106,8 +106,8 @@ def _difference(one: Codes, other: Codes, middle: Floats, error: Floats) -> floa
     )
     drawn = GRID_S[np.argmax(weights.astype(np.float64) @ said, axis=1)]
     low, seconds, high = np.quantile(drawn, [0.25, 0.5, 0.75])
-    error = max((high - low) / QUARTILES_APART, ERROR_MIN_S)
-    by_chance = math.exp(-0.5 * (seconds / error) ** 2) / (error * math.sqrt(2.0 * math.pi))
+    doubt = max((high - low) / QUARTILES_APART, ERROR_MIN_S)
+    by_chance = math.exp(-0.5 * (seconds / doubt) ** 2) / (doubt * math.sqrt(2.0 * math.pi))
     believed = by_chance < 0.5 / FARTHEST_S and abs(seconds) >= DIFFERENCE_MIN_S
     return float(seconds) if believed else None
 
