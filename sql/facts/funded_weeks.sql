@@ -73,7 +73,23 @@ asked as (
 traded as (
     select account_id, timezone('UTC', cast(firm_day as timestamp)) + interval 1 day as day_ended_at
     from decided.account_days
-    where trades > 0 or closed_profit <> 0
+    where (trades > 0 or closed_profit <> 0) and account_id in (select account_id from lived)
+),
+
+-- of each week the last such day before its end; with as many days as these an asof join takes minutes
+idle as (
+    select
+        account_id,
+        told_at as stands_at,
+        max(day_ended_at) over (
+            partition by account_id order by told_at, is_week rows between unbounded preceding and current row
+        ) as day_ended_at
+    from (
+        select account_id, day_ended_at as told_at, day_ended_at, false as is_week from traded
+        union all
+        select account_id, stands_at as told_at, null as day_ended_at, true as is_week from stood
+    )
+    qualify is_week
 ),
 
 waiting as (
@@ -92,7 +108,7 @@ select
     stood.account_id,
     cast(stood.stands_at - interval 1 day as date) as firm_day,
     date_diff('day', stood.opened_at, stood.stands_at) as age_days,
-    date_diff('day', coalesce(traded.day_ended_at, stood.opened_at), stood.stands_at) as idle_days,
+    date_diff('day', coalesce(idle.day_ended_at, stood.opened_at), stood.stands_at) as idle_days,
     coalesce(days.profit_share, 0) as profit_share,
     coalesce(days.open_share, 0) as open_share,
     coalesce(received.paid_before, 0) as paid_before,
@@ -104,7 +120,6 @@ select
 from stood
 asof left join facts.funded_days as days
     on stood.account_id = days.account_id and stood.stands_at >= days.stands_at
-asof left join traded
-    on stood.account_id = traded.account_id and stood.stands_at >= traded.day_ended_at
+left join idle on stood.account_id = idle.account_id and stood.stands_at = idle.stands_at
 left join received on stood.account_id = received.account_id and stood.stands_at = received.stands_at
 left join waiting on stood.account_id = waiting.account_id and stood.stands_at = waiting.stands_at
