@@ -362,22 +362,28 @@ def test_a_full_name_on_one_line_joins_without_a_birth_date() -> None:
         assert (owners["first"] == owners["second"]) is joined
 
 
+def grouped_three(pairs: Pairs, level: float) -> list[int]:
+    """The first of each of three traders' groups at one level."""
+    firsts, _, _ = group(
+        3,
+        pairs,
+        order=lambda traders: np.arange(3),
+        judgements=Judgements(),
+        levels=[level],
+        absent_bits=-0.5,
+        bits_max=10.0,
+    )
+    return list(firsts[0].tolist())
+
+
 def test_a_cap_is_no_evidence_against_a_group() -> None:
     """A pair whose strength is capped for want of more does not keep apart whom others join."""
     a, b, bits = np.array([0, 1, 0]), np.array([1, 2, 2]), np.array([8.0, 5.0, -3.0])
     parts = []
     for against in (0.0, -9.0):
         pairs = Pairs(a, b, bits, np.array([0.0, 0.0, against]), np.zeros(3))
-        firsts, _, _ = group(
-            3,
-            pairs,
-            order=lambda traders: np.arange(3),
-            judgements=Judgements(),
-            levels=[4.0],
-            absent_bits=-0.5,
-            bits_max=10.0,
-        )
-        parts.append(len(set(firsts[0].tolist())))
+        firsts = grouped_three(pairs, 4.0)
+        parts.append(len(set(firsts)))
     assert parts == [1, 2]
 
 
@@ -489,16 +495,8 @@ def test_one_clear_household_keeps_a_group_from_joining() -> None:
     parts = []
     for home in (0.0, 5.0):
         pairs = Pairs(a, b, bits, np.minimum(bits, 0.0), np.array([0.0, home, 0.0]))
-        firsts, _, _ = group(
-            3,
-            pairs,
-            order=lambda traders: np.arange(3),
-            judgements=Judgements(),
-            levels=[2.3],
-            absent_bits=-0.5,
-            bits_max=10.0,
-        )
-        parts.append(firsts[0].tolist())
+        firsts = grouped_three(pairs, 2.3)
+        parts.append(firsts)
     assert parts == [[0, 0, 0], [0, 1, 1]]
 
 

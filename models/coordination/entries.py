@@ -160,7 +160,7 @@ def _ideas(columns: Columns, accounts: int, gap_us: int) -> tuple[Codes, Flags]:
 
 
 @compiled
-def _neighbours(instrument: Codes, side: Sides, opened: Ints, counts: Flags, half_us: int) -> Codes:
+def neighbours(instrument: Codes, side: Sides, opened: Ints, counts: Flags, half_us: int) -> Codes:
     """Entries that count per side within `half_us` of each on its instrument, shape (n, 2), itself included."""
     n = len(opened)
     near = np.zeros((n, 2), dtype=np.int32)
@@ -206,7 +206,7 @@ def _stands_out(dense: Codes, near: Codes, at_news: Flags, share: float, crowd_m
 def _crowds(columns: Columns, first: Flags, near: Codes, at_news: Flags, terms: CoordinationTerms) -> Flags:
     """Whether each entry stands in a crowd of buys (column 0) or of sells (column 1); an idea counts once."""
     reach_us = int(terms.crowd_window_s * SECOND)
-    dense = _neighbours(columns.instrument, columns.side, columns.opened_us, first, reach_us)
+    dense = neighbours(columns.instrument, columns.side, columns.opened_us, first, reach_us)
     return _stands_out(dense, near, at_news, terms.crowd_window_s / terms.rate_window_s, terms.crowd_min)
 
 
@@ -244,7 +244,7 @@ def _crowd_meets(columns: Columns, crowd: Flags, crowd_totals: Floats, terms: Co
         return out
     every = np.ones(len(side), np.bool_)
     for reach, reach_s in enumerate((terms.horizon_s, min(terms.narrow_s, terms.horizon_s))):
-        around = _neighbours(instrument, side, columns.opened_us, every, int(reach_s * SECOND))
+        around = neighbours(instrument, side, columns.opened_us, every, int(reach_s * SECOND))
         for relation in (0, 1):
             out[:, relation + 2 * reach] = _shares_met(instrument, side, crowd, around, crowd_totals, relation)
     return np.minimum(out, 1.0)
@@ -325,7 +325,7 @@ class Read(NamedTuple):
 
 
 def _read(trades: pd.DataFrame, log: list[str]) -> Read:
-    """The the trades that say who opened what, when and on which side."""
+    """The trades that say who opened what, when and on which side."""
     account, names = pd.factorize(trades["account_id"].astype(object), sort=True)
     instrument, instruments = pd.factorize(trades["instrument"].astype(object), sort=True)
     side, opened = _side_codes(trades["side"]), _microseconds(trades["opened_at"])
@@ -442,7 +442,7 @@ def _index(accounts: int, columns: Columns, step: Ints, news: pd.DataFrame | Non
     """Adds to sorted columns what the search looks up again and again."""
     account, instrument, side, opened, closed, lots = columns
     own, own_start = _own_lists(account, accounts)
-    near = _neighbours(instrument, side, opened, np.ones(len(opened), np.bool_), int(terms.rate_window_s * SECOND))
+    near = neighbours(instrument, side, opened, np.ones(len(opened), np.bool_), int(terms.rate_window_s * SECOND))
     idea, first_of_idea = _ideas(columns, accounts, int(terms.idea_gap_s * SECOND))
     crowd = _crowds(columns, first_of_idea, near, _near_news(opened, news, terms), terms)
     keys = int(instrument.max()) * 2 + 2

@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.coordination.compiled import compiled
-from models.coordination.entries import Book, Codes, Entries, Flags, Ints, Sides
+from models.coordination.entries import Book, Codes, Entries, Flags, Ints, Sides, neighbours
 from models.coordination.terms import CoordinationTerms
 
 VERSION = 1  # of what is kept: another is not read
@@ -173,28 +173,6 @@ def still_near(entries: Entries, before: Kept) -> Codes:
 
 
 @compiled
-def _beside_new(book: Book, touched: Flags, horizon_us: int) -> Flags:
-    """Entries that have a new one within the horizon on their instrument."""
-    n = len(touched)
-    out = np.zeros(n, dtype=np.bool_)
-    inside = left = right = 0
-    for i in range(n):
-        while right < n and (
-            book.instrument[right] < book.instrument[i]
-            or (
-                book.instrument[right] == book.instrument[i] and book.opened_us[right] - book.opened_us[i] <= horizon_us
-            )
-        ):
-            inside += touched[right]
-            right += 1
-        while book.instrument[left] < book.instrument[i] or book.opened_us[i] - book.opened_us[left] > horizon_us:
-            inside -= touched[left]
-            left += 1
-        out[i] = inside > 0
-    return out
-
-
-@compiled
 def _met_anew(accounts: Codes, book: Book, touched: Flags, beside: Flags, horizon_us: int) -> Codes:
     """Pairs (a, b after a, relation) of which two entries of a or more have met b where one of the two is new."""
     n, n_accounts = len(book.opened_us), len(book.own_start) - 1
@@ -240,11 +218,13 @@ def _met_anew(accounts: Codes, book: Book, touched: Flags, beside: Flags, horizo
 
 def met_anew(entries: Entries, touched: Flags, horizon_us: int, threads: int) -> Codes:
     """Pairs that met at least twice by new entries."""
-    beside = _beside_new(entries.book, touched, horizon_us)
+    book = entries.book
+    near = neighbours(book.instrument, book.side, book.opened_us, touched, horizon_us)
+    beside = np.asarray(near.any(axis=1))
     shares = [np.arange(k, len(entries.accounts), threads * 8, dtype=np.int32) for k in range(threads * 8)]
 
     def meet(share: Codes) -> Codes:
-        return np.asarray(_met_anew(share, entries.book, touched, beside, horizon_us))
+        return np.asarray(_met_anew(share, book, touched, beside, horizon_us))
 
     with ThreadPoolExecutor(threads) as pool:
         return np.concatenate(list(pool.map(meet, shares)))

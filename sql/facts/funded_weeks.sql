@@ -76,7 +76,7 @@ traded as (
     where (trades > 0 or closed_profit <> 0) and account_id in (select account_id from lived)
 ),
 
--- of each week the last such day before its end; with as many days as these an asof join takes minutes
+-- of each week the last such day before its end; an asof join with so many days is far slower than one pass
 idle as (
     select
         account_id,
