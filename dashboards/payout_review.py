@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 import pandas as pd
@@ -14,6 +13,7 @@ from models.decisions.desk import State, Strip, open_to, preview
 from models.decisions.machine import REASON_CODES
 from models.money import to_minor
 from models.payouts import told
+from models.payouts.shares import Split
 
 VIEWS = {
     "checks": "Checks",
@@ -118,9 +118,9 @@ def _chosen_strips(row: dict[str, Any], held: State | None) -> list[Strip]:
     return strips
 
 
-def _split(row: dict[str, Any]) -> Decimal | None:
+def _split(row: dict[str, Any]) -> Split | None:
     numbers = _numbers(row, "split")
-    return Decimal(numbers["split_pct"]) if numbers.get("split_pct") else None
+    return Split.told(numbers, row["currency"]) if numbers.get("split_pct") else None
 
 
 def _as_reviewed(row: dict[str, Any]) -> State:

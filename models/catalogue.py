@@ -18,6 +18,7 @@ from zoneinfo import available_timezones
 import pandas as pd
 
 from models.clock import Clock
+from models.instrument_names import joined
 from models.rules import RULES, WITHIN_MAX, Field, Rule
 from sql.schema import STAGES
 
@@ -414,6 +415,16 @@ def _groups(value: Any, field: Field) -> list[list[str]]:
     return groups
 
 
+def _pairs(value: Any, field: Field) -> list[list[str]]:
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"{value!r} is not a list of pairs of texts")
+    pairs = [_list_of_texts(one, field) for one in value]
+    for pair in pairs:
+        if len({joined(word) for word in pair}) != 2 or len(pair) != 2:
+            raise ValueError(f"{pair!r} is not a pair of two different names")
+    return pairs
+
+
 def _cutoff(value: Any, field: Field) -> str:
     parts = str(value).split()
     days = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -422,15 +433,6 @@ def _cutoff(value: Any, field: Field) -> str:
         raise ValueError(f"{value!r} is not like {field.default!r}")
     dt.time.fromisoformat(parts[-1])
     return str(value)
-
-
-_COLUMNS = {
-    "tiers": ({"after_payouts", "percent"}, {"balance", "lots"}),
-    "cap_ladder": ({"amount"},),
-    "leverages": ({"symbol", "leverage"},),
-    "caps": ({"symbols", "percent"}, {"symbols", "percent", "leverage"}),
-}
-"""Columns that rows of a list may have; a bare number is the only column of its list."""
 
 
 def _number_in_row(value: Any, _field: Field) -> Decimal:
@@ -442,25 +444,38 @@ _CELLS: dict[str, Callable[[Any, Field], object]] = {
     "leverage": _factor,
     "symbol": _text,
     "symbols": _list_of_texts,
+    "after_payouts": _count,
+    "payout": _count,
+    "after_profit": _factor,
+    "above": _factor,
+    "lots": _factor,
 }
 """How members of a row are read that are no plain numbers."""
+_ONCE = ("after_payouts", "after_profit", "above", "payout")
+"""Columns that say from where on a row holds: no two rows can begin at the same place."""
 
 
 def _rows(value: Any, field: Field) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not all(isinstance(row, dict | int | Decimal) for row in value):
         raise ValueError(f"{value!r} is not a list")
-    only = _COLUMNS[field.name][0] if len(_COLUMNS[field.name][0]) == 1 else {"number"}
-    for row in value:
-        columns = set(row) if isinstance(row, dict) else only
-        if columns not in _COLUMNS[field.name]:
-            raise ValueError(f"{sorted(columns)} are not the columns of a row; {field.meaning}")
-        for name, inner in row.items() if isinstance(row, dict) else [(*only, row)]:
+    bare = next((columns[0] for columns in field.columns if len(columns) == 1), "number")
+    rows = [row if isinstance(row, dict) else {bare: row} for row in value]
+    for row in rows:
+        if not any(set(row) == set(columns) for columns in field.columns):
+            raise ValueError(f"{sorted(row)} are not the columns of a row; {field.meaning}")
+        for name, inner in row.items():
             read: Callable[[Any, Field], object] = _CELLS.get(name, _number_in_row)
-            read(inner, field)
-    return [
-        {key: _plain(inner) for key, inner in row.items()} if isinstance(row, dict) else {next(iter(only)): _plain(row)}
-        for row in value
-    ]
+            try:
+                read(inner, field)
+            except (ValueError, TypeError) as error:
+                raise ValueError(f"{name}: {error}") from error
+    for name in _ONCE:
+        begins = [row[name] for row in rows if name in row]
+        if begins and len(begins) != len(rows):
+            raise ValueError(f"some rows have {name} and others not; {field.meaning}")
+        if len(set(begins)) != len(begins):
+            raise ValueError(f"two rows begin at the same {name}")
+    return [{key: _plain(inner) for key, inner in row.items()} for row in rows]
 
 
 _READERS = {
@@ -475,6 +490,7 @@ _READERS = {
     "text": _text,
     "texts": _list_of_texts,
     "groups": _groups,
+    "pairs": _pairs,
     "time": _cutoff,
     "table": _rows,
 }
@@ -519,6 +535,11 @@ def _countries_clash(rule: Mapping[str, Any]) -> bool:
     misspelt = not all(len(name) == 2 and name.isascii() and name.isupper() for name in allowed | prohibited)
     nothing = not allowed | prohibited and not rule["home_only"] and rule["travel_seconds"] is None
     return bool(allowed & prohibited) or misspelt or nothing
+
+
+def _hedges_clash(rule: Mapping[str, Any]) -> bool:
+    groups = [{joined(word) for word in group} for group in rule["together"] or []]
+    return any({joined(word) for word in pair} <= group for pair in rule["opposed"] or [] for group in groups)
 
 
 _SHARE_PARTS = ("max_share_trades", "max_share_profit", "min_average_seconds", "min_average_winner_seconds")
@@ -579,6 +600,7 @@ _CONTRADICTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], bool], str]]
         "is 1 where nothing is lent, never 0",
     ),
     "max_exposure": ("micro_ratio", lambda rule: not rule["micro_ratio"], "is how many micros count as one, never 0"),
+    "hedging": ("opposed", _hedges_clash, "names two that count as one in `together`"),
     "symbols": ("allowed", _symbols_clash, "needs `allowed` or `prohibited`, and no name in both"),
 }
 

@@ -27,11 +27,15 @@ def aliases(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     return dict(connection.execute("select alias, instrument from terms.instrument_aliases").fetchall())
 
 
+def joined(word: str) -> str:
+    """A word in capitals, without what separates its parts."""
+    return word.strip().upper().replace("/", "").replace(" ", "")
+
+
 def meant_by(word: str, known: dict[str, str]) -> set[str]:
     """Every name by which what a plan calls `word` may be found, in capitals."""
-    said = word.strip().upper()
-    joined = said.replace("/", "").replace(" ", "")
-    return {said, joined, known.get(joined, joined), CLASSES.get(joined, joined)}
+    said = joined(word)
+    return {word.strip().upper(), said, known.get(said, said), CLASSES.get(said, said)}
 
 
 def meant_by_all(words: Iterable[str], known: dict[str, str]) -> set[str]:

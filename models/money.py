@@ -17,8 +17,7 @@ def decimals(currency: str) -> int:
 
 def to_minor(amount: Decimal | int | str, currency: str) -> int:
     """An amount in whole minor units, rounded half up (a half goes away from zero)."""
-    scaled = Decimal(amount).scaleb(decimals(currency))
-    return int(scaled.quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    return rounded(Decimal(amount).scaleb(decimals(currency)))
 
 
 def from_minor(minor: int, currency: str) -> Decimal:
@@ -28,7 +27,12 @@ def from_minor(minor: int, currency: str) -> Decimal:
 
 def percent_of(percent: Decimal, minor: int) -> int:
     """A percentage of an amount in minor units, rounded half up."""
-    return int((percent * minor / 100).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    return rounded(percent * minor / 100)
+
+
+def rounded(minor: Decimal) -> int:
+    """Whole minor units, a half away from zero."""
+    return int(minor.quantize(Decimal(1), rounding=ROUND_HALF_UP))
 
 
 def written(minor: int, currency: str) -> str:

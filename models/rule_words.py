@@ -361,6 +361,10 @@ def _but(exempt: list[str] | None) -> str:
 
 def _hedging(terms: Terms, _currency: str | None) -> str:
     joint = "".join(f" {' and '.join(group)} count as one." for group in terms["together"] or [])
+    joint += "".join(
+        f" {one} and {other} move against each other: the same direction in both is opposite."
+        for one, other in terms["opposed"] or []
+    )
     least = terms["min_overlap_seconds"]
     return f"Opposite positions in one instrument may not be open beside each other for {least} s or more.{joint}"
 
@@ -504,10 +508,16 @@ def _copying(terms: Terms, _currency: str | None) -> str:
     }[terms["policy"]]
 
 
-def _split(terms: Terms, _currency: str | None) -> str:
+def _split(terms: Terms, currency: str | None) -> str:
     text = f"The trader keeps {number(terms['percent'])} % of the profit."
     for tier in terms["tiers"] or []:
-        text += f" From payout {int(tier['after_payouts']) + 1} on it is {number(tier['percent'])} %."
+        share = f"{number(tier['percent'])} %"
+        if "after_payouts" in tier:
+            text += f" From payout {int(tier['after_payouts']) + 1} on it is {share}."
+        elif "above" in tier:
+            text += f" Of what one payout draws above {_amount(tier['above'], currency)} it is {share}."
+        else:
+            text += f" Of what is drawn after {_amount(tier['after_profit'], currency)} in all it is {share}."
     return text
 
 
@@ -530,7 +540,10 @@ def _payout(terms: Terms, currency: str | None) -> str:
     )
     parts += [text.format(form(terms[name], currency)) for name, text, form in said if terms[name]]
     if terms["cap_ladder"]:
-        caps = ", ".join(number(row["amount"]) for row in terms["cap_ladder"])
+        caps = ", ".join(
+            f"from payout {row['payout']} on {number(row['amount'])}" if "payout" in row else number(row["amount"])
+            for row in terms["cap_ladder"]
+        )
         parts.append(f"The most that can be drawn is, payout by payout: {caps}.")
     return " ".join([*parts, "No position may be open at the request."] if terms["require_flat"] else parts)
 

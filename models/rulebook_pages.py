@@ -37,6 +37,7 @@ _KINDS = {
     "text": "text",
     "texts": "list of texts",
     "groups": "list of lists of texts",
+    "pairs": "list of pairs of texts",
     "time": "time",
     "table": "list",
 }

@@ -21,6 +21,7 @@ FieldKind = Literal[
     "text",
     "texts",
     "groups",
+    "pairs",
     "time",
     "table",
 ]
@@ -40,6 +41,8 @@ class Field:
     required: bool = False
     choices: tuple[str, ...] = ()
     meaning: str = ""
+    columns: tuple[tuple[str, ...], ...] = ()
+    """Of a list of tables: the columns that its rows may have, the same in all; a bare number is the only column."""
 
 
 @dataclass(frozen=True)
@@ -246,7 +249,12 @@ _RULES = (
         "max_exposure",
         (
             Field("lots", "number", required=True, meaning="largest open volume at one time"),
-            Field("tiers", "table", meaning="list of { balance, lots }: from that balance at the reset on, other lots"),
+            Field(
+                "tiers",
+                "table",
+                meaning="list of { balance, lots }: from that balance at the reset on, other lots",
+                columns=(("balance", "lots"),),
+            ),
             Field("micros", "texts", meaning="instruments of which several count as one"),
             Field("micro_ratio", "number", Decimal(10), meaning="how many micros count as one"),
             Field(
@@ -376,6 +384,12 @@ _RULES = (
         (
             Field("min_overlap_seconds", "seconds", 1, meaning="shortest overlap that counts"),
             Field("together", "groups", meaning="lists of instruments or asset classes that count as one instrument"),
+            Field(
+                "opposed",
+                "pairs",
+                meaning="pairs of instruments or asset classes that move against each other: the same direction in both"
+                " is a hedge",
+            ),
             *_STRIKES,
             _WARN,
         ),
@@ -448,9 +462,19 @@ _RULES = (
         (
             Field("percent", "percent", required=True, meaning="largest margin, percent of balance"),
             Field("leverage", "number", Decimal(100), meaning="leverage by which the margin is estimated"),
-            Field("leverages", "table", meaning="list of { symbol, leverage }: of instruments or asset classes"),
+            Field(
+                "leverages",
+                "table",
+                meaning="list of { symbol, leverage }: of instruments or asset classes",
+                columns=(("symbol", "leverage"),),
+            ),
             Field("symbols", "texts", meaning="instruments or asset classes that count, all when absent"),
-            Field("caps", "table", meaning="list of { symbols, percent, leverage }: further caps beside it"),
+            Field(
+                "caps",
+                "table",
+                meaning="list of { symbols, percent, leverage }: further caps beside it",
+                columns=(("symbols", "percent"), ("symbols", "percent", "leverage")),
+            ),
             *_STRIKES,
             _WARN,
         ),
@@ -505,7 +529,13 @@ _RULES = (
         "split",
         (
             Field("percent", "percent", required=True, meaning="trader's share of profit"),
-            Field("tiers", "table", meaning="list of { after_payouts, percent }"),
+            Field(
+                "tiers",
+                "table",
+                meaning="list of { after_payouts, percent }: later payouts whole; of { after_profit, percent }: what is"
+                " drawn after so much in all; or of { above, percent }: what one payout draws above it",
+                columns=(("after_payouts", "percent"), ("after_profit", "percent"), ("above", "percent")),
+            ),
         ),
         "The trader keeps {percent} % of the profit.",
         short="percent",
@@ -520,7 +550,12 @@ _RULES = (
             Field("cap_percent", "percent", meaning="most that may be drawn, percent of initial"),
             Field("cap_balance_percent", "percent", meaning="most that may be drawn, percent of the balance then"),
             Field("cap_amount", "amount", meaning="most that may be drawn"),
-            Field("cap_ladder", "table", meaning="list of caps by payout number"),
+            Field(
+                "cap_ladder",
+                "table",
+                meaning="list of caps, payout by payout, or of { payout, amount }: from that payout on",
+                columns=(("amount",), ("payout", "amount")),
+            ),
             Field("buffer", "amount", Decimal(0), meaning="profit that must stay in the account"),
             Field("buffer_percent", "percent", meaning="profit that must stay, percent of initial"),
             Field("max_share", "percent", meaning="most of the withdrawable profit that may be drawn"),

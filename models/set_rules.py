@@ -167,7 +167,7 @@ def register_terms(
     _put(
         connection,
         "hedge_names",
-        "product varchar, product_version integer, stage varchar, name varchar, line integer",
+        "product varchar, product_version integer, stage varchar, name varchar, line integer, against boolean",
         _hedge_names(versions, aliases(connection)),
     )
     _put(
@@ -236,14 +236,26 @@ def _margin_names(versions: Sequence[Any], known: dict[str, str]) -> list[tuple[
 
 
 def _hedge_names(versions: Sequence[Any], known: dict[str, str]) -> list[tuple[Any, ...]]:
-    """Instruments and asset classes that count as one instrument with the others of their line."""
+    """What hedges each other: names of lines that count as one instrument (`against` is none), and of pairs that move
+    against each other, where it says which of the two a name belongs to."""
     return [
-        (version.product, version.version, stage, name, line)
+        (version.product, version.version, stage, name, line, against)
         for version in versions
         for stage, terms in version.stages.items()
-        for line, group in enumerate(terms.get("hedging", {}).get("together") or [])
-        for name in sorted(meant_by_all(group, known))
+        for line, (against, names) in _hedge_lines(terms.get("hedging", {}), known)
+        for name in sorted(names)
     ]
+
+
+def _hedge_lines(rule: Mapping[str, Any], known: dict[str, str]) -> Iterable[tuple[int, tuple[bool | None, set[str]]]]:
+    """Lines by number with their names; what counts as one with a member of a pair stands for it."""
+    groups = [meant_by_all(group, known) for group in rule.get("together") or []]
+    for line, names in enumerate(groups):
+        yield line, (None, names)
+    for line, pair in enumerate(rule.get("opposed") or [], len(groups)):
+        for against, word in enumerate(pair):
+            names = meant_by(word, known)
+            yield line, (bool(against), names.union(*(group for group in groups if group & names)))
 
 
 def _first_day(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, as_of: dt.datetime) -> dt.date:

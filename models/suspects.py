@@ -37,7 +37,18 @@ LIMITS = np.dtype(
     + [(name, "f8") for name in (*_SIZES, "entry_low", "entry_high", "multiple", "leverage")]
     + [
         (name, "i4")
-        for name in ("clock", "weekend", "overnight", "bars", "lines", "news", "stops", "losing", "per_market")
+        for name in (
+            "clock",
+            "weekend",
+            "overnight",
+            "bars",
+            "lines",
+            "news",
+            "stops",
+            "losing",
+            "per_market",
+            "opposed",
+        )
     ]
 )
 """What a stage allows. Where it has no such rule: NEVER for what may not be exceeded, infinity for sizes, -1 for places
@@ -159,6 +170,7 @@ def _conditions(row: Array, terms: Terms, initial: Decimal) -> None:
     others = [*(terms.get("margin", {}).get("leverages") or []), *(cap for cap in caps if "leverage" in cap)]
     row["leverage"] = min([float(row["leverage"]), *(float(one["leverage"]) for one in others)])
     row["margin"] = min([float(row["margin"]), *(float(cap["percent"]) for cap in caps)])
+    row["opposed"] = bool(terms.get("hedging", {}).get("opposed"))
     row["losing"] = "grid" in terms and terms["grid"]["losing_only"]
     row["per_market"] = "max_exposure" in terms and terms["max_exposure"]["per"] == "symbol"
     if "inactivity" in terms:
@@ -268,7 +280,7 @@ def _together(starts: Any, limits: Any, t: Any, balance: Any, lines: Any, kept: 
                 still += 1
                 lots += t.lots[j]
                 worth += t.value[j] * t.price[j]
-                if t.sold[j] != t.sold[i] and line[t.market[j]] == line[t.market[i]]:
+                if _against(t, i, j, line, L["opposed"]):
                     longest_us = max(longest_us, min(t.held[i], t.held[j]) - t.opened[i])
                 if t.market[j] != t.market[i]:
                     continue
@@ -280,7 +292,7 @@ def _together(starts: Any, limits: Any, t: Any, balance: Any, lines: Any, kept: 
                     added |= t.lots[i] > t.lots[j] * L["added"] * NEARLY or (tied and L["added"] < np.inf)
             stacked = GRID if layers > L["layers"] and (losing or L["losing"] == 0) else 0
             stacked |= ADDED if losing and added else 0
-            _keep_beside(beside, still, i, stacked, longest_us >= L["overlap_us"], t, line, kept)
+            _keep_beside(beside, still, i, stacked, longest_us >= L["overlap_us"], t, line, L["opposed"], kept)
             beside[still] = i
             count = still + 1
             if (in_market if L["per_market"] != 0 else lots) > L["exposure"] * NEARLY:
@@ -290,16 +302,25 @@ def _together(starts: Any, limits: Any, t: Any, balance: Any, lines: Any, kept: 
 
 
 @njit(cache=True, inline="always")
-def _keep_beside(beside: Any, count: Any, i: Any, stacked: Any, hedged: Any, t: Any, line: Any, kept: Any) -> None:
+def _against(t: Any, i: Any, j: Any, line: Any, opposed: Any) -> Any:
+    """Whether two trades may stand against each other; either way where instruments of a line may move apart."""
+    either = opposed != 0 and t.market[j] != t.market[i]
+    return line[t.market[j]] == line[t.market[i]] and (either or t.sold[j] != t.sold[i])
+
+
+@njit(cache=True, inline="always")
+def _keep_beside(
+    beside: Any, count: Any, i: Any, stacked: Any, hedged: Any, t: Any, line: Any, opposed: Any, kept: Any
+) -> None:
     """Keeps a trade with those of its instrument that it stacks upon or stands against."""
     if stacked == 0 and not hedged:
         return
     kept[i] |= stacked | (HEDGING if hedged else 0)
     for n in range(count):
         j = beside[n]
-        if t.sold[j] == t.sold[i]:
-            kept[j] |= stacked if t.market[j] == t.market[i] else 0
-        elif hedged and line[t.market[j]] == line[t.market[i]]:
+        if t.sold[j] == t.sold[i] and t.market[j] == t.market[i]:
+            kept[j] |= stacked
+        if hedged and _against(t, i, j, line, opposed):
             kept[j] |= HEDGING
 
 
@@ -576,7 +597,7 @@ def _limits(
         if "symbols" in terms:
             row["bars"] = len(bars)
             bars.append(_barred(terms["symbols"], names, aliases(connection)))
-        if "hedging" in terms and terms["hedging"]["together"]:
+        if "hedging" in terms and (terms["hedging"]["together"] or terms["hedging"]["opposed"]):
             row["lines"] = len(lines)
             lines.append(_lines(connection, lines[0], product=product, product_version=number, stage=stage))
         rows[place] = row
@@ -585,12 +606,14 @@ def _limits(
 
 
 def _lines(connection: duckdb.DuckDBPyConnection, alone: Array, **where: Any) -> Array:
-    """The line of each market of a stage: its own, or the one that it shares."""
-    query = "select market, line from facts.rule_lines where product = ? and product_version = ? and stage = ?"
-    shared = connection.execute(query, [_plain(value) for value in where.values()]).fetchall()
+    """The line of each market of a stage: its own, or that of all with which it may stand in a hedge."""
+    query = (
+        "select list(market - 1) from facts.rule_lines where product = ? and product_version = ? and stage = ?"
+        " group by line"
+    )
     line = alone.copy()
-    for market, one in shared:
-        line[market - 1] = len(alone) + one
+    for (markets,) in connection.execute(query, [_plain(value) for value in where.values()]).fetchall():
+        line[np.isin(line, line[markets])] = line[markets].min()
     return line
 
 

@@ -293,9 +293,9 @@ def hedging(account: Account, terms: Terms, world: World) -> Found:
     for place, one in enumerate(positions):
         for other in positions[:place]:
             both = {one.trade.symbol, other.trade.symbol}
-            opposite = (len(both) == 1 or any(both <= set(group) for group in joint)) and (
-                other.trade.side != one.trade.side
-            )
+            alike = len(both) == 1 or any(both <= set(group) for group in joint)
+            inverse = any(both == set(pair) for pair in terms["opposed"] or [])
+            opposite = inverse if other.trade.side == one.trade.side else alike
             beside = min(one.until, other.until) - one.trade.opened_at
             if opposite and other.until > one.trade.opened_at and beside >= least:
                 found.add((one.trade.opened_at + least, one.trade.trade_id))

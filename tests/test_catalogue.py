@@ -66,6 +66,43 @@ STAGE = "plans/two_step.toml: version 1: stage evaluation_1: "
             "daily_loss = { percnt = 5 }",
             "daily_loss: percnt: no such field; did you mean percent?",
         ),
+        (
+            "profit_target = { percent = 10 }",
+            "profit_target = { percent = 10 }\nsplit = { percent = 80, tiers = [{ balance = 1, lots = 2 }] }",
+            "split: tiers: ['balance', 'lots'] are not the columns of a row",
+        ),
+        (
+            "profit_target = { percent = 10 }",
+            "profit_target = { percent = 10 }\nsplit = { percent = 80, tiers = [{ after_profit = -1, percent = 90 }] }",
+            "split: tiers: after_profit: -1 is negative",
+        ),
+        (
+            "profit_target = { percent = 10 }",
+            "profit_target = { percent = 10 }\nsplit = { percent = 80, tiers = [{ above = 1, percent = 90 },"
+            " { after_payouts = 1, percent = 90 }] }",
+            "split: tiers: some rows have after_payouts and others not",
+        ),
+        (
+            "profit_target = { percent = 10 }",
+            "profit_target = { percent = 10 }\nsplit = { percent = 80, tiers = [{ above = 5, percent = 90 },"
+            " { above = 5.0, percent = 95 }] }",
+            "split: tiers: two rows begin at the same above",
+        ),
+        (
+            "profit_target = { percent = 10 }",
+            'profit_target = { percent = 10 }\nhedging = { opposed = [["EURUSD", "USDCHF", "DXY"]] }',
+            "hedging: opposed: ['EURUSD', 'USDCHF', 'DXY'] is not a pair of two different names",
+        ),
+        (
+            "profit_target = { percent = 10 }",
+            'profit_target = { percent = 10 }\nhedging = { opposed = [["EURUSD", "eur/usd"]] }',
+            "hedging: opposed: ['EURUSD', 'eur/usd'] is not a pair of two different names",
+        ),
+        (
+            "profit_target = { percent = 10 }",
+            'profit_target = { percent = 10 }\nhedging = { opposed = [["NQ", "MNQ"]], together = [["MNQ", "nq"]] }',
+            "hedging: opposed: names two that count as one in `together`",
+        ),
         ("daily_loss = { percent = 5 }", "daily_loss = 5", "daily_loss: needs a table of fields, not 5"),
         (
             "daily_loss = { percent = 5 }",

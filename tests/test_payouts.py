@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from models.payouts import policy
 from models.payouts.amounts import ladder_step
 from models.payouts.checks import Check, eligible, recommended
+from models.payouts.shares import Split
 from sql import schema
 from sql.case_schema import CASES, DISPOSITIONS
 from sql.desk_schema import PAYOUT_STATES, PAYOUT_TRANSFERS
@@ -531,8 +532,22 @@ def test_unknown_is_never_passed(checks: list[Check]) -> None:
 
 
 def test_rungs_of_a_ladder() -> None:
-    assert [ladder_step([100, 200], number) for number in (1, 2, 3)] == [100, 200, 200]
-    assert ladder_step([{"amount": Decimal(5)}, {"amount": Decimal(7)}], 2) == 7
+    rungs = [{"amount": 100.0}, {"amount": 200.0}]
+    assert [ladder_step(rungs, number) for number in (1, 2, 3)] == [100, 200, 200]
+    named = [{"payout": 4, "amount": 250.0}, {"payout": 2, "amount": 100.5}]
+    half = Decimal("100.5")
+    assert [ladder_step(named, number) for number in (1, 2, 3, 4, 5)] == [None, half, half, 250, 250]
+
+
+def test_the_profit_behind_a_part_and_its_part_agree() -> None:
+    """Guards that a desk that asks after the split reads what one that asks before it does, whatever band it is in."""
+    split = Split(((0, Decimal(100)), (1000, Decimal("87.5")), (2000, Decimal(50))))
+    assert [split.of(profit) for profit in (0, 1000, 1001, 1004, 2000, 2001)] == [0, 1000, 1001, 1004, 1875, 1876]
+    assert all(split.of(split.behind(part)) == part for part in range(3000))
+    assert split.percent(2000) == Decimal("93.75")
+    numbers = {"split_parts": [{"share_pct": "100", "from": "0"}, {"share_pct": "87.5", "from": "10"}]}
+    assert Split.told(numbers, "USD") == Split(((0, Decimal(100)), (1000, Decimal("87.5"))))
+    assert Split.told({"split_pct": "80"}, "USD").of(101) == 81
 
 
 def test_the_policy_is_versioned() -> None:

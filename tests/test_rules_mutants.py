@@ -24,7 +24,10 @@ SAME: dict[str, dict[str, str]] = {
         "having count(*) >= accounts.layers": "only says where to look",
         "count(*) filter (where coalesce(opened_at > earlier_until, true)) over (": "a longer chain holds all",
     },
-    "hedging": {"and opposite.place <= overlapping.place": "a trade is never on the other side of itself"},
+    "hedging": {
+        "and opposite.place <= overlapping.place": "a trade is never on the other side of itself",
+        "trades.side <> 'sell' as against": "which of two sides is called the other says nothing",
+    },
     "max_exposure": {
         "accounts.product <> resets.product": "plans of one case file share their clock; the oracles have one plan",
     },

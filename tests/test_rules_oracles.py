@@ -25,7 +25,7 @@ overnight = { cutoff = "16:45", zone = "Europe/London", effect = "warn" }
 inactivity = { days = 3, warn_days = 2, effect = "warn" }
 holding_time = { seconds = 60, effect = "warn" }
 holding_share = { seconds = 60, max_share_trades = 50, min_trades = 2, effect = "warn" }
-hedging = { min_overlap_seconds = 60, effect = "warn" }
+hedging = { min_overlap_seconds = 60, opposed = [["GBPUSD", "EURUSD"]], effect = "warn" }
 martingale = { multiple = 2, losses = 2, within_seconds = 3600, effect = "warn" }
 grid = { layers = 1, effect = "warn" }
 adding_to_losers = { multiple = 1.01, effect = "warn" }

@@ -11,7 +11,6 @@ import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,8 +21,9 @@ from models.audit import Record
 from models.decisions import approval, machine
 from models.decisions.book import Book
 from models.decisions.machine import GRANTED, MoveRefused
-from models.money import percent_of, to_minor, written
+from models.money import to_minor, written
 from models.payouts.policy import Policy, in_force
+from models.payouts.shares import Split
 from sql import schema
 from sql.desk_schema import DECISIONS, PAYOUT_NOTES, PAYOUT_STATES
 
@@ -84,8 +84,8 @@ class _Review:
     checks: Mapping[str, Mapping[str, Any]]
 
     @property
-    def split(self) -> Decimal:
-        return Decimal(str(self.checks["split"]["numbers"]["split_pct"]))
+    def split(self) -> Split:
+        return Split.told(self.checks["split"]["numbers"], self.row["currency"])
 
 
 @dataclass(frozen=True)
@@ -425,13 +425,13 @@ def open_to(person: Person, now: str, held: State | None) -> list[str]:
     return possible
 
 
-def preview(state: State, split: Decimal, strips: Iterable[Strip]) -> tuple[int, int, int, int]:
+def preview(state: State, split: Split, strips: Iterable[Strip]) -> tuple[int, int, int, int]:
     """What would be paid with trades taken out: payable, trader's and firm's share, deductions (minor units)."""
     taken = {one.trade_id: one.minor for one in strips}
     if any(minor <= 0 for minor in taken.values()):
         raise MoveRefused("Only profits can be stripped.")
     payable = max(state.profit_minor - (state.deducted_minor or 0) - sum(taken.values()), 0)
-    trader = percent_of(split, payable)
+    trader = split.of(payable)
     return payable, trader, payable - trader, state.profit_minor - payable
 
 

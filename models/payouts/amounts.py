@@ -12,7 +12,7 @@ from models.catalogue import Terms
 from models.money import from_minor, percent_of, to_minor
 from models.payouts.checks import LeadsTo
 from models.payouts.facts import Request, evidence
-from models.payouts.shares import LASTING, asked_profit, exact, grown, split_of
+from models.payouts.shares import LASTING, Split, asked_profit, exact, grown, split_of
 
 TAKEN = ("strip", "split_cut")
 
@@ -42,11 +42,16 @@ class Worth:
     unknown_strips: tuple[str, ...]
     consistency_excess: int
     deductions: int
-    split: Decimal | None
+    split: Split | None
     trader_share: int | None
     firm_share: int | None
     refund: int | None = None
     size: int | None = None
+
+    @property
+    def split_percent(self) -> Decimal | None:
+        """What the trader's share comes to in percent."""
+        return None if self.split is None else self.split.percent(self.profit - self.deductions)
 
     def money(self, minor: int | None) -> Decimal | None:
         """An amount of minor units in the currency; None stays None."""
@@ -83,17 +88,13 @@ def cap_of(terms: Terms, initial: int, balance: int, withdrawable: int, number: 
 
 
 def ladder_step(ladder: list[Any], number: int) -> Decimal | None:
-    """The cap of payout `number`: rungs are amounts in order or tables with `amount`, `percent` of none, `payout`.
+    """The cap of payout `number`: rungs follow each other payout by payout or say from which on they hold.
 
     Past the last rung the last one holds.
     """
-    place = min(number, len(ladder)) - 1
-    named = [rung for rung in ladder if isinstance(rung, dict) and "payout" in rung]
-    if named:
-        reached = [rung for rung in named if rung["payout"] <= number]
-        return exact(reached[-1]["amount"]) if reached else None
-    rung = ladder[place]
-    return exact(rung["amount"] if isinstance(rung, dict) else rung)
+    begins = {rung.get("payout", place): rung["amount"] for place, rung in enumerate(ladder, 1)}
+    reached = [first for first in begins if first <= number]
+    return exact(begins[max(reached)]) if reached else None
 
 
 def takes(verdict: dict[str, Any]) -> bool:
@@ -148,7 +149,7 @@ def worth(request: Request, terms: Terms) -> Worth:
     currency = request.currency
     initial = to_minor(request.initial_balance, currency)
     size = grown(terms, request.past, initial, currency)
-    split = split_of(terms, request.paid_before, request.cuts, request.past, initial, currency)
+    split = split_of(terms, request.row, request.cuts, request.past)
     asked = to_minor(request.amount, currency)
     profit = asked_profit(asked, split, net=bool(request.asked_net))
     available = to_minor(request.earned, currency) - buffer_of(terms, size, currency)
@@ -158,7 +159,7 @@ def worth(request: Request, terms: Terms) -> Worth:
     void = sum(one.taken for one in stripped) + excess
     payable = max(min(profit, available) - void, 0)
     payable = payable if cap is None else min(payable, cap)
-    trader = None if split is None else percent_of(split, payable)
+    trader = None if split is None else split.of(payable)
     return Worth(
         currency,
         profit,

@@ -358,7 +358,7 @@ def _reading(request: Request, worth: Worth) -> Check:
     numbers = {
         "read_as": "after the split" if request.asked_net else "before the split",
         "profit": worth.money(worth.profit),
-        "split_pct": worth.split,
+        "split_pct": worth.split_percent,
         "deductions": worth.money(worth.deductions),
         "trader_share": worth.money(worth.trader_share),
         "firm_share": worth.money(worth.firm_share),
@@ -376,11 +376,14 @@ def _reading(request: Request, worth: Worth) -> Check:
         return Check("split", "unknown", sentence, numbers, group="amount")
     parts = (worth.profit - worth.deductions, worth.trader_share or 0, worth.firm_share or 0)
     paid, trader, firm = (written(part, worth.currency) for part in parts)
-    sentence = (
-        f"Of {paid} {worth.currency} the trader receives {trader} ({worth.split.normalize():f} %), the firm {firm}."
-    )
+    share = worth.split.percent(parts[0])
+    sentence = f"Of {paid} {worth.currency} the trader receives {trader} ({share.normalize():f} %), the firm {firm}."
     if request.cuts and (request.terms or {}).get("floating_loss", {}).get("splits"):
         sentence += f" Open losses were too large on {request.cuts} days, which lowers the trader's share for good."
+    if len(worth.split.bands) > 1:
+        numbers["split_parts"] = [
+            {"share_pct": percent, "from": worth.money(begins)} for begins, percent in worth.split.bands
+        ]
     if worth.refund is not None:
         sentence += f" The fee of {refund} is given back with it."
     return Check("split", "passed", sentence, numbers, group="amount")

@@ -128,7 +128,6 @@ def requests(
         ),
         "account_id",
     )
-    asked_net = _readings(rows, rulebook, policy)
     pasts = _pasts(connection, rows, rulebook)
     cuts = {
         row["payout_id"]: sum(
@@ -136,6 +135,7 @@ def requests(
         )
         for row in rows
     }
+    asked_net = _readings(rows, rulebook, policy, cuts, pasts)
     _take_off(rows, rulebook, asked_net, cuts, pasts)
     return [
         Request(
@@ -190,10 +190,12 @@ def _take_off(
     An account that is not yet known has no currency, and nothing to take off.
     """
     known = {row["payout_id"]: row for row in rows if row["currency"] is not None}
-    for row in known.values():
+    for row in sorted(known.values(), key=lambda row: (row["requested_at"], row["payout_id"])):
         for payout_id in row["not_yet_taken"] or []:
             net = bool(asked_net.get(row["desk_id"]))
-            row["moved"] -= _drawn(known[payout_id], rulebook, net, cuts[payout_id], pasts[payout_id])
+            left = _drawn(known[payout_id], rulebook, net, cuts[payout_id], pasts[payout_id])
+            row["moved"] -= left
+            row["drawn"] += left
 
 
 def _drawn(row: Row, rulebook: Rulebook, net: bool, cuts: int, past: Past) -> Decimal:
@@ -203,8 +205,7 @@ def _drawn(row: Row, rulebook: Rulebook, net: bool, cuts: int, past: Past) -> De
     if row["granted_minor"] is not None:
         return from_minor(row["granted_minor"], row["currency"])
     terms = terms_of(row, rulebook)
-    initial = to_minor(row["initial_balance"] or 0, row["currency"])
-    split = split_of(terms, row["paid_before"], cuts, past, initial, row["currency"]) if terms else None
+    split = split_of(terms, row, cuts, past) if terms else None
     return drawn(row, split, net=net)
 
 
@@ -274,7 +275,9 @@ def _register_resets(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, 
     connection.unregister("given_resets")
 
 
-def _readings(rows: list[Row], rulebook: Rulebook, policy: Policy) -> dict[str, bool | None]:
+def _readings(
+    rows: list[Row], rulebook: Rulebook, policy: Policy, cuts: Mapping[str, int], pasts: Mapping[str, Past]
+) -> dict[str, bool | None]:
     """Per desk whether amounts are asked after the split: its settled transfers then carry the amount asked for.
 
     Only transfers where the two readings differ count; too few, and the amount is read as profit before the split.
@@ -283,9 +286,11 @@ def _readings(rows: list[Row], rulebook: Rulebook, policy: Policy) -> dict[str, 
     seen: defaultdict[str, list[str]] = defaultdict(list)
     for row in rows:
         terms = terms_of(row, rulebook)
-        if row["transfer_status"] != "settled" or not terms or "split" not in terms or not row["amount"]:
+        if row["transfer_status"] != "settled" or not terms or "split" not in terms or (row["amount"] or 0) <= 0:
             continue
-        share = terms["split"]["percent"] / 100
+        split = split_of(terms, row, cuts[row["payout_id"]], pasts[row["payout_id"]])
+        assert split is not None
+        share = split.percent(to_minor(row["amount"], row["currency"])) / 100
         if share < 1:
             seen[row["desk_id"]].append(_said_by(row["transfer_amount"] / row["amount"], share))
     wanted = Decimal(policy.review["reading_share"])

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from models.catalogue import Terms
-from models.money import from_minor, percent_of, to_minor
+from models.money import from_minor, percent_of, rounded, to_minor
 
 LASTING = "floating_loss"
 """The rule whose split_cut is of no one trade: it lowers the trader's share of all later payouts."""
@@ -32,23 +32,85 @@ def exact(number: Any) -> Decimal:
     return Decimal(str(number))
 
 
-def split_of(terms: Terms, paid_before: int, cuts: int, past: Past, initial: int, currency: str) -> Decimal | None:
-    """The trader's percentage of the next payout, None when the terms name no split.
+@dataclass(frozen=True)
+class Split:
+    """The trader's percentages of one payout: each holds from a profit on (minor units), the first from nothing."""
 
-    The highest tier reached, or the share after the first step of growth where that is more; each time that open
-    losses were too large lowers it for good where the terms say so.
+    bands: tuple[tuple[int, Decimal], ...]
+
+    @classmethod
+    def told(cls, numbers: Mapping[str, Any], currency: str) -> Split:
+        """The split that a review's check tells."""
+        parts = numbers.get("split_parts") or [{"share_pct": numbers["split_pct"], "from": 0}]
+        return cls(tuple((to_minor(one["from"], currency), Decimal(str(one["share_pct"]))) for one in parts))
+
+    def of(self, profit: int) -> int:
+        """The trader's part of a profit, rounded half up once."""
+        return rounded(self._hundredfold(profit) / 100)
+
+    def behind(self, part: int) -> int:
+        """The profit of which an amount is the trader's part; the amount itself where there is no such profit."""
+        left = Decimal(part) * 100
+        for (begins, percent), ends in zip(self.bands, self._ends(), strict=True):
+            if percent and (ends is None or left <= percent * (ends - begins)):
+                return int((begins + left / percent).quantize(Decimal(1)))
+            left -= 0 if ends is None else percent * (ends - begins)
+        return part
+
+    def percent(self, profit: int) -> Decimal:
+        """What the trader's part of a profit comes to in percent; the first percentage of none."""
+        if len(self.bands) == 1 or profit <= 0:
+            return self.bands[0][1]
+        return round(self._hundredfold(profit) / profit, 4)
+
+    def _ends(self) -> list[int | None]:
+        return [begins for begins, _ in self.bands[1:]] + [None]
+
+    def _hundredfold(self, profit: int) -> Decimal:
+        parts = zip(self.bands, self._ends(), strict=True)
+        return sum(
+            (
+                percent * max((profit if ends is None else min(profit, ends)) - begins, 0)
+                for (begins, percent), ends in parts
+            ),
+            Decimal(0),
+        )
+
+
+def split_of(terms: Terms, row: Mapping[str, Any], cuts: int, past: Past) -> Split | None:
+    """How the next payout of a request's account is split, None when the terms do not say it.
+
+    The highest tier that its number reached, by parts where tiers begin at a profit drawn in all or by one payout; or
+    the share after the first step of growth where that is more. Each time that open losses were too large lowers it
+    for good where the terms say so.
     """
     rule = terms.get("split")
     if rule is None:
         return None
-    tiers = sorted(rule["tiers"] or [], key=lambda tier: tier["after_payouts"])
-    reached = [exact(tier["percent"]) for tier in tiers if paid_before >= tier["after_payouts"]]
-    share = reached[-1] if reached else Decimal(rule["percent"])
+    currency = row["currency"]
+    initial = to_minor(row["initial_balance"] or 0, currency)
+    drawn_before = to_minor(row["drawn"], currency)
+    begins = {0: Decimal(rule["percent"])}
+    for tier in sorted(rule["tiers"] or [], key=_begins):
+        if "after_profit" in tier:
+            since = max(to_minor(exact(tier["after_profit"]), currency) - drawn_before, 0)
+        elif "above" in tier:
+            since = to_minor(exact(tier["above"]), currency)
+        elif tier["after_payouts"] <= row["paid_before"]:
+            since = 0
+        else:
+            continue
+        begins[since] = exact(tier["percent"])
     grown = (terms.get("scaling") or {}).get("split_percent")
-    if grown is not None and steps_of(terms, past, initial, currency):
-        share = max(share, Decimal(grown))
+    least = Decimal(grown) if grown is not None and steps_of(terms, past, initial, currency) else Decimal(0)
     steps = terms.get(LASTING, {}).get("splits")
-    return min(share, steps[min(cuts, len(steps)) - 1]) if steps and cuts else share
+    most = steps[min(cuts, len(steps)) - 1] if steps and cuts else Decimal(100)
+    return Split(tuple((since, min(max(percent, least), most)) for since, percent in sorted(begins.items())))
+
+
+def _begins(tier: Mapping[str, Any]) -> Any:
+    """From which payout or profit on a tier holds."""
+    return next(value for name, value in tier.items() if name != "percent")
 
 
 def steps_of(terms: Terms, past: Past, initial: int, currency: str) -> int:
@@ -108,19 +170,17 @@ def grown(terms: Terms, past: Past, initial: int, currency: str) -> int:
     return size if rule["cap"] is None else min(size, max(to_minor(rule["cap"], currency), initial))
 
 
-def asked_profit(asked: int, split: Decimal | None, *, net: bool) -> int:
+def asked_profit(asked: int, split: Split | None, *, net: bool) -> int:
     """The profit behind an amount: itself, or where desks ask for the trader's part, what that part is the split of."""
-    if not net or not split:
-        return asked
-    return int((asked * 100 / split).quantize(Decimal(1)))
+    return split.behind(asked) if net and split is not None else asked
 
 
-def drawn(row: Mapping[str, Any], split: Decimal | None, *, net: bool) -> Decimal:
+def drawn(row: Mapping[str, Any], split: Split | None, *, net: bool) -> Decimal:
     """The profit that an honoured request draws: what was asked for, or less when its transfer carried less."""
     currency = row["currency"]
     asked = asked_profit(to_minor(row["amount"], currency), split, net=net)
     if split and row["transfer_amount"] is not None and row["transfer_currency"] == currency:
         sent = to_minor(row["transfer_amount"] + (row["transfer_fee"] or 0), currency)
-        if sent < percent_of(split, asked) - 1:
+        if sent < split.of(asked) - 1:
             asked = min(asked, asked_profit(sent, split, net=True))
     return from_minor(asked, currency)

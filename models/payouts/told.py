@@ -31,6 +31,7 @@ LABELS = {
     "sent": "Sent",
     "settled_days": "Settled after",
     "share_pct": "Share",
+    "split_parts": "Part by part",
     "split_pct": "The trader's share",
     "taken": "Taken from the account",
     "used_before": "Paid to before",
@@ -127,6 +128,8 @@ def _part(name: str, value: Any) -> str:
     """A part of a record: names of things in words, numbers with their unit."""
     if name in ("detector", "rule", "state"):
         return str(value).replace("_", " ")
+    if name == "from":
+        return f"from {plain(value)}"
     return _said(name, value, _unit("", name, ""))
 
 

@@ -228,6 +228,7 @@ def _standing(request: Request, before: list[tuple[Request, bool]]) -> Request:
         "paid_before": max(int(request.paid_before) + count, 0),
         "last_paid_at": last if last or request.paid_before + count <= 0 else request.last_paid_at,
         "moved": request.moved + balance,
+        "drawn": request.drawn - balance,
     }
     trades = {trade["trade_id"]: trade for one in windows for trade in one.trades}
     return replace(request, row=row, days=_days(windows), trades=list(trades.values()))

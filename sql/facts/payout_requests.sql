@@ -143,6 +143,7 @@ select
     windows.not_yet_taken,
     windows.moved,
     windows.deposited,
+    windows.drawn,
     windows.first_trade_at,
     observed.observed_at,
     observed.balance as observed_balance,

@@ -1,6 +1,7 @@
 -- What stood before each request of an account: payouts already honoured, the instant from which profit counts, and
 -- what is not yet answered. Grain: payout_id. Requests of one instant follow each other by id. `not_yet_taken` names
--- the honoured requests whose money was still in the account; `deposited` is money put in that is no profit.
+-- the honoured requests whose money was still in the account; `deposited` is money put in that is no profit, `drawn` what
+-- earlier payouts took out.
 with earlier as (
     select
         now.payout_id,
@@ -43,6 +44,7 @@ balances as (
         now.payout_id,
         coalesce(sum(deals.net), 0) as moved,
         coalesce(sum(deals.net) filter (where deals.deposit), 0) as deposited,
+        coalesce(-sum(deals.net) filter (where deals.payout), 0) as drawn,
         min(deals.executed_at) filter (where deals.kind = 'trade') as first_trade_at,
         max(deals.executed_at) as last_deal_at
     from facts.payout_answers as now
@@ -67,6 +69,7 @@ select
     earlier.same_request_at,
     coalesce(balances.moved, 0) as moved,
     coalesce(balances.deposited, 0) as deposited,
+    coalesce(balances.drawn, 0) as drawn,
     balances.first_trade_at,
     balances.last_deal_at
 from facts.payout_answers as now

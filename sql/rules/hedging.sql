@@ -1,15 +1,16 @@
 -- Positions opened against an opposite one in the same instrument and open beside it long enough. Grain: account_id,
 -- trade_id (the later of the two). Of several opposite positions the one that stays open longest is named. Instruments
--- that the terms let count as one are one `line`.
+-- that the terms let count as one are one `line`, and so are two that move against each other.
 with accounts as (
     select accounts.account, accounts.product, accounts.product_version, accounts.stage, terms.min_overlap_seconds
     from facts.rule_accounts as accounts
     inner join terms.hedging as terms using (product, product_version, stage)
 ),
 
-lined as (
+trades as (
     select
         trades.account,
+        trades.market,
         trades.place,
         trades.account_id,
         trades.trade_id,
@@ -17,26 +18,51 @@ lined as (
         trades.side,
         trades.opened_at,
         trades.held_until,
-        coalesce(-1 - lines.line, trades.market) as line,
+        accounts.product,
+        accounts.product_version,
+        accounts.stage,
         accounts.min_overlap_seconds
     from facts.rule_trades as trades
     inner join accounts using (account)
+    where trades.beside_opposite
+),
+
+-- a trade stands on one of two sides of each line that it is in: by its direction, or in a pair by its instrument
+lined as (
+    select
+        trades.*,
+        coalesce(-1 - lines.line, trades.market) as line,
+        '' as way,
+        trades.side = 'sell' as against
+    from trades
     left join facts.rule_lines as lines
         on
-            (accounts.product, accounts.product_version, accounts.stage, trades.market)
+            (trades.product, trades.product_version, trades.stage, trades.market)
             = (lines.product, lines.product_version, lines.stage, lines.market)
-    where trades.beside_opposite
+            and lines.against is null
+
+    union all
+
+    select
+        trades.*,
+        -1 - lines.line as line,
+        trades.side as way,
+        lines.against
+    from trades
+    inner join facts.rule_lines as lines using (product, product_version, stage, market)
+    where lines.against is not null
 ),
 
 followed as (
     select
         *,
-        case side
-            when 'buy' then max(held_until) filter (where side = 'sell') over earlier
-            else max(held_until) filter (where side = 'buy') over earlier
-        end as opposite_until
+        if(
+            against,
+            max(held_until) filter (where not against) over earlier,
+            max(held_until) filter (where against) over earlier
+        ) as opposite_until
     from lined
-    window earlier as (partition by account, line order by place rows between unbounded preceding and 1 preceding)
+    window earlier as (partition by account, line, way order by place rows between unbounded preceding and 1 preceding)
 ),
 
 overlapping as (
@@ -45,6 +71,8 @@ overlapping as (
     where
         opposite_until > opened_at
         and least(held_until, opposite_until) >= opened_at + to_seconds(min_overlap_seconds)
+    -- of several lines the one with the longest
+    qualify opposite_until = max(opposite_until) over (partition by account, place)
 )
 
 select
@@ -63,8 +91,9 @@ inner join lined as opposite
     on
         overlapping.account = opposite.account
         and overlapping.line = opposite.line
+        and overlapping.way = opposite.way
         and overlapping.opposite_until = opposite.held_until
-        and overlapping.side <> opposite.side
+        and overlapping.against <> opposite.against
         and opposite.place < overlapping.place
 group by
     overlapping.account_id,
