@@ -523,6 +523,9 @@ def _check_contradictions(terms: Terms, where: str) -> None:
         if rule in terms and contradicts(terms[rule]):
             raise RulebookRefused(f"{where}: {rule}: {field}: {why}")
     _check_trading_days(terms, f"{where}: min_trading_days")
+    for name in terms.get("claim", {}).get("rules", ()):
+        if name not in terms or "effect" not in terms[name]:
+            raise RulebookRefused(f"{where}: claim: rules: {name} is no rule of this stage that could end an account")
 
 
 def _symbols_clash(rule: Mapping[str, Any]) -> bool:

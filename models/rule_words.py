@@ -560,6 +560,16 @@ def _scaling(terms: Terms, currency: str | None) -> str:
     return text if share is None else f"{text} From the first step on the trader keeps {number(share)} %."
 
 
+def _claim(terms: Terms, _currency: str | None) -> str:
+    named = " or ".join(name.replace("_", " ") for name in terms["rules"])
+    within = "" if terms["within_days"] is None else f" within {_counted(terms['within_days'], 'day')}"
+    only = ["every position since the last payout had a stop loss"] if terms["stop_loss"] else []
+    if terms["max_trade_loss_percent"] is not None:
+        only.append(f"none of them lost more than {number(terms['max_trade_loss_percent'])} % of the initial balance")
+    text = f"If {named} ended the account, {number(terms['percent'])} % of its profit can be claimed{within}"
+    return f"{text}, if {' and '.join(only)}." if only else f"{text}."
+
+
 _RULE_WORDS = {
     "daily_loss": _daily_loss,
     "daily_gain": _daily_gain,
@@ -601,4 +611,5 @@ _RULE_WORDS = {
     "split": _split,
     "payout": _payout,
     "scaling": _scaling,
+    "claim": _claim,
 }

@@ -70,7 +70,7 @@ def language_page(products: Sequence[Product]) -> str:
         "",
         "One TOML file per product; versions are appended, never edited; `python -m models.lock` locks them by hash.",
         "A rule is a table of fields in a stage. Rules marked *walk* are judged event by event, the others over whole",
-        "histories; `split`, `payout` and `scaling` are terms of the payout desk.",
+        "histories; `split`, `payout`, `scaling` and `claim` are terms of the payout desk.",
         "",
         "## Products",
         "",

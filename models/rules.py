@@ -577,5 +577,20 @@ _RULES = (
         ),
         "The account grows by {step_percent} % every {months} months at {percent} % profit.",
     ),
+    Rule(
+        "claim",
+        (
+            Field("rules", "texts", required=True, meaning="rules of the stage that may have ended the account"),
+            Field("percent", "percent", required=True, meaning="trader's share of the profit then"),
+            Field("within_days", "count", meaning="days after the account's end in which it can be asked for"),
+            Field("stop_loss", "flag", False, meaning="only if every trade since the last payout had a stop loss"),
+            Field(
+                "max_trade_loss_percent",
+                "percent",
+                meaning="only if no trade since the last payout lost more, percent of initial",
+            ),
+        ),
+        "After a breach of {rules} the trader may claim {percent} % of the profit.",
+    ),
 )
 RULES: dict[str, Rule] = {rule.name: rule for rule in _RULES}

@@ -68,6 +68,11 @@ STAGE = "plans/two_step.toml: version 1: stage evaluation_1: "
         ),
         (
             "profit_target = { percent = 10 }",
+            'profit_target = { percent = 10 }\nclaim = { rules = ["daily_los"], percent = 50 }',
+            "claim: rules: daily_los is no rule of this stage that could end an account",
+        ),
+        (
+            "profit_target = { percent = 10 }",
             "profit_target = { percent = 10 }\nsplit = { percent = 80, tiers = [{ balance = 1, lots = 2 }] }",
             "split: tiers: ['balance', 'lots'] are not the columns of a row",
         ),
@@ -569,7 +574,8 @@ def test_every_line_of_the_page_on_published_rules_is_read() -> None:
     lines = re.findall(r"`([a-z_]+) = ([^`]+)`", page)
     target = "profit_target = { percent = 10 }\n"
     for rule, terms in lines:
-        stage = ("" if rule == "profit_target" else target) + f"{rule} = {terms}"
+        others = {"profit_target": "", "claim": "daily_loss = { percent = 5 }\ninactivity = 30\n"}
+        stage = others.get(rule, target) + f"{rule} = {terms}"
         text = GOOD.split("[versions.stages")[0] + f"[versions.stages.evaluation_1]\n{stage}\n"
         assert rule in read_product(text, "p.toml").versions[0].stages["evaluation_1"], terms
     assert {rule for rule, _ in lines} == set(RULES)

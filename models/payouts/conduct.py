@@ -13,6 +13,7 @@ from models.payouts.amounts import Worth, age_days, remains, takes
 from models.payouts.checks import Check, judged
 from models.payouts.eligibility import ENDED
 from models.payouts.facts import Desk, Request, Row, evidence
+from models.payouts.shares import claimed
 
 
 def data(request: Request, desk: Desk) -> Iterator[Check]:
@@ -93,6 +94,9 @@ def rules(request: Request, terms: Terms, worth: Worth) -> Iterator[Check]:
     ending = [one for one in request.verdicts if one["effect"] == "terminate" and one["outcome"] == "breached"]
     waiting = [one for one in request.verdicts if one["effect"] == "wait"]
     warned = [one for one in request.verdicts if one["effect"] in ("warn", "pause")]
+    claim = claimed(request.row, terms)
+    if claim:
+        ending = []
     if request.status is None:
         yield Check("rules", "unknown", "The account has not been judged.", group="rules")
     elif ending or waiting:
@@ -100,7 +104,8 @@ def rules(request: Request, terms: Terms, worth: Worth) -> Iterator[Check]:
         leads: Any = "reject" if ending else "not_yet"
         yield Check("rules", "failed", said, _counts(ending or waiting), _texts(ending or waiting), "rules", leads)
     else:
-        sentence = f"No rule ended the account; {len(warned)} warnings or pauses in the window."
+        ended = "After what ended the account profit can be claimed" if claim else "No rule ended the account"
+        sentence = f"{ended}; {len(warned)} warnings or pauses in the window."
         yield Check("rules", "passed", sentence, _counts(warned), group="rules")
     yield _taken(request, terms, worth)
 

@@ -8,10 +8,11 @@ from decimal import Decimal
 from typing import Any
 
 from models.catalogue import FUNDED, Terms
-from models.money import from_minor, to_minor, written
+from models.money import from_minor, percent_of, to_minor, written
 from models.payouts.amounts import Worth, age_days, remains, unit_profits
 from models.payouts.checks import Check, LeadsTo, judged
 from models.payouts.facts import Desk, Request
+from models.payouts.shares import claimed
 from models.rule_words import rule_sentence
 from models.terms import amount_of
 
@@ -39,8 +40,10 @@ def known(request: Request) -> Iterator[Check]:
 
 def conditions(request: Request, terms: Terms, worth: Worth, desk: Desk) -> Iterator[Check]:
     """Every condition of the terms, in the order in which a reviewer reads them."""
-    yield _alive(request)
-    yield _waited(request, terms)
+    claim = claimed(request.row, terms)
+    yield _alive(request, claim=claim)
+    yield _claim(request, terms) if claim else _not_asked("claim", "Nothing is claimed after the account's end.")
+    yield _not_asked("waiting_time", "A claim has no waiting time.") if claim else _waited(request, terms)
     yield _most_payouts(request, terms)
     yield _minimum(request, terms, worth)
     yield _profit(request, terms, worth)
@@ -64,7 +67,7 @@ def _when(at: dt.datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
-def _alive(request: Request) -> Check:
+def _alive(request: Request, *, claim: bool) -> Check:
     status, since = request.status, request.status_at
     numbers = {"status": status, "status_at": since, "requested_at": request.requested_at}
     if status is None:
@@ -74,8 +77,33 @@ def _alive(request: Request) -> Check:
     if ended or closed:
         word = status if ended else "closed"
         sentence = f"The account was {word} at {_when(since if ended else request.closed_at)}, before the request."
+        if claim:
+            return Check("account_alive", "passed", f"{sentence} A claim is possible after it.", numbers)
         return Check("account_alive", "failed", sentence, numbers, leads_to="reject")
     return Check("account_alive", "passed", "The account was not ended before the request.", numbers)
+
+
+def _claim(request: Request, terms: Terms) -> Check:
+    """Whether what the terms ask of a claim after the account's end holds."""
+    rule = terms["claim"]
+    days, most = age_days(request.status_at, request.requested_at), rule["within_days"]
+    bare = [one["trade_id"] for one in request.trades if not one["stopped"]]
+    least, limit = 0, None
+    if rule["max_trade_loss_percent"] is not None:
+        limit = percent_of(rule["max_trade_loss_percent"], to_minor(request.initial_balance, request.currency))
+        least = min((to_minor(one["net_profit"] or 0, request.currency) for one in request.trades), default=0)
+    wrong = []
+    if most is not None and request.requested_at > request.status_at + dt.timedelta(days=most):
+        wrong.append(f"{most} days were given")
+    if rule["stop_loss"] and bare:
+        wrong.append(f"trade {bare[0]} had no stop loss")
+    if limit is not None and -least > limit:
+        lost, allowed = (written(minor, request.currency) for minor in (-least, limit))
+        wrong.append(f"a trade lost {lost} {request.currency}, more than {allowed}")
+    numbers = {"days": round(days, 4), "ended_by": request.ended_by, "without_stop": bare[:20]}
+    sentence = f"Claimed {days:.2f} days after {request.ended_by.replace('_', ' ')} ended the account"
+    sentence += f": refused, {'; '.join(wrong)}." if wrong else "."
+    return Check("claim", judged(not wrong), sentence, numbers, _rule(terms, "claim", request), leads_to="reject")
 
 
 def _waited(request: Request, terms: Terms) -> Check:

@@ -128,6 +128,8 @@ def requests(
         ),
         "account_id",
     )
+    for row in rows:
+        row["ended_by"] = _ended_by(row, verdicts[row["account_id"]])
     pasts = _pasts(connection, rows, rulebook)
     cuts = {
         row["payout_id"]: sum(
@@ -233,6 +235,12 @@ def _in_window(row: Row, verdicts: list[Row]) -> list[Row]:
         and one["outcome"] != "passed"
         and (since is None or one["effect"] == "terminate" or _last_at(one) > since)
     ]
+
+
+def _ended_by(row: Row, verdicts: list[Row]) -> str | None:
+    """The rule that ended the account of a request, None where none did."""
+    ending = (one for one in verdicts if one["outcome"] == "breached" and one["effect"] == "terminate")
+    return next((one["rule"] for one in ending if one["happened_at"] == row["status_at"]), None)
 
 
 def _cuts(verdict: Row) -> bool:

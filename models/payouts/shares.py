@@ -82,8 +82,10 @@ def split_of(terms: Terms, row: Mapping[str, Any], cuts: int, past: Past) -> Spl
 
     The highest tier that its number reached, by parts where tiers begin at a profit drawn in all or by one payout; or
     the share after the first step of growth where that is more. Each time that open losses were too large lowers it
-    for good where the terms say so.
+    for good where the terms say so. What is claimed after the account's end has a share of its own.
     """
+    if claimed(row, terms):
+        return Split(((0, Decimal(terms["claim"]["percent"])),))
     rule = terms.get("split")
     if rule is None:
         return None
@@ -106,6 +108,12 @@ def split_of(terms: Terms, row: Mapping[str, Any], cuts: int, past: Past) -> Spl
     steps = terms.get(LASTING, {}).get("splits")
     most = steps[min(cuts, len(steps)) - 1] if steps and cuts else Decimal(100)
     return Split(tuple((since, min(max(percent, least), most)) for since, percent in sorted(begins.items())))
+
+
+def claimed(row: Mapping[str, Any], terms: Terms) -> bool:
+    """Whether a request came after its account had ended by a rule after which the terms let profit be claimed."""
+    ended = row["status"] in ("breached", "expired") and row["status_at"] <= row["requested_at"]
+    return bool(ended and row["ended_by"] in terms.get("claim", {}).get("rules", ()))
 
 
 def _begins(tier: Mapping[str, Any]) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from models.catalogue import Rulebook, Terms
-from models.clock import to_micros
+from models.clock import from_micros, to_micros
 from models.money import from_minor
 from models.payouts import eligibility, policy
 from models.payouts.amounts import worth
@@ -24,9 +24,9 @@ from models.set_rules import OWN, SHARED
 from models.terms import FUNDED
 from models.walk import NEVER, SPLIT_CUT, STATUS_BREACHED, STATUS_PASSED, Array
 from pipelines.whatif.history import History
-from pipelines.whatif.replay import STATUS_EXPIRED, Side, replay
+from pipelines.whatif.replay import RULES, STATUS_EXPIRED, Side, replay
 
-MONEY_RULES = ("split", "payout", "consistency", "min_trading_days", "min_profitable_days", "floating_loss")
+MONEY_RULES = ("split", "payout", "consistency", "min_trading_days", "min_profitable_days", "floating_loss", "claim")
 """Rules of a funded stage that a request is held against, beside what set-based rules take from it."""
 DEFAULT_SPLIT = {"percent": Decimal(80), "tiers": None}
 TAKING = ("strip", "split_cut", "wait")
@@ -110,11 +110,22 @@ def under(history: History, own: Today, draft: Side) -> Money:
     place = history.challenges.place
     failed, funded = _stages(history, draft)
     ended = [_ended_before(side, paid) for side in (draft, own.side)]
+    # where profit can be claimed after the end, the request itself was read under the draft's ending
+    ended[0] &= ~_with_claims(history, draft)[paid.account]
     lost = (ended[0] & ~ended[1]) | (failed & ~own.money.failed)[place[paid.account]]
     sums = _sums(history, paid, ~lost)
     refunds = sums[2] - _sums(history, own.paid, np.ones(len(own.paid.at), bool))[2]
     chains = _chains(history, own.money.failed & ~failed & ~funded)
     return Money(failed, funded, sums[0], sums[1], history.challenges.fee - refunds, chains)
+
+
+def _with_claims(history: History, side: Side) -> Array:
+    """Which accounts stand in a stage in which profit can be claimed after the end."""
+    terms = [
+        side.rulebook.version(product, int(number)).stages[stage] for product, number, stage, *_ in history.groups.keys
+    ]
+    held: Array = history.groups.accounts(np.array(["claim" in one for one in terms]))
+    return held
 
 
 def _ended_before(side: Side, paid: Paid) -> Array:
@@ -152,6 +163,8 @@ def _others(history: History, own: Side, draft: Side) -> set[int]:
         held = [_money_terms(side.rulebook, product, number, stage) for side in (own, draft)]
         changed.append(stage in FUNDED and held[0] != held[1])
     others = set(np.flatnonzero(history.groups.accounts(np.array(changed))).tolist())
+    moved = (own.status != draft.status) | (own.at != draft.at) | (own.rule != draft.rule)
+    others |= set(np.flatnonzero(moved & _with_claims(history, draft)).tolist())
     if draft.found is not own.found:
         taken = [_taken(side) for side in (own, draft)]
         others |= {code for code in {*taken[0], *taken[1]} if taken[0].get(code) != taken[1].get(code)}
@@ -254,8 +267,10 @@ def _days(windows: list[Request]) -> list[Row]:
 def _review(history: History, side: Side, code: int, request: Request) -> Review:
     """What the terms of a side say to a request, and what they make it worth; what is too much only is deducted."""
     product, number, stage, currency, _ = history.groups.keys[history.groups.of[code]]
-    request = replace(request, cuts=_cuts(side, code, request))
     terms: Terms = {"split": DEFAULT_SPLIT, **side.rulebook.version(product, int(number)).stages[stage]}
+    request = replace(request, cuts=_cuts(side, code, request))
+    if "claim" in terms:
+        request = _as_ended(side, code, request)
     value = worth(request, terms)
     checks = eligibility.conditions(request, terms, value, _desk(history))
     failed = {one.check for one in checks if one.outcome == "failed" and one.leads_to != "deduct"}
@@ -264,6 +279,20 @@ def _review(history: History, side: Side, code: int, request: Request) -> Review
     trader, firm = (float(from_minor(part or 0, currency)) * rate for part in (value.trader_share, value.firm_share))
     refund = 0.0 if value.refund is None else float(request.fee) * history.rates.get(request.fee_currency, 0.0)
     return Review(frozenset((failed | waits) - {"other_request"}), trader, firm, refund)
+
+
+def _as_ended(side: Side, code: int, request: Request) -> Request:
+    """A request as it stands where a side's terms ended its account: nothing closed after it was made."""
+    names = {STATUS_BREACHED: "breached", STATUS_EXPIRED: "expired"}
+    status = names.get(int(side.status[code]))
+    if status is None:
+        return replace(request, row=request.row | {"status": "active", "status_at": None, "ended_by": None})
+    at, rule = from_micros(int(side.at[code])), RULES[int(side.rule[code])]
+    late = [one for one in request.trades if one["closed_at"] is not None and one["closed_at"] > at]
+    made = sum((one["net_profit"] for one in late), Decimal(0))
+    ended = {"status": status, "status_at": at, "ended_by": rule, "moved": request.moved - made}
+    kept = [one for one in request.trades if one not in late]
+    return replace(request, row=request.row | ended, trades=kept)
 
 
 def _cuts(side: Side, code: int, request: Request) -> int:

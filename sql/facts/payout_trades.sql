@@ -9,6 +9,7 @@ select
     trades.opened_at,
     trades.closed_at,
     cast(trades.net_profit as decimal(38, 8)) as net_profit,
+    trades.stop_loss is not null as stopped,
     trades.closed_at is null or trades.closed_at > windows.requested_at as open,
     opening.firm_day as opened_day,
     closing.firm_day as closed_day
