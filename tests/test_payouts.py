@@ -534,8 +534,9 @@ def test_unknown_is_never_passed(checks: list[Check]) -> None:
 @pytest.mark.parametrize(("stop", "outcome"), [("1.05", "passed"), (None, "failed")])
 def test_a_claim_may_ask_for_a_stop_at_every_position(tmp_path: Path, stop: str | None, outcome: str) -> None:
     """Guards a claim after a breach that is open only to who had a stop loss at each position."""
-    stopped = {"stop_loss": "1.0"}
-    rows = feed([*trade(1, 1, "1000", **stopped), *trade(2, 9, "-500.01", stop_loss=stop)], [request("Q1", 12, "400")])
+    rows = feed(
+        [*trade(1, 1, "1000", stop_loss="1.0"), *trade(2, 9, "-500.01", stop_loss=stop)], [request("Q1", 12, "400")]
+    )
     rule = "claim = { rules = ['daily_loss'], percent = 50, stop_loss = true }"
     told = one(tmp_path, rows, f"split = {{ percent = 80 }}\ndaily_loss = {{ percent = 5 }}\n{rule}")
     assert told["checks"]["claim"]["outcome"] == outcome
