@@ -75,11 +75,13 @@ def differing(connection: duckdb.DuckDBPyConnection, database: sa.Connection, na
     kinds = {str(row[0]): str(row[1]) for row in connection.execute(f"describe {name}").fetchall()}
     table, kept = _mart_table(database, name.split(".")[1], kinds)
     listed = ", ".join(f'"{column}"' for column in kinds)
+    connection.execute(f"create or replace temp table said as select rowid as place, hash({listed}) as said from {name}")
+    counted = connection.execute("select count(*) = count(distinct said) from said").fetchall()
     # rows that say the same are told apart by their count
+    place = "1" if counted[0][0] else "row_number() over (partition by said)"
     connection.execute(
         f"create or replace temp table told as"
-        f" select place, cast(hash(said, row_number() over (partition by said)) >> 1 as bigint) as {ROW}"
-        f" from (select rowid as place, hash({listed}) as said from {name})"
+        f" select place, cast(hash(said, cast({place} as bigint)) >> 1 as bigint) as {ROW} from said"
     )
     told = np.sort(connection.sql(f"select {ROW} from told").fetchnumpy()[ROW])
     gone, new = np.setdiff1d(kept, told, assume_unique=True), np.setdiff1d(told, kept, assume_unique=True)
@@ -94,6 +96,8 @@ def write(connection: duckdb.DuckDBPyConnection, database: sa.Connection, found:
         for index in table.indexes:
             index.drop(database)
     _take_away(database, table, found.gone, everything=len(found.gone) == found.kept)
+    if not len(found.new):
+        return
     connection.register("new_rows", pd.DataFrame({ROW: found.new}, dtype="int64"))
     wanted = connection.execute(
         f"select {_as_kept(table, found.kinds, database.dialect.name)} from {found.name} as mart"

@@ -73,15 +73,29 @@ def test_a_role_is_shown_no_page_of_another(role: str, desks: tuple[str, ...] | 
     assert refused
     for page in refused:
         app = as_person(page, person)
-        assert "This page is not for your role" in told(app), page
+        assert "This page belongs to another role" in told(app), page
         assert not app.dataframe
+
+
+def test_an_address_of_another_roles_page_says_whose_it_is(
+    house: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analyst = Person("rita", "risk_analyst")
+    said = told(as_person("exposure", analyst))
+    assert "Exposure is for: manager, admin, auditor. You are signed in as rita, risk analyst." in said
+    monkeypatch.setattr(people, "who", lambda: analyst)
+    pages = [page for held in places.groups("overview").values() for page in held]
+    assert {place.title for place in places.PLACES} == {page.title for page in pages}
+    listed = {page.title for page in pages if page.visibility == "visible"}
+    assert "Risk queue" in listed
+    assert "Exposure" not in listed
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_opens_the_desk_pages_that_are_its_own(role: str, house: Warehouse) -> None:
     for page in ("payout_review", "approvals", "reconciliation", "audit", "access"):
         person = Person("somebody", role)
-        assert ("not for your role" in told(as_person(page, person))) == (not person.may(PAGES[page])), page
+        assert ("belongs to another role" in told(as_person(page, person))) == (not person.may(PAGES[page])), page
 
 
 def test_nobody_gets_in_without_signing_in(house: Warehouse) -> None:

@@ -10,7 +10,7 @@ from streamlit.navigation.page import Page
 
 from dashboards.kit import fresh, look, places, reads, words
 from dashboards.kit.people import who
-from models.access import PAGES
+from models.access import PAGES, PERMISSIONS, ROLES
 from sql import relations
 
 LOG = logging.getLogger("highwater.dashboards")
@@ -24,10 +24,10 @@ def around(page: Page) -> None:
     """Draws a page; when the data cannot be read it says so, and what to try, instead of a trace."""
     st.title(page.title, anchor=False)
     try:
+        if not allowed(page):
+            return
         if nothing_yet(places.named(page.title)):
             fresh.again_when(reads.stamp)
-            return
-        if not allowed(page):
             return
         page.run()
         foot()
@@ -41,11 +41,17 @@ def around(page: Page) -> None:
 
 
 def allowed(page: Page) -> bool:
-    """Whether the person's role has the page; says so when it has not."""
+    """Whether the person's role has the page; says who has it when it has not."""
     person = who()
-    if person.may(PAGES.get(places.named(page.title), "nothing")):
+    permission = PAGES.get(places.named(page.title), "nothing")
+    if person.may(permission):
         return True
-    look.empty("This page is not for your role", f"{words.escaped(words.plain(person.role))} does not see it.")
+    roles = ", ".join(words.plain(role).lower() for role in ROLES if role in PERMISSIONS.get(permission, ()))
+    look.empty(
+        "This page belongs to another role",
+        f"{words.escaped(page.title)} is for: {roles or 'nobody'}. You are signed in as {words.escaped(person.name)},"
+        f" {words.escaped(words.plain(person.role).lower())}. An admin gives roles.",
+    )
     return False
 
 

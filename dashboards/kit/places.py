@@ -82,19 +82,24 @@ def page(name: str, *, default: bool = False) -> Page:
 
 
 def groups(default: str) -> dict[str, list[Page]]:
-    """The pages that the person may open by group, one of them the first shown; all of them before the sign-in."""
+    """The pages that the person may open by group, one of them the first shown; all of them before the sign-in.
+
+    Pages of other roles are there and not listed: whoever comes to one by its address is told whose it is.
+    """
     grouped: dict[str, list[Page]] = {}
+    unlisted = [default]
     for place in PLACES:
-        if not (place.name == default or people.nobody() or people.may_open(place.name)):
-            continue
-        grouped.setdefault(place.group, []).append(page(place.name, default=place.name == default))
-    grouped.setdefault("", []).append(_typed(default))
+        if place.name == default or people.nobody() or people.may_open(place.name):
+            grouped.setdefault(place.group, []).append(page(place.name, default=place.name == default))
+        else:
+            unlisted.append(place.name)
+    grouped.setdefault("", []).extend(_unlisted(name) for name in unlisted)
     return grouped
 
 
-def _typed(default: str) -> Page:
-    """The default page under its own name too, for an address typed by hand: the framework serves it at the root."""
-    return st.Page(_shown(default), title=_by_name()[default].title, url_path=default, visibility="hidden")
+def _unlisted(name: str) -> Page:
+    """A page for an address typed or followed; the default one too, which the framework serves at the root."""
+    return st.Page(_shown(name), title=_by_name()[name].title, url_path=name, visibility="hidden")
 
 
 def link(name: str, label: str, *, icon: bool = True, **parameters: str) -> None:

@@ -69,25 +69,34 @@ asked as (
     group by payouts.payout_id, payouts.account_id, payouts.requested_at, payouts.amount
 ),
 
--- an account whose trader has gone away keeps its profit and is paid ever less often
-traded as (
-    select account_id, timezone('UTC', cast(firm_day as timestamp)) + interval 1 day as day_ended_at
-    from decided.account_days
-    where (trades > 0 or closed_profit <> 0) and account_id in (select account_id from lived)
+days as (
+    select
+        days.account_id,
+        timezone('UTC', cast(days.firm_day as timestamp)) + interval 1 day as stands_at,
+        (days.close_balance - lived.initial) / lived.initial as profit_share,
+        (days.close_equity - days.close_balance) / lived.initial as open_share,
+        days.trades > 0 or days.closed_profit <> 0 as is_traded
+    from decided.account_days as days
+    inner join lived using (account_id)
 ),
 
--- of each week the last such day before its end; an asof join with so many days is far slower than one pass
-idle as (
+-- of each week the last day before its end, and the last traded one: an account whose trader has gone away keeps its
+-- profit and is paid ever less often; an asof join with so many days is far slower than one pass
+last_days as (
     select
         account_id,
-        told_at as stands_at,
-        max(day_ended_at) over (
-            partition by account_id order by told_at, is_week rows between unbounded preceding and current row
-        ) as day_ended_at
+        stands_at,
+        last_value(profit_share ignore nulls) over before as profit_share,
+        last_value(open_share ignore nulls) over before as open_share,
+        max(traded_at) over before as traded_at
     from (
-        select account_id, day_ended_at as told_at, day_ended_at, false as is_week from traded
+        select account_id, stands_at, profit_share, open_share, case when is_traded then stands_at end as traded_at, false as is_week
+        from days
         union all
-        select account_id, stands_at as told_at, null as day_ended_at, true as is_week from stood
+        select account_id, stands_at, null, null, null, true from stood
+    )
+    window before as (
+        partition by account_id order by stands_at, is_week rows between unbounded preceding and current row
     )
     qualify is_week
 ),
@@ -108,9 +117,9 @@ select
     stood.account_id,
     cast(stood.stands_at - interval 1 day as date) as firm_day,
     date_diff('day', stood.opened_at, stood.stands_at) as age_days,
-    date_diff('day', coalesce(idle.day_ended_at, stood.opened_at), stood.stands_at) as idle_days,
-    coalesce(days.profit_share, 0) as profit_share,
-    coalesce(days.open_share, 0) as open_share,
+    date_diff('day', coalesce(last_days.traded_at, stood.opened_at), stood.stands_at) as idle_days,
+    coalesce(last_days.profit_share, 0) as profit_share,
+    coalesce(last_days.open_share, 0) as open_share,
     coalesce(received.paid_before, 0) as paid_before,
     coalesce(waiting.amount, 0) / stood.initial as waiting_share,
     case
@@ -118,8 +127,6 @@ select
             then coalesce(received.next_paid, 0) / stood.initial
     end as next_paid
 from stood
-asof left join facts.funded_days as days
-    on stood.account_id = days.account_id and stood.stands_at >= days.stands_at
-left join idle on stood.account_id = idle.account_id and stood.stands_at = idle.stands_at
+left join last_days on stood.account_id = last_days.account_id and stood.stands_at = last_days.stands_at
 left join received on stood.account_id = received.account_id and stood.stands_at = received.stands_at
 left join waiting on stood.account_id = waiting.account_id and stood.stands_at = waiting.stands_at

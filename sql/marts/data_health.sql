@@ -4,8 +4,11 @@ with held as (
     union all select 'traders', count(*), max(registered_at) from staging.traders
     union all select 'challenges', count(*), max(purchased_at) from staging.challenges
     union all select 'accounts', count(*), max(opened_at) from staging.accounts
-    union all select 'deals', count(*), max(executed_at) from staging.deals
-    union all select 'equity', count(*), max(observed_at) from staging.equity
+    union all
+    select kinds.dataset, cast(coalesce(sum(told.records), 0) as bigint), max(told.newest_at)
+    from (values ('deals'), ('equity')) as kinds (dataset)
+    left join facts.account_records as told using (dataset)
+    group by kinds.dataset
     union all select 'logins', count(*), max(occurred_at) from staging.logins
     union all select 'payments', count(*), max(occurred_at) from staging.payments
     union all select 'payouts', count(*), max(requested_at) from staging.payouts

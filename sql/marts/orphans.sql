@@ -12,13 +12,8 @@ with pointers as (
     select 'accounts', 'traders', trader_id, count(*)
     from staging.accounts anti join staging.traders using (trader_id) group by trader_id
     union all
-    select 'deals', 'accounts', account_id, records
-    from (select account_id, count(*) as records from staging.deals group by account_id)
-    anti join staging.accounts using (account_id)
-    union all
-    select 'equity', 'accounts', account_id, records
-    from (select account_id, count(*) as records from staging.equity group by account_id)
-    anti join staging.accounts using (account_id)
+    select dataset, 'accounts', account_id, records
+    from facts.account_records anti join staging.accounts using (account_id)
     union all
     select 'logins', 'traders', trader_id, count(*)
     from staging.logins anti join staging.traders using (trader_id) group by trader_id

@@ -36,6 +36,14 @@ broken as (
 
 usual as (
     select product, avg(cast(breached as double)) as usual_share from challenge group by product
+),
+
+repeated as (
+    select owner_id, product, desk_id
+    from challenge
+    where breached
+    group by owner_id, product, desk_id
+    having count(*) > 1
 )
 
 select
@@ -57,8 +65,8 @@ select
     max(challenge.breached_at) as last_at,
     arg_max(challenge.account_id, challenge.breached_at) as account_id
 from challenge
+semi join repeated using (owner_id, product, desk_id)
 inner join usual using (product)
 left join money using (challenge_id)
 left join broken on challenge.account_id = broken.account_id
 group by challenge.owner_id, challenge.product, challenge.desk_id
-having count(*) filter (where challenge.breached) > 1
