@@ -75,7 +75,9 @@ def differing(connection: duckdb.DuckDBPyConnection, database: sa.Connection, na
     kinds = {str(row[0]): str(row[1]) for row in connection.execute(f"describe {name}").fetchall()}
     table, kept = _mart_table(database, name.split(".")[1], kinds)
     listed = ", ".join(f'"{column}"' for column in kinds)
-    connection.execute(f"create or replace temp table said as select rowid as place, hash({listed}) as said from {name}")
+    connection.execute(
+        f"create or replace temp table said as select rowid as place, hash({listed}) as said from {name}"
+    )
     counted = connection.execute("select count(*) = count(distinct said) from said").fetchall()
     # rows that say the same are told apart by their count
     place = "1" if counted[0][0] else "row_number() over (partition by said)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -77,13 +78,12 @@ def test_a_role_is_shown_no_page_of_another(role: str, desks: tuple[str, ...] | 
         assert not app.dataframe
 
 
-def test_an_address_of_another_roles_page_says_whose_it_is(
-    house: Warehouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_address_of_another_roles_page_says_whose_it_is(house: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     analyst = Person("rita", "risk_analyst")
     said = told(as_person("exposure", analyst))
     assert "Exposure is for: manager, admin, auditor. You are signed in as rita, risk analyst." in said
     monkeypatch.setattr(people, "who", lambda: analyst)
+    monkeypatch.setattr(st, "Page", lambda _, **made: SimpleNamespace(**{"visibility": "visible"} | made))
     pages = [page for held in places.groups("overview").values() for page in held]
     assert {place.title for place in places.PLACES} == {page.title for page in pages}
     listed = {page.title for page in pages if page.visibility == "visible"}
