@@ -111,7 +111,7 @@ def day(deals: int, accounts: int, folder: str) -> None:
     before = timed("what was kept is read", lambda: kept.read(database))
     signals, _ = timed("all detectors", lambda: detect_all(connection, now, before=before, loads={1, 2}))
     measured = connection.sql("select count(distinct account_id) from detectors.trades").fetchall()[0][0]
-    leaving = timed("what is kept is gathered", lambda: kept.leave(connection, signals, now, {1, 2}))
+    leaving = timed("what is kept is gathered", lambda: kept.leave(connection, signals, now, {1, 2}, before))
     timed("and written", lambda: replace_rows(database, schema.CONDUCT_KEPT, leaving))
     register(connection, schema.SIGNALS, signals)
     timed("score", lambda: weigh(connection, now))

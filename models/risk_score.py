@@ -33,7 +33,7 @@ PAIRS = {"copy": "copying", "mirror": "mirroring", "own copy": "own_copying", "o
 FLAG = 0.5
 KEY = ["subject_kind", "subject_id", "reason"]
 Items = pd.DataFrame
-_MONEY = {"reason": "money at stake", "points": 0.0}
+_MONEY = '{"reason": "money at stake", "points": 0.0'
 _TOLD = json.JSONEncoder(ensure_ascii=False)
 
 
@@ -450,11 +450,15 @@ def _with_money(connection: duckdb.DuckDBPyConnection, scored: pd.DataFrame) -> 
     ).df()
     held = money.set_index("account_id")
     stakes = scored["account_id"].map(held["at_stake"]).to_numpy(dtype=float, na_value=np.nan).round(2).tolist()
-    currencies = scored["account_id"].map(held["currency"])
-    return [
-        _TOLD.encode(reasons if stake != stake else [*reasons, {**_MONEY, "amount": stake, "currency": currency}])
-        for reasons, stake, currency in zip(scored["reasons"], stakes, currencies, strict=True)
-    ]
+    currencies = scored["account_id"].map(held["currency"]).tolist()
+    named = {currency: _TOLD.encode(currency) for currency in set(currencies)}
+    told = []
+    for reasons, stake, currency in zip(scored["reasons"], stakes, currencies, strict=True):
+        listed = [_TOLD.encode(reasons)[1:-1]] if reasons else []
+        if stake == stake:
+            listed.append(f'{_MONEY}, "amount": {stake}, "currency": {named[currency]}}}')
+        told.append(f"[{', '.join(listed)}]")
+    return told
 
 
 def owner_scores(scores: pd.DataFrame, owners: pd.DataFrame) -> pd.DataFrame:

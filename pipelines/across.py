@@ -53,10 +53,9 @@ def decide(
     ):
         draft.replace(table, frame)
     say("how they trade")
-    signals, remarks = detect_all(
-        connection, as_of, before=None if kept_in is None else kept.read(database), loads=loads
-    )
-    measured = kept.leave(connection, signals, as_of, loads)
+    before = None if kept_in is None else kept.read(database)
+    signals, remarks = detect_all(connection, as_of, before=before, loads=loads)
+    measured = kept.leave(connection, signals, as_of, loads, before)
     draft.then(lambda writing: replace_rows(writing, schema.CONDUCT_KEPT, measured))
     draft.replace(schema.SIGNALS, signals, {"detector": list(DETECTORS)})
     say("what partners do and earn")

@@ -74,12 +74,14 @@ def stood(firm: Firm, told: dict[str, list[tuple[int, int, Row]]], step: int) ->
     )
 
 
-def passed_on(connection: duckdb.DuckDBPyConnection, signals: pd.DataFrame, day: int, loads: set[int]) -> Kept | None:
+def passed_on(
+    connection: duckdb.DuckDBPyConnection, signals: pd.DataFrame, day: int, loads: set[int], before: Kept | None = None
+) -> Kept | None:
     """What the next run reads of what this one leaves, through a database."""
     engine = sa.create_engine("sqlite://")
     schema.CONDUCT_KEPT.create(engine)
     with engine.begin() as database:
-        left = kept.leave(connection, signals, START + dt.timedelta(days=day), loads)
+        left = kept.leave(connection, signals, START + dt.timedelta(days=day), loads, before)
         replace_rows(database, schema.CONDUCT_KEPT, left)
         return kept.read(database)
 
@@ -100,7 +102,7 @@ def test_says_the_same_after_any_delivery(firm: Firm) -> None:
         loads, now = set(range(1, step + 2)), START + dt.timedelta(days=day)
         connection = stood(firm, told, step)
         signals, _ = detect_all(connection, now, before=before, loads=loads)
-        before = passed_on(connection, signals, day, loads)
+        before = passed_on(connection, signals, day, loads, before)
         assert before is not None
         afresh, _ = detect_all(forgotten(connection), now)
         assert len(afresh) > 5

@@ -31,6 +31,8 @@ from sql.schema import ACCOUNT_STATUS
 from sql.warehouse import Warehouse
 
 NAMES = ("auc", "pr_auc", "brier", "calibration_error", "lift")
+HIGHER_IS_BETTER = {"auc": True, "brier": False}
+"""Measures told beside each baseline, trader by trader."""
 MADE = {
     "made, most leave": {},
     "made, half leave": {"stays_days": 110.0},
@@ -170,6 +172,18 @@ def interval(left: np.ndarray, chance: np.ndarray, name: str, rng: np.random.Gen
     return f"{measures(left, chance)[name]:.3f} ({low:.3f}-{high:.3f})"
 
 
+def gain(left: np.ndarray, ours: np.ndarray, theirs: np.ndarray, name: str, rng: np.random.Generator) -> str:
+    """By how much a measure of ours is better than theirs on the same traders, with its 95 % bootstrap interval."""
+    sign = 1 if HIGHER_IS_BETTER[name] else -1
+
+    def better(rows: Any) -> float:
+        return sign * (measures(left[rows], ours[rows])[name] - measures(left[rows], theirs[rows])[name])
+
+    drawn = [better(rng.integers(len(left), size=len(left))) for _ in range(400)]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return f"{better(slice(None)):+.4f} ({low:+.4f} to {high:+.4f})"
+
+
 def judge(trial: Trial, horizon: int) -> None:
     """Prints one line per model."""
     test = features_at(trial.history, trial.at)
@@ -178,6 +192,8 @@ def judge(trial: Trial, horizon: int) -> None:
     rng = np.random.default_rng(1)
     for name, chance in found.items():
         cells: list[Any] = [interval(truth, chance, one, rng) for one in NAMES]
+        ours = found["highwater"]
+        cells += ["" if chance is ours else gain(truth, ours, chance, one, rng) for one in HIGHER_IS_BETTER]
         print(
             f"| {trial.name}: {len(test):,}, {truth.mean():.0%} left | {name} | " + " | ".join(cells) + " |", flush=True
         )
@@ -192,7 +208,8 @@ def main() -> None:
     parser.add_argument("--horizon", type=int, default=60)
     parser.add_argument("--demo", type=Path, help="a scored home")
     chosen = parser.parse_args()
-    print("| history | model | " + " | ".join(NAMES) + " |\n|" + "---|" * (len(NAMES) + 2))
+    head = ["history", "model", *NAMES, *(f"{name}, ours better by" for name in HIGHER_IS_BETTER)]
+    print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))
     makers = {"made": made, "short": short, "cdnow": cdnow}
     for name in chosen.trials:
         trials = demo(chosen.demo) if name == "demo" else makers[name](chosen.traders, chosen.seed)

@@ -26,7 +26,7 @@ from models.detectors import (
     recurring_breaches,
     tick_scalping,
 )
-from models.detectors.base import COLUMNS, FLAG_MIN, Answers, Detector, show_terms, signals_of, weighed_by
+from models.detectors.base import COLUMNS, FLAG_MIN, Answers, Detector, show_terms, signals_of
 from models.detectors.kept import Kept
 
 __all__ = ["DETECTORS", "Answers", "Detector", "Kept", "Shared", "detect_all"]
@@ -79,11 +79,13 @@ def detect_all(
     show_terms(connection, "detectors", Shared())
     for name, held in chosen.items():
         show_terms(connection, name, held)
-    some = kept.measure(connection, before, as_of, loads or set())
-    weighed = [weighed_by(connection, detector, chosen[name]) for name, detector in DETECTORS.items()]
-    found = [one for one in weighed if len(one.found)]
-    rows = kept.rows_of(connection, found, before if some else None)
+    on_from = kept.measure(connection, before, as_of, loads or set())
+    connection.execute("create or replace table detectors.usual (detector varchar, told varchar)")
+    weighed = [kept.weigh(connection, detector, chosen[name], on_from) for name, detector in DETECTORS.items()]
+    found = [one.found for one in weighed if len(one.found.found)]
+    rows = kept.rows_of(connection, found, on_from)
     known = [signals_of(one, rows[one.detector.name]) for one in found]
+    known += [one.staying for one in weighed if len(one.staying)]
     signals = pd.concat(known, ignore_index=True) if known else pd.DataFrame(columns=list(COLUMNS))
     return signals.sort_values(["subject_kind", "subject_id", "detector"], ignore_index=True), _remarks(
         connection, signals

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from models.detectors.base import Answers, Detector, Floats, log_steps, numbers, percent
+from models.detectors.base import Answers, Detector, Floats, Usual, log_steps, numbers, percent, steps, two_digits
 
 USUAL_STAKE, USUAL_SPREAD = math.log(0.008), 0.65
+SIZE_SPREAD = 0.9
 USUAL_WEIGHT = 30.0
 
 
@@ -30,27 +31,52 @@ class Terms:
     untold_at_most: float = 0.8
 
 
-def _usual(stakes: Floats, traders: pd.Series[str]) -> tuple[float, float]:
-    """Middle and spread of the firm's traders' stakes (logarithm of the share of the balance).
+def _middle(values: Floats, traders: pd.Series[str]) -> tuple[float, float, float]:
+    """Middle and spread of a quantity among traders, and how far their number makes them known.
 
-    Each trader counts once, however many accounts were burnt; both stay near what is usual anywhere, so that a firm
-    full of gamblers does not make gambling usual.
+    Each trader counts once, however many accounts were burnt.
     """
-    by_trader = pd.Series(stakes).groupby(traders.to_numpy()).median().to_numpy()
+    by_trader = pd.Series(values).groupby(traders.to_numpy()).median().dropna().to_numpy()
     if len(by_trader) == 0:
-        return USUAL_STAKE, USUAL_SPREAD
-    weight = len(by_trader) / (len(by_trader) + USUAL_WEIGHT)
+        return 0.0, 0.0, 0.0
     middle = float(np.median(by_trader))
     spread = 1.4826 * float(np.median(np.abs(by_trader - middle)))
-    middle = weight * middle + (1 - weight) * USUAL_STAKE
-    return min(middle, USUAL_STAKE + 0.7), float(np.clip(weight * spread + (1 - weight) * USUAL_SPREAD, 0.5, 0.68))
+    return middle, spread, len(by_trader) / (len(by_trader) + USUAL_WEIGHT)
 
 
-def _size(seen: pd.DataFrame, terms: Terms) -> Floats:
+def usual(seen: pd.DataFrame) -> Usual:
+    """Middle and spread of the firm's traders' stakes and sizes (logarithms of shares of the balance).
+
+    Stakes stay near what is usual anywhere, so that a firm full of gamblers does not make gambling usual; sizes come
+    with how far they are known.
+    """
+    planned = numbers(seen["planned"]) > 0
+    middle, spread, weight = _middle(numbers(seen["log_planned"])[planned], seen.loc[planned, "trader_id"])
+    middle = min(weight * middle + (1 - weight) * USUAL_STAKE, USUAL_STAKE + 0.7)
+    spread = float(np.clip(weight * spread + (1 - weight) * USUAL_SPREAD, 0.5, 0.68))
+    size, apart, known = _middle(numbers(seen["log_size"], math.nan), seen["trader_id"])
+    apart = max(known * apart + (1 - known) * SIZE_SPREAD, 2 / 3 * SIZE_SPREAD)
+    return {
+        "stake": [round(middle, 2), round(spread, 2)],
+        "size": [round(size, 2), round(apart, 2), two_digits(known)],
+    }
+
+
+def _size(seen: pd.DataFrame, among: Usual) -> Floats:
+    """Log-odds of the usual size where no stop is told, beside the sizes of everyone else in the firm.
+
+    A size is what as many lots usually win or lose, as a share of the balance.
+    """
+    middle, spread, known = among["size"]
+    beside = steps((numbers(seen["log_size"], math.nan) - middle) / spread, [1.5, 2.5, 3.5], [0.0, 0.8, 2.0])
+    return np.asarray(np.where(numbers(seen["planned"]) > 0, 0.0, known * beside), dtype=np.float64)
+
+
+def _stake(seen: pd.DataFrame, terms: Terms, among: Usual) -> Floats:
     """Log-likelihood ratio of the usual stake: near the allowance, beside the stakes of everyone else in the firm."""
     planned = numbers(seen["planned"])
     stake = np.where(planned > 0, numbers(seen["log_planned"]), numbers(seen["log_stake"]))
-    middle, spread = _usual(stake[planned > 0], seen.loc[planned > 0, "trader_id"])
+    middle, spread = among["stake"]
     ideas = np.maximum(np.where(planned > 0, planned, numbers(seen["ideas"])), 1)
     allowance = np.log(np.maximum(numbers(seen["allowance"], math.nan), 1e-6))
     apart = stake - allowance - math.log(terms.gambler_share)
@@ -76,12 +102,13 @@ def _company(seen: pd.DataFrame, alone: Floats) -> Floats:
     return np.asarray(np.clip(others.to_numpy() - 2.0, 0.0, 2.0), dtype=np.float64)
 
 
-def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
-    """Log-odds from the usual stake, its constancy, ideas a day and in all, the end, and other accounts."""
+def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.DataFrame:
+    """Log-odds from the usual stake and size, its constancy, ideas a day and in all, the end, and other accounts."""
     planned = numbers(seen["planned"])
     deviations = np.square(numbers(seen["spread"])) * np.maximum(planned - 1, 0)
     spread = np.sqrt((0.15**2 * 2 + deviations) / (2 + np.maximum(planned - 1, 0)))
-    size = _size(seen, terms)
+    held = usual(seen) if among is None else among
+    stake = _stake(seen, terms, held)
     # the same stake again is a gambler's mark near the allowance only: well below it, it is discipline
     share = np.exp(numbers(seen["log_planned"])) / np.maximum(numbers(seen["allowance"], math.nan), 1e-6)
     near = np.clip((np.nan_to_num(share, nan=1.0) - 0.6) / 0.25, 0.0, 1.0)
@@ -90,14 +117,15 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     reasons = pd.DataFrame(
         {
             "prior": -4.0,
-            "stake": size,
+            "stake": stake,
+            "size": _size(seen, held),
             "constant": np.where(constant > 0, near * constant, constant),
             "ideas_a_day": log_steps(
                 numbers(seen["ideas"]) / np.maximum(numbers(seen["days"]), 1), [2.5, 5, 10], [0.4, -1, -2.5]
             ),
             "few_ideas": log_steps(numbers(seen["ideas"]), [3, 6, 12, 25, 50], [1.2, 0.2, -0.8, -2, -4]),
             "ended_at_once": np.where(ended & (numbers(seen["ideas"]) <= terms.ideas_few), 0.8, 0.0),
-            "other_accounts": _company(seen, size),
+            "other_accounts": _company(seen, stake),
         },
         index=seen.index,
     )
@@ -145,6 +173,9 @@ DETECTOR = Detector(
     weigh=weigh,
     sentence=sentence,
     ruled_out=ruled_out,
+    usual=usual,
+    usual_of=("trader_id", "planned", "log_planned", "log_size"),
+    together="trader_id",
     rows=(
         "select account_id as subject_id, row_number() over (partition by account_id order by stake desc, "
         "opened_at) as place,"
@@ -152,5 +183,5 @@ DETECTOR = Detector(
         " round(100 * allowance, 3) as allowance_pct from detectors.stakes"
         " where account_id in (select subject_id from reported)"
     ),
-    numbers=("ideas", "planned", "days", "phase", "log_planned", "log_stake", "spread", "allowance", "stake_max"),
+    numbers=("ideas", "planned", "days", "phase", "log_planned", "log_stake", "log_size", "spread", "allowance", "stake_max"),
 )

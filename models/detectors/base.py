@@ -22,7 +22,8 @@ ROWS_MAX = 12
 INTEGERS = (pd.Int8Dtype, pd.Int16Dtype, pd.Int32Dtype, pd.Int64Dtype)
 COLUMNS = ("subject_kind", "subject_id", "detector", "strength", "first_at", "last_at", "evidence")
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-Weigh = Callable[[pd.DataFrame, Any], pd.DataFrame]
+Weigh = Callable[..., pd.DataFrame]
+Usual = Mapping[str, list[float]]
 Tell = Callable[[pd.Series, Any], str]
 TellAll = Callable[[pd.Series, Any], list[str]]
 
@@ -49,6 +50,9 @@ class Detector:
         relation: the SQL file with one row per subject (or per subject and variant; the strongest counts).
         terms: versioned thresholds; those that SQL needs are shown to it as variables `<detector>_<term>`.
         weigh: log-odds of each reason, one column each, from the relation's rows; `prior` is one of them.
+        usual: what it learns from the rows of all, as numbers of two digits that a day seldom changes; given to `weigh`.
+        usual_of: the columns from which it learns.
+        together: the column whose rows are weighed together, beside what is usual.
         sentence, ruled_out: words about one row.
         rows: a select of evidence rows with `subject_id`, read for reported subjects only (`reported` lists them).
     """
@@ -63,6 +67,9 @@ class Detector:
     ruled_out: TellAll
     rows: str
     numbers: tuple[str, ...] = field(default=())
+    usual: Callable[[pd.DataFrame], Usual] | None = None
+    usual_of: tuple[str, ...] = ()
+    together: str = "account_id"
 
     @property
     def key(self) -> str:
@@ -79,13 +86,14 @@ def show_terms(connection: duckdb.DuckDBPyConnection, name: str, terms: Any) -> 
             connection.execute(f"set variable {name}_{held.name} = cast({value!r} as {kind})")
 
 
-def features(connection: duckdb.DuckDBPyConnection, relation: str) -> pd.DataFrame:
-    """The rows of a relation of the detectors' room, in an order that a second run repeats.
-
-    Counts with gaps are floats: what is unknown is NaN there, never pandas' NA, which no comparison takes.
-    """
+def features(connection: duckdb.DuckDBPyConnection, relation: str, where: str = "true") -> pd.DataFrame:
+    """The rows of a relation of the detectors' room, in an order that a second run repeats."""
     relations.build(connection, f"detectors.{relation}")
-    frame: pd.DataFrame = connection.sql(f"select * from detectors.{relation} order by all").df()
+    return without_gaps(connection.sql(f"select * from detectors.{relation} where {where} order by all").df())
+
+
+def without_gaps(frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame whose counts with gaps are floats: what is unknown is NaN, never pandas' NA, which no comparison takes."""
     gaps = {name: "float64" for name, kind in frame.dtypes.items() if isinstance(kind, INTEGERS)}
     return frame.astype(gaps)
 
@@ -132,7 +140,7 @@ def peers(hits: Any, tries: Any, usual: tuple[float, float], tries_min: int = 5)
     """The Beta distribution of a rate among the firm's own accounts, pulled to the usual one where there are few.
 
     Median and spread are robust, so that a minority that behaves otherwise moves neither; the mean stays within half
-    and twice the usual one, so that a firm full of it does not make it innocent.
+    and twice the usual one, so that a firm full of it does not make it innocent. Two digits say all that is known.
     """
     total = numbers(tries)
     rates = share_of(hits, tries)[total >= tries_min]
@@ -140,7 +148,13 @@ def peers(hits: Any, tries: Any, usual: tuple[float, float], tries_min: int = 5)
     if len(rates) == 0:
         return usual
     mean = float(np.clip(weight * np.median(rates) + (1 - weight) * expected, expected / 2, min(2 * expected, 0.9)))
+    mean = two_digits(mean)
     return mean * sum(usual), (1 - mean) * sum(usual)
+
+
+def two_digits(value: float) -> float:
+    """A number as near as two digits say."""
+    return float(f"{value:.1e}")
 
 
 def thin(reasons: Floats, seen: Any, enough: float | Floats) -> Floats:
@@ -166,16 +180,15 @@ class Found:
 
 def judge(connection: duckdb.DuckDBPyConnection, detector: Detector, terms: Any) -> pd.DataFrame:
     """A detector's signals in published columns; subjects it holds hardly possible have no row."""
-    weighed = weighed_by(connection, detector, terms)
+    weighed = found_in(features(connection, detector.relation), detector, terms)
     return signals_of(weighed, evidence_rows(connection, detector, weighed.found[detector.key].astype(str).tolist()))
 
 
-def weighed_by(connection: duckdb.DuckDBPyConnection, detector: Detector, terms: Any) -> Found:
-    """What a detector reports: the strongest row of each subject."""
-    seen = features(connection, detector.relation)
+def found_in(seen: pd.DataFrame, detector: Detector, terms: Any, usual: Usual | None = None) -> Found:
+    """What a detector reports of some rows, the strongest of each subject, beside what is usual in the firm."""
     if seen.empty:
         return Found(detector, terms, seen.assign(strength=0.0, place=0), pd.DataFrame())
-    reasons = detector.weigh(seen, terms)
+    reasons = detector.weigh(seen, terms, usual) if detector.usual else detector.weigh(seen, terms)
     found = seen.assign(strength=strength(reasons), place=np.arange(len(seen)))
     found["rank"] = found["strength"].round(9)
     found = found[found["strength"] >= REPORTED_MIN].sort_values(["rank", "place"], ascending=[False, True])

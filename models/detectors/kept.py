@@ -1,10 +1,11 @@
 """What detectors measured of accounts, kept so that the next run measures those of which something else is known.
 
 Kept are the relations that read whole histories (`MEASURED`), what an earlier run of the month learnt about
-instruments, and the rows behind signals. An account is measured anew when its deals, its terms, state, payouts or
-resets, the calendar or the quotes around its positions, or what was learnt about its instruments have changed, and
-while something is open. All that is weighed is weighed anew in every run. What is kept only saves work: without it all
-are measured.
+instruments, what was usual in the firm, and the signals. An account is measured anew when its deals, its terms, state,
+payouts or resets, the calendar or the quotes around its positions, or what was learnt about its instruments have
+changed, and while something is open. Detectors that read what is measured weigh the accounts measured anew; once
+something else is usual, and where they read anything else, they weigh everybody. What is kept only saves work: without
+it all are measured and weighed.
 """
 
 from __future__ import annotations
@@ -18,13 +19,17 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from models import checkpoints
-from models.detectors.base import Found, evidence_rows, read_by
+from models.detectors.base import Detector, Found, Usual, evidence_rows, features, found_in, read_by, without_gaps
 from sql import relations
-from sql.schema import CONDUCT_KEPT
+from sql.decided import as_arrow
+from sql.schema import CONDUCT_KEPT, SIGNALS
 
+WHOLE = ("account_instruments", "all_in", "manners", "traded")
+"""Those of `MEASURED` from which other relations are made: they are completed with the rows that are kept."""
 MEASURED = (
     "account_instruments",
     "all_in",
@@ -51,10 +56,12 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Kept:
-    """What a run left: the instant at which it stood, the loads that it had seen, and its tables by name."""
+    """What a run left: the instant at which it stood, the loads that it had seen, what was usual by detector, and its
+    tables by name."""
 
     as_of: dt.datetime
     loads: frozenset[int]
+    usual: Mapping[str, Usual]
     tables: Mapping[str, pa.Table]
 
 
@@ -67,23 +74,38 @@ def read(database: sa.Connection) -> Kept | None:
     if stands["code"] != checkpoints.code():
         return None
     tables = {name: pa.ipc.open_file(pa.BufferReader(told)).read_all() for name, told in held.items()}
-    return Kept(dt.datetime.fromisoformat(stands["as_of"]), frozenset(stands["loads"]), tables)
+    return Kept(dt.datetime.fromisoformat(stands["as_of"]), frozenset(stands["loads"]), stands["usual"], tables)
 
 
 def leave(
-    connection: duckdb.DuckDBPyConnection, signals: pd.DataFrame, as_of: dt.datetime, loads: set[int]
+    connection: duckdb.DuckDBPyConnection,
+    signals: pd.DataFrame,
+    as_of: dt.datetime,
+    loads: set[int],
+    before: Kept | None = None,
 ) -> pd.DataFrame:
-    """Rows of `conduct_kept` for what a run has measured; none of a small firm."""
+    """Rows of `conduct_kept` for what a run has measured and found, on from what it was given; none of a small firm."""
     if connection.sql("select count(*) from facts.trades").fetchall()[0][0] < KEPT_FROM_TRADES:
         return pd.DataFrame(columns=["name", "held"])
     stands = {"as_of": as_of.isoformat(), "loads": sorted(loads), "code": checkpoints.code()}
-    names = (*(f"detectors.{name}" for name in MEASURED), *RESTED_ON)
-    tables = {name: connection.sql(f"from {name}").to_arrow_table() for name in names}
-    rows = [json.loads(evidence)["rows"] for evidence in signals["evidence"]]
-    told = signals[["detector", "subject_id"]].assign(rows=[json.dumps(listed, ensure_ascii=False) for listed in rows])
-    tables["rows"] = pa.Table.from_pandas(told.astype("string"), preserve_index=False)
-    held = [("stands", json.dumps(stands).encode()), *((name, _packed(table)) for name, table in tables.items())]
+    usual = dict(connection.sql("select detector, told from detectors.usual").fetchall())
+    told = json.dumps(stands | {"usual": {name: json.loads(held) for name, held in usual.items()}})
+    tables = {f"detectors.{name}": _all_of(connection, before, name) for name in MEASURED}
+    tables |= {name: connection.sql(f"from {name}").to_arrow_table() for name in RESTED_ON}
+    tables["signals"] = as_arrow(SIGNALS, signals)
+    held = [("stands", told.encode()), *((name, _packed(table)) for name, table in tables.items())]
     return pd.DataFrame(held, columns=["name", "held"])
+
+
+def _all_of(connection: duckdb.DuckDBPyConnection, before: Kept | None, name: str, columns: str = "*") -> pa.Table:
+    """The rows of one of `MEASURED`, with those that are kept of accounts not measured."""
+    if before is None or not connection.execute("from detectors.of_some where name = ?", [name]).fetchall():
+        return connection.sql(f"select {columns} from detectors.{name}").to_arrow_table()
+    connection.register("held", before.tables[f"detectors.{name}"])
+    return connection.sql(
+        f"select {columns} from (from detectors.{name}"
+        " union all by name from held anti join detectors.measured using (account_id))"
+    ).to_arrow_table()
 
 
 def _packed(table: pa.Table) -> bytes:
@@ -93,34 +115,86 @@ def _packed(table: pa.Table) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
-def measure(connection: duckdb.DuckDBPyConnection, kept: Kept | None, as_of: dt.datetime, loads: set[int]) -> bool:
-    """Builds `MEASURED` for all accounts, where it can on from what is kept; whether only some were measured."""
-    if kept is None or not _goes_on(connection, kept, as_of, loads):
+def measure(
+    connection: duckdb.DuckDBPyConnection, before: Kept | None, as_of: dt.datetime, loads: set[int]
+) -> Kept | None:
+    """Builds `MEASURED`, where it can on from what is kept; gives what it went on from, None when all were measured.
+
+    `detectors.of_some` names those of `MEASURED` that then hold accounts of `detectors.measured` alone.
+    """
+    connection.execute("create or replace table detectors.of_some (name varchar)")
+    if before is None or not _goes_on(connection, before, as_of, loads):
         relations.build(connection, *RESTED_ON[:2], *(f"detectors.{name}" for name in MEASURED))
-        return False
-    _keep_values(connection, kept)
+        return None
+    _keep_values(connection, before)
     relations.build(connection, *RESTED_ON[:2])
-    only(connection, _anew(connection, kept))
-    for name in MEASURED:
-        relations.build(connection, f"detectors.{name}")
-        connection.register("held", kept.tables[f"detectors.{name}"])
-        connection.execute(
-            f"insert into detectors.{name} by name select * from held anti join measured using (account_id)"
-        )
-    return True
+    connection.register("anew", _anew(connection, before))
+    connection.execute("create or replace table detectors.measured as from anew")
+    only(connection, "detectors.measured")
+    relations.build(connection, *(f"detectors.{name}" for name in MEASURED))
+    connection.execute("insert into detectors.of_some select unnest(?)", [list(MEASURED)])
+    for name in WHOLE:
+        complete(connection, before, name)
+    return before
 
 
-def only(connection: duckdb.DuckDBPyConnection, accounts: pa.Table) -> None:
-    """Lets detectors see the trades of some accounts (`account_id`) alone; what was seen of others is dropped."""
-    connection.register("measured", accounts)
+def complete(connection: duckdb.DuckDBPyConnection, before: Kept, name: str) -> None:
+    """Adds to one of `MEASURED` the rows that are kept of accounts not measured."""
+    connection.register("held", before.tables[f"detectors.{name}"])
+    connection.execute(
+        f"insert into detectors.{name} by name from held anti join detectors.measured using (account_id)"
+    )
+    connection.execute("delete from detectors.of_some where name = ?", [name])
+
+
+def only(connection: duckdb.DuckDBPyConnection, accounts: str) -> None:
+    """Lets detectors see the trades of a table's accounts (`account_id`) alone; what was seen of others is dropped."""
     for name in ROW_RELATIONS:
         connection.execute(f"drop table if exists {name}")
     for name in ("trades", "trade_deals"):
         relations.build(connection, f"facts.{name}")
         connection.execute(
             f"create or replace table detectors.{name} as"
-            f" select * from facts.{name} semi join measured using (account_id)"
+            f" select * from facts.{name} semi join {accounts} using (account_id)"
         )
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """What a detector reports of the accounts that were weighed, and its kept signals about all others."""
+
+    found: Found
+    staying: pd.DataFrame
+
+
+def weigh(connection: duckdb.DuckDBPyConnection, detector: Detector, terms: Any, before: Kept | None) -> Weighed:
+    """Weighs a detector's accounts: those measured anew where nothing else is usual, or else everybody.
+
+    `before` is what the run went on from. Notes in `detectors.usual` what is usual now.
+    """
+    name, usual = detector.relation, None
+    if detector.usual:
+        relations.build(connection, f"detectors.{name}")
+        columns = ", ".join(detector.usual_of)
+        seen = _all_of(connection, before, name, columns).to_pandas(strings_to_categorical=True)
+        usual = detector.usual(without_gaps(seen))
+        connection.execute("insert into detectors.usual values (?, ?)", [detector.name, json.dumps(usual)])
+    if before is None or name not in MEASURED or usual != before.usual.get(detector.name):
+        if before is not None and connection.execute("from detectors.of_some where name = ?", [name]).fetchall():
+            complete(connection, before, name)
+        return Weighed(found_in(features(connection, name), detector, terms, usual), pd.DataFrame())
+    anew = connection.sql("from detectors.measured")
+    if detector.together != "account_id":
+        anew = connection.sql(
+            f"select account_id from facts.accounts semi join (select {detector.together} from facts.accounts"
+            f" semi join detectors.measured using (account_id)) as moved using ({detector.together})"
+        )
+    weighed = anew.to_arrow_table()
+    connection.register("weighed", weighed)
+    seen = features(connection, name, "account_id in (select account_id from weighed)")
+    kept = before.tables["signals"].filter(pc.equal(before.tables["signals"]["detector"], detector.name))
+    staying = kept.filter(pc.invert(pc.is_in(kept["subject_id"], weighed["account_id"].combine_chunks())))
+    return Weighed(found_in(seen, detector, terms, usual), staying.to_pandas())
 
 
 def rows_of(
@@ -132,30 +206,39 @@ def rows_of(
     """
     told: dict[str, dict[str, Rows]] = {}
     lacking: dict[str, list[str]] = {}
-    held, anew = ({}, set[str]()) if before is None else (_held_rows(before), _measured(connection))
+    anew = set[str]() if before is None else _measured(connection)
     for one in found:
         name, subjects = one.detector.name, one.found[one.detector.key].astype(str).tolist()
         if before is None or not set(read_by(one.detector)) & set(ROW_RELATIONS):
             told[name] = evidence_rows(connection, one.detector, subjects)
             continue
         told[name] = evidence_rows(connection, one.detector, [subject for subject in subjects if subject in anew])
-        rest = [subject for subject in subjects if subject not in anew]
-        told[name] |= {subject: held[name, subject] for subject in rest if (name, subject) in held}
-        lacking[name] = [subject for subject in rest if (name, subject) not in held]
+        held = _held_rows(before, name, set(subjects) - anew)
+        told[name] |= held
+        lacking[name] = [subject for subject in subjects if subject not in anew and subject not in held]
     if late := sorted({subject for subjects in lacking.values() for subject in subjects}):
-        only(connection, pa.table({"account_id": late}))
+        connection.register("late", pa.table({"account_id": late}))
+        only(connection, "late")
         for one in found:
             told[one.detector.name] |= evidence_rows(connection, one.detector, lacking.get(one.detector.name, []))
     return told
 
 
-def _held_rows(before: Kept) -> dict[tuple[str, str], Rows]:
-    columns = (before.tables["rows"][name].to_pylist() for name in ("detector", "subject_id", "rows"))
-    return {(detector, subject): json.loads(rows) for detector, subject, rows in zip(*columns, strict=True)}
+def _held_rows(before: Kept, detector: str, subjects: set[str]) -> dict[str, Rows]:
+    """The rows behind kept signals of a detector about some subjects."""
+    if not subjects:
+        return {}
+    kept = before.tables["signals"]
+    chosen = pc.and_(
+        pc.equal(kept["detector"], detector), pc.is_in(kept["subject_id"], pa.array(sorted(subjects), pa.string()))
+    )
+    found = kept.filter(chosen)
+    told = zip(found["subject_id"].to_pylist(), found["evidence"].to_pylist(), strict=True)
+    return {subject: json.loads(evidence)["rows"] for subject, evidence in told}
 
 
 def _measured(connection: duckdb.DuckDBPyConnection) -> set[str]:
-    return {account for (account,) in connection.execute("select account_id from measured").fetchall()}
+    return {account for (account,) in connection.execute("select account_id from detectors.measured").fetchall()}
 
 
 def _goes_on(connection: duckdb.DuckDBPyConnection, kept: Kept, as_of: dt.datetime, loads: set[int]) -> bool:

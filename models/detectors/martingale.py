@@ -10,6 +10,7 @@ import pandas as pd
 from models.detectors.base import (
     Answers,
     Detector,
+    Usual,
     likelihood_ratio,
     log_steps,
     numbers,
@@ -31,10 +32,18 @@ class Terms:
     usual_positions: int = 4
 
 
-def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
+def usual(seen: pd.DataFrame) -> Usual:
+    """How often the firm's accounts raise sizes after losses and after wins."""
+    return {
+        "after_loss": list(peers(seen["raised_after_loss"], seen["losses"], (3.2, 10.8))),
+        "after_win": list(peers(seen["raised_after_win"], seen["wins"], (3.2, 10.8))),
+    }
+
+
+def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.DataFrame:
     """Log-odds from how often sizes are raised after losses and after wins, beside the firm's other accounts."""
-    after_loss = peers(seen["raised_after_loss"], seen["losses"], (3.2, 10.8))
-    after_win = peers(seen["raised_after_win"], seen["wins"], (3.2, 10.8))
+    held = usual(seen) if among is None else among
+    after_loss, after_win = ((a, b) for a, b in (held["after_loss"], held["after_win"]))
     loss_share = (numbers(seen["raised_after_loss"]) + 1) / (numbers(seen["losses"]) + 3)
     win_share = (numbers(seen["raised_after_win"]) + 1) / (numbers(seen["wins"]) + 3)
     reasons = {
@@ -87,5 +96,7 @@ DETECTOR = Detector(
     weigh=weigh,
     sentence=sentence,
     ruled_out=ruled_out,
+    usual=usual,
+    usual_of=("raised_after_loss", "losses", "raised_after_win", "wins"),
     rows=positions_by("opened_at, trade_id"),
 )

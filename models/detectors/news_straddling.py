@@ -10,6 +10,7 @@ import pandas as pd
 from models.detectors.base import (
     Answers,
     Detector,
+    Usual,
     likelihood_ratio,
     numbers,
     peers,
@@ -35,16 +36,20 @@ class Terms:
     events_enough: int = 5
 
 
-def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
+def usual(seen: pd.DataFrame) -> Usual:
+    """Around how many of the events that they trade the firm's accounts come in within seconds."""
+    return {"at_once": list(peers(seen["at_once"], seen["events"], (1.0, 5.0)))}
+
+
+def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.DataFrame:
     """Log-odds from events entered on both sides, from fills within seconds, and from how far the account lives on
     news."""
     elsewhere = numbers(seen["turns"]) / np.maximum(numbers(seen["positions"]) - numbers(seen["news_positions"]), 10)
     a, b = BOTH_SIDES_BY_CHANCE
     mean = np.clip(a / (a + b) + 2 * elsewhere, 0.0, 0.8)
     innocent = (mean * (a + b), (1 - mean) * (a + b))
-    at_once = likelihood_ratio(
-        seen["at_once"], seen["events"], (6.0, 2.0), peers(seen["at_once"], seen["events"], (1.0, 5.0))
-    )
+    others_a, others_b = (usual(seen) if among is None else among)["at_once"]
+    at_once = likelihood_ratio(seen["at_once"], seen["events"], (6.0, 2.0), (others_a, others_b))
     # a stop that is hit by the release rides it; a limit order that is hit stands against it
     rode = steps((numbers(seen["rode"]) + 1) / (numbers(seen["at_once"]) + 2), [0.3, 0.5, 0.7], [-2.0, -0.5, 0.7])
     reasons = {
@@ -105,6 +110,8 @@ DETECTOR = Detector(
     weigh=weigh,
     sentence=sentence,
     ruled_out=ruled_out,
+    usual=usual,
+    usual_of=("at_once", "events"),
     rows=(
         "select account_id as subject_id, row_number() over (partition by account_id order by event_id, "
         "opened_at, trade_id) as place,"

@@ -1,9 +1,22 @@
 -- Funded accounts beside the evaluation that led to them: places, devices and manner of trading on either side.
 -- Grain: account_id of the funded account.
-with funded as (
-    select account_id, challenge_id, trader_id, opened_at
-    from facts.accounts
-    where stage = 'funded'
+-- Of whom nothing is known on one side of the funding there is no row.
+with signed_in as (
+    select trader_id, min(occurred_at) as first_at, max(occurred_at) as last_at
+    from staging.logins
+    group by trader_id
+),
+
+funded as (
+    select accounts.account_id, accounts.challenge_id, accounts.trader_id, accounts.opened_at
+    from facts.accounts as accounts
+    left join signed_in using (trader_id)
+    where
+        accounts.stage = 'funded'
+        and (
+            accounts.challenge_id in (select challenge_id from facts.accounts where stage <> 'funded')
+            or signed_in.first_at < accounts.opened_at and signed_in.last_at >= accounts.opened_at
+        )
 ),
 
 members as (

@@ -16,6 +16,7 @@ select
     count(distinct cast(phased.opened_at as date)) as days,
     median(ln(phased.stake)) filter (where phased.is_planned) as log_planned,
     median(ln(phased.stake)) as log_stake,
+    median(ln(phased.size)) filter (where phased.size > 0) as log_size,
     stddev_samp(ln(phased.stake)) filter (where phased.is_planned) as spread,
     any_value(phased.allowance) as allowance,
     any_value(accounts.status) in ('breached', 'passed') as is_ended,

@@ -1,7 +1,7 @@
 -- What each idea put at risk: the loss at its stop; without a stop the largest of what it lost, of a part of what it won,
--- and of what its size usually wins or loses, as far as it was entered at once: what a netted position was built up by
--- later was not staked on the entry. Pieces of one idea are together.
--- Grain: account_id, instrument, side, idea. Stakes are shares of the initial balance.
+-- and of what its size usually wins or loses, though not more than a gambler stakes on purpose; as far as it was entered
+-- at once: what a netted position was built up by later was not staked on the entry. Pieces of one idea are together.
+-- Grain: account_id, instrument, side, idea. Stakes and sizes are shares of the initial balance.
 with built as (
     select
         trades.account_id,
@@ -48,23 +48,41 @@ ideas as (
         sum(stop_risk) as planned,
         greatest(
             -sum(net_profit * entered_share),
-            getvariable('all_in_of_gain') * sum(net_profit * entered_share),
-            coalesce(sum(usual_result * entered_share), 0)
-        ) as shown
+            getvariable('all_in_of_gain') * sum(net_profit * entered_share)
+        ) as shown,
+        sum(usual_result * entered_share) as usual
     from numbered
     group by account_id, instrument, side, idea
+),
+
+allowed as (
+    select account_id, initial_balance, coalesce(daily_allowance, total_allowance) as allowance
+    from detectors.allowances
+),
+
+staked as (
+    select
+        ideas.*,
+        coalesce(
+            planned,
+            if(usual is null, shown, greatest(shown, least(usual, getvariable('all_in_gambler_share') * allowance)))
+        ) as stake,
+        initial_balance,
+        allowance
+    from ideas
+    inner join allowed using (account_id)
 )
 
 select
-    ideas.account_id,
-    ideas.instrument,
-    ideas.side,
-    ideas.idea,
-    ideas.opened_at,
-    ideas.closed_at,
-    ideas.planned is not null as is_planned,
-    coalesce(ideas.planned, ideas.shown) / accounts.initial_balance as stake,
-    coalesce(accounts.daily_allowance, accounts.total_allowance) / accounts.initial_balance as allowance
-from ideas
-inner join detectors.allowances as accounts using (account_id)
-where coalesce(ideas.planned, ideas.shown) > 0
+    account_id,
+    instrument,
+    side,
+    idea,
+    opened_at,
+    closed_at,
+    planned is not null as is_planned,
+    stake / initial_balance as stake,
+    usual / initial_balance as size,
+    allowance / initial_balance as allowance
+from staked
+where stake > 0

@@ -10,7 +10,10 @@ results as (
     select
         accounts.trader_id,
         cast(trades.closed_at as date) as day,
-        sum(trades.net_profit / cast(accounts.initial_balance as double)) as result
+        -- decimals, whose sum does not hang on the order in which they are added
+        sum(cast(
+            cast(trades.net_profit as decimal(24, 4)) / cast(accounts.initial_balance as double) as decimal(30, 12)
+        )) as result
     from facts.trades as trades
     inner join facts.accounts as accounts using (account_id)
     where trades.closed_at is not null
@@ -27,7 +30,7 @@ select
     trader_id,
     day,
     coalesce(entries.entries, 0) as entries,
-    coalesce(results.result, 0) as result,
+    cast(coalesce(results.result, 0) as double) as result,
     coalesce(signed_in.sign_ins, 0) as sign_ins
 from entries
 full join results using (trader_id, day)
