@@ -183,5 +183,16 @@ DETECTOR = Detector(
         " round(100 * allowance, 3) as allowance_pct from detectors.stakes"
         " where account_id in (select subject_id from reported)"
     ),
-    numbers=("ideas", "planned", "days", "phase", "log_planned", "log_stake", "log_size", "spread", "allowance", "stake_max"),
+    numbers=(
+        "ideas",
+        "planned",
+        "days",
+        "phase",
+        "log_planned",
+        "log_stake",
+        "log_size",
+        "spread",
+        "allowance",
+        "stake_max",
+    ),
 )

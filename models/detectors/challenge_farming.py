@@ -4,27 +4,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
-from models.detectors.base import Answers, Detector, log_steps, steps
+from models.detectors.base import Answers, Detector, log_steps, numbers, steps
 
 
 @dataclass(frozen=True)
 class Terms:
-    """The span in which purchases are counted (days)."""
+    """The span in which purchases are counted; days with trades within which an evaluation is burnt at once."""
 
     version: str = "2026-11"
     busy_days: int = 30
+    burnt_days: float = 5.0
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
-    """Log-odds from evaluations side by side, purchases in the busiest span, how soon they burnt, and the stake."""
+    """Log-odds from evaluations side by side, purchases in the busiest span, how soon and how often they burnt, and
+    the stake."""
     return pd.DataFrame(
         {
             "prior": -4.5,
             "side_by_side": steps(seen["side_by_side"], [1, 2, 3, 5, 8], [-3, -0.5, 1.5, 3, 4.5]),
             "busiest": log_steps(seen["busiest"], [2, 4, 5, 6, 12], [-2, 0.2, 1.2, 1.8, 3]),
             "burnt": log_steps(seen["days_to_breach"], [3, 6, 12, 25], [1.5, 1.0, 0, -1.5], missing=-1.0),
+            # soon burnt, and again and again
+            "burnt_often": np.where(
+                numbers(seen["days_to_breach"], 99.0) <= terms.burnt_days,
+                log_steps(seen["breached"], [2, 4, 6, 10], [0, 1.0, 1.8, 2.5]),
+                0.0,
+            ),
             "stake": steps(seen["stake_share"], [0.1, 0.2, 0.4, 0.6, 0.8], [-3.0, -2.0, 0.3, 1.6, 2.6], missing=-0.5),
         },
         index=seen.index,

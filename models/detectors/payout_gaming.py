@@ -51,7 +51,10 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     fillers = steps(share_of(seen["filler_days"], seen["days"]), [0.1, 0.2, 0.4, 0.7], [0, 1.0, 3.7, 5.0])
     several = np.minimum(numbers(seen["filler_days"]) / 3, 1.0)
     splits = steps(seen["splits"], [0, 1, 2, 4], [0, 0.7, 2, 3.5])
-    near = steps(seen["near_splits"], [0, 1, 2, 3], [0, 2.0, 4.3, 5.5])
+    meant = numbers(seen["near_splits"]) - 2 * numbers(seen["splits_by_chance"])
+    # who often closes in two steps does so over a reset now and then
+    of_all = steps(share_of(meant, seen["winners_in_two"]), [0.1, 0.35], [0.4, 1.0])
+    near = steps(meant, [0, 1, 2, 3], [0, 2.0, 4.3, 5.5]) * of_all
     return pd.DataFrame(
         {
             "prior": -3.5,

@@ -95,23 +95,50 @@ parts as (
     having count(*) > 1
 ),
 
+ends as (
+    select *, least(one_at, other_at) as first_end_at, greatest(one_at, other_at) as last_end_at
+    from (from twins union all from parts)
+),
+
 splits as (
     select
         ends.account_id,
         count(*) as splits,
         count(*) filter (
             where ends.won
-            and resets.opened_at - least(ends.one_at, ends.other_at) <= to_seconds(getvariable('payout_gaming_near_s'))
-            and greatest(ends.one_at, ends.other_at) - resets.opened_at <= to_seconds(getvariable('payout_gaming_near_s'))
+            and resets.opened_at - ends.first_end_at <= to_seconds(getvariable('payout_gaming_near_s'))
+            and ends.last_end_at - resets.opened_at <= to_seconds(getvariable('payout_gaming_near_s'))
         ) as near_splits,
         min(ends.opened_at) as first_at,
         max(ends.opened_at) as last_at
-    from (from twins union all from parts) as ends
+    from ends
     inner join decided.account_days as resets
         on
             ends.account_id = resets.account_id
-            and resets.opened_at > least(ends.one_at, ends.other_at)
-            and resets.opened_at <= greatest(ends.one_at, ends.other_at)
+            and resets.opened_at > ends.first_end_at
+            and resets.opened_at <= ends.last_end_at
+    group by ends.account_id
+),
+
+habits as (
+    select account_id, count(*) as winners_in_two
+    from ends
+    where won
+    group by account_id
+),
+
+-- as near to a time of day shortly before or after the reset: who trades around then splits winners without meaning to
+around as (
+    select ends.account_id, count(*) / 2 as splits_by_chance
+    from ends
+    inner join decided.account_days as resets using (account_id)
+    cross join (values (-2), (2)) as moved (by_near)
+    where
+        ends.won
+        and resets.opened_at + to_seconds(by_near * getvariable('payout_gaming_near_s')) > ends.first_end_at
+        and resets.opened_at + to_seconds((by_near - 1) * getvariable('payout_gaming_near_s')) <= ends.first_end_at
+        and resets.opened_at + to_seconds(by_near * getvariable('payout_gaming_near_s')) <= ends.last_end_at
+        and resets.opened_at + to_seconds((by_near + 1) * getvariable('payout_gaming_near_s')) >= ends.last_end_at
     group by ends.account_id
 ),
 
@@ -132,6 +159,8 @@ select
     days.positions,
     coalesce(splits.splits, 0) as splits,
     coalesce(splits.near_splits, 0) as near_splits,
+    coalesce(around.splits_by_chance, 0) as splits_by_chance,
+    coalesce(habits.winners_in_two, 0) as winners_in_two,
     changes.size_after,
     changes.positions_after,
     first_paid.first_paid_at,
@@ -141,6 +170,8 @@ select
 from asked
 inner join days using (account_id)
 left join splits using (account_id)
+left join around using (account_id)
+left join habits using (account_id)
 left join changes using (account_id)
 left join detectors.first_payouts as first_paid using (account_id)
 left join decided.account_status as status
