@@ -107,8 +107,9 @@ def fit(history: History, last: pd.Timestamp, horizon_days: int, terms: ChurnTer
 
     Calibration (Platt, 1999) uses what trees learnt from every second trader say of the others, so that nobody is
     judged by trees that have seen what became of them. Where nobody was ever seen to trade, what is known of purchases
-    alone is used (BG/NBD, corrected by how many there were and how long ago), calibrated alike. A history too short for the horizon teaches a shorter one, from which the
-    share that stays away to the end of the horizon is taken; see `_stretch`.
+    alone is used (BG/NBD, corrected by how many there were and how long ago), calibrated alike. A history too short
+    for the horizon teaches a shorter one, from which the share that stays away to the end of the horizon is taken; see
+    `_stretch`.
     """
     held = terms or ChurnTerms()
     taught, instants = _teachable(history, last, horizon_days, held)

@@ -50,7 +50,7 @@ class Detector:
         relation: the SQL file with one row per subject (or per subject and variant; the strongest counts).
         terms: versioned thresholds; those that SQL needs are shown to it as variables `<detector>_<term>`.
         weigh: log-odds of each reason, one column each, from the relation's rows; `prior` is one of them.
-        usual: what it learns from the rows of all, as numbers of two digits that a day seldom changes; given to `weigh`.
+        usual: what it learns from the rows of all, in numbers of two digits that a day seldom changes, for `weigh`.
         usual_of: the columns from which it learns.
         together: the column whose rows are weighed together, beside what is usual.
         sentence, ruled_out: words about one row.
@@ -93,7 +93,7 @@ def features(connection: duckdb.DuckDBPyConnection, relation: str, where: str = 
 
 
 def without_gaps(frame: pd.DataFrame) -> pd.DataFrame:
-    """A frame whose counts with gaps are floats: what is unknown is NaN, never pandas' NA, which no comparison takes."""
+    """A frame whose counts with gaps are floats: the unknown is NaN, never pandas' NA, which no comparison takes."""
     gaps = {name: "float64" for name, kind in frame.dtypes.items() if isinstance(kind, INTEGERS)}
     return frame.astype(gaps)
 
