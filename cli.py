@@ -239,7 +239,7 @@ def alert(args: Args) -> None:
     elif args.action == "log":
         show(args, alerts.log(house))
     else:
-        alerts.opened(house, args.case_id, args.who)
+        alerts.opened(house, [args.case_id], args.who)
         say(f"Alert {args.case_id} is opened.")
 
 

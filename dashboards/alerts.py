@@ -24,9 +24,9 @@ REFRESH = dt.timedelta(seconds=10)
 
 def show() -> None:
     """The alerts of a view as they stand now, or the subscriptions."""
-    desk.told()
     view = state.tab("View", "view", VIEWS)
     if view == "subscriptions":
+        desk.told()
         _subscriptions()
         return
     st.fragment(lambda: _told(view), run_every=REFRESH)()
@@ -34,6 +34,7 @@ def show() -> None:
 
 def _told(view: str) -> None:
     """What was told to whom, newest first; drawn again every few seconds."""
+    desk.told()
     found = [row for row in alerts.log(reads.warehouse()) if _is_mine(row)]
     unopened = [row for row in found if row["state"] == "sent" and words.missing(row["opened_at"])]
     failed = sum(row["state"] == "failed" for row in found)
@@ -99,17 +100,21 @@ def _table(rows: list[dict[str, Any]]) -> None:
 
 
 def _open(rows: list[dict[str, Any]]) -> None:
-    """Notes that the person has seen an alert, which ends its escalation."""
-    titles = {row["case_id"]: row["title"] for row in rows}
-    left, right = st.columns([4, 1], vertical_alignment="bottom")
-    case = left.selectbox("Alert", list(titles), format_func=titles.__getitem__)
-    if right.button("I have seen it", type="primary"):
-        try:
-            alerts.opened(reads.warehouse(), str(case), desk.person().name)
-        except AlertRefused as refused:
-            st.error(str(refused))
-            return
-        st.rerun(scope="app")
+    """Notes that the person has seen an alert, or all that are listed, which ends their escalation."""
+    told = {row["case_id"]: row for row in rows}
+    left, middle, right = st.columns([4, 1, 1], vertical_alignment="bottom")
+    case = left.selectbox("Alert", list(told), format_func=lambda one: told[one]["title"])
+    middle.button("I have seen it", type="primary", width="stretch", on_click=_seen, args=([case],))
+    # what comes up between drawing and pressing has been seen by nobody
+    right.button(f"All {len(told)}", width="stretch", disabled=len(told) < 2, on_click=_seen, args=(list(told),))
+    st.html(f"<p>{words.escaped(told[case]['body'])}</p>")
+
+
+def _seen(cases: list[str]) -> None:
+    try:
+        alerts.opened(reads.warehouse(), cases, desk.person().name)
+    except AlertRefused as refused:
+        desk.tell(str(refused))
 
 
 def _subscriptions() -> None:

@@ -56,7 +56,7 @@ def _listed(view: str) -> None:
         return
     _table(found)
     if view != "done" and desk.person().may("actions.decide"):
-        _decide(reads.records(found))
+        _decide(reads.records(found), view)
 
 
 def _nothing(view: str) -> None:
@@ -116,32 +116,40 @@ def _next(row: dict[str, Any]) -> str:
     return words.instant(row["next_at"]) if row["state"] == "waiting" else words.UNKNOWN
 
 
-def _decide(rows: list[dict[str, Any]]) -> None:
-    """One action to send, again or at once, or to decline with a reason; both go to the audit log."""
-    by_number = {row["outbox_id"]: row for row in rows}
+def _decide(rows: list[dict[str, Any]], view: str) -> None:
+    """The actions of one account to send, again or at once, or to decline with a reason; all go to the audit log."""
     with st.container(border=True):
-        number = st.selectbox(
-            "Decide about",
-            list(by_number),
-            format_func=lambda one: (
-                f"{words.plain(by_number[one]['action'])} {by_number[one]['account_id']}"
-                f" · {STATES[by_number[one]['state']][1]}"
-            ),
-        )
-        reason = st.text_input("Reason", key=f"why-{number}", placeholder="needed to decline")
+        left, right = st.columns([1, 2])
+        account = left.selectbox("Account", list(dict.fromkeys(row["account_id"] for row in rows)))
+        mine = (OUTBOX.c.state.in_(OF_VIEW[view]), OUTBOX.c.account_id == account)
+        query = sa.select(OUTBOX).where(*mine).order_by(OUTBOX.c.created_at, OUTBOX.c.outbox_id)
+        by_number = {row["outbox_id"]: row for row in reads.records(reads.now(query))}
+        numbers = right.multiselect(
+            "Actions", list(by_number), _due(by_number), key=f"of-{account}-{view}",
+            format_func=lambda one: f"{words.plain(by_number[one]['action'])} · {STATES[by_number[one]['state']][1]}",
+            help="What cannot be taken back is not chosen until its verdict has stood for a day.",
+        )  # fmt: skip
+        reason = st.text_input("Reason", key=f"why-{account}", placeholder="needed to decline")
         left, middle, right = st.columns([1, 1, 3], vertical_alignment="center")
-        dead = by_number[number]["state"] == "dead"
-        if left.button("Try again" if dead else "Send", type="primary"):
-            _answer(str(number), reason, send=True)
-        if middle.button("Decline"):
-            _answer(str(number), reason, send=False)
+        many = f" {len(numbers)}" if len(numbers) > 1 else ""
+        if left.button(f"Send{many}", type="primary", disabled=not numbers, width="stretch"):
+            _answer(numbers, reason, send=True)
+        if middle.button(f"Decline{many}", disabled=not numbers, width="stretch"):
+            _answer(numbers, reason, send=False)
         with right:
-            places.link("account", "Open the account →", icon=False, account=str(by_number[number]["account_id"]))
+            places.link("account", "Open the account →", icon=False, account=str(account))
 
 
-def _answer(number: str, reason: str, *, send: bool) -> None:
+def _due(by_number: dict[str, dict[str, Any]]) -> list[str]:
+    """Those whose time has come; those that were tried are due at once."""
+    now = dt.datetime.now(dt.UTC)
+    return [number for number, row in by_number.items() if row["state"] != "asked" or row["next_at"] <= now]
+
+
+def _answer(numbers: list[str], reason: str, *, send: bool) -> None:
     try:
-        outbox.decide(reads.warehouse(), number, send=send, person=desk.person(), reason=reason)
+        for number in numbers:
+            outbox.decide(reads.warehouse(), number, send=send, person=desk.person(), reason=reason)
     except (OutboxRefused, AccessRefused) as refused:
         st.error(str(refused))
         return

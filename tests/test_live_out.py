@@ -397,13 +397,13 @@ def test_what_nobody_opens_is_told_elsewhere_once(house: Warehouse) -> None:
     post = Post()
     assert alerts.tell(house, NOON, post.send) == 2
     opened = next(row["case_id"] for row in alerts.log(house) if "daily loss" in row["title"])
-    alerts.opened(house, opened, "ana")
+    alerts.opened(house, [opened], "ana")
     late = NOON + dt.timedelta(minutes=15)
     assert alerts.tell(house, late - dt.timedelta(microseconds=1), post.send) == 0
     assert [alerts.tell(house, late, post.send) for _ in range(2)] == [1, 0]
     assert post.got[2:] == [("Nobody has opened: A0 max loss breached", "max_loss broken")]
     with pytest.raises(alerts.AlertRefused):
-        alerts.opened(house, opened, "ben")
+        alerts.opened(house, [opened], "ben")
 
 
 def test_a_feed_that_stopped_is_louder_than_a_breach(house: Warehouse) -> None:

@@ -81,6 +81,29 @@ def test_an_alert_is_seen_and_a_subscription_ended_from_the_page(house: Warehous
         assert alerts.in_force(database) == []
 
 
+def test_all_alerts_that_are_listed_are_seen_at_once(house: Warehouse) -> None:
+    news = {"subject": "B2", "desk_id": "D1", "rule": "daily_loss", "outcome": "breached", "sentence": "It fell <b> far."}
+    with house.database.begin() as database:
+        alerts.raise_news(database, [news | {"happened_at": NOON}], NOON)
+    alerts.tell(house, NOON, lambda *_: True)
+    app = opened("alerts")
+    assert "It fell" in told(app)
+    press(app, "All 2")
+    assert [bool(row["opened_by"]) for row in alerts.log(house)] == [True, True]
+
+
+def test_actions_of_an_account_are_sent_together_but_for_what_has_to_wait(house: Warehouse) -> None:
+    now = dt.datetime.now(dt.UTC)
+    outbox.connect(house, "D1", "https://gateway.test/x", "ask", {})
+    with house.database.begin() as database:
+        for name in ("close_positions", "disable"):
+            decisions.act(database, [Action("B1", name, "daily_loss", 1)], {"B1": "D1"}, now)
+    app = opened("outbox")
+    press(app, "Send 2")
+    states = {row["action"]: row["state"] for row in outbox.listed(house)}
+    assert states == {"freeze": "waiting", "close_positions": "waiting", "disable": "asked"}
+
+
 def test_a_gateway_is_shown_without_what_is_secret(house: Warehouse) -> None:
     shown = opened("outbox", view="gateways").dataframe[0].value.iloc[0].to_dict()
     assert shown == {"desk": "D1", "address": "https://gateway.test/x", "mode": "Ask", "otherwise": "Disable: off"}

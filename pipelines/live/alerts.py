@@ -7,7 +7,7 @@ import hashlib
 import json
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -219,13 +219,13 @@ def log(warehouse: Warehouse) -> list[dict[str, Any]]:
         return [dict(row) for row in database.execute(query).mappings()]
 
 
-def opened(warehouse: Warehouse, case_id: str, who: str) -> None:
-    """Notes that somebody opened an alert, for everybody who was told; AlertRefused when there is none to open."""
-    mine = (DELIVERIES.c.case_id == case_id, DELIVERIES.c.opened_at.is_(None))
+def opened(warehouse: Warehouse, case_ids: Collection[str], who: str) -> None:
+    """Notes that somebody opened alerts, for everybody who was told; AlertRefused when there is none to open."""
+    mine = (DELIVERIES.c.case_id.in_(case_ids), DELIVERIES.c.opened_at.is_(None))
     with warehouse.database.begin() as database:
         values = {"opened_at": dt.datetime.now(dt.UTC), "opened_by": who}
         if not database.execute(sa.update(DELIVERIES).where(*mine).values(**values)).rowcount:
-            raise AlertRefused(f"there is no unopened alert {case_id}")
+            raise AlertRefused(f"there is no unopened alert {', '.join(case_ids)}")
 
 
 def _quiet(subscription: dict[str, Any], now: dt.datetime) -> bool:
