@@ -290,14 +290,23 @@ def _counted_again(entries: Entries, pairs: Codes, terms: CoordinationTerms) -> 
         return np.concatenate(list(pool.map(count, np.array_split(pairs, THREADS * 8))))
 
 
+def _both(some: Codes, others: Codes, accounts: int) -> Codes:
+    """The pairs of either, each once, in their order; one number per pair sorts far faster than three."""
+    numbers = [(pairs[:, 0].astype(np.int64) * accounts + pairs[:, 1]) * 2 + pairs[:, 2] for pairs in (some, others)]
+    number = np.unique(np.concatenate(numbers))
+    return np.column_stack([number // 2 // accounts, number // 2 % accounts, number % 2]).astype(np.int32)
+
+
 def _counted_on(entries: Entries, terms: CoordinationTerms, before: Kept | None, log: list[str]) -> Floats | None:
     """What `_counted` gives, from the pairs that came near before and those that met anew; None if that is too much."""
     touched = touched_entries(entries, terms, before) if before is not None else None
     if before is None or touched is None:
         return None
-    near = still_near(entries, before)
-    anew = met_anew(entries, touched, int(terms.horizon_s * SECOND), THREADS)
-    pairs = np.unique(np.concatenate([near, anew]), axis=0)
+    pairs = _both(
+        still_near(entries, before),
+        met_anew(entries, touched, int(terms.horizon_s * SECOND), THREADS),
+        len(entries.accounts),
+    )
     log.append(
         f"{int(touched.sum())} of {len(touched)} entries are new since all pairs were counted: {len(pairs)} pairs that "
         f"came near then, or met twice since, were counted again"
