@@ -82,7 +82,13 @@ def test_an_alert_is_seen_and_a_subscription_ended_from_the_page(house: Warehous
 
 
 def test_all_alerts_that_are_listed_are_seen_at_once(house: Warehouse) -> None:
-    news = {"subject": "B2", "desk_id": "D1", "rule": "daily_loss", "outcome": "breached", "sentence": "It fell <b> far."}
+    news = {
+        "subject": "B2",
+        "desk_id": "D1",
+        "rule": "daily_loss",
+        "outcome": "breached",
+        "sentence": "It fell <b> far.",
+    }
     with house.database.begin() as database:
         alerts.raise_news(database, [news | {"happened_at": NOON}], NOON)
     alerts.tell(house, NOON, lambda *_: True)
