@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -31,26 +32,13 @@ MILESTONES = {
     "first_payout": "First payout",
     "bought_again": "Bought again after a breach",
 }
-READ = (
-    "challenge_id",
-    "account_id",
-    "person",
-    "product",
-    "cohort_month",
-    "purchased_at",
-    "size_name",
-    "channel",
-    "partner_id",
-    "country",
-    *(f"{stage}_days" for stage in cohorts.STAGES),
-    "breached_days",
-    "again_days",
-    "running",
-    "fees",
-    "payouts",
-    "unknown_amounts",
-    "desk_id",
-)
+DAYS = (*(f"{stage}_days" for stage in cohorts.STAGES), "breached_days", "again_days")
+READ: dict[str, tuple[str, ...]] = {
+    "funnel": (*DAYS, "person", "cohort_month", "running", "fees", "payouts", "unknown_amounts"),
+    "age": (*DAYS, "desk_id", "product", "cohort_month", "purchased_at"),
+    "payouts": ("challenge_id", "person", "cohort_month", "purchased_at", "unknown_amounts"),
+}
+"""What a view reads of every purchase: those of a large firm are many."""
 
 
 def show() -> None:
@@ -84,7 +72,7 @@ def show() -> None:
     if view == "terms":
         _terms(product)
         return
-    found = _challenges(desk, chosen)
+    found = _challenges(desk, chosen, READ[view])
     if found.empty:
         look.empty("Nothing was sold here", "No purchase of this desk fits all of these cuts.")
         return
@@ -100,18 +88,19 @@ def show() -> None:
     _unknown(found)
     _funnel(months)
     _table(months, currency, by_person)
-    _behind(found, currency)
+    _behind(desk, chosen, sorted(months["cohort_month"].unique(), reverse=True), currency)
 
 
-def _challenges(desk: str, chosen: dict[str, Any]) -> pd.DataFrame:
-    """The purchases of a desk that fit the cuts."""
+def _challenges(desk: str, chosen: dict[str, Any], columns: Sequence[str]) -> pd.DataFrame:
+    """Columns of the purchases of a desk that fit the cuts, with their age where it can be told."""
     table = reads.mart("cohort_challenges")
     if table is None:
-        return pd.DataFrame(columns=list(READ))
-    query = reads.filtered(table, desk_id=desk, **chosen).with_only_columns(*(table.c[name] for name in READ))
-    days = [name for name in READ if name.endswith("_days")]
-    found = cohorts.aged(reads.fetch(query), reads.stands_at())
-    return found.astype(dict.fromkeys(days, "float64") | {"running": bool})
+        return pd.DataFrame(columns=list(columns))
+    query = reads.filtered(table, desk_id=desk, **chosen).with_only_columns(*(table.c[name] for name in columns))
+    found = reads.fetch(query)
+    kinds: dict[str, Any] = dict.fromkeys(DAYS, "float64") | {"running": bool}
+    found = found.astype({name: kind for name, kind in kinds.items() if name in found})
+    return cohorts.aged(found, reads.stands_at()) if "purchased_at" in found else found
 
 
 def _unknown(found: pd.DataFrame) -> None:
@@ -195,7 +184,8 @@ def _triangle(found: pd.DataFrame, desk: str, product: str | None, currency: str
     table = reads.mart("challenge_money")
     if table is None:
         return
-    sold = sa.select(table).where(table.c.desk_id == desk)
+    told_of = (table.c.challenge_id, table.c.happened_at, table.c.fee, table.c.payout)
+    sold = sa.select(*told_of).where(table.c.desk_id == desk)
     held = reads.mart("cohort_challenges")
     if product is not None and held is not None:
         sold = sold.where(
@@ -347,22 +337,26 @@ def _table(months: pd.DataFrame, currency: str, by_person: bool) -> None:
     )
 
 
-def _behind(found: pd.DataFrame, currency: str) -> None:
+def _behind(desk: str, cuts: dict[str, Any], months: list[str], currency: str) -> None:
     """The purchases of a cell, each with its account."""
+    table = reads.mart("cohort_challenges")
+    if table is None:
+        return
     st.subheader("The accounts behind a cell", anchor=False)
     left, middle, right = st.columns([1, 1, 2], vertical_alignment="bottom")
     with left:
-        month = state.one_of("Month", "month", sorted(found["cohort_month"].unique(), reverse=True), shown=str)
+        month = state.one_of("Month", "month", months, shown=str)
     with middle:
         listed = [*cohorts.STAGES, "breached", "again"]
         stage = state.one_of("Milestone", "reached", listed, shown=_reached)
-    rows = found if month is None else found[found["cohort_month"] == month]
-    rows = rows if stage is None else rows[rows[f"{stage}_days"].notna()]
-    rows = rows.sort_values("purchased_at", ascending=False)
+    behind = reads.filtered(table, desk_id=desk, cohort_month=month, **cuts)
+    behind = behind if stage is None else behind.where(table.c[f"{stage}_days"].is_not(None))
+    total = reads.count(behind)
     with right:
-        start = state.page_number(len(rows)) * reads.PAGE_ROWS
-    st.caption(f"{words.counted(len(rows), 'challenge')} · select a row to open its account")
-    page = rows.iloc[start : start + reads.PAGE_ROWS]
+        start = state.page_number(total) * reads.PAGE_ROWS
+    st.caption(f"{words.counted(total, 'challenge')} · select a row to open its account")
+    newest = behind.order_by(table.c.purchased_at.desc(), table.c.challenge_id)
+    page = reads.fetch(newest.limit(reads.PAGE_ROWS).offset(start)).astype(dict.fromkeys(DAYS, "float64"))
     days = {f"{name}_days": _reached(name) for name in ("passed", "funded", "payout", "breached")}
     columns: dict[str, Any] = {
         "challenge_id": "Challenge",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -324,13 +325,14 @@ def _statement(partner_id: str) -> None:
     )
     with right, st.container(horizontal=True):
         stem = f"statement-{partner_id}-{period[0]}-{period[1]}"
-        for label, kind, data in (
-            ("CSV", "text/csv", partner_papers.as_csv(made)),
-            ("PDF", "application/pdf", partner_papers.as_pdf(made)),
+        for label, kind, written in (
+            ("CSV", "text/csv", partner_papers.as_csv),
+            ("PDF", "application/pdf", partner_papers.as_pdf),
         ):
             st.download_button(
                 f"Statement as {label}",
-                data,
+                # made when it is asked for: a large partner's PDF takes seconds
+                partial(written, made),
                 f"{stem}.{label.lower()}",
                 kind,
                 icon=":material/download:",

@@ -205,8 +205,17 @@ def frames(connection: duckdb.DuckDBPyConnection, *names: str) -> list[pd.DataFr
     return [connection.sql(f"select * from {name}").df() for name in names]
 
 
-def read(database: sa.Connection, name: str, **equal: Any) -> pd.DataFrame:
-    """Rows of a mart of the last run whose columns have the values given; empty when there is no such mart yet."""
+def read(
+    database: sa.Connection,
+    name: str,
+    only: Sequence[str] = (),
+    within: tuple[str, pd.Timestamp, pd.Timestamp] | None = None,
+    **equal: Any,
+) -> pd.DataFrame:
+    """Rows of a mart of the last run whose columns have the values given; empty when there is no such mart yet.
+
+    `only` some columns of them, and those whose instant in a column is `within` a stretch, its end left out.
+    """
     inspector = sa.inspect(database)
     if not inspector.has_table(f"mart_{name}"):
         return pd.DataFrame()
@@ -217,7 +226,11 @@ def read(database: sa.Connection, name: str, **equal: Any) -> pd.DataFrame:
     ]
     table = sa.table(f"mart_{name}", *columns)
     wanted = [table.c[column] == value for column, value in equal.items() if value is not None]
-    return read_frame(database, sa.select(table).where(*wanted))
+    if within is not None:
+        column, since, until = within
+        wanted += [table.c[column] >= since.to_pydatetime(), table.c[column] < until.to_pydatetime()]
+    told = [table.c[column] for column in only] or [table]
+    return read_frame(database, sa.select(*told).where(*wanted))
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -56,25 +56,19 @@ def make(database: sa.Connection, partner_id: str, since: dt.date, until: dt.dat
     known = marts.read(database, "partners", partner_id=partner_id, desk_id="all")
     if known.empty:
         raise StatementRefused(f"{partner_id}: no such partner in the last run")
-    entries = marts.read(database, "commission_entries", partner_id=partner_id)
-    transfers = marts.read(database, "partner_transfers", partner_id=partner_id)
     first = pd.Timestamp(since, tz="UTC")
     end = pd.Timestamp(until, tz="UTC") + pd.Timedelta(days=1)
-    lines = statement(entries, transfers, partner_id, first.to_pydatetime(), end.to_pydatetime())
-
-    def within(frame: pd.DataFrame, column: str) -> pd.DataFrame:
-        at = frame[column]
-        return frame[(at >= first) & (at < end)].sort_values(column, kind="stable", ignore_index=True)
-
-    return Statement(
-        partner_id,
-        str(known["name"].iloc[0]),
-        since,
-        until,
-        lines,
-        within(entries, "happened_at")[list(ENTRY)] if len(entries) else pd.DataFrame(columns=list(ENTRY)),
-        within(transfers, "settled_at") if len(transfers) else transfers,
-    )
+    counted = ("partner_id", "currency", "amount", "event", "happened_at")
+    whole = marts.read(database, "commission_entries", counted, partner_id=partner_id)
+    period = ("happened_at", first, end)
+    entries = marts.read(database, "commission_entries", ENTRY, period, partner_id=partner_id)
+    transfers = marts.read(database, "partner_transfers", partner_id=partner_id)
+    lines = statement(whole, transfers, partner_id, first.to_pydatetime(), end.to_pydatetime())
+    if len(transfers):
+        at = transfers["settled_at"]
+        transfers = transfers[(at >= first) & (at < end)].sort_values("settled_at", kind="stable", ignore_index=True)
+    entries = entries.sort_values("happened_at", kind="stable", ignore_index=True)
+    return Statement(partner_id, str(known["name"].iloc[0]), since, until, lines, entries, transfers)
 
 
 def as_csv(made: Statement) -> str:
