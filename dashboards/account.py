@@ -51,8 +51,8 @@ def show() -> None:
     view = state.tab("View", "view", VIEWS)
     {
         "verdicts": lambda: _verdicts(account_id, zone),
-        "days": lambda: _days(account_id),
-        "trades": lambda: _trades(account_id, zone),
+        "days": lambda: _days(account_id, account["currency"]),
+        "trades": lambda: _trades(account_id, zone, account["currency"]),
         "logins": lambda: _logins(account["trader_id"], zone),
         "terms": lambda: _terms(account),
     }[view]()
@@ -347,7 +347,7 @@ def _told(name: str, value: Any, zone: str) -> str:
     return words.instant(dt.datetime.fromisoformat(str(value)), zone, seconds=True)
 
 
-def _days(account_id: str) -> None:
+def _days(account_id: str, currency: str) -> None:
     table = schema.ACCOUNT_DAYS
     total = reads.count(_select_days(account_id))
     if not total:
@@ -360,7 +360,7 @@ def _days(account_id: str) -> None:
         columns=["account_id", "opened_at"]
     )
     config: dict[str, Any] = {
-        name: st.column_config.NumberColumn(words.plain(name), format="%,.2f") for name in amounts
+        name: st.column_config.NumberColumn(words.plain(name), format=words.column(currency)) for name in amounts
     }
     st.dataframe(found, hide_index=True, column_config=config | {"firm_day": "Firm day", "trades": "Opening deals"})
 
@@ -371,7 +371,7 @@ def _select_days(account_id: str) -> Any:
     return sa.select(table).where(table.c.account_id == account_id)
 
 
-def _trades(account_id: str, zone: str) -> None:
+def _trades(account_id: str, zone: str, currency: str) -> None:
     with st.skeleton(height=300):
         found = lake.trades(account_id)
     if found.empty:
@@ -406,9 +406,10 @@ def _trades(account_id: str, zone: str) -> None:
         for name in ("opened_at", "closed_at")
     }
     amounts = {
-        name: st.column_config.NumberColumn(words.plain(name), format="%,.2f")
-        for name in ("lots", "profit", "commission", "swap", "net_profit")
+        name: st.column_config.NumberColumn(words.plain(name), format=words.column(currency))
+        for name in ("profit", "commission", "swap", "net_profit")
     }
+    amounts["lots"] = st.column_config.NumberColumn("Lots", format="%,.2f")
     st.dataframe(shown, hide_index=True, column_config=when | amounts, placeholder="")
 
 

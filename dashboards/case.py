@@ -225,23 +225,27 @@ def _accounts(accounts: pd.DataFrame) -> None:
         status=[words.plain(one or "not judged") for one in accounts["status"]],
     )
     event: Any = st.dataframe(
-        shown[
-            [
-                "account_id",
-                "trader_id",
-                "trader_name",
-                "desk_id",
-                "product",
-                "stage",
-                "status",
-                "initial_balance",
-                "currency",
-                "stake",
-                "paid",
-                "opened_at",
-                "partner_id",
-            ]
-        ],
+        look.amounts(
+            shown[
+                [
+                    "account_id",
+                    "trader_id",
+                    "trader_name",
+                    "desk_id",
+                    "product",
+                    "stage",
+                    "status",
+                    "initial_balance",
+                    "currency",
+                    "stake",
+                    "paid",
+                    "opened_at",
+                    "partner_id",
+                ]
+            ],
+            ["stake", "paid"],
+            shown["currency"],
+        ),
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",
@@ -257,8 +261,8 @@ def _accounts(accounts: pd.DataFrame) -> None:
             "status": "Status",
             "initial_balance": st.column_config.NumberColumn("Initial", format="%,.0f"),
             "currency": "Cur",
-            "stake": st.column_config.NumberColumn("At stake", format="%,.2f"),
-            "paid": st.column_config.NumberColumn("Paid", format="%,.2f"),
+            "stake": "At stake",
+            "paid": "Paid",
             "opened_at": st.column_config.DatetimeColumn("Opened, UTC", format="DD MMM YY HH:mm", timezone="UTC"),
             "partner_id": "Partner",
         },
