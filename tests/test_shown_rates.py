@@ -1,4 +1,4 @@
-"""The intervals beside rates on pages hold the true rate as often as they say, also where a person buys again and again.
+"""Intervals beside rates on pages hold the true rate as often as they say, also where a person buys again and again.
 
 Many small firms are drawn at once, each a partner of one table: what the marts say of them is what the pages show.
 """
