@@ -229,7 +229,7 @@ def read(
     if within is not None:
         column, since, until = within
         wanted += [table.c[column] >= since.to_pydatetime(), table.c[column] < until.to_pydatetime()]
-    told = [table.c[column] for column in only] or [table]
+    told: list[Any] = [table.c[column] for column in only] or [table]
     return read_frame(database, sa.select(*told).where(*wanted))
 
 

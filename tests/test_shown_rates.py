@@ -20,10 +20,10 @@ STAGES = ("passed", "funded", "payout", "breached", "again")
 def alike(rng: np.random.Generator, people: np.ndarray, rate: float, likeness: float) -> np.ndarray:
     """Whether each challenge reached a stage; `likeness` is how far one person's challenges go together (0: not)."""
     if likeness == 0:
-        return rng.random(len(people)) < rate
+        return np.asarray(rng.random(len(people)) < rate)
     much = 1 / likeness - 1
     of_person = rng.beta(rate * much, (1 - rate) * much, people.max() + 1)
-    return rng.random(len(people)) < of_person[people]
+    return np.asarray(rng.random(len(people)) < of_person[people])
 
 
 def funnel_of(buyers: int, again: float, rate: float, likeness: float, seed: int) -> pd.DataFrame:
@@ -41,7 +41,8 @@ def funnel_of(buyers: int, again: float, rate: float, likeness: float, seed: int
     connection.execute("create table marts.cohort_challenges as select * from told")
     connection.execute("create table decided.credits as select challenge_id, partner_id from told")
     relations.build(connection, "marts.partner_funnel")
-    return connection.sql("select * from marts.partner_funnel where desk_id = 'd'").df()
+    found: pd.DataFrame = connection.sql("select * from marts.partner_funnel where desk_id = 'd'").df()
+    return found
 
 
 @pytest.mark.parametrize(
