@@ -242,20 +242,19 @@ def _hedge_names(versions: Sequence[Any], known: dict[str, str]) -> list[tuple[A
         (version.product, version.version, stage, name, line, against)
         for version in versions
         for stage, terms in version.stages.items()
-        for line, (against, names) in _hedge_lines(terms.get("hedging", {}), known)
-        for name in sorted(names)
+        for line, against, words in _hedge_lines(terms.get("hedging", {}))
+        for name in sorted(meant_by_all(words, known))
     ]
 
 
-def _hedge_lines(rule: Mapping[str, Any], known: dict[str, str]) -> Iterable[tuple[int, tuple[bool | None, set[str]]]]:
-    """Lines by number with their names; what counts as one with a member of a pair stands for it."""
-    groups = [meant_by_all(group, known) for group in rule.get("together") or []]
-    for line, names in enumerate(groups):
-        yield line, (None, names)
+def _hedge_lines(rule: Mapping[str, Any]) -> Iterable[tuple[int, bool | None, Sequence[str]]]:
+    """Lines by number with their words."""
+    groups = rule.get("together") or []
+    for line, words in enumerate(groups):
+        yield line, None, words
     for line, pair in enumerate(rule.get("opposed") or [], len(groups)):
         for against, word in enumerate(pair):
-            names = meant_by(word, known)
-            yield line, (bool(against), names.union(*(group for group in groups if group & names)))
+            yield line, bool(against), [word]
 
 
 def _first_day(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, as_of: dt.datetime) -> dt.date:
