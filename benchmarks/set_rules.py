@@ -1,6 +1,8 @@
-"""How long all set-based rules together take: `python -m benchmarks.set_rules [--trades N]`.
+"""How long all set-based rules together take: `python -m benchmarks.set_rules [--trades N] [--mindful]`.
 
 A made-up book, 100 trades per account over 120 days, every account under every rule at once (more than any plan asks).
+Its traders know no rule: they trade round the clock, and ten trades in a hundred break one. Those of the mindful book
+trade by day and break one with one trade in a hundred, as traders do who are paid only while they keep the rules.
 Told apart: building trades from deals, which every part of a run shares, and judging by the rules. Beside them three of
 the rules as they are usually written with pandas, over at most a million of the same trades.
 """
@@ -61,7 +63,7 @@ clock = {{ zone = "Europe/Prague", reset = "00:00", calendar = "fx" }}
 [versions.stages.funded]
 {TERMS}
 """
-# One trade in a hundred is closed within a minute or has no stop, one in fifty is held over night; results are even.
+# One trade in `rare` is closed within a minute or has no stop, two are held over night; results are even.
 TRADES = """
 create table drawn as
 select
@@ -69,13 +71,19 @@ select
     'P' || i as position_id,
     ['EURUSD', 'GBPUSD', 'USDJPY', 'XAUUSD', 'US100'][cast(1 + hash(i, 1) % 5 as bigint)] as symbol,
     case hash(i, 2) % 2 when 0 then 'buy' else 'sell' end as side,
-    (50 + hash(i, 3) % 100) / 100 as volume,
+    (50 + hash(i, 3) % {lots}) / 100 as volume,
     timestamptz '{start}' + to_days(cast(hash(i // {per}) % {born} as integer)) + to_microseconds(
         (i % {per}) * {gap} + cast(hash(i, 4) % {gap} as bigint)
+    ) as drawn_at,
+    -- by day: between seven and fifteen o'clock, nothing of it open at the cutoff
+    if(
+        {mindful},
+        date_trunc('day', drawn_at) + to_microseconds(25200000000 + epoch_us(drawn_at) % 28800000000),
+        drawn_at
     ) as opened_at,
     case
-        when hash(i, 5) % 100 = 0 then cast(hash(i, 6) % 60000000 as bigint)
-        when hash(i, 5) % 50 = 1 then 86400000000 + cast(hash(i, 6) % 86400000000 as bigint)
+        when hash(i, 5) % {rare} = 0 then cast(hash(i, 6) % 60000000 as bigint)
+        when hash(i, 5) % ({rare} // 2) = 1 then 86400000000 + cast(hash(i, 6) % 86400000000 as bigint)
         else 60000000 + cast(hash(i, 6) % 7200000000 as bigint)
     end as held_us,
     cast(cast(hash(i, 7) % 100000 as bigint) - 50000 as decimal(18, 8)) * 0.01 as profit
@@ -87,7 +95,7 @@ select
     account_id, position_id || 'i' as deal_id, position_id, 'trade' as kind, 'in' as entry, side, symbol, volume,
     1.1 as price, opened_at as executed_at, cast(-3 as decimal(18, 8)) as commission,
     cast(0 as decimal(18, 8)) as profit,
-    case when hash(position_id) % 100 = 0 then null else 1.09 end as stop_loss,
+    case when hash(position_id) % {rare} = 0 then null else 1.09 end as stop_loss,
     1 as _load_id, 1 as _line, 1 as _version
 from drawn
 union all by name
@@ -132,7 +140,14 @@ from range(140) as numbers(n), (values ('EUR'), ('GBP'), ('JPY')) as listed(curr
 
 
 def book(
-    trades: int, folder: str, per: int = TRADES_PER_ACCOUNT, days: int = 120, born: int = 1, as_of: dt.datetime = AS_OF
+    trades: int,
+    folder: str,
+    per: int = TRADES_PER_ACCOUNT,
+    days: int = 120,
+    born: int = 1,
+    as_of: dt.datetime = AS_OF,
+    *,
+    mindful: bool = False,
 ) -> duckdb.DuckDBPyConnection:
     """A DuckDB with the lake of a made-up firm, as a scoring run opens it: accounts of so many days, begun over as many
     as `born` says, the last of them near `AS_OF`."""
@@ -145,8 +160,10 @@ def book(
         connection.execute(f"create table lake.{dataset.name} ({', '.join(columns)})")
     relations.prepare(connection, as_of)
     gap = days * 86_400_000_000 // per
-    connection.execute(TRADES.format(per=per, start=start.isoformat(), gap=gap, trades=trades, born=born))
-    connection.execute(DEALS)
+    rare, lots = (1000, 99) if mindful else (100, 100)
+    drawing = {"per": per, "gap": gap, "trades": trades, "born": born, "rare": rare, "lots": lots, "mindful": mindful}
+    connection.execute(TRADES.format(start=start.isoformat(), **drawing))
+    connection.execute(DEALS.format(rare=rare))
     connection.execute(ACCOUNTS.format(start=start.isoformat()))
     connection.execute("drop table drawn")
     return connection
@@ -156,10 +173,12 @@ def main() -> None:
     """Prints seconds per step and per rule, the occurrences found and the memory at most."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trades", type=int, default=1_000_000)
-    trades = parser.parse_args().trades
+    parser.add_argument("--mindful", action="store_true", help="traders who know the rules")
+    arguments = parser.parse_args()
+    trades = arguments.trades
     rulebook = Rulebook({"plan": catalogue.read_product(BOOK, "plan.toml")})
     with tempfile.TemporaryDirectory() as folder:
-        connection = book(trades, folder)
+        connection = book(trades, folder, mindful=arguments.mindful)
         register_terms(connection, rulebook)
         register_instruments(connection)
         _timed("deals to trades", lambda: relations.build(connection, "facts.accounts", "facts.trades"))
