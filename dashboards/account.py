@@ -320,8 +320,16 @@ def _evidence(verdict: dict[str, Any], evidence: dict[str, Any], zone: str) -> N
             st.markdown(f"**{title}**")
             look.table(held, right=title == "Numbers")
     if evidence.get("occurrences"):
-        st.caption(f"{words.number(evidence['occurrences_in_all'])} occurrences, the first of them:")
-        st.dataframe(pd.DataFrame(evidence["occurrences"]), hide_index=True)
+        listed, in_all = evidence["occurrences"], evidence["occurrences_in_all"]
+        st.caption(words.counted(in_all, "occurrence") + (", the first of them" if len(listed) < in_all else ""))
+        shown = pd.DataFrame([_occurrence(one, currency, zone) for one in listed])
+        st.dataframe(shown, hide_index=True, placeholder="")
+
+
+def _occurrence(one: dict[str, Any], unit: str | None, zone: str) -> dict[str, str | None]:
+    """One of the times that a rule was broken on a day, in words."""
+    numbers = {words.plain(name): _number(one[name], unit) for name in ("observed", "allowed")}
+    return {"Trade": one["trade_id"], "At": _told("at", one["at"], zone)} | numbers
 
 
 def _rule_in_force(verdict: dict[str, Any], evidence: dict[str, Any]) -> list[tuple[str, str]]:

@@ -238,6 +238,7 @@ def _named(metric: str, unit: str) -> str:
     """A figure's name with its unit, where the name does not tell it."""
     name = metric.removeprefix("breaches of ").replace(" ", "_")
     said = f"Breaches of {words.rule(name).lower()}" if metric.startswith("breaches of ") else words.plain(metric)
+    said = said.replace("challenge sold", "sale")  # in full the table is too wide
     return said if unit in (*COUNTED, "days", "") else f"{said}, {unit}"
 
 
@@ -351,7 +352,8 @@ def _sweep(version: Version, stage: str) -> None:
         look.empty("History cannot answer this", words.escaped(refused))
         return
     metric = str(state.one_of("Figure", "metric", list(METRICS), every=False))
-    _map(found, axes, metric)
+    today = [float(version.stages[stage][axis.rule][axis.field]) for axis in axes]
+    _map(found, axes, metric, today)
     _caveats()
 
 
@@ -387,8 +389,8 @@ def _axis(
     return Axis(stage, rule, field.name, replays.stepped(float(value) * low, float(value) * high, int(steps), whole))
 
 
-def _map(found: pd.DataFrame, axes: tuple[Axis, ...], metric: str) -> None:
-    """A sweep as a heat map with its figures written in; one parameter alone is a line."""
+def _map(found: pd.DataFrame, axes: tuple[Axis, ...], metric: str, today: list[float]) -> None:
+    """A sweep as a heat map with its figures written in and the terms of today marked; one parameter is a line."""
     shown = found.astype({axis.name: float for axis in axes})
     titles = [_label(axis.rule, axis.field) for axis in axes]
     named = _named(metric, SWEPT_IN.get(metric, ""))
@@ -396,6 +398,7 @@ def _map(found: pd.DataFrame, axes: tuple[Axis, ...], metric: str) -> None:
     if len(axes) == 1:
         figure.add_scatter(x=shown[axes[0].name], y=shown[metric].astype(float), mode="lines+markers", name=metric)
         figure.update_yaxes(title=named)
+        figure.add_vline(today[0], line_dash="dot", line_color=look.palette().ended, annotation_text="today")
     else:
         cells = shown.pivot(index=axes[1].name, columns=axes[0].name, values=metric).astype(float)
         figure.add_trace(
@@ -412,6 +415,10 @@ def _map(found: pd.DataFrame, axes: tuple[Axis, ...], metric: str) -> None:
                 showscale=False,
             )
         )
+        if today[0] in cells.columns and today[1] in cells.index:
+            mark = {"text": "today", "showarrow": False, "yshift": -16, "font": {"size": 11}}
+            # a category that looks like a number is taken for a place on the axis
+            figure.add_annotation(x=cells.columns.get_loc(today[0]), y=cells.index.get_loc(today[1]), **mark)
         figure.update_xaxes(type="category", showgrid=False)
         figure.update_yaxes(type="category", showgrid=False, title=titles[1])
     figure.update_xaxes(title=titles[0])

@@ -14,6 +14,7 @@ from models.catalogue import Rulebook, Terms, Version
 from models.clock import from_micros, place, to_micros
 from models.events import Told
 from models.money import decimals, written
+from models.rule_words import rule_sentence
 from models.walk import (
     DAILY_GAIN,
     DAILY_LOSS,
@@ -130,14 +131,21 @@ def verdicts(accounts: pd.DataFrame, walked: Walked, told: Told, rulebook: Ruleb
     rows = []
     columns = ["account_id", "product", "product_version", "stage", "currency"]
     known = list(accounts[columns].itertuples(index=False, name=None))
+    texts: dict[tuple[Any, ...], str] = {}
     for verdict in walked.verdicts:
-        account_id, product, number, stage, currency = known[verdict["account"]]
+        account_id, *promised = known[verdict["account"]]
+        product, number, stage, currency = promised
         version = rulebook.version(product, int(number))
-        evidence = _evidence(verdict, version, version.stages[stage], stage, currency, told)
+        terms, rule = version.stages[stage], RULE_NAMES[verdict["rule"]]
+        evidence = _evidence(verdict, version, terms, stage, currency, told)
+        key = (*promised, rule)
+        if key not in texts:
+            texts[key] = rule_sentence(rule, terms[rule], currency)
+        evidence["rule_text"] = texts[key]
         rows.append(
             (
                 account_id,
-                RULE_NAMES[verdict["rule"]],
+                rule,
                 OUTCOMES[verdict["outcome"]],
                 "pass" if verdict["outcome"] == PASSED else EFFECT_NAMES[verdict["effect"]],
                 from_micros(verdict["at"]),

@@ -88,6 +88,7 @@ def test_stored_verdicts_are_found_again_and_withdrawn_ones_are_told(tmp_path: P
         assert {one["stored"] for one in told.verdicts} == {SAME}
         assert not (told.history.only_stored or told.history.withdrawn or told.history.remarks)
         assert all(one["evidence"]["sentence"] in told.as_text() for one in told.verdicts)
+        assert all(f"{one['rule']}: {one['evidence']['rule_text']}\n" in told.as_text() for one in told.verdicts)
     (capped,) = explain(house, book, "A3", "allocation_cap", END).verdicts
     assert (capped["outcome"], capped["observed"], capped["allowed"]) == ("breached", 300_000, 250_000)
 
