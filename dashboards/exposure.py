@@ -97,12 +97,14 @@ def _accounts(desk: str | None) -> None:
         "product": "Product",
         "profit_usd": st.column_config.NumberColumn("Profit, USD", format="%,.0f"),
         "chance": st.column_config.NumberColumn(
-            "Chance", format="percent", help="Of any payout within the horizon; calibrated in the back-test below."
+            "Chance, %", format="%.0f", help="Of any payout within the horizon; the back-test below says how sure."
         ),
     }
     columns |= {name: st.column_config.NumberColumn(f"{label}, USD", format="%,.0f") for name, label in kinds.items()}
     shown = found[list(columns)].assign(
-        desk_id=found["desk_id"].replace(state.desk_names()), product=[words.plain(one) for one in found["product"]]
+        chance=100 * found["chance"].astype(float),
+        desk_id=found["desk_id"].replace(state.desk_names()),
+        product=[words.plain(one) for one in found["product"]],
     )
     _opened(shown, columns, "liable")
 

@@ -26,12 +26,14 @@ from sql import relations
 
 @dataclass(frozen=True)
 class Terms:
-    """Numbers a person chose: horizon, paid accounts needed, back-test and its corrections, stress, simulation."""
+    """Numbers a person chose: horizon, paid accounts needed, how far a feature may well tell, back-test and its
+    corrections, stress, simulation."""
 
     version: str = "2026-11"
     horizon_days: int = 30
     waiting_days: int = 30
     paid_min: int = 20
+    telling: float = 0.5
     stretches: int = 6
     resamples: int = 400
     top_winners: int = 10
@@ -39,6 +41,11 @@ class Terms:
     move: float = 0.02
     draws: int = 4000
     seed: int = 20261120
+
+    @property
+    def weight(self) -> float:
+        """What a week counts for: those of one horizon see the same payments."""
+        return 7 / self.horizon_days
 
 
 TERMS = Terms()
@@ -124,13 +131,17 @@ def features(states: pd.DataFrame) -> np.ndarray:
 
 
 def fit(days: pd.DataFrame, terms: Terms = TERMS) -> Forecast | None:
-    """Learns from days whose horizon has passed; None when too few payments followed to learn from."""
+    """Learns from days whose horizon has passed; None when too few payments followed to learn from.
+
+    Weeks of one horizon see the same payments and count as one: taken as so many, they teach a young firm chances near
+    none and one. `telling` is the variance that a feature's weight may well have.
+    """
     known = days[days["next_paid"].notna()]
     paid = known["next_paid"].to_numpy(float) > 0
     if paid.sum() < terms.paid_min or paid.all():
         return None
     scale = StandardScaler().fit(features(known))
-    model = LogisticRegression(C=1.0, max_iter=500).fit(scale.transform(features(known)), paid)
+    model = LogisticRegression(C=terms.telling * terms.weight, max_iter=500).fit(scale.transform(features(known)), paid)
     profit, amount = (
         np.maximum(known["profit_share"].to_numpy(float)[paid], 0),
         known["next_paid"].to_numpy(float)[paid],
@@ -175,20 +186,19 @@ def back_test(days: pd.DataFrame, terms: Terms = TERMS) -> BackTest | None:
 def correct(tested: list[pd.DataFrame], terms: Terms = TERMS) -> Correction:
     """What forecasts that came due say of the next; none of them says nothing.
 
-    Weeks of one horizon see the same payments and count as one. Shift and slope are held near none and one, the more
-    the fewer payments speak: `trust` is how far either may well be off.
+    Shift and slope are held near none and one, the more the fewer payments speak: `trust` is how far either may well
+    be off.
     """
     told = pd.concat(tested) if tested else pd.DataFrame()
     if told.empty:
         return Correction()
     odds = logit(np.clip(told["raw"].to_numpy(float), 1e-9, 1 - 1e-9))
     paid = told["paid"].to_numpy(float)
-    weight = 7 / terms.horizon_days
 
     def unlikely(tried: np.ndarray) -> float:
         told_odds = tried[0] + tried[1] * odds
         misses = float((np.logaddexp(0, told_odds) - paid * told_odds).sum())
-        return weight * misses + float(tried[0] ** 2 + (tried[1] - 1) ** 2) / (2 * terms.trust**2)
+        return terms.weight * misses + float(tried[0] ** 2 + (tried[1] - 1) ** 2) / (2 * terms.trust**2)
 
     shift, slope = minimize(unlikely, np.array([0.0, 1.0])).x
     return Correction(float(shift), max(float(slope), 0.0))
