@@ -15,6 +15,7 @@ from models.identity.clusters import Judgements, Pairs, group
 from models.identity.crowds import count_places
 from models.identity.fitting import fit
 from models.identity.normal import plain, sound
+from models.identity.weighing import weigh
 
 AS_OF = pd.Timestamp("2026-10-30", tz="UTC")
 GIVEN = [
@@ -313,12 +314,41 @@ def test_a_chain_of_weak_evidence_does_not_join_its_ends() -> None:
 
 
 @pytest.mark.parametrize("thing", [{"device": "device-x"}, {"instrument": "card-x"}])
-def test_one_rare_thing_of_two_homes_and_lines_joins_but_not_strictly(thing: dict[str, Any]) -> None:
-    """Neither a household nor a place explains it; that a friend lent it stays possible."""
+def test_one_rare_thing_of_two_homes_and_lines_is_listed_alone(thing: dict[str, Any]) -> None:
+    """Neither a household nor a place explains it; that a friend lent it does, unless the firm's own pairs say no."""
     identity = pair_with(thing)
-    assert owner_of(identity)["first"] == owner_of(identity)["second"]
-    strict = identity.owners.set_index("trader_id")["owner_id_strict"]
-    assert strict["first"] != strict["second"]
+    assert owner_of(identity)["first"] != owner_of(identity)["second"]
+    assert DEFAULT_TERMS.link_min < strength_between(identity, "first", "second") < DEFAULT_TERMS.middle_min
+
+
+def test_relatives_whose_family_name_comes_first_stay_apart() -> None:
+    """Twins of one home whose first words agree are a household where names are written the other way round."""
+    firm = Firm(40)
+    shared: dict[str, Any] = {
+        "address": "Kossuth ter 5, 1011 Budapest",
+        "ip": "10.9.9.1",
+        "date_of_birth": "1989-08-15",
+    }
+    for name, word_of in (("first", "Erzsebet"), ("second", "Judit")):
+        firm.person(name, full_name=f"Toth {word_of}", **shared)
+    assert owner_of(firm.resolve())["first"] != owner_of(firm.resolve())["second"]
+
+
+def test_a_shared_mailbox_is_not_counted_again_as_a_similar_one() -> None:
+    """One mailbox is also nearly alike to itself, which is no further evidence."""
+    book = IdentityBook()
+    firm = Firm()
+    for name in ("first", "second"):
+        firm.person(name, email="family.kropat@mail.example")
+    book.add(firm.facts(), as_of=AS_OF)
+    numbers = book.evidence.numbers(pd.Series(["first", "second"]))
+    pair = book.pairs[book.pairs["a"].isin(numbers.values()) & book.pairs["b"].isin(numbers.values())]
+    assert pair["email_name"].tolist() == [1], "compared as nearly alike"
+    day = int(AS_OF.timestamp() // 86_400)
+    as_told, otherwise = (
+        weigh(pair.assign(email_name=level), book.evidence.population(), DEFAULT_TERMS, day).bits for level in (1, 0)
+    )
+    assert as_told == pytest.approx(otherwise)
 
 
 def test_one_thing_alone_of_people_whose_home_is_unknown_is_listed_and_joins_nobody() -> None:
@@ -438,8 +468,9 @@ def test_what_was_read_as_numbers_is_evidence_like_text(dtype: str) -> None:
     )
     identity = resolve(numeric, as_of=AS_OF)
     owner = owner_of(identity)
-    joined = {(a, b) for a, b in (("s003", "s004"), ("s005", "s006"), ("s010", "s011"), ("s012", "s013"))}
+    joined = {(a, b) for a, b in (("s003", "s004"), ("s010", "s011"), ("s012", "s013"))}
     assert all(owner[a] == owner[b] for a, b in joined)
+    assert strength_between(identity, "s005", "s006") > DEFAULT_TERMS.link_min, "a card alone is listed"
     assert len(set(owner.values())) == 40 - len(joined), "and nobody else"
     told = path(identity.links, "s010", "s011")[0]
     assert "destination (800005, 2 traders)" in told, "told as it was delivered, without the point of a whole number"

@@ -18,14 +18,11 @@ import pandas as pd
 from models.identity.crowds import CROWDED, Crowds, count_places, crowd_bits, traces
 from models.identity.mixing import mix
 from models.identity.terms import IdentityTerms, Kind, Level, Shares
-from models.identity.weighing import Population, step
+from models.identity.weighing import THING_OF, Population, step
 
 Flags = npt.NDArray[np.bool_]
 SHARED_AT_HOME = ("device", "instrument", "ip", "destination", "phone", "email")
 KEPT = ("document", "email", "phone", "instrument", "destination", "device", "address", "ip")
-NEAR = ("email_name", "phone", "address", "document")
-# A field that is nearly alike is counted where the thing itself is not shared.
-THING_OF = {"email_name": "email", "phone": "phone", "address": "address", "document": "document"}
 HOLDERS_MAX = 4
 GIVEN, FAMILY, SIMILAR, SAME = 1, 2, 3, 4
 TRADERS_PRIOR = 400.0
@@ -55,6 +52,7 @@ def fit(
         partners=clear.partners(levels),
         kinds=MappingProxyType(kinds),
         levels=MappingProxyType(levels),
+        family_first=clear.family_first(),
         careful_share=clear.careful_share(),
         trace_share=clear.trace_share(),
         places=MappingProxyType({kind: count_places(kind, pairs, terms) for kind in CROWDED}),
@@ -110,6 +108,11 @@ class _Clear:
         borrowed = self.few["destination"] & (self.name == 0) & (self.birth == 0) & self._strangers_by_address()
         return np.asarray(borrowed, dtype=np.bool_)
 
+    def family_first(self) -> float:
+        """How often people of one home agree in the first word of their names alone."""
+        home = self.few["address"] & np.isin(self.name, (0, GIVEN, FAMILY)) & (self.birth == 0)
+        return _share((self.name == GIVEN)[home], self.terms.family_first)
+
     def careful_share(self) -> float:
         """How often one person's two traders have nothing in common but name and birth date."""
         alike = np.logical_or.reduce([self.pairs[f"{kind}_holders"].to_numpy() > 0 for kind in KEPT])
@@ -156,7 +159,7 @@ class _Clear:
         """The levels of a field with how often one person's records compare so."""
         level = self.pairs[field].to_numpy()
         chosen = self.by_paper.get(field, self.one_person)
-        if field in NEAR:
+        if field in THING_OF:
             chosen = chosen & (self.pairs[f"{THING_OF[field]}_holders"].to_numpy() == 0)
         old = self.terms.levels[field]
         counts = np.bincount(level[chosen & (level >= 0)], minlength=len(old))

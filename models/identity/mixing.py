@@ -30,6 +30,8 @@ STRIDE = 1.9
 FRIENDS_AT_FIRST = 0.3
 HOLDERS_MAX = 4
 TRADERS_PRIOR = 400.0
+# Whether people lend differs from firm to firm more than the rest, so the firm's own pairs count sooner.
+LENDERS_PRIOR = 100.0
 PAIRS_PRIOR = 30.0
 PAID_PRIOR = 5.0
 MIXED = ("straw", "household", "friend", "venue")
@@ -149,7 +151,8 @@ class _Mixture:
 
     def _partners(self, name: str, every: Floats) -> float:
         base: float = getattr(self.base.partners, name)
-        return (2 * float(every.sum()) + TRADERS_PRIOR * base) / (self.traders + TRADERS_PRIOR)
+        prior = LENDERS_PRIOR if name == "friend" else TRADERS_PRIOR
+        return (2 * float(every.sum()) + prior * base) / (self.traders + prior)
 
     def _straw_share(self, kind: str, seen: Floats, every: Floats) -> float:
         base, (least, most) = self.base.kinds[kind].shares.straw, STRAW_SHARES

@@ -31,7 +31,8 @@ ALIKE_BY_CHANCE = 0.4
 LANDS = 1 << 16
 STRAW, VENUE = HYPOTHESES.index("straw"), HYPOTHESES.index("venue")
 PAID_MAX, BOTH_PAID_MAX = 0.9, 0.95
-NEAR_FIELDS = ("phone", "address", "document")
+# A field that is nearly alike counts where the thing itself is not shared.
+THING_OF = {"email_name": "email", "phone": "phone", "address": "address", "document": "document"}
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def weigh(
     free = owner - others
     listed_only = evidence.lone() & evidence.untold()
     bits = np.where(corroborated & ~listed_only, free, np.minimum(free, bits_of(terms.link_min)))
-    apart = np.isin(evidence.levels["name"], (0, 2)) & (evidence.levels["birth"] == 0)
+    apart = np.isin(evidence.levels["name"], (0, 1, 2)) & (evidence.levels["birth"] == 0)
     home = corroborated & apart & (ways[:, 2] >= np.max(ways[:, 3:], axis=1))
     return Weights(bits, np.minimum(free, 0.0), np.where(home, np.maximum(ways[:, 2] - owner, 0.0), 0.0))
 
@@ -153,7 +154,7 @@ class Explanations:
         for kind in self.terms.kinds:
             self.add_shared(ways, kind)
         self.add_kept_apart(ways)
-        for field in ("name", "birth", "email_name", *NEAR_FIELDS):
+        for field in ("name", "birth", *THING_OF):
             self.add_field(ways, field)
         self.add_country(ways)
         self.add_paid(ways)
@@ -249,8 +250,8 @@ class Explanations:
             weights = self._name_bits(weights)
         if field == "birth":
             weights = self._birth_bits(weights)
-        if field in NEAR_FIELDS:
-            weights = weights * (self.holders[field] == 0)[:, None]
+        if field in THING_OF:
+            weights = weights * (self.holders[THING_OF[field]] == 0)[:, None]
         weights = np.where((level >= 0)[:, None], weights, 0.0)
         ways[:, 0] += weights[:, 0]
         ways[:, 2] += weights[:, 1]
@@ -270,7 +271,9 @@ class Explanations:
         family = self._rarity(self.population.family_holders, self.terms.family_share)
         rare = np.select([level >= 3, level == 2, level == 1], [given + family, family, given], 0.0)
         person = weights[:, 0] + rare
-        household = weights[:, 1] + np.where(level == 1, 0.0, rare)
+        # Where the family name comes first, the first words agree at one home as family names do.
+        home = np.logaddexp2(weights[:, 1], np.log2(self.terms.family_first) + rare)
+        household = np.where(level == 1, home, weights[:, 1] + rare)
         return np.column_stack([person, np.where(level >= 3, np.maximum(household, 0.0), household)])
 
     def _birth_bits(self, weights: Floats) -> Floats:
