@@ -107,7 +107,7 @@ def day(deals: int, accounts: int, folder: str) -> None:
     database = sa.create_engine("sqlite://").connect()
     schema.CONDUCT_KEPT.create(database)
     write_rows(database, schema.CONDUCT_KEPT, left)
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), time.process_time()
     before = timed("what was kept is read", lambda: kept.read(database))
     signals, _ = timed("all detectors", lambda: detect_all(connection, now, before=before, loads={1, 2}))
     measured = connection.sql("select count(distinct account_id) from detectors.trades").fetchall()[0][0]
@@ -115,19 +115,19 @@ def day(deals: int, accounts: int, folder: str) -> None:
     timed("and written", lambda: replace_rows(database, schema.CONDUCT_KEPT, leaving))
     register(connection, schema.SIGNALS, signals)
     timed("score", lambda: weigh(connection, now))
-    on = time.perf_counter() - started
+    on, on_busy = time.perf_counter() - started, time.process_time() - busy
     connection.execute("drop schema detectors cascade; create schema detectors")
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), time.process_time()
     again, _ = timed("everybody measured: all detectors", lambda: detect_all(connection, now))
     register(connection, schema.SIGNALS, again)
     timed("everybody measured: score", lambda: weigh(connection, now))
-    whole = time.perf_counter() - started
+    whole, whole_busy = time.perf_counter() - started, time.process_time() - busy
     if not again.equals(signals):
         raise RuntimeError("a run on from what was kept says something else than one that measures everybody")
     size = left["held"].str.len().sum() / 2**20
     print(
         f"\n`python -m benchmarks.conduct --day --deals {deals} --accounts {accounts}`: {measured:,} accounts measured,"
-        f" {on:.1f} s against {whole:.1f}; {len(signals):,} signals; kept {size:.0f} MB;"
+        f" {on:.1f} s against {whole:.1f}, of processor {on_busy:.1f} against {whole_busy:.1f}; {len(signals):,} signals; kept {size:.0f} MB;"
         f" at most {peak_mb() / 1024:.1f} GB. {machine('duckdb', 'pandas')}"
     )
 

@@ -27,7 +27,7 @@ from models.churn import (
     trees,
 )
 from models.churn.features import FEATURES
-from models.churn.model import PURCHASES, cut_offs
+from models.churn.model import cut_offs
 from sql import relations
 
 pytestmark = pytest.mark.xdist_group("churn")  # its firm is made once
@@ -145,9 +145,9 @@ def test_where_nobody_was_seen_to_trade_purchases_alone_decide() -> None:
     seen = features_at(bare, END)
     model = fit(bare, END, 60)
     chance, moves = ChurnModel.from_text(model.to_text()).probability(seen)
-    assert model.kind == "purchases" and chance.std() > 0.01
-    assert pd.Series(chance).corr(pd.Series(seen["buys_nothing"].to_numpy()), method="spearman") > 0.9
-    assert {FEATURES[k] for k in np.flatnonzero(np.abs(moves).sum(axis=0))} == set(PURCHASES)
+    order = np.argsort(seen["buys_nothing"].to_numpy())
+    assert model.kind == "purchases" and (np.diff(chance[order]) >= 0).all() and chance.std() > 0.01
+    assert np.flatnonzero(np.abs(moves).sum(axis=0)).tolist() == [FEATURES.index("buys_nothing")]
 
 
 def test_who_bought_often_and_went_quiet_is_likelier_gone_than_who_was_slow() -> None:

@@ -21,8 +21,6 @@ from models.churn import trees
 from models.churn.features import FEATURES, WORDS, History, features_at, left_after
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-PURCHASES = ("buys_nothing", "days_since_purchase", "purchases")
-"""What is known of who was never seen to trade; the latter two count by their logarithm."""
 MONOTONE = {"days_since_entry": 1, "active_days_30d": -1, "running": -1, "buys_nothing": 1}
 
 
@@ -31,7 +29,7 @@ class ChurnTerms:
     """Spacing of training cut-offs, first history and shortest horizon taught (days), fewest examples for the trees,
     seed, shown reasons."""
 
-    version: str = "2026-11.2"
+    version: str = "2026-11"
     spacing_days: int = 7
     history_days: int = 14
     taught_days_min: int = 7
@@ -79,9 +77,9 @@ class ChurnModel:
             moves[:, 0] = logit(chance) - logit(self.content["base"])
             return chance, moves
         if self.kind == "purchases":
-            moves = np.zeros(values.shape)
-            moves[:, [FEATURES.index(name) for name in PURCHASES]] = _of_purchases(features) * self.content["weights"]
-            raw = moves.sum(axis=1)
+            alone = FEATURES.index("buys_nothing")
+            raw, moves = values[:, alone], np.zeros(values.shape)
+            moves[:, alone] = raw
         else:
             raw, moves = trees.explain(self.content, values)
         slope, shift = self.content["slope"], self.content["shift"]
@@ -107,9 +105,8 @@ def fit(history: History, last: pd.Timestamp, horizon_days: int, terms: ChurnTer
 
     Calibration (Platt, 1999) uses what trees learnt from every second trader say of the others, so that nobody is
     judged by trees that have seen what became of them. Where nobody was ever seen to trade, what is known of purchases
-    alone is used (BG/NBD, corrected by how many there were and how long ago), calibrated alike. A history too short
-    for the horizon teaches a shorter one, from which the share that stays away to the end of the horizon is taken; see
-    `_stretch`.
+    alone is used (BG/NBD), calibrated alike. A history too short for the horizon teaches a shorter one, from which the
+    share that stays away to the end of the horizon is taken; see `_stretch`.
     """
     held = terms or ChurnTerms()
     taught, instants = _teachable(history, last, horizon_days, held)
@@ -123,7 +120,7 @@ def fit(history: History, last: pd.Timestamp, horizon_days: int, terms: ChurnTer
     if (history.days["entries"] > 0).any():
         kind, content, raw = "trees", *_boosted(seen, left, held)
     else:
-        kind, content, raw = "purchases", *_weighed(seen, left)
+        kind, content, raw = "purchases", {}, seen["buys_nothing"].to_numpy(float)
     content |= _platt(raw, left)
     chance = np.asarray(expit(content["slope"] * raw + content["shift"]))
     card = _card(seen, left, chance, taught, stretch)
@@ -182,20 +179,6 @@ def _trees(terms: ChurnTerms) -> HistGradientBoostingClassifier:
         random_state=terms.seed,
         early_stopping=False,
     )
-
-
-def _of_purchases(seen: pd.DataFrame) -> Floats:
-    """The features of `PURCHASES` as they are weighed."""
-    log_odds, *counted = (seen[name].to_numpy(float) for name in PURCHASES)
-    return np.column_stack([log_odds, *map(np.log1p, counted)])
-
-
-def _weighed(seen: pd.DataFrame, left: np.ndarray) -> tuple[dict[str, Any], Floats]:
-    """Weights of the features of `PURCHASES` by logistic regression, and the log-odds of each example, not shifted."""
-    values = _of_purchases(seen)
-    spread = np.maximum(values.std(axis=0), 1e-9)
-    weights = LogisticRegression().fit((values - values.mean(axis=0)) / spread, left).coef_[0] / spread
-    return {"weights": weights.tolist()}, values @ weights
 
 
 def _platt(raw: Floats, left: np.ndarray) -> dict[str, Any]:
