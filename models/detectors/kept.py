@@ -155,7 +155,7 @@ def only(connection: duckdb.DuckDBPyConnection, accounts: str) -> None:
         relations.build(connection, f"facts.{name}")
         connection.execute(
             f"create or replace table detectors.{name} as"
-            f" select * from facts.{name} semi join {accounts} using (account_id)"
+            f" from ({relations.text(f'detectors.{name}')}) semi join {accounts} using (account_id)"
         )
 
 
@@ -274,10 +274,15 @@ def _anew(connection: duckdb.DuckDBPyConnection, kept: Kept) -> pa.Table:
 
 _NEW_DEALS = """
     create or replace temp table new_deals as
-    with told as (
+    with told as materialized (
         select account_id, deal_id, executed_at, _version
         from lake.deals
-        where _load_id in (select load_id from new_loads) or executed_at > getvariable('stood_at')
+        where _load_id in (select load_id from new_loads)
+        union all
+        -- apart, since each part reads only the blocks in which there are such deals
+        select account_id, deal_id, executed_at, _version
+        from lake.deals
+        where executed_at > getvariable('stood_at')
     )
     select account_id, executed_at from told
     union all
