@@ -127,8 +127,9 @@ def day(deals: int, accounts: int, folder: str) -> None:
     size = left["held"].str.len().sum() / 2**20
     print(
         f"\n`python -m benchmarks.conduct --day --deals {deals} --accounts {accounts}`: {measured:,} accounts measured,"
-        f" {on:.1f} s against {whole:.1f}, of processor {on_busy:.1f} against {whole_busy:.1f}; {len(signals):,} signals; kept {size:.0f} MB;"
-        f" at most {peak_mb() / 1024:.1f} GB. {machine('duckdb', 'pandas')}"
+        f" {on:.1f} s against {whole:.1f}, of processor {on_busy:.1f} against {whole_busy:.1f};"
+        f" {len(signals):,} signals; kept {size:.0f} MB; at most {peak_mb() / 1024:.1f} GB."
+        f" {machine('duckdb', 'pandas')}"
     )
 
 

@@ -484,8 +484,13 @@ CHECKPOINTS = _table(
 )
 CONDUCT_KEPT = _table(
     "conduct_kept",
-    "What the last run measured of accounts, so that detectors go on from there; may be lost.",
-    _col("name", sa.Text, "relation, or `stands` for the run's instant, loads and code as JSON", primary_key=True),
+    "What the last run measured of accounts and said of them, so that detectors go on from there; may be lost.",
+    _col(
+        "name",
+        sa.Text,
+        "relation, `signals`, or `stands` for the run's instant, loads, code and what was usual as JSON",
+        primary_key=True,
+    ),
     _col("held", sa.LargeBinary, "its rows as an Arrow file", nullable=False),
 )
 ACCOUNT_STATUS = _table(

@@ -4,6 +4,7 @@ one."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import duckdb
@@ -13,6 +14,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from benchmarks.quality.conduct_firms import FIRMS, Maker
 from models.churn import (
     ChurnModel,
     ChurnTerms,
@@ -23,10 +25,12 @@ from models.churn import (
     fit,
     left_after,
     measures,
+    read_history,
     survival_curve,
     trees,
 )
 from models.churn.features import FEATURES
+from models.churn.keeping import data_version
 from models.churn.model import cut_offs
 from sql import relations
 
@@ -239,3 +243,16 @@ def test_a_challenge_that_runs_has_no_end_even_at_the_instant_of_the_run() -> No
         running = features_at(History(told, days, paid), pd.Timestamp(at, tz="UTC"))["running"]
         assert running["T1"] == 1
     assert running["T2"] == 0
+
+
+def test_a_history_is_the_same_in_whatever_order_it_landed() -> None:
+    maker = Maker(FIRMS[0], 4)
+    for _ in range(6):
+        maker.ordinary()
+    told = []
+    for rows in (maker.firm.rows, {name: held[::-1] for name, held in maker.firm.rows.items()}):
+        history = read_history(replace(maker.firm, rows=rows).engine())
+        told.append((data_version(history, END, 60, ChurnTerms()), history))
+    (one, forwards), (two, backwards) = told
+    assert one == two and len(forwards.days) > 20
+    pd.testing.assert_frame_equal(forwards.days, backwards.days)

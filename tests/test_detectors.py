@@ -329,3 +329,43 @@ def test_a_buyer_who_looked_in_before_is_seen_and_a_device_given_up_is_no_passin
     assert passed_on("sssbsssbsssb", "bbbbbbbbbbbb", otherwise=True) >= 0.5
     assert passed_on("sssbsssbsssb", "bbbbbbbbbbbb", otherwise=False) < 0.3
     assert passed_on("sbsbsbsbsbsb", "bsbsbsbsbsbs", otherwise=True) < 0.3
+
+
+def test_one_win_without_a_stop_is_all_in_at_many_times_the_size_of_others_only() -> None:
+    detector = DETECTORS["all_in"]
+    others = pd.DataFrame(
+        {"trader_id": [f"t{k}" for k in range(60)], "log_size": np.log(np.geomspace(0.001, 0.004, 60))}
+    )
+    others = others.assign(ideas=40, days=20, log_stake=np.log(0.004), is_ended=False)
+    wins = pd.DataFrame({"trader_id": ["usual", "huge"], "log_size": np.log([0.003, 0.06])})
+    wins = wins.assign(ideas=1, days=1, log_stake=np.log(0.03), is_ended=False)
+    seen = pd.concat([others, wins], ignore_index=True)
+    seen = seen.assign(planned=0, log_planned=np.nan, spread=np.nan, allowance=0.05)
+    usual, huge = strength(detector.weigh(seen, detector.terms))[-2:]
+    assert usual < 0.5 < huge
+    told = seen.iloc[-1:].assign(planned=1, log_planned=np.log(0.005))
+    assert detector.usual is not None
+    assert strength(detector.weigh(told, detector.terms, detector.usual(seen)))[0] < 0.5
+
+
+@pytest.mark.parametrize(
+    ("splits", "by_chance", "winners", "fires"), [(3, 0, 3, True), (2, 0, 12, False), (3, 1, 3, False)]
+)
+def test_winners_split_near_the_reset_count_beside_splits_at_other_times(
+    splits: int, by_chance: float, winners: int, fires: bool
+) -> None:
+    detector = DETECTORS["payout_gaming"]
+    seen = pd.DataFrame(
+        {"days": [30], "filler_days": 0, "splits": splits, "near_splits": splits, "splits_by_chance": by_chance,
+         "winners_in_two": winners, "size_after": np.nan, "positions_after": 0, "breached_after_days": np.nan}
+    )  # fmt: skip
+    assert (strength(detector.weigh(seen, detector.terms))[0] >= 0.5) == fires
+
+
+def test_evaluations_burnt_at_once_and_often_are_farmed_whatever_their_stake() -> None:
+    detector = DETECTORS["challenge_farming"]
+    seen = pd.DataFrame(
+        {"side_by_side": 4, "busiest": 8, "breached": [6, 6], "days_to_breach": [2.0, 14.0], "stake_share": 0.2}
+    )
+    at_once, slowly = strength(detector.weigh(seen, detector.terms))
+    assert slowly < 0.5 < at_once
