@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import duckdb
 
@@ -20,6 +21,39 @@ CLASSES = {
     "FUTURES": "FUTURE",
 }
 """Asset classes by the words that plans use for them."""
+
+
+ASSET_CLASSES = {"FX", "METAL", "INDEX", "ENERGY", "COMMODITY", "CRYPTO", "FUTURE"}
+NAMING = {
+    "max_lots": ("symbols",),
+    "max_exposure": ("micros",),
+    "weekend": ("exempt",),
+    "overnight": ("exempt",),
+    "symbols": ("allowed", "prohibited"),
+    "hedging": ("together", "opposed"),
+    "margin": ("symbols", "leverages", "caps"),
+}
+"""Fields of rules that name instruments, in lists, pairs or the rows of a table."""
+
+
+def named_in(terms: Mapping[str, Mapping[str, Any]]) -> set[tuple[str, str]]:
+    """Every word by which rules of a stage name an instrument or a class, with the rule."""
+    return {
+        (rule, word)
+        for rule, fields in NAMING.items()
+        for field in fields
+        for word in _words(terms.get(rule, {}).get(field))
+    }
+
+
+def _words(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for one in value:
+            yield from _words(one)
+    elif isinstance(value, Mapping):
+        yield from _words([value.get("symbol") or [], value.get("symbols") or []])
 
 
 def aliases(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:

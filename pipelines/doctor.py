@@ -15,7 +15,9 @@ from models import catalogue
 from models.catalogue import Rulebook, RulebookRefused
 from models.commissions import unrated
 from models.exports import CROOKED, superseded
+from models.instrument_names import ASSET_CLASSES, meant_by, named_in
 from pipelines.score import register_terms
+from pipelines.sources.symbols import instrument
 from sql import relations, schema
 from sql.schema import DATASETS
 from sql.warehouse import Warehouse
@@ -42,7 +44,7 @@ def examine(warehouse: Warehouse, rulebook: Path) -> list[Finding]:
     if findings[1].state == FINE:
         findings += [*_lost(warehouse), *_runs(warehouse)]
     if book is not None:
-        findings += list(_accounts(warehouse, book))
+        findings += [*_names(warehouse, book), *_accounts(warehouse, book)]
     return findings
 
 
@@ -62,6 +64,25 @@ def _rulebook(folder: Path) -> tuple[Rulebook | None, Finding]:
         return None, Finding("rulebook", WRONG, str(error))
     versions = sum(len(product.versions) for product in book.products.values())
     return book, Finding("rulebook", FINE, f"{len(book.products)} products, {versions} versions in {folder.name}")
+
+
+def _names(warehouse: Warehouse, book: Rulebook) -> Iterator[Finding]:
+    """Words of the newest versions that name no instrument: a rule that lists only such words can never be broken."""
+    newest = [product.versions[-1] for product in book.products.values()]
+    said = {(v.product, *one) for v in newest for terms in v.stages.values() for one in named_in(terms)}
+    if not said:
+        return
+    traded: set[str] = set()
+    if warehouse.lake_files("deals"):
+        query = "select distinct upper(symbol) from lake.deals where symbol is not null"
+        with warehouse.engine() as connection:
+            traded = {row[0] for row in connection.execute(query).fetchall()}
+    for product, rule, word in sorted(said):
+        # a future is known by its contracts
+        known = instrument(word) or instrument(f"{word}H6") or meant_by(word, {}) & (ASSET_CLASSES | traded)
+        if not known:
+            told = f"{product}: {rule}: {word!r} is no instrument that is known or was traded, nor a class of them"
+            yield Finding("rulebook", NOTE, told)
 
 
 def _lake(warehouse: Warehouse) -> Iterator[Finding]:

@@ -13,6 +13,8 @@ import pytest
 from models import catalogue
 from models.catalogue import RulebookRefused, read_product
 from models.rules import RULES
+from pipelines.doctor import FINE, examine
+from sql.warehouse import Warehouse
 
 GOOD = """
 id = "two_step"
@@ -579,3 +581,18 @@ def test_every_line_of_the_page_on_published_rules_is_read() -> None:
         text = GOOD.split("[versions.stages")[0] + f"[versions.stages.evaluation_1]\n{stage}\n"
         assert rule in read_product(text, "p.toml").versions[0].stages["evaluation_1"], terms
     assert {rule for rule, _ in lines} == set(RULES)
+
+
+def test_doctor_names_words_of_the_terms_that_no_instrument_has(tmp_path: Path) -> None:
+    """Guards against a rule that is accepted and can never be broken, for a misspelt name in its list."""
+    terms = 'symbols = { prohibited = ["EURSUD", "eur/usd", "Metals", "MNQ", "US100"] }'
+    terms += '\nmargin = { percent = 50, leverages = [{ symbol = "goold", leverage = 5 }] }'
+    terms += '\nhedging = { together = [["NQ", "NNQ"]] }'
+    text = GOOD.replace("[versions.stages.funded]", f"[versions.stages.funded]\n{terms}")
+    said = [
+        one
+        for one in examine(Warehouse.open(tmp_path / "home"), folder_of(tmp_path, two_step=text))
+        if one.state != FINE
+    ]
+    named = [one.found.split(" is no ")[0] for one in said if one.check == "rulebook"]
+    assert named == ["two_step: hedging: 'NNQ'", "two_step: margin: 'goold'", "two_step: symbols: 'EURSUD'"]
