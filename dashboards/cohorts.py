@@ -309,7 +309,7 @@ def _table(months: pd.DataFrame, currency: str, by_person: bool) -> None:
     st.subheader("Every figure", anchor=False)
     rank = {stage: place for place, stage in enumerate(ORDER)}
     rows = months.assign(rank=months["stage"].map(rank), stage=[words.stage(stage) for stage in months["stage"]])
-    rows = rows.sort_values(["cohort_month", "rank"], ascending=[False, True])
+    rows = rows.sort_values(["cohort_month", "rank"], ascending=[False, True]).assign(running=100 * rows["running"])
     st.dataframe(
         rows[list(cohorts.FUNNEL)],
         hide_index=True,
@@ -323,7 +323,7 @@ def _table(months: pd.DataFrame, currency: str, by_person: bool) -> None:
             "median_days": st.column_config.NumberColumn(
                 "Median days", format="%.1f", help="Of those who got there so far; see By age for all of them."
             ),
-            "running": st.column_config.NumberColumn("Still running", format="percent"),
+            "running": st.column_config.NumberColumn("Still running, %", format="%.0f"),
             "fees": st.column_config.NumberColumn(
                 f"Net fees, {currency}", format=words.column(currency), help=definition("net_fees")
             ),
@@ -357,6 +357,7 @@ def _behind(desk: str, cuts: dict[str, Any], months: list[str], currency: str) -
     st.caption(f"{words.counted(total, 'challenge')} · select a row to open its account")
     newest = behind.order_by(table.c.purchased_at.desc(), table.c.challenge_id)
     page = reads.fetch(newest.limit(reads.PAGE_ROWS).offset(start)).astype(dict.fromkeys(DAYS, "float64"))
+    page = page.assign(**{name: [words.plain(one) for one in page[name]] for name in ("product", "channel")})
     days = {f"{name}_days": _reached(name) for name in ("passed", "funded", "payout", "breached")}
     columns: dict[str, Any] = {
         "challenge_id": "Challenge",

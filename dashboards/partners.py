@@ -26,7 +26,7 @@ COLUMNS: dict[str, Any] = {
     "contribution_usd": st.column_config.NumberColumn(
         "Contribution, USD", format="%,.0f", help=definition("contribution")
     ),
-    "abuse_rate": st.column_config.NumberColumn("Abuse rate", format="percent", help=definition("abuse_rate")),
+    "abuse_rate": st.column_config.NumberColumn("Abuse rate, %", format="%.1f", help=definition("abuse_rate")),
     "traders": st.column_config.NumberColumn("Buyers", format="%,d", help=definition("buyers")),
     "challenges": st.column_config.NumberColumn("Sold", format="%,d", help="Purchases credited to the partner."),
     "clicks": st.column_config.NumberColumn("Clicks", format="%,d", help=definition("clicks")),
@@ -121,7 +121,7 @@ def _every(found: pd.DataFrame) -> None:
     """All of them: contribution drawn, the table behind it."""
     _drawn(found.head(SHOWN_PARTNERS))
     event: Any = st.dataframe(
-        found[list(COLUMNS)],
+        found[list(COLUMNS)].assign(abuse_rate=100 * found["abuse_rate"].astype(float)),
         column_config=COLUMNS,
         hide_index=True,
         height=look.height(len(found)),

@@ -17,6 +17,7 @@ from reportlab.lib import colors  # type: ignore[import-untyped]
 from reportlab.lib.pagesizes import A4  # type: ignore[import-untyped]
 from reportlab.lib.styles import ParagraphStyle  # type: ignore[import-untyped]
 from reportlab.platypus import (  # type: ignore[import-untyped]
+    CondPageBreak,
     Flowable,
     LongTable,
     Paragraph,
@@ -34,9 +35,7 @@ MARGIN = 42.0
 SMALL = ParagraphStyle("small", fontName="Helvetica", fontSize=7, leading=8.6, splitLongWords=1)
 HEAD = ParagraphStyle("head", parent=SMALL, fontName="Helvetica-Bold", textColor=colors.HexColor("#555555"))
 BODY = ParagraphStyle("body", fontName="Helvetica", fontSize=8.5, leading=11, spaceAfter=5)
-SECTION = ParagraphStyle(
-    "section", fontName="Helvetica-Bold", fontSize=11, spaceBefore=10, spaceAfter=4, keepWithNext=1
-)
+SECTION = ParagraphStyle("section", fontName="Helvetica-Bold", fontSize=11, spaceBefore=10, spaceAfter=4)
 TITLE = ParagraphStyle("title", fontName="Helvetica-Bold", fontSize=15, leading=19, spaceAfter=6)
 LINES = TableStyle(
     [
@@ -48,6 +47,10 @@ LINES = TableStyle(
     ]
 )
 SHORT, LONG = 8, 60
+PADDING = 6.0
+"""What the page's frame keeps free on either side."""
+WITH_NEXT = 60.0
+"""Room that a heading needs below it; kept with a whole table, it would leave the page before a long one empty."""
 
 
 def document(pack: Pack) -> bytes:
@@ -74,19 +77,20 @@ def on_paper(named: str, blocks: Iterable[Block], *, subject: str = "", keywords
     )
     flow: list[Any] = [Paragraph(_marked(named), TITLE)]
     for block in blocks:
-        flow += _block(block, made.width)
+        flow += _block(block, made.width - 2 * PADDING)
     made.build(flow, onFirstPage=_foot, onLaterPages=_foot)
     return out.getvalue()
 
 
 def _foot(canvas: Any, made: Any) -> None:
     canvas.setFont("Helvetica", 6.5)
-    canvas.drawString(MARGIN, MARGIN / 2, f"{made.title} · {made.subject} · page {made.page}")
+    told = " · ".join(filter(None, (made.title, made.subject, f"page {made.page}")))
+    canvas.drawString(MARGIN + PADDING, MARGIN / 2, told)
 
 
 def _block(block: Block, width: float) -> list[Any]:
     if isinstance(block, Heading):
-        return [Paragraph(_marked(block.text), SECTION)]
+        return [CondPageBreak(WITH_NEXT), Paragraph(_marked(block.text), SECTION)]
     if isinstance(block, Text):
         return [Paragraph(_marked(block.text), BODY)]
     return [_Picture(block, width)] if isinstance(block, Chart) else [_table(block, width), Spacer(1, 6)]
