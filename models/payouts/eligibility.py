@@ -87,7 +87,7 @@ def _claim(request: Request, terms: Terms) -> Check:
     """Whether what the terms ask of a claim after the account's end holds."""
     rule = terms["claim"]
     days, most = age_days(request.status_at, request.requested_at), rule["within_days"]
-    bare = [one["trade_id"] for one in request.trades if not one["stopped"]]
+    bare = [one["trade_id"] for one in request.trades if rule["stop_loss"] and not one["stopped"]]
     least, limit = 0, None
     if rule["max_trade_loss_percent"] is not None:
         limit = percent_of(rule["max_trade_loss_percent"], to_minor(request.initial_balance, request.currency))
@@ -95,7 +95,7 @@ def _claim(request: Request, terms: Terms) -> Check:
     wrong = []
     if most is not None and request.requested_at > request.status_at + dt.timedelta(days=most):
         wrong.append(f"{most} days were given")
-    if rule["stop_loss"] and bare:
+    if bare:
         wrong.append(f"trade {bare[0]} had no stop loss")
     if limit is not None and -least > limit:
         lost, allowed = (written(minor, request.currency) for minor in (-least, limit))
