@@ -37,8 +37,8 @@ class Kind:
     alike: Shares | None = None
 
 
-DEVICES_ALIKE = Shares(0.5, 0.6, 0.3, 0.35, 0.2)
-CARDS_ALIKE = Shares(0.6, 0.7, 0.5, 0.6, 0.3)
+DEVICES_ALIKE = Shares(0.5, 0.6, 0.3, 0.2, 0.2)
+CARDS_ALIKE = Shares(0.6, 0.7, 0.5, 0.4, 0.3)
 KINDS: MappingProxyType[str, Kind] = MappingProxyType(
     {
         "document": Kind(60, 60, Shares(0.60, 0.15, 0.00002, 0.00002, 0.002), 1e-8),
@@ -55,7 +55,7 @@ KINDS: MappingProxyType[str, Kind] = MappingProxyType(
 )
 
 # Partners of each sort that a trader has in the firm before anything is known, a venue's with two holders.
-PARTNERS = Shares(0.06, 0.04, 0.15, 0.2, 0.004)
+PARTNERS = Shares(0.06, 0.04, 0.15, 0.1, 0.004)
 COUNTRY_DIFFERS = Shares(0.15, 0.8, 0.3, 0.8, 1.0)
 
 HYPOTHESES = ("same", "straw", "household", "friend", "venue", "stranger")
