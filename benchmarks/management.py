@@ -1,17 +1,19 @@
 """Commissions of a million events, and the marts of a large firm: `python -m benchmarks.management [events] [traders]`.
 
 The large firm is a small demo firm many times over: every copy has its own people, accounts and requests, the partners
-and desks are shared. Its marts are built and written to a new embedded database; then the pages' reads are timed.
+and desks are shared. Its marts are built and written to a new embedded database; then every management page is opened.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -178,7 +180,8 @@ def large(traders: int) -> dict[str, float]:
                 took["rows that changed"] = float(marts.publish(connection, into))
                 lap("marts written after a day")
             del took["a day"]
-            took |= reads(target)
+            note_run(connection, target, as_of)
+            took |= pages(target)
     return took
 
 
@@ -199,35 +202,57 @@ def a_day(connection: duckdb.DuckDBPyConnection) -> None:
             connection.execute(f"drop table {name}")
 
 
-def reads(target: Warehouse) -> dict[str, float]:
-    """Milliseconds of what the management pages read, by page."""
-    took = {}
-    with target.database.connect() as database:
-        desk, product = database.execute(
-            sa.text("select desk_id, product from mart_cohort_challenges group by 1, 2 order by count(*) desc limit 1")
-        ).one()
-        for page, queries in {
-            "cohorts": (
-                f"select * from mart_cohort_challenges where desk_id = '{desk}' and product = '{product}'",
-                f"select * from mart_cohort_facets where desk_id = '{desk}'",
-            ),
-            "partners": ("select * from mart_partners where desk_id = 'all' order by contribution_usd desc",),
-            "partner": (
-                "select * from mart_partners where desk_id = 'all'",
-                "select * from mart_partner_funnel where partner_id = 'P00001' and desk_id = 'all'",
-                "select * from mart_commission_entries where partner_id = 'P00001' order by happened_at desc limit 500",
-            ),
-            "exposure": (
-                "select * from mart_liability",
-                "select * from mart_liability_accounts order by expected_usd desc limit 50",
-                "select * from mart_exposure",
-            ),
-            "overview": ("select * from mart_overview where desk_id = 'all'",),
-        }.items():
-            started = time.perf_counter()
-            for query in queries:
-                database.execute(sa.text(query)).fetchall()
-            took[f"{page} read, ms"] = 1000 * (time.perf_counter() - started)
+VIEWS: tuple[tuple[str, dict[str, str]], ...] = (
+    *(("overview", {"view": view}) for view in ("glance", "risk", "payouts", "management")),
+    *(("cohorts", {"view": view}) for view in ("funnel", "age", "payouts", "value", "terms")),
+    *(("partners", {"view": view}) for view in ("partners", "plans", "decisions")),
+    ("partners", {"partner": "P00001"}),
+    *(("exposure", {"view": view}) for view in ("liability", "exposure", "stress")),
+    *((page, {}) for page in ("segments", "policy_lab", "portability", "data_health")),
+)
+"""Every page and view that management opens; of a partner the whole profile with its statement."""
+
+
+def note_run(connection: duckdb.DuckDBPyConnection, target: Warehouse, as_of: dt.datetime) -> None:
+    """Writes the run by which the pages know what they stand on, and the decided tables that they read."""
+    run = {"run_id": 1, "started_at": as_of, "finished_at": as_of, "as_of": as_of, "mode": "full", "accounts_walked": 0}
+    run |= {"watermark": "[]", "rulebook": "", "log": "[]", "marts": relations.fingerprint("marts"), "code": ""}
+    with target.database.begin() as into:
+        for one in (schema.SIGNALS, schema.RISK_SCORES):
+            replace_rows(into, one, connection.sql(f"select * from decided.{one.name}").df())
+        into.execute(sa.insert(schema.RUNS).values(**run))
+
+
+def pages(target: Warehouse) -> dict[str, float]:
+    """Milliseconds of every management page, first opened: all that it reads, and the whole of its script."""
+    import streamlit as st
+    from streamlit.testing.v1 import AppTest
+
+    from dashboards.kit import reads
+
+    os.environ["HIGHWATER_HOME"] = str(target.home)
+    read, seconds = reads.read_frame, [0.0]
+
+    def timed(*told: Any) -> pd.DataFrame:
+        started = time.perf_counter()
+        found = read(*told)
+        seconds[0] += time.perf_counter() - started
+        return found
+
+    took: dict[str, float] = {}
+    reads.read_frame = marts.read_frame = timed
+    for page, address in VIEWS:
+        for _ in ("imports", "timed"):
+            st.cache_data.clear()
+            app = AppTest.from_string(f"from dashboards.app import main; main({page!r})", default_timeout=600)
+            for name, value in address.items():
+                app.query_params[name] = value
+            seconds[0], started = 0.0, time.perf_counter()
+            app.run()
+            whole = time.perf_counter() - started
+            assert not app.exception, app.exception[0].stack_trace
+        named = " ".join((page, *address.values()))
+        took |= {f"{named} read, ms": 1000 * seconds[0], f"{named} drawn, ms": 1000 * whole}
     return took
 
 
