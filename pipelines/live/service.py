@@ -86,10 +86,6 @@ class Pace:
     telling_seconds: float = 0.5
     looking_seconds: float = 10.0
     paging_seconds: float = 3.0
-    writing_seconds: float = 1.0
-    """How long the rows of accounts about which nothing new is said may wait to be written together."""
-    written_at_once: int = 500
-    """So few are written as soon as nothing else waits."""
     scoring_seconds: float = 900.0
     scoring_rests: float = 9.0
     """After a scoring run comes a rest of so many times what it took."""
@@ -368,9 +364,9 @@ class Service:
     # --- folding -----------------------------------------------------------------------------------------------------
 
     def _fold_loop(self) -> None:
-        while (first := self._next_to_fold()) is not None:
+        while (first := self._to_fold.get()) is not None:
             if not isinstance(first, Batch):
-                self._command(first)
+                self._again(first)
                 continue
             batches, after = self._more(first)
             began = time.perf_counter()
@@ -379,29 +375,7 @@ class Service:
             self.counts.fold_seconds.append(time.perf_counter() - began)
             self._released(sum(batch.rows.num_rows for batch in batches))
             if after is not None:
-                self._command(after)
-            elif self._writing_due():
-                self._again(self.folding.write_put_off)
-        self._again(self.folding.write_put_off)
-
-    def _next_to_fold(self) -> Batch | Callable[[], None] | None:
-        """What is to be done next; what was put off is written when nothing comes for so long."""
-        while True:
-            left = max(self.pace.writing_seconds - self.folding.put_off.seconds, 0.0)
-            try:
-                return self._to_fold.get(timeout=left if self.folding.put_off else None)
-            except queue.Empty:
-                self._again(self.folding.write_put_off)
-
-    def _writing_due(self) -> bool:
-        waiting = self.folding.put_off
-        few = len(waiting) <= self.pace.written_at_once and self._to_fold.empty()
-        return few or waiting.seconds >= self.pace.writing_seconds
-
-    def _command(self, work: Callable[[], None]) -> None:
-        """Does what others ask of the folding thread, once the database says all that was judged before."""
-        self._again(self.folding.write_put_off)
-        self._again(work)
+                self._again(after)
 
     def _more(self, first: Batch) -> tuple[list[Batch], Callable[[], None] | None]:
         """Every batch that waits behind the first, up to the next command."""
@@ -432,7 +406,6 @@ class Service:
                 LOG.exception("a fold failed; the settling run will judge these accounts")
                 self.counts.failures += 1
                 self._since = {}
-                self.folding.put_off.leave_out(None)
                 self.folding.unload(list(self.folding.book.codes.values()))
                 return
 
@@ -458,7 +431,7 @@ class Service:
             self._since[code] = min(at, self._since.get(code, at))
 
     def _judge(self) -> None:
-        done = self.folding.judge(self._since, putting_off=True)
+        done = self.folding.judge(self._since)
         self._since = {}
         self._pages.want()
         self.counts.folds += 1
