@@ -24,9 +24,9 @@ REFRESH = dt.timedelta(seconds=10)
 
 def show() -> None:
     """The alerts of a view as they stand now, or the subscriptions."""
+    desk.told()
     view = state.tab("View", "view", VIEWS)
     if view == "subscriptions":
-        desk.told()
         _subscriptions()
         return
     st.fragment(lambda: _told(view), run_every=REFRESH)()
