@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -81,6 +81,12 @@ class Change:
     added: pd.DataFrame
     gone: list[tuple[str, Said]]
 
+    @property
+    def accounts(self) -> set[str]:
+        """The accounts that it is about."""
+        added = set(self.added["account_id"]) if len(self.added) else set()
+        return added | {account for account, _ in self.gone}
+
 
 UNCHANGED = Change(pd.DataFrame(), [])
 """The change of a fold that says nothing new, as most do."""
@@ -114,7 +120,7 @@ def ended(database: sa.Connection) -> set[str]:
     return set(database.execute(sa.select(status.account_id).where(status.status.in_(TERMINAL))).scalars())
 
 
-def write_days(database: sa.Connection, days: pd.DataFrame, since: dict[str, dt.date]) -> None:
+def write_days(database: sa.Connection, days: pd.DataFrame, since: Mapping[str, dt.date]) -> None:
     """Writes days; of accounts in `since` nothing else is left from that date on."""
     table = schema.ACCOUNT_DAYS
     statement = sa.delete(table).where(

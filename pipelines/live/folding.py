@@ -9,7 +9,7 @@ kept. Rules over whole histories come from the settling run (`pipelines.live.set
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,9 +27,10 @@ from models.walk import Array
 from pipelines import score
 from pipelines.live import decisions
 from pipelines.live.book import ENGINE_MEMORY, FAR, Book, Told, read_book
-from pipelines.live.decisions import Change, Said
+from pipelines.live.decisions import UNCHANGED, Change, Said
 from pipelines.live.index import CHANGED
 from pipelines.live.memory import Found, Memory, read_found
+from pipelines.live.putting_off import PutOff
 from sql import relations, schema
 from sql.schema import DATASETS
 from sql.warehouse import Warehouse, upsert_rows
@@ -46,6 +47,7 @@ TAIL_EVENTS = 16
 LOAD_EVENTS_MAX = 4_000_000
 FEW_ACCOUNTS = 500
 DAY_SECONDS = 86_400
+NOTHING: Mapping[str, dt.date] = {}
 PLACE = np.dtype([("state", walk.STATE), ("newest", "i8"), ("kept_us", "i8"), ("tail_max", "i8"), ("loaded", "?")])
 """What the fold keeps of an account: its checkpoint, the newest instant walked, how far behind that the checkpoint
 stays, how many events make it move, and whether its events since are in memory."""
@@ -78,6 +80,7 @@ class Folding:
     touched_by: dict[int, int] = field(default_factory=dict)
     pending: list[Batch] = field(default_factory=list)
     parked: set[str] = field(default_factory=set)
+    put_off: PutOff = field(default_factory=PutOff)
 
     def __post_init__(self) -> None:
         self._connection = duckdb.connect(config={"threads": 1})
@@ -238,8 +241,11 @@ class Folding:
         for batch in batches:
             self.parked.update(set(batch.rows["account_id"].unique().to_pylist()) - self.book.codes.keys())
 
-    def judge(self, since: dict[int, int]) -> dict[str, int]:
-        """Walks accounts (code → earliest instant that changed) and writes what is no longer as it was."""
+    def judge(self, since: dict[int, int], *, putting_off: bool = False) -> dict[str, int]:
+        """Walks accounts (code → earliest instant that changed) and writes what is no longer as it was.
+
+        With `putting_off` the rows of accounts about which nothing new is said are left for `write_put_off`.
+        """
         opened = self.book.terms["opened_at"] <= to_micros(self.as_of) if since else self.book.judged
         codes = np.array(sorted(code for code in since if self.book.judged[code] and opened[code]), np.int64)
         if not len(codes):
@@ -255,7 +261,8 @@ class Folding:
         names = accounts["account_id"].tolist()
         again = {names[place]: _day(floors[place]) for place in np.flatnonzero(rewritten).tolist()}
         change = self._change(accounts, walked, told, stood["at"])
-        self._write(status, days, again, change, dict(zip(names, since_us.tolist(), strict=True)))
+        self.put_off.add(status, days, dict(zip(names, since_us.tolist(), strict=True)), again)
+        self.write_put_off(again.keys() | change.accounts if putting_off else None, again, change)
         self._note_newest(codes, told.events)
         self.move_on(codes[np.diff(told.events.starts) > self.places["tail_max"][codes]])
         return {"walked": len(codes), "verdicts": len(change.added)}
@@ -335,21 +342,27 @@ class Folding:
             if what[0] in decisions.WALK_RULES and what[2] > at
         ]
         if not new.any() and not gone:
-            return decisions.UNCHANGED
+            return UNCHANGED
         added = verdicts.verdicts(accounts, replace(walked, verdicts=walked.verdicts[new]), told, self.rulebook)
         return Change(added, gone)
 
-    def _write(
-        self, status: pd.DataFrame, days: pd.DataFrame, again: dict[str, dt.date], change: Change, since: dict[str, int]
+    def write_put_off(
+        self, names: Set[str] | None = None, again: Mapping[str, dt.date] = NOTHING, change: Change = UNCHANGED
     ) -> None:
+        """Writes what was put off about accounts, all of them without `names`, and what is new about them, in one
+        transaction; `again` says from which day on nothing else is left of an account."""
+        status, days, since = self.put_off.of(names)
+        if status.empty and change is UNCHANGED:
+            return
         with self.warehouse.database.begin() as database:
             checkpoints.let_go(database, since)
             upsert_rows(database, schema.ACCOUNT_STATUS, status)
             decisions.write_days(database, days, again)
-            if change is not decisions.UNCHANGED:
+            if change is not UNCHANGED:
                 now = dt.datetime.now(dt.UTC)
                 decisions.write_change(database, change, self.book.desk_of, now, self.about)
-        if change is not decisions.UNCHANGED:
+        self.put_off.leave_out(names)
+        if change is not UNCHANGED:
             self.note(change)
 
     def about(self, account_id: str) -> dict[str, str]:

@@ -86,6 +86,10 @@ class Pace:
     telling_seconds: float = 0.5
     looking_seconds: float = 10.0
     paging_seconds: float = 3.0
+    writing_seconds: float = 1.0
+    """How long the rows of accounts about which nothing new is said may wait to be written together."""
+    written_at_once: int = 500
+    """So few are written as soon as nothing else waits."""
     scoring_seconds: float = 900.0
     scoring_rests: float = 9.0
     """After a scoring run comes a rest of so many times what it took."""
@@ -364,8 +368,10 @@ class Service:
     # --- folding -----------------------------------------------------------------------------------------------------
 
     def _fold_loop(self) -> None:
-        while (first := self._to_fold.get()) is not None:
+        while (first := self._next_to_fold()) is not None:
             if not isinstance(first, Batch):
+                # others ask of this thread what stands on all that was judged before
+                self._again(self.folding.write_put_off)
                 self._again(first)
                 continue
             batches, after = self._more(first)
@@ -373,9 +379,26 @@ class Service:
             self._again(lambda batches=batches: self._take(batches))  # type: ignore[misc]
             self._again(self._judge)
             self.counts.fold_seconds.append(time.perf_counter() - began)
+            if after is not None or self._writing_due():
+                self._again(self.folding.write_put_off)
             self._released(sum(batch.rows.num_rows for batch in batches))
             if after is not None:
                 self._again(after)
+        self._again(self.folding.write_put_off)
+
+    def _next_to_fold(self) -> Batch | Callable[[], None] | None:
+        """What is to be done next; what was put off is written when nothing comes for so long."""
+        while True:
+            left = max(self.pace.writing_seconds - self.folding.put_off.seconds, 0.0)
+            try:
+                return self._to_fold.get(timeout=left if self.folding.put_off else None)
+            except queue.Empty:
+                self._again(self.folding.write_put_off)
+
+    def _writing_due(self) -> bool:
+        waiting = self.folding.put_off
+        few = len(waiting) <= self.pace.written_at_once and self._to_fold.empty()
+        return few or waiting.seconds >= self.pace.writing_seconds
 
     def _more(self, first: Batch) -> tuple[list[Batch], Callable[[], None] | None]:
         """Every batch that waits behind the first, up to the next command."""
@@ -406,6 +429,7 @@ class Service:
                 LOG.exception("a fold failed; the settling run will judge these accounts")
                 self.counts.failures += 1
                 self._since = {}
+                self.folding.put_off.leave_out(None)
                 self.folding.unload(list(self.folding.book.codes.values()))
                 return
 
@@ -431,7 +455,7 @@ class Service:
             self._since[code] = min(at, self._since.get(code, at))
 
     def _judge(self) -> None:
-        done = self.folding.judge(self._since)
+        done = self.folding.judge(self._since, putting_off=True)
         self._since = {}
         self._pages.want()
         self.counts.folds += 1
