@@ -272,6 +272,27 @@ def test_placeholders_and_what_is_missing_are_said() -> None:
     assert not any("no device" in line for line in log)
 
 
+def test_a_short_form_of_a_name_is_a_spelling_of_it() -> None:
+    firm = Firm()
+    for name, full in (("one", "William Henry"), ("other", "Bill Henry"), ("cousin", "Walter Henry")):
+        firm.person(name, full_name=full, date_of_birth="1988-04-17")
+    owners = owner_of(firm.resolve())
+    assert owners["one"] == owners["other"] != owners["cousin"]
+
+
+def test_masked_values_tell_nobody_apart_and_fingerprints_of_mailboxes_do() -> None:
+    firm = Firm()
+    masked: dict[str, Any] = {"email": "k***@gmail.com", "phone": "+420 60****333", "kyc_document": "P****12"}
+    for name in ("one", "other"):
+        firm.person(name, **masked, instrument="visa **** 4242")
+    for name in ("early", "late"):
+        firm.person(name, email="9f86d081884c7d659a2feaa0c55ad015", device="device-x")
+    identity = firm.resolve()
+    assert strength_between(identity, "one", "other") == 0
+    assert owner_of(identity)["early"] == owner_of(identity)["late"]
+    assert any("visa **** 4242 of 2 traders stands for nothing known" in said for said in identity.log)
+
+
 def test_no_logins_at_all_are_said() -> None:
     facts = Firm(5).facts()
     log = resolve(IdentityFacts(facts.traders, challenges=facts.challenges), as_of=AS_OF).log
@@ -372,14 +393,14 @@ def test_one_lent_thing_where_no_line_is_known_is_listed_at_the_least_strength()
 def test_one_device_on_one_line_joins_where_others_leave_several_traces() -> None:
     """Where borrowed names share card and device by the dozen, a device and line alone are such names too."""
     firm = Firm(200)
-    for pair in range(30):
+    for pair in range(31):
         mine: dict[str, Any] = {"address": None, "device": f"device-{pair}", "ip": f"10.8.{pair}.1"}
-        if pair < 20:
+        if pair < 21:
             mine["instrument"] = f"card-{pair}"
         for side in "ab":
             firm.person(f"{side}{pair}", **mine)
     owners = owner_of(firm.resolve())
-    joined = [owners[f"a{pair}"] == owners[f"b{pair}"] for pair in range(20, 30)]
+    joined = [owners[f"a{pair}"] == owners[f"b{pair}"] for pair in range(21, 31)]
     assert all(joined)
 
 
@@ -392,15 +413,16 @@ def test_a_full_name_on_one_line_joins_without_a_birth_date() -> None:
         assert (owners["first"] == owners["second"]) is joined
 
 
-def grouped_three(pairs: Pairs, level: float) -> list[int]:
+def grouped_three(pairs: Pairs, level: float, further_bits: float = 0.0) -> list[int]:
     """The first of each of three traders' groups at one level."""
     firsts, _, _ = group(
         3,
         pairs,
         order=lambda traders: np.arange(3),
         judgements=Judgements(),
-        levels=[level],
+        levels=[level, 0.0],
         absent_bits=-0.5,
+        further_bits=further_bits,
         bits_max=10.0,
     )
     return list(firsts[0].tolist())
@@ -529,6 +551,14 @@ def test_one_clear_household_keeps_a_group_from_joining() -> None:
         firsts = grouped_three(pairs, 2.3)
         parts.append(firsts)
     assert parts == [[0, 0, 0], [0, 1, 1]]
+
+
+def test_who_has_several_traders_has_further_ones_sooner_than_anybody_has() -> None:
+    a, b, bits = np.array([0, 1, 0]), np.array([1, 2, 2]), np.array([8.0, 2.0, 2.0])
+    pairs = Pairs(a, b, bits, np.zeros(3), np.zeros(3))
+    assert [grouped_three(pairs, 3.7, further) for further in (1.6, 1.8)] == [[0, 0, 2], [0, 0, 0]]
+    alone = Pairs(a[:1], b[:1], np.array([2.0]), np.zeros(1), np.zeros(1))
+    assert grouped_three(alone, 3.7, further_bits=4.0) == [0, 1, 2], "two are not several"
 
 
 def test_households_are_as_common_as_the_firm_shows() -> None:

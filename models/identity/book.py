@@ -13,7 +13,7 @@ from models.identity.clusters import Judgements, Pairs, group
 from models.identity.crowds import CROWDED
 from models.identity.evidence import Evidence
 from models.identity.facts import IdentityFacts
-from models.identity.fitting import fit
+from models.identity.fitting import fit, further_bits
 from models.identity.owners import name_owners
 from models.identity.people import FIELDS, compare
 from models.identity.reasons import link_table
@@ -21,6 +21,8 @@ from models.identity.terms import DEFAULT_TERMS, IdentityTerms
 from models.identity.weighing import Weighed, Weights, bits_of, decided_by, strength_of, weigh
 
 Ints = npt.NDArray[np.int64]
+# Shares of a trader's uses of a kind of thing from which a thing is mostly, and wholly, what the trader uses.
+MOSTLY, WHOLLY = 0.5, 0.9
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class IdentityBook:
         self.strangers = self.pairs[["a", "b", *FIELDS]]
         self.weights = Weights(np.empty(0), np.empty(0), np.empty(0))
         self.weighed = Weighed.nothing()
+        self.further_bits = 0.0
         self.firsts: list[Ints] = [np.empty(0, dtype=np.int64) for _ in range(3)]
         self.judgements = Judgements()
         self.collided: set[tuple[int, int]] = set()
@@ -87,8 +90,8 @@ class IdentityBook:
     def _no_pairs(self) -> pd.DataFrame:
         kinds = [f"{kind}_holders" for kind in self.terms.kinds]
         values = [f"{kind}_value" for kind in CROWDED]
-        alike = [f"{kind}_alike" for kind in COUNTED]
-        columns = ["a", "b", *FIELDS, *kinds, *values, *alike, "ip_gap_days", "ip_common_day"]
+        use = [f"{kind}_use" for kind in COUNTED]
+        columns = ["a", "b", *FIELDS, *kinds, *values, *use, "ip_gap_days", "ip_common_day"]
         return pd.DataFrame({column: np.empty(0, dtype=np.int64) for column in columns})
 
     def _replace_pairs(self, *, everyone: bool) -> Ints:
@@ -99,33 +102,21 @@ class IdentityBook:
         kept = np.flatnonzero(~(stale[self.pairs["a"].to_numpy()] | stale[self.pairs["b"].to_numpy()]))
         stay = self.evidence.draw()
         self.evidence.propose(everyone)
-        fresh, strangers = compare(self.evidence)
+        strangers = compare(self.evidence)
         known = self.strangers["a"].isin(stay) & self.strangers["b"].isin(stay)
         self.strangers = pd.concat([self.strangers[known], strangers], ignore_index=True)
-        fresh = fresh.merge(self._shared_wide(), on=["a", "b"], how="left")
-        fresh = fresh.reindex(columns=self.pairs.columns).fillna(0).astype(np.int64)
+        fresh = self._shared()[self.pairs.columns]
         self.pairs = pd.concat([self.pairs.iloc[kept], fresh], ignore_index=True)
         return kept
 
-    def _shared_wide(self) -> pd.DataFrame:
-        """One row per pair: the holders of its rarest shared value per kind, days of its shared network address."""
+    def _shared(self) -> pd.DataFrame:
+        """What each pair shares, with how far the lesser of the two uses it: 0 rarely, 1 mostly, 2 wholly."""
         shared = self.evidence.shared()
-        wide = shared.pivot(index=["a", "b"], columns="kind", values="holders")
-        names = {number: f"{kind}_holders" for number, kind in enumerate(self.evidence.kinds)}
-        wide = wide.rename(columns=names).rename_axis(columns=None)
-        ip = shared[shared["kind"] == self.evidence.kinds.index("ip")].set_index(["a", "b"])
-        value = shared.pivot(index=["a", "b"], columns="kind", values="value")
-        for kind in CROWDED:
-            number = self.evidence.kinds.index(kind)
-            wide[f"{kind}_value"] = value[number] if number in value.columns else 0
-        wide["ip_gap_days"], wide["ip_common_day"] = ip["gap_days"], ip["common_day"]
-        common = shared.pivot(index=["a", "b"], columns="kind", values="values")
-        wide = wide.reset_index()
-        for kind, counts in self.evidence.census.counts.items():
-            number = self.evidence.kinds.index(kind)
-            both = common[number].fillna(0).to_numpy() if number in common.columns else 0
-            wide[f"{kind}_alike"] = np.asarray(2 * both == counts[wide["a"]] + counts[wide["b"]], dtype=np.int64)
-        return wide
+        for kind, uses in self.evidence.census.counts.items():
+            sides = (("left", "a"), ("right", "b"))
+            share = np.min([shared[f"{kind}_{side}"] / np.maximum(uses[shared[who]], 1) for side, who in sides], axis=0)
+            shared[f"{kind}_use"] = (share >= MOSTLY) + (share >= WHOLLY).astype(np.int64)
+        return shared
 
     def _weigh(self, as_of: pd.Timestamp, kept: Ints) -> Ints:
         """Weighs the pairs that are new or of which something that decides has changed; `kept` are the former rows of
@@ -144,6 +135,9 @@ class IdentityBook:
         for column, fresh in zip(grown, new, strict=True):
             column[rows] = fresh
         self.weights, self.weighed = Weights(*grown), deciding
+        further, self.further_bits = self.further_bits, further_bits(self.pairs, self.weights.bits, terms)
+        if further != self.further_bits:
+            return np.arange(len(kept))
         moved = [now[: len(kept)] != then for now, then in zip(self.weights, before, strict=True)]
         return np.flatnonzero(np.logical_or.reduce(moved))
 
@@ -188,6 +182,7 @@ class IdentityBook:
             judgements=self.judgements,
             levels=levels,
             absent_bits=self.terms.absent_pair_bits,
+            further_bits=self.further_bits,
             bits_max=self.terms.bits_max,
             only=touched,
         )

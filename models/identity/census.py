@@ -9,8 +9,8 @@ from models.identity.weighing import Population
 
 Ints = npt.NDArray[np.int64]
 CODES = ("given", "family", "birth", "country", "lot")
-# Kinds of which it is told how many a trader has.
-COUNTED = ("device", "instrument")
+# Kinds of which it is told how often a trader used any.
+COUNTED = ("device", "instrument", "ip")
 
 
 class Census:
@@ -33,7 +33,7 @@ class Census:
         self.counts = {kind: np.append(counts, more) for kind, counts in self.counts.items()}
 
     def known(self, traders: Ints, columns: Mapping[str, npt.NDArray[np.generic]]) -> None:
-        """Replaces what is known of some traders (numbers): `trader_no`, `kinds` and counts of whom anything is."""
+        """Replaces what is known of some traders (numbers): `trader_no`, `kinds`, counts of uses."""
         known = columns["trader_no"].astype(np.int64)
         for name, table in (("kinds", self.kinds), *self.counts.items()):
             table[traders] = 0

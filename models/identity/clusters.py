@@ -54,9 +54,13 @@ class Judgements:
 
 @dataclass
 class Grouping:
-    """Agglomerates one connected part; `order` gives each trader a place that no run changes, for ties."""
+    """Agglomerates one connected part; `order` gives each trader a place that no run changes, for ties.
+
+    `absent_bits` count against for each pair without evidence, `further_bits` for whoever joins a group of several: who
+    has two traders has a third sooner than anybody has a second."""
 
     absent_bits: float
+    further_bits: float
     order: dict[int, int]
     log: list[tuple[int, int]] = field(default_factory=list)
 
@@ -86,7 +90,8 @@ class Grouping:
     def _score(self, a: int, b: int) -> float:
         link, all_pairs = self.links[a][b], len(self.members[a]) * len(self.members[b])
         against = link.against + self.absent_bits * (all_pairs - link.compared)
-        return link.best + min(against / all_pairs, -link.home if all_pairs > 1 else 0.0)
+        best = link.best + (self.further_bits if all_pairs > 1 else 0.0)
+        return best + min(against / all_pairs, -link.home if all_pairs > 1 else 0.0)
 
     def _entry(self, a: int, b: int) -> tuple[float, int, int, int, int, int, int]:
         if not self._before(a, b):
@@ -147,6 +152,7 @@ def group(
     judgements: Judgements,
     levels: Sequence[float],
     absent_bits: float,
+    further_bits: float = 0.0,
     bits_max: float,
     only: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[list[Ints], npt.NDArray[np.bool_], list[tuple[int, int]]]:
@@ -171,7 +177,9 @@ def group(
     named = two | inside
     places = order(np.unique(np.concatenate([pairs.a[named], pairs.b[named], judged])))
     _pair_up(firsts, pairs, two, levels, places)
-    log = _agglomerate(firsts, pairs, inside, part, wanted, places, judgements, levels, absent_bits, bits_max)
+    log = _agglomerate(
+        firsts, pairs, inside, part, wanted, places, judgements, levels, absent_bits, further_bits, bits_max
+    )
     return firsts, wanted, log
 
 
@@ -203,6 +211,7 @@ def _agglomerate(
     judgements: Judgements,
     levels: Sequence[float],
     absent_bits: float,
+    further_bits: float,
     bits_max: float,
 ) -> list[tuple[int, int]]:
     parts: defaultdict[int, dict[int, dict[int, Link]]] = defaultdict(lambda: defaultdict(dict))
@@ -217,7 +226,7 @@ def _agglomerate(
             _ = parts[number][a], parts[number][b]
     log: list[tuple[int, int]] = []
     for number, links in parts.items():
-        grouping = Grouping(absent_bits, {trader: int(order[trader]) for trader in links})
+        grouping = Grouping(absent_bits, further_bits, {trader: int(order[trader]) for trader in links})
         found = grouping.run(dict(links), by_part.get(number, Judgements()), levels)
         log += grouping.log
         for first, groups in zip(firsts, found, strict=True):

@@ -6,6 +6,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.identity.census import COUNTED, Census
+from models.identity.crowds import CROWDED
 from models.identity.facts import IdentityFacts, tidy
 from models.identity.normal import (
     ADDRESS_SQL,
@@ -31,16 +32,19 @@ SCHEMA = """
 create table people (
     trader_no integer, trader_id varchar, full_name varchar, raw_email varchar, raw_phone varchar, raw_address varchar,
     given varchar, family varchar, given_sound varchar, family_sound varchar, sounds varchar[],
+    given_forms varchar[], family_forms varchar[],
     birth varchar, born integer, email varchar, email_name varchar, phone varchar, address varchar,
     numbers varchar, document varchar, country varchar, registered_at timestamptz
 );
-create table keys (trader_no integer, kind utinyint, value ubigint, raw varchar, first_day integer, last_day integer);
+create table keys (
+    trader_no integer, kind utinyint, value ubigint, raw varchar, first_day integer, last_day integer, uses integer
+);
 create table degrees (kind utinyint, value ubigint, holders integer);
 create table placeholders (trader_no integer, kind utinyint, raw varchar);
 create table name_counts (sound varchar, code integer, holders integer);
 create table birth_counts (birth varchar, code integer, holders integer);
 create table drawn_before (trader_no integer);
-create table spellings (token varchar, word varchar, sound varchar);
+create table spellings (token varchar, word varchar, sound varchar, forms varchar);
 """
 
 HOLDINGS = """
@@ -76,21 +80,29 @@ numbered as (
         (epoch(occurred_at) // 86400)::integer as day
     from seen where raw is not null and raw <> ''
 )
-select trader_no, kind::utinyint as kind, value, any_value(raw) as raw, min(day) as first_day, max(day) as last_day
+select trader_no, kind::utinyint as kind, value, any_value(raw) as raw, min(day) as first_day, max(day) as last_day,
+    count(*)::integer as uses
 from numbered
 group by trader_no, kind, value
 """
 
-# Values that stand for "nothing known": placeholders, one character repeated, loopback. Cheap tests come first.
-JUNK = r"""
+# Asterisks and bullets hide what would tell strangers apart; a card's first and last digits together still do.
+MASKED_SQL = "(contains({0}, '*') or contains({0}, '•'))"
+# A mailbox without a domain that is this long is a fingerprint of one.
+HASHED_MAIL = 16
+
+# Values that stand for "nothing known": placeholders, masked values, one character repeated, loopback. Cheap tests come
+# first.
+JUNK = rf"""
 length(raw) < 2 or raw like '127.%'
 or (length(raw) <= 9 and lower(raw) in ('unknown', 'null', 'none', 'nan', 'n/a', 'undefined', 'test', 'default',
     'anonymous', 'localhost', '0.0.0.0', 'no device'))
+or ({MASKED_SQL.format("raw")} and (contains(raw, '@') or length(regexp_replace(raw, '[^0-9]', '', 'g')) < 8))
 or (raw[1:1] = raw[2:2] and ltrim(translate(lower(raw), '-:._ ', ''), left(lower(raw), 1)) = '')
 """
 
 PERSON_KEYS = """
-select trader_no, {number}, hash({number}, {kind}), {kind}, null, null from fresh where {kind} is not null
+select trader_no, {number}, hash({number}, {kind}), {kind}, null, null, null from fresh where {kind} is not null
 """
 
 BLOCK_KEYS = f"""
@@ -102,24 +114,25 @@ named as (
     from numbered where family_sound is not null
 ),
 parts as (select trader_no, birth, digits, unnest(list_distinct(sounds)) as part from named)
-select trader_no, {BIRTH_NAME}, hash({BIRTH_NAME}, birth, part), null, null, null from parts where birth is not null
+select trader_no, {BIRTH_NAME}, hash({BIRTH_NAME}, birth, part), null, null, null, null
+from parts where birth is not null
 union all
-select trader_no, {NAME_NUMBERS}, hash({NAME_NUMBERS}, digits, part), null, null, null
+select trader_no, {NAME_NUMBERS}, hash({NAME_NUMBERS}, digits, part), null, null, null, null
 from parts where digits is not null
 union all
-select trader_no, {BIRTH_NUMBERS}, hash({BIRTH_NUMBERS}, birth, digits), null, null, null
+select trader_no, {BIRTH_NUMBERS}, hash({BIRTH_NUMBERS}, birth, digits), null, null, null, null
 from numbered where birth is not null and digits is not null
 union all
-select trader_no, {NAME_YEAR}, hash({NAME_YEAR}, low, high, left(birth, 4)), null, null, null
+select trader_no, {NAME_YEAR}, hash({NAME_YEAR}, low, high, left(birth, 4)), null, null, null, null
 from named where birth is not null
 union all
 select trader_no, {NAME_DAY},
-    hash({NAME_DAY}, low, high, least(birth[5:6], birth[7:8]), greatest(birth[5:6], birth[7:8])), null, null, null
+    hash({NAME_DAY}, low, high, least(birth[5:6], birth[7:8]), greatest(birth[5:6], birth[7:8])), null, null, null, null
 from named where birth is not null
 union all
-select trader_no, {RARE_NAME}, hash({RARE_NAME}, low, high), null, null, null from named
+select trader_no, {RARE_NAME}, hash({RARE_NAME}, low, high), null, null, null, null from named
 union all
-select trader_no, {RARE_BIRTH}, hash({RARE_BIRTH}, birth), null, null, null from fresh where birth is not null
+select trader_no, {RARE_BIRTH}, hash({RARE_BIRTH}, birth), null, null, null, null from fresh where birth is not null
 """
 
 _BOTH_NAMES = f"""
@@ -203,7 +216,7 @@ class Evidence:
             select distinct token from (select unnest(tokens) as token from named)
             anti join spellings using (token)
         """).fetchall()
-        new = pd.DataFrame(spellings(row[0] for row in tokens), columns=["token", "word", "sound"])
+        new = pd.DataFrame(spellings(row[0] for row in tokens), columns=["token", "word", "sound", "forms"])
         self.con.register("new_spellings", new)
         self.con.execute("insert into spellings select * from new_spellings")
         self.con.unregister("new_spellings")
@@ -212,7 +225,8 @@ class Evidence:
         self.con.execute("""
             create or replace temp table spelled as
             select trader_no, arg_min(word, place) as given, arg_max(word, place) as family,
-                arg_min(sound, place) as given_sound, arg_max(sound, place) as family_sound, list(sound) as sounds
+                arg_min(sound, place) as given_sound, arg_max(sound, place) as family_sound, list(sound) as sounds,
+                arg_min(forms, place) as given_forms, arg_max(forms, place) as family_forms
             from (select trader_no, unnest(tokens) as token, generate_subscripts(tokens, 1) as place from named)
             join spellings using (token) group by trader_no
         """)
@@ -236,10 +250,14 @@ class Evidence:
                 from mailed left join spelled using (trader_no)
             )
             select trader_no, trader_id::varchar as trader_id, full_name, email as raw_email, phone as raw_phone,
-                address as raw_address, given, family, given_sound, family_sound, sounds, birth,
-                born_on - date '1970-01-01' as born,
-                case when email_name <> '' and email_domain <> '' then email_name || '@' || email_domain end as email,
-                nullif(email_name, '') as email_name, phone_form as phone,
+                address as raw_address, given, family, given_sound, family_sound, sounds,
+                string_split(nullif(given_forms, ''), ' ') as given_forms,
+                string_split(nullif(family_forms, ''), ' ') as family_forms, birth, born_on - date '1970-01-01' as born,
+                case when email_name <> '' and email_domain <> '' then email_name || '@' || email_domain
+                    when length(mail) >= {HASHED_MAIL} and not contains(mail, ' ') then mail end as email,
+                case when email_domain <> '' and not {MASKED_SQL.format("mail")} then nullif(email_name, '')
+                    end as email_name,
+                case when not {MASKED_SQL.format("phone")} then phone_form end as phone,
                 case when address_form like '% %' then address_form end as address,
                 nullif(trim(regexp_replace(address_form, '[^0-9]+', ' ', 'g')), '') as numbers,
                 nullif(trim(kyc_document), '') as document, upper(nullif(trim(country), '')) as country, registered_at
@@ -311,7 +329,7 @@ class Evidence:
             return
         self.con.execute("""
             create or replace temp table merged as
-            select trader_no, kind, value, any_value(raw), min(first_day), max(last_day)
+            select trader_no, kind, value, any_value(raw), min(first_day), max(last_day), sum(uses)::integer
             from (
                 from incoming_keys
                 union all
@@ -374,7 +392,9 @@ class Evidence:
             )
             select keys.* exclude (raw), shared.holders from keys join shared using (value)
         """)
-        counts = ", ".join(f"count(*) filter (kind = {self.kinds.index(kind)}) as {kind}" for kind in COUNTED)
+        counts = ", ".join(
+            f"coalesce(sum(uses) filter (kind = {self.kinds.index(kind)}), 0) as {kind}" for kind in COUNTED
+        )
         known = self.con.sql(f"""
             select trader_no, bit_or(1 << kind::integer) as kinds, {counts}
             from {own} anti join hubs using (value)
@@ -475,29 +495,37 @@ class Evidence:
         return self._ints("select trader_no from lowest where not new")
 
     def shared(self) -> pd.DataFrame:
-        """One row per candidate pair and kind shared: pair (row of `candidates` by a, b), kind, fewest holders, days.
+        """The compared pairs of table `levels` with what they share.
 
-        `values` is how many values of the kind they share, `gap_days` the time between the two traders' closest uses,
-        `common_day` the last day both had used it."""
-        self.con.execute("""
-            create or replace temp table shared as
-            select candidates.a, candidates.b, l.kind, l.value, l.holders,
-                greatest(0, greatest(l.first_day, r.first_day) - least(l.last_day, r.last_day)) as gap_days,
-                least(l.last_day, r.last_day) as common_day
-            from candidates
-            join near_keys as l on l.trader_no = candidates.a
-            join near_keys as r on r.trader_no = candidates.b and r.value = l.value
-            where l.kind < 100
-        """)
-        return self.con.execute("""
-            select a, b, kind, min(holders)::integer as holders, count(*)::integer as values,
-                (arg_min(value, closeness) >> 12)::bigint as value,
-                arg_min(gap_days, closeness)::integer as gap_days, arg_min(common_day, closeness)::integer as common_day
-            from (
-                select *, holders::bigint * 10_000_000_000 + gap_days * 100_000 - common_day as closeness from shared
+        For each kind `<kind>_holders`, the holders of its rarest shared value; of some kinds that `<kind>_value`, and
+        `<kind>_left` and `<kind>_right`, how often each of the two used what they share. `ip_gap_days` is the time
+        between their closest uses of the rarest network address, `ip_common_day` the last day both had used it."""
+        told = {f"{kind}_holders": f"min(holders) {self._of(kind)}" for kind in self.kinds}
+        told |= {f"{kind}_value": f"arg_min(value, closeness) {self._of(kind)}" for kind in CROWDED}
+        for side in ("left", "right"):
+            told |= {f"{kind}_{side}": f"sum({side}_uses) {self._of(kind)}" for kind in COUNTED}
+        told |= {f"ip_{days}": f"arg_min({days}, closeness) {self._of('ip')}" for days in ("gap_days", "common_day")}
+        return self.con.execute(f"""
+            with shared as (
+                select candidates.a, candidates.b, l.kind, (l.value >> 12)::bigint as value, l.holders,
+                    l.uses as left_uses, r.uses as right_uses,
+                    greatest(0, greatest(l.first_day, r.first_day) - least(l.last_day, r.last_day)) as gap_days,
+                    least(l.last_day, r.last_day) as common_day,
+                    l.holders::bigint * 10_000_000_000 + gap_days * 100_000 - coalesce(common_day, 0) as closeness
+                from candidates
+                join near_keys as l on l.trader_no = candidates.a
+                join near_keys as r on r.trader_no = candidates.b and r.value = l.value
+                where l.kind < 100
+            ),
+            told as (
+                select a, b, {", ".join(f"{sql} as {name}" for name, sql in told.items())} from shared group by a, b
             )
-            group by a, b, kind
+            select levels.*, {", ".join(f"coalesce({name}, 0)::bigint as {name}" for name in told)}
+            from levels left join told using (a, b)
         """).df()
+
+    def _of(self, kind: str) -> str:
+        return f"filter (kind = {self.kinds.index(kind)})"
 
     def remarks(self) -> list[str]:
         """A sentence for each value or kind of thing that proves nothing, and why."""

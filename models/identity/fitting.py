@@ -18,7 +18,7 @@ import pandas as pd
 from models.identity.crowds import CROWDED, Crowds, count_places, crowd_bits, traces
 from models.identity.mixing import mix
 from models.identity.terms import IdentityTerms, Kind, Level, Shares
-from models.identity.weighing import THING_OF, Population, step
+from models.identity.weighing import THING_OF, Floats, Population, bits_of, step
 
 Flags = npt.NDArray[np.bool_]
 SHARED_AT_HOME = ("device", "instrument", "ip", "destination", "phone", "email")
@@ -35,6 +35,8 @@ TOGETHER_PRIOR, SIMILAR_PRIOR = 5.0, 3.0
 RARE = 1 / 16
 STEPS_PER_BIT = 4
 SHARE_MAX = 0.9
+FURTHER_PRIOR = 40.0
+FURTHER_BITS_MAX = 4.0
 
 
 def fit(
@@ -172,6 +174,18 @@ class _Clear:
         different, *others = levels
         apart = self.name[self.home] == 0
         return (different._replace(household=_share(apart, different.household)), *others)
+
+
+def further_bits(pairs: pd.DataFrame, bits: Floats, terms: IdentityTerms) -> float:
+    """By how many bits a further trader of somebody who has two is likelier than a second of anybody, in half bits.
+
+    How many more traders they have who have one more is counted on the pairs that are sure by themselves."""
+    sure = bits >= bits_of(terms.strict_min)
+    partners = np.bincount(np.append(pairs["a"].to_numpy()[sure], pairs["b"].to_numpy()[sure]))
+    several = partners[partners > 0]
+    further = (float((several - 1).sum()) + FURTHER_PRIOR * terms.further) / (len(several) + FURTHER_PRIOR)
+    likelier = np.log2(further / (terms.partners.same + terms.partners.straw))
+    return float(np.clip(np.round(2 * likelier) / 2, 0.0, FURTHER_BITS_MAX))
 
 
 def _by_chance(field: str, strangers: pd.DataFrame, levels: tuple[Level, ...]) -> tuple[Level, ...]:

@@ -33,6 +33,7 @@ TRADERS_PRIOR = 400.0
 # Whether people lend differs from firm to firm more than the rest, so the firm's own pairs count sooner.
 LENDERS_PRIOR = 100.0
 PAIRS_PRIOR = 30.0
+USE_PRIOR = 12.0
 PAID_PRIOR = 5.0
 MIXED = ("straw", "household", "friend", "venue")
 FITTED = (*STRONG_KINDS, "ip", "address")
@@ -41,7 +42,7 @@ STRAW_SHARES = (0.01, 0.95)
 STRAW_IP_MIN = 0.45
 # A friend lends now and then; whoever shares each thing more often is no friend.
 FRIEND_SHARE_MAX = 0.1
-ALIKE_MAX = 0.9
+USE_MIN = 0.02
 # Fewer visible pairs than this say nothing of those that are not.
 VISIBLE_MIN = 0.02
 STEPS_PER_BIT = 4
@@ -99,7 +100,7 @@ class _Mixture:
         self.base, self.traders = terms, population.traders * share
         self.shared = {kind: (pairs[f"{kind}_holders"] > 0).to_numpy() for kind in FITTED}
         self.known = {kind: (known >> list(terms.kinds).index(kind)) & 1 > 0 for kind in FITTED}
-        self.alike = {kind: self.shared[kind] & (pairs[f"{kind}_alike"] > 0).to_numpy() for kind in COUNTED}
+        self.use = {kind: pairs[f"{kind}_use"].to_numpy() for kind in COUNTED}
         self.paid_chance = population.paid()[1]
         widest = np.max([np.where(self.shared[k], pairs[f"{k}_holders"], 1) for k in STRONG_KINDS], axis=0)
         self.two = widest <= 2
@@ -123,7 +124,7 @@ class _Mixture:
                     straw=self._straw_share(kind, belief["straw"], every["straw"]),
                     friend=self._friend_share(kind, belief["friend"], every["friend"], partners["friend"]),
                 ),
-                alike=self._alike(kind, belief),
+                use=self._use(kind, belief),
             )
             if kind in FITTED
             else each
@@ -171,17 +172,20 @@ class _Mixture:
         shown, of = (float((part * self.weight)[rows].sum()) for part, rows in ((seen, shared), (every, known)))
         return (shown + PAIRS_PRIOR * base) / (of + PAIRS_PRIOR)
 
-    def _alike(self, kind: str, belief: Mapping[str, Floats]) -> Shares | None:
-        """How often those who share the kind have no other such thing."""
-        base = self.base.kinds[kind].alike
+    def _use(self, kind: str, belief: Mapping[str, Floats]) -> tuple[Shares, ...] | None:
+        """How often those who share the kind use it rarely, mostly and wholly."""
+        base = self.base.kinds[kind].use
         if base is None:
             return None
-        found = {}
-        for name in ("straw", "friend"):
-            seen = belief[name] * self.weight
-            shown, of = float(seen[self.alike[kind]].sum()), float(seen[self.shared[kind]].sum())
-            found[name] = min(ALIKE_MAX, (shown + PAIRS_PRIOR * getattr(base, name)) / (of + PAIRS_PRIOR))
-        return base._replace(**found)
+        found = list(base)
+        for name in MIXED:
+            seen, shared = belief[name] * self.weight, self.shared[kind]
+            shown = np.bincount(self.use[kind][shared], weights=seen[shared], minlength=len(base))
+            of = float(shown.sum()) + USE_PRIOR
+            for level, each in enumerate(base):
+                share = (float(shown[level]) + USE_PRIOR * getattr(each, name)) / of
+                found[level] = found[level]._replace(**{name: max(USE_MIN, share)})
+        return tuple(found)
 
 
 def _further(now: float, found: float) -> float:
@@ -200,8 +204,8 @@ def _stepped(terms: IdentityTerms) -> IdentityTerms:
 
 def _stepped_kind(kind: Kind) -> Kind:
     shares = kind.shares._replace(straw=_step(kind.shares.straw), friend=_step(kind.shares.friend))
-    alike = None if kind.alike is None else Shares(*(min(ALIKE_MAX, _step(share)) for share in kind.alike))
-    return replace(kind, shares=shares, alike=alike)
+    use = None if kind.use is None else tuple(Shares(*(_step(share) for share in level)) for level in kind.use)
+    return replace(kind, shares=shares, use=use)
 
 
 def _step(share: float) -> float:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 from anyascii import anyascii
+from nicknames import NickNamer
 
 # Spellings that transliterations of one name differ by, the longer ones first.
 SOUNDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
@@ -40,10 +41,17 @@ def sound(word: str) -> str:
     return word
 
 
-def spellings(tokens: Iterable[str]) -> list[tuple[str, str, str]]:
-    """Each word with its plain form and its sound; words with no letters are left out."""
+def spellings(tokens: Iterable[str]) -> list[tuple[str, str, str, str]]:
+    """Each word with its plain form, its sound and what it may be short for; words with no letters are left out."""
+    short = NickNamer()
     forms = ((token, plain(token)) for token in tokens)
-    return [(token, word, sound(word)) for token, word in forms if word]
+    return [(token, word, sound(word), _full_forms(word, short)) for token, word in forms if word]
+
+
+def _full_forms(word: str, short: NickNamer) -> str:
+    """The word and the names it is short for; nothing where it neither is short nor has short forms."""
+    full = short.canonicals_of(word)
+    return " ".join(sorted({word, *full})) if full or short.nicknames_of(word) else ""
 
 
 def one_slip(left: str, right: str) -> str:

@@ -15,9 +15,11 @@ SLIPS_ALIKE = 0.75
 
 
 def _alike(left: str, right: str) -> str:
-    """Two spellings of one word: the same sound, a typing slip, or a short form of it."""
+    """Two spellings of one word: the same sound or nearly so, a typing slip, or a short form of it."""
     return (
         f"({left}_sound_l = {right}_sound_r or jaro_winkler_similarity({left}_l, {right}_r) >= 0.88"
+        f" or jaro_winkler_similarity({left}_sound_l, {right}_sound_r) >= 0.9"
+        f" or list_has_any({left}_forms_l, {right}_forms_r)"
         f" or (least(length({left}_l), length({right}_r)) >= 5"
         f" and jaro_winkler_similarity({left}_l, {right}_r) >= {SLIPS_ALIKE}"
         f" and damerau_levenshtein({left}_l, {right}_r) <= 1 + (least(length({left}_l), length({right}_r)) >= 7)::int)"
@@ -139,37 +141,34 @@ def _level_sql(field: str, comparison: comparisons.CustomComparison) -> str:
     described = comparison.create_comparison_dict("duckdb")["comparison_levels"]
     unknown, *alike = (level["sql_condition"] for level in described[:-1])
     cases = "".join(f" when {condition} then {len(alike) - place}" for place, condition in enumerate(alike))
-    return f"(case when {unknown} then -1{cases} else 0 end)::tinyint as {field}"
+    return f"(case when {unknown} then -1{cases} else 0 end)::bigint as {field}"
 
 
 COMPARED = (
-    *("given", "family", "given_sound", "family_sound", "sounds", "joined", "birth", "born", "email_name", "phone"),
-    *("address", "numbers", "street", "document"),
+    *("given", "family", "given_sound", "family_sound", "given_forms", "family_forms", "sounds", "joined", "birth"),
+    *("born", "email_name", "phone", "address", "numbers", "street", "document"),
 )
 
 
-def compare(evidence: Evidence) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The candidates and the drawn strangers: columns a, b and one per field, its level from 0 (different) up, -1 where
-    a side is unknown."""
+def compare(evidence: Evidence) -> pd.DataFrame:
+    """Compares the candidates, in table `levels`, and the drawn strangers, who are answered: columns a, b and one per
+    field, its level from 0 (different) up, -1 where a side is unknown."""
     con = evidence.con
     con.execute(r"""
         create or replace temp table compared as
-        select trader_no, given, family, given_sound, family_sound, sounds, birth, born, email_name, phone, address,
-            numbers, document, trim(regexp_replace(address, '[0-9]+ ?', '', 'g')) as street,
+        select trader_no, given, family, given_sound, family_sound, given_forms, family_forms, sounds, birth, born,
+            email_name, phone, address, numbers, document, trim(regexp_replace(address, '[0-9]+ ?', '', 'g')) as street,
             regexp_replace(lower(full_name), '[^\p{L}]+', '', 'g') as joined
         from faces
         where trader_no in (select a from candidates union all select b from candidates union all from drawn_traders)
     """)
     sides = ", ".join(f"l.{column} as {column}_l, r.{column} as {column}_r" for column in COMPARED)
     levels_sql = ", ".join(_level_sql(field, each) for field, each in comparisons_of_people().items())
-    found, strangers = (
-        con.sql(f"""
-            select a, b, {levels_sql} from (
-                select a, b, {sides} from {pairs}
-                join compared as l on l.trader_no = a
-                join compared as r on r.trader_no = b
-            )
-        """).df()
-        for pairs in ("candidates", "drawn")
-    )
-    return found, strangers
+    compared = f"""
+        select a::bigint as a, b::bigint as b, {levels_sql} from (
+            select a, b, {sides} from {{}} join compared as l on l.trader_no = a join compared as r on r.trader_no = b
+        )
+    """
+    con.execute("create or replace temp table levels as " + compared.format("candidates"))
+    strangers: pd.DataFrame = con.sql(compared.format("drawn")).df()
+    return strangers

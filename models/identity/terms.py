@@ -28,25 +28,25 @@ class Level(NamedTuple):
 class Kind:
     """A thing traders can share: the most holders at which it still says something, the most at which it proposes pairs
     by itself, how often owners share it, the largest chance that a stranger holds the value, per other holder, and how
-    often those who share it have no other such thing either."""
+    often those who share it use it rarely, mostly and wholly: the lesser of the two, of what they have of the kind."""
 
     cap: int
     proposes: int
     shares: Shares
     chance_max: float = 1.0
-    alike: Shares | None = None
+    use: tuple[Shares, ...] | None = None
 
 
-DEVICES_ALIKE = Shares(0.5, 0.6, 0.3, 0.2, 0.2)
-CARDS_ALIKE = Shares(0.6, 0.7, 0.5, 0.4, 0.3)
+DEVICES_USED = (Shares(0.25, 0.15, 0.4, 0.7, 0.7), Shares(0.25, 0.25, 0.3, 0.2, 0.2), Shares(0.5, 0.6, 0.3, 0.1, 0.1))
+CARDS_USED = (Shares(0.25, 0.15, 0.3, 0.45, 0.5), Shares(0.15, 0.15, 0.2, 0.2, 0.2), Shares(0.6, 0.7, 0.5, 0.35, 0.3))
 KINDS: MappingProxyType[str, Kind] = MappingProxyType(
     {
         "document": Kind(60, 60, Shares(0.60, 0.15, 0.00002, 0.00002, 0.002), 1e-8),
         "email": Kind(20, 20, Shares(0.35, 0.05, 0.004, 0.0005, 0.001), 1e-8),
         "phone": Kind(20, 20, Shares(0.40, 0.05, 0.03, 0.001, 0.002), 1e-5),
-        "instrument": Kind(60, 60, Shares(0.45, 0.45, 0.12, 0.03, 0.01), 1e-7, CARDS_ALIKE),
+        "instrument": Kind(60, 60, Shares(0.45, 0.45, 0.12, 0.03, 0.01), 1e-7, CARDS_USED),
         "destination": Kind(60, 60, Shares(0.50, 0.60, 0.03, 0.001, 0.002), 1e-8),
-        "device": Kind(40, 12, Shares(0.55, 0.55, 0.25, 0.036, 0.30), 1e-7, DEVICES_ALIKE),
+        "device": Kind(40, 12, Shares(0.55, 0.55, 0.25, 0.036, 0.30), 1e-7, DEVICES_USED),
         "click": Kind(20, 0, Shares(0.15, 0.15, 0.05, 0.03, 0.02), 1e-5),
         "address": Kind(20, 8, Shares(0.45, 0.05, 0.85, 0.01, 0.03), 1e-5),
         "ip": Kind(20, 0, Shares(0.60, 0.50, 0.85, 0.15, 0.85)),
@@ -101,6 +101,7 @@ class IdentityTerms:
     partners: Shares = PARTNERS
     venue_growth: float = 1.5
     home_shrink: float = 1.0
+    further: float = 1.2
     family_first: float = 0.03
     careful_share: float = 0.1
     trace_share: float = 0.7

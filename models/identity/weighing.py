@@ -22,12 +22,14 @@ Ints = npt.NDArray[np.int64]
 VENUE_KINDS = ("device", "ip", "instrument", "destination", "document")
 MONEY_KINDS = ("instrument", "destination")
 LENT_KINDS = ("phone", "instrument", "device")
+LENT_WIDELY = (*MONEY_KINDS, "device")
 STRONG_KINDS = ("document", "email", "phone", "instrument", "destination", "device")
 # Numbers of which no two are the same by chance: strangers share one by accident, and accidents per trader are as
 # common in a large firm as in one of this many.
 UNIQUE_KINDS = ("document", "email", "instrument", "destination")
 ACCIDENTS_OF = 10_000
-ALIKE_BY_CHANCE = 0.4
+# How two who share a thing by accident would use it: rarely, mostly, wholly.
+USE_BY_CHANCE = np.array([0.4, 0.2, 0.4])
 LANDS = 1 << 16
 STRAW, VENUE = HYPOTHESES.index("straw"), HYPOTHESES.index("venue")
 PAID_MAX, BOTH_PAID_MAX = 0.9, 0.95
@@ -166,7 +168,8 @@ class Explanations:
         ways[:, :5] = np.log2(np.array(self.terms.partners) / self.size)
         with np.errstate(divide="ignore"):
             ways[:, 4] += self.terms.venue_growth * np.log2(np.maximum(self._widest(VENUE_KINDS), 2) - 1)
-        ways[:, 2:4] -= self.terms.home_shrink * np.log2(np.maximum(self._widest(MONEY_KINDS) - 1, 1))[:, None]
+        ways[:, 2] -= self.terms.home_shrink * np.log2(np.maximum(self._widest(MONEY_KINDS) - 1, 1))
+        ways[:, 3] -= self.terms.home_shrink * np.log2(np.maximum(self._widest(LENT_WIDELY) - 1, 1))
         return ways
 
     def _widest(self, kinds: Sequence[str]) -> Floats:
@@ -194,8 +197,8 @@ class Explanations:
             bits[:, :VENUE] = np.where(own > 0, np.maximum(own - crowd, 0.0), own)
         else:
             bits = np.where(self.holders[kind][rows, None] > 2, self._beside_place(bits, crowd), bits)
-        if each.alike is not None:
-            bits += self._alike_bits(each.alike, self.pairs[f"{kind}_alike"].to_numpy()[rows])
+        if each.use is not None:
+            bits += self._use_bits(each.use)[self.pairs[f"{kind}_use"].to_numpy()[rows]]
         ways[rows, :5] += bits
 
     def _chance(self, kind: str) -> float:
@@ -205,11 +208,9 @@ class Explanations:
             most *= min(1.0, ACCIDENTS_OF / self.size)
         return min(1 / self.size, most)
 
-    def _alike_bits(self, shares: Shares, alike: Ints) -> Floats:
+    def _use_bits(self, use: tuple[Shares, ...]) -> Floats:
         """An owner's registrations use one set of things, a friend or a member of a club has others beside it."""
-        share = np.array(shares)
-        bits = np.log2(np.where(alike[:, None] > 0, share / ALIKE_BY_CHANCE, (1 - share) / (1 - ALIKE_BY_CHANCE)))
-        return np.asarray(bits, dtype=np.float64)
+        return np.asarray(np.log2(np.array(use) / USE_BY_CHANCE[:, None]), dtype=np.float64)
 
     def _beside_place(self, bits: Floats, crowd: Floats) -> Floats:
         """Of a value that may be a place whoever shares it may still be anything; then it says less of all."""
