@@ -262,7 +262,7 @@ def test_relations_keep_their_grain() -> None:
 
 def test_each_quick_return_counts_and_one_says_little() -> None:
     seen = pd.DataFrame({"in_a_row": [2, 5, 5, 5], "breaches": [2, 5, 5, 5], "days_to_breach": [14.0] * 4})
-    seen = seen.assign(days_to_return=[0.5, 0.5, 3.0, 12.0], is_in_ring=False)
+    seen = seen.assign(returns=[1, 4, 4, 4], days_to_each_return=[0.5, 0.5, 3.0, 12.0], is_in_ring=False)
     detector = DETECTORS["recurring_breaches"]
     once, quick, slow, slower = strength(detector.weigh(seen, detector.terms))
     assert once < 0.05 and quick >= 0.5 > slow > slower
@@ -357,9 +357,56 @@ def test_winners_split_near_the_reset_count_beside_splits_at_other_times(
     detector = DETECTORS["payout_gaming"]
     seen = pd.DataFrame(
         {"days": [30], "filler_days": 0, "splits": splits, "near_splits": splits, "splits_by_chance": by_chance,
-         "winners_in_two": winners, "size_after": np.nan, "positions_after": 0, "breached_after_days": np.nan}
+         "winners_in_two": winners, "size_after": np.nan, "stake_after": np.nan, "positions_after": 0,
+         "breached_after_days": np.nan}
     )  # fmt: skip
     assert (strength(detector.weigh(seen, detector.terms))[0] >= 0.5) == fires
+
+
+@pytest.mark.parametrize(("size", "stake", "fires"), [(0.9, 3.0, True), (3.0, np.nan, True), (0.9, 1.0, False)])
+def test_an_account_is_burnt_by_larger_sizes_or_by_larger_stakes_at_the_same_sizes(
+    size: float, stake: float, fires: bool
+) -> None:
+    detector = DETECTORS["payout_gaming"]
+    seen = pd.DataFrame(
+        {"days": [12], "filler_days": 0, "splits": 0, "near_splits": 0, "splits_by_chance": 0, "winners_in_two": 0,
+         "size_after": size, "stake_after": stake, "positions_after": 4, "breached_after_days": 7.0}
+    )  # fmt: skip
+    assert (strength(detector.weigh(seen, detector.terms))[0] >= 0.5) == fires
+
+
+@pytest.mark.parametrize(("ideas", "fires"), [(1, False), (4, True)])
+def test_the_one_loss_that_breached_an_account_after_its_payout_does_not_make_it_burnt(ideas: int, fires: bool) -> None:
+    maker = Maker(FIRMS[0], 3)
+    firm = maker.firm
+    account = firm.account(firm.trader(), START, "funded")
+    for day in range(12):
+        firm.trade(account, START + dt.timedelta(days=day, hours=8), 3600, 0.002 if day % 2 else -0.001)
+    maker.paid(account, 12, 300)
+    for day in range(ideas):
+        firm.trade(account, START + dt.timedelta(days=16 + day, hours=8), 3600, -0.046 / ideas)
+    assert (account in flagged(signals_of(firm), "payout_gaming")) == fires
+
+
+def test_sizes_doubled_on_whichever_instrument_comes_next_are_a_martingale() -> None:
+    firm = filled()
+    account, base = firm.account(firm.trader(), START), {"EURUSD": 0.1, "XAUUSD": 0.03, "US30": 0.4}
+    lost, symbols = 0, list(base)
+    for k in range(27):
+        symbol, won = symbols[int(firm.rng.integers(3))], -1 if k % 4 else 1
+        at = START + dt.timedelta(days=k // 3, hours=8 + 2 * (k % 3))
+        move = {"EURUSD": 0.0003, "XAUUSD": 0.9, "US30": 6.0}[symbol]
+        firm.trade(account, at, 1800, won * move, symbol=symbol, lots=round(base[symbol] * 2**lost, 2))
+        lost = 0 if won > 0 else lost + 1
+    assert account in flagged(signals_of(firm), "martingale")
+
+
+def test_a_step_between_two_sizes_is_no_sign_of_a_steady_factor() -> None:
+    detector = DETECTORS["martingale"]
+    seen = pd.DataFrame({"losses": [10, 10], "raised_after_loss": 7, "wins": 10, "raised_after_win": 1})
+    seen = seen.assign(step_after_loss=2.0, step_spread=0.0, raised_sizes=[1, 4])
+    two, several = detector.weigh(seen, detector.terms)["steady_step"]
+    assert two == 0 < several
 
 
 def test_evaluations_burnt_at_once_and_often_are_farmed_whatever_their_stake() -> None:

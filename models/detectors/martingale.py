@@ -55,6 +55,10 @@ def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.Da
         "step": log_steps(seen["step_after_loss"], [1.0, 1.3, 1.6], [-2, -0.5, 0.5]),
         "steady_step": log_steps(np.maximum(numbers(seen["step_spread"], 0.35), 0.05), [0.12, 0.3, 0.6], [1.5, 0, -2]),
     }
+    # between two sizes every step is the same
+    several = np.clip((numbers(seen["raised_sizes"]) - 1) / 2, 0.0, 1.0)
+    steady = reasons["steady_step"]
+    reasons["steady_step"] = np.where(steady > 0, steady * several, steady)
     weighed = {name: thin(values, seen["losses"], terms.losses_enough) for name, values in reasons.items()}
     return pd.DataFrame({"prior": -5.0, **weighed}, index=seen.index)
 

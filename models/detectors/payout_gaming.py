@@ -37,10 +37,16 @@ class Terms:
 
 
 def _burnt(seen: pd.DataFrame, terms: Terms) -> Floats:
-    """Log-odds of an account thrown away once it had paid: breached soon after, at sizes far above those before."""
+    """Log-odds of an account thrown away once it had paid: breached soon after, at sizes or stakes far above those
+    before."""
     soon = steps(numbers(seen["breached_after_days"], 1e6), [5, terms.burnt_within_days, 45], [2.0, 1.0, -1.0])
-    larger = log_steps(seen["size_after"], [1, 1.5, 2.5, 4], [-1.0, 0.5, 2.5, 3.2])
+    larger = log_steps(seen[["size_after", "stake_after"]].max(axis=1), [1, 1.5, 2.5, 4], [-1.0, 0.5, 2.5, 3.2])
     return np.where(np.isnan(numbers(seen["breached_after_days"], np.nan)), 0.0, soon + larger)
+
+
+def _of_all(splits: Floats, seen: pd.DataFrame) -> Floats:
+    """What splits count: who often closes in two steps does so over a reset now and then."""
+    return steps(share_of(splits, seen["winners_in_two"]), [0.1, 0.35], [0.4, 1.0])
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
@@ -50,11 +56,9 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     """
     fillers = steps(share_of(seen["filler_days"], seen["days"]), [0.1, 0.2, 0.4, 0.7], [0, 1.0, 3.7, 5.0])
     several = np.minimum(numbers(seen["filler_days"]) / 3, 1.0)
-    splits = steps(seen["splits"], [0, 1, 2, 4], [0, 0.7, 2, 3.5])
     meant = numbers(seen["near_splits"]) - 2 * numbers(seen["splits_by_chance"])
-    # who often closes in two steps does so over a reset now and then
-    of_all = steps(share_of(meant, seen["winners_in_two"]), [0.1, 0.35], [0.4, 1.0])
-    near = steps(meant, [0, 1, 2, 3], [0, 2.0, 4.3, 5.5]) * of_all
+    splits = steps(seen["splits"], [0, 1, 2, 4], [0, 0.7, 2, 3.5]) * _of_all(numbers(seen["splits"]), seen)
+    near = steps(meant, [0, 1, 2, 3], [0, 2.0, 4.3, 5.5]) * _of_all(meant, seen)
     return pd.DataFrame(
         {
             "prior": -3.5,
@@ -77,7 +81,8 @@ def sentence(row: pd.Series, terms: Terms) -> str:
             f" ({row['near_splits']:.0f} of them within {terms.near_s / 60:.0f} min of it)"
         )
     if pd.notna(row["breached_after_days"]):
-        larger = f", at {row['size_after']:.1f} times the largest size before" if pd.notna(row["size_after"]) else ""
+        after = row[["size_after", "stake_after"]].max()
+        larger = f", at {after:.1f} times the largest size or stake before" if pd.notna(after) else ""
         parts.append(f"{row['breached_after_days']:.1f} days after the payout the account was breached{larger}")
     return "; ".join(parts) + "."
 

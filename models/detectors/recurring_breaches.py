@@ -15,9 +15,11 @@ RETURN = 1.2
 
 @dataclass(frozen=True)
 class Terms:
-    """The version of the weights; the counts come as they are."""
+    """Days after a breach up to which a return is at once, and from which it says no more."""
 
     version: str = "2026-11"
+    soon_days: float = 1.0
+    late_days: float = 10.0
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
@@ -26,9 +28,8 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     Who buys several at once did not come back for each of them.
     """
     beside = numbers(seen["breaches"]) / numbers(seen["in_a_row"], 1.0)
-    returns = numbers(seen["in_a_row"]) - 1
-    each_return = log_steps(seen["days_to_return"], [1, 3, 10], [RETURN, 0.0, -RETURN])
-    back = np.clip(each_return * returns, -2.5, 3.6)
+    each_return = log_steps(seen["days_to_each_return"], [terms.soon_days, 3, terms.late_days], [RETURN, 0.0, -RETURN])
+    back = np.clip(each_return * numbers(seen["returns"]), -2.5, 3.6)
     return pd.DataFrame(
         {
             "prior": -5.0,
@@ -47,7 +48,7 @@ def sentence(row: pd.Series, terms: Terms) -> str:
     return (
         f"{row['in_a_row']:.0f} challenges were breached one after the other within {row['span_days']:.0f} "
         "days, usually "
-        f"{row['days_to_breach']:.1f} days after purchase; the next one was bought "
+        f"{row['days_to_breach']:.1f} days after purchase; {row['returns']:.0f} times another one was bought, usually "
         f"{row['days_to_return']:.1f} days later."
     )
 

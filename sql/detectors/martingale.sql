@@ -3,10 +3,10 @@
 with positions as (
     select
         *,
-        -- beside the account's own usual size in the instrument, where there is one
+        -- beside what the account begins with in the instrument, where it is known: a raised size is no usual one
         if(
             count(*) over own >= getvariable('martingale_usual_positions'),
-            lots / median(lots) over own,
+            lots / quantile_disc(lots, 0.25) over own,
             null
         ) as own_size
     from detectors.positions
@@ -36,6 +36,7 @@ followed as (
         account_id,
         sequence,
         opened_at,
+        struct_pack(instrument, lots) as sized,
         case
             when instrument = earlier.instrument then lots / earlier.lots
             else coalesce(own_size / earlier.own_size, size / earlier.size)
@@ -58,6 +59,7 @@ select
     count(*) filter (where not after_loss and step >= getvariable('martingale_step_min')) as raised_after_win,
     median(step) filter (where after_loss) as step_after_loss,
     stddev_samp(ln(step)) filter (where after_loss and step >= getvariable('martingale_step_min')) as step_spread,
+    count(distinct sized) filter (where after_loss and step >= getvariable('martingale_step_min')) as raised_sizes,
     min(opened_at) filter (where after_loss and step >= getvariable('martingale_step_min')) as first_at,
     max(opened_at) filter (where after_loss and step >= getvariable('martingale_step_min')) as last_at
 from followed

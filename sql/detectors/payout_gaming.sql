@@ -142,12 +142,36 @@ around as (
     group by ends.account_id
 ),
 
-changes as (
+sizes as (
     select
         account_id,
         median(size) filter (where is_after) / nullif(quantile_cont(size, 0.9) filter (where not is_after), 0) as size_after,
         count(*) filter (where is_after) as positions_after
     from positions
+    group by account_id
+),
+
+-- the same of what ideas put at risk: who lets losses run stakes more at the same size. The largest of those afterwards
+-- is left out: some loss was large where an account was breached
+ideas as (
+    select
+        stakes.account_id,
+        stakes.stake,
+        stakes.opened_at >= first_payouts.first_paid_at as is_after,
+        row_number() over (
+            partition by stakes.account_id, stakes.opened_at >= first_payouts.first_paid_at order by stakes.stake desc
+        ) as place
+    from detectors.stakes as stakes
+    semi join asked using (account_id)
+    inner join detectors.first_payouts as first_payouts using (account_id)
+),
+
+stakes as (
+    select
+        account_id,
+        median(stake) filter (where is_after and place > 1) / nullif(quantile_cont(stake, 0.9) filter (where not is_after), 0)
+            as stake_after
+    from ideas
     group by account_id
 )
 
@@ -161,8 +185,9 @@ select
     coalesce(splits.near_splits, 0) as near_splits,
     coalesce(around.splits_by_chance, 0) as splits_by_chance,
     coalesce(habits.winners_in_two, 0) as winners_in_two,
-    changes.size_after,
-    changes.positions_after,
+    sizes.size_after,
+    stakes.stake_after,
+    sizes.positions_after,
     first_paid.first_paid_at,
     epoch(status.status_at - first_paid.first_paid_at) / 86400 as breached_after_days,
     least(days.first_filler_at, splits.first_at) as first_at,
@@ -172,7 +197,8 @@ inner join days using (account_id)
 left join splits using (account_id)
 left join around using (account_id)
 left join habits using (account_id)
-left join changes using (account_id)
+left join sizes using (account_id)
+left join stakes using (account_id)
 left join detectors.first_payouts as first_paid using (account_id)
 left join decided.account_status as status
     on asked.account_id = status.account_id and status.status = 'breached' and status.status_at >= first_paid.first_paid_at
