@@ -32,7 +32,7 @@ from sql.warehouse import Warehouse
 from tests import postgres
 from tests.builders import firm_rows, write_rulebook
 from tests.live_parts import body, recent, until
-from tests.test_kill_live import ACCOUNTS, PATIENCE_SECONDS, check, deal, free_port, load, ready, start
+from tests.test_kill_live import ACCOUNTS, PATIENCE_SECONDS, SAID, check, deal, free_port, load, ready, start
 from tests.test_score_same import firm, one_account
 
 DISK_MB = 64
@@ -76,7 +76,7 @@ def through(
     process, answers, acknowledged = start(warehouse.home, rules, port), Counter[int](), set[str]()
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=holder, timeout=PATIENCE_SECONDS) as client:
         try:
-            ready(client, process)
+            ready(client, process, warehouse.home.parent / SAID)
             for name in ("accounts", "challenges", "traders"):
                 client.post(f"/v1/{name}", content=body(firm_rows(accounts)[name])).raise_for_status()
             acknowledged |= load(client, chance, sent, 3.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -30,26 +31,30 @@ KILLS = 4
 ACCOUNTS = 20
 PATIENCE_SECONDS = 300.0
 ROOT = Path(__file__).parent.parent
+SAID = "said.log"
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with closing(socket.socket()) as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """A port that nobody listens on, none of those that the system gives to whoever connects between two starts."""
+    for port in random.sample(range(20_000, 30_000), 100):
+        with closing(socket.socket()) as one, contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 def start(home: Path, rules: Path, port: int) -> subprocess.Popen[bytes]:
-    """The service in a process of its own."""
+    """The service in a process of its own; what it says last is kept in `said.log` beside its home."""
     command = [sys.executable, "-m", "cli", "--home", str(home), "--rulebook", str(rules), "live", "--port", str(port)]
-    return subprocess.Popen(command, cwd=ROOT, env=os.environ, stderr=subprocess.DEVNULL)
+    with (home.parent / SAID).open("wb") as said:
+        return subprocess.Popen(command, cwd=ROOT, env=os.environ, stderr=said)
 
 
-def ready(client: httpx.Client, process: subprocess.Popen[bytes]) -> float:
+def ready(client: httpx.Client, process: subprocess.Popen[bytes], said: Path) -> float:
     """Waits until the service takes events; returns the seconds that took."""
     began = time.monotonic()
     while time.monotonic() - began < PATIENCE_SECONDS:
-        assert process.poll() is None, "the service ended by itself"
+        assert process.poll() is None, f"the service ended by itself: {said.read_text()[-2000:]}"
         try:
             if client.get("/ready").status_code == 200:
                 return time.monotonic() - began
@@ -100,7 +105,7 @@ def ordeal(folder: Path, kills: int) -> list[float]:
         for kill in range(kills + 1):
             process = start(warehouse.home, rules, port)
             try:
-                starts.append(ready(client, process))
+                starts.append(ready(client, process, folder / SAID))
                 if kill == 0:
                     for name in ("accounts", "challenges", "traders"):
                         client.post(f"/v1/{name}", content=body(firm_rows(accounts)[name])).raise_for_status()
