@@ -166,34 +166,42 @@ def _judge_shared(
 
 def register_terms(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> None:
     """Puts the rulebook before the SQL files: `terms.versions`, `terms.stages` and one table per rule."""
-    versions = [
-        (v.product, v.version, v.effective_from, v.narrowness, list(v.desks), list(v.countries), list(v.coupons))
-        for product in rulebook.products.values()
-        for v in product.versions
+    versions = [version for product in rulebook.products.values() for version in product.versions]
+    told = [{**vars(v), "product_version": v.version, "narrowness": v.narrowness} for v in versions]
+    _show_terms(connection, "versions", pa.Table.from_pylist(told, VERSIONS))
+    held = [
+        {"product": v.product, "product_version": v.version, "stage": stage} for v in versions for stage in v.stages
     ]
-    stages = [(v[0], v[1], stage) for v in versions for stage in rulebook.version(v[0], v[1]).stages]
-    connection.execute(
-        "create or replace table terms.versions (product varchar, product_version integer, effective_from timestamptz,"
-        " narrowness integer, desks varchar[], countries varchar[], coupons varchar[])"
-    )
-    connection.executemany("insert into terms.versions values (?, ?, ?, ?, ?, ?, ?)", versions)
-    connection.execute("create or replace table terms.stages (product varchar, product_version integer, stage varchar)")
-    connection.executemany("insert into terms.stages values (?, ?, ?)", stages)
+    _show_terms(connection, "stages", pa.Table.from_pylist(held, STAGE))
     for rule in RULES:
-        connection.register(f"terms_{rule}", _typed(rulebook.table(rule), rule))
-        connection.execute(f"create or replace table terms.{rule} as select * from terms_{rule}")
+        _show_terms(connection, rule, _typed(rulebook.table(rule), rule))
 
 
-_SQL_KINDS = {"count": "Int64", "seconds": "Int64", "flag": "boolean", "percent": "float64", "amount": "float64"}
+def _show_terms(connection: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:
+    connection.register(f"terms_{name}", rows)
+    connection.execute(f"create or replace table terms.{name} as select * from terms_{name}")
+    connection.unregister(f"terms_{name}")
 
 
-def _typed(frame: pd.DataFrame, rule: str) -> pd.DataFrame:
-    """A rule's terms with the types that its fields have, even when no product holds the rule."""
-    kinds = {"product": "string", "product_version": "Int64", "stage": "string"}
-    kinds |= {f.name: _SQL_KINDS.get(f.kind, "float64" if f.kind == "number" else "string") for f in RULES[rule].fields}
-    lists = [f.name for f in RULES[rule].fields if f.kind in ("texts", "groups", "table", "percents")]
+STAGE = pa.schema({"product": pa.string(), "product_version": pa.int64(), "stage": pa.string()})
+VERSIONS = pa.schema(
+    {"product": pa.string(), "product_version": pa.int64(), "effective_from": pa.timestamp("us", "UTC")}
+    | {"narrowness": pa.int64()}
+    | {name: pa.list_(pa.string()) for name in ("desks", "countries", "coupons")}
+)
+_SQL_KINDS = {
+    "count": pa.int64(), "seconds": pa.int64(), "flag": pa.bool_(),
+    "percent": pa.float64(), "amount": pa.float64(), "number": pa.float64(),
+}  # fmt: skip
+
+
+def _typed(frame: pd.DataFrame, rule: str) -> pa.Table:
+    """A rule's terms with the types that its fields have, even when no product holds the rule; lists as JSON."""
+    fields = RULES[rule].fields
+    kinds = pa.schema([*STAGE, *((field.name, _SQL_KINDS.get(field.kind, pa.string())) for field in fields)])
+    lists = [field.name for field in fields if field.kind in ("texts", "groups", "table", "percents")]
     frame = frame.assign(**{name: frame[name].map(json.dumps, na_action="ignore") for name in lists})
-    return frame.astype(kinds)
+    return pa.Table.from_pandas(frame, kinds, preserve_index=False)
 
 
 def register_instruments(connection: duckdb.DuckDBPyConnection) -> None:

@@ -87,5 +87,9 @@ def _build(connection: duckdb.DuckDBPyConnection, name: str, above: tuple[str, .
 
 def _held(connection: duckdb.DuckDBPyConnection) -> set[str]:
     """The tables and views that a connection holds, by room and stem."""
-    query = "select table_schema || '.' || table_name from information_schema.tables"
+    # some times quicker than the same from the information schema
+    query = (
+        "select schema_name || '.' || table_name from duckdb_tables()"
+        " union all select schema_name || '.' || view_name from duckdb_views() where not internal"
+    )
     return {name for (name,) in connection.execute(query).fetchall()}
