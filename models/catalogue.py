@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
-import pandas as pd
-
 from models.clock import Clock
 from models.instrument_names import joined
 from models.rules import RULES, WITHIN_MAX, Field, Rule
@@ -120,20 +118,20 @@ class Rulebook:
             return None
         return self.version(product, version).stages.get(stage)
 
-    def table(self, rule: str) -> pd.DataFrame:
-        """Every stage that holds a rule, one row each: product, product_version, stage and the rule's fields.
+    def rows(self, rule: str) -> list[dict[str, Any]]:
+        """Every stage that holds a rule: product, product_version, stage and the rule's fields.
 
         Percent, amounts and numbers come as floats, lists as lists; the walk reads exact values from `terms`.
         """
-        names = ["product", "product_version", "stage", *(f.name for f in RULES[rule].fields)]
-        rows = [
-            [product.id, version.version, stage, *(_plain(held[rule].get(name)) for name in names[3:])]
+        fields = [field.name for field in RULES[rule].fields]
+        return [
+            {"product": product.id, "product_version": version.version, "stage": stage}
+            | {name: _plain(held[rule].get(name)) for name in fields}
             for product in self.products.values()
             for version in product.versions
             for stage, held in version.stages.items()
             if rule in held
         ]
-        return pd.DataFrame(rows, columns=names)
 
 
 def _plain(value: Any) -> Any:

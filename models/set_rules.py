@@ -360,11 +360,8 @@ _DECIDED = {
 
 def _ensure_decided(connection: duckdb.DuckDBPyConnection) -> None:
     """Tables of decisions that nobody has made yet are empty ones."""
-    query = "select table_name from information_schema.tables where table_schema = 'decided'"
-    there = {row[0] for row in connection.execute(query).fetchall()}
     for name, columns in _DECIDED.items():
-        if name not in there:
-            connection.execute(f"create table decided.{name} ({columns})")
+        connection.execute(f"create table if not exists decided.{name} ({columns})")
 
 
 def _limits(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, as_of: dt.datetime) -> pd.DataFrame:

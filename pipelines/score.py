@@ -13,6 +13,8 @@ import datetime as dt
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -167,41 +169,59 @@ def _judge_shared(
 def register_terms(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> None:
     """Puts the rulebook before the SQL files: `terms.versions`, `terms.stages` and one table per rule."""
     versions = [version for product in rulebook.products.values() for version in product.versions]
-    told = [{**vars(v), "product_version": v.version, "narrowness": v.narrowness} for v in versions]
-    _show_terms(connection, "versions", pa.Table.from_pylist(told, VERSIONS))
-    held = [
-        {"product": v.product, "product_version": v.version, "stage": stage} for v in versions for stage in v.stages
-    ]
-    _show_terms(connection, "stages", pa.Table.from_pylist(held, STAGE))
-    for rule in RULES:
-        _show_terms(connection, rule, _typed(rulebook.table(rule), rule))
+    told = {
+        "versions": [{**vars(v), "product_version": v.version, "narrowness": v.narrowness} for v in versions],
+        "stages": [
+            {"product": v.product, "product_version": v.version, "stage": stage} for v in versions for stage in v.stages
+        ],
+    } | {rule: rulebook.rows(rule) for rule in RULES}
+    # most rules are held by no product, and one statement makes all tables quicker than one each
+    connection.execute("".join(_terms_table(name) for name in told))
+    for name, rows in told.items():
+        if rows:
+            connection.register("told_terms", pa.Table.from_pylist(_as_json(name, rows), _terms_columns(name)))
+            connection.execute(f"insert into terms.{name} select * from told_terms")
+            connection.unregister("told_terms")
 
 
-def _show_terms(connection: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:
-    connection.register(f"terms_{name}", rows)
-    connection.execute(f"create or replace table terms.{name} as select * from terms_{name}")
-    connection.unregister(f"terms_{name}")
-
-
-STAGE = pa.schema({"product": pa.string(), "product_version": pa.int64(), "stage": pa.string()})
-VERSIONS = pa.schema(
+STAGE = {"product": pa.string(), "product_version": pa.int64(), "stage": pa.string()}
+VERSIONS = (
     {"product": pa.string(), "product_version": pa.int64(), "effective_from": pa.timestamp("us", "UTC")}
     | {"narrowness": pa.int64()}
     | {name: pa.list_(pa.string()) for name in ("desks", "countries", "coupons")}
 )
-_SQL_KINDS = {
+_KINDS = {
     "count": pa.int64(), "seconds": pa.int64(), "flag": pa.bool_(),
     "percent": pa.float64(), "amount": pa.float64(), "number": pa.float64(),
 }  # fmt: skip
+_SQL_TYPES = {
+    pa.string(): "varchar", pa.int64(): "bigint", pa.bool_(): "boolean", pa.float64(): "double",
+    pa.timestamp("us", "UTC"): "timestamptz", pa.list_(pa.string()): "varchar[]",
+}  # fmt: skip
 
 
-def _typed(frame: pd.DataFrame, rule: str) -> pa.Table:
-    """A rule's terms with the types that its fields have, even when no product holds the rule; lists as JSON."""
-    fields = RULES[rule].fields
-    kinds = pa.schema([*STAGE, *((field.name, _SQL_KINDS.get(field.kind, pa.string())) for field in fields)])
-    lists = [field.name for field in fields if field.kind in ("texts", "groups", "table", "percents")]
-    frame = frame.assign(**{name: frame[name].map(json.dumps, na_action="ignore") for name in lists})
-    return pa.Table.from_pandas(frame, kinds, preserve_index=False)
+@cache
+def _terms_columns(name: str) -> pa.Schema:
+    """The columns of a table of terms, those of a rule with the types that its fields have."""
+    if name == "versions":
+        return pa.schema(VERSIONS)
+    fields = RULES[name].fields if name in RULES else ()
+    return pa.schema(STAGE | {field.name: _KINDS.get(field.kind, pa.string()) for field in fields})
+
+
+def _terms_table(name: str) -> str:
+    columns = ", ".join(f'"{column.name}" {_SQL_TYPES[column.type]}' for column in _terms_columns(name))
+    return f"create or replace table terms.{name} ({columns});"
+
+
+def _as_json(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of a rule whose lists are told as JSON."""
+    fields = RULES[name].fields if name in RULES else ()
+    lists = {field.name for field in fields if field.kind in ("texts", "groups", "pairs", "table", "percents")}
+    return [
+        {column: json.dumps(value) if column in lists and value is not None else value for column, value in row.items()}
+        for row in rows
+    ]
 
 
 def register_instruments(connection: duckdb.DuckDBPyConnection) -> None:

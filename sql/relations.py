@@ -93,3 +93,9 @@ def _held(connection: duckdb.DuckDBPyConnection) -> set[str]:
         " union all select schema_name || '.' || view_name from duckdb_views() where not internal"
     )
     return {name for (name,) in connection.execute(query).fetchall()}
+
+
+def is_there(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
+    """Whether a connection holds a table of that room and stem."""
+    query = "select 1 from duckdb_tables() where schema_name = ? and table_name = ?"
+    return bool(connection.execute(query, name.split(".")).fetchall())

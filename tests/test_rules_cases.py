@@ -97,7 +97,7 @@ def found(judged: World, rule: str) -> dict[str, list[dict[str, Any]]]:
     set_rules.judge(connection, judged_accounts(connection), rulebook(judged), judged.as_of, [rule])
     query = """
         select account_id, trade_id as trade, happened_at as at, outcome, observed, allowed
-        from decided.occurrences order by account_id, happened_at, trade_id
+        from decided.occurrences order by account_id, happened_at, trade_id, allowed
     """
     rows: dict[str, list[dict[str, Any]]] = {account.account_id: [] for account in judged.accounts}
     for account, *values in connection.execute(query).fetchall():

@@ -378,8 +378,7 @@ def _lists(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def _if_there(connection: duckdb.DuckDBPyConnection, name: str) -> list[Row] | None:
-    query = "select 1 from information_schema.tables where table_schema = 'decided' and table_name = ?"
-    there = connection.execute(query, [name]).fetchall()
+    there = relations.is_there(connection, f"decided.{name}")
     return records(connection, f"select * from decided.{name}") if there else None
 
 

@@ -208,7 +208,7 @@ def _requests(
 ) -> list[tuple[int, list[Request]]]:
     """Payout requests of funded accounts in time order, by the account's number; no verdicts are with them yet."""
     for table in (schema.ACCOUNT_STATUS, schema.VERDICTS, *_DECIDED):
-        if table in _DECIDED and _is_there(connection, table.name):
+        if table in _DECIDED and relations.is_there(connection, f"decided.{table.name}"):
             continue
         register(connection, table, pd.DataFrame(columns=[column.name for column in table.columns]))
     codes = {account: code for code, account in enumerate(accounts["account_id"])}
@@ -221,11 +221,6 @@ def _requests(
         (code, sorted(listed, key=lambda one: (one.requested_at, one.payout_id)))
         for code, listed in sorted(found.items())
     ]
-
-
-def _is_there(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
-    query = "select 1 from information_schema.tables where table_schema = 'decided' and table_name = ?"
-    return bool(connection.execute(query, [name]).fetchall())
 
 
 def micros(column: pd.Series[Any]) -> Array:
