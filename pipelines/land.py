@@ -19,7 +19,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -33,6 +32,7 @@ from pipelines import files, versions
 from pipelines.expectations.judging import Judge, Judged, judge, printable, with_arrow, with_great_expectations
 from pipelines.expectations.reading import one_array, read_batch
 from pipelines.files import Broken, FeedRefused, Stretch
+from sql import duck
 from sql.schema import DATASETS, LOADS, REJECTS, VALIDATIONS, Dataset, lake_schema
 from sql.warehouse import Warehouse, write_rows
 
@@ -225,7 +225,7 @@ def _write(warehouse: Warehouse, delivery: _Delivery, staged: _Staged) -> Landed
     dataset = delivery.dataset
     if staged.rows == staged.rejects:
         return _record(warehouse, delivery, staged, versions.Versions(0, 0, 0))
-    with duckdb.connect(config={"memory_limit": COMPARE_MEMORY, "temp_directory": str(staged.folder)}) as connection:
+    with duck.connect({"memory_limit": COMPARE_MEMORY, "temp_directory": str(staged.folder)}) as connection:
         connection.execute("set timezone = 'UTC'")
         found = versions.compare(connection, dataset, staged.folder / "rows", warehouse.lake_files(dataset.name))
         if not found.landed:

@@ -25,6 +25,7 @@ from sql import (  # noqa: F401 - tables join
     case_schema,
     connect_schema,
     desk_schema,
+    duck,
     live_schema,
     partner_schema,
     relations,
@@ -128,7 +129,7 @@ class Warehouse:
         self, as_of: dt.datetime | None = None, memory: str = ENGINE_MEMORY
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         """A fresh DuckDB that sees the lake as `lake.<dataset>` and stands at `as_of` (default: the newest fact)."""
-        connection = duckdb.connect(config={"memory_limit": memory, "temp_directory": str(self.home / "tmp")})
+        connection = duck.connect({"memory_limit": memory, "temp_directory": str(self.home / "tmp")})
         try:
             connection.execute("set timezone = 'UTC'; set preserve_insertion_order = false; create schema lake;")
             for dataset in DATASETS.values():

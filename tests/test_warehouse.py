@@ -26,3 +26,9 @@ def test_an_empty_home_has_every_dataset_with_no_rows(tmp_path: Path) -> None:
         relations.build(connection, *relations.names("staging"))
         for name in relations.names("staging"):
             assert connection.execute(f"select count(*) from {name}").fetchall() == [(0,)], name
+
+
+def test_slow_queries_draw_no_bar_on_the_output(tmp_path: Path) -> None:
+    """Answers go there: a bar in front of JSON would spoil it."""
+    with Warehouse.open(tmp_path / "home").engine() as connection:
+        assert connection.execute("select current_setting('enable_progress_bar')").fetchall() == [(False,)]

@@ -1,6 +1,5 @@
 """What each trader has, in normal form: people, the keys they hold, and which pairs share a key worth comparing."""
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -20,6 +19,7 @@ from models.identity.normal import (
 )
 from models.identity.terms import IdentityTerms
 from models.identity.weighing import Population
+from sql import duck
 
 # Both names at least this alike (Jaro-Winkler), or there is nothing for a closer comparison to find.
 NAME_FLOOR = 0.75
@@ -159,7 +159,7 @@ class Evidence:
     def __init__(self, terms: IdentityTerms, threads: int = 2) -> None:
         self.terms = terms
         self.kinds = list(terms.kinds)
-        self.con = duckdb.connect(config={"threads": threads, "preserve_insertion_order": False})
+        self.con = duck.connect({"threads": threads, "preserve_insertion_order": False})
         self.con.execute(SCHEMA)
         self.con.execute("create table kinds (kind utinyint, name varchar, cap integer, proposes integer)")
         rows = [(number, name, kind.cap, kind.proposes) for number, (name, kind) in enumerate(terms.kinds.items())]

@@ -31,7 +31,7 @@ from pipelines.live.decisions import UNCHANGED, Change, Said
 from pipelines.live.index import CHANGED
 from pipelines.live.memory import Found, Memory, read_found
 from pipelines.live.putting_off import PutOff
-from sql import relations, schema
+from sql import duck, relations, schema
 from sql.schema import DATASETS
 from sql.warehouse import Warehouse, upsert_rows
 
@@ -83,7 +83,7 @@ class Folding:
     put_off: PutOff = field(default_factory=PutOff)
 
     def __post_init__(self) -> None:
-        self._connection = duckdb.connect(config={"threads": 1})
+        self._connection = duck.connect({"threads": 1})
         self._connection.execute(
             "set timezone = 'UTC'; create schema staging; create schema facts; create schema decided"
         )

@@ -18,6 +18,7 @@ from numba import njit
 
 from models.clock import to_micros
 from models.walk import Array
+from sql import duck
 from sql.schema import DATASETS, Dataset
 from sql.warehouse import Warehouse
 
@@ -142,7 +143,7 @@ class Known:
 
     def __init__(self) -> None:
         self.indexes = {name: Index(bounded=_grows_with_time(dataset)) for name, dataset in DATASETS.items()}
-        self._connection = duckdb.connect(config={"threads": 1})
+        self._connection = duck.connect({"threads": 1})
         self._connection.execute("set timezone = 'UTC'")
 
     @property
