@@ -409,6 +409,17 @@ def test_a_step_between_two_sizes_is_no_sign_of_a_steady_factor() -> None:
     assert two == 0 < several
 
 
+def test_stale_quotes_show_whatever_is_traded_in_between_at_larger_sizes() -> None:
+    firm = filled()
+    account = firm.account(firm.trader(), START)
+    for k in range(40):
+        at = START + dt.timedelta(days=k // 4, hours=8 + k % 4)
+        firm.trade(account, at, 2 + 0.1 * (k % 5), -0.00004 if k % 8 == 0 else 0.00005)
+        if k % 4 == 0:
+            firm.trade(account, at + dt.timedelta(minutes=5), 1800, 0.0004 if k % 8 else -0.0006, lots=6.0)
+    assert account in flagged(signals_of(firm), "latency_arbitrage")
+
+
 def test_evaluations_burnt_at_once_and_often_are_farmed_whatever_their_stake() -> None:
     detector = DETECTORS["challenge_farming"]
     seen = pd.DataFrame(

@@ -24,8 +24,8 @@ from models.detectors.base import (
 
 @dataclass(frozen=True)
 class Terms:
-    """Seconds after entry at which the market is looked at again, and for whom; positions needed to say anything in
-    full."""
+    """Seconds after entry at which the market is looked at again, up to which holding time (and for whom) a position is
+    brief; positions needed to say anything in full."""
 
     version: str = "2026-11"
     markout_s: float = 5.0
@@ -34,21 +34,21 @@ class Terms:
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
-    """Log-odds from holding times, wins, edge per position, and where the market was a moment after entry."""
+    """Log-odds from holding times, wins and edge of brief positions, and where the market was a moment after entry."""
     even = numbers(seen["hold_three_quarters_s"]) / np.maximum(numbers(seen["hold_quarter_s"]), 0.01)
-    wins = likelihood_ratio(seen["wins"], seen["positions"], (12.0, 2.0), (6.0, 6.0))
+    wins = likelihood_ratio(seen["brief_wins"], seen["brief_positions"], (12.0, 2.0), (6.0, 6.0))
     reasons = {
         "brief": log_steps(seen["hold_s"], [0.5, 3, 8, 15, 30, 60], [3, 3, 2, 0, -3, -8]),
         "wins": wins,
         "even_holds": log_steps(even, [1.3, 2, 4, 10], [1, 0.5, -0.5, -1.5]),
-        "edge": steps(seen["edge"], [0, 0.3, 0.8, 1.5], [-3, -1, 1, 2]),
+        "edge": steps(seen["brief_edge"], [0, 0.3, 0.8, 1.5], [-3, -1, 1, 2]),
         "markout": np.where(
             numbers(seen["markouts"]) >= terms.positions_enough / 2,
             steps(seen["markout_spreads"], [-0.5, 0, 0.5, 1.5], [-2, -1, 1, 3]),
             0.0,
         ),
     }
-    weighed = {name: thin(values, seen["positions"], terms.positions_enough) for name, values in reasons.items()}
+    weighed = {name: thin(values, seen["brief_positions"], terms.positions_enough) for name, values in reasons.items()}
     return pd.DataFrame({"prior": -4.7, **weighed}, index=seen.index)
 
 
@@ -57,16 +57,17 @@ def sentence(row: pd.Series, terms: Terms) -> str:
     after = ""
     if row["markouts"]:
         after = f" {terms.markout_s:.0f} s after entry the market stood {row['markout_spreads']:.1f} spreads in favour."
+    won = percent(row["brief_wins"] / max(row["brief_positions"], 1))
     return (
         f"Half of {row['positions']:.0f} positions were held for {duration(row['hold_s'])} or less and "
-        f"{percent(row['wins'] / row['positions'])} won: quotes were taken that the market had already left.{after}"
+        f"{won} of the brief ones won: quotes were taken that the market had already left.{after}"
     )
 
 
 def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
     """What was considered and why it does not explain the finding."""
     told = ["stops and targets of usual distance that were hit at once (left out)", "entries around news (left out)"]
-    if share_of([row["wins"]], [row["positions"]])[0] > 0.75:
+    if share_of([row["brief_wins"]], [row["brief_positions"]])[0] > 0.75:
         told.append("a quick hand without an edge: it does not win that often")
     if not row["markouts"]:
         told.append("no quotes were delivered: the market after entry could not be looked at")

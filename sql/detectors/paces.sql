@@ -2,7 +2,7 @@
 -- Wins are those of the price, before commission: a stale quote that pays for the commission only was still stale.
 -- Left out: positions closed by the firm, stops and targets of usual distance that the market reached, news entries.
 with chosen as (
-    select positions.*
+    select positions.*, positions.hold_s <= getvariable('latency_arbitrage_markout_hold_s_max') as is_brief
     from detectors.positions as positions
     anti join detectors.news_entries as news using (account_id, trade_id)
     where positions.closed_at is not null and positions.close_reason is distinct from 'so' and not positions.ended_by_market
@@ -45,7 +45,11 @@ select
     quantile_cont(chosen.hold_s, 0.75) as hold_three_quarters_s,
     count(*) filter (where chosen.hold_s < getvariable('tick_scalping_short_s')) as short_positions,
     count(*) filter (where chosen.gross_profit > 0) as wins,
-    avg(chosen.gross_profit) / nullif(stddev_samp(chosen.gross_profit), 0) as edge,
+    -- of the brief ones alone, which say whether stale quotes were taken whatever else is traded at other sizes
+    count(*) filter (where is_brief) as brief_positions,
+    count(*) filter (where is_brief and chosen.gross_profit > 0) as brief_wins,
+    avg(chosen.gross_profit) filter (where is_brief)
+    / nullif(stddev_samp(chosen.gross_profit) filter (where is_brief), 0) as brief_edge,
     min(chosen.opened_at) as first_at,
     max(chosen.closed_at) as last_at,
     any_value(markouts.markout_spreads) as markout_spreads,
