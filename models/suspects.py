@@ -74,6 +74,8 @@ ACCOUNT_RULES = (
     "margin",
 )
 LOTS, LOSSES, EXPOSURE, SYMBOL, BUSY, IDLE, SHARE, MARGIN = (1 << place for place in range(len(ACCOUNT_RULES)))
+DEALT = EXPOSURE | SYMBOL | BUSY | IDLE | MARGIN
+"""Account rules that follow single executions; of other rules only those for which a trade is kept alone do."""
 
 
 class Trades(NamedTuple):
@@ -96,6 +98,30 @@ class Trades(NamedTuple):
     stop: Array
     price: Array
     value: Array
+
+
+_KINDS = dict.fromkeys(Trades._fields, "f8") | {
+    **dict.fromkeys(("trade", "opened", "held"), "i8"),
+    **dict.fromkeys(("account", "code", "market", "deals", "openings"), "i4"),
+    **dict.fromkeys(("sold", "closed"), "?"),
+}
+_IN_FILE = (
+    "account",
+    "trade",
+    "code",
+    "sold",
+    "lots",
+    "opened",
+    "held",
+    "closed",
+    "net",
+    "losses",
+    "deals",
+    "openings",
+)
+TOLD = np.dtype([(name, _KINDS[name]) for name in (*_IN_FILE, "stop", "price")] + [("own_value", "f8")], align=True)
+"""The columns of `facts.rule_positions` in their order, accounts counted from nought."""
+BATCH = 122_880
 
 
 class Instants(NamedTuple):
@@ -478,8 +504,8 @@ def find(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> None:
     """Leaves the trades that rules must look into as `decided.suspects`, and accounts as `decided.suspect_accounts`.
 
     Reads `facts.rule_accounts` (who is judged, until when), the trades, news and rates, and the firm days and cutoffs
-    of `terms`. `decided.suspects`: trade (row of facts.trades), in_stack, beside_opposite, in_losing_idea,
-    over_cutoff, in_addition.
+    of `terms`. `decided.suspects`: trade (row of facts.trades), by_deals (its executions matter), in_stack,
+    beside_opposite, in_losing_idea, over_cutoff, in_addition.
     """
     relations.build(connection, "facts.rule_accounts", "facts.rule_lines", "staging.news", "staging.rates")
     instants = "epoch_us(opened_at) as opened_us, epoch_us(until) as until_us"
@@ -519,34 +545,81 @@ def _trades(
 ) -> tuple[Array, Trades]:
     """Every trade by account and opening, and where each account starts."""
     relations.build(connection, *relations.needs("facts.rule_positions"))
-    told = connection.sql(relations.text("facts.rule_positions")).fetchnumpy()
-    account = _filled(told["account"]) - 1
-    starts, order = _in_order(account, _filled(told["opened_us"]), len(accounts))
+    told = _told(connection)
+    account, opened = np.ascontiguousarray(told["account"]), np.ascontiguousarray(told["opened"])
+    starts, order = _in_order(account, opened, len(accounts))
+    one = Trades(*(np.empty(len(told), kind) for kind in _KINDS.values()))
+    known, currency = _values(connection, accounts, markets), _currency_codes(accounts)
+    market = markets["market"].to_numpy(np.int64)
+    cuts = np.linspace(0, len(told), WORKERS + 1).astype(np.int64)
     with ThreadPoolExecutor(WORKERS) as workers:
-        moved = workers.map(lambda values: _filled(values).take(order), told.values())
-        columns = dict(zip(told, moved, strict=True))
-    account = columns["account"] - 1
-    known = _values(connection, accounts, markets)[columns["code"], _currency_codes(accounts)[account]]
-    value = np.nan_to_num(np.fmax(columns["lots"] * known, columns["own_value"]))
-    market = markets["market"].to_numpy(np.int64)[columns["code"]]
-    names = ("trade", "code", "sold", "lots", "opened_us", "held_us", "closed", "net", "losses", "deals")
-    one = {name.removesuffix("_us"): columns[name] for name in names}
-    return starts, Trades(
-        account=account,
-        market=market,
-        openings=columns["opening_deals"],
-        stop=columns["stop_distance"],
-        price=np.nan_to_num(columns["open_price"]),
-        value=value,
-        **one,
-    )
+        parts = [
+            workers.submit(_lay_out, told, order, cuts[n], cuts[n + 1], currency, market, known, one)
+            for n in range(WORKERS)
+        ]
+        for done in parts:
+            done.result()
+    return starts, one
 
 
-def _filled(values: Any) -> Array:
-    """A column without its mask: what is missing is not a number, or zero."""
-    missing = np.nan if values.dtype.kind == "f" else 0
-    filled: Array = np.ma.filled(values, missing)
-    return filled
+def _told(connection: duckdb.DuckDBPyConnection) -> Array:
+    """Trades as rows of TOLD, in the order in which they come: a row is moved as one piece of memory."""
+    told = np.empty(connection.execute("select count(*) from facts.trades").fetchall()[0][0], TOLD)
+    kinds = [TOLD.fields[name][0] for name in TOLD.names or ()] if TOLD.fields else []
+    count = 0
+    for batch in connection.sql(relations.text("facts.rule_positions")).to_arrow_reader(BATCH):
+        columns = zip(batch.columns, kinds, strict=True)
+        # copied, so that all batches are of one kind to compiled code
+        _pack(told[count : count + len(batch)], *(np.array(one.to_numpy(False), kind) for one, kind in columns))
+        count += len(batch)
+    return told[:count]
+
+
+@njit(cache=True, nogil=True)
+def _pack(
+    rows: Any,
+    account: Any,
+    trade: Any,
+    code: Any,
+    sold: Any,
+    lots: Any,
+    opened: Any,
+    held: Any,
+    closed: Any,
+    net: Any,
+    losses: Any,
+    deals: Any,
+    openings: Any,
+    stop: Any,
+    price: Any,
+    own_value: Any,
+) -> None:
+    """Writes columns as rows."""
+    for n in range(len(rows)):
+        row = rows[n]
+        row["account"], row["trade"], row["code"] = account[n], trade[n], code[n]
+        row["sold"], row["lots"], row["opened"], row["held"] = sold[n], lots[n], opened[n], held[n]
+        row["closed"], row["net"], row["losses"] = closed[n], net[n], losses[n]
+        row["deals"], row["openings"] = deals[n], openings[n]
+        row["stop"], row["price"], row["own_value"] = stop[n], price[n], own_value[n]
+
+
+@njit(cache=True, nogil=True)
+def _lay_out(told: Any, order: Any, first: Any, last: Any, currency: Any, market: Any, known: Any, trades: Any) -> None:
+    """Writes rows in their order into columns, with their market and at most what a point of price is worth."""
+    for n in range(first, last):
+        row = told[order[n]]
+        account, code = row["account"], row["code"]
+        trades.trade[n], trades.account[n], trades.code[n] = row["trade"], account, code
+        trades.market[n] = market[code]
+        trades.sold[n], trades.lots[n] = row["sold"], row["lots"]
+        trades.opened[n], trades.held[n], trades.closed[n] = row["opened"], row["held"], row["closed"]
+        trades.net[n], trades.losses[n], trades.stop[n] = row["net"], row["losses"], row["stop"]
+        trades.deals[n], trades.openings[n] = row["deals"], row["openings"]
+        trades.price[n] = 0.0 if np.isnan(row["price"]) else row["price"]
+        by_size, by_result = row["lots"] * known[code, currency[account]], row["own_value"]
+        worth = by_result if np.isnan(by_size) or by_result > by_size else by_size
+        trades.value[n] = 0.0 if np.isnan(worth) else worth
 
 
 def _currency_codes(accounts: pd.DataFrame) -> Array:
@@ -676,16 +749,22 @@ def _least_balances(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFram
     if not np.isfinite(limits["margin"]).any():
         return least
     query = """
-        select accounts.account, sum(
-            least(cast(deals.profit + coalesce(deals.commission, 0) + coalesce(deals.swap, 0) + coalesce(deals.fee, 0)
-            as double), 0)
-        ) as lost
-        from staging.deals as deals
+        select accounts.account, sum(told.lost) as lost
+        from (
+            select account_id, sum(least(profit + commission + swap + fee, 0)) as lost
+            from facts.trade_deals
+            group by account_id
+            union all
+            select account_id, cast(least(profit + coalesce(commission, 0) + coalesce(swap, 0) + coalesce(fee, 0), 0)
+                as double)
+            from staging.deals
+            where kind <> 'trade' or symbol is null
+        ) as told
         inner join facts.rule_accounts as accounts using (account_id)
         semi join terms.margin using (product, product_version, stage)
         group by accounts.account
     """
-    relations.build(connection, "staging.deals")
+    relations.build(connection, "staging.deals", "facts.trade_deals")
     lost = _frame(connection, query).set_index("account")["lost"]
     least += accounts["initial_balance"].astype(float).to_numpy() + accounts["account"].map(lost).fillna(0).to_numpy()
     return least
@@ -696,6 +775,7 @@ def _leave(connection: duckdb.DuckDBPyConnection, trades: Trades, kept: Array, f
     rows = (kept > 0) | (flagged[trades.account] > 0) if len(kept) else kept > 0
     why = kept[rows]
     columns = {"trade": trades.trade[rows]}
+    columns["by_deals"] = (why & ALONE > 0) | (flagged[trades.account[rows]] & DEALT > 0)
     for name, bit in _REASONS:
         columns[name] = why & bit > 0
     accounts = [

@@ -50,10 +50,8 @@ def _observed(number: int, case: Case, deals: list[Row]) -> list[Row]:
     ]
 
 
-@pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """The reviews of all cases, each account on a product of its own terms."""
-    folder = tmp_path_factory.mktemp("plans")
+def all_reviewed(folder: Path) -> dict[str, dict[str, Any]]:
+    """The reviews of all cases, each account on a product of its own terms, which are written into the folder."""
     deals: list[Row] = []
     asks: list[Row] = []
     sent: list[Row] = []
@@ -75,15 +73,17 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     rows = feed(deals, asks, accounts=len(CASES), **more)
     for number, case, _ in CASES.values():
         bought, account = rows["challenges"][number - 1], rows["accounts"][number - 1]
-        rows["challenges"][number - 1] = dict(bought) | {"product": f"plan{number}"}
+        opened_at = START + case.get("opened", 0) * DAY
+        rows["challenges"][number - 1] = dict(bought) | {"product": f"plan{number}", "purchased_at": opened_at}
         money = {"currency": case.get("currency", "USD"), "initial_balance": case.get("initial", "10000.00")}
+        money |= {"opened_at": opened_at}
         rows["accounts"][number - 1] = dict(account) | money
     rows["rates"].append({"currency": "JPY", "day": "2026-01-01", "rate_to_usd": "0.0066"})
     return reviewed(folder, rows, terms=None)
 
 
-@pytest.mark.parametrize("it", CASES)
-def test_amounts_worked_out_by_hand(told: dict[str, dict[str, Any]], it: str) -> None:
+def said(told: Mapping[str, Mapping[str, Any]], it: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a case's last review says, and what it should, of what was worked out by hand."""
     number, case, _ = CASES[it]
     row = told[f"{number}-{case['asks'][-1][0]}"]
     checks, expect = row["checks"], case["expect"]
@@ -101,5 +101,19 @@ def test_amounts_worked_out_by_hand(told: dict[str, dict[str, Any]], it: str) ->
     money = ("trader", "firm", "deducted", "withdrawable")
     wanted = {name: Decimal(value) if name in money else value for name, value in expect.items()}
     wanted |= {} if "is" not in expect else {"failed": expect.get("failed", [])}
-    assert {name: found[name] for name in wanted} == wanted
+    return {name: found[name] for name in wanted}, wanted
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The reviews of all cases."""
+    return all_reviewed(tmp_path_factory.mktemp("plans"))
+
+
+@pytest.mark.parametrize("it", CASES)
+def test_amounts_worked_out_by_hand(told: dict[str, dict[str, Any]], it: str) -> None:
+    found, wanted = said(told, it)
+    assert found == wanted
+    number, case, _ = CASES[it]
+    row = told[f"{number}-{case['asks'][-1][0]}"]
     assert row["trader_share"] + row["firm_share"] + row["deductions"] == Decimal(case["asks"][-1][2])

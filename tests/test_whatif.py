@@ -293,6 +293,18 @@ MONEY = {
     "first": ("payout = { first_after_days = 16, cycle_days = 14 }", 120, 30),
     "cycle": ("payout = { first_after_days = 14, cycle_days = 16 }", 640, 160),
     "earlier": ("payout = { first_after_days = 10, cycle_days = 14, minimum = 100 }", 760 + 400, 190 + 100),
+    # 1,000 of 10,000 is a step: the size is 12,500, caps and buffers with it; short of it, the second request has one
+    "a step of growth": ("split = { percent = 80 }\nscaling = { GROWS, split_percent = 90 }", 855, 95),
+    "a step of growth, a cent short": (
+        "split = { percent = 80 }\nscaling = { SHORT, split_percent = 90 }",
+        640 + 135,
+        160 + 15,
+    ),
+    "a cap that grows": (
+        "scaling = { GROWS }\npayout = { first_after_days = 14, cycle_days = 14, cap_percent = 6 }",
+        600 + 120,
+        150 + 30,
+    ),
     "consistency": ("consistency = { share = 55 }", 120, 30),
     "consistency not yet": ("consistency = { share = 50 }", 0, 0),
     "a hold that strips": ("holding_time = { seconds = 60 }", 160 + 120, 40 + 30),
@@ -304,6 +316,8 @@ MONEY = {
 @pytest.mark.parametrize("name", MONEY)
 def test_terms_of_payouts_move_what_is_paid(paying: History, name: str) -> None:
     rules, trader, firm = MONEY[name]
+    for word, percent in (("GROWS", 10), ("SHORT", "10.0001")):
+        rules = rules.replace(word, f"months = 0, percent = {percent}, step_percent = 25")
     found = compared(paying, draft("funded", rules))
     assert figure(found, "payouts", side="today") == 760
     assert figure(found, "firm's share of profit", side="today") == 190

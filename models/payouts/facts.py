@@ -106,9 +106,17 @@ def records(connection: duckdb.DuckDBPyConnection, query: str) -> list[Row]:
 
 
 def requests(
-    connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, as_of: dt.datetime, policy: Policy
+    connection: duckdb.DuckDBPyConnection,
+    rulebook: Rulebook,
+    as_of: dt.datetime,
+    policy: Policy,
+    *,
+    all_pasts: bool = False,
 ) -> list[Request]:
-    """Every request up to the run, in order of id, each with its terms and window."""
+    """Every request up to the run, in order of id, each with its terms and window.
+
+    `all_pasts`: also results of accounts that do not grow under their terms, for terms under which they would.
+    """
     _register_resets(connection, rulebook, as_of)
     for table in OF_THE_DESK:
         if _if_there(connection, table.name) is None:
@@ -130,7 +138,7 @@ def requests(
     )
     for row in rows:
         row["ended_by"] = _ended_by(row, verdicts[row["account_id"]])
-    pasts = _pasts(connection, rows, rulebook)
+    pasts = _pasts(connection, rows, None if all_pasts else rulebook)
     cuts = {
         row["payout_id"]: sum(
             _cuts(one) and one["happened_at"] <= row["requested_at"] for one in verdicts[row["account_id"]]
@@ -155,9 +163,12 @@ def requests(
     ]
 
 
-def _pasts(connection: duckdb.DuckDBPyConnection, rows: list[Row], rulebook: Rulebook) -> dict[str, Past]:
-    """Per request what its account had earned and drawn since it began, where its growth depends on it."""
-    growing = sorted({row["account_id"] for row in rows if "scaling" in (terms_of(row, rulebook) or {})})
+def _pasts(connection: duckdb.DuckDBPyConnection, rows: list[Row], rulebook: Rulebook | None) -> dict[str, Past]:
+    """Per request what its account had earned and drawn since it began, where its growth depends on it; without terms
+    of every account."""
+    growing = sorted(
+        {row["account_id"] for row in rows if rulebook is None or "scaling" in (terms_of(row, rulebook) or {})}
+    )
     results: defaultdict[str, list[tuple[dt.datetime, Decimal]]] = defaultdict(list)
     if growing:
         connection.register("growing", pd.DataFrame({"account_id": growing}))

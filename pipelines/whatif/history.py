@@ -213,7 +213,7 @@ def _requests(
         register(connection, table, pd.DataFrame(columns=[column.name for column in table.columns]))
     codes = {account: code for code, account in enumerate(accounts["account_id"])}
     found: dict[int, list[Request]] = {}
-    for request in facts.requests(connection, rulebook, as_of, policy.in_force(as_of)):
+    for request in facts.requests(connection, rulebook, as_of, policy.in_force(as_of), all_pasts=True):
         worthy = request.account_id in codes and request.stage in FUNDED and request.amount and request.amount > 0
         if worthy:
             found.setdefault(codes[request.account_id], []).append(request)

@@ -7,6 +7,7 @@ the draft has nothing against it. What it is worth moves by what caps, buffers, 
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -26,7 +27,16 @@ from models.walk import NEVER, SPLIT_CUT, STATUS_BREACHED, STATUS_PASSED, Array
 from pipelines.whatif.history import History
 from pipelines.whatif.replay import RULES, STATUS_EXPIRED, Side, replay
 
-MONEY_RULES = ("split", "payout", "consistency", "min_trading_days", "min_profitable_days", "floating_loss", "claim")
+MONEY_RULES = (
+    "split",
+    "payout",
+    "scaling",
+    "consistency",
+    "min_trading_days",
+    "min_profitable_days",
+    "floating_loss",
+    "claim",
+)
 """Rules of a funded stage that a request is held against, beside what set-based rules take from it."""
 DEFAULT_SPLIT = {"percent": Decimal(80), "tiers": None}
 TAKING = ("strip", "split_cut", "wait")
@@ -244,7 +254,15 @@ def _standing(request: Request, before: list[tuple[Request, bool]]) -> Request:
         "drawn": request.drawn - balance,
     }
     trades = {trade["trade_id"]: trade for one in windows for trade in one.trades}
-    return replace(request, row=row, days=_days(windows), trades=list(trades.values()))
+    past = replace(request.past, paid_at=_paid_at(request, before))
+    return replace(request, row=row, days=_days(windows), trades=list(trades.values()), past=past)
+
+
+def _paid_at(request: Request, before: list[tuple[Request, bool]]) -> tuple[dt.datetime, ...]:
+    """When an account was paid: as it was, without what now is not and with what now is."""
+    gone = [one.honoured_at for one, pays in before if one.paid and not pays]
+    kept = [at for at in request.past.paid_at if at not in gone]
+    return tuple(sorted([*kept, *(one.requested_at for one, pays in before if pays and not one.paid)]))
 
 
 def _days(windows: list[Request]) -> list[Row]:

@@ -1,4 +1,5 @@
--- Executions of the accounts under judgement up to the last instant that counts. Grain: account, place, deal_id, role.
+-- Executions of positions for which they matter, up to the last instant that counts.
+-- Grain: account, place, deal_id, role.
 -- What closes a position that was opened before the history is left out with that position.
 select
     trades.account,
@@ -12,4 +13,4 @@ select
     cast(deals.profit + deals.commission + deals.swap + deals.fee as decimal(18, 8)) as net
 from facts.trade_deals as deals
 inner join facts.rule_trades as trades using (account_id, trade_id)
-where deals.executed_at <= trades.until
+where trades.by_deals and deals.executed_at <= trades.until

@@ -1,11 +1,11 @@
 -- Trades of the accounts under judgement as numbers, for the pass that tells which of them rules must look into.
--- Instants in microseconds, `trade` the row of facts.trades, `own_value` what a point of price is worth by the trade's
--- own result. Grain: trade.
+-- Accounts count from nought, instants are in microseconds, `trade` is the row of facts.trades, `own_value` what a point
+-- of price is worth by the trade's own result. Grain: trade.
 select
-    accounts.account,
+    accounts.account - 1 as account,
     trades.rowid as trade,
     markets.code,
-    trades.side = 'sell' as sold,
+    coalesce(trades.side = 'sell', false) as sold,
     cast(trades.lots as double) as lots,
     epoch_us(trades.opened_at) as opened_us,
     epoch_us(least(coalesce(trades.closed_at, accounts.until), accounts.until)) as held_us,

@@ -27,6 +27,7 @@ select
     trades.profit,
     trades.stop_loss,
     accounts.until,
+    suspects.by_deals,
     suspects.in_stack,
     suspects.beside_opposite,
     suspects.in_losing_idea,
