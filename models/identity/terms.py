@@ -37,8 +37,8 @@ class Kind:
     use: tuple[Shares, ...] | None = None
 
 
-DEVICES_USED = (Shares(0.25, 0.15, 0.4, 0.7, 0.7), Shares(0.25, 0.25, 0.3, 0.2, 0.2), Shares(0.5, 0.6, 0.3, 0.1, 0.1))
-CARDS_USED = (Shares(0.25, 0.15, 0.3, 0.45, 0.5), Shares(0.15, 0.15, 0.2, 0.2, 0.2), Shares(0.6, 0.7, 0.5, 0.35, 0.3))
+DEVICES_USED = (Shares(0.3, 0.2, 0.4, 0.65, 0.65), Shares(0.3, 0.3, 0.3, 0.15, 0.15), Shares(0.4, 0.5, 0.3, 0.2, 0.2))
+CARDS_USED = (Shares(0.3, 0.2, 0.3, 0.4, 0.45), Shares(0.2, 0.2, 0.2, 0.2, 0.2), Shares(0.5, 0.6, 0.5, 0.4, 0.35))
 KINDS: MappingProxyType[str, Kind] = MappingProxyType(
     {
         "document": Kind(60, 60, Shares(0.60, 0.15, 0.00002, 0.00002, 0.002), 1e-8),
