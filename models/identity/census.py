@@ -10,7 +10,7 @@ from models.identity.weighing import Population
 Ints = npt.NDArray[np.int64]
 CODES = ("given", "family", "birth", "country", "lot")
 # Kinds of which it is told how often a trader used any.
-COUNTED = ("device", "instrument", "ip")
+COUNTED = ("device", "instrument")
 
 
 class Census:
