@@ -36,6 +36,8 @@ from sql import (  # noqa: F401 - tables join
 from sql.schema import DATASETS, DUCKDB_TYPES, LAKE_COLUMNS, MONEY_DECIMALS, Dataset, Instant, Money
 
 ENGINE_MEMORY = "3GB"
+# DuckDB shares out groups of 122,880 rows: a lake below that leaves a second thread nothing but the handing over.
+SMALL_LAKE_BYTES = 2_000_000
 WRITE_CHUNK_ROWS = 20_000
 # A landing waits for a scoring run to finish writing rather than give up.
 SQLITE_PATIENCE_S = 900
@@ -129,24 +131,26 @@ class Warehouse:
         self, as_of: dt.datetime | None = None, memory: str = ENGINE_MEMORY
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         """A fresh DuckDB that sees the lake as `lake.<dataset>` and stands at `as_of` (default: the newest fact)."""
+        files = {dataset.name: self.lake_files(dataset.name) for dataset in DATASETS.values()}
         connection = duck.connect({"memory_limit": memory, "temp_directory": str(self.home / "tmp")})
         try:
             connection.execute("set timezone = 'UTC'; set preserve_insertion_order = false; create schema lake;")
-            for dataset in DATASETS.values():
-                connection.execute(self._lake_view(dataset))
+            if sum(Path(file).stat().st_size for named in files.values() for file in named) < SMALL_LAKE_BYTES:
+                connection.execute("set threads = 1")
+            connection.execute("".join(_lake_view(dataset, files[dataset.name]) for dataset in DATASETS.values()))
             relations.prepare(connection, as_of or newest_fact(connection))
             yield connection
         finally:
             connection.close()
 
-    def _lake_view(self, dataset: Dataset) -> str:
-        files = self.lake_files(dataset.name)
-        if files:
-            listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-            return f"create view lake.{dataset.name} as select * from read_parquet([{listed}])"
-        columns = [f'"{column.name}" {DUCKDB_TYPES[column.kind]}' for column in dataset.columns]
-        columns += [f"{name} {LAKE_TYPES[name]}" for name, _, _ in LAKE_COLUMNS]
-        return f"create table lake.{dataset.name} ({', '.join(columns)})"
+
+def _lake_view(dataset: Dataset, files: list[str]) -> str:
+    if files:
+        listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+        return f"create view lake.{dataset.name} as select * from read_parquet([{listed}]);"
+    columns = [f'"{column.name}" {DUCKDB_TYPES[column.kind]}' for column in dataset.columns]
+    columns += [f"{name} {LAKE_TYPES[name]}" for name, _, _ in LAKE_COLUMNS]
+    return f"create table lake.{dataset.name} ({', '.join(columns)});"
 
 
 def _driver_url(url: str) -> str:

@@ -107,7 +107,7 @@ def rulebook(world: World) -> Rulebook:
 
 def engine(world: World) -> duckdb.DuckDBPyConnection:
     """A DuckDB that stands at the world's instant with its lake and decisions."""
-    connection = duckdb.connect()
+    connection = duckdb.connect(config={"threads": 1})
     connection.execute("set timezone = 'UTC'; create schema lake;")
     for dataset in DATASETS.values():
         columns = [f'"{column.name}" {DUCKDB_TYPES[column.kind]}' for column in dataset.columns]
