@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from benchmarks.measure import child, machine, peak_mb, report, table
 from models import attribution, catalogue, cohorts, commissions, liability
 from models.commissions import load_plans, settle
+from models.payouts import spells
 from pipelines import marts
 from pipelines.demo import write_demo
 from pipelines.land import land_paths
@@ -165,6 +166,7 @@ def large(traders: int) -> dict[str, float]:
                 settled = commissions.record(connection, into, as_of, attribution.record(connection, into))
                 replace_rows(into, schema.COMMISSIONS, settled.commissions)
                 lap("commissions")
+                spells.show(connection, rulebook, [], as_of)
                 cohorts.record(connection)
                 liability.record(connection, as_of)
                 lap("cohorts and liability")

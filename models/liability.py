@@ -1,8 +1,8 @@
 """What funded accounts may cost: the payouts to expect within a horizon, how far that has been off, stress and reserve.
 
 The probability that anything is paid within the horizon is a logistic regression on the state of every living account,
-idle or not, at the end of past weeks; the amount, given that something is, grows with the profit that stood in the
-account. Both are learned on weeks whose horizon has passed. The back-test goes through the past stretch by stretch and
+idle or not, at the end of past weeks; the amount, given that something is, is the trader's share in force of a profit that
+grows with what stood in the account. Both are learned on weeks whose horizon has passed. The back-test goes through the past stretch by stretch and
 predicts each from what had passed before it; how earlier stretches came out corrects the chances of later ones, and its
 error widens the reserve.
 """
@@ -68,15 +68,17 @@ class Correction:
 
 @dataclass(frozen=True)
 class Forecast:
-    """A fitted forecast: paid (probability), then amount as a share of the initial balance = base + slope · profit.
+    """A fitted forecast: paid (probability), then amount as a share of the initial balance = split · (base + slope · profit).
 
-    `level` brings its sum over the days learned from to what was paid then; `correction` is what came of it since.
+    `level` brings its sum over the days learned from to what was paid then; `correction` is what came of it since; an
+    account whose split is not told is paid by the `usual` one.
     """
 
     scale: StandardScaler
     paid: LogisticRegression
     base: float
     slope: float
+    usual: float = 1.0
     level: float = 1.0
     correction: Correction = Correction()
 
@@ -85,7 +87,8 @@ class Forecast:
         seen = features(states)
         chance = self.paid.predict_proba(self.scale.transform(seen))[:, 1]
         profit = np.maximum(states["profit_share"].to_numpy(float), 0)
-        return self.correction.of(chance), self.level * np.maximum(self.base + self.slope * profit, 0.0)
+        drawn = np.maximum(self.base + self.slope * profit, 0.0)
+        return self.correction.of(chance), self.level * drawn * states["split"].fillna(self.usual).to_numpy(float)
 
 
 @dataclass(frozen=True)
@@ -142,15 +145,15 @@ def fit(days: pd.DataFrame, terms: Terms = TERMS) -> Forecast | None:
         return None
     scale = StandardScaler().fit(features(known))
     model = LogisticRegression(C=terms.telling * terms.weight, max_iter=500).fit(scale.transform(features(known)), paid)
-    profit, amount = (
-        np.maximum(known["profit_share"].to_numpy(float)[paid], 0),
-        known["next_paid"].to_numpy(float)[paid],
-    )
-    slope = float(np.cov(profit, amount)[0, 1] / profit.var(ddof=1)) if profit.var() > 0 else 0.0
+    profit, amount, split = (known[name].to_numpy(float)[paid] for name in ("profit_share", "next_paid", "split"))
+    profit, told = np.maximum(profit, 0), split[split > 0]
+    usual = float(told.mean()) if len(told) else 1.0
+    drawn = amount / np.where(split > 0, split, usual)
+    slope = float(np.cov(profit, drawn)[0, 1] / profit.var(ddof=1)) if profit.var() > 0 else 0.0
     slope = max(slope, 0.0)
-    plain = Forecast(scale, model, float(amount.mean() - slope * profit.mean()), slope)
+    plain = Forecast(scale, model, float(drawn.mean() - slope * profit.mean()), slope, usual)
     chance, share = plain.predict(known)
-    return replace(plain, level=float(amount.sum() / (chance * share).sum()))
+    return replace(plain, level=float(known["next_paid"].sum() / (chance * share).sum()))
 
 
 def back_test(days: pd.DataFrame, terms: Terms = TERMS) -> BackTest | None:
@@ -260,21 +263,39 @@ def reserve(chance: np.ndarray, amount: np.ndarray, spread: float, terms: Terms 
 def stressed(accounts: pd.DataFrame, positions: pd.DataFrame, terms: Terms = TERMS) -> pd.DataFrame:
     """What more could be owed when the largest winners ask for all, or when a market moves: scenario, amount_usd.
 
-    accounts: account_id, profit_usd, room_usd (balance less initial, may be negative), split; positions: account_id,
-    instrument, net_usd. A move adds each account's gain and never less than nothing is owed.
+    accounts: account_id, accrued_usd, room_usd (balance less initial, may be negative), rate_to_usd, begins and percents
+    of the split; positions: account_id, instrument, net_usd. A move adds each account's gain and never less than nothing
+    is owed.
     """
-    owed = accounts["profit_usd"] * accounts["split"]
+    owed = accounts["accrued_usd"]
     rows = [(f"the {terms.top_winners} largest winners ask for all", "", float(owed.nlargest(terms.top_winners).sum()))]
-    room = accounts.set_index("account_id")[["room_usd", "split"]]
+    parts = parts_of(accounts)
     for instrument, held in positions.dropna(subset=["net_usd"]).groupby("instrument"):
-        mine = room.join(held.set_index("account_id")["net_usd"], how="inner")
-        before = np.maximum(mine["room_usd"], 0)
+        mine = parts.merge(held[["account_id", "net_usd"]], on="account_id")
+        before = _owed_of(mine, mine["room_usd"])
         for sign, word in ((1, "rises"), (-1, "falls")):
-            after = np.maximum(mine["room_usd"] + sign * terms.move * mine["net_usd"], 0)
-            more = float(((after - before) * mine["split"]).clip(lower=0).sum())
+            after = _owed_of(mine, mine["room_usd"] + sign * terms.move * mine["net_usd"])
+            more = float((after - before).clip(lower=0).sum())
             rows.append((f"{instrument} {word} by {terms.move:.0%}", str(instrument), more))
     frame = pd.DataFrame(rows, columns=["scenario", "instrument", "amount_usd"])
     return frame.sort_values("amount_usd", ascending=False, ignore_index=True)
+
+
+def parts_of(accounts: pd.DataFrame) -> pd.DataFrame:
+    """A row for each part of each account's split: account_id, room_usd, share, begins_usd and ends_usd."""
+    told = accounts[accounts["begins"].notna() & accounts["rate_to_usd"].notna()]
+    parts = told[["account_id", "room_usd", "rate_to_usd", "begins", "percents"]].explode(["begins", "percents"])
+    begins = parts["begins"].astype(float) * parts["rate_to_usd"]
+    ends = begins.groupby(parts["account_id"]).shift(-1).fillna(np.inf)
+    return parts[["account_id", "room_usd"]].assign(
+        share=parts["percents"].astype(float) / 100, begins_usd=begins, ends_usd=ends
+    )
+
+
+def _owed_of(parts: pd.DataFrame, profit: pd.Series[float]) -> pd.Series[float]:
+    """The traders' parts of profits in US dollars by account, aligned with rows of `parts_of`."""
+    within = (np.minimum(profit, parts["ends_usd"]) - parts["begins_usd"]).clip(lower=0)
+    return (within * parts["share"]).groupby(parts["account_id"]).sum()
 
 
 def assess(now: pd.DataFrame, days: pd.DataFrame, positions: pd.DataFrame, terms: Terms = TERMS) -> Liability:

@@ -20,6 +20,24 @@ ROOMS = ("staging", "facts", "rules", "detectors", "marts", "checks")
 LAZY = ("staging.", "detectors.trades", "detectors.trade_deals")
 """How the names of those begin that become views."""
 _NAMED = re.compile(r"\b(" + "|".join(ROOMS) + r")\.([a-z_][a-z0-9_]*)\b")
+_MACROS = (
+    # the trader's part of a profit whose percentages hold part by part
+    """traders_part(profit, begins, percents) as list_sum(list_transform(
+        range(1, len(begins) + 1),
+        lambda i: percents[i] / 100
+            * greatest(least(profit, coalesce(begins[i + 1], cast('infinity' as double))) - begins[i], 0)
+    ))""",
+    # what that comes to as a share of the profit; the first share of none
+    """share_of(profit, begins, percents) as case
+        when len(begins) = 1 or profit <= 0 then percents[1] / 100
+        else traders_part(profit, begins, percents) / profit
+    end""",
+    # the trader's share of what would be gained next
+    """next_share(profit, begins, percents) as case
+        when len(begins) = 1 or profit <= 0 then percents[1] / 100
+        else percents[len(list_filter(begins, lambda one: one <= profit))] / 100
+    end""",
+)
 _COMMENT = re.compile(r"--[^\n]*")
 
 
@@ -53,9 +71,11 @@ def needs(name: str) -> tuple[str, ...]:
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, as_of: dt.datetime | None) -> None:
-    """Makes the rooms and says at which instant the facts stand (`getvariable('as_of')`)."""
+    """Makes the rooms and the macros, and says at which instant the facts stand (`getvariable('as_of')`)."""
     for room in (*ROOMS, "terms", "decided"):
         connection.execute(f"create schema if not exists {room}")
+    for macro in _MACROS:
+        connection.execute(f"create or replace macro {macro}")
     stands_at = as_of.isoformat() if as_of else "1970-01-01T00:00:00+00:00"
     connection.execute(f"set variable as_of = timestamptz '{stands_at}'")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tests.builders import Row
 
 START = dt.datetime(2026, 3, 2, 8, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
+NOW = START + 60 * DAY
 TERMS = """split = { percent = 80 }
 payout = { first_after_days = 14, cycle_days = 14, minimum = 100 }"""
 
@@ -151,7 +153,24 @@ def reviewed(
     folder.mkdir(parents=True, exist_ok=True)
     if terms is not None:
         (folder / "plan.toml").write_text(product(terms), encoding="utf-8")
-    rulebook, as_of = catalogue.load(folder), START + 60 * DAY
+    with world(folder, rows, signals, decided) as connection:
+        frame = review_all(connection, catalogue.load(folder), NOW)
+    records: list[dict[str, Any]] = reads.records(frame)
+    told = {row["payout_id"]: row for row in records}
+    for row in told.values():
+        row["checks"] = {check["check"]: check for check in json.loads(row["checks"])}
+    return told
+
+
+@contextmanager
+def world(
+    folder: Path,
+    rows: dict[str, list[Row]],
+    signals: Sequence[Row] = (),
+    decided: Mapping[sa.Table, Sequence[Row]] | None = None,
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A firm of the products in a folder, walked and ready for review."""
+    rulebook, as_of = catalogue.load(folder), NOW
     with duckdb.connect(config={"threads": 1}) as connection:
         lake(connection, rows)
         relations.prepare(connection, as_of)
@@ -161,13 +180,9 @@ def reviewed(
         judged = judge(connection, judged_accounts(connection), rulebook, as_of)
         register(connection, schema.ACCOUNT_STATUS, judged.status)
         register(connection, schema.VERDICTS, judged.verdicts)
+        register(connection, schema.ACCOUNT_DAYS, judged.days)
         empty = (schema.OWNERS, schema.COPY_PAIRS, schema.COPY_RINGS)
         for table, held in (*((one, ()) for one in empty), (schema.SIGNALS, signals), *(decided or {}).items()):
             columns = [column.name for column in table.columns]
             register(connection, table, pd.DataFrame(list(held), columns=columns))
-        frame = review_all(connection, rulebook, as_of)
-    records: list[dict[str, Any]] = reads.records(frame)
-    told = {row["payout_id"]: row for row in records}
-    for row in told.values():
-        row["checks"] = {check["check"]: check for check in json.loads(row["checks"])}
-    return told
+        yield connection

@@ -38,6 +38,7 @@ def past(accounts: int = 60, days: int = 280, seed: int = 5) -> pd.DataFrame:
                     "age_days": 40,
                     "idle_days": 0,
                     "next_paid": amount if known else np.nan,
+                    "split": 0.8,
                     "chance": chance,
                 }
             )
@@ -58,6 +59,8 @@ def now(count: int = 3, **more: Any) -> pd.DataFrame:
             "equity": 11_000.0,
             "profit": 1000.0,
             "split": 0.8,
+            "begins": [[0.0]] * count,
+            "percents": [[80.0]] * count,
             "age_days": 40,
             "idle_days": 0,
             "waiting": 0.0,
@@ -133,6 +136,7 @@ def leaving(seed: int, accounts: int = 150, weeks: int = 60) -> pd.DataFrame:
             "age_days": 7 * age,
             "idle_days": 7 * idle,
             "next_paid": np.where(week < weeks - 5, paid, np.nan),
+            "split": 0.8,
         }
     )
     return told[age >= 0]
@@ -205,12 +209,41 @@ def test_a_currency_without_a_rate_is_unknown_and_not_zero() -> None:
     assert any("no rate" in line for line in found.log)
 
 
+def winners(**more: Any) -> pd.DataFrame:
+    """An account in profit and one in loss."""
+    frame = pd.DataFrame({"account_id": ["A", "B"], "accrued_usd": [80.0, 0.0], "room_usd": [100.0, -500.0]})
+    return frame.assign(rate_to_usd=1.0, begins=[[0.0]] * 2, percents=[[80.0]] * 2).assign(**more)
+
+
 def test_a_market_that_moves_adds_gains_and_takes_no_losses_off_others() -> None:
-    accounts = pd.DataFrame(
-        {"account_id": ["A", "B"], "profit_usd": [100.0, 0.0], "room_usd": [100.0, -500.0], "split": [0.8, 0.8]}
-    )
     positions = pd.DataFrame({"account_id": ["A", "B"], "instrument": "XAUUSD", "net_usd": [10_000.0, 30_000.0]})
-    found = stressed(accounts, positions).set_index("scenario")["amount_usd"]
+    found = stressed(winners(), positions).set_index("scenario")["amount_usd"]
     assert found["XAUUSD rises by 2%"] == pytest.approx(0.8 * 200 + 0.8 * 100)
     assert found["XAUUSD falls by 2%"] == 0
     assert found["the 10 largest winners ask for all"] == pytest.approx(80)
+
+
+@pytest.mark.parametrize(("limit", "more"), [(299.99, 0.8 * 199.99 + 0.9 * 0.01), (300.0, 160.0), (300.01, 160.0)])
+def test_a_market_that_moves_over_a_tier_is_shared_part_by_part(limit: float, more: float) -> None:
+    accounts = winners(begins=[[0.0, limit], [0.0]], percents=[[80.0, 90.0], [80.0]])
+    positions = pd.DataFrame({"account_id": ["A"], "instrument": "XAUUSD", "net_usd": [10_000.0]})
+    found = stressed(accounts, positions).set_index("scenario")["amount_usd"]
+    assert found["XAUUSD rises by 2%"] == pytest.approx(more, abs=1e-9)
+
+
+def test_an_account_with_an_unknown_split_or_rate_is_under_no_stress() -> None:
+    accounts = winners(begins=[None, [0.0]], percents=[None, [80.0]], rate_to_usd=[1.0, np.nan])
+    positions = pd.DataFrame({"account_id": ["A", "B"], "instrument": "XAUUSD", "net_usd": [10_000.0, 99_000.0]})
+    assert stressed(accounts, positions).set_index("scenario")["amount_usd"]["XAUUSD rises by 2%"] == 0
+
+
+def test_what_is_expected_is_shared_by_the_split_in_force() -> None:
+    """Of the same profit, who keeps 95 % is expected to be paid by that much more than who keeps 80; one without is
+    expected to be paid the usual share."""
+    days = past()
+    lucky = days["account_id"].isin([f"A{n}" for n in range(30)])
+    days = days.assign(split=np.where(lucky, 0.95, 0.8))
+    days["next_paid"] *= days["split"] / 0.8
+    found = assess(now(3, split=[0.8, 0.95, np.nan]), days, NO_POSITIONS).accounts["amount_usd"].to_numpy()
+    assert found[1] / found[0] == pytest.approx(0.95 / 0.8)
+    assert found[0] < found[2] < found[1]

@@ -69,7 +69,7 @@ def firm(kind: str, seed: int) -> pd.DataFrame:
         "paid_before",
         "next_paid",
     ]
-    told = pd.DataFrame(rows, columns=names).assign(open_share=0.0)
+    told = pd.DataFrame(rows, columns=names).assign(open_share=0.0, split=0.8)
     return told.assign(firm_day=FIRST + pd.to_timedelta(told["firm_day"], unit="D"))
 
 

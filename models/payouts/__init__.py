@@ -5,6 +5,7 @@ facts.py          requests with their windows, terms, verdicts and surroundings
 eligibility.py    conditions of the terms bought
 conduct.py        data, rules, signals, identity, payee and transfers
 amounts.py        profit, caps, strips, split
+spells.py         how accounts are split, from each change on
 policy.toml       thresholds of review, screening and approval, versioned
 """
 

@@ -141,7 +141,7 @@ def requests(
     pasts = _pasts(connection, rows, None if all_pasts else rulebook)
     cuts = {
         row["payout_id"]: sum(
-            _cuts(one) and one["happened_at"] <= row["requested_at"] for one in verdicts[row["account_id"]]
+            is_cut(one) and one["happened_at"] <= row["requested_at"] for one in verdicts[row["account_id"]]
         )
         for row in rows
     }
@@ -222,6 +222,11 @@ def _drawn(row: Row, rulebook: Rulebook, net: bool, cuts: int, past: Past) -> De
     return drawn(row, split, net=net)
 
 
+def draws(asked: Request, rulebook: Rulebook) -> Decimal:
+    """What an honoured request draws from its account."""
+    return _drawn(asked.row, rulebook, bool(asked.asked_net), asked.cuts, asked.past)
+
+
 def terms_of(row: Row, rulebook: Rulebook) -> Terms | None:
     """The terms of the account's stage at the version bought, None when there are none."""
     if not row["has_terms"]:
@@ -254,7 +259,8 @@ def _ended_by(row: Row, verdicts: list[Row]) -> str | None:
     return next((one["rule"] for one in ending if one["happened_at"] == row["status_at"]), None)
 
 
-def _cuts(verdict: Row) -> bool:
+def is_cut(verdict: Row) -> bool:
+    """Whether a verdict lowers the trader's share for good."""
     return bool(verdict["rule"] == "floating_loss" and verdict["effect"] == "split_cut")
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from models import screening
 from models.catalogue import Rulebook
-from models.payouts import conduct, eligibility, facts
+from models.payouts import conduct, eligibility, facts, spells
 from models.payouts.amounts import Worth, worth
 from models.payouts.checks import Check, eligible, recommended
 from models.payouts.facts import Desk, Request, Row
@@ -78,10 +78,12 @@ def review_all(
     """Reviews every request up to `as_of`; columns of the published table `payout_reviews`, in order of payout_id.
 
     Reads staging, facts, terms and `decided` (account_status, verdicts, owners, copy_pairs, copy_rings and, once
-    detectors have run, signals), and the screening list that is configured; without one nobody is screened.
+    detectors have run, signals), and the screening list that is configured; without one nobody is screened. Shows
+    `decided.split_spells`, how accounts are split from each change on.
     """
     policy = in_force(as_of)
     asked = facts.requests(connection, rulebook, as_of, policy)
+    spells.show(connection, rulebook, asked, as_of)
     desk = facts.surroundings(connection, as_of, policy, _screened(asked, policy))
     return pd.DataFrame([review(request, desk).as_row() for request in asked], columns=COLUMNS)
 

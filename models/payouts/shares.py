@@ -133,11 +133,29 @@ def steps_of(terms: Terms, past: Past, initial: int, currency: str) -> int:
     size = percent_of(rule["percent"], initial)
     if not rule["months"]:
         return _highest(past, currency) // size if size else 0
-    return sum(
-        to_minor(_made(past, begins, ends), currency) >= size
-        and sum(begins <= at < ends for at in past.paid_at) >= rule["min_payouts"]
-        for begins, ends in _periods(past, rule["months"])
-    )
+    return sum(_is_step(past, rule, size, currency, *period) for period in _periods(past, rule["months"]))
+
+
+def first_growth(terms: Terms, past: Past, initial: int, currency: str) -> dt.datetime | None:
+    """When an account took its first step of growth, None where it has not."""
+    rule = terms.get("scaling")
+    if rule is None or past.opened_at is None:
+        return None
+    size = percent_of(rule["percent"], initial)
+    if rule["months"]:
+        periods = _periods(past, rule["months"])
+        return next((one[1] for one in periods if _is_step(past, rule, size, currency, *one)), None)
+    made = itertools.accumulate(net for _, net in past.results)
+    reached = zip(past.results, made, strict=True)
+    return next((at for (at, _), so_far in reached if size and to_minor(so_far, currency) >= size), None)
+
+
+def _is_step(
+    past: Past, rule: Mapping[str, Any], size: int, currency: str, begins: dt.datetime, ends: dt.datetime
+) -> bool:
+    """Whether a period brought enough net profit and payouts for a step of growth."""
+    enough = to_minor(_made(past, begins, ends), currency) >= size
+    return enough and sum(begins <= at < ends for at in past.paid_at) >= rule["min_payouts"]
 
 
 def _periods(past: Past, months: int) -> Iterator[tuple[dt.datetime, dt.datetime]]:

@@ -6,17 +6,11 @@ select
     days.firm_day,
     timezone('UTC', cast(days.firm_day as timestamp)) + interval 1 day as stands_at,
     cast(accounts.initial_balance as double) as initial,
-    split.percent / 100 as split,
     (days.close_balance - cast(accounts.initial_balance as double)) / cast(accounts.initial_balance as double)
         as profit_share,
     (days.close_equity - days.close_balance) / cast(accounts.initial_balance as double) as open_share
 from decided.account_days as days
 inner join facts.accounts as accounts using (account_id)
-left join terms.split as split
-    on
-        accounts.product = split.product
-        and accounts.product_version = split.product_version
-        and accounts.stage = split.stage
 inner join decided.account_status as status on days.account_id = status.account_id
 where
     accounts.stage in ('funded', 'instant')

@@ -1,4 +1,5 @@
 -- Live funded accounts as of the run, with what could be drawn from them. Grain: account_id. Money in the account's currency.
+-- `split`: the trader's part of the profit that stands, as a share of it; `next_split`: of what would be gained next.
 -- Eligible: the profit may be asked for by age, cycle and minimum; what consistency or conduct would strip is the review's.
 with asked as (
     select
@@ -27,7 +28,10 @@ select
     status.initial_balance as initial,
     status.balance,
     status.equity,
-    split.percent / 100 as split,
+    share_of(status.balance - status.initial_balance, splits.begins, splits.percents) as split,
+    next_share(status.balance - status.initial_balance, splits.begins, splits.percents) as next_split,
+    splits.begins,
+    splits.percents,
     date_diff('day', accounts.opened_at, getvariable('as_of')) as age_days,
     greatest(
         date_diff(
@@ -52,11 +56,7 @@ inner join staging.accounts as accounts using (account_id)
 left join traded on status.account_id = traded.account_id
 left join asked on status.account_id = asked.account_id
 left join marts.usd_rates as rates on status.currency = rates.currency
-left join terms.split as split
-    on
-        status.product = split.product
-        and status.product_version = split.product_version
-        and status.stage = split.stage
+left join facts.splits_now as splits on status.account_id = splits.account_id
 left join terms.payout as payout
     on
         status.product = payout.product

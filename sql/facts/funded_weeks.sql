@@ -1,6 +1,6 @@
 -- Funded accounts at the end of each Thursday that they lived, idle ones with what stood in them last, and what was paid
 -- from them after it. Grain: account_id, firm_day. Amounts as shares of the initial balance; `next_paid` is what was
--- settled within the horizon after the day, unknown until the horizon has passed.
+-- settled within the horizon after the day, unknown until the horizon has passed; `split` the share of profit then in force.
 -- Weeks, so that one payment is not counted once for every day before it; every living account, since those are what is
 -- forecast: who traded on the day is paid more often.
 with lived as (
@@ -125,8 +125,11 @@ select
     case
         when stood.stands_at + to_days(cast(getvariable('liability_horizon_days') as integer)) <= getvariable('as_of')
             then coalesce(received.next_paid, 0) / stood.initial
-    end as next_paid
+    end as next_paid,
+    share_of(coalesce(last_days.profit_share, 0) * stood.initial, splits.begins, splits.percents) as split
 from stood
 left join last_days on stood.account_id = last_days.account_id and stood.stands_at = last_days.stands_at
 left join received on stood.account_id = received.account_id and stood.stands_at = received.stands_at
 left join waiting on stood.account_id = waiting.account_id and stood.stands_at = waiting.stands_at
+asof left join facts.splits as splits
+    on stood.account_id = splits.account_id and stood.stands_at >= splits.since

@@ -1,9 +1,13 @@
--- Money events of the accounts that ever asked for a payout, up to the run. Grain: account_id, deal_id.
+-- Money events of the accounts that ever asked for a payout or whose split changes with them, up to the run. Grain:
+-- account_id, deal_id.
 -- `net` is what the event adds to the balance; the opening deposit adds nothing, the initial balance stands for it.
 -- `payout`: money that left for the trader. `deposit`: money put in that is no profit; a payout that came back is neither.
 with asked as (
-    select distinct account_id
+    select account_id
     from staging.payouts
+    union
+    select account_id
+    from facts.changing_splits
 ),
 
 deals as (

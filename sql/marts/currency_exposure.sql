@@ -6,7 +6,7 @@ with legs as (
         exposures.account_id,
         moved.currency,
         exposures.net_usd * if(moved.currency = exposures.quote, -1, 1) as net_usd,
-        funded.split
+        funded.next_split
     from facts.open_exposures as exposures
     inner join facts.funded_now as funded using (account_id)
     inner join (
@@ -25,6 +25,6 @@ select
     count(distinct account_id) as accounts,
     count(*) filter (where net_usd is null) as unknown,
     sum(net_usd) as net_usd,
-    sum(net_usd * split) as weighted_usd
+    sum(net_usd * next_split) as weighted_usd
 from legs
 group by desk_id, currency

@@ -18,17 +18,13 @@ select
         if(trades.side = 'buy', 1, -1) * trades.lots * instruments.units
         * coalesce(trades.open_price * rates.rate_to_usd, bases.rate_to_usd)
     )
-    * any_value(split.percent) / 100 as weighted_usd
+    * any_value(next_share(status.balance - status.initial_balance, splits.begins, splits.percents)) as weighted_usd
 from facts.trades as trades
 inner join facts.accounts as accounts using (account_id)
 inner join decided.account_status as status on trades.account_id = status.account_id
 left join terms.instruments as instruments on trades.symbol = instruments.symbol
 left join marts.usd_rates as rates on instruments.quote = rates.currency
 left join marts.usd_rates as bases on instruments.asset_class = 'fx' and instruments.instrument[1:3] = bases.currency
-left join terms.split as split
-    on
-        accounts.product = split.product
-        and accounts.product_version = split.product_version
-        and accounts.stage = split.stage
+left join facts.splits_now as splits on trades.account_id = splits.account_id
 where trades.closed_at is null and status.status in ('active', 'paused')
 group by trades.account_id, status.trader_id, accounts.desk_id, accounts.stage, trades.instrument

@@ -1,7 +1,7 @@
 -- Had the firm copied, a horizon ago, the tenth of funded accounts with the most profit then: what the copies earned since,
 -- what the copied accounts were paid, and what their trades cost in commission and swap. Grain: one row.
 with then_live as (
-    select account_id, initial, split, profit_share, stands_at
+    select account_id, initial, profit_share, stands_at
     from facts.funded_days
     where stands_at <= getvariable('as_of') - to_days(cast(getvariable('liability_horizon_days') as integer))
     qualify row_number() over (partition by account_id order by firm_day desc) = 1

@@ -103,7 +103,7 @@ profit_days as (
     select
         asked.age,
         days.desk_id,
-        greatest(days.profit_share, 0) * days.initial * days.split * rates.rate_to_usd as amount_usd
+        traders_part(days.profit_share * days.initial, splits.begins, splits.percents) * rates.rate_to_usd as amount_usd
     from (
         select instants.age, instants.instant, status.account_id, status.currency
         from decided.account_status as status
@@ -114,6 +114,8 @@ profit_days as (
             and (status.status in ('active', 'paused') or status.status_at > instants.instant)
     ) as asked
     asof inner join facts.funded_days as days on asked.account_id = days.account_id and asked.instant >= days.stands_at
+    asof left join facts.splits as splits
+        on asked.account_id = splits.account_id and asked.instant >= splits.since
     left join marts.usd_rates as rates on asked.currency = rates.currency
 ),
 
