@@ -15,7 +15,9 @@ from tests.payout_world import NOW, feed, operation, product, request, settlemen
 
 BY_PROFIT = "split = { percent = 80, tiers = [{ after_profit = 1000, percent = 90 }] }"
 BY_AMOUNT = "split = { percent = 80, tiers = [{ above = 1000, percent = 90 }] }"
-BY_NUMBER = "split = { percent = 80, tiers = [{ after_payouts = 1, percent = 90 }, { after_payouts = 2, percent = 95 }] }"
+BY_NUMBER = (
+    "split = { percent = 80, tiers = [{ after_payouts = 1, percent = 90 }, { after_payouts = 2, percent = 95 }] }"
+)
 GROWN = "split = { percent = 80 }\nscaling = { months = 1, percent = 5, step_percent = 25, split_percent = 90 }"
 CUT = """split = { percent = 80 }
 floating_loss = { base = "balance", percent = 0.6, effect = "split_cut", splits = [50, 40] }"""

@@ -37,7 +37,9 @@ class Told:
     results: list[tuple[dt.datetime, Decimal]] = field(default_factory=list)
 
 
-def show(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, asked: Iterable[Request], as_of: dt.datetime) -> None:
+def show(
+    connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, asked: Iterable[Request], as_of: dt.datetime
+) -> None:
     """Shows `decided.split_spells` to SQL, from all requests up to the run.
 
     An account's first spell begins with it; every payout, cut and first step of growth begins another.
