@@ -1,10 +1,10 @@
 """What funded accounts may cost: the payouts to expect within a horizon, how far that has been off, stress and reserve.
 
 The probability that anything is paid within the horizon is a logistic regression on the state of every living account,
-idle or not, at the end of past weeks; the amount, given that something is, is the trader's share in force of a profit that
-grows with what stood in the account. Both are learned on weeks whose horizon has passed. The back-test goes through the past stretch by stretch and
-predicts each from what had passed before it; how earlier stretches came out corrects the chances of later ones, and its
-error widens the reserve.
+idle or not, at the end of past weeks; the amount, given that something is, is the trader's share in force of a profit
+that grows with what stood in the account. Both are learned on weeks whose horizon has passed. The back-test goes
+through the past stretch by stretch and predicts each from what had passed before it; how earlier stretches came out
+corrects the chances of later ones, and its error widens the reserve.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Correction:
 
 @dataclass(frozen=True)
 class Forecast:
-    """A fitted forecast: paid (probability), then amount as a share of the initial balance = split · (base + slope · profit).
+    """A fitted forecast: paid (probability), then split · (base + slope · profit), as shares of the initial balance.
 
     `level` brings its sum over the days learned from to what was paid then; `correction` is what came of it since; an
     account whose split is not told is paid by the `usual` one.
@@ -263,9 +263,9 @@ def reserve(chance: np.ndarray, amount: np.ndarray, spread: float, terms: Terms 
 def stressed(accounts: pd.DataFrame, positions: pd.DataFrame, terms: Terms = TERMS) -> pd.DataFrame:
     """What more could be owed when the largest winners ask for all, or when a market moves: scenario, amount_usd.
 
-    accounts: account_id, accrued_usd, room_usd (balance less initial, may be negative), rate_to_usd, begins and percents
-    of the split; positions: account_id, instrument, net_usd. A move adds each account's gain and never less than nothing
-    is owed.
+    accounts: account_id, accrued_usd, room_usd (balance less initial, may be negative), rate_to_usd, begins and
+    percents of the split; positions: account_id, instrument, net_usd. A move adds each account's gain and never less
+    than nothing is owed.
     """
     owed = accounts["accrued_usd"]
     rows = [(f"the {terms.top_winners} largest winners ask for all", "", float(owed.nlargest(terms.top_winners).sum()))]
