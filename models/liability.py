@@ -295,7 +295,8 @@ def parts_of(accounts: pd.DataFrame) -> pd.DataFrame:
 def _owed_of(parts: pd.DataFrame, profit: pd.Series[float]) -> pd.Series[float]:
     """The traders' parts of profits in US dollars by account, aligned with rows of `parts_of`."""
     within = (np.minimum(profit, parts["ends_usd"]) - parts["begins_usd"]).clip(lower=0)
-    return (within * parts["share"]).groupby(parts["account_id"]).sum()
+    owed: pd.Series[float] = (within * parts["share"]).groupby(parts["account_id"]).sum()
+    return owed
 
 
 def assess(now: pd.DataFrame, days: pd.DataFrame, positions: pd.DataFrame, terms: Terms = TERMS) -> Liability:

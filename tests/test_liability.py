@@ -211,8 +211,8 @@ def test_a_currency_without_a_rate_is_unknown_and_not_zero() -> None:
 
 def winners(**more: Any) -> pd.DataFrame:
     """An account in profit and one in loss."""
-    frame = pd.DataFrame({"account_id": ["A", "B"], "accrued_usd": [80.0, 0.0], "room_usd": [100.0, -500.0]})
-    return frame.assign(rate_to_usd=1.0, begins=[[0.0]] * 2, percents=[[80.0]] * 2).assign(**more)
+    told: dict[str, Any] = {"account_id": ["A", "B"], "accrued_usd": [80.0, 0.0], "room_usd": [100.0, -500.0]}
+    return pd.DataFrame(told | {"rate_to_usd": 1.0, "begins": [[0.0]] * 2, "percents": [[80.0]] * 2} | more)
 
 
 def test_a_market_that_moves_adds_gains_and_takes_no_losses_off_others() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from models import catalogue, liability
@@ -35,14 +36,13 @@ def stands(folder: Path, rows: dict[str, list[Row]], terms: str) -> tuple[float,
     return part, split, after
 
 
-def asked(folder: Path, rows: dict[str, list[Row]], terms: str, amount: str) -> dict[str, Any]:
+def asked(folder: Path, rows: dict[str, list[Row]], terms: str, amount: str) -> pd.Series[Any]:
     """What the desk says of a request now for so much."""
     (folder / "plan.toml").write_text(product(terms), encoding="utf-8")
     now = [*rows["payouts"], request("QNOW", 59.9, amount)]
     with world(folder, rows | {"payouts": now}) as connection:
         found = review_all(connection, catalogue.load(folder), NOW).set_index("payout_id")
-    told: dict[str, Any] = found.loc["QNOW"].to_dict()
-    return told
+    return found.loc["QNOW"]
 
 
 @pytest.mark.parametrize("terms", [BY_PROFIT, BY_AMOUNT])

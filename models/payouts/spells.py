@@ -92,8 +92,8 @@ def _told(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, asked: Iter
             found[row["account_id"]].cut_at.append(row["happened_at"])
     for row in records(connection, _RESULTS):
         found[row["account_id"]].results.append((row["executed_at"], row["net"]))
-    for one in found.values():
-        one.drawn.sort()
+    for held in found.values():
+        held.drawn.sort()
     return found
 
 
