@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from models import catalogue, liability
@@ -36,7 +35,7 @@ def stands(folder: Path, rows: dict[str, list[Row]], terms: str) -> tuple[float,
     return part, split, after
 
 
-def asked(folder: Path, rows: dict[str, list[Row]], terms: str, amount: str) -> pd.Series[Any]:
+def asked(folder: Path, rows: dict[str, list[Row]], terms: str, amount: str) -> Any:
     """What the desk says of a request now for so much."""
     (folder / "plan.toml").write_text(product(terms), encoding="utf-8")
     now = [*rows["payouts"], request("QNOW", 59.9, amount)]
