@@ -390,7 +390,8 @@ def _elsewhere(connection: duckdb.DuckDBPyConnection, found: Items, terms: Score
         " from facts.accounts as accounts left join decided.owners as owners using (trader_id))"
         " select owned.account_id, 'owner''s other accounts' as reason, items.strength, items.weight, "
         "items.subject_kind,"
-        " items.subject_id, items.reason || ': ' || items.sentence as sentence"
+        " items.subject_id, format('{}, {}: {}', items.subject_id, replace(items.reason, '_', ' '), items.sentence)"
+        " as sentence"
         " from strong_items as items inner join owned as source using (account_id)"
         " inner join owned on owned.owner_id = source.owner_id and owned.account_id <> source.account_id"
     ).df()

@@ -14,13 +14,14 @@ from models.detectors.base import Answers, Detector, Floats, duration, log_steps
 @dataclass(frozen=True)
 class Terms:
     """Sign-ins and positions on either side that are needed to say anything in full; more sign-ins where one device did
-    not simply replace another, which is a share of them."""
+    not simply replace another, which is a share of them; how much of a change of manner counts beside the plainest."""
 
     version: str = "2026-11"
     sessions_enough: int = 2
     sessions_mixed: int = 8
     replaced_share: float = 0.6
     positions_enough: int = 8
+    further: float = 0.5
 
 
 def _hours_apart(seen: pd.DataFrame) -> Floats:
@@ -43,18 +44,25 @@ def _unlike(apart: Floats, usual: float, known: np.ndarray) -> Floats:
     return np.where(known, np.log(guilty / innocent), 0.0)
 
 
-def _manner(seen: pd.DataFrame, positions: Floats, terms: Terms) -> dict[str, Floats]:
+def _manner(seen: pd.DataFrame, positions: Floats, terms: Terms) -> pd.DataFrame:
     """Log-odds from what is traded, for how long, when, and by whose finger; smaller sizes once funded are no
-    reason."""
+    reason.
+
+    Who changes their plan changes these together, so that only the plainest change counts in full.
+    """
     hold = np.abs(numbers(seen["log_hold_after"]) - numbers(seen["log_hold_before"]))
     robot = np.abs(numbers(seen["by_robot_after"], np.nan) - numbers(seen["by_robot_before"], np.nan))
     known = positions >= terms.positions_enough / 2
-    return {
-        "instruments": _unlike(1 - numbers(seen["instrument_overlap"], 1.0), 0.35, known),
-        "holding_time": _unlike(hold, 0.7, known),
-        "hours": _unlike(_hours_apart(seen), 1.8, known),
-        "robot": steps(robot, [0.2, 0.8], [-0.2, 1.0]),
-    }
+    manner = pd.DataFrame(
+        {
+            "instruments": _unlike(1 - numbers(seen["instrument_overlap"], 1.0), 0.35, known),
+            "holding_time": _unlike(hold, 0.7, known),
+            "hours": _unlike(_hours_apart(seen), 1.8, known),
+            "robot": steps(robot, [0.2, 0.8], [-0.2, 1.0]),
+        }
+    )
+    further = (manner > 0) & (manner.rank(axis=1, method="first", ascending=False) > 1)
+    return manner.where(~further, manner * terms.further)
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
@@ -72,7 +80,7 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     changed = np.where(device > 0, 1.0, 0.0)
     others = log_steps(seen["device_users_before"], [1, 2, 5], [0, 1, 2]) * changed
     manner = {
-        name: thin(worth, positions, terms.positions_enough) * np.where(positions > 0, 1.0, 0.0)
+        name: thin(worth.to_numpy(), positions, terms.positions_enough) * np.where(positions > 0, 1.0, 0.0)
         for name, worth in _manner(seen, positions, terms).items()
     }
     seen_both = np.where(sessions > 0, 1.0, 0.0)

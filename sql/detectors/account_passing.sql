@@ -50,9 +50,9 @@ instrument_shares as (
     select
         members.funded_id,
         mine.instrument,
-        sum(mine.positions) filter (where not members.is_after)
+        coalesce(sum(mine.positions) filter (where not members.is_after), 0)
         / nullif(sum(sum(mine.positions) filter (where not members.is_after)) over whole, 0) as share_before,
-        sum(mine.positions) filter (where members.is_after)
+        coalesce(sum(mine.positions) filter (where members.is_after), 0)
         / nullif(sum(sum(mine.positions) filter (where members.is_after)) over whole, 0) as share_after
     from members
     inner join detectors.account_instruments as mine using (account_id)
