@@ -40,7 +40,7 @@ from sql.warehouse import Warehouse, delete_rows, newest_fact, read_frame, repla
 Say = Callable[[str], None]
 WALK_TABLES = (schema.ACCOUNT_STATUS, schema.VERDICTS, schema.ACCOUNT_DAYS)
 TERMINAL = ("passed", "breached", "closed", "expired")
-COUNTED = "kept/coordination.npz"
+KEPT = "kept"
 RESUMED = ["account_id", "stood_at", "firm_day"]
 
 
@@ -108,7 +108,7 @@ def score(
                 names = None if before is None else _judged_anew(database, accounts, touched)
                 judged = replace(judged, verdicts=with_said_before(database, judged))
                 _show_walked(draft, connection, judged, names, stands_at)
-                kept_in = None if full else warehouse.home / COUNTED
+                kept_in = None if full else warehouse.home / KEPT
                 log = across.decide(connection, database, draft, stands_at, say, loads, kept_in)
                 _judge_shared(connection, draft, accounts, rulebook, stands_at)
                 weighed = across.weigh_all(connection, database, draft, stands_at)

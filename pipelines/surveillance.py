@@ -11,11 +11,8 @@ import pandas as pd
 import sqlalchemy as sa
 
 from models.coordination import find_coordination, kept
-from models.identity import IdentityFacts, resolve
-from sql import relations, schema
-from sql.warehouse import read_frame
-
-_IDENTITY = ("traders", "logins", "payments", "challenges", "accounts", "payouts", "clicks", "partners")
+from pipelines.identity import identify
+from sql import relations
 
 
 @dataclass(frozen=True)
@@ -41,27 +38,23 @@ def survey(
 ) -> Surveillance:
     """Resolves owners with the analysts' judgements and the last run's names, then finds coordination.
 
-    `kept_in` is the file in which one run leaves for the next what it counted of pairs; it may be deleted.
+    `kept_in` is the folder in which one run leaves for the next what it found out; it may be deleted.
     """
-    facts = IdentityFacts(**{name: staged(connection, name) for name in _IDENTITY})
-    identity = resolve(
-        facts,
-        previous=read_frame(database, sa.select(schema.OWNERS.c.trader_id, schema.OWNERS.c.owner_id)),
-        judgements=read_frame(database, schema.JUDGEMENTS),
-        as_of=as_of,
-    )
-    owner_of = facts.accounts[["account_id", "trader_id"]].merge(identity.owners[["trader_id", "owner_id"]], "left")
+    identity = identify(connection, database, as_of, kept_in / "identity.duckdb" if kept_in else None)
+    accounts = staged(connection, "accounts")
+    owner_of = accounts[["account_id", "trader_id"]].merge(identity.owners[["trader_id", "owner_id"]], "left")
     relations.build(connection, "facts.trades")
     trades = connection.sql("select account_id, instrument, side, lots, opened_at, closed_at from facts.trades").df()
-    before = kept.load(kept_in) if kept_in else None
+    counted = kept_in / "coordination.npz" if kept_in else None
+    before = kept.load(counted) if counted else None
     found = find_coordination(
         trades,
         owners=owner_of[["account_id", "owner_id"]].dropna(),
         news=staged(connection, "news"),
-        accounts=facts.accounts[["account_id", "platform"]],
+        accounts=accounts[["account_id", "platform"]],
         before=before,
-        keeping=kept_in is not None,
+        keeping=counted is not None,
     )
-    if kept_in and found.kept is not None and found.kept is not before:
-        kept.save(found.kept, kept_in)
+    if counted and found.kept is not None and found.kept is not before:
+        kept.save(found.kept, counted)
     return Surveillance(identity.links, identity.owners, found.pairs, found.rings, [*identity.log, *found.log])

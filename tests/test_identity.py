@@ -399,9 +399,14 @@ def test_one_device_on_one_line_joins_where_others_leave_several_traces() -> Non
             mine["instrument"] = f"card-{pair}"
         for side in "ab":
             firm.person(f"{side}{pair}", **mine)
-    owners = owner_of(firm.resolve())
+    for side in "ab":
+        firm.person(f"{side}-elsewhere", address=None, device="device-elsewhere", ip=f"10.9.1.{side}")
+    identity = firm.resolve()
+    owners = owner_of(identity)
     joined = [owners[f"a{pair}"] == owners[f"b{pair}"] for pair in range(21, 31)]
     assert all(joined)
+    assert owners["a-elsewhere"] != owners["b-elsewhere"], "a device alone is lent, where they were never on one line"
+    assert strength_between(identity, "a-elsewhere", "b-elsewhere") == pytest.approx(DEFAULT_TERMS.lone_max)
 
 
 def test_a_full_name_on_one_line_joins_without_a_birth_date() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -38,9 +39,10 @@ class Identity:
 class IdentityBook:
     """Evidence, scored pairs and groups of all traders seen so far."""
 
-    def __init__(self, terms: IdentityTerms = DEFAULT_TERMS, *, threads: int = 2) -> None:
+    def __init__(self, terms: IdentityTerms = DEFAULT_TERMS, *, threads: int = 2, path: Path | None = None) -> None:
+        """Begins with nothing; the evidence is in memory, or in a file that `kept` opens again."""
         self.terms = terms
-        self.evidence = Evidence(terms, threads)
+        self.evidence = Evidence(terms, threads, path)
         self.pairs = self._no_pairs()
         self.strangers = self.pairs[["a", "b", *FIELDS]]
         self.weights = Weights(np.empty(0), np.empty(0), np.empty(0))
@@ -51,15 +53,20 @@ class IdentityBook:
         self.collided: set[tuple[int, int]] = set()
 
     def add(
-        self, facts: IdentityFacts, *, as_of: datetime | pd.Timestamp, judgements: pd.DataFrame | None = None
+        self,
+        facts: IdentityFacts,
+        *,
+        as_of: datetime | pd.Timestamp,
+        judgements: pd.DataFrame | None = None,
+        whole: bool = False,
     ) -> npt.NDArray[np.int64]:
         """Takes in new or newer records and regroups what they touch; answers the numbers of the regrouped traders.
 
         `facts` holds the new rows only, with the accounts and clicks that its payouts and challenges name. A trader row
-        replaces the older one; logins, payments and the like add up. `judgements` replaces the earlier ones: all that
-        hold today, trader_a, trader_b, judgement ('same' or 'different'). The result is the partition that all records
-        together would give from scratch."""
-        first = self.evidence.add(facts)
+        replaces the older one; logins, payments and the like add up, unless `facts` are the `whole` of what is known of
+        their traders now. `judgements` replaces the earlier ones: all that hold today, trader_a, trader_b, judgement
+        ('same' or 'different'). The result is the partition that all records together would give from scratch."""
+        first = self.evidence.add(facts, whole=whole)
         kept = self._replace_pairs(everyone=first)
         moved = self._weigh(pd.Timestamp(as_of), kept)
         old, self.judgements = self.judgements, self._read_judgements(judgements)

@@ -1,5 +1,7 @@
 """What each trader has, in normal form: people, the keys they hold, and which pairs share a key worth comparing."""
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -29,22 +31,22 @@ EXPECTED = ("device", "ip", "instrument", "destination", "document")
 BLOCKS = (BIRTH_NAME, NAME_YEAR, NAME_DAY, BIRTH_NUMBERS, NAME_NUMBERS)
 
 SCHEMA = """
-create table people (
+create table if not exists people (
     trader_no integer, trader_id varchar, full_name varchar, raw_email varchar, raw_phone varchar, raw_address varchar,
     given varchar, family varchar, given_sound varchar, family_sound varchar, sounds varchar[],
     given_forms varchar[], family_forms varchar[],
     birth varchar, born integer, email varchar, email_name varchar, phone varchar, address varchar,
     numbers varchar, document varchar, country varchar, registered_at timestamptz
 );
-create table keys (
+create table if not exists keys (
     trader_no integer, kind utinyint, value ubigint, raw varchar, first_day integer, last_day integer, uses integer
 );
-create table degrees (kind utinyint, value ubigint, holders integer);
-create table placeholders (trader_no integer, kind utinyint, raw varchar);
-create table name_counts (sound varchar, code integer, holders integer);
-create table birth_counts (birth varchar, code integer, holders integer);
-create table drawn_before (trader_no integer);
-create table spellings (token varchar, word varchar, sound varchar, forms varchar);
+create table if not exists degrees (kind utinyint, value ubigint, holders integer);
+create table if not exists placeholders (trader_no integer, kind utinyint, raw varchar);
+create table if not exists name_counts (sound varchar, code integer, holders integer);
+create table if not exists birth_counts (birth varchar, code integer, holders integer);
+create table if not exists drawn_before (trader_no integer);
+create table if not exists spellings (token varchar, word varchar, sound varchar, forms varchar);
 """
 
 HOLDINGS = """
@@ -154,14 +156,14 @@ or {one_slip("l.document", "r.document")}
 
 
 class Evidence:
-    """People and the keys they hold, in an in-memory DuckDB of its own; rows are only ever added or replaced."""
+    """People and the keys they hold, in a DuckDB of its own; rows are only ever added or replaced."""
 
-    def __init__(self, terms: IdentityTerms, threads: int = 2) -> None:
+    def __init__(self, terms: IdentityTerms, threads: int = 2, path: Path | None = None) -> None:
         self.terms = terms
         self.kinds = list(terms.kinds)
-        self.con = duck.connect({"threads": threads, "preserve_insertion_order": False})
+        self.con = duck.connect({"threads": threads, "preserve_insertion_order": False}, path)
         self.con.execute(SCHEMA)
-        self.con.execute("create table kinds (kind utinyint, name varchar, cap integer, proposes integer)")
+        self.con.execute("create or replace table kinds (kind utinyint, name varchar, cap integer, proposes integer)")
         rows = [(number, name, kind.cap, kind.proposes) for number, (name, kind) in enumerate(terms.kinds.items())]
         blocks = [(block, f"block_{block}", terms.block_cap, terms.block_cap) for block in BLOCKS]
         rare = {
@@ -172,10 +174,11 @@ class Evidence:
         self.con.executemany("insert into kinds values (?, ?, ?, ?)", rows + blocks)
         self.census = Census()
 
-    def add(self, facts: IdentityFacts) -> bool:
+    def add(self, facts: IdentityFacts, *, whole: bool = False) -> bool:
         """Adds records; afterwards table `touched` holds the numbers of all traders whose evidence may have changed.
 
-        Returns whether these were the first records."""
+        With `whole` they are all there is of their traders, and what was known of them before is forgotten. Returns
+        whether these were the first records."""
         first = self._one("select count(*) from people") == 0
         frames = tidy(facts)
         for name, frame in frames.items():
@@ -183,10 +186,12 @@ class Evidence:
         self._number_traders()
         self._read_people()
         self._count_people()
+        if whole:
+            self.con.execute("delete from placeholders where trader_no in (select trader_no from fresh)")
         self._read_keys()
         for name in frames:
             self.con.unregister(f"incoming_{name}")
-        self._merge_keys()
+        self._merge_keys(whole)
         if first:
             self._count_all()
         else:
@@ -317,8 +322,8 @@ class Evidence:
         """)
         self.con.execute("delete from incoming_keys where (kind, raw) in (from junk)")
 
-    def _merge_keys(self) -> None:
-        """Replaces the keys of every incoming trader by the old and the new together."""
+    def _merge_keys(self, whole: bool) -> None:
+        """Replaces the keys of every incoming trader by the old and the new together, or by the new alone."""
         self.con.execute("""
             create or replace temp table touched as
             select trader_no from incoming_keys union select trader_no from fresh
@@ -327,13 +332,14 @@ class Evidence:
         if self._one("select count(*) from old_keys") == 0:
             self.con.execute("insert into keys from incoming_keys")
             return
-        self.con.execute("""
+        self.con.execute(f"""
             create or replace temp table merged as
             select trader_no, kind, value, any_value(raw), min(first_day), max(last_day), sum(uses)::integer
             from (
                 from incoming_keys
                 union all
-                from old_keys where first_day is not null or trader_no not in (select trader_no from fresh)
+                from old_keys
+                where {"false" if whole else "first_day is not null or trader_no not in (select trader_no from fresh)"}
             )
             group by trader_no, kind, value
         """)

@@ -112,6 +112,7 @@ class IdentityTerms:
     middle_min: float = 0.93
     loose_min: float = 0.40
     link_min: float = 0.10
+    lone_max: float = 0.89
     block_cap: int = 100
     drawn_traders: int = 400
     rare_name_cap: int = 5

@@ -84,13 +84,13 @@ def step(counts: Ints) -> Floats:
 class Weighed(NamedTuple):
     """What decided the weights of pairs: what is alike for all of them, and a row of figures for each."""
 
-    alike: tuple[object, ...]
+    alike: str
     pairs: Floats
 
     @classmethod
     def nothing(cls) -> "Weighed":
         """Before any pair was weighed."""
-        return cls((), np.empty((0, 0)))
+        return cls("", np.empty((0, 0)))
 
 
 def decided_by(
@@ -113,7 +113,7 @@ def decided_by(
         evidence.country_share(population.country[a]),
         *crowds.values(),
     ]
-    return Weighed((terms, evidence.size, chance), np.column_stack(columns).astype(np.float64))
+    return Weighed(repr((terms, evidence.size, chance)), np.column_stack(columns).astype(np.float64))
 
 
 def weigh(
@@ -128,10 +128,11 @@ def weigh(
     ways = evidence.ways()
     owner = np.logaddexp2(ways[:, 0], ways[:, 1])
     others = np.logaddexp2.reduce(ways[:, 2:], axis=1)
-    corroborated = evidence.corroborated()
+    corroborated, lone = evidence.corroborated(), evidence.lone()
     free = owner - others
-    listed_only = evidence.lone() & evidence.untold()
-    bits = np.where(corroborated & ~listed_only, free, np.minimum(free, bits_of(terms.link_min)))
+    bits = np.where(lone & evidence.no_line(), np.minimum(free, bits_of(terms.lone_max)), free)
+    listed_only = ~corroborated | (lone & evidence.untold())
+    bits = np.where(listed_only, np.minimum(free, bits_of(terms.link_min)), bits)
     apart = np.isin(evidence.levels["name"], (0, 1, 2)) & (evidence.levels["birth"] == 0)
     home = corroborated & apart & (ways[:, 2] >= np.max(ways[:, 3:], axis=1))
     return Weights(bits, np.minimum(free, 0.0), np.where(home, np.maximum(ways[:, 2] - owner, 0.0), 0.0))
@@ -319,6 +320,10 @@ class Explanations:
         things = np.sum([self._usable(kind) for kind in STRONG_KINDS], axis=0)
         lent = np.logical_or.reduce([self._usable(kind) for kind in LENT_KINDS])
         return np.asarray(lent & (things == 1) & (self._personal() == 0), dtype=np.bool_)
+
+    def no_line(self) -> npt.NDArray[np.bool_]:
+        """They were never on one line."""
+        return ~self._usable("ip")
 
     def untold(self) -> npt.NDArray[np.bool_]:
         """No line is known of one of them, so that nothing tells an owner from a friend who lends."""

@@ -61,7 +61,7 @@ def look(warehouse: Warehouse, rulebook: Rulebook) -> Looked | None:
             if as_of is None:
                 return None
             with warehouse.database.connect() as database:
-                found = _found(connection, database, rulebook, as_of, warehouse.home / score.COUNTED)
+                found = _found(connection, database, rulebook, as_of, warehouse.home / score.KEPT)
                 register(connection, schema.RISK_SCORES, found[schema.RISK_SCORES])
                 asked = steps.due(connection)
                 desks = dict(connection.execute("select account_id, desk_id from facts.accounts").fetchall())
