@@ -40,7 +40,7 @@ def show() -> None:
         return
     zone = reads.zone_of(accounts[0]["desk_id"] if accounts[0] else None)
     _joined(first, second, str(relation))
-    _drawn(found, first, second)
+    _drawn(found, zone, first, second)
     _table(found.matches, zone, first, second)
     traders = [str(one["trader_id"]) for one in accounts if one]
     if traders[0] != traders[1]:
@@ -173,26 +173,26 @@ def _joined(first: str, second: str, relation: str) -> None:
     st.caption(" · ".join(told))
 
 
-def _drawn(found: PairEvidence, first: str, second: str) -> None:
-    """Entries of the instrument with most matches: both accounts on one axis, matched ones joined."""
+def _drawn(found: PairEvidence, zone: str, first: str, second: str) -> None:
+    """Entries of the instrument with most matches, in the desk's zone: both accounts on one axis, matches joined."""
     matches = found.matches
     instruments = matches["instrument"].value_counts().index.tolist()
     instrument = state.one_of("Instrument", "instrument", instruments, shown=str, every=False)
     rows = matches[matches["instrument"] == instrument]
     colours = look.palette().series
     figure = go.Figure()
-    for row in reads.records(rows):
-        figure.add_scatter(
-            x=[row["opened_a"], row["opened_b"]],
-            y=[row["open_price_a"], row["open_price_b"]],
-            mode="lines",
-            line={"color": look.palette().unknown, "width": 1},
-            showlegend=False,
-            hoverinfo="skip",
-        )
+    times = {name: rows[name].dt.tz_convert(zone).dt.tz_localize(None) for name in ("opened_a", "opened_b")}
+    figure.add_scatter(
+        x=[at for both in zip(times["opened_a"], times["opened_b"], strict=True) for at in (*both, None)],
+        y=[at for both in zip(rows["open_price_a"], rows["open_price_b"], strict=True) for at in (*both, None)],
+        mode="lines",
+        line={"color": look.palette().unknown, "width": 1},
+        showlegend=False,
+        hoverinfo="skip",
+    )
     for place, (suffix, account, symbol) in enumerate((("a", first, "circle"), ("b", second, "diamond-open"))):
         figure.add_scatter(
-            x=rows[f"opened_{suffix}"],
+            x=times[f"opened_{suffix}"],
             y=rows[f"open_price_{suffix}"],
             name=account,
             mode="markers",
@@ -200,7 +200,7 @@ def _drawn(found: PairEvidence, first: str, second: str) -> None:
             customdata=rows[[f"side_{suffix}", f"lots_{suffix}"]],
             hovertemplate="%{x}<br>%{customdata[0]} %{customdata[1]} lots at %{y}<extra>" + account + "</extra>",
         )
-    figure.update_xaxes(title="UTC")
+    figure.update_xaxes(title=zone)
     figure.update_yaxes(title="entry price")
     look.chart(figure, f"Do both enter {instrument} at the same moments?", height=420)
 

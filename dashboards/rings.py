@@ -136,7 +136,7 @@ def _telling() -> None:
         return
     st.caption("Select one to see its matched entries.")
     event: Any = st.dataframe(
-        found[list(PAIR_COLUMNS)],
+        found[list(PAIR_COLUMNS)].fillna(dict.fromkeys(("own_copy", "passed_account_id", "partner_id"), "")),
         column_config=PAIR_COLUMNS,
         hide_index=True,
         height=look.height(len(found)),

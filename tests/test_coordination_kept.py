@@ -157,3 +157,23 @@ def test_who_is_new_lost_an_entry_or_is_there_much_longer_is_counted_whole(monke
     assert by_account.all()[["a01", "a02", "d00"]].all()
     assert by_account.sum()["a03"] == 1
     assert not by_account.any().drop(["a01", "a02", "a03", "d00"]).any()
+
+
+def test_names_may_come_as_categories() -> None:
+    """As the scoring run hands them over: some that do not occur, in any order, some missing."""
+    trades = _firm(np.random.default_rng(4)).sample(frac=1, random_state=4, ignore_index=True)
+    trades.loc[[3, 5], "account_id"] = None
+    trades.loc[7, "side"] = None
+    told = trades.copy()
+    for name in ("account_id", "instrument", "side"):
+        names = [*trades[name].dropna().unique(), "never"]
+        told[name] = pd.Categorical(trades[name], categories=names[::-1])
+    logs: tuple[list[str], list[str]] = ([], [])
+    texts, categories = sort_entries(trades, None, TERMS, logs[0]), sort_entries(told, None, TERMS, logs[1])
+    assert texts is not None
+    assert categories is not None
+    assert logs[0] == logs[1]
+    assert texts.accounts.tolist() == categories.accounts.tolist()
+    assert texts.instruments.tolist() == categories.instruments.tolist()
+    for one, other in zip((*texts.book, texts.rows), (*categories.book, categories.rows), strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -121,8 +121,9 @@ def path_sentence(graph: nx.Graph, one: str, other: str) -> str:
 
 def drawn(graph: nx.Graph, centre: str) -> go.Figure:
     """The graph with a shape per kind, hubs pale, reasons on hover; `centre` is the trader asked about."""
-    iterations = max(20, min(60, 9_000 // max(1, len(graph))))  # 500 nodes must not keep anybody waiting
-    places = nx.spring_layout(graph, seed=7, k=1.6 / max(1, len(graph)) ** 0.5, iterations=iterations)
+    # 500 nodes must not keep anybody waiting: few rounds, and forces, which take half as long as energy from there on.
+    iterations = max(20, min(60, 9_000 // max(1, len(graph))))
+    places = nx.spring_layout(graph, seed=7, k=1.6 / max(1, len(graph)) ** 0.5, iterations=iterations, method="force")
     figure = go.Figure()
     for kind, dash in (("owns", "solid"), ("shares", "dot"), ("perhaps", "dash"), ("link", "solid"), ("pair", "dash")):
         _edges(figure, graph, places, kind, dash)

@@ -315,6 +315,19 @@ def _quiet_rows(columns: Columns, terms: CoordinationTerms, log: list[str]) -> F
     return keep
 
 
+def _codes(column: pd.Series) -> tuple[Codes, NDArray[np.object_]]:
+    """The place of each value among the sorted values that occur, -1 where it is missing; categories are not read."""
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        found, names = pd.factorize(column.astype(object), sort=True)
+        return found.astype(np.int32), np.asarray(names, dtype=object)
+    codes, categories = column.cat.codes.to_numpy(), column.cat.categories.to_numpy(dtype=object)
+    occur = np.flatnonzero(np.bincount(codes + 1, minlength=len(categories) + 1)[1:])
+    occur = occur[np.argsort(categories[occur], kind="stable")]
+    places = np.full(len(categories) + 1, -1, dtype=np.int32)
+    places[occur] = np.arange(len(occur), dtype=np.int32)
+    return places[codes], categories[occur]
+
+
 class Read(NamedTuple):
     """Names by code, rows and columns of trades."""
 
@@ -326,14 +339,14 @@ class Read(NamedTuple):
 
 def _read(trades: pd.DataFrame, log: list[str]) -> Read:
     """The trades that say who opened what, when and on which side."""
-    account, names = pd.factorize(trades["account_id"].astype(object), sort=True)
-    instrument, instruments = pd.factorize(trades["instrument"].astype(object), sort=True)
+    account, names = _codes(trades["account_id"])
+    instrument, instruments = _codes(trades["instrument"])
     side, opened = _side_codes(trades["side"]), _microseconds(trades["opened_at"])
     known = (account >= 0) & (instrument >= 0) & (side >= 0) & (opened != NEVER)
     rows = np.flatnonzero(known)
     columns = Columns(
-        account=account.astype(np.int32),
-        instrument=instrument.astype(np.int32),
+        account=account,
+        instrument=instrument,
         side=side,
         opened_us=opened,
         closed_us=_microseconds(trades["closed_at"]),

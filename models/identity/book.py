@@ -134,7 +134,7 @@ class IdentityBook:
         deciding = decided_by(self.pairs, population, terms, day, crowds)
         rows = np.arange(len(self.pairs))
         if deciding.alike == self.weighed.alike:
-            same = (deciding.pairs[: len(kept)] == self.weighed.pairs[kept]).all(axis=1)
+            same = deciding.pairs[: len(kept)] == self.weighed.pairs[kept]
             rows = np.append(np.flatnonzero(~same), rows[len(kept) :])
         before = [column[kept] for column in self.weights]
         new = weigh(self.pairs.iloc[rows], population, terms, day, {kind: bits[rows] for kind, bits in crowds.items()})

@@ -148,9 +148,9 @@ _ADDRESS = f"jaro_winkler_similarity(l.address, r.address) >= {ADDRESS_FLOOR}"
 _WORTH_COMPARING = f"""
 (l.birth = r.birth and (l.family_sound in (r.given_sound, r.family_sound) or l.given_sound = r.family_sound))
 or ((l.birth is null or r.birth is null or {one_slip("l.birth", "r.birth")} or abs(l.born - r.born) = 1
-        or left(l.birth, 4) || l.birth[7:8] || l.birth[5:6] = r.birth or {_ADDRESS})
+        or left(l.birth, 4) || l.birth[7:8] || l.birth[5:6] = r.birth)
     and {_BOTH_NAMES})
-or (({one_slip("l.numbers", "r.numbers")} or l.birth = r.birth) and {_ADDRESS})
+or ({_ADDRESS} and ({one_slip("l.numbers", "r.numbers")} or l.birth = r.birth or {_BOTH_NAMES}))
 or {one_slip("l.document", "r.document")}
 """
 

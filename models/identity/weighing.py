@@ -8,7 +8,7 @@ strength is the posterior of the first two.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from models.identity.terms import HYPOTHESES, KINDS, IdentityTerms, Level, Share
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Marks = npt.NDArray[np.uint64]
 VENUE_KINDS = ("device", "ip", "instrument", "destination", "document")
 MONEY_KINDS = ("instrument", "destination")
 LENT_KINDS = ("phone", "instrument", "device")
@@ -82,15 +83,16 @@ def step(counts: Ints) -> Floats:
 
 
 class Weighed(NamedTuple):
-    """What decided the weights of pairs: what is alike for all of them, and a row of figures for each."""
+    """What decided the weights of pairs: what is alike for all of them, and for each a number that all figures of the
+    pair decide, of which no two rows have one by chance."""
 
     alike: str
-    pairs: Floats
+    pairs: Marks
 
     @classmethod
     def nothing(cls) -> "Weighed":
         """Before any pair was weighed."""
-        return cls("", np.empty((0, 0)))
+        return cls("", np.empty(0, dtype=np.uint64))
 
 
 def decided_by(
@@ -113,7 +115,17 @@ def decided_by(
         evidence.country_share(population.country[a]),
         *crowds.values(),
     ]
-    return Weighed(repr((terms, evidence.size, chance)), np.column_stack(columns).astype(np.float64))
+    return Weighed(repr((terms, evidence.size, chance)), _marks(columns, len(pairs)))
+
+
+def _marks(columns: Sequence[npt.NDArray[Any]], rows: int) -> Marks:
+    """One number for each row of the columns, with the factor of splitmix64."""
+    marks = np.zeros(rows, dtype=np.uint64)
+    for column in columns:
+        marks ^= column.astype(np.float64).view(np.uint64)
+        marks *= np.uint64(0xBF58476D1CE4E5B9)
+        marks ^= marks >> np.uint64(32)
+    return marks
 
 
 def weigh(
