@@ -15,6 +15,7 @@ from models.identity.clusters import Judgements, Pairs, group
 from models.identity.crowds import count_places
 from models.identity.fitting import fit
 from models.identity.normal import plain, sound
+from models.identity.owners import name_owners
 from models.identity.weighing import weigh
 
 AS_OF = pd.Timestamp("2026-10-30", tz="UTC")
@@ -622,6 +623,19 @@ def test_an_owner_that_splits_leaves_its_id_to_one_part_only() -> None:
     owners = owner_of(Firm().resolve(previous=before))
     assert [owners[trader] for trader in ("s001", "s002", "s003")].count("owner-s002") == 1
     assert len({owners[trader] for trader in ("s001", "s002", "s003")}) == 3
+
+
+def test_no_two_owners_get_one_id_and_order_does_not_decide() -> None:
+    before = pd.DataFrame(
+        {"trader_id": ["a", "b", "c", "d"], "owner_id": ["owner-c", "owner-c", "owner-c", "owner-c-2"]}
+    )
+    ids = pd.Series(["a", "b", "c", "d"])
+    split = name_owners(ids, np.array([0, 0, 2, 3]), before)
+    assert split.tolist() == ["owner-c", "owner-c", "owner-c-3", "owner-c-2"]
+    alone = before.iloc[:2]
+    for order in ([0, 1], [1, 0]):
+        told = name_owners(ids[order].reset_index(drop=True), np.arange(2), alone)
+        assert dict(zip(ids[order], told, strict=True)) == {"a": "owner-c", "b": "owner-b"}
 
 
 @pytest.mark.parametrize(
