@@ -217,6 +217,18 @@ def test_sizes_do_not_matter_to_martingale() -> None:
     pd.testing.assert_series_equal(strengths(1.0), strengths(10.0), atol=0.02)
 
 
+@pytest.mark.parametrize(("climbs_on", "fires"), [("losses", True), ("wins", False)])
+def test_a_lot_more_after_every_loss_is_martingale_though_its_steps_get_smaller(climbs_on: str, fires: bool) -> None:
+    firm = filled()
+    account = firm.account(firm.trader(), START)
+    for turn in range(48):
+        rung, climbing = turn % 6, -0.0004 if climbs_on == "losses" else 0.0004
+        won = climbing if rung < 5 else -climbing
+        at = START + dt.timedelta(days=2 + turn // 3, hours=8 + 2 * (turn % 3))
+        firm.trade(account, at, 1800, won, lots=0.1 * (rung + 1))
+    assert flagged(signals_of(firm), "martingale") == ({account} if fires else set())
+
+
 def test_reasons_in_favour_need_enough_to_see() -> None:
     assert thin(np.array([2.0, 2.0, -2.0]), [5, 50, 1], 10).tolist() == [1.0, 2.0, -2.0]
 

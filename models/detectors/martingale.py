@@ -23,11 +23,12 @@ from models.detectors.base import (
 
 @dataclass(frozen=True)
 class Terms:
-    """From which ratio a size counts as raised, the losses needed to say anything in full, positions that make a usual
-    size."""
+    """From which ratio a size counts as raised, each smaller step by which it may climb there, the losses needed to say
+    anything in full, positions that make a usual size."""
 
     version: str = "2026-11"
     step_min: float = 1.4
+    climb_min: float = 1.15
     losses_enough: int = 6
     usual_positions: int = 4
 
@@ -66,9 +67,9 @@ def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.Da
 def sentence(row: pd.Series, terms: Terms) -> str:
     """The finding in words."""
     return (
-        f"After {row['raised_after_loss']:.0f} of {row['losses']:.0f} losses the next position was at "
-        f"least {terms.step_min:g} "
-        f"times as large (usually {row['step_after_loss']:.2g} times), after wins in {row['raised_after_win']:.0f} of "
+        f"After {row['raised_after_loss']:.0f} of {row['losses']:.0f} losses the next position was at least"
+        f" {terms.step_min:g} times as large as the last or as the first of the run (usually"
+        f" {row['step_after_loss']:.2g} times the last), after wins in {row['raised_after_win']:.0f} of "
         f"{row['wins']:.0f} cases."
     )
 

@@ -1,5 +1,7 @@
 -- How sizes follow losses and wins, in the account's own order and instrument by instrument.
 -- Grain: account_id, sequence. A position opened while the one before is still open and worse priced follows a loss.
+-- Raised is what is larger by a step than the last, or climbs to that from where the losses, or the wins, began: one
+-- lot, two, three, four.
 with positions as (
     select
         *,
@@ -15,7 +17,7 @@ with positions as (
 
 ordered as (
     select
-        account_id, 'account' as sequence, instrument, side, lots, size, own_size, opened_at, closed_at, open_price, net_profit,
+        account_id, trade_id, 'account' as sequence, instrument, side, lots, size, own_size, opened_at, closed_at, open_price, net_profit,
         lag(struct_pack(instrument, side, lots, size, own_size, closed_at, open_price, net_profit)) over (
             partition by account_id order by opened_at, trade_id
         ) as earlier
@@ -24,7 +26,7 @@ ordered as (
     union all
 
     select
-        account_id, 'instrument', instrument, side, lots, size, own_size, opened_at, closed_at, open_price, net_profit,
+        account_id, trade_id, 'instrument', instrument, side, lots, size, own_size, opened_at, closed_at, open_price, net_profit,
         lag(struct_pack(instrument, side, lots, size, own_size, closed_at, open_price, net_profit)) over (
             partition by account_id, instrument order by opened_at, trade_id
         )
@@ -36,6 +38,7 @@ followed as (
         account_id,
         sequence,
         opened_at,
+        row_number() over (partition by account_id, sequence order by opened_at, trade_id) as place,
         struct_pack(instrument, lots) as sized,
         case
             when instrument = earlier.instrument then lots / earlier.lots
@@ -48,20 +51,46 @@ followed as (
         end as after_loss
     from ordered
     where earlier is not null
+),
+
+turns as (
+    select
+        *,
+        after_loss is distinct from lag(after_loss) over (
+            partition by account_id, sequence order by place
+        ) as is_turn
+    from followed
+    where after_loss is not null and step is not null
+),
+
+runs as (
+    select *, count(*) filter (where is_turn) over (partition by account_id, sequence order by place) as run
+    from turns
+),
+
+climbing as (
+    select
+        *,
+        step >= getvariable('martingale_step_min')
+        or (
+            step >= getvariable('martingale_climb_min')
+            and exp(sum(ln(step)) over (partition by account_id, sequence, run order by place))
+            >= getvariable('martingale_step_min')
+        ) as is_raised
+    from runs
 )
 
 select
     account_id,
     sequence,
     count(*) filter (where after_loss) as losses,
-    count(*) filter (where after_loss and step >= getvariable('martingale_step_min')) as raised_after_loss,
+    count(*) filter (where after_loss and is_raised) as raised_after_loss,
     count(*) filter (where not after_loss) as wins,
-    count(*) filter (where not after_loss and step >= getvariable('martingale_step_min')) as raised_after_win,
+    count(*) filter (where not after_loss and is_raised) as raised_after_win,
     median(step) filter (where after_loss) as step_after_loss,
-    stddev_samp(ln(step)) filter (where after_loss and step >= getvariable('martingale_step_min')) as step_spread,
-    count(distinct sized) filter (where after_loss and step >= getvariable('martingale_step_min')) as raised_sizes,
-    min(opened_at) filter (where after_loss and step >= getvariable('martingale_step_min')) as first_at,
-    max(opened_at) filter (where after_loss and step >= getvariable('martingale_step_min')) as last_at
-from followed
-where after_loss is not null and step is not null
+    stddev_samp(ln(step)) filter (where after_loss and is_raised) as step_spread,
+    count(distinct sized) filter (where after_loss and is_raised) as raised_sizes,
+    min(opened_at) filter (where after_loss and is_raised) as first_at,
+    max(opened_at) filter (where after_loss and is_raised) as last_at
+from climbing
 group by account_id, sequence
