@@ -133,8 +133,8 @@ create or replace temp macro in_money(exact, decimals, currency) as grouped(
 
 _WORDS_IN_SQL = {
     "trade": "trade_id",
-    "observed": "told(seen)",
-    "allowed": "told(most)",
+    "observed": "seen_told",
+    "allowed": "most_told",
     "observed_money": "in_money(seen, decimals, currency)",
     "allowed_money": "in_money(most, decimals, currency)",
     "when": "'at ' || strftime(local_at, '%H:%M:%S') || ' ' || place_name || ' on ' || strftime(local_at, '%Y-%m-%d')",
@@ -154,8 +154,9 @@ _WORDS_IN_SQL = {
 def sentence_sql(rule: str) -> str:
     """The SQL of a verdict's sentence: what was observed against what is allowed, and when on the firm's clock.
 
-    Reads the columns observed, seen and most (observed and allowed, exactly), trade_id, detail (JSON), occurrences,
-    currency, decimals, local_at (the firm's local time) and place_name, and the macros of `SQL_WORDS`.
+    Reads the columns observed, seen and most (observed and allowed, exactly), seen_told and most_told (both in words),
+    trade_id, detail (JSON), occurrences, currency, decimals, local_at (the firm's local time) and place_name,
+    and the macros of `SQL_WORDS`.
     """
     if rule in PARTS:
         parts = " ".join(f"when '{part}' then {_in_sql(f'{rule}_{part}')}" for part in PARTS[rule])

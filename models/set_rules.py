@@ -10,12 +10,14 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
 
 from models import rule_words, suspects
 from models.catalogue import Rulebook
@@ -32,6 +34,10 @@ EXPIRING = ("inactivity", "time_limit")
 LISTED_MAX = 100
 """Occurrences that a verdict's evidence lists one by one; it always tells how many there were. Those that take profit
 are all listed, because each is reckoned in a payout."""
+TOLD_AT_ONCE = 60_000
+"""About how many verdicts are put into words together: long texts in great numbers would not stay in memory."""
+QUARTER = 900_000_000
+"""A quarter of an hour in microseconds."""
 
 _FACTS = ("rule_accounts", "rule_markets", "rule_lines", "rule_named", "rule_trades", "rule_deals", "rule_trade_values")
 _VERDICT_COLUMNS = [
@@ -484,62 +490,186 @@ def _judge_again(
 
 def _verdicts(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> pd.DataFrame:
     """One verdict per account, rule, part of it, outcome, effect and firm day, with its evidence."""
-    found = [row[0] for row in connection.execute("select distinct rule from decided.occurrences").fetchall()]
-    connection.execute(rule_words.SQL_WORDS)
     _put_shared_evidence(connection, rulebook)
-    sentences = " ".join(f"when '{rule}' then {rule_words.sentence_sql(rule)}" for rule in sorted(found))
+    connection.execute(rule_words.SQL_WORDS)
+    for name, query in _STEPS.items():
+        connection.execute(f"create or replace temp table {name} as {query}")
+    rules = [row[0] for row in connection.execute("select distinct rule from said order by all").fetchall()]
+    verdicts, accounts = connection.execute("select count(*), coalesce(max(account), 0) from said").fetchall()[0]
+    step = max(accounts * TOLD_AT_ONCE // max(verdicts, 1), 1)
+
+    def told(first: int) -> pa.Table:
+        return connection.sql(_evidence(rules, first, first + step)).to_arrow_table()
+
+    # the next ones are put into words while those before become rows
+    first, parts = 1, list[pd.DataFrame]()
+    with ThreadPoolExecutor(1) as words:
+        waiting = words.submit(told, first)
+        while first <= accounts or not parts:
+            table, first = waiting.result(), first + step
+            if first <= accounts:
+                waiting = words.submit(told, first)
+            parts.append(_as_rows(table))
+    for name in _STEPS:
+        connection.execute(f"drop table {name}")
+    return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+
+
+def _as_rows(table: pa.Table) -> pd.DataFrame:
+    """Verdicts as they are handed on; no two pieces of evidence are alike, so that none is sought among the others."""
+    frame: pd.DataFrame = table.drop(["evidence"]).to_pandas()
+    frame["evidence"] = table["evidence"].to_pandas(deduplicate_objects=False)
+    frame["happened_at"] = pd.to_datetime(frame["happened_at"], utc=True).astype("datetime64[us, UTC]")
+    frame["product_version"] = frame["product_version"].astype(int)
+    return frame[_VERDICT_COLUMNS]
+
+
+def _in_parts() -> str:
+    """The part of its rule that an occurrence broke."""
     in_parts = ", ".join(f"'{rule}'" for rule in rule_words.PARTS)
-    query = f"""
-        with placed as (
-            select found.*, accounts.product, accounts.product_version, accounts.stage, accounts.currency,
-                resets.firm_day, resets.opened_at as day_opened_at,
-                case when found.rule in ({in_parts}) then coalesce(found.detail ->> 'part', '') else '' end as part
-            from decided.occurrences as found
-            inner join facts.accounts as accounts using (account_id)
-            asof inner join terms.resets as resets
-                on
-                    accounts.product = resets.product
-                    and accounts.product_version = resets.product_version
-                    and found.happened_at >= resets.opened_at
-        ),
-        together as (
-            select account_id, rule, part, outcome, effect, product, product_version, stage, currency, firm_day,
-                day_opened_at,
-                min(happened_at) as happened_at,
-                arg_min(observed, place) as observed,
-                arg_min(allowed, place) as allowed,
-                arg_min(trade_id, place) as trade_id,
-                arg_min(detail, place) as detail,
-                count(*) as occurrences
-            from placed
-            group by all
-        ),
-        -- most verdicts stand on one occurrence, and lists are slow
-        lists as (
-            select placed.account_id, placed.rule, placed.part, placed.outcome, placed.effect, placed.firm_day,
-                to_json(list({{
-                    'trade_id': placed.trade_id, 'at': strftime(placed.happened_at, '%Y-%m-%dT%H:%M:%S.%fZ'),
-                    'observed': placed.observed, 'allowed': placed.allowed
-                }} order by placed.place
-                )[:if(any_value(placed.effect) in ('strip', 'split_cut'), count(*), {LISTED_MAX})]) as listed
-            from placed
-            semi join (from together where occurrences > 1) as many
-                using (account_id, rule, part, outcome, effect, firm_day)
-            group by all
-        ),
-        shared as (
-            select together.*, evidence.decimals, evidence.place_name, evidence.members,
-                exactly(together.observed) as seen,
-                exactly(together.allowed) as most,
-                timezone(evidence.zone, together.happened_at) as local_at,
-                coalesce(lists.listed, to_json([{{
-                    'trade_id': together.trade_id,
-                    'at': strftime(together.happened_at, '%Y-%m-%dT%H:%M:%S.%fZ'),
-                    'observed': together.observed, 'allowed': together.allowed
-                }}])) as listed
-            from together
+    return f"case when found.rule in ({in_parts}) then coalesce(found.detail ->> 'part', '') else '' end"
+
+
+_NUMBERED = """
+    select
+        cast(row_number() over (order by account_id) as integer) as account,
+        account_id,
+        product,
+        product_version,
+        stage,
+        currency
+    from facts.accounts
+    semi join decided.occurrences using (account_id)
+"""
+# Firm days are looked up by quarter of an hour: in one there is one reset at most, and there are few.
+_PLACED = f"""
+    with met as (
+        select distinct accounts.product, accounts.product_version, epoch_us(found.happened_at) // {QUARTER} as quarter
+        from decided.occurrences as found
+        inner join said_accounts as accounts using (account_id)
+    ),
+
+    quarters as (
+        select
+            met.*,
+            earlier.firm_day as day_before,
+            earlier.opened_at as opened_before,
+            later.firm_day,
+            later.opened_at
+        from met
+        asof left join terms.resets as earlier
+            on
+                met.product = earlier.product
+                and met.product_version = earlier.product_version
+                and make_timestamptz(met.quarter * {QUARTER}) >= earlier.opened_at
+        asof inner join terms.resets as later
+            on
+                met.product = later.product
+                and met.product_version = later.product_version
+                and make_timestamptz(met.quarter * {QUARTER} + {QUARTER - 1}) >= later.opened_at
+    )
+
+    select
+        found.rowid as occurrence,
+        found.rule,
+        found.outcome,
+        found.effect,
+        found.place,
+        accounts.account,
+        {_in_parts()} as part,
+        if(found.happened_at >= days.opened_at, days.firm_day, days.day_before) as firm_day,
+        if(found.happened_at >= days.opened_at, days.opened_at, days.opened_before) as day_opened_at
+    from decided.occurrences as found
+    inner join said_accounts as accounts using (account_id)
+    inner join quarters as days
+        on
+            accounts.product = days.product
+            and accounts.product_version = days.product_version
+            and epoch_us(found.happened_at) // {QUARTER} = days.quarter
+"""
+_SAID = """
+    with together as (
+        select
+            account, rule, part, outcome, effect, firm_day, day_opened_at,
+            arg_min(occurrence, place) as occurrence,
+            count(*) as occurrences
+        from said_placed
+        where firm_day is not null
+        group by all
+    )
+
+    select
+        together.* exclude (occurrence),
+        accounts.* exclude (account),
+        first.happened_at,
+        first.observed,
+        first.allowed,
+        first.trade_id,
+        first.detail
+    from together
+    inner join said_accounts as accounts using (account)
+    inner join decided.occurrences as first on together.occurrence = first.rowid
+"""
+_AN_OCCURRENCE = """concat(
+    '{"trade_id":', coalesce(to_json(trade_id), 'null'),
+    ',"at":"', strftime(make_timestamp(epoch_us(happened_at)), '%Y-%m-%dT%H:%M:%S.%f'),
+    'Z","observed":', coalesce(to_json(observed), 'null'), ',"allowed":', coalesce(to_json(allowed), 'null'), '}'
+)"""
+# Most verdicts stand on one occurrence, and lists are slow.
+_SAID_LISTS = f"""
+    with many as (
+        select
+            placed.account, placed.rule, placed.part, placed.outcome, placed.effect, placed.firm_day, placed.place,
+            {_AN_OCCURRENCE} as words
+        from said_placed as placed
+        semi join (from said where occurrences > 1) as many
+            using (account, rule, part, outcome, effect, firm_day)
+        inner join decided.occurrences as found on placed.occurrence = found.rowid
+    )
+
+    select
+        account, rule, part, outcome, effect, firm_day,
+        array_to_string(
+            list(words order by place)
+                [:if(any_value(effect) in ('strip', 'split_cut'), count(*), {LISTED_MAX})],
+            ','
+        ) as listed
+    from many
+    group by all
+"""
+_SAID_NUMBERS = """
+    select value, exactly(value) as exact, told(exactly(value)) as words, plainly(exactly(value)) as digits
+    from (select observed as value from said union select allowed from said)
+    where value is not null
+"""
+_STEPS = {
+    "said_accounts": _NUMBERED,
+    "said_placed": _PLACED,
+    "said": _SAID,
+    "said_lists": _SAID_LISTS,
+    "said_numbers": _SAID_NUMBERS,
+}
+"""What a run lays out before it puts verdicts into words."""
+
+
+def _evidence(rules: Sequence[str], first: int, until: int) -> str:
+    """The select that puts verdicts of accounts from one number to before another into words, in their order."""
+    sentences = " ".join(f"when '{rule}' then {rule_words.sentence_sql(rule)}" for rule in rules)
+    return f"""
+        with shared as (
+            select
+                said.*, evidence.decimals, evidence.place_name, evidence.members,
+                seen.exact as seen, seen.words as seen_told, seen.digits as seen_digits,
+                most.exact as most, most.words as most_told, most.digits as most_digits,
+                timezone(evidence.zone, said.happened_at) as local_at,
+                strftime(make_timestamp(epoch_us(said.happened_at)), '%Y-%m-%dT%H:%M:%S.%f') as utc,
+                coalesce(lists.listed, {_AN_OCCURRENCE}) as listed
+            from said
             inner join terms.shared_evidence as evidence using (product, product_version, stage, rule, currency)
-            left join lists using (account_id, rule, part, outcome, effect, firm_day)
+            left join said_numbers as seen on said.observed = seen.value
+            left join said_numbers as most on said.allowed = most.value
+            left join said_lists as lists using (account, rule, part, outcome, effect, firm_day)
+            where said.account >= {first} and said.account < {until}
         )
         select account_id, rule, outcome, effect, happened_at, observed, allowed, product, product_version,
             -- all at once: joined pair by pair, each long text is copied twenty times
@@ -547,20 +677,16 @@ def _verdicts(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> pd.D
                 '{{"sentence": ', to_json(case rule {sentences or "when '' then ''"} end),
                 ', "event": {{"kind": "', case when trade_id is null then 'account' else 'trade' end,
                 '", "trade_id": ', coalesce(to_json(trade_id), 'null'),
-                ', "at": "', replace(strftime(happened_at, '%Y-%m-%dT%H:%M:%S.%f+00:00'), '.000000', ''),
-                '"}}, "numbers": {{"observed": "', plainly(seen), '", "allowed": "', plainly(most),
+                ', "at": "', replace(utc, '.000000', ''),
+                '+00:00"}}, "numbers": {{"observed": "', seen_digits, '", "allowed": "', most_digits,
                 '"}}, "firm_day": "', firm_day,
                 '", "day_opened_at": "', strftime(day_opened_at, '%Y-%m-%dT%H:%M:%S+00:00'),
                 '", "occurrences_in_all": ', occurrences, ', ', members,
-                ', "detail": ', detail, ', "occurrences": ', listed, '}}'
+                ', "detail": ', detail, ', "occurrences": [', listed, ']}}'
             ) as evidence
         from shared
-        order by account_id, happened_at, rule, outcome, part
+        order by account, happened_at, rule, outcome, part
     """
-    frame: pd.DataFrame = connection.sql(query).to_arrow_table().to_pandas()
-    frame["happened_at"] = pd.to_datetime(frame["happened_at"], utc=True).astype("datetime64[us, UTC]")
-    frame["product_version"] = frame["product_version"].astype(int)
-    return frame[_VERDICT_COLUMNS]
 
 
 def _put_shared_evidence(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> None:

@@ -55,7 +55,8 @@ LIMITS = np.dtype(
 of clocks, cutoffs and bars, 0 for the lines in which every market is alone and for what must be reached."""
 
 # What a trade is kept for; ACCOUNT_RULES look into every trade of the accounts that are kept for them.
-ALONE, GRID, HEDGING, IDEA, CUTOFF, ADDED = 1, 2, 4, 8, 16, 32
+ALONE, GRID, HEDGING, IDEA, CUTOFF, ADDED, MET = 1, 2, 4, 8, 16, 32, 64
+"""Of a trade that is MET its executions matter: it was executed near news or grew too large."""
 _REASONS = (
     ("in_stack", GRID),
     ("beside_opposite", HEDGING),
@@ -75,7 +76,7 @@ ACCOUNT_RULES = (
 )
 LOTS, LOSSES, EXPOSURE, SYMBOL, BUSY, IDLE, SHARE, MARGIN = (1 << place for place in range(len(ACCOUNT_RULES)))
 DEALT = EXPOSURE | SYMBOL | BUSY | IDLE | MARGIN
-"""Account rules that follow single executions; of other rules only those for which a trade is kept alone do."""
+"""Account rules that follow single executions; of other rules only those for which a trade is MET do."""
 
 
 class Trades(NamedTuple):
@@ -266,20 +267,22 @@ def _alone(
         L = limits[a]  # noqa: N806 - the limits, on every line
         for i in range(starts[a], starts[a + 1]):
             opened, held, closed = t.opened[i], t.held[i], t.closed[i]
+            met = t.lots[i] > L["lots"] * NEARLY
             keep = closed and held - opened < L["held_us"]
-            keep |= t.lots[i] > L["lots"] * NEARLY
             keep |= L["stops"] != 0 and (np.isnan(t.stop[i]) or t.stop[i] * t.value[i] > L["stop_size"] * NEARLY)
             keep |= L["bars"] >= 0 and bars[max(L["bars"], 0), t.code[i]]
             if _met(cut_at, cut_offsets, L["weekend"], opened, held) or _met(
                 cut_at, cut_offsets, L["overnight"], opened, held
             ):
                 kept[i] |= CUTOFF
-            if L["news"] != 0 and not keep:
+            if L["news"] != 0 and not met:
                 if t.deals[i] > 2:
-                    keep = _in_spans(first, last, opened, held)
+                    met = _in_spans(first, last, opened, held)
                 else:
-                    keep = _in_spans(first, last, opened, opened) or (closed and _in_spans(first, last, held, held))
-            if keep:
+                    met = _in_spans(first, last, opened, opened) or (closed and _in_spans(first, last, held, held))
+            if met:
+                kept[i] |= ALONE | MET
+            elif keep:
                 kept[i] |= ALONE
 
 
@@ -504,8 +507,8 @@ def find(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> None:
     """Leaves the trades that rules must look into as `decided.suspects`, and accounts as `decided.suspect_accounts`.
 
     Reads `facts.rule_accounts` (who is judged, until when), the trades, news and rates, and the firm days and cutoffs
-    of `terms`. `decided.suspects`: trade (row of facts.trades), by_deals (its executions matter), in_stack,
-    beside_opposite, in_losing_idea, over_cutoff, in_addition.
+    of `terms`. `decided.suspects`: trade (row of facts.trades), by_deals (its executions matter), by_itself (and it
+    tells them all), in_stack, beside_opposite, in_losing_idea, over_cutoff, in_addition.
     """
     relations.build(connection, "facts.rule_accounts", "facts.rule_lines", "staging.news", "staging.rates")
     instants = "epoch_us(opened_at) as opened_us, epoch_us(until) as until_us"
@@ -515,7 +518,7 @@ def find(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> None:
     starts, trades = _trades(connection, accounts, markets)
     size = int(markets["market"].max()) + 1 if len(markets) else 0
     first, last = _news_spans(connection)
-    least = _least_balances(connection, accounts, limits)
+    least = _least_balances(connection, accounts, limits, trades)
     opened, until = (accounts[name].to_numpy(np.int64) for name in ("opened_us", "until_us"))
     by_close = _by_close(starts, trades.held, trades.closed)
     # each pass writes into columns of its own, so that they run beside each other
@@ -742,40 +745,59 @@ def _news_spans(connection: duckdb.DuckDBPyConnection) -> tuple[Array, Array]:
     return made[:, 0].copy(), made[:, 1].copy()
 
 
-def _least_balances(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, limits: Array) -> Array:
+_LOST_OTHERWISE = """
+    select
+        account_id,
+        cast(
+            least(profit + coalesce(commission, 0) + coalesce(swap, 0) + coalesce(fee, 0), 0) as double
+        ) as lost
+    from staging.deals
+    where kind <> 'trade' or symbol is null
+"""
+_LOST_IN_DEALS = """
+    select account_id, sum(least(profit + commission + swap + fee, 0)) as lost
+    from facts.trade_deals
+    group by account_id
+"""
+# Trades tell the losses of all their deals, and mostly every deal belongs to one.
+_WHOLE = """
+    select coalesce(sum(opening_deals + closing_deals), 0) = (select count(*) from facts.trade_deals) from facts.trades
+"""
+
+
+def _least_balances(
+    connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, limits: Array, trades: Trades
+) -> Array:
     """A balance below which an account that may not tie up too much margin never fell: what it began with less all
     that it ever lost or paid."""
     least = np.zeros(len(accounts))
     if not np.isfinite(limits["margin"]).any():
         return least
-    query = """
+    relations.build(connection, "staging.deals", "facts.trade_deals")
+    whole = connection.execute(_WHOLE).fetchall()[0][0]
+    told = _LOST_OTHERWISE if whole else f"{_LOST_OTHERWISE} union all {_LOST_IN_DEALS}"
+    query = f"""
         select accounts.account, sum(told.lost) as lost
-        from (
-            select account_id, sum(least(profit + commission + swap + fee, 0)) as lost
-            from facts.trade_deals
-            group by account_id
-            union all
-            select account_id, cast(least(profit + coalesce(commission, 0) + coalesce(swap, 0) + coalesce(fee, 0), 0)
-                as double)
-            from staging.deals
-            where kind <> 'trade' or symbol is null
-        ) as told
+        from ({told}) as told
         inner join facts.rule_accounts as accounts using (account_id)
         semi join terms.margin using (product, product_version, stage)
         group by accounts.account
     """
-    relations.build(connection, "staging.deals", "facts.trade_deals")
     lost = _frame(connection, query).set_index("account")["lost"]
     least += accounts["initial_balance"].astype(float).to_numpy() + accounts["account"].map(lost).fillna(0).to_numpy()
-    return least
+    return least - np.bincount(trades.account, trades.losses, len(accounts)) if whole else least
 
 
 def _leave(connection: duckdb.DuckDBPyConnection, trades: Trades, kept: Array, flagged: Array) -> None:
     """Writes down what is kept, and why."""
     rows = (kept > 0) | (flagged[trades.account] > 0) if len(kept) else kept > 0
     why = kept[rows]
-    columns = {"trade": trades.trade[rows]}
-    columns["by_deals"] = (why & ALONE > 0) | (flagged[trades.account[rows]] & DEALT > 0)
+    deals, openings, closed = trades.deals[rows], trades.openings[rows], trades.closed[rows]
+    followed = flagged[trades.account[rows]] & DEALT > 0
+    # what was opened with one deal and closed with none or one tells both by itself
+    plain = (openings == 1) & ((deals == 1) | ((deals == 2) & closed))
+    met = (why & MET > 0) & ~followed
+    columns = {"trade": trades.trade[rows], "by_deals": followed | (met & ~plain), "by_itself": met & plain}
     for name, bit in _REASONS:
         columns[name] = why & bit > 0
     accounts = [

@@ -1,6 +1,6 @@
 -- Round trips: one row per position from its first opening to its last close. Grain: account_id, trade_id.
 -- closed_at is empty while lots are open; a position whose opening lies before the history has no opened_at and is left out.
--- `losses` is what its losing deals lost in all.
+-- `losses` is what its losing deals lost in all, `stopped` whether any of its deals tells a stop loss.
 with positions as (
     select
         account_id,
@@ -25,7 +25,8 @@ with positions as (
         arg_min(comment, executed_at) filter (where role = 'in') as comment,
         cast(count(*) filter (where role = 'out') as integer) as closing_deals,
         cast(count(*) filter (where role = 'in') as integer) as opening_deals,
-        -sum(least(profit + commission + swap + fee, 0)) as losses
+        -sum(least(profit + commission + swap + fee, 0)) as losses,
+        coalesce(bool_or(stop_loss > 0), false) as stopped
     from facts.trade_deals
     where role <> 'only'
     group by account_id, trade_id
@@ -55,7 +56,8 @@ select
     positions.comment,
     positions.closing_deals,
     positions.opening_deals,
-    positions.losses
+    positions.losses,
+    positions.stopped
 from positions
 left join terms.instruments as instruments using (symbol)
 where positions.opened_at is not null

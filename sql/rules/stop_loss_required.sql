@@ -10,13 +10,6 @@ with trades as (
             accounts.product = terms.product
             and accounts.product_version = terms.product_version
             and accounts.stage = terms.stage
-),
-
-told_later as (
-    select distinct deals.account_id, deals.trade_id
-    from facts.trade_deals as deals
-    semi join (from trades where stop_loss is null) as bare using (account_id, trade_id)
-    where deals.stop_loss > 0
 )
 
 select
@@ -28,10 +21,9 @@ select
     trades.trade_id,
     json_object('instrument', trades.instrument) as detail
 from trades
-left join told_later using (account_id, trade_id)
 where
     trades.stop_loss is null
-    and (trades.grace_seconds = 0 or told_later.trade_id is null)
+    and (trades.grace_seconds = 0 or not trades.stopped)
     and trades.held_until >= trades.opened_at + to_seconds(trades.grace_seconds)
     and (trades.closed_at is null or trades.closed_at > trades.opened_at + to_seconds(trades.grace_seconds))
 
