@@ -35,7 +35,7 @@ MILESTONES = {
 DAYS = (*(f"{stage}_days" for stage in cohorts.STAGES), "breached_days", "again_days")
 READ: dict[str, tuple[str, ...]] = {
     "funnel": (*DAYS, "person", "cohort_month", "running", "fees", "payouts", "unknown_amounts"),
-    "age": (*DAYS, "desk_id", "product", "cohort_month", "purchased_at"),
+    "age": (*DAYS, "desk_id", "product", "cohort_month", "person", "purchased_at"),
     "payouts": ("challenge_id", "person", "cohort_month", "purchased_at", "unknown_amounts"),
 }
 """What a view reads of every purchase: those of a large firm are many."""

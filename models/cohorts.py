@@ -1,8 +1,10 @@
 """How long challenges take to pass, breach, pay or be bought again; young cohorts are censored, not failures.
 
 Kaplan and Meier (1958), Journal of the American Statistical Association 53; bands by Greenwood's variance on the
-log(-log) scale (Kalbfleisch and Prentice, 2002). A challenge that breached stays at risk of passing, because it is
-observed until the run: one minus the curve is then the share of all challenges that got there by an age.
+log(-log) scale (Kalbfleisch and Prentice, 2002), and where one person has several challenges by that of Ying and Wei
+(1994), Journal of Multivariate Analysis 50, in which people and not challenges are independent. A challenge that
+breached stays at risk of passing, because it is observed until the run: one minus the curve is then the share of all
+challenges that got there by an age.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
+from scipy.stats import t as student
 
 from sql import relations
 
@@ -27,11 +30,12 @@ CURVE = ("day", "at_risk", "events", "survival", "low", "high")
 GROUPS = ("desk_id", "product", "cohort_month")
 
 
-def kaplan_meier(durations: Any, observed: Any, band: float = BAND) -> pd.DataFrame:
+def kaplan_meier(durations: Any, observed: Any, band: float = BAND, people: Any = None) -> pd.DataFrame:
     """The curve of a censored duration at 0 and at every time seen: columns `CURVE`, survival with its pointwise band.
 
-    durations: in any unit, not negative; observed: whether the duration ended with the event. Raises ValueError for a
-    negative or missing duration. The band is unknown (NaN) before the first event and where survival is zero.
+    durations: in any unit, not negative; observed: whether the duration ended with the event; people: whose each is,
+    where one may have several. Raises ValueError for a negative or missing duration. The band is unknown (NaN) before
+    the first event and where survival is zero.
     """
     times, ended = np.asarray(durations, dtype=np.float64), np.asarray(observed, dtype=bool)
     if np.isnan(times).any() or (times < 0).any():
@@ -43,18 +47,56 @@ def kaplan_meier(durations: Any, observed: Any, band: float = BAND) -> pd.DataFr
     stays = 1 - np.divide(events, at_risk, out=np.zeros(len(days)), where=at_risk > 0)
     survival = np.cumprod(stays)
     left = at_risk * (at_risk - events)
-    variance = np.cumsum(np.divide(events, left, out=np.full(len(days), np.inf), where=left > 0) * (events > 0))
-    low, high = _bands(survival, variance, band)
+    steps = np.divide(events, left, out=np.zeros(len(days)), where=left > 0)
+    variance, quantile = np.cumsum(steps), norm.ppf((1 + band) / 2)
+    persons, who = (0, None) if people is None else _numbered(people)
+    if who is not None and 1 < persons < len(times):
+        staying = at_risk - events
+        each = np.divide(1.0, staying, out=np.zeros(len(days)), where=staying > 0)
+        clustered = _by_person(place[:-1], ended, who, each, variance)
+        variance = np.maximum(variance, clustered * persons / (persons - 1))
+        quantile = student.ppf((1 + band) / 2, persons - 1)
+    low, high = _bands(survival, variance, quantile)
     return pd.DataFrame(
         dict(zip(CURVE, (days, at_risk, events.astype(int), survival, low, high), strict=True)), columns=list(CURVE)
     )
 
 
-def _bands(survival: Any, variance: Any, band: float) -> tuple[Any, Any]:
+def _numbered(people: Any) -> tuple[int, Any]:
+    """How many people there are, and which of them each is."""
+    who, names = pd.factorize(np.asarray(people, dtype=object))
+    return len(names), who
+
+
+def _by_person(place: Any, ended: Any, who: Any, each: Any, hazard: Any) -> Any:
+    """The variance of the log of survival at each time when a person's durations go together.
+
+    A duration adds to its person's sum what it did less what was expected while it was at risk; the variance is the
+    sum of people's squared sums. `each` is what an event adds, `hazard` what was expected up to a time. A sum changes
+    by more than the hazard of those still at risk only when one of the person's durations ends, so one pass in order
+    of time is enough.
+    """
+    order = np.lexsort((place, who))
+    size = np.bincount(who)
+    first = np.repeat(np.cumsum(size) - size, size)
+    told = (ended * each[place] - hazard[place])[order]
+    total = np.cumsum(told)
+    done = total - (total - told)[first]
+    before = done - told
+    staying = np.repeat(size, size) - 1.0 - (np.arange(len(order)) - first)
+    squares, products, counts = (
+        np.cumsum(np.bincount(place[order], weights=change, minlength=len(hazard)))
+        for change in (done**2 - before**2, done * staying - before * (staying + 1), -2 * staying - 1)
+    )
+    counts += float((size.astype(float) ** 2).sum())
+    return np.maximum(squares - 2 * hazard * products + hazard**2 * counts, 0.0)
+
+
+def _bands(survival: Any, variance: Any, quantile: float) -> tuple[Any, Any]:
     """Bands on the log(-log) scale, which stay within 0 and 1."""
     known = (survival > 0) & (survival < 1)
     inner = np.where(known, survival, 0.5)
-    width = norm.ppf((1 + band) / 2) * np.sqrt(np.where(known, variance, 0)) / np.log(inner)
+    width = quantile * np.sqrt(np.where(known, variance, 0)) / np.log(inner)
     low, high = np.exp(np.log(inner) * np.exp(-width)), np.exp(np.log(inner) * np.exp(width))
     return np.where(known, low, np.nan), np.where(known, high, np.nan)
 
@@ -68,12 +110,12 @@ def median_days(curve: pd.DataFrame) -> float:
 def curves(spans: pd.DataFrame) -> pd.DataFrame:
     """Curves of every milestone by desk and product, for each month and for all months together.
 
-    spans: desk_id, product, cohort_month, milestone, days, observed. Returns these groups with `CURVE` and `reached`,
-    the share that got there.
+    spans: desk_id, product, cohort_month, person, milestone, days, observed. Returns these groups with `CURVE` and
+    `reached`, the share that got there.
     """
     every = pd.concat([spans, spans.assign(cohort_month=EVERY)], ignore_index=True)
     found = [
-        kaplan_meier(rows["days"], rows["observed"]).assign(
+        kaplan_meier(rows["days"], rows["observed"], people=rows["person"]).assign(
             **dict(zip((*GROUPS, "milestone"), map(str, cast("tuple[str, ...]", key)), strict=True))
         )
         for key, rows in every.groupby([*GROUPS, "milestone"], sort=True)
@@ -162,8 +204,8 @@ def aged(challenges: pd.DataFrame, as_of: dt.datetime) -> pd.DataFrame:
 def spans(challenges: pd.DataFrame) -> pd.DataFrame:
     """Days from purchase to each milestone, or to the run where it has not come; from breach for `bought_again`.
 
-    challenges: rows of marts.cohort_challenges as `aged` gives them. Returns `GROUPS`, milestone, days, observed. What
-    is funded at once has nothing to pass.
+    challenges: rows of marts.cohort_challenges as `aged` gives them. Returns `GROUPS`, person, milestone, days,
+    observed. What is funded at once has nothing to pass.
     """
     funded = challenges["funded_days"].fillna(challenges["instant_days"])
     reached = {
@@ -172,26 +214,28 @@ def spans(challenges: pd.DataFrame) -> pd.DataFrame:
         "funded": funded,
         "first_payout": challenges["payout_days"],
     }
+    of = challenges[[*GROUPS, "person"]]
     told = [
-        challenges[list(GROUPS)].assign(milestone=name, days=days.fillna(challenges["age_days"]), observed=days.notna())
+        of.assign(milestone=name, days=days.fillna(challenges["age_days"]), observed=days.notna())
         for name, days in reached.items()
     ]
     told[0] = told[0][challenges["instant_days"].isna()]
     ended = challenges[challenges["breached_days"].notna()]
     again = ended["again_days"].fillna(ended["age_days"] - ended["breached_days"])
-    told.append(ended[list(GROUPS)].assign(milestone="bought_again", days=again, observed=ended["again_days"].notna()))
+    again_of = ended[[*GROUPS, "person"]]
+    told.append(again_of.assign(milestone="bought_again", days=again, observed=ended["again_days"].notna()))
     found = pd.concat(told, ignore_index=True)
     return found.assign(days=found["days"].astype("float64").clip(lower=0))
 
 
-def reached_by(durations: Any, observed: Any, day: float) -> tuple[float, float, float]:
+def reached_by(durations: Any, observed: Any, day: float, people: Any = None) -> tuple[float, float, float]:
     """The share that got there by a day, with its band; the band of nobody and of everybody is Wilson's."""
-    curve = kaplan_meier(durations, observed)
+    curve = kaplan_meier(durations, observed, people=people)
     at = curve[curve["day"] <= day].iloc[-1]
     share = 1 - float(at["survival"])
     if 0 < share < 1:
         return share, 1 - float(at["high"]), 1 - float(at["low"])
-    return (share, *wilson(share, len(np.asarray(durations))))
+    return (share, *wilson(share, len(np.asarray(durations)) if people is None else len(set(people))))
 
 
 def wilson(share: float, people: float) -> tuple[float, float]:
@@ -232,7 +276,7 @@ def terms_changes(challenges: pd.DataFrame, versions: pd.DataFrame) -> pd.DataFr
             horizon = _horizon(sides)
             if horizon is None:
                 continue
-            shares = [reached_by(side["days"], side["observed"], horizon) for side in sides]
+            shares = [reached_by(side["days"], side["observed"], horizon, side["person"]) for side in sides]
             told = [value for side, share in zip(sides, shares, strict=True) for value in (len(side), *share)]
             key = (one.product, one.product_version, since, milestone, horizon)
             rows.append((*key, *told, *_difference(*shares)))

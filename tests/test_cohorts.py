@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from models.cohorts import (
     STAGES,
@@ -67,6 +69,43 @@ def test_bands_hold_the_true_rate_as_often_as_they_say() -> None:
     assert 0.92 <= held / 400 <= 0.98
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=3, max_size=40), st.integers(2, 4))
+def test_a_persons_like_challenges_count_as_one(pairs: list[tuple[int, bool]], copies: int) -> None:
+    """The variance of copies is that of the people, with Student's quantile and the correction for few of them."""
+    durations, observed = (np.array(one) for one in zip(*pairs, strict=True))
+    people = np.tile(np.arange(len(pairs)), copies)
+    once = kaplan_meier(durations, observed)
+    again = kaplan_meier(np.tile(durations, copies), np.tile(observed, copies), people=people)
+    assert np.allclose(once["survival"], again["survival"], rtol=0, atol=1e-12)
+    degrees = len(pairs) - 1
+    wider = student.ppf(0.975, degrees) / norm.ppf(0.975) * np.sqrt(len(pairs) / degrees)
+    inside = once["low"].notna()
+    one, other = (
+        np.log(np.log(told.loc[inside, "low"]) / np.log(told.loc[inside, "survival"])) for told in (once, again)
+    )
+    assert np.allclose(one * wider, other, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(("people", "again", "likeness"), [(80, 1.5, 0.0), (80, 1.5, 1.0), (40, 3.0, 0.5)])
+def test_bands_hold_also_where_a_person_buys_again_and_again(people: int, again: float, likeness: float) -> None:
+    """People differ in how quickly they get there (gamma frailty of that variance), their challenges by chance."""
+    rng = np.random.default_rng(29)
+    held = plain = 0
+    truth = (1 + likeness * 20 / 30) ** (-1 / likeness) if likeness else np.exp(-20 / 30)
+    for _ in range(300):
+        who = np.repeat(np.arange(people), rng.geometric(1 / (1 + again), people))
+        haste = rng.gamma(1 / likeness, likeness, people)[who] if likeness else 1.0
+        times, ends = rng.exponential(30, len(who)) / haste, rng.uniform(5, 60, len(who))
+        told = (np.minimum(times, ends), times <= ends)
+        for curve, by_person in ((kaplan_meier(*told, people=who), True), (kaplan_meier(*told), False)):
+            at = curve[curve["day"] <= 20].iloc[-1]
+            inside = at["low"] <= truth <= at["high"]
+            held, plain = held + (inside and by_person), plain + (inside and not by_person)
+    assert 0.92 <= held / 300 <= 0.985
+    assert likeness == 0 or plain < held - 15, "as many challenges of strangers would say more"
+
+
 def test_young_cohorts_are_censored_and_not_counted_as_failures() -> None:
     rng = np.random.default_rng(3)
     times = rng.exponential(20, 4000)
@@ -84,6 +123,7 @@ def test_curves_come_by_month_and_for_all_months_one_point_a_day() -> None:
             "desk_id": "d",
             "product": "p",
             "cohort_month": ["2026-01", "2026-01", "2026-02"],
+            "person": ["a", "b", "c"],
             "milestone": "passed",
             "days": [1.2, 1.7, 5.0],
             "observed": [True, True, False],
@@ -112,6 +152,7 @@ def bought(since: str, days: list[float], passed: list[float], version: int) -> 
     seen = np.where(np.array(passed) <= age, passed, np.nan)
     return rows.assign(
         product="p",
+        person=[f"{version}-{number}" for number in range(len(days))],
         product_version=version,
         purchased_at=start + pd.to_timedelta(days, "D"),
         age_days=age,
