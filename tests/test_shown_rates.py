@@ -64,3 +64,61 @@ def test_one_persons_challenges_count_as_one() -> None:
     some = found[found["challenges"] >= 5]
     assert len(some) > 100
     assert (some["rate_high"] - some["rate_low"] > 0.7).all()
+
+
+def money_of(buyers: int, registrations: float, chance: float, size: float, seed: int) -> tuple[pd.DataFrame, ...]:
+    """What `marts.partners` and `marts.lifetime_value` say of one firm's many partners or channels, whose people are
+    alike: each may have several registrations and is paid, in all of them or in none."""
+    rng = np.random.default_rng(seed)
+    people = np.repeat(np.arange(FIRMS * buyers), rng.geometric(1 / (1 + registrations), FIRMS * buyers))
+    won = (rng.random(people.max() + 1) < chance)[people]
+    told = pd.DataFrame({"challenge_id": np.arange(len(people)).astype(str), "person": people.astype(str)})
+    told = told.assign(trader_id=told["challenge_id"], desk_id="d", partner_id=(people // buyers).astype(str))
+    told = told.assign(
+        channel=told["partner_id"],
+        product="p",
+        purchased_at=pd.Timestamp("2026-03-01", tz="UTC"),
+        funded_days=np.nan,
+        fees=rng.choice([49.0, 155.0, 345.0, 540.0], len(people)),
+        payouts=np.where(won, rng.lognormal(np.log(size), 0.9, len(people)), 0.0),
+    )
+    connection = duckdb.connect()
+    relations.prepare(connection, None)
+    connection.register("told", told)
+    for statement in (
+        "create table marts.cohort_challenges as select * from told",
+        "create table decided.credits as select challenge_id, partner_id, 1.0 as share from told",
+        "create table staging.partners as select distinct partner_id, '' as name, null as parent_partner_id,"
+        " '' as plan, null as joined_at from told",
+        "create table staging.desks as select 'd' as desk_id, 'USD' as currency",
+        "create table marts.usd_rates as select 'USD' as currency, 1.0 as rate_to_usd",
+        "create table marts.challenge_money as select '' as challenge_id, '' as kind where false",
+        "create table decided.signals as select '' as subject_kind, '' as subject_id, '' as detector, 1.0 as strength",
+        "create table staging.accounts as select '' as account_id, '' as trader_id where false",
+        "create table staging.clicks as select '' as partner_id where false",
+        "create table marts.commission_entries as select '' as desk_id, '' as partner_id, '' as trader_id,"
+        " 0.0 as amount, '' as currency, '' as state, '' as event where false",
+        "create table staging.challenges as select desk_id, trader_id from told",
+    ):
+        connection.execute(statement)
+    relations.build(connection, "marts.partners", "marts.lifetime_value")
+    partners = connection.sql("select * from marts.partners where desk_id = 'd'").df()
+    return told, partners, connection.sql("select * from marts.lifetime_value").df()
+
+
+@pytest.mark.parametrize(
+    ("buyers", "registrations", "chance", "size"),
+    [(15, 0.0, 0.06, 4000), (60, 0.0, 0.15, 1500), (40, 0.5, 0.06, 4000), (120, 0.3, 0.02, 4000)],
+)
+def test_net_contribution_and_value_lie_in_their_intervals_as_often_as_said(
+    buyers: int, registrations: float, chance: float, size: float
+) -> None:
+    """Also where rare large payouts make most of it, and a person has several registrations."""
+    told, partners, values = money_of(buyers, registrations, chance, size, seed=11)
+    assert len(partners) == len(values) == FIRMS
+    net = told["fees"] - told["payouts"]
+    of_person = float(net.sum()) / (FIRMS * buyers)
+    held = ((partners["net_low_usd"] <= buyers * of_person) & (buyers * of_person <= partners["net_high_usd"])).mean()
+    assert STATED - 0.03 <= held <= 0.995
+    off = (values["value_mean_usd"] - float(net.mean())).abs()
+    assert STATED - 0.03 <= (off <= values["value_margin_usd"]).mean() <= 0.995

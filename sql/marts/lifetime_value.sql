@@ -1,8 +1,10 @@
 -- What a buyer has brought so far: net fees less payouts less commissions, in US dollars. Grain: desk_id, product, channel,
--- of the buyer's first purchase. The tail is what the mean hides: a few winners cost many fees.
+-- of the buyer's first purchase. The tail is what the mean hides: a few winners cost many fees. The margin (95 %) is that
+-- of independent people, who may have several registrations, and who vary as they do together with some of the desk's.
 with firsts as (
     select
         trader_id,
+        any_value(person) as person,
         arg_min(desk_id, (purchased_at, challenge_id)) as desk_id,
         arg_min(product, (purchased_at, challenge_id)) as product,
         arg_min(channel, (purchased_at, challenge_id)) as channel,
@@ -39,20 +41,41 @@ valued as (
     from firsts
     inner join moved using (trader_id)
     left join commissions using (trader_id)
+),
+
+-- a person's registrations go together: squares of sums of people instead of sums of squares
+varied as (
+    select desk_id, product, channel, sum(apart ^ 2) / sum(traders) * count(*) / nullif(count(*) - 1, 0) as variance
+    from (
+        select desk_id, product, channel, sum(value - mean) as apart, count(value) as traders
+        from (select *, avg(value) over (partition by desk_id, product, channel) as mean from valued)
+        group by desk_id, product, channel, person
+    )
+    group by desk_id, product, channel
+),
+
+everyone as (
+    select desk_id, var_samp(value) as variance from valued group by desk_id
 )
 
 select
-    desk_id,
-    product,
-    channel,
+    valued.desk_id,
+    valued.product,
+    valued.channel,
     count(*) as traders,
-    avg(purchases) as purchases_mean,
-    avg(value) as value_mean_usd,
-    1.96 * stddev_samp(value) / sqrt(count(*)) as value_margin_usd,
-    quantile_cont(value, 0.01) as value_p01_usd,
-    quantile_cont(value, 0.05) as value_p05_usd,
-    quantile_cont(value, 0.5) as value_p50_usd,
-    quantile_cont(value, 0.95) as value_p95_usd,
-    count(*) filter (where value < 0) / count(*) as negative_share
+    avg(valued.purchases) as purchases_mean,
+    avg(valued.value) as value_mean_usd,
+    any_value(limits.quantile) * sqrt(
+        (count(*) * any_value(varied.variance) + any_value(limits.usual_buyers) * any_value(everyone.variance))
+        / (count(*) + any_value(limits.usual_buyers)) / count(*)
+    ) as value_margin_usd,
+    quantile_cont(valued.value, 0.01) as value_p01_usd,
+    quantile_cont(valued.value, 0.05) as value_p05_usd,
+    quantile_cont(valued.value, 0.5) as value_p50_usd,
+    quantile_cont(valued.value, 0.95) as value_p95_usd,
+    count(*) filter (where valued.value < 0) / count(*) as negative_share
 from valued
-group by desk_id, product, channel
+inner join varied using (desk_id, product, channel)
+inner join everyone using (desk_id)
+cross join marts.limits as limits
+group by valued.desk_id, valued.product, valued.channel

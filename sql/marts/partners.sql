@@ -1,9 +1,10 @@
 -- What each partner brought and what it cost, in US dollars, by the shares in which purchases are credited. Grain: desk_id,
 -- partner_id: `all` for the firm, and a row for each desk at which the partner sold or earned; clicks belong to no desk.
 -- Fees and payouts in the desk's currency at the rate of their day, turned into dollars at the newest rate.
--- The interval of the net contribution is that of a sum of independent buyers (95 %); unknown below two buyers. The abuse
--- rate is the share of buyers with a flag (inactivity is no abuse) on them or on an account of theirs, with its Wilson
--- interval, beside the rate of all buyers of the firm or the desk.
+-- The interval of the net contribution is that of a sum of independent people (95 %), who may have several registrations;
+-- they vary as they do together with some of all the firm's or the desk's; unknown below two people. The abuse rate is the
+-- share of buyers with a flag (inactivity is no abuse) on them or on an account of theirs, with the Wilson interval of so
+-- many people, beside the rate of all buyers of the firm or the desk.
 with credited as (
     select
         unnest(['all', challenges.desk_id]) as desk_id,
@@ -11,6 +12,7 @@ with credited as (
         credits.share,
         challenges.challenge_id,
         challenges.trader_id,
+        challenges.person,
         challenges.desk_id as sold_at,
         challenges.funded_days is not null as is_funded,
         challenges.fees,
@@ -33,6 +35,7 @@ movements as (
         credited.desk_id,
         credited.partner_id,
         credited.trader_id,
+        any_value(credited.person) as person,
         count(*) as challenges,
         count(*) filter (where credited.is_funded) as funded,
         sum(credited.share * credited.fees * rates.rate_to_usd) as fees,
@@ -54,7 +57,6 @@ buyers as (
         sum(fees) as fees,
         sum(payouts) as payouts,
         sum(fees - payouts) as net,
-        stddev_samp(fees - payouts) * sqrt(count(*)) as net_spread,
         sum(challenges) as challenges,
         sum(funded) as funded,
         sum(refunds) as refunds,
@@ -66,6 +68,44 @@ buyers as (
         from movements
     )
     group by desk_id, partner_id
+),
+
+people as (
+    select desk_id, partner_id, count(*) as people, var_samp(net) as variance
+    from (
+        select desk_id, partner_id, sum(fees - payouts) as net
+        from movements
+        group by desk_id, partner_id, person
+    )
+    group by desk_id, partner_id
+),
+
+everyone as (
+    select desk_id, var_samp(net) as variance
+    from (
+        select
+            unnest(['all', challenges.desk_id]) as desk_id,
+            challenges.person,
+            sum((challenges.fees - challenges.payouts) * rates.rate_to_usd) as net
+        from marts.cohort_challenges as challenges
+        left join staging.desks as desks on challenges.desk_id = desks.desk_id
+        left join marts.usd_rates as rates on desks.currency = rates.currency
+        group by 1, 2
+    )
+    group by desk_id
+),
+
+spreads as (
+    select
+        people.desk_id,
+        people.partner_id,
+        sqrt(
+            people.people * (people.people * people.variance + limits.usual_buyers * everyone.variance)
+            / (people.people + limits.usual_buyers)
+        ) as net_spread
+    from people
+    inner join everyone using (desk_id)
+    cross join marts.limits as limits
 ),
 
 flagged as (
@@ -90,7 +130,7 @@ rates as (
     select
         brought.desk_id,
         brought.partner_id,
-        count(*) as people,
+        count(distinct brought.person) as people,
         count(flagged.trader_id) as flagged,
         count(flagged.trader_id) / count(*) as rate
     from movements as brought
@@ -152,8 +192,8 @@ select
     buyers.net as net_usd,
     buyers.fees / nullif(sum(buyers.fees) over (partition by places.desk_id), 0) as fees_share,
     buyers.top_ten_share,
-    buyers.net - limits.quantile * buyers.net_spread as net_low_usd,
-    buyers.net + limits.quantile * buyers.net_spread as net_high_usd,
+    buyers.net - limits.quantile * spreads.net_spread as net_low_usd,
+    buyers.net + limits.quantile * spreads.net_spread as net_high_usd,
     cast(coalesce(buyers.refunds, 0) as bigint) as refunds,
     cast(coalesce(buyers.chargebacks, 0) as bigint) as chargebacks,
     cast(coalesce(buyers.traders_charging_back, 0) as bigint) as traders_charging_back,
@@ -177,4 +217,5 @@ left join baseline using (desk_id)
 left join intervals using (desk_id, partner_id)
 left join visits using (desk_id, partner_id)
 left join buyers using (desk_id, partner_id)
+left join spreads using (desk_id, partner_id)
 left join owed using (desk_id, partner_id)
