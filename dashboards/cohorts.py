@@ -36,7 +36,6 @@ DAYS = (*(f"{stage}_days" for stage in cohorts.STAGES), "breached_days", "again_
 READ: dict[str, tuple[str, ...]] = {
     "funnel": (*DAYS, "person", "cohort_month", "running", "fees", "payouts", "unknown_amounts"),
     "age": (*DAYS, "desk_id", "product", "cohort_month", "person", "purchased_at"),
-    "payouts": ("challenge_id", "person", "cohort_month", "purchased_at", "unknown_amounts"),
 }
 """What a view reads of every purchase: those of a large firm are many."""
 
@@ -72,7 +71,7 @@ def show() -> None:
     if view == "terms":
         _terms(product)
         return
-    found = _challenges(desk, chosen, READ[view])
+    found = _months(desk, chosen) if view == "payouts" else _challenges(desk, chosen, READ[view])
     if found.empty:
         look.empty("Nothing was sold here", "No purchase of this desk fits all of these cuts.")
         return
@@ -80,12 +79,12 @@ def show() -> None:
         _survival(found)
         return
     if view == "payouts":
-        _unknown(found)
-        _triangle(found, desk, product, currency)
+        _unknown(int(found["unknown"].sum()))
+        _triangle(found, _money(desk, chosen), currency)
         return
     by_person = state.tab("Counted", "counted", COUNTED) == "people"
     months = cohorts.funnel(found, by_person=by_person)
-    _unknown(found)
+    _unknown(int((found["unknown_amounts"].fillna(0) > 0).sum()))
     _funnel(months)
     _table(months, currency, by_person)
     _behind(desk, chosen, sorted(months["cohort_month"].unique(), reverse=True), currency)
@@ -103,8 +102,34 @@ def _challenges(desk: str, chosen: dict[str, Any], columns: Sequence[str]) -> pd
     return cohorts.aged(found, reads.stands_at()) if "purchased_at" in found else found
 
 
-def _unknown(found: pd.DataFrame) -> None:
-    unknown = int((found["unknown_amounts"].fillna(0) > 0).sum())
+def _months(desk: str, chosen: dict[str, Any]) -> pd.DataFrame:
+    """The purchases of a desk that fit the cuts, counted by month."""
+    table = reads.mart("cohort_challenges")
+    if table is None:
+        return pd.DataFrame()
+    counted = (
+        table.c.cohort_month,
+        sa.func.count().label("challenges"),
+        sa.func.count(table.c.person.distinct()).label("people"),
+        sa.func.min(table.c.purchased_at).label("first_at"),
+        sa.func.max(table.c.purchased_at).label("last_at"),
+        sa.func.sum(sa.case((table.c.unknown_amounts > 0, 1), else_=0)).label("unknown"),
+    )
+    query = reads.filtered(table, desk_id=desk, **chosen).with_only_columns(*counted).group_by(table.c.cohort_month)
+    return reads.fetch(query)
+
+
+def _money(desk: str, chosen: dict[str, Any]) -> pd.DataFrame:
+    """What these purchases paid in and were paid, by month and age."""
+    table = reads.mart("cohort_money")
+    if table is None:
+        return pd.DataFrame(columns=["cohort_month", "age", "fee", "payout"])
+    keys = (table.c.cohort_month, table.c.age)
+    sums = (sa.func.sum(table.c[name]).label(name) for name in ("fee", "payout"))
+    return reads.fetch(reads.filtered(table, desk_id=desk, **chosen).with_only_columns(*keys, *sums).group_by(*keys))
+
+
+def _unknown(unknown: int) -> None:
     if unknown:
         st.caption(f"? The money of {words.counted(unknown, 'challenge')} is not known whole: a rate is missing.")
 
@@ -180,21 +205,9 @@ def _survival(found: pd.DataFrame) -> None:
     st.caption(f"{definition('reached_by_age')} Of every month {told}.")
 
 
-def _triangle(found: pd.DataFrame, desk: str, product: str | None, currency: str) -> None:
-    table = reads.mart("challenge_money")
-    if table is None:
-        return
-    told_of = (table.c.challenge_id, table.c.happened_at, table.c.fee, table.c.payout)
-    sold = sa.select(*told_of).where(table.c.desk_id == desk)
-    held = reads.mart("cohort_challenges")
-    if product is not None and held is not None:
-        sold = sold.where(
-            table.c.challenge_id.in_(
-                sa.select(held.c.challenge_id).where(held.c.desk_id == desk, held.c.product == product)
-            )
-        )
+def _triangle(months: pd.DataFrame, money: pd.DataFrame, currency: str) -> None:
     shown = state.tab("Paid out", "of", SHARES)
-    told = cohorts.triangle(found, reads.fetch(sold))
+    told = cohorts.triangle(months, money, reads.stands_at())
     values, done = (
         told.pivot_table(index="cohort_month", columns="age", values=one, dropna=False, aggfunc="max").astype("float64")
         for one in (shown, "complete")

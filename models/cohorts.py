@@ -157,31 +157,32 @@ PERIOD_DAYS = 30
 TRIANGLE = ("cohort_month", "age", "fees", "payouts", "ratio", "challenge", "person", "complete")
 
 
-def triangle(challenges: pd.DataFrame, money: pd.DataFrame) -> pd.DataFrame:
+def triangle(months: pd.DataFrame, money: pd.DataFrame, as_of: dt.datetime) -> pd.DataFrame:
     """What each month's purchases paid in and were paid, cumulated by age in periods of 30 days: columns `TRIANGLE`.
 
-    challenges: rows of marts.cohort_challenges of one currency, aged; money: rows of marts.challenge_money. `ratio` is
-    payouts by fees, `challenge` and `person` payouts by the challenges and people of the month. A cell is complete once
-    the youngest challenge of its month has that age.
+    months: cohort_month, challenges, people, first_at and last_at (purchases) of one currency; money: cohort_month,
+    age, fee and payout as marts.cohort_money has them. `ratio` is payouts by fees, `challenge` and `person` payouts by the
+    challenges and people of the month. A cell is complete once the youngest challenge of its month has that age.
     """
-    told = money.merge(challenges[["challenge_id", "cohort_month", "purchased_at"]], on="challenge_id")
-    at, bought = (pd.to_datetime(told[name], utc=True) for name in ("happened_at", "purchased_at"))
-    days = ((at - bought) / pd.Timedelta(days=1)).to_numpy(np.float64)
-    told = told.assign(age=np.maximum(np.floor(days / PERIOD_DAYS), 0))
     found = []
-    for month, rows in challenges.groupby("cohort_month", sort=True):
-        youngest, oldest = rows["age_days"].min() / PERIOD_DAYS, rows["age_days"].max() / PERIOD_DAYS
-        ages = pd.RangeIndex(int(max(oldest, 0)) + 1, name="age")
-        moved = told[told["cohort_month"] == month].groupby("age")[["fee", "payout"]].sum().astype("float64")
-        grown = moved.reindex(ages, fill_value=0.0).cumsum()
+    told = months.sort_values("cohort_month").assign(
+        **{
+            name: (pd.Timestamp(as_of) - pd.to_datetime(months[name], utc=True)) / pd.Timedelta(days=PERIOD_DAYS)
+            for name in ("first_at", "last_at")
+        }
+    )
+    for row in told.to_dict("records"):
+        ages = pd.RangeIndex(int(max(row["first_at"], 0)) + 1, name="age")
+        mine = money[money["cohort_month"] == row["cohort_month"]].set_index("age")[["fee", "payout"]].astype("float64")
+        grown = mine.reindex(ages, fill_value=0.0).cumsum()
         found.append(
             pd.DataFrame({"fees": grown["fee"], "payouts": grown["payout"]}, index=ages)
             .assign(
-                cohort_month=month,
+                cohort_month=row["cohort_month"],
                 ratio=grown["payout"] / grown["fee"].where(grown["fee"] != 0),
-                challenge=grown["payout"] / len(rows),
-                person=grown["payout"] / rows["person"].nunique(),
-                complete=youngest >= ages + 1,
+                challenge=grown["payout"] / row["challenges"],
+                person=grown["payout"] / row["people"],
+                complete=row["last_at"] >= ages + 1,
             )
             .reset_index()
         )

@@ -216,21 +216,28 @@ def read(
 
     `only` some columns of them, and those whose instant in a column is `within` a stretch, its end left out.
     """
-    inspector = sa.inspect(database)
-    if not inspector.has_table(f"mart_{name}"):
+    table = told_of(database, name)
+    if table is None:
         return pd.DataFrame()
-    columns = [
-        sa.column(held["name"], schema.Instant() if isinstance(held["type"], sa.DateTime) else held["type"])
-        for held in inspector.get_columns(f"mart_{name}")
-        if held["name"] != ROW
-    ]
-    table = sa.table(f"mart_{name}", *columns)
     wanted = [table.c[column] == value for column, value in equal.items() if value is not None]
     if within is not None:
         column, since, until = within
         wanted += [table.c[column] >= since.to_pydatetime(), table.c[column] < until.to_pydatetime()]
     told: list[Any] = [table.c[column] for column in only] or [table]
     return read_frame(database, sa.select(*told).where(*wanted))
+
+
+def told_of(database: sa.Connection, name: str) -> sa.TableClause | None:
+    """The table of a mart of the last run, None when there is no such mart yet."""
+    inspector = sa.inspect(database)
+    if not inspector.has_table(f"mart_{name}"):
+        return None
+    columns = [
+        sa.column(held["name"], schema.Instant() if isinstance(held["type"], sa.DateTime) else held["type"])
+        for held in inspector.get_columns(f"mart_{name}")
+        if held["name"] != ROW
+    ]
+    return sa.table(f"mart_{name}", *columns)
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from models.money import decimals
 from pipelines import marts
 from pipelines.packs.paper import on_paper
 from pipelines.packs.story import Block, Heading, Table, Text
+from sql.warehouse import read_frame
 
 ENTRY = ("happened_at", "event", "challenge_id", "level", "amount", "currency", "state", "due_at", "held_because")
 TITLES = {
@@ -58,8 +59,7 @@ def make(database: sa.Connection, partner_id: str, since: dt.date, until: dt.dat
         raise StatementRefused(f"{partner_id}: no such partner in the last run")
     first = pd.Timestamp(since, tz="UTC")
     end = pd.Timestamp(until, tz="UTC") + pd.Timedelta(days=1)
-    counted = ("partner_id", "currency", "amount", "event", "happened_at")
-    whole = marts.read(database, "commission_entries", counted, partner_id=partner_id)
+    whole = _sums(database, partner_id, first, end)
     period = ("happened_at", first, end)
     entries = marts.read(database, "commission_entries", ENTRY, period, partner_id=partner_id)
     transfers = marts.read(database, "partner_transfers", partner_id=partner_id)
@@ -69,6 +69,19 @@ def make(database: sa.Connection, partner_id: str, since: dt.date, until: dt.dat
         transfers = transfers[(at >= first) & (at < end)].sort_values("settled_at", kind="stable", ignore_index=True)
     entries = entries.sort_values("happened_at", kind="stable", ignore_index=True)
     return Statement(partner_id, str(known["name"].iloc[0]), since, until, lines, entries, transfers)
+
+
+def _sums(database: sa.Connection, partner_id: str, first: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
+    """A partner's entries before and in a period, added up by currency and event: those of a large one are many."""
+    columns = ["partner_id", "currency", "event", "amount", "happened_at"]
+    table = marts.told_of(database, "commission_entries")
+    if table is None:
+        return pd.DataFrame(columns=columns)
+    held, since = table.c, first.to_pydatetime()
+    keys = (held.partner_id, held.currency, held.event, held.happened_at >= since)
+    sums = (sa.func.sum(held.amount).label("amount"), sa.func.max(held.happened_at).label("happened_at"))
+    query = sa.select(*keys, *sums).where(held.partner_id == partner_id, held.happened_at < end.to_pydatetime())
+    return read_frame(database, query.group_by(*keys))[columns]
 
 
 def as_csv(made: Statement) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +15,6 @@ from scipy.stats import t as student
 
 from models.cohorts import (
     STAGES,
-    aged,
     curves,
     kaplan_meier,
     median_days,
@@ -24,6 +24,7 @@ from models.cohorts import (
     triangle,
     wilson,
 )
+from sql import relations
 
 lifelines = pytest.importorskip("lifelines", reason="lifelines is the comparator: pip install -r requirements-dev.txt")
 
@@ -206,9 +207,7 @@ def test_the_triangle_by_hand() -> None:
     """Two challenges of one person and one of another; a payout a second before and at the end of the first period."""
     at = pd.Timestamp("2026-03-01", tz="UTC")
     day = pd.Timedelta(days=1)
-    challenges = pd.DataFrame(
-        {"challenge_id": ["C1", "C2", "C3"], "person": ["o1", "o1", "o2"], "cohort_month": "2026-03"}
-    ).assign(purchased_at=[at, at, at + 10 * day])
+    bought_at = pd.DataFrame({"challenge_id": ["C1", "C2", "C3"], "purchased_at": [at, at, at + 10 * day]})
     moved = [
         ("C1", at - pd.Timedelta(seconds=5), 100.0, np.nan),
         ("C2", at, 100.0, np.nan),
@@ -218,8 +217,18 @@ def test_the_triangle_by_hand() -> None:
         ("C3", at + 45 * day, -100.0, np.nan),
         ("C9", at, 7.0, np.nan),
     ]
-    money = pd.DataFrame(moved, columns=["challenge_id", "happened_at", "fee", "payout"])
-    found = triangle(aged(challenges, (at + 70 * day).to_pydatetime()), money)
+    connection = duckdb.connect()
+    relations.prepare(connection, None)
+    connection.register("told", pd.DataFrame(moved, columns=["challenge_id", "happened_at", "fee", "payout"]))
+    cut = dict.fromkeys(("desk_id", "product", "size_name", "channel", "country"), "x")
+    connection.register("bought_at", bought_at.assign(cohort_month="2026-03", **cut))
+    connection.execute("create table marts.cohort_challenges as select * from bought_at")
+    known = "* replace (nullif(fee, 'nan') as fee, nullif(payout, 'nan') as payout)"
+    connection.execute(f"create table marts.challenge_money as select {known} from told")
+    relations.build(connection, "marts.cohort_money")
+    money = connection.sql("select * from marts.cohort_money").df()
+    months = pd.DataFrame({"cohort_month": ["2026-03"], "challenges": 3, "people": 2})
+    found = triangle(months.assign(first_at=at, last_at=at + 10 * day), money, (at + 70 * day).to_pydatetime())
     assert found["age"].tolist() == [0, 1, 2]
     assert found["fees"].tolist() == [300, 200, 200]
     assert found["payouts"].tolist() == [60, 150, 150]

@@ -76,11 +76,16 @@ def test_fees_and_payouts_of_cohorts_agree_with_the_triangle_and_the_payments(ho
     sold = mart(house, "cohorts").drop_duplicates(["desk_id", "product", "cohort_month"])
     with house.database.connect() as database:
         as_of = database.execute(sa.select(sa.func.max(schema.RUNS.c.as_of))).scalar_one()
-    every = cohorts.aged(mart(house, "cohort_challenges"), as_of)
-    money = mart(house, "challenge_money")
-    last = pd.concat(
-        [cohorts.triangle(rows, money).groupby("cohort_month").last() for _, rows in every.groupby("desk_id")]
-    )
+    every, money = mart(house, "cohort_challenges"), mart(house, "cohort_money")
+    money = money.groupby(["desk_id", "cohort_month", "age"])[["fee", "payout"]].sum().reset_index()
+    found = []
+    for desk, rows in every.groupby("desk_id"):
+        told = {"challenges": ("person", "size"), "people": ("person", "nunique")}
+        told |= {"first_at": ("purchased_at", "min"), "last_at": ("purchased_at", "max")}
+        months = rows.groupby("cohort_month").agg(**told).reset_index()
+        found.append(cohorts.triangle(months, money[money["desk_id"] == desk], as_of).groupby("cohort_month").last())
+    last = pd.concat(found)
+    assert mart(house, "challenge_money")["fee"].sum() == pytest.approx(last["fees"].sum())
     assert sold["fees"].sum() == pytest.approx(last["fees"].sum())
     assert sold["payouts"].sum() == pytest.approx(last["payouts"].sum()) == pytest.approx(800)
     prague = sold[sold["desk_id"] == "prague"]
