@@ -161,8 +161,8 @@ def triangle(months: pd.DataFrame, money: pd.DataFrame, as_of: dt.datetime) -> p
     """What each month's purchases paid in and were paid, cumulated by age in periods of 30 days: columns `TRIANGLE`.
 
     months: cohort_month, challenges, people, first_at and last_at (purchases) of one currency; money: cohort_month,
-    age, fee and payout as marts.cohort_money has them. `ratio` is payouts by fees, `challenge` and `person` payouts by the
-    challenges and people of the month. A cell is complete once the youngest challenge of its month has that age.
+    age, fee and payout as marts.cohort_money has them. `ratio` is payouts by fees, `challenge` and `person` payouts by
+    the challenges and people of the month. A cell is complete once the youngest challenge of its month has that age.
     """
     found = []
     told = months.sort_values("cohort_month").assign(
