@@ -88,8 +88,8 @@ def _by_person(place: Any, ended: Any, who: Any, each: Any, hazard: Any) -> Any:
         np.cumsum(np.bincount(place[order], weights=change, minlength=len(hazard)))
         for change in (done**2 - before**2, done * staying - before * (staying + 1), -2 * staying - 1)
     )
-    counts += float((size.astype(float) ** 2).sum())
-    return np.maximum(squares - 2 * hazard * products + hazard**2 * counts, 0.0)
+    at_first = float((size.astype(float) ** 2).sum())
+    return np.maximum(squares - 2 * hazard * products + hazard**2 * (counts + at_first), 0.0)
 
 
 def _bands(survival: Any, variance: Any, quantile: float) -> tuple[Any, Any]:
