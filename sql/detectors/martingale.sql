@@ -1,7 +1,7 @@
 -- How sizes follow losses and wins, in the account's own order and instrument by instrument.
 -- Grain: account_id, sequence. A position opened while the one before is still open and worse priced follows a loss.
--- Raised is what is larger by a step than the last, or climbs to that from where the losses, or the wins, began: one
--- lot, two, three, four.
+-- Raised is what is larger by a step than the last, or, once that is closed, climbs to it from where the losses, or the
+-- wins, began: one lot, two, three, four. Layers that grow a little are a grid.
 with positions as (
     select
         *,
@@ -44,6 +44,7 @@ followed as (
             when instrument = earlier.instrument then lots / earlier.lots
             else coalesce(own_size / earlier.own_size, size / earlier.size)
         end as step,
+        coalesce(earlier.closed_at <= opened_at, false) as in_turn,
         case
             when earlier.closed_at <= opened_at and earlier.net_profit <> 0 then earlier.net_profit < 0
             when instrument = earlier.instrument and side = earlier.side
@@ -73,7 +74,8 @@ climbing as (
         *,
         step >= getvariable('martingale_step_min')
         or (
-            step >= getvariable('martingale_climb_min')
+            in_turn
+            and step >= getvariable('martingale_climb_min')
             and exp(sum(ln(step)) over (partition by account_id, sequence, run order by place))
             >= getvariable('martingale_step_min')
         ) as is_raised
