@@ -374,10 +374,40 @@ def test_winners_split_near_the_reset_count_beside_splits_at_other_times(
     detector = DETECTORS["payout_gaming"]
     seen = pd.DataFrame(
         {"days": [30], "filler_days": 0, "splits": splits, "near_splits": splits, "splits_by_chance": by_chance,
-         "winners_in_two": winners, "size_after": np.nan, "stake_after": np.nan, "positions_after": 0,
-         "breached_after_days": np.nan}
+         "winners_in_two": winners, "over_resets_by_chance": 0, "size_after": np.nan, "stake_after": np.nan,
+         "positions_after": 0, "breached_after_days": np.nan}
     )  # fmt: skip
     assert (strength(detector.weigh(seen, detector.terms))[0] >= 0.5) == fires
+
+
+@pytest.mark.parametrize(("splits", "by_chance", "fires"), [(5, 2.0, True), (5, 4.0, False)])
+def test_winners_in_two_over_a_reset_count_beside_how_long_lies_between_their_ends(
+    splits: int, by_chance: float, fires: bool
+) -> None:
+    detector = DETECTORS["payout_gaming"]
+    seen = pd.DataFrame(
+        {"days": [30], "filler_days": 0, "splits": splits, "near_splits": 0, "splits_by_chance": 0,
+         "winners_in_two": 6, "over_resets_by_chance": by_chance, "size_after": np.nan, "stake_after": np.nan,
+         "positions_after": 0, "breached_after_days": np.nan}
+    )  # fmt: skip
+    assert (strength(detector.weigh(seen, detector.terms))[0] >= 0.5) == fires
+
+
+@pytest.mark.parametrize(
+    ("won", "last_hours", "splits"), [(0.002, 5, 1), (-0.002, 5, 0), (0.002, 1, 0), (0.002, 53, 1)]
+)
+def test_a_winner_in_two_parts_over_resets_is_one_split_and_a_loser_is_none(
+    won: float, last_hours: float, splits: int
+) -> None:
+    maker = Maker(FIRMS[0], 3)
+    account = maker.firm.account(maker.firm.trader(), START, "funded")
+    evening = START + dt.timedelta(days=3, hours=22)
+    for hours in (0.5, last_hours):
+        maker.firm.trade(account, evening, hours * 3600, won)
+    maker.paid(account, 6, 300)
+    connection = maker.firm.engine()
+    detect_all(connection, maker.firm.as_of)
+    assert connection.sql("select splits from detectors.payout_gaming").fetchall() == [(splits,)]
 
 
 @pytest.mark.parametrize(("size", "stake", "fires"), [(0.9, 3.0, True), (3.0, np.nan, True), (0.9, 1.0, False)])
@@ -387,7 +417,8 @@ def test_an_account_is_burnt_by_larger_sizes_or_by_larger_stakes_at_the_same_siz
     detector = DETECTORS["payout_gaming"]
     seen = pd.DataFrame(
         {"days": [12], "filler_days": 0, "splits": 0, "near_splits": 0, "splits_by_chance": 0, "winners_in_two": 0,
-         "size_after": size, "stake_after": stake, "positions_after": 4, "breached_after_days": 7.0}
+         "over_resets_by_chance": 0, "size_after": size, "stake_after": stake, "positions_after": 4,
+         "breached_after_days": 7.0}
     )  # fmt: skip
     assert (strength(detector.weigh(seen, detector.terms))[0] >= 0.5) == fires
 

@@ -57,7 +57,8 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     fillers = steps(share_of(seen["filler_days"], seen["days"]), [0.1, 0.2, 0.4, 0.7], [0, 1.0, 3.7, 5.0])
     several = np.minimum(numbers(seen["filler_days"]) / 3, 1.0)
     meant = numbers(seen["near_splits"]) - 2 * numbers(seen["splits_by_chance"])
-    splits = steps(seen["splits"], [0, 1, 2, 4], [0, 0.7, 2, 3.5]) * _of_all(numbers(seen["splits"]), seen)
+    beyond_chance = numbers(seen["splits"]) - numbers(seen["over_resets_by_chance"])
+    splits = steps(seen["splits"], [0, 1, 2, 4], [0, 0.7, 2, 3.5]) * _of_all(beyond_chance, seen)
     near = steps(meant, [0, 1, 2, 3], [0, 2.0, 4.3, 5.5]) * _of_all(meant, seen)
     return pd.DataFrame(
         {
@@ -77,7 +78,7 @@ def sentence(row: pd.Series, terms: Terms) -> str:
     ]
     if row["splits"]:
         parts.append(
-            f"{row['splits']:.0f} winners or twins were closed in two parts on either side of a reset"
+            f"{row['splits']:.0f} winners were closed in two parts on either side of a reset"
             f" ({row['near_splits']:.0f} of them within {terms.near_s / 60:.0f} min of it)"
         )
     if pd.notna(row["breached_after_days"]):

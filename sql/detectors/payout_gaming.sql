@@ -103,10 +103,9 @@ ends as (
 splits as (
     select
         ends.account_id,
-        count(*) as splits,
+        count(distinct ends.opened_at) as splits,
         count(*) filter (
-            where ends.won
-            and resets.opened_at - ends.first_end_at <= to_seconds(getvariable('payout_gaming_near_s'))
+            where resets.opened_at - ends.first_end_at <= to_seconds(getvariable('payout_gaming_near_s'))
             and ends.last_end_at - resets.opened_at <= to_seconds(getvariable('payout_gaming_near_s'))
         ) as near_splits,
         min(ends.opened_at) as first_at,
@@ -117,11 +116,15 @@ splits as (
             ends.account_id = resets.account_id
             and resets.opened_at > ends.first_end_at
             and resets.opened_at <= ends.last_end_at
+    where ends.won
     group by ends.account_id
 ),
 
+-- a reset falls between two ends by chance as often as the time between them is of a day
 habits as (
-    select account_id, count(*) as winners_in_two
+    select
+        account_id, count(*) as winners_in_two,
+        sum(least(epoch(last_end_at - first_end_at) / 86400, 1)) as over_resets_by_chance
     from ends
     where won
     group by account_id
@@ -185,6 +188,7 @@ select
     coalesce(splits.near_splits, 0) as near_splits,
     coalesce(around.splits_by_chance, 0) as splits_by_chance,
     coalesce(habits.winners_in_two, 0) as winners_in_two,
+    coalesce(habits.over_resets_by_chance, 0) as over_resets_by_chance,
     sizes.size_after,
     stakes.stake_after,
     sizes.positions_after,
