@@ -60,22 +60,12 @@ episodes as (
 )
 
 select
-    account_id, position as trade_id, position, 'in' as role,
+    account_id, position as trade_id, position,
+    case when entry = 'in' then 'in' when entry is null then 'only' else 'out' end as role,
     deal_id, symbol, side, lots, price, executed_at, profit, commission, swap, fee,
     stop_loss, take_profit, reason, magic, comment
 from deals
 anti join netted_positions using (account_id, position)
-where entry = 'in'
-
-union all
-
-select
-    account_id, position, position, case when entry is null then 'only' else 'out' end,
-    deal_id, symbol, side, lots, price, executed_at, profit, commission, swap, fee,
-    stop_loss, take_profit, reason, magic, comment
-from deals
-anti join netted_positions using (account_id, position)
-where entry is distinct from 'in'
 
 union all
 
