@@ -1,8 +1,8 @@
 """Commissions of a million events, and the marts of a large firm: `python -m benchmarks.management [events] [traders]`.
 
 The large firm is a small demo firm many times over: every copy has its own people, accounts and requests, the partners
-and desks are shared. All that management reads is made and written to a new embedded database; a day lands and all of it is
-brought up to date; then every management page is opened.
+and desks are shared. All that management reads is made and written to a new embedded database; a day lands and it is brought up
+to date; then every management page is opened.
 """
 
 from __future__ import annotations
@@ -158,7 +158,9 @@ def large(traders: int) -> dict[str, float]:
             took |= {name: seconds for name, seconds in steps.items() if name != "rows written"}
             as_of += DAY
             took |= a_day(connection, as_of)
-            took |= {f"after a day: {name}": each for name, each in bring_up(connection, target, rulebook, as_of).items()}
+            took |= {
+                f"after a day: {name}": each for name, each in bring_up(connection, target, rulebook, as_of).items()
+            }
             note_run(connection, target, as_of)
             took |= pages(target)
     return took
