@@ -1,7 +1,7 @@
 """Commissions of a million events, and the marts of a large firm: `python -m benchmarks.management [events] [traders]`.
 
 The large firm is a small demo firm many times over: every copy has its own people, accounts and requests, the partners
-and desks are shared. All that management reads is made and written to a new embedded database; a day lands and it is brought up
+and desks are shared. All that management reads is made and written to a new database; a day lands and it is brought up
 to date; then every management page is opened.
 """
 
