@@ -1000,8 +1000,6 @@ class People:
                 self.firm.position(account, times[k], path, side, size, close - times[k], entry=entry, exit_price=out)
         if baskets > 1:
             self.firm.plant("grid", account.account_id, f"{variant} {baskets}")
-            if growth > 1:  # with equal lots a grid is no martingale; each addition larger than the last is one
-                self.firm.plant("martingale", account.account_id, "growing grid")
 
     def payout_gaming(self) -> None:
         """Fillers for days, a winner cut over the reset, or the account thrown away once it has paid."""
