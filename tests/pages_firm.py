@@ -33,7 +33,7 @@ next_stage = "funded"
 [versions.stages.funded]
 daily_loss = { percent = 5 }
 max_loss = { percent = 10 }
-split = { percent = 80 }
+split = { percent = 80, tiers = [{ after_profit = 90000, percent = 90 }] }
 [[versions]]
 version = 2
 effective_from = 2026-06-01T00:00:00Z

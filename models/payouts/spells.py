@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from models.catalogue import Rulebook, Terms
 from models.money import from_minor, to_minor
-from models.payouts.facts import Request, Row, draws, is_cut, records, terms_of
+from models.payouts.facts import Request, Row, draws, is_cut, records, requests, terms_of
+from models.payouts.policy import in_force
 from models.payouts.shares import Past, first_growth, split_of
 from sql import relations
 
@@ -56,6 +57,15 @@ def show(
     connection.register("found_spells", pa.Table.from_pylist(rows, _COLUMNS))
     connection.execute("create or replace table decided.split_spells as select * from found_spells")
     connection.unregister("found_spells")
+
+
+def show_now(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, as_of: dt.datetime) -> None:
+    """The same where no review is made: requests are read only if an account's split may change."""
+
+    def asked() -> Iterator[Request]:
+        yield from requests(connection, rulebook, as_of, in_force(as_of))
+
+    show(connection, rulebook, asked(), as_of)
 
 
 def _spells(

@@ -14,6 +14,8 @@ from filelock import Timeout
 
 from models import liability
 from models.catalogue import Rulebook
+from models.payouts import spells
+from models.payouts.facts import OF_THE_DESK
 from pipelines import marts, score
 from pipelines.live.book import ENGINE_MEMORY
 from pipelines.score import TERMINAL
@@ -41,11 +43,13 @@ def refresh(warehouse: Warehouse, rulebook: Rulebook) -> float | None:
             if as_of is None or not marts.are_there(warehouse):
                 return None
             score.register_terms(connection, rulebook)
+            score.register_instruments(connection)
             liability.register_terms(connection)
             with warehouse.database.connect() as database:
                 register_tables(connection, database, schema.ACCOUNT_STATUS, schema.VERDICTS)
-                register_tables(connection, database, schema.OWNERS, schema.SIGNALS)
+                register_tables(connection, database, schema.OWNERS, schema.SIGNALS, *OF_THE_DESK)
                 register(connection, schema.ACCOUNT_DAYS, read_frame(database, _days()))
+            spells.show_now(connection, rulebook, as_of)
             changed = 0
             for name in (f"marts.{one}" for one in LIVE_MARTS):
                 relations.build(connection, name)
