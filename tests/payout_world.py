@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,8 @@ import sqlalchemy as sa
 
 from dashboards.kit import reads
 from models import catalogue
-from models.payouts import review_all
+from models.payouts.facts import Desk, Request
+from models.payouts.review import asked_of, published
 from pipelines.score import judge, judged_accounts, register_instruments, register_terms
 from sql import relations, schema
 from sql.decided import register
@@ -139,23 +141,37 @@ def lake(connection: duckdb.DuckDBPyConnection, rows: dict[str, list[Row]]) -> N
             connection.execute(f"insert into lake.{dataset.name} ({names}) values ({marks})", list(held.values()))
 
 
-def reviewed(
+ASKED: dict[str, tuple[list[Request], Desk]] = {}
+"""What was asked of firms that were walked before, by all that makes a firm; a review has to be made anew."""
+
+
+def asked(
     folder: Path,
     rows: dict[str, list[Row]],
     terms: str | None = TERMS,
     signals: Sequence[Row] = (),
     decided: Mapping[sa.Table, Sequence[Row]] | None = None,
-) -> dict[str, dict[str, Any]]:
-    """Walks and reviews a firm; the published reviews by request, checks by name.
+) -> tuple[list[Request], Desk]:
+    """Walks a firm; its requests and what their desks know.
 
     Without `terms` the folder holds its products; `decided` are rows of tables in which people answered.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if terms is not None:
-        (folder / "plan.toml").write_text(product(terms), encoding="utf-8")
-    with world(folder, rows, signals, decided) as connection:
-        frame = review_all(connection, catalogue.load(folder), NOW)
-    records: list[dict[str, Any]] = reads.records(frame)
+    settings = [one for one in os.environ.items() if one[0].startswith("HIGHWATER_")]
+    made_of = repr((rows, terms, signals, decided, settings))
+    if terms is None or made_of not in ASKED:
+        folder.mkdir(parents=True, exist_ok=True)
+        if terms is not None:
+            (folder / "plan.toml").write_text(product(terms), encoding="utf-8")
+        with world(folder, rows, signals, decided) as connection:
+            ASKED[made_of] = asked_of(connection, catalogue.load(folder), NOW)
+    return ASKED[made_of]
+
+
+def reviewed(
+    folder: Path, rows: dict[str, list[Row]], terms: str | None = TERMS, **more: Any
+) -> dict[str, dict[str, Any]]:
+    """Walks and reviews a firm; the published reviews by request, checks by name."""
+    records: list[dict[str, Any]] = reads.records(published(*asked(folder, rows, terms, **more)))
     told = {row["payout_id"]: row for row in records}
     for row in told.values():
         row["checks"] = {check["check"]: check for check in json.loads(row["checks"])}

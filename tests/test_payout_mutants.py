@@ -1,10 +1,12 @@
-"""Every comparison that shares profit out matters: turned one notch, a case worked out by hand says otherwise."""
+"""Every comparison of a payout review matters: turned one notch, a case worked out by hand or a test says otherwise."""
 
 from __future__ import annotations
 
 import ast
+import inspect
+import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from importlib import import_module
@@ -14,37 +16,31 @@ from typing import Any
 
 import pytest
 
-from models.payouts import eligibility, shares
+from models.payouts import amounts, conduct, eligibility, shares
 from models.payouts.facts import Desk, Request
 from models.payouts.review import Reviewed, review
 from models.payouts.shares import Split
+from tests import test_payout_limits, test_payouts
 from tests.test_payout_cases import CASES, all_reviewed, said
 from tests.test_walk_mutants import NOTCHES
 
-JUDGING: tuple[tuple[ModuleType, tuple[str, ...]], ...] = (
-    (shares, ("of", "behind", "percent", "split_of", "claimed", "steps_of", "_periods", "_made", "grown", "drawn")),
-    (eligibility, ("_alive", "_claim")),
-)
+pytestmark = pytest.mark.xdist_group("payouts")  # the firms of `test_payouts` are walked once
+JUDGING = (shares, eligibility, amounts, conduct)
 SAME = {
     "_alive: request.closed_at <= request.requested_at  ->  request.closed_at < request.requested_at": "an account that"
     " was closed is judged closed from that instant on",
+    "unit_profits: unit[1] > 0  ->  unit[1] >= 0": "what made nothing adds nothing",
 }
 """Turned comparisons that say the same, and why."""
 NOTCHED = NOTCHES | {ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is}
 Asked = list[tuple[Request, Desk]]
+Test = Callable[[Path], None]
 
 
-def functions(tree: ast.Module, names: tuple[str, ...]) -> Iterator[ast.FunctionDef]:
-    """The functions of a module, and methods of its classes, that have one of these names."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and node.name in names:
-            yield node
-
-
-def places(module: ModuleType, names: tuple[str, ...]) -> Iterator[tuple[str, str, ast.Module]]:
+def places(module: ModuleType) -> Iterator[tuple[str, str, ast.Module]]:
     """A function's name, which of its comparisons is turned, and the tree with it; turned back before the next."""
     tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
-    for function in functions(tree, names):
+    for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
         for node in (one for one in ast.walk(function) if isinstance(one, ast.Compare)):
             for place, op in enumerate(node.ops):
                 before = ast.unparse(node)
@@ -54,8 +50,10 @@ def places(module: ModuleType, names: tuple[str, ...]) -> Iterator[tuple[str, st
 
 
 def found(space: dict[str, Any], name: str) -> FunctionType:
-    """A function of a module by its name, or the method of `Split` that has it."""
-    function = space[name] if name in space else vars(space["Split"])[name]
+    """A function of a module by its name, or the method or property of one of its classes that has it."""
+    rooms = [space, *(vars(one) for one in space.values() if isinstance(one, type))]
+    held = next(room[name] for room in rooms if name in room)
+    function = held.fget if isinstance(held, property) else held
     assert isinstance(function, FunctionType)
     return function
 
@@ -109,6 +107,31 @@ def by_hand() -> bool:
     )
 
 
+def every_test(module: ModuleType) -> list[Test]:
+    """Every test of a module that needs a folder at most, once for each of its parameters."""
+    found: list[Test] = []
+    for name, test in vars(module).items():
+        if not name.startswith("test_") or hasattr(test, "hypothesis"):
+            continue
+        asks = set(inspect.signature(test).parameters)
+        listed = [_values(mark.args) for mark in getattr(test, "pytestmark", ()) if mark.name == "parametrize"]
+        for told in itertools.product(*listed):
+            given = {key: value for one in told for key, value in one.items()}
+            if asks - set(given) <= {"tmp_path"}:
+                found.append(_bound(test, given, "tmp_path" in asks))
+    return found
+
+
+def _values(told: tuple[Any, ...]) -> list[dict[str, Any]]:
+    names = told[0].replace(" ", "").split(",") if isinstance(told[0], str) else told[0]
+    rows: list[Sequence[Any]] = [(row,) if len(names) == 1 else row for row in told[1]]
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _bound(test: Callable[..., None], given: dict[str, Any], folder: bool) -> Test:
+    return lambda path: test(**given, **({"tmp_path": path} if folder else {}))
+
+
 def holds(asked: Asked) -> bool:
     """Whether every case is told as it was worked out by hand."""
     if not by_hand():
@@ -120,13 +143,16 @@ def holds(asked: Asked) -> bool:
     return all(found == wanted for found, wanted in (said(told, it) for it in CASES))
 
 
-def killed(module: ModuleType, name: str, tree: ast.Module, asked: Asked) -> bool:
-    """Whether a case is told otherwise with a turned function, or it does not run."""
+def killed(module: ModuleType, name: str, tree: ast.Module, tests: list[Test], path: Path) -> bool:
+    """Whether a test fails with a turned function, or it does not run; that test is tried first on the next."""
     with turned(module, name, tree):
-        try:
-            return not holds(asked)
-        except Exception:
-            return True
+        for place, test in enumerate(tests):
+            try:
+                test(path)
+            except (Exception, pytest.fail.Exception):
+                tests.insert(0, tests.pop(place))
+                return True
+    return False
 
 
 @pytest.mark.slow
@@ -140,11 +166,17 @@ def test_every_turned_comparison_is_noticed(tmp_path: Path, monkeypatch: pytest.
     with monkeypatch.context() as patched:
         patched.setattr(import_module("models.payouts.review"), "review", kept)
         all_reviewed(tmp_path)
-    assert holds(asked), "the code itself must satisfy every case"
+
+    def as_by_hand(_: Path) -> None:
+        assert holds(asked)
+
+    tests = [*every_test(test_payout_limits), as_by_hand, *every_test(test_payouts)]
+    for place, test in enumerate(tests):
+        test(tmp_path / str(place))
     survivors = {
         line
-        for module, names in JUDGING
-        for name, line, tree in places(module, names)
-        if not killed(module, name, tree, asked)
+        for module in JUDGING
+        for name, line, tree in places(module)
+        if not killed(module, name, tree, tests, tmp_path)
     }
     assert survivors <= set(SAME), survivors - set(SAME)

@@ -23,6 +23,7 @@ from sql.desk_schema import PAYOUT_STATES, PAYOUT_TRANSFERS
 from tests.builders import Row
 from tests.payout_world import DAY, START, TERMS, feed, operation, request, reviewed, settlement, trade
 
+pytestmark = pytest.mark.xdist_group("payouts")
 SECOND = 1 / 86_400
 GOOD = [*trade(1, 1, "300"), *trade(2, 2, "300"), *trade(3, 3, "400")]
 

@@ -81,10 +81,21 @@ def review_all(
     detectors have run, signals), and the screening list that is configured; without one nobody is screened. Shows
     `decided.split_spells`, how accounts are split from each change on.
     """
+    return published(*asked_of(connection, rulebook, as_of))
+
+
+def asked_of(
+    connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, as_of: dt.datetime
+) -> tuple[list[Request], Desk]:
+    """Every request with all that is known of it, and what their desks know; a review needs nothing else."""
     policy = in_force(as_of)
     asked = facts.requests(connection, rulebook, as_of, policy)
     spells.show(connection, rulebook, asked, as_of)
-    desk = facts.surroundings(connection, as_of, policy, _screened(asked, policy))
+    return asked, facts.surroundings(connection, as_of, policy, _screened(asked, policy))
+
+
+def published(asked: list[Request], desk: Desk) -> pd.DataFrame:
+    """The reviews of requests as they are published."""
     return pd.DataFrame([review(request, desk).as_row() for request in asked], columns=COLUMNS)
 
 
