@@ -9,7 +9,7 @@ import duckdb
 import pandas as pd
 import sqlalchemy as sa
 
-from models.identity import DEFAULT_TERMS, Identity, IdentityBook, IdentityFacts, kept
+from models.identity import DEFAULT_TERMS, Identity, IdentityBook, IdentityFacts, kept, resolve
 from sql import relations, schema
 from sql.warehouse import read_frame
 
@@ -57,10 +57,8 @@ def identify(
     judgements = read_frame(database, schema.JUDGEMENTS)
     previous = read_frame(database, sa.select(schema.OWNERS.c.trader_id, schema.OWNERS.c.owner_id))
     if kept_in is None or _count(connection, "staging.traders") < kept_from:
-        book = IdentityBook()
         facts = IdentityFacts(**{name: connection.sql(f"from staging.{name}").df() for name in READ})
-        book.add(facts, as_of=as_of, judgements=judgements)
-        return book.identity(previous)
+        return resolve(facts, previous=previous, judgements=judgements, as_of=as_of)
     connection.execute(f"create or replace temp table identity_digests as {_DIGESTS}")
     book = _with_changes(connection, kept_in, as_of, judgements)
     identity = book.identity(previous)

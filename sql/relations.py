@@ -37,6 +37,9 @@ _MACROS = (
         when len(begins) = 1 or profit <= 0 then percents[1] / 100
         else percents[len(list_filter(begins, lambda one: one <= profit))] / 100
     end""",
+    # how far the money of so many people varies when they are taken together with so many usual ones
+    """variance_with(own, people, usual, usual_people) as
+        (people * own + usual_people * usual) / (people + usual_people)""",
 )
 _COMMENT = re.compile(r"--[^\n]*")
 

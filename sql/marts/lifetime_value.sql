@@ -66,8 +66,10 @@ select
     avg(valued.purchases) as purchases_mean,
     avg(valued.value) as value_mean_usd,
     any_value(limits.quantile) * sqrt(
-        (count(*) * any_value(varied.variance) + any_value(limits.usual_buyers) * any_value(everyone.variance))
-        / (count(*) + any_value(limits.usual_buyers)) / count(*)
+        variance_with(
+            any_value(varied.variance), count(*), any_value(everyone.variance), any_value(limits.usual_buyers)
+        )
+        / count(*)
     ) as value_margin_usd,
     quantile_cont(valued.value, 0.01) as value_p01_usd,
     quantile_cont(valued.value, 0.05) as value_p05_usd,

@@ -100,8 +100,7 @@ spreads as (
         people.desk_id,
         people.partner_id,
         sqrt(
-            people.people * (people.people * people.variance + limits.usual_buyers * everyone.variance)
-            / (people.people + limits.usual_buyers)
+            people.people * variance_with(people.variance, people.people, everyone.variance, limits.usual_buyers)
         ) as net_spread
     from people
     inner join everyone using (desk_id)
