@@ -10,7 +10,7 @@ import numpy as np
 
 from models.coordination.chance import log_poisson_tail
 from models.coordination.compiled import compiled
-from models.coordination.entries import SECOND, Book, Codes, Entries, Floats, Ints
+from models.coordination.entries import SECOND, Book, Codes, Entries, Flags, Floats, Ints
 from models.coordination.kept import SLACK, Kept, keep, met_anew, still_near, touched_entries
 from models.coordination.terms import CoordinationTerms
 
@@ -234,15 +234,16 @@ def _count_for_pairs(pairs: Codes, book: Book, keys: Keys, limits: Limits) -> Fl
 
 
 @compiled
-def _keys_by_account(book: Book) -> Keys:
-    """How often each account used each instrument and side."""
+def _keys_by_account(book: Book, wanted: Flags) -> Keys:
+    """How often each of the wanted accounts used each instrument and side; none of the others."""
     n, accounts = len(book.own), len(book.own_start) - 1
     start = np.zeros(accounts + 1, dtype=np.int64)
     ids, counts, crowds = np.empty(n, dtype=np.int32), np.empty(n), np.empty(n)
     here, in_crowds = np.zeros(2), np.zeros(2)
     filled = 0
     for a in range(accounts):
-        for k in range(book.own_start[a], book.own_start[a + 1]):
+        last = book.own_start[a + 1] if wanted[a] else book.own_start[a]
+        for k in range(book.own_start[a], last):
             p = book.own[k]
             here[book.side[p]] += 1.0
             in_crowds[book.side[p]] += book.crowd[p, book.side[p]]
@@ -269,7 +270,8 @@ def _limits(terms: CoordinationTerms) -> Limits:
 
 def _counted(entries: Entries, terms: CoordinationTerms, keep_near: bool) -> Floats:
     """Every pair of the firm that is worth a look, and with `keep_near` those that come near."""
-    keys, limits = _keys_by_account(entries.book), _limits(terms)
+    everyone = np.ones(len(entries.accounts), dtype=np.bool_)
+    keys, limits = _keys_by_account(entries.book, everyone), _limits(terms)
     shares = [np.arange(k, len(entries.accounts), THREADS * 8, dtype=np.int32) for k in range(THREADS * 8)]
 
     def count(share: Codes) -> Floats:
@@ -281,7 +283,9 @@ def _counted(entries: Entries, terms: CoordinationTerms, keep_near: bool) -> Flo
 
 def _counted_again(entries: Entries, pairs: Codes, terms: CoordinationTerms) -> Floats:
     """Those of the given pairs that are worth a look."""
-    keys, limits = _keys_by_account(entries.book), _limits(terms)
+    wanted = np.zeros(len(entries.accounts), dtype=np.bool_)
+    wanted[pairs[:, :2]] = True
+    keys, limits = _keys_by_account(entries.book, wanted), _limits(terms)
 
     def count(part: Codes) -> Floats:
         return np.asarray(_count_for_pairs(part, entries.book, keys, limits))

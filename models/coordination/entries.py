@@ -122,7 +122,7 @@ def _thin(rows: Columns, busy: Flags, gap_us: int) -> Flags:
 
 
 @compiled
-def _own_lists(account: Codes, accounts: int) -> tuple[Codes, Ints]:
+def own_lists(account: Codes, accounts: int) -> tuple[Codes, Ints]:
     """Positions by account, each account's in their order, and where each account's begin."""
     start = np.zeros(accounts + 1, dtype=np.int64)
     for a in account:
@@ -251,7 +251,7 @@ def _crowd_meets(columns: Columns, crowd: Flags, crowd_totals: Floats, terms: Co
 
 
 @compiled
-def _spans(account: Codes, opened: Ints, accounts: int) -> tuple[Ints, Ints]:
+def spans(account: Codes, opened: Ints, accounts: int) -> tuple[Ints, Ints]:
     """First and last opening of each account."""
     first = np.full(accounts, np.iinfo(np.int64).max)
     last = np.full(accounts, np.iinfo(np.int64).min)
@@ -454,13 +454,13 @@ def sort_entries(
 def _index(accounts: int, columns: Columns, step: Ints, news: pd.DataFrame | None, terms: CoordinationTerms) -> Book:
     """Adds to sorted columns what the search looks up again and again."""
     account, instrument, side, opened, closed, lots = columns
-    own, own_start = _own_lists(account, accounts)
+    own, own_start = own_lists(account, accounts)
     near = neighbours(instrument, side, opened, np.ones(len(opened), np.bool_), int(terms.rate_window_s * SECOND))
     idea, first_of_idea = _ideas(columns, accounts, int(terms.idea_gap_s * SECOND))
     crowd = _crowds(columns, first_of_idea, near, _near_news(opened, news, terms), terms)
     keys = int(instrument.max()) * 2 + 2
     totals, crowd_totals = _totals(instrument, side, crowd, keys)
-    first, last = _spans(account, opened, accounts)
+    first, last = spans(account, opened, accounts)
     start, end = int(opened.min()), int(opened.max())
     return Book(
         opened_us=opened,

@@ -11,17 +11,17 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from models.coordination.compiled import compiled
-from models.coordination.entries import Book, Codes, Entries, Flags, Ints, Sides, neighbours
+from models.coordination.entries import Book, Codes, Entries, Flags, Floats, Ints, Sides, own_lists, spans
 from models.coordination.terms import CoordinationTerms
 
-VERSION = 1  # of what is kept: another is not read
+VERSION = 2  # of what is kept: another is not read
 SLACK = 0.8  # share of what was expected of a pair then that may be expected now
 NEW_SHARE_MAX = 0.05  # share of touched entries beyond which counting everything is as quick
 NEAR_MAX = 4_000_000  # pairs; more are not kept
@@ -29,18 +29,27 @@ NEAR_MAX = 4_000_000  # pairs; more are not kept
 
 @dataclass(frozen=True)
 class Kept:
-    """The entries that were counted, by account as in `Book.own`, and the pairs that came near a closer look."""
+    """The entries that were counted, in the order of `Book`, and the pairs that came near a closer look."""
 
     terms: str
     accounts: NDArray[Any]
     instruments: NDArray[Any]
-    own_start: Ints
+    account: Codes
     opened_us: Ints
     instrument: Codes
     side: Sides
     near: Codes
     open_s: float
     span_s: float
+
+
+class Moments(NamedTuple):
+    """Who entered what, when and on which side, by instrument and time."""
+
+    account: Codes
+    instrument: Codes
+    opened_us: Ints
+    side: Sides
 
 
 def _named(terms: CoordinationTerms) -> str:
@@ -57,10 +66,10 @@ def keep(entries: Entries, terms: CoordinationTerms, near: Codes, log: list[str]
         terms=_named(terms),
         accounts=entries.accounts,
         instruments=entries.instruments,
-        own_start=book.own_start,
-        opened_us=book.opened_us[book.own],
-        instrument=book.instrument[book.own],
-        side=book.side[book.own],
+        account=book.account,
+        opened_us=book.opened_us,
+        instrument=book.instrument,
+        side=book.side,
         near=near,
         open_s=book.open_s,
         span_s=book.span_s,
@@ -92,89 +101,131 @@ def load(path: Path) -> Kept | None:
 
 
 @compiled
-def _share_of_time(first_us: int, last_us: int, span_s: float) -> float:
-    """The part of the firm's time in which an account was there, as `candidates` reckons it."""
-    return max(min((last_us - first_us) / 1e6 / span_s, 1.0), 0.02)
+def _compared(now: Moments, then: Moments, accounts: int) -> tuple[Flags, Flags]:
+    """Entries that were not there before, and accounts that lost one; both lists by instrument, time and account."""
+    account, instrument, opened, side = now.account, now.instrument, now.opened_us, now.side
+    account_then, instrument_then, opened_then, side_then = then.account, then.instrument, then.opened_us, then.side
+    new, lost = np.zeros(len(account), dtype=np.bool_), np.zeros(accounts, dtype=np.bool_)
+    i = x = 0
+    while i < len(account) or x < len(account_then):
+        order = -1 if x == len(account_then) else 1 if i == len(account) else 0
+        if order == 0:
+            order = instrument[i] - instrument_then[x]
+        if order == 0 and opened[i] != opened_then[x]:
+            order = -1 if opened[i] < opened_then[x] else 1
+        if order == 0:
+            order = account[i] - account_then[x]
+        if order < 0:
+            new[i] = True
+            i += 1
+        elif order > 0:
+            lost[account_then[x]] = True
+            x += 1
+        else:
+            first, who, where, at = i, account[i], instrument[i], opened[i]
+            buys = sells = 0
+            while i < len(account) and account[i] == who and opened[i] == at and instrument[i] == where:
+                buys += 1 - side[i]
+                sells += side[i]
+                i += 1
+            while (
+                x < len(account_then)
+                and account_then[x] == who
+                and opened_then[x] == at
+                and instrument_then[x] == where
+            ):
+                buys -= 1 - side_then[x]
+                sells -= side_then[x]
+                x += 1
+            lost[who] |= buys < 0 or sells < 0
+            for k in range(first, i):
+                new[k] = (sells if side[k] else buys) > 0
+    return new, lost
 
 
-@compiled
-def _touched(
-    book: Book,
-    was: Codes,
-    start: Ints,
-    opened: Ints,
-    instrument: Codes,
-    side: Sides,
-    span_s: float,
-    longer_max: float,
-) -> Flags:
-    """Entries that were not there before, and all of accounts that are new, lost an entry or are there much longer.
-
-    `was` has the code of each account then, -1 where it is new.
-    """
-    touched = np.zeros(len(book.account), dtype=np.bool_)
-    now, then = np.zeros(2, dtype=np.int64), np.zeros(2, dtype=np.int64)
-    for a in range(len(was)):
-        k, end = book.own_start[a], book.own_start[a + 1]
-        whole = was[a] < 0
-        if not whole:
-            x, stop = start[was[a]], start[was[a] + 1]
-            before = _share_of_time(opened[x:stop].min(), opened[x:stop].max(), span_s)
-            whole = _share_of_time(book.first_us[a], book.last_us[a], book.span_s) > before * longer_max
-            while k < end and not whole:
-                here, at = book.instrument[book.own[k]], book.opened_us[book.own[k]]
-                whole = x < stop and (instrument[x] < here or (instrument[x] == here and opened[x] < at))
-                now[:] = 0
-                then[:] = 0
-                first = k
-                while k < end and book.instrument[book.own[k]] == here and book.opened_us[book.own[k]] == at:
-                    now[book.side[book.own[k]]] += 1
-                    k += 1
-                while x < stop and instrument[x] == here and opened[x] == at:
-                    then[side[x]] += 1
-                    x += 1
-                whole |= now[0] < then[0] or now[1] < then[1]
-                for m in range(first, k):
-                    s = book.side[book.own[m]]
-                    touched[book.own[m]] = now[s] > then[s]
-            whole |= x < stop
-        if whole:
-            for m in range(book.own_start[a], end):
-                touched[book.own[m]] = True
-    return touched
+def _shares_of_time(first_us: Ints, last_us: Ints, span_s: float) -> Floats:
+    """The part of the firm's time in which each account was there, as `candidates` reckons it."""
+    return np.asarray(np.clip((last_us - first_us) / 1e6 / span_s, 0.02, 1.0), dtype=np.float64)
 
 
 def touched_entries(entries: Entries, terms: CoordinationTerms, before: Kept) -> Flags | None:
-    """Which entries are new to what was kept; None where everything has to be counted anew."""
+    """Entries that are new to what was kept, and all of accounts that are new, lost one or are there much longer.
+
+    None where everything has to be counted anew.
+    """
     book = entries.book
     longer_max = before.open_s / book.open_s / SLACK
     if before.terms != _named(terms) or longer_max <= 1.0:
         return None
-    was = pd.Index(before.accounts).get_indexer(pd.Index(entries.accounts)).astype(np.int32)
-    codes = pd.Index(entries.instruments).get_indexer(pd.Index(before.instruments)).astype(np.int32)
-    touched = _touched(
-        book,
-        was,
-        before.own_start,
+    accounts = len(entries.accounts)
+    then = Moments(
+        _codes_now(before.accounts, entries.accounts)[before.account],
+        _codes_now(before.instruments, entries.instruments)[before.instrument],
         before.opened_us,
-        codes[before.instrument],
         before.side,
-        before.span_s,
-        longer_max,
     )
+    then = _of(then, then.account >= 0)
+    first, last = spans(then.account, then.opened_us, accounts)
+    gone = np.bincount(then.account[then.instrument < 0], minlength=accounts) > 0
+    then = _of(then, then.instrument >= 0)
+    touched, lost = _compared(Moments(book.account, book.instrument, book.opened_us, book.side), then, accounts)
+    there = first <= last
+    longer = np.zeros(accounts, dtype=np.bool_)
+    share_then = _shares_of_time(first[there], last[there], before.span_s)
+    longer[there] = _shares_of_time(book.first_us[there], book.last_us[there], book.span_s) > share_then * longer_max
+    touched |= (lost | gone | longer)[book.account]
     return touched if touched.mean() <= NEW_SHARE_MAX else None
+
+
+def _of(moments: Moments, chosen: Flags) -> Moments:
+    """The chosen ones."""
+    return moments if chosen.all() else Moments(*(column[chosen] for column in moments))
+
+
+def _codes_now(before: NDArray[Any], now: NDArray[Any]) -> Codes:
+    """Today's code of each name, -1 where it is gone; both are in the order of the names, so theirs stays."""
+    return np.asarray(pd.Index(now).get_indexer(pd.Index(before)), dtype=np.int32)
 
 
 def still_near(entries: Entries, before: Kept) -> Codes:
     """The pairs that came near, in today's codes; without accounts that are gone."""
-    now = pd.Index(entries.accounts).get_indexer(pd.Index(before.accounts)).astype(np.int32)
+    now = _codes_now(before.accounts, entries.accounts)
     pairs = np.column_stack([now[before.near[:, 0]], now[before.near[:, 1]], before.near[:, 2]])
     return np.asarray(pairs[(pairs[:, :2] >= 0).all(axis=1)], dtype=np.int32)
 
 
 @compiled
-def _met_anew(accounts: Codes, book: Book, touched: Flags, beside: Flags, horizon_us: int) -> Codes:
-    """Pairs (a, b after a, relation) of which two entries of a or more have met b where one of the two is new."""
+def _beside(book: Book, touched: Flags, horizon_us: int) -> Flags:
+    """Entries within the horizon of a touched one, which are such themselves."""
+    n = len(touched)
+    beside = np.zeros(n, dtype=np.bool_)
+    done = 0
+    for p in np.flatnonzero(touched):
+        j = p
+        while (
+            j >= done
+            and book.instrument[j] == book.instrument[p]
+            and book.opened_us[p] - book.opened_us[j] <= horizon_us
+        ):
+            beside[j] = True
+            j -= 1
+        done = max(done, p)
+        while (
+            done < n
+            and book.instrument[done] == book.instrument[p]
+            and book.opened_us[done] - book.opened_us[p] <= horizon_us
+        ):
+            beside[done] = True
+            done += 1
+    return beside
+
+
+@compiled
+def _met_anew(accounts: Codes, own: Codes, own_start: Ints, book: Book, touched: Flags, horizon_us: int) -> Codes:
+    """Pairs (a, b after a, relation) of which two entries of a or more have met b where one of the two is new.
+
+    `own` lists, by account, the entries that have a touched one within the horizon.
+    """
     n, n_accounts = len(book.opened_us), len(book.own_start) - 1
     times = np.zeros((n_accounts, 2), dtype=np.int32)
     stamp = np.full((n_accounts, 2), -1, dtype=np.int32)
@@ -183,10 +234,8 @@ def _met_anew(accounts: Codes, book: Book, touched: Flags, beside: Flags, horizo
     filled = 0
     for a in accounts:
         count = 0
-        for k in range(book.own_start[a], book.own_start[a + 1]):
-            p = book.own[k]
-            if not beside[p]:
-                continue
+        for k in range(own_start[a], own_start[a + 1]):
+            p = own[k]
             for step in (-1, 1):
                 j = p + step
                 while (
@@ -219,12 +268,14 @@ def _met_anew(accounts: Codes, book: Book, touched: Flags, beside: Flags, horizo
 def met_anew(entries: Entries, touched: Flags, horizon_us: int, threads: int) -> Codes:
     """Pairs that met at least twice by new entries."""
     book = entries.book
-    near = neighbours(book.instrument, book.side, book.opened_us, touched, horizon_us)
-    beside = np.asarray(near.any(axis=1))
-    shares = [np.arange(k, len(entries.accounts), threads * 8, dtype=np.int32) for k in range(threads * 8)]
+    beside = np.flatnonzero(_beside(book, touched, horizon_us))
+    places, start = own_lists(book.account[beside], len(entries.accounts))
+    own = beside[places].astype(np.int32)
+    busy = np.flatnonzero(np.diff(start)).astype(np.int32)
+    shares = [busy[k :: threads * 8] for k in range(threads * 8)]
 
     def meet(share: Codes) -> Codes:
-        return np.asarray(_met_anew(share, book, touched, beside, horizon_us))
+        return np.asarray(_met_anew(share, own, start, book, touched, horizon_us))
 
     with ThreadPoolExecutor(threads) as pool:
         return np.concatenate(list(pool.map(meet, shares)))
