@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import cache
 
 from anyascii import anyascii
 from nicknames import NickNamer
@@ -43,9 +44,15 @@ def sound(word: str) -> str:
 
 def spellings(tokens: Iterable[str]) -> list[tuple[str, str, str, str]]:
     """Each word with its plain form, its sound and what it may be short for; words with no letters are left out."""
-    short = NickNamer()
+    short = _short_names()
     forms = ((token, plain(token)) for token in tokens)
     return [(token, word, sound(word), _full_forms(word, short)) for token, word in forms if word]
+
+
+@cache
+def _short_names() -> NickNamer:
+    """The short forms of names, read once."""
+    return NickNamer()
 
 
 def _full_forms(word: str, short: NickNamer) -> str:
