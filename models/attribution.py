@@ -25,10 +25,6 @@ COUPON_SHARE = 0.9
 SHARE_TOLERANCE = 1e-6
 
 
-class SharesRefused(ValueError):
-    """Shares of a purchase that do not sum to one."""
-
-
 @dataclass(frozen=True)
 class Attributed:
     """Credits (challenge_id, partner_id, share, how, held_because; shares sum to one) and remarks."""
@@ -47,8 +43,8 @@ def attribute(
     """Credits every purchase that a partner brought.
 
     challenges: challenge_id, trader_id, purchased_at, partner_id, click_id, coupon. clicks: click_id, partner_id.
-    partners: partner_id. assigned: challenge_id, partner_id (None: nobody), share. coupons: partner by coupon. Raises
-    SharesRefused, naming the challenge.
+    partners: partner_id. assigned: challenge_id, partner_id (None: nobody), share. coupons: partner by coupon. A
+    purchase whose decided shares do not sum to one stays with whom the records say, and is held.
     """
     known = set(partners["partner_id"])
     frame = challenges.sort_values(["purchased_at", "challenge_id"], kind="stable", ignore_index=True)
@@ -71,8 +67,8 @@ def attribute(
             "held_because": ("unknown click " + frame["click_id"].astype(str)).astype(object).where(lost, other=np.nan),
         }
     )
-    rows = _reassigned(rows[credited.notna()].reset_index(drop=True), assigned)
-    return Attributed(rows, _remarks(frame, known, lost, told, clicked))
+    remarks = _remarks(frame, known, lost, told, clicked, coded, named)
+    return Attributed(_reassigned(rows[credited.notna()].reset_index(drop=True), assigned, remarks), remarks)
 
 
 def coupon_owners(challenges: pd.DataFrame, partner: pd.Series) -> pd.Series:
@@ -84,26 +80,52 @@ def coupon_owners(challenges: pd.DataFrame, partner: pd.Series) -> pd.Series:
     return sure.set_index("coupon")["partner"]
 
 
-def _reassigned(credits: pd.DataFrame, assigned: pd.DataFrame | None) -> pd.DataFrame:
+def _reassigned(credits: pd.DataFrame, assigned: pd.DataFrame | None, remarks: list[str]) -> pd.DataFrame:
     """Credits with people's decisions in the place of what the records say."""
     if assigned is None or assigned.empty:
         return credits
     sums = assigned.groupby("challenge_id")["share"].sum()
     wrong = sums[(sums - 1).abs() > SHARE_TOLERANCE]
-    if len(wrong):
-        raise SharesRefused(f"challenge {wrong.index[0]}: shares sum to {wrong.iloc[0]:g}, not to one")
+    remarks += [
+        f"challenge {one}: the shares decided for it sum to {sums[one]:g}, not to one; it stays with whom the records"
+        " say and is held until somebody decides anew"
+        for one in wrong.index
+    ]
+    credits = credits.assign(
+        held_because=credits["held_because"].mask(
+            credits["challenge_id"].isin(wrong.index), "decided shares do not sum to one"
+        )
+    )
+    sums = sums.drop(wrong.index)
     given = assigned[["challenge_id", "partner_id", "share"]].assign(how="assigned", held_because=None)
-    given = given[given["partner_id"].notna()]
+    given = given[given["partner_id"].notna() & given["challenge_id"].isin(sums.index)]
     return pd.concat([credits[~credits["challenge_id"].isin(sums.index)], given], ignore_index=True)
 
 
-def _remarks(frame: pd.DataFrame, known: set[str], lost: pd.Series, told: pd.Series, clicked: pd.Series) -> list[str]:
+def _remarks(
+    frame: pd.DataFrame,
+    known: set[str],
+    lost: pd.Series,
+    told: pd.Series,
+    clicked: pd.Series,
+    coded: pd.Series,
+    named: pd.Series,
+) -> list[str]:
     strangers = frame["partner_id"].notna() & ~frame["partner_id"].isin(known)
     differ = told.notna() & clicked.notna() & (told != clicked)
+    against = told.isna() & coded.notna() & clicked.notna() & (coded != clicked)
+    shared = named.groupby(frame["coupon"]).transform("nunique") > 1
+    nobodys = told.isna() & coded.isna() & clicked.isna() & shared
     counted = (
         (lost, "purchases name a click that has not landed; their commissions wait for it"),
         (strangers, "purchases name a partner that has not landed; nobody is credited"),
         (differ, "purchases name another partner than their click; the checkout's word holds"),
+        (against, "purchases carry a coupon of one partner and a click of another; the coupon counts"),
+        (
+            nobodys,
+            "purchases carry no touch but a coupon that several partners' buyers use; it credits nobody until"
+            " somebody says whose it is",
+        ),
     )
     return [
         f"{int(which.sum())} {words}: {', '.join(frame.loc[which, 'challenge_id'].head(3))}"
@@ -141,6 +163,8 @@ def show(connection: duckdb.DuckDBPyConnection, given: Attributed) -> None:
 def record(connection: duckdb.DuckDBPyConnection, database: sa.Connection) -> Attributed:
     """Credits every purchase by the records and by what people decided, and shows it to SQL."""
     given = read(connection, partner_desk.assigned(database), partner_desk.coupons(database))
+    relations.build(connection, "checks.told_anew")
+    given.log.extend(told for (told,) in connection.sql("select told from checks.told_anew order by told").fetchall())
     show(connection, given)
     return given
 

@@ -80,8 +80,7 @@ def give_coupon(database: sa.Connection, person: Person, coupon: str, partner_id
 
 
 def _known(database: sa.Connection, partner_id: str) -> None:
-    found = sa.select(_PARTNERS.c.partner_id).where(_PARTNERS.c.partner_id == partner_id)
-    if database.execute(found).scalar_one_or_none() is None:
+    if not database.execute(sa.select(sa.exists().where(_PARTNERS.c.partner_id == partner_id))).scalar_one():
         raise PartnerRefused(f"{partner_id}: no such partner in the last run")
 
 

@@ -64,6 +64,7 @@ def decide(
     draft.replace(schema.SIGNALS, of_partners, {"detector": list(PARTNER_DETECTORS)})
     earned = commissions.record(connection, database, as_of, given, own_buyers(connection, of_partners))
     draft.then(lambda writing: replace_rows(writing, schema.COMMISSIONS, earned.commissions))
+    draft.then(lambda writing: commissions.keep(writing, earned.plans))
     return [*found.log, *remarks, *earned.log]
 
 

@@ -16,6 +16,7 @@ from models.catalogue import Rulebook, RulebookRefused
 from models.commissions import unrated
 from models.exports import CROOKED, superseded
 from models.instrument_names import ASSET_CLASSES, meant_by, named_in
+from pipelines import marts
 from pipelines.score import register_terms
 from pipelines.sources.symbols import instrument
 from sql import relations, schema
@@ -176,12 +177,19 @@ def _accounts(warehouse: Warehouse, book: Rulebook) -> Iterator[Finding]:
             "select reason, count(*), min(account_id) from checks.unjudged group by 1 order by 2 desc"
         ).fetchall()
         without = unrated(connection)
+    with warehouse.database.connect() as database:
+        held_back = [
+            str(one["told"]) for one in marts.records(marts.read(database, "held_back")) if one["told"] not in without
+        ]
     told = ", ".join(f"{count} {dataset}" for dataset, count in orphans)
     yield Finding("orphans", NOTE if orphans else FINE, told or "every reference resolves")
     for reason, count, first in unjudged:
         yield Finding("unjudged accounts", NOTE, f"{count} ({first}, …): {reason}")
     if not unjudged:
         yield Finding("unjudged accounts", FINE, "every account has terms")
+    yield from (Finding("commissions", NOTE, one) for one in held_back)
+    if not held_back:
+        yield Finding("commissions", FINE, "the last run held and refused nothing")
     yield from (Finding("rates", NOTE, one) for one in without)
     if not without:
         yield Finding("rates", FINE, "every currency has a rate")

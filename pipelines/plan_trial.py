@@ -6,7 +6,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from models.catalogue import Rulebook
-from models.commissions import Plans, dry_run, load_plans
+from models.commissions import Plans, dry_run, in_force, load_plans
 from models.commissions.settle import read_sources
 from pipelines.score import WALK_TABLES, register_terms
 from sql import schema
@@ -39,7 +39,7 @@ def try_plans(warehouse: Warehouse, rulebook: Rulebook, changed: Plans) -> pd.Da
         with warehouse.engine(as_of) as connection:
             register_terms(connection, rulebook)
             register_tables(connection, database, *WALK_TABLES)
-            told = read_sources(connection, database)
+            told, today = read_sources(connection, database), in_force(database)
             names = connection.sql("select partner_id, name from staging.partners").df()
-    found = dry_run(told.events, told.credits, told.tree, load_plans(), changed, as_of, rates=told.rates)
+    found = dry_run(told.events, told.credits, told.tree, today, with_plan(changed, today), as_of, rates=told.rates)
     return found.merge(names, on="partner_id", how="left")[list(TRIAL)]

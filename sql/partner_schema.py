@@ -24,5 +24,13 @@ PARTNER_DECISIONS = sa.Table(
     sa.CheckConstraint("version > 0", name="partner_decision_counted"),
     comment="What people decided about partners; a later version of a decision takes the place of an earlier one.",
 )
+COMMISSION_PLANS = sa.Table(
+    "commission_plans",
+    METADATA,
+    sa.Column("plan_id", sa.Text, primary_key=True, comment="the plan"),
+    sa.Column("body", sa.Text, nullable=False, comment="its TOML, as the newest run that could read it settled by it"),
+    sa.Column("accepted_at", Instant, nullable=False, comment="when a run first settled by this text"),
+    comment="Commission plans as runs last settled by them; one whose file breaks or goes away holds on.",
+)
 for _event in ("update", "delete"):
     refuse(PARTNER_DECISIONS, f"no_{_event}", _event, "", f"partner_decisions is append-only: no {_event}")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.attribution import SharesRefused, attribute, coupon_owners, hold_suspects
+from models.attribution import attribute, coupon_owners, hold_suspects
 
 CLICKS = pd.DataFrame({"click_id": ["K1", "K2"], "partner_id": ["P1", "P2"]})
 PARTNERS = pd.DataFrame({"partner_id": ["P1", "P2"]})
@@ -78,17 +78,25 @@ def test_a_known_coupon_holds_over_the_click_and_the_first_touch_over_both() -> 
 def test_a_coupon_of_two_partners_belongs_to_none() -> None:
     frame = sales(*({"partner_id": "P1" if n % 2 else "P2", "coupon": "X"} for n in range(20)))
     assert coupon_owners(frame, frame["partner_id"]).empty
+    more = frame.tail(1).assign(challenge_id="C99", partner_id=None, trader_id="new")
+    alone = attribute(pd.concat([frame, more]), CLICKS, PARTNERS)
+    assert "C99" not in set(alone.credits["challenge_id"])
+    assert alone.log[-1].startswith("1 purchases carry no touch but a coupon that several partners' buyers use")
+    assert alone.log[-1].endswith(": C99")
 
 
-def test_people_reassign_and_shares_that_do_not_sum_to_one_are_refused() -> None:
+def test_people_reassign_and_a_purchase_whose_shares_do_not_sum_to_one_is_held() -> None:
     split = pd.DataFrame({"challenge_id": "C1", "partner_id": ["P1", "P2"], "share": [0.75, 0.25]})
     found = attribute(sales({"partner_id": "P1"}), CLICKS, PARTNERS, split).credits
     assert found[["partner_id", "share", "how"]].to_numpy().tolist() == [
         ["P1", 0.75, "assigned"],
         ["P2", 0.25, "assigned"],
     ]
-    with pytest.raises(SharesRefused, match="C1: shares sum to"):
-        attribute(sales({"partner_id": "P1"}), CLICKS, PARTNERS, split.assign(share=[0.65, 0.25]))
+    held = attribute(sales({"partner_id": "P1"}), CLICKS, PARTNERS, split.assign(share=[0.65, 0.25]))
+    assert held.credits[["partner_id", "share", "held_because"]].to_numpy().tolist() == [
+        ["P1", 1.0, "decided shares do not sum to one"]
+    ]
+    assert held.log[0].startswith("challenge C1: the shares decided for it sum to 0.9, not to one")
 
 
 TOUCH = st.fixed_dictionaries(

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.commissions import Plans, dry_run, load_plans, plans_folder, read_plan, settle
+from models.commissions import Plans, dry_run, in_force, keep, load_plans, plans_folder, read_plan, settle
 from models.commissions.plans import PlanRefused
 from models.commissions.settle import statement
 from sql import relations
+from sql.warehouse import Warehouse
 from tests.commission_ledger import Happening, Ledger, states
 
 START = dt.datetime(2026, 1, 10, 12, tzinfo=dt.UTC)
@@ -383,6 +384,45 @@ def test_a_dry_run_says_who_gains_and_who_loses() -> None:
 def test_a_plan_that_cannot_be_used_is_refused_with_the_field(body: str, words: str) -> None:
     with pytest.raises(PlanRefused, match=words):
         read_plan(f'id = "p"\n{HEAD}{body}')
+
+
+def test_a_plan_whose_file_breaks_or_goes_holds_on_and_a_changed_version_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Otherwise a slip of the pen would take back all that a plan's partners ever earned."""
+    file, house = tmp_path / "plans" / "p.toml", Warehouse.open(tmp_path / "home")
+    file.parent.mkdir()
+    monkeypatch.setenv("HIGHWATER_PLANS", str(file.parent))
+    good = f'id = "p"\n{HEAD}[versions.purchase]\npercent = 5\n'
+    later = "[[versions]]\nversion = 2\neffective_from = 2019-01-01T00:00:00Z\n[versions.purchase]\npercent = 9\n"
+    with house.database.begin() as database:
+        file.write_text(good, encoding="utf-8")
+        keep(database, in_force(database))
+        for broken in (good + later, "id = [", None):
+            file.unlink() if broken is None else file.write_text(broken, encoding="utf-8")
+            held = in_force(database)
+            assert held.known["p"].versions == read_plan(good).versions
+            assert held.remarks[0].startswith("commission plan p: no file that can be read holds it any more")
+            keep(database, held)
+        file.write_text(good.replace("percent = 5", "percent = 6"), encoding="utf-8")
+        told = in_force(database).remarks
+        assert told[0].startswith("commission plan p: version 1 was changed or taken away")
+    house.database.dispose()
+
+
+def test_what_was_sent_beyond_what_was_earned_is_named() -> None:
+    sent = sent_of((1, 500.0))
+    log = settle(SALE, credits_of(("C1", "P1", 1.0)), LONE, CPA, LATER, rates=NO_RATES, transfers=sent).log
+    assert log == ["partners sent more than they have earned, which is set against what they earn next: P1 400.20 USD"]
+
+
+def test_a_loop_of_the_tree_is_named_though_nobody_sold_in_it() -> None:
+    tree = tree_of(P1=("P3", "cpa"), P2=("P1", "cpa"), P3=("P2", "cpa"), P4=(None, "cpa"))
+    log = settle(SALE, credits_of(("C1", "P4", 1.0)), tree, CPA, LATER, rates=NO_RATES).log
+    assert log == [
+        "partner P1 is their own ancestor (P1 under P3 under P2 under P1): nothing is paid up the loop;"
+        " correct the parent of one of them"
+    ]
 
 
 def test_a_refused_plan_is_named_and_the_others_stand(tmp_path: Path) -> None:

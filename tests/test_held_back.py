@@ -25,16 +25,22 @@ d,Desk,USD,UTC
     "traders": """trader_id,full_name,kyc_status,registered_at
 T1,Ann Bee,verified,2026-01-02T00:00:00Z
 T2,Cy Dee,verified,2026-01-02T00:00:00Z
+T3,Eve Fox,verified,2026-01-02T00:00:00Z
 """,
     "partners": """partner_id,name,parent_partner_id,plan,joined_at
 P1,One,P2,cpa,2026-01-01T00:00:00Z
 P2,Two,P1,cpa,2026-01-01T00:00:00Z
 P3,Three,,norate,2026-01-01T00:00:00Z
+P4,Four,P2,cpa,2026-01-01T00:00:00Z
 P4,Four,,cpa,2026-01-01T00:00:00Z
+P5,Five,,cpa,2026-01-01T00:00:00Z
+P5,Five,P5,cpa,2025-12-01T00:00:00Z
 """,
     "clicks": """click_id,partner_id,occurred_at
 K1,P4,2026-01-31T00:00:00Z
 K1,P4,2026-01-31T00:00:00Z
+K2,P1,2026-01-31T00:00:00Z
+K2,P4,2026-01-31T00:00:00Z
 """,
     "challenges": """challenge_id,trader_id,desk_id,product,purchased_at,fee,currency,partner_id,click_id
 LOOP,T1,d,two_step,2026-02-01T00:00:00Z,100,USD,P1,
@@ -43,6 +49,7 @@ EURO,T1,d,two_step,2026-02-02T00:00:00Z,100,EUR,P4,
 NORATE,T2,d,two_step,2026-02-03T00:00:00Z,100,USD,P3,
 CLICK,T2,d,two_step,2026-02-04T00:00:00Z,100,USD,P4,K404
 BEYOND,T2,d,two_step,2026-02-04T00:00:00Z,100,USD,P4,K1
+TOLD,T3,d,two_step,2026-02-04T00:00:00Z,100,USD,,K2
 """,
     "payments": """payment_id,trader_id,challenge_id,kind,amount,currency,occurred_at
 Y1,T2,BEYOND,refund,150,USD,2026-02-05T00:00:00Z
@@ -96,15 +103,19 @@ def test_what_cannot_be_valued_or_attributed_is_held_and_the_rest_is_not(firm: W
         "EURO": {"payable"},
         "CLICK": {"held"},
         "BEYOND": {"reversed"},
+        "TOLD": {"payable"},
     }, "a plan without a rate earns nothing"
 
 
 NAMED = (
-    "partner P1 is their own ancestor",
-    "challenge BEYOND: returned 50.00 USD more than its fee",
+    "partner P1 is their own ancestor (P1 under P2 under P1): nothing is paid up the loop",
+    "challenge BEYOND: returned 50.00 USD more than its fee of 100.00 by Y1",
+    "click K2 was told of partner P1 at first and of P4 now; the newest word credits TOLD",
+    "partner P4: the record from 2026-01-01 was told anew (under P2 by cpa, now under nobody by cpa)",
+    "partner P5: a record told later counts from 2025-12-01, before one told earlier; that one still holds",
     "purchases name a click that has not landed; their commissions wait for it: CLICK",
     "commission plan refused: norate.toml version 1, purchase: no rate",
-    "no commission plan norate",
+    "no commission plan norate: its partners (P3) earn nothing",
     "commissions held, no rate for XAF",
     "no rate for XAF (1 challenges, 1 payments)",
     "Y2: no rate into USD",
@@ -128,7 +139,9 @@ def test_each_is_named_by_the_run_and_on_data_health(firm: Warehouse, monkeypatc
 def test_doctor_names_the_currency_and_the_overview_says_what_its_sums_lack(
     firm: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rates = [one.found for one in examine(firm, FOLDER) if one.check == "rates"]
+    found = examine(firm, FOLDER)
+    rates = [one.found for one in found if one.check == "rates"]
+    assert [one for one in found if one.check == "commissions" and one.found.startswith("click K2")], "and what is held"
     assert len(rates) == 1 and rates[0].startswith("no rate for XAF")
     monkeypatch.setenv("HIGHWATER_HOME", str(firm.home))
     links = [one.proto.label for one in opened("overview").get("page_link")]

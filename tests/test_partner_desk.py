@@ -30,8 +30,9 @@ def database(tmp_path: Path) -> Iterator[sa.Connection]:
     house = Warehouse.open(tmp_path)
     with house.database.begin() as connection:
         for statement in (
-            "create table mart_partners (partner_id text, parent_partner_id text, plan text)",
-            "insert into mart_partners values ('P1', null, 'cpa'), ('P2', 'P1', 'cpa'), ('P3', 'P2', 'cpa')",
+            "create table mart_partners (desk_id text, partner_id text, parent_partner_id text, plan text)",
+            "insert into mart_partners values ('all', 'P1', null, 'cpa'), ('all', 'P2', 'P1', 'cpa'),"
+            " ('all', 'P3', 'P2', 'cpa'), ('tokyo', 'P3', 'P2', 'cpa')",
             "create table mart_cohort_challenges (challenge_id text, desk_id text)",
             "insert into mart_cohort_challenges values ('C1', 'prague'), ('C2', 'tokyo')",
         ):

@@ -90,6 +90,8 @@ def money_of(buyers: int, registrations: float, chance: float, size: float, seed
         "create table decided.credits as select challenge_id, partner_id, 1.0 as share from told",
         "create table staging.partners as select distinct partner_id, '' as name, null as parent_partner_id,"
         " '' as plan, null as joined_at from told",
+        "create table decided.partner_places as select distinct partner_id, null as parent_partner_id, '' as plan"
+        " from told",
         "create table staging.desks as select 'd' as desk_id, 'USD' as currency",
         "create table marts.usd_rates as select 'USD' as currency, 1.0 as rate_to_usd",
         "create table marts.challenge_money as select '' as challenge_id, '' as kind where false",

@@ -1,5 +1,6 @@
 """Partners' commissions: plans, the compiled posting of lifecycle events, and what state every entry is in."""
 
+from models.commissions.kept import in_force, keep
 from models.commissions.plans import Plan, Plans, PlanVersion, load_plans, plans_folder, read_plan
 from models.commissions.record import record, unrated
 from models.commissions.settle import Settled, dry_run, settle, settle_all
@@ -10,6 +11,8 @@ __all__ = [
     "Plans",
     "Settled",
     "dry_run",
+    "in_force",
+    "keep",
     "load_plans",
     "plans_folder",
     "read_plan",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -81,6 +83,7 @@ def compile_book(
     share as a part of one. tree: `TREE_COLUMNS`. rates: currency, day, rate_to_usd.
     """
     remarks: list[str] = [f"commission plan refused: {reason}" for reason in plans.refused.values()]
+    remarks += plans.remarks
     ordered = _ordered(events, remarks)
     challenges = _challenges(ordered)
     place = challenges.index.get_indexer(pd.Index(ordered["challenge_id"]))
@@ -119,7 +122,7 @@ def _ordered(events: pd.DataFrame, remarks: list[str]) -> pd.DataFrame:
         (unknown, "amounts that no rate turns into the currency of the account are left out"),
     ):
         if wrong.any():
-            remarks.append(f"{words}: {_named(frame.loc[wrong, 'event_id'])}")
+            remarks.append(f"{words}: {named(frame.loc[wrong, 'event_id'])}")
     kept: pd.DataFrame = frame.assign(minor=minor, code=code)[~twice & ~large & ~unknown & (code != UNKNOWN)]
     return kept.take(_in_order(kept)).reset_index(drop=True)
 
@@ -293,7 +296,9 @@ def _rows(
     ppm = np.rint(direct["share"].to_numpy(np.float64) * WHOLE).astype(np.int64)
     partner = direct["partner_id"].map(partner_of).to_numpy(np.int64)
     held = direct["held_because"].to_numpy(object)
-    levels, chain, alive, cut = [], [partner], np.arange(len(direct)), set()
+    levels, chain, alive = [], [partner], np.arange(len(direct))
+    names = segments.drop_duplicates("partner").set_index("partner")["partner_id"]
+    loops = _loops_now(segments)
     for level in range(1, MOST_LEVELS + 2):
         segment = _in_force(segments, chain[-1][alive], bought[challenge[alive]])
         plan = _plan_rows(segments["plan"].iloc[segment], bought[challenge[alive]], plans, number)
@@ -311,14 +316,21 @@ def _rows(
         )
         parent = segments["parent_partner_id"].iloc[segment].map(partner_of).fillna(-1).to_numpy(np.int64)
         seen = np.any([earlier[alive] == parent for earlier in chain], axis=0)
-        cut.update(parent[seen & (parent >= 0)].tolist())
+        closed = np.flatnonzero(seen & (parent >= 0))
+        if len(closed):
+            climbs = np.unique(np.stack([*(earlier[alive[closed]] for earlier in chain), parent[closed]]), axis=1)
+            for *climbed, again in climbs.T.tolist():
+                loops.add(_loop([str(names[one]) for one in climbed[climbed.index(again) :]]))
         going = (parent >= 0) & ~seen
         above = np.full(len(direct), -1, np.int64)
         above[alive] = parent
         chain.append(above)
         alive = alive[going]
-    names = segments.drop_duplicates("partner").set_index("partner")["partner_id"]
-    remarks += [f"partner {names[one]} is their own ancestor: nothing is paid up the loop" for one in sorted(cut)]
+    remarks += [
+        f"partner {loop[0]} is their own ancestor ({' under '.join([*loop, loop[0]])}): nothing is paid up the loop;"
+        " correct the parent of one of them"
+        for loop in sorted(loops)
+    ]
     rows = pd.concat(levels, ignore_index=True)
     table = np.array([[_override(v, level) > 0 for level in range(MOST_LEVELS + 2)] for v in versions])
     paid = (rows["level"] == 1) | table[rows["plan"], rows["level"]]
@@ -327,9 +339,42 @@ def _rows(
     rows["base"] = rows["direct"].map(first).to_numpy(np.int64)
     rows["partner_id"] = rows["partner"].map(names)
     rows["held_because"] = held[rows["direct"].to_numpy(np.int64)]
-    unknown = sorted(set(segments["plan"].dropna()) - set(number))
-    remarks += [f"no commission plan {name}: its partners earn nothing until there is one" for name in unknown]
+    for name, mine in segments[~segments["plan"].isin(number) & segments["plan"].notna()].groupby("plan"):
+        remarks.append(
+            f"no commission plan {name}: its partners ({named(mine['partner_id'])}) earn nothing until there is one"
+        )
     return rows
+
+
+def _loop(members: Sequence[str]) -> tuple[str, ...]:
+    """A loop of the tree, begun at the first of its names."""
+    at = members.index(min(members))
+    return (*members[at:], *members[:at])
+
+
+def _loops_now(segments: pd.DataFrame) -> set[tuple[str, ...]]:
+    """Loops of the tree as its newest records have it, whether anybody sold in them or not."""
+    newest = segments.drop_duplicates("partner_id", keep="last").dropna(subset=["parent_partner_id"])
+    above: Mapping[str, str] = dict(zip(newest["partner_id"], newest["parent_partner_id"], strict=True))
+    loops, done = set(), set[str]()
+    for one in above:
+        climbed: list[str] = []
+        at: str | None = one
+        while at is not None and at not in done:
+            done.add(at)
+            climbed.append(at)
+            at = above.get(at)
+        if at in climbed:
+            loops.add(_loop(climbed[climbed.index(str(at)) :]))
+    return loops
+
+
+def places(tree: pd.DataFrame, as_of: dt.datetime) -> pd.DataFrame:
+    """Where each partner stands in the tree and by which plan at an instant: partner_id, parent_partner_id, plan."""
+    segments = _segments(tree)
+    held = segments[segments["effective_from"] <= pd.Timestamp(as_of)]
+    columns = ["partner_id", "parent_partner_id", "plan"]
+    return held.drop_duplicates("partner_id", keep="last")[columns].reset_index(drop=True)
 
 
 def _override(version: PlanVersion | None, level: int) -> Decimal:
@@ -381,8 +426,12 @@ def _pay(line: Array, version: PlanVersion, currencies: list[str]) -> None:
         line[STEPS + 2 * place + 1] = parts(percent)
 
 
-def _named(values: pd.Series[Any], most: int = 5) -> str:
-    """The first few values and how many more there are."""
-    distinct = [str(value) for value in values.unique()]
-    more = f" and {len(distinct) - most} more" if len(distinct) > most else ""
-    return ", ".join(distinct[:most]) + more
+def named(values: pd.Series[Any]) -> str:
+    """The first few distinct values and how many more there are."""
+    return listing([str(value) for value in values.unique()])
+
+
+def listing(names: Sequence[str], most: int = 5) -> str:
+    """The first few names and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

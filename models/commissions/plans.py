@@ -72,6 +72,7 @@ class Plan:
     id: str
     name: str
     versions: tuple[PlanVersion, ...]
+    text: str = field(default="", compare=False)
 
     def at(self, instant: dt.datetime) -> PlanVersion:
         """The newest version in force at an instant; the first one before that."""
@@ -81,10 +82,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class Plans:
-    """The plans that can be used by id, and those that were refused with the reason."""
+    """The plans that can be used by id, those that were refused with the reason, and what else is to be said."""
 
     known: dict[str, Plan]
     refused: dict[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 def plans_folder() -> Path:
@@ -127,9 +129,14 @@ def read_plan(text: str, file: str = "plan.toml") -> Plan:
         raise PlanRefused(f"{file}: a plan needs an id and at least one [[versions]]")
     versions = tuple(_version(one, f"{file} version {place}") for place, one in enumerate(told["versions"], 1))
     for before, after in pairwise(versions):
-        if after.version != before.version + 1 or after.effective_from <= before.effective_from:
-            raise PlanRefused(f"{file}: versions count up by one and take effect one after the other")
-    return Plan(told["id"], str(told.get("name", told["id"])), versions)
+        if after.version != before.version + 1:
+            raise PlanRefused(f"{file}: version {after.version} follows {before.version}; versions count up by one")
+        if after.effective_from <= before.effective_from:
+            raise PlanRefused(
+                f"{file}: version {after.version} takes effect on {after.effective_from:%Y-%m-%d %H:%M} UTC, not after"
+                f" version {before.version} on {before.effective_from:%Y-%m-%d %H:%M}; versions are appended in order"
+            )
+    return Plan(told["id"], str(told.get("name", told["id"])), versions, text)
 
 
 _FIELDS = {

@@ -32,7 +32,8 @@ def record(
     given: Attributed,
     suspects: pd.DataFrame | None = None,
 ) -> Settled:
-    """Settles commissions and shows `decided.commissions`, `commission_entries` and `held_back`; writes nothing."""
+    """Settles commissions and shows `decided.commissions`, `commission_entries`, `partner_places` and `held_back`;
+    writes nothing."""
     settled = settle_all(connection, database, as_of, given=given, suspects=suspects)
     settled = replace(settled, log=[*settled.log, *unrated(connection)])
     register(connection, schema.COMMISSIONS, settled.commissions)
@@ -40,6 +41,10 @@ def record(
     connection.register("settled_entries", pa.Table.from_arrays(arrays, names=list(COLUMNS)))
     connection.execute("create or replace table decided.commission_entries as select * from settled_entries")
     connection.unregister("settled_entries")
+    places = [pa.array(settled.places[name], pa.string(), from_pandas=True) for name in settled.places]
+    connection.register("settled_places", pa.Table.from_arrays(places, names=list(settled.places)))
+    connection.execute("create or replace table decided.partner_places as select * from settled_places")
+    connection.unregister("settled_places")
     connection.execute("create or replace table decided.held_back (place integer, told varchar)")
     for place, told in enumerate(settled.log):
         connection.execute("insert into decided.held_back values (?, ?)", [place, told])

@@ -12,9 +12,10 @@ import pandas as pd
 import sqlalchemy as sa
 
 from models import attribution, partner_desk
-from models.commissions.book import TREE_COLUMNS, Book, compile_book, minor_units
+from models.commissions.book import TREE_COLUMNS, Book, compile_book, listing, minor_units, named, places
+from models.commissions.kept import in_force
 from models.commissions.paying import paid
-from models.commissions.plans import Plans, load_plans
+from models.commissions.plans import Plans
 from models.commissions.posting import (
     AMOUNT,
     BY_FEES,
@@ -47,10 +48,13 @@ STATES = ("accrued", "held", "payable", "paid", "reversed")
 
 @dataclass(frozen=True)
 class Settled:
-    """Commission entries (`COLUMNS`, amounts in units of their currency) and what was refused or held, in words."""
+    """Commission entries (`COLUMNS`, amounts in units of their currency), what was refused or held, in words, and by
+    what they were settled: the plans, and where each partner stands in the tree now."""
 
     entries: pd.DataFrame
     log: list[str] = field(default_factory=list)
+    plans: Plans = field(default_factory=lambda: Plans({}))
+    places: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def commissions(self) -> pd.DataFrame:
@@ -84,6 +88,7 @@ def settle(
     written = _write_offs(entries, transfers, book, as_of)
     entries = paid(pd.concat([entries, written], ignore_index=True) if len(written) else entries, transfers, as_of)
     log = [*book.remarks, *_beyond_fee(book, desk.challenges[:, EXCESS]), *_held(entries)]
+    log += _sent_beyond(entries, transfers, as_of)
     amounts = entries["minor"].to_numpy() / 10.0 ** _places(entries["currency"])
     return Settled(entries.assign(amount=amounts)[list(COLUMNS)], log)
 
@@ -172,19 +177,41 @@ def _states(book: Book, posted: Array, entries: pd.DataFrame, as_of: dt.datetime
 
 
 def _beyond_fee(book: Book, excess: Array) -> list[str]:
-    return [
-        f"challenge {book.challenges.index[int(place)]}: returned {from_minor(excess[place], currency):,} {currency}"
-        " more than its fee; commissions are taken back up to the fee"
-        for place in np.flatnonzero(excess)
-        for currency in [str(book.challenges["currency"].iloc[place])]
+    told, returned = [], book.events[book.events["code"] >= REFUND].groupby("challenge")["event_id"]
+    for place in np.flatnonzero(excess):
+        on = book.challenges.iloc[place]
+        more, fee = (from_minor(int(one), str(on["currency"])) for one in (excess[place], on["fee"]))
+        told.append(
+            f"challenge {on.name}: returned {more:,} {on['currency']} more than its fee of {fee:,} by"
+            f" {named(returned.get_group(place))}; commissions are taken back up to the fee"
+        )
+    return told
+
+
+def _sent_beyond(entries: pd.DataFrame, transfers: pd.DataFrame | None, as_of: dt.datetime) -> list[str]:
+    """Partners who were sent more than they have earned, as after a chargeback or a correction of the past."""
+    if transfers is None or transfers.empty:
+        return []
+    sent = transfers[transfers["settled_at"] <= pd.Timestamp(as_of)]
+    by = ["partner_id", "currency"]
+    got = sent.assign(minor=minor_units(sent["amount"], sent["currency"])).groupby(by)["minor"].sum()
+    earned = entries[entries["happened_at"] <= pd.Timestamp(as_of)].groupby(by)["minor"].sum()
+    beyond = got.sub(earned.reindex(got.index, fill_value=0))
+    rows = beyond[beyond > 0].rename("minor").reset_index()
+    listed = [
+        f"{who} {from_minor(int(minor), str(currency)):,} {currency}"
+        for who, currency, minor in rows[[*by, "minor"]].itertuples(index=False)
     ]
+    if not listed:
+        return []
+    return [f"partners sent more than they have earned, which is set against what they earn next: {listing(listed)}"]
 
 
 def _held(entries: pd.DataFrame) -> list[str]:
     """One line per reason for which commissions are kept back."""
     held = entries[entries["held_because"].notna() & (entries["source"] == UNKNOWN)]
     return [
-        f"commissions held, {reason}: {len(rows)} for partners {', '.join(sorted(rows['partner_id'].unique())[:5])}"
+        f"commissions held, {reason}: {len(rows)} for partners {listing(sorted(rows['partner_id'].unique()))}"
         for reason, rows in held.groupby("held_because")
     ]
 
@@ -348,13 +375,6 @@ def settle_all(
     commission waits for a person.
     """
     told = read_sources(connection, database, given, suspects)
-    found = settle(
-        told.events,
-        told.credits,
-        told.tree,
-        plans or load_plans(),
-        as_of,
-        rates=told.rates,
-        transfers=told.transfers,
-    )
-    return Settled(found.entries, [*told.log, *found.log])
+    plans = plans or in_force(database)
+    found = settle(told.events, told.credits, told.tree, plans, as_of, rates=told.rates, transfers=told.transfers)
+    return Settled(found.entries, [*told.log, *found.log], plans, places(told.tree, as_of))

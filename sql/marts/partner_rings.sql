@@ -6,7 +6,7 @@ with recursive up as (
     union
     select up.partner_id, partners.parent_partner_id, up.level + 1
     from up
-    inner join staging.partners as partners on up.above = partners.partner_id
+    inner join decided.partner_places as partners on up.above = partners.partner_id
     where partners.parent_partner_id is not null and up.level < 6
 ),
 

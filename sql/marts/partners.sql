@@ -1,5 +1,6 @@
 -- What each partner brought and what it cost, in US dollars, by the shares in which purchases are credited. Grain: desk_id,
 -- partner_id: `all` for the firm, and a row for each desk at which the partner sold or earned; clicks belong to no desk.
+-- Parent and plan are those in force at the run, moves that people decided among them.
 -- Fees and payouts in the desk's currency at the rate of their day, turned into dollars at the newest rate.
 -- The interval of the net contribution is that of a sum of independent people (95 %), who may have several registrations;
 -- they vary as they do together with some of all the firm's or the desk's; unknown below two people. The abuse rate is the
@@ -179,8 +180,8 @@ select
     places.desk_id,
     partners.partner_id,
     partners.name,
-    partners.parent_partner_id,
-    partners.plan,
+    stands.parent_partner_id,
+    stands.plan,
     partners.joined_at,
     case when places.desk_id = 'all' then coalesce(visits.clicks, 0) end as clicks,
     coalesce(buyers.traders, 0) as traders,
@@ -211,6 +212,7 @@ select
     coalesce(buyers.net, 0) - coalesce(owed.earned, 0) as contribution_usd
 from places
 inner join staging.partners as partners using (partner_id)
+left join decided.partner_places as stands using (partner_id)
 cross join marts.limits as limits
 left join baseline using (desk_id)
 left join intervals using (desk_id, partner_id)
