@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import duckdb
 import pandas as pd
@@ -23,7 +24,7 @@ import pandas as pd
 from models import catalogue, set_rules
 from models.catalogue import Rulebook
 from pipelines.score import judged_accounts, register_instruments, register_terms
-from sql import relations
+from sql import duck, relations
 from sql.schema import DATASETS, DUCKDB_TYPES
 from sql.warehouse import ENGINE_MEMORY, LAKE_TYPES
 
@@ -152,7 +153,7 @@ def book(
     """A DuckDB with the lake of a made-up firm, as a scoring run opens it: accounts of so many days, begun over as many
     as `born` says, the last of them near `AS_OF`."""
     start = AS_OF - dt.timedelta(days=9 + days + born)
-    connection = duckdb.connect(config={"memory_limit": ENGINE_MEMORY, "temp_directory": folder})
+    connection = duck.engine(ENGINE_MEMORY, Path(folder))
     connection.execute("set timezone = 'UTC'; set preserve_insertion_order = false; create schema lake;")
     for dataset in DATASETS.values():
         columns = [f'"{column.name}" {DUCKDB_TYPES[column.kind]}' for column in dataset.columns]

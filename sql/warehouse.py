@@ -132,7 +132,7 @@ class Warehouse:
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         """A fresh DuckDB that sees the lake as `lake.<dataset>` and stands at `as_of` (default: the newest fact)."""
         files = {dataset.name: self.lake_files(dataset.name) for dataset in DATASETS.values()}
-        connection = duck.connect({"memory_limit": memory, "temp_directory": str(self.home / "tmp")})
+        connection = duck.engine(memory, self.home / "tmp")
         try:
             connection.execute("set timezone = 'UTC'; set preserve_insertion_order = false; create schema lake;")
             if sum(Path(file).stat().st_size for named in files.values() for file in named) < SMALL_LAKE_BYTES:
