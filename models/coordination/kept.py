@@ -179,7 +179,10 @@ def touched_entries(entries: Entries, terms: CoordinationTerms, before: Kept) ->
 
 def _of(moments: Moments, chosen: Flags) -> Moments:
     """The chosen ones."""
-    return moments if chosen.all() else Moments(*(column[chosen] for column in moments))
+    if chosen.all():
+        return moments
+    account, instrument, opened, side = moments
+    return Moments(account[chosen], instrument[chosen], opened[chosen], side[chosen])
 
 
 def _codes_now(before: NDArray[Any], now: NDArray[Any]) -> Codes:
@@ -200,7 +203,9 @@ def _beside(book: Book, touched: Flags, horizon_us: int) -> Flags:
     n = len(touched)
     beside = np.zeros(n, dtype=np.bool_)
     done = 0
-    for p in np.flatnonzero(touched):
+    for p in range(n):
+        if not touched[p]:
+            continue
         j = p
         while (
             j >= done

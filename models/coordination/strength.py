@@ -29,6 +29,7 @@ STEADY_COVER = 0.95  # share of its meetings with others that who is behind shar
 IRREGULAR_S = 1.0  # whoever strays so far from everyone around is no machine
 ONLY_WITH = 0.9  # share of public moments taken with the leader from which the choice is the leader's
 READERS_LOOSE = [0.3, 0.42]  # looseness of a leader's followers: as of copiers, and of people who read
+FEW_MATCHES = [8.0, 12.0]  # so many, and common exits alone do not prove what a loose lag leaves open
 LEADS = 0.85  # of a small company whose common exits then prove that it was followed
 LED = 0.95  # share of meetings opened from which one is the leader of all around
 HUB_FIRST = 0.6  # share of meetings opened by whom many follow: later bursts hide some
@@ -187,7 +188,10 @@ def _lag(seen: pd.DataFrame) -> Floats:
     strays = np.where(_column(seen, "others") > 0, _steps(kept, [0.4, 0.8], [-4.0, 0.0]), 0.0)
     unproven = _steps(_link_of_exits(seen), [0.6, 0.8], [1.0, 0.0])  # common exits prove what a loose lag leaves open
     unproven = np.maximum(unproven, _steps(_beyond_company(seen), [0.05, 0.3], [1.0, 0.0]))
-    in_company = _accompanied(seen) * unproven * _steps(loose, [0.25, 0.45, 0.6], [0.0, -4.0, -8.0])
+    # Of the many pairs of a room some look steady by a few matches, and have the exits that the room tells.
+    doubtful = np.where(_column(seen, "others") > 0, loose * (1.0 + 1.0 / np.sqrt(np.maximum(matched, 1.0))), loose)
+    unproven = np.maximum(unproven, _steps(matched, FEW_MATCHES, [0.5, 0.0]))
+    in_company = _accompanied(seen) * unproven * _steps(doubtful, [0.25, 0.45, 0.6], [0.0, -4.0, -8.0])
     by_length = _steps(loose, [0.45, 0.7, 1.1], [0.0, -2.5, -5.0])
     return np.minimum(np.where(_by_hand(seen), np.maximum(by_length, -1.0), by_length), in_company) + strays
 
@@ -362,6 +366,8 @@ def _own_exits(seen: pd.DataFrame) -> Floats:
     # Two of a family with the same settings leave alike too, but are as loose behind each other as anyone.
     farther = np.abs(_column(seen, "lag_s")) > FARTHER * _column(seen, "company_reach_s", np.inf)
     steady = np.where(farther, 1.0, _steps(_column(seen, "relative_spread", 1.0), [1.5, 4.0], [1.0, 0.0]))
+    # Of those who read, some keep the exits that they are told and some do not; who copies is steadier than either.
+    steady = steady * _steps(_loose(seen), READERS_LOOSE, [1.0, 0.0])
     return np.where(ordered, steady * _steps(_beyond_company(seen), [0.35, 0.7], [0.0, 12.0]), 0.0)
 
 

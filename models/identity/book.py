@@ -12,7 +12,7 @@ import pandas as pd
 from models.identity.census import COUNTED
 from models.identity.clusters import Judgements, Pairs, group
 from models.identity.crowds import CROWDED
-from models.identity.evidence import Evidence
+from models.identity.evidence import Evidence, width_of
 from models.identity.facts import IdentityFacts
 from models.identity.fitting import fit, further_bits
 from models.identity.owners import name_owners
@@ -99,7 +99,7 @@ class IdentityBook:
         values = [f"{kind}_value" for kind in CROWDED]
         use = [f"{kind}_use" for kind in COUNTED]
         columns = ["a", "b", *FIELDS, *kinds, *values, *use, "ip_gap_days", "ip_common_day"]
-        return pd.DataFrame({column: np.empty(0, dtype=np.int64) for column in columns})
+        return pd.DataFrame({column: np.empty(0, dtype=width_of(column)) for column in columns})
 
     def _replace_pairs(self, *, everyone: bool) -> Ints:
         """Drops the pairs of touched traders and compares theirs anew; answers the former rows of those that stay,
@@ -113,7 +113,11 @@ class IdentityBook:
         known = self.strangers["a"].isin(stay) & self.strangers["b"].isin(stay)
         self.strangers = pd.concat([self.strangers[known], strangers], ignore_index=True)
         fresh = self._shared()[self.pairs.columns]
-        self.pairs = pd.concat([self.pairs.iloc[kept], fresh], ignore_index=True)
+        older = self.pairs
+        self.pairs = pd.DataFrame(
+            {name: np.append(older[name].to_numpy()[kept], fresh[name].to_numpy()) for name in older.columns},
+            copy=False,
+        )
         return kept
 
     def _shared(self) -> pd.DataFrame:
@@ -122,7 +126,7 @@ class IdentityBook:
         for kind, uses in self.evidence.census.counts.items():
             sides = (("left", "a"), ("right", "b"))
             share = np.min([shared[f"{kind}_{side}"] / np.maximum(uses[shared[who]], 1) for side, who in sides], axis=0)
-            shared[f"{kind}_use"] = (share >= MOSTLY) + (share >= WHOLLY).astype(np.int64)
+            shared[f"{kind}_use"] = (share >= MOSTLY) + (share >= WHOLLY).astype(np.int8)
         return shared
 
     def _weigh(self, as_of: pd.Timestamp, kept: Ints) -> Ints:
@@ -137,7 +141,11 @@ class IdentityBook:
             same = deciding.pairs[: len(kept)] == self.weighed.pairs[kept]
             rows = np.append(np.flatnonzero(~same), rows[len(kept) :])
         before = [column[kept] for column in self.weights]
-        new = weigh(self.pairs.iloc[rows], population, terms, day, {kind: bits[rows] for kind, bits in crowds.items()})
+        # Pairs of which all that decides is the same weigh the same.
+        _, first, number = np.unique(deciding.pairs[rows], return_index=True, return_inverse=True)
+        some = rows[first]
+        told = {kind: bits[some] for kind, bits in crowds.items()}
+        new = [column[number] for column in weigh(self.pairs.iloc[some], population, terms, day, told)]
         grown = [np.append(column, np.zeros(len(self.pairs) - len(kept))) for column in before]
         for column, fresh in zip(grown, new, strict=True):
             column[rows] = fresh

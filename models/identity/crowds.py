@@ -16,6 +16,7 @@ from models.identity.terms import IdentityTerms
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Crowds = Mapping[str, Floats]
+Traces = npt.NDArray[np.uint16]
 CROWDED = ("document", "phone", "instrument", "destination", "device", "address", "ip")
 TRACES = ("document", "email", "phone", "instrument", "destination", "device", "address", "ip")
 # Holders up to which sharing a thing is a trace of one owner; of what is rarely shared otherwise up to six.
@@ -35,24 +36,35 @@ OWNERS_PRIOR, FURTHER = 4.0, 0.8
 BASE_SIZES: Sizes = (0.25, 2.2, 1.0, 0.45, 0.2, 0.09)
 
 
-def traces(pairs: pd.DataFrame, but: str | None = None) -> npt.NDArray[np.bool_]:
-    """Whether a pair agrees in something that few have, other than a thing of the kind left out."""
-    few = [pairs[f"{kind}_holders"].between(1, FEW_OF.get(kind, FEW)).to_numpy() for kind in TRACES if kind != but]
-    alike = [pairs[field].to_numpy() >= level for field, level in (("name", 3), ("birth", 2), ("address", 1))]
-    return np.asarray(np.logical_or.reduce([*few, *alike]), dtype=np.bool_)
+def traced(pairs: pd.DataFrame) -> Traces:
+    """For each pair the kinds of things that few have of which it shares one, as bits, and at the end whether the
+    people are alike."""
+    marks = np.zeros(len(pairs), dtype=np.uint16)
+    for place, kind in enumerate(TRACES):
+        holders = pairs[f"{kind}_holders"].to_numpy()
+        marks |= ((holders >= 1) & (holders <= FEW_OF.get(kind, FEW))).astype(np.uint16) << np.uint16(place)
+    for field, level in (("name", 3), ("birth", 2), ("address", 1)):
+        marks |= (pairs[field].to_numpy() >= level).astype(np.uint16) << np.uint16(len(TRACES))
+    return marks
 
 
-def crowd_bits(pairs: pd.DataFrame, terms: IdentityTerms) -> Crowds:
+def beside(marks: Traces, kind: str) -> npt.NDArray[np.bool_]:
+    """Whether a pair agrees in something that few have, other than a thing of this kind."""
+    return np.asarray(marks & ~np.uint16(1 << TRACES.index(kind)) != 0, dtype=np.bool_)
+
+
+def crowd_bits(pairs: pd.DataFrame, terms: IdentityTerms, marks: Traces | None = None) -> Crowds:
     """By kind, for each pair, the bits by which the value it shares is a place rather than somebody's own, 0 with two
     holders, of whom the pair itself must tell; of visited places 0 and more, beyond what two holders would have."""
-    return {kind: _of_kind(kind, pairs, terms) for kind in CROWDED}
+    known = traced(pairs) if marks is None else marks
+    return {kind: _of_kind(kind, pairs, terms, known) for kind in CROWDED}
 
 
-def _of_kind(kind: str, pairs: pd.DataFrame, terms: IdentityTerms) -> Floats:
+def _of_kind(kind: str, pairs: pd.DataFrame, terms: IdentityTerms, marks: Traces) -> Floats:
     bits = np.zeros(len(pairs))
-    chosen = _wide(kind, pairs, terms)
-    if chosen.any():
-        many, agree, value = _values(kind, pairs[chosen])
+    chosen = _held_by(kind, pairs, 3, terms)
+    if len(chosen):
+        many, agree, value = _values(kind, pairs, chosen, marks)
         share = (np.bincount(value, weights=agree)[value] - agree) / (many * (many - 1) // 2 - 1)
         sizes = terms.places.get(kind, BASE_SIZES)
         owner = np.log2(terms.trace_share / terms.trace_chance) * (many - 2) * share
@@ -61,14 +73,17 @@ def _of_kind(kind: str, pairs: pd.DataFrame, terms: IdentityTerms) -> Floats:
     return bits
 
 
-def _wide(kind: str, pairs: pd.DataFrame, terms: IdentityTerms) -> npt.NDArray[np.bool_]:
-    return pairs[f"{kind}_holders"].between(3, terms.kinds[kind].cap).to_numpy()
+def _held_by(kind: str, pairs: pd.DataFrame, least: int, terms: IdentityTerms) -> Ints:
+    """Pairs that share a value of so many holders and more, up to what the kind is good for."""
+    holders = pairs[f"{kind}_holders"].to_numpy()
+    return np.flatnonzero((holders >= least) & (holders <= terms.kinds[kind].cap))
 
 
-def _values(kind: str, pairs: pd.DataFrame) -> tuple[Ints, Ints, Ints]:
-    """Of each pair the holders of the shared value, whether the pair agrees in more, and the number of the value."""
-    value = np.unique(pairs[f"{kind}_value"].to_numpy(), return_inverse=True)[1]
-    return pairs[f"{kind}_holders"].to_numpy(), traces(pairs, kind).astype(np.int64), value
+def _values(kind: str, pairs: pd.DataFrame, chosen: Ints, marks: Traces) -> tuple[Ints, Ints, Ints]:
+    """Of chosen pairs the holders of the shared value, whether the pair agrees in more, and the number of the value."""
+    value = pd.factorize(pairs[f"{kind}_value"].to_numpy()[chosen])[0]
+    holders = pairs[f"{kind}_holders"].to_numpy()[chosen]
+    return holders.astype(np.int64), beside(marks[chosen], kind).astype(np.int64), value
 
 
 def _place_bits(holders: Ints, sizes: Sizes) -> Floats:
@@ -80,16 +95,17 @@ def _place_bits(holders: Ints, sizes: Sizes) -> Floats:
     return np.asarray(np.log2(places / holders) - np.log2(owned) + tail, dtype=np.float64)
 
 
-def count_places(kind: str, pairs: pd.DataFrame, terms: IdentityTerms) -> Sizes:
+def count_places(kind: str, pairs: pd.DataFrame, terms: IdentityTerms, marks: Traces | None = None) -> Sizes:
     """How many places there are, and owners' values of each size up to the large, from the values whose holders have
     little else in common; the places among the small are reckoned from the large."""
     sizes = np.array([], dtype=np.int64)
-    shared = pairs[pairs[f"{kind}_holders"].between(2, terms.kinds[kind].cap).to_numpy()]
+    shared = _held_by(kind, pairs, 2, terms)
     if len(shared):
-        many, agree, value = _values(kind, shared)
-        agreed, first = np.bincount(value, weights=agree), np.unique(value, return_index=True)[1]
-        bare = agreed <= BARE_SHARE * (many[first] * (many[first] - 1) / 2)
-        sizes = many[first][bare]
+        many, agree, value = _values(kind, pairs, shared, traced(pairs) if marks is None else marks)
+        agreed = np.bincount(value, weights=agree)
+        holders = np.empty(len(agreed), dtype=np.int64)
+        holders[value] = many
+        sizes = holders[agreed <= BARE_SHARE * (holders * (holders - 1) / 2)]
     places = (float((sizes >= LARGE).sum()) + 0.5) / np.log(terms.kinds[kind].cap / LARGE + 1)
     small = np.arange(2, LARGE)
     owned = np.maximum(np.bincount(sizes[sizes < LARGE], minlength=LARGE)[2:] - places / small, 0.0)

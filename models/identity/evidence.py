@@ -155,6 +155,17 @@ or {one_slip("l.document", "r.document")}
 """
 
 
+def width_of(column: str) -> type[np.signedinteger]:
+    """The whole numbers that hold a column of the pairs: of hundreds of thousands few bytes are sooner copied."""
+    if column in ("a", "b") or column.endswith("_value"):
+        return np.int64
+    return np.int32 if column.endswith(("_holders", "_days", "_day")) else np.int8
+
+
+def _width(column: str) -> str:
+    return "bigint" if column.endswith(("_left", "_right", "_value")) else "integer"
+
+
 class Evidence:
     """People and the keys they hold, in a DuckDB of its own; rows are only ever added or replaced."""
 
@@ -184,17 +195,18 @@ class Evidence:
         for name, frame in frames.items():
             self.con.register(f"incoming_{name}", frame)
         self._number_traders()
-        self._read_people()
+        self._read_people(first)
         self._count_people()
         if whole:
             self.con.execute("delete from placeholders where trader_no in (select trader_no from fresh)")
-        self._read_keys()
+        self.con.execute("create or replace temp table touched (trader_no integer)")
+        self._read_keys("keys" if first else "incoming_keys")
         for name in frames:
             self.con.unregister(f"incoming_{name}")
-        self._merge_keys(whole)
         if first:
             self._count_all()
         else:
+            self._merge_keys(whole)
             self._count_touched()
         self._own_keys(first)
         return first
@@ -226,7 +238,8 @@ class Evidence:
         self.con.execute("insert into spellings select * from new_spellings")
         self.con.unregister("new_spellings")
 
-    def _read_people(self) -> None:
+    def _read_people(self, first: bool) -> None:
+        """Puts the incoming people in normal form; `fresh` shows them, whom the first time all people are."""
         self.con.execute("""
             create or replace temp table spelled as
             select trader_no, arg_min(word, place) as given, arg_max(word, place) as family,
@@ -241,7 +254,7 @@ class Evidence:
         if self._one("select count(*) from replaced"):
             self.con.execute("delete from people where trader_no in (select trader_no from replaced)")
         self.con.execute(f"""
-            create or replace temp table fresh as
+            {"insert into people" if first else "create or replace temp table fresh_people as"}
             with mailed as (
                 select *, lower(trim(email)) as mail, split_part(split_part(mail, '@', 1), '+', 1) as mailbox,
                     split_part(mail, '@', 2) as domain
@@ -268,7 +281,9 @@ class Evidence:
                 nullif(trim(kyc_document), '') as document, upper(nullif(trim(country), '')) as country, registered_at
             from formed
         """)
-        self.con.execute("insert into people select * from fresh")
+        self.con.execute(f"create or replace temp view fresh as from {'people' if first else 'fresh_people'}")
+        if not first:
+            self.con.execute("insert into people from fresh_people")
 
     def _count_people(self) -> None:
         """Counts the names and birth dates of the incoming people, and forgets those of the people they replace."""
@@ -304,77 +319,102 @@ class Evidence:
         """).fetchnumpy()
         self.census.people(columns, self.traders())
 
-    def _read_keys(self) -> None:
+    def _read_keys(self, into: str) -> None:
+        """Adds to a table what the incoming records hold, but for values that stand for nothing known."""
         self.con.execute("create or replace temp table incoming_keys as select * from keys limit 0")
         numbers = self._kind_numbers()
         for kind in ("document", "email", "phone", "address"):
-            self.con.execute(f"insert into incoming_keys {PERSON_KEYS.format(kind=kind, number=numbers[kind])}")
-        self.con.execute(f"insert into incoming_keys {BLOCK_KEYS}")
-        self.con.execute(f"insert into incoming_keys {HOLDINGS.format(**numbers)}")
+            self.con.execute(f"insert into {into} {PERSON_KEYS.format(kind=kind, number=numbers[kind])}")
+        self.con.execute(f"insert into {into} {BLOCK_KEYS}")
+        self.con.execute(f"insert into {into} {HOLDINGS.format(**numbers)}")
         self.con.execute(f"""
             create or replace temp table junk as
-            select distinct kind, raw from incoming_keys where raw is not null and ({JUNK})
+            select distinct kind, raw from {into} where raw is not null and ({JUNK})
         """)
-        self.con.execute("""
-            insert into placeholders
-            select trader_no, kind, raw from incoming_keys semi join junk using (kind, raw)
-            except from placeholders
-        """)
-        self.con.execute("delete from incoming_keys where (kind, raw) in (from junk)")
+        if self._one("select count(*) from junk"):
+            self.con.execute(f"""
+                insert into placeholders
+                select trader_no, kind, raw from {into} semi join junk using (kind, raw)
+                except from placeholders
+            """)
+            self.con.execute(f"delete from {into} where (kind, raw) in (from junk)")
 
     def _merge_keys(self, whole: bool) -> None:
-        """Replaces the keys of every incoming trader by the old and the new together, or by the new alone."""
+        """Replaces the keys of every incoming trader by the old and the new together, or by the new alone.
+
+        Table `changed` is left with the values of which there are more or fewer holders now."""
         self.con.execute("""
-            create or replace temp table touched as
-            select trader_no from incoming_keys union select trader_no from fresh
+            insert into touched select trader_no from incoming_keys union select trader_no from fresh
         """)
         self.con.execute("create or replace temp table old_keys as from keys where trader_no in (from touched)")
-        if self._one("select count(*) from old_keys") == 0:
-            self.con.execute("insert into keys from incoming_keys")
-            return
-        self.con.execute(f"""
-            create or replace temp table merged as
-            select trader_no, kind, value, any_value(raw), min(first_day), max(last_day), sum(uses)::integer
+        stay = "false" if whole else "first_day is not null or trader_no not in (select trader_no from fresh)"
+        if self._one("select count(*) from old_keys"):
+            self.con.execute(f"""
+                create or replace temp table incoming_keys as
+                select trader_no, kind, value, any_value(raw) as raw, min(first_day) as first_day,
+                    max(last_day) as last_day, sum(uses)::integer as uses
+                from (
+                    from incoming_keys
+                    union all
+                    from old_keys
+                    where {stay}
+                )
+                group by trader_no, kind, value
+            """)
+            self.con.execute("delete from keys where trader_no in (select trader_no from old_keys)")
+        self.con.execute("insert into keys from incoming_keys")
+        self.con.execute("""
+            create or replace temp table changed as
+            select any_value(kind) as kind, value, sum(change)::integer as change
             from (
-                from incoming_keys
+                select kind, value, 1 as change from incoming_keys
                 union all
-                from old_keys
-                where {"false" if whole else "first_day is not null or trader_no not in (select trader_no from fresh)"}
+                select kind, value, -1 from old_keys
             )
-            group by trader_no, kind, value
+            group by value having sum(change) <> 0
         """)
-        self.con.execute("delete from keys where trader_no in (select trader_no from old_keys)")
-        self.con.execute("insert into keys from merged")
 
     def _count_all(self) -> None:
-        self.con.execute(
-            "insert into degrees select any_value(kind), value, count(*) from keys group by value having count(*) > 1"
-        )
+        """Counts the holders of all values that several hold; sorting the values of a kind is quicker than grouping."""
+        for kind in (*range(len(self.kinds)), *range(BIRTH_NAME, RARE_BIRTH + 1)):
+            values = np.sort(self.con.execute("select value from keys where kind = ?", [kind]).fetchnumpy()["value"])
+            start = np.flatnonzero(np.append(True, values[1:] != values[:-1])[: len(values)])
+            holders = np.diff(np.append(start, len(values)))
+            several = holders > 1
+            found = pd.DataFrame({"value": values[start[several]], "holders": holders[several]})
+            self.con.register("counted", found)
+            self.con.execute("insert into degrees select ?, value, holders from counted", [kind])
+            self.con.unregister("counted")
 
     def _count_touched(self) -> None:
-        """Counts the touched values again; their holders are touched too, unless the value was and stays a hub."""
-        self.con.execute("""
+        """Counts the holders of changed values; they are touched too where that decides what the value says.
+
+        Of a value that several held the change is added up; who holds it is looked up only where it concerns them."""
+        self.con.execute(f"""
             create or replace temp table moved as
-            select distinct kind, value from (from old_keys union all from incoming_keys)
+            select changed.kind, changed.value, degrees.holders as before, degrees.holders + change as after, cap,
+                before is null
+                    or (least(before, after) <= cap and (changed.kind < {BIRTH_NAME} or after > cap)) as asked
+            from changed join kinds on kinds.kind = changed.kind left join degrees using (value)
         """)
-        self.con.execute(
-            "create or replace temp table holders as select keys.* from keys semi join moved using (value)"
-        )
+        self.con.execute("""
+            create or replace temp table holders as
+            select trader_no, value from keys semi join (from moved where asked) using (value)
+        """)
         self.con.execute("""
             create or replace temp table recounted as
-            select kind, value, count(*)::integer as holders from holders group by kind, value
+            select moved.*, coalesce(after, found.holders, 0) as holders
+            from moved left join (select value, count(*)::integer as holders from holders group by value) as found
+            using (value)
         """)
         self.con.execute(f"""
             insert into touched
-            select distinct holders.trader_no
-            from holders
-            join recounted using (value)
-            join kinds on kinds.kind = recounted.kind
-            left join degrees using (value)
-            where recounted.holders > 1 and least(coalesce(degrees.holders, 1), recounted.holders) <= kinds.cap
-                and (recounted.kind < {BIRTH_NAME} or recounted.holders > kinds.cap)
+            select distinct trader_no
+            from holders join recounted using (value)
+            where recounted.holders > 1 and least(coalesce(before, 1), recounted.holders) <= cap
+                and (kind < {BIRTH_NAME} or recounted.holders > cap)
         """)
-        self.con.execute("delete from degrees where value in (select value from moved)")
+        self.con.execute("delete from degrees where value in (select value from recounted where before is not null)")
         self.con.execute("insert into degrees select kind, value, holders from recounted where holders > 1")
         self.con.execute("create or replace temp table touched as select distinct trader_no from touched")
 
@@ -389,12 +429,17 @@ class Evidence:
         own = "keys"
         if not everyone:
             own = "touched_keys"
-            self.con.execute("create or replace temp table touched_keys as from keys where trader_no in (from touched)")
+            self.con.execute("""
+                create or replace temp table touched_keys as
+                select * exclude (raw) from keys where trader_no in (from touched)
+            """)
         self.con.execute(f"""
             create or replace temp table near_keys as
             with shared as (
-                select value, holders from degrees anti join hubs using (value)
-                {"" if everyone else "semi join touched_keys using (value)"}
+                select degrees.value, degrees.holders
+                from degrees join kinds on kinds.kind = degrees.kind
+                {"" if everyone else "join (select distinct value from touched_keys) as own using (value)"}
+                where degrees.holders <= kinds.cap
             )
             select keys.* exclude (raw), shared.holders from keys join shared using (value)
         """)
@@ -526,7 +571,7 @@ class Evidence:
             told as (
                 select a, b, {", ".join(f"{sql} as {name}" for name, sql in told.items())} from shared group by a, b
             )
-            select levels.*, {", ".join(f"coalesce({name}, 0)::bigint as {name}" for name in told)}
+            select levels.*, {", ".join(f"coalesce({name}, 0)::{_width(name)} as {name}" for name in told)}
             from levels left join told using (a, b)
         """).df()
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.identity.crowds import CROWDED, Crowds, count_places, crowd_bits, traces
+from models.identity.crowds import CROWDED, Crowds, beside, count_places, crowd_bits, traced
 from models.identity.mixing import mix
 from models.identity.terms import IdentityTerms, Kind, Level, Shares
 from models.identity.weighing import THING_OF, Floats, Population, bits_of, step
@@ -57,9 +57,9 @@ def fit(
         family_first=clear.family_first(),
         careful_share=clear.careful_share(),
         trace_share=clear.trace_share(),
-        places=MappingProxyType({kind: count_places(kind, pairs, terms) for kind in CROWDED}),
+        places=MappingProxyType({kind: count_places(kind, pairs, terms, clear.marks) for kind in CROWDED}),
     )
-    crowds = crowd_bits(pairs, counted)
+    crowds = crowd_bits(pairs, counted, clear.marks)
     return mix(pairs, population, counted, as_of_day, crowds), crowds
 
 
@@ -69,6 +69,7 @@ class _Clear:
     def __init__(self, pairs: pd.DataFrame, population: Population, terms: IdentityTerms) -> None:
         self.pairs, self.population, self.terms = pairs, population, terms
         self.a, self.b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
+        self.marks = traced(pairs)
         self.name, self.birth = pairs["name"].to_numpy(), pairs["birth"].to_numpy()
         self.few = {kind: _between(pairs[f"{kind}_holders"], HOLDERS_MAX) for kind in terms.kinds}
         self.apart = np.isin(self.name, (0, 2)) & (self.birth == 0)
@@ -123,7 +124,7 @@ class _Clear:
     def trace_share(self) -> float:
         """How often borrowed names that share a payout destination of two share something more."""
         two = self._borrowed_names() & (self.pairs["destination_holders"] == 2).to_numpy()
-        return _share(traces(self.pairs[two], "destination"), self.terms.trace_share)
+        return _share(beside(self.marks[two], "destination"), self.terms.trace_share)
 
     def _known_share(self) -> dict[str, float]:
         """Share of the traders of whom a thing is known."""
@@ -218,7 +219,8 @@ def _names_by_chance(strangers: pd.DataFrame, levels: tuple[Level, ...]) -> tupl
 
 
 def _between(holders: pd.Series, most: int) -> Flags:
-    return np.asarray(holders.between(1, most), dtype=np.bool_)
+    held = holders.to_numpy()
+    return np.asarray((held >= 1) & (held <= most), dtype=np.bool_)
 
 
 def _share(shown: Flags, base: float) -> float:

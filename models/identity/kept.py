@@ -99,7 +99,7 @@ def _made_by(terms: IdentityTerms) -> str:
 def _arrays(book: IdentityBook) -> dict[str, Any]:
     census, judged = book.evidence.census, book.judgements
     return {
-        "pairs": book.pairs.to_numpy(dtype=np.int64),
+        **{f"pair_{name}": book.pairs[name].to_numpy() for name in book.pairs.columns},
         "strangers": book.strangers.to_numpy(dtype=np.int64),
         **{f"weight_{name}": column for name, column in zip(Weights._fields, book.weights, strict=True)},
         "alike": np.array(book.weighed.alike),
@@ -124,7 +124,7 @@ def _pairs(rows: Any) -> list[tuple[int, int]]:
 
 
 def _restore(book: IdentityBook, arrays: Any) -> None:
-    book.pairs = pd.DataFrame(arrays["pairs"], columns=book.pairs.columns)
+    book.pairs = pd.DataFrame({name: arrays[f"pair_{name}"] for name in book.pairs.columns}, copy=False)
     book.strangers = pd.DataFrame(arrays["strangers"], columns=["a", "b", *FIELDS])
     book.weights = Weights(*(arrays[f"weight_{name}"] for name in Weights._fields))
     book.weighed = Weighed(str(arrays["alike"]), arrays["weighed"])

@@ -61,10 +61,11 @@ def mix(
     if unclear.empty:
         return terms
     mixture = _Mixture(unclear, population, terms, share)
+    explanations = Explanations(unclear, population, terms, as_of_day, crowds)
     found = replace(terms, partners=terms.partners._replace(friend=FRIENDS_AT_FIRST))
     for _ in range(ROUNDS):
         before = found
-        found = mixture.improve(before, Explanations(unclear, population, before, as_of_day, crowds).ways())
+        found = mixture.improve(before, explanations.under(before).ways())
         if _settled(before, found):
             break
     return _stepped(found)

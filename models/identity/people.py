@@ -143,7 +143,7 @@ def _level_sql(field: str, comparison: comparisons.CustomComparison) -> str:
     described = comparison.create_comparison_dict("duckdb")["comparison_levels"]
     unknown, *alike = (level["sql_condition"] for level in described[:-1])
     cases = "".join(f" when {condition} then {len(alike) - place}" for place, condition in enumerate(alike))
-    return f"(case when {unknown} then -1{cases} else 0 end)::bigint as {field}"
+    return f"(case when {unknown} then -1{cases} else 0 end)::tinyint as {field}"
 
 
 @cache

@@ -7,7 +7,9 @@ strength is the posterior of the first two.
 """
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,7 +33,6 @@ UNIQUE_KINDS = ("document", "email", "instrument", "destination")
 ACCIDENTS_OF = 10_000
 # How two who share a thing by accident would use it: rarely, mostly, wholly.
 USE_BY_CHANCE = np.array([0.4, 0.2, 0.4])
-LANDS = 1 << 16
 STRAW, VENUE = HYPOTHESES.index("straw"), HYPOTHESES.index("venue")
 PAID_MAX, BOTH_PAID_MAX = 0.9, 0.95
 # A field that is nearly alike counts where the thing itself is not shared.
@@ -101,18 +102,21 @@ def decided_by(
     """All that `weigh` looks at, so that only the pairs need weighing for which something differs."""
     evidence = Explanations(pairs, population, terms, as_of_day, crowds)
     a, b = evidence.a, evidence.b
+    left, right = population.country[a], population.country[b]
+    known = (left >= 0) & (right >= 0)
     paid, chance = population.paid()
-    age = as_of_day - pairs["ip_common_day"].to_numpy()
+    age, gap = as_of_day - pairs["ip_common_day"].to_numpy(), pairs["ip_gap_days"].to_numpy()
     columns = [
-        *(pairs[name].to_numpy() for name in pairs.columns if not name.endswith(("_value", "_day"))),
+        *(pairs[name].to_numpy() for name in pairs.columns[2:] if not name.endswith(("_value", "_day", "_days"))),
+        (gap > terms.ip_gap_days) * 1 + (gap > terms.ip_fresh_days),
         (age > terms.ip_fresh_days) * 1 + (age > 2 * terms.ip_fresh_days),
         step(np.maximum(population.given_holders[a], population.given_holders[b]) - 1),
         step(np.maximum(population.family_holders[a], population.family_holders[b]) - 1),
         step(np.maximum(population.birth_holders[a], population.birth_holders[b]) - 2),
         population.known_kinds[a] & population.known_kinds[b],
         paid[a] & paid[b],
-        population.country[a] * LANDS + population.country[b],
-        evidence.country_share(population.country[a]),
+        known * 1 + (known & (left == right)),
+        np.where(known & (left == right), evidence.country_share(left), 0.0),
         *crowds.values(),
     ]
     return Weighed(repr((terms, evidence.size, chance)), _marks(columns, len(pairs)))
@@ -162,6 +166,15 @@ class Explanations:
         self.holders = {kind: pairs[f"{kind}_holders"].to_numpy() for kind in terms.kinds}
         self.crowds = crowds
         self.levels = {field: pairs[field].to_numpy() for field in terms.levels}
+        self._usables: dict[str, tuple[Ints, Floats, Floats]] = {}
+
+    def under(self, terms: IdentityTerms) -> "Explanations":
+        """The same pairs under terms that differ in partners, in what they share and how, and in who is paid: what
+        hangs on nothing of that is reckoned once."""
+        _ = self._told, self._spread, self._apart
+        other = copy(self)
+        other.terms = terms
+        return other
 
     def ways(self) -> Floats:
         """Log2 odds of each explanation against strangers, one row per pair."""
@@ -169,18 +182,30 @@ class Explanations:
         for kind in self.terms.kinds:
             self.add_shared(ways, kind)
         self.add_kept_apart(ways)
+        ways += self._told
+        self.add_paid(ways)
+        return ways
+
+    @cached_property
+    def _told(self) -> Floats:
+        """What the fields of the two people say."""
+        ways = np.zeros((len(self.pairs), len(HYPOTHESES)))
         for field in ("name", "birth", *THING_OF):
             self.add_field(ways, field)
         self.add_country(ways)
-        self.add_paid(ways)
         return ways
 
     def priors(self) -> Floats:
         """Before any evidence: partners of each sort per trader, more at wide venues, fewer among many payers."""
+        ways = self._spread.copy()
+        ways[:, :5] += np.log2(np.array(self.terms.partners) / self.size)
+        return ways
+
+    @cached_property
+    def _spread(self) -> Floats:
+        """How much likelier the widest value that is shared makes venues, and less likely households and friends."""
         ways = np.zeros((len(self.pairs), len(HYPOTHESES)))
-        ways[:, :5] = np.log2(np.array(self.terms.partners) / self.size)
-        with np.errstate(divide="ignore"):
-            ways[:, 4] += self.terms.venue_growth * np.log2(np.maximum(self._widest(VENUE_KINDS), 2) - 1)
+        ways[:, 4] += self.terms.venue_growth * np.log2(np.maximum(self._widest(VENUE_KINDS), 2) - 1)
         ways[:, 2] -= self.terms.home_shrink * np.log2(np.maximum(self._widest(MONEY_KINDS) - 1, 1))
         ways[:, 3] -= self.terms.home_shrink * np.log2(np.maximum(self._widest(LENT_WIDELY) - 1, 1))
         return ways
@@ -199,11 +224,14 @@ class Explanations:
 
     def add_shared(self, ways: Floats, kind: str) -> None:
         """Sharing a value speaks by its rarity, less by what shows that the value is a place; hubs are mute."""
-        rows = np.flatnonzero(self._usable(kind))
         each = self.terms.kinds[kind]
-        chance = np.maximum(self.holders[kind][rows] - 1, 1) * self._chance(kind)
-        bits = np.log2(np.array(each.shares))[None, :] - np.log2(chance)[:, None]
-        bits *= self._freshness(kind, rows)[:, None]
+        if kind not in self._usables:
+            usable = np.flatnonzero(self._usable(kind))
+            by_chance = np.log2(np.maximum(self.holders[kind][usable] - 1, 1) * self._chance(kind))
+            self._usables[kind] = usable, by_chance, self._freshness(kind, usable)
+        rows, chance, fresh = self._usables[kind]
+        bits = np.log2(np.array(each.shares))[None, :] - chance[:, None]
+        bits *= fresh[:, None]
         crowd = self.crowds[kind][rows, None] if kind in self.crowds else np.zeros((len(rows), 1))
         if kind in VISITED:
             own = bits[:, :VENUE]
@@ -232,16 +260,22 @@ class Explanations:
 
     def add_kept_apart(self, ways: Floats) -> None:
         """Both having a thing and sharing none speaks a little against; but some owners change all things at once."""
-        apart = self.population.known_kinds[self.a] & self.population.known_kinds[self.b]
         table = np.zeros((1 << len(self.terms.kinds), 5))
         for place, (kind, each) in enumerate(self.terms.kinds.items()):
-            apart &= ~((self.holders[kind] > 0).astype(np.int64) << place)
             if kind != "partner":
                 with_kind = (np.arange(len(table)) >> place) & 1 > 0
                 table[with_kind] += np.log2(1 - np.array(each.shares))
         careful = self.terms.careful_share
         table[:, 0] = np.logaddexp2(np.log2(1 - careful) + table[:, 0], np.log2(careful))
-        ways[:, :5] += table[apart]
+        ways[:, :5] += table[self._apart]
+
+    @cached_property
+    def _apart(self) -> Ints:
+        """The kinds of which both have something and share nothing, as bits."""
+        apart = self.population.known_kinds[self.a] & self.population.known_kinds[self.b]
+        for place, kind in enumerate(self.terms.kinds):
+            apart &= ~((self.holders[kind] > 0).astype(np.int64) << place)
+        return np.asarray(apart, dtype=np.int64)
 
     def _freshness(self, kind: str, rows: Ints) -> Floats:
         """Evidence by network address halves when the uses were not close together, and ends when long past."""
@@ -312,7 +346,7 @@ class Explanations:
     def country_share(self, country: Ints) -> Floats:
         """Share of the traders who live in the country, in steps."""
         counts = np.bincount(self.population.country + 1)
-        return np.minimum(1.0, step(counts[country + 1]) / self.size)
+        return np.minimum(1.0, step(counts) / self.size)[country + 1]
 
     def add_paid(self, ways: Floats) -> None:
         """Who hides behind other names may take payouts oftener than others, in which case that speaks."""
