@@ -331,3 +331,17 @@ def test_four_loose_readers_of_one_who_trades_his_own_signals_are_no_ring() -> N
     found = search(frames)
     assert flagged(found) == []
     assert "ring" not in found.rings["kind"].tolist()
+
+
+@pytest.mark.parametrize("seed", [42, 53])
+def test_readers_of_a_room_of_whom_some_keep_its_exits_are_no_ring(seed: int) -> None:
+    """Few of them act at most signals, so that among many pairs a few meetings look steady."""
+    rng = np.random.default_rng(seed)
+    at, held, buy = plan(rng, 80)
+    readers = []
+    for k in range(14):
+        on = rng.random(80) < rng.uniform(0.15, 0.6)
+        delay = rng.lognormal(3.2, 0.6) * np.exp(rng.normal(0, 0.5, int(on.sum())))
+        own = held[on] * rng.lognormal(0, 0.6, len(delay)) if k % 2 else held[on] + rng.normal(0, 1.5, len(delay))
+        readers.append(trades_of(f"reader{k:02d}", at[on] + delay, own.clip(5), buy[on]))
+    assert flagged(search([*strangers(rng, 60), *readers])) == []

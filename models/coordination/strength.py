@@ -180,6 +180,12 @@ def _loose(seen: pd.DataFrame) -> Floats:
     return np.asarray(1.4826 * unrounded_spread(seen) / lag)
 
 
+def _looser(seen: pd.DataFrame) -> Floats:
+    """How loose the lag may well be: of the many pairs of a room some look steady by a few matches."""
+    doubt = 1.0 + 1.0 / np.sqrt(np.maximum(_column(seen, "matched"), 1.0))
+    return np.asarray(_loose(seen) * np.where(_column(seen, "others") > 0, doubt, 1.0))
+
+
 def _lag(seen: pd.DataFrame) -> Floats:
     """Log-odds from the lag: a reader's delay varies as much as it lasts and, in company, strays out of the window."""
     loose = _loose(seen)
@@ -188,10 +194,8 @@ def _lag(seen: pd.DataFrame) -> Floats:
     strays = np.where(_column(seen, "others") > 0, _steps(kept, [0.4, 0.8], [-4.0, 0.0]), 0.0)
     unproven = _steps(_link_of_exits(seen), [0.6, 0.8], [1.0, 0.0])  # common exits prove what a loose lag leaves open
     unproven = np.maximum(unproven, _steps(_beyond_company(seen), [0.05, 0.3], [1.0, 0.0]))
-    # Of the many pairs of a room some look steady by a few matches, and have the exits that the room tells.
-    doubtful = np.where(_column(seen, "others") > 0, loose * (1.0 + 1.0 / np.sqrt(np.maximum(matched, 1.0))), loose)
     unproven = np.maximum(unproven, _steps(matched, FEW_MATCHES, [0.5, 0.0]))
-    in_company = _accompanied(seen) * unproven * _steps(doubtful, [0.25, 0.45, 0.6], [0.0, -4.0, -8.0])
+    in_company = _accompanied(seen) * unproven * _steps(_looser(seen), [0.25, 0.45, 0.6], [0.0, -4.0, -8.0])
     by_length = _steps(loose, [0.45, 0.7, 1.1], [0.0, -2.5, -5.0])
     return np.minimum(np.where(_by_hand(seen), np.maximum(by_length, -1.0), by_length), in_company) + strays
 
@@ -338,6 +342,7 @@ def _followed_out(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     steadier = _steps(_column(seen, "relative_spread", 1.0), [0.35, 0.7], [1.0, 0.0])
     farther = np.abs(_column(seen, "lag_s")) > FARTHER * _column(seen, "company_reach_s", np.inf)
     steadier = np.where(farther, 1.0, steadier * (_column(seen, "tight_spread_s") >= IRREGULAR_S))
+    steadier = steadier * _steps(_looser(seen), READERS_LOOSE, [1.0, 0.0])  # a room may tell its readers how long
     return np.where(apart, steadier * _steps(_kept(seen), [0.6, 0.9], [0.0, 8.0]), 0.0) * (_column(seen, "others") > 0)
 
 
@@ -367,7 +372,7 @@ def _own_exits(seen: pd.DataFrame) -> Floats:
     farther = np.abs(_column(seen, "lag_s")) > FARTHER * _column(seen, "company_reach_s", np.inf)
     steady = np.where(farther, 1.0, _steps(_column(seen, "relative_spread", 1.0), [1.5, 4.0], [1.0, 0.0]))
     # Of those who read, some keep the exits that they are told and some do not; who copies is steadier than either.
-    steady = steady * _steps(_loose(seen), READERS_LOOSE, [1.0, 0.0])
+    steady = steady * _steps(_looser(seen), READERS_LOOSE, [1.0, 0.0])
     return np.where(ordered, steady * _steps(_beyond_company(seen), [0.35, 0.7], [0.0, 12.0]), 0.0)
 
 
