@@ -12,7 +12,7 @@ import pytest
 
 from models import catalogue, set_rules
 from pipelines.land import land_paths
-from pipelines.score import _TOUCHED_BY, score
+from pipelines.score import _TOUCHED_BY, judged_accounts, score
 from sql import schema
 from sql.warehouse import Warehouse, read_frame
 from tests.builders import write_firm
@@ -22,12 +22,14 @@ from tests.rule_world import (
     Login,
     Trade,
     World,
+    deal_rows,
     engine,
     insert,
     judge,
     lake_rows,
     occurrences,
     rows,
+    rulebook,
 )  # fmt: skip
 
 LATER = START + dt.timedelta(days=20)
@@ -332,3 +334,40 @@ def test_the_scoring_run_ends_accounts_by_set_based_rules(tmp_path: Path) -> Non
             ("E", "profit_target", "passed", "pass"),
             ("F", "hyperactivity", "breached", "pause"),
         }
+
+
+def untold(deal: dict[str, object], **other: object) -> dict[str, object]:
+    """A deal that does not say whether it opens or closes."""
+    return deal | {"entry": None} | other
+
+
+def found_in(trade: Trade, deals: list[dict[str, object]], terms: str) -> list[tuple[str, str | None]]:
+    """What rules find where the deals of one trade are told otherwise."""
+    world = World([Account("A", [trade])], terms, LATER)
+    connection = engine(world)
+    connection.execute("delete from lake.deals")
+    insert(connection, "deals", deals)
+    set_rules.judge(connection, judged_accounts(connection), rulebook(world), world.as_of)
+    query = "select rule, trade_id from decided.occurrences order by all"
+    return [(rule, trade_id) for rule, trade_id in connection.execute(query).fetchall()]
+
+
+def test_positions_are_trades_though_their_deals_do_not_say_what_they_do() -> None:
+    """Guards that `entry`, which a feed need not tell, is read from side and volume as the walk reads it."""
+    trade = short("p", at(9))
+    opening, closing = deal_rows("A", trade)
+    assert found_in(trade, [opening, closing], "holding_time = 60") == [("holding_time", "p")]
+    assert found_in(trade, [untold(opening), untold(closing)], "holding_time = 60") == [("holding_time", "p 1")]
+    assert found_in(trade, [opening, untold(closing)], "holding_time = 60") == [("holding_time", "p 1")]
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_stop_told_by_itself_is_told(silent: bool) -> None:
+    """Guards that a stop told on a row of the position that neither opens nor closes it counts as one told later."""
+    trade = Trade("p", at(9), at(10))
+    opening, closing = deal_rows("A", trade)
+    set_later = untold(opening, deal_id="p-sl", executed_at=at(9.02), side=None, volume=None, stop_loss=1.09)
+    deals = [untold(one) if silent else one for one in (opening, closing)]
+    terms = "stop_loss_required = { grace_seconds = 180 }"
+    assert found_in(trade, deals, terms) == [("stop_loss_required", "p 1" if silent else "p")]
+    assert found_in(trade, [*deals, set_later], terms) == []

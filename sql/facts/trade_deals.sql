@@ -1,12 +1,14 @@
--- Trade deals with the thing they belong to: their position, without ids their symbol. A deal that turns a netted
--- position round is two rows, one that closes and one that opens. Grain: account_id, deal_id, part.
+-- Trade deals with the thing they belong to: their position, without ids their symbol. A position is netted where a deal
+-- turns it round or does not say whether it opens or closes; a deal that turns it is two rows, one that closes and one
+-- that opens. What moves no volume, as a stop or a cost told afterwards, is `only` the position's.
+-- Grain: account_id, deal_id, part.
 with deals as (
     select
         account_id,
         deal_id,
         try_cast(deal_id as bigint) as deal_number,
         coalesce(position_id, 'net ' || symbol) as position,
-        position_id is null or entry = 'inout' as netted,
+        position_id is null or entry = 'inout' or (entry is null and side is not null and volume > 0) as netted,
         entry,
         side,
         symbol,
@@ -51,7 +53,7 @@ followed as (
 episodes as (
     select
         *,
-        count(*) filter (where held_before = 0 or held_before * held_after < 0) over (
+        count(*) filter (where (held_before = 0 and held_after <> 0) or held_before * held_after < 0) over (
             partition by account_id, position
             order by executed_at, deal_number nulls last, deal_id
             rows between unbounded preceding and current row
@@ -92,3 +94,13 @@ select
     stop_loss, take_profit, reason, magic, comment
 from episodes
 where held_before <> 0 and (abs(held_after) < abs(held_before) or held_before * held_after < 0)
+
+union all
+
+-- what moves no volume
+select
+    account_id, position || ' ' || greatest(episode, 1), position, 'only',
+    deal_id, symbol, side, lots, price, executed_at, profit, commission, swap, fee,
+    stop_loss, take_profit, reason, magic, comment
+from episodes
+where held_before = held_after

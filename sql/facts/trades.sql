@@ -28,7 +28,6 @@ with positions as (
         -sum(least(profit + commission + swap + fee, 0)) as losses,
         coalesce(bool_or(stop_loss > 0), false) as stopped
     from facts.trade_deals
-    where role <> 'only'
     group by account_id, trade_id
 )
 
