@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,8 +14,9 @@ import pandas as pd
 from models.catalogue import Rulebook, Terms, Version
 from models.clock import from_micros, place, to_micros
 from models.events import Told
-from models.money import decimals, written
+from models.money import decimals, to_minor, written
 from models.rule_words import rule_sentence
+from models.terms import amount_of
 from models.walk import (
     DAILY_GAIN,
     DAILY_LOSS,
@@ -42,9 +44,9 @@ _MODE_WORDS = {
     "trailing_eod": "the highest end-of-day balance",
 }
 _REFERENCE_WORDS = {
-    "balance": "balance",
-    "equity": "equity",
-    "max": "higher of balance and equity",
+    "balance": "balance at",
+    "equity": "equity at",
+    "max": "higher of balance and equity at",
     "intraday_high": "highest equity of the day since",
     "ratchet": "highest end-of-day value up to",
 }
@@ -129,15 +131,15 @@ def account_days(accounts: pd.DataFrame, walked: Walked) -> pd.DataFrame:
 def verdicts(accounts: pd.DataFrame, walked: Walked, told: Told, rulebook: Rulebook) -> pd.DataFrame:
     """The published verdicts of the walk, each with its evidence and a sentence that a trader could be sent."""
     rows = []
-    columns = ["account_id", "product", "product_version", "stage", "currency"]
+    columns = ["account_id", "initial_balance", "product", "product_version", "stage", "currency"]
     known = list(accounts[columns].itertuples(index=False, name=None))
     texts: dict[tuple[Any, ...], str] = {}
     for verdict in walked.verdicts:
-        account_id, *promised = known[verdict["account"]]
+        account_id, initial, *promised = known[verdict["account"]]
         product, number, stage, currency = promised
         version = rulebook.version(product, int(number))
         terms, rule = version.stages[stage], RULE_NAMES[verdict["rule"]]
-        evidence = _evidence(verdict, version, terms, stage, currency, told)
+        evidence = _evidence(verdict, to_minor(Decimal(initial), currency), version, terms, stage, currency, told)
         key = (*promised, rule)
         if key not in texts:
             texts[key] = rule_sentence(rule, terms[rule], currency)
@@ -160,13 +162,18 @@ def verdicts(accounts: pd.DataFrame, walked: Walked, told: Told, rulebook: Ruleb
     return pd.DataFrame(rows, columns=[*names, "product_version", "evidence"])
 
 
-def _evidence(verdict: Any, version: Version, terms: Terms, stage: str, currency: str, told: Told) -> dict[str, Any]:
+def _evidence(
+    verdict: Any, initial: int, version: Version, terms: Terms, stage: str, currency: str, told: Told
+) -> dict[str, Any]:
     rule = RULE_NAMES[verdict["rule"]]
     names = ("observed", "allowed", "reference", "size", "balance", "equity", "high_water")
-    numbers = {name: str(written(verdict[name], currency)).replace(",", "") for name in names}
+    amounts = {name: int(verdict[name]) for name in names}
+    if verdict["rule"] == MAX_LOSS:
+        amounts["size"] = _promised(terms["max_loss"], initial, amounts["reference"], currency)
+    numbers = {name: written(amount, currency).replace(",", "") for name, amount in amounts.items()}
     source = told.source(int(verdict["event"])) if verdict["event"] >= 0 else {"kind": "reset"}
     return {
-        "sentence": sentence(verdict, version, terms, currency),
+        "sentence": sentence(verdict, amounts, initial, version, terms, currency),
         "event": source | {"at": from_micros(verdict["at"]).isoformat()},
         "numbers": numbers,
         "currency": currency,
@@ -181,24 +188,28 @@ def _evidence(verdict: Any, version: Version, terms: Terms, stage: str, currency
     }
 
 
-def sentence(verdict: Any, version: Version, terms: Terms, currency: str) -> str:
+def _promised(rule: dict[str, Any], initial: int, reference: int, currency: str) -> int:
+    """How far below its reference the terms put the maximum-loss floor, whatever holds it elsewhere."""
+    return amount_of(rule, reference if rule["base"] == "high_water" else initial, currency)
+
+
+def sentence(verdict: Any, amounts: dict[str, int], initial: int, version: Version, terms: Terms, currency: str) -> str:
     """A verdict as a sentence: what was observed, against what, how that came to be, and when on the firm's clock."""
     zone = ZoneInfo(version.clock.zone)
     at = from_micros(verdict["at"]).astimezone(zone)
     opened = from_micros(verdict["reset_at"]).astimezone(zone)
     when = f"at {at:%H:%M:%S} {place(version.clock.zone)} on {at:%Y-%m-%d}"
-    money = {name: written(verdict[name], currency) for name in ("observed", "allowed", "reference", "size", "balance")}
+    money = {name: written(amount, currency) for name, amount in amounts.items()}
     code = verdict["rule"]
     if code == DAILY_LOSS:
         rule = terms["daily_loss"]
         word = _REFERENCE_WORDS[rule["reference"]]
-        since = f"{opened:%H:%M} {place(version.clock.zone)}"
-        how = f"reference {money['reference']} {word} at {since} − {_size(rule, money)}"
+        how = f"reference {money['reference']} {word} {opened:%H:%M} {place(version.clock.zone)} − {_size(rule, money)}"
         return f"Equity {money['observed']} {_fell(rule, verdict)} the daily floor {money['allowed']} ({how}) {when}."
     if code == MAX_LOSS:
         rule = terms["max_loss"]
-        how = f"{_MODE_WORDS[rule['mode']]} {money['reference']} − {_size(rule, money)}{_locked(rule)}"
         floor = f"the maximum-loss floor {money['allowed']}"
+        how = _maximum(rule, amounts, initial, money, currency)
         return f"Equity {money['observed']} {_fell(rule, verdict)} {floor} ({how}) {when}."
     if code == FLOATING_LOSS:
         return f"Open loss {money['observed']} exceeded {money['allowed']} (balance {money['balance']}) {when}."
@@ -221,6 +232,29 @@ def _size(rule: dict[str, Any], money: dict[str, str]) -> str:
         rule["base"]
     ]
     return f"{rule['percent'].normalize():f} % of {base} = {money['size']}"
+
+
+def _maximum(rule: dict[str, Any], amounts: dict[str, int], initial: int, money: dict[str, str], currency: str) -> str:
+    """How a maximum-loss floor came to be: trailing at its distance, stopped at its lock, or set with a payout."""
+    how = f"{_MODE_WORDS[rule['mode']]} {money['reference']} − {_size(rule, money)}"
+    trailing = amounts["reference"] - amounts["size"]
+    if amounts["allowed"] == trailing:
+        return f"{how}{_locked(rule)}"
+    start = f"the initial balance {written(initial, currency)}"
+    if rule["payout_rebase"] == "floor_at" and amounts["allowed"] == initial + _minor(rule, "rebase_offset", currency):
+        return f"{start}{_plus(rule['rebase_offset'])}, where a payout has set it for good"
+    stops = f"{start}{_plus(rule['lock_offset'])}"
+    if rule["lock_offset"] is None or amounts["allowed"] != initial + _minor(rule, "lock_offset", currency):
+        stops = "the profit target"
+    return f"{how} would be {written(trailing, currency)}, but it stopped rising at {stops}"
+
+
+def _minor(rule: dict[str, Any], field: str, currency: str) -> int:
+    return to_minor(rule[field] or Decimal(0), currency)
+
+
+def _plus(offset: Decimal | None) -> str:
+    return f" + {offset}" if offset else ""
 
 
 def _locked(rule: dict[str, Any]) -> str:

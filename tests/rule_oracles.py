@@ -464,6 +464,19 @@ def allocation_cap(account: Account, terms: Terms, world: World) -> Found:
     return {(account.opened_at, None)} if funded and (much or many) else set()
 
 
+def copy_own_accounts(account: Account, terms: Terms, world: World) -> Found:
+    accounts = {other.account_id: other for other in world.accounts}
+    found: Found = set()
+    for pair in world.copies:
+        both = [accounts[pair.account_a], accounts[pair.account_b]]
+        funded = any(one.stage in ("funded", "instant") for one in both)
+        forbidden = terms["policy"] == "prohibited" or (terms["policy"] == "challenge_only" and funded)
+        own_copy = pair.same_owner and pair.relation == "copy" and pair.strength >= float(terms["min_strength"])
+        if account in both and forbidden and own_copy:
+            found.add((max(one.opened_at for one in both), None))
+    return found
+
+
 ORACLES: dict[str, Callable[[Account, Terms, World], Found]] = {
     "max_lots": max_lots,
     "max_exposure": max_exposure,
@@ -486,6 +499,7 @@ ORACLES: dict[str, Callable[[Account, Terms, World], Found]] = {
     "symbols": symbols,
     "margin": margin,
     "allocation_cap": allocation_cap,
+    "copy_own_accounts": copy_own_accounts,
     "login_country": login_country,
     "login_address": login_address,
 }

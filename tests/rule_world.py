@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import numpy as np
@@ -72,6 +72,16 @@ class Login:
     account_id: str | None = None
 
 
+class Copies(NamedTuple):
+    """Two accounts of which one copies the other."""
+
+    account_a: str
+    account_b: str
+    strength: float
+    relation: str = "copy"
+    same_owner: bool = True
+
+
 @dataclass(frozen=True)
 class World:
     """Everything a rule may read beside the accounts."""
@@ -85,7 +95,7 @@ class World:
     news: Sequence[Mapping[str, Any]] = ()
     rates: Sequence[tuple[str, dt.date, float]] = ()
     owners: Mapping[str, str] = field(default_factory=dict)
-    copies: Sequence[tuple[str, str, float]] = ()
+    copies: Sequence[Copies] = ()
     logins: Sequence[Login] = ()
     homes: Mapping[str, str] = field(default_factory=dict)
     """Countries of traders."""
@@ -146,7 +156,8 @@ def decide(connection: duckdb.DuckDBPyConnection, world: World) -> None:
             " same_owner boolean, strength double)"
         )
         connection.executemany(
-            "insert into decided.copy_pairs values (?, ?, 'copy', 20, true, ?)", [list(row) for row in world.copies]
+            "insert into decided.copy_pairs values (?, ?, ?, 20, ?, ?)",
+            [[o.account_a, o.account_b, o.relation, o.same_owner, o.strength] for o in world.copies],
         )
 
 

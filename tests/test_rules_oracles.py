@@ -10,7 +10,7 @@ import pytest
 
 from models import set_rules
 from tests.rule_oracles import ORACLES
-from tests.rule_world import START, Account, Login, Trade, World, occurrences, rulebook
+from tests.rule_world import START, Account, Copies, Login, Trade, World, occurrences, rulebook
 
 LOOSE = """
 max_lots = { lots = 1, effect = "warn" }
@@ -36,6 +36,7 @@ margin = { percent = 2.2, leverage = 100, effect = "warn" }
 allocation_cap = { amount = 150000, effect = "warn" }
 login_country = { allowed = ["DE", "FR"], travel_seconds = 3600, effect = "warn" }
 login_address = { max_addresses = 2, max_owners = 1, known = ["10.0.0.3"], effect = "warn" }
+copy_own_accounts = "challenge_only"
 """
 OTHERS = """
 max_lots = { lots = 0.5, symbols = ["EURUSD"], effect = "warn" }
@@ -61,6 +62,7 @@ margin = { percent = 1.1, leverage = 100, effect = "warn" }
 allocation_cap = { accounts = 1, effect = "warn" }
 login_country = { prohibited = ["US"], home_only = true, effect = "warn" }
 login_address = { max_owners = 2, effect = "warn" }
+copy_own_accounts = { policy = "prohibited", min_strength = 0.8 }
 """
 
 # steps between instants meet every time limit of the terms exactly, and a microsecond to either side
@@ -113,7 +115,7 @@ def account(draw: random.Random, place: int) -> Account:
 
 
 def world(draw: random.Random, terms: str) -> World:
-    """Many accounts of traders of whom two are one owner, with news on and beside the minute of trades."""
+    """Many accounts of traders of whom two are one owner, with news on and beside the minute of trades; some copy."""
     accounts = [account(draw, place) for place in range(ACCOUNTS)]
     executed = [t.opened_at for a in accounts for t in a.trades]
     news: list[dict[str, Any]] = [
@@ -138,7 +140,13 @@ def world(draw: random.Random, terms: str) -> World:
     logins = list({(one.trader_id, one.at, one.ip): one for one in logins}.values())
     homes = {trader: draw.choice(["DE", "FR"]) for trader in TRADERS[:-1]}
     owners = {trader: f"O{max(place, 1)}" for place, trader in enumerate(TRADERS)}
-    return World(accounts, terms, START + dt.timedelta(days=8), news=news, owners=owners, logins=logins, homes=homes)
+    copies = []
+    for _ in range(ACCOUNTS):
+        one, other = draw.sample([account.account_id for account in accounts], 2)
+        strength, relation = draw.choice([0.49, 0.5, 0.79, 0.8, 0.9]), draw.choice(["copy", "copy", "mirror"])
+        copies.append(Copies(one, other, strength, relation, same_owner=draw.random() < 0.7))
+    until = START + dt.timedelta(days=8)
+    return World(accounts, terms, until, news=news, owners=owners, copies=copies, logins=logins, homes=homes)
 
 
 def told(world: World) -> set[tuple[str, str, dt.datetime, str | None]]:
@@ -170,5 +178,5 @@ def test_rule_files_say_what_the_oracles_say(terms: str) -> None:
 
 
 def test_every_rule_file_has_an_oracle() -> None:
-    """A new rule comes with its oracle; copying is decided elsewhere and has only cases."""
-    assert set(ORACLES) | {"copy_own_accounts"} == {*set_rules.OWN, *set_rules.SHARED}
+    """A new rule comes with its oracle."""
+    assert set(ORACLES) == {*set_rules.OWN, *set_rules.SHARED}

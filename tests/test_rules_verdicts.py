@@ -19,6 +19,7 @@ from tests.builders import write_firm
 from tests.rule_world import (
     START,
     Account,
+    Copies,
     Login,
     Trade,
     World,
@@ -185,7 +186,7 @@ def test_every_rule_states_its_verdicts_in_a_sentence() -> None:
     )
     accounts = [Account("A", trades, "funded", trader_id="T"), Account("B", (), "funded", trader_id="T")]
     logins = [Login("T", at(9), country="FR"), Login("T", at(9.01), country="DE")]
-    world = World(accounts, terms, LATER, news=news, copies=[("A", "B", 0.9)], logins=logins, homes={"T": "AT"})
+    world = World(accounts, terms, LATER, news=news, copies=[Copies("A", "B", 0.9)], logins=logins, homes={"T": "AT"})
     found = rows(judge(world))
     assert {row["rule"] for row in found} == {*set_rules.OWN, *set_rules.SHARED}
     for row in found:
@@ -203,7 +204,7 @@ def test_copying_is_judged_by_policy_and_stage() -> None:
         ("prohibited", "evaluation_1", 0.49, 0),
     ):
         accounts = [Account("A", stage=stage), Account("B", stage=stage)]
-        world = World(accounts, f'copy_own_accounts = "{policy}"', LATER, copies=[("A", "B", strength)])
+        world = World(accounts, f'copy_own_accounts = "{policy}"', LATER, copies=[Copies("A", "B", strength)])
         assert len(said(world)) == count, (policy, stage, strength)
 
 

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.builders import Case, Fold, oracle_says, prepare, walked
+from models import catalogue, verdicts
+from models.walk import BREACHED, MAX_LOSS
+from tests.builders import Case, Fold, oracle_says, prepare, product_text, walked
 from tests.walk_oracle import Account, Deal, FirmClock, Observation, tell
 
 FOLDER = Path(__file__).parent / "cases" / "walk"
@@ -185,3 +187,44 @@ def test_every_sentence_has_cases() -> None:
     held = {path.stem for path in FOLDER.glob("*.yaml")}
     by_whole_runs = {10, 11}  # what is delivered when, and stages without terms: tests/test_score_same.py
     assert {f"sentence_{number:02}" for number in set(range(1, 13)) - by_whole_runs} <= held
+
+
+@pytest.mark.parametrize(
+    ("more", "observed", "allowed", "how"),
+    [
+        ({}, 5299999, 5300000, "the highest equity 55,000.00 − 2,000.00 fixed"),
+        (
+            {"lock_offset": 100},
+            5009999,
+            5010000,
+            "the highest equity 55,000.00 − 2,000.00 fixed would be 53,000.00, but it stopped rising at the initial "
+            "balance 50,000.00 + 100",
+        ),
+        (
+            {"lock_at_target": True, "lock_offset": 9000},
+            5249999,
+            5250000,
+            "the highest equity 55,000.00 − 2,000.00 fixed would be 53,000.00, but it stopped rising at the profit "
+            "target",
+        ),
+        (
+            {"payout_rebase": "floor_at", "rebase_offset": 0},
+            4999999,
+            5000000,
+            "the initial balance 50,000.00, where a payout has set it for good",
+        ),
+    ],
+)
+def test_a_floor_is_told_by_the_size_that_was_promised(
+    more: dict[str, Any], observed: int, allowed: int, how: str
+) -> None:
+    """Guards that where a lock or a payout holds the floor, no distance is named that the terms do not know."""
+    rules: dict[str, dict[str, Any]] = {
+        "max_loss": {"mode": "trailing_equity", "base": "fixed", "amount": 2000} | more,
+        "profit_target": {"amount": 2500},
+    }
+    version = catalogue.read_product(product_text(rules), "plan.toml").versions[0]
+    amounts = {"observed": observed, "allowed": allowed, "reference": 5500000, "size": 200000, "balance": 5000000}
+    verdict = amounts | {"rule": MAX_LOSS, "outcome": BREACHED, "at": 0, "reset_at": 0}
+    said = verdicts.sentence(verdict, amounts, 5000000, version, version.stages["evaluation_1"], "USD")
+    assert f"({how})" in said
