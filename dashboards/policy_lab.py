@@ -18,6 +18,7 @@ from models import catalogue, drafts
 from models.access import AccessRefused
 from models.catalogue import Product, RulebookRefused, Terms, Version
 from models.drafts import DraftRefused
+from models.rulebook_pages import day_begins
 from models.rules import RULES, Field
 from pipelines import whatif
 from pipelines.whatif import METRICS, Axis, Comparison, WhatIfRefused
@@ -50,7 +51,7 @@ def show() -> None:
         return
     left, right = st.columns(2)
     with left:
-        listed = _by_history(list(products))
+        listed = replays.by_history(list(products))
         chosen = state.one_of("Product", "product", listed, shown=lambda one: products[one].name, every=False)
     product = products[str(chosen)]
     newest = product.versions[-1]
@@ -146,13 +147,6 @@ def _asked(rule: str, field: Field, value: Any, key: str) -> Any:
     return Decimal(str(given))
 
 
-def _by_history(products: list[str]) -> list[str]:
-    """Products in order of the accounts that traded them, those without any by name."""
-    table = reads.rows("risk_facets")
-    held = table.groupby("product")["accounts"].sum().to_dict() if not table.empty else {}
-    return sorted(products, key=lambda one: (-held.get(one, 0), one))
-
-
 def _label(rule: str, field: str) -> str:
     return f"{words.rule(rule)}: {field.replace('_', ' ')}"
 
@@ -192,6 +186,7 @@ def _replayed(product: Product, draft: Version, stage: str) -> None:
     except WhatIfRefused as refused:
         look.empty("History cannot answer this", words.escaped(refused))
         return
+    _changes(product.versions[-1], draft)
     _rows(found, stage)
     _flips(found.flips)
     _caveats()
@@ -199,8 +194,36 @@ def _replayed(product: Product, draft: Version, stage: str) -> None:
         _keep(product, draft)
 
 
+def _changes(today: Version, draft: Version) -> None:
+    """What the draft says otherwise than the terms of today, stage by stage."""
+    lines = [] if draft.clock == today.clock else [_clocks(today, draft)]
+    for stage, terms in draft.stages.items():
+        held = today.stages.get(stage, {})
+        for rule in dict.fromkeys((*held, *terms)):
+            was, is_now = (_line(rule, one) for one in (held, terms))
+            if was != is_now:
+                lines.append(f"{words.escaped(words.stage(stage))}: {is_now}; today {was}")
+    if lines:
+        look.card("near", "What the draft changes", lines)
+    else:
+        look.card("ended", "The draft says what the terms of today say", ["Nothing can come out otherwise."])
+
+
+def _clocks(today: Version, draft: Version) -> str:
+    begins = (words.escaped(day_begins(version.clock)) for version in (draft, today))
+    return "The day begins at {}; today at {}".format(*begins)
+
+
+def _line(rule: str, terms: Terms) -> str:
+    return (
+        f"<code>{words.escaped(drafts.rule_line(rule, terms[rule]))}</code>"
+        if rule in terms
+        else f"no {words.rule(rule).lower()}"
+    )
+
+
 def _caveats() -> None:
-    st.caption("  \n".join(f"? {caveat}" for caveat in whatif.CAVEATS))
+    st.caption("What this cannot say  \n" + "  \n".join(f"· {caveat}" for caveat in whatif.CAVEATS))
 
 
 def _rows(found: Comparison, stage: str) -> None:

@@ -7,9 +7,8 @@ import streamlit as st
 from dashboards.kit import look, paths, places, reads, replays, state, words
 from dashboards.kit.people import may_open, who
 from models.catalogue import Product, RulebookRefused, Version
-from models.clock import place
 from models.drafts import rule_line
-from models.rulebook_pages import CALENDARS, sold
+from models.rulebook_pages import day_begins, sold
 
 
 def show() -> None:
@@ -21,7 +20,8 @@ def show() -> None:
         return
     columns = st.columns(3)
     with columns[0]:
-        chosen = state.one_of("Product", "product", sorted(products), shown=lambda id: products[id].name, every=False)
+        listed = replays.by_history(list(products))
+        chosen = state.one_of("Product", "product", listed, shown=lambda id: products[id].name, every=False)
     product = products[str(chosen)]
     with columns[1]:
         number = state.one_of(
@@ -67,11 +67,10 @@ def _before(product: Product, version: Version) -> Version | None:
 
 
 def _facts(version: Version, stage: str) -> None:
-    clock = version.clock
     look.facts(
         {
             "In force from": words.instant_html(version.effective_from),
-            "Day begins": f"{clock.reset:%H:%M} {words.escaped(place(clock.zone))}, {CALENDARS[clock.calendar]}",
+            "Day begins": words.escaped(day_begins(version.clock)),
             "Next stage": words.stage(version.next_stage.get(stage)),
             "Sold": words.escaped(sold(version).removeprefix(", ")) or "at every desk",
             "Hash of the version": f"<code>{version.digest[:12]}</code>",

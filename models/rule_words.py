@@ -221,7 +221,7 @@ _FOLLOWS = {
 _REBASES = {
     "none": "",
     "to_balance": "After a payout the high water is the balance then left.",
-    "floor_at": "After a payout the floor is the initial balance + {rebase_offset} and stays there.",
+    "floor_at": "After a payout the floor is the initial balance{offset} and stays there.",
 }
 
 
@@ -285,16 +285,17 @@ def _floating_loss(terms: Terms, currency: str | None) -> str:
     return said
 
 
+def _offset(amount: Decimal | None, currency: str | None) -> str:
+    return f" + {_amount(amount, currency)}" if amount else ""
+
+
 def _max_loss(terms: Terms, currency: str | None) -> str:
     text = f"Equity may never {_below(terms)} {_MODES[terms['mode']]} less {_size(terms, currency)}."
     if terms["lock_at_target"]:
         text += " The floor stops rising at the profit target."
     if terms["lock_offset"] is not None:
-        offset = f" + {_amount(terms['lock_offset'], currency)}" if terms["lock_offset"] else ""
-        text += f" The floor stops rising at the initial balance{offset}."
-    rebase = _REBASES[terms["payout_rebase"]].format(
-        rebase_offset=_amount(terms["rebase_offset"] or Decimal(0), currency)
-    )
+        text += f" The floor stops rising at the initial balance{_offset(terms['lock_offset'], currency)}."
+    rebase = _REBASES[terms["payout_rebase"]].format(offset=_offset(terms["rebase_offset"], currency))
     return f"{text} {rebase}".rstrip() + _warned(terms)
 
 

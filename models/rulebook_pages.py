@@ -139,6 +139,11 @@ def sold(version: Version) -> str:
     return f", {', '.join(parts)}" if parts else ""
 
 
+def day_begins(clock: Clock) -> str:
+    """When a firm's day begins, in few words."""
+    return f"{clock.reset:%H:%M} {place(clock.zone)}, {CALENDARS[clock.calendar]}"
+
+
 def _clock(clock: Clock) -> str:
     return (
         f"The firm's day begins at {clock.reset:%H:%M} {place(clock.zone)} ({clock.zone}), {CALENDARS[clock.calendar]}."

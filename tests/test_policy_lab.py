@@ -165,6 +165,9 @@ def test_a_loaded_rulebook_stands_beside_today_or_is_refused_with_the_fields_sen
     assert not app.exception
     rates = app.dataframe[0].value.set_index("metric").loc["Pass rate, % of accounts"]
     assert float(rates["today"]) > float(rates["draft"]), "10 % were made, 12 % not"
+    assert "Evaluation 1: profit_target = { percent = 12 } ; today profit_target = { percent = 8 }" in told(app)
+    app.file_uploader[0].set_value(("one.toml", pages_firm.RULEBOOK.encode(), "application/toml")).run()
+    assert "The draft says what the terms of today say" in told(app)
     for wrong, said in (
         (text.replace("percent = 12", "percent = 1200"), "profit_target: percent: 1200 % is out of range"),
         (text.replace('id = "one"', 'id = "two"'), "one.toml: id: is two, and the product chosen is one"),
