@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import zoneinfo
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import streamlit as st
 from dashboards.kit import look, privacy, reads, state, words
 from dashboards.kit.people import who
 from models.audit import Record
+from models.clock import zones
 from pipelines import portability
 from pipelines.portability import MappingRefused
 from sql.schema import DATASETS, Dataset
@@ -111,8 +111,8 @@ def _import() -> None:
     with columns[2]:
         separator = str(st.selectbox("Separated by", list(SEPARATORS), format_func=SEPARATORS.__getitem__))
     with columns[3]:
-        zones = ["", *sorted(zoneinfo.available_timezones())]
-        zone = str(st.selectbox("Zone of its times", zones, format_func=lambda one: one or "told in each time"))
+        listed = ["", *sorted(zones())]
+        zone = str(st.selectbox("Zone of its times", listed, format_func=lambda one: one or "told in each time"))
     if file is None:
         look.empty(
             "No file yet",

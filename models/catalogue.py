@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
-from zoneinfo import available_timezones
 
-from models.clock import Clock
+from models.clock import Clock, zones
 from models.instrument_names import joined
 from models.rules import RULES, WITHIN_MAX, Field, Rule
 from sql.schema import STAGES
@@ -261,7 +260,7 @@ def _read_clock(held: Any, where: str) -> Clock:
         raise RulebookRefused(f'{where}: clock: needs {{ zone = "…", reset = "HH:MM", calendar = "fx" }}')
     _no_unknown(held, {"zone", "reset", "calendar"}, where, "clock.")
     zone, calendar = held.get("zone"), held.get("calendar", "fx")
-    if not isinstance(zone, str) or zone not in available_timezones():
+    if not isinstance(zone, str) or zone not in zones():
         raise RulebookRefused(f"{where}: clock.zone: {zone!r} is no IANA zone; e.g. Europe/Prague")
     if calendar not in _CALENDARS:
         raise RulebookRefused(f"{where}: clock.calendar: {calendar!r} is not one of {', '.join(_CALENDARS)}")
@@ -391,7 +390,7 @@ def _flag(value: Any, _field: Field) -> bool:
 def _text(value: Any, field: Field) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError(f"{value!r} is not a text")
-    if field.name == "zone" and value not in available_timezones():
+    if field.name == "zone" and value not in zones():
         raise ValueError(f"{value!r} is no IANA zone")
     return value
 

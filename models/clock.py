@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Literal
-from zoneinfo import TZPATH, ZoneInfo
+from zoneinfo import TZPATH, ZoneInfo, available_timezones
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,12 @@ def to_micros(instant: dt.datetime) -> int:
 def from_micros(micros: int) -> dt.datetime:
     """The aware UTC instant of microseconds since 1970."""
     return EPOCH + int(micros) * MICROSECOND
+
+
+@cache
+def zones() -> frozenset[str]:
+    """The IANA zones that this machine knows; reading them all takes a while."""
+    return frozenset(available_timezones())
 
 
 @cache

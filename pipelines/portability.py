@@ -7,11 +7,11 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from zoneinfo import available_timezones
 
 import pandas as pd
 import sqlalchemy as sa
 
+from models.clock import zones
 from pipelines import marts
 from pipelines.export import export_table, read_table
 from sql import relations, schema
@@ -143,7 +143,7 @@ def mapped(dataset: Dataset, told: Mapping[str, Any], theirs: pd.DataFrame) -> p
     needed = [column.name for column in dataset.columns if column.required and column.name not in given]
     if needed:
         raise MappingRefused(f"{dataset.name}: nothing is mapped to {', '.join(needed)}")
-    if "zone" in told and told["zone"] not in available_timezones():
+    if "zone" in told and told["zone"] not in zones():
         raise MappingRefused(f"{dataset.name}: {told['zone']} is no IANA zone")
     missing = sorted(set(told["columns"].values()) - set(theirs.columns))
     if missing:

@@ -143,16 +143,16 @@ def holds(asked: Asked) -> bool:
     return all(found == wanted for found, wanted in (said(told, it) for it in CASES))
 
 
-def killed(module: ModuleType, name: str, tree: ast.Module, tests: list[Test], path: Path) -> bool:
-    """Whether a test fails with a turned function, or it does not run; that test is tried first on the next."""
+def killer(module: ModuleType, name: str, tree: ast.Module, tests: list[Test], path: Path) -> Test | None:
+    """A test that fails with a turned function, or with which it does not run; it is tried first on the next."""
     with turned(module, name, tree):
         for place, test in enumerate(tests):
             try:
                 test(path)
             except (Exception, pytest.fail.Exception):
                 tests.insert(0, tests.pop(place))
-                return True
-    return False
+                return test
+    return None
 
 
 @pytest.mark.slow
@@ -171,12 +171,10 @@ def test_every_turned_comparison_is_noticed(tmp_path: Path, monkeypatch: pytest.
         assert holds(asked)
 
     tests = [*every_test(test_payout_limits), as_by_hand, *every_test(test_payouts)]
-    for place, test in enumerate(tests):
-        test(tmp_path / str(place))
-    survivors = {
-        line
-        for module in JUDGING
-        for name, line, tree in places(module)
-        if not killed(module, name, tree, tests, tmp_path)
+    killers = {
+        line: killer(module, name, tree, tests, tmp_path) for module in JUDGING for name, line, tree in places(module)
     }
+    survivors = {line for line, test in killers.items() if test is None}
     assert survivors <= set(SAME), survivors - set(SAME)
+    for test in {test for test in killers.values() if test}:
+        test(tmp_path)  # what failed did so because of what was turned

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from dataclasses import dataclass
 from functools import cache
 from math import inf, nextafter
@@ -11,6 +10,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from models.clock import zones
 from pipelines.expectations.reading import Batch
 from sql.schema import DATASETS, Column
 
@@ -104,7 +104,7 @@ SPECIAL: dict[str, tuple[Expectation, ...]] = {
             "one_of",
             "time_zone is a zone of the IANA database",
             "must be a zone of the IANA database, such as Europe/Prague",
-            tuple(sorted(zoneinfo.available_timezones())),
+            tuple(sorted(zones())),
         ),
     ),
     "traders": (_country(),),

@@ -9,11 +9,12 @@ import secrets
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import apprise
 import sqlalchemy as sa
 
+from models.clock import zones
 from sql.live_schema import ALERT_SUBSCRIPTIONS, DELIVERIES
 from sql.warehouse import Warehouse
 
@@ -55,7 +56,7 @@ def subscribe(
         raise AlertRefused(f"there is no outcome {unknown[0]}; the outcomes are {', '.join(SEVERITIES)}")
     if escalate and escalate[0] < 1:
         raise AlertRefused("an escalation needs at least a minute")
-    if zone not in available_timezones():
+    if zone not in zones():
         raise AlertRefused(f"there is no time zone {zone!r}")
     for clock in quiet or ():
         _minutes(clock)
