@@ -10,7 +10,7 @@ import numpy as np
 
 from models.coordination.chance import log_poisson_tail
 from models.coordination.compiled import compiled
-from models.coordination.entries import SECOND, Book, Codes, Entries, Flags, Floats, Ints
+from models.coordination.entries import SECOND, Book, Codes, Entries, Flags, Floats, Ints, repeats
 from models.coordination.kept import SLACK, Kept, keep, met_anew, still_near, touched_entries
 from models.coordination.terms import CoordinationTerms
 
@@ -136,13 +136,17 @@ def _count_for_accounts(accounts: Codes, book: Book, keys: Keys, limits: Limits,
     stamp_narrow = np.full((n_accounts, 4), -1, dtype=np.int32)
     partners = np.empty(n_accounts, dtype=np.int32)
     mine = np.zeros((len(book.totals), 2))
+    told = np.full(2, -1)
     found = np.empty((1024, 5), dtype=np.float64)
     filled = 0
     least = limits.matches_min - 1 if keep_near else limits.matches_min
     for a in accounts:
         count = 0
+        told[:] = -1
         for k in range(book.own_start[a], book.own_start[a + 1]):
             p = book.own[k]
+            if repeats(book, p, told):
+                continue
             for step in (-1, 1):
                 j = p + step
                 while 0 <= j < n and book.instrument[j] == book.instrument[p]:

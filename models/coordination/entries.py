@@ -281,6 +281,17 @@ def _buys_before(side: Sides) -> Codes:
 
 
 @compiled
+def repeats(book: Book, p: int, told: Ints) -> bool:
+    """Whether an entry is of the idea and the instant of the last one of its side, and so meets nobody else; notes it.
+
+    `told` holds the last entry of either side, -1 before there is one.
+    """
+    last = told[book.side[p]]
+    told[book.side[p]] = p
+    return bool(last >= 0 and book.idea[last] == book.idea[p] and book.opened_us[last] == book.opened_us[p])
+
+
+@compiled
 def first_at(book: Book, instrument: int, at_us: int) -> int:
     """Position of the first entry on an instrument at or after a time; the end of the instrument if there is none."""
     low, high = book.instrument_start[instrument], book.instrument_start[instrument + 1]

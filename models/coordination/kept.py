@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.coordination.compiled import compiled
-from models.coordination.entries import Book, Codes, Entries, Flags, Floats, Ints, Sides, own_lists, spans
+from models.coordination.entries import Book, Codes, Entries, Flags, Floats, Ints, Sides, own_lists, repeats, spans
 from models.coordination.terms import CoordinationTerms
 
 VERSION = 2  # of what is kept: another is not read
@@ -235,12 +235,16 @@ def _met_anew(accounts: Codes, own: Codes, own_start: Ints, book: Book, touched:
     times = np.zeros((n_accounts, 2), dtype=np.int32)
     stamp = np.full((n_accounts, 2), -1, dtype=np.int32)
     partners = np.empty(n_accounts, dtype=np.int32)
+    told = np.full(2, -1)
     found = np.empty((1024, 3), dtype=np.int32)
     filled = 0
     for a in accounts:
         count = 0
+        told[:] = -1
         for k in range(own_start[a], own_start[a + 1]):
             p = own[k]
+            if not touched[p] and repeats(book, p, told):
+                continue
             for step in (-1, 1):
                 j = p + step
                 while (
