@@ -346,6 +346,10 @@ def _table(months: pd.DataFrame, currency: str, by_person: bool) -> None:
             "payout_ratio": st.column_config.NumberColumn(
                 "Payout ratio", format="percent", help=definition("payout_ratio")
             ),
+            "ratio_low": st.column_config.NumberColumn(
+                "95 %: from", format="percent", help="Of the payout ratio, if the month's people were drawn anew."
+            ),
+            "ratio_high": st.column_config.NumberColumn("to", format="percent"),
         },
     )
 

@@ -13,7 +13,7 @@ from models.metrics import definition
 
 VIEWS = {"liability": "Liability", "exposure": "Exposure", "stress": "Stress and hedging"}
 KINDS = {
-    "requested": ("Requested", "requested"),
+    "requested": ("Requested, traders' part", "requested_part"),
     "eligible": ("Eligible now", "eligible_now"),
     "accrued": ("Accrued", "accrued"),
     "expected": ("Expected", "expected"),
@@ -84,7 +84,7 @@ def _reserve(desk: str) -> None:
 def _accounts(desk: str | None) -> None:
     """The accounts behind the liability, by what they may cost."""
     kinds = {"expected_usd": "Expected", "accrued_usd": "Accrued", "eligible_usd": "Eligible now"}
-    kinds |= {"requested_usd": "Requested"}
+    kinds |= {"requested_usd": "Requested, traders' part"}
     chosen = state.tab("Order", "order", kinds)
     total = reads.how_many("liability_accounts", desk_id=desk)
     start = state.page_number(total) * reads.PAGE_ROWS

@@ -82,7 +82,7 @@ def _totals(filters: dict[str, Any]) -> None:
     sums = sums.sub(gone.groupby("currency")["amount"].sum(), fill_value=0)
     asked = " · ".join(words.money(total, str(currency)) for currency, total in sums.items() if round(total, 8))
     hours = words.number(table["payout_hours"].iloc[0])
-    unpaid = f" · requested and unpaid: {asked}" if asked else ""
+    unpaid = f" · requested and unpaid, before the split: {asked}" if asked else ""
     st.caption(f"{waiting:,} waiting, {late:,} longer than the {hours} h service level{unpaid}")
 
 

@@ -128,7 +128,12 @@ def curves(spans: pd.DataFrame) -> pd.DataFrame:
 
 
 STAGES = ("evaluation_1", "evaluation_2", "evaluation_3", "passed", "instant", "funded", "payout")
-FUNNEL = ("cohort_month", "stage", "accounts", "reached", "median_days", "running", "fees", "payouts", "payout_ratio")
+FUNNEL = (
+    *("cohort_month", "stage", "accounts", "reached", "median_days", "running", "fees", "payouts", "payout_ratio"),
+    *("ratio_low", "ratio_high"),
+)
+USUAL_PEOPLE = 100
+"""So many people of all months are added to those of one when it is told how far the money of people varies."""
 
 
 def funnel(challenges: pd.DataFrame, *, by_person: bool = False) -> pd.DataFrame:
@@ -139,18 +144,47 @@ def funnel(challenges: pd.DataFrame, *, by_person: bool = False) -> pd.DataFrame
     """
     found = []
     stages = [stage for stage in STAGES if challenges[f"{stage}_days"].notna().any()]
+    intervals = ratio_intervals(challenges)
     for month, rows in challenges.groupby("cohort_month", sort=True):
         grouped = rows.groupby("person")
         accounts = len(grouped) if by_person else len(rows)
         fees, payouts = rows["fees"].sum(min_count=1), rows["payouts"].sum()
         running = float(grouped["running"].any().mean() if by_person else rows["running"].mean())
-        ratio = payouts / fees if fees else float("nan")
-        found.append((month, "purchase", accounts, accounts, 0.0, running, fees, payouts, ratio))
+        ratio = (payouts / fees if fees else float("nan"), *intervals[month])
+        found.append((month, "purchase", accounts, accounts, 0.0, running, fees, payouts, *ratio))
         for stage in stages:
             days = grouped[f"{stage}_days"].min() if by_person else rows[f"{stage}_days"]
             told = (int(days.notna().sum()), float(days.median()))
-            found.append((month, stage, accounts, *told, running, fees, payouts, ratio))
+            found.append((month, stage, accounts, *told, running, fees, payouts, *ratio))
     return pd.DataFrame(found, columns=list(FUNNEL))
+
+
+def ratio_intervals(challenges: pd.DataFrame) -> dict[Any, tuple[float, float]]:
+    """Where 95 of 100 payout ratios of each month lie if its people were drawn anew; unknown below two people.
+
+    A person's part in the error is what they were paid less the ratio times their fees; how far that varies is told by
+    the month's people together with `USUAL_PEOPLE` of all months, since a month may just have seen no large payout.
+    """
+    money = challenges.groupby(["cohort_month", "person"])[["fees", "payouts"]].sum()
+    usual = _apart(money).var(ddof=1)
+    found = {}
+    for month, each in money.groupby(level="cohort_month"):
+        people, fees, own = len(each), each["fees"].sum(), _apart(each).var(ddof=1)
+        if people < 2 or fees <= 0:
+            found[month] = (float("nan"), float("nan"))
+            continue
+        variance = (people * own + USUAL_PEOPLE * usual) / (people + USUAL_PEOPLE)
+        ratio, margin = each["payouts"].sum() / fees, float(norm.ppf(0.975)) * np.sqrt(people * variance) / fees
+        # on the log scale, since few large payouts pull sums up and none pulls them down
+        factor = np.exp(margin / ratio) if ratio > 0 else np.inf
+        found[month] = (float(ratio / factor), float(ratio * factor)) if factor < np.inf else (0.0, float(margin))
+    return found
+
+
+def _apart(money: pd.DataFrame) -> pd.Series[float]:
+    """What each person was paid less what their fees say."""
+    fees = money["fees"].sum()
+    return money["payouts"] - money["fees"] * (money["payouts"].sum() / fees if fees else 0.0)
 
 
 PERIOD_DAYS = 30

@@ -144,7 +144,7 @@ def _liability(database: sa.Connection, desk: str | None) -> list[Block]:
             for row in marts.records(owed.sort_values(["desk_id", "currency", "kind"]))
         ]
         names = ("Desk", "What", "Accounts", "Amount", "Currency")
-        blocks += [Heading("What could be owed"), Table(names, rows)]
+        blocks += [Heading("What could be owed, the traders' parts"), Table(names, rows)]
     for row in marts.records(marts.read(database, "reserve", desk_id=desk or "all")):
         blocks.append(
             Text(

@@ -18,6 +18,7 @@ from models.cohorts import (
     curves,
     kaplan_meier,
     median_days,
+    ratio_intervals,
     reached_by,
     terms_changes,
     thinned,
@@ -236,3 +237,21 @@ def test_the_triangle_by_hand() -> None:
     assert found["challenge"].tolist() == [20, 50, 50]
     assert found["person"].tolist() == [30, 75, 75]
     assert found["complete"].tolist() == [True, True, False], "the youngest is 60 days old"
+
+
+def test_the_interval_of_a_payout_ratio_holds_the_true_one_nearly_as_often_as_it_says() -> None:
+    """Few people are paid and their sums differ widely; some buy several times."""
+    rng, fees, mean = np.random.default_rng(3), 100.0, 500.0
+    held = []
+    for _ in range(60):
+        people = rng.integers(0, 400, 600)
+        paid = np.where(rng.random(600) < 0.06, rng.lognormal(np.log(mean) - 0.4, np.sqrt(0.8), 600), 0.0)
+        month = np.where(people < 200, "2026-01", "2026-02")
+        told = ratio_intervals(pd.DataFrame({"cohort_month": month, "person": people, "fees": fees, "payouts": paid}))
+        held += [low <= 0.06 * mean / fees <= high for low, high in told.values()]
+    assert 0.92 <= np.mean(held) <= 0.98
+
+
+def test_one_persons_payout_ratio_has_no_interval() -> None:
+    told = pd.DataFrame({"cohort_month": "2026-01", "person": ["a", "a"], "fees": 100.0, "payouts": [0.0, 50.0]})
+    assert np.isnan(ratio_intervals(told)["2026-01"]).all()

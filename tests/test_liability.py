@@ -82,6 +82,19 @@ def test_the_forecast_finds_the_chances_it_was_made_from() -> None:
     assert np.abs(chance - days["chance"]).mean() < 0.06
 
 
+def test_what_hardly_anybody_shows_yet_gives_nobody_certainty() -> None:
+    """In a young firm the first accounts that were paid before stand many of its own spreads out."""
+    days = past(accounts=120, days=60).assign(paid_before=0)
+    young = days["firm_day"] == days["firm_day"].min()
+    first = young & days["account_id"].isin([f"A{n}" for n in range(6)])
+    days.loc[first, ["paid_before", "next_paid"]] = [1, 0.02]
+    found = fit(days)
+    assert found is not None
+    likely = found.predict(days[first].assign(paid_before=1, profit_share=0.02))[0]
+    plain = found.predict(days[first].assign(paid_before=0, profit_share=0.02))[0]
+    assert plain.mean() < likely.mean() < 0.6, "six of six, and yet six alone"
+
+
 def test_the_back_test_uses_only_horizons_that_ended_before() -> None:
     """What is paid after a day, or within the horizon before it, changes no forecast of that day."""
     days = past()

@@ -299,7 +299,7 @@ def test_the_overview_counts_and_leads_on(at_firm: Path) -> None:
     figures = {one.label: one.value for one in opened("overview", desk="prague").metric}
     assert figures["Near a floor"] == "1"
     assert figures["Waiting"] == "1"
-    assert figures["Requested, EUR"] == "1,500"
+    assert figures["Requested, before the split, EUR"] == "1,500"
     assert figures["Funded"] == "1"
 
 

@@ -5,9 +5,12 @@ with asked as (
     select
         payouts.account_id,
         max(payouts.requested_at) as last_request_at,
-        sum(cast(payouts.amount as double)) filter (where queue.waits) as waiting
+        sum(cast(payouts.amount as double)) filter (where queue.waits) as waiting,
+        sum(traders_part(cast(payouts.amount as double), splits.begins, splits.percents)) filter (where queue.waits)
+            as waiting_part
     from staging.payouts as payouts
     left join marts.payout_queue as queue using (payout_id)
+    left join facts.splits_now as splits on payouts.account_id = splits.account_id
     group by payouts.account_id
 ),
 
@@ -43,6 +46,7 @@ select
     ) as idle_days,
     greatest(status.balance - status.initial_balance, 0) as profit,
     coalesce(asked.waiting, 0) as waiting,
+    case when coalesce(asked.waiting, 0) = 0 then 0 else asked.waiting_part end as waiting_part,
     (select count(*) from facts.transfers as paid where paid.account_id = status.account_id and paid.status = 'settled')
         as paid_before,
     date_diff('day', accounts.opened_at, getvariable('as_of')) >= coalesce(payout.first_after_days, 0)

@@ -1,11 +1,14 @@
 -- What the firm could owe its funded traders, by how sure it is. Grain: desk_id, currency, kind.
--- requested: asked for and not yet paid. eligible: the traders' share of profit that age, cycle and minimum let them ask
+-- All are the traders' parts. requested: of what is asked for and not yet paid. eligible: the traders' share of profit that age, cycle and minimum let them ask
 -- for now. accrued: the traders' share of the profit that live funded accounts show now. expected: what is likely to be
 -- paid within the horizon.
 with owed as (
-    select desk_id, currency, 'requested' as kind, account_id, amount
-    from marts.payout_queue
-    where waits
+    select
+        queue.desk_id, queue.currency, 'requested' as kind, queue.account_id,
+        traders_part(queue.amount, splits.begins, splits.percents) as amount
+    from marts.payout_queue as queue
+    left join facts.splits_now as splits using (account_id)
+    where queue.waits
     union all
     select desk_id, currency, 'eligible', account_id, if(is_eligible, profit * split, 0)
     from facts.funded_now

@@ -1,4 +1,4 @@
--- The accounts behind the liability, in US dollars. Grain: account_id.
+-- The accounts behind the liability, the traders' parts in US dollars. Grain: account_id.
 select
     forecast.account_id,
     funded.trader_id,
@@ -6,7 +6,7 @@ select
     funded.product,
     funded.currency,
     funded.profit * funded.rate_to_usd as profit_usd,
-    funded.waiting * funded.rate_to_usd as requested_usd,
+    funded.waiting_part * funded.rate_to_usd as requested_usd,
     forecast.eligible_usd,
     forecast.accrued_usd,
     forecast.chance,

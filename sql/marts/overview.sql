@@ -197,7 +197,7 @@ named (figure, audience, at_a_glance, place, label, unit, page) as (
     ('passes', 'risk', false, 3, 'Passed a stage', 'count', 'risk_queue'),
     ('live', 'risk', false, 4, 'Live accounts', 'count', 'risk_queue'),
     ('waiting', 'payouts', true, 5, 'Waiting', 'count', 'payout_queue'),
-    ('requested', 'payouts', true, 6, 'Requested', 'money', 'payout_queue'),
+    ('requested', 'payouts', true, 6, 'Requested, before the split', 'money', 'payout_queue'),
     ('requests', 'payouts', false, 7, 'New requests', 'count', 'payout_queue'),
     ('paid', 'payouts', false, 8, 'Paid out', 'money', 'payout_queue'),
     ('sales', 'management', true, 9, 'Sales', 'money', 'cohorts'),
