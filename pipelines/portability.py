@@ -72,6 +72,9 @@ def _feed_query(dataset: Dataset) -> str:
         for one in dataset.columns
     )
     key = ", ".join(f'"{name}"' for name in dataset.key)
+    if dataset.name == "partners":  # a place in the tree counts from its day on, so earlier ones are told too
+        newest = "row_number() over (partition by partner_id, joined_at order by _version desc) = 1"
+        return f"select {columns} from lake.partners qualify {newest} order by partner_id, _version"
     return f"select {columns} from staging.{dataset.name} order by {key}"
 
 

@@ -239,6 +239,13 @@ def test_everything_leaves_and_comes_back(house: Warehouse, tmp_path: Path) -> N
     for name in held:
         first, second = ((tmp_path / place / "feed" / f"{name}.csv").read_text() for place in ("out", "back"))
         assert first == second, name
+    moved = pd.read_csv(tmp_path / "out" / "feed" / "partners.csv", dtype=str).head(1).assign(plan="hybrid")
+    moved.assign(joined_at="2026-12-31T00:00:00Z").to_csv(tmp_path / "partners.csv", index=False)
+    land_paths(again, [tmp_path / "partners.csv"])
+    export_all(again, tmp_path / "moved")
+    told = pd.read_csv(tmp_path / "moved" / "feed" / "partners.csv", dtype=str)
+    plans = told.loc[told["partner_id"] == moved["partner_id"].iloc[0], "plan"].tolist()
+    assert len(plans) == 2 and plans[1] == "hybrid", "where a partner stood before a move comes along"
     again.database.dispose()
 
 

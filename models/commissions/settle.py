@@ -321,7 +321,7 @@ def dry_run(
         .rename(name)
         for plans, name in ((today, "today"), (changed, "changed"))
     ]
-    both = pd.concat(sums, axis=1).fillna(0.0).reset_index()
+    both = pd.concat(sums, axis=1).fillna(0.0).round(8).reset_index()
     both["difference"] = (both["changed"] - both["today"]).round(8)
     return both.sort_values(["difference", "partner_id"], ignore_index=True)
 
