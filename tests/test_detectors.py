@@ -457,6 +457,33 @@ def test_a_step_between_two_sizes_is_no_sign_of_a_steady_factor() -> None:
     assert two == 0 < several
 
 
+@pytest.mark.parametrize(("raised_after_win", "fires"), [(0, True), (12, False)])
+def test_sizes_that_grow_from_the_second_loss_of_a_run_on_are_a_martingale_where_wins_are_not_answered(
+    raised_after_win: int, fires: bool
+) -> None:
+    detector = DETECTORS["martingale"]
+    seen = pd.DataFrame(
+        {"losses": [75], "raised_after_loss": [37], "wins": [51], "raised_after_win": [raised_after_win],
+         "step_after_loss": [1.0], "step_spread": [0.12], "raised_sizes": [5]}
+    )  # fmt: skip
+    usual = {"after_loss": [3.2, 10.8], "after_win": [3.2, 10.8]}
+    assert bool(strength(detector.weigh(seen, detector.terms, usual))[0] >= 0.5) is fires
+
+
+@pytest.mark.parametrize(("country", "users", "fires"), [(1.0, 5, True), (0.0, 1, False), (1.0, 1, False)])
+def test_a_handed_over_robot_does_not_hide_who_signed_in_before(country: float, users: int, fires: bool) -> None:
+    detector = DETECTORS["account_passing"]
+    manner = {"log_hold": 6.7, "hour_x": 0.7, "hour_y": 0.6, "by_robot": 1.0, "sessions": 20, "positions": 70}
+    alike = {f"{name}_{side}": value for name, value in manner.items() for side in ("before", "after")}
+    seen = pd.DataFrame(
+        [
+            {**alike, "instrument_overlap": 1.0, "devices_changed": 1.0, "devices_gone": 1.0, "devices_new": 1.0,
+             "countries_gone": country, "countries_new": country, "device_users_before": users}
+        ]
+    )  # fmt: skip
+    assert bool(strength(detector.weigh(seen, detector.terms))[0] >= 0.5) is fires
+
+
 def test_stale_quotes_show_whatever_is_traded_in_between_at_larger_sizes() -> None:
     firm = filled()
     account = firm.account(firm.trader(), START)

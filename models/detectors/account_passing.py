@@ -14,7 +14,8 @@ from models.detectors.base import Answers, Detector, Floats, duration, log_steps
 @dataclass(frozen=True)
 class Terms:
     """Sign-ins and positions on either side that are needed to say anything in full; more sign-ins where one device did
-    not simply replace another, which is a share of them; how much of a change of manner counts beside the plainest."""
+    not simply replace another, which is a share of them; how much of a change of manner counts beside the plainest,
+    and what a manner that stayed may say against at most."""
 
     version: str = "2026-11"
     sessions_enough: int = 2
@@ -22,6 +23,7 @@ class Terms:
     replaced_share: float = 0.6
     positions_enough: int = 8
     further: float = 0.5
+    alike_at_most: float = -3.0
 
 
 def _hours_apart(seen: pd.DataFrame) -> Floats:
@@ -48,7 +50,8 @@ def _manner(seen: pd.DataFrame, positions: Floats, terms: Terms) -> pd.DataFrame
     """Log-odds from what is traded, for how long, when, and by whose finger; smaller sizes once funded are no
     reason.
 
-    Who changes their plan changes these together, so that only the plainest change counts in full.
+    Who changes their plan changes these together, so that only the plainest change counts in full; so do those who
+    change nothing.
     """
     hold = np.abs(numbers(seen["log_hold_after"]) - numbers(seen["log_hold_before"]))
     robot = np.abs(numbers(seen["by_robot_after"], np.nan) - numbers(seen["by_robot_before"], np.nan))
@@ -61,8 +64,13 @@ def _manner(seen: pd.DataFrame, positions: Floats, terms: Terms) -> pd.DataFrame
             "robot": steps(robot, [0.2, 0.8], [-0.2, 1.0]),
         }
     )
-    further = (manner > 0) & (manner.rank(axis=1, method="first", ascending=False) > 1)
-    return manner.where(~further, manner * terms.further)
+    plainest = manner.abs().where(manner > 0).rank(axis=1, method="first", ascending=False)
+    likest = manner.abs().where(manner < 0).rank(axis=1, method="first", ascending=False)
+    weighed = manner.where(~((plainest > 1) | (likest > 1)), manner * terms.further)
+    # a robot that is handed over, or a service that goes on trading, leaves everything alike
+    against = np.minimum(weighed, 0.0).sum(axis=1)
+    held = np.minimum(1.0, terms.alike_at_most / np.minimum(against, -1e-9))
+    return weighed.where(weighed > 0, weighed.mul(held, axis=0))
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
@@ -75,10 +83,10 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     replaced = np.minimum(numbers(seen["devices_gone"]), numbers(seen["devices_new"])) >= terms.replaced_share
     enough = np.where(replaced, terms.sessions_enough, terms.sessions_mixed)
     country = steps(
-        np.minimum(numbers(seen["countries_gone"]), numbers(seen["countries_new"])), [0, 0.5, 1], [-0.3, 0, 1.2]
+        np.minimum(numbers(seen["countries_gone"]), numbers(seen["countries_new"])), [0, 0.5, 1], [-0.3, 0, 2.2]
     )
     changed = np.where(device > 0, 1.0, 0.0)
-    others = log_steps(seen["device_users_before"], [1, 2, 5], [0, 1, 2]) * changed
+    others = log_steps(seen["device_users_before"], [1, 2, 5], [0, 2, 3.5]) * changed
     manner = {
         name: thin(worth.to_numpy(), positions, terms.positions_enough) * np.where(positions > 0, 1.0, 0.0)
         for name, worth in _manner(seen, positions, terms).items()

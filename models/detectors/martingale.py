@@ -20,6 +20,11 @@ from models.detectors.base import (
     thin,
 )
 
+EACH, BY_RUNS = (7.0, 2.0), (10.0, 10.0)
+"""How often losses are answered: each of them, or, as in one, one, two, three, five, from the second of a run on."""
+RUNS_SHARE = 0.25
+"""How many martingales are of the second kind."""
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -47,13 +52,16 @@ def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.Da
     after_loss, after_win = ((a, b) for a, b in (held["after_loss"], held["after_win"]))
     loss_share = (numbers(seen["raised_after_loss"]) + 1) / (numbers(seen["losses"]) + 3)
     win_share = (numbers(seen["raised_after_win"]) + 1) / (numbers(seen["wins"]) + 3)
+    at_once, later = (
+        likelihood_ratio(seen["raised_after_loss"], seen["losses"], guilty, after_loss) for guilty in (EACH, BY_RUNS)
+    )
     reasons = {
-        "raised_after_loss": likelihood_ratio(seen["raised_after_loss"], seen["losses"], (7.0, 2.0), after_loss),
+        "raised_after_loss": np.logaddexp(np.log(1 - RUNS_SHARE) + at_once, np.log(RUNS_SHARE) + later),
         "not_after_win": np.clip(
             likelihood_ratio(seen["raised_after_win"], seen["wins"], (1.0, 11.0), after_win), -6, 2.5
         ),
-        "contrast": log_steps(loss_share / win_share, [1, 2, 4], [-3, 0, 1]),
-        "step": log_steps(seen["step_after_loss"], [1.0, 1.3, 1.6], [-2, -0.5, 0.5]),
+        "contrast": log_steps(loss_share / win_share, [1, 2, 4, 12, 30], [-3, 0, 1, 2, 3]),
+        "step": log_steps(seen["step_after_loss"], [1.3, 1.6], [-0.5, 0.5]),
         "steady_step": log_steps(np.maximum(numbers(seen["step_spread"], 0.35), 0.05), [0.12, 0.3, 0.6], [1.5, 0, -2]),
     }
     # between two sizes every step is the same
