@@ -28,8 +28,8 @@ from models.payouts import spells
 from pipelines import across, marts
 from pipelines.demo import write_demo
 from pipelines.land import land_paths
-from pipelines.score import WALK_TABLES, register_instruments, register_terms, score
-from sql import relations, schema
+from pipelines.score import KEPT, WALK_TABLES, register_instruments, register_terms, score
+from sql import kept_trades, relations, schema
 from sql.decided import register_tables
 from sql.schema import DATASETS
 from sql.warehouse import Warehouse, read_frame, replace_rows
@@ -182,7 +182,8 @@ def bring_up(
         began[:] = now
 
     relations.prepare(connection, as_of)
-    relations.build(connection, "facts.accounts", "facts.trades")
+    relations.build(connection, "facts.accounts")
+    kept_trades.build(connection, target.home / KEPT)
     lap("facts")
     with target.database.begin() as into:
         settled = commissions.record(connection, into, as_of, attribution.record(connection, into))
@@ -220,12 +221,14 @@ def a_day(connection: duckdb.DuckDBPyConnection, until: dt.datetime) -> dict[str
     """
     landed: dict[str, float] = {}
     forget(connection)
+    load = 1 + connection.execute("select max(_load_id) from lake.deals").fetchall()[0][0]
     since = until - 2 * DAY
     connection.execute(
         "create temp table bought as select challenge_id from lake.challenges where purchased_at > ?", [since]
     )
     for name, (dated_by, own) in OF_A_DAY.items():
-        shown = [f"{dated_by} + interval 1 day as {dated_by}", *(f"{one} || '-day' as {one}" for one in own)]
+        shown = [f"{dated_by} + interval 1 day as {dated_by}", f"{load} as _load_id"]
+        shown += [f"{one} || '-day' as {one}" for one in own]
         of_the_day = "semi join bought using (challenge_id)" if name == "payments" else ""
         connection.execute(
             f"create temp table landed as select * replace ({', '.join(shown)}) from lake.{name} {of_the_day}"

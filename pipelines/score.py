@@ -33,7 +33,7 @@ from models.walk import Events
 from pipelines import marts
 from pipelines.sources.symbols import Instrument, aliases, instrument
 from pipelines.withdrawals import withdraw
-from sql import relations, schema
+from sql import kept_trades, relations, schema
 from sql.decided import Draft
 from sql.warehouse import Warehouse, delete_rows, newest_fact, read_frame, replace_rows, write_rows
 
@@ -96,6 +96,9 @@ def score(
             register_instruments(connection)
             relations.build(connection, "facts.accounts")
             accounts = judged_accounts(connection)
+            kept_in = None if full else warehouse.home / KEPT
+            if kept_in is not None:
+                kept_trades.build(connection, kept_in)
             before = None if full else _comparable_run(warehouse, rulebook, stands_at)
             news = checkpoints.news_of(connection, loads - before) if before is not None else {}
             touched = accounts if before is None else _touched(warehouse, connection, accounts, loads - before, news)
@@ -108,7 +111,6 @@ def score(
                 names = None if before is None else _judged_anew(database, accounts, touched)
                 judged = replace(judged, verdicts=with_said_before(database, judged))
                 _show_walked(draft, connection, judged, names, stands_at)
-                kept_in = None if full else warehouse.home / KEPT
                 log = across.decide(connection, database, draft, stands_at, say, loads, kept_in)
                 _judge_shared(connection, draft, accounts, rulebook, stands_at)
                 weighed = across.weigh_all(connection, database, draft, stands_at)

@@ -1,6 +1,7 @@
 -- Round trips: one row per position from its first opening to its last close. Grain: account_id, trade_id.
 -- closed_at is empty while lots are open; a position whose opening lies before the history has no opened_at and is left out.
--- `losses` is what its losing deals lost in all, `stopped` whether any of its deals tells a stop loss.
+-- `losses` is what its losing deals lost in all, `stopped` whether any of its deals tells a stop loss, `netted` whether it
+-- is an episode of a netted position and so named after it with a number.
 with positions as (
     select
         account_id,
@@ -26,7 +27,8 @@ with positions as (
         cast(count(*) filter (where role = 'out') as integer) as closing_deals,
         cast(count(*) filter (where role = 'in') as integer) as opening_deals,
         -sum(least(profit + commission + swap + fee, 0)) as losses,
-        coalesce(bool_or(stop_loss > 0), false) as stopped
+        coalesce(bool_or(stop_loss > 0), false) as stopped,
+        any_value(trade_id <> position) as netted
     from facts.trade_deals
     group by account_id, trade_id
 )
@@ -56,7 +58,8 @@ select
     positions.closing_deals,
     positions.opening_deals,
     positions.losses,
-    positions.stopped
+    positions.stopped,
+    positions.netted
 from positions
 left join terms.instruments as instruments using (symbol)
 where positions.opened_at is not null

@@ -1,0 +1,193 @@
+"""Trades made on from those of an earlier run are those made from the start, whatever landed in between."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sql import kept_trades, relations
+from sql.schema import DATASETS
+from sql.warehouse import _lake_view
+
+BEGIN = dt.datetime(2026, 3, 2, 9, tzinfo=dt.UTC)
+INSTRUMENTS = {"EURUSD": "EURUSD", "GER40.x": "GER40"}
+DEALS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "account_id": st.sampled_from(["A1", "A2"]),
+            "deal_id": st.integers(1, 25).map(str),
+            # ids that look like episodes, and positions without one, which are netted by symbol
+            "position_id": st.sampled_from([None, None, "7", "9 1", "net EURUSD", "8"]),
+            "entry": st.sampled_from(["in", "in", "out", "out", "inout", None]),
+            "side": st.sampled_from(["buy", "sell"]),
+            "symbol": st.sampled_from(["EURUSD", "GER40.x", "new", None]),
+            "volume": st.sampled_from([0.25, 0.5, 1.0]),
+            "minute": st.integers(0, 300),
+            "profit": st.sampled_from([-64, -4, 0, 8, 128]),
+            "kind": st.sampled_from(["trade", "trade", "trade", "balance"]),
+            "stop_loss": st.sampled_from([None, 0, 1]),
+        }
+    ),
+    min_size=4,
+    max_size=25,
+)
+DAYS = st.lists(st.tuples(DEALS, st.integers(-60, 240)), min_size=2, max_size=3)
+
+
+@contextmanager
+def house() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB with an empty lake."""
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'; set threads = 1; create schema lake")
+        connection.execute(_lake_view(DATASETS["deals"], []))
+        yield connection
+
+
+def show(
+    connection: duckdb.DuckDBPyConnection, rows: list[dict[str, Any]], until: int, instruments: dict[str, str]
+) -> None:
+    """Lets these deals have landed, as of a minute."""
+    relations.prepare(connection, BEGIN + dt.timedelta(minutes=until))
+    told = pa.table({"symbol": list(instruments), "instrument": list(instruments.values())})
+    connection.register("told", told)
+    connection.execute("create or replace table terms.instruments as from told; delete from lake.deals")
+    if rows:
+        connection.register("told", pa.Table.from_pylist(rows))
+        connection.execute("insert into lake.deals by name from told")
+
+
+def landed(days: list[tuple[list[dict[str, Any]], int]]) -> Iterator[tuple[list[dict[str, Any]], int]]:
+    """What the lake holds after each day, and the minute as of which it is read; a record told again is a version."""
+    rows: list[dict[str, Any]] = []
+    versions: dict[tuple[str, str], int] = {}
+    for load, (told, later) in enumerate(days, 1):
+        for row in told:
+            key = row["account_id"], row["deal_id"]
+            versions[key] = versions.get(key, 0) + 1
+            # instants apart, since which of two at one instant opened a position is not said
+            at = BEGIN + dt.timedelta(minutes=row["minute"] + len(rows) / 1024)
+            own = {"_load_id": load, "_line": len(rows) + 1, "_version": versions[key], "executed_at": at}
+            rows.append({name: value for name, value in row.items() if name != "minute"} | own | {"price": 1.5})
+        yield list(rows), 100 * load + later
+
+
+Trades = list[tuple[Any, ...]]
+TRADES = "select * from facts.trades order by account_id, trade_id"
+
+
+def check(
+    folder: Path,
+    rows: list[dict[str, Any]],
+    until: int,
+    instruments: dict[str, str],
+    connection: duckdb.DuckDBPyConnection,
+) -> tuple[Trades, Trades]:
+    """Trades made on from what the folder keeps, and from the start."""
+    show(connection, rows, until, instruments)
+    connection.execute("drop table if exists facts.trades")
+    kept_trades.build(connection, folder)
+    on = connection.sql(TRADES).fetchall()
+    connection.execute("drop table facts.trades")
+    relations.build(connection, "facts.trades")
+    return on, connection.sql(TRADES).fetchall()
+
+
+@pytest.fixture
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    with house() as opened:
+        yield opened
+
+
+@pytest.fixture(autouse=True)
+def small_firms_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_trades, "KEPT_FROM_DEALS", 0)
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(days=DAYS, most=st.sampled_from([0.0, 0.5, 1.0]), learnt=st.booleans(), dropped=st.booleans())
+def test_any_days_come_to_the_trades_of_a_whole_run(
+    monkeypatch: pytest.MonkeyPatch,
+    days: list[tuple[list[dict[str, Any]], int]],
+    most: float,
+    learnt: bool,
+    dropped: bool,
+) -> None:
+    """Late and corrected deals, runs that stand earlier, symbols learnt later, rows that are no more."""
+    monkeypatch.setattr(kept_trades, "MOST_ANEW", most)
+    with tempfile.TemporaryDirectory() as folder, house() as connection:
+        for number, (rows, until) in enumerate(landed(days)):
+            instruments = INSTRUMENTS | ({"new": "NEW1"} if learnt and number else {})
+            known = rows[1:] if dropped and number else rows
+            on, whole = check(Path(folder), known, until, instruments, connection)
+            assert on == whole
+
+
+def deal(number: int, minute: int, entry: str, position: str | None = "7") -> dict[str, Any]:
+    told = {"account_id": "A1", "deal_id": str(number), "position_id": position, "entry": entry, "kind": "trade"}
+    side = "buy" if entry == "in" else "sell"
+    return told | {"side": side, "symbol": "EURUSD", "volume": 1.0, "minute": minute, "profit": 8, "stop_loss": None}
+
+
+def test_only_positions_of_which_something_landed_are_made_anew(
+    tmp_path: Path, connection: duckdb.DuckDBPyConnection
+) -> None:
+    """What is kept is believed: a trade that is changed in the file stays so until its position is named."""
+    (first, until), (second, later) = landed(
+        [([deal(1, 0, "in"), deal(2, 1, "in", "8")], 0), ([deal(3, 5, "out", "8")], 0)]
+    )
+    check(tmp_path, first, until, INSTRUMENTS, connection)
+    file = tmp_path / kept_trades.FILE
+    told = json.dumps(kept_trades.read(connection, file))
+    connection.execute(f"create table marked as select * replace (77 as lots) from read_parquet('{file}')")
+    connection.execute(f"copy marked to '{file}' (format parquet, kv_metadata {{rests: '{told}'}})")
+    on, whole = check(tmp_path, second, later, INSTRUMENTS, connection)
+    assert [row for row in whole if row not in on] == [row for row in whole if row[1] == "7"]
+    assert [row[5] for row in on] == [77, 1]
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1 no parquet PAR1"])
+def test_a_damaged_file_is_not_read_and_replaced(
+    tmp_path: Path, damage: bytes, connection: duckdb.DuckDBPyConnection
+) -> None:
+    ((rows, until),) = landed([([deal(1, 0, "in")], 0)])
+    (tmp_path / kept_trades.FILE).write_bytes(damage)
+    (tmp_path / f"{kept_trades.FILE}.left.part").write_bytes(b"of a run that was killed")
+    on, whole = check(tmp_path, rows, until, INSTRUMENTS, connection)
+    assert on == whole
+    assert [one.name for one in tmp_path.iterdir()] == [kept_trades.FILE]
+    assert kept_trades.read(connection, tmp_path / kept_trades.FILE) is not None
+
+
+def test_other_code_is_not_gone_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, connection: duckdb.DuckDBPyConnection
+) -> None:
+    (first, until), (second, later) = landed([([deal(1, 0, "in")], 0), ([deal(2, 5, "out")], 0)])
+    check(tmp_path, first, until, INSTRUMENTS, connection)
+    monkeypatch.setattr(kept_trades, "_code", lambda: "another")
+    monkeypatch.setattr(kept_trades, "_made_on", lambda *_: pytest.fail("went on"))
+    on, whole = check(tmp_path, second, later, INSTRUMENTS, connection)
+    assert on == whole
+
+
+def test_a_position_named_like_an_episode_is_told_by_its_whole_name(
+    tmp_path: Path, connection: duckdb.DuckDBPyConnection
+) -> None:
+    days = [
+        ([deal(1, 0, "in", "9 1"), deal(2, 1, "in", None)], 0),
+        ([deal(3, 5, "out", "9 1"), deal(4, 6, "out", None)], 0),
+    ]
+    for rows, until in landed(days):
+        on, whole = check(tmp_path, rows, until, INSTRUMENTS, connection)
+        assert on == whole
+        assert [row[1] for row in on] == ["9 1", "net EURUSD 1"]
