@@ -4,7 +4,8 @@ A position hangs on its own executions alone. Kept is one file of all trades wit
 read and their rows, the instant at which they stood, the instruments of their symbols, and the code. The next run takes
 from it the trades of every position that no later row names, and makes the others by the same SQL. Where anything that
 was read is no more, or anything else has changed, all are made from the start. The file only saves work; it is put in
-its place in one piece, and may be deleted.
+its place in one piece, and may be deleted. Sums of more than two executions may differ in the last digit of a double,
+as those of any two runs do.
 """
 
 from __future__ import annotations
