@@ -55,8 +55,9 @@ def _owed(owed: pd.DataFrame) -> None:
             st.metric(f"{label}, USD", words.whole(whole), help=definition(figure), border=True)
             unknown = int(rows["unknown_accounts"].sum())
             told = words.counted(rows["accounts"].sum(), "account")
-            parts = " · ".join(f"{words.whole(amount)} {currency}" for currency, amount in totals.items())
-            st.caption(f"{told}: {parts}" if parts else told)
+            parts = " · ".join(f"{words.whole(amount)} {currency}" for currency, amount in totals.dropna().items())
+            if parts or not unknown:
+                st.caption(f"{told}: {parts}" if parts else told)
             if unknown:
                 st.caption(f"? {words.counted(unknown, 'account')} not known: no split in the terms or no forecast")
 
@@ -67,13 +68,14 @@ def _reserve(desk: str) -> None:
         return
     row = reads.records(found)[0]
     days = words.number(row["horizon_days"])
+    low, high = (words.share(row[name]) for name in ("back_test_low", "back_test_high"))
     look.facts(
         {
             f"Expected in {days} days, USD": words.whole(row["expected_usd"]),
             "Reserve at 95 %, USD": words.whole(row["reserve_95_usd"]),
             "Reserve at 99 %, USD": words.whole(row["reserve_99_usd"]),
             "Forecast against what came, back-test": words.share(row["back_test_error"], 1),
-            "95 % interval of that": f"{words.share(row['back_test_low'])} to {words.share(row['back_test_high'])}",
+            "95 % interval of that": words.UNKNOWN if words.missing(row["back_test_low"]) else f"{low} to {high}",
             "Accounts without a forecast": words.number(row["unknown_accounts"]),
         }
     )
