@@ -45,7 +45,7 @@ def show() -> None:
         )
         return
     told, paged = st.columns([2, 1], vertical_alignment="bottom")
-    told.caption(f"{words.counted(total, 'case')} · money at risk first · select a row")
+    told.caption(f"{words.counted(total, 'case')} · largest stake × risk first · select a row")
     with paged:
         start = state.page_number(total) * reads.PAGE_ROWS
     found = casework.cases(offset=start, **wanted)

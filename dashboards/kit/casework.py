@@ -37,7 +37,10 @@ COLUMNS = {
         "Risk", format="%.0f", min_value=0, max_value=100, width=76, help="Highest score of the owner's accounts."
     ),
     "priority": st.column_config.NumberColumn(
-        "At risk, USD", format="%,.0f", width=88, help="At stake × score, as a probability: cases come in this order."
+        "Stake × risk, USD",
+        format="%,.0f",
+        width=118,
+        help="What is at stake times the risk, as a probability: cases come in this order.",
     ),
     "assignee": st.column_config.TextColumn("With", width=62),
     "age": st.column_config.TextColumn("Age", width=62, help="Since the run that opened it."),
