@@ -18,7 +18,8 @@ import duckdb
 FOLDER = Path(__file__).parent
 ROOMS = ("staging", "facts", "rules", "detectors", "marts", "checks")
 LAZY = ("staging.", "facts.trade_deals", "detectors.trades")
-"""How the names of those begin that become views."""
+"""How the names of those begin that become views, but over a small lake, where reading them once costs less than
+planning them anew in everything that reads them."""
 _NAMED = re.compile(r"\b(" + "|".join(ROOMS) + r")\.([a-z_][a-z0-9_]*)\b")
 _MACROS = (
     # the trader's part of a profit whose percentages hold part by part
@@ -89,18 +90,21 @@ def build(connection: duckdb.DuckDBPyConnection, *wanted: str) -> None:
     Raises KeyError for a name without a file and RecursionError's sentence for files that read each other.
     """
     held = _held(connection)
+    small = connection.execute("select getvariable('lake_is_small')").fetchall()[0][0]
     for name in wanted:
-        _build(connection, name, (), held)
+        _build(connection, name, (), held, () if small else LAZY)
 
 
-def _build(connection: duckdb.DuckDBPyConnection, name: str, above: tuple[str, ...], held: set[str]) -> None:
+def _build(
+    connection: duckdb.DuckDBPyConnection, name: str, above: tuple[str, ...], held: set[str], lazy: tuple[str, ...]
+) -> None:
     if name in above:
         raise ValueError(f"relations read each other: {' → '.join((*above, name))}")
     if name in held:
         return
     for other in needs(name):
-        _build(connection, other, (*above, name), held)
-    form = "view" if name.startswith(LAZY) else "table"
+        _build(connection, other, (*above, name), held, lazy)
+    form = "view" if name.startswith(lazy) else "table"
     try:
         connection.execute(f"create {form} {name} as {text(name)}")
     except duckdb.Error as error:

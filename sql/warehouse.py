@@ -136,7 +136,7 @@ class Warehouse:
         try:
             connection.execute("set timezone = 'UTC'; set preserve_insertion_order = false; create schema lake;")
             if sum(Path(file).stat().st_size for named in files.values() for file in named) < SMALL_LAKE_BYTES:
-                connection.execute("set threads = 1")
+                connection.execute("set threads = 1; set variable lake_is_small = true")
             connection.execute("".join(_lake_view(dataset, files[dataset.name]) for dataset in DATASETS.values()))
             relations.prepare(connection, as_of or newest_fact(connection))
             yield connection
