@@ -78,7 +78,11 @@ def _serve(home: Path, book: Path, port: int | None = None, *options: str) -> It
         yield f"http://127.0.0.1:{port}"
     finally:
         app.terminate()
-        app.wait(timeout=90)
+        try:
+            app.wait(timeout=30)
+        except subprocess.TimeoutExpired:  # how a server ends is not what is looked at
+            app.kill()
+            app.wait()
 
 
 def _await(address: str) -> None:

@@ -176,5 +176,7 @@ def test_every_turned_comparison_is_noticed(tmp_path: Path, monkeypatch: pytest.
     }
     survivors = {line for line, test in killers.items() if test is None}
     assert survivors <= set(SAME), survivors - set(SAME)
-    for test in {test for test in killers.values() if test}:
-        test(tmp_path)  # what failed did so because of what was turned
+    for place, test in enumerate({test for test in killers.values() if test}):
+        folder = tmp_path / f"as it is {place}"
+        folder.mkdir()
+        test(folder)  # what failed did so because of what was turned
