@@ -16,6 +16,5 @@ def connect(config: Mapping[str, str | int | bool], path: Path | None = None) ->
 
 
 def engine(memory: str, folder: Path) -> duckdb.DuckDBPyConnection:
-    """The DuckDB of one run: so much memory, beyond it a folder, and nothing written behind."""
-    # a checkpoint of what is in memory keeps nothing, and costs a large firm seconds whenever one is due
-    return connect({"memory_limit": memory, "temp_directory": str(folder), "checkpoint_threshold": "1TB"})
+    """The DuckDB of one run: so much memory, and beyond it a folder."""
+    return connect({"memory_limit": memory, "temp_directory": str(folder)})
