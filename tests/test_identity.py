@@ -578,7 +578,7 @@ def test_households_are_as_common_as_the_firm_shows() -> None:
             firm.person(f"w{number}", **home, full_name=f"Tomas {word(number)}", date_of_birth="1975-06-12")
         book = IdentityBook()
         book.add(firm.facts(), as_of=AS_OF)
-        shares.append(fit(book.pairs, book.strangers, book.evidence.population(), DEFAULT_TERMS, 20_756)[0])
+        shares.append(fit(book.pairs, book.strangers, book.evidence.population(), DEFAULT_TERMS, 20_756).terms)
     assert shares[0].partners.household < DEFAULT_TERMS.partners.household < shares[1].partners.household
     assert shares[1].kinds["device"].shares.household > DEFAULT_TERMS.kinds["device"].shares.household
 

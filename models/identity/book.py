@@ -19,7 +19,7 @@ from models.identity.owners import name_owners
 from models.identity.people import FIELDS, compare
 from models.identity.reasons import link_table
 from models.identity.terms import DEFAULT_TERMS, IdentityTerms
-from models.identity.weighing import Weighed, Weights, bits_of, decided_by, strength_of, weigh
+from models.identity.weighing import Weighed, Weights, alike_for_all, bits_of, strength_of, weigh
 
 Ints = npt.NDArray[np.int64]
 # Shares of a trader's uses of a kind of thing from which a thing is mostly, and wholly, what the trader uses.
@@ -134,8 +134,8 @@ class IdentityBook:
         the first pairs. Answers the rows of those that weigh otherwise now."""
         population = self.evidence.population()
         day = int(as_of.timestamp() // 86_400)
-        terms, crowds = fit(self.pairs, self.strangers, population, self.terms, day)
-        deciding = decided_by(self.pairs, population, terms, day, crowds)
+        terms, crowds, marks = fit(self.pairs, self.strangers, population, self.terms, day)
+        deciding = Weighed(alike_for_all(population, terms), marks)
         rows = np.arange(len(self.pairs))
         if deciding.alike == self.weighed.alike:
             same = deciding.pairs[: len(kept)] == self.weighed.pairs[kept]

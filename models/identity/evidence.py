@@ -218,12 +218,17 @@ class Evidence:
         return int(self.con.execute(sql).fetchall()[0][0])
 
     def _number_traders(self) -> None:
+        # Numbering without a partition needs no sorting, so the known are told from the new first.
+        self.con.execute("""
+            create or replace temp table known_numbers as
+            select trader_id, trader_no from people semi join incoming_traders using (trader_id)
+        """)
         self.con.execute("""
             create or replace temp table incoming_people as
-            select incoming_traders.*, coalesce(people.trader_no,
-                (select coalesce(max(trader_no), -1) from people)
-                    + row_number() over (partition by people.trader_no is null))::integer as trader_no
-            from incoming_traders left join people using (trader_id)
+            select incoming_traders.*, trader_no from incoming_traders join known_numbers using (trader_id)
+            union all
+            select *, ((select coalesce(max(trader_no), -1) from people) + row_number() over ())::integer as trader_no
+            from incoming_traders anti join known_numbers using (trader_id)
         """)
         self.con.execute(f"""
             create or replace temp table named as
@@ -434,14 +439,15 @@ class Evidence:
                 select * exclude (raw) from keys where trader_no in (from touched)
             """)
         self.con.execute(f"""
+            create or replace temp table shared_values as
+            select degrees.value, degrees.holders from degrees join kinds using (kind)
+            {"" if everyone else "semi join touched_keys using (value)"}
+            where degrees.holders <= kinds.cap
+        """)
+        # Known to be few before the join, the shared values and not all keys are what is looked up.
+        self.con.execute("""
             create or replace temp table near_keys as
-            with shared as (
-                select degrees.value, degrees.holders
-                from degrees join kinds on kinds.kind = degrees.kind
-                {"" if everyone else "join (select distinct value from touched_keys) as own using (value)"}
-                where degrees.holders <= kinds.cap
-            )
-            select keys.* exclude (raw), shared.holders from keys join shared using (value)
+            select keys.* exclude (raw), shared_values.holders from keys join shared_values using (value)
         """)
         counts = ", ".join(
             f"coalesce(sum(uses) filter (kind = {self.kinds.index(kind)}), 0) as {kind}" for kind in COUNTED
@@ -556,7 +562,7 @@ class Evidence:
         for side in ("left", "right"):
             told |= {f"{kind}_{side}": f"sum({side}_uses) {self._of(kind)}" for kind in COUNTED}
         told |= {f"ip_{days}": f"arg_min({days}, closeness) {self._of('ip')}" for days in ("gap_days", "common_day")}
-        return self.con.execute(f"""
+        columns = self.con.execute(f"""
             with shared as (
                 select candidates.a, candidates.b, l.kind, (l.value >> 12)::bigint as value, l.holders,
                     l.uses as left_uses, r.uses as right_uses,
@@ -573,7 +579,8 @@ class Evidence:
             )
             select levels.*, {", ".join(f"coalesce({name}, 0)::{_width(name)} as {name}" for name in told)}
             from levels left join told using (a, b)
-        """).df()
+        """).fetchnumpy()
+        return pd.DataFrame(columns, copy=False)
 
     def _of(self, kind: str) -> str:
         return f"filter (kind = {self.kinds.index(kind)})"

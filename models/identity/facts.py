@@ -50,7 +50,8 @@ def tidy(facts: IdentityFacts) -> dict[str, pd.DataFrame]:
 
 def _newest(traders: pd.DataFrame) -> pd.DataFrame:
     """One row per trader; of several the one registered last, then the later row."""
-    known = traders[traders["trader_id"].notna()]
+    named = traders["trader_id"].notna()
+    known = traders if named.all() else traders[named]
     if not known["trader_id"].duplicated().any():
         return known
     return known.sort_values("registered_at", kind="stable").drop_duplicates("trader_id", keep="last")

@@ -10,6 +10,7 @@ gamma, beta or Dirichlet prior (Casella, 1985), and moves in steps, so that a gr
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ import pandas as pd
 from models.identity.crowds import CROWDED, Crowds, beside, count_places, crowd_bits, traced
 from models.identity.mixing import mix
 from models.identity.terms import IdentityTerms, Kind, Level, Shares
-from models.identity.weighing import THING_OF, Floats, Population, bits_of, step
+from models.identity.weighing import THING_OF, Floats, Marks, Population, bits_of, marks_of, step
 
 Flags = npt.NDArray[np.bool_]
 SHARED_AT_HOME = ("device", "instrument", "ip", "destination", "phone", "email")
@@ -39,11 +40,19 @@ FURTHER_PRIOR = 40.0
 FURTHER_BITS_MAX = 4.0
 
 
+class Fit(NamedTuple):
+    """The terms as a firm shows them, by how much the values that pairs share are places, and which pairs are alike."""
+
+    terms: IdentityTerms
+    crowds: Crowds
+    marks: Marks
+
+
 def fit(
     pairs: pd.DataFrame, strangers: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int
-) -> tuple[IdentityTerms, Crowds]:
-    """The terms as this firm shows them, and by how much the values shared are places; `pairs` and `population` as in
-    `weigh`, `strangers` the levels of fields of pairs drawn at random."""
+) -> Fit:
+    """The terms as this firm shows them; `pairs` and `population` as in `weigh`, `strangers` the levels of fields of
+    pairs drawn at random."""
     clear = _Clear(pairs, population, terms)
     kinds = {kind: clear.kind(kind) for kind in terms.kinds}
     levels = {field: clear.levels(field) for field in terms.levels}
@@ -60,7 +69,8 @@ def fit(
         places=MappingProxyType({kind: count_places(kind, pairs, terms, clear.marks) for kind in CROWDED}),
     )
     crowds = crowd_bits(pairs, counted, clear.marks)
-    return mix(pairs, population, counted, as_of_day, crowds), crowds
+    marks = marks_of(pairs, population, counted, as_of_day, crowds)
+    return Fit(mix(pairs, population, counted, as_of_day, crowds, marks), crowds, marks)
 
 
 class _Clear:
@@ -70,6 +80,7 @@ class _Clear:
         self.pairs, self.population, self.terms = pairs, population, terms
         self.a, self.b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
         self.marks = traced(pairs)
+        self.known = population.known_kinds[self.a] & population.known_kinds[self.b]
         self.name, self.birth = pairs["name"].to_numpy(), pairs["birth"].to_numpy()
         self.few = {kind: _between(pairs[f"{kind}_holders"], HOLDERS_MAX) for kind in terms.kinds}
         self.apart = np.isin(self.name, (0, 2)) & (self.birth == 0)
@@ -86,8 +97,7 @@ class _Clear:
 
     def _both(self, kind: str) -> Flags:
         """Whether a thing of this kind is known of both."""
-        known = self.population.known_kinds[self.a] & self.population.known_kinds[self.b]
-        return np.asarray((known >> list(self.terms.kinds).index(kind)) & 1, dtype=np.bool_)
+        return np.asarray((self.known >> list(self.terms.kinds).index(kind)) & 1, dtype=np.bool_)
 
     def partners(self, levels: Mapping[str, tuple[Level, ...]]) -> Shares:
         """Partners of each sort per trader; pairs show only where what makes them clear is known of both."""

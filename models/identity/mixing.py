@@ -18,7 +18,7 @@ import pandas as pd
 from models.identity.census import COUNTED
 from models.identity.crowds import Crowds
 from models.identity.terms import HYPOTHESES, IdentityTerms, Kind, Shares
-from models.identity.weighing import LENT_KINDS, STRONG_KINDS, Explanations, Population
+from models.identity.weighing import LENT_KINDS, STRONG_KINDS, Explanations, Ints, Marks, Population
 
 Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -52,15 +52,18 @@ LOTS = 1 << 16
 
 
 def mix(
-    pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int, crowds: Crowds
+    pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int, crowds: Crowds, marks: Marks
 ) -> IdentityTerms:
-    """The terms with the partners of each sort per trader, and what borrowed names share, as these pairs show them."""
-    candidates = _unclear(pairs)
-    chosen, share = _drawn(candidates, pairs, population)
-    unclear, crowds = pairs[chosen].reset_index(drop=True), {kind: bits[chosen] for kind, bits in crowds.items()}
-    if unclear.empty:
+    """The terms with the partners of each sort per trader, and what borrowed names share, as these pairs show them.
+
+    Of pairs that `marks` holds to be alike one is reckoned for all, in an order that no run changes."""
+    chosen, share = _drawn(_unclear(pairs), pairs, population)
+    if not len(chosen):
         return terms
-    mixture = _Mixture(unclear, population, terms, share)
+    _, first, times = np.unique(marks[chosen], return_index=True, return_counts=True)
+    chosen = chosen[first]
+    unclear, crowds = pairs.iloc[chosen].reset_index(drop=True), {kind: bits[chosen] for kind, bits in crowds.items()}
+    mixture = _Mixture(unclear, times, population, terms, share)
     explanations = Explanations(unclear, population, terms, as_of_day, crowds)
     found = replace(terms, partners=terms.partners._replace(friend=FRIENDS_AT_FIRST))
     for _ in range(ROUNDS):
@@ -86,27 +89,31 @@ def _unclear(pairs: pd.DataFrame) -> Flags:
     return np.asarray(few & (pairs["name"] <= 2).to_numpy() & (pairs["birth"] <= 1).to_numpy(), dtype=np.bool_)
 
 
-def _drawn(unclear: Flags, pairs: pd.DataFrame, population: Population) -> tuple[Flags, float]:
-    """Of very many pairs a part, the same however the firm grew, and how large a part."""
-    share = min(1.0, float(np.exp2(-np.ceil(np.log2(max(1, unclear.sum()) / PAIRS_MOST)))))
-    lots = population.lot[pairs["a"].to_numpy()] * 31 ^ population.lot[pairs["b"].to_numpy()] * 31
-    return np.asarray(unclear & (lots % LOTS < share * LOTS), dtype=np.bool_), share
+def _drawn(unclear: Flags, pairs: pd.DataFrame, population: Population) -> tuple[Ints, float]:
+    """Of very many pairs a part, by their rows, the same however the firm grew, and how large a part."""
+    rows = np.flatnonzero(unclear)
+    share = min(1.0, float(np.exp2(-np.ceil(np.log2(max(1, len(rows)) / PAIRS_MOST)))))
+    lots = population.lot[pairs["a"].to_numpy()[rows]] * 31 ^ population.lot[pairs["b"].to_numpy()[rows]] * 31
+    return rows[lots % LOTS < share * LOTS], share
 
 
 class _Mixture:
     """The unclear pairs of a firm and one round of the maximisation."""
 
-    def __init__(self, pairs: pd.DataFrame, population: Population, terms: IdentityTerms, share: float) -> None:
+    def __init__(
+        self, pairs: pd.DataFrame, times: Ints, population: Population, terms: IdentityTerms, share: float
+    ) -> None:
         known = population.known_kinds[pairs["a"].to_numpy()] & population.known_kinds[pairs["b"].to_numpy()]
         self.base, self.traders = terms, population.traders * share
         self.shared = {kind: (pairs[f"{kind}_holders"] > 0).to_numpy() for kind in FITTED}
         self.known = {kind: (known >> list(terms.kinds).index(kind)) & 1 > 0 for kind in FITTED}
         self.use = {kind: pairs[f"{kind}_use"].to_numpy() for kind in COUNTED}
-        self.paid_chance = population.paid()[1]
+        self.paid_chance = population.paid[1]
         widest = np.max([np.where(self.shared[k], pairs[f"{k}_holders"], 1) for k in STRONG_KINDS], axis=0)
         self.two = widest <= 2
         # Of what is shared a value of many holders tells as much as one of two for each further holder, not each pair.
-        self.weight = 1 / np.maximum(widest - 1, 1)
+        self.times = times
+        self.weight = times / np.maximum(widest - 1, 1)
 
     def improve(self, terms: IdentityTerms, ways: Floats) -> IdentityTerms:
         """How likely each explanation of each pair is, then the terms that fit those best."""
@@ -115,7 +122,8 @@ class _Mixture:
         every = {name: seen / self._visible(terms, name) for name, seen in belief.items()}
         # How many venues have more than two holders, `weighing` reckons from those of two.
         partners = {
-            name: self._partners(name, all_[self.two] if name == "venue" else all_) for name, all_ in every.items()
+            name: self._partners(name, (all_ * self.times)[self.two if name == "venue" else slice(None)])
+            for name, all_ in every.items()
         }
         stridden = {name: _further(getattr(terms.partners, name), found) for name, found in partners.items()}
         kinds = {

@@ -52,11 +52,26 @@ class Population:
     lot: Ints
     known_kinds: Ints
 
+    @cached_property
     def paid(self) -> tuple[npt.NDArray[np.bool_], float]:
         """Who took payouts, and how often both of two traders did by chance, in steps."""
         paid = self.known_kinds >> list(KINDS).index("destination") & 1 > 0
         share = float((step(np.array([paid.sum()])) / max(1.0, step(np.array([self.traders]))[0]))[0])
         return paid, min(max(share, 1 / max(self.traders, 1)), PAID_MAX) ** 2
+
+    @cached_property
+    def _living(self) -> Floats:
+        """Share of the traders who live in each country, in steps, by its code and one."""
+        return np.minimum(1.0, step(np.bincount(self.country + 1)) / self.size)
+
+    @cached_property
+    def size(self) -> float:
+        """How many traders there are, in steps."""
+        return max(1.0, float(step(np.array([self.traders]))[0]))
+
+    def country_share(self, country: Ints) -> Floats:
+        """Share of the traders who live in the country, in steps."""
+        return self._living[country + 1]
 
 
 class Weights(NamedTuple):
@@ -96,15 +111,20 @@ class Weighed(NamedTuple):
         return cls("", np.empty(0, dtype=np.uint64))
 
 
-def decided_by(
+def alike_for_all(population: Population, terms: IdentityTerms) -> str:
+    """What `weigh` looks at that is the same for all pairs."""
+    return repr((terms, population.size, population.paid[1]))
+
+
+def marks_of(
     pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int, crowds: Crowds
-) -> Weighed:
-    """All that `weigh` looks at, so that only the pairs need weighing for which something differs."""
-    evidence = Explanations(pairs, population, terms, as_of_day, crowds)
-    a, b = evidence.a, evidence.b
+) -> Marks:
+    """For each pair a number that all that `weigh` looks at of the pair decides: pairs with one number weigh the same
+    under any terms that differ in what is fitted."""
+    a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
     left, right = population.country[a], population.country[b]
     known = (left >= 0) & (right >= 0)
-    paid, chance = population.paid()
+    paid, _ = population.paid
     age, gap = as_of_day - pairs["ip_common_day"].to_numpy(), pairs["ip_gap_days"].to_numpy()
     columns = [
         *(pairs[name].to_numpy() for name in pairs.columns[2:] if not name.endswith(("_value", "_day", "_days"))),
@@ -116,10 +136,10 @@ def decided_by(
         population.known_kinds[a] & population.known_kinds[b],
         paid[a] & paid[b],
         known * 1 + (known & (left == right)),
-        np.where(known & (left == right), evidence.country_share(left), 0.0),
+        np.where(known & (left == right), population.country_share(left), 0.0),
         *crowds.values(),
     ]
-    return Weighed(repr((terms, evidence.size, chance)), _marks(columns, len(pairs)))
+    return _marks(columns, len(pairs))
 
 
 def _marks(columns: Sequence[npt.NDArray[Any]], rows: int) -> Marks:
@@ -162,7 +182,7 @@ class Explanations:
     ) -> None:
         self.pairs, self.population, self.terms, self.as_of_day = pairs, population, terms, as_of_day
         self.a, self.b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
-        self.size = max(1.0, float(step(np.array([population.traders]))[0]))
+        self.size = population.size
         self.holders = {kind: pairs[f"{kind}_holders"].to_numpy() for kind in terms.kinds}
         self.crowds = crowds
         self.levels = {field: pairs[field].to_numpy() for field in terms.levels}
@@ -337,20 +357,15 @@ class Explanations:
         name in common already says where they are from."""
         left, right = self.population.country[self.a], self.population.country[self.b]
         known, differs = (left >= 0) & (right >= 0), np.array(self.terms.country_differs)
-        rarity = self.country_share(left)[:, None]
+        rarity = self.population.country_share(left)[:, None]
         agrees = (1 - differs * (1 - rarity)) / rarity
         agrees = np.where((self.levels["name"] >= 2)[:, None], 1.0, agrees)
         bits = np.log2(np.where((left != right)[:, None], differs, agrees))
         ways[:, :5] += np.where(known[:, None], bits, 0.0)
 
-    def country_share(self, country: Ints) -> Floats:
-        """Share of the traders who live in the country, in steps."""
-        counts = np.bincount(self.population.country + 1)
-        return np.minimum(1.0, step(counts) / self.size)[country + 1]
-
     def add_paid(self, ways: Floats) -> None:
         """Who hides behind other names may take payouts oftener than others, in which case that speaks."""
-        paid, chance = self.population.paid()
+        paid, chance = self.population.paid
         both, borrowed = paid[self.a] & paid[self.b], min(BOTH_PAID_MAX, chance * self.terms.paid_ratio)
         ways[:, STRAW] += np.log2(np.where(both, borrowed / chance, (1 - borrowed) / (1 - chance)))
 
