@@ -325,6 +325,9 @@ def test_a_hub_costs_no_explosion_of_pairs() -> None:
     book = IdentityBook()
     book.add(firm.facts(), as_of=AS_OF)
     assert len(book.pairs) < 15_000
+    remarks = book.evidence.remarks()
+    assert "instrument one-card is held by 5,000 traders and links none of them" in remarks
+    assert "device 0000 of 5,000 traders stands for nothing known and is left out" in remarks
 
 
 def test_a_chain_of_weak_evidence_does_not_join_its_ends() -> None:
