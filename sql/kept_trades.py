@@ -13,7 +13,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -137,9 +136,9 @@ def _made_on(connection: duckdb.DuckDBPyConnection, path: Path, before: Rests) -
     connection.execute(_NEW_POSITIONS, [seen, before["as_of"], seen])
     relations.build(connection, "staging.deals")
     connection.execute(_THEIR_DEALS)
-    deals = _reading(relations.text("facts.trade_deals"), "staging.deals", "new_position_deals")
+    deals = relations.reading("facts.trade_deals", "staging.deals", "new_position_deals")
     connection.execute(f"create or replace temp view new_trade_deals as {deals}")
-    trades = _reading(relations.text("facts.trades"), "facts.trade_deals", "new_trade_deals")
+    trades = relations.reading("facts.trades", "facts.trade_deals", "new_trade_deals")
     connection.execute(f"create or replace temp table new_trades as {trades}")
     connection.execute(_MERGED, [str(path)])
     share = "select count(*) / (select count(*) from lake.deals) from new_position_deals"
@@ -147,11 +146,6 @@ def _made_on(connection: duckdb.DuckDBPyConnection, path: Path, before: Rests) -
     connection.execute("drop view new_trade_deals; drop table new_trades; drop table new_position_deals")
     connection.execute("drop table new_positions")
     return anew
-
-
-def _reading(text: str, name: str, other: str) -> str:
-    """The SQL of a relation that reads another in the place of one."""
-    return re.sub(rf"\b{re.escape(name)}\b", other, text)
 
 
 def _leave(connection: duckdb.DuckDBPyConnection, path: Path, rests: Rests) -> None:

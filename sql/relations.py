@@ -55,6 +55,11 @@ def text(name: str) -> str:
     return path.read_text(encoding="utf-8")
 
 
+def reading(name: str, read: str, other: str) -> str:
+    """The SQL of a relation that reads another in the place of one that it names."""
+    return re.sub(rf"\b{re.escape(read)}\b", other, text(name))
+
+
 def names(room: str) -> list[str]:
     """Every relation of a room, sorted."""
     return sorted(f"{room}.{path.stem}" for path in (FOLDER / room).glob("*.sql"))

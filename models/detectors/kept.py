@@ -151,12 +151,18 @@ def only(connection: duckdb.DuckDBPyConnection, accounts: str) -> None:
     """Lets detectors see the trades of a table's accounts (`account_id`) alone; what was seen of others is dropped."""
     for name in ROW_RELATIONS:
         connection.execute(f"drop table if exists {name}")
-    for name in ("trades", "trade_deals"):
-        relations.build(connection, f"facts.{name}")
-        connection.execute(
-            f"create or replace table detectors.{name} as"
-            f" from ({relations.text(f'detectors.{name}')}) semi join {accounts} using (account_id)"
-        )
+    relations.build(connection, "facts.trades", "staging.deals")
+    connection.execute(
+        f"create or replace table detectors.trades as from facts.trades semi join {accounts} using (account_id)"
+    )
+    # deals are narrowed before they are put to positions, which would order those of the whole firm
+    narrowed = f"from staging.deals semi join {accounts} using (account_id)"
+    connection.execute(f"create or replace temp view their_deals as {narrowed}")
+    deals = relations.reading("facts.trade_deals", "staging.deals", "their_deals")
+    connection.execute(f"create or replace temp view their_trade_deals as {deals}")
+    deals = relations.reading("detectors.trade_deals", "facts.trade_deals", "their_trade_deals")
+    connection.execute(f"create or replace table detectors.trade_deals as {deals}")
+    connection.execute("drop view their_trade_deals; drop view their_deals")
 
 
 @dataclass(frozen=True)
