@@ -20,6 +20,11 @@ hypothesis.settings.register_profile("suite", deadline=None, derandomize=bool(os
 hypothesis.settings.load_profile("suite")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long begins first, so that no worker is left alone with it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def components_are_looked_for_once() -> Iterator[None]:
     """A page under test would else read what every installed package says of itself, most of what drawing one costs."""

@@ -33,6 +33,7 @@ from tests.walk_oracle import Account, Deal, FirmClock, Observation, Rules, tell
 WALKED = ("account_status", "verdicts", "account_days")
 MONDAY = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
 Feed = Mapping[str, Sequence[Row]]
+Told = list[dict[str, tuple[str | None, int]]]
 
 
 def land(warehouse: Warehouse, rows: Feed, label: str) -> None:
@@ -202,60 +203,78 @@ def status_of(warehouse: Warehouse, account_id: str = "A0") -> str | None:
     return listed[0] if listed else None
 
 
-def test_files_of_a_folder_go_the_whole_way(tmp_path: Path) -> None:
+LATE = ("accounts", "challenges", "deals")
+ONE_FIRM = pytest.mark.xdist_group("score_same")  # which is made once
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """What a firm of single accounts is told after each of four deliveries: status and number of verdicts.
+
+    The first is a folder of files. A0 and A1 stand on the limit and a cent beyond, A2 is told twice in one load, A3 is
+    corrected by every delivery, A4 has no terms, and of the late ones one dataset comes with the second.
+    """
+    folder = tmp_path_factory.mktemp("told")
+    harmless = one_account(0)
     accounts = {
         "A0": one_account(-5000),
-        "A1": replace(one_account(0), deals=[Deal("1", MONDAY, "fee", Decimal("-5000.01"))]),
+        "A1": replace(harmless, deals=[Deal("1", MONDAY, "fee", Decimal("-5000.01"))]),
+        "A2": one_account(-5000),
+        "A3": one_account(),
+        "A4": one_account(stage="funded"),
+        **{name: one_account() for name in LATE},
     }
-    rulebook = catalogue.load(write_rulebook(tmp_path / "rules", accounts))
-    warehouse = Warehouse.open(tmp_path / "home")
-    landed = land_paths(warehouse, [write_firm(tmp_path / "feed", firm_rows(accounts))])
+    judged = {name: case for name, case in accounts.items() if name != "A4"}
+    rulebook = catalogue.load(write_rulebook(folder / "rules", judged))
+    warehouse = Warehouse.open(folder / "home")
+    first = {name: list(rows) for name, rows in firm_rows(accounts).items()}
+    ids = {"challenges": "challenge_id"}
+    late = {name: [row for row in first[name] if str(row[ids.get(name, "account_id")]).endswith(name)] for name in LATE}
+    for name, rows in late.items():
+        first[name] = [row for row in first[name] if row not in rows]
+    first["deals"] = [*firm_rows({"A2": one_account()})["deals"], *first["deals"]]
+    corrected = [firm_rows({"A3": one_account(profit)})["deals"] for profit in (-5000, -6000, -5000)]
+    steps: list[Feed] = [
+        {**late, "deals": [*late["deals"], *corrected[0]]},
+        *({"deals": deals} for deals in corrected[1:]),
+    ]
+    landed = land_paths(warehouse, [write_firm(folder / "feed", first)])
     assert sum(one.rejects for one in landed) == 0
-    score(warehouse, rulebook)
-    assert [status_of(warehouse, name) for name in accounts] == ["active", "breached"]
-
-
-def test_a_later_delivery_corrects_an_earlier_one_both_ways(tmp_path: Path) -> None:
-    rulebook = catalogue.load(write_rulebook(tmp_path / "rules", firm([one_account()])))
-    warehouse = Warehouse.open(tmp_path / "home")
     found = []
-    for number, profit in enumerate((-6000, -5000, -6000, -5000)):
-        rows = firm_rows(firm([one_account(profit)]))
-        land(warehouse, rows, str(number))
+    for number, step in enumerate([{}, *steps]):
+        land(warehouse, step, str(number))
         score(warehouse, rulebook)
-        found.append((status_of(warehouse), len(table(warehouse, "verdicts"))))
-    assert found == [("breached", 1), ("active", 0), ("breached", 1), ("active", 0)]
+        said = table(warehouse, "verdicts")["account_id"].value_counts()
+        stands = dict(table(warehouse, "account_status")[["account_id", "status"]].itertuples(index=False, name=None))
+        found.append({name: (stands.get(name), int(said.get(name, 0))) for name in accounts})
+    return found
 
 
-def test_the_later_row_of_a_load_counts(tmp_path: Path) -> None:
-    rulebook = catalogue.load(write_rulebook(tmp_path / "rules", firm([one_account()])))
-    warehouse = Warehouse.open(tmp_path / "home")
-    rows, first = firm_rows(firm([one_account(-5000)])), firm_rows(firm([one_account(-6000)]))
-    land(warehouse, rows | {"deals": [*first["deals"], *rows["deals"]]}, "1")
-    score(warehouse, rulebook)
-    assert status_of(warehouse) == "active"
+@ONE_FIRM
+def test_files_of_a_folder_go_the_whole_way(told: Told) -> None:
+    assert [told[0][name][0] for name in ("A0", "A1")] == ["active", "breached"]
 
 
-@pytest.mark.parametrize("late", ["accounts", "challenges", "deals"])
-def test_what_comes_late_counts_once_it_is_there(tmp_path: Path, late: str) -> None:
-    rulebook = catalogue.load(write_rulebook(tmp_path / "rules", firm([one_account()])))
-    warehouse = Warehouse.open(tmp_path / "home")
-    rows = firm_rows(firm([one_account()]))
-    land(warehouse, {name: listed for name, listed in rows.items() if name != late}, "1")
-    score(warehouse, rulebook)
-    assert status_of(warehouse) == ("active" if late == "deals" else None)
-    land(warehouse, {late: rows[late]}, "2")
-    score(warehouse, rulebook)
-    assert status_of(warehouse) == "breached"
+@ONE_FIRM
+def test_a_later_delivery_corrects_an_earlier_one_both_ways(told: Told) -> None:
+    assert [one["A3"] for one in told] == [("breached", 1), ("active", 0), ("breached", 1), ("active", 0)]
 
 
-def test_a_stage_without_terms_is_landed_and_not_judged(tmp_path: Path) -> None:
-    accounts = firm([one_account(), one_account(stage="funded")])
-    rulebook = catalogue.load(write_rulebook(tmp_path / "rules", {"A0": accounts["A0"]}))
-    warehouse = Warehouse.open(tmp_path / "home")
-    land(warehouse, firm_rows(accounts), "1")
-    score(warehouse, rulebook)
-    assert [status_of(warehouse, name) for name in accounts] == ["breached", None]
+@ONE_FIRM
+def test_the_later_row_of_a_load_counts(told: Told) -> None:
+    assert told[0]["A2"] == ("active", 0)
+
+
+@ONE_FIRM
+@pytest.mark.parametrize("late", LATE)
+def test_what_comes_late_counts_once_it_is_there(told: Told, late: str) -> None:
+    waits = "active" if late == "deals" else None
+    assert [one[late] for one in told] == [(waits, 0), *[("breached", 1)] * 3]
+
+
+@ONE_FIRM
+def test_a_stage_without_terms_is_landed_and_not_judged(told: Told) -> None:
+    assert {one["A4"] for one in told} == {(None, 0)}
 
 
 def test_a_run_stands_at_the_newest_fact_or_where_it_is_told(tmp_path: Path) -> None:
