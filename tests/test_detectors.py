@@ -357,10 +357,10 @@ def test_one_win_without_a_stop_is_all_in_at_many_times_the_size_of_others_only(
     wins = pd.DataFrame({"trader_id": ["usual", "huge"], "log_size": np.log([0.003, 0.06])})
     wins = wins.assign(ideas=1, days=1, log_stake=np.log(0.03), is_ended=False)
     seen = pd.concat([others, wins], ignore_index=True)
-    seen = seen.assign(planned=0, log_planned=np.nan, spread=np.nan, allowance=0.05)
+    seen = seen.assign(planned=0, ideas_weighed=np.nan, log_planned=np.nan, spread=np.nan, allowance=0.05)
     usual, huge = strength(detector.weigh(seen, detector.terms))[-2:]
     assert usual < 0.5 < huge
-    told = seen.iloc[-1:].assign(planned=1, log_planned=np.log(0.005))
+    told = seen.iloc[-1:].assign(planned=1, ideas_weighed=1, log_planned=np.log(0.005))
     assert detector.usual is not None
     assert strength(detector.weigh(told, detector.terms, detector.usual(seen)))[0] < 0.5
 
@@ -478,7 +478,7 @@ def test_a_handed_over_robot_does_not_hide_who_signed_in_before(country: float, 
     seen = pd.DataFrame(
         [
             {**alike, "instrument_overlap": 1.0, "devices_changed": 1.0, "devices_gone": 1.0, "devices_new": 1.0,
-             "countries_gone": country, "countries_new": country, "device_users_before": users}
+             "countries_changed": country, "device_users_before": users}
         ]
     )  # fmt: skip
     assert bool(strength(detector.weigh(seen, detector.terms))[0] >= 0.5) is fires
@@ -502,3 +502,12 @@ def test_evaluations_burnt_at_once_and_often_are_farmed_whatever_their_stake() -
     )
     at_once, slowly = strength(detector.weigh(seen, detector.terms))
     assert slowly < 0.5 < at_once
+
+
+def test_small_ideas_that_try_a_market_out_hide_no_all_in() -> None:
+    detector = DETECTORS["all_in"]
+    seen = pd.DataFrame({"trader_id": ["probed", "steady"], "ideas": [3, 12], "planned": [3, 12], "days": [2, 8]})
+    seen = seen.assign(ideas_weighed=[1.1, 11.0], log_planned=np.log([0.045, 0.006]), log_stake=np.log([0.001, 0.006]))
+    seen = seen.assign(log_size=np.nan, spread=[0.3, 0.2], allowance=0.05, is_ended=[True, False])
+    probed, steady = strength(detector.weigh(seen, detector.terms))
+    assert steady < 0.2 and probed >= 0.5

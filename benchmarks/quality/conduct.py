@@ -24,7 +24,8 @@ NAIVE = {
     "martingale": "select account_id from detectors.martingale where raised_after_loss >= 3",
     "grid": "select account_id from detectors.grid where layers_max >= 3",
     "payout_gaming": "select account_id from detectors.payout_gaming where filler_days >= 1",
-    "account_passing": "select account_id from detectors.account_passing where devices_new > 0 or countries_new > 0",
+    "account_passing": "select account_id from detectors.account_passing"
+    " where devices_new > 0 or country_before <> country_after",
     "kyc_mismatch": "select distinct trader_id from staging.logins join staging.traders using (trader_id)"
     " where logins.country <> traders.country",
     "chargeback_abuse": "select trader_id from detectors.chargeback_abuse",

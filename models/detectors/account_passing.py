@@ -82,9 +82,7 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     # a mix of devices is known from more sign-ins than one device that replaces another
     replaced = np.minimum(numbers(seen["devices_gone"]), numbers(seen["devices_new"])) >= terms.replaced_share
     enough = np.where(replaced, terms.sessions_enough, terms.sessions_mixed)
-    country = steps(
-        np.minimum(numbers(seen["countries_gone"]), numbers(seen["countries_new"])), [0, 0.5, 1], [-0.3, 0, 2.2]
-    )
+    country = steps(seen["countries_changed"], [0, 0.5, 1], [-0.3, 0, 2.2])
     changed = np.where(device > 0, 1.0, 0.0)
     others = log_steps(seen["device_users_before"], [1, 2, 5], [0, 2, 3.5]) * changed
     manner = {

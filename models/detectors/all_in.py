@@ -62,6 +62,11 @@ def usual(seen: pd.DataFrame) -> Usual:
     }
 
 
+def _ideas(seen: pd.DataFrame) -> Floats:
+    """How many ideas there were: by what was staked on each where stakes are told, or else simply counted."""
+    return np.where(numbers(seen["planned"]) > 0, numbers(seen["ideas_weighed"]), numbers(seen["ideas"]))
+
+
 def _size(seen: pd.DataFrame, among: Usual) -> Floats:
     """Log-odds of the usual size where no stop is told, beside the sizes of everyone else in the firm.
 
@@ -112,6 +117,7 @@ def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.Da
     # the same stake again is a gambler's mark near the allowance only: well below it, it is discipline
     share = np.exp(numbers(seen["log_planned"])) / np.maximum(numbers(seen["allowance"], math.nan), 1e-6)
     near = np.clip((np.nan_to_num(share, nan=1.0) - 0.6) / 0.25, 0.0, 1.0)
+    ideas = _ideas(seen)
     constant = np.clip(2 * np.log(0.15 / spread), -1.5, 1.2)
     ended = seen["is_ended"].fillna(False).to_numpy(dtype=bool)
     reasons = pd.DataFrame(
@@ -120,11 +126,9 @@ def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.Da
             "stake": stake,
             "size": _size(seen, held),
             "constant": np.where(constant > 0, near * constant, constant),
-            "ideas_a_day": log_steps(
-                numbers(seen["ideas"]) / np.maximum(numbers(seen["days"]), 1), [2.5, 5, 10], [0.4, -1, -2.5]
-            ),
-            "few_ideas": log_steps(numbers(seen["ideas"]), [3, 6, 12, 25, 50], [1.2, 0.2, -0.8, -2, -4]),
-            "ended_at_once": np.where(ended & (numbers(seen["ideas"]) <= terms.ideas_few), 0.8, 0.0),
+            "ideas_a_day": log_steps(ideas / np.maximum(numbers(seen["days"]), 1), [2.5, 5, 10], [0.4, -1, -2.5]),
+            "few_ideas": log_steps(ideas, [3, 6, 12, 25, 50], [1.2, 0.2, -0.8, -2, -4]),
+            "ended_at_once": np.where(ended & (ideas <= terms.ideas_few), 0.8, 0.0),
             "other_accounts": _company(seen, stake),
         },
         index=seen.index,

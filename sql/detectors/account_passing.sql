@@ -115,6 +115,19 @@ device_mixes as (
     group by funded_id
 ),
 
+-- the same of countries
+country_mixes as (
+    select funded_id, sum(least(share_before, share_after)) as overlap
+    from (
+        select
+            funded_id,
+            sessions_before / nullif(sum(sessions_before) over (partition by funded_id), 0) as share_before,
+            sessions_after / nullif(sum(sessions_after) over (partition by funded_id), 0) as share_after
+        from countries
+    )
+    group by funded_id
+),
+
 device_change as (
     select
         funded_id,
@@ -131,8 +144,6 @@ device_change as (
 country_change as (
     select
         funded_id,
-        sum(sessions_before) filter (where sessions_after = 0) / nullif(sum(sessions_before), 0) as gone,
-        sum(sessions_after) filter (where sessions_before = 0) / nullif(sum(sessions_after), 0) as new,
         arg_max(country, sessions_before) as country_before,
         arg_max(country, sessions_after) as country_after
     from countries
@@ -176,8 +187,7 @@ select
     coalesce(1 - device_mixes.overlap, 0) as devices_changed,
     device_change.device_before,
     device_change.device_after,
-    coalesce(country_change.gone, 0) as countries_gone,
-    coalesce(country_change.new, 0) as countries_new,
+    coalesce(1 - country_mixes.overlap, 0) as countries_changed,
     country_change.country_before,
     country_change.country_after,
     shared.users as device_users_before,
@@ -189,5 +199,6 @@ left join manners as after on funded.account_id = after.funded_id and after.is_a
 left join mixes on funded.account_id = mixes.funded_id
 left join device_change on funded.account_id = device_change.funded_id
 left join device_mixes on funded.account_id = device_mixes.funded_id
+left join country_mixes on funded.account_id = country_mixes.funded_id
 left join country_change on funded.account_id = country_change.funded_id
 left join shared on funded.account_id = shared.funded_id

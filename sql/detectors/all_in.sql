@@ -1,10 +1,22 @@
 -- How much of its allowance each account usually stakes, before its first paid payout and after it. Grain: account_id, phase.
+-- Of stakes that were told, the usual one is where half of all staked money lies at that stake or above, and ideas count by
+-- what was staked on them (Kish's effective number): small ones that try a market out hide no large one.
 with phased as (
     select
         stakes.*,
         if(stakes.opened_at >= first_paid.first_paid_at, 'after payout', 'from the start') as phase
     from detectors.stakes as stakes
     left join detectors.first_payouts as first_paid using (account_id)
+),
+
+ranked as (
+    select
+        *,
+        sum(stake) over (
+            partition by account_id, phase, is_planned order by stake desc, opened_at, instrument, side, idea
+        ) as stake_above,
+        sum(stake) over (partition by account_id, phase, is_planned) as all_stake
+    from phased
 )
 
 select
@@ -14,15 +26,23 @@ select
     count(*) as ideas,
     count(*) filter (where phased.is_planned) as planned,
     count(distinct cast(phased.opened_at as date)) as days,
-    median(ln(phased.stake)) filter (where phased.is_planned) as log_planned,
+    sum(phased.stake) * sum(phased.stake) / sum(phased.stake * phased.stake) as ideas_weighed,
+    max(ln(phased.stake)) filter (where phased.is_planned and stake_above >= all_stake / 2) as log_planned,
     median(ln(phased.stake)) as log_stake,
     median(ln(phased.size)) filter (where phased.size > 0) as log_size,
-    stddev_samp(ln(phased.stake)) filter (where phased.is_planned) as spread,
+    sqrt(greatest(
+        sum(phased.stake * ln(phased.stake) * ln(phased.stake)) filter (where phased.is_planned)
+        / sum(phased.stake) filter (where phased.is_planned)
+        - pow(
+            sum(phased.stake * ln(phased.stake)) filter (where phased.is_planned)
+            / sum(phased.stake) filter (where phased.is_planned), 2
+        ), 0
+    )) as spread,
     any_value(phased.allowance) as allowance,
     any_value(accounts.status) in ('breached', 'passed') as is_ended,
     max(phased.stake) as stake_max,
     min(phased.opened_at) as first_at,
     max(phased.opened_at) as last_at
-from phased
+from ranked as phased
 inner join detectors.allowances as accounts using (account_id)
 group by phased.account_id, accounts.trader_id, phased.phase
