@@ -2,10 +2,13 @@
 
 A row is known by a number made of what it says, kept beside it. A run writes the rows that were not there and takes
 away those that are no longer so: what did not change is not written again, and the table is the whole mart either way.
+On SQLite a new row takes the place of one that went and began alike (of the same account, say), and only the indexes
+are touched in whose columns the two differ.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,9 +21,13 @@ import sqlalchemy as sa
 from sql import relations, schema
 from sql.warehouse import WRITE_CHUNK_ROWS, Warehouse, read_frame
 
-# Beside ids, what pages filter and sort by.
+# Beside ids, what pages filter and sort by. A desk holds too much of a mart for an index to spare anything.
 SORTED_BY = ("status", "state", "place", "status_at", "requested_at", "waits")
-ROW = "_row"
+FEW = ("desk_id",)
+ROW, SAID = "_row", "_said"
+OWN = (ROW, SAID)
+"""Where a row stands in its table, and the number of what it says."""
+Row = tuple[Any, ...]
 # From this share of new rows on, indexes are quicker made again than kept up.
 MOSTLY_NEW = 0.3
 
@@ -36,13 +43,15 @@ def publish(connection: duckdb.DuckDBPyConnection, database: sa.Connection) -> i
 
 @dataclass(frozen=True)
 class Differing:
-    """A mart and its table: its columns, and by their numbers the rows that went, those that are new, and all told."""
+    """A mart and its table: its columns, where the rows stand that went, the numbers of what is new and where it is to
+    stand, and how many rows there are and were."""
 
     name: str
     table: sa.Table
     kinds: dict[str, str]
     gone: np.ndarray
     new: np.ndarray
+    places: np.ndarray
     told: int
     kept: int
 
@@ -53,7 +62,7 @@ class Differing:
         """The same in steps of at most so many rows of either kind."""
         for start in range(0, max(len(self.gone), len(self.new)), rows):
             part = slice(start, start + rows)
-            yield replace(self, gone=self.gone[part], new=self.new[part])
+            yield replace(self, gone=self.gone[part], new=self.new[part], places=self.places[part])
 
 
 def are_there(warehouse: Warehouse) -> bool:
@@ -83,56 +92,96 @@ def differing(connection: duckdb.DuckDBPyConnection, database: sa.Connection, na
     place = "1" if counted[0][0] else "row_number() over (partition by said)"
     connection.execute(
         f"create or replace temp table told as"
-        f" select place, cast(hash(said, cast({place} as bigint)) >> 1 as bigint) as {ROW} from said"
+        f" select place, cast(hash(said, cast({place} as bigint)) >> 1 as bigint) as {SAID} from said"
     )
-    told = np.sort(connection.sql(f"select {ROW} from told").fetchnumpy()[ROW])
-    gone, new = np.setdiff1d(kept, told, assume_unique=True), np.setdiff1d(told, kept, assume_unique=True)
-    return Differing(name, table, kinds, gone, new, len(told), len(kept))
+    told = connection.sql(f"select {SAID} from told order by place").fetchnumpy()[SAID]
+    gone = kept[ROW][~np.isin(kept[SAID], told, assume_unique=True)]
+    new = told[~np.isin(told, kept[SAID], assume_unique=True)]
+    places = np.arange(len(new)) + kept[ROW].max(initial=0) + 1
+    return Differing(name, table, kinds, gone, new, places, len(told), len(kept[ROW]))
 
 
 def write(connection: duckdb.DuckDBPyConnection, database: sa.Connection, found: Differing) -> None:
     """Takes away the rows that went and writes the new ones."""
-    table = found.table
-    anew = database.dialect.name == "sqlite" and len(found.new) > MOSTLY_NEW * found.told
+    if not len(found):
+        return
+    table, lite = found.table, database.dialect.name == "sqlite"
+    everything = len(found.gone) == found.kept
+    anew = lite and len(found.new) > MOSTLY_NEW * found.told and (everything or not len(found.gone))
     if anew:
         for index in table.indexes:
             index.drop(database)
-    _take_away(database, table, found.gone, everything=len(found.gone) == found.kept)
-    if not len(found.new):
-        return
-    connection.register("new_rows", pd.DataFrame({ROW: found.new}, dtype="int64"))
+    connection.register("new_rows", pd.DataFrame({ROW: found.places, SAID: found.new}, dtype="int64"))
     wanted = connection.execute(
         f"select {_as_kept(table, found.kinds, database.dialect.name)} from {found.name} as mart"
-        f" inner join told on mart.rowid = told.place semi join new_rows using ({ROW}) order by {ROW}"
+        f" inner join told on mart.rowid = told.place inner join new_rows using ({SAID}) order by {ROW}"
     )
-    _write(database, table, wanted)
+    if lite and len(found.gone) and not everything:
+        left = _in_place(database, table, found.gone, wanted.fetchall())
+        _write(database, table, iter([left] if left else []))
+    else:
+        _take_away(database, table, found.gone, everything=everything)
+        _write(database, table, _chunks(wanted))
     connection.unregister("new_rows")
     if anew:
         for index in table.indexes:
             index.create(database)
 
 
-def _mart_table(database: sa.Connection, stem: str, kinds: dict[str, str]) -> tuple[sa.Table, np.ndarray]:
-    """The database table of a mart, made anew when the mart's columns have changed, and the rows that it holds."""
+def _in_place(database: sa.Connection, table: sa.Table, gone: np.ndarray, rows: list[Row]) -> list[Row]:
+    """Puts new rows in the place of those that went and began alike, takes the others away; returns what is left."""
+    names = [column.name for column in table.columns]
+    sought = sorted({names.index(column.name) for index in table.indexes for column in index.columns})
+    plain = [place for place in range(1, len(names)) if place not in sought]
+    shown = ", ".join(f'"{names[place]}"' for place in (len(OWN), *sought))
+    query = f'select {ROW}, {shown} from "{table.name}" where {ROW} in (select value from json_each(?))'
+    held: dict[Any, list[Row]] = {}
+    for at, begins, *stood in database.exec_driver_sql(query, (json.dumps(gone.tolist()),)):
+        held.setdefault(begins, []).append((at, *stood))
+    changed: dict[tuple[int, ...], list[Row]] = {}
+    left: list[Row] = []
+    for row in rows:
+        known = held.get(row[len(OWN)])
+        if not known:
+            left.append(row)
+            continue
+        at, *stood = known.pop()
+        moved = tuple(place for place, before in zip(sought, stood, strict=True) if before != row[place])
+        changed.setdefault(moved, []).append((*(row[place] for place in (*plain, *moved)), at))
+    for moved, values in changed.items():
+        told = ", ".join(f'"{names[place]}" = ?' for place in (*plain, *moved))
+        database.exec_driver_sql(f'update "{table.name}" set {told} where {ROW} = ?', sorted(values, key=_last))
+    _take_away(database, table, np.array([at for known in held.values() for at, *_ in known], dtype=np.int64))
+    return left
+
+
+def _last(row: Row) -> Any:
+    return row[-1]
+
+
+def _mart_table(database: sa.Connection, stem: str, kinds: dict[str, str]) -> tuple[sa.Table, dict[str, np.ndarray]]:
+    """The database table of a mart, made anew when the mart's columns have changed; where its rows stand, and their
+    numbers."""
     published = schema.METADATA.tables.get(stem)
     name = f"mart_{stem}" if published is None else stem
     number = sa.Column(ROW, sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=False)
     told = [sa.Column(one, _kind(kind) if published is None else published.c[one].type) for one, kind in kinds.items()]
-    table = sa.Table(name, sa.MetaData(), number, *told)
+    table = sa.Table(name, sa.MetaData(), number, sa.Column(SAID, sa.BigInteger, nullable=False), *told)
     for column in told:
-        if column.name.endswith("_id") or column.name in SORTED_BY:
+        if (column.name.endswith("_id") and column.name not in FEW) or column.name in SORTED_BY:
             sa.Index(f"ix_{name}_{column.name}", column)
     inspector = sa.inspect(database)
     if inspector.has_table(name):
-        if [column["name"] for column in inspector.get_columns(name)] == [ROW, *kinds]:
-            held: Any = database.exec_driver_sql(f'select {ROW} from "{name}"').cursor
-            return table, np.sort(np.fromiter((row[0] for row in held.fetchall()), dtype=np.int64))
+        if [column["name"] for column in inspector.get_columns(name)] == [*OWN, *kinds]:
+            held: Any = database.exec_driver_sql(f'select {ROW}, {SAID} from "{name}"').cursor
+            rows = np.array(held.fetchall(), dtype=np.int64).reshape(-1, len(OWN))
+            return table, dict(zip(OWN, rows.T, strict=True))
         table.drop(database)
     table.create(database)
-    return table, np.array([], dtype=np.int64)
+    return table, dict.fromkeys(OWN, np.array([], dtype=np.int64))
 
 
-def _take_away(database: sa.Connection, table: sa.Table, gone: np.ndarray, *, everything: bool) -> None:
+def _take_away(database: sa.Connection, table: sa.Table, gone: np.ndarray, *, everything: bool = False) -> None:
     if not len(gone):
         return
     if everything:
@@ -145,7 +194,7 @@ def _take_away(database: sa.Connection, table: sa.Table, gone: np.ndarray, *, ev
 
 def _as_kept(table: sa.Table, kinds: dict[str, str], dialect: str) -> str:
     """The select list that gives every column as the database's driver takes it."""
-    wanted = [ROW]
+    wanted = list(OWN)
     for name, kind in kinds.items():
         told, money = f'mart."{name}"', isinstance(table.c[name].type, schema.Money)
         if kind in ("DOUBLE", "FLOAT"):
@@ -161,22 +210,22 @@ def _as_kept(table: sa.Table, kinds: dict[str, str], dialect: str) -> str:
     return ", ".join(wanted)
 
 
-def _write(database: sa.Connection, table: sa.Table, told: duckdb.DuckDBPyConnection) -> None:
+def _write(database: sa.Connection, table: sa.Table, told: Iterator[Sequence[Row]]) -> None:
     """Appends rows to a table by the quickest way that its database has."""
     names = ", ".join(f'"{column.name}"' for column in table.columns)
     if database.dialect.name == "sqlite":
         marks = ", ".join("?" * len(table.columns))
-        for rows in _chunks(told):
+        for rows in told:
             database.exec_driver_sql(f'insert into "{table.name}" ({names}) values ({marks})', list(rows))
         return
     driver: Any = database.connection.dbapi_connection
     with driver.cursor() as cursor, cursor.copy(f'copy "{table.name}" ({names}) from stdin') as stream:
-        for rows in _chunks(told):
+        for rows in told:
             for row in rows:
                 stream.write_row(row)
 
 
-def _chunks(told: duckdb.DuckDBPyConnection) -> Iterator[Sequence[tuple[Any, ...]]]:
+def _chunks(told: duckdb.DuckDBPyConnection) -> Iterator[Sequence[Row]]:
     while rows := told.fetchmany(WRITE_CHUNK_ROWS):
         yield rows
 
@@ -235,7 +284,7 @@ def told_of(database: sa.Connection, name: str) -> sa.TableClause | None:
     columns = [
         sa.column(held["name"], schema.Instant() if isinstance(held["type"], sa.DateTime) else held["type"])
         for held in inspector.get_columns(f"mart_{name}")
-        if held["name"] != ROW
+        if held["name"] not in OWN
     ]
     return sa.table(f"mart_{name}", *columns)
 

@@ -107,6 +107,23 @@ def test_only_what_changed_is_written(connection: duckdb.DuckDBPyConnection) -> 
     house.dispose()
 
 
+def test_a_changed_row_stays_where_it_stood(connection: duckdb.DuckDBPyConnection) -> None:
+    """An account that moves is written over itself, what it is sought by included; who is new comes after all."""
+    rows = [(f"A{n}", n / 7, AT, True, None, n) for n in range(10)]
+    house = sa.create_engine("sqlite://")
+    query = "select _row, account_id, trades, waits from mart_made order by _row"
+    with house.begin() as database:
+        bring(connection, database, rows)
+        before = database.exec_driver_sql(query).fetchall()
+        bring(
+            connection, database, [("B", 0.0, AT, True, None, 1), *rows[:3], ("A3", 0.5, AT, False, None, 8), *rows[4:]]
+        )
+        after = database.exec_driver_sql(query).fetchall()
+        assert after[:10] == [*before[:3], (before[3][0], "A3", 8, 0), *before[4:]]
+        assert [one[1] for one in after[10:]] == ["B"]
+    house.dispose()
+
+
 def test_a_mart_with_other_columns_is_made_anew(connection: duckdb.DuckDBPyConnection) -> None:
     house = sa.create_engine("sqlite://")
     with house.begin() as database:

@@ -138,7 +138,7 @@ def _reflected(place: str, run_id: int, name: str) -> sa.TableClause | None:
     columns = [
         sa.column(held["name"], schema.Instant() if isinstance(held["type"], sa.DateTime) else held["type"])
         for held in inspector.get_columns(name)
-        if held["name"] != marts.ROW
+        if held["name"] not in marts.OWN
     ]
     return sa.table(name, *columns)
 
