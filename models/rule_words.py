@@ -111,17 +111,17 @@ PARTS = {
 
 # How verdicts write numbers and money, as DuckDB macros: there may be millions of verdicts.
 SQL_WORDS = """
-create or replace temp macro exactly(value) as cast(cast(round(value, 8) as varchar) as decimal(28, 8));
-create or replace temp macro bare(text) as rtrim(rtrim(text, '0'), '.');
-create or replace temp macro grouped(text) as
+create or replace macro exactly(value) as cast(cast(round(value, 8) as varchar) as decimal(28, 8));
+create or replace macro bare(text) as rtrim(rtrim(text, '0'), '.');
+create or replace macro grouped(text) as
     case when starts_with(text, '-') then '-' else '' end
     || format('{:,}', cast(ltrim(split_part(text, '.', 1), '-') as bigint))
     || case when contains(text, '.') then '.' || split_part(text, '.', 2) else '' end;
-create or replace temp macro plainly(exact) as bare(cast(exact as varchar));
-create or replace temp macro told(exact) as
+create or replace macro plainly(exact) as bare(cast(exact as varchar));
+create or replace macro told(exact) as
     case when abs(exact) < 1000 then bare(cast(round(exact, 6) as varchar))
     else grouped(bare(cast(round(exact, 6) as varchar))) end;
-create or replace temp macro in_money(exact, decimals, currency) as grouped(
+create or replace macro in_money(exact, decimals, currency) as grouped(
     case decimals
         when 0 then cast(round(exact, 0) as varchar)
         when 2 then cast(round(exact, 2) as varchar)

@@ -18,6 +18,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from models import rule_words, suspects
 from models.catalogue import Rulebook
@@ -36,6 +37,7 @@ LISTED_MAX = 100
 are all listed, because each is reckoned in a payout."""
 TOLD_AT_ONCE = 60_000
 """About how many verdicts are put into words together: long texts in great numbers would not stay in memory."""
+WORKERS = 2
 QUARTER = 900_000_000
 """A quarter of an hour in microseconds."""
 
@@ -493,35 +495,36 @@ def _verdicts(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> pd.D
     _put_shared_evidence(connection, rulebook)
     connection.execute(rule_words.SQL_WORDS)
     for name, query in _STEPS.items():
-        connection.execute(f"create or replace temp table {name} as {query}")
-    rules = [row[0] for row in connection.execute("select distinct rule from said order by all").fetchall()]
-    verdicts, accounts = connection.execute("select count(*), coalesce(max(account), 0) from said").fetchall()[0]
+        connection.execute(f"create or replace table decided.{name} as {query}")
+    rules = [row[0] for row in connection.execute("select distinct rule from decided.said order by all").fetchall()]
+    counts = "select count(*), coalesce(max(account), 1) from decided.said"
+    verdicts, accounts = connection.execute(counts).fetchall()[0]
     step = max(accounts * TOLD_AT_ONCE // max(verdicts, 1), 1)
 
-    def told(first: int) -> pa.Table:
-        return connection.sql(_evidence(rules, first, first + step)).to_arrow_table()
+    def told(first: int) -> pd.DataFrame:
+        with connection.cursor() as words:
+            return _as_rows(words.sql(_evidence(rules, first, first + step)).to_arrow_table())
 
-    # the next ones are put into words while those before become rows
-    first, parts = 1, list[pd.DataFrame]()
-    with ThreadPoolExecutor(1) as words:
-        waiting = words.submit(told, first)
-        while first <= accounts or not parts:
-            table, first = waiting.result(), first + step
-            if first <= accounts:
-                waiting = words.submit(told, first)
-            parts.append(_as_rows(table))
+    # so few are put into words by one thread of the engine
+    with ThreadPoolExecutor(WORKERS) as workers:
+        parts = list(workers.map(told, range(1, accounts + 1, step)))
     for name in _STEPS:
-        connection.execute(f"drop table {name}")
+        connection.execute(f"drop table decided.{name}")
     return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
 
 
+_ORDER = [(name, "ascending") for name in ("account", "happened_at", "rule", "outcome", "part", "effect")]
+
+
 def _as_rows(table: pa.Table) -> pd.DataFrame:
-    """Verdicts as they are handed on; no two pieces of evidence are alike, so that none is sought among the others."""
-    frame: pd.DataFrame = table.drop(["evidence"]).to_pandas()
+    """Verdicts in their order as they are handed on; no two pieces of evidence are alike, so that none is sought among
+    the others. The engine would move the long texts to put them in order."""
+    order = pc.sort_indices(table, _ORDER).to_numpy()
+    frame: pd.DataFrame = table.drop(["account", "part", "evidence"]).to_pandas()
     frame["evidence"] = table["evidence"].to_pandas(deduplicate_objects=False)
     frame["happened_at"] = pd.to_datetime(frame["happened_at"], utc=True).astype("datetime64[us, UTC]")
     frame["product_version"] = frame["product_version"].astype(int)
-    return frame[_VERDICT_COLUMNS]
+    return frame[_VERDICT_COLUMNS].take(order).reset_index(drop=True)
 
 
 def _in_parts() -> str:
@@ -546,7 +549,7 @@ _PLACED = f"""
     with met as (
         select distinct accounts.product, accounts.product_version, epoch_us(found.happened_at) // {QUARTER} as quarter
         from decided.occurrences as found
-        inner join said_accounts as accounts using (account_id)
+        inner join decided.said_accounts as accounts using (account_id)
     ),
 
     quarters as (
@@ -580,7 +583,7 @@ _PLACED = f"""
         if(found.happened_at >= days.opened_at, days.firm_day, days.day_before) as firm_day,
         if(found.happened_at >= days.opened_at, days.opened_at, days.opened_before) as day_opened_at
     from decided.occurrences as found
-    inner join said_accounts as accounts using (account_id)
+    inner join decided.said_accounts as accounts using (account_id)
     inner join quarters as days
         on
             accounts.product = days.product
@@ -593,7 +596,7 @@ _SAID = """
             account, rule, part, outcome, effect, firm_day, day_opened_at,
             arg_min(occurrence, place) as occurrence,
             count(*) as occurrences
-        from said_placed
+        from decided.said_placed
         where firm_day is not null
         group by all
     )
@@ -607,7 +610,7 @@ _SAID = """
         first.trade_id,
         first.detail
     from together
-    inner join said_accounts as accounts using (account)
+    inner join decided.said_accounts as accounts using (account)
     inner join decided.occurrences as first on together.occurrence = first.rowid
 """
 _AN_OCCURRENCE = """concat(
@@ -621,8 +624,8 @@ _SAID_LISTS = f"""
         select
             placed.account, placed.rule, placed.part, placed.outcome, placed.effect, placed.firm_day, placed.place,
             {_AN_OCCURRENCE} as words
-        from said_placed as placed
-        semi join (from said where occurrences > 1) as many
+        from decided.said_placed as placed
+        semi join (from decided.said where occurrences > 1) as many
             using (account, rule, part, outcome, effect, firm_day)
         inner join decided.occurrences as found on placed.occurrence = found.rowid
     )
@@ -639,7 +642,7 @@ _SAID_LISTS = f"""
 """
 _SAID_NUMBERS = """
     select value, exactly(value) as exact, told(exactly(value)) as words, plainly(exactly(value)) as digits
-    from (select observed as value from said union select allowed from said)
+    from (select observed as value from decided.said union select allowed from decided.said)
     where value is not null
 """
 _STEPS = {
@@ -653,7 +656,7 @@ _STEPS = {
 
 
 def _evidence(rules: Sequence[str], first: int, until: int) -> str:
-    """The select that puts verdicts of accounts from one number to before another into words, in their order."""
+    """The select that puts verdicts of accounts from one number to before another into words."""
     sentences = " ".join(f"when '{rule}' then {rule_words.sentence_sql(rule)}" for rule in rules)
     return f"""
         with shared as (
@@ -664,14 +667,15 @@ def _evidence(rules: Sequence[str], first: int, until: int) -> str:
                 timezone(evidence.zone, said.happened_at) as local_at,
                 strftime(make_timestamp(epoch_us(said.happened_at)), '%Y-%m-%dT%H:%M:%S.%f') as utc,
                 coalesce(lists.listed, {_AN_OCCURRENCE}) as listed
-            from said
+            from decided.said
             inner join terms.shared_evidence as evidence using (product, product_version, stage, rule, currency)
-            left join said_numbers as seen on said.observed = seen.value
-            left join said_numbers as most on said.allowed = most.value
-            left join said_lists as lists using (account, rule, part, outcome, effect, firm_day)
+            left join decided.said_numbers as seen on said.observed = seen.value
+            left join decided.said_numbers as most on said.allowed = most.value
+            left join decided.said_lists as lists using (account, rule, part, outcome, effect, firm_day)
             where said.account >= {first} and said.account < {until}
         )
-        select account_id, rule, outcome, effect, happened_at, observed, allowed, product, product_version,
+        select account, part, account_id, rule, outcome, effect, happened_at, observed, allowed, product,
+            product_version,
             -- all at once: joined pair by pair, each long text is copied twenty times
             concat(
                 '{{"sentence": ', to_json(case rule {sentences or "when '' then ''"} end),
@@ -680,12 +684,11 @@ def _evidence(rules: Sequence[str], first: int, until: int) -> str:
                 ', "at": "', replace(utc, '.000000', ''),
                 '+00:00"}}, "numbers": {{"observed": "', seen_digits, '", "allowed": "', most_digits,
                 '"}}, "firm_day": "', firm_day,
-                '", "day_opened_at": "', strftime(day_opened_at, '%Y-%m-%dT%H:%M:%S+00:00'),
+                '", "day_opened_at": "', strftime(make_timestamp(epoch_us(day_opened_at)), '%Y-%m-%dT%H:%M:%S+00:00'),
                 '", "occurrences_in_all": ', occurrences, ', ', members,
                 ', "detail": ', detail, ', "occurrences": [', listed, ']}}'
             ) as evidence
         from shared
-        order by account, happened_at, rule, outcome, part
     """
 
 

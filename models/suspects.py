@@ -79,49 +79,15 @@ DEALT = EXPOSURE | SYMBOL | BUSY | IDLE | MARGIN
 """Account rules that follow single executions; of other rules only those for which a trade is MET do."""
 
 
-class Trades(NamedTuple):
-    """Trades by account and opening, as columns: instants in microseconds, `stop` the distance to the stop (NaN without
-    one), `value` at most what a point of price is worth, `deals` and `openings` how many deals a trade has."""
-
-    trade: Array
-    account: Array
-    code: Array
-    market: Array
-    sold: Array
-    lots: Array
-    opened: Array
-    held: Array
-    closed: Array
-    net: Array
-    losses: Array
-    deals: Array
-    openings: Array
-    stop: Array
-    price: Array
-    value: Array
-
-
-_KINDS = dict.fromkeys(Trades._fields, "f8") | {
-    **dict.fromkeys(("trade", "opened", "held"), "i8"),
-    **dict.fromkeys(("account", "code", "market", "deals", "openings"), "i4"),
-    **dict.fromkeys(("sold", "closed"), "?"),
-}
-_IN_FILE = (
-    "account",
-    "trade",
-    "code",
-    "sold",
-    "lots",
-    "opened",
-    "held",
-    "closed",
-    "net",
-    "losses",
-    "deals",
-    "openings",
-)
-TOLD = np.dtype([(name, _KINDS[name]) for name in (*_IN_FILE, "stop", "price")] + [("own_value", "f8")], align=True)
-"""The columns of `facts.rule_positions` in their order, accounts counted from nought."""
+_KINDS = {
+    "trade": "i8", "account": "i4", "code": "i4", "lots": "f8", "opened": "i8", "held": "i8", "net": "f8",
+    "losses": "f8", "deals": "i4", "openings": "i4", "stop": "f8", "price": "f8", "value": "f8", "sold": "?",
+    "closed": "?", "market": "i4",
+}  # fmt: skip
+TRADE = np.dtype(list(_KINDS.items()), align=True)
+"""A trade: instants in microseconds, `stop` the distance to the stop (NaN without one), `value` at most what a point of
+price is worth, `deals` and `openings` how many deals it has. All but the market are the columns of
+`facts.rule_positions`, where `value` is what its own result tells."""
 BATCH = 122_880
 
 
@@ -206,28 +172,6 @@ def _conditions(row: Array, terms: Terms, initial: Decimal) -> None:
 
 
 # --- the pass ------------------------------------------------------------------------------------------------------
-
-
-@njit(cache=True, nogil=True)
-def _in_order(account: Any, opened: Any, accounts: int) -> Any:
-    """Rows by account and opening: where each account starts, and the rows in that order."""
-    starts = np.zeros(accounts + 1, np.int64)
-    for row in range(len(account)):
-        starts[account[row] + 1] += 1
-    starts = np.cumsum(starts)
-    place = starts[:-1].copy()
-    order = np.empty(len(account), np.int64)
-    for row in range(len(account)):
-        order[place[account[row]]] = row
-        place[account[row]] += 1
-    for a in range(accounts):
-        # files land in order of time, so that most accounts need no sorting
-        for i in range(starts[a] + 1, starts[a + 1]):
-            if opened[order[i]] < opened[order[i - 1]]:
-                part = order[starts[a] : starts[a + 1]]
-                order[starts[a] : starts[a + 1]] = part[np.argsort(opened[part], kind="mergesort")]
-                break
-    return starts, order
 
 
 @njit(cache=True, inline="always")
@@ -359,8 +303,8 @@ def _ideas(starts: Any, limits: Any, t: Any, markets: Any, kept: Any, accounts: 
     stamp = np.full(2 * markets, -1, np.int64)
     before, opened = np.zeros(2 * markets, np.int64), np.zeros(2 * markets, np.int64)
     idea, entry = np.zeros(2 * markets, np.int64), np.zeros(2 * markets, np.int64)
-    idea_of, lost = np.zeros(len(t.opened), np.int64), np.zeros(len(t.opened))
-    entry_lots = np.zeros(len(t.opened))
+    idea_of, lost = np.zeros(len(t), np.int64), np.zeros(len(t))
+    entry_lots = np.zeros(len(t))
     for a in range(len(limits)):
         L = limits[a]  # noqa: N806
         entries, total = 0, 0.0
@@ -391,11 +335,11 @@ def _ideas(starts: Any, limits: Any, t: Any, markets: Any, kept: Any, accounts: 
 
 
 @njit(cache=True, nogil=True)
-def _by_close(starts: Any, held: Any, closed: Any) -> Any:
+def _by_close(starts: Any, t: Any) -> Any:
     """Closed trades of each account in order of closing; in each account those still open come last."""
-    order = np.empty(len(held), np.int64)
+    order = np.empty(len(t), np.int64)
     for a in range(len(starts) - 1):
-        key = np.where(closed[starts[a] : starts[a + 1]], held[starts[a] : starts[a + 1]], NEVER)
+        key = np.where(t.closed[starts[a] : starts[a + 1]], t.held[starts[a] : starts[a + 1]], NEVER)
         order[starts[a] : starts[a + 1]] = starts[a] + np.argsort(key, kind="mergesort")
     return order
 
@@ -404,7 +348,7 @@ def _by_close(starts: Any, held: Any, closed: Any) -> Any:
 def _rows_of_losses(starts: Any, limits: Any, t: Any, by_close: Any, markets: Any, accounts: Any) -> None:
     """Keeps accounts that raised their lots after losses."""
     stamp, last = np.full(markets, -1, np.int64), np.zeros(markets, np.int64)
-    earlier = np.full(len(t.opened), -1, np.int64)
+    earlier = np.full(len(t), -1, np.int64)
     for a in range(len(limits)):
         L = limits[a]  # noqa: N806
         if L["losses"] == NEVER:
@@ -518,11 +462,11 @@ def find(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> None:
     starts, trades = _trades(connection, accounts, markets)
     size = int(markets["market"].max()) + 1 if len(markets) else 0
     first, last = _news_spans(connection)
-    least = _least_balances(connection, accounts, limits, trades)
+    least = _least_balances(connection, accounts, limits)
     opened, until = (accounts[name].to_numpy(np.int64) for name in ("opened_us", "until_us"))
-    by_close = _by_close(starts, trades.held, trades.closed)
+    by_close = _by_close(starts, trades)
     # each pass writes into columns of its own, so that they run beside each other
-    kept = np.zeros((3, len(trades.opened)), np.int8)
+    kept = np.zeros((3, len(trades)), np.int8)
     flagged = np.zeros((5, len(accounts)), np.int64)
     passes = (
         lambda: _together(starts, limits, trades, least, lines, kept[0], flagged[0]),
@@ -545,84 +489,104 @@ def _frame(connection: duckdb.DuckDBPyConnection, query: str) -> pd.DataFrame:
 
 def _trades(
     connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, markets: pd.DataFrame
-) -> tuple[Array, Trades]:
+) -> tuple[Array, Array]:
     """Every trade by account and opening, and where each account starts."""
     relations.build(connection, *relations.needs("facts.rule_positions"))
-    told = _told(connection)
-    account, opened = np.ascontiguousarray(told["account"]), np.ascontiguousarray(told["opened"])
-    starts, order = _in_order(account, opened, len(accounts))
-    one = Trades(*(np.empty(len(told), kind) for kind in _KINDS.values()))
+    starts, trades = _told(connection, len(accounts))
     known, currency = _values(connection, accounts, markets), _currency_codes(accounts)
     market = markets["market"].to_numpy(np.int64)
-    cuts = np.linspace(0, len(told), WORKERS + 1).astype(np.int64)
+    cuts = np.linspace(0, len(accounts), WORKERS + 1).astype(np.int64)
     with ThreadPoolExecutor(WORKERS) as workers:
         parts = [
-            workers.submit(_lay_out, told, order, cuts[n], cuts[n + 1], currency, market, known, one)
+            workers.submit(_settle, trades, starts, cuts[n], cuts[n + 1], currency, market, known)
             for n in range(WORKERS)
         ]
         for done in parts:
             done.result()
-    return starts, one
+    return starts, trades
 
 
-def _told(connection: duckdb.DuckDBPyConnection) -> Array:
-    """Trades as rows of TOLD, in the order in which they come: a row is moved as one piece of memory."""
-    told = np.empty(connection.execute("select count(*) from facts.trades").fetchall()[0][0], TOLD)
-    kinds = [TOLD.fields[name][0] for name in TOLD.names or ()] if TOLD.fields else []
-    count = 0
-    for batch in connection.sql(relations.text("facts.rule_positions")).to_arrow_reader(BATCH):
-        columns = zip(batch.columns, kinds, strict=True)
+def _told(connection: duckdb.DuckDBPyConnection, accounts: int) -> tuple[Array, Array]:
+    """Trades by account in the order in which they come, and where each account starts.
+
+    They are counted first, so that each is written once and where it belongs: new memory costs more than reading.
+    """
+    query = relations.text("facts.rule_positions")
+    counted = _frame(connection, f"select account, count(*) as trades from ({query}) group by account")
+    starts = np.zeros(accounts + 1, np.int64)
+    starts[counted["account"].to_numpy() + 1] = counted["trades"]
+    starts = np.cumsum(starts)
+    trades, place = np.empty(starts[-1], TRADE), starts[:-1].copy()
+    columns = [np.empty(BATCH, kind) for kind in list(_KINDS.values())[:-1]]
+    for batch in connection.sql(query).to_arrow_reader(BATCH):
         # copied, so that all batches are of one kind to compiled code
-        _pack(told[count : count + len(batch)], *(np.array(one.to_numpy(False), kind) for one, kind in columns))
-        count += len(batch)
-    return told[:count]
+        for column, one in zip(columns, batch.columns, strict=True):
+            column[: len(batch)] = one.to_numpy(zero_copy_only=False)
+        _place(trades, place, len(batch), *columns)
+    return starts, trades
 
 
 @njit(cache=True, nogil=True)
-def _pack(
-    rows: Any,
-    account: Any,
+def _place(
+    trades: Any,
+    place: Any,
+    count: Any,
     trade: Any,
+    account: Any,
     code: Any,
-    sold: Any,
     lots: Any,
     opened: Any,
     held: Any,
-    closed: Any,
     net: Any,
     losses: Any,
     deals: Any,
     openings: Any,
     stop: Any,
     price: Any,
-    own_value: Any,
+    value: Any,
+    sold: Any,
+    closed: Any,
 ) -> None:
-    """Writes columns as rows."""
-    for n in range(len(rows)):
-        row = rows[n]
-        row["account"], row["trade"], row["code"] = account[n], trade[n], code[n]
-        row["sold"], row["lots"], row["opened"], row["held"] = sold[n], lots[n], opened[n], held[n]
-        row["closed"], row["net"], row["losses"] = closed[n], net[n], losses[n]
-        row["deals"], row["openings"] = deals[n], openings[n]
-        row["stop"], row["price"], row["own_value"] = stop[n], price[n], own_value[n]
+    """Writes columns as trades, each to the next place of its account."""
+    for n in range(count):
+        row = trades[place[account[n]]]
+        place[account[n]] += 1
+        row["trade"], row["account"], row["code"] = trade[n], account[n], code[n]
+        row["lots"], row["opened"], row["held"] = lots[n], opened[n], held[n]
+        row["net"], row["losses"], row["deals"], row["openings"] = net[n], losses[n], deals[n], openings[n]
+        row["stop"], row["price"], row["value"] = stop[n], price[n], value[n]
+        row["sold"], row["closed"] = sold[n], closed[n]
 
 
 @njit(cache=True, nogil=True)
-def _lay_out(told: Any, order: Any, first: Any, last: Any, currency: Any, market: Any, known: Any, trades: Any) -> None:
-    """Writes rows in their order into columns, with their market and at most what a point of price is worth."""
-    for n in range(first, last):
-        row = told[order[n]]
-        account, code = row["account"], row["code"]
-        trades.trade[n], trades.account[n], trades.code[n] = row["trade"], account, code
-        trades.market[n] = market[code]
-        trades.sold[n], trades.lots[n] = row["sold"], row["lots"]
-        trades.opened[n], trades.held[n], trades.closed[n] = row["opened"], row["held"], row["closed"]
-        trades.net[n], trades.losses[n], trades.stop[n] = row["net"], row["losses"], row["stop"]
-        trades.deals[n], trades.openings[n] = row["deals"], row["openings"]
-        trades.price[n] = 0.0 if np.isnan(row["price"]) else row["price"]
-        by_size, by_result = row["lots"] * known[code, currency[account]], row["own_value"]
-        worth = by_result if np.isnan(by_size) or by_result > by_size else by_size
-        trades.value[n] = 0.0 if np.isnan(worth) else worth
+def _settle(trades: Any, starts: Any, first: Any, last: Any, currency: Any, market: Any, known: Any) -> None:
+    """Puts the trades of some accounts in order of opening and tells their market and what a point is worth at most."""
+    held = np.empty(1, trades.dtype)
+    for a in range(first, last):
+        mine = trades[starts[a] : starts[a + 1]]
+        _in_order(mine, held)
+        for n in range(len(mine)):
+            code = mine.code[n]
+            mine.market[n] = market[code]
+            by_size, by_result = mine.lots[n] * known[code, currency[a]], mine.value[n]
+            worth = by_result if np.isnan(by_size) or by_result > by_size else by_size
+            mine.value[n] = 0.0 if np.isnan(worth) else worth
+
+
+@njit(cache=True, nogil=True)
+def _in_order(trades: Any, held: Any) -> None:
+    """Puts trades in order of opening where they stand; `held` has room for one."""
+    order = np.argsort(trades.opened.copy(), kind="mergesort")
+    for n in range(len(trades)):
+        if order[n] == n:
+            continue
+        held[0] = trades[n]
+        to = n
+        while order[to] != n:
+            trades[to] = trades[order[to]]
+            order[to], to = to, order[to]
+        trades[to] = held[0]
+        order[to] = to
 
 
 def _currency_codes(accounts: pd.DataFrame) -> Array:
@@ -745,59 +709,50 @@ def _news_spans(connection: duckdb.DuckDBPyConnection) -> tuple[Array, Array]:
     return made[:, 0].copy(), made[:, 1].copy()
 
 
-_LOST_OTHERWISE = """
-    select
-        account_id,
-        cast(
-            least(profit + coalesce(commission, 0) + coalesce(swap, 0) + coalesce(fee, 0), 0) as double
-        ) as lost
-    from staging.deals
-    where kind <> 'trade' or symbol is null
-"""
-_LOST_IN_DEALS = """
-    select account_id, sum(least(profit + commission + swap + fee, 0)) as lost
-    from facts.trade_deals
-    group by account_id
-"""
-# Trades tell the losses of all their deals, and mostly every deal belongs to one.
-_WHOLE = """
-    select coalesce(sum(opening_deals + closing_deals), 0) = (select count(*) from facts.trade_deals) from facts.trades
+_LOST = """
+    select accounts.account, sum(told.lost) as lost
+    from (
+        select
+            account_id,
+            sum(
+                least(
+                    coalesce(cast(profit as double), 0)
+                    + coalesce(cast(commission as double), 0)
+                    + coalesce(cast(swap as double), 0)
+                    + coalesce(cast(fee as double), 0),
+                    0
+                )
+            ) as lost
+        from staging.deals
+        group by account_id
+    ) as told
+    inner join facts.rule_accounts as accounts using (account_id)
+    semi join terms.margin using (product, product_version, stage)
+    group by accounts.account
 """
 
 
-def _least_balances(
-    connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, limits: Array, trades: Trades
-) -> Array:
+def _least_balances(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, limits: Array) -> Array:
     """A balance below which an account that may not tie up too much margin never fell: what it began with less all
     that it ever lost or paid."""
-    least = np.zeros(len(accounts))
     if not np.isfinite(limits["margin"]).any():
-        return least
-    relations.build(connection, "staging.deals", "facts.trade_deals")
-    whole = connection.execute(_WHOLE).fetchall()[0][0]
-    told = _LOST_OTHERWISE if whole else f"{_LOST_OTHERWISE} union all {_LOST_IN_DEALS}"
-    query = f"""
-        select accounts.account, sum(told.lost) as lost
-        from ({told}) as told
-        inner join facts.rule_accounts as accounts using (account_id)
-        semi join terms.margin using (product, product_version, stage)
-        group by accounts.account
-    """
-    lost = _frame(connection, query).set_index("account")["lost"]
-    least += accounts["initial_balance"].astype(float).to_numpy() + accounts["account"].map(lost).fillna(0).to_numpy()
-    return least - np.bincount(trades.account, trades.losses, len(accounts)) if whole else least
+        return np.zeros(len(accounts))
+    relations.build(connection, "staging.deals")
+    lost = _frame(connection, _LOST).set_index("account")["lost"]
+    least: Array = accounts["initial_balance"].astype(float).to_numpy() + accounts["account"].map(lost).fillna(0)
+    return np.asarray(least)
 
 
-def _leave(connection: duckdb.DuckDBPyConnection, trades: Trades, kept: Array, flagged: Array) -> None:
+def _leave(connection: duckdb.DuckDBPyConnection, trades: Array, kept: Array, flagged: Array) -> None:
     """Writes down what is kept, and why."""
-    rows = (kept > 0) | (flagged[trades.account] > 0) if len(kept) else kept > 0
-    why = kept[rows]
-    deals, openings, closed = trades.deals[rows], trades.openings[rows], trades.closed[rows]
-    followed = flagged[trades.account[rows]] & DEALT > 0
+    rows = (kept > 0) | (flagged[trades["account"]] > 0) if len(kept) else kept > 0
+    why, told = kept[rows], trades[rows]
+    deals, openings, closed = told["deals"], told["openings"], told["closed"]
+    followed = flagged[told["account"]] & DEALT > 0
     # what was opened with one deal and closed with none or one tells both by itself
     plain = (openings == 1) & ((deals == 1) | ((deals == 2) & closed))
     met = (why & MET > 0) & ~followed
-    columns = {"trade": trades.trade[rows], "by_deals": followed | (met & ~plain), "by_itself": met & plain}
+    columns = {"trade": told["trade"], "by_deals": followed | (met & ~plain), "by_itself": met & plain}
     for name, bit in _REASONS:
         columns[name] = why & bit > 0
     accounts = [

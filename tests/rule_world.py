@@ -241,7 +241,7 @@ def keep_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets the rule files look into every trade, as if the pass before them cleared none."""
     leave = suspects._leave
 
-    def all_of_them(connection: Any, trades: suspects.Trades, kept: Any, flagged: Any) -> None:
+    def all_of_them(connection: Any, trades: Any, kept: Any, flagged: Any) -> None:
         leave(connection, trades, np.full_like(kept, 127), np.full_like(flagged, 255))
 
     monkeypatch.setattr(suspects, "_leave", all_of_them)
