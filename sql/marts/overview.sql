@@ -10,35 +10,31 @@ instants as (
     select age, getvariable('as_of') - to_days(cast(age as integer)) as instant from days
 ),
 
+-- ratios look 30 days back from the eldest of the fourteen days
+moved as (
+    select
+        challenges.desk_id,
+        money.kind,
+        money.happened_at,
+        money.fee * rates.rate_to_usd as fee_usd,
+        money.payout * rates.rate_to_usd as payout_usd
+    from marts.challenge_money as money
+    inner join staging.challenges as challenges using (challenge_id)
+    left join marts.usd_rates as rates on money.currency = rates.currency
+    where money.happened_at > getvariable('as_of') - interval 44 days
+),
+
 flows as (
     select desk_id, 'breaches' as figure, status_at as happened_at, 1.0 as counted, null as amount_usd
     from decided.account_status where status = 'breached'
     union all
     select desk_id, 'passes', status_at, 1.0, null from decided.account_status where status = 'passed'
     union all
-    select challenges.desk_id, 'sales', money.happened_at, null, money.fee * rates.rate_to_usd
-    from marts.challenge_money as money
-    inner join staging.challenges as challenges using (challenge_id)
-    left join marts.usd_rates as rates on money.currency = rates.currency
-    where money.kind = 'purchase'
+    select desk_id, 'sales', happened_at, null, fee_usd from moved where kind = 'purchase'
     union all
-    select challenges.desk_id, 'returned', money.happened_at, null, -money.fee * rates.rate_to_usd
-    from marts.challenge_money as money
-    inner join staging.challenges as challenges using (challenge_id)
-    left join marts.usd_rates as rates on money.currency = rates.currency
-    where money.kind in ('refund', 'chargeback')
+    select desk_id, 'net_fees', happened_at, null, fee_usd from moved where fee_usd is not null
     union all
-    select challenges.desk_id, 'net_fees', money.happened_at, null, money.fee * rates.rate_to_usd
-    from marts.challenge_money as money
-    inner join staging.challenges as challenges using (challenge_id)
-    left join marts.usd_rates as rates on money.currency = rates.currency
-    where money.fee is not null
-    union all
-    select challenges.desk_id, 'paid_to_traders', money.happened_at, null, money.payout * rates.rate_to_usd
-    from marts.challenge_money as money
-    inner join staging.challenges as challenges using (challenge_id)
-    left join marts.usd_rates as rates on money.currency = rates.currency
-    where money.payout is not null
+    select desk_id, 'paid_to_traders', happened_at, null, payout_usd from moved where payout_usd is not null
     union all
     select desk_id, 'purchases', purchased_at, 1.0, null from staging.challenges
     union all
