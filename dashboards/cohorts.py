@@ -32,9 +32,10 @@ MILESTONES = {
     "first_payout": "First payout",
     "bought_again": "Bought again after a breach",
 }
-DAYS = (*(f"{stage}_days" for stage in cohorts.STAGES), "breached_days", "again_days")
+FUNNEL_DAYS = tuple(f"{stage}_days" for stage in cohorts.STAGES)
+DAYS = (*FUNNEL_DAYS, "breached_days", "again_days")
 READ: dict[str, tuple[str, ...]] = {
-    "funnel": (*DAYS, "person", "cohort_month", "running", "fees", "payouts", "unknown_amounts"),
+    "funnel": (*FUNNEL_DAYS, "person", "cohort_month", "running", "fees", "payouts", "unknown_amounts"),
     "age": (*DAYS, "desk_id", "product", "cohort_month", "person", "purchased_at"),
 }
 """What a view reads of every purchase: those of a large firm are many."""
@@ -71,23 +72,54 @@ def show() -> None:
     if view == "terms":
         _terms(product)
         return
+    if view == "funnel":
+        _funnels(desk, chosen, currency)
+        return
     found = _months(desk, chosen) if view == "payouts" else _challenges(desk, chosen, READ[view])
     if found.empty:
-        look.empty("Nothing was sold here", "No purchase of this desk fits all of these cuts.")
+        _nothing()
         return
     if view == "age":
         _survival(found)
         return
-    if view == "payouts":
-        _unknown(int(found["unknown"].sum()))
-        _triangle(found, _money(desk, chosen), currency)
-        return
+    _unknown(int(found["unknown"].sum()))
+    _triangle(found, _money(desk, chosen), currency)
+
+
+def _funnels(desk: str, chosen: dict[str, Any], currency: str) -> None:
+    """Each month's funnel, its figures and the accounts behind them."""
     by_person = state.tab("Counted", "counted", COUNTED) == "people"
-    months = cohorts.funnel(found, by_person=by_person)
-    _unknown(int((found["unknown_amounts"].fillna(0) > 0).sum()))
+    counted = _counted(desk, chosen, "people" if by_person else "challenges")
+    if counted is None:
+        found = _challenges(desk, chosen, READ["funnel"])
+        unknown = int((found["unknown_amounts"].fillna(0) > 0).sum())
+        months = found if found.empty else cohorts.funnel(found, by_person=by_person)
+    else:
+        unknown = int(counted["unknown"].sum())
+        months = counted if counted.empty else cohorts.funnel_of(counted)
+    if months.empty:
+        _nothing()
+        return
+    _unknown(unknown)
     _funnel(months)
     _table(months, currency, by_person)
     _behind(desk, chosen, sorted(months["cohort_month"].unique(), reverse=True), currency)
+
+
+def _counted(desk: str, chosen: dict[str, Any], counted: str) -> pd.DataFrame | None:
+    """Months as they were counted beforehand; None where purchases are cut by two things, which leaves few to count."""
+    cuts = {name: value for name, value in chosen.items() if value is not None} or {"": ""}
+    table = reads.mart("cohort_funnel")
+    if len(cuts) > 1 or table is None:
+        return None
+    ((cut_by, cut),) = cuts.items()
+    found = reads.fetch(reads.filtered(table, desk_id=desk, cut_by=cut_by, cut=cut, counted=counted))
+    numbers = [name for name in found if name not in ("desk_id", "cut_by", "cut", "cohort_month", "counted")]
+    return found.astype(dict.fromkeys(numbers, "float64")).astype(dict.fromkeys(("accounts", *cohorts.STAGES), "int64"))
+
+
+def _nothing() -> None:
+    look.empty("Nothing was sold here", "No purchase of this desk fits all of these cuts.")
 
 
 def _challenges(desk: str, chosen: dict[str, Any], columns: Sequence[str]) -> pd.DataFrame:

@@ -136,6 +136,9 @@ USUAL_PEOPLE = 100
 """So many people of all months are added to those of one when it is told how far the money of people varies."""
 
 
+MONEY = ("fees", "payouts", "people", "fees_squared", "payouts_squared", "fees_payouts")
+
+
 def funnel(challenges: pd.DataFrame, *, by_person: bool = False) -> pd.DataFrame:
     """How far each month's purchases got so far: columns `FUNNEL`, stages that nobody of any month reached left out.
 
@@ -143,19 +146,29 @@ def funnel(challenges: pd.DataFrame, *, by_person: bool = False) -> pd.DataFrame
     the month counts once, in the days of the quickest.
     """
     found = []
-    stages = [stage for stage in STAGES if challenges[f"{stage}_days"].notna().any()]
-    intervals = ratio_intervals(challenges)
     for month, rows in challenges.groupby("cohort_month", sort=True):
         grouped = rows.groupby("person")
-        accounts = len(grouped) if by_person else len(rows)
-        fees, payouts = rows["fees"].sum(min_count=1), rows["payouts"].sum()
-        running = float(grouped["running"].any().mean() if by_person else rows["running"].mean())
-        ratio = (payouts / fees if fees else float("nan"), *intervals[month])
-        found.append((month, "purchase", accounts, accounts, 0.0, running, fees, payouts, *ratio))
-        for stage in stages:
+        told = {"cohort_month": month, "accounts": len(grouped) if by_person else len(rows)}
+        told["running"] = float(grouped["running"].any().mean() if by_person else rows["running"].mean())
+        for stage in STAGES:
             days = grouped[f"{stage}_days"].min() if by_person else rows[f"{stage}_days"]
-            told = (int(days.notna().sum()), float(days.median()))
-            found.append((month, stage, accounts, *told, running, fees, payouts, *ratio))
+            told |= {stage: int(days.notna().sum()), f"{stage}_days": float(days.median())}
+        found.append(told)
+    counted = pd.DataFrame(found).merge(_money(challenges), on="cohort_month")
+    return funnel_of(counted)
+
+
+def funnel_of(counted: pd.DataFrame) -> pd.DataFrame:
+    """The same of rows of marts.cohort_funnel, one for each month."""
+    found = []
+    stages = [stage for stage in STAGES if counted[stage].any()]
+    intervals = _intervals(counted)
+    for row in counted.sort_values("cohort_month").to_dict("records"):
+        month, fees, payouts = row["cohort_month"], row["fees"], row["payouts"]
+        ratio = (payouts / fees if fees else float("nan"), *intervals[month])
+        told = (row["running"], fees, payouts, *ratio)
+        found.append((month, "purchase", row["accounts"], row["accounts"], 0.0, *told))
+        found += [(month, stage, row["accounts"], row[stage], row[f"{stage}_days"], *told) for stage in stages]
     return pd.DataFrame(found, columns=list(FUNNEL))
 
 
@@ -165,26 +178,45 @@ def ratio_intervals(challenges: pd.DataFrame) -> dict[Any, tuple[float, float]]:
     A person's part in the error is what they were paid less the ratio times their fees; how far that varies is told by
     the month's people together with `USUAL_PEOPLE` of all months, since a month may just have seen no large payout.
     """
-    money = challenges.groupby(["cohort_month", "person"])[["fees", "payouts"]].sum()
-    usual = _apart(money).var(ddof=1)
+    return _intervals(_money(challenges))
+
+
+def _money(challenges: pd.DataFrame) -> pd.DataFrame:
+    """What people paid and were paid by month: cohort_month and `MONEY`, squares and products summed over people."""
+    each = challenges.groupby(["cohort_month", "person"])[["fees", "payouts"]].sum().astype("float64")
+    each = each.assign(
+        people=1, fees_squared=each["fees"] ** 2, payouts_squared=each["payouts"] ** 2, fees_payouts=each.prod(axis=1)
+    )
+    summed = each.groupby(level="cohort_month").sum()
+    known = challenges["fees"].notna().groupby(challenges["cohort_month"]).any()
+    return summed.assign(fees=summed["fees"].where(known)).reset_index()
+
+
+def _intervals(money: pd.DataFrame) -> dict[Any, tuple[float, float]]:
+    """The same of rows with cohort_month and `MONEY`."""
+    usual = _apart(money[list(MONEY)].sum().to_dict())
     found = {}
-    for month, each in money.groupby(level="cohort_month"):
-        people, fees, own = len(each), each["fees"].sum(), _apart(each).var(ddof=1)
-        if people < 2 or fees <= 0:
+    for month, *values in money[["cohort_month", *MONEY]].itertuples(index=False):
+        each = dict(zip(MONEY, values, strict=True))
+        people, fees = each["people"], each["fees"]
+        if people < 2 or not fees > 0:
             found[month] = (float("nan"), float("nan"))
             continue
-        variance = (people * own + USUAL_PEOPLE * usual) / (people + USUAL_PEOPLE)
-        ratio, margin = each["payouts"].sum() / fees, float(norm.ppf(0.975)) * np.sqrt(people * variance) / fees
+        variance = (people * _apart(each) + USUAL_PEOPLE * usual) / (people + USUAL_PEOPLE)
+        ratio, margin = each["payouts"] / fees, float(norm.ppf(0.975)) * np.sqrt(people * variance) / fees
         # on the log scale, since few large payouts pull sums up and none pulls them down
         factor = np.exp(margin / ratio) if ratio > 0 else np.inf
         found[month] = (float(ratio / factor), float(ratio * factor)) if factor < np.inf else (0.0, float(margin))
     return found
 
 
-def _apart(money: pd.DataFrame) -> pd.Series[float]:
-    """What each person was paid less what their fees say."""
-    fees = money["fees"].sum()
-    return money["payouts"] - money["fees"] * (money["payouts"].sum() / fees if fees else 0.0)
+def _apart(money: dict[Any, Any]) -> float:
+    """How far people vary (as a variance) in what each was paid less what their fees say."""
+    people, fees, payouts = (money[name] for name in ("people", "fees", "payouts"))
+    ratio = payouts / fees if fees else 0.0
+    squares = money["payouts_squared"] - 2 * ratio * money["fees_payouts"] + ratio**2 * money["fees_squared"]
+    left = squares - (payouts - ratio * fees) ** 2 / max(people, 1)
+    return float(max(left, 0.0) / (people - 1)) if people > 1 else float("nan")
 
 
 PERIOD_DAYS = 30

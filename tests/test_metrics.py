@@ -131,6 +131,18 @@ def test_the_funnel_of_the_page_is_the_published_one(house: Warehouse) -> None:
         assert both[0] == [pytest.approx(row, nan_ok=True) for row in both[1]]
 
 
+def test_a_funnel_counted_beforehand_is_the_one_of_its_purchases(house: Warehouse) -> None:
+    """Uncut and by every value of every cut, per challenge and per person, with the interval of the payout ratio."""
+    challenges, counted = mart(house, "cohort_challenges"), mart(house, "cohort_funnel")
+    challenges = challenges.astype({str(name): "float64" for name in challenges if str(name).endswith("_days")})
+    assert set(counted["cut_by"]) == {"", "product", "size_name", "channel", "country"}
+    for (desk, cut_by, cut, by), rows in counted.groupby(["desk_id", "cut_by", "cut", "counted"]):
+        fits = (challenges["desk_id"] == desk) & ((challenges[str(cut_by)] == cut) if cut_by else True)
+        shown, told = cohorts.funnel_of(rows), cohorts.funnel(challenges[fits], by_person=by == "people")
+        pd.testing.assert_frame_equal(shown, told, check_dtype=False, rtol=1e-9)
+        assert rows["unknown"].sum() == (challenges[fits]["unknown_amounts"] > 0).sum()
+
+
 def test_a_person_counts_once_however_many_they_buy() -> None:
     stages = dict.fromkeys([f"{stage}_days" for stage in cohorts.STAGES], float("nan"))
     rows = [
