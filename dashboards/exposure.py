@@ -97,6 +97,9 @@ def _accounts(desk: str | None) -> None:
         "trader_id": "Trader",
         "desk_id": "Desk",
         "product": "Product",
+        "lives": st.column_config.TextColumn(
+            "State", help="What an ended account asked for is owed until it is settled."
+        ),
         "profit_usd": st.column_config.NumberColumn("Profit, USD", format="%,.0f"),
         "chance": st.column_config.NumberColumn(
             "Chance, %", format="%.0f", help="Of any payout within the horizon; the back-test below says how sure."
@@ -107,6 +110,7 @@ def _accounts(desk: str | None) -> None:
         chance=100 * found["chance"].astype(float),
         desk_id=found["desk_id"].replace(state.desk_names()),
         product=[words.plain(one) for one in found["product"]],
+        lives=["● live" if one else "○ ended" for one in found["lives"]],
     )
     _opened(shown, columns, "liable")
 

@@ -106,7 +106,8 @@ def _cohorts(database: sa.Connection, desk: str | None) -> list[Block]:
             money = (_told(row["fees"], places), _told(row["payouts"], places))
             lines.append((str(month), _told(row["accounts"]), *shares, *money, _share(ratio)))
         names = ("Month", "Bought", "Passed so far", "Funded so far", "Paid so far", "Net fees", "Paid out", "Ratio")
-        blocks += [Text(f"Desk {held}, in its currency; newer months can only grow."), Table(names, lines)]
+        title = f"Desk {held}, in {currencies.get(held, 'its currency')}; newer months can only grow."
+        blocks += [Text(title), Table(names, lines)]
     return blocks
 
 

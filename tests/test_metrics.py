@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
 import pytest
 import sqlalchemy as sa
@@ -27,7 +28,7 @@ from pipelines.portability import (
     read_other,
     written_mapping,
 )
-from sql import schema
+from sql import relations, schema
 from sql.desk_schema import LEDGER_ENTRIES
 from sql.schema import DATASETS
 from sql.warehouse import Warehouse
@@ -97,6 +98,35 @@ def test_requested_agrees_between_liability_and_the_payout_queue(house: Warehous
     requested = liability.loc[liability["kind"] == "requested", "amount"].sum()
     assert totals["amount"].sum() == pytest.approx(1500)
     assert requested == pytest.approx(0.8 * 1500), "the traders' part of it"
+
+
+def test_requested_agrees_between_liability_and_its_accounts(house: Warehouse) -> None:
+    """Also where the account that asked has ended since: it is owed all the same."""
+    liability, accounts = mart(house, "liability"), mart(house, "liability_accounts")
+    asked = liability.loc[liability["kind"] == "requested"]
+    assert accounts["requested_usd"].sum() == pytest.approx(asked["amount_usd"].sum())
+    assert (accounts["requested_usd"] > 0).sum() == asked["accounts"].sum()
+
+
+def test_an_ended_account_that_asked_is_behind_the_liability() -> None:
+    connection = duckdb.connect()
+    connection.execute(
+        "create schema decided; create schema facts; create schema marts;"
+        "create table decided.liability_accounts (account_id text, desk_id text, eligible_usd double,"
+        " accrued_usd double, chance double, amount_usd double, expected_usd double);"
+        "create table facts.funded_now (account_id text, trader_id text, product text, currency text, profit double,"
+        " rate_to_usd double, waiting_part double);"
+        "create table facts.splits_now as select 'A1' as account_id, [0.0] as begins, [80.0] as percents;"
+        "create table marts.usd_rates as select 'EUR' as currency, 1.1 as rate_to_usd;"
+        "create table marts.payout_queue as select * from (values ('A1', 100.0, true), ('A1', 50.0, true),"
+        " ('A1', 70.0, false), ('A2', 10.0, true)) as told (account_id, amount, waits),"
+        " (select 'T1' as trader_id, 'prague' as desk_id, 'one_step' as product, 'EUR' as currency);"
+        "create macro traders_part(amount, begins, percents) as amount * percents[1] / 100"
+    )
+    found = connection.execute(relations.text("marts.liability_accounts")).df().set_index("account_id")
+    assert found["requested_usd"].loc["A1"] == pytest.approx(150 * 0.8 * 1.1), "what was settled is not owed again"
+    assert pd.isna(found["requested_usd"].loc["A2"]), "without a split in the terms it is not known"
+    assert not found["lives"].any() and found["accrued_usd"].tolist() == [0, 0] and found["expected_usd"].isna().all()
 
 
 def test_accrued_agrees_between_liability_and_its_accounts(house: Warehouse) -> None:
