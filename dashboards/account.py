@@ -84,7 +84,7 @@ def _facts(account: dict[str, Any], status: dict[str, Any] | None, zone: str) ->
     known |= {
         "Platform": f"{words.escaped(account['platform'])} · login {words.escaped(account['login'])}",
         "Opened": words.instant_html(account["opened_at"], zone),
-        "Identity": words.plain(account["kyc_status"] or "unknown"),
+        "Identity": words.identity(account["kyc_status"]),
         "Waiting payouts": words.money(account["waiting"], currency),
     }
     look.facts(known)

@@ -31,6 +31,7 @@ def show() -> None:
     traders, left_out = around(trader, int(steps))
     found = gathered(traders)
     graph = graphs.build(found)
+    crowded = graph.graph["left_out"]
     clicked = look.pick(
         graphs.drawn(graph, trader),
         f"What joins {trader} to others?",
@@ -47,6 +48,7 @@ def show() -> None:
         f" · values shared by more than {graphs.HUB_HOLDERS} traders are hollow: they say little."
         " Hover an edge for its reason, click a person to go on from there."
         + (f" {left_out:,} more people are as near and not drawn: go on from one of these." if left_out else "")
+        + (f" {crowded:,} more accounts and shared values found no room." if crowded else "")
     )
     others = [one for one in traders if one != trader]
     if not others:
@@ -187,8 +189,10 @@ def gathered(traders: list[str]) -> graphs.Found:
 def _links(links: pd.DataFrame) -> None:
     if links.empty:
         return
-    shown = links.assign(reasons=[graphs.reasons(text, 8) for text in links["reasons"]]).sort_values(
-        "strength", ascending=False
+    shown = links.sort_values("strength", ascending=False)
+    shown = shown.assign(
+        strength=shown["strength"].map(graphs.likely),
+        reasons=[graphs.reasons(text, 8) for text in shown["reasons"]],
     )
     st.dataframe(
         shown,
@@ -196,9 +200,7 @@ def _links(links: pd.DataFrame) -> None:
         column_config={
             "trader_a": st.column_config.TextColumn("One", width=80),
             "trader_b": st.column_config.TextColumn("Other", width=80),
-            "strength": st.column_config.ProgressColumn(
-                "One person?", format="percent", min_value=0, max_value=1, width=120
-            ),
+            "strength": st.column_config.TextColumn("One person?", width=85),
             "reasons": st.column_config.TextColumn("Because of", width="large"),
         },
     )

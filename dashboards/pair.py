@@ -201,7 +201,7 @@ def _drawn(found: PairEvidence, zone: str, first: str, second: str) -> None:
             hovertemplate="%{x}<br>%{customdata[0]} %{customdata[1]} lots at %{y}<extra>" + account + "</extra>",
         )
     figure.update_xaxes(title=zone)
-    figure.update_yaxes(title="entry price")
+    figure.update_yaxes(title="entry price", tickformat=",~f")
     look.chart(figure, f"Do both enter {instrument} at the same moments?", height=420)
 
 

@@ -172,7 +172,7 @@ def _beside(row: pd.Series) -> None:
             "Requested": words.instant_html(row["requested_at"], zone),
             "Account": f"{row['account_id']} ({words.plain(row['account_status'] or 'unknown')})",
             "Profit on the account now": words.money(row["profit_left"], row["currency"]),
-            "Identity": words.plain(row["kyc_status"] or "unknown"),
+            "Identity": words.identity(row["kyc_status"]),
             "Paid before on this account": words.number(row["paid_before"]),
             "Requests to this destination": words.number(row["requests_to_destination"]),
             "Sent": words.money(row["transfer_amount"], row["transfer_currency"]),

@@ -46,7 +46,8 @@ class Found:
 
 
 def build(found: Found) -> nx.Graph:
-    """A graph whose nodes have kind and label, whose edges have a reason; at most MOST_NODES nodes."""
+    """A graph whose nodes have kind and label, whose edges have a reason; at most MOST_NODES nodes, and how many were
+    `left_out`."""
     graph = nx.Graph()
     for row in found.accounts.to_dict(orient="records"):
         person, account = f"t:{row['trader_id']}", f"a:{row['account_id']}"
@@ -78,8 +79,10 @@ def build(found: Found) -> nx.Graph:
         ends = [f"a:{row['account_a']}", f"a:{row['account_b']}"]
         if all(end in graph for end in ends):
             graph.add_edge(*ends, kind="pair", reason=f"{row['relation']}, {row['matched']} matched entries")
-    keep = [node for node in graph if "kind" in graph.nodes[node]][:MOST_NODES]
-    return graph.subgraph(keep).copy()
+    known = [node for node in graph if "kind" in graph.nodes[node]]
+    kept = graph.subgraph(known[:MOST_NODES]).copy()
+    kept.graph["left_out"] = len(known) - len(kept)
+    return kept
 
 
 def named(row: dict[Any, Any]) -> str:

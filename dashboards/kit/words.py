@@ -162,6 +162,11 @@ def plain(name: Any) -> str:
     return text[:1].upper() + text[1:]
 
 
+def identity(status: Any) -> str:
+    """Where the check of a trader's identity stands."""
+    return "Not begun" if status == "none" else plain(status or "unknown")
+
+
 def rule(name: Any) -> str:
     """A rule's name."""
     return RULES.get(str(name), plain(name))

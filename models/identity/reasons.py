@@ -39,7 +39,7 @@ join faces as r on r.trader_no = linked.b
 where held.kind < 100 and degrees.holders <= kinds.cap
 """
 
-_LIKE = """
+_LIKE = r"""
 select linked.a, linked.b, 50 as place,
     ['different name', 'same given name', 'same family name', 'similar name', 'same name'][linked.name + 1] as signal,
     least(l.family_holders, r.family_holders) as rarity, linked.name < 3 as against,
@@ -50,7 +50,7 @@ union all
 select linked.a, linked.b, 51,
     ['different birth date', 'similar birth date', 'birth date one slip apart', 'same birth date'][linked.birth + 1],
     case when linked.birth = 3 then l.birth_holders end, linked.birth < 2,
-    concat_ws(' / ', l.birth, nullif(r.birth, l.birth))
+    regexp_replace(concat_ws(' / ', l.birth, nullif(r.birth, l.birth)), '(\d{4})(\d\d)(\d\d)', '\1-\2-\3', 'g')
 from linked join faces as l on l.trader_no = linked.a join faces as r on r.trader_no = linked.b
 where linked.birth >= 0
 """
