@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from playwright.sync_api import Page, expect, sync_playwright
 
 from models.audit import verify
+from pipelines import marts
 from sql import schema
 from sql.desk_schema import PAYOUT_STATES
 from sql.warehouse import Warehouse
@@ -41,7 +42,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             row = {"payout_id": payout_id, "account_id": f"A-{payout_id}", "trader_id": f"T-{payout_id}"}
             row |= {"desk_id": "prague", "currency": "EUR", "state": "waiting"}
             numbers = {"amount": 1000.0, "waits": True, "overdue": False, "age_hours": 2.0, "payout_hours": 24}
-            connection.execute(sa.insert(queue).values(**row, **numbers, requested_at=asked.replace(tzinfo=None)))
+            connection.execute(
+                sa.insert(queue).values(
+                    **row, **numbers, **{marts.SAID: number}, requested_at=asked.replace(tzinfo=None)
+                )
+            )
             risk = {"account_id": row["account_id"], "trader_id": row["trader_id"], "score": 5.0, "band": "low"}
             risk |= {"reasons": "[]", "as_of": NOW, "model_version": "1"}
             connection.execute(sa.insert(schema.RISK_SCORES).values(**risk))
