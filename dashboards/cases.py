@@ -37,6 +37,9 @@ def show() -> None:
     wanted: dict[str, Any] = {"states": (view,) if view in STATES else OPEN, "desk": desk}
     wanted["assignee"] = casework.person().name if view == "mine" else None
     total = casework.how_many(**wanted)
+    if not total and casework.how_many(states=OPEN, desk=None, assignee=None):
+        look.empty("No case here", "Others are open: <b>All open</b>, at all desks, lists them.")
+        return
     if not total:
         look.empty(
             "No case here",

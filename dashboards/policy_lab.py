@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -463,11 +464,17 @@ def _shadow(product: Product) -> None:
         )
         return
     for name in sorted({*mine, *judged}):
-        _one_draft(name, judged.get(name), there=name in mine)
+        _one_draft(product, name, judged.get(name), mine.get(name))
 
 
-def _one_draft(name: str, row: dict[str, Any] | None, *, there: bool) -> None:
+def _one_draft(product: Product, name: str, row: dict[str, Any] | None, path: Path | None) -> None:
+    there = path is not None
     st.subheader(name, anchor=False)
+    if path is not None:
+        try:
+            _changes(product.versions[-1], drafts.read(path).version)
+        except RulebookRefused as refused:
+            look.card("unknown", "The draft does not hold", [words.escaped(str(refused))])
     if row is None:
         look.empty("Not judged yet", "The next <code>highwater score</code> judges it for purchases since its date.")
     else:

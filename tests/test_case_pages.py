@@ -87,8 +87,8 @@ def test_the_queue_puts_money_at_risk_first_and_names_who_has_it(house: Warehous
     assert (row["score"], row["stake_usd"], row["priority"]) == (90.0, 1000.0, 900.0)
     assert row["why"] == "Near floor"
     assert "Take it" not in _labels(app), "it is with somebody"
-    assert "No case here" in told(as_person("cases", RITA, view="mine"))
-    assert "No case here" in told(as_person("cases", SATO)), "another desk's"
+    assert "All open" in told(as_person("cases", RITA, view="mine")), "others are open, and where they are is said"
+    assert "is opened when" in told(as_person("cases", SATO)), "another desk's are none of theirs"
 
 
 def test_the_queue_shows_how_often_detectors_were_right(house: Warehouse) -> None:

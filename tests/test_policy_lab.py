@@ -199,13 +199,14 @@ def test_a_draft_is_saved_judged_shown_and_taken_away(at_firm: Path, monkeypatch
     assert drafts.read(path).version.effective_from == dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
     with _house(at_firm).database.connect() as connection:
         assert audit.recent(connection, 1, 0)[0]["subject"] == "draft:one.softer"
-    assert "Not judged yet" in told(_lab("shadow"))
+    said = told(_lab("shadow"))
+    assert "Not judged yet" in said and "The draft says what the terms of today say" in said
     path.unlink()
     _saved(at_firm)
     judge_drafts(_house(at_firm), at_firm / "book", pages_firm.AS_OF)
     st.cache_data.clear()
     app = _lab("shadow")
-    assert "1 of 5 accounts would stand otherwise" in told(app)
+    assert "1 of 5 accounts would stand otherwise" in told(app) and "What the draft changes" in told(app)
     breaches, rows = (table.value for table in app.dataframe)
     assert breaches[["rule", "accounts_live", "accounts_shadow"]].to_numpy().tolist() == [["Daily loss", 1, 2]]
     assert rows["account_id"].to_list() == ["N1"]

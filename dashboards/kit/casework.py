@@ -31,19 +31,19 @@ STATES = {
 CODES = CONFIRMED_CODES | DISMISSED_CODES
 COLUMNS = {
     "case_id": st.column_config.TextColumn("Case", width=72),
-    "state": st.column_config.TextColumn("State", width=92),
+    "state": st.column_config.TextColumn("State", width=84),
     "names": st.column_config.TextColumn("Owner", width=125),
     "score": st.column_config.ProgressColumn(
-        "Risk", format="%.0f", min_value=0, max_value=100, width=76, help="Highest score of the owner's accounts."
+        "Risk", format="%.0f", min_value=0, max_value=100, width=64, help="Highest score of the owner's accounts."
     ),
     "priority": st.column_config.NumberColumn(
         "Stake × risk, USD",
         format="%,.0f",
-        width=118,
+        width=104,
         help="What is at stake times the risk, as a probability: cases come in this order.",
     ),
     "assignee": st.column_config.TextColumn("With", width=62),
-    "age": st.column_config.TextColumn("Age", width=62, help="Since the run that opened it."),
+    "age": st.column_config.TextColumn("Age", width=54, help="Since the run that opened it."),
     "why": st.column_config.TextColumn("Because of", width=230),
     "stake_usd": st.column_config.NumberColumn(
         "At stake, USD", format="%,.0f", help="Requested and unpaid, and profit that could be asked for."
@@ -105,9 +105,12 @@ def table(found: pd.DataFrame, key: str) -> int:
         flags=["■ yes" if one else "" for one in found["to_freeze"]],
         score=found["score"].astype(float),
     )[list(COLUMNS)]
+    # at a queue's beginning nobody holds a case and nothing is to be frozen: the reasons have that room
+    empty = [name for name in ("assignee", "flags") if shown[name].fillna("").eq("").all()]
     event: Any = st.dataframe(
         look.coloured(shown, "state", [STATES[one][0] for one in found["state"]]),
         column_config=COLUMNS,
+        column_order=[name for name in COLUMNS if name not in empty],
         placeholder=words.UNKNOWN,
         hide_index=True,
         height=look.height(len(shown)),
