@@ -128,13 +128,13 @@ def by_highwater(home: Path) -> int:
     return int((walked.results["status"] == walk.STATUS_BREACHED).sum())
 
 
-WINDOWS = """
-with events as (
+EVENTS = """
     select account_id, executed_at as moment, cast(profit as double) as profit, null as equity from deals
     union all
     select account_id, observed_at, 0, cast(equity as double) from seen
-),
-running as (
+"""
+WINDOWS = """
+with running as (
     select account_id, moment, epoch_us(moment) // 86400000000 as day,
         round(100000 + sum(profit) over followed, 2) as balance,
         equity
@@ -153,9 +153,10 @@ ends as (
 select count(distinct account_id)
 from followed left join ends using (account_id, day)
 where judged < 90000
-    or judged < coalesce(balance_before, 100000) - 5000
-    or (next_day is distinct from day and judged < balance - 5000)
+    or judged < coalesce(balance_before, 100000) - {daily}
+    or (next_day is distinct from day and judged < balance - {daily})
 """
+DAILY = 5000.0
 
 
 def by_duckdb(home: Path) -> int:
@@ -168,7 +169,13 @@ def by_duckdb(home: Path) -> int:
     for name, dataset in (("deals", "deals"), ("seen", "equity")):
         files = warehouse.lake_files(dataset)
         connection.execute(f"create view {name} as select * from read_parquet({files})")
-    return int(connection.execute(WINDOWS).fetchall()[0][0])
+    connection.execute(f"create view events as {EVENTS}")
+    return breached_in_duckdb(connection, DAILY)
+
+
+def breached_in_duckdb(connection: Any, daily: float) -> int:
+    """Accounts that broke a rule with a daily loss of so much, from a relation `events`."""
+    return int(connection.execute(WINDOWS.format(daily=daily)).fetchall()[0][0])
 
 
 def by_polars(home: Path) -> int:
@@ -182,13 +189,16 @@ def by_polars(home: Path) -> int:
     seen = pl.scan_parquet(warehouse.lake_files("equity")).select(
         "account_id", at="observed_at", profit=pl.lit(0.0), equity=pl.col("equity").cast(pl.Float64)
     )
-    frame = (
-        pl.concat([deals, seen])
-        .sort("account_id", "at")
-        .with_columns(
-            day=pl.col("at").dt.epoch("us") // 86_400_000_000,
-            balance=(INITIAL + pl.col("profit").cum_sum().over("account_id")).round(2),
-        )
+    return breached_in_polars(pl.concat([deals, seen]), DAILY)
+
+
+def breached_in_polars(told: Any, daily: float) -> int:
+    """Accounts that broke a rule with a daily loss of so much, from a lazy frame of events."""
+    import polars as pl
+
+    frame = told.sort("account_id", "at").with_columns(
+        day=pl.col("at").dt.epoch("us") // 86_400_000_000,
+        balance=(INITIAL + pl.col("profit").cum_sum().over("account_id")).round(2),
     )
     frame = frame.with_columns(
         judged=pl.coalesce("equity", "balance"), next_day=pl.col("day").shift(-1).over("account_id")
@@ -200,8 +210,8 @@ def by_polars(home: Path) -> int:
     )
     judged = frame.join(ends, on=["account_id", "day"], how="left").filter(
         (pl.col("judged") < 90_000)
-        | (pl.col("judged") < pl.col("balance_before").fill_null(INITIAL) - 5000)
-        | (pl.col("next_day").ne_missing(pl.col("day")) & (pl.col("judged") < pl.col("balance") - 5000))
+        | (pl.col("judged") < pl.col("balance_before").fill_null(INITIAL) - daily)
+        | (pl.col("next_day").ne_missing(pl.col("day")) & (pl.col("judged") < pl.col("balance") - daily))
     )
     return int(judged.select(pl.col("account_id").n_unique()).collect().item())
 

@@ -13,14 +13,15 @@ from decimal import Decimal
 import duckdb
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 
 from benchmarks.measure import machine, peak_mb, table
-from benchmarks.replay import rulebook
+from benchmarks.replay import breached_in_duckdb, breached_in_polars, rulebook
 from models.clock import from_micros, to_micros
 from models.events import Told
 from models.terms import schedules, stage_row
-from models.walk import FLAT, NEVER, OBSERVATION, OPENING, TRADE, Array, Events, walk
+from models.walk import FLAT, NEVER, OBSERVATION, OPENING, STATUS_BREACHED, TRADE, Array, Events, walk
 from pipelines.whatif import Axis, History, overlaid, replay, sweep, today
 from pipelines.whatif.history import ALIKE, Challenges, Groups
 from pipelines.whatif.measure import values
@@ -98,14 +99,57 @@ def run(n_events: int, n_accounts: int, variants: int) -> str:
         seconds = time.perf_counter() - started
         rate = n_events * count / seconds / 1e6
         rows.append([f"{told}, two cores", f"{seconds:.2f}", f"{rate:,.0f} M events/s", f"{seconds / count:.3f}"])
+    rows += _by_others(events, n_accounts, scheduled, as_of)
     head = f"{n_events:,} events of {n_accounts:,} accounts over {DAYS} days, in memory; peak {peak_mb():,.0f} MB. "
     head += "Each variant is replayed and measured: passes, breaches by rule, money. Who never met a rule is not walked"
-    head += " again when its figure gets softer; the last line walks everybody for every variant.\n\n"
+    head += " again when its figure gets softer; the last line of ours walks everybody for every variant. DuckDB and"
+    head += " polars run their version of both rules anew per variant, over the same events in memory.\n\n"
     return (
         head
         + table(["what", "seconds", "rate", "seconds a variant"], rows)
-        + (f"\n\n{machine('numba', 'numpy')}. Repeat: `python -m benchmarks.walk`.")
+        + (f"\n\n{machine('numba', 'numpy', 'duckdb', 'polars')}. Repeat: `python -m benchmarks.walk`.")
     )
+
+
+def _by_others(events: Events, n_accounts: int, scheduled: list[tuple[Array, Array]], as_of: int) -> list[list[str]]:
+    """Some variants of the daily loss as windows of DuckDB and of polars, which must find the accounts that we find."""
+    trades = events.kind == TRADE
+    told = pa.table(
+        {
+            "account_id": np.repeat(np.arange(n_accounts), np.diff(events.starts)),
+            "moment": pa.array(events.at).cast(pa.timestamp("us", "UTC")),
+            "profit": np.where(trades, events.amount / 100, 0.0),
+            "equity": pa.array(events.amount / 100, mask=trades),
+        }
+    )
+    connection = duckdb.connect()
+    connection.execute("set timezone = 'UTC'; create table events as from told")
+    lazy = pl.DataFrame(told).lazy().rename({"moment": "at"})
+    percents, rows = (3, 5, 7), []
+    wanted = [
+        int(
+            (
+                walk(events, terms_of(Decimal(one), n_accounts), scheduled, as_of).results["status"] == STATUS_BREACHED
+            ).sum()
+        )
+        for one in percents
+    ]
+    for name, breached, held in (("DuckDB", breached_in_duckdb, connection), ("polars", breached_in_polars, lazy)):
+        started = time.perf_counter()
+        found = [breached(held, 1000.0 * one) for one in percents]
+        seconds = time.perf_counter() - started
+        if found != wanted:
+            raise RuntimeError(f"{name} finds {found} accounts, the walk {wanted}")
+        rate = len(trades) * len(percents) / seconds / 1e6
+        rows.append(
+            [
+                f"{len(percents)} variants of the daily loss by {name}",
+                f"{seconds:.2f}",
+                f"{rate:,.0f} M events/s",
+                f"{seconds / len(percents):.3f}",
+            ]
+        )
+    return rows
 
 
 def _sweeps(variants: int) -> list[tuple[str, list[Axis], bool]]:
