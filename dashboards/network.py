@@ -31,9 +31,10 @@ def show() -> None:
     traders, left_out = around(trader, int(steps))
     found = gathered(traders)
     graph = graphs.build(found)
-    crowded = graph.graph["left_out"]
+    shown = graphs.to_draw(graph)
+    crowded = len(graph) - len(shown)
     clicked = look.pick(
-        graphs.drawn(graph, trader),
+        graphs.drawn(shown, trader),
         f"What joins {trader} to others?",
         height=320 if len(graph) < 8 else 560,
         key="graph",
@@ -48,7 +49,7 @@ def show() -> None:
         f" · values shared by more than {graphs.HUB_HOLDERS} traders are hollow: they say little."
         " Hover an edge for its reason, click a person to go on from there."
         + (f" {left_out:,} more people are as near and not drawn: go on from one of these." if left_out else "")
-        + (f" {crowded:,} more accounts and shared values found no room." if crowded else "")
+        + (f" {crowded:,} accounts and values that say less found no room." if crowded else "")
     )
     others = [one for one in traders if one != trader]
     if not others:

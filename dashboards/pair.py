@@ -181,6 +181,8 @@ def _drawn(found: PairEvidence, zone: str, first: str, second: str) -> None:
     rows = matches[matches["instrument"] == instrument]
     colours = look.palette().series
     figure = go.Figure()
+    alone = found.alone[found.alone["instrument"] == instrument]
+    alone = alone.assign(at=alone["opened_at"].dt.tz_convert(zone).dt.tz_localize(None))
     times = {name: rows[name].dt.tz_convert(zone).dt.tz_localize(None) for name in ("opened_a", "opened_b")}
     figure.add_scatter(
         x=[at for both in zip(times["opened_a"], times["opened_b"], strict=True) for at in (*both, None)],
@@ -199,6 +201,20 @@ def _drawn(found: PairEvidence, zone: str, first: str, second: str) -> None:
             marker={"symbol": symbol, "size": 10, "color": colours[place], "line": {"width": 2}},
             customdata=rows[[f"side_{suffix}", f"lots_{suffix}"]],
             hovertemplate="%{x}<br>%{customdata[0]} %{customdata[1]} lots at %{y}<extra>" + account + "</extra>",
+        )
+        mine = alone[alone["of"] == suffix]
+        if mine.empty:
+            continue
+        figure.add_scatter(
+            x=mine["at"],
+            y=mine["open_price"],
+            name=f"{account}, no match",
+            mode="markers",
+            marker={"symbol": f"{symbol.removesuffix('-open')}-open", "size": 6, "color": look.palette().unknown},
+            customdata=mine[["side", "lots"]],
+            hovertemplate="%{x}<br>%{customdata[0]} %{customdata[1]} lots at %{y}, no match<extra>"
+            + account
+            + "</extra>",
         )
     figure.update_xaxes(title=zone)
     figure.update_yaxes(title="entry price", tickformat=",~f")

@@ -307,6 +307,11 @@ def test_pair_evidence_shows_the_matches_the_search_counted() -> None:
     assert evidence.numbers["expected"] == pytest.approx(published["expected"])
     assert (evidence.matches["trade_a"].str.startswith("leader")).all()
     assert "follower 3.0 s behind leader" in evidence.sentence
+    matched = {"a": set(evidence.matches["opened_a"]), "b": set(evidence.matches["opened_b"])}
+    for of, told in (("a", leader), ("b", follower)):
+        alone = evidence.alone.loc[evidence.alone["of"] == of, "opened_at"]
+        assert len(alone) == len(told) - 30 and set(alone) | matched[of] == set(told["opened_at"])
+    assert len(evidence.alone), "who follows a part leaves entries that match none"
     turned = pair_evidence(follower, leader, market=market)
     assert turned.numbers["lag_ms"] == pytest.approx(-float(evidence.numbers["lag_ms"] or 0))
 

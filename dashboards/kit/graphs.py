@@ -46,8 +46,7 @@ class Found:
 
 
 def build(found: Found) -> nx.Graph:
-    """A graph whose nodes have kind and label, whose edges have a reason; at most MOST_NODES nodes, and how many were
-    `left_out`."""
+    """A graph whose nodes have kind and label, whose edges have a reason."""
     graph = nx.Graph()
     for row in found.accounts.to_dict(orient="records"):
         person, account = f"t:{row['trader_id']}", f"a:{row['account_id']}"
@@ -79,10 +78,19 @@ def build(found: Found) -> nx.Graph:
         ends = [f"a:{row['account_a']}", f"a:{row['account_b']}"]
         if all(end in graph for end in ends):
             graph.add_edge(*ends, kind="pair", reason=f"{row['relation']}, {row['matched']} matched entries")
-    known = [node for node in graph if "kind" in graph.nodes[node]]
-    kept = graph.subgraph(known[:MOST_NODES]).copy()
-    kept.graph["left_out"] = len(known) - len(kept)
-    return kept
+    return graph.subgraph([node for node in graph if "kind" in graph.nodes[node]]).copy()
+
+
+def to_draw(graph: nx.Graph) -> nx.Graph:
+    """The part of a graph that is drawn, at most MOST_NODES nodes: first people, then what few of them share, accounts
+    that trade as one, other accounts, hubs."""
+    paired = {end for *ends, kind in graph.edges(data="kind") if kind == "pair" for end in ends}
+
+    def rank(node: str) -> int:
+        kind = graph.nodes[node]["kind"]
+        return 2 if node in paired else {"trader": 0, "value": 1, "account": 3, "hub": 4}[kind]
+
+    return graph.subgraph(sorted(graph, key=rank)[:MOST_NODES])
 
 
 def named(row: dict[Any, Any]) -> str:

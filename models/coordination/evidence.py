@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -33,11 +33,13 @@ MATCH_COLUMNS = (
     "close_price_a",
     "close_price_b",
 )
+ALONE_COLUMNS = ("of", "instrument", "side", "opened_at", "lots", "open_price")
 
 
 @dataclass(frozen=True)
 class PairEvidence:
-    """Matched entries of two accounts (columns of MATCH_COLUMNS, by time), their numbers and one sentence.
+    """Matched entries of two accounts (columns of MATCH_COLUMNS, by time), their numbers and one sentence; entries of
+    either that match none are `alone` (columns of ALONE_COLUMNS, `of` is a or b).
 
     `numbers` has matched, entries_a, entries_b, lag_ms (b behind a; negative when a is behind), lag_low_ms and
     lag_high_ms (the window), expected (matches by chance in that window), p_value (of this pair alone, corrected for
@@ -48,6 +50,7 @@ class PairEvidence:
     matches: pd.DataFrame
     numbers: dict[str, float | int | None]
     sentence: str
+    alone: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def pair_evidence(
@@ -93,7 +96,8 @@ def pair_evidence(
         matches = _swapped(matches)
         row[:2] = -row[1], -row[0]
     numbers = _numbers(entries, matches, row, ids)
-    return PairEvidence(relation, matches, numbers, _sentence(relation, ids, numbers))
+    alone = _alone(entries, matches, {"a": trades_a, "b": trades_b})
+    return PairEvidence(relation, matches, numbers, _sentence(relation, ids, numbers), alone)
 
 
 def _only_account(trades: pd.DataFrame) -> str:
@@ -127,6 +131,18 @@ def _matches(entries: Entries, trades: pd.DataFrame, pair: np.ndarray, window: I
     table["lag_ms"] = _milliseconds(table["opened_b"] - table["opened_a"])
     table["exit_lag_ms"] = _milliseconds(table["closed_b"] - table["closed_a"])
     return table[list(MATCH_COLUMNS)].sort_values("opened_a", ignore_index=True)
+
+
+def _alone(entries: Entries, matches: pd.DataFrame, trades: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Entries of either account that match none of the other's, clocks set right, earliest first."""
+    parts = []
+    for of, told in trades.items():
+        code = np.searchsorted(entries.accounts.astype(str), _only_account(told))
+        off = pd.to_timedelta(int(entries.ahead_us[code]), unit="us")
+        here = told.assign(of=of, opened_at=told["opened_at"] - off)
+        matched = pd.MultiIndex.from_frame(matches[[f"trade_{of}", f"opened_{of}"]])
+        parts.append(here[~pd.MultiIndex.from_frame(here[["trade_id", "opened_at"]]).isin(matched)])
+    return pd.concat(parts)[list(ALONE_COLUMNS)].sort_values("opened_at", ignore_index=True)
 
 
 def _milliseconds(spans: pd.Series) -> pd.Series:
