@@ -142,7 +142,7 @@ def _alone(entries: Entries, matches: pd.DataFrame, trades: dict[str, pd.DataFra
         here = told.assign(of=of, opened_at=told["opened_at"] - off)
         matched = pd.MultiIndex.from_frame(matches[[f"trade_{of}", f"opened_{of}"]])
         parts.append(here[~pd.MultiIndex.from_frame(here[["trade_id", "opened_at"]]).isin(matched)])
-    return pd.concat(parts)[list(ALONE_COLUMNS)].sort_values("opened_at", ignore_index=True)
+    return pd.concat(parts).reindex(columns=list(ALONE_COLUMNS)).sort_values("opened_at", ignore_index=True)
 
 
 def _milliseconds(spans: pd.Series) -> pd.Series:

@@ -80,74 +80,49 @@ sessions as (
     inner join staging.logins as logins on funded.trader_id = logins.trader_id and logins.account_id is null
 ),
 
-devices as (
+-- devices and countries
+things as (
     select
         funded_id,
-        device_id,
+        kind,
+        value,
         count(*) filter (where not is_after) as sessions_before,
         count(*) filter (where is_after) as sessions_after
-    from sessions
-    where device_id is not null
-    group by funded_id, device_id
-),
-
-countries as (
-    select
-        funded_id,
-        country,
-        count(*) filter (where not is_after) as sessions_before,
-        count(*) filter (where is_after) as sessions_after
-    from sessions
-    where country is not null
-    group by funded_id, country
-),
-
--- how much of what was done on each device before is done there after: 1 for the same mix, 0 for nothing in common
-device_mixes as (
-    select funded_id, sum(least(share_before, share_after)) as overlap
     from (
         select
             funded_id,
-            sessions_before / nullif(sum(sessions_before) over (partition by funded_id), 0) as share_before,
-            sessions_after / nullif(sum(sessions_after) over (partition by funded_id), 0) as share_after
-        from devices
+            is_after,
+            unnest([{'kind': 'device', 'value': device_id}, {'kind': 'country', 'value': country}], recursive := true)
+        from sessions
     )
-    group by funded_id
+    where value is not null
+    group by funded_id, kind, value
 ),
 
--- the same of countries
-country_mixes as (
-    select funded_id, sum(least(share_before, share_after)) as overlap
-    from (
-        select
-            funded_id,
-            sessions_before / nullif(sum(sessions_before) over (partition by funded_id), 0) as share_before,
-            sessions_after / nullif(sum(sessions_after) over (partition by funded_id), 0) as share_after
-        from countries
-    )
-    group by funded_id
+shares as (
+    select
+        *,
+        sessions_before / nullif(sum(sessions_before) over whole, 0) as share_before,
+        sessions_after / nullif(sum(sessions_after) over whole, 0) as share_after
+    from things
+    window whole as (partition by funded_id, kind)
 ),
 
-device_change as (
+-- `overlap` is how much of what was done on each thing before is done there after: 1 for the same mix, 0 for nothing in common
+changes as (
     select
         funded_id,
+        kind,
         sum(sessions_before) as sessions_before,
         sum(sessions_after) as sessions_after,
         sum(sessions_before) filter (where sessions_after = 0) / nullif(sum(sessions_before), 0) as gone,
         sum(sessions_after) filter (where sessions_before = 0) / nullif(sum(sessions_after), 0) as new,
-        arg_max(device_id, sessions_before) as device_before,
-        arg_max(device_id, sessions_after) as device_after
-    from devices
-    group by funded_id
-),
-
-country_change as (
-    select
-        funded_id,
-        arg_max(country, sessions_before) as country_before,
-        arg_max(country, sessions_after) as country_after
-    from countries
-    group by funded_id
+        sum(least(share_before, share_after)) as overlap,
+        -- of two that were used as often always the same one
+        arg_max(value, (sessions_before, value)) as most_before,
+        arg_max(value, (sessions_after, value)) as most_after
+    from shares
+    group by funded_id, kind
 ),
 
 device_users as (
@@ -158,11 +133,11 @@ device_users as (
 ),
 
 shared as (
-    select devices.funded_id, max(device_users.users) as users
-    from devices
-    inner join device_users using (device_id)
-    where devices.sessions_before > 0 and devices.sessions_after = 0
-    group by devices.funded_id
+    select things.funded_id, max(device_users.users) as users
+    from things
+    inner join device_users on things.value = device_users.device_id
+    where things.kind = 'device' and things.sessions_before > 0 and things.sessions_after = 0
+    group by things.funded_id
 )
 
 select
@@ -180,16 +155,16 @@ select
     before.by_robot as by_robot_before,
     after.by_robot as by_robot_after,
     mixes.overlap as instrument_overlap,
-    device_change.sessions_before,
-    device_change.sessions_after,
-    coalesce(device_change.gone, 0) as devices_gone,
-    coalesce(device_change.new, 0) as devices_new,
-    coalesce(1 - device_mixes.overlap, 0) as devices_changed,
-    device_change.device_before,
-    device_change.device_after,
-    coalesce(1 - country_mixes.overlap, 0) as countries_changed,
-    country_change.country_before,
-    country_change.country_after,
+    devices.sessions_before,
+    devices.sessions_after,
+    coalesce(devices.gone, 0) as devices_gone,
+    coalesce(devices.new, 0) as devices_new,
+    coalesce(1 - devices.overlap, 0) as devices_changed,
+    devices.most_before as device_before,
+    devices.most_after as device_after,
+    coalesce(1 - countries.overlap, 0) as countries_changed,
+    countries.most_before as country_before,
+    countries.most_after as country_after,
     shared.users as device_users_before,
     after.first_at,
     after.last_at
@@ -197,8 +172,6 @@ from funded
 left join manners as before on funded.account_id = before.funded_id and not before.is_after
 left join manners as after on funded.account_id = after.funded_id and after.is_after
 left join mixes on funded.account_id = mixes.funded_id
-left join device_change on funded.account_id = device_change.funded_id
-left join device_mixes on funded.account_id = device_mixes.funded_id
-left join country_mixes on funded.account_id = country_mixes.funded_id
-left join country_change on funded.account_id = country_change.funded_id
+left join changes as devices on funded.account_id = devices.funded_id and devices.kind = 'device'
+left join changes as countries on funded.account_id = countries.funded_id and countries.kind = 'country'
 left join shared on funded.account_id = shared.funded_id
