@@ -7,7 +7,7 @@ one instant and amounts that binary numbers blur are kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -370,7 +370,7 @@ def _rows_of_losses(starts: Any, limits: Any, t: Any, by_close: Any, markets: An
                 count += 1
                 least = min(least, t.lots[past])
                 past = earlier[past]
-            if count > 0 and count >= L["losses"] and t.lots[i] >= least * L["multiple"] * NEARLY:
+            if count >= L["losses"] and t.lots[i] >= least * L["multiple"] * NEARLY:
                 accounts[a] |= LOSSES
 
 
@@ -425,7 +425,6 @@ def _over_all(starts: Any, limits: Any, t: Any, opened_at: Any, until: Any, acco
         closed, short, gains, short_gains, held = 0, 0, 0.0, 0.0, 0.0
         wins, won = 0, 0.0
         for i in range(starts[a], starts[a + 1]):
-            active = min(active, t.opened[i]) if i == starts[a] else active
             rested, active = max(rested, t.opened[i] - active), t.opened[i]
             if t.closed[i]:
                 brief = t.held[i] - t.opened[i] < L["short_us"]
@@ -442,6 +441,42 @@ def _over_all(starts: Any, limits: Any, t: Any, opened_at: Any, until: Any, acco
         many |= held * NEARLY < L["average_us"] * closed or won * NEARLY < L["winner_us"] * wins
         if closed >= L["shares_from"] and many:
             accounts[a] |= SHARE
+
+
+class Given(NamedTuple):
+    """What the passes look at: trades by account and opening, and what each account is held against.
+
+    Account a has the trades `starts[a]:starts[a + 1]`, the row `limits[a]`, its opening, the instant until which it is
+    judged and a balance below which it never fell. `lines` tells each market's line, `bars` symbols that are barred,
+    `news` the first and last instants of spans around news.
+    """
+
+    starts: Array
+    limits: Array
+    trades: Any
+    markets: int
+    cutoffs: Instants
+    clocks: Instants
+    bars: Array
+    lines: Array
+    news: tuple[Array, Array]
+    least: Array
+    opened: Array
+    until: Array
+
+
+def passes(given: Given, kept: Array, flagged: Array) -> tuple[Callable[[], None], ...]:
+    """The passes, each over columns of its own: `kept` three by trades, `flagged` five by accounts."""
+    starts, limits, trades = given.starts, given.limits, given.trades
+    by_close = _by_close(starts, trades)
+    return (
+        lambda: _together(starts, limits, trades, given.least, given.lines, kept[0], flagged[0]),
+        lambda: _ideas(starts, limits, trades, given.markets, kept[1], flagged[1]),
+        lambda: _alone(starts, limits, trades, given.bars, *given.cutoffs, *given.news, kept[2]),
+        lambda: _days(starts, limits, trades, by_close, given.markets, *given.clocks, flagged[2]),
+        lambda: _rows_of_losses(starts, limits, trades, by_close, given.markets, flagged[3]),
+        lambda: _over_all(starts, limits, trades, given.opened, given.until, flagged[4]),
+    )
 
 
 # --- what it reads and leaves --------------------------------------------------------------------------------------
@@ -461,23 +496,14 @@ def find(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> None:
     limits, cutoffs, clocks, bars, lines = _limits(connection, accounts, markets, rulebook)
     starts, trades = _trades(connection, accounts, markets)
     size = int(markets["market"].max()) + 1 if len(markets) else 0
-    first, last = _news_spans(connection)
-    least = _least_balances(connection, accounts, limits)
+    least, news = _least_balances(connection, accounts, limits), _news_spans(connection)
     opened, until = (accounts[name].to_numpy(np.int64) for name in ("opened_us", "until_us"))
-    by_close = _by_close(starts, trades)
+    given = Given(starts, limits, trades, size, cutoffs, clocks, bars, lines, news, least, opened, until)
     # each pass writes into columns of its own, so that they run beside each other
     kept = np.zeros((3, len(trades)), np.int8)
     flagged = np.zeros((5, len(accounts)), np.int64)
-    passes = (
-        lambda: _together(starts, limits, trades, least, lines, kept[0], flagged[0]),
-        lambda: _ideas(starts, limits, trades, size, kept[1], flagged[1]),
-        lambda: _alone(starts, limits, trades, bars, *cutoffs, first, last, kept[2]),
-        lambda: _days(starts, limits, trades, by_close, size, *clocks, flagged[2]),
-        lambda: _rows_of_losses(starts, limits, trades, by_close, size, flagged[3]),
-        lambda: _over_all(starts, limits, trades, opened, until, flagged[4]),
-    )
     with ThreadPoolExecutor(WORKERS) as workers:
-        for done in [workers.submit(one) for one in passes]:
+        for done in [workers.submit(one) for one in passes(given, kept, flagged)]:
             done.result()
     _leave(connection, trades, np.bitwise_or.reduce(kept), np.bitwise_or.reduce(flagged))
 
