@@ -121,6 +121,30 @@ def test_a_rule_that_ends_an_account_silences_what_comes_later() -> None:
     assert (ended["rule"], ended["status"], ended["happened_at"]) == ("idea_risk", "breached", at(10))
 
 
+def test_a_rule_that_ends_an_account_by_opening_says_so() -> None:
+    """Guards that what is open at an account's end counts as open there: the ending trade is judged against it."""
+
+    def account(name: str, *added: tuple[str, str]) -> Account:
+        layers = [("buy", "1"), *added]
+        prices = [1.1 - 0.01 * place for place in range(len(layers))]
+        opened = [at(9 + place) for place in range(len(layers))]
+        trades = [
+            Trade(f"{name}{place}", opened[place], at(20), side=side, lots=lots, open_price=prices[place])
+            for place, (side, lots) in enumerate(layers)
+        ]
+        return Account(name, trades)
+
+    accounts = [account("A", ("buy", "1"), ("buy", "1")), account("B", ("buy", "2")), account("C", ("sell", "1"))]
+    terms = (
+        'grid = { layers = 2, effect = "terminate" }\nadding_to_losers = { multiple = 1, effect = "terminate" }\n'
+        'hedging = { min_overlap_seconds = 0, effect = "terminate" }'
+    )
+    found = judge(World(accounts, terms, LATER))
+    ended = [("A", "grid", at(11)), ("B", "adding_to_losers", at(10)), ("C", "hedging", at(10))]
+    for told in (found.terminations, found.verdicts):
+        assert list(told[["account_id", "rule", "happened_at"]].itertuples(index=False, name=None)) == ended
+
+
 @pytest.mark.parametrize("terms", ["inactivity = 10", "time_limit = 10"])
 def test_rules_of_time_expire(terms: str) -> None:
     """Guards the status expired, and that nothing expires before its time."""

@@ -27,7 +27,7 @@ stacked as (
             and new.market = old.market
             and new.side = old.side
             and old.place < new.place
-            and old.held_until > new.opened_at
+            and coalesce(old.closed_at, 'infinity') > new.opened_at
     where new.in_addition and old.in_addition
     group by all
 )

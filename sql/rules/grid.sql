@@ -13,7 +13,7 @@ followed as (
         side,
         place,
         opened_at,
-        max(held_until) over (
+        max(coalesce(closed_at, 'infinity')) over (
             partition by account, market, side order by place rows between unbounded preceding and 1 preceding
         ) as earlier_until
     from facts.rule_trades
@@ -70,7 +70,7 @@ stacked as (
             and new.side = old.side
             and new.chain = old.chain
             and old.place < new.place
-            and old.held_until > new.opened_at
+            and coalesce(old.closed_at, 'infinity') > new.opened_at
     group by all
 )
 

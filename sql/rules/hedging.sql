@@ -18,6 +18,7 @@ trades as (
         trades.side,
         trades.opened_at,
         trades.held_until,
+        coalesce(trades.closed_at, 'infinity') as closed_at,
         accounts.product,
         accounts.product_version,
         accounts.stage,
@@ -58,8 +59,8 @@ followed as (
         *,
         if(
             against,
-            max(held_until) filter (where not against) over earlier,
-            max(held_until) filter (where against) over earlier
+            max(closed_at) filter (where not against) over earlier,
+            max(closed_at) filter (where against) over earlier
         ) as opposite_until
     from lined
     window earlier as (partition by account, line, way order by place rows between unbounded preceding and 1 preceding)
@@ -92,7 +93,7 @@ inner join lined as opposite
         overlapping.account = opposite.account
         and overlapping.line = opposite.line
         and overlapping.way = opposite.way
-        and overlapping.opposite_until = opposite.held_until
+        and overlapping.opposite_until = opposite.closed_at
         and overlapping.against <> opposite.against
         and opposite.place < overlapping.place
 group by
