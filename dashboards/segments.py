@@ -23,7 +23,11 @@ COLUMNS = {
     "traders": st.column_config.NumberColumn("Traders", format="%,d", width=80),
     "before": st.column_config.NumberColumn("A month ago", format="%,d", width=100),
     "meaning": st.column_config.TextColumn("Meaning"),
-    "rule": st.column_config.TextColumn("Rule"),
+}
+FIT_COLUMNS = {
+    "feature": st.column_config.TextColumn("What the model reads", width=420),
+    "stability": st.column_config.NumberColumn("Moved by (PSI)", format="%.2f", width=120),
+    "state": st.column_config.TextColumn("Beyond 0.25", width=100),
 }
 
 
@@ -70,7 +74,6 @@ def _table(rules: list[Segment], sizes: pd.DataFrame) -> Segment:
                 "traders": int(now.get(one.name, 0)),
                 "before": int(before.get(one.name, 0)) if one.name in known and len(before) else None,
                 "meaning": one.meaning,
-                "rule": segments.in_words(one),
             }
             for one in rules
         ]
@@ -111,7 +114,8 @@ def _campaign(segment: Segment, desk: str | None) -> None:
         return
     agreed = reads.count(_agreed(inside))
     line = f"{words.counted(total, 'trader')}; {agreed:,} of them agreed to be written to and can be reached."
-    look.card("active", words.plain(segment.name), [words.escaped(line)])
+    told = (segment.meaning, f"Rule: {segments.in_words(segment)}.", line)
+    look.card("active", words.plain(segment.name), [words.escaped(one) for one in told])
     st.caption("Who never said anything has not agreed: consent comes with the dataset consents.")
     if not casework.person().may("export") or not agreed:
         return
@@ -179,12 +183,18 @@ def _drift() -> None:
         if found.empty:
             st.caption("The model in use was not learnt from this firm's past, so that nothing can have moved.")
             return
-        far = found[found["stability"] > MOVED]
-        told = ", ".join(WORDS.get(name, "its own probability") for name in far["feature"])
+        far = found["stability"] > MOVED
+        moved = f"{int(far.sum())} of the {len(found)} things below" if far.any() else "nothing"
         st.caption(
-            f"{found['model_version'].iloc[0]}: moved since training beyond {MOVED:g}: {told or 'nothing'}. "
-            "Population stability index per feature, above 0.25 it has moved."
+            f"Since {found['model_version'].iloc[0]} was learnt, {moved} moved beyond {MOVED:g} (population stability"
+            " index against its training). What moved far makes its probabilities less sure."
         )
-        named = found.assign(feature=[WORDS.get(name, "probability of leaving") for name in found["feature"]])
-        st.dataframe(named[["feature", "stability"]], hide_index=True, height=look.height(len(named)))
+        named = pd.DataFrame(
+            {
+                "feature": [WORDS.get(name, "probability of leaving, as it says") for name in found["feature"]],
+                "stability": found["stability"],
+                "state": ["▲ moved" if one else "✓ as learnt" for one in far],
+            }
+        )
+        st.dataframe(named, column_config=FIT_COLUMNS, hide_index=True, height=look.height(len(named)))
     places.link("cohorts", "Cohorts: how long traders stay →", icon=False)
