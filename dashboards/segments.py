@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import sqlalchemy as sa
 import streamlit as st
 
+from dashboards import leaving
 from dashboards.kit import casework, look, places, privacy, reads, state, words
 from models import segments
 from models.access import AccessRefused
@@ -32,7 +33,7 @@ FIT_COLUMNS = {
 
 
 def show() -> None:
-    """Sizes now and before, one segment's list, the rules, and whether the churn model still fits."""
+    """Sizes now and before, one segment's list and the rules; or who is about to leave, and whether to believe it."""
     rules = segments.load(segments.in_force(reads.warehouse().home))
     desk = state.desk()
     sizes = _sizes(desk)
@@ -41,6 +42,10 @@ def show() -> None:
             "No segments yet", "<code>highwater score</code> finds them once challenges were bought for some time."
         )
         return
+    if state.tab("View", "view", {"segments": "Segments", "leaving": "About to leave"}) == "leaving":
+        leaving.show(rules, desk)
+        _drift()
+        return
     left, right = st.columns([3, 1], gap="medium")
     with left:
         chosen = _table(rules, sizes)
@@ -48,7 +53,7 @@ def show() -> None:
     with right:
         _campaign(chosen, desk)
     _edit()
-    _drift()
+    places.link("cohorts", "Cohorts: how long traders stay →", icon=False)
 
 
 def _sizes(desk: str | None) -> pd.DataFrame:
@@ -197,4 +202,3 @@ def _drift() -> None:
             }
         )
         st.dataframe(named, column_config=FIT_COLUMNS, hide_index=True, height=look.height(len(named)))
-    places.link("cohorts", "Cohorts: how long traders stay →", icon=False)

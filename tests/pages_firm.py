@@ -16,6 +16,7 @@ from models import catalogue
 from pipelines.land import land_paths
 from pipelines.score import score
 from sql import schema
+from sql.segment_schema import SEGMENT_MEMBERS, SEGMENT_SIZES
 from sql.warehouse import Warehouse
 
 RULEBOOK = """
@@ -236,6 +237,24 @@ def suspect(house: Warehouse) -> None:
             }
             for account, trader, points in (("F1", "T3", 40.0), ("N1", "T1", 90.0))
         ],
+        schema.CHURN_SCORES: [
+            {
+                "trader_id": trader,
+                "probability": chance,
+                "horizon_days": 60,
+                "reasons": json.dumps(
+                    [
+                        {"reason": "days since the last trade", "value": 12.4, "log_odds": 1.5},
+                        {"reason": "funded at present", "value": 1.0, "log_odds": -0.7},
+                    ]
+                ),
+                "as_of": AS_OF,
+                "model_version": "churn-1",
+            }
+            for trader, chance in (("T1", 0.9), ("T2", 0.7), ("T3", 0.5))
+        ],
+        SEGMENT_SIZES: [{"segment": "new", "desk_id": "paris", "day": AS_OF.date(), "traders": 2}],
+        SEGMENT_MEMBERS: [{"segment": "new", "trader_id": one} for one in ("T1", "T3")],
         schema.COMMISSIONS: [
             {
                 "partner_id": "P1",

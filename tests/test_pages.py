@@ -331,6 +331,27 @@ def test_partners_show_what_they_brought(at_firm: Path) -> None:
     assert row["fees_usd"] == pytest.approx(550.0), "two fees of 500 EUR less one charged back, at 1.10"
 
 
+@pytest.mark.parametrize(
+    ("address", "listed", "leaving"),
+    [
+        ({}, ["T2", "T3"], "Of 2 traders some 1 are"),
+        ({"chance": "near"}, ["T1"], "Of 1 trader some 1 are"),
+        ({"chance": "all", "segment": "new"}, ["T1", "T3"], "Of 2 traders some 1 are"),
+        ({"chance": "unlikely"}, [], "Nobody here"),
+    ],
+)
+def test_who_is_about_to_leave_is_listed_with_the_reasons(
+    address: dict[str, str], listed: list[str], leaving: str, at_firm: Path
+) -> None:
+    app = opened("segments", view="leaving", **address)
+    assert leaving in told(app)
+    if listed:
+        rows = app.dataframe[0].value
+        assert rows["trader_id"].tolist() == listed
+        assert set(rows["because"]) == {"days since the last trade: 12"}
+        assert "▼ funded at present: 1" in told(app)
+
+
 def test_exposure_is_net_and_liability_keeps_its_currency(at_firm: Path) -> None:
     app = opened("exposure")
     assert {one.label: one.value for one in app.metric}["Accrued, USD"] == "1,760", "80 % of 2,000 EUR, at 1.10"
