@@ -101,17 +101,23 @@ class World:
     """Countries of traders."""
     plans: Mapping[str, str] = field(default_factory=dict)
     """Terms of further products by id."""
+    later_zone: str | None = None
+    """The zone of a second version of every product, which nobody bought yet."""
 
 
 def rulebook(world: World) -> Rulebook:
     """The world's terms as the product `plan`, and its further plans, the same for every stage that is served."""
-    clock = f'{{ zone = "{world.zone}", reset = "{world.reset}", calendar = "{world.calendar}" }}'
     stages = sorted({account.stage for account in world.accounts})
-    head = f"[[versions]]\nversion = 1\neffective_from = 2000-01-01T00:00:00Z\nclock = {clock}\n"
+    zones = [(2000, world.zone), *([(2100, world.later_zone)] if world.later_zone else [])]
     products = {}
     for name, terms in {"plan": world.terms, **world.plans}.items():
         held = "".join(f"[versions.stages.{stage}]\n{terms}\n" for stage in stages)
-        products[name] = catalogue.read_product(f'id = "{name}"\nname = "Plan"\n{head}{held}', f"{name}.toml")
+        versions = ""
+        for number, (year, zone) in enumerate(zones, 1):
+            clock = f'{{ zone = "{zone}", reset = "{world.reset}", calendar = "{world.calendar}" }}'
+            head = f"version = {number}\neffective_from = {year}-01-01T00:00:00Z\nclock = {clock}\n"
+            versions += f"[[versions]]\n{head}{held}"
+        products[name] = catalogue.read_product(f'id = "{name}"\nname = "Plan"\n{versions}', f"{name}.toml")
     return Rulebook(products)
 
 

@@ -90,6 +90,22 @@ def test_one_verdict_a_firm_day_names_all_that_happened() -> None:
     assert found[0]["evidence"]["sentence"].endswith("The same happened 1 more time that day.")
 
 
+@pytest.mark.parametrize(
+    ("minute", "firm_day", "opened_at"),
+    [(4, "2026-03-02", at(0)), (5, "2026-03-03", at(24)), (6, "2026-03-03", at(24))],
+)
+def test_a_verdict_is_of_the_firm_day_of_its_own_version(minute: int, firm_day: str, opened_at: dt.datetime) -> None:
+    """Guards the reset on both sides, amid a quarter of an hour, whatever the clock of a version not yet bought."""
+    opened = at(24) + dt.timedelta(minutes=minute)
+    world = World(
+        [Account("A", [Trade("a", opened)])], 'max_lots = { lots = 0.5, effect = "warn" }', LATER, reset="00:05",
+        later_zone="Asia/Tokyo",
+    )  # fmt: skip
+    [found] = rows(judge(world))
+    assert found["evidence"]["firm_day"] == firm_day
+    assert dt.datetime.fromisoformat(found["evidence"]["day_opened_at"]) == opened_at + dt.timedelta(minutes=5)
+
+
 def test_an_ended_account_has_no_later_verdict() -> None:
     """Guards the end on both sides: what happens at its instant counts, what comes a microsecond later does not."""
     trades = [short("a", at(9))]
@@ -104,7 +120,10 @@ def test_nothing_ends_an_account_twice() -> None:
     """Guards that the walk's end at the same instant goes first, and one rule alone ends an account."""
     trades = [short("a", at(9))]
     terms = 'holding_time = { seconds = 60, effect = "terminate" }\ngrid = { layers = 1 }'
-    assert said(World([Account("A", trades, ended_at=trades[0].closed_at)], terms, LATER)) == []
+    close = trades[0].closed_at
+    assert close is not None
+    for as_of in (LATER, close):
+        assert said(World([Account("A", trades, ended_at=close)], terms, as_of)) == []
     both = 'holding_time = { seconds = 60, effect = "terminate" }\nidea_risk = { amount = 5, effect = "terminate" }'
     losing = [dataclasses.replace(trades[0], profit="-10")]
     assert [row[0] for row in said(World([Account("A", losing)], both, LATER))] == ["holding_time"]
