@@ -6,10 +6,13 @@ from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
+import sqlalchemy as sa
 import streamlit as st
 
 from dashboards.kit import judging, lake, look, places, reads, state, words
+from models.cases.machine import CONFIRMED_CODES, DISMISSED_CODES
 from models.coordination import PairEvidence, ruled_out
+from models.judgements import Together, answer_in_case, answered_pair
 from sql import schema
 
 
@@ -36,6 +39,7 @@ def show() -> None:
         found = lake.pair(first, second, str(relation))
     held = _published(first, second, str(relation))
     _verdict(found, held, str(relation))
+    _judging(held, first, second, str(relation))
     if found.matches.empty:
         return
     zone = reads.zone_of(accounts[0]["desk_id"] if accounts[0] else None)
@@ -52,15 +56,21 @@ def show() -> None:
 def _listed() -> None:
     table = schema.COPY_PAIRS
     both = reads.seen("account_id", table.c.account_a, table.c.account_b)
-    found = reads.decided(table, *both, order=table.c.strength.desc(), limit=reads.PAGE_ROWS)
+    chosen = sa.select(table).where(~answered_pair(table), *both).order_by(table.c.strength.desc())
+    found = reads.now(chosen.limit(reads.PAGE_ROWS))
     if found.empty:
         look.empty(
-            "No pair is held to trade as one",
+            "No pair is held to trade as one, or all are answered",
             "Pairs come from accounts whose entries coincide far beyond chance; <code>highwater score</code>"
             " looks for them. Any two accounts can be compared above.",
         )
-        return
-    st.subheader("Strongest pairs", anchor=False)
+    else:
+        _strongest(found)
+    places.link("rings", "Pairs and groups that were judged →", icon=False, kind="judged")
+
+
+def _strongest(found: pd.DataFrame) -> None:
+    st.subheader("Strongest pairs without an answer", anchor=False)
     st.caption("Select one to see its matched entries.")
     event: Any = st.dataframe(
         found.assign(lag=found["lag_ms"].abs() / 1000),
@@ -144,6 +154,34 @@ def _verdict(found: PairEvidence, held: dict[str, Any] | None, relation: str) ->
                 words.plain(name): words.value(value) for name, value in evidence.items() if not isinstance(value, dict)
             }
             look.table(others, right=True)
+
+
+def _judging(held: dict[str, Any] | None, first: str, second: str, relation: str) -> None:
+    """What was said of the two by itself, with their group or in a case, and the buttons that say it."""
+    ends = {first, second}
+    judged = [one for one in judging.seen() if ends <= set(one.together.accounts)]
+    for one in judged:
+        if one.together.kind == "group":
+            st.caption(f"With the group {one.together.name}:")
+            judging.tell(one)
+    if held is None:
+        for one in judged:
+            if one.together.kind == "pair" and one.together.relation == relation:
+                judging.ask_back(one)
+        return
+    accounts = str(held["account_a"]), str(held["account_b"])
+    named = "|".join(accounts)
+    reason = f"own {relation}" if held["same_owner"] else relation
+    with reads.warehouse().database.connect() as connection:
+        answer = answer_in_case(connection, named, reason)
+    if answer:
+        listed = CONFIRMED_CODES | DISMISSED_CODES
+        st.caption(
+            f"✓ {answer['case_id']}: **{answer['outcome']}** ({listed[answer['reason_code']].lower()})"
+            f" by {words.escaped(answer['person'])} on {words.instant(answer['decided_at'])}:"
+            f" {words.escaped(answer['reason'])}"
+        )
+    judging.ask_trading(Together("pair", named, relation, accounts, float(held["matched"])))
 
 
 def _leader(held: dict[str, Any]) -> str:

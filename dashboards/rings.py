@@ -8,11 +8,12 @@ import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
 
-from dashboards.kit import look, paths, places, reads, state, words
+from dashboards.kit import judging, look, paths, places, reads, state, words
+from models.judgements import Judged, Together, answered_pair
 from sql import schema
 
 MOST_PAIRS = 12
-KINDS = {"ring": "Rings", "pairs": "Pairs to look at", "shared_strategy": "Shared strategies"}
+KINDS = {"ring": "Rings", "pairs": "Pairs to look at", "shared_strategy": "Shared strategies", "judged": "Judged"}
 COLUMNS = {
     "ring_id": st.column_config.TextColumn("Group", width=195),
     "stake_usd": st.column_config.NumberColumn(
@@ -46,18 +47,32 @@ COLUMNS = {
 
 
 def show() -> None:
-    """Groups by money at stake, then the selected one's members and pairs."""
+    """Groups that are not judged yet, by money at stake, the selected one in full; or what was judged."""
+    named = state.parameter("ring")
+    if named:
+        _named(named)
+        return
     kind = state.tab("Kind", "kind", KINDS)
     if kind == "pairs":
         _telling()
+    elif kind == "judged":
+        _judged()
+    else:
+        _open(kind)
+
+
+def _open(kind: str) -> None:
+    """Groups of a kind that no judgement covers."""
+    judged = judging.judged_groups(kind)
+    table = reads.mart("rings")
+    if table is None:
+        _none(0)
         return
-    found = reads.rows("rings", order=["-stake_usd", "-fees_usd"], kind=kind)
+    order = (sa.nulls_last(table.c.stake_usd.desc()), sa.nulls_last(table.c.fees_usd.desc()))
+    held = sa.select(table).where(table.c.kind == kind, table.c.ring_id.not_in(list(judged))).order_by(*order)
+    found = reads.now(held.limit(reads.MOST_ROWS))
     if found.empty:
-        look.empty(
-            "No group of this kind",
-            "Groups come from accounts whose entries coincide far beyond chance; <code>highwater score</code>"
-            " looks for them.",
-        )
+        _none(len(judged))
         return
     if kind == "shared_strategy":
         st.caption("Many strangers running one robot or signal: named so that they are not taken for a ring.")
@@ -69,13 +84,99 @@ def show() -> None:
         selection_mode="single-row-required",
         key=f"rings-{kind}",
     )
+    if judged:
+        st.caption(f"{words.counted(len(judged), 'group')} of this kind stand under *Judged*.")
     chosen = event.selection.rows
-    ring = found.iloc[chosen[0] if chosen and chosen[0] < len(found) else 0]
-    st.subheader(str(ring["ring_id"]), anchor=False)
-    st.markdown(summary(reads.records(ring.to_frame().T)[0]))
-    members = _members(str(ring["ring_id"]))
+    _shown(reads.records(found)[chosen[0] if chosen and chosen[0] < len(found) else 0])
+
+
+def _none(judged: int) -> None:
+    """Says why there is no group to look at."""
+    if judged:
+        look.empty("Every group of this kind is judged", "What was said of them, by whom and why stands under Judged.")
+        return
+    look.empty(
+        "No group of this kind",
+        "Groups come from accounts whose entries coincide far beyond chance; <code>highwater score</code>"
+        " looks for them.",
+    )
+
+
+def _named(ring_id: str) -> None:
+    """One group by its name, judged or not."""
+    places.link("rings", "← All groups", icon=False)
+    found = reads.rows("rings", ring_id=ring_id, limit=1)
+    if found.empty:
+        look.empty("The last run holds no such group", "What was said of one that is gone stands under Judged.")
+        return
+    _shown(reads.records(found)[0])
+
+
+def _shown(ring: dict[str, Any]) -> None:
+    """What is known of a group, what was said of it, its members and their pairs."""
+    ring_id, kind = str(ring["ring_id"]), str(ring["kind"])
+    st.subheader(ring_id, anchor=False)
+    st.markdown(summary(ring))
+    table = schema.COPY_RINGS
+    chosen = sa.select(table.c.account_id).where(table.c.ring_id == ring_id)
+    everyone = tuple(sorted(reads.fetch(chosen, every_desk=True)["account_id"]))
+    judging.ask_trading(Together("group", ring_id, kind, everyone, len(everyone)))
+    members = _members(ring_id)
     _accounts(members)
     _pairs(members["account_id"].tolist())
+
+
+def _judged() -> None:
+    """Everything that was said of pairs and groups and not taken back; the selected one can be."""
+    held = judging.seen()
+    if not held:
+        look.empty(
+            "Nothing is judged yet",
+            "An analyst says of a group here, or of a pair on its page, that it is a ring, an allowed copy or nothing.",
+        )
+        return
+    covered = {
+        one.judgement_id: ring_id
+        for kind in ("ring", "shared_strategy")
+        for ring_id, one in judging.judged_groups(kind).items()
+    }
+    st.caption("Select one to see it as it stands now.")
+    event: Any = st.dataframe(
+        pd.DataFrame([_row(one) for one in held]),
+        hide_index=True,
+        height=look.height(len(held)),
+        on_select="rerun",
+        selection_mode="single-row-required",
+        key="judged-list",
+        column_config={
+            "accounts": st.column_config.NumberColumn("Accounts", format="%d", width=80),
+            "at": st.column_config.DatetimeColumn("When", format="DD MMM YY HH:mm", timezone="UTC"),
+            "why": st.column_config.TextColumn("Why", width="large"),
+        },
+    )
+    chosen = event.selection.rows
+    one = held[chosen[0] if chosen and chosen[0] < len(held) else 0]
+    if one.together.kind == "pair":
+        first, second = one.together.accounts
+        places.link("pair", "Open the pair →", icon=False, a=first, b=second, relation=one.together.relation)
+    elif one.judgement_id in covered:
+        places.link("rings", "Open the group →", icon=False, ring=covered[one.judgement_id])
+    else:
+        st.caption("The last run holds no such group.")
+    judging.ask_back(one)
+
+
+def _row(one: Judged) -> dict[str, Any]:
+    """A judgement as a line of the list."""
+    return {
+        "What": one.together.name.replace("|", " and "),
+        "Relation": words.plain(one.together.relation),
+        "Judged": judging.said_words(one),
+        "By": one.person,
+        "at": one.decided_at,
+        "why": one.reason,
+        "accounts": len(one.together.accounts),
+    }
 
 
 def summary(ring: dict[str, Any]) -> str:
@@ -115,7 +216,7 @@ PAIR_COLUMNS = {
 
 
 def _telling() -> None:
-    """Flagged pairs that something else joins too: a plan that forbids it, one passing by the other, a partner."""
+    """Flagged pairs without an answer that something else joins too: the plan, a pass beside a breach, a partner."""
     table = reads.mart("pairs")
     if table is None:
         look.empty("No pairs yet", "<code>highwater score</code> looks for them.")
@@ -126,12 +227,13 @@ def _telling() -> None:
     )
     both = reads.seen("account_id", columns.account_a, columns.account_b)
     order = [columns.stake_usd.desc(), columns.fees_usd.desc(), columns.account_a, columns.account_b]
-    found = reads.fetch(sa.select(table).where(columns.is_flag, telling, *both).order_by(*order).limit(reads.MOST_ROWS))
+    open_ones = (columns.is_flag, telling, ~answered_pair(table), *both)
+    found = reads.now(sa.select(table).where(*open_ones).order_by(*order).limit(reads.MOST_ROWS))
     if found.empty:
         look.empty(
-            "No pair of this kind",
-            "Here are flagged pairs of one person that the plan forbids, mirror pairs of which one passed as the other"
-            " breached, and pairs that one partner introduced.",
+            "No pair of this kind is open",
+            "Here are, until they are answered, flagged pairs of one person that the plan forbids, mirror pairs of"
+            " which one passed as the other breached, and pairs that one partner introduced.",
         )
         return
     st.caption("Select one to see its matched entries.")

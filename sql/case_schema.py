@@ -150,8 +150,8 @@ CASE_NOTES = _table(
 DISPOSITIONS = _table(
     "dispositions",
     "What analysts answered about each piece of evidence; the newest answer holds and teaches the score.",
-    _col("case_id", sa.Text, "case in which it was answered", primary_key=True),
-    _col("version", sa.Integer, "move that answered it", primary_key=True),
+    _col("case_id", sa.Text, "case, or trading judgement, in which it was answered", primary_key=True),
+    _col("version", sa.Integer, "move, or version of the judgement, that answered it", primary_key=True),
     _col("subject_kind", sa.Text, "account, trader, pair or owner", primary_key=True),
     _col("subject_id", sa.Text, "subject; a pair is one account|other", primary_key=True),
     _col("detector", sa.Text, "detector, or what else counts in the score", primary_key=True),
@@ -164,6 +164,30 @@ DISPOSITIONS = _table(
     _col("person", sa.Text, "who", nullable=False),
     _col("decided_at", Instant, "when", nullable=False),
     sa.CheckConstraint(f"outcome in ({_listed(OUTCOMES)})", name="disposition_known"),
+)
+SAID_OF_TRADING = ("ring", "allowed", "dismissed", "withdrawn")
+TRADING_JUDGEMENTS = _table(
+    "trading_judgements",
+    "What analysts said of pairs and groups of accounts by themselves: version 1 says it, version 2 takes it back.",
+    _col("judgement_id", sa.Text, "judgement", primary_key=True),
+    _col("version", sa.Integer, "1, or 2 once it is withdrawn", primary_key=True),
+    _col("subject_kind", sa.Text, "pair or group", nullable=False),
+    _col("subject_id", sa.Text, "a pair as one account|other, a group as the run named it then", nullable=False),
+    _col("relation", sa.Text, "copy or mirror of a pair, ring or shared_strategy of a group", nullable=False),
+    _col(
+        "accounts",
+        sa.Text,
+        "JSON list of the accounts it is about; it binds these, whatever a run names them",
+        nullable=False,
+    ),
+    _col("amount", sa.Double, "entries that the pair had matched, or accounts of the group", nullable=False),
+    _col("said", sa.Text, "ring, allowed, dismissed or withdrawn", nullable=False),
+    _col("reason_code", sa.Text, "why, by the list of reasons", nullable=False),
+    _col("reason", sa.Text, "why, in words", nullable=False),
+    _col("person", sa.Text, "who", nullable=False),
+    _col("decided_at", Instant, "when", nullable=False),
+    sa.CheckConstraint(f"said in ({_listed(SAID_OF_TRADING)})", name="trading_judgement_known"),
+    sa.CheckConstraint("(version = 2) = (said = 'withdrawn')", name="trading_judgement_withdrawn_once"),
 )
 SCORE_EVIDENCE = _table(
     "score_evidence",
@@ -226,7 +250,7 @@ CHURN_MODELS = _table(
     _col("as_of", Instant, "instant the run stood at", nullable=False),
 )
 
-for _held in (CASE_MOVES, CASE_NOTES, DISPOSITIONS, RISK_SCORE_HISTORY, SCORE_CALIBRATIONS):
+for _held in (CASE_MOVES, CASE_NOTES, DISPOSITIONS, TRADING_JUDGEMENTS, RISK_SCORE_HISTORY, SCORE_CALIBRATIONS):
     for _event in ("update", "delete"):
         refuse(_held, f"no_{_event}", _event, "", f"{_held.name} is append-only: no {_event}")
 refuse(CASES, "no_delete", "delete", "", "a case is never deleted")

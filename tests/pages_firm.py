@@ -268,7 +268,17 @@ def suspect(house: Warehouse) -> None:
             }
         ],
     }
+    rows[sa.Table("mart_rings", sa.MetaData(), autoload_with=house.database)] = [_ring()]
     with house.database.begin() as database:
         for table, records in rows.items():
             database.execute(sa.delete(table))
             database.execute(sa.insert(table), records)
+
+
+def _ring() -> dict[str, object]:
+    """What the pages say of N1 and B1 as a group."""
+    counts = {"accounts": 2, "traders": 2, "owners": 1, "partners": 1, "partner_accounts": 2, "breached": 1, "live": 1}
+    counts |= {"passed": 0, "mirrors": 0, "passed_beside_breached": 0, "own_copy_violations": 0}
+    named = {"ring_id": "ring-B1", "kind": "ring", "strength": 0.9, "one_owner": True, "partner_id": "P1"}
+    money = {"fees_usd": 1100.0, "waiting_usd": 0.0, "withdrawable_usd": 0.0, "stake_usd": 0.0}
+    return named | counts | money | {"desks": "prague", "_row": 0, "_said": 0}

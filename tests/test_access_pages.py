@@ -42,6 +42,8 @@ DRAWN: tuple[tuple[str, dict[str, str]], ...] = (
     ("case", {"trader": "T1"}),
     ("network", {"trader": "T1"}),
     ("pair", {"a": "N1", "b": "B1"}),
+    ("rings", {"ring": "ring-B1"}),
+    ("rings", {"kind": "judged"}),
     ("payout_queue", {"state": "all"}),
     ("payout_review", {"payout": "Q2"}),
     ("reconciliation", {"view": "matched"}),
@@ -129,6 +131,15 @@ def _in_transaction(change: Callable[[sa.Connection, Person], object]) -> Try:
     return tried
 
 
+PAIR = judgements.Together("pair", "B1|N1", "copy", ("B1", "N1"), 9)
+
+
+def _judge_pair(house: Warehouse, person: Person) -> None:
+    """A judgement of a pair and its withdrawal."""
+    judged = judgements.judge_trading(house.database, person, PAIR, "allowed", "agreed", ("prague",))
+    judgements.withdraw_trading(house.database, person, judged, "no longer", ("prague",))
+
+
 ACTIONS: dict[str, tuple[str, bool, Try]] = {
     **{action: (permission, True, _act(action)) for action, permission in machine.PERMISSIONS.items()},
     "note": ("payouts.note", True, lambda house, person: desk.note(house.database, person, "D1", "seen", at=NOW)),
@@ -144,6 +155,7 @@ ACTIONS: dict[str, tuple[str, bool, Try]] = {
         True,
         lambda house, person: judgements.judge(house.database, person, ("T1", "T2"), "same", "one device", ("prague",)),
     ),
+    "judge trading": ("risk.decide", True, _judge_pair),
     "add person": (
         "people.manage",
         False,
@@ -187,6 +199,14 @@ def test_every_page_and_action_as_every_role_and_desk(
             assert allowed, action
         else:
             assert allowed, action
+
+
+@pytest.mark.parametrize(("role", "judges"), [("risk_analyst", True), ("manager", True), ("auditor", False)])
+def test_only_who_decides_on_risk_is_offered_judgements(house: Warehouse, role: str, judges: bool) -> None:
+    person = Person("somebody", role)
+    for page, address in (("pair", {"a": "N1", "b": "B1"}), ("rings", {}), ("network", {"trader": "T1"})):
+        offered = {one.label for one in drawn(person, page, **address).button}
+        assert bool(offered & {"Ring", "Allowed copy", "Dismiss", "Same person", "Not the same"}) == judges, page
 
 
 def _opened_by(person: Person) -> list[tuple[str, dict[str, str]]]:

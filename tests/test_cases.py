@@ -22,6 +22,8 @@ from models.access import AccessRefused, Person
 from models.cases import history, terms
 from models.cases.acting import act, note, open_case
 from models.cases.machine import BY_PEOPLE, Case, CaseRefused, Overtaken
+from models.judgements import Together, judge_trading, withdraw_trading
+from sql import schema
 from sql.case_schema import (
     CASE_MOVES,
     CASE_NOTES,
@@ -450,3 +452,25 @@ TestCaseMachine = CaseMachine.TestCase
 TestCaseMachine.settings = settings(
     max_examples=3, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+@pytest.mark.parametrize(("said", "score"), [("allowed", 0.0), ("dismissed", 0.0), ("ring", 93.0)])
+def test_a_judgement_of_a_pair_binds_every_later_score_until_it_is_withdrawn(
+    house: Warehouse, said: str, score: float
+) -> None:
+    firm = Firm(house, pairs=[pair("A1", "A2", strength=0.6)])
+
+    def scored() -> float:
+        with house.database.begin() as database:
+            database.execute(sa.delete(schema.COPY_PAIRS))
+            database.execute(sa.insert(schema.COPY_PAIRS), firm.pairs)
+        firm.score()
+        return max(float(row["score"]) for row in firm.read(schema.RISK_SCORES))
+
+    first = scored()
+    assert 0 < first < 93
+    seen = Together("pair", "A1|A2", "mirror", ("A1", "A2"), 10)
+    judged = judge_trading(house.database, RITA, seen, said, "asked them", ("prague",), "same_source", NOW)
+    assert [scored(), scored()] == [score, score]
+    withdraw_trading(house.database, RITA, judged, "asked again", ("prague",), NOW + dt.timedelta(hours=1))
+    assert scored() == first

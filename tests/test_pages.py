@@ -190,6 +190,44 @@ def test_a_judgement_needs_a_reason_and_is_shown_with_it(at_firm: Path) -> None:
     assert "Judged not the same by" in told(app).replace("**", "") and "Two passports seen." in told(app)
 
 
+def _press(app: AppTest, label: str, reason: str) -> AppTest:
+    """Gives a reason and presses a button."""
+    next(one for one in app.text_input if "judging-reason" in str(one.key)).set_value(reason)
+    return next(one for one in app.button if one.label == label).click().run()
+
+
+def test_a_ring_that_is_judged_leaves_the_open_lists_and_can_be_found_and_opened_again(at_firm: Path) -> None:
+    app = opened("rings")
+    assert list(app.dataframe[0].value["ring_id"]) == ["ring-B1"]
+    assert _press(app, "Dismiss", " ").error[0].value == "A judgement needs a reason."
+    _press(app, "Dismiss", "A married couple.")
+    assert "Every group of this kind is judged" in told(app)
+    assert "or all are answered" in told(opened("pair")), "its pair is answered with it"
+    pair = told(opened("pair", a="N1", b="B1")).replace("**", "")
+    assert "With the group ring-B1: ✓ J-1: judged dismissed (ordinary trading) by" in pair
+    judged = opened("rings", kind="judged")
+    assert list(judged.dataframe[0].value["why"]) == ["A married couple."]
+    named = opened("rings", ring="ring-B1")
+    assert "A married couple." in told(named)
+    _press(named, "Withdraw", "They are brothers.")
+    assert "A married couple." not in told(named)
+    assert "Nothing is judged yet" in told(opened("rings", kind="judged"))
+    assert list(opened("rings").dataframe[0].value["ring_id"]) == ["ring-B1"]
+
+
+def test_an_allowed_pair_is_told_so_until_it_is_withdrawn(at_firm: Path) -> None:
+    app = opened("pair", a="N1", b="B1")
+    assert list(opened("pair").dataframe[0].value["account_a"]) == ["B1"]
+    _press(app, "Allowed copy", "Agreed in March.")
+    assert "judged allowed by" in told(app).replace("**", "") and "Agreed in March." in told(app)
+    assert not opened("pair").dataframe
+    assert list(opened("rings").dataframe[0].value["ring_id"]) == ["ring-B1"], "their group is another question"
+    judged = opened("rings", kind="judged")
+    assert list(judged.dataframe[0].value["What"]) == ["B1 and N1"]
+    _press(judged, "Withdraw", "The agreement has ended.")
+    assert "Agreed in March." not in told(opened("pair", a="N1", b="B1"))
+
+
 def test_filters_of_the_address_hold_and_a_nonsense_one_is_dropped(at_firm: Path) -> None:
     app = opened("risk_queue", state="all", desk="tokyo")
     assert list(app.dataframe[0].value["account_id"]) == ["J1"]

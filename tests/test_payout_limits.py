@@ -202,11 +202,39 @@ def test_accounts_that_trade_as_this_one_are_named(
     tmp_path: Path, pairs: list[tuple[str, str, float]], sentence: str
 ) -> None:
     it, desk = plain(tmp_path)
-    held = [{"account_a": a, "account_b": b, "strength": s, "same_owner": False} for a, b, s in pairs]
+    common = {"relation": "copy", "matched": 10, "same_owner": False}
+    held = [common | {"account_a": a, "account_b": b, "strength": s} for a, b, s in pairs]
     said = told(it, replace(desk, pairs={"A1": held}), "coordination")
     assert said["sentence"] == sentence
     others = [{a, b} - {"A1"} for a, b, strength in pairs if strength >= 0.5]
     assert [{one} for one in said["numbers"]["accounts"]] == others
+
+
+@pytest.mark.parametrize(
+    ("said", "matched", "outcomes"),
+    [
+        ({}, 10, ["failed"]),
+        ({"outcome": "confirmed"}, 10, ["failed"]),
+        ({"outcome": "withdrawn"}, 10, ["failed"]),
+        ({"outcome": "dismissed"}, 14, ["passed"]),
+        ({"outcome": "dismissed"}, 15, ["failed"]),
+    ],
+)
+def test_a_pair_that_an_analyst_allowed_or_dismissed_holds_up_nobody_until_there_is_half_as_much_again(
+    tmp_path: Path, said: dict[str, str], matched: int, outcomes: list[str]
+) -> None:
+    it, desk = plain(tmp_path)
+    pair = {"account_a": "A1", "account_b": "A2", "relation": "copy", "matched": matched}
+    held = replace(
+        desk,
+        pairs={"A1": [pair | {"strength": 0.9, "same_owner": False}]},
+        rings={"A1": ["R"]},
+        ring_members={"R": ["A1", "A2"]},
+        answered={("pair", "A1|A2", "copy"): said | {"seen_amount": 10.0}} if said else {},
+    )
+    check = told(it, held, "coordination")
+    assert [check["outcome"]] == outcomes
+    assert ("answered by an analyst" in check["sentence"]) == (outcomes == ["passed"])
 
 
 def test_a_flag_counts_where_it_belongs_and_once(tmp_path: Path) -> None:

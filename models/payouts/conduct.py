@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from models.catalogue import Terms
+from models.judgements import GROWN
 from models.money import decimals, to_minor, written
 from models.payouts.amounts import Worth, age_days, remains, takes
 from models.payouts.checks import Check, judged
@@ -149,13 +150,16 @@ def signals(request: Request, desk: Desk) -> Iterator[Check]:
     yield from _flags(request, desk, until)
     yield _case(request, desk)
     strong = float(desk.policy.review["flag_strength"])
-    pairs = [
-        one for one in desk.pairs.get(request.account_id, []) if not one["same_owner"] and one["strength"] >= strong
-    ]
-    others = [one["account_b"] if one["account_a"] == request.account_id else one["account_a"] for one in pairs]
-    numbers: dict[str, Any] = {"accounts": others[:20], "rings": desk.rings.get(request.account_id, [])}
+    known = desk.pairs.get(request.account_id, [])
+    strangers = [one for one in known if not one["same_owner"] and one["strength"] >= strong]
+    pairs = [one for one in strangers if not _pair_dismissed(one, desk)]
+    others = [_partner(one, request.account_id) for one in pairs]
+    rings = [ring for ring in desk.rings.get(request.account_id, []) if not _ring_dismissed(ring, known, request, desk)]
+    numbers: dict[str, Any] = {"accounts": others[:20], "rings": rings}
     together = bool(pairs or numbers["rings"])
     sentence = "No account of another owner trades as this one."
+    if len(strangers) > len(pairs):
+        sentence = "What trades as this one was answered by an analyst: it may, or it says nothing."
     if together:
         many = (
             "1 account of another owner trades" if len(others) == 1 else f"{len(others)} accounts of other owners trade"
@@ -218,6 +222,27 @@ def _dismissed(flag: Row, desk: Desk) -> bool:
     if answer is None or answer["outcome"] != "dismissed":
         return False
     return answer["seen_until"] is None or flag["last_at"] is None or flag["last_at"] <= answer["seen_until"]
+
+
+def _partner(pair: Row, account_id: str) -> str:
+    """The other account of a pair."""
+    return str(pair["account_b"] if pair["account_a"] == account_id else pair["account_a"])
+
+
+def _pair_dismissed(pair: Row, desk: Desk) -> bool:
+    """Whether an analyst has answered that a pair stands for nothing, and it has not matched much more since."""
+    reason = f"own {pair['relation']}" if pair["same_owner"] else pair["relation"]
+    answer = desk.answered.get(("pair", f"{pair['account_a']}|{pair['account_b']}", reason))
+    if answer is None or answer["outcome"] != "dismissed":
+        return False
+    return answer["seen_amount"] is None or pair["matched"] < GROWN * answer["seen_amount"]
+
+
+def _ring_dismissed(ring: str, pairs: list[Row], request: Request, desk: Desk) -> bool:
+    """Whether every pair that ties an account to its ring was dismissed."""
+    members = desk.ring_members.get(ring, [])
+    ties = [one for one in pairs if _partner(one, request.account_id) in members]
+    return bool(ties) and all(_pair_dismissed(one, desk) for one in ties)
 
 
 def _case(request: Request, desk: Desk) -> Check:
