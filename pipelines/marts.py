@@ -3,7 +3,8 @@
 A row is known by a number made of what it says, kept beside it. A run writes the rows that were not there and takes
 away those that are no longer so: what did not change is not written again, and the table is the whole mart either way.
 On SQLite a new row takes the place of one that went and began alike (of the same account, say), and only the indexes
-are touched in whose columns the two differ.
+are touched in whose columns the two differ. The numbers of a large mart are kept once more in one piece, which is read
+in no time; who writes to its table forgets that first.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ ROW, SAID = "_row", "_said"
 OWN = (ROW, SAID)
 """Where a row stands in its table, and the number of what it says."""
 Row = tuple[Any, ...]
+# Added to the number of a row for each that says the same.
+APART = 0x1E3779B97F4A7C15
+KEPT_FROM_ROWS = 10_000
+"""The numbers of a smaller mart are read from its table in no time."""
 # From this share of new rows on, indexes are quicker made again than kept up.
 MOSTLY_NEW = 0.3
 
@@ -42,18 +47,40 @@ def publish(connection: duckdb.DuckDBPyConnection, database: sa.Connection) -> i
 
 
 @dataclass(frozen=True)
+class Numbered:
+    """Rows by what they say, sorted: the numbers, and where each row stands."""
+
+    said: np.ndarray
+    at: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.said)
+
+    def lacking_in(self, other: Numbered) -> np.ndarray:
+        """Which of the rows another has none of."""
+        if not len(other):
+            return np.ones(len(self), dtype=bool)
+        nearest = np.minimum(np.searchsorted(other.said, self.said), len(other) - 1)
+        lacking: np.ndarray = other.said[nearest] != self.said
+        return lacking
+
+
+NONE = Numbered(np.array([], dtype=np.int64), np.array([], dtype=np.int64))
+
+
+@dataclass(frozen=True)
 class Differing:
-    """A mart and its table: its columns, where the rows stand that went, the numbers of what is new and where it is to
-    stand, and how many rows there are and were."""
+    """A mart and its table: its columns, where in the table rows stand that went, the numbers of what is new, where in
+    the mart it stands and where in the table it is to stand, how many rows the mart has, and all that the table had."""
 
     name: str
     table: sa.Table
     kinds: dict[str, str]
     gone: np.ndarray
-    new: np.ndarray
+    new: Numbered
     places: np.ndarray
     told: int
-    kept: int
+    kept: Numbered
 
     def __len__(self) -> int:
         return len(self.gone) + len(self.new)
@@ -62,7 +89,8 @@ class Differing:
         """The same in steps of at most so many rows of either kind."""
         for start in range(0, max(len(self.gone), len(self.new)), rows):
             part = slice(start, start + rows)
-            yield replace(self, gone=self.gone[part], new=self.new[part], places=self.places[part])
+            new = Numbered(self.new.said[part], self.new.at[part])
+            yield replace(self, gone=self.gone[part], new=new, places=self.places[part])
 
 
 def are_there(warehouse: Warehouse) -> bool:
@@ -75,49 +103,74 @@ def are_there(warehouse: Warehouse) -> bool:
 def bring(connection: duckdb.DuckDBPyConnection, database: sa.Connection, name: str) -> int:
     """Makes a mart's table hold the mart's rows; returns how many were written or taken away."""
     found = differing(connection, database, name)
-    write(connection, database, found)
+    written = write(connection, database, found)
+    if len(found) and found.told >= KEPT_FROM_ROWS:
+        stays = ~np.isin(found.kept.at, found.gone, assume_unique=True)
+        _keep(
+            database,
+            found.table.name,
+            *(
+                np.concatenate([a[stays], b])
+                for a, b in zip((found.kept.said, found.kept.at), (written.said, written.at), strict=True)
+            ),
+        )
     return len(found)
 
 
 def differing(connection: duckdb.DuckDBPyConnection, database: sa.Connection, name: str) -> Differing:
-    """Compares a mart with its table, which is made where there is none; to be written before another is compared."""
+    """Compares a mart with its table, which is made where there is none."""
     kinds = {str(row[0]): str(row[1]) for row in connection.execute(f"describe {name}").fetchall()}
     table, kept = _mart_table(database, name.split(".")[1], kinds)
+    told = _numbered(connection, name, kinds)
+    unknown = told.lacking_in(kept)
+    at = told.at[unknown]
+    order = np.argsort(at)
+    new = Numbered(told.said[unknown][order], at[order])
+    places = np.arange(len(new)) + kept.at.max(initial=0) + 1
+    return Differing(name, table, kinds, kept.at[kept.lacking_in(told)], new, places, len(told), kept)
+
+
+def _numbered(connection: duckdb.DuckDBPyConnection, name: str, kinds: dict[str, str]) -> Numbered:
+    """The rows of a mart; those that say the same are told apart by their count."""
     listed = ", ".join(f'"{column}"' for column in kinds)
-    connection.execute(
-        f"create or replace temp table said as select rowid as place, hash({listed}) as said from {name}"
-    )
-    counted = connection.execute("select count(*) = count(distinct said) from said").fetchall()
-    # rows that say the same are told apart by their count
-    place = "1" if counted[0][0] else "row_number() over (partition by said)"
-    connection.execute(
-        f"create or replace temp table told as"
-        f" select place, cast(hash(said, cast({place} as bigint)) >> 1 as bigint) as {SAID} from said"
-    )
-    told = connection.sql(f"select {SAID} from told order by place").fetchnumpy()[SAID]
-    gone = kept[ROW][~np.isin(kept[SAID], told, assume_unique=True)]
-    new = told[~np.isin(told, kept[SAID], assume_unique=True)]
-    places = np.arange(len(new)) + kept[ROW].max(initial=0) + 1
-    return Differing(name, table, kinds, gone, new, places, len(told), len(kept[ROW]))
+    query = f"select rowid as place, cast(hash({listed}) >> 1 as bigint) as said from {name}"
+    found: Any = connection.execute(query).fetchnumpy()
+    told = _by_number(found["said"], found["place"])
+    again = np.flatnonzero(told.said[1:] == told.said[:-1]) + 1
+    if not len(again):
+        return told
+    places = np.arange(len(told))
+    first = places.copy()
+    first[again] = 0
+    counted = places - np.maximum.accumulate(first)
+    return _by_number((told.said + counted * APART) & np.iinfo(np.int64).max, told.at)
 
 
-def write(connection: duckdb.DuckDBPyConnection, database: sa.Connection, found: Differing) -> None:
-    """Takes away the rows that went and writes the new ones."""
+def _by_number(said: np.ndarray, at: np.ndarray) -> Numbered:
+    order = np.argsort(said)
+    return Numbered(said[order], at[order])
+
+
+def write(connection: duckdb.DuckDBPyConnection, database: sa.Connection, found: Differing) -> Numbered:
+    """Takes away the rows that went and writes the new ones; returns where these stand in the table."""
     if not len(found):
-        return
+        return NONE
     table, lite = found.table, database.dialect.name == "sqlite"
-    everything = len(found.gone) == found.kept
+    everything = len(found.gone) == len(found.kept)
     anew = lite and len(found.new) > MOSTLY_NEW * found.told and (everything or not len(found.gone))
     if anew:
         for index in table.indexes:
             index.drop(database)
-    connection.register("new_rows", pd.DataFrame({ROW: found.places, SAID: found.new}, dtype="int64"))
+    _forget(database, table.name)
+    new = {ROW: found.places, SAID: found.new.said, "place": found.new.at}
+    connection.register("new_rows", pd.DataFrame(new, dtype="int64"))
     wanted = connection.execute(
         f"select {_as_kept(table, found.kinds, database.dialect.name)} from {found.name} as mart"
-        f" inner join told on mart.rowid = told.place inner join new_rows using ({SAID}) order by {ROW}"
+        f" inner join new_rows on mart.rowid = new_rows.place order by {ROW}"
     )
+    places = found.places
     if lite and len(found.gone) and not everything:
-        left = _in_place(database, table, found.gone, wanted.fetchall())
+        left, places = _in_place(database, table, found.gone, wanted.fetchall(), places)
         _write(database, table, iter([left] if left else []))
     else:
         _take_away(database, table, found.gone, everything=everything)
@@ -126,10 +179,14 @@ def write(connection: duckdb.DuckDBPyConnection, database: sa.Connection, found:
     if anew:
         for index in table.indexes:
             index.create(database)
+    return Numbered(found.new.said, places)
 
 
-def _in_place(database: sa.Connection, table: sa.Table, gone: np.ndarray, rows: list[Row]) -> list[Row]:
-    """Puts new rows in the place of those that went and began alike, takes the others away; returns what is left."""
+def _in_place(
+    database: sa.Connection, table: sa.Table, gone: np.ndarray, rows: list[Row], places: np.ndarray
+) -> tuple[list[Row], np.ndarray]:
+    """Puts new rows in the place of those that went and began alike, takes the others away; returns what is left, and
+    where every new row stands then."""
     names = [column.name for column in table.columns]
     sought = sorted({names.index(column.name) for index in table.indexes for column in index.columns})
     plain = [place for place in range(1, len(names)) if place not in sought]
@@ -140,28 +197,29 @@ def _in_place(database: sa.Connection, table: sa.Table, gone: np.ndarray, rows: 
         held.setdefault(begins, []).append((at, *stood))
     changed: dict[tuple[int, ...], list[Row]] = {}
     left: list[Row] = []
-    for row in rows:
+    places = places.copy()
+    for number, row in enumerate(rows):
         known = held.get(row[len(OWN)])
         if not known:
             left.append(row)
             continue
         at, *stood = known.pop()
+        places[number] = at
         moved = tuple(place for place, before in zip(sought, stood, strict=True) if before != row[place])
         changed.setdefault(moved, []).append((*(row[place] for place in (*plain, *moved)), at))
     for moved, values in changed.items():
         told = ", ".join(f'"{names[place]}" = ?' for place in (*plain, *moved))
         database.exec_driver_sql(f'update "{table.name}" set {told} where {ROW} = ?', sorted(values, key=_last))
     _take_away(database, table, np.array([at for known in held.values() for at, *_ in known], dtype=np.int64))
-    return left
+    return left, places
 
 
 def _last(row: Row) -> Any:
     return row[-1]
 
 
-def _mart_table(database: sa.Connection, stem: str, kinds: dict[str, str]) -> tuple[sa.Table, dict[str, np.ndarray]]:
-    """The database table of a mart, made anew when the mart's columns have changed; where its rows stand, and their
-    numbers."""
+def _mart_table(database: sa.Connection, stem: str, kinds: dict[str, str]) -> tuple[sa.Table, Numbered]:
+    """The database table of a mart, made anew when the mart's columns have changed, and its rows."""
     published = schema.METADATA.tables.get(stem)
     name = f"mart_{stem}" if published is None else stem
     number = sa.Column(ROW, sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=False)
@@ -173,12 +231,35 @@ def _mart_table(database: sa.Connection, stem: str, kinds: dict[str, str]) -> tu
     inspector = sa.inspect(database)
     if inspector.has_table(name):
         if [column["name"] for column in inspector.get_columns(name)] == [*OWN, *kinds]:
-            held: Any = database.exec_driver_sql(f'select {ROW}, {SAID} from "{name}"').cursor
-            rows = np.array(held.fetchall(), dtype=np.int64).reshape(-1, len(OWN))
-            return table, dict(zip(OWN, rows.T, strict=True))
+            return table, _held(database, name)
         table.drop(database)
     table.create(database)
-    return table, dict.fromkeys(OWN, np.array([], dtype=np.int64))
+    return table, NONE
+
+
+def _held(database: sa.Connection, name: str) -> Numbered:
+    """The rows of a mart's table, by what was kept of them where the table is as it was then."""
+    query = sa.select(schema.MART_ROWS.c.held).where(schema.MART_ROWS.c.name == name)
+    kept = database.execute(query).scalar()
+    if kept is not None:
+        said, at = np.frombuffer(kept, dtype=np.int64).reshape(2, -1)
+        stands = database.exec_driver_sql(f'select count(*), max({ROW}) from "{name}"').fetchall()[0]
+        if tuple(stands) == (len(at), at.max(initial=0) or None):
+            return Numbered(said, at)
+    held: Any = database.exec_driver_sql(f'select {SAID}, {ROW} from "{name}"').cursor
+    rows = np.array(held.fetchall(), dtype=np.int64).reshape(-1, len(OWN))
+    return _by_number(*rows.T)
+
+
+def _keep(database: sa.Connection, name: str, said: np.ndarray, at: np.ndarray) -> None:
+    """Keeps the numbers of a mart's rows, so that the next run need not read the table for them."""
+    told = _by_number(said, at)
+    held = np.concatenate([told.said, told.at]).astype(np.int64).tobytes()
+    database.execute(sa.insert(schema.MART_ROWS).values(name=name, held=held))
+
+
+def _forget(database: sa.Connection, name: str) -> None:
+    database.execute(sa.delete(schema.MART_ROWS).where(schema.MART_ROWS.c.name == name))
 
 
 def _take_away(database: sa.Connection, table: sa.Table, gone: np.ndarray, *, everything: bool = False) -> None:

@@ -493,6 +493,17 @@ CONDUCT_KEPT = _table(
     ),
     _col("held", sa.LargeBinary, "its rows as an Arrow file", nullable=False),
 )
+MART_ROWS = _table(
+    "mart_rows",
+    "The rows of large marts by a number of what each says, so that a run finds those that differ; may be lost.",
+    _col("name", sa.Text, "table of the mart", primary_key=True),
+    _col(
+        "held",
+        sa.LargeBinary,
+        "the numbers, sorted, and then where each row stands, as 64-bit integers",
+        nullable=False,
+    ),
+)
 ACCOUNT_STATUS = _table(
     "account_status",
     "Where every judged account stands.",

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines import marts
+from sql import schema
 from sql.warehouse import Warehouse
 from tests import postgres
 
@@ -60,6 +61,18 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
         yield opened
 
 
+def in_memory() -> sa.Engine:
+    house = sa.create_engine("sqlite://")
+    schema.MART_ROWS.create(house)
+    return house
+
+
+@pytest.fixture(autouse=True, params=[0, 10_000], ids=["kept", "read"])
+def kept_from(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What rows say is kept beside their table, or read from it."""
+    monkeypatch.setattr(marts, "KEPT_FROM_ROWS", request.param)
+
+
 def follows(connection: duckdb.DuckDBPyConnection, engine: sa.Engine, steps: list[list[Any]]) -> None:
     with engine.begin() as database:
         before: Counter[Any] = Counter()
@@ -75,7 +88,7 @@ def follows(connection: duckdb.DuckDBPyConnection, engine: sa.Engine, steps: lis
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(ROWS, min_size=1, max_size=4))
 def test_any_mart_may_follow_any_other(connection: duckdb.DuckDBPyConnection, steps: list[list[Any]]) -> None:
-    house = sa.create_engine("sqlite://")
+    house = in_memory()
     follows(connection, house, steps)
     house.dispose()
 
@@ -95,7 +108,7 @@ def test_and_on_postgresql(connection: duckdb.DuckDBPyConnection, tmp_path: Path
 def test_only_what_changed_is_written(connection: duckdb.DuckDBPyConnection) -> None:
     """Of 100 rows one changes: one is taken away and one written; a copy of a row is one more row."""
     rows = [(f"A{n}", n / 7, AT, True, None, n) for n in range(100)]
-    house = sa.create_engine("sqlite://")
+    house = in_memory()
     with house.begin() as database:
         assert bring(connection, database, rows) == 100
         assert bring(connection, database, rows) == 0
@@ -110,7 +123,7 @@ def test_only_what_changed_is_written(connection: duckdb.DuckDBPyConnection) -> 
 def test_a_changed_row_stays_where_it_stood(connection: duckdb.DuckDBPyConnection) -> None:
     """An account that moves is written over itself, what it is sought by included; who is new comes after all."""
     rows = [(f"A{n}", n / 7, AT, True, None, n) for n in range(10)]
-    house = sa.create_engine("sqlite://")
+    house = in_memory()
     query = "select _row, account_id, trades, waits from mart_made order by _row"
     with house.begin() as database:
         bring(connection, database, rows)
@@ -124,8 +137,32 @@ def test_a_changed_row_stays_where_it_stood(connection: duckdb.DuckDBPyConnectio
     house.dispose()
 
 
+def test_rows_changed_by_another_hand_are_seen(connection: duckdb.DuckDBPyConnection) -> None:
+    """What is kept of a table's rows is believed only while it has as many of them and they end alike."""
+    rows = [(f"A{n}", n / 7, AT, True, None, n) for n in range(10)]
+    house = in_memory()
+    with house.begin() as database:
+        bring(connection, database, rows)
+        database.exec_driver_sql("delete from mart_made where account_id = 'A3'")
+        assert bring(connection, database, rows) == 1
+        assert bring(connection, database, rows) == 0
+    house.dispose()
+
+
+def test_what_is_written_in_parts_is_seen(connection: duckdb.DuckDBPyConnection) -> None:
+    rows = [(f"A{n}", n / 7, AT, True, None, n) for n in range(10)]
+    house = in_memory()
+    with house.begin() as database:
+        bring(connection, database, rows)
+        connection.execute("update marts.made set share = 0.5 where trades > 5")
+        for part in marts.differing(connection, database, "marts.made").parts(2):
+            marts.write(connection, database, part)
+        assert marts.bring(connection, database, "marts.made") == 0
+    house.dispose()
+
+
 def test_a_mart_with_other_columns_is_made_anew(connection: duckdb.DuckDBPyConnection) -> None:
-    house = sa.create_engine("sqlite://")
+    house = in_memory()
     with house.begin() as database:
         bring(connection, database, [("A1", 0.1, AT, True, None, 7)])
         connection.execute("create or replace table marts.made as select 'B' as account_id")
