@@ -29,7 +29,7 @@ from pipelines import across, marts
 from pipelines.demo import write_demo
 from pipelines.land import land_paths
 from pipelines.score import KEPT, WALK_TABLES, register_instruments, register_terms, score
-from sql import kept_trades, relations, schema
+from sql import kept_records, kept_trades, relations, schema
 from sql.decided import register_tables
 from sql.schema import DATASETS
 from sql.warehouse import Warehouse, read_frame, replace_rows
@@ -192,6 +192,7 @@ def bring_up(
         spells.show(connection, rulebook, [], as_of)
         across.manage(connection, as_of)
         lap("cohorts and liability")
+        kept_records.build(connection, target.home / KEPT)
         relations.build(connection, *relations.names("marts"))
         lap("marts built")
         written = marts.publish(connection, into)

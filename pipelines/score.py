@@ -33,7 +33,7 @@ from models.walk import Events
 from pipelines import marts
 from pipelines.sources.symbols import Instrument, aliases, instrument
 from pipelines.withdrawals import withdraw
-from sql import kept_trades, relations, schema
+from sql import kept_records, kept_trades, relations, schema
 from sql.decided import Draft
 from sql.warehouse import Warehouse, delete_rows, newest_fact, read_frame, replace_rows, write_rows
 
@@ -119,6 +119,8 @@ def score(
                 across.review_payouts(connection, database, draft, rulebook, stands_at)
                 log += across.manage(connection, stands_at)
                 say("building the marts")
+                if kept_in is not None:
+                    kept_records.build(connection, kept_in)
                 relations.build(connection, *relations.names("marts"))
             with warehouse.database.begin() as database:
                 newer = _differing(stood, _standing(database))

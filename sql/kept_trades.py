@@ -1,34 +1,26 @@
 """Trades that one run leaves for the next, so that a day makes anew only the positions of which something landed.
 
-A position hangs on its own executions alone. Kept is one file of all trades with what they rest on: the loads that were
-read and their rows, the instant at which they stood, the instruments of their symbols, and the code. The next run takes
-from it the trades of every position that no later row names, and makes the others by the same SQL. Where anything that
-was read is no more, or anything else has changed, all are made from the start. The file only saves work; it is put in
-its place in one piece, and may be deleted. Sums of more than two executions may differ in the last digit of a double,
-as those of any two runs do.
+A position hangs on its own executions alone. Kept is one file of all trades (`sql.kept_files`), which rests also on the
+instruments of their symbols. The next run takes from it the trades of every position that no later row names, and makes
+the others by the same SQL. Where anything that was read is no more, or anything else has changed, all are made from the
+start. Sums of more than two executions may differ in the last digit of a double, as those of any two runs do.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import hashlib
-import json
 from functools import cache
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import duckdb
 
-from sql import relations
+from sql import kept_files, relations
+from sql.kept_files import Rests
 
 FILE = "trades.parquet"
 KEPT_FROM_DEALS = 200_000
 """The trades of fewer deals are made in a moment, and nothing is kept."""
 MOST_ANEW = 0.1
 """Once more of the deals belong to positions made anew, everything is kept afresh."""
-
-Rests = dict[str, Any]
 
 _POSITION = "coalesce(position_id, 'net ' || symbol)"
 _NEW_POSITIONS = f"""
@@ -78,7 +70,7 @@ def build(connection: duckdb.DuckDBPyConnection, kept_in: Path) -> None:
     if connection.execute("select count(*) from lake.deals").fetchall()[0][0] < KEPT_FROM_DEALS:
         return relations.build(connection, "facts.trades")
     path = kept_in / FILE
-    before, now = read(connection, path), _rests(connection)
+    before, now = kept_files.read(connection, path), kept_files.rests(connection, _code(), "deals")
     if before is not None and _goes_on(connection, before, now):
         if _made_on(connection, path, before) > MOST_ANEW:
             _leave(connection, path, now)
@@ -89,50 +81,22 @@ def build(connection: duckdb.DuckDBPyConnection, kept_in: Path) -> None:
     return None
 
 
-def read(connection: duckdb.DuckDBPyConnection, path: Path) -> Rests | None:
-    """What the kept trades rest on; None where there are none that can be read."""
-    if not path.is_file():
-        return None
-    query = "select decode(value) from parquet_kv_metadata(?) where decode(key) = 'rests'"
-    try:
-        told = connection.execute(query, [str(path)]).fetchall()
-        return dict(json.loads(told[0][0])) if told else None
-    except (duckdb.Error, ValueError):
-        return None
-
-
-def _rests(connection: duckdb.DuckDBPyConnection) -> Rests:
-    """What trades made now rest on."""
-    loads = connection.execute("select _load_id, count(*) from lake.deals group by _load_id order by _load_id")
-    by_load = {str(load): rows for load, rows in loads.fetchall()}
-    as_of: dt.datetime = connection.execute("select getvariable('as_of')").fetchall()[0][0]
-    stands = as_of.astimezone(dt.UTC).isoformat(timespec="microseconds")
-    return {"code": _code(), "as_of": stands, "loads": by_load}
-
-
 @cache
 def _code() -> str:
-    """A hash of all that makes trades of deals."""
-    told = hashlib.sha256(duckdb.__version__.encode() + Path(__file__).read_bytes())
-    for name in ("staging.deals", "facts.trade_deals", "facts.trades"):
-        told.update(relations.text(name).encode())
-    return told.hexdigest()
+    return kept_files.code(__file__, ("staging.deals", "facts.trade_deals", "facts.trades"))
 
 
 def _goes_on(connection: duckdb.DuckDBPyConnection, before: Rests, now: Rests) -> bool:
-    """Whether what was read is all still there and read alike, and time has not gone back."""
+    """Whether what was read is all still there and read alike."""
     known = dict(connection.execute("select symbol, instrument from terms.instruments").fetchall())
-    return (
-        before["code"] == now["code"]
-        and before["as_of"] <= now["as_of"]
-        and before["loads"].items() <= now["loads"].items()
-        and all(known.get(symbol, symbol.upper()) == named for symbol, named in before["instruments"].items())
+    return kept_files.goes_on(before, now) and all(
+        known.get(symbol, symbol.upper()) == named for symbol, named in before["instruments"].items()
     )
 
 
 def _made_on(connection: duckdb.DuckDBPyConnection, path: Path, before: Rests) -> float:
     """Builds `facts.trades` of what is kept and of positions of which something is new; the share of deals in these."""
-    seen = [int(load) for load in before["loads"]]
+    seen = [int(load) for load in before["loads"]["deals"]]
     connection.execute(_NEW_POSITIONS, [seen, before["as_of"], seen])
     relations.build(connection, "staging.deals")
     connection.execute(_THEIR_DEALS)
@@ -149,13 +113,5 @@ def _made_on(connection: duckdb.DuckDBPyConnection, path: Path, before: Rests) -
 
 
 def _leave(connection: duckdb.DuckDBPyConnection, path: Path, rests: Rests) -> None:
-    """Writes the trades with what they rest on, in one piece or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f"{path.name}.*.part"):
-        left.unlink(missing_ok=True)
     symbols = connection.execute("select distinct symbol, instrument from facts.trades order by symbol").fetchall()
-    rests = rests | {"instruments": dict(symbols)}
-    part = path.with_name(f"{path.name}.{uuid4().hex}.part")
-    where, told = (one.replace("'", "''") for one in (str(part), json.dumps(rests)))
-    connection.execute(f"copy facts.trades to '{where}' (format parquet, kv_metadata {{rests: '{told}'}})")
-    part.replace(path)
+    kept_files.leave(connection, path, "facts.trades", rests | {"instruments": dict(symbols)})

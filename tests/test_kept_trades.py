@@ -1,4 +1,4 @@
-"""Trades made on from those of an earlier run are those made from the start, whatever landed in between."""
+"""Trades and counts made on from those of an earlier run are those made from the start, whatever landed in between."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sql import kept_trades, relations
+from sql import kept_files, kept_records, kept_trades, relations
 from sql.schema import DATASETS
 from sql.warehouse import _lake_view
 
@@ -50,7 +50,7 @@ def house() -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB with an empty lake."""
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'; set threads = 1; create schema lake")
-        connection.execute(_lake_view(DATASETS["deals"], []))
+        connection.execute(_lake_view(DATASETS["deals"], []) + _lake_view(DATASETS["equity"], []))
         yield connection
 
 
@@ -103,6 +103,21 @@ def check(
     return on, connection.sql(TRADES).fetchall()
 
 
+def counted(folder: Path, connection: duckdb.DuckDBPyConnection) -> tuple[Trades, Trades]:
+    """Records counted on from what the folder keeps, and from the start; an observation goes with each deal."""
+    connection.execute(
+        "delete from lake.equity; insert into lake.equity by name"
+        " select account_id, executed_at as observed_at, 1 as balance, 1 as equity, _load_id, _line, _version"
+        " from lake.deals"
+    )
+    told = []
+    for build in (kept_records.build, lambda connection, _: relations.build(connection, kept_records.NAME)):
+        connection.execute(f"drop table if exists {kept_records.NAME}")
+        build(connection, folder)
+        told.append(connection.sql(f"from {kept_records.NAME} order by all").fetchall())
+    return told[0], told[1]
+
+
 @pytest.fixture
 def connection() -> Iterator[duckdb.DuckDBPyConnection]:
     with house() as opened:
@@ -112,6 +127,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
 @pytest.fixture(autouse=True)
 def small_firms_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept_trades, "KEPT_FROM_DEALS", 0)
+    monkeypatch.setattr(kept_records, "KEPT_FROM_RECORDS", 0)
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -125,11 +141,14 @@ def test_any_days_come_to_the_trades_of_a_whole_run(
 ) -> None:
     """Late and corrected deals, runs that stand earlier, symbols learnt later, rows that are no more."""
     monkeypatch.setattr(kept_trades, "MOST_ANEW", most)
+    monkeypatch.setattr(kept_records, "MOST_ANEW", most)
     with tempfile.TemporaryDirectory() as folder, house() as connection:
         for number, (rows, until) in enumerate(landed(days)):
             instruments = INSTRUMENTS | ({"new": "NEW1"} if learnt and number else {})
             known = rows[1:] if dropped and number else rows
             on, whole = check(Path(folder), known, until, instruments, connection)
+            assert on == whole
+            on, whole = counted(Path(folder), connection)
             assert on == whole
 
 
@@ -148,12 +167,30 @@ def test_only_positions_of_which_something_landed_are_made_anew(
     )
     check(tmp_path, first, until, INSTRUMENTS, connection)
     file = tmp_path / kept_trades.FILE
-    told = json.dumps(kept_trades.read(connection, file))
+    told = json.dumps(kept_files.read(connection, file))
     connection.execute(f"create table marked as select * replace (77 as lots) from read_parquet('{file}')")
     connection.execute(f"copy marked to '{file}' (format parquet, kv_metadata {{rests: '{told}'}})")
     on, whole = check(tmp_path, second, later, INSTRUMENTS, connection)
     assert [row for row in whole if row not in on] == [row for row in whole if row[1] == "7"]
     assert [row[5] for row in on] == [77, 1]
+
+
+def test_only_accounts_with_another_version_are_counted_from_the_start(
+    tmp_path: Path, connection: duckdb.DuckDBPyConnection
+) -> None:
+    """What is kept is believed: counts changed in the file go on by what landed, but where a record was told again."""
+    days = [([deal(n, n, "in") | {"account_id": f"A{n}"} for n in (1, 2, 3)], 0)]
+    days += [([deal(1, 9, "in"), deal(4, 5, "in") | {"account_id": "A2"}], 0)]
+    (first, until), (second, later) = landed(days)
+    show(connection, first, until, INSTRUMENTS)
+    counted(tmp_path, connection)
+    file = tmp_path / kept_records.FILE
+    told = json.dumps(kept_files.read(connection, file))
+    connection.execute(f"create table marked as select * replace (77 as records) from read_parquet('{file}')")
+    connection.execute(f"copy marked to '{file}' (format parquet, kv_metadata {{rests: '{told}'}})")
+    show(connection, second, later, INSTRUMENTS)
+    on, _ = counted(tmp_path, connection)
+    assert [(row[1], row[2]) for row in on if row[0] == "deals"] == [("A1", 1), ("A2", 78), ("A3", 77)]
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1 no parquet PAR1"])
@@ -166,7 +203,7 @@ def test_a_damaged_file_is_not_read_and_replaced(
     on, whole = check(tmp_path, rows, until, INSTRUMENTS, connection)
     assert on == whole
     assert [one.name for one in tmp_path.iterdir()] == [kept_trades.FILE]
-    assert kept_trades.read(connection, tmp_path / kept_trades.FILE) is not None
+    assert kept_files.read(connection, tmp_path / kept_trades.FILE) is not None
 
 
 def test_other_code_is_not_gone_on_from(

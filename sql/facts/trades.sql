@@ -6,7 +6,7 @@ with positions as (
     select
         account_id,
         trade_id,
-        any_value(symbol) as symbol,
+        arg_min(symbol, executed_at) as symbol,
         arg_min(side, executed_at) filter (where role = 'in') as side,
         sum(lots) filter (where role = 'in') as lots,
         sum(lots) filter (where role = 'out') as lots_closed,
