@@ -254,7 +254,7 @@ def test_strength_is_the_probability_of_the_log_odds() -> None:
 
 
 def test_relations_keep_their_grain() -> None:
-    firm = filled("grid", "martingale", "account_passing", times=1)
+    firm = filled("grid", "martingale", "account_passing", "payout_gaming", times=1)
     connection = firm.engine()
     detect_all(connection, firm.as_of)
     grains = {
@@ -264,6 +264,9 @@ def test_relations_keep_their_grain() -> None:
         "martingale": "account_id, sequence",
         "all_in": "account_id, phase",
         "account_passing": "account_id",
+        "payout_gaming": "account_id, cycle",
+        "payout_cycles": "account_id, trade_id",
+        "payout_instants": "account_id, paid_at",
         "kyc_mismatch": "trader_id",
         "purchases": "challenge_id",
         "positions": "account_id, trade_id",
@@ -365,32 +368,64 @@ def test_one_win_without_a_stop_is_all_in_at_many_times_the_size_of_others_only(
     assert strength(detector.weigh(told, detector.terms, detector.usual(seen)))[0] < 0.5
 
 
+def gaming(**told: float) -> float:
+    """How strongly payout gaming is held of one payout cycle of which only some numbers say anything."""
+    nothing = dict.fromkeys(
+        ("cycle", "days", "filler_days", "other_days", "other_filler_days", "splits", "near_splits", "splits_by_chance",
+         "winners_in_two", "over_resets_by_chance", "spike_others", "stakes_before", "stakes_after", "sizes_before",
+         "sizes_after"), 0.0,
+    )  # fmt: skip
+    unknown = dict.fromkeys(
+        ("spike", "spike_varied", "won_share", "spike_days_after", "spike_days_expected", "breached_after_days",
+         "stake_moved", "stake_varied", "size_moved", "size_varied"), np.nan,
+    )  # fmt: skip
+    detector = DETECTORS["payout_gaming"]
+    seen = pd.DataFrame([{**nothing, **unknown, "cycles": 1.0, **told}])
+    return float(strength(detector.weigh(seen, detector.terms))[0])
+
+
 @pytest.mark.parametrize(
     ("splits", "by_chance", "winners", "fires"), [(3, 0, 3, True), (2, 0, 12, False), (3, 1, 3, False)]
 )
 def test_winners_split_near_the_reset_count_beside_splits_at_other_times(
     splits: int, by_chance: float, winners: int, fires: bool
 ) -> None:
-    detector = DETECTORS["payout_gaming"]
-    seen = pd.DataFrame(
-        {"days": [30], "filler_days": 0, "splits": splits, "near_splits": splits, "splits_by_chance": by_chance,
-         "winners_in_two": winners, "over_resets_by_chance": 0, "size_after": np.nan, "stake_after": np.nan,
-         "positions_after": 0, "breached_after_days": np.nan}
+    found = gaming(
+        days=30, splits=splits, near_splits=splits, splits_by_chance=by_chance, winners_in_two=winners
     )  # fmt: skip
-    assert (strength(detector.weigh(seen, detector.terms))[0] >= 0.5) == fires
+    assert (found >= 0.5) == fires
 
 
 @pytest.mark.parametrize(("splits", "by_chance", "fires"), [(5, 2.0, True), (5, 4.0, False)])
 def test_winners_in_two_over_a_reset_count_beside_how_long_lies_between_their_ends(
     splits: int, by_chance: float, fires: bool
 ) -> None:
-    detector = DETECTORS["payout_gaming"]
-    seen = pd.DataFrame(
-        {"days": [30], "filler_days": 0, "splits": splits, "near_splits": 0, "splits_by_chance": 0,
-         "winners_in_two": 6, "over_resets_by_chance": by_chance, "size_after": np.nan, "stake_after": np.nan,
-         "positions_after": 0, "breached_after_days": np.nan}
+    assert (gaming(days=30, splits=splits, winners_in_two=6, over_resets_by_chance=by_chance) >= 0.5) == fires
+
+
+@pytest.mark.parametrize(("cycles", "fires"), [(1, True), (6, False)])
+def test_what_one_cycle_shows_counts_for_less_the_more_cycles_were_looked_at(cycles: int, fires: bool) -> None:
+    assert (gaming(days=10, filler_days=4, cycles=cycles) >= 0.5) == fires
+
+
+@pytest.mark.parametrize(("elsewhere", "fires"), [(0, True), (12, False)])
+def test_fillers_in_one_cycle_of_several_are_meant_where_the_others_have_none(elsewhere: int, fires: bool) -> None:
+    found = gaming(days=9, filler_days=5, cycles=4, cycle=2, other_days=30, other_filler_days=elsewhere)
+    assert (found >= 0.5) == fires
+
+
+@pytest.mark.parametrize(
+    ("times", "won_share", "days_after", "fires"),
+    [(8, 0.9, 0, True), (2, 0.9, 0, False), (8, 0.2, 0, False), (8, 0.9, 5, False)],
+)
+def test_one_large_idea_that_wins_the_payout_is_gaming_where_silence_follows_it(
+    times: float, won_share: float, days_after: int, fires: bool
+) -> None:
+    found = gaming(
+        days=6, spike=np.log(times), spike_varied=0.1, spike_others=30, won_share=won_share,
+        spike_days_after=days_after, spike_days_expected=5,
     )  # fmt: skip
-    assert (strength(detector.weigh(seen, detector.terms))[0] >= 0.5) == fires
+    assert (found >= 0.5) == fires
 
 
 @pytest.mark.parametrize(
@@ -410,17 +445,18 @@ def test_a_winner_in_two_parts_over_resets_is_one_split_and_a_loser_is_none(
     assert connection.sql("select splits from detectors.payout_gaming").fetchall() == [(splits,)]
 
 
-@pytest.mark.parametrize(("size", "stake", "fires"), [(0.9, 3.0, True), (3.0, np.nan, True), (0.9, 1.0, False)])
-def test_an_account_is_burnt_by_larger_sizes_or_by_larger_stakes_at_the_same_sizes(
-    size: float, stake: float, fires: bool
+@pytest.mark.parametrize(
+    ("size", "stake", "days", "fires"),
+    [(0.9, 3.0, 7, True), (3.0, 0.9, 7, True), (1.8, 1.8, 4, True), (1.2, 1.2, 4, False), (3.0, 3.0, 60, False)],
+)
+def test_an_account_is_burnt_soon_by_larger_sizes_or_by_larger_stakes(
+    size: float, stake: float, days: float, fires: bool
 ) -> None:
-    detector = DETECTORS["payout_gaming"]
-    seen = pd.DataFrame(
-        {"days": [12], "filler_days": 0, "splits": 0, "near_splits": 0, "splits_by_chance": 0, "winners_in_two": 0,
-         "over_resets_by_chance": 0, "size_after": size, "stake_after": stake, "positions_after": 4,
-         "breached_after_days": 7.0}
+    found = gaming(
+        days=12, breached_after_days=days, size_moved=np.log(size), stake_moved=np.log(stake), size_varied=0.05,
+        stake_varied=0.05, sizes_before=40, sizes_after=8, stakes_before=40, stakes_after=7,
     )  # fmt: skip
-    assert (strength(detector.weigh(seen, detector.terms))[0] >= 0.5) == fires
+    assert (found >= 0.5) == fires
 
 
 @pytest.mark.parametrize(("ideas", "fires"), [(1, False), (4, True)])
@@ -434,6 +470,69 @@ def test_the_one_loss_that_breached_an_account_after_its_payout_does_not_make_it
     for day in range(ideas):
         firm.trade(account, START + dt.timedelta(days=16 + day, hours=8), 3600, -0.046 / ideas)
     assert (account in flagged(signals_of(firm), "payout_gaming")) == fires
+
+
+def paid_thrice(fillers_in: int | None, larger: float) -> tuple[Firm, str]:
+    """An account paid on days 12, 26 and 40: fillers in one of its cycles, or all lost at larger sizes at last."""
+    maker = Maker(FIRMS[0], 3)
+    firm = maker.firm
+    account = firm.account(firm.trader(), START, "funded")
+    for cycle, paid_day in enumerate((12, 26, 40)):
+        for day in range(paid_day - 9, paid_day):
+            at = START + dt.timedelta(days=day, hours=8)
+            if fillers_in == cycle and day > paid_day - 7:
+                firm.trade(account, at, 60, 0.0, lots=0.02)
+            else:
+                firm.trade(account, at, 3600, 0.002 if day % 2 else -0.001)
+        maker.paid(account, paid_day, 300)
+    for half_day in range(20):
+        at = START + dt.timedelta(days=44, hours=12 * half_day)
+        firm.trade(account, at, 3600, -0.004 if larger > 1 else 0.001, lots=larger)
+    return firm, account
+
+
+@pytest.mark.parametrize(
+    ("fillers_in", "larger", "fires", "says"),
+    [
+        (2, 1.0, True, "in payout cycle 3 of 3"),
+        (0, 1.0, True, "in payout cycle 1 of 3"),
+        (3, 1.0, False, ""),
+        (None, 3.0, True, "days after the last payout the account was breached, at"),
+        (None, 1.0, False, ""),
+    ],
+)
+def test_each_payout_cycle_is_judged_and_the_one_that_was_gamed_is_told(
+    fillers_in: int | None, larger: float, fires: bool, says: str
+) -> None:
+    firm, account = paid_thrice(fillers_in, larger)
+    signals = signals_of(firm)
+    assert (account in flagged(signals, "payout_gaming")) == fires
+    if fires:
+        told = signals[signals["detector"] == "payout_gaming"].iloc[0]
+        held = json.loads(told["evidence"])
+        assert says in held["sentence"]
+        if fillers_in is not None:
+            assert {row["lots"] for row in held["rows"][:6]} == {0.02}
+
+
+def test_a_later_payout_and_its_change_have_the_account_measured_anew() -> None:
+    firm, account = paid_thrice(None, 1.0)
+    left = [row for row in firm.rows["deals"] if row["kind"] == "balance" and row["profit"] == -300][-1]
+    changes: tuple[dict[str, Any], ...] = (
+        {},
+        {"executed_at": left["executed_at"] + dt.timedelta(hours=1)},
+        {"profit": 0},
+    )
+    seen = set()
+    for change in changes:
+        left.update(change)
+        firm.rows["settlements"] = firm.rows["settlements"][:2]
+        connection = firm.engine()
+        detect_all(connection, firm.as_of)
+        seen |= set(
+            connection.sql(f"select rests_on from detectors.rests_on where account_id = '{account}'").fetchall()
+        )
+    assert len(seen) == 3
 
 
 def test_sizes_doubled_on_whichever_instrument_comes_next_are_a_martingale() -> None:

@@ -54,7 +54,8 @@ class Detector:
         usual_of: the columns from which it learns.
         together: the column whose rows are weighed together, beside what is usual.
         sentence, ruled_out: words about one row.
-        rows: a select of evidence rows with `subject_id`, read for reported subjects only (`reported` lists them).
+        rows: a select of evidence rows with `subject_id`, read for reported subjects only (`reported` lists them, and
+            from when to when what was found of each lasted).
     """
 
     name: str
@@ -181,7 +182,7 @@ class Found:
 def judge(connection: duckdb.DuckDBPyConnection, detector: Detector, terms: Any) -> pd.DataFrame:
     """A detector's signals in published columns; subjects it holds hardly possible have no row."""
     weighed = found_in(features(connection, detector.relation), detector, terms)
-    return signals_of(weighed, evidence_rows(connection, detector, weighed.found[detector.key].astype(str).tolist()))
+    return signals_of(weighed, evidence_rows(connection, weighed))
 
 
 def found_in(seen: pd.DataFrame, detector: Detector, terms: Any, usual: Usual | None = None) -> Found:
@@ -242,13 +243,16 @@ def _evidence(detector: Detector, terms: Any, row: pd.Series, reasons: pd.Series
 
 
 def evidence_rows(
-    connection: duckdb.DuckDBPyConnection, detector: Detector, subjects: list[str]
+    connection: duckdb.DuckDBPyConnection, weighed: Found, among: set[str] | None = None
 ) -> dict[str, list[dict[str, Any]]]:
-    """The first rows behind each of some subjects, as the detector's select orders them."""
-    if not subjects:
+    """The first rows behind each subject that a detector reports, as its select orders them; `among` names some."""
+    detector, subjects = weighed.detector, weighed.found[weighed.detector.key].astype("string")
+    chosen = np.full(len(subjects), True) if among is None else subjects.isin(among).to_numpy(dtype=bool)
+    if not chosen.any():
         return {}
     relations.build(connection, *read_by(detector))
-    connection.register("reported", pd.DataFrame({"subject_id": subjects}, dtype="string"))
+    reported = pd.DataFrame({"subject_id": subjects, **{at: weighed.found[at] for at in ("first_at", "last_at")}})
+    connection.register("reported", reported[chosen])
     query = (
         f"select * from ({detector.rows}) as evidence semi join reported using (subject_id)"
         f" qualify row_number() over (partition by subject_id order by place) <= {ROWS_MAX}"
@@ -285,8 +289,8 @@ def positions_by(order: str, where: str = "true") -> str:
     return (
         "select account_id as subject_id, row_number() over (partition by account_id order by "
         f"{order}) as place, trade_id, instrument, side, lots, opened_at, closed_at, round(hold_s, 3) as hold_s,"
-        " round(net_profit, 2) as net_profit, close_reason from detectors.positions"
-        f" where account_id in (select subject_id from reported) and ({where})"
+        " round(net_profit, 2) as net_profit, close_reason from detectors.positions as positions"
+        f" inner join reported on account_id = reported.subject_id where ({where})"
     )
 
 

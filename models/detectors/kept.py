@@ -43,7 +43,15 @@ MEASURED = (
 )
 """Relations of accounts whose rows hang on the account's own history and on what `anew` watches."""
 RESTED_ON = ("detectors.point_values", "detectors.rests_on", "terms.instruments", "terms.instrument_currencies")
-ROW_RELATIONS = ("detectors.positions", "detectors.stakes", "detectors.layers", "detectors.news_entries")
+ROW_RELATIONS = (
+    "detectors.positions",
+    "detectors.stakes",
+    "detectors.layers",
+    "detectors.news_entries",
+    "detectors.payout_cycles",
+    "detectors.payout_burnt",
+    "detectors.payout_spikes",
+)
 """Relations of single positions: an incremental run holds them for the accounts that it measures alone."""
 KEPT_FROM_TRADES = 200_000
 """A firm with fewer is measured whole in a moment, and nothing is kept."""
@@ -211,22 +219,22 @@ def rows_of(
     With `before` only some were measured; reported accounts of which no rows were kept are looked at last.
     """
     told: dict[str, dict[str, Rows]] = {}
-    lacking: dict[str, list[str]] = {}
+    lacking: dict[str, set[str]] = {}
     anew = set[str]() if before is None else _measured(connection)
     for one in found:
-        name, subjects = one.detector.name, one.found[one.detector.key].astype(str).tolist()
+        name, subjects = one.detector.name, set(one.found[one.detector.key].astype(str))
         if before is None or not set(read_by(one.detector)) & set(ROW_RELATIONS):
-            told[name] = evidence_rows(connection, one.detector, subjects)
+            told[name] = evidence_rows(connection, one)
             continue
-        told[name] = evidence_rows(connection, one.detector, [subject for subject in subjects if subject in anew])
-        held = _held_rows(before, name, set(subjects) - anew)
+        told[name] = evidence_rows(connection, one, subjects & anew)
+        held = _held_rows(before, name, subjects - anew)
         told[name] |= held
-        lacking[name] = [subject for subject in subjects if subject not in anew and subject not in held]
-    if late := sorted({subject for subjects in lacking.values() for subject in subjects}):
+        lacking[name] = subjects - anew - set(held)
+    if late := sorted(set().union(*lacking.values())):
         connection.register("late", pa.table({"account_id": late}))
         only(connection, "late")
         for one in found:
-            told[one.detector.name] |= evidence_rows(connection, one.detector, lacking.get(one.detector.name, []))
+            told[one.detector.name] |= evidence_rows(connection, one, lacking.get(one.detector.name, set()))
     return told
 
 

@@ -1,4 +1,7 @@
-"""Payout gaming: days filled with nothing, winners split over the reset, the account burnt once it has paid."""
+"""Payout gaming: days filled with nothing, winners split over the reset, one spike and silence, the account burnt.
+
+Each payout ends a cycle, and each cycle is judged beside all of them together.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from models.detectors.base import (
     Answers,
     Detector,
     Floats,
-    log_steps,
+    likelihood_ratio,
     numbers,
     percent,
     positions_by,
@@ -20,13 +24,21 @@ from models.detectors.base import (
     thin,
 )
 
+MOVED_HONESTLY = 0.3
+"""How far honest people's usual sizes move from one time to another, as a spread of logarithms."""
+USUAL_SPREAD, USUAL_WEIGHT = 0.4, 3.0
+SMALL_DAYS = (0.2, 4.0)
+"""Which share of honest people's days holds nothing but tiny positions, as a Beta distribution."""
+
 
 @dataclass(frozen=True)
 class Terms:
     """What is a filler beside the account's real size, or beside its real chance when closed within `filler_s`; what
-    are twins; how near a reset (seconds) two ends are a split; days needed to say anything in full."""
+    are twins; how near a reset (seconds) two ends are a split; days needed to say anything in full; within how many
+    days of a payout an account is burnt; how many times its usual size one who burns it or spikes trades, and how
+    that varies among them (in logarithms)."""
 
-    version: str = "2026-11"
+    version: str = "2026-11-29"
     filler_share: float = 0.1
     filler_s: float = 300.0
     twin_s: float = 60.0
@@ -34,14 +46,63 @@ class Terms:
     near_s: float = 3600.0
     days_enough: int = 5
     burnt_within_days: float = 14.0
+    burnt_times: float = 2.5
+    spike_times: float = 5.0
+    times_spread: float = 0.5
+
+
+def _variance(varied: pd.Series[float], ideas: Floats) -> Floats:
+    """Variance of the logarithms of an account's sizes, held near what is usual where few ideas tell it."""
+    known = np.maximum(ideas - 1, 0.0)
+    return np.asarray((USUAL_WEIGHT * USUAL_SPREAD**2 + known * numbers(varied)) / (USUAL_WEIGHT + known))
+
+
+def _larger(of: str, seen: pd.DataFrame, terms: Terms) -> Floats:
+    """Log-likelihood ratio of how far sizes or stakes moved after a payout: on purpose, or as they do by themselves."""
+    before, after = numbers(seen[f"{of}s_before"]), numbers(seen[f"{of}s_after"])
+    error = _variance(seen[f"{of}_varied"], before) * (1 / np.maximum(before, 1) + 1 / np.maximum(after, 1))
+    meant, by = np.log(terms.burnt_times), numbers(seen[f"{of}_moved"], np.nan)
+    burnt = norm.logpdf(np.minimum(by, meant), meant, np.sqrt(error + terms.times_spread**2))
+    honest = norm.logpdf(by, 0.0, np.sqrt(error + MOVED_HONESTLY**2))
+    return np.asarray(np.nan_to_num(np.clip(burnt - honest, -1.5, 4.0), nan=0.0), dtype=np.float64)
 
 
 def _burnt(seen: pd.DataFrame, terms: Terms) -> Floats:
-    """Log-odds of an account thrown away once it had paid: breached soon after, at sizes or stakes far above those
+    """Log-odds of an account thrown away once it had paid: breached soon after, at sizes or stakes above those
     before."""
-    soon = steps(numbers(seen["breached_after_days"], 1e6), [5, terms.burnt_within_days, 45], [2.0, 1.0, -1.0])
-    larger = log_steps(seen[["size_after", "stake_after"]].max(axis=1), [1, 1.5, 2.5, 4], [-1.0, 0.5, 2.5, 3.2])
-    return np.where(np.isnan(numbers(seen["breached_after_days"], np.nan)), 0.0, soon + larger)
+    soon = steps(numbers(seen["breached_after_days"], 1e6), [5, terms.burnt_within_days, 45], [2.5, 1.5, -1.0])
+    larger = np.maximum(_larger("stake", seen, terms), _larger("size", seen, terms))
+    return np.asarray(np.where(np.isnan(numbers(seen["breached_after_days"], np.nan)), 0.0, soon + larger))
+
+
+def _spike(seen: pd.DataFrame, terms: Terms) -> Floats:
+    """Log-odds of one idea far above the usual size that won the payout, with silence from then on."""
+    others = numbers(seen["spike_others"])
+    variance = _variance(seen["spike_varied"], others)
+    meant, by = np.log(terms.spike_times), numbers(seen["spike"], np.nan)
+    # the largest of as many, which varies less than any one of them
+    honest_by = np.sqrt(variance * np.log(np.maximum(others + 1, 2)))
+    honest_spread = np.sqrt(0.3 * variance + MOVED_HONESTLY**2 / 2)
+    spiked = norm.logpdf(np.minimum(by, meant), meant, terms.times_spread)
+    honest = norm.logpdf(np.maximum(by, honest_by), honest_by, honest_spread)
+    size = np.nan_to_num(np.clip(spiked - honest, -4.0, 5.0), nan=-4.0)
+    won = steps(seen["won_share"], [0.2, 0.35, 0.7], [-4.0, -1.0, 0.7], -4.0)
+    # as many days of trading as were usual until then, or none
+    expected, after = numbers(seen["spike_days_expected"]), numbers(seen["spike_days_after"])
+    quiet = np.clip(0.9 * expected - after * np.log(10), -4.0, 1.5)
+    return np.where(others >= terms.days_enough, size + won + quiet, 0.0)
+
+
+def _fillers(seen: pd.DataFrame, terms: Terms) -> Floats:
+    """Log-odds of days of fillers: their share, and how unlike the account's other cycles it is."""
+    share = steps(share_of(seen["filler_days"], seen["days"]), [0.1, 0.2, 0.4, 0.7], [0, 1.0, 3.7, 5.0])
+    several = np.minimum(numbers(seen["filler_days"]) / 3, 1.0)
+    a, b = SMALL_DAYS
+    elsewhere = numbers(seen["other_filler_days"])
+    known = (a + elsewhere, b + numbers(seen["other_days"]) - elsewhere)
+    unlike = likelihood_ratio(seen["filler_days"], seen["days"], SMALL_DAYS, known)
+    found = thin(share, seen["days"], terms.days_enough)
+    return np.asarray(np.where(found > 0, found + np.clip(unlike, 0.0, 2.0), found) * several)
 
 
 def _of_all(splits: Floats, seen: pd.DataFrame) -> Floats:
@@ -49,42 +110,73 @@ def _of_all(splits: Floats, seen: pd.DataFrame) -> Floats:
     return steps(share_of(splits, seen["winners_in_two"]), [0.1, 0.35], [0.4, 1.0])
 
 
+def _looks(seen: pd.DataFrame, found: Floats) -> Floats:
+    """What is taken off where an account had several cycles, of which one may look alike by coincidence.
+
+    Half of those who game payouts do it in every cycle, half in one, whichever that is.
+    """
+    cycles = numbers(seen["cycles"])
+    whole = np.isnan(numbers(seen["cycle"], np.nan))
+    taken = np.where(cycles > 1, np.log(np.where(whole, 2.0, 2.0 * cycles)), 0.0)
+    return -np.minimum(taken, np.maximum(found, 0.0))
+
+
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
-    """Log-odds of each way: days of fillers only, winners that end on either side of a reset, the account burnt.
+    """Log-odds of each way: days of fillers only, winners that end on either side of a reset, a spike and silence, the
+    account burnt.
 
     Each way suffices alone, so that one not taken says nothing against another.
     """
-    fillers = steps(share_of(seen["filler_days"], seen["days"]), [0.1, 0.2, 0.4, 0.7], [0, 1.0, 3.7, 5.0])
-    several = np.minimum(numbers(seen["filler_days"]) / 3, 1.0)
     meant = numbers(seen["near_splits"]) - 2 * numbers(seen["splits_by_chance"])
     beyond_chance = numbers(seen["splits"]) - numbers(seen["over_resets_by_chance"])
     splits = steps(seen["splits"], [0, 1, 2, 4], [0, 0.7, 2, 3.5]) * _of_all(beyond_chance, seen)
-    near = steps(meant, [0, 1, 2, 3], [0, 2.0, 4.3, 5.5]) * _of_all(meant, seen)
-    return pd.DataFrame(
+    near = steps(meant, [0, 1, 2, 3, 4], [0, 2.0, 4.3, 6.0, 7.0]) * _of_all(meant, seen)
+    fillers = _fillers(seen, terms)
+    in_cycle = pd.DataFrame(
         {
-            "prior": -3.5,
-            "filler_days": thin(fillers, seen["days"], terms.days_enough) * several,
+            "filler_days": fillers,
             "split_winners": np.maximum(splits, near),
-            "burnt_after_payout": np.maximum(_burnt(seen, terms), 0.0),
+            # beside one large idea all others are small: that is seen once
+            "spike_and_silence": np.maximum(_spike(seen, terms) - fillers, 0.0),
         },
         index=seen.index,
     )
+    return in_cycle.assign(
+        looks=_looks(seen, in_cycle.sum(axis=1).to_numpy(dtype=np.float64)),
+        burnt_after_payout=np.maximum(_burnt(seen, terms), 0.0),
+        prior=-3.5,
+    )
+
+
+def _where(row: pd.Series) -> str:
+    """The cycle of a row in words."""
+    if row["cycles"] == 1:
+        return "before the payout"
+    if pd.isna(row["cycle"]):
+        return f"in all {row['cycles']:.0f} payout cycles"
+    until = f", until {row['ends_at']:%Y-%m-%d}" if pd.notna(row["ends_at"]) else ""
+    return f"in payout cycle {row['cycle'] + 1:.0f} of {row['cycles']:.0f}{until}"
 
 
 def sentence(row: pd.Series, terms: Terms) -> str:
     """The finding in words."""
     parts = [
-        f"{row['filler_days']:.0f} of {row['days']:.0f} trading days before the payout hold nothing but tiny positions"
+        f"{row['filler_days']:.0f} of {row['days']:.0f} trading days {_where(row)} hold nothing but tiny positions"
     ]
     if row["splits"]:
         parts.append(
             f"{row['splits']:.0f} winners were closed in two parts on either side of a reset"
             f" ({row['near_splits']:.0f} of them within {terms.near_s / 60:.0f} min of it)"
         )
+    if row["spike"] > np.log(terms.spike_times / 2):
+        parts.append(
+            f"one idea of {np.exp(row['spike']):.1f} times the usual size made {percent(row['won_share'])} of what was "
+            f"won, and {row['spike_days_after']:.0f} days of trading followed it"
+        )
     if pd.notna(row["breached_after_days"]):
-        after = row[["size_after", "stake_after"]].max()
-        larger = f", at {after:.1f} times the largest size or stake before" if pd.notna(after) else ""
-        parts.append(f"{row['breached_after_days']:.1f} days after the payout the account was breached{larger}")
+        after = float(np.exp(row[["size_moved", "stake_moved"]].astype(float).max()))
+        told = f", at {after:.1f} times the usual size or stake before" if pd.notna(after) else ""
+        parts.append(f"{row['breached_after_days']:.1f} days after the last payout the account was breached{told}")
     return "; ".join(parts) + "."
 
 
@@ -93,6 +185,7 @@ def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
     told = [
         "sizes of many instruments: they are compared in money",
         "an early payout request by itself: many honest traders are impatient",
+        f"coincidence in one of {row['cycles']:.0f} cycles: it is taken off",
     ]
     if row["filler_days"] / max(row["days"], 1) >= 0.2:
         told.append(f"trying out a market: it does not fill {percent(row['filler_days'] / row['days'])} of the days")
@@ -107,13 +200,16 @@ DETECTOR = Detector(
     answers=Answers(
         behaviour=(
             "Conditions of a payout are met in form only: filler trades make days, a winner is cut in "
-            "two days, then all is risked."
+            "two days, one spike is followed by silence, then all is risked."
         ),
         data=(
-            "Sizes beside the account's own large ones, days that hold only small ones, twins around "
-            "resets, what followed the payout."
+            "By payout cycle: sizes beside the account's own large ones, days that hold only small ones, twins around "
+            "resets, the idea that won most; what followed the last payout."
         ),
-        assumes="Half of all traded is in positions of the real size and above; a day belongs to its entries.",
+        assumes=(
+            "Half of all traded in a cycle is in positions of the real size and above; a day belongs to its entries; "
+            "a cycle counts once it was paid or a payout was asked for in it."
+        ),
         fails=(
             "For traders whose sizes truly span two orders of magnitude, and where the days are filled "
             "with real but flat trades."
@@ -123,5 +219,5 @@ DETECTOR = Detector(
     weigh=weigh,
     sentence=sentence,
     ruled_out=ruled_out,
-    rows=positions_by("opened_at, trade_id"),
+    rows=positions_by("opened_at < first_at or opened_at > last_at, opened_at, trade_id"),
 )

@@ -6,6 +6,12 @@ with asked as (
     group by account_id
 ),
 
+paid as (
+    select account_id, bit_xor(hash(paid_at)) as paid, count(*) as payouts
+    from detectors.payout_instants
+    group by account_id
+),
+
 resets as (
     select days.account_id, bit_xor(hash(days.opened_at)) as resets, count(*) as days
     from decided.account_days as days
@@ -19,9 +25,11 @@ select
         allowances.trader_id, allowances.challenge_id, allowances.stage, allowances.currency, allowances.product,
         allowances.opened_at, allowances.closed_at, allowances.purchased_at, allowances.initial_balance,
         allowances.daily_allowance, allowances.total_allowance, allowances.target, allowances.holding_s,
-        allowances.status, allowances.status_at, first_payouts.first_paid_at, asked.asked, resets.resets, resets.days
+        allowances.status, allowances.status_at, first_payouts.first_paid_at, paid.paid, paid.payouts, asked.asked,
+        resets.resets, resets.days
     ) as rests_on
 from detectors.allowances as allowances
 left join detectors.first_payouts as first_payouts using (account_id)
+left join paid using (account_id)
 left join asked using (account_id)
 left join resets using (account_id)

@@ -50,7 +50,8 @@ ideas as (
             -sum(net_profit * entered_share),
             getvariable('all_in_of_gain') * sum(net_profit * entered_share)
         ) as shown,
-        sum(usual_result * entered_share) as usual
+        sum(usual_result * entered_share) as usual,
+        sum(net_profit) as net_profit
     from numbered
     group by account_id, instrument, side, idea
 ),
@@ -83,6 +84,7 @@ select
     planned is not null as is_planned,
     stake / initial_balance as stake,
     usual / initial_balance as size,
-    allowance / initial_balance as allowance
+    allowance / initial_balance as allowance,
+    net_profit
 from staked
 where stake > 0
