@@ -70,7 +70,8 @@ def _larger(of: str, seen: pd.DataFrame, terms: Terms) -> Floats:
 def _burnt(seen: pd.DataFrame, terms: Terms) -> Floats:
     """Log-odds of an account thrown away once it had paid: breached soon after, at sizes or stakes above those
     before."""
-    soon = steps(numbers(seen["breached_after_days"], 1e6), [5, terms.burnt_within_days, 45], [2.5, 1.5, -1.0])
+    within = terms.burnt_within_days
+    soon = steps(numbers(seen["breached_after_days"], 1e6), [5, within, 1.5 * within, 45], [2.5, 1.5, 0.0, -1.0])
     larger = np.maximum(_larger("stake", seen, terms), _larger("size", seen, terms))
     return np.asarray(np.where(np.isnan(numbers(seen["breached_after_days"], np.nan)), 0.0, soon + larger))
 
