@@ -1,6 +1,10 @@
 -- Devices, instruments, destinations, documents and addresses that two or more traders used. Grain: kind, value, trader_id.
-with used as (
-    select 'device' as kind, device_id as value, trader_id from staging.logins where device_id is not null
+with signed_in as (
+    select distinct trader_id, device_id, ip from staging.logins
+),
+
+used as (
+    select 'device' as kind, device_id as value, trader_id from signed_in where device_id is not null
     union
     select 'instrument', instrument, trader_id from staging.payments where instrument is not null
     union
@@ -11,14 +15,16 @@ with used as (
     union
     select 'document', kyc_document, trader_id from staging.traders where kyc_document is not null
     union
-    select 'ip', ip, trader_id from staging.logins
+    select 'ip', ip, trader_id from signed_in
 ),
 
-counted as (
-    select kind, value, trader_id, count(*) over (partition by kind, value) as holders
+shared as (
+    select kind, value, cast(count(*) as integer) as holders
     from used
+    group by kind, value
+    having count(*) > 1
 )
 
-select kind, value, trader_id, cast(holders as integer) as holders
-from counted
-where holders > 1
+select used.kind, used.value, used.trader_id, shared.holders
+from used
+inner join shared using (kind, value)
