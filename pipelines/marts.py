@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 import duckdb
@@ -206,16 +207,13 @@ def _in_place(
         at, *stood = known.pop()
         places[number] = at
         moved = tuple(place for place, before in zip(sought, stood, strict=True) if before != row[place])
-        changed.setdefault(moved, []).append((*(row[place] for place in (*plain, *moved)), at))
+        changed.setdefault(moved, []).append((*row, at))
     for moved, values in changed.items():
         told = ", ".join(f'"{names[place]}" = ?' for place in (*plain, *moved))
-        database.exec_driver_sql(f'update "{table.name}" set {told} where {ROW} = ?', sorted(values, key=_last))
+        taken = map(itemgetter(*plain, *moved, -1), sorted(values, key=itemgetter(-1)))
+        database.exec_driver_sql(f'update "{table.name}" set {told} where {ROW} = ?', list(taken))
     _take_away(database, table, np.array([at for known in held.values() for at, *_ in known], dtype=np.int64))
     return left, places
-
-
-def _last(row: Row) -> Any:
-    return row[-1]
 
 
 def _mart_table(database: sa.Connection, stem: str, kinds: dict[str, str]) -> tuple[sa.Table, Numbered]:
