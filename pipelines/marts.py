@@ -210,8 +210,9 @@ def _in_place(
         changed.setdefault(moved, []).append((*row, at))
     for moved, values in changed.items():
         told = ", ".join(f'"{names[place]}" = ?' for place in (*plain, *moved))
-        taken = map(itemgetter(*plain, *moved, -1), sorted(values, key=itemgetter(-1)))
-        database.exec_driver_sql(f'update "{table.name}" set {told} where {ROW} = ?', list(taken))
+        taken = itemgetter(*[*plain, *moved, -1])
+        rows = list(map(taken, sorted(values, key=itemgetter(-1))))
+        database.exec_driver_sql(f'update "{table.name}" set {told} where {ROW} = ?', rows)
     _take_away(database, table, np.array([at for known in held.values() for at, *_ in known], dtype=np.int64))
     return left, places
 
