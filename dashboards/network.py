@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+import networkx as nx
 import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
@@ -12,6 +14,12 @@ from dashboards.kit import graphs, judging, look, places, reads, state, words
 from sql import schema
 
 MOST_TRADERS = 60
+# Beyond the first picture people are added by hand; a node may have thousands of neighbours.
+MOST_PEOPLE = 200
+MOST_FOUND = 5_000
+MOST_VIEWS = 12
+LISTED = 12
+VIEWS, HANDLED = "network-views", "network-handled"
 STEPS = {"1": "1 step", "2": "2 steps", "3": "3 steps"}
 
 
@@ -28,29 +36,21 @@ def show() -> None:
         )
         return
     steps = state.tab("How far", "steps", STEPS, first="2")
-    traders, left_out = around(trader, int(steps))
-    found = gathered(traders)
-    graph = graphs.build(found)
-    shown = graphs.to_draw(graph)
-    crowded = len(graph) - len(shown)
+    opened = [one for one in (state.parameter("open") or "").split(",") if one]
+    view = _view(trader, int(steps), tuple(opened))
     clicked = look.pick(
-        graphs.drawn(shown, trader),
+        graphs.drawn(view.shown, trader, view.places),
         f"What joins {trader} to others?",
-        height=320 if len(graph) < 8 else 560,
+        height=320 if len(view.graph) < 8 else 560,
         key="graph",
     )
-    for kind, name in clicked[:1]:
-        if kind == "trader":
-            places.link("network", f"Centre on {name} →", icon=False, trader=str(name), steps=steps)
-        elif kind == "account":
-            places.link("account", f"Open {name} →", icon=False, account=str(name))
-    st.caption(
-        f"{len(traders)} {'person' if len(traders) == 1 else 'people'}"
-        f" · values shared by more than {graphs.HUB_HOLDERS} traders are hollow: they say little."
-        " Hover an edge for its reason, click a person to go on from there."
-        + (f" {left_out:,} more people are as near and not drawn: go on from one of these." if left_out else "")
-        + (f" {crowded:,} accounts and values that say less found no room." if crowded else "")
-    )
+    _follow([node for (node,) in clicked[:1]], opened)
+    _way_back(opened)
+    chosen = next((node for node in view.shown if opened and graphs.mark(node) == opened[-1]), None)
+    if chosen:
+        _told(view, chosen, steps)
+    _counted(view)
+    traders, graph, found = view.traders, view.graph, view.found
     others = [one for one in traders if one != trader]
     if not others:
         look.empty("Nobody else", "No link, shared value or matched trading joins this trader to another.")
@@ -61,6 +61,146 @@ def show() -> None:
     judging.ask(trader, str(other))
     _links(found.links)
     places.link("case", "Open the case →", icon=False, trader=trader)
+
+
+@dataclass(frozen=True)
+class View:
+    """What is drawn about a trader once some nodes were opened: everything known of these people, the part that has
+    room, where it stands, how many as near found no room, how many people the last opened node added, how many not."""
+
+    traders: list[str]
+    found: graphs.Found
+    graph: nx.Graph
+    shown: nx.Graph
+    places: dict[str, graphs.Place]
+    left_out: int
+    added: int = 0
+    unshown: int = 0
+
+
+def _view(trader: str, steps: int, opened: tuple[str, ...]) -> View:
+    """The picture after so many clicks, each of which adds to the one before and moves nothing."""
+    views: dict[Any, View] = st.session_state.setdefault(VIEWS, {})
+    key = (trader, steps, reads.stamp(), opened)
+    if key not in views:
+        made = _first(trader, steps) if not opened else _opened(_view(trader, steps, opened[:-1]), opened[-1])
+        while len(views) >= MOST_VIEWS:
+            del views[next(iter(views))]
+        views[key] = made
+    return views[key]
+
+
+def _first(trader: str, steps: int) -> View:
+    traders, left_out = around(trader, steps)
+    found = gathered(traders)
+    graph = graphs.build(found)
+    shown = graphs.to_draw(graph)
+    return View(traders, found, graph, shown, graphs.laid_out(shown), left_out)
+
+
+def _opened(before: View, mark: str) -> View:
+    """A picture with the neighbours of one of its nodes; as it was when there is no such node."""
+    node = next((one for one in before.shown if graphs.mark(one) == mark), None)
+    if node is None:
+        return before
+    more = sorted(beyond(before.graph, node) - set(before.traders))
+    added = more[: max(0, MOST_PEOPLE - len(before.traders))]
+    traders = [*before.traders, *added]
+    found = gathered(traders)
+    graph = graphs.build(found)
+    shown = graphs.to_draw(graph, set(before.shown))
+    places = graphs.laid_out(shown, before.places)
+    return View(traders, found, graph, shown, places, before.left_out, len(added), len(more) - len(added))
+
+
+def beyond(graph: nx.Graph, node: str) -> set[str]:
+    """The people next to a node: joined to a person, trading as an account does, or sharing a value."""
+    kind, _, name = node.partition(":")
+    if kind == "t":
+        return _neighbours([name])
+    if kind == "a":
+        return _trading_with([name])
+    return _sharing(graph.nodes[node], next(one for one in graph[node])[2:])
+
+
+def _sharing(told: dict[str, Any], holder: str) -> set[str]:
+    """Traders who share a value, found by one of them: whoever may not read the value only knows its mark."""
+    values = reads.mart("shared_values")
+    if values is None:
+        return set()
+    alike = (values.c.kind == told["thing"]) & (values.c.holders == told["holders"])
+    of_holder = sa.select(values.c.value).where(alike, values.c.trader_id == holder)
+    found = reads.fetch(sa.select(values).where(alike, values.c.value.in_(of_holder)).limit(MOST_FOUND))
+    return set(found.loc[found["value"] == told["id"], "trader_id"])
+
+
+def _follow(clicked: list[str], opened: list[str]) -> None:
+    """Opens a node that was clicked; a click that was followed already is still there when the page is drawn anew."""
+    if clicked == st.session_state.get(HANDLED, []):
+        return
+    st.session_state[HANDLED] = clicked
+    marks = [graphs.mark(node) for node in clicked]
+    if marks:
+        st.query_params["open"] = ",".join([one for one in opened if one not in marks] + marks)
+        st.rerun()
+
+
+def _way_back(opened: list[str]) -> None:
+    """Takes back the last click, or all."""
+    if not opened:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        back = st.button("Take back the last click", icon=":material/undo:")
+        anew = len(opened) > 1 and st.button("Begin anew", icon=":material/restart_alt:")
+    if back or anew:
+        st.query_params["open"] = ",".join(opened[:-1] if back else [])
+        if not st.query_params["open"]:
+            del st.query_params["open"]
+        st.rerun()
+
+
+def _told(view: View, node: str, steps: str) -> None:
+    """What a clicked node is, who is next to it, what the click added, and where to go on."""
+    told, graph = view.graph.nodes[node], view.graph
+    added = f"{words.counted(view.added, 'person', 'people')} added." if view.added else "All next to it is drawn."
+    if view.unshown:
+        added += f" {view.unshown:,} more found no room."
+    if told["kind"] == "account":
+        pairs = [
+            f"{graph.edges[node, one]['reason']} with {graph.nodes[one]['label']}"
+            for one in graph[node]
+            if graph.edges[node, one]["kind"] == "pair"
+        ]
+        said = f"{told['label']}: {'; '.join(pairs) or 'no other account trades as it does'}."
+        goes = ("account", f"Open {told['id']} →", {"account": str(told["id"])})
+    elif told["kind"] == "trader":
+        said = f"{told['label']}."
+        goes = ("network", f"Centre on {told['id']} →", {"trader": str(told["id"]), "steps": steps})
+    else:
+        near = sorted(str(graph.nodes[one]["label"]) for one in graph[node])
+        more = f" and {len(near) - LISTED} more" if len(near) > LISTED else ""
+        said = f"{told['label'][0].upper()}{told['label'][1:]} is shared by {', '.join(near[:LISTED])}{more}."
+        goes = None
+    st.markdown(words.escaped(f"{said} {added}"))
+    if goes:
+        name, label, address = goes
+        places.link(name, label, icon=False, **address)
+
+
+def _counted(view: View) -> None:
+    """How much is drawn, and what is not."""
+    people, crowded = len(view.traders), len(view.graph) - len(view.shown)
+    st.caption(
+        f"{people} {'person' if people == 1 else 'people'}"
+        f" · values shared by more than {graphs.HUB_HOLDERS} traders are hollow: they say little."
+        " Hover an edge for its reason, click anything to add what is next to it."
+        + (
+            f" {view.left_out:,} more people are as near and not drawn: go on from one of these."
+            if view.left_out
+            else ""
+        )
+        + (f" {crowded:,} accounts and values that say less found no room." if crowded else "")
+    )
 
 
 def _largest() -> None:
@@ -134,12 +274,7 @@ def around(trader: str, steps: int) -> tuple[list[str], int]:
 
 
 def _neighbours(traders: list[str]) -> set[str]:
-    links, values, accounts, pairs = (
-        schema.LINKS.c,
-        reads.mart("shared_values"),
-        reads.mart("accounts"),
-        schema.COPY_PAIRS.c,
-    )
+    links, values, accounts = schema.LINKS.c, reads.mart("shared_values"), reads.mart("accounts")
     linked = reads.decided(
         schema.LINKS,
         links.trader_a.in_(traders) | links.trader_b.in_(traders),
@@ -160,29 +295,35 @@ def _neighbours(traders: list[str]) -> set[str]:
         .limit(reads.MOST_ROWS)
     )
     reached |= set(reads.fetch(shared)["trader_id"])
-    own = reads.rows("accounts", trader_id=traders)["account_id"].tolist()
+    return reached | _trading_with(reads.rows("accounts", trader_id=traders)["account_id"].tolist())
+
+
+def _trading_with(own: list[str]) -> set[str]:
+    """Traders whose accounts trade as some accounts do, and those of the accounts themselves."""
+    pairs = schema.COPY_PAIRS.c
     paired = reads.decided(
         schema.COPY_PAIRS,
         pairs.account_a.in_(own) | pairs.account_b.in_(own),
         *reads.seen("account_id", pairs.account_a, pairs.account_b),
     )
-    both = sorted(set(paired["account_a"]) | set(paired["account_b"]))
-    return reached | set(reads.rows("accounts", account_id=both)["trader_id"]) if both else reached
+    both = sorted({*own, *paired["account_a"], *paired["account_b"]})
+    return set(reads.rows("accounts", limit=MOST_FOUND, account_id=both)["trader_id"]) if both else set()
 
 
 def gathered(traders: list[str]) -> graphs.Found:
     """Everything known between the given traders."""
     links, pairs = schema.LINKS.c, schema.COPY_PAIRS.c
-    accounts = reads.rows("accounts", trader_id=traders)
+    accounts = reads.rows("accounts", limit=MOST_FOUND, trader_id=traders)
     own = accounts["account_id"].tolist()
-    values = reads.rows("shared_values", trader_id=traders)
+    values = reads.rows("shared_values", limit=MOST_FOUND, trader_id=traders)
     owners = reads.decided(schema.OWNERS, schema.OWNERS.c.trader_id.in_(traders))
     inside = values[values.groupby(["kind", "value"])["trader_id"].transform("nunique") > 1] if len(values) else values
+    linked, paired = links.trader_a.in_(traders), pairs.account_a.in_(own)
     return graphs.Found(
         accounts,
-        reads.decided(schema.LINKS, links.trader_a.in_(traders), links.trader_b.in_(traders)),
+        reads.decided(schema.LINKS, linked, links.trader_b.in_(traders), limit=MOST_FOUND),
         inside,
-        reads.decided(schema.COPY_PAIRS, pairs.account_a.in_(own), pairs.account_b.in_(own)),
+        reads.decided(schema.COPY_PAIRS, paired, pairs.account_b.in_(own), limit=MOST_FOUND),
         dict(zip(owners["trader_id"], owners["owner_id"], strict=True)),
     )
 

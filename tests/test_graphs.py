@@ -33,7 +33,31 @@ def test_what_joins_people_is_drawn_and_told_however_many_accounts_there_are() -
     assert {f"t:T{trader}" for trader in range(60)} | {"v:document:d1"} <= set(drawn)
     assert "document d1" in graphs.path_sentence(graph, "T0", "T1")
     assert "99 % one person" in graphs.path_sentence(graph, "T0", "T59")
-    figure = graphs.drawn(drawn, "T0")
+    figure = graphs.drawn(drawn, "T0", graphs.laid_out(drawn))
     assert sum(len(trace.customdata) for trace in figure.data if trace.customdata is not None) == graphs.MOST_NODES
     (people,) = [trace for trace in figure.data if trace.name == "Person"]
     assert [text for text in people.text if text] == ["Name 0 · T0"], "so many names would hide each other"
+
+
+def test_what_a_click_adds_moves_nothing_and_has_room_before_accounts() -> None:
+    """People follow a graph by where things stand: a click must leave them there, also when the picture is full."""
+    first = graphs.to_draw(graphs.build(case_of(45, 10)))
+    before = graphs.laid_out(first)
+    shared = [{"trader_id": name, "kind": "device", "value": "d1", "holders": 2} for name in ("T0", "T44")]
+    graph = graphs.build(replace(case_of(60, 10), values=pd.DataFrame(shared)))
+    drawn = graphs.to_draw(graph, set(first))
+    after = graphs.laid_out(drawn, before)
+    assert len(drawn) == graphs.MOST_NODES
+    assert {f"t:T{trader}" for trader in range(60)} | {"v:device:d1"} <= set(after)
+    left = set(first) - set(drawn)
+    assert len(left) == 11 and all(node.startswith("a:") for node in left), "16 came, there was room for 5"
+    stayed = set(first) & set(drawn)
+    assert all(tuple(after[node]) == tuple(before[node]) for node in stayed)
+    spread = max(abs(float(part)) for place in before.values() for part in place)
+    assert all(abs(float(part)) < 3 * spread for place in after.values() for part in place), "all in one picture"
+
+
+def test_the_address_of_a_value_does_not_tell_it() -> None:
+    marked = graphs.mark("v:ip:203.0.113.5")
+    assert "203" not in marked and marked == graphs.mark("v:ip:203.0.113.5") != graphs.mark("v:ip:203.0.113.6")
+    assert graphs.mark("t:T1") == "t:T1"

@@ -138,5 +138,7 @@ def test_the_graph_tells_who_is_held_to_be_one_from_who_may_be(owners: dict[str,
     graph = graphs.build(found)
     assert graph.edges["t:T1", "t:T2"]["kind"] == kind
     assert graph.edges["t:T1", "t:T2"]["reason"].startswith("over 99 % one person"), "no certainty is claimed"
-    legend = [trace.name for trace in graphs.drawn(graph, "T1").data if trace.showlegend is not False]
+    legend = [
+        trace.name for trace in graphs.drawn(graph, "T1", graphs.laid_out(graph)).data if trace.showlegend is not False
+    ]
     assert "Device" in legend and "Other shared value" not in legend

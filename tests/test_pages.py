@@ -13,7 +13,8 @@ import streamlit as st
 from sqlalchemy.exc import OperationalError
 from streamlit.testing.v1 import AppTest
 
-from dashboards.kit import frame, look, people, places, reads
+from dashboards import network
+from dashboards.kit import frame, graphs, look, people, places, reads
 from pipelines.land import land_paths
 from sql import relations
 from sql.warehouse import Warehouse
@@ -350,6 +351,23 @@ def test_a_case_joins_what_is_known_of_an_owner(at_firm: Path) -> None:
 def test_the_network_says_why_two_people_belong_together(at_firm: Path) -> None:
     said = told(opened("network", trader="T1"))
     assert "97 % one person: device device-1" in said
+
+
+def test_a_click_in_the_network_adds_what_is_next_to_a_node_and_tells_it(
+    at_firm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With nothing drawn at first all comes by clicks: neighbours, who shares a value, who trades as an account."""
+    monkeypatch.setattr(network, "around", lambda trader, steps: ([trader], 0))
+    alone = opened("network", trader="T1")
+    assert "1 person" in told(alone) and not alone.selectbox
+    by_account = told(opened("network", trader="T1", open="a:N1"))
+    assert "N1: copy, 9 matched entries with B1. 1 person added." in by_account
+    card = graphs.mark("v:instrument:card_a")
+    app = opened("network", trader="T1", open=f"t:T1,{card},v:unknown,{card}")
+    said = "Payment instrument card_a is shared by Bert Breach · T2, Nora Near · T1. All next to it is drawn."
+    assert said in told(app) and "2 people" in told(app)
+    next(one for one in app.button if one.label == "Begin anew").click().run()
+    assert "1 person" in told(app) and "open" not in app.query_params
 
 
 def test_a_pair_shows_its_matches_and_what_chance_would_give(at_firm: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -31,6 +34,11 @@ NAMES = {
     "value": "Other shared value",
     "hub": "Shared by many, so it says little",
 }
+
+
+Place = tuple[float, float]
+_ROOT = ""
+_GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,7 @@ def build(found: Found) -> nx.Graph:
             thing=row["kind"],
             label=f"{kind(row['kind'])} {row['value']}",
             id=row["value"],
+            holders=row["holders"],
         )
         graph.add_edge(f"t:{row['trader_id']}", value, kind="shares", reason=f"used by {row['holders']} traders")
     for row in found.pairs.to_dict(orient="records"):
@@ -81,16 +90,58 @@ def build(found: Found) -> nx.Graph:
     return graph.subgraph([node for node in graph if "kind" in graph.nodes[node]]).copy()
 
 
-def to_draw(graph: nx.Graph) -> nx.Graph:
+def to_draw(graph: nx.Graph, first: Collection[str] = ()) -> nx.Graph:
     """The part of a graph that is drawn, at most MOST_NODES nodes: first people, then what few of them share, accounts
-    that trade as one, other accounts, hubs."""
+    that trade as one, other accounts, hubs; of each kind those that are drawn already (`first`) before others."""
     paired = {end for *ends, kind in graph.edges(data="kind") if kind == "pair" for end in ends}
 
-    def rank(node: str) -> int:
+    def rank(node: str) -> tuple[int, bool]:
         kind = graph.nodes[node]["kind"]
-        return 2 if node in paired else {"trader": 0, "value": 1, "account": 3, "hub": 4}[kind]
+        told = 2 if node in paired else {"trader": 0, "value": 1, "account": 3, "hub": 4}[kind]
+        return told, node not in first
 
     return graph.subgraph(sorted(graph, key=rank)[:MOST_NODES])
+
+
+def mark(node: str) -> str:
+    """A node as an address names it: people and accounts by their ids, shared values by a mark that tells none."""
+    return f"v:{hashlib.sha256(node.encode()).hexdigest()[:10]}" if node.startswith("v:") else node
+
+
+def laid_out(graph: nx.Graph, before: Mapping[str, Place] | None = None) -> dict[str, Place]:
+    """Where each node is drawn. What was placed before stays; what is new stands around what it is joined to."""
+    # 500 nodes must not keep anybody waiting: few rounds, and forces, which take half as long as energy from there on.
+    iterations = max(20, min(60, 9_000 // max(1, len(graph))))
+    wide = 1.6 / max(1, len(graph)) ** 0.5
+    fixed = {node: before[node] for node in graph if node in before} if before else {}
+    if len(fixed) == len(graph):
+        return fixed
+    start = _beside(graph, fixed) if fixed else None
+    held: dict[str, Place] = nx.spring_layout(
+        graph, seed=7, k=wide, iterations=iterations, method="force", pos=start, fixed=list(fixed) or None
+    )
+    return held | fixed
+
+
+def _beside(graph: nx.Graph, placed: Mapping[str, Place]) -> dict[str, Place]:
+    """A start for each node: placed ones where they are, others about the neighbour from which they were reached."""
+    start = dict(placed)
+    for turn, (source, node) in enumerate(nx.bfs_edges(_rooted(graph, placed), _ROOT)):
+        if node not in start:
+            x, y = start.get(source, (0.0, 0.0))
+            angle = turn * _GOLDEN_ANGLE
+            start[node] = (x + 0.12 * math.cos(angle), y + 0.12 * math.sin(angle))
+    return {node: start[node] for node in graph}
+
+
+def _rooted(graph: nx.Graph, placed: Mapping[str, Place]) -> nx.Graph:
+    """The graph with one more node from which everything is reached, what is placed first."""
+    rooted = nx.Graph()
+    rooted.add_edges_from((_ROOT, node) for node in placed)
+    rooted.add_edges_from(graph.edges)
+    parts = (min(part) for part in nx.connected_components(graph) if not part & set(placed))
+    rooted.add_edges_from((_ROOT, node) for node in sorted(parts))
+    return rooted
 
 
 def named(row: dict[Any, Any]) -> str:
@@ -130,18 +181,15 @@ def path_sentence(graph: nx.Graph, one: str, other: str) -> str:
     return "; ".join(steps) + "."
 
 
-def drawn(graph: nx.Graph, centre: str) -> go.Figure:
+def drawn(graph: nx.Graph, centre: str, places: Mapping[str, Place]) -> go.Figure:
     """The graph with a shape per kind, hubs pale, reasons on hover; `centre` is the trader asked about."""
-    # 500 nodes must not keep anybody waiting: few rounds, and forces, which take half as long as energy from there on.
-    iterations = max(20, min(60, 9_000 // max(1, len(graph))))
-    places = nx.spring_layout(graph, seed=7, k=1.6 / max(1, len(graph)) ** 0.5, iterations=iterations, method="force")
     figure = go.Figure()
     for kind, dash in (("owns", "solid"), ("shares", "dot"), ("perhaps", "dash"), ("link", "solid"), ("pair", "dash")):
         _edges(figure, graph, places, kind, dash)
     for (kind, symbol, name), nodes in _shapes(graph).items():
         _nodes(figure, graph, places, nodes, kind, symbol, name, centre)
     hidden = {"visible": False, "showgrid": False}
-    figure.update_layout(xaxis=hidden, yaxis=hidden, hovermode="closest")
+    figure.update_layout(xaxis=hidden, yaxis=hidden, hovermode="closest", uirevision=centre)
     return figure
 
 
@@ -165,7 +213,7 @@ def _shapes(graph: nx.Graph) -> dict[tuple[str, str, str], list[str]]:
     return shapes
 
 
-def _edges(figure: go.Figure, graph: nx.Graph, places: dict[str, tuple[float, float]], kind: str, dash: str) -> None:
+def _edges(figure: go.Figure, graph: nx.Graph, places: Mapping[str, Place], kind: str, dash: str) -> None:
     colours = look.palette()
     chosen = [(a, b, told["reason"]) for a, b, told in graph.edges(data=True) if told["kind"] == kind]
     if not chosen:
@@ -201,7 +249,7 @@ def _edges(figure: go.Figure, graph: nx.Graph, places: dict[str, tuple[float, fl
 def _nodes(
     figure: go.Figure,
     graph: nx.Graph,
-    places: dict[str, tuple[float, float]],
+    places: Mapping[str, Place],
     nodes: list[str],
     kind: str,
     symbol: str,
@@ -218,10 +266,12 @@ def _nodes(
         y=[places[node][1] for node in nodes],
         name=name,
         mode="markers+text" if kind == "trader" else "markers",
-        customdata=[[kind, graph.nodes[node]["id"]] for node in nodes],
+        customdata=[[node] for node in nodes],
         text=written,
         hovertext=labels,
         textposition="top center",
         marker={"symbol": symbol, "size": 15 if kind == "trader" else 9, "color": colour},
         hovertemplate="%{hovertext}<extra>" + name + "</extra>",
+        selected={"marker": {"size": 19 if kind == "trader" else 15}},
+        unselected={"marker": {"opacity": 1}, "textfont": {"color": colours.text}},
     )
