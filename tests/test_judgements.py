@@ -18,6 +18,7 @@ from models.risk_score import PAIRS, detector_precision
 from sql.case_schema import DISPOSITIONS, TRADING_JUDGEMENTS
 from sql.schema import COPY_PAIRS, COPY_RINGS, JUDGEMENTS
 from sql.warehouse import Warehouse, read_frame, replace_rows
+from tests import postgres
 
 RITA = Person("rita", "risk_analyst", ("prague",))
 AT = dt.datetime(2026, 3, 20, 12, tzinfo=dt.UTC)
@@ -167,6 +168,19 @@ def test_a_later_judgement_of_a_part_replaces_that_of_the_whole(database: sa.Eng
         query = sa.select(DISPOSITIONS).where(DISPOSITIONS.c.decided_at == LATER)
         answers = {(row.subject_id, row.outcome) for row in connection.execute(query)}
     assert answers == {("A1|A2", "dismissed"), ("A2|A3", "withdrawn")}
+
+
+@pytest.mark.postgres
+def test_a_team_on_postgresql_judges_alike(tmp_path: Path, postgres_server: str) -> None:
+    house = Warehouse.open(tmp_path / "home", postgres.new_database(postgres_server))
+    found(house.database, ("A1", "A2", "A3"))
+    judge_trading(house.database, RITA, RING, "dismissed", "one robot", ("prague",), "same_source", AT)
+    assert open_pairs(house.database) == []
+    found(house.database, ("A1", "A2", "A3"), 15)
+    assert open_pairs(house.database) == ["A1", "A2"]
+    withdraw_trading(house.database, RITA, "J-1", "they differ", ("prague",), LATER)
+    assert covered(house.database, "A1", "A2", "A3") is None
+    house.database.dispose()
 
 
 @pytest.mark.parametrize(
