@@ -70,6 +70,7 @@ def world(told: Case) -> World:
         Account(
             name,
             [trade(row) for row in case.get("trades", [])],
+            currency=case.get("currency", "USD"),
             initial=case.get("initial", told.get("initial", "100000")),
             ended_at=instant(case["ended"]) if "ended" in case else None,
             money=[(instant(one["at"]), one["amount"]) for one in case.get("money", [])],
