@@ -289,6 +289,7 @@ def _value(desk: str, product: str | None, channel: str | None) -> None:
     shown = found.assign(
         product=[words.plain(one) for one in found["product"]],
         channel=[words.plain(one) for one in found["channel"]],
+        negative_share=100 * found["negative_share"],
         mean=[
             f"{words.whole(mean)} ± {words.whole(margin)}"
             for mean, margin in zip(found["value_mean_usd"], found["value_margin_usd"], strict=True)
@@ -302,7 +303,7 @@ def _value(desk: str, product: str | None, channel: str | None) -> None:
         "traders": st.column_config.NumberColumn("Buyers", format="%,d"),
         "purchases_mean": st.column_config.NumberColumn("Purchases each", format="%.2f"),
         "mean": st.column_config.TextColumn("Mean, USD", help=definition("lifetime_value"), alignment="right"),
-        "negative_share": st.column_config.NumberColumn("Cost more than they paid", format="percent"),
+        "negative_share": _share("Cost more than they paid"),
     } | {name: st.column_config.NumberColumn(f"{label}, USD", format="%,.0f") for name, label in whole.items()}
     st.subheader("What is a buyer worth so far?", anchor=False)
     st.dataframe(shown[list(columns)], hide_index=True, column_config=columns, placeholder=words.UNKNOWN)
@@ -351,39 +352,56 @@ def _terms(product: str | None) -> None:
 
 
 def _table(months: pd.DataFrame, currency: str, by_person: bool) -> None:
-    st.subheader("Every figure", anchor=False)
+    """Each month's size and money, and how many of it reached each stage."""
     rank = {stage: place for place, stage in enumerate(ORDER)}
     rows = months.assign(rank=months["stage"].map(rank), stage=[words.stage(stage) for stage in months["stage"]])
-    rows = rows.sort_values(["cohort_month", "rank"], ascending=[False, True]).assign(running=100 * rows["running"])
-    st.dataframe(
-        rows[list(cohorts.FUNNEL)],
-        hide_index=True,
-        height=look.height(len(rows)),
-        placeholder=words.UNKNOWN,
-        column_config={
-            "cohort_month": "Month",
-            "stage": "Stage",
-            "accounts": st.column_config.NumberColumn("People" if by_person else "Bought", format="%,d"),
-            "reached": st.column_config.NumberColumn("Reached", format="%,d", help=definition("reached")),
-            "median_days": st.column_config.NumberColumn(
-                "Median days", format="%.1f", help="Of those who got there so far; see By age for all of them."
-            ),
-            "running": st.column_config.NumberColumn("Still running, %", format="%.0f"),
-            "fees": st.column_config.NumberColumn(
-                f"Net fees, {currency}", format=words.column(currency), help=definition("net_fees")
-            ),
-            "payouts": st.column_config.NumberColumn(
-                f"Paid out, {currency}", format=words.column(currency), help=definition("payouts_paid")
-            ),
-            "payout_ratio": st.column_config.NumberColumn(
-                "Payout ratio", format="percent", help=definition("payout_ratio")
-            ),
-            "ratio_low": st.column_config.NumberColumn(
-                "95 %: from", format="percent", help="Of the payout ratio, if the month's people were drawn anew."
-            ),
-            "ratio_high": st.column_config.NumberColumn("to", format="percent"),
-        },
-    )
+    rows = rows.sort_values(["cohort_month", "rank"], ascending=[False, True])
+    shares = ["running", "payout_ratio", "ratio_low", "ratio_high"]
+    rows = rows.assign(share=100 * rows["reached"] / rows["accounts"], **{name: 100 * rows[name] for name in shares})
+    counted = "People" if by_person else "Bought"
+    stages: dict[str, Any] = {
+        "cohort_month": "Month",
+        "stage": "Stage",
+        "reached": st.column_config.NumberColumn("Reached", format="%,d", help=definition("reached")),
+        "share": _share(f"Of {counted.lower()}"),
+        "median_days": st.column_config.NumberColumn(
+            "Median days", format="%.1f", help="Of those who got there so far; see By age for all of them."
+        ),
+    }
+    money: dict[str, Any] = {
+        "cohort_month": "Month",
+        "accounts": st.column_config.NumberColumn(counted, format="%,d"),
+        "running": _share("Still running"),
+    }
+    money |= {
+        name: st.column_config.NumberColumn(
+            f"{label}, {currency}", format=words.column(currency), help=definition(metric)
+        )
+        for name, label, metric in (("fees", "Net fees", "net_fees"), ("payouts", "Paid out", "payouts_paid"))
+    }
+    money |= {
+        "payout_ratio": _share("Payout ratio", definition("payout_ratio")),
+        "ratio_low": _share("95 %: from", "Of the payout ratio, if the month's people were drawn anew."),
+        "ratio_high": _share("to"),
+    }
+    for title, columns, shown in (
+        ("Month by month", money, rows.drop_duplicates("cohort_month")),
+        ("Stage by stage", stages, rows[rows["stage"] != words.stage("purchase")]),
+    ):
+        if shown.empty:
+            continue
+        st.subheader(title, anchor=False)
+        st.dataframe(
+            shown[list(columns)],
+            hide_index=True,
+            height=look.height(len(shown)),
+            placeholder=words.UNKNOWN,
+            column_config=columns,
+        )
+
+
+def _share(label: str, meant: str | None = None) -> Any:
+    return st.column_config.NumberColumn(label, format=words.PERCENT, help=meant)
 
 
 def _behind(desk: str, cuts: dict[str, Any], months: list[str], currency: str) -> None:

@@ -198,7 +198,7 @@ def _by_instrument(found: pd.DataFrame) -> pd.DataFrame:
     sums = ["accounts", "positions", "long_lots", "short_lots", "net_lots", "unknown"]
     by = found.groupby("instrument")[sums].sum()
     by[["net_usd", "weighted_usd"]] = found.groupby("instrument")[["net_usd", "weighted_usd"]].sum(min_count=1)
-    by["largest_share"] = found.groupby("instrument")["largest_share"].max()
+    by["largest_share"] = 100 * found.groupby("instrument")["largest_share"].max()
     gross = (by["long_lots"] + by["short_lots"]).sort_values(ascending=False)
     order = by["net_usd"].abs().fillna(-1).reindex(gross.index).sort_values(ascending=False, kind="stable").index
     return by.loc[order].reset_index()
@@ -253,7 +253,7 @@ def _instruments(by: pd.DataFrame, desk: str | None, *, funded: bool) -> None:
         "accounts": st.column_config.NumberColumn("Accounts", format="%,d"),
         "positions": st.column_config.NumberColumn("Positions", format="%,d"),
         "largest_share": st.column_config.NumberColumn(
-            "Largest account", format="percent", help=definition("largest_share")
+            "Largest account", format=words.PERCENT, help=definition("largest_share")
         ),
     }
     st.dataframe(

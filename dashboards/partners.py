@@ -39,7 +39,7 @@ COLUMNS: dict[str, Any] = {
     ),
     "commission_usd": st.column_config.NumberColumn("Commission, USD", format="%,.0f", help=definition("commission")),
     "top_ten_share": st.column_config.NumberColumn(
-        "Ten largest buyers", format="percent", help=definition("concentration")
+        "Ten largest buyers", format=words.PERCENT, help=definition("concentration")
     ),
     "flagged": st.column_config.NumberColumn(
         "Flagged", format="%,d", help="Buyers with a flag on them or their accounts."
@@ -121,7 +121,9 @@ def _every(found: pd.DataFrame) -> None:
     """All of them: contribution drawn, the table behind it."""
     _drawn(found.head(SHOWN_PARTNERS))
     event: Any = st.dataframe(
-        found[list(COLUMNS)].assign(abuse_rate=100 * found["abuse_rate"].astype(float)),
+        found[list(COLUMNS)].assign(
+            **{name: 100 * found[name].astype(float) for name in ("abuse_rate", "top_ten_share")}
+        ),
         column_config=COLUMNS,
         hide_index=True,
         height=look.height(len(found)),

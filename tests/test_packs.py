@@ -20,6 +20,7 @@ from models.decisions import desk
 from pipelines import packs
 from pipelines.land import land_paths
 from pipelines.packs import PackRefused
+from pipelines.packs.story import Table
 from sql import schema
 from sql.warehouse import Warehouse
 from tests import pages_firm
@@ -174,3 +175,10 @@ def test_the_command_makes_and_checks_and_writes_down_who_took_it(
     assert "does not hold: decisions, audit" in capsys.readouterr().err
     assert cli.main([*common, "pack", "verify"]) == 1
     assert cli.main([*common, "pack", "Q404", "--out", str(tmp_path)]) == 1
+
+
+def test_columns_of_figures_are_read_from_the_right() -> None:
+    """A column is one of figures where each cell is a number or share, or tells that there is none."""
+    rows = [("A1", "1,020.50", "–", "14.0 % (6.9 % to 26.3 %)", "2026-10"), ("7", "−3", "0", "–", "2026-09")]
+    assert Table(("account", "amount", "count", "share", "month"), rows).figures() == {1, 2, 3}
+    assert Table(("empty",), [("–",)]).figures() == set() == Table(("none",), []).figures()

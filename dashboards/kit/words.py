@@ -108,6 +108,10 @@ def counted(count: Any, name: str, many: str | None = None) -> str:
     return f"{number(count)} {name if count == 1 else many or name + 's'}"
 
 
+PERCENT = "%.1f %%"
+"""How a table's column tells percentages."""
+
+
 def share(value: Any, places: int = 0) -> str:
     """A share (1 = all) as a percentage."""
     return UNKNOWN if missing(value) else f"{100 * float(value):,.{places}f} %".replace("-", "−")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from pipelines.packs.charts import Chart, svg
@@ -16,7 +16,8 @@ padding:0 16px}h1{font-size:22px}h2{font-size:16px;margin:28px 0 8px;border-bott
 table{border-collapse:collapse;width:100%;font-size:12px;font-variant-numeric:tabular-nums}
 th{text-align:left;color:#555;font-weight:600}th,td{padding:3px 8px 3px 0;vertical-align:top;border-bottom:1px solid
 #eee;overflow-wrap:break-word}
-td:last-child{overflow-wrap:anywhere}svg{width:100%;height:auto;font:11px system-ui,sans-serif}svg .t{font-weight:600}
+td:last-child{overflow-wrap:anywhere}.n{text-align:right;white-space:nowrap}
+svg{width:100%;height:auto;font:11px system-ui,sans-serif}svg .t{font-weight:600}
 @media print{body{margin:0}h2{break-after:avoid}tr,svg{break-inside:avoid}}
 """
 
@@ -47,6 +48,11 @@ def _block(block: Block) -> str:
 
 
 def _table(table: Table) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in table.names)
-    rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n" for row in table.rows)
+    marks = [' class="n"' if place in table.figures() else "" for place in range(len(table.names))]
+    head = _cells("th", marks, table.names)
+    rows = "".join(f"<tr>{_cells('td', marks, row)}</tr>\n" for row in table.rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table>"
+
+
+def _cells(kind: str, marks: Sequence[str], cells: Sequence[str]) -> str:
+    return "".join(f"<{kind}{mark}>{escape(cell)}</{kind}>" for mark, cell in zip(marks, cells, strict=True))

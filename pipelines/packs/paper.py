@@ -14,6 +14,7 @@ from xml.sax.saxutils import escape
 
 from anyascii import anyascii
 from reportlab.lib import colors  # type: ignore[import-untyped]
+from reportlab.lib.enums import TA_RIGHT  # type: ignore[import-untyped]
 from reportlab.lib.pagesizes import A4  # type: ignore[import-untyped]
 from reportlab.lib.styles import ParagraphStyle  # type: ignore[import-untyped]
 from reportlab.platypus import (  # type: ignore[import-untyped]
@@ -34,6 +35,8 @@ from pipelines.packs.story import Block, Heading, Table, Text, story, title
 MARGIN = 42.0
 SMALL = ParagraphStyle("small", fontName="Helvetica", fontSize=7, leading=8.6, splitLongWords=1)
 HEAD = ParagraphStyle("head", parent=SMALL, fontName="Helvetica-Bold", textColor=colors.HexColor("#555555"))
+RIGHT = ParagraphStyle("right", parent=SMALL, alignment=TA_RIGHT)
+HEAD_RIGHT = ParagraphStyle("head right", parent=HEAD, alignment=TA_RIGHT)
 BODY = ParagraphStyle("body", fontName="Helvetica", fontSize=8.5, leading=11, spaceAfter=5)
 SECTION = ParagraphStyle("section", fontName="Helvetica-Bold", fontSize=11, spaceBefore=10, spaceAfter=4)
 TITLE = ParagraphStyle("title", fontName="Helvetica-Bold", fontSize=15, leading=19, spaceAfter=6)
@@ -42,6 +45,7 @@ LINES = TableStyle(
         ("LINEBELOW", (0, 0), (-1, -1), 0.25, colors.HexColor("#dddddd")),
         ("VALIGN", (0, 0), (-1, -1), "TOP"),
         ("LEFTPADDING", (0, 0), (-1, -1), 0),
+        ("RIGHTPADDING", (0, 0), (-1, -1), 8),
         ("TOPPADDING", (0, 0), (-1, -1), 1.5),
         ("BOTTOMPADDING", (0, 0), (-1, -1), 1.5),
     ]
@@ -97,8 +101,15 @@ def _block(block: Block, width: float) -> list[Any]:
 
 
 def _table(table: Table, width: float) -> Any:
-    cells = [[Paragraph(_marked(name), HEAD) for name in table.names]]
-    cells += [[Paragraph(_marked(cell), SMALL) for cell in row] for row in table.rows]
+    figures = table.figures()
+    head, small = (
+        [styles[place in figures] for place in range(len(table.names))]
+        for styles in ((HEAD, HEAD_RIGHT), (SMALL, RIGHT))
+    )
+    cells = [
+        [Paragraph(_marked(cell), style) for cell, style in zip(row, styles, strict=True)]
+        for row, styles in ((table.names, head), *((row, small) for row in table.rows))
+    ]
     return LongTable(cells, colWidths=_widths(table, width), repeatRows=1, style=LINES)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,6 +16,8 @@ from pipelines.packs.charts import Chart
 from pipelines.packs.gather import SOURCES, Pack
 
 NONE = "—"
+FIGURE = re.compile(r"[-−+]?[0-9][0-9,]*([.][0-9]+)?( %)?( \([^()]*[0-9][^()]* %\))?")
+"""A number, a share, or a share with its interval."""
 OUTCOMES = {"passed": "passed", "failed": "FAILED", "unknown": "UNKNOWN", "not_applicable": "does not apply"}
 
 
@@ -38,6 +41,11 @@ class Table:
 
     names: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
+
+    def figures(self) -> set[int]:
+        """The columns of amounts, counts and shares, which are read from the right."""
+        told = [[cell for cell in column if cell not in (NONE, "–", "")] for column in zip(*self.rows, strict=True)]
+        return {place for place, cells in enumerate(told) if cells and all(FIGURE.fullmatch(cell) for cell in cells)}
 
 
 Block = Heading | Text | Table | Chart
