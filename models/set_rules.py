@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache, partial
 from typing import Any
 
 import duckdb
@@ -32,6 +33,11 @@ from sql import relations
 SHARED = ("allocation_cap", "copy_own_accounts", "login_address")
 OWN = tuple(name.split(".")[1] for name in relations.names("rules") if name.split(".")[1] not in SHARED)
 EXPIRING = ("inactivity", "time_limit")
+OVER_ALL = ("holding_share", "lot_consistency", "login_address", "allocation_cap", "copy_own_accounts")
+"""Rules that judge a stage, or an owner's accounts, as a whole as it stands at its end; all others are broken at an
+instant, whatever follows."""
+TOLD_AT_END = ("hedging", "hyperactivity")
+"""Rules broken at an instant whose evidence tells what came of it by the end."""
 LISTED_MAX = 100
 """Occurrences that a verdict's evidence lists one by one; it always tells how many there were. Those that take profit
 are all listed, because each is reckoned in a payout."""
@@ -70,31 +76,52 @@ class SetVerdicts:
     pauses: pd.DataFrame
 
 
+Find = Callable[[pd.DataFrame, Sequence[str]], None]
+"""Leaves in `decided.occurrences` what rules find of accounts up to their limits (account_id, until, ended)."""
+
+
+@dataclass(frozen=True)
+class Worded:
+    """Which verdicts are put into words: those with some effects on some accounts; None stands for all."""
+
+    effects: tuple[str, ...] | None = None
+    accounts: frozenset[str] | None = None
+
+
+ALL_WORDED = Worded()
+
+
 def judge(
     connection: duckdb.DuckDBPyConnection,
     accounts: pd.DataFrame,
     rulebook: Rulebook,
     as_of: dt.datetime,
     rules: Sequence[str] = OWN,
+    finder: Find | None = None,
+    worded: Worded = ALL_WORDED,
 ) -> SetVerdicts:
     """Judges accounts (columns of `facts.accounts`, all with terms) by set-based rules.
 
     Reads when the walk ended them from `decided.ends` (see `register_ends`; without it nobody has ended). An account
     that a rule ends is judged again up to that instant, so that nothing later counts. Leaves every occurrence with its
     outcome and effect in `decided.occurrences`. `SHARED` rules also read `decided.owners` and `decided.copy_pairs`.
+    `finder` finds in another way (see `models.answers`); verdicts that are not `worded` have no evidence, and what they
+    observed may be more than was to be seen by an account's end.
     """
     held = _held(accounts, rulebook, rules)
     if not held:
         none = (pd.DataFrame(columns=names) for names in (_VERDICT_COLUMNS, _TERMINATION_COLUMNS, _PAUSE_COLUMNS))
         return SetVerdicts(*none)
-    register_terms(connection, accounts, rulebook, as_of)
     _ensure_decided(connection)
+    if finder is None:
+        register_terms(connection, accounts, rulebook, as_of)
+        finder = partial(find, connection, rulebook)
     limits = _limits(connection, accounts, as_of)
-    _find(connection, limits, rulebook, held)
+    finder(limits, held)
     terminations = _terminations(connection)
     if len(terminations):
-        _judge_again(connection, limits, terminations, rulebook, held)
-    said = _verdicts(connection, rulebook)
+        _judge_again(connection, limits, terminations, _looking_back(connection, held, worded), finder)
+    said = _verdicts(connection, rulebook, worded)
     return SetVerdicts(said, terminations, _pauses(said))
 
 
@@ -383,23 +410,36 @@ def _limits(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, as_of
     )
 
 
-def _find(
-    connection: duckdb.DuckDBPyConnection, limits: pd.DataFrame, rulebook: Rulebook, rules: Sequence[str]
-) -> None:
-    """Runs the rule files over accounts up to their limits and leaves what was found in `decided.occurrences`."""
-    for rule in rules:
-        connection.execute(f"drop table if exists rules.{rule}")
-    for name in _FACTS:
-        connection.execute(f"drop table if exists facts.{name}")
+def register_limits(connection: duckdb.DuckDBPyConnection, limits: pd.DataFrame) -> None:
+    """Says who is judged up to when, and who has ended there (account_id, until, ended), as `decided.judged`."""
     connection.register("given_limits", limits)
     connection.execute(
         "create or replace table decided.judged as select cast(account_id as varchar) as account_id,"
         " cast(until as timestamptz) as until, ended from given_limits"
     )
     connection.unregister("given_limits")
-    suspects.find(connection, rulebook)
-    relations.build(connection, *(f"rules.{rule}" for rule in rules))
+
+
+def find(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, limits: pd.DataFrame, rules: Sequence[str]) -> None:
+    """Runs the rule files over accounts up to their limits and leaves what was found in `decided.occurrences`.
+
+    Reads the terms that `register_terms`, here and in `pipelines.score`, puts before the files.
+    """
+    for rule in rules:
+        connection.execute(f"drop table if exists rules.{rule}")
+    for name in _FACTS:
+        connection.execute(f"drop table if exists facts.{name}")
+    register_limits(connection, limits)
+    if any(_reads_trades(f"rules.{rule}") for rule in rules):
+        suspects.find(connection, rulebook)
+    relations.build(connection, "facts.rule_accounts", *(f"rules.{rule}" for rule in rules))
     connection.execute(f"create or replace table decided.occurrences as {_occurrences(rules)}")
+
+
+@cache
+def _reads_trades(name: str) -> bool:
+    """Whether a rule file, or what it reads, looks at the trades that the pass before them keeps."""
+    return name == "facts.rule_trades" or any(map(_reads_trades, relations.needs(name)))
 
 
 def _occurrences(rules: Sequence[str]) -> str:
@@ -466,36 +506,70 @@ def _judge_again(
     connection: duckdb.DuckDBPyConnection,
     limits: pd.DataFrame,
     terminations: pd.DataFrame,
-    rulebook: Rulebook,
     rules: Sequence[str],
+    finder: Find,
 ) -> None:
     """Replaces the occurrences of accounts that a rule ended by those up to that instant."""
     connection.register("given_terminations", terminations)
-    connection.execute("create or replace table decided.rule_ends as select * from given_terminations")
+    again = ", ".join(f"'{rule}'" for rule in rules) or "''"
+    connection.execute(
+        "create or replace table decided.kept as select found.*"
+        " from decided.occurrences as found left join given_terminations as ends using (account_id)"
+        " where ends.account_id is null or"
+        f" (found.rule not in ({again}) and found.happened_at <= ends.happened_at and {_ENDED_ONCE})"
+    )
+    if rules:
+        ended = terminations.set_index("account_id")["happened_at"]
+        told = limits[limits["account_id"].isin(ended.index)]
+        finder(told.assign(until=told["account_id"].map(ended), ended=False), rules)
+        connection.execute(
+            "insert into decided.kept select found.* from decided.occurrences as found"
+            f" inner join given_terminations as ends using (account_id) where {_ENDED_ONCE}"
+        )
     connection.unregister("given_terminations")
-    connection.execute(
-        "create or replace table decided.kept as"
-        " from decided.occurrences anti join decided.rule_ends using (account_id)"
-    )
-    ended = terminations.set_index("account_id")["happened_at"]
-    again = limits[limits["account_id"].isin(ended.index)]
-    _find(connection, again.assign(until=again["account_id"].map(ended), ended=False), rulebook, rules)
-    # one rule ends an account, and only once
-    connection.execute(
-        "insert into decided.kept select found.* from decided.occurrences as found"
-        " inner join decided.rule_ends as ends using (account_id)"
-        " where found.outcome = 'warned' or found.effect <> 'terminate' or found.rule = ends.rule"
-    )
-    connection.execute("create or replace table decided.occurrences as from decided.kept")
-    connection.execute("drop table decided.kept; drop table decided.rule_ends")
+    connection.execute("drop table decided.occurrences; alter table decided.kept rename to occurrences")
 
 
-def _verdicts(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> pd.DataFrame:
-    """One verdict per account, rule, part of it, outcome, effect and firm day, with its evidence."""
+def _looking_back(connection: duckdb.DuckDBPyConnection, rules: Sequence[str], worded: Worded) -> list[str]:
+    """Rules that have to look again at an account that ended sooner."""
+    found = connection.execute("select distinct rule, effect from decided.occurrences").fetchall()
+    effects = {rule: [effect for one, effect in found if one == rule] for rule in rules}
+    return [rule for rule in rules if not lasting(rule, effects[rule], worded)]
+
+
+_ENDED_ONCE = "(found.outcome = 'warned' or found.effect <> 'terminate' or found.rule = ends.rule)"
+"""One rule ends an account, and only once."""
+
+
+def lasting(rule: str, effects: Iterable[Any], worded: Worded) -> bool:
+    """Whether what a rule finds of an account up to an instant is what it finds of it later, up to that instant."""
+    if rule in TOLD_AT_END:
+        return not (set(effects) if worded.effects is None else set(effects) & set(worded.effects))
+    return rule not in OVER_ALL
+
+
+def _verdicts(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, worded: Worded) -> pd.DataFrame:
+    """One verdict per account, rule, part of it, outcome, effect and firm day, with its evidence where it is worded."""
+    _lay_out(connection, {"said_accounts": _NUMBERED, "said_placed": _PLACED, "said": _said(connection, worded)})
+    counts = "select count(*) filter (where worded), count(*) from decided.said"
+    in_words, count = connection.execute(counts).fetchall()[0]
+    parts = _in_words(connection, rulebook) if in_words else []
+    if in_words < count or not parts:
+        parts.append(_as_rows(connection.sql(_UNWORDED).to_arrow_table()))
+    connection.execute("drop table decided.said_accounts; drop table decided.said_placed; drop table decided.said")
+    return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+
+
+def _lay_out(connection: duckdb.DuckDBPyConnection, steps: Mapping[str, str]) -> None:
+    for name, query in steps.items():
+        connection.execute(f"create or replace table decided.{name} as {query}")
+
+
+def _in_words(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> list[pd.DataFrame]:
+    """The verdicts that are put into words, of some accounts after the other."""
     _put_shared_evidence(connection, rulebook)
     connection.execute(rule_words.SQL_WORDS)
-    for name, query in _STEPS.items():
-        connection.execute(f"create or replace table decided.{name} as {query}")
+    _lay_out(connection, _STEPS)
     rules = [row[0] for row in connection.execute("select distinct rule from decided.said order by all").fetchall()]
     counts = "select count(*), coalesce(max(account), 1) from decided.said"
     verdicts, accounts = connection.execute(counts).fetchall()[0]
@@ -510,7 +584,7 @@ def _verdicts(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> pd.D
         parts = list(workers.map(told, range(1, accounts + 1, step)))
     for name in _STEPS:
         connection.execute(f"drop table decided.{name}")
-    return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+    return parts
 
 
 _ORDER = [(name, "ascending") for name in ("account", "happened_at", "rule", "outcome", "part", "effect")]
@@ -590,6 +664,19 @@ _PLACED = f"""
             and accounts.product_version = days.product_version
             and epoch_us(found.happened_at) // {QUARTER} = days.quarter
 """
+
+
+def _said(connection: duckdb.DuckDBPyConnection, worded: Worded) -> str:
+    """The select of all verdicts, each with its first occurrence and whether it is put into words."""
+    conditions = []
+    if worded.effects is not None:
+        conditions.append("together.effect in ({})".format(", ".join(f"'{effect}'" for effect in worded.effects)))
+    if worded.accounts is not None:
+        connection.register("worded_accounts", pa.table({"account_id": pa.array(sorted(worded.accounts), pa.string())}))
+        conditions.append("accounts.account_id in (from worded_accounts)")
+    return _SAID.format(worded=" and ".join(conditions) or "true")
+
+
 _SAID = """
     with together as (
         select
@@ -608,7 +695,8 @@ _SAID = """
         first.observed,
         first.allowed,
         first.trade_id,
-        first.detail
+        first.detail,
+        {worded} as worded
     from together
     inner join decided.said_accounts as accounts using (account)
     inner join decided.occurrences as first on together.occurrence = first.rowid
@@ -625,7 +713,7 @@ _SAID_LISTS = f"""
             placed.account, placed.rule, placed.part, placed.outcome, placed.effect, placed.firm_day, placed.place,
             {_AN_OCCURRENCE} as words
         from decided.said_placed as placed
-        semi join (from decided.said where occurrences > 1) as many
+        semi join (from decided.said where worded and occurrences > 1) as many
             using (account, rule, part, outcome, effect, firm_day)
         inner join decided.occurrences as found on placed.occurrence = found.rowid
     )
@@ -642,16 +730,16 @@ _SAID_LISTS = f"""
 """
 _SAID_NUMBERS = """
     select value, exactly(value) as exact, told(exactly(value)) as words, plainly(exactly(value)) as digits
-    from (select observed as value from decided.said union select allowed from decided.said)
+    from (select observed as value from decided.said where worded union select allowed from decided.said where worded)
     where value is not null
 """
-_STEPS = {
-    "said_accounts": _NUMBERED,
-    "said_placed": _PLACED,
-    "said": _SAID,
-    "said_lists": _SAID_LISTS,
-    "said_numbers": _SAID_NUMBERS,
-}
+_UNWORDED = """
+    select account, part, account_id, rule, outcome, effect, happened_at, observed, allowed, product, product_version,
+        cast(null as varchar) as evidence
+    from decided.said
+    where not worded
+"""
+_STEPS = {"said_lists": _SAID_LISTS, "said_numbers": _SAID_NUMBERS}
 """What a run lays out before it puts verdicts into words."""
 
 
@@ -672,7 +760,7 @@ def _evidence(rules: Sequence[str], first: int, until: int) -> str:
             left join decided.said_numbers as seen on said.observed = seen.value
             left join decided.said_numbers as most on said.allowed = most.value
             left join decided.said_lists as lists using (account, rule, part, outcome, effect, firm_day)
-            where said.account >= {first} and said.account < {until}
+            where said.worded and said.account >= {first} and said.account < {until}
         )
         select account, part, account_id, rule, outcome, effect, happened_at, observed, allowed, product,
             product_version,

@@ -170,15 +170,15 @@ def _judge_shared(
     draft.replace(schema.VERDICTS, found.verdicts, {"rule": list(set_rules.SHARED)})
 
 
-def register_terms(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) -> None:
-    """Puts the rulebook before the SQL files: `terms.versions`, `terms.stages` and one table per rule."""
-    versions = [version for product in rulebook.products.values() for version in product.versions]
-    told = {
-        "versions": [{**vars(v), "product_version": v.version, "narrowness": v.narrowness} for v in versions],
-        "stages": [
-            {"product": v.product, "product_version": v.version, "stage": stage} for v in versions for stage in v.stages
-        ],
-    } | {rule: rulebook.rows(rule) for rule in RULES}
+def register_terms(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, before: Rulebook | None = None) -> None:
+    """Puts the rulebook before the SQL files: `terms.versions`, `terms.stages` and one table per rule.
+
+    Where the tables are known to hold a rulebook `before`, only those that differ are written.
+    """
+    told = _told_terms(rulebook)
+    if before is not None:
+        held = _told_terms(before)
+        told = {name: rows for name, rows in told.items() if rows != held[name]}
     # most rules are held by no product, and one statement makes all tables quicker than one each
     connection.execute("".join(_terms_table(name) for name in told))
     for name, rows in told.items():
@@ -186,6 +186,16 @@ def register_terms(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook) ->
             connection.register("told_terms", pa.Table.from_pylist(_as_json(name, rows), _terms_columns(name)))
             connection.execute(f"insert into terms.{name} select * from told_terms")
             connection.unregister("told_terms")
+
+
+def _told_terms(rulebook: Rulebook) -> dict[str, list[dict[str, Any]]]:
+    versions = [version for product in rulebook.products.values() for version in product.versions]
+    return {
+        "versions": [{**vars(v), "product_version": v.version, "narrowness": v.narrowness} for v in versions],
+        "stages": [
+            {"product": v.product, "product_version": v.version, "stage": stage} for v in versions for stage in v.stages
+        ],
+    } | {rule: rulebook.rows(rule) for rule in RULES}
 
 
 STAGE = {"product": pa.string(), "product_version": pa.int64(), "stage": pa.string()}

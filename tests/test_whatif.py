@@ -6,6 +6,7 @@ nothing, and against the scoring run under the draft's rulebook. Amounts are tho
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,11 +18,13 @@ import pytest
 
 from models import catalogue, drafts, set_rules
 from models.catalogue import Version
+from models.set_rules import ALL_WORDED
 from pipelines import whatif
 from pipelines.score import judge, judged_accounts, register_terms
-from pipelines.whatif import Axis, History, WhatIfRefused
-from pipelines.whatif.measure import STATUS_WORDS
+from pipelines.whatif import History, WhatIfRefused
+from pipelines.whatif.measure import STATUS_WORDS, values
 from pipelines.whatif.replay import RULES
+from pipelines.whatif.sweep import variants
 from sql.warehouse import Warehouse
 from tests.whatif_world import (
     AS_OF,
@@ -41,6 +44,14 @@ BOOK = rulebook()
 
 @pytest.fixture(scope="module")
 def random_firm() -> Iterator[History]:
+    """A firm whose every verdict is put into words."""
+    with history(traded_at_random(3, 60), BOOK) as held:
+        yield replace(held, worded=ALL_WORDED)
+
+
+@pytest.fixture(scope="module")
+def scored_firm() -> Iterator[History]:
+    """The random firm again, to be judged by what scores it."""
     with history(traded_at_random(3, 60), BOOK) as held:
         yield held
 
@@ -98,13 +109,14 @@ STILL = ("no hold",)
 
 
 @pytest.mark.parametrize("name", DRAFTS)
-def test_a_draft_replayed_on_today_is_what_scoring_says_under_it(random_firm: History, name: str) -> None:
+def test_a_draft_replayed_on_today_is_what_scoring_says_under_it(
+    random_firm: History, scored_firm: History, name: str
+) -> None:
     own = whatif.today(random_firm).side
     book = whatif.overlaid(BOOK, {"plan": DRAFTS[name]})
     side = whatif.replay(random_firm, book, own)
-    with random_firm.lock:
-        register_terms(random_firm.connection, book)
-        scored = judge(random_firm.connection, judged_accounts(random_firm.connection), book, AS_OF)
+    register_terms(scored_firm.connection, book)
+    scored = judge(scored_firm.connection, judged_accounts(scored_firm.connection), book, AS_OF)
     accounts = random_firm.accounts["account_id"]
     words = scored.status.set_index("account_id")["status"].replace(["active", "paused", "closed"], "open")
     assert words.to_dict() == dict(zip(accounts, STATUS_WORDS[side.status], strict=True))
@@ -370,19 +382,79 @@ def test_stages_that_nobody_traded_are_given_their_pass_rate() -> None:
 # --- sweeps and the command ----------------------------------------------------------------------------------------
 
 
-def test_a_sweep_gives_what_each_draft_alone_gives(paying: History) -> None:
-    axes = [
-        Axis("evaluation_1", "daily_loss", "percent", (3, 5)),
-        whatif.parse_axis("funded.split.percent=50,90"),
-    ]
-    version = BOOK.products["plan"].versions[-1]
-    rows = whatif.sweep(paying, BOOK, version, axes)
-    assert [(row[axes[0].name], row[axes[1].name]) for row in rows] == [(3, 50), (3, 90), (5, 50), (5, 90)]
-    for row in rows:
-        made = draft("evaluation_1", f"daily_loss = {{ percent = {row[axes[0].name]} }}")
-        alone = compared(paying, drafts.with_rules(made, "funded", f"split = {row[axes[1].name]}"))
-        assert row["breach rate"] == figure(alone, "breach rate", "evaluation_1")
-        assert row["payouts"] == figure(alone, "payouts") > 0
+SWEPT = [
+    challenge(1, ("evaluation_1", "funded")),
+    *(trade("E1", place, place, 400) for place in (1, 2)),
+    *(trade("F1", place, 1 + place / 10, 300, minutes=0.5 if place == 2 else 20) for place in (1, 2, 3)),
+    paid("F1", 1, 15, 800),
+    trade("F1", 4, 16, 150, minutes=1),
+    paid("F1", 2, 30, 150),
+    *traded_at_random(5, 20, first=2),
+]
+"""A funded account that breaks rules in windows that were paid, among others traded at random."""
+IN_SWEEPS = drafts.with_rules(
+    draft(
+        "evaluation_1",
+        'holding_time = { seconds = 60, effect = "terminate", strikes = 2 }\n'
+        'hyperactivity = { trades_per_day = 2, effect = "terminate" }\n'
+        "holding_share = { seconds = 600, max_share_trades = 40 }",
+    ),
+    "funded",
+    'inactivity = { days = 20 }\nhyperactivity = { trades_per_day = 5, effect = "strip" }\n'
+    "holding_time = { seconds = 60 }",
+)
+SWEEPS = {
+    "terms of the walk and of payouts": ("evaluation_1.daily_loss.percent=3,5", "funded.split.percent=50,90"),
+    "what strips or waits, beside what ends": ("funded.holding_time.effect=strip,wait", "funded.inactivity.days=14,20"),
+    "what is told at the end, beside what ends": (
+        "funded.hyperactivity.trades_per_day=2,1",
+        "funded.inactivity.days=10,15",
+    ),
+    "two that end, in a stage that is judged as a whole": (
+        "evaluation_1.hyperactivity.trades_per_day=1,3",
+        "evaluation_1.holding_time.seconds=31,1800",
+    ),
+    "a floor and what ends": ("evaluation_1.daily_loss.percent=3,6", "evaluation_1.holding_time.seconds=31,1800"),
+}
+
+
+@pytest.fixture(scope="module")
+def swept_firm() -> Iterator[History]:
+    with history(SWEPT, BOOK) as held:
+        yield held
+
+
+@pytest.fixture(scope="module")
+def firm_alone() -> Iterator[History]:
+    """The same firm, to be asked one question at a time."""
+    with history(SWEPT, BOOK) as held:
+        yield held
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_a_sweep_gives_what_each_draft_alone_gives(swept_firm: History, firm_alone: History, name: str) -> None:
+    axes = [whatif.parse_axis(one) for one in SWEEPS[name]]
+    rows = whatif.sweep(swept_firm, BOOK, IN_SWEEPS, axes)
+    listed = list(itertools.product(*(axis.values for axis in axes)))
+    assert [tuple(row[axis.name] for axis in axes) for row in rows] == listed
+    own = whatif.today(firm_alone)
+    for row, (_, made) in zip(rows, variants(IN_SWEEPS, axes), strict=True):
+        alone = replace(firm_alone, kept={"registered": firm_alone.kept.get("registered", BOOK)})
+        side = whatif.replay(alone, whatif.overlaid(BOOK, {"plan": made}))
+        said = values(alone, own, side)
+        for metric in whatif.METRICS:
+            assert row[metric] == said.get((metric, "all"), said.get((metric, axes[0].stage))), (row, metric)
+        firm_alone.kept["registered"] = alone.kept["registered"]
+    told = {tuple(row[metric] for metric in whatif.METRICS) for row in rows}
+    assert len(told) >= 3, "the parameters move something"
+
+
+def test_what_is_let_go_of_is_looked_for_again(swept_firm: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards that a sweep in a firm too large to keep all that rules found gives the same."""
+    axes = [whatif.parse_axis(one) for one in SWEEPS["two that end, in a stage that is judged as a whole"]]
+    kept = whatif.sweep(swept_firm, BOOK, IN_SWEEPS, axes)
+    monkeypatch.setattr(swept_firm.answers, "_most", 0)
+    assert whatif.sweep(swept_firm, BOOK, IN_SWEEPS, axes) == kept
 
 
 @pytest.mark.parametrize(

@@ -86,11 +86,11 @@ def asked(account: str, number: int, day: float, amount: float) -> dict[str, lis
     return {"payouts": [row | {"amount": str(amount)}]}
 
 
-def traded_at_random(seed: int, challenges: int) -> list[dict[str, list[Row]]]:
+def traded_at_random(seed: int, challenges: int, first: int = 1) -> list[dict[str, list[Row]]]:
     """Challenges whose profits and holding times lie on the plan's limits, or beside them, more often than not."""
     draw = random.Random(seed)
     rows = []
-    for number in range(1, challenges + 1):
+    for number in range(first, first + challenges):
         stages = ("evaluation_1", "funded") if draw.random() < 0.3 else ("evaluation_1",)
         rows.append(challenge(number, stages))
         for account in [f"{'F' if stage == 'funded' else 'E'}{number}" for stage in stages]:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import duckdb
@@ -15,10 +16,12 @@ import pandas as pd
 import sqlalchemy as sa
 
 from models import events, terms
+from models.answers import Answers
 from models.catalogue import Rulebook
 from models.clock import Clock
 from models.payouts import facts, policy
 from models.payouts.facts import Request
+from models.set_rules import ALL_WORDED, Worded
 from models.terms import FUNDED
 from models.walk import NEVER, Array
 from pipelines.score import judged_accounts, register_instruments, register_terms
@@ -28,6 +31,9 @@ from sql.warehouse import Warehouse
 
 ALIKE = ["product", "product_version", "stage", "currency", "initial_balance"]
 """Accounts that agree in these share their terms."""
+
+TAKING = ("strip", "split_cut", "wait")
+"""Effects that take profit from a payout or let it wait."""
 
 _DECIDED = (schema.OWNERS, schema.COPY_PAIRS)
 
@@ -69,7 +75,10 @@ class Challenges:
 
 @dataclass(frozen=True)
 class History:
-    """Everything a replay needs. Instants are microseconds; `instants` and `closed_at` are those of the accounts."""
+    """Everything a replay needs. Instants are microseconds; `opened_at` and `closed_at` are those of the accounts.
+
+    `worded` are the verdicts of set-based rules whose words anybody reads: payouts are reckoned with them.
+    """
 
     connection: duckdb.DuckDBPyConnection
     rulebook: Rulebook
@@ -85,11 +94,22 @@ class History:
     rates: dict[str, float]
     stages: list[str]
     stage: Array
+    worded: Worded = ALL_WORDED
     lock: threading.RLock = field(default_factory=threading.RLock)
     clocks: dict[Clock, int] = field(default_factory=dict)
     schedules: list[tuple[Array, Array]] = field(default_factory=list)
     kept: dict[str, Any] = field(default_factory=dict)
     """What was worked out once and is asked for again: the side of today, the draws of the bootstrap."""
+
+    @cached_property
+    def answers(self) -> Answers:
+        """What set-based rules found under any terms so far."""
+        return Answers(self.connection, self._register)
+
+    def _register(self, rulebook: Rulebook) -> None:
+        """Puts a rulebook before the SQL files of the connection in the place of the one before."""
+        register_terms(self.connection, rulebook, self.kept.get("registered", self.rulebook))
+        self.kept["registered"] = rulebook
 
     def clock(self, clock: Clock) -> int:
         """A clock's place in `schedules`, which holds its resets over all history; the same on every side."""
@@ -144,6 +164,8 @@ def load(
     told = events.load(connection, accounts)
     compiled, _ = terms.compile_terms(accounts, rulebook)
     stages = sorted(accounts["stage"].unique())
+    requests = _requests(connection, accounts, rulebook, as_of)
+    asking = accounts["account_id"].to_numpy()[[code for code, _ in requests]]
     rates = dict(connection.execute("select currency, rate_to_usd from facts.rates").fetchall())
     return History(
         connection,
@@ -156,10 +178,11 @@ def load(
         compiled["closed_at"].copy(),
         terms.span(compiled, told.events.at, as_of),
         _challenges(connection, accounts, rulebook),
-        _requests(connection, accounts, rulebook, as_of),
+        requests,
         {currency: float(rate) for currency, rate in rates.items() if rate is not None} | {"USD": 1.0},
         stages,
         pd.Categorical(accounts["stage"], categories=stages).codes.astype(np.int32),
+        Worded(TAKING, frozenset(asking.tolist())),
     )
 
 

@@ -24,7 +24,7 @@ from models.payouts.facts import Desk, Request, Row
 from models.set_rules import OWN, SHARED
 from models.terms import FUNDED
 from models.walk import NEVER, SPLIT_CUT, STATUS_BREACHED, STATUS_PASSED, Array
-from pipelines.whatif.history import History
+from pipelines.whatif.history import TAKING, History
 from pipelines.whatif.replay import RULES, STATUS_EXPIRED, Side, replay
 
 MONEY_RULES = (
@@ -39,7 +39,6 @@ MONEY_RULES = (
 )
 """Rules of a funded stage that a request is held against, beside what set-based rules take from it."""
 DEFAULT_SPLIT = {"percent": Decimal(80), "tiers": None}
-TAKING = ("strip", "split_cut", "wait")
 SENT = ("sent", "settled")
 
 
@@ -101,9 +100,10 @@ def today(history: History) -> Today:
 def _today(history: History, own: Side) -> Today:
     rows = []
     reviews: dict[int, list[Review]] = {}
+    taken = _taken(own)
     for code, requests in history.requests:
-        taken = _taking(own, code)
-        reviews[code] = [_review(history, own, code, _with_verdicts(request, taken)) for request in requests]
+        held = [_with_verdicts(request, taken.get(code, [])) for request in requests]
+        reviews[code] = [_review(history, own, code, request) for request in held]
         for request, said in zip(requests, reviews[code], strict=True):
             if request.paid:
                 trader = _sent(history, request, said.trader)
@@ -151,9 +151,10 @@ def _renewed(history: History, own: Today, draft: Side) -> Paid:
         return own.paid
     kept = ~np.isin(own.paid.account, list(others))
     rows: list[tuple[Any, ...]] = list(zip(*(getattr(own.paid, name)[kept].tolist() for name in _NAMES), strict=True))
+    taken = _taken(draft)
     for code, requests in history.requests:
         if code in others:
-            rows += _again(history, own, draft, code, requests)
+            rows += _again(history, own, draft, code, requests, taken.get(code, []))
     return _paid(rows)
 
 
@@ -189,23 +190,16 @@ def _money_terms(rulebook: Rulebook, product: str, number: Any, stage: str) -> d
     return held | {"shares": shares, "clock": version.clock}
 
 
-def _taken(side: Side) -> dict[int, list[tuple[Any, ...]]]:
+def _taken(side: Side) -> dict[int, list[Row]]:
     """Per account the verdicts that take profit or let a payout wait."""
-    rows = side.found.verdicts
-    rows = rows[rows["effect"].isin(TAKING)]
-    taken: defaultdict[int, list[tuple[Any, ...]]] = defaultdict(list)
-    for code, rule, effect, at, evidence in rows[["account", "rule", "effect", "at", "evidence"]].itertuples(
-        index=False
-    ):
-        taken[code].append((rule, effect, at, evidence))
-    return {code: sorted(listed) for code, listed in taken.items()}
+    rows = side.found.verdicts[_TAKEN]
+    taken: defaultdict[int, list[Row]] = defaultdict(list)
+    for code, *told in rows[rows["effect"].isin(TAKING)].itertuples(index=False, name=None):
+        taken[code].append(dict(zip(_TAKEN[1:], told, strict=True)))
+    return {code: sorted(listed, key=lambda one: tuple(one.values())) for code, listed in taken.items()}
 
 
-def _taking(side: Side, code: int) -> list[Row]:
-    """The verdicts on an account that take profit or let a payout wait."""
-    rows = side.found.verdicts
-    mine = rows[(rows["account"] == code) & rows["effect"].isin(TAKING)] if len(rows) else rows
-    return [{str(name): value for name, value in row.items()} for row in mine.to_dict(orient="records")]
+_TAKEN = ["account", "at", "rule", "outcome", "effect", "evidence"]
 
 
 def _with_verdicts(request: Request, verdicts: list[Row]) -> Request:
@@ -217,11 +211,12 @@ def _with_verdicts(request: Request, verdicts: list[Row]) -> Request:
     return replace(request, verdicts=[one for one in verdicts if since < one["at"] <= until])
 
 
-def _again(history: History, own: Today, draft: Side, code: int, requests: list[Request]) -> list[tuple[Any, ...]]:
+def _again(
+    history: History, own: Today, draft: Side, code: int, requests: list[Request], taken: list[Row]
+) -> list[tuple[Any, ...]]:
     """An account's requests in time order under the draft, each standing on what was paid before under the draft."""
     rows: list[tuple[Any, ...]] = []
     before: list[tuple[Request, bool]] = []
-    taken = _taking(draft, code)
     for request, was in zip(requests, own.reviews[code], strict=True):
         said = _review(history, draft, code, _with_verdicts(_standing(request, before), taken))
         pays = not said.failed - was.failed if request.paid else bool(was.failed) and not said.failed

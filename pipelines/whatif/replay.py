@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from models import events, set_rules, walk
+from models.answers import Question
 from models.catalogue import Product, Rulebook, Version
 from models.clock import from_micros, to_micros
 from models.set_rules import OWN, SHARED
@@ -38,7 +39,6 @@ from models.walk import (
     Events,
     Walked,
 )
-from pipelines.score import register_terms
 from pipelines.whatif.history import History, WhatIfRefused, micros
 
 SOFTER: dict[str, tuple[int, int]] = {
@@ -236,7 +236,6 @@ def _rested(
         if found.verdicts["rule"].isin(SHARED).any():
             jobs.append((np.arange(len(history.accounts)), list(SHARED)))
         with history.lock:
-            register_terms(history.connection, rulebook)
             for codes, rules in jobs:
                 found = _merged(found, _judged(history, rulebook, walked, found, codes, rules), codes, rules)
 
@@ -283,7 +282,6 @@ def _set_rules(history: History, rulebook: Rulebook, walked: Walked, like: Side 
     if not jobs:
         return found
     with history.lock:
-        register_terms(history.connection, rulebook)
         for codes, rules in jobs:
             found = _merged(found, _judged(history, rulebook, walked, found, codes, rules), codes, rules)
     return found
@@ -345,7 +343,8 @@ def _judged(
     """Some accounts by some rules, up to where the walk, or a rule judged before, ended them."""
     accounts = history.accounts.iloc[codes].reset_index(drop=True)
     set_rules.register_ends(history.connection, _ends(history, walked, found, codes, tuple(rules)))
-    said = set_rules.judge(history.connection, accounts, rulebook, history.as_of, tuple(rules))
+    finder = history.answers.finder(Question(accounts, rulebook, history.as_of, history.worded))
+    said = set_rules.judge(history.connection, accounts, rulebook, history.as_of, tuple(rules), finder, history.worded)
     code = dict(zip(accounts["account_id"], codes.tolist(), strict=True))
     rows, endings = said.verdicts, said.terminations
     status = [STATUS_EXPIRED if one == "expired" else STATUS_BREACHED for one in endings["status"]]

@@ -71,7 +71,7 @@ select
     trade_id,
     json_object(
         'instrument', instrument, 'event_id', event_id, 'currency', currency, 'title', title,
-        'role', arg_min(role, executed_at)
+        'role', arg_min(role, (executed_at, role))
     ) as detail
 from affected
 group by account_id, trade_id, instrument, event_id, currency, title, occurs_at, before_seconds, after_seconds
