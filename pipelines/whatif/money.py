@@ -40,6 +40,8 @@ MONEY_RULES = (
 """Rules of a funded stage that a request is held against, beside what set-based rules take from it."""
 DEFAULT_SPLIT = {"percent": Decimal(80), "tiers": None}
 SENT = ("sent", "settled")
+REVIEWED_MOST = 100_000
+"""Accounts whose requests are kept as reviewed, each time under other terms."""
 
 
 @dataclass(frozen=True)
@@ -151,11 +153,29 @@ def _renewed(history: History, own: Today, draft: Side) -> Paid:
         return own.paid
     kept = ~np.isin(own.paid.account, list(others))
     rows: list[tuple[Any, ...]] = list(zip(*(getattr(own.paid, name)[kept].tolist() for name in _NAMES), strict=True))
-    taken = _taken(draft)
+    taken, told = _taken(draft), _told_terms(history, draft.rulebook)
+    cuts = draft.walked.verdicts[draft.walked.verdicts["effect"] == SPLIT_CUT]
+    # what other variants of a sweep said to the same is not reckoned again
+    reviewed: dict[tuple[Any, ...], list[tuple[Any, ...]]] = history.kept.setdefault("reviewed", {})
+    if len(reviewed) > REVIEWED_MOST:
+        reviewed.clear()
     for code, requests in history.requests:
-        if code in others:
-            rows += _again(history, own, draft, code, requests, taken.get(code, []))
+        if code not in others:
+            continue
+        mine = taken.get(code, [])
+        end = (int(draft.status[code]), int(draft.at[code]), int(draft.rule[code]))
+        cut = tuple(cuts["at"][cuts["account"] == code].tolist())
+        key = (code, told[history.groups.of[code]], repr(mine), cut, end)
+        if key not in reviewed:
+            reviewed[key] = _again(history, own, draft, code, requests, mine)
+        rows += reviewed[key]
     return _paid(rows)
+
+
+def _told_terms(history: History, rulebook: Rulebook) -> list[str]:
+    """All that a rulebook says about the stage of each group."""
+    versions = [(rulebook.version(product, int(number)), stage) for product, number, stage, *_ in history.groups.keys]
+    return [repr((version.stages[stage], version.clock)) for version, stage in versions]
 
 
 _NAMES = ("account", "at", "trader", "firm", "refund")
