@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.quality.conduct_firms import FIRMS, START, Firm, Maker
+from benchmarks.quality.conduct_firms import FIRMS, LEVELS, START, Firm, Maker
 from models.detectors import DETECTORS, detect_all
 from models.detectors.base import COLUMNS, likelihood_ratio, peers, steps, strength, thin
 
@@ -282,6 +282,46 @@ def test_each_quick_return_counts_and_one_says_little() -> None:
     detector = DETECTORS["recurring_breaches"]
     once, quick, slow, slower = strength(detector.weigh(seen, detector.terms))
     assert once < 0.05 and quick >= 0.5 > slow > slower
+
+
+@pytest.fixture(scope="module")
+def straddlers() -> tuple[dict[str, str], set[str]]:
+    """Accounts around 25 releases of the dollar, by what they do there, and those that are flagged."""
+    firm = Firm(FIRMS[0], np.random.default_rng(6))
+    ways = ("one filled", "one filled late", "by the clock", "minutes after", "symbol unknown", "other currency")
+    accounts = {way: firm.account(firm.trader(), START) for way in ways}
+    waits = {"one filled late": (3.0, 14.0), "minutes after": (140.0, 200.0)}
+    symbols = {"symbol unknown": "HAUSINDEX", "other currency": "EURGBP"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("benchmarks.quality.conduct_firms.LEVELS", LEVELS | dict.fromkeys(symbols.values(), (100.0, 10)))
+        for day in range(1, 26):
+            at = START + dt.timedelta(days=day, hours=12, minutes=30)
+            firm.rows["news"].append({"event_id": f"E{day}", "occurs_at": at, "currency": "USD", "impact": "high"})
+            for place, (way, account) in enumerate(accounts.items()):
+                symbol, side = symbols.get(way, "EURUSD"), "buy" if day % 2 else "sell"
+                entered = at + dt.timedelta(seconds=waits.get(way, (1.0, 2.0))[day % 2] + day / 10)
+                won = 0.04 if symbol in symbols.values() else 0.0004
+                firm.trade(account, entered, 60, won, symbol=symbol, side=side)
+                for hour in range(-4, 3):
+                    minutes = 60 * hour if way == "by the clock" else 60 * hour + 7 + 3 * place + day
+                    firm.trade(
+                        account, at + dt.timedelta(minutes=minutes, seconds=3), 900, 0.0004, symbol=symbol, side=side
+                    )
+    return accounts, flagged(signals_of(firm), "news_straddling")
+
+
+@pytest.mark.parametrize(
+    ("way", "fires"),
+    [
+        ("one filled", True), ("one filled late", True), ("by the clock", False), ("minutes after", False),
+        ("symbol unknown", True), ("other currency", False),
+    ],
+)  # fmt: skip
+def test_one_side_filled_at_each_release_is_a_bracket_unless_the_clock_or_a_later_view_explains_it(
+    straddlers: tuple[dict[str, str], set[str]], way: str, fires: bool
+) -> None:
+    accounts, found = straddlers
+    assert (accounts[way] in found) == fires
 
 
 def test_two_sides_at_a_release_on_an_instrument_that_the_calendar_does_not_name_are_no_habit_of_hedging() -> None:

@@ -21,24 +21,31 @@ from models.detectors.base import (
 )
 
 BOTH_SIDES_BY_CHANCE = (0.8, 19.2)
+SOON_BY_CHANCE = (0.8, 2.4)
+"""Of how many events traded the honest come in within `soon_s` after the release, as a Beta distribution."""
 
 
 @dataclass(frozen=True)
 class Terms:
-    """The surroundings of an event (seconds before and after), how near two sides are a bracket, and what is
-    at once."""
+    """The surroundings of an event (seconds before and after), how near two sides are a bracket, what is at once, what
+    is soon after where spreads widen, and at which round times (seconds) releases come."""
 
-    version: str = "2026-11"
+    version: str = "2026-11-29"
     before_s: float = 600.0
     after_s: float = 300.0
     apart_s: float = 300.0
     instant_s: float = 6.0
+    soon_s: float = 30.0
+    clock_s: float = 300.0
     events_enough: int = 5
 
 
 def usual(seen: pd.DataFrame) -> Usual:
-    """Around how many of the events that they trade the firm's accounts come in within seconds."""
-    return {"at_once": list(peers(seen["at_once"], seen["events"], (1.0, 5.0)))}
+    """Around how many of the events that they trade the firm's accounts come in within seconds, and soon after."""
+    return {
+        "at_once": list(peers(seen["at_once"], seen["events"], (1.0, 5.0))),
+        "soon": list(peers(seen["soon"], seen["events"], SOON_BY_CHANCE)),
+    }
 
 
 def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.DataFrame:
@@ -48,25 +55,33 @@ def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.Da
     a, b = BOTH_SIDES_BY_CHANCE
     mean = np.clip(a / (a + b) + 2 * elsewhere, 0.0, 0.8)
     innocent = (mean * (a + b), (1 - mean) * (a + b))
-    others_a, others_b = (usual(seen) if among is None else among)["at_once"]
-    at_once = likelihood_ratio(seen["at_once"], seen["events"], (6.0, 2.0), (others_a, others_b))
+    held = usual(seen) if among is None else among
+    others_a, others_b = held["at_once"]
+    both = others_a + others_b
+    # who comes in by the clock away from news is at once at news by habit
+    clock = (numbers(seen["by_the_clock"]) + 0.02 * both) / (numbers(seen["quiet_positions"]) + both)
+    by_habit = np.clip(np.maximum(others_a / both, clock), 0.0, 0.95)
+    at_once = likelihood_ratio(seen["at_once"], seen["events"], (6.0, 2.0), (both * by_habit, both * (1 - by_habit)))
+    soon_a, soon_b = held["soon"]
+    soon = likelihood_ratio(seen["soon"], seen["events"], (12.0, 1.0), (soon_a, soon_b)) - 6 * clock
     # a stop that is hit by the release rides it; a limit order that is hit stands against it
-    rode = steps((numbers(seen["rode"]) + 1) / (numbers(seen["at_once"]) + 2), [0.3, 0.5, 0.7], [-2.0, -0.5, 0.7])
+    rode = steps((numbers(seen["rode"]) + 1) / (numbers(seen["at_once"]) + 2), [0.2, 0.4, 0.7], [-1.5, 0.0, 0.7])
     reasons = {
         "both_sides": likelihood_ratio(seen["both_sides"], seen["events"], (2.0, 3.0), innocent),
-        "at_once": np.clip(at_once, -0.3, 2.0),
-        "lives_on_news": steps(share_of(seen["news_positions"], seen["positions"]), [0.05, 0.2, 0.5], [-1, 0, 1]),
+        "at_once": np.clip(at_once, -0.3, 2.5),
+        "lives_on_news": steps(share_of(seen["news_positions"], seen["positions"]), [0.05, 0.2, 0.5], [-0.4, 0, 1]),
     }
     weighed = {name: thin(values, seen["events"], terms.events_enough) for name, values in reasons.items()}
     # a likelihood ratio knows itself how little was seen
     weighed["both_sides"] = reasons["both_sides"]
     one_sided = numbers(seen["both_sides"]) < 2
     # the other side was never filled and is not in the feed: fills of the first seconds stand for it
-    bracket = np.where(numbers(seen["at_once"]) >= 3, np.clip(at_once + rode - weighed["at_once"], -3.0, 4.0), -3.0)
-    weighed["both_sides"] = np.where(one_sided, np.maximum(weighed["both_sides"], -0.5), weighed["both_sides"])
-    return pd.DataFrame(
-        {"prior": -4.2, **weighed, "one_filled_at_once": np.where(one_sided, bracket, 0.0)}, index=seen.index
-    )
+    first = np.maximum(at_once, np.where(numbers(seen["at_once"]) >= numbers(seen["soon"]) / 3, soon, -3.0))
+    bracket = np.where(numbers(seen["soon"]) >= 3, np.clip(first + rode - weighed["at_once"], -3.0, 5.0), -3.0)
+    unfilled = np.where(bracket > 0, 0.0, -0.5)
+    weighed["both_sides"] = np.where(one_sided, np.maximum(weighed["both_sides"], unfilled), weighed["both_sides"])
+    bracket = np.where(one_sided, bracket, np.maximum(bracket - np.maximum(weighed["both_sides"], 0.0), 0.0))
+    return pd.DataFrame({"prior": -4.2, **weighed, "one_filled_at_once": bracket}, index=seen.index)
 
 
 def sentence(row: pd.Series, terms: Terms) -> str:
@@ -75,7 +90,7 @@ def sentence(row: pd.Series, terms: Terms) -> str:
         f"Around {row['both_sides']:.0f} of {row['events']:.0f} high-impact events both a long and a short "
         "were opened within "
         f"{terms.apart_s:.0f} s of each other; around {row['at_once']:.0f} the first fill came within "
-        f"{terms.instant_s:.0f} s "
+        f"{terms.instant_s:.0f} s, around {row['soon']:.0f} within {terms.soon_s:.0f} s "
         f"of the release. {percent(row['news_positions'] / row['positions'])} of all positions are entries around news."
     )
 
@@ -85,6 +100,8 @@ def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
     return [
         "a view on the news: that is one side, and it is not entered within seconds of every release",
         f"hedging as a habit: away from news the account turned within {terms.apart_s:.0f} s {row['turns']:.0f} times",
+        f"coming in by the clock: away from news {row['by_the_clock']:.0f} of {row['quiet_positions']:.0f} positions "
+        "were opened within seconds of the full five minutes",
         "being one of a crowd: strangers who trade the same minute do not open both sides",
     ]
 
@@ -111,7 +128,7 @@ DETECTOR = Detector(
     sentence=sentence,
     ruled_out=ruled_out,
     usual=usual,
-    usual_of=("at_once", "events"),
+    usual_of=("at_once", "soon", "events"),
     rows=(
         "select account_id as subject_id, row_number() over (partition by account_id order by event_id, "
         "opened_at, trade_id) as place,"

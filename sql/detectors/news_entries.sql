@@ -1,5 +1,6 @@
 -- Positions opened around high-impact news that moves their instrument, with the offset from the event.
--- Grain: account_id, trade_id (the nearest event).
+-- Of an instrument that nobody knows it is not known what moves it: any release may. Grain: account_id, trade_id (the nearest
+-- event).
 with events as (
     select event_id, occurs_at, currency
     from staging.news
@@ -10,6 +11,16 @@ moved as (
     select events.event_id, events.occurs_at, currencies.symbol
     from events
     inner join terms.instrument_currencies as currencies using (currency)
+
+    union all
+
+    select events.event_id, events.occurs_at, unknown.symbol
+    from events
+    cross join (
+        select distinct symbol
+        from detectors.positions
+        anti join terms.instrument_currencies using (symbol)
+    ) as unknown
 ),
 
 near as (

@@ -9,6 +9,7 @@ with by_event as (
         between to_seconds(-getvariable('news_straddling_apart_s')) and to_seconds(getvariable('news_straddling_apart_s'))
             as both_sides,
         min(abs(offset_s)) <= getvariable('news_straddling_instant_s') as at_once,
+        min(offset_s) between -getvariable('news_straddling_instant_s') and getvariable('news_straddling_soon_s') as soon,
         sum(net_profit) filter (where offset_s between 0 and getvariable('news_straddling_instant_s')) > 0 as rode,
         count(*) as positions,
         sum(net_profit) as net_profit,
@@ -26,7 +27,7 @@ times as (
 ),
 
 quiet as (
-    select positions.account_id, positions.trade_id
+    select positions.account_id, positions.trade_id, positions.instrument, positions.side, positions.opened_at
     from detectors.positions as positions
     semi join detectors.news_entries as traded using (account_id)
     asof left join times
@@ -36,23 +37,23 @@ quiet as (
         or positions.opened_at > times.occurs_at + to_seconds(getvariable('news_straddling_after_s'))
 ),
 
-turns as (
+-- releases come at the full five minutes, where robots come in by the clock too
+habits as (
     select
         account_id,
+        count(*) as quiet_positions,
+        count(*) filter (
+            where epoch(opened_at) % getvariable('news_straddling_clock_s') <= getvariable('news_straddling_instant_s')
+        ) as by_the_clock,
         count(*) filter (where earlier_side <> side and opened_at - earlier_at
             <= to_seconds(getvariable('news_straddling_apart_s'))) as turns
     from (
         select
-            positions.account_id,
-            positions.side,
-            positions.opened_at,
-            lag(positions.side) over entries as earlier_side,
-            lag(positions.opened_at) over entries as earlier_at
-        from detectors.positions as positions
-        semi join quiet using (account_id, trade_id)
-        window entries as (
-            partition by positions.account_id, positions.instrument order by positions.opened_at, positions.trade_id
-        )
+            *,
+            lag(side) over entries as earlier_side,
+            lag(opened_at) over entries as earlier_at
+        from quiet
+        window entries as (partition by account_id, instrument order by opened_at, trade_id)
     )
     group by account_id
 ),
@@ -68,14 +69,17 @@ select
     count(distinct by_event.event_id) as events,
     count(distinct by_event.event_id) filter (where by_event.both_sides) as both_sides,
     count(distinct by_event.event_id) filter (where by_event.at_once) as at_once,
+    count(distinct by_event.event_id) filter (where by_event.soon) as soon,
     count(distinct by_event.event_id) filter (where by_event.rode) as rode,
     sum(by_event.positions) as news_positions,
     any_value(totals.positions) as positions,
-    coalesce(any_value(turns.turns), 0) as turns,
+    coalesce(any_value(habits.turns), 0) as turns,
+    coalesce(any_value(habits.quiet_positions), 0) as quiet_positions,
+    coalesce(any_value(habits.by_the_clock), 0) as by_the_clock,
     sum(by_event.net_profit) as net_profit,
     min(by_event.first_at) as first_at,
     max(by_event.last_at) as last_at
 from by_event
 inner join totals using (account_id)
-left join turns using (account_id)
+left join habits using (account_id)
 group by by_event.account_id
