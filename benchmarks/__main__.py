@@ -12,6 +12,7 @@ CHAPTERS = {
     "set_rules": "Rules over whole histories",
     "increment": "A day's increment",
     "walk": "The walk alone, and what-if",
+    "sweep": "A sweep over a whole firm",
     "landing": "Landing",
     "sources": "Platform exports",
     "stream": "A live connection into the lake",
