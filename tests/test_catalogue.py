@@ -442,6 +442,34 @@ def later(number: int, since: str) -> str:
     return block.replace("version = 1", f"version = {number}").replace("2025-01-01T00:00:00Z", since)
 
 
+@pytest.mark.parametrize(
+    ("before", "holds", "beyond"),
+    [
+        ("min_trading_days = 4", "min_trading_days = 4\ntime_limit = 4", "min_trading_days = 4\ntime_limit = 3"),
+        (
+            "min_trading_days = 4",
+            'floating_loss = { percent = 30, base = "profit", at_least = 0 }',
+            'floating_loss = { percent = 30, base = "profit", at_least = -0.01 }',
+        ),
+        (
+            "min_trading_days = 4",
+            "idea_risk = { amount = 9_999_999_999 }",
+            "idea_risk = { amount = 9_999_999_999.01 }",
+        ),
+        (
+            "min_trading_days = 4",
+            "hyperactivity = { trades_per_day = 2_147_483_647 }",
+            "hyperactivity = { trades_per_day = 2_147_483_648 }",
+        ),
+        ("version = 1", "version = 2_147_483_647", "version = 2_147_483_648"),
+    ],
+    ids=["trading days within the limit", "at least", "amount", "count", "version"],
+)
+def test_what_lies_on_a_bound_holds_and_what_lies_beyond_does_not(before: str, holds: str, beyond: str) -> None:
+    assert read_product(with_change(before, holds), "x").id == "two_step"
+    assert refusal(with_change(before, beyond))
+
+
 def test_versions_rise_and_follow_in_time() -> None:
     assert "version 1: version: comes after 1, numbers must rise" in refusal(GOOD + later(1, "2026-01-01T00:00:00Z"))
     early = refusal(GOOD + later(2, "2024-12-31T23:59:59Z"))
