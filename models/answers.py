@@ -164,6 +164,7 @@ _ASK = """
             accounts.account_id,
             cast(limits.until as timestamptz) as until,
             limits.ended,
+            limits.passed,
             keys.lasting or (keys.lasting_unworded and worded.account_id is null) as to_the_end,
             if(to_the_end, cast($1 as timestamptz), cast(limits.until as timestamptz)) as judged_until
         from given_limits as limits
@@ -177,7 +178,7 @@ _ASK = """
     left join decided.answered as answered using (key, account_id, judged_until)
 """
 _LIMITS = """
-    select distinct account_id, judged_until as until, false as ended
+    select distinct account_id, judged_until as until, false as ended, false as passed
     from decided.asked
     where missing and to_the_end = $1
 """
@@ -193,7 +194,7 @@ _KEPT = """
     insert into decided.answered
     select key, account_id, judged_until from decided.asked where missing and to_the_end = $1
 """
-_ANSWER = """
+_ANSWER = f"""
     create or replace table decided.occurrences as
     select found.account_id, asked.rule, found.happened_at, found.outcome, found.effect, found.observed, found.allowed,
         found.trade_id, found.detail, found.place
@@ -201,11 +202,12 @@ _ANSWER = """
     inner join decided.asked as asked using (key, account_id, judged_until)
     where
         found.happened_at <= asked.until
-        -- as in `set_rules`: what would end an account that has ended by then says nothing
+        -- as in `set_rules`: what would end an account that has ended by then says nothing, unless it passed then
         and not (
             asked.ended
             and found.happened_at >= asked.until
             and found.outcome = 'breached'
             and found.effect = 'terminate'
+            and (not asked.passed or asked.rule in ({", ".join(f"'{rule}'" for rule in set_rules.EXPIRING)}))
         )
 """

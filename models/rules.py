@@ -237,7 +237,7 @@ _RULES = (
     Rule(
         "max_lots",
         (
-            Field("lots", "number", required=True, meaning="largest volume of one trade"),
+            Field("lots", "number", required=True, meaning="largest volume that one trade has open at once"),
             Field("symbols", "texts", meaning="instruments it applies to, all when absent"),
             *_STRIKES,
             _STRIP,

@@ -133,11 +133,11 @@ def _held(accounts: pd.DataFrame, rulebook: Rulebook, rules: Sequence[str]) -> l
 
 
 def register_ends(connection: duckdb.DuckDBPyConnection, ends: pd.DataFrame) -> None:
-    """Says when accounts ended (account_id, ended_at: passed, breached, expired or closed) as `decided.ends`."""
-    connection.register("given_ends", ends[["account_id", "ended_at"]])
+    """Says when accounts ended (account_id, ended_at, and whether they passed then) as `decided.ends`."""
+    connection.register("given_ends", ends[["account_id", "ended_at", "passed"]])
     connection.execute(
         "create or replace table decided.ends as select cast(account_id as varchar) as account_id,"
-        " cast(ended_at as timestamptz) as ended_at from given_ends"
+        " cast(ended_at as timestamptz) as ended_at, cast(passed as boolean) as passed from given_ends"
     )
     connection.unregister("given_ends")
 
@@ -386,7 +386,7 @@ def _names(rule: str, words: Sequence[str], known: dict[str, str]) -> set[str]:
 
 
 _DECIDED = {
-    "ends": "account_id varchar, ended_at timestamptz",
+    "ends": "account_id varchar, ended_at timestamptz, passed boolean",
     "owners": "trader_id varchar, owner_id varchar, members integer",
     "copy_pairs": "account_a varchar, account_b varchar, relation varchar, matched integer, same_owner boolean,"
     " strength double",
@@ -400,13 +400,18 @@ def _ensure_decided(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _limits(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, as_of: dt.datetime) -> pd.DataFrame:
-    """Per account the last instant that counts (`until`) and whether the account ended there."""
-    ends = connection.sql("select account_id, ended_at from decided.ends").to_arrow_table().to_pandas()
+    """Per account the last instant that counts (`until`), whether the account ended there, and whether by passing."""
+    ends = connection.sql("select account_id, ended_at, passed from decided.ends").to_arrow_table().to_pandas()
     frame = accounts[["account_id"]].merge(ends, "left", "account_id")
     ended_at = pd.to_datetime(frame["ended_at"], utc=True)
     ended = ended_at.notna() & (ended_at <= as_of)
     return pd.DataFrame(
-        {"account_id": frame["account_id"], "until": ended_at.where(ended, pd.Timestamp(as_of)), "ended": ended}
+        {
+            "account_id": frame["account_id"],
+            "until": ended_at.where(ended, pd.Timestamp(as_of)),
+            "ended": ended,
+            "passed": ended & frame["passed"].eq(True),
+        }
     )
 
 
@@ -415,7 +420,7 @@ def register_limits(connection: duckdb.DuckDBPyConnection, limits: pd.DataFrame)
     connection.register("given_limits", limits)
     connection.execute(
         "create or replace table decided.judged as select cast(account_id as varchar) as account_id,"
-        " cast(until as timestamptz) as until, ended from given_limits"
+        " cast(until as timestamptz) as until, ended, passed from given_limits"
     )
     connection.unregister("given_limits")
 
@@ -445,10 +450,11 @@ def _reads_trades(name: str) -> bool:
 def _occurrences(rules: Sequence[str]) -> str:
     """The select that puts all rules' occurrences together and settles strikes and effects."""
     found = " union all ".join(_one_rule(rule) for rule in rules)
+    in_time = ", ".join(f"'{rule}'" for rule in EXPIRING)
     return f"""
         with found as ({found}),
         numbered as (
-            select found.*, accounts.until, accounts.ended,
+            select found.*, accounts.until, accounts.ended, accounts.passed,
                 row_number() over (
                     partition by found.account_id, found.rule, found.outcome order by found.happened_at, found.trade_id
                 ) as place
@@ -456,7 +462,7 @@ def _occurrences(rules: Sequence[str]) -> str:
             where found.happened_at <= accounts.until
         ),
         settled as (
-            select account_id, rule, happened_at, observed, allowed, trade_id, detail, place, until, ended,
+            select account_id, rule, happened_at, observed, allowed, trade_id, detail, place, until, ended, passed,
                 case when outcome = 'breached' and place > strikes then 'breached' else 'warned' end as outcome,
                 case
                     when outcome = 'warned' then 'warn'
@@ -467,8 +473,12 @@ def _occurrences(rules: Sequence[str]) -> str:
         )
         select account_id, rule, happened_at, outcome, effect, observed, allowed, trade_id, detail, place
         from settled
-        -- what would end an account that has ended by then says nothing
-        where not (ended and outcome = 'breached' and effect = 'terminate' and happened_at >= until)
+        -- what would end an account that has ended by then says nothing; who passes in the instant in which a rule ends
+        -- the account has not passed, but in the last instant of the time allowed one is in time
+        where not (
+            ended and outcome = 'breached' and effect = 'terminate' and happened_at >= until
+            and (not passed or rule in ({in_time}))
+        )
     """
 
 
@@ -521,7 +531,7 @@ def _judge_again(
     if rules:
         ended = terminations.set_index("account_id")["happened_at"]
         told = limits[limits["account_id"].isin(ended.index)]
-        finder(told.assign(until=told["account_id"].map(ended), ended=False), rules)
+        finder(told.assign(until=told["account_id"].map(ended), ended=False, passed=False), rules)
         connection.execute(
             "insert into decided.kept select found.* from decided.occurrences as found"
             f" inner join given_terminations as ends using (account_id) where {_ENDED_ONCE}"

@@ -301,8 +301,10 @@ def judge(
         register_ends(connection, ends_of(judged.status))
         found = set_rules.judge(connection, accounts, rulebook, as_of)
     if len(found.terminations):
+        # what ends an account keeps it from passing in the same instant, as a pause does
+        halts = pd.concat([found.pauses, found.terminations[list(found.pauses.columns)]], ignore_index=True)
         stopped = _stopped(accounts, found)
-        judged = _ended(judged, _walk(connection, stopped, rulebook, as_of, found.pauses), found)
+        judged = _ended(judged, _walk(connection, stopped, rulebook, as_of, halts), found)
     rows = pd.concat([frame for frame in (judged.verdicts, found.verdicts) if len(frame)] or [judged.verdicts])
     rows = rows.sort_values(["account_id", "happened_at"], kind="stable", ignore_index=True)
     return replace(judged, verdicts=rows, pauses=found.pauses)
@@ -395,9 +397,10 @@ def paused(told: Events, accounts: pd.DataFrame, pauses: pd.DataFrame) -> Events
 
 
 def ends_of(status: pd.DataFrame) -> pd.DataFrame:
-    """Accounts that are at their end, and when they came to it: account_id, ended_at."""
+    """Accounts that are at their end, when they came to it and whether by passing: account_id, ended_at, passed."""
     ended = status[status["status"].isin(TERMINAL)]
-    return ended[["account_id", "status_at"]].rename(columns={"status_at": "ended_at"})
+    ends = ended[["account_id", "status_at"]].rename(columns={"status_at": "ended_at"})
+    return ends.assign(passed=ended["status"] == "passed")
 
 
 def _same_ends(one: pd.DataFrame, two: pd.DataFrame) -> bool:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from models import drafts, set_rules
 from models.catalogue import Product, Rulebook, RulebookRefused
 from models.drafts import Draft
-from pipelines.score import TERMINAL, judge, judged_accounts, register_instruments, register_terms
+from pipelines.score import ends_of, judge, judged_accounts, register_instruments, register_terms
 from sql import relations, schema
 from sql.decided import register_tables
 from sql.warehouse import Warehouse, read_frame, replace_rows
@@ -65,8 +65,7 @@ def _judged(warehouse: Warehouse, draft: Draft, as_of: dt.datetime) -> tuple[pd.
         judged = judge(connection, accounts, book, as_of)
         with warehouse.database.connect() as database:
             register_tables(connection, database, schema.OWNERS, schema.COPY_PAIRS)
-        ended = judged.status[judged.status["status"].isin(TERMINAL)]
-        set_rules.register_ends(connection, ended.rename(columns={"status_at": "ended_at"}))
+        set_rules.register_ends(connection, ends_of(judged.status))
         shared = set_rules.judge(connection, accounts, book, as_of, set_rules.SHARED).verdicts
     return judged.status, pd.concat([one for one in (judged.verdicts, shared) if len(one)] or [judged.verdicts])
 

@@ -27,8 +27,10 @@ START = dt.datetime(2026, 3, 2, 0, 0, tzinfo=dt.UTC)
 
 @dataclass(frozen=True)
 class Trade:
-    """One position: opened, added to (instant, lots), closed once. `closed_at` None = still open. Money is exact, lots
-    are text."""
+    """One position: opened, added to (instant, lots; below zero a part is closed), closed once.
+
+    `closed_at` None = still open. Money is exact, lots are text.
+    """
 
     trade_id: str
     opened_at: dt.datetime
@@ -47,7 +49,8 @@ class Trade:
 
 @dataclass(frozen=True)
 class Account:
-    """One account of the plan with its trades, deposits and payouts (instant, amount), and when the walk ended it."""
+    """One account of the plan with its trades, deposits and payouts (instant, amount), when the walk ended it, and
+    whether by passing."""
 
     account_id: str = "A"
     trades: Sequence[Trade] = ()
@@ -59,6 +62,7 @@ class Account:
     trader_id: str | None = None
     money: Sequence[tuple[dt.datetime, str]] = ()
     product: str = "plan"
+    passed: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,8 +139,8 @@ def engine(world: World) -> duckdb.DuckDBPyConnection:
     register_terms(connection, rulebook(world))
     register_instruments(connection)
     relations.build(connection, "facts.accounts")
-    ends = [(a.account_id, a.ended_at) for a in world.accounts if a.ended_at is not None]
-    set_rules.register_ends(connection, pd.DataFrame(ends, columns=["account_id", "ended_at"]))
+    ends = [(a.account_id, a.ended_at, a.passed) for a in world.accounts if a.ended_at is not None]
+    set_rules.register_ends(connection, pd.DataFrame(ends, columns=["account_id", "ended_at", "passed"]))
     decide(connection, world)
     return connection
 
@@ -215,15 +219,18 @@ def deal_rows(account_id: str, trade: Trade) -> list[dict[str, Any]]:
     opening = common | {"deal_id": f"{trade.trade_id}-in", "entry": "in", "executed_at": trade.opened_at}
     opening |= {"side": trade.side, "price": trade.open_price, "profit": Decimal(0), "commission": Decimal(0)}
     opening |= {"stop_loss": trade.stop_loss}
+    other = "sell" if trade.side == "buy" else "buy"
     added = [
-        opening | {"deal_id": f"{trade.trade_id}-in{n}", "executed_at": at, "volume": float(lots)}
+        opening
+        | {"deal_id": f"{trade.trade_id}-in{n}", "executed_at": at, "volume": abs(float(lots))}
+        | ({"entry": "out", "side": other, "stop_loss": None} if float(lots) < 0 else {})
         for n, (at, lots) in enumerate(trade.adds)
     ]
     if trade.closed_at is None:
         return [opening, *added]
     common["volume"] += sum(float(lots) for _, lots in trade.adds)
     closing = common | {"deal_id": f"{trade.trade_id}-out", "entry": "out", "executed_at": trade.closed_at}
-    closing |= {"side": "sell" if trade.side == "buy" else "buy", "price": trade.close_price}
+    closing |= {"side": other, "price": trade.close_price}
     closing |= {"profit": Decimal(trade.profit), "commission": Decimal(trade.commission), "stop_loss": trade.late_stop}
     return [opening, *added, closing]
 

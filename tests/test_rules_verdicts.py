@@ -13,6 +13,7 @@ import pytest
 from models import catalogue, set_rules
 from pipelines.land import land_paths
 from pipelines.score import _TOUCHED_BY, judged_accounts, score
+from pipelines.score import judge as judge_all
 from sql import schema
 from sql.warehouse import Warehouse, read_frame
 from tests.builders import write_firm
@@ -127,6 +128,42 @@ def test_nothing_ends_an_account_twice() -> None:
     both = 'holding_time = { seconds = 60, effect = "terminate" }\nidea_risk = { amount = 5, effect = "terminate" }'
     losing = [dataclasses.replace(trades[0], profit="-10")]
     assert [row[0] for row in said(World([Account("A", losing)], both, LATER))] == ["holding_time"]
+
+
+def test_who_passes_in_the_instant_in_which_a_rule_ends_the_account_has_not_passed() -> None:
+    """Guards the pass on both sides, and that in the last instant of the time allowed one is in time."""
+    trades = [short("a", at(9))]
+    close = trades[0].closed_at
+    assert close is not None
+    terms = 'holding_time = { seconds = 60, effect = "terminate" }'
+    for ended_at, ending in ((close, ["holding_time"]), (close - dt.timedelta(microseconds=1), [])):
+        world = World([Account("A", trades, ended_at=ended_at, passed=True)], terms, LATER)
+        assert list(judge(world).terminations["rule"]) == ending
+    for rule in ("time_limit", "inactivity"):
+        passed, late = Account("A", ended_at=at(24), passed=True), Account("B")
+        assert list(judge(World([passed, late], f"{rule} = 1", LATER)).terminations["account_id"]) == ["B"]
+
+
+def test_a_pass_and_an_end_by_a_rule_at_one_instant_are_told_as_the_end() -> None:
+    """Guards that walk and rules together tell one of the two, for a trade held too short by a microsecond and not."""
+    held = [dt.timedelta(seconds=60), dt.timedelta(seconds=60, microseconds=-1)]
+    accounts = [
+        Account(name, [Trade(name, at(9), at(9) + time, profit="10000")]) for name, time in zip("AB", held, strict=True)
+    ]
+    accounts.append(Account("C", [Trade("C", at(9), at(24), profit="10000")]))
+    terms = 'profit_target = { percent = 10 }\ntime_limit = 1\nholding_time = { seconds = 60, effect = "terminate" }'
+    world = World(accounts, terms, LATER)
+    connection = engine(world)
+    told = judge_all(connection, judged_accounts(connection), rulebook(world), LATER)
+    assert dict(zip(told.status["account_id"], told.status["status"], strict=True)) == {
+        "A": "passed", "B": "breached", "C": "passed",
+    }  # fmt: skip
+    said = told.verdicts[["account_id", "rule", "outcome", "happened_at"]].itertuples(index=False, name=None)
+    assert sorted(said) == [
+        ("A", "profit_target", "passed", at(9) + held[0]),
+        ("B", "holding_time", "breached", at(9) + held[1]),
+        ("C", "profit_target", "passed", at(24)),
+    ]
 
 
 def test_a_rule_that_ends_an_account_silences_what_comes_later() -> None:

@@ -130,8 +130,8 @@ def _together(*frames: pd.DataFrame) -> pd.DataFrame:
 
 def _shared(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, as_of: dt.datetime) -> pd.DataFrame:
     """Verdicts of the rules that look across an owner's accounts."""
-    query = f"select account_id, status_at as ended_at from decided.account_status where status in {score.TERMINAL}"
-    set_rules.register_ends(connection, connection.sql(query).to_arrow_table().to_pandas())
+    status = connection.sql("select account_id, status, status_at from decided.account_status").to_arrow_table()
+    set_rules.register_ends(connection, score.ends_of(status.to_pandas()))
     accounts = score.judged_accounts(connection)
     return set_rules.judge(connection, accounts, rulebook, as_of, set_rules.SHARED).verdicts
 

@@ -12,6 +12,7 @@ select
     accounts.initial_balance,
     accounts.opened_at,
     judged.until,
-    judged.ended
+    judged.ended,
+    judged.passed
 from decided.judged as judged
 inner join facts.accounts as accounts using (account_id)

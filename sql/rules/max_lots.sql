@@ -1,4 +1,6 @@
--- Trades larger than the stage allows, at the entry with which they became so. Grain: account_id, trade_id.
+-- Trades of which more was open at once than the stage allows, at the entry with which they became so; what is
+-- closed in its very instant was open with it.
+-- Grain: account_id, trade_id.
 with kinds as (
     select symbol, upper(any_value(asset_class)) as asset_class from terms.instruments group by symbol
 ),
@@ -35,13 +37,13 @@ grown as (
     select
         large_trades.*,
         deals.executed_at,
-        sum(deals.lots) over (
+        deals.role,
+        sum(case deals.role when 'in' then deals.lots else -deals.lots end) over (
             partition by large_trades.account, large_trades.place
-            order by deals.executed_at
+            order by deals.executed_at, deals.role
         ) as lots_then
     from large_trades
     inner join facts.rule_deals as deals using (account, place)
-    where deals.role = 'in'
 )
 
 select
@@ -53,5 +55,5 @@ select
     trade_id,
     json_object('instrument', instrument) as detail
 from grown
-where lots_then > allowed
+where role = 'in' and lots_then > allowed
 group by account_id, trade_id, instrument, allowed
