@@ -92,8 +92,8 @@ def fingerprints(accounts: pd.DataFrame, terms: Array, clocks: Sequence[Clock]) 
 
 
 def may_be_kept(terms: Array) -> Array:
-    """Accounts that can go on from a state: which trade was the best is told by all of an account's trades."""
-    return np.asarray(terms["cs_unit"] != 1)
+    """Accounts that can go on from a state: which trade is the best or largest all of them tell."""
+    return np.asarray(terms["cs_unit"] == 0)
 
 
 def taken(before: Checkpoints, states: Array, terms: Array, deals: pa.Table, still_open: Array) -> Checkpoints:

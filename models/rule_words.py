@@ -325,6 +325,8 @@ def _profitable_days(terms: Terms, currency: str | None) -> str:
 def _consistency(terms: Terms, _currency: str | None) -> str:
     if terms["raise_target"]:
         text = f"The profit target rises until the best {terms['unit']} makes at most {number(terms['share'])} % of it."
+    elif terms["unit"] == "lot":
+        text = f"The largest trade may hold at most {number(terms['share'])} % of the lots of all closed trades."
     else:
         winning = f"profit of the winning {terms['unit']}s"
         of = {"net": "net profit", "positive": winning, "target": "profit target"}[terms["of"]]

@@ -208,7 +208,14 @@ _RULES = (
     Rule(
         "consistency",
         (
-            Field("unit", "choice", "day", choices=("day", "trade", "lot"), meaning="what is compared"),
+            Field(
+                "unit",
+                "choice",
+                "day",
+                choices=("day", "trade", "lot"),
+                meaning="what is compared: the best day or trade, or of the lots of all closed trades those of the"
+                " largest, where `of` says nothing",
+            ),
             Field("share", "percent", required=True, meaning="largest share that one unit may have"),
             Field(
                 "of",

@@ -14,7 +14,18 @@ from models.catalogue import FUNDED as FUNDED
 from models.catalogue import Rulebook, Terms
 from models.clock import Clock, from_micros, resets, to_micros
 from models.money import percent_of, to_minor
-from models.walk import CONSISTENT_OF, DAY_COUNTS, LOTS_SCALE, MODES, NEVER, REFERENCES, TERMS, Array
+from models.walk import (
+    CONSISTENT_OF,
+    CONSISTENT_UNITS,
+    DAY_COUNTS,
+    LOTS_SCALE,
+    MODES,
+    NEVER,
+    OF_POSITIVE,
+    REFERENCES,
+    TERMS,
+    Array,
+)
 
 SHARE_SCALE = 10_000
 EFFECTS = {"terminate": 1, "pause": 2, "warn": 3, "split_cut": 4}
@@ -132,11 +143,12 @@ def _progress(row: Array, terms: Terms, stage: str, start: int, currency: str) -
         row["profitable_within"] = terms["min_profitable_days"]["within_days"] or 0
     consistency = terms.get("consistency")
     if consistency is not None:
-        row["cs_unit"] = consistency["unit"] == "trade"
+        row["cs_unit"] = CONSISTENT_UNITS.index(consistency["unit"])
         row["cs_merge"] = -1 if consistency["merge_seconds"] is None else consistency["merge_seconds"]
-        if stage not in FUNDED and consistency["unit"] != "lot" and consistency["effect"] == "wait":
+        if stage not in FUNDED and consistency["effect"] == "wait":
             row["cs_share"] = int(consistency["share"] * SHARE_SCALE)
-        row["cs_of"] = CONSISTENT_OF.index(consistency["of"])
+        # of lots each counts
+        row["cs_of"] = OF_POSITIVE if consistency["unit"] == "lot" else CONSISTENT_OF.index(consistency["of"])
         row["cs_raises"] = consistency["raise_target"] and row["cs_share"] > 0 and row["pt_size"] > 0
 
 

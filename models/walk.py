@@ -41,6 +41,9 @@ OPENED, OPENED_AND_CLOSED, QUALIFYING = 0, 1, 2
 # What the best unit is held against.
 CONSISTENT_OF = ("net", "positive", "target")
 OF_POSITIVE, OF_TARGET = 1, 2
+# What has the largest share: a day, a trade or idea, or one trade of all lots.
+CONSISTENT_UNITS = ("day", "trade", "lot")
+BY_TRADE, BY_LOT = 1, 2
 NEVER = np.iinfo(np.int64).max
 FAR = NEVER // 2  # beyond every amount, with room to add some
 LOTS_SCALE = 100_000_000
@@ -299,8 +302,9 @@ def walk(
 
 
 def _of_units(events: Events, terms: Array) -> tuple[Array, Array]:
-    """After each deal the best and all positive trades or ideas since the last payout, where terms ask for them."""
-    asked = terms["cs_unit"] == 1
+    """After each deal the best and all positive trades or ideas since the last payout, where terms ask for them; where
+    they ask for lots the most of one closed position and those of all (10⁻⁶)."""
+    asked = terms["cs_unit"] != 0
     room = len(events.at) if asked.any() else 0
     best, positive = np.zeros(room, np.int64), np.zeros(room, np.int64)
     if room:
@@ -312,7 +316,8 @@ def _of_units(events: Events, terms: Array) -> tuple[Array, Array]:
             events.part,
             events.beside,
             events.gap,
-            asked,
+            events.lots,
+            terms["cs_unit"].copy(),
             terms["cs_merge"].copy(),
             best,
             positive,
@@ -329,13 +334,14 @@ def _add_up_units(
     part: Any,
     beside: Any,
     gap: Any,
+    lots: Any,
     asked: Any,
     merge: Any,
     bests: Any,
     positives: Any,
 ) -> None:
     for account in range(len(asked)):
-        if not asked[account]:
+        if asked[account] == 0:
             continue
         first, last = starts[account], starts[account + 1]
         idea = np.full(last - first, -1, np.int64)
@@ -345,6 +351,8 @@ def _add_up_units(
             if kind[i] == BALANCE and flags[i] & PAYOUT:
                 made[:] = 0
                 best, positive = np.int64(0), np.int64(0)
+            elif asked[account] == BY_LOT:
+                best, positive = max(best, lots[i] // 100), positive + lots[i] // 100
             elif kind[i] == TRADE and part[i] >= 0:
                 one = part[i]
                 parts = max(parts, one + 1)
@@ -468,11 +476,11 @@ def _walk(
         ml_inclusive, ml_warn, ml_size, ml_rebase = T["ml_inclusive"], T["ml_warn"], T["ml_size"], T["ml_rebase"]
         fl_effect, dg_effect = T["fl_effect"], T["dg_effect"]
         target: Any = T["pt_size"] if T["pt_size"] > 0 else NEVER
-        on_equity, by_trade, profitable_size = T["pt_basis"] == 1, T["cs_unit"] == 1, T["profitable_size"]
+        on_equity, by_unit, profitable_size = T["pt_basis"] == 1, T["cs_unit"] != 0, T["profitable_size"]
         day_counts, struck, within = T["day_counts"], 0, T["profitable_within"]
         watched = fl_effect != 0 or dg_effect != 0 or dl_warn > 0 or ml_warn > 0
         short_of_target: Any = T["pt_size"] - 1 + initial if T["pt_size"] > 0 else FAR
-        calm = not (want_days or want_steps or watched or by_trade or day_counts != OPENED)
+        calm = not (want_days or want_steps or watched or by_unit or day_counts != OPENED)
 
         # the reset that opened the first firm day
         low, last_reset = offsets[T["clock"]], offsets[T["clock"] + 1]
@@ -710,7 +718,7 @@ def _walk(
                     if counts and firm_day != last_trading_day:
                         trading_days += 1
                         last_trading_day = firm_day
-                    if by_trade:
+                    if by_unit:
                         best, positive = unit_best[i], unit_positive[i]
                     if flat or not observed:
                         equity = balance + credit
@@ -808,12 +816,12 @@ def _walk(
             ):
                 holds = True
                 if T["cs_share"] > 0:
-                    top = best if by_trade else max(best_before, day_net - day_net_paid)
+                    top = best if by_unit else max(best_before, day_net - day_net_paid)
                     total = stage_net
                     if T["cs_of"] == OF_TARGET:
                         total = target
                     elif T["cs_of"] == OF_POSITIVE:
-                        total = positive if by_trade else positive_before + max(day_net - day_net_paid, 0)
+                        total = positive if by_unit else positive_before + max(day_net - day_net_paid, 0)
                     holds = total <= 0 or top * 1_000_000 <= T["cs_share"] * total
                     if T["cs_raises"] != 0:
                         due = _raised(target, top, T["cs_share"])
@@ -924,6 +932,6 @@ def _walk(
         out["profitable_days"] = profitable + (1 if day_traded and day_net >= profitable_size else 0)
         out["observed"], out["flat"], out["payouts"] = observed, flat, payouts
         top_day = max(best_before, day_net - day_net_paid) if traded else np.int64(0)
-        out["best"] = best if by_trade else top_day
+        out["best"] = best if T["cs_unit"] == BY_TRADE else top_day
         out["target"] = _raised(target, out["best"], T["cs_share"]) if T["cs_raises"] != 0 else T["pt_size"]
     return n_verdicts, n_days, n_steps

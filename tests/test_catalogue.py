@@ -12,7 +12,7 @@ import pytest
 
 from models import catalogue
 from models.catalogue import RulebookRefused, read_product
-from models.rules import RULES
+from models.rules import RULES, WITHIN_MAX
 from pipelines.doctor import FINE, examine
 from sql.warehouse import Warehouse
 
@@ -462,8 +462,23 @@ def later(number: int, since: str) -> str:
             "hyperactivity = { trades_per_day = 2_147_483_648 }",
         ),
         ("version = 1", "version = 2_147_483_647", "version = 2_147_483_648"),
+        (
+            "min_trading_days = 4",
+            "lot_consistency = { low = 2, high = 2 }",
+            "lot_consistency = { low = 2.01, high = 2 }",
+        ),
+        (
+            "days = 3, percent = 0.5",
+            "days = 3, percent = 0.5, within_days = 3",
+            "days = 3, percent = 0.5, within_days = 2",
+        ),
+        (
+            "days = 3, percent = 0.5",
+            f"days = 3, percent = 0.5, within_days = {WITHIN_MAX}",
+            f"days = 3, percent = 0.5, within_days = {WITHIN_MAX + 1}",
+        ),
     ],
-    ids=["trading days within the limit", "at least", "amount", "count", "version"],
+    ids=["trading days", "at least", "amount", "count", "version", "lots", "fewest days", "most days"],
 )
 def test_what_lies_on_a_bound_holds_and_what_lies_beyond_does_not(before: str, holds: str, beyond: str) -> None:
     assert read_product(with_change(before, holds), "x").id == "two_step"

@@ -91,9 +91,9 @@ def stages(draw: st.DrawFn) -> Rules:
     if draw(st.booleans()):
         rules["min_profitable_days"] = {"days": draw(st.integers(1, 2)), "amount": Decimal("10")}
     if draw(st.booleans()):
-        unit, of = draw(st.sampled_from(["day", "trade"])), draw(st.sampled_from(["net", "positive", "target"]))
+        unit, of = draw(st.sampled_from(["day", "trade", "lot"])), draw(st.sampled_from(["net", "positive", "target"]))
         share = draw(st.sampled_from([40, 50, 100]))
-        rules["consistency"] = {"unit": unit, "share": share, "of": of}
+        rules["consistency"] = {"unit": unit, "share": share} | ({} if unit == "lot" else {"of": of})
         if unit == "trade" and share != 40:
             rules["consistency"]["merge_seconds"] = 0 if share == 50 else 36000
     return rules

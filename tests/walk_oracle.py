@@ -199,6 +199,7 @@ class Walk:
         self.begun: dict[tuple[str, str], tuple[datetime, Decimal]] = {}
         self.cap_strikes = 0
         self.window_trades: dict[int, Decimal] = {}
+        self.window_lots: list[Decimal] = []
         self.numbers: dict[tuple[str, str], int] = {}
         self.ideas: list[tuple[str, int, datetime, datetime | None]] = []
         self.early: dict[tuple[str, str], list[tuple[Deal, Decimal]]] = {}
@@ -272,6 +273,7 @@ class Walk:
             self.rebased_floor = self.initial + rounded(rule["rebase_offset"], self.account.currency)
         self.window_days.clear()
         self.window_trades.clear()
+        self.window_lots.clear()
         self.window_profit = NONE
 
     def reset(self, at: datetime, day: date) -> None:
@@ -357,13 +359,13 @@ class Walk:
         return str(self.rules.get("min_trading_days", {}).get("counts", "opened"))
 
     def note_closed(self, deal: Deal, begun: tuple[datetime, Decimal] | None, made: Decimal) -> None:
-        """Whether a position that closes makes its day a trading day."""
+        """The lots of a position that closes, and whether it makes its day a trading day."""
+        lots = begun[1] if begun else deal.volume or Decimal(1 if deal.entry in ("out", "out_by") else 0)
+        self.window_lots.append(lots)
         rule = self.rules.get("min_trading_days", {})
         if self.day_counts == "opened_and_closed" and begun and begun[0] >= self.told.days[self.day].opened_at:
             self.entry_days.add(self.day)
         if self.day_counts == "qualifying":
-            closes = deal.entry in ("out", "out_by")
-            lots = begun[1] if begun else deal.volume or Decimal(1 if closes else 0)
             sized = "percent" in rule or "amount" in rule
             least = self.size(rule, self.initial) if sized else NONE
             if lots and lots >= rule.get("lots", 0) and abs(made) >= least:
@@ -533,6 +535,8 @@ class Walk:
         rule = self.rules.get("consistency")
         if rule is None or rule.get("raise_target"):
             return True
+        if rule.get("unit") == "lot":
+            return max(self.window_lots, default=NONE) * 100 <= Decimal(rule["share"]) * sum(self.window_lots, NONE)
         units = list(self.window_trades.values()) if rule.get("unit") == "trade" else list(self.window_days.values())
         whole = sum((unit for unit in units if unit > 0), NONE) if rule.get("of") == "positive" else self.window_profit
         if rule.get("of") == "target":

@@ -264,7 +264,10 @@ def _consistency(request: Request, terms: Terms, worth: Worth) -> Check:
     numbers = {"best": best, "of": total, "share_pct": round(share, 2), "allowed_pct": allowed, rule["unit"]: name}
     if not holds and rule["unit"] != "lot":
         numbers["profit_needed"] = round(best * 100 / allowed, 2)
-    sentence = f"The best {rule['unit']} ({name}) made {share:.2f} % of the profit, {allowed.normalize():f} % allowed."
+    made = f"The best {rule['unit']} ({name}) made {share:.2f} % of the profit"
+    if rule["unit"] == "lot":
+        made = f"The largest trade ({name}) held {share:.2f} % of the lots of all closed trades"
+    sentence = f"{made}, {allowed.normalize():f} % allowed."
     leads: LeadsTo = "deduct" if worth.consistency_excess else "not_yet"
     return Check("consistency", judged(holds), sentence, numbers, text, leads_to=leads)
 

@@ -306,7 +306,7 @@ class Folding:
         until = np.maximum(newest, self.places["kept_us"][codes]) - self.places["kept_us"][codes]
         may = self.book.judged[codes] & (until > stood) & (until >= self.book.terms["opened_at"][codes])
         # which trade was the best is told by all of them
-        may &= self.book.terms["cs_unit"][codes] != 1
+        may &= self.book.terms["cs_unit"][codes] == 0
         codes, until = codes[may], until[may]
         if not len(codes):
             return
