@@ -29,7 +29,8 @@ def worlds(terms: str) -> list[World]:
 
 def found(world: World, connection: Any, ends: dict[str, Any]) -> list[Row]:
     """Every occurrence of every rule where accounts end as said."""
-    set_rules.register_ends(connection, pd.DataFrame(list(ends.items()), columns=["account_id", "ended_at"]))
+    ended = pd.DataFrame(list(ends.items()), columns=["account_id", "ended_at"])
+    set_rules.register_ends(connection, ended.assign(passed=False))
     set_rules.judge(connection, judged_accounts(connection), rulebook(world), world.as_of)
     rows: list[Row] = connection.execute(f"select {COLUMNS} from decided.occurrences order by all").fetchall()
     return rows
