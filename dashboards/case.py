@@ -299,7 +299,10 @@ def _links(found: pd.DataFrame) -> None:
     if found.empty:
         look.empty("No link", "Nothing joins these people to another trader.")
         return
-    shown = found.assign(reasons=[graphs.reasons(text, 8) for text in found["reasons"]])
+    shown = found.assign(
+        reasons=[graphs.reasons(text, 8) for text in found["reasons"]],
+        strength=[graphs.likely(one) for one in found["strength"]],
+    )
     event: Any = st.dataframe(
         shown,
         hide_index=True,
@@ -310,7 +313,7 @@ def _links(found: pd.DataFrame) -> None:
             "trader_a": st.column_config.TextColumn("One", width=80),
             "trader_b": st.column_config.TextColumn("Other", width=80),
             "reasons": st.column_config.TextColumn("Because of", width="large"),
-            "strength": st.column_config.NumberColumn("One person?", format="percent", width=90),
+            "strength": st.column_config.TextColumn("One person?", width=90, alignment="right"),
         },
     )
     chosen = event.selection.rows

@@ -106,7 +106,7 @@ def _detectors() -> None:
     )
     shown = found.assign(
         detector=[words.detector(name) for name in found["detector"]],
-        precision=found["precision"].astype(float),
+        precision=100 * found["precision"].astype(float),
         interval=[
             words.UNKNOWN if words.missing(low) else f"{words.share(low)} to {words.share(high)}"
             for low, high in zip(found["low"], found["high"], strict=True)
@@ -123,7 +123,7 @@ def _detectors() -> None:
             "detector": st.column_config.TextColumn("Detector", width=200),
             "answers": st.column_config.TextColumn("Answered", width=90, help="Flags answered, of those needed."),
             "confirmed": st.column_config.NumberColumn("Confirmed", width=90),
-            "precision": st.column_config.NumberColumn("Held", format="percent", width=80),
+            "precision": st.column_config.NumberColumn("Held", format=words.PERCENT, width=80),
             "interval": st.column_config.TextColumn("95 % interval", width=120),
             "weight": st.column_config.NumberColumn("Weight", format="%.2f", width=80, help="In the score, in use."),
             "moved": st.column_config.TextColumn("Moved by answers", width=130),

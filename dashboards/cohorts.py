@@ -79,11 +79,14 @@ def show() -> None:
     if found.empty:
         _nothing()
         return
+    months = sorted(found["cohort_month"].unique(), reverse=True)
     if view == "age":
         _survival(found)
+        _behind(desk, chosen, months, currency)
         return
     _unknown(int(found["unknown"].sum()))
-    _triangle(found, _money(desk, chosen), currency)
+    ages = _triangle(found, _money(desk, chosen), currency)
+    _behind(desk, chosen, months, currency, ages)
 
 
 def _funnels(desk: str, chosen: dict[str, Any], currency: str) -> None:
@@ -237,7 +240,8 @@ def _survival(found: pd.DataFrame) -> None:
     st.caption(f"{definition('reached_by_age')} Of every month {told}.")
 
 
-def _triangle(months: pd.DataFrame, money: pd.DataFrame, currency: str) -> None:
+def _triangle(months: pd.DataFrame, money: pd.DataFrame, currency: str) -> int:
+    """What each month paid out by age, its cells leading to who was paid; gives the number of ages."""
     shown = state.tab("Paid out", "of", SHARES)
     told = cohorts.triangle(months, money, reads.stands_at())
     values, done = (
@@ -266,9 +270,20 @@ def _triangle(months: pd.DataFrame, money: pd.DataFrame, currency: str) -> None:
             showscale=False,
             xgap=3,
             ygap=3,
-            hovertemplate="bought %{y}, after %{x} × 30 days: %{text}<extra></extra>",
+            hoverinfo="skip",
         )
     )
+    cells = told[told[shown].notna()].assign(age=told["age"].astype(int) + 1)
+    figure.add_scatter(  # a heat map's cells cannot be clicked
+        x=cells["age"].astype(str),
+        y=cells["cohort_month"],
+        mode="markers",
+        marker={"symbol": "square", "size": 36, "opacity": 0},
+        showlegend=False,
+        customdata=cells[["cohort_month", "age"]].assign(told=[say(one) for one in cells[shown]]),
+        hovertemplate="bought %{y}, after %{x} × 30 days: %{customdata[2]}<extra></extra>",
+    )
+    figure.update_layout(hoverdistance=-1)
     figure.update_xaxes(title="age in periods of 30 days", type="category", showgrid=False)
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
     asked = {
@@ -276,9 +291,16 @@ def _triangle(months: pd.DataFrame, money: pd.DataFrame, currency: str) -> None:
         "challenge": f"What has each month paid out per challenge, by age, in {currency}?",
         "person": f"What has each month paid out per person, by age, in {currency}?",
     }
-    look.chart(figure, asked[shown], height=110 + 44 * len(values))
+    picked = look.pick(figure, asked[shown], height=110 + 44 * len(values), key="triangle")
+    if picked:
+        st.query_params["month"], st.query_params["reached"] = str(picked[0][0]), "payout"
+        st.query_params["age"] = str(picked[0][1])
     meant = definition("payout_ratio" if shown == "ratio" else "payouts_paid")
-    st.caption(f"{meant} ⋯ some challenges of that month have not reached this age yet.")
+    st.caption(
+        f"{meant} ⋯ some challenges of that month have not reached this age yet."
+        " Click a cell for the accounts that were paid."
+    )
+    return len(values.columns)
 
 
 def _value(desk: str, product: str | None, channel: str | None) -> None:
@@ -404,13 +426,13 @@ def _share(label: str, meant: str | None = None) -> Any:
     return st.column_config.NumberColumn(label, format=words.PERCENT, help=meant)
 
 
-def _behind(desk: str, cuts: dict[str, Any], months: list[str], currency: str) -> None:
-    """The purchases of a cell, each with its account."""
+def _behind(desk: str, cuts: dict[str, Any], months: list[str], currency: str, ages: int = 0) -> None:
+    """The purchases of a cell, each with its account; with ages, those that reached the milestone by one of them."""
     table = reads.mart("cohort_challenges")
     if table is None:
         return
     st.subheader("The accounts behind a cell", anchor=False)
-    left, middle, right = st.columns([1, 1, 2], vertical_alignment="bottom")
+    left, middle, third, right = st.columns(4, vertical_alignment="bottom")
     with left:
         month = state.one_of("Month", "month", months, shown=str)
     with middle:
@@ -418,6 +440,9 @@ def _behind(desk: str, cuts: dict[str, Any], months: list[str], currency: str) -
         stage = state.one_of("Milestone", "reached", listed, shown=_reached)
     behind = reads.filtered(table, desk_id=desk, cohort_month=month, **cuts)
     behind = behind if stage is None else behind.where(table.c[f"{stage}_days"].is_not(None))
+    with third:
+        age = _by_age(ages) if stage else None
+    behind = behind if age is None else behind.where(table.c[f"{stage}_days"] < age * cohorts.PERIOD_DAYS)
     total = reads.count(behind)
     with right:
         start = state.page_number(total) * reads.PAGE_ROWS
@@ -457,6 +482,13 @@ def _behind(desk: str, cuts: dict[str, Any], months: list[str], currency: str) -
         account = str(page["account_id"].iloc[chosen[0]])
         if st.button(f"Open account {account}", type="primary", icon=":material/open_in_new:"):
             places.go("account", account=account)
+
+
+def _by_age(ages: int) -> int | None:
+    """The age by which a milestone was reached, in periods; None for any."""
+    listed = [str(age + 1) for age in range(ages)]
+    chosen = state.one_of("Age", "age", listed, shown=lambda one: f"Within {one} × {cohorts.PERIOD_DAYS:g} days")
+    return None if chosen is None else int(chosen)
 
 
 def _reached(name: str) -> str:

@@ -188,7 +188,7 @@ def _exports() -> None:
             "<code>highwater ingest --source NAME --account ID FILE</code> lands one and checks it against its totals.",
         )
         return
-    st.caption(f"{total:,} exports, each checked against the totals that it prints")
+    st.caption(f"{words.counted(total, 'export')}, each checked against the totals that it prints")
     start = state.page_number(total) * reads.PAGE_ROWS
     page = sa.select(loads).where(condition).order_by(loads.c.load_id.desc()).limit(reads.PAGE_ROWS).offset(start)
     read = [(row, words.parsed(row["reconciliation"]) or {}) for row in reads.records(reads.fetch(page))]
@@ -281,6 +281,14 @@ def _export_cells(read: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
     )
 
 
+def _as_told(rows: pd.DataFrame, widest: str = "") -> None:
+    """Rows as they are kept, under the names of their columns in words."""
+    columns: dict[str, Any] = {str(name): words.plain(str(name).removesuffix("_id")) for name in rows}
+    if widest:
+        columns[widest] = st.column_config.TextColumn(columns[widest], width="large")
+    st.dataframe(rows, hide_index=True, height=look.height(len(rows)), placeholder=words.UNKNOWN, column_config=columns)
+
+
 def _connections() -> None:
     """How each live connection fares, and what it found amiss."""
     if not _of_every_desk():
@@ -321,9 +329,7 @@ def _connections() -> None:
         return
     for name in ("first_at", "last_at"):
         findings[name] = [words.instant(at) for at in findings[name]]
-    st.dataframe(
-        findings, hide_index=True, column_config={"detail": st.column_config.TextColumn("detail", width="large")}
-    )
+    _as_told(findings, "detail")
 
 
 def _rejects() -> None:
@@ -340,7 +346,7 @@ def _rejects() -> None:
     dataset = state.one_of("Dataset", "dataset", listed)
     condition = rejects.c.dataset == dataset if dataset else sa.true()
     total = reads.count(sa.select(rejects.c.line).where(condition))
-    st.caption(f"{total:,} rejected rows")
+    st.caption(words.counted(total, "rejected row"))
     start = state.page_number(total) * reads.PAGE_ROWS
     found = reads.fetch(
         sa.select(rejects)
@@ -349,7 +355,7 @@ def _rejects() -> None:
         .limit(reads.PAGE_ROWS)
         .offset(start)
     )
-    st.dataframe(found, hide_index=True, column_config={"reason": st.column_config.TextColumn("reason", width="large")})
+    _as_told(found, "reason")
     everything = reads.decided(rejects, condition, limit=100_000)
     st.download_button(
         "Download all as CSV",
@@ -378,13 +384,15 @@ def _checks() -> None:
         look.empty("No expectation has been checked", "Every load is checked; this fills with the first.")
         return
     failed = int((found["unexpected"] > 0).sum())
-    st.caption(f"{len(found):,} expectations over all loads, {failed:,} ever failed")
+    st.caption(f"{words.counted(len(found), 'expectation')} over all loads, {failed:,} ever failed")
     states = ["near" if bad else "fine" for bad in found["unexpected"]]
     shown = found.assign(state=["▲ Failed" if bad else "● Held" for bad in found["unexpected"]])
     st.dataframe(
         look.coloured(shown[["state", "dataset", "expectation", "evaluated", "unexpected"]], "state", states),
         hide_index=True,
         column_config={
+            "state": "State",
+            "dataset": "Dataset",
             "expectation": st.column_config.TextColumn("Expectation", width="large"),
             "evaluated": st.column_config.NumberColumn("Rows", format="%,d"),
             "unexpected": st.column_config.NumberColumn("Failed", format="%,d"),
@@ -402,14 +410,14 @@ def _waiting() -> None:
             "No record waits", "A record that points to one not yet known lands and waits here until that one arrives."
         )
     else:
-        st.dataframe(orphans, hide_index=True)
+        _as_told(orphans)
     st.subheader("Accounts that are not judged", anchor=False)
     if unjudged.empty:
         look.empty(
             "Every account is judged", "An account whose product or stage has no terms is listed here with the reason."
         )
     else:
-        st.dataframe(unjudged, hide_index=True)
+        _as_told(unjudged, "reason")
 
 
 def _held() -> None:
@@ -444,8 +452,7 @@ def _runs() -> None:
     found = reads.decided(schema.RUNS, order=schema.RUNS.c.run_id.desc(), limit=reads.PAGE_ROWS)
     shown = found.assign(
         took=[
-            words.number((end - start).total_seconds(), 1)
-            for start, end in zip(found["started_at"], found["finished_at"], strict=True)
+            (end - start).total_seconds() for start, end in zip(found["started_at"], found["finished_at"], strict=True)
         ],
         log=[" · ".join(map(str, words.parsed(log) or [])) for log in found["log"]],
         rulebook=found["rulebook"].str[:12],
@@ -459,7 +466,7 @@ def _runs() -> None:
             "run_id": "Run",
             "mode": "Mode",
             "started_at": "Began",
-            "took": "Seconds",
+            "took": st.column_config.NumberColumn("Seconds", format="%,.1f"),
             "as_of": "Stands at",
             "accounts_walked": st.column_config.NumberColumn("Accounts walked", format="%,d"),
             "rulebook": "Rulebook",

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
+import sqlalchemy as sa
 import streamlit as st
 
 from dashboards.kit import look, places, reads, state, words
@@ -19,6 +20,8 @@ KINDS = {
     "expected": ("Expected", "expected"),
 }
 SHOWN = 20
+INSTRUMENTS_MOST = 20_000
+"""Rows by desk and instrument, of which the page makes sums: more than any firm has."""
 
 
 def show() -> None:
@@ -102,7 +105,7 @@ def _accounts(desk: str | None) -> None:
         ),
         "profit_usd": st.column_config.NumberColumn("Profit, USD", format="%,.0f"),
         "chance": st.column_config.NumberColumn(
-            "Chance, %", format="%.0f", help="Of any payout within the horizon; the back-test below says how sure."
+            "Chance", format=words.PERCENT, help="Of any payout within the horizon; the back-test below says how sure."
         ),
     }
     columns |= {name: st.column_config.NumberColumn(f"{label}, USD", format="%,.0f") for name, label in kinds.items()}
@@ -182,7 +185,7 @@ def _forecast() -> None:
 
 def _exposure(desk: str | None) -> None:
     view = state.tab("Accounts", "accounts", {"funded": "Funded accounts", "evaluation": "Evaluations"})
-    found = reads.rows("exposure", desk_id=desk, funded=view == "funded")
+    found = reads.rows("exposure", limit=INSTRUMENTS_MOST, desk_id=desk, funded=view == "funded")
     if found.empty:
         look.empty("No open position", "Positions that are open at the run's instant appear here, net by instrument.")
     else:
@@ -195,11 +198,13 @@ def _exposure(desk: str | None) -> None:
 
 
 def _by_instrument(found: pd.DataFrame) -> pd.DataFrame:
+    """Each instrument over the desks that are shown; the largest account's share is of all that they hold."""
+    found = found.assign(largest=found["largest_share"] * (found["long_lots"] + found["short_lots"]))
     sums = ["accounts", "positions", "long_lots", "short_lots", "net_lots", "unknown"]
     by = found.groupby("instrument")[sums].sum()
     by[["net_usd", "weighted_usd"]] = found.groupby("instrument")[["net_usd", "weighted_usd"]].sum(min_count=1)
-    by["largest_share"] = 100 * found.groupby("instrument")["largest_share"].max()
     gross = (by["long_lots"] + by["short_lots"]).sort_values(ascending=False)
+    by["largest_share"] = 100 * found.groupby("instrument")["largest"].max() / gross
     order = by["net_usd"].abs().fillna(-1).reindex(gross.index).sort_values(ascending=False, kind="stable").index
     return by.loc[order].reset_index()
 
@@ -270,15 +275,25 @@ def _instruments(by: pd.DataFrame, desk: str | None, *, funded: bool) -> None:
         chosen = state.one_of("Instrument", "instrument", by["instrument"].tolist(), shown=str)
     if chosen is None:
         return
-    found = reads.rows("exposure_accounts", order=["account_id"], instrument=chosen, funded=funded, desk_id=desk)
-    found = found.reindex(found["net_lots"].abs().sort_values(ascending=False).index)
+    found = _holders(chosen, desk, funded=funded)
     behind: dict[str, Any] = {"account_id": "Account", "trader_id": "Trader", "desk_id": "Desk"} | told
     behind["net_usd"], behind["weighted_usd"] = columns["net_usd"], columns["weighted_usd"]
-    _opened(found[list(behind)].reset_index(drop=True), behind, "holders")
+    _opened(found[list(behind)].assign(desk_id=found["desk_id"].replace(state.desk_names())), behind, "holders")
+
+
+def _holders(instrument: str, desk: str | None, *, funded: bool) -> pd.DataFrame:
+    """A page of the accounts that hold an instrument, the most lots on one side first."""
+    table = reads.mart("exposure_accounts")
+    if table is None:
+        return pd.DataFrame()
+    held = reads.filtered(table, instrument=instrument, funded=funded, desk_id=desk)
+    start = state.page_number(reads.count(held)) * reads.PAGE_ROWS
+    ordered = held.order_by(sa.func.abs(table.c.net_lots).desc(), table.c.account_id)
+    return reads.fetch(ordered.limit(reads.PAGE_ROWS).offset(start))
 
 
 def _currencies(desk: str | None) -> None:
-    found = reads.rows("currency_exposure", order=["currency"], desk_id=desk)
+    found = reads.rows("currency_exposure", order=["currency"], limit=INSTRUMENTS_MOST, desk_id=desk)
     if found.empty:
         return
     st.subheader("By currency", anchor=False)

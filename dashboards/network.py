@@ -19,7 +19,7 @@ MOST_PEOPLE = 200
 MOST_FOUND = 5_000
 MOST_VIEWS = 12
 LISTED = 12
-VIEWS, HANDLED = "network-views", "network-handled"
+VIEWS = "network-views"
 STEPS = {"1": "1 step", "2": "2 steps", "3": "3 steps"}
 
 
@@ -135,10 +135,7 @@ def _sharing(told: dict[str, Any], holder: str) -> set[str]:
 
 
 def _follow(clicked: list[str], opened: list[str]) -> None:
-    """Opens a node that was clicked; a click that was followed already is still there when the page is drawn anew."""
-    if clicked == st.session_state.get(HANDLED, []):
-        return
-    st.session_state[HANDLED] = clicked
+    """Opens a node that was clicked."""
     marks = [graphs.mark(node) for node in clicked]
     if marks:
         st.query_params["open"] = ",".join([one for one in opened if one not in marks] + marks)

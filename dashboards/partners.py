@@ -18,6 +18,8 @@ from pipelines import partner_papers
 from sql import schema
 
 SHOWN_PARTNERS = 25
+PARTNERS_MOST = 20_000
+"""More than any firm has: the tree and the choice of a partner need them all."""
 EVERY_DESK = "all"
 VIEWS = {"partners": "Partners", "plans": "Plans and dry run", "decisions": "Decisions"}
 COLUMNS: dict[str, Any] = {
@@ -26,7 +28,7 @@ COLUMNS: dict[str, Any] = {
     "contribution_usd": st.column_config.NumberColumn(
         "Contribution, USD", format="%,.0f", help=definition("contribution")
     ),
-    "abuse_rate": st.column_config.NumberColumn("Abuse rate, %", format="%.1f", help=definition("abuse_rate")),
+    "abuse_rate": st.column_config.NumberColumn("Abuse rate", format=words.PERCENT, help=definition("abuse_rate")),
     "traders": st.column_config.NumberColumn("Buyers", format="%,d", help=definition("buyers")),
     "challenges": st.column_config.NumberColumn("Sold", format="%,d", help="Purchases credited to the partner."),
     "clicks": st.column_config.NumberColumn("Clicks", format="%,d", help=definition("clicks")),
@@ -76,7 +78,7 @@ def show() -> None:
     left, right, _ = st.columns(3)
     with right:
         desk = state.desk() or _only_desk()
-    found = reads.rows("partners", order=["-contribution_usd"], desk_id=desk)
+    found = reads.rows("partners", order=["-contribution_usd"], limit=PARTNERS_MOST, desk_id=desk)
     if found.empty:
         _nobody(desk)
         return

@@ -149,7 +149,11 @@ def _asked(rule: str, field: Field, value: Any, key: str) -> Any:
 
 
 def _label(rule: str, field: str) -> str:
-    return f"{words.rule(rule)}: {field.replace('_', ' ')}"
+    """A rule's figure with its unit, told once where the rule's name says it."""
+    name = words.rule(rule)
+    if field == "percent":
+        return f"{name}, %"
+    return name if name.lower().endswith(field) else f"{name}: {field.replace('_', ' ')}"
 
 
 def _loaded(product: Product) -> Version | None:
@@ -288,7 +292,7 @@ def _range(row: dict[str, Any], unit: str, prefix: str) -> str:
 
 
 def _flips(flips: pd.DataFrame) -> None:
-    st.subheader(f"{len(flips):,} accounts would have ended otherwise", anchor=False)
+    st.subheader(f"{words.counted(len(flips), 'account')} would have ended otherwise", anchor=False)
     if flips.empty:
         st.caption("The draft changes no account's end.")
         return

@@ -16,9 +16,9 @@ COLUMNS = {
         "Breached", format="%d", width=75, help="Challenges of the product lost."
     ),
     "challenges": st.column_config.NumberColumn("of", format="%d", width=45, help="Challenges of the product bought."),
-    "breached_share": st.column_config.NumberColumn("Share", format="percent", width=65),
+    "breached_share": st.column_config.NumberColumn("Share", format=words.PERCENT, width=70),
     "usual_share": st.column_config.NumberColumn(
-        "Usual", format="percent", width=65, help="Share of all challenges of the product that breached."
+        "Usual", format=words.PERCENT, width=70, help="Share of all challenges of the product that breached."
     ),
     "live": st.column_config.NumberColumn("Live", format="%d", width=50),
     "rule": st.column_config.TextColumn("Mostly by", width=110),
@@ -49,6 +49,7 @@ def show(desk: str | None, product: str | None) -> None:
                 product=[words.plain(one) for one in found["product"]],
                 rule=[words.UNKNOWN if words.missing(one) else words.rule(one) for one in found["rule"]],
                 held=[words.age(hours) for hours in found["hours_held"]],
+                **{name: 100 * found[name].astype(float) for name in ("breached_share", "usual_share")},
             )[list(COLUMNS)],
             column_config=COLUMNS,
             hide_index=True,

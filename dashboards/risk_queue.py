@@ -42,9 +42,9 @@ COLUMNS = {
     "stage": st.column_config.TextColumn("Stage", width=95),
     "used": st.column_config.ProgressColumn(
         "Allowance used",
-        format="percent",
-        min_value=0.0,
-        max_value=1.0,
+        format="%.0f %%",
+        min_value=0,
+        max_value=100,
         width=130,
         help="Share of the tighter of the two loss allowances that is used; full = at the floor.",
     ),
@@ -138,7 +138,7 @@ def _queue(found: pd.DataFrame, columns: list[str]) -> int:
     shown = found.assign(
         state=[words.state(*one) for one in zip(found["state"], found["status"], strict=True)],
         stage=[words.stage(name) for name in found["stage"]],
-        used=found["near_share"].clip(0, 1),
+        used=100 * found["near_share"].clip(0, 1),
         floor=found["nearest_floor"].map({"daily": "day", "max": "max"}),
         age=[words.age(hours) for hours in reads.hours_since(found["status_at"])],
         risk=found["score"].astype(float),

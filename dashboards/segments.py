@@ -18,7 +18,6 @@ from models.segments import Segment, SegmentsRefused
 from sql.segment_schema import CHURN_DRIFT, SEGMENT_MEMBERS, SEGMENT_SIZES
 
 MOVED = 0.25
-SIZES_MOST = 5000
 COLUMNS = {
     "name": st.column_config.TextColumn("Segment", width=170),
     "traders": st.column_config.NumberColumn("Traders", format="%,d", width=80),
@@ -35,7 +34,8 @@ FIT_COLUMNS = {
 def show() -> None:
     """Sizes now and before, one segment's list and the rules; or who is about to leave, and whether to believe it."""
     rules = segments.load(segments.in_force(reads.warehouse().home))
-    desk = state.desk()
+    with st.columns(3)[0]:
+        desk = state.desk()
     sizes = _sizes(desk)
     if sizes.empty:
         look.empty(
@@ -59,11 +59,8 @@ def show() -> None:
 def _sizes(desk: str | None) -> pd.DataFrame:
     """Traders by segment and day; someone who buys at two desks counts at either."""
     held = SEGMENT_SIZES.c
-    found = reads.decided(SEGMENT_SIZES, *([held.desk_id == desk] if desk else []), order=held.day, limit=SIZES_MOST)
-    if found.empty:
-        return found
-    summed: pd.DataFrame = found.groupby(["segment", "day"])["traders"].sum().reset_index()
-    return summed
+    summed = sa.select(held.segment, held.day, sa.func.sum(held.traders).label("traders"))
+    return reads.fetch((summed.where(held.desk_id == desk) if desk else summed).group_by(held.segment, held.day))
 
 
 def _table(rules: list[Segment], sizes: pd.DataFrame) -> Segment:
@@ -121,6 +118,8 @@ def _campaign(segment: Segment, desk: str | None) -> None:
     line = f"{words.counted(total, 'trader')}; {agreed:,} of them agreed to be written to and can be reached."
     told = (segment.meaning, f"Rule: {segments.in_words(segment)}.", line)
     look.card("active", words.plain(segment.name), [words.escaped(one) for one in told])
+    whom = {"view": "leaving", "segment": segment.name, "chance": "all"} | ({"desk": desk} if desk else {})
+    places.link("segments", "Who they are, likely to leave first →", icon=False, **whom)
     st.caption("Who never said anything has not agreed: consent comes with the dataset consents.")
     if not casework.person().may("export") or not agreed:
         return

@@ -33,6 +33,8 @@ _TESTS: Mapping[str, Callable[[pd.Series[Any], float], pd.Series[bool]]] = {
     "at_most": lambda values, limit: values <= limit,
 }
 EXTRA = ("near_share", "churn")
+SHARES = ("result_30d", *EXTRA)
+"""What is told in percent."""
 FIELDS = (*FEATURES, *EXTRA)
 MONTHS_BACK = 6
 
@@ -184,4 +186,7 @@ def in_words(segment: Segment) -> str:
     """A segment's rule as a sentence."""
     tests = {"at_least": "at least", "above": "above", "below": "below", "at_most": "at most"}
     words = WORDS | {"near_share": "share of the tighter allowance used", "churn": "chance of leaving"}
-    return ", and ".join(f"{words[field]} {tests[test]} {limit:g}" for field, test, limit in segment.conditions)
+    return ", and ".join(
+        f"{words[field]} {tests[test]} {f'{100 * limit:g} %' if field in SHARES else f'{limit:g}'}"
+        for field, test, limit in segment.conditions
+    )

@@ -153,7 +153,7 @@ def test_the_risk_queue_shows_each_account_under_its_state(view: str, accounts: 
 def test_the_risk_queue_tells_headroom_and_the_breach_in_words(at_firm: Path) -> None:
     near = opened("risk_queue", state="near").dataframe[0].value.iloc[0]
     assert near["headroom"] == 450.0, "equity 90,450 over the maximum floor 90,000"
-    assert near["used"] == pytest.approx(0.955)
+    assert near["used"] == pytest.approx(95.5)
     assert near["state"] == "▲ Near floor", "icon and word, not colour alone"
     said = told(opened("risk_queue", state="breached"))
     assert "Equity 94,999.99 fell below the daily floor 95,000.00" in said

@@ -99,3 +99,5 @@ def test_rules_are_edited_by_management_and_written_down(tmp_path: Path) -> None
 
 def test_a_rule_is_told_in_words() -> None:
     assert in_words(load()[-1]) == "challenges bought so far below 2, and days since the last purchase below 14"
+    profitable = next(one for one in load() if one.name == "consistently_profitable")
+    assert in_words(profitable).endswith("share of the balance at least 2 %"), "a share is told in percent"

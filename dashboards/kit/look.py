@@ -117,10 +117,17 @@ def chart(figure: go.Figure, question: str, *, height: int = 360, key: str | Non
 
 
 def pick(figure: go.Figure, question: str, *, height: int, key: str) -> list[Any]:
-    """Shows a figure whose points can be clicked; returns what the clicked ones carry as custom data."""
+    """Shows a figure whose points can be clicked; returns what newly clicked ones carry as custom data.
+
+    A click stays selected when the page is drawn anew: it is told once, so that what was chosen since stands.
+    """
     _dress(figure, question, height)
     event: Any = st.plotly_chart(figure, theme=None, key=key, config=PLOTLY, on_select="rerun", selection_mode="points")
-    return [point["customdata"] for point in event.selection.points if point.get("customdata")]
+    picked = [point["customdata"] for point in event.selection.points if point.get("customdata")]
+    if picked == st.session_state.get(f"picked-{key}", []):
+        return []
+    st.session_state[f"picked-{key}"] = picked
+    return picked
 
 
 def _dress(figure: go.Figure, question: str, height: int) -> None:
