@@ -32,6 +32,8 @@ MILESTONES = {
     "first_payout": "First payout",
     "bought_again": "Bought again after a breach",
 }
+DAYS_TO = {name: name for name in MILESTONES} | {"first_payout": "payout", "bought_again": "again"}
+"""The stage of a purchase whose days a milestone of the curves counts."""
 FUNNEL_DAYS = tuple(f"{stage}_days" for stage in cohorts.STAGES)
 DAYS = (*FUNNEL_DAYS, "breached_days", "again_days")
 READ: dict[str, tuple[str, ...]] = {
@@ -81,12 +83,11 @@ def show() -> None:
         return
     months = sorted(found["cohort_month"].unique(), reverse=True)
     if view == "age":
-        _survival(found)
-        _behind(desk, chosen, months, currency)
+        _behind(desk, chosen, months, currency, stage=DAYS_TO[_survival(found)])
         return
     _unknown(int(found["unknown"].sum()))
     ages = _triangle(found, _money(desk, chosen), currency)
-    _behind(desk, chosen, months, currency, ages)
+    _behind(desk, chosen, months, currency, ages=ages)
 
 
 def _funnels(desk: str, chosen: dict[str, Any], currency: str) -> None:
@@ -206,7 +207,8 @@ def _funnel(months: pd.DataFrame) -> None:
     )
 
 
-def _survival(found: pd.DataFrame) -> None:
+def _survival(found: pd.DataFrame) -> str:
+    """The curves of a milestone by age; gives the milestone."""
     spans = cohorts.spans(found)
     listed = {name: label for name, label in MILESTONES.items() if name in set(spans["milestone"])}
     chosen = state.tab("Milestone", "milestone", listed)
@@ -238,6 +240,7 @@ def _survival(found: pd.DataFrame) -> None:
     half = cohorts.median_days(every)
     told = "fewer than half got there so far" if words.missing(half) else f"half got there within {half:.1f} days"
     st.caption(f"{definition('reached_by_age')} Of every month {told}.")
+    return chosen
 
 
 def _triangle(months: pd.DataFrame, money: pd.DataFrame, currency: str) -> int:
@@ -328,8 +331,17 @@ def _value(desk: str, product: str | None, channel: str | None) -> None:
         "negative_share": _share("Cost more than they paid"),
     } | {name: st.column_config.NumberColumn(f"{label}, USD", format="%,.0f") for name, label in whole.items()}
     st.subheader("What is a buyer worth so far?", anchor=False)
-    st.dataframe(shown[list(columns)], hide_index=True, column_config=columns, placeholder=words.UNKNOWN)
-    st.caption("± is the 95 % margin of the mean. The low quantiles are the winners whose payouts cost many fees.")
+    st.dataframe(
+        shown[list(columns)],
+        hide_index=True,
+        height=look.height(len(shown)),
+        column_config=columns,
+        placeholder=words.UNKNOWN,
+    )
+    st.caption(
+        "± is the 95 % margin of the mean. The low quantiles are the winners whose payouts cost many fees."
+        " Sizes and countries are told together."
+    )
 
 
 def _terms(product: str | None) -> None:
@@ -369,8 +381,13 @@ def _terms(product: str | None) -> None:
         }
     )
     st.subheader("What changed when the terms did?", anchor=False)
-    st.dataframe(shown, hide_index=True, height=look.height(len(shown)))
-    st.caption(f"{definition('terms_change')} Clear: the 95 % interval of the change leaves out none at all.")
+    figures = ("90 days before", "90 days after", "Change")
+    right = {name: st.column_config.TextColumn(name, alignment="right") for name in figures}
+    st.dataframe(shown, hide_index=True, height=look.height(len(shown)), column_config=right)
+    st.caption(
+        f"{definition('terms_change')} Clear: the 95 % interval of the change leaves out none at all."
+        " Told of the whole firm: of what is chosen above only the product counts here."
+    )
 
 
 def _table(months: pd.DataFrame, currency: str, by_person: bool) -> None:
@@ -426,8 +443,19 @@ def _share(label: str, meant: str | None = None) -> Any:
     return st.column_config.NumberColumn(label, format=words.PERCENT, help=meant)
 
 
-def _behind(desk: str, cuts: dict[str, Any], months: list[str], currency: str, ages: int = 0) -> None:
-    """The purchases of a cell, each with its account; with ages, those that reached the milestone by one of them."""
+def _behind(
+    desk: str,
+    cuts: dict[str, Any],
+    months: list[str],
+    currency: str,
+    *,
+    ages: int = 0,
+    stage: str | None = None,
+) -> None:
+    """The purchases of a cell, each with its account, that reached a stage (asked for unless it is given).
+
+    With ages, those that reached it by one of them.
+    """
     table = reads.mart("cohort_challenges")
     if table is None:
         return
@@ -436,8 +464,9 @@ def _behind(desk: str, cuts: dict[str, Any], months: list[str], currency: str, a
     with left:
         month = state.one_of("Month", "month", months, shown=str)
     with middle:
-        listed = [*cohorts.STAGES, "breached", "again"]
-        stage = state.one_of("Milestone", "reached", listed, shown=_reached)
+        if stage is None:
+            listed = [*cohorts.STAGES, "breached", "again"]
+            stage = state.one_of("Milestone", "reached", listed, shown=_reached)
     behind = reads.filtered(table, desk_id=desk, cohort_month=month, **cuts)
     behind = behind if stage is None else behind.where(table.c[f"{stage}_days"].is_not(None))
     with third:
@@ -458,15 +487,13 @@ def _behind(desk: str, cuts: dict[str, Any], months: list[str], currency: str, a
         "product": "Product",
         "purchased_at": st.column_config.DatetimeColumn("Bought, UTC", format="YYYY-MM-DD HH:mm"),
         "size_name": "Size",
-        "channel": "Channel",
-        "partner_id": "Partner",
-        "country": "Country",
     }
-    columns |= {name: st.column_config.NumberColumn(f"{label}, days", format="%.1f") for name, label in days.items()}
     columns |= {
         name: st.column_config.NumberColumn(f"{label}, {currency}", format=words.column(currency))
         for name, label in (("fees", "Net fees"), ("payouts", "Paid out"))
     }
+    columns |= {name: st.column_config.NumberColumn(f"{label}, days", format="%.1f") for name, label in days.items()}
+    columns |= {"channel": "Channel", "partner_id": "Partner", "country": "Country"}
     event: Any = st.dataframe(
         page[list(columns)],
         hide_index=True,

@@ -77,7 +77,7 @@ def _reserve(desk: str) -> None:
             f"Expected in {days} days, USD": words.whole(row["expected_usd"]),
             "Reserve at 95 %, USD": words.whole(row["reserve_95_usd"]),
             "Reserve at 99 %, USD": words.whole(row["reserve_99_usd"]),
-            "Forecast against what came, back-test": words.share(row["back_test_error"], 1),
+            "Forecast against what came, back-test": words.share(row["back_test_error"]),
             "95 % interval of that": words.UNKNOWN if words.missing(row["back_test_low"]) else f"{low} to {high}",
             "Accounts without a forecast": words.number(row["unknown_accounts"]),
         }
@@ -210,7 +210,7 @@ def _by_instrument(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def _net(by: pd.DataFrame) -> None:
-    """Lots long and short of each instrument."""
+    """Lots long and short of each instrument; a bar leads to its accounts."""
     colours = look.palette().series
     figure = go.Figure()
     top = by.head(SHOWN)
@@ -220,6 +220,7 @@ def _net(by: pd.DataFrame) -> None:
         orientation="h",
         name="Long",
         marker={"color": colours[0]},
+        customdata=top[["instrument"]],
         hovertemplate="%{y} long %{x:,.2f} lots<extra></extra>",
     )
     figure.add_bar(
@@ -228,6 +229,7 @@ def _net(by: pd.DataFrame) -> None:
         orientation="h",
         name="Short",
         marker={"color": colours[1], "pattern": {"shape": "/"}},
+        customdata=top[["instrument"]],
         hovertemplate="%{y} short %{x:,.2f} lots<extra></extra>",
     )
     figure.add_scatter(
@@ -236,12 +238,16 @@ def _net(by: pd.DataFrame) -> None:
         mode="markers",
         name="Net",
         marker={"symbol": "diamond", "size": 11, "color": look.palette().text},
+        customdata=top[["instrument"]],
         hovertemplate="%{y} net %{x:,.2f} lots<extra></extra>",
     )
     figure.update_layout(barmode="relative")
     figure.update_xaxes(title="lots (short to the left)")
     figure.update_yaxes(autorange="reversed", type="category")
-    look.chart(figure, "Where are traders on one side?", height=150 + 26 * len(top))
+    picked = look.pick(figure, "Where are traders on one side?", height=150 + 26 * len(top), key="net")
+    if picked:
+        st.query_params["instrument"] = str(picked[0][0])
+    st.caption("Click a bar for the accounts behind it.")
 
 
 def _instruments(by: pd.DataFrame, desk: str | None, *, funded: bool) -> None:

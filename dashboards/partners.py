@@ -17,7 +17,7 @@ from models.partner_desk import PERMISSION
 from pipelines import partner_papers
 from sql import schema
 
-SHOWN_PARTNERS = 25
+SHOWN_MOST, SHOWN_LEAST = 15, 10
 PARTNERS_MOST = 20_000
 """More than any firm has: the tree and the choice of a partner need them all."""
 EVERY_DESK = "all"
@@ -121,7 +121,7 @@ def _plans() -> None:
 
 def _every(found: pd.DataFrame) -> None:
     """All of them: contribution drawn, the table behind it."""
-    _drawn(found.head(SHOWN_PARTNERS))
+    _drawn(found if len(found) <= SHOWN_MOST + SHOWN_LEAST else _both_ends(found))
     event: Any = st.dataframe(
         found[list(COLUMNS)].assign(
             **{name: 100 * found[name].astype(float) for name in ("abuse_rate", "top_ten_share")}
@@ -143,13 +143,22 @@ def _every(found: pd.DataFrame) -> None:
         st.caption("Select a row to open the partner's page.")
 
 
+def _both_ends(found: pd.DataFrame) -> pd.DataFrame:
+    """Those who bring most and those who bring least; who has no figure is neither."""
+    known = found[found["contribution_usd"].notna()]
+    return pd.concat([known.head(SHOWN_MOST), known.iloc[SHOWN_MOST:].tail(SHOWN_LEAST)])
+
+
 def _drawn(found: pd.DataFrame) -> None:
+    """Contribution with its interval; those whose buyers are flagged more often than all buyers are marked."""
     colours = look.palette()
     commission = found["commission_usd"].astype(float)
+    abused = found[found["abuse_low"].astype(float) > found["abuse_baseline"].astype(float)]
     figure = go.Figure(
         go.Scatter(
             x=found["contribution_usd"],
-            y=found["name"],
+            y=found["partner_id"],
+            text=found["name"],
             mode="markers",
             name="Net contribution",
             marker={"size": 10, "color": colours.fine},
@@ -159,13 +168,33 @@ def _drawn(found: pd.DataFrame) -> None:
                 "arrayminus": found["contribution_usd"] - (found["net_low_usd"] - commission),
                 "color": colours.unknown,
             },
-            hovertemplate="%{y}: %{x:,.0f} USD<extra></extra>",
+            hovertemplate="%{text}: %{x:,.0f} USD<extra></extra>",
         )
+    )
+    figure.add_scatter(
+        x=abused["contribution_usd"],
+        y=abused["partner_id"],
+        text=[f"{row['name']}, {words.share(row['abuse_rate'], 1)}" for row in reads.records(abused)],
+        mode="markers",
+        name="Abuse rate clear of all buyers'",
+        marker={"size": 12, "symbol": "x", "color": colours.breached},
+        hovertemplate="%{text}, all buyers " + _baseline(found) + "<extra></extra>",
     )
     figure.add_vline(x=0, line={"color": colours.unknown, "dash": "dot"})
     figure.update_xaxes(title="USD, net fees less payouts less commission, with 95 % interval", tickformat=",.0f")
-    figure.update_yaxes(autorange="reversed", type="category")
+    figure.update_yaxes(
+        autorange="reversed",
+        type="category",
+        categoryarray=found["partner_id"],
+        tickvals=found["partner_id"],
+        ticktext=found["name"],
+    )
     look.chart(figure, "Who brings more than their buyers cost?", height=130 + 26 * len(found))
+
+
+def _baseline(found: pd.DataFrame) -> str:
+    known = found["abuse_baseline"].dropna()
+    return words.UNKNOWN if known.empty else words.share(known.iloc[0], 1)
 
 
 def _profile(partner: pd.Series, everyone: pd.DataFrame) -> None:

@@ -10,8 +10,8 @@ from dashboards.kit import look, places, reads, state, words
 
 ORDER = ("-breached", "-last_at", "owner_id")
 COLUMNS = {
-    "trader_name": st.column_config.TextColumn("Trader", width=150),
-    "product": st.column_config.TextColumn("Product", width=110),
+    "trader_name": st.column_config.TextColumn("Trader", width=120),
+    "product": st.column_config.TextColumn("Product", width=90),
     "breached": st.column_config.NumberColumn(
         "Breached", format="%d", width=75, help="Challenges of the product lost."
     ),
@@ -21,7 +21,7 @@ COLUMNS = {
         "Usual", format=words.PERCENT, width=70, help="Share of all challenges of the product that breached."
     ),
     "live": st.column_config.NumberColumn("Live", format="%d", width=50),
-    "rule": st.column_config.TextColumn("Mostly by", width=110),
+    "rule": st.column_config.TextColumn("Mostly by", width=100),
     "held": st.column_config.TextColumn("Breached after", width=105, help="Usual time from opening to breach."),
     "fees_usd": st.column_config.NumberColumn("Fees, USD", format="%,.0f", help="Net of refunds and chargebacks."),
     "last_at": st.column_config.DatetimeColumn("Last breach, UTC", format="DD MMM YY HH:mm", timezone="UTC"),

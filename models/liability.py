@@ -280,7 +280,7 @@ def stressed(accounts: pd.DataFrame, positions: pd.DataFrame, terms: Terms = TER
         for sign, word in ((1, "rises"), (-1, "falls")):
             after = _owed_of(mine, mine["room_usd"] + sign * terms.move * mine["net_usd"])
             more = float((after - before).clip(lower=0).sum())
-            rows.append((f"{instrument} {word} by {terms.move:.0%}", str(instrument), more))
+            rows.append((f"{instrument} {word} by {100 * terms.move:g} %", str(instrument), more))
     frame = pd.DataFrame(rows, columns=["scenario", "instrument", "amount_usd"])
     return frame.sort_values("amount_usd", ascending=False, ignore_index=True)
 

@@ -231,8 +231,8 @@ def winners(**more: Any) -> pd.DataFrame:
 def test_a_market_that_moves_adds_gains_and_takes_no_losses_off_others() -> None:
     positions = pd.DataFrame({"account_id": ["A", "B"], "instrument": "XAUUSD", "net_usd": [10_000.0, 30_000.0]})
     found = stressed(winners(), positions).set_index("scenario")["amount_usd"]
-    assert found["XAUUSD rises by 2%"] == pytest.approx(0.8 * 200 + 0.8 * 100)
-    assert found["XAUUSD falls by 2%"] == 0
+    assert found["XAUUSD rises by 2 %"] == pytest.approx(0.8 * 200 + 0.8 * 100)
+    assert found["XAUUSD falls by 2 %"] == 0
     assert found["the 10 largest winners ask for all"] == pytest.approx(80)
 
 
@@ -241,13 +241,13 @@ def test_a_market_that_moves_over_a_tier_is_shared_part_by_part(limit: float, mo
     accounts = winners(begins=[[0.0, limit], [0.0]], percents=[[80.0, 90.0], [80.0]])
     positions = pd.DataFrame({"account_id": ["A"], "instrument": "XAUUSD", "net_usd": [10_000.0]})
     found = stressed(accounts, positions).set_index("scenario")["amount_usd"]
-    assert found["XAUUSD rises by 2%"] == pytest.approx(more, abs=1e-9)
+    assert found["XAUUSD rises by 2 %"] == pytest.approx(more, abs=1e-9)
 
 
 def test_an_account_with_an_unknown_split_or_rate_is_under_no_stress() -> None:
     accounts = winners(begins=[None, [0.0]], percents=[None, [80.0]], rate_to_usd=[1.0, np.nan])
     positions = pd.DataFrame({"account_id": ["A", "B"], "instrument": "XAUUSD", "net_usd": [10_000.0, 99_000.0]})
-    assert stressed(accounts, positions).set_index("scenario")["amount_usd"]["XAUUSD rises by 2%"] == 0
+    assert stressed(accounts, positions).set_index("scenario")["amount_usd"]["XAUUSD rises by 2 %"] == 0
 
 
 def test_what_is_expected_is_shared_by_the_split_in_force() -> None:

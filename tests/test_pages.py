@@ -9,11 +9,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 import streamlit as st
 from sqlalchemy.exc import OperationalError
 from streamlit.testing.v1 import AppTest
 
-from dashboards import network
+from dashboards import network, segments
 from dashboards.kit import frame, graphs, look, people, places, reads
 from pipelines.land import land_paths
 from sql import relations
@@ -409,6 +410,24 @@ def test_who_is_about_to_leave_is_listed_with_the_reasons(
         assert rows["trader_id"].tolist() == listed
         assert set(rows["because"]) == {"days since the last trade: 12"}
         assert "▼ funded at present: 1" in told(app)
+
+
+def test_the_list_of_a_segment_is_whole_where_no_session_says_who_asks(
+    at_firm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A download is made in a thread of its own: what it reads must have been bound to the person before."""
+    contacts = reads.mart("contacts")
+    assert contacts is not None
+    rooms = [f"dashboards.kit.{room}.who" for room in ("reads", "people", "privacy")]
+    for room in rooms:
+        monkeypatch.setattr(room, lambda: people.Person("maria", "manager"))
+    monkeypatch.setattr(segments, "_agreed", lambda inside: inside)  # nobody at this firm was ever asked
+    asked = segments._asked(sa.select(contacts).order_by(contacts.c.trader_id))
+    for room in rooms:
+        monkeypatch.setattr(room, lambda: people.NOBODY)
+    header, *listed = segments._list(asked, reads.warehouse().database).split()
+    assert header == "trader_id,country", "no name and no address for a role that needs none"
+    assert [line.split(",")[0] for line in listed][:2] == ["T1", "T2"]
 
 
 def test_exposure_is_net_and_liability_keeps_its_currency(at_firm: Path) -> None:
