@@ -13,7 +13,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboards.kit import look, paths, reads, replays, state, words
+from dashboards.kit import look, paths, places, reads, replays, state, words
 from dashboards.kit.people import who
 from models import catalogue, drafts
 from models.access import AccessRefused
@@ -192,6 +192,11 @@ def _replayed(product: Product, draft: Version, stage: str) -> None:
         look.empty("History cannot answer this", words.escaped(refused))
         return
     _changes(product.versions[-1], draft)
+    if len(product.versions) > 1:
+        st.caption(
+            f"Today is each purchase under the version that it bought; the draft is laid over all of them. What version"
+            f" {product.versions[-1].version} changed for earlier purchases is therefore in the figures too."
+        )
     _rows(found, stage)
     _flips(found.flips)
     _caveats()
@@ -299,13 +304,24 @@ def _flips(flips: pd.DataFrame) -> None:
     ways = (flips["today"] + " → " + flips["draft"]).value_counts()
     st.caption(" · ".join(f"{way}: {count:,}" for way, count in ways.items()))
     rules = {f"{side}_rule": flips[f"{side}_rule"].map(_rule) for side in ("today", "draft")}
-    st.dataframe(
-        flips.assign(stage=flips["stage"].map(words.stage), **rules).drop(columns="product").head(reads.MOST_ROWS),
+    shown = flips.assign(
+        stage=flips["stage"].map(words.stage), desk_id=flips["desk_id"].replace(state.desk_names()), **rules
+    )
+    event: Any = st.dataframe(
+        shown.drop(columns="product").head(reads.MOST_ROWS),
         hide_index=True,
         height=look.height(min(len(flips), reads.MOST_ROWS)),
         placeholder="",
         column_config=_columns(flips),
+        on_select="rerun",
+        selection_mode="single-row",
+        key="flips",
     )
+    chosen = event.selection.rows
+    if chosen and chosen[0] < len(flips):
+        account = str(flips["account_id"].iloc[chosen[0]])
+        if st.button(f"Open account {account}", type="primary", icon=":material/open_in_new:"):
+            places.go("account", account=account)
 
 
 def _rule(name: Any) -> str:

@@ -27,7 +27,9 @@ from sql.report_schema import EVERY, FORMS, REPORT_SCHEDULES
 from sql.warehouse import Warehouse, read_frame
 
 UNKNOWN = "–"
-MONTHS, PARTNERS, ROWS = 6, 10, 12
+MONTHS, PARTNERS, LEAST, ROWS = 6, 10, 5, 12
+OWED = {"requested": "requested_part", "eligible": "eligible_now", "accrued": "accrued", "expected": "expected"}
+"""The figure that each kind of liability is."""
 
 
 class ReportRefused(Exception):
@@ -94,7 +96,7 @@ def _cohorts(database: sa.Connection, desk: str | None) -> list[Block]:
     sold = found.drop_duplicates(["desk_id", "product", "cohort_month"])
     blocks: list[Block] = [Heading("Cohorts")]
     desks = marts.read(database, "desks")
-    currencies = dict(zip(desks["desk_id"], desks["currency"], strict=True))
+    currencies, known = dict(zip(desks["desk_id"], desks["currency"], strict=True)), _desk_names(database)
     for held, rows in found.groupby("desk_id"):
         mine = sold[sold["desk_id"] == held].groupby("cohort_month")[["accounts", "fees", "payouts"]].sum(min_count=1)
         reached = rows.pivot_table(index="cohort_month", columns="stage", values="reached", aggfunc="sum")
@@ -106,15 +108,30 @@ def _cohorts(database: sa.Connection, desk: str | None) -> list[Block]:
             money = (_told(row["fees"], places), _told(row["payouts"], places))
             lines.append((str(month), _told(row["accounts"]), *shares, *money, _share(ratio)))
         names = ("Month", "Bought", "Passed so far", "Funded so far", "Paid so far", "Net fees", "Paid out", "Ratio")
-        title = f"Desk {held}, in {currencies.get(held, 'its currency')}; newer months can only grow."
+        currency = currencies.get(held, "its currency")
+        title = f"Desk {known.get(str(held), held)}, in {currency}; newer months can only grow."
         blocks += [Text(title), Table(names, lines)]
     return blocks
+
+
+def _desk_names(database: sa.Connection) -> dict[str, str]:
+    desks = marts.read(database, "desks")
+    return {} if desks.empty else dict(zip(desks["desk_id"], desks["name"], strict=True))
 
 
 def _partners(database: sa.Connection, desk: str | None) -> list[Block]:
     found = marts.read(database, "partners", desk_id=desk or "all")
     if found.empty:
         return []
+    ranked = found.sort_values("contribution_usd", ascending=False)
+    blocks: list[Block] = [Heading(f"Partners, the first {PARTNERS} by contribution"), _partner_rows(ranked[:PARTNERS])]
+    least = ranked[PARTNERS:].dropna(subset="contribution_usd").tail(LEAST)
+    if len(least):
+        blocks += [Text(f"Those {len(least)} who bring least:"), _partner_rows(least)]
+    return blocks
+
+
+def _partner_rows(found: pd.DataFrame) -> Table:
     rows = [
         (
             f"{row['name']} ({row['partner_id']})",
@@ -124,20 +141,20 @@ def _partners(database: sa.Connection, desk: str | None) -> list[Block]:
             _told(row["contribution_usd"]),
             f"{_share(row['abuse_rate'])} ({_share(row['abuse_low'])} to {_share(row['abuse_high'])})",
         )
-        for row in marts.records(found.sort_values("contribution_usd", ascending=False).head(PARTNERS))
+        for row in marts.records(found)
     ]
-    names = ("Partner", "Sold", "Net fees, USD", "Commission, USD", "Contribution, USD", "Abuse rate")
-    return [Heading(f"Partners, the first {PARTNERS} by contribution"), Table(names, rows)]
+    return Table(("Partner", "Sold", "Net fees, USD", "Commission, USD", "Contribution, USD", "Abuse rate"), rows)
 
 
 def _liability(database: sa.Connection, desk: str | None) -> list[Block]:
     owed = marts.read(database, "liability", desk_id=desk)
     blocks: list[Block] = []
+    known = _desk_names(database)
     if len(owed):
         rows = [
             (
-                str(row["desk_id"]),
-                str(row["kind"]),
+                known.get(row["desk_id"], str(row["desk_id"])),
+                metrics()[OWED[row["kind"]]].name,
                 _told(row["accounts"]),
                 _told(row["amount"], decimals(str(row["currency"]))),
                 str(row["currency"]),

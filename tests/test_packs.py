@@ -181,4 +181,6 @@ def test_columns_of_figures_are_read_from_the_right() -> None:
     """A column is one of figures where each cell is a number or share, or tells that there is none."""
     rows = [("A1", "1,020.50", "–", "14.0 % (6.9 % to 26.3 %)", "2026-10"), ("7", "−3", "0", "–", "2026-09")]
     assert Table(("account", "amount", "count", "share", "month"), rows).figures() == {1, 2, 3}
+    stated = [("EUR", "1.97 USD", "3 lots each"), ("JPY", "-49,612 JPY", "5 lots")]
+    assert Table(("currency", "amount", "words"), stated).figures() == {1}, "an amount names its currency"
     assert Table(("empty",), [("–",)]).figures() == set() == Table(("none",), []).figures()

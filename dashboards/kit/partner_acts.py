@@ -210,6 +210,25 @@ def _tried(place: str, run_id: int, text: str) -> pd.DataFrame:
     return plan_trial.try_plans(reads.warehouse(), paths.rulebook(), plan_trial.with_plan(Plans({plan.id: plan})))
 
 
+def _sums(found: pd.DataFrame) -> None:
+    """What all partners earn today and under the change, by currency, and how many gain and lose."""
+    by = found.assign(gain=found["difference"] > 0, lose=found["difference"] < 0).groupby("currency", as_index=False)
+    sums = by[["today", "changed", "difference", "gain", "lose"]].sum()
+    known = look.amounts(sums, ["today", "changed"], sums["currency"])
+    st.dataframe(
+        look.amounts(known, ["difference"], sums["currency"], signed=True),
+        hide_index=True,
+        column_config={
+            "currency": "Currency",
+            "today": "All partners today",
+            "changed": "Changed",
+            "difference": "Difference",
+            "gain": st.column_config.NumberColumn("Gain", format="%,d", help="Partners who would have earned more."),
+            "lose": st.column_config.NumberColumn("Lose", format="%,d", help="Partners who would have earned less."),
+        },
+    )
+
+
 def _trial(text: str) -> None:
     try:
         found = _tried(reads.warehouse().database_url, reads.stamp().run_id, text)
@@ -217,18 +236,7 @@ def _trial(text: str) -> None:
         look.card("breached", "This plan does not hold", [words.escaped(refused)])
         return
     moved = found[found["difference"] != 0]
-    for currency, rows in found.groupby("currency"):
-        gains, loses = int((rows["difference"] > 0).sum()), int((rows["difference"] < 0).sum())
-        look.facts(
-            {
-                "Currency": words.escaped(currency),
-                "Today": words.money(rows["today"].sum(), str(currency)),
-                "Changed": words.money(rows["changed"].sum(), str(currency)),
-                "Difference": words.money(rows["difference"].sum(), str(currency), signed=True),
-                "Gain": words.counted(gains, "partner"),
-                "Lose": words.counted(loses, "partner"),
-            }
-        )
+    _sums(found)
     if moved.empty:
         st.caption("No partner would have earned anything else.")
         return

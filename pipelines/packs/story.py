@@ -16,7 +16,7 @@ from pipelines.packs.charts import Chart
 from pipelines.packs.gather import SOURCES, Pack
 
 NONE = "—"
-FIGURE = re.compile(r"[-−+]?[0-9][0-9,]*([.][0-9]+)?( %)?( \([^()]*[0-9][^()]* %\))?")
+FIGURE = re.compile(r"[-−+]?[0-9][0-9,]*([.][0-9]+)?( %| [A-Z]{3,5})?( \([^()]*[0-9][^()]* %\))?")
 """A number, a share, or a share with its interval."""
 OUTCOMES = {"passed": "passed", "failed": "FAILED", "unknown": "UNKNOWN", "not_applicable": "does not apply"}
 
