@@ -12,7 +12,7 @@ from types import ModuleType
 from pipelines.sources.kit.checks import outcome_of, remark
 from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.refusals import refuse_what_is_no_evidence
-from pipelines.sources.kit.statement import Ask, Reconciliation, SourceRefusal, Statement
+from pipelines.sources.kit.statement import Ask, Check, Reconciliation, SourceRefusal, Statement
 
 __all__ = ["Reconciliation", "SourceRefusal", "Statement", "read", "recognise", "sources"]
 
@@ -56,17 +56,37 @@ def read(
     found = None if mapping else _recognised(document)
     name = _agreed(source, found, file_name, generic=mapping is not None)
     statement: Statement = sources()[name].read(document, Ask(account_id, server_zone, currency, mapping))
-    return _with_its_end(document, statement)
+    return _with_remarks(document, statement)
 
 
-def _with_its_end(document: Document, statement: Statement) -> Statement:
-    """Return the statement, told as cut off where the file ends in the middle of its last row."""
-    known = any(check["name"] == "complete" for check in statement.reconciliation.checks)
-    if known or statement.rejects.empty or not document.is_cut_off(int(statement.rejects["line"].max())):
+def _with_remarks(document: Document, statement: Statement) -> Statement:
+    """Return the statement, told as cut off or as unread where it is."""
+    remarks = [*_cut_off(document, statement), *_unread(statement)]
+    if not remarks:
         return statement
-    why = "the file ends in the middle of a row: export it again"
-    checks = [*statement.reconciliation.checks, remark("complete", "does_not_add_up", "end of the file", why)]
+    checks = [*statement.reconciliation.checks, *remarks]
     return replace(statement, reconciliation=Reconciliation(outcome_of(checks), checks))
+
+
+def _cut_off(document: Document, statement: Statement) -> list[Check]:
+    """Name the end that a file lacks: it stops in the middle of its last row, or its page is never closed."""
+    if any(check["name"] == "complete" for check in statement.reconciliation.checks):
+        return []
+    why = "the page is not closed, so rows may be missing at its end: export it again"
+    if not statement.rejects.empty and document.is_cut_off(int(statement.rejects["line"].max())):
+        why = "the file ends in the middle of a row: export it again"
+    elif not document.is_open_page:
+        return []
+    return [remark("complete", "does_not_add_up", "end of the file", why)]
+
+
+def _unread(statement: Statement) -> list[Check]:
+    """Name a file of which no row could be read: it is most likely printed in a way that is not known here."""
+    if statement.rejects.empty or not statement.deals.empty:
+        return []
+    first = statement.rejects.iloc[0]
+    why = f"no row could be read; the first: {first['column']} {first['value']!r:.80}: {first['reason']}"
+    return [remark("rows read", "does_not_add_up", f"line {first['line']}", why)]
 
 
 def _agreed(source: str | None, found: str | None, file_name: str, *, generic: bool) -> str:

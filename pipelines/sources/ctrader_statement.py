@@ -128,7 +128,7 @@ def _add_block(blocks: Blocks, title: str, rows: list[list[str]], line: int) -> 
         return
     names = header_names(rows[0])
     _read_titles(blocks, names)
-    names = _plain_titles(names)
+    names = _plain_titles(names, blocks.currency)
     found = [Line(line + 1 + place, dict(zip(names, cells, strict=False))) for place, cells in enumerate(rows[1:])]
     if title == "summary":
         blocks.summary = dict(found[0].cells) if found else {}
@@ -139,22 +139,29 @@ def _add_block(blocks: Blocks, title: str, rows: list[list[str]], line: int) -> 
 def _read_titles(blocks: Blocks, names: list[str]) -> None:
     """Take currency and zone out of column titles such as 'Net USD' and 'Closing Time (UTC+8)'."""
     for name in names:
-        zone = re.search(r"\(UTC\s?([+-]\d{1,2}(?::\d\d)?)?\)", name)
+        zone = re.search(r"\(UTC\s?([+-]\d{1,2}(?::\d\d)?)?\)", re.sub("[−–]", "-", name))
         if zone:
             blocks.zone = f"UTC{zone[1] or '+0'}"
-        money = _MONEY_TITLE.fullmatch(name.lower())
-        if money:
-            currency = _SIGNS.get(money[2], money[2].upper())
-            blocks.currency = blocks.currency or (currency if re.fullmatch(r"[A-Z]{3,4}", currency) else None)
+    titles = [money for name in names if (money := _MONEY_TITLE.fullmatch(name.lower()))]
+    titles.sort(key=lambda money: money[1] != "balance")
+    found = [currency for money in titles if (currency := _currency_of(money))]
+    blocks.currency = blocks.currency or (found[0] if found else None)
 
 
-def _plain_titles(names: list[str]) -> list[str]:
-    """Return column titles in lower case without zone and currency; a second money column keeps its title."""
+def _currency_of(title: re.Match[str]) -> str | None:
+    """Return the currency in a money column's title, None where it names none."""
+    currency: str = _SIGNS.get(title[2], title[2].upper())
+    return currency if re.fullmatch(r"[A-Z]{3,4}", currency) else None
+
+
+def _plain_titles(names: list[str], currency: str | None) -> list[str]:
+    """Return column titles in lower case without zone and currency; money in a foreign currency keeps its title."""
     plain: list[str] = []
     for name in names:
         title = _ZONE.sub("", name.lower()).strip()
         money = _MONEY_TITLE.fullmatch(title)
-        short = money[1] if money else title
+        is_own = money is not None and _currency_of(money) in (None, currency)
+        short = money[1] if money and is_own else title
         plain.append(short if short not in plain else title)
     return plain
 
@@ -169,7 +176,7 @@ def _html_blocks(document: Document) -> Blocks:
             title, names = filled[0].lower(), []
         elif title and not names and len(filled) > 3:
             _read_titles(blocks, cells)
-            names = _plain_titles([cell for cell in cells if cell.lower() != "totals"])
+            names = _plain_titles([cell for cell in cells if cell.lower() != "totals"], blocks.currency)
         elif title and names and len(cells) - len(names) in (0, 1) and len(filled) > 1:
             _add_html_row(blocks, title, names, cells, row.line)
         else:
@@ -218,7 +225,7 @@ def _closing(ledger: Ledger, row: Line) -> Closing:
     net, commission, swap = _amount(row, "net"), _amount(row, "commissions", "commission"), _amount(row, "swap")
     gross = _amount(row, "gross") or (less(net, commission, swap) if net is not None else None)
     if gross is None:
-        raise RowProblem("net", "", "the row has neither a net nor a gross amount")
+        raise RowProblem("net", "", "the row has neither a net nor a gross amount in the account's currency")
     opening, closing = stamp(ledger.clock.utc(opened)), stamp(ledger.clock.utc(closed))
     key = _id_of(row, "deal id", "closing deal id", "id") or f"{closing}{opening}"
     trip = RoundTrip(
@@ -269,13 +276,18 @@ def _lots(row: Line, symbol: str) -> str:
     match = re.fullmatch(r"([\d ,.]+?) ?([A-Za-z]*)", text)
     if match is None:
         raise RowProblem("closing quantity", text, "not a quantity")
-    volume = positive(match[1].replace(",", ""), "closing quantity")
+    volume = positive(_quantity(match[1]), "closing quantity")
     if match[2].lower() in ("lots", "lot", ""):
         return volume
     known = instrument(symbol)
     if known is None or known.units is None:
         raise RowProblem("closing quantity", text, f"the contract size of {symbol} is unknown, so lots cannot be told")
     return f"{Decimal(volume) / known.units:f}"
+
+
+def _quantity(text: str) -> str:
+    """Return a quantity's number; a comma before three digits divides thousands, as whole lots and units have them."""
+    return text if plain_number(text) is not None else text.replace(",", "")
 
 
 def _transaction(ledger: Ledger, row: Line) -> None:

@@ -14,6 +14,7 @@ from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.fills import Fill, land_fills
 from pipelines.sources.kit.ledger import Ledger, side_of
 from pipelines.sources.kit.money_rows import MoneyRow, classify
+from pipelines.sources.kit.refusals import refuse_several_accounts
 from pipelines.sources.kit.statement import Ask, RowProblem, SourceRefusal, Statement
 from pipelines.sources.kit.values import number, positive
 from pipelines.sources.kit.zones import server_clock
@@ -43,6 +44,8 @@ def recognise(document: Document) -> bool:
 def read(document: Document, ask: Ask) -> Statement:
     """Read executions that were filled and cash transactions; a settlement is the result of trades already priced."""
     answer = _answer(document)
+    told = [row.get("account") for name in ("executions", "cashTransactions") for row in _lines(answer, name, document)]
+    refuse_several_accounts(document.name, told)
     ledger = Ledger(NAME, ask, server_clock("UTC"))
     fills = []
     for row in _lines(answer, "executions", document):

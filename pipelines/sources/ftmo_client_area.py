@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import partial
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ from pipelines.sources.kit.csv_table import Line, delimiter_of, read_lines
 from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.ledger import Ledger, RoundTrip, side_of
 from pipelines.sources.kit.statement import Ask, RowProblem, Statement
-from pipelines.sources.kit.values import clock, european, is_clock, level, number, positive
+from pipelines.sources.kit.values import clock, european, is_clock, level, number, plain_number, positive
 from pipelines.sources.kit.zones import needed_clock
 
 NAME = "ftmo-client-area"
@@ -26,9 +27,14 @@ class Ids(NamedTuple):
 
 
 def recognise(document: Document) -> bool:
-    """Tell the file by its shape: fifteen columns, a ticket first, times second and ninth, side third."""
+    """Tell the file by its shape: a ticket first, times second and ninth, side third, and swap before commission.
+
+    Other platforms' lists begin alike and have their money columns in another order, so the title of the eleventh
+    column or the printed duration has to say that this is the one.
+    """
     header = document.first_line.lower()
     delimiter = delimiter_of(header)
+    header = header.rstrip(f"{delimiter} ")
     if (
         document.is_zip
         or document.is_html
@@ -38,7 +44,18 @@ def recognise(document: Document) -> bool:
         return False
     rows = [line.split(delimiter) for line in document.text[:20_000].replace('"', "").splitlines()[1:3]]
     rows = [row for row in rows if len(row) > 8]
-    return all(is_clock(row[1]) and row[2].strip().lower() in ("buy", "sell") for row in rows)
+    if not all(is_clock(row[1]) and row[2].strip().lower() in ("buy", "sell") for row in rows):
+        return False
+    return "swap" in header.split(delimiter)[10] or (bool(rows) and all(map(_lasts_as_printed, rows)))
+
+
+def _lasts_as_printed(row: list[str]) -> bool:
+    """Tell whether the last column is the trade's duration; a clock change in between may make an hour's difference."""
+    try:
+        lasted = (clock(row[8], "Close") - clock(row[1], "Open")).total_seconds()
+        return abs(lasted - int(row[14])) <= 3601
+    except (RowProblem, ValueError, IndexError):
+        return False
 
 
 def read(document: Document, ask: Ask) -> Statement:
@@ -55,8 +72,9 @@ def read(document: Document, ask: Ask) -> Statement:
         if cells
     ]
     ids = _split_tickets(found)
+    as_printed = _costs_are_negative(found)
     for row in found:
-        ledger.take("closed trades", row.line, partial(_closed, ledger, row, ids))
+        ledger.take("closed trades", row.line, partial(_closed, ledger, row, ids, as_printed=as_printed))
     ledger.facts |= {"login": None}
     return ledger.close(None)
 
@@ -87,8 +105,14 @@ def _ids(ticket: str, alike: list[str], usual: int) -> Ids:
     return Ids(ticket, ticket)
 
 
-def _closed(ledger: Ledger, row: Line, ids: Mapping[str, Ids]) -> RoundTrip:
-    """Land one closing."""
+def _costs_are_negative(rows: list[Line]) -> bool:
+    """Tell a file that prints commissions as negative amounts: none is above zero and some are below."""
+    costs = [Decimal(plain_number(european(row.get("Commissions"))) or 0) for row in rows]
+    return bool(costs) and max(costs) <= 0 and min(costs) < 0
+
+
+def _closed(ledger: Ledger, row: Line, ids: Mapping[str, Ids], *, as_printed: bool) -> RoundTrip:
+    """Land one closing; the commission is turned unless the file prints costs negative already."""
     if len(row.cells) < 13:
         raise RowProblem("row", ";".join(row.cells.values()), f"{len(row.cells)} columns, this export has 15")
     ticket = row.need("Ticket")
@@ -107,7 +131,7 @@ def _closed(ledger: Ledger, row: Line, ids: Mapping[str, Ids]) -> RoundTrip:
         closed_at=clock(row.need("Close"), "Close"),
         close_price=number(european(row.need("ClosePrice")), "ClosePrice"),
         profit=number(european(row.need("Profit")), "Profit"),
-        commission=_negated(cost),
+        commission=cost if as_printed else _negated(cost),
         swap=number(european(row.get("Swap") or "0"), "Swap"),
         stop_loss=level(european(row.get("SL")), "SL"),
         take_profit=level(european(row.get("TP")), "TP"),

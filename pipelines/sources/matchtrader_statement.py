@@ -8,6 +8,7 @@ from functools import partial
 from pipelines.sources.kit.csv_table import Line, header_names
 from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.ledger import Ledger, RoundTrip, less, side_of, stamp
+from pipelines.sources.kit.refusals import refuse_several_accounts
 from pipelines.sources.kit.statement import Ask, RowProblem, Statement
 from pipelines.sources.kit.values import clock_by, level, number, positive
 from pipelines.sources.kit.zones import server_clock
@@ -36,14 +37,17 @@ def read(document: Document, ask: Ask) -> Statement:
     header: dict[str, str] = {}
     names: list[str] = []
     seen: Counter[str] = Counter()
+    accounts = []
     for row in document.rows:
         found = (_HEADER.fullmatch(cell) for cell in row.cells)
         header |= {match[1]: match[2].strip() for match in found if match}
+        accounts.append(header.get("Account", ""))
         if set(row.cells) >= _NAMED:
             names = header_names(row.cells)
         elif names and (len(row.cells) >= 10 or _NUMBER.fullmatch(row.cells[0] if row.cells else "")):
             line = Line(row.line, dict(zip(names, row.cells, strict=False)))
             ledger.take("closings", row.line, partial(_closing, ledger, line, seen))
+    refuse_several_accounts(document.name, accounts)
     ledger.facts |= {
         "login": header.get("Account") or None,
         "name": header.get("Name") or None,

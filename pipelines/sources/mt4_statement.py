@@ -11,6 +11,7 @@ from pipelines.sources.kit.csv_table import delimiter_of
 from pipelines.sources.kit.document import Document, Row
 from pipelines.sources.kit.ledger import Deal, Ledger
 from pipelines.sources.kit.money_rows import classify
+from pipelines.sources.kit.refusals import refuse_several_accounts
 from pipelines.sources.kit.statement import Ask, Check, RowProblem, Statement
 from pipelines.sources.kit.values import clock, is_clock, level, number, plain_number, positive, total
 from pipelines.sources.kit.zones import needed_clock
@@ -23,7 +24,22 @@ _MAGIC = re.compile(r"#(\d+)(?:\s+|$)")
 _FROM, _TO = re.compile(r"from #(\d+)"), re.compile(r"to #(\d+)")
 _CLOSING_WORDS = re.compile(r"\s*(\[(sl|tp)(/gap)?\]|so: ?[\d.%/]+|\bto #\d+|close hedge by #\d+|partial close)\s*$")
 _TOP_LINE = re.compile(r'^"?closed transactions:', re.MULTILINE)
-_LIST = {"opentime", "type", "size", "symbol", "closetime", "commission", "taxes", "swap", "profit"}
+_LIST: list[set[str]] = [
+    {"ticket", "order"},
+    {"opentime"},
+    {"type"},
+    {"size", "lots", "volume"},
+    {"item", "symbol"},
+    {"openprice", "price"},
+    {"s/l", "sl"},
+    {"t/p", "tp"},
+    {"closetime"},
+    {"closeprice", "price"},
+    {"commission"},
+    {"taxes"},
+    {"swap"},
+    {"profit"},
+]
 _VALUE_DATE = re.compile(r", value date: \d{4}\.\d\d\.\d\d$")
 _REASONS = [
     (re.compile(r"\[sl(/gap)?\]"), "sl"),
@@ -57,16 +73,25 @@ class Tables:
         self.sections: dict[str, list[Row]] = {"closed": [], "open": [], "working": [], "end": []}
         self.printed: dict[str, str] = {}
         self.totals: dict[str, list[str]] = {}
-        self.is_list = False
+        self.accounts: list[str] = []
+        self.order: list[int] | None = None
         section = ""
-        for row in map(_as_printed, rows):
+        for found in rows:
+            row = _as_printed(_in_order(found, self.order))
             section = _SECTIONS.get(row.cells[0].lower(), section) if row.cells else section
-            self.is_list = self.is_list or (not section and _is_list_header(row.cells))
+            self.order = self.order or (None if section else _list_order(found.cells))
             self._sort(row, section or ("closed" if self.is_list else ""))
+
+    @property
+    def is_list(self) -> bool:
+        """Tell a bare list of trades, which has no sections and no totals."""
+        return self.order is not None
 
     def _sort(self, row: Row, section: str) -> None:
         """Put one row where it belongs."""
         self._labels(row.cells)
+        if row.cells and row.cells[0].startswith("Account:"):
+            self.accounts.append(row.cells[0].removeprefix("Account:").strip())
         if not section:
             found = (_HEADER.fullmatch(cell) for cell in row.cells)
             self.header |= {match[1]: match[2].strip() for match in found if match}
@@ -108,17 +133,32 @@ def _is_resaved(document: Document) -> bool:
     if document.is_zip:
         return any(row.cells and _is_top(row.cells) for row in document.rows)
     first = document.first_line
-    return _TOP_LINE.search(document.head) is not None or _is_list_header(first.split(delimiter_of(first)))
+    return _TOP_LINE.search(document.head) is not None or _list_order(first.split(delimiter_of(first))) is not None
 
 
 def _is_top(cells: list[str]) -> bool:
     """Tell the heading of the closed trades, or the header of a bare list."""
-    return cells[0].lower() == "closed transactions:" or _is_list_header(cells)
+    return cells[0].lower() == "closed transactions:" or _list_order(cells) is not None
 
 
-def _is_list_header(cells: list[str]) -> bool:
-    """Tell the header of a bare list of trades: a statement's columns, however spaced, quoted and capitalised."""
-    return len(cells) == 14 and {cell.replace(" ", "").strip('"').lower() for cell in cells} >= _LIST
+def _list_order(cells: list[str]) -> list[int] | None:
+    """Return where a bare list of trades has each of a statement's columns, None for a row that is not its header."""
+    left = {index: cell.replace(" ", "").strip('"\ufeff').lower() for index, cell in enumerate(cells)}
+    order = []
+    for names in _LIST:
+        place = next((index for index, name in left.items() if name in names), None)
+        if place is None:
+            return None
+        order.append(place)
+        del left[place]
+    return order
+
+
+def _in_order(row: Row, order: list[int] | None) -> Row:
+    """Return a row of a bare list with its cells in a statement's order; other columns are left out."""
+    if order is None or len(row.cells) <= max(order):
+        return row
+    return row._replace(cells=[row.cells[place] for place in order])
 
 
 def _as_printed(row: Row) -> Row:
@@ -149,6 +189,7 @@ def read(document: Document, ask: Ask) -> Statement:
     """
     ledger = Ledger(NAME, ask, needed_clock(ask.server_zone, NAME))
     tables = Tables(document.rows)
+    refuse_several_accounts(document.name, tables.accounts)
     closed = [_read_closed(ledger, row) for row in tables.sections["closed"]]
     opening = tables.sections["open"]
     opened = [ledger.take("open trades", row.line, partial(_open_trade, ledger, row)) for row in opening]
@@ -172,7 +213,7 @@ def _is_data(row: Row) -> bool:
     cells = row.cells
     if len(cells) < 5 or "Type" in cells[:4]:
         return False
-    return is_clock(cells[1]) or cells[0].isdigit()
+    return is_clock(cells[0]) or is_clock(cells[1]) or cells[0].isdigit()
 
 
 def _read_closed(ledger: Ledger, row: Row) -> Trade | None:
@@ -184,6 +225,8 @@ def _read_closed(ledger: Ledger, row: Row) -> Trade | None:
         ledger.take("cancelled orders", row.line, partial(_pending, row))
     elif len(cells) == 14 and cells[4].lower() == "profit" and not Decimal(plain_number(cells[5]) or "1"):
         return ledger.take("compressed periods", row.line, partial(_compressed, ledger, row))
+    elif len(cells) == 14 and _is_moneyless(cells):
+        ledger.take("closed against another trade", row.line, partial(_ticket, cells))
     elif len(cells) == 14:
         return ledger.take("closed trades", row.line, partial(_closed_trade, ledger, row))
     else:
@@ -191,6 +234,12 @@ def _read_closed(ledger: Ledger, row: Row) -> Trade | None:
             row.line, RowProblem("row", " | ".join(cells), f"{len(cells)} cells, a statement has 5, 11 or 14")
         )
     return None
+
+
+def _is_moneyless(cells: list[str]) -> bool:
+    """Tell the second row of a close by: no size, no result, no costs; all of it stands in the other trade's row."""
+    texts = [plain_number(cells[index]) for index in (3, 10, 11, 12, 13)]
+    return all(text is not None and not Decimal(text) for text in texts)
 
 
 def _ticket(cells: list[str]) -> str:

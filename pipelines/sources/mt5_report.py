@@ -18,6 +18,7 @@ from pipelines.sources.kit.document import Document, Row
 from pipelines.sources.kit.ledger import Deal, Ledger
 from pipelines.sources.kit.money_rows import classify, money_type
 from pipelines.sources.kit.positions import Position, tie
+from pipelines.sources.kit.refusals import refuse_several_accounts
 from pipelines.sources.kit.statement import Ask, Check, RowProblem, SourceRefusal, Statement
 from pipelines.sources.kit.values import clock, is_clock, level, number, plain_number, positive
 from pipelines.sources.kit.zones import needed_clock
@@ -28,7 +29,7 @@ _ENTRIES = {"in": "in", "out": "out", "in/out": "inout", "out by": "out_by", "":
 _SIDES = {"buy": "buy", "sell": "sell", "buy canceled": "buy", "sell canceled": "sell"}
 _ACCOUNT = re.compile(r"(\d{1,20})\s*\(([^()]{3,200})\)")
 _TITLE = re.compile(r"(\d{1,20}): (.*) - ")
-_ORDER_VOLUME = re.compile(r"[\d .\u00a0]+/[\d .\u00a0]+")
+_ORDER_VOLUME = re.compile(r"[\d\s.,]+/[\d\s.,]+")
 _DATED_ROW = re.compile(r"^\"?\d{4}\.\d\d\.\d\d \d\d:\d\d:\d\d\"?[,;\t]", re.MULTILINE)
 _WON = re.compile(r"\d[\d ]* \([\d.]+%\)")
 _REASON = re.compile(r"\[(sl|tp|so)\b|^so: ", re.IGNORECASE)
@@ -61,6 +62,7 @@ class Report:
     deal_footer: tuple[list[str], int] | None = None
     pairs: list[list[str]] = field(default_factory=list)
     header: dict[str, str | None] = field(default_factory=dict)
+    accounts: list[str] = field(default_factory=list)
 
 
 def recognise(document: Document) -> bool:
@@ -81,6 +83,7 @@ def read(document: Document, ask: Ask) -> Statement:
     report = sort_rows(document)
     if _is_simulation(report):
         raise SourceRefusal(f"{document.name} is a strategy tester report: a simulation is no account's history")
+    refuse_several_accounts(document.name, report.accounts)
     orders = _read_orders(ledger, report)
     rows = [
         row
@@ -178,7 +181,7 @@ def _is_footer(cells: list[str]) -> bool:
 def _read_labels(report: Report, cells: list[str]) -> None:
     """Keep the label and value pairs, and the account header wherever it stands."""
     filled = [cell for cell in cells if cell]
-    if len(filled) == 2 and not report.header.get("login"):
+    if len(filled) == 2:
         _read_account(report, filled[1])
         if not report.header.get("login") and filled[0].endswith((":", "：")) and not report.deals:
             report.header.setdefault("name", filled[1])
@@ -194,6 +197,9 @@ def _read_account(report: Report, text: str) -> None:
         return
     parts = [part.strip() for part in match[2].split(",")]
     if not re.fullmatch(r"[A-Z]{3,4}", parts[0]):
+        return
+    report.accounts.append(match[1])
+    if len(report.accounts) > 1:
         return
     leverage = next((part for part in parts if re.fullmatch(r"1:\d+", part)), None)
     rest = [part for part in parts[1:] if part != leverage]
@@ -405,6 +411,9 @@ def _reconcile(ledger: Ledger, report: Report, rows: list[DealRow], positions: l
     if not printed and report.deal_footer is None:
         why = "the file ends before its totals: export it again"
         ledger.checks.append(remark("complete", "does_not_add_up", "end of the file", why))
+    if not report.deals and (report.positions or report.open_positions):
+        why = "the file has no table of deals, of which trades and money are made: export the whole history report"
+        ledger.checks.append(remark("deals", "does_not_add_up", "Deals", why))
 
 
 def _carried_checks(rows: list[DealRow]) -> list[Check]:
@@ -446,7 +455,8 @@ def _agreement(
     dealt: dict[str, Decimal] = defaultdict(Decimal)
     for _, cells, _ in report.deals:
         if cells[7]:
-            dealt[cells[7]] += Decimal(plain_number(cells[5]) or "0")
+            share = 2 if cells[4].lower() == "out by" else 1  # one order closes two positions against each other
+            dealt[cells[7]] += Decimal(plain_number(cells[5]) or "0") / share
     if netting:
         return order_checks(filled, dealt)[:NAMED_CELLS_MAX]
     trades = [row.deal for row in rows if row.deal["kind"] == "trade"]

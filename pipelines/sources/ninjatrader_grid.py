@@ -15,7 +15,8 @@ from pipelines.sources.kit.csv_table import Line, delimiter_of, has_columns, hea
 from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.fills import Fill, land_fills
 from pipelines.sources.kit.ledger import Ledger, RoundTrip, less, side_of, stamp
-from pipelines.sources.kit.statement import Ask, RowProblem, SourceRefusal, Statement
+from pipelines.sources.kit.refusals import refuse_several_accounts
+from pipelines.sources.kit.statement import Ask, RowProblem, Statement
 from pipelines.sources.kit.values import clock, clock_by, european, is_clock, number, positive, total
 from pipelines.sources.kit.zones import needed_clock
 from pipelines.sources.symbols import instrument
@@ -95,8 +96,7 @@ def read(document: Document, ask: Ask) -> Statement:
     """
     kind, grid = _grid(document)
     accounts = sorted({row.get("account") for row in grid.rows if row.get("account")})
-    if len(accounts) > 1:
-        raise SourceRefusal(f"{document.name} holds {len(accounts)} accounts ({', '.join(accounts[:5])}): export one")
+    refuse_several_accounts(document.name, accounts)
     ledger = Ledger(NAME, ask, needed_clock(ask.server_zone, NAME))
     ledger.facts |= {"login": accounts[0] if accounts else None}
     if kind == "executions":

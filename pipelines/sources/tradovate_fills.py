@@ -7,7 +7,8 @@ from pipelines.sources.kit.csv_table import Line, has_columns, whole_table
 from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.fills import Fill, land_fills
 from pipelines.sources.kit.ledger import Ledger, side_of
-from pipelines.sources.kit.statement import Ask, SourceRefusal, Statement
+from pipelines.sources.kit.refusals import refuse_several_accounts
+from pipelines.sources.kit.statement import Ask, Statement
 from pipelines.sources.kit.values import clock, dollars, positive, tick_price
 from pipelines.sources.kit.zones import server_clock
 
@@ -35,9 +36,7 @@ def read(document: Document, ask: Ask) -> Statement:
 
 def only_account(rows: list[Line], name: str) -> None:
     """Refuse a file that holds several accounts."""
-    accounts = sorted({row.get("Account") for row in rows if row.get("Account")})
-    if len(accounts) > 1:
-        raise SourceRefusal(f"{name} holds {len(accounts)} accounts ({', '.join(accounts[:5])}): export one at a time")
+    refuse_several_accounts(name, (row.get("Account") for row in rows))
 
 
 def _fill(row: Line) -> Fill:

@@ -17,7 +17,7 @@ from pipelines.sources.tradovate_fills import only_account
 
 NAME = "tradovate-performance"
 
-_TIMES = ("%m/%d/%Y %H:%M:%S", "%Y-%m-%d %H:%M:%S")
+_TIMES = ("%m/%d/%Y %H:%M:%S", "%Y-%m-%d %H:%M:%S", "%m/%d/%Y %I:%M:%S %p")
 
 
 def recognise(document: Document) -> bool:

@@ -15,7 +15,7 @@ from lxml import etree
 
 from pipelines.sources.kit.csv_table import read_lines
 from pipelines.sources.kit.statement import SourceRefusal
-from pipelines.sources.kit.values import european, shortest
+from pipelines.sources.kit.values import european, has_decimal_commas, shortest
 
 BYTES_MAX = 64 * 1024 * 1024
 UNPACKED_BYTES_MAX = 128 * 1024 * 1024
@@ -102,7 +102,14 @@ class Document:
         """All table rows: of the page, of every sheet one after the other, or of a sheet saved as delimited text."""
         if self.is_zip:
             return [row for sheet in self.sheets for row in sheet]
-        return self.page.rows if self.is_html else self._text_rows()
+        return self._page_rows() if self.is_html else self._text_rows()
+
+    def _page_rows(self) -> list[Row]:
+        """The page's rows; decimal commas, which a spreadsheet leaves in a page it saves again, become points."""
+        rows = self.page.rows
+        if "," not in self.text or not has_decimal_commas(cell for row in rows for cell in row.cells):
+            return rows
+        return [row._replace(cells=[european(cell) for cell in row.cells]) for row in rows]
 
     def _text_rows(self) -> list[Row]:
         """The lines of delimited text as rows; between semicolons and tabs a number may have a decimal comma."""
@@ -111,9 +118,19 @@ class Document:
         lines = read_lines(self.text, self.name, delimiter)
         return [Row(line, [told(cell) for cell in cells], []) for line, cells in enumerate(lines, start=1) if cells]
 
+    @property
+    def is_open_page(self) -> bool:
+        """Tell a page that begins as a whole one and is never closed."""
+        return self.is_html and "<html" in self.head and "</html" not in self.text[-20_000:].lower()
+
     def is_cut_off(self, line: int) -> bool:
         """Tell whether text or a page ends without an end, and a row is its last one."""
-        if self.is_zip or self.text.endswith("\n") or "</html" in self.text[-2_000:].lower():
+        if (
+            self.is_zip
+            or self.head.lstrip()[:1] in ("{", "[")
+            or self.text.endswith("\n")
+            or "</html" in self.text[-2_000:].lower()
+        ):
             return False
         last = self.rows[-1].line if self.is_html and self.rows else self.text.count("\n") + 1
         return line >= last

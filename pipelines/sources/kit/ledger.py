@@ -83,7 +83,8 @@ class Ledger:
 
     def close(self, currency: str | None) -> Statement:
         """Return the finished statement; two currencies for one account are refused."""
-        if currency and self.ask.currency and currency.upper() != self.ask.currency.upper():
+        currency = currency.upper() if currency else None
+        if currency and self.ask.currency and currency != self.ask.currency.upper():
             raise SourceRefusal(
                 f"the file is in {currency} and account {self.ask.account_id} is in {self.ask.currency}: "
                 "land it under the account it belongs to"

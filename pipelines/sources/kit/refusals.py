@@ -1,6 +1,7 @@
 """Files that look like statements and prove nothing: refused by what they are."""
 
 import re
+from collections.abc import Iterable
 
 from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.statement import SourceRefusal
@@ -32,6 +33,13 @@ def refuse_what_is_no_evidence(document: Document) -> None:
         raise SourceRefusal(f"{name} is a frameset without data: open it in the platform and export the report itself")
     if len(_PLACEHOLDERS.findall(document.text[:200_000])) >= 5 and not _DATED.search(document.text):
         raise SourceRefusal(f"{name} is a report template without rows: export a report from the platform")
+
+
+def refuse_several_accounts(name: str, accounts: Iterable[str]) -> None:
+    """Refuse a file that holds more than one account's history; a blank names none."""
+    found = sorted({account for account in accounts if account})
+    if len(found) > 1:
+        raise SourceRefusal(f"{name} holds {len(found)} accounts ({', '.join(found[:5])}): export one at a time")
 
 
 def _is_tester(document: Document) -> bool:

@@ -1,6 +1,7 @@
 """Numbers and times as platforms print them, turned into decimal text and naive clock readings."""
 
 import re
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -9,8 +10,11 @@ from pipelines.sources.kit.statement import RowProblem
 
 _DROPPED = {ord(c): None for c in " \t\r\n\u00a0\u2007\u2009\u202f\u2060\ufeff'’"} | {ord("−"): "-", ord("–"): "-"}
 _NUMBER = re.compile(r"([+-]?)(\d{1,24})(\.\d{1,20})?")
+_GROUPED = re.compile(r"([+-]?\d{1,3}(?:,\d{3})+)(\.\d{1,20})|([+-]?\d{1,3}(?:,\d{3}){2,})")
+_COMMA = re.compile(r"([+-]?\d{1,3}(?:\.\d{3})+|[+-]?\d{1,24}),(\d{1,20})")
 _EUROPEAN = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?")
 _CLOCK = re.compile(r"(\d{4})[.\-/](\d\d)[.\-/](\d\d)[ T](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?")
+_DAY_FIRST = re.compile(r"(\d\d)\.(\d\d)\.(\d{4})(?=[ T])")
 _SERIAL = re.compile(r"[2-7]\d{4}(\.\d+)?")
 _FRACTION = re.compile(r"(\d{1,6})['’-](\d{1,2})\.?(\d)?")
 _YEARS = range(1990, 2100)
@@ -19,19 +23,55 @@ _YEARS = range(1990, 2100)
 @lru_cache(maxsize=65536)
 def plain_number(text: str) -> str | None:
     """Return the number as plain decimal text ('- 1 093.94' becomes '-1093.94'), or None if it is not one."""
-    match = _NUMBER.fullmatch(text.translate(_DROPPED))
+    match = _NUMBER.fullmatch(_pointed(text.translate(_DROPPED)))
     if match is None:
         return None
     sign, whole, fraction = match.groups()
     return ("-" if sign == "-" else "") + (whole.lstrip("0") or "0") + (fraction or "")
 
 
+def _pointed(text: str) -> str:
+    """Return a number without commas where only one reading is possible: '10,000.00', '1.093,94', '0,10', '1,10500'.
+
+    One comma with three digits behind it, as in '1,105', may be either and is left as it is.
+    """
+    if "," not in text:
+        return text
+    if _GROUPED.fullmatch(text):
+        return text.replace(",", "")
+    return text if (match := _COMMA.fullmatch(text)) is None or _is_two_ways(match) else f"{_whole(match)}.{match[2]}"
+
+
+def _whole(match: re.Match[str]) -> str:
+    """Return the digits before a decimal comma."""
+    return match[1].replace(".", "")
+
+
+def _is_two_ways(match: re.Match[str]) -> bool:
+    """Tell a comma that may divide thousands as well as decimals."""
+    whole = match[1].lstrip("+-")
+    return len(match[2]) == 3 and "." not in whole and len(whole) < 4 and not whole.startswith("0")
+
+
 def number(text: str, column: str) -> str:
     """Return plain decimal text; a cell that is no number raises RowProblem."""
     value = plain_number(text)
     if value is None:
-        raise RowProblem(column, text, "not a number")
+        two_ways = (match := _COMMA.fullmatch(text.translate(_DROPPED))) is not None and _is_two_ways(match)
+        why = "its comma may stand before thousands or before decimals" if two_ways else "not a number"
+        raise RowProblem(column, text, why)
     return value
+
+
+def has_decimal_commas(cells: Iterable[str]) -> bool:
+    """Tell a file that prints decimal commas: some cell can only be read so, and none has a decimal point."""
+    found = False
+    for cell in cells:
+        text = cell.translate(_DROPPED)
+        if "." in text and _NUMBER.fullmatch(text):
+            return False
+        found = found or ((match := _COMMA.fullmatch(text)) is not None and not _is_two_ways(match))
+    return found
 
 
 def positive(text: str, column: str) -> str:
@@ -100,8 +140,11 @@ def _checked(moment: datetime, text: str, column: str) -> datetime:
 
 
 def clock(text: str, column: str) -> datetime:
-    """Return 'YYYY.MM.DD HH:MM[:SS[.ffffff]]' (or dashes, slashes, T) or a spreadsheet serial as a clock reading."""
-    match = _CLOCK.fullmatch(text.strip())
+    """Return 'YYYY.MM.DD HH:MM[:SS[.ffffff]]' (or dashes, slashes, T) or a spreadsheet serial as a clock reading.
+
+    With the year last and dots between, the day is first; with slashes it may be either and is not read.
+    """
+    match = _clock_match(text)
     if match is None:
         return _serial(text, column)
     year, month, day, hour, minute, second, fraction = match.groups()
@@ -111,6 +154,11 @@ def clock(text: str, column: str) -> datetime:
     except ValueError as error:
         raise RowProblem(column, text, f"not a time: {error}") from error
     return _checked(moment, text, column)
+
+
+def _clock_match(text: str) -> re.Match[str] | None:
+    """Return the parts of a printed time, year first."""
+    return _CLOCK.fullmatch(_DAY_FIRST.sub(r"\3.\2.\1", text.strip()))
 
 
 def _serial(text: str, column: str) -> datetime:
@@ -125,9 +173,9 @@ def _serial(text: str, column: str) -> datetime:
 def is_clock(text: str, like: str | None = None) -> bool:
     """Tell whether a cell looks like a time, of the same kind as ``like`` if given; it may still prove impossible."""
     stripped = text.strip()
-    if like is not None and _CLOCK.fullmatch(like.strip()):
-        return bool(_CLOCK.fullmatch(stripped))
-    return bool(_CLOCK.fullmatch(stripped) or (_SERIAL.fullmatch(stripped) and "." in stripped))
+    if like is not None and _clock_match(like):
+        return bool(_clock_match(stripped))
+    return bool(_clock_match(stripped) or (_SERIAL.fullmatch(stripped) and "." in stripped))
 
 
 def clock_by(text: str, column: str, *patterns: str) -> datetime:

@@ -1,0 +1,269 @@
+"""Exports as people really send them: other separators, clocks, orders of columns, signs, words and ends."""
+
+import json
+import re
+from decimal import Decimal
+
+import pytest
+
+from pipelines.sources import SourceRefusal, Statement, read
+from pipelines.sources.kit.money_rows import classify
+from pipelines.sources.kit.values import clock, plain_number
+from tests.fixtures.sources import dialects
+from tests.fixtures.sources.history import sample_history
+from tests.test_sources_dialects import Writer, check_trades, total
+
+HISTORY = sample_history(6)
+ZONE = "Europe/Athens"
+TRADE = ["1002", "2026.01.05 11:00:00", "buy", "0.10", "eurusd", "1.10000", "0", "0", "2026.01.06 12:00:00", "1.10500"]
+MONEY = ["-0.70", "0.00", "-1.20", "50.00"]
+TITLES = ["Ticket", "Open Time", "Type", "Size", "Item", "Price", "S/L", "T/P", "Close Time", "Price"]
+MONEY_TITLES = ["Commission", "Taxes", "Swap", "Profit"]
+
+
+def land(text: str | bytes, zone: str | None = ZONE) -> Statement:
+    """Read an export whose format is told by its content."""
+    data = text.encode() if isinstance(text, str) else text
+    return read(None, data, file_name="export", account_id="A1", server_zone=zone)
+
+
+def table(*rows: list[str], delimiter: str = ",") -> str:
+    """Return rows as delimited text."""
+    return "\n".join(delimiter.join(row) for row in rows) + "\n"
+
+
+def closing(statement: Statement) -> dict[str, str]:
+    """Return the one closing deal."""
+    found = statement.deals[statement.deals["entry"] == "out"]
+    assert len(found) == 1, statement.rejects.to_dict("records")
+    return dict(found.iloc[0])
+
+
+def verdict(statement: Statement, name: str) -> str:
+    """Return how a named check ended."""
+    return str(next(check["explanation"] for check in statement.reconciliation.checks if check["name"] == name))
+
+
+@pytest.mark.parametrize(
+    ("printed", "plain"),
+    [
+        ("10,000.00", "10000.00"),
+        ("-1,234,567", "-1234567"),
+        ("1.093,94", "1093.94"),
+        ("0,10", "0.10"),
+        ("1,10500", "1.10500"),
+        ("10 000,00", "10000.00"),
+        ("1,105", None),
+        ("-12,500", None),
+        ("1,2,3", None),
+    ],
+)
+def test_a_comma_is_read_where_only_one_reading_is_possible(printed: str, plain: str | None) -> None:
+    assert plain_number(printed) == plain
+
+
+@pytest.mark.parametrize("write", [dialects.mt4, lambda h: dialects.mt5_html(h, encoding="utf-8")])
+@pytest.mark.parametrize("between", [" ", "", ".", "\u202f"])
+def test_a_page_saved_again_with_decimal_commas_is_read(write: Writer, between: str) -> None:
+    """Spreadsheets save a page in the user's own numbers; prices with three decimals too are then told by the rest."""
+    text = re.sub(r">(-?[\d ]+)\.(\d+)<", lambda m: f">{m[1].replace(' ', between)},{m[2]}<", write(HISTORY).decode())
+    statement = land(text)
+    check_trades(statement, HISTORY, ZONE)
+    assert statement.reconciliation.outcome == "exact"
+
+
+def test_dates_with_dots_and_the_year_last_have_the_day_first() -> None:
+    assert str(clock("26.01.2026 10:30:00", "Time")) == "2026-01-26 10:30:00"
+    text = re.sub(r">(\d{4})\.(\d\d)\.(\d\d) (\d\d:\d\d)", r">\3.\2.\1 \4", dialects.mt4(HISTORY).decode())
+    check_trades(land(text), HISTORY, ZONE)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("order", [range(14), [4, 2, 3, 0, 1, 5, 8, 9, 6, 7, 13, 12, 10, 11]])
+@pytest.mark.parametrize("extra", [[], [""], ["my note"]])
+def test_a_list_in_mt4s_columns_is_never_taken_for_another_platforms(
+    delimiter: str, order: list[int], extra: list[str]
+) -> None:
+    """Its columns begin as FTMO's do and its swap stands where FTMO's profit is: it is read by its titles."""
+    titles, cells = TITLES + MONEY_TITLES, TRADE + MONEY
+    rows = [[row[place] for place in order] + extra for row in (titles, cells)]
+    statement = land(table(*rows, delimiter=delimiter))
+    deal = closing(statement)
+    assert statement.source == "mt4-statement"
+    assert (deal["profit"], deal["commission"], deal["swap"]) == ("50.00", "-0.70", "-1.20")
+
+
+def test_a_list_with_commission_where_ftmo_has_swap_is_refused_rather_than_read() -> None:
+    titles, cells = [*TITLES, "Commission", "Swap", "Profit", "Comment"], [*TRADE, "-0.70", "-1.20", "50.00", "x"]
+    with pytest.raises(SourceRefusal, match="no export that is known here"):
+        land(table(titles, cells))
+
+
+@pytest.mark.parametrize(("printed", "landed"), [("0.7", "-0.7"), ("-0.7", "-0.7")])
+@pytest.mark.parametrize("end", ["", ";"])
+def test_ftmo_costs_stay_costs_however_the_file_signs_them(printed: str, landed: str, end: str) -> None:
+    head = "Ticket;Open;Type;Volume;Symbol;Price;SL;TP;Close;Price;Swap;Commissions;Profit;Pips;Duration"
+    row = "7000;2026-01-06 11:00:00;buy;0.10;EURUSD;1.1;0;0;2026-01-06 12:00:00;1.105;-1.2;{};50;50;3600"
+    deal = closing(land(f"{head}{end}\n{row.format(printed)}{end}\n"))
+    assert (deal["commission"], deal["swap"], deal["profit"]) == (landed, "-1.2", "50")
+
+
+CTRADER = "Deal ID,Symbol,Opening Direction,Opening time (UTC{}),Closing Time (UTC{}),Entry price,Closing price"
+CTRADER += ",Closing Quantity,Commissions,Net {},Balance {}"
+CTRADER_ROW = ["DID1", "EURUSD", "Buy", "06 Jan 2026 17:00:00.000", "06 Jan 2026 18:00:00.000", "1.10000", "1.10500"]
+
+
+def ctrader(delimiter: str, tail: list[str], zone: str = "+8", net: str = "USD", balance: str = "USD") -> Statement:
+    """Read a cTrader statement of one deal."""
+    titles = CTRADER.format(zone, zone, net, balance).split(",")
+    cells = [cell.replace(".", ",") if delimiter == ";" else cell for cell in CTRADER_ROW]
+    cells[3:5] = CTRADER_ROW[3:5]
+    return land(f"Deals\n{table(titles, [*cells, *tail], delimiter=delimiter)}\nSummary\n", None)
+
+
+def test_ctrader_lots_with_a_decimal_comma_are_no_tenfold() -> None:
+    deal = closing(ctrader(";", ["0,1 Lots", "-0,70", "49,30", "10049,30"]))
+    assert (deal["volume"], deal["profit"]) == ("0.1", "50.00")
+    assert closing(ctrader(",", ['"1,428 Lots"', "-0.70", "49.30", '"10,049.30"']))["volume"] == "1428"
+
+
+def test_a_ctrader_zone_with_a_typographic_minus_is_a_zone() -> None:
+    deal = closing(ctrader(",", ["0.1 Lots", "-0.70", "49.30", "10049.30"], zone="−5"))
+    assert str(deal["executed_at"]) == "2026-01-06 23:00:00+00:00"
+
+
+def test_ctrader_results_in_another_currency_than_the_account_are_not_taken_for_its_own() -> None:
+    statement = ctrader(",", ["0.1 Lots", "-0.70", "49.30", "10049.30"], balance="EUR")
+    assert statement.facts["currency"] == "EUR"
+    assert statement.deals.empty
+    assert "in the account's currency" in verdict(statement, "rows read")
+
+
+def two_pages(write: Writer) -> str:
+    """Return two accounts' pages, one after the other."""
+    text = write(HISTORY).decode()
+    return text + text.replace(HISTORY.login, "7009999")
+
+
+def dxtrade(*accounts: str) -> str:
+    """Return DXtrade cash transactions, one of each account."""
+    flows = [
+        {"transactionCode": f"c{n}", "account": account, "type": "DEPOSIT", "value": 1, "transactionTime": when}
+        for n, (account, when) in enumerate(zip(accounts, ["2026-01-05T10:00:00Z"] * 9, strict=False))
+    ]
+    return json.dumps({"executions": [], "cashTransactions": flows})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        two_pages(dialects.mt4),
+        two_pages(dialects.matchtrader),
+        dxtrade("default:1", "default:2"),
+        two_pages(lambda h: dialects.mt5_html(h, encoding="utf-8")),
+    ],
+    ids=["mt4", "matchtrader", "dxtrade", "mt5"],
+)
+def test_several_accounts_in_one_file_are_refused(text: str) -> None:
+    with pytest.raises(SourceRefusal, match=r"holds 2 accounts .*: export one at a time"):
+        land(text)
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "Комиссия за неактивность",
+        "Своп",
+        "Gebühr Inaktivität",
+        "Frais de gestion",
+        "Comisión mensual",
+        "手续费",
+        "Dividende #2",
+        "Nachtfinanzierung",
+        "Opłata",
+        "手数料",
+        "Depotgebühren",
+    ],
+)
+def test_a_cost_in_another_language_is_a_cost_and_no_payout(comment: str) -> None:
+    assert classify("balance", comment, "-1.00").kind == "fee"
+
+
+@pytest.mark.parametrize("comment", ["Korrektur", "Коррекция баланса", "Ajuste de saldo", "残高調整", "Corrección"])
+def test_a_correction_in_another_language_is_no_payout(comment: str) -> None:
+    assert classify("balance", comment, "-1.00").label == "correction"
+
+
+@pytest.mark.parametrize("comment", ["Вывод средств", "Auszahlung", "Retrait", "出金", "Prelievo", "Fraise wire"])
+def test_a_withdrawal_in_another_language_stays_a_payout(comment: str) -> None:
+    assert classify("balance", comment, "-1.00").label == "payout"
+
+
+def test_the_empty_row_of_an_mt4_close_by_is_accounted_and_lands_nothing() -> None:
+    empty = ["1006", *TRADE[1:3], "0.00", *TRADE[4:], "0.00", "0.00", "0.00", "0.00"]
+    paid = ["1007", *empty[1:13], "5.00"]
+    statement = land(table(TITLES + MONEY_TITLES, TRADE + MONEY, empty, paid))
+    assert statement.facts["accounted"] == {"closed trades": 1, "closed against another trade": 1}
+    assert list(statement.rejects["value"]) == ["0.00"]
+
+
+def test_mt4_rows_whose_ticket_stands_elsewhere_are_rejected_and_not_lost() -> None:
+    text = re.sub(r"<td[^>]*>(\d{8})</td><td>([\d.]+ [\d:]+)</td>", r"<td>\2</td><td>\1</td>",
+                  dialects.mt4(HISTORY).decode())  # fmt: skip
+    statement = land(text)
+    assert statement.rows == len(statement.rejects) == len(HISTORY.trades) + len(HISTORY.money)
+
+
+def test_one_mt5_order_closes_two_positions_against_each_other() -> None:
+    """A close by order of 0.10 has two deals of 0.10; half of them is what it filled."""
+    deals = [
+        "2026.01.05 11:00:00,901,EURUSD,buy,in,0.10,1.10000,501,0,0,0,0,0,",
+        "2026.01.05 12:00:00,902,EURUSD,sell,in,0.10,1.10500,502,0,0,0,0,0,",
+        "2026.01.06 12:00:00,903,EURUSD,sell,out by,0.10,1.10500,503,0,0,0,50.00,50.00,",
+        "2026.01.06 12:00:00,904,EURUSD,buy,out by,0.10,1.10000,503,0,0,0,0,50.00,",
+    ]
+    orders = [
+        f"2026.01.05 11:00:00,{order},EURUSD,{kind},0.10 / 0.10,market,,,2026.01.05 11:00:00,filled,,,,"
+        for order, kind in ((501, "buy"), (502, "sell"), (503, "close by"))
+    ]
+    statement = land("\n".join([*orders, *deals, ""]))
+    assert len(statement.deals) == 4
+    assert "filled volume" not in {check["name"] for check in statement.reconciliation.checks}
+
+
+def test_an_mt5_report_without_deals_says_what_it_lacks() -> None:
+    rows = ["2026.01.05 11:00:00,501,EURUSD,buy,0.10,1.10000,,,2026.01.06 12:00:00,1.10500,-0.70,-1.20,50.00,"]
+    statement = land("\n".join([*rows, ""]))
+    assert statement.deals.empty
+    assert "no table of deals" in verdict(statement, "deals")
+
+
+def test_a_page_that_is_never_closed_may_lack_rows() -> None:
+    text = dialects.matchtrader(HISTORY).decode()
+    assert land(text).reconciliation.outcome == "exact"
+    statement = land(text[: text.rindex("<tr>")])
+    assert statement.reconciliation.outcome == "does_not_add_up"
+    assert "not closed" in verdict(statement, "complete")
+
+
+def test_a_file_of_which_no_row_is_read_says_so_with_the_first_reason() -> None:
+    text = dialects.tradovate(HISTORY).decode()
+    statement = land(re.sub(r"\d\d/\d\d/2025", "26/13/2025", text))
+    assert statement.reconciliation.outcome == "does_not_add_up"
+    assert "not a time" in verdict(statement, "rows read")
+
+
+def test_tradovate_times_of_a_twelve_hour_clock_are_read() -> None:
+    text = re.sub(r"(\d\d/\d\d/2025) (\d\d):(\d\d:\d\d)",
+                  lambda m: f"{m[1]} {(int(m[2]) - 1) % 12 + 1:02d}:{m[3]} {'PM' if int(m[2]) > 11 else 'AM'}",
+                  dialects.tradovate(HISTORY).decode())  # fmt: skip
+    given, twelve = (land(one).deals for one in (dialects.tradovate(HISTORY), text))
+    assert "M," in text
+    assert list(twelve["executed_at"]) == list(given["executed_at"])
+
+
+def test_a_currency_in_small_letters_is_the_same_currency() -> None:
+    text = dialects.mt4(HISTORY).decode().replace("Currency: USD", "Currency: usd")
+    statement = land(text)
+    assert statement.facts["currency"] == "USD"
+    assert total(statement.deals["profit"]) == HISTORY.sum_of("profit") + Decimal(50_000)
