@@ -37,7 +37,7 @@ BEHIND = {
 
 
 def show() -> None:
-    """Figures with trend and definition, then the lists of what needs a look."""
+    """Figures with trend and definition, then the lists of what needs a look from those who may look."""
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     with left:
         audience = state.tab("View", "view", VIEWS, first=FIRST_VIEW.get(who().role))
@@ -51,7 +51,8 @@ def show() -> None:
         for column, figure in zip(st.columns(wide), shown[start : start + wide], strict=False):
             with column:
                 _figure(figure)
-                places.link(figure["page"], "Open →", icon=False, **BEHIND.get(figure["figure"], {}))
+                if people.may_open(figure["page"]):
+                    places.link(figure["page"], "Open →", icon=False, **BEHIND.get(figure["figure"], {}))
     st.caption(
         "The 24 hours up to the run's instant, with the change from the 24 hours before; lines show 14 such days."
     )
@@ -60,7 +61,9 @@ def show() -> None:
         told = f"▲ No rate for {', '.join(without['currency'])}: such money is in none of these sums →"
         places.link("data_health", told, icon=False, view="held")
     _cases(desk)
-    for column, listed in zip(st.columns(3, gap="medium"), (_near, _breached, _waiting), strict=True):
+    lists = (("risk_queue", _near), ("risk_queue", _breached), ("payout_queue", _waiting))
+    mine = [listed for page, listed in lists if people.may_open(page)]
+    for column, listed in zip(st.columns(3, gap="medium"), mine, strict=False):
         with column, st.container(border=True, height="stretch"):
             listed(desk)
     fresh.again_when(fresh.figures)

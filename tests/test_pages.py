@@ -459,7 +459,9 @@ def test_a_partner_manager_is_led_to_no_page_of_others(at_firm: Path, monkeypatc
         monkeypatch.setattr(f"{room}.who", lambda: paul)
     app = opened("overview")
     assert not app.exception
-    assert "Open" in {one.value for one in app.caption}, "the words without a link to cohorts"
+    shown = told(app)
+    assert "Net fees" in str([one.label for one in app.metric])
+    assert "Open" not in {one.value for one in app.caption} and "Closest to a floor" not in shown
 
 
 def test_a_changed_plan_is_dry_run_beside_todays(at_firm: Path) -> None:
@@ -468,7 +470,9 @@ def test_a_changed_plan_is_dry_run_beside_todays(at_firm: Path) -> None:
     app.text_area[0].set_value(str(app.text_area[0].value).replace("percent = 20", "percent = 15")).run()
     next(one for one in app.button if one.label == "Dry run").click().run()
     assert not app.exception
-    assert app.dataframe[0].value[["partner_id", "difference"]].to_numpy().tolist() == [["P1", -25.0]]
+    sums, moved = (one.value for one in app.dataframe)
+    assert sums[["difference", "gain", "lose"]].to_numpy().tolist() == [[-25.0, 0, 1]]
+    assert moved[["partner_id", "difference"]].to_numpy().tolist() == [["P1", -25.0]]
     app.text_area[0].set_value("id = 3").run()
     next(one for one in app.button if one.label == "Dry run").click().run()
     assert "needs an id" in told(app)
