@@ -236,6 +236,7 @@ def test_an_mt5_report_without_deals_says_what_it_lacks() -> None:
     statement = land("\n".join([*rows, ""]))
     assert statement.deals.empty
     assert "no table of deals" in verdict(statement, "deals")
+    assert statement.facts["warning"] == "no deal of the file landed"
 
 
 def test_a_page_that_is_never_closed_may_lack_rows() -> None:

@@ -145,7 +145,10 @@ class Ledger:
             "wrong_zone_suspicion": any(check["verdict"] == "suspect" for check in self.checks),
         }
         if not self.deals:
-            self.facts["warning"] = "the file holds no deals: an empty period"
+            is_empty = not (self.rejects or self.accounted)
+            self.facts["warning"] = (
+                "the file holds no deals: an empty period" if is_empty else "no deal of the file landed"
+            )
 
 
 def unknown_symbols(symbols: Iterable[str]) -> list[str]:
