@@ -20,15 +20,15 @@ from sql.schema import DATASETS, Dataset
 VIEWS = {"compare": "Parallel run", "import": "Another system's export", "export": "Take everything out"}
 MOVE = "data.move"
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-PREVIEW_ROWS = 8
+FIRST_ROWS, PREVIEW_ROWS = 3, 8
 
 
 def show() -> None:
     """The two systems compared; a mapping made by hand; the way out."""
-    view = state.tab("View", "view", VIEWS)
-    if view != "compare" and not (who().may(MOVE) and who().desks is None):
-        look.empty("Not for your role", "Whole datasets are moved by an administrator of every desk.")
-        return
+    moves = who().may(MOVE) and who().desks is None
+    view = state.tab("View", "view", VIEWS if moves else {"compare": VIEWS["compare"]})
+    if not moves:
+        st.caption("Whole datasets are moved, in and out, by an administrator of every desk.")
     {"compare": _compare, "import": _import, "export": _export}[view]()
 
 
@@ -123,6 +123,8 @@ def _import() -> None:
     dataset = DATASETS[name]
     try:
         theirs = portability.read_text(file, separator)
+        st.caption("Their first rows")
+        st.dataframe(theirs.head(FIRST_ROWS), hide_index=True)
         told = _asked(dataset, list(theirs.columns))
         told |= {"file": file.name, "separator": separator} | ({"zone": zone} if zone else {})
         rows = portability.mapped(dataset, told, theirs)
@@ -154,6 +156,7 @@ def _asked(dataset: Dataset, theirs: list[str]) -> dict[str, Any]:
         hide_index=True,
         height=look.height(len(start)),
         disabled=["ours", "needed", "what"],
+        placeholder="",
         key=f"mapping-{dataset.name}-{hash(tuple(theirs))}",
         column_config={
             "ours": "Our column",
