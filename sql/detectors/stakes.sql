@@ -1,6 +1,7 @@
 -- What each idea put at risk: the loss at its stop; without a stop the largest of what it lost, of a part of what it won,
 -- and of what its size usually wins or loses, though not more than a gambler stakes on purpose; as far as it was entered
--- at once: what a netted position was built up by later was not staked on the entry. Pieces of one idea are together.
+-- at once: what a netted position was built up by later was not staked on the entry, nor counted as its profit. Pieces of one
+-- idea are together.
 -- Grain: account_id, instrument, side, idea. Stakes and sizes are shares of the initial balance.
 with built as (
     select
@@ -51,7 +52,7 @@ ideas as (
             getvariable('all_in_of_gain') * sum(net_profit * entered_share)
         ) as shown,
         sum(usual_result * entered_share) as usual,
-        sum(net_profit) as net_profit
+        sum(net_profit * entered_share) as net_profit
     from numbered
     group by account_id, instrument, side, idea
 ),
