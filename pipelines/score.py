@@ -397,10 +397,11 @@ def paused(told: Events, accounts: pd.DataFrame, pauses: pd.DataFrame) -> Events
 
 
 def ends_of(status: pd.DataFrame) -> pd.DataFrame:
-    """Accounts that are at their end, when they came to it and whether by passing: account_id, ended_at, passed."""
+    """Accounts that are at their end: account_id, ended_at, passed (or closed by the firm, where a rule of that instant
+    goes before as well)."""
     ended = status[status["status"].isin(TERMINAL)]
     ends = ended[["account_id", "status_at"]].rename(columns={"status_at": "ended_at"})
-    return ends.assign(passed=ended["status"] == "passed")
+    return ends.assign(passed=ended["status"].isin(["passed", "closed"]))
 
 
 def _same_ends(one: pd.DataFrame, two: pd.DataFrame) -> bool:

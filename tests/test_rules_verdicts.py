@@ -8,11 +8,12 @@ import random
 from decimal import Decimal
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from models import catalogue, set_rules
 from pipelines.land import land_paths
-from pipelines.score import _TOUCHED_BY, judged_accounts, score
+from pipelines.score import _TOUCHED_BY, ends_of, judged_accounts, score
 from pipelines.score import judge as judge_all
 from sql import schema
 from sql.warehouse import Warehouse, read_frame
@@ -142,6 +143,20 @@ def test_who_passes_in_the_instant_in_which_a_rule_ends_the_account_has_not_pass
     for rule in ("time_limit", "inactivity"):
         passed, late = Account("A", ended_at=at(24), passed=True), Account("B")
         assert list(judge(World([passed, late], f"{rule} = 1", LATER)).terminations["account_id"]) == ["B"]
+
+
+@pytest.mark.parametrize(
+    ("status", "late", "ending"), [("closed", 0, True), ("closed", 1, False), ("breached", 0, False)]
+)
+def test_the_instant_of_closing_is_still_judged_by_rules(status: str, late: int, ending: bool) -> None:
+    """Guards that what the firm closes ends by what was broken at that instant, not by what came later."""
+    closing = short("a", at(9)).closed_at
+    assert closing is not None
+    ended_at = closing - dt.timedelta(microseconds=late)
+    end = ends_of(pd.DataFrame({"account_id": ["A"], "status": [status], "status_at": [ended_at]})).iloc[0]
+    account = Account("A", [short("a", at(9))], ended_at=ended_at, passed=bool(end["passed"]))
+    found = judge(World([account], 'holding_time = { seconds = 60, effect = "terminate" }', LATER))
+    assert list(found.terminations["rule"]) == ["holding_time"] * ending
 
 
 def test_a_pass_and_an_end_by_a_rule_at_one_instant_are_told_as_the_end() -> None:

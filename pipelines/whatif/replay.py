@@ -379,7 +379,7 @@ def _ends(history: History, walked: Walked, found: Found, codes: Array, rules: t
         {
             "account_id": history.accounts["account_id"].to_numpy()[ended],
             "ended_at": [from_micros(one) for one in at[ended].tolist()],
-            "passed": walked.results["status"][ended] == STATUS_PASSED,
+            "passed": np.isin(walked.results["status"][ended], [STATUS_PASSED, STATUS_CLOSED]),
         }
     )
 
