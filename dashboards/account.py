@@ -387,7 +387,7 @@ def _trades(account_id: str, zone: str, currency: str) -> None:
         return
     start = state.page_number(len(found)) * reads.PAGE_ROWS
     page = found.iloc[start : start + reads.PAGE_ROWS]
-    st.caption(f"{len(found):,} round trips, newest first · times in {zone}")
+    st.caption(f"{words.counted(len(found), 'round trip')}, newest first · times in {zone}")
     shown = page.assign(held=[_held(row["opened_at"], row["closed_at"]) for row in reads.records(page)])[
         [
             "trade_id",
@@ -435,7 +435,7 @@ def _logins(trader_id: str, zone: str) -> None:
         look.empty("No sign-in", "Sign-ins come from the dataset <code>logins</code>.")
         return
     when = {"occurred_at": st.column_config.DatetimeColumn("When", format="DD MMM YY HH:mm:ss", timezone=zone)}
-    st.caption(f"The newest {len(found):,} sign-ins of {trader_id} · times in {zone}")
+    st.caption(f"The newest {words.counted(len(found), 'sign-in')} of {trader_id} · times in {zone}")
     st.dataframe(found, hide_index=True, column_config=when, placeholder="")
 
 

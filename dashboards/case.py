@@ -165,7 +165,8 @@ def _paragraph(owner: str, traders: list[str], accounts: pd.DataFrame, held: dic
         best = pairs.iloc[0]
         chance = f"chance would give {best['expected']:.2g}, false discovery rate {best['q_value']:.2g}"
         told.append(
-            f"{len(pairs)} pairs of accounts trade as one; the strongest matches {best['matched']} entries ({chance})."
+            f"{words.counted(len(pairs), 'pair of accounts trades', 'pairs of accounts trade')} as one;"
+            f" the strongest matches {best['matched']} entries ({chance})."
         )
     told += [words.escaped(_sentence(row)) for row in reads.records(flags)[:3]]
     waiting = held["payouts"]["waits"].astype(bool).sum() if len(held["payouts"]) else 0
