@@ -320,8 +320,11 @@ def _ideas(starts: Any, limits: Any, t: Any, markets: Any, kept: Any, accounts: 
             idea_of[i] = idea[way]
             entry_lots[entry[way]] += t.lots[i]
             total += t.lots[i]
-            loss = max(-t.net[i], 0.0) if t.closed[i] else 0.0
-            lost[idea[way]] += loss
+            closed = t.closed[i]
+            loss = max(-t.net[i], 0.0) if closed else 0.0
+            # of what is closed in parts any of them may be the worst
+            in_parts = t.deals[i] - t.openings[i] > (1 if closed else 0)
+            lost[idea[way]] += t.losses[i] if in_parts else loss
             until = t.held[i] * 2 + (1 if loss > 0 else 0)
             before[way] = until if fresh else max(before[way], until)
             opened[way] = t.opened[i]
@@ -778,7 +781,8 @@ def _leave(connection: duckdb.DuckDBPyConnection, trades: Array, kept: Array, fl
     # what was opened with one deal and closed with none or one tells both by itself
     plain = (openings == 1) & ((deals == 1) | ((deals == 2) & closed))
     met = (why & MET > 0) & ~followed
-    columns = {"trade": told["trade"], "by_deals": followed | (met & ~plain), "by_itself": met & plain}
+    by_deals = followed | ((why & (MET | IDEA) > 0) & ~plain)
+    columns = {"trade": told["trade"], "by_deals": by_deals, "by_itself": met & plain}
     for name, bit in _REASONS:
         columns[name] = why & bit > 0
     accounts = [

@@ -44,7 +44,7 @@ class Trade:
     commission: str = "0"
     stop_loss: float | None = None
     late_stop: float | None = None
-    adds: Sequence[tuple[dt.datetime, str]] = ()
+    adds: Sequence[tuple[dt.datetime, str, str]] = ()
 
 
 @dataclass(frozen=True)
@@ -222,13 +222,13 @@ def deal_rows(account_id: str, trade: Trade) -> list[dict[str, Any]]:
     other = "sell" if trade.side == "buy" else "buy"
     added = [
         opening
-        | {"deal_id": f"{trade.trade_id}-in{n}", "executed_at": at, "volume": abs(float(lots))}
+        | {"deal_id": f"{trade.trade_id}-in{n}", "executed_at": at, "volume": abs(float(lots)), "profit": Decimal(made)}
         | ({"entry": "out", "side": other, "stop_loss": None} if float(lots) < 0 else {})
-        for n, (at, lots) in enumerate(trade.adds)
+        for n, (at, lots, made) in enumerate(trade.adds)
     ]
     if trade.closed_at is None:
         return [opening, *added]
-    common["volume"] += sum(float(lots) for _, lots in trade.adds)
+    common["volume"] += sum(float(lots) for _, lots, _ in trade.adds)
     closing = common | {"deal_id": f"{trade.trade_id}-out", "entry": "out", "executed_at": trade.closed_at}
     closing |= {"side": other, "price": trade.close_price}
     closing |= {"profit": Decimal(trade.profit), "commission": Decimal(trade.commission), "stop_loss": trade.late_stop}

@@ -43,7 +43,7 @@ class Account:
             for m in [n, *against] if hedged else []:
                 kept[m] |= suspects.HEDGING
         for idea in self.ideas():
-            if sum(self.loss(n) for n in idea) > self.limits["idea_size"] * NEARLY:
+            if sum(self.lost(n) for n in idea) > self.limits["idea_size"] * NEARLY:
                 for n in idea:
                     kept[n] |= suspects.IDEA
         return kept
@@ -125,6 +125,11 @@ class Account:
     def loss(self, n: int) -> float:
         """What a closed trade lost."""
         return max(-self.t.net[n], 0.0) if self.t.closed[n] else 0.0
+
+    def lost(self, n: int) -> float:
+        """What a trade may have lost at any of its closes: all its losing deals where there are several."""
+        closes = self.t.deals[n] - self.t.openings[n]
+        return self.t.losses[n] if closes > (1 if self.t.closed[n] else 0) else self.loss(n)
 
     # --- accounts ---
 

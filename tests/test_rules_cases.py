@@ -43,7 +43,7 @@ def trade(row: Case) -> Trade:
         row.get("commission", "0"),
         row.get("stop"),
         row.get("late_stop"),
-        [(instant(add["at"]), add["lots"]) for add in row.get("adds", [])],
+        [(instant(add["at"]), add["lots"], add.get("profit", "0")) for add in row.get("adds", [])],
     )
 
 

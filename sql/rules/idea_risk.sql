@@ -1,5 +1,6 @@
 -- Trade ideas that lost more than the stage allows, at the close with which they did. Grain: account_id, idea.
--- An idea is what is open together in one instrument and direction; reopening soon after a loss continues it.
+-- An idea is what is open together in one instrument and direction; reopening soon after a loss continues it. A position
+-- that is closed in parts has lost what it had lost by then, its costs so far with the first part.
 with accounts as (
     select accounts.account, sizes.size, terms.merge_seconds
     from facts.rule_accounts as accounts
@@ -42,26 +43,55 @@ numbered as (
     inner join accounts using (account)
 ),
 
+parts as (
+    select
+        account,
+        place,
+        net,
+        min(executed_at) filter (where role = 'out') over (partition by account, place) as first_out_at,
+        executed_at
+    from facts.rule_deals
+    semi join numbered using (account, place)
+    where net is not null
+),
+
+made as (
+    select account, place, greatest(executed_at, first_out_at) as made_at, net
+    from parts
+    where first_out_at is not null
+
+    union all
+
+    select account, place, closed_at, net_profit
+    from facts.rule_trades
+    semi join numbered using (account, place)
+    where closed_at is not null and not by_deals
+),
+
 losses as (
     select
-        trades.*,
+        trades.account_id,
+        trades.trade_id,
+        trades.instrument,
+        trades.side,
         numbered.idea,
         numbered.size,
-        -sum(trades.net_profit) over (
-            partition by numbered.account, numbered.market, numbered.side, numbered.idea order by trades.closed_at
+        made.made_at,
+        -sum(made.net) over (
+            partition by numbered.account, numbered.market, numbered.side, numbered.idea order by made.made_at
         ) as lost
     from numbered
+    inner join made using (account, place)
     inner join facts.rule_trades as trades using (account, place)
-    where trades.closed_at is not null
 )
 
 select
     account_id,
-    min(closed_at) as happened_at,
+    min(made_at) as happened_at,
     'breached' as outcome,
-    cast(arg_min(lost, closed_at) as double) as observed,
+    cast(arg_min(lost, made_at) as double) as observed,
     cast(size as double) as allowed,
-    arg_min(trade_id, (closed_at, trade_id)) as trade_id,
+    arg_min(trade_id, (made_at, trade_id)) as trade_id,
     json_object('instrument', instrument, 'side', side) as detail
 from losses
 where lost > size
