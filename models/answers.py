@@ -200,14 +200,5 @@ _ANSWER = f"""
         found.trade_id, found.detail, found.place
     from decided.answers as found
     inner join decided.asked as asked using (key, account_id, judged_until)
-    where
-        found.happened_at <= asked.until
-        -- as in `set_rules`: what would end an account that has ended by then says nothing, unless it passed then
-        and not (
-            asked.ended
-            and found.happened_at >= asked.until
-            and found.outcome = 'breached'
-            and found.effect = 'terminate'
-            and (not asked.passed or asked.rule in ({", ".join(f"'{rule}'" for rule in set_rules.EXPIRING)}))
-        )
+    where happened_at <= until and {set_rules.SPOKEN}
 """

@@ -33,6 +33,14 @@ from sql import relations
 SHARED = ("allocation_cap", "copy_own_accounts", "login_address")
 OWN = tuple(name.split(".")[1] for name in relations.names("rules") if name.split(".")[1] not in SHARED)
 EXPIRING = ("inactivity", "time_limit")
+SPOKEN = f"""
+    not (
+        ended and outcome = 'breached' and effect = 'terminate' and happened_at >= until
+        and (not passed or rule in ({", ".join(f"'{rule}'" for rule in EXPIRING)}))
+    )
+"""
+"""Which occurrences are told: what would end an account that has ended by then says nothing. Who passes in the instant
+in which a rule ends the account has not passed, but in the last instant of the time allowed one is in time."""
 OVER_ALL = ("holding_share", "lot_consistency", "login_address", "allocation_cap", "copy_own_accounts")
 """Rules that judge a stage, or an owner's accounts, as a whole as it stands at its end; all others are broken at an
 instant, whatever follows."""
@@ -450,7 +458,6 @@ def _reads_trades(name: str) -> bool:
 def _occurrences(rules: Sequence[str]) -> str:
     """The select that puts all rules' occurrences together and settles strikes and effects."""
     found = " union all ".join(_one_rule(rule) for rule in rules)
-    in_time = ", ".join(f"'{rule}'" for rule in EXPIRING)
     return f"""
         with found as ({found}),
         numbered as (
@@ -473,12 +480,7 @@ def _occurrences(rules: Sequence[str]) -> str:
         )
         select account_id, rule, happened_at, outcome, effect, observed, allowed, trade_id, detail, place
         from settled
-        -- what would end an account that has ended by then says nothing; who passes in the instant in which a rule ends
-        -- the account has not passed, but in the last instant of the time allowed one is in time
-        where not (
-            ended and outcome = 'breached' and effect = 'terminate' and happened_at >= until
-            and (not passed or rule in ({in_time}))
-        )
+        where {SPOKEN}
     """
 
 
