@@ -341,6 +341,35 @@ def test_terms_of_payouts_move_what_is_paid(paying: History, name: str) -> None:
     assert figure(found, "net of fees and payouts") == pytest.approx(300 - trader)
 
 
+@pytest.mark.parametrize(("seconds", "trader"), [(30, 760), (31, 280)])
+def test_a_rule_that_strips_moved_alone_moves_what_is_paid(seconds: int, trader: float) -> None:
+    """Guards requests whose terms of money are as they were, and whose profit another verdict takes."""
+    parts = [
+        challenge(1, ("funded",)),
+        trade("F1", 1, 1, 600, minutes=0.5),
+        trade("F1", 2, 2, 400),
+        paid("F1", 1, 15, 800),
+        trade("F1", 3, 16, 150),
+        paid("F1", 2, 30, 150),
+    ]
+    book = rulebook(STAGES + "holding_time = { seconds = 1 }\n")
+    with history(parts, book) as held:
+        found = compared(held, draft("funded", f"holding_time = {{ seconds = {seconds} }}", book))
+    assert figure(found, "payouts", side="today") == 760
+    assert figure(found, "payouts") == pytest.approx(trader)
+
+
+@pytest.mark.parametrize(("hours", "trader"), [(0, 0), (1, 640)])
+def test_who_ends_in_the_instant_of_the_request_under_the_draft_is_not_paid(hours: int, trader: float) -> None:
+    """Guards the end on both sides: the request's own instant, and an hour later."""
+    loss = trade("F1", 3, 15 + (hours - 1) / 24, -600)
+    parts = [challenge(1, ("funded",)), trade("F1", 1, 1, 1000), trade("F1", 2, 2, 400), paid("F1", 1, 15, 800), loss]
+    with history(parts, BOOK) as held:
+        found = compared(held, draft("funded", "daily_loss = { percent = 5 }"))
+    assert figure(found, "payouts", side="today") == 640
+    assert figure(found, "payouts") == trader
+
+
 def test_who_fails_an_evaluation_under_the_draft_is_not_paid(paying: History) -> None:
     found = compared(paying, draft("evaluation_1", "profit_target = { percent = 9 }"))
     assert figure(found, "challenges funded", side="today") == 2
