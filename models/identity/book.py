@@ -102,11 +102,9 @@ class IdentityBook:
         return pd.DataFrame({column: np.empty(0, dtype=width_of(column)) for column in columns})
 
     def _replace_pairs(self, *, everyone: bool) -> Ints:
-        """Drops the pairs of touched traders and compares theirs anew; answers the former rows of those that stay,
+        """Drops the pairs that may have changed and compares them anew; answers the former rows of those that stay,
         which come first."""
-        stale = np.full(self.evidence.traders(), everyone)
-        stale[self.evidence.touched()] = True
-        kept = np.flatnonzero(~(stale[self.pairs["a"].to_numpy()] | stale[self.pairs["b"].to_numpy()]))
+        kept = np.flatnonzero(~self._stale())
         stay = self.evidence.draw()
         self.evidence.propose(everyone)
         strangers = compare(self.evidence)
@@ -119,6 +117,18 @@ class IdentityBook:
             copy=False,
         )
         return kept
+
+    def _stale(self) -> npt.NDArray[np.bool_]:
+        """The pairs with a trader whose records changed, and those of others of whom that changed something."""
+        a, b, traders = self.pairs["a"].to_numpy(), self.pairs["b"].to_numpy(), self.evidence.traders()
+        own, others = np.zeros(traders, dtype=np.bool_), np.zeros(traders, dtype=np.bool_)
+        own[self.evidence.own()] = True
+        stale = own[a] | own[b]
+        left, right = self.evidence.again()
+        others[left], others[right] = True, True
+        among = np.flatnonzero(others[a] & others[b])
+        stale[among] |= np.isin(a[among] * traders + b[among], left * traders + right)
+        return np.asarray(stale, dtype=np.bool_)
 
     def _shared(self) -> pd.DataFrame:
         """What each pair shares, with how far the lesser of the two uses it: 0 rarely, 1 mostly, 2 wholly."""

@@ -33,10 +33,11 @@ BLOCKS = (BIRTH_NAME, NAME_YEAR, NAME_DAY, BIRTH_NUMBERS, NAME_NUMBERS)
 SCHEMA = """
 create table if not exists people (
     trader_no integer, trader_id varchar, full_name varchar, raw_email varchar, raw_phone varchar, raw_address varchar,
-    given varchar, family varchar, given_sound varchar, family_sound varchar, sounds varchar[],
-    given_forms varchar[], family_forms varchar[],
-    birth varchar, born integer, email varchar, email_name varchar, phone varchar, address varchar,
-    numbers varchar, document varchar, country varchar, registered_at timestamptz
+    given varchar, family varchar, given_sound varchar, family_sound varchar, sounds varchar,
+    given_forms varchar, family_forms varchar,
+    birth varchar, born integer, birth_digits uinteger, birth_turned uinteger, email varchar, email_name varchar,
+    phone varchar, address varchar, numbers varchar, document varchar, document_head varchar, document_tail varchar,
+    country varchar, registered_at timestamptz
 );
 create table if not exists keys (
     trader_no integer, kind utinyint, value ubigint, raw varchar, first_day integer, last_day integer, uses integer
@@ -52,12 +53,12 @@ create table if not exists spellings (token varchar, word varchar, sound varchar
 HOLDINGS = """
 with logged as (
     select people.trader_no, logins.ip, logins.device_id, logins.occurred_at
-    from incoming_logins as logins join people using (trader_id)
+    from incoming_logins as logins join told_numbers as people using (trader_id)
 ),
 bought as (
     select people.trader_no, challenges.*, clicks.device_id, clicks.ip, clicks.occurred_at
     from incoming_challenges as challenges
-    join people using (trader_id)
+    join told_numbers as people using (trader_id)
     left join incoming_clicks as clicks using (click_id)
 ),
 seen as (
@@ -70,12 +71,12 @@ seen as (
     union all select trader_no, {click}, click_id, purchased_at from bought
     union all
     select people.trader_no, {instrument}, payments.instrument, payments.occurred_at
-    from incoming_payments as payments join people using (trader_id)
+    from incoming_payments as payments join told_numbers as people using (trader_id)
     union all
     select people.trader_no, {destination}, payouts.destination, payouts.requested_at
     from incoming_payouts as payouts
     join incoming_accounts as accounts using (account_id)
-    join people on people.trader_id = accounts.trader_id
+    join told_numbers as people on people.trader_id = accounts.trader_id
 ),
 numbered as (
     select trader_no, kind, trim(raw) as raw, hash(kind, trim(raw)) as value,
@@ -115,7 +116,7 @@ named as (
     select *, least(given_sound, family_sound) as low, greatest(given_sound, family_sound) as high
     from numbered where family_sound is not null
 ),
-parts as (select trader_no, birth, digits, unnest(list_distinct(sounds)) as part from named)
+parts as (select trader_no, birth, digits, unnest(list_distinct(string_split(sounds, ' '))) as part from named)
 select trader_no, {BIRTH_NAME}, hash({BIRTH_NAME}, birth, part), null, null, null, null
 from parts where birth is not null
 union all
@@ -145,13 +146,24 @@ or (jaro_winkler_similarity(l.given, r.family) >= {NAME_FLOOR}
 """
 _ADDRESS = f"jaro_winkler_similarity(l.address, r.address) >= {ADDRESS_FLOOR}"
 
+# A slip changes one digit or two beside each other, so that what differs, as bits, is short.
+_DIFFERS = "xor(l.birth_digits, r.birth_digits)"
+_BIRTH_SLIP = f"""
+({_DIFFERS} // greatest({_DIFFERS} & (4294967296 - {_DIFFERS}), 1) < 256 and {one_slip("l.birth", "r.birth")})
+"""
+# What is kept of either half of a document's number is sooner looked for than cut out.
+_DOCUMENT_SLIP = f"""
+((starts_with(r.document, l.document_head) or suffix(r.document, l.document_tail))
+and {one_slip("l.document", "r.document")})
+"""
+
 _WORTH_COMPARING = f"""
 (l.birth = r.birth and (l.family_sound in (r.given_sound, r.family_sound) or l.given_sound = r.family_sound))
-or ((l.birth is null or r.birth is null or {one_slip("l.birth", "r.birth")} or abs(l.born - r.born) = 1
-        or left(l.birth, 4) || l.birth[7:8] || l.birth[5:6] = r.birth)
+or ((l.birth is null or r.birth is null or l.birth = r.birth or abs(l.born - r.born) = 1
+        or l.birth_turned = r.birth_digits or {_BIRTH_SLIP})
     and {_BOTH_NAMES})
 or ({_ADDRESS} and ({one_slip("l.numbers", "r.numbers")} or l.birth = r.birth or {_BOTH_NAMES}))
-or {one_slip("l.document", "r.document")}
+or {_DOCUMENT_SLIP}
 """
 
 
@@ -186,7 +198,8 @@ class Evidence:
         self.census = Census()
 
     def add(self, facts: IdentityFacts, *, whole: bool = False) -> bool:
-        """Adds records; afterwards table `touched` holds the numbers of all traders whose evidence may have changed.
+        """Adds records; afterwards table `own` holds the numbers of the traders whose records they are, `others` those
+        of all further traders whose evidence may have changed, and `again` which of the pairs among these.
 
         With `whole` they are all there is of their traders, and what was known of them before is forgotten. Returns
         whether these were the first records."""
@@ -194,21 +207,22 @@ class Evidence:
         frames = tidy(facts)
         for name, frame in frames.items():
             self.con.register(f"incoming_{name}", frame)
-        self._number_traders()
+        self._number_traders(first)
         self._read_people(first)
         self._count_people()
         if whole:
             self.con.execute("delete from placeholders where trader_no in (select trader_no from fresh)")
-        self.con.execute("create or replace temp table touched (trader_no integer)")
         self._read_keys("keys" if first else "incoming_keys")
         for name in frames:
             self.con.unregister(f"incoming_{name}")
         if first:
             self._count_all()
+            self._near_everyone()
         else:
             self._merge_keys(whole)
-            self._count_touched()
-        self._own_keys(first)
+            self._count_told()
+            self._near_told()
+        self._know(first)
         return first
 
     def _kind_numbers(self) -> dict[str, int]:
@@ -217,11 +231,16 @@ class Evidence:
     def _one(self, sql: str) -> int:
         return int(self.con.execute(sql).fetchall()[0][0])
 
-    def _number_traders(self) -> None:
+    def _number_traders(self, first: bool) -> None:
+        """Numbers the new traders; `told_numbers` has the numbers of all whom the records name."""
+        named = " union all ".join(
+            f"select trader_id from incoming_{name}"
+            for name in ("traders", *(() if first else ("logins", "payments", "challenges", "accounts")))
+        )
         # Numbering without a partition needs no sorting, so the known are told from the new first.
-        self.con.execute("""
+        self.con.execute(f"""
             create or replace temp table known_numbers as
-            select trader_id, trader_no from people semi join incoming_traders using (trader_id)
+            select trader_id, trader_no from people semi join ({named}) using (trader_id)
         """)
         self.con.execute("""
             create or replace temp table incoming_people as
@@ -229,6 +248,12 @@ class Evidence:
             union all
             select *, ((select coalesce(max(trader_no), -1) from people) + row_number() over ())::integer as trader_no
             from incoming_traders anti join known_numbers using (trader_id)
+        """)
+        self.con.execute("""
+            create or replace temp table told_numbers as
+            select trader_id::varchar as trader_id, trader_no from incoming_people
+            union all
+            from known_numbers anti join incoming_people using (trader_no)
         """)
         self.con.execute(f"""
             create or replace temp table named as
@@ -248,7 +273,8 @@ class Evidence:
         self.con.execute("""
             create or replace temp table spelled as
             select trader_no, arg_min(word, place) as given, arg_max(word, place) as family,
-                arg_min(sound, place) as given_sound, arg_max(sound, place) as family_sound, list(sound) as sounds,
+                arg_min(sound, place) as given_sound, arg_max(sound, place) as family_sound,
+                string_agg(sound, ' ') as sounds,
                 arg_min(forms, place) as given_forms, arg_max(forms, place) as family_forms
             from (select trader_no, unnest(tokens) as token, generate_subscripts(tokens, 1) as place from named)
             join spellings using (token) group by trader_no
@@ -274,8 +300,10 @@ class Evidence:
             )
             select trader_no, trader_id::varchar as trader_id, full_name, email as raw_email, phone as raw_phone,
                 address as raw_address, given, family, given_sound, family_sound, sounds,
-                string_split(nullif(given_forms, ''), ' ') as given_forms,
-                string_split(nullif(family_forms, ''), ' ') as family_forms, birth, born_on - date '1970-01-01' as born,
+                nullif(given_forms, '') as given_forms, nullif(family_forms, '') as family_forms,
+                birth, born_on - date '1970-01-01' as born,
+                case when length(birth) = 8 then ('0x' || birth)::uinteger end as birth_digits,
+                try_cast('0x' || strftime(born_on, '%Y%d%m') as uinteger) as birth_turned,
                 case when email_name <> '' and email_domain <> '' then email_name || '@' || email_domain
                     when length(mail) >= {HASHED_MAIL} and not contains(mail, ' ') then mail end as email,
                 case when email_domain <> '' and not {MASKED_SQL.format("mail")} then nullif(email_name, '')
@@ -283,7 +311,10 @@ class Evidence:
                 case when not {MASKED_SQL.format("phone")} then phone_form end as phone,
                 case when address_form like '% %' then address_form end as address,
                 nullif(trim(regexp_replace(address_form, '[^0-9]+', ' ', 'g')), '') as numbers,
-                nullif(trim(kyc_document), '') as document, upper(nullif(trim(country), '')) as country, registered_at
+                nullif(trim(kyc_document), '') as document,
+                left(document, greatest(length(document) - 2, 0) // 2) as document_head,
+                right(document, greatest(length(document) - 2, 0) // 2) as document_tail,
+                upper(nullif(trim(country), '')) as country, registered_at
             from formed
         """)
         self.con.execute(f"create or replace temp view fresh as from {'people' if first else 'fresh_people'}")
@@ -292,7 +323,7 @@ class Evidence:
 
     def _count_people(self) -> None:
         """Counts the names and birth dates of the incoming people, and forgets those of the people they replace."""
-        sounds = "select unnest(list_distinct(sounds)) as sound"
+        sounds = "select unnest(list_distinct(string_split(sounds, ' '))) as sound"
         for table, thing, counted in (
             ("name_counts", "sound", sounds),
             ("birth_counts", "birth", "select birth"),
@@ -347,11 +378,11 @@ class Evidence:
     def _merge_keys(self, whole: bool) -> None:
         """Replaces the keys of every incoming trader by the old and the new together, or by the new alone.
 
-        Table `changed` is left with the values of which there are more or fewer holders now."""
+        Table `told_values` is left with all values that they hold or held, and by how much the holders change."""
         self.con.execute("""
-            insert into touched select trader_no from incoming_keys union select trader_no from fresh
+            create or replace temp table own as select trader_no from incoming_keys union select trader_no from fresh
         """)
-        self.con.execute("create or replace temp table old_keys as from keys where trader_no in (from touched)")
+        self.con.execute("create or replace temp table old_keys as from keys where trader_no in (from own)")
         stay = "false" if whole else "first_day is not null or trader_no not in (select trader_no from fresh)"
         if self._one("select count(*) from old_keys"):
             self.con.execute(f"""
@@ -369,14 +400,14 @@ class Evidence:
             self.con.execute("delete from keys where trader_no in (select trader_no from old_keys)")
         self.con.execute("insert into keys from incoming_keys")
         self.con.execute("""
-            create or replace temp table changed as
+            create or replace temp table told_values as
             select any_value(kind) as kind, value, sum(change)::integer as change
             from (
                 select kind, value, 1 as change from incoming_keys
                 union all
                 select kind, value, -1 from old_keys
             )
-            group by value having sum(change) <> 0
+            group by value
         """)
 
     def _count_all(self) -> None:
@@ -391,57 +422,75 @@ class Evidence:
             self.con.execute("insert into degrees select ?, value, holders from counted", [kind])
             self.con.unregister("counted")
 
-    def _count_touched(self) -> None:
-        """Counts the holders of changed values; they are touched too where that decides what the value says.
+    def _count_told(self) -> None:
+        """Counts the holders of the values told, and looks up who else holds those that say something.
 
-        Of a value that several held the change is added up; who holds it is looked up only where it concerns them."""
-        self.con.execute(f"""
+        Of a value that several held the change is added up."""
+        self.con.execute("""
             create or replace temp table moved as
-            select changed.kind, changed.value, degrees.holders as before, degrees.holders + change as after, cap,
-                before is null
-                    or (least(before, after) <= cap and (changed.kind < {BIRTH_NAME} or after > cap)) as asked
-            from changed join kinds on kinds.kind = changed.kind left join degrees using (value)
+            select told_values.*, degrees.holders as before, degrees.holders + change as after, kinds.cap,
+                case when before is null then change <> 0 else least(before, after) <= cap end as near
+            from told_values join kinds using (kind) left join degrees using (value)
         """)
         self.con.execute("""
             create or replace temp table holders as
-            select trader_no, value from keys semi join (from moved where asked) using (value)
+            select keys.* exclude (raw) from keys semi join (from moved where near) using (value)
         """)
         self.con.execute("""
             create or replace temp table recounted as
             select moved.*, coalesce(after, found.holders, 0) as holders
-            from moved left join (select value, count(*)::integer as holders from holders group by value) as found
-            using (value)
+            from moved
+            left join (select value, count(*)::integer as holders from holders group by value) as found using (value)
         """)
-        self.con.execute(f"""
-            insert into touched
-            select distinct trader_no
-            from holders join recounted using (value)
-            where recounted.holders > 1 and least(coalesce(before, 1), recounted.holders) <= cap
-                and (kind < {BIRTH_NAME} or recounted.holders > cap)
-        """)
-        self.con.execute("delete from degrees where value in (select value from recounted where before is not null)")
-        self.con.execute("insert into degrees select kind, value, holders from recounted where holders > 1")
-        self.con.execute("create or replace temp table touched as select distinct trader_no from touched")
-
-    def _own_keys(self, everyone: bool) -> None:
-        """Fills `near_keys` with the keys that touched traders share with anybody, and notes what is known of them.
-
-        Hubs are left out; holding one is as good as nothing known."""
         self.con.execute("""
-            create or replace temp table hubs as
-            select degrees.value from degrees join kinds using (kind) where degrees.holders > kinds.cap
+            delete from degrees
+            where value in (select value from recounted where before is not null and change <> 0)
         """)
-        own = "keys"
-        if not everyone:
-            own = "touched_keys"
-            self.con.execute("""
-                create or replace temp table touched_keys as
-                select * exclude (raw) from keys where trader_no in (from touched)
-            """)
+        self.con.execute("""
+            insert into degrees select kind, value, holders from recounted where holders > 1 and change <> 0
+        """)
+
+    def _near_told(self) -> None:
+        """Fills `others` and `again`, and `near_keys` with the keys that these and the traders told share with anybody.
+
+        Of others only those pairs change that share a value of which the number of holders says something else now."""
         self.con.execute(f"""
+            create or replace temp table passed as
+            select trader_no, value
+            from holders join recounted using (value)
+            where change <> 0 and trader_no not in (from own)
+                and case when before is null then recounted.holders > cap
+                    else recounted.kind < {BIRTH_NAME} or greatest(before, recounted.holders) > cap end
+        """)
+        self.con.execute("create or replace temp table others as select distinct trader_no from passed")
+        self.con.execute("""
+            create or replace temp table again as
+            select distinct l.trader_no as a, r.trader_no as b
+            from passed as l join passed as r using (value) where l.trader_no < r.trader_no
+        """)
+        self.con.execute("""
+            create or replace temp table their_keys as
+            select * exclude (raw) from keys where trader_no in (from others)
+        """)
+        self.con.execute("""
+            create or replace temp table near_keys as
+            select holders.*, recounted.holders
+            from holders join recounted using (value) where recounted.holders between 2 and cap
+            union all
+            select their_keys.*, degrees.holders
+            from (from their_keys anti join (from recounted where near) using (value)) as their_keys
+            join degrees using (value) join kinds on kinds.kind = their_keys.kind
+            where degrees.holders <= kinds.cap
+        """)
+
+    def _near_everyone(self) -> None:
+        """Fills `near_keys` with the keys that anybody shares; hubs are left out."""
+        self.con.execute("create or replace temp table own as select trader_no from people")
+        self.con.execute("create or replace temp table others (trader_no integer)")
+        self.con.execute("create or replace temp table again (a integer, b integer)")
+        self.con.execute("""
             create or replace temp table shared_values as
             select degrees.value, degrees.holders from degrees join kinds using (kind)
-            {"" if everyone else "semi join touched_keys using (value)"}
             where degrees.holders <= kinds.cap
         """)
         # Known to be few before the join, the shared values and not all keys are what is looked up.
@@ -449,13 +498,21 @@ class Evidence:
             create or replace temp table near_keys as
             select keys.* exclude (raw), shared_values.holders from keys join shared_values using (value)
         """)
+
+    def _know(self, everyone: bool) -> None:
+        """Notes what is known of touched traders; holding a hub is as good as nothing known."""
+        self.con.execute("""
+            create or replace temp table hubs as
+            select degrees.value from degrees join kinds using (kind) where degrees.holders > kinds.cap
+        """)
         counts = ", ".join(
             f"coalesce(sum(uses) filter (kind = {self.kinds.index(kind)}), 0) as {kind}" for kind in COUNTED
         )
+        theirs = "keys" if everyone else "(select * exclude (raw) from incoming_keys union all from their_keys)"
         known = self.con.sql(f"""
             select trader_no, bit_or(1 << kind::integer) as kinds, {counts}
-            from {own} anti join hubs using (value)
-            where kind < 100 group by trader_no
+            from {theirs} anti join hubs using (value)
+            where kind < {BIRTH_NAME} group by trader_no
         """).fetchnumpy()
         self.census.known(np.arange(self.traders()) if everyone else self.touched(), known)
 
@@ -463,9 +520,18 @@ class Evidence:
         """How many traders are known; their numbers run from zero."""
         return self._one("select count(*) from people")
 
+    def own(self) -> npt.NDArray[np.int64]:
+        """Numbers of the traders whose records the last ones were."""
+        return self._ints("from own")
+
     def touched(self) -> npt.NDArray[np.int64]:
         """Numbers of the traders whose evidence the last records may have changed."""
-        return self._ints("select trader_no from touched order by 1")
+        return self._ints("from own union all from others")
+
+    def again(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """The pairs of other traders whose evidence the last records may have changed."""
+        pairs = self.con.sql("from again").fetchnumpy()
+        return pairs["a"].astype(np.int64), pairs["b"].astype(np.int64)
 
     def numbers(self, trader_ids: pd.Series) -> dict[str, int]:
         """Number by trader id; ids that are not known are left out."""
@@ -499,20 +565,29 @@ class Evidence:
         return np.append(self._ints(f"select holders from {table} order by code"), 0)
 
     def propose(self, everyone: bool) -> None:
-        """Fills `candidates` (a < b, distinct) with the pairs worth comparing: all, or those with a touched trader."""
+        """Fills `candidates` (a < b, distinct) with the pairs worth comparing: all, or those that may have changed."""
         self.con.execute("""
             create or replace temp table sharing as
             select near_keys.trader_no, near_keys.kind, near_keys.value
             from near_keys join kinds using (kind) where near_keys.holders <= kinds.proposes
         """)
-        left = "sharing" if everyone else "(from sharing where trader_no in (from touched))"
+        met = """
+            select l.trader_no as a, r.trader_no as b, l.kind
+            from sharing as l join sharing as r using (value) where l.trader_no < r.trader_no
+        """
+        if not everyone:
+            met = """
+                select least(l.trader_no, r.trader_no) as a, greatest(l.trader_no, r.trader_no) as b, l.kind
+                from (from sharing where trader_no in (from own)) as l join sharing as r using (value)
+                where l.trader_no <> r.trader_no
+                union all
+                select again.*, l.kind
+                from again join sharing as l on l.trader_no = a join sharing as r on r.trader_no = b
+                where r.value = l.value
+            """
         self.con.execute(f"""
             create or replace temp table met as
-            select least(l.trader_no, r.trader_no) as a, greatest(l.trader_no, r.trader_no) as b,
-                bool_or(l.kind < {BIRTH_NAME}) as shares
-            from {left} as l join sharing as r using (value)
-            where {"l.trader_no < r.trader_no" if everyone else "l.trader_no <> r.trader_no"}
-            group by all
+            select a, b, bool_or(kind < {BIRTH_NAME}) as shares from ({met}) group by a, b
         """)
         self.con.execute("""
             create or replace temp table faces as

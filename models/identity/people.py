@@ -164,7 +164,8 @@ def compare(evidence: Evidence) -> pd.DataFrame:
     con = evidence.con
     con.execute(r"""
         create or replace temp table compared as
-        select trader_no, given, family, given_sound, family_sound, given_forms, family_forms, sounds, birth, born,
+        select trader_no, given, family, given_sound, family_sound, string_split(given_forms, ' ') as given_forms,
+            string_split(family_forms, ' ') as family_forms, string_split(sounds, ' ') as sounds, birth, born,
             email_name, phone, address, numbers, document, trim(regexp_replace(address, '[0-9]+ ?', '', 'g')) as street,
             regexp_replace(lower(full_name), '[^\p{L}]+', '', 'g') as joined
         from faces
