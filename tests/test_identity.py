@@ -752,6 +752,34 @@ def test_judgements_bind(seed: int, said: list[tuple[int, int, bool]]) -> None:
         assert all(owners[a] == owners[b] for a, b, _ in rows)
 
 
+def test_what_becomes_a_hub_counts_no_longer_among_what_its_holders_use() -> None:
+    """One who mostly used a machine that later became everybody's uses the other one wholly from then on."""
+    firm = Firm()
+    firm.person("guest", device="device-shared")
+    firm.person("host", device="device-shared")
+    cap = DEFAULT_TERMS.kinds["device"].cap
+    crowded = [f"s{number:03d}" for number in range(cap - 1)]
+    told = firm.facts()
+    rows = [
+        {"trader_id": trader, "occurred_at": AS_OF, "device_id": "device-hub"} for trader in ["guest"] * 9 + crowded
+    ]
+    full = replace(told, logins=pd.concat([told.logins, pd.DataFrame(rows)], ignore_index=True))
+    late = IdentityFacts(pd.DataFrame(), logins=pd.DataFrame([rows[0] | {"trader_id": "s050"}]))
+    grown, scratch = IdentityBook(), IdentityBook()
+    grown.add(full, as_of=AS_OF)
+    rarely = _device_use(grown, "guest", "host")
+    grown.add(late, as_of=AS_OF)
+    scratch.add(replace(full, logins=pd.concat([full.logins, late.logins], ignore_index=True)), as_of=AS_OF)
+    assert (rarely, _device_use(grown, "guest", "host"), _device_use(scratch, "guest", "host")) == (0, 2, 2)
+
+
+def _device_use(book: IdentityBook, left: str, right: str) -> int:
+    numbers = book.evidence.numbers(pd.Series([left, right]))
+    a, b = sorted(numbers.values())
+    (use,) = book.pairs.loc[(book.pairs["a"] == a) & (book.pairs["b"] == b), "device_use"].tolist()
+    return int(use)
+
+
 def test_a_later_login_of_a_known_trader_counts() -> None:
     firm = three_alike()
     firm.person("late", instrument="card-k0")

@@ -66,7 +66,7 @@ class IdentityBook:
         replaces the older one; logins, payments and the like add up, unless `facts` are the `whole` of what is known of
         their traders now. `judgements` replaces the earlier ones: all that hold today, trader_a, trader_b, judgement
         ('same' or 'different'). The result is the partition that all records together would give from scratch."""
-        first = self.evidence.add(facts, whole=whole)
+        first = self.evidence.add(facts, self.pairs[["a", "b"]], whole=whole)
         kept = self._replace_pairs(everyone=first)
         moved = self._weigh(pd.Timestamp(as_of), kept)
         old, self.judgements = self.judgements, self._read_judgements(judgements)

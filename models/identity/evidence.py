@@ -197,12 +197,12 @@ class Evidence:
         self.con.executemany("insert into kinds values (?, ?, ?, ?)", rows + blocks)
         self.census = Census()
 
-    def add(self, facts: IdentityFacts, *, whole: bool = False) -> bool:
+    def add(self, facts: IdentityFacts, pairs: pd.DataFrame, *, whole: bool = False) -> bool:
         """Adds records; afterwards table `own` holds the numbers of the traders whose records they are, `others` those
         of all further traders whose evidence may have changed, and `again` which of the pairs among these.
 
-        With `whole` they are all there is of their traders, and what was known of them before is forgotten. Returns
-        whether these were the first records."""
+        `pairs` (a, b) are those compared before. With `whole` the records are all there is of their traders, and what
+        was known of them before is forgotten. Returns whether these were the first records."""
         first = self._one("select count(*) from people") == 0
         frames = tidy(facts)
         for name, frame in frames.items():
@@ -221,7 +221,7 @@ class Evidence:
         else:
             self._merge_keys(whole)
             self._count_told()
-            self._near_told()
+            self._near_told(pairs)
         self._know(first)
         return first
 
@@ -450,23 +450,33 @@ class Evidence:
             insert into degrees select kind, value, holders from recounted where holders > 1 and change <> 0
         """)
 
-    def _near_told(self) -> None:
+    def _near_told(self, pairs: pd.DataFrame) -> None:
         """Fills `others` and `again`, and `near_keys` with the keys that these and the traders told share with anybody.
 
-        Of others only those pairs change that share a value of which the number of holders says something else now."""
+        Of others only those pairs change that share a value of which the number of holders says something else now, or
+        of which one has a value that became or was a hub: what it uses beside that counts otherwise."""
         self.con.execute(f"""
             create or replace temp table passed as
-            select trader_no, value
+            select trader_no, value, (coalesce(before, 1) > cap) <> (recounted.holders > cap) as hub
             from holders join recounted using (value)
             where change <> 0 and trader_no not in (from own)
                 and case when before is null then recounted.holders > cap
                     else recounted.kind < {BIRTH_NAME} or greatest(before, recounted.holders) > cap end
         """)
-        self.con.execute("create or replace temp table others as select distinct trader_no from passed")
+        self.con.register("compared_before", pairs)
         self.con.execute("""
             create or replace temp table again as
-            select distinct l.trader_no as a, r.trader_no as b
+            select l.trader_no as a, r.trader_no as b
             from passed as l join passed as r using (value) where l.trader_no < r.trader_no
+            union
+            select a::integer, b::integer from compared_before
+            where (a in (select trader_no from passed where hub) or b in (select trader_no from passed where hub))
+                and a not in (from own) and b not in (from own)
+        """)
+        self.con.unregister("compared_before")
+        self.con.execute("""
+            create or replace temp table others as
+            select trader_no from passed union select unnest([a, b]) from again
         """)
         self.con.execute("""
             create or replace temp table their_keys as
