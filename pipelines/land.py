@@ -29,7 +29,7 @@ from deltalake.exceptions import TableNotFoundError
 from filelock import Timeout
 
 from pipelines import files, versions
-from pipelines.expectations.judging import Judge, Judged, judge, printable, with_arrow, with_great_expectations
+from pipelines.expectations.judging import Judge, Judged, by_size, judge, printable, with_arrow
 from pipelines.expectations.reading import one_array, read_batch
 from pipelines.files import Broken, FeedRefused, Stretch
 from sql import duck
@@ -95,7 +95,7 @@ def land_paths(warehouse: Warehouse, paths: list[Path], progress: Progress | Non
         delivery = _Delivery(feed.dataset, feed.label, files.fingerprint(feed.path))
         try:
             rows = files.read_unchanged(feed, before)
-            landed.append(_land(warehouse, delivery, rows, with_great_expectations, progress))
+            landed.append(_land(warehouse, delivery, rows, by_size, progress))
         except FeedRefused as refusal:
             raise FeedRefused(f"{refusal}; {_told_before(landed)}") from refusal
     return landed
@@ -120,7 +120,8 @@ def land_frame(
     """Lands rows that are already in memory, under the name `file`; FeedRefused when a required column is missing.
 
     Columns are the dataset's; `_line`, if there, says where each row stood, else rows count from 1. `refused` are rows
-    that a reader could not take apart: they count among rows and rejects. `quick` judges with the suite's Arrow form.
+    that a reader could not take apart: they count among rows and rejects. `quick` judges what
+    is large with the suite's Arrow form too.
     """
     wanted = DATASETS[dataset]
     table = frame if isinstance(frame, pa.Table) else _table_of(frame, wanted)
@@ -129,7 +130,7 @@ def land_frame(
         raise FeedRefused(f"{file}: missing required column {', '.join(missing)}")
     files.check_types(file, wanted, table.schema)
     delivery = _Delivery(wanted, file, fingerprint, source, reconciliation)
-    by = with_arrow if quick else with_great_expectations
+    by = with_arrow if quick else by_size
     return _land(warehouse, delivery, iter([_stretch_of(table, tuple(refused))]), by, None)
 
 

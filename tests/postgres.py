@@ -66,7 +66,9 @@ def stoppable() -> Iterator[Server]:
     if os.geteuid() == 0:
         os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
     data, port = folder / "data", _free_port()
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"
+    options = (
+        f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c autovacuum=off -c max_connections=200"
+    )
     control = [str(programs / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log")]
 
     def run(*command: str, check: bool = True) -> None:
@@ -87,9 +89,10 @@ def stoppable() -> Iterator[Server]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def new_database(address: str) -> str:
-    """Makes an empty database on a server and gives its address."""
+def new_database(address: str, like: str | None = None) -> str:
+    """Makes a database on a server, empty or a copy of one at rest there, and gives its address."""
     name = f"t_{uuid.uuid4().hex}"
+    model = f" template {like.rsplit('/', 1)[1]}" if like else ""
     with psycopg.connect(address, autocommit=True) as connection:
-        connection.execute(f"create database {name}")
+        connection.execute(f"create database {name}{model}")
     return address.rsplit("/", 1)[0] + f"/{name}"

@@ -17,6 +17,8 @@ from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.expectations import judging
+from pipelines.expectations.reading import Batch
 from pipelines.files import Broken, FeedRefused
 from pipelines.land import Landed, land_frame, land_paths, recover
 from sql.schema import LOADS, REJECTS, VALIDATIONS
@@ -93,6 +95,30 @@ def test_each_expectation_of_a_load_is_kept(warehouse: Warehouse, tmp_path: Path
     told = {row["expectation"]: (row["evaluated"], row["unexpected"]) for row in _table(warehouse, VALIDATIONS)}
     assert told["balance can be read as an amount"] == (2, 1)
     assert told["account_id is given"] == (2, 0)
+
+
+def test_what_is_large_is_judged_by_great_expectations_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept of a load does not tell by which of the two judges it came."""
+    file = _write(tmp_path, "equity.csv", EQUITY + _equity(("A", 1, "10"), ("A", 2, "x"), ("", 3, "1")))
+    asked: list[int] = []
+
+    great = judging.with_great_expectations
+
+    def counted(batch: Batch) -> Any:
+        asked.append(batch.rows)
+        return great(batch)
+
+    kept = []
+    for large in (4, 3):
+        home = Warehouse.open(tmp_path / str(large), f"sqlite:///{tmp_path}/{large}.db")
+        with monkeypatch.context() as patch:
+            patch.setattr(judging, "LARGE_ROWS", large)
+            patch.setattr(judging, "with_great_expectations", counted)
+            land_paths(home, [file])
+        kept.append((_versions(home), _table(home, REJECTS), _table(home, VALIDATIONS)))
+    assert asked == [3]
+    assert kept[0] == kept[1]
+    assert [len(part) for part in kept[0]][:2] == [1, 2]
 
 
 def test_the_same_file_again_is_a_no_op(warehouse: Warehouse, tmp_path: Path) -> None:
@@ -286,7 +312,7 @@ def test_two_processes_landing_the_same_rows_at_once(warehouse: Warehouse, tmp_p
     rows = _equity(*((f"A{i}", i % 60, "10") for i in range(500)))
     paths = [_write(tmp_path, f"equity-{i}.csv", EQUITY + rows + "\n" * i) for i in range(2)] * 2
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pipelines.land", "great_expectations"])
+    context.set_forkserver_preload(["pipelines.land"])
     told = (str(warehouse.home), warehouse.database_url)
     processes = [context.Process(target=_land_in_process, args=(*told, str(path))) for path in paths]
     for process in processes:

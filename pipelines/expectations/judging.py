@@ -1,6 +1,6 @@
 """Judges the rows of a batch by the suite of their dataset: with Great Expectations, or with the same suite in Arrow.
 
-Both give the same answers. Great Expectations is what files land by; the Arrow form is for small, frequent batches,
+Both give the same answers. Great Expectations judges what is large; the Arrow form is for small, frequent batches,
 where the seconds of its import and the tenths of each validation would be most of the work.
 """
 
@@ -22,6 +22,8 @@ from pipelines.expectations.reading import Batch
 from pipelines.expectations.suites import Expectation, look_at, suite
 
 VALUE_CHARACTERS_MAX = 1_000
+# From here on what Great Expectations takes at all is little beside reading and writing the rows.
+LARGE_ROWS = 10_000
 Judge = Callable[[Batch], list[np.ndarray[Any, Any]]]
 
 
@@ -82,6 +84,11 @@ def printable(value: str) -> str:
     """A value that any database can keep: NUL characters written out, very long text cut."""
     value = value.replace("\0", "\\0")
     return value if len(value) <= VALUE_CHARACTERS_MAX else value[: VALUE_CHARACTERS_MAX - 1] + "…"
+
+
+def by_size(batch: Batch) -> list[np.ndarray[Any, Any]]:
+    """Rows failing each expectation of the suite, in its order, found by the way that suits the batch's size."""
+    return with_great_expectations(batch) if batch.rows >= LARGE_ROWS else with_arrow(batch)
 
 
 def with_arrow(batch: Batch) -> list[np.ndarray[Any, Any]]:
