@@ -417,6 +417,7 @@ def report(args: Args) -> None:
     """Writes the management report, or has scoring runs and the live service write it when due."""
     from models.access import LOCAL, Person
     from pipelines.report import make, schedule, unschedule
+    from sql.report_schema import FORMS
 
     me, house = Person(getpass.getuser(), LOCAL), warehouse(args)
     with house.database.begin() as database:
@@ -424,14 +425,14 @@ def report(args: Args) -> None:
             unschedule(database, me, args.end)
             say(f"The schedule {args.end} has ended.")
         elif args.out is None:
-            raise Refused("where to? --out FILE.html, FILE.pdf or, with --every, a folder")
-        elif args.every:
+            raise Refused("where to? --out FILE.html or FILE.pdf; a folder with --every has runs write it when due")
+        elif args.every and args.out.suffix.lstrip(".") not in FORMS:
             form = args.form or "pdf"
             schedule(database, me, args.name, args.every, form, args.desk, args.out)
             say(f"Every {args.every} the first scoring run writes {args.name} as {form} to {args.out}.")
         else:
             form = args.form or args.out.suffix.lstrip(".")
-            args.out.write_bytes(make(database, form, args.desk))
+            args.out.write_bytes(make(database, form, args.desk, args.every or "day"))
             say(f"The report is in {args.out}.")
 
 
@@ -580,10 +581,14 @@ def parser() -> argparse.ArgumentParser:
     one = command("plans", plans)
     one.add_argument("--dry-run", type=Path, metavar="FOLDER", help="settle all of history under these plans too")
     one = command("report", report)
-    one.add_argument("--out", type=Path, help="file to write; with --every a folder")
+    one.add_argument("--out", type=Path, help="file to write now; with --every a folder, to have it written when due")
     one.add_argument("--form", choices=("html", "pdf"), help="default: what the name says, PDF for schedules")
     one.add_argument("--desk", help="only this desk")
-    one.add_argument("--every", choices=("day", "week", "month"), help="written by the first scoring run of each")
+    one.add_argument(
+        "--every",
+        choices=("day", "week", "month"),
+        help="the period it covers; into a folder, written by the first run of each",
+    )
     one.add_argument("--name", default="management", help="name of the schedule and of its files")
     one.add_argument("--end", metavar="NAME", help="end a schedule")
     one = command("audit", audit)

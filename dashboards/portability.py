@@ -40,6 +40,13 @@ def _compare() -> None:
     if who().desks is not None:
         look.empty("Not shown to a single desk", "A parallel run compares all of the firm.")
         return
+    if not reads.stamp().run_id:
+        look.empty(
+            "Nothing is judged yet",
+            "A parallel run compares what the other system says with ours. Begin with <em>Another system's export</em>:"
+            " <code>highwater ingest FOLDER</code> lands the feed it makes, <code>highwater score</code> judges it.",
+        )
+        return
     stands = reads.stamp().as_of or dt.datetime.now(dt.UTC)
     first = (stands.replace(day=1) - dt.timedelta(days=1)).replace(day=1).date()
     columns = st.columns(3)
@@ -177,6 +184,9 @@ def _asked(dataset: Dataset, theirs: list[str]) -> dict[str, Any]:
 
 def _export() -> None:
     """Everything into a folder beside the lake."""
+    if not reads.stamp().load_id:
+        look.empty("Nothing has landed yet", "There is nothing to take out.")
+        return
     look.facts(
         {
             "feed": "what was told, one CSV per dataset, which lands again as it is",

@@ -7,6 +7,7 @@ begun since the last one.
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,14 +31,17 @@ UNKNOWN = "–"
 MONTHS, PARTNERS, LEAST, ROWS = 6, 10, 5, 12
 OWED = {"requested": "requested_part", "eligible": "eligible_now", "accrued": "accrued", "expected": "expected"}
 """The figure that each kind of liability is."""
+FLOWS = ("sales", "net_fees", "paid_to_traders", "purchases")
+"""Figures that add up over the report's period; others say how things stand at its end."""
 
 
 class ReportRefused(Exception):
     """A report that cannot be made or scheduled, and why."""
 
 
-def make(database: sa.Connection, form: str, desk: str | None = None) -> bytes:
-    """The report of the last run, of one desk or of all; ReportRefused before there is a run."""
+def make(database: sa.Connection, form: str, desk: str | None = None, every: str = "day") -> bytes:
+    """The report of the last run on the day, week or month before it, of one desk or of all; ReportRefused before there
+    is a run."""
     if form not in FORMS:
         raise ReportRefused(f"{form}: a report is one of {', '.join(FORMS)}")
     stands = _stands(database)
@@ -45,9 +49,10 @@ def make(database: sa.Connection, form: str, desk: str | None = None) -> bytes:
     if desk is not None and desk not in set(desks.get("desk_id", [])):
         raise ReportRefused(f"{desk}: no such desk; there are {', '.join(sorted(desks['desk_id']))}")
     blocks: list[Block] = [Text(f"Figures stand at {stands:%d %b %Y %H:%M} UTC.")]
-    for part in (_figures, _cohorts, _partners, _liability, _exposure, _definitions):
+    blocks += _figures(database, desk, every, stands)
+    for part in (_cohorts, _partners, _liability, _exposure, _definitions):
         blocks += part(database, desk)
-    named = f"Management report, {'all desks' if desk is None else desk}, {stands:%Y-%m-%d}"
+    named = f"Management report, {'all desks' if desk is None else desk}, {every} to {stands:%Y-%m-%d}"
     return on_page(named, blocks) if form == "html" else on_paper(named, blocks)
 
 
@@ -69,20 +74,71 @@ def _share(value: Any, places: int = 1) -> str:
     return UNKNOWN if value is None or value != value else f"{100 * value:,.{places}f} %"
 
 
-def _figures(database: sa.Connection, desk: str | None) -> list[Block]:
+def _begins(every: str, until: dt.datetime) -> dt.datetime:
+    """When the day, week or month before an instant begins."""
+    spans = {"day": pd.DateOffset(days=1), "week": pd.DateOffset(weeks=1), "month": pd.DateOffset(months=1)}
+    begins: dt.datetime = (pd.Timestamp(until) - spans[every]).to_pydatetime()
+    return begins
+
+
+def _figures(database: sa.Connection, desk: str | None, every: str, stands: dt.datetime) -> list[Block]:
+    """What came in and went out in the period and in the one before, and how things stand at its end and its start."""
     found = marts.read(database, "overview", desk_id=desk or "all", audience="management")
     if found.empty:
         return []
-    rows = [
-        (
-            f"{row['label']}{', ' + str(row['currency']) if row['unit'] == 'money' else ''}",
-            _share(row["value"]) if row["unit"] == "share" else _told(row["value"]),
-            _share(row["before"]) if row["unit"] == "share" else _told(row["before"]),
-            definition(str(row["figure"])),
-        )
-        for row in marts.records(found.sort_values("place"))
+    since = _begins(every, stands)
+    now, before = (flows(database, desk, *span) for span in ((since, stands), (_begins(every, since), since)))
+    rates, days = _rates(database), (stands - since).days
+    rows = []
+    for row in marts.records(found.sort_values("place")):
+        figure, is_money = str(row["figure"]), row["unit"] == "money"
+        trend = json.loads(row["trend"])
+        values = [row["value"], trend[-1 - days] if days < len(trend) else None]
+        if figure in FLOWS:
+            unit = rates.get(str(row["currency"]), float("nan")) if is_money else 1.0
+            values = [one[figure] / unit for one in (now, before)]
+        named = f"{row['label']}{', ' + str(row['currency']) if is_money else ''}"
+        told = [_share(one) if row["unit"] == "share" else _told(one) for one in values]
+        when = "" if figure in FLOWS else ", at its end"
+        rows.append((named + when, *told, definition(figure).replace(", in 24 hours", "")))
+    return [
+        Heading("At a glance"),
+        Text(
+            f"The {every} from {since:%d %b %Y %H:%M} to {stands:%d %b %Y %H:%M} UTC, beside the {every} before; what"
+            " stands at its end beside what stood at its start."
+        ),
+        Table(("Figure", f"This {every}", f"The {every} before, or its start", "What it is"), rows),
     ]
-    return [Heading("At a glance"), Table(("Figure", "Now", "24 hours before", "What it is"), rows)]
+
+
+def flows(database: sa.Connection, desk: str | None, since: dt.datetime, until: dt.datetime) -> dict[str, float]:
+    """`FLOWS` of a desk, or of all, after an instant and up to another: purchases counted, money in US dollars."""
+    told = dict.fromkeys(FLOWS, 0.0)
+    money, bought = (marts.told_of(database, name) for name in ("challenge_money", "cohort_challenges"))
+    if money is None or bought is None:
+        return told
+
+    def within(at: sa.ColumnElement[Any], of: sa.ColumnElement[Any]) -> list[sa.ColumnElement[bool]]:
+        return [at > since, at <= until, *([] if desk is None else [of == desk])]
+
+    held, rates = money.c, _rates(database)
+    sums = (
+        sa.func.sum(sa.case((held.kind == "purchase", held.fee))),
+        sa.func.sum(held.fee),
+        sa.func.sum(held.payout),
+    )
+    query = sa.select(held.currency, *sums).where(*within(held.happened_at, held.desk_id)).group_by(held.currency)
+    for currency, *amounts in database.execute(query):
+        for name, amount in zip(FLOWS, amounts, strict=False):
+            told[name] += (amount or 0.0) * rates.get(currency, 0.0)
+    counted = sa.select(sa.func.count()).select_from(bought).where(*within(bought.c.purchased_at, bought.c.desk_id))
+    return told | {"purchases": float(database.execute(counted).scalar_one())}
+
+
+def _rates(database: sa.Connection) -> dict[str, float]:
+    """The newest rate of every currency to the US dollar."""
+    found = marts.read(database, "usd_rates")
+    return {} if found.empty else dict(zip(found["currency"], found["rate_to_usd"].astype(float), strict=True))
 
 
 def _cohorts(database: sa.Connection, desk: str | None) -> list[Block]:
@@ -246,7 +302,7 @@ def _write_one(warehouse: Warehouse, row: sa.RowMapping, now: dt.datetime) -> st
     path = Path(row["folder"]) / f"{row['name']}-{now:%Y-%m-%d}.{row['form']}"
     try:
         with warehouse.database.connect() as database:
-            drawn = make(database, row["form"], row["desk_id"])
+            drawn = make(database, row["form"], row["desk_id"], row["every"])
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(drawn)
     except (OSError, ReportRefused) as error:

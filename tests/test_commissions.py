@@ -369,6 +369,24 @@ def test_a_dry_run_says_who_gains_and_who_loses() -> None:
     }
 
 
+def test_a_dry_run_weighs_losses_of_several_currencies_by_what_they_are_worth() -> None:
+    """A loss of 2,000 yen is less than one of 20 euro; what no rate is known for comes last."""
+    events = events_of(
+        ("e1", "purchase", "C1", 0, 40_000.0, "JPY"),
+        ("e2", "purchase", "C2", 0, 400.0, "EUR"),
+        ("e3", "purchase", "C3", 0, 90_000.0, "XYZ"),
+        ("e4", "purchase", "C4", 0, 200.0, "USD"),
+    )
+    credits = credits_of(*((f"C{n}", f"P{n}", 1.0) for n in (1, 2, 3, 4)))
+    tree = tree_of(**{f"P{n}": (None, "cpa") for n in (1, 2, 3, 4)})
+    days = [dt.date(2025, 1, 1), dt.date(2025, 1, 1), dt.date(2026, 1, 1)]
+    rates = pd.DataFrame({"currency": ["JPY", "EUR", "EUR"], "day": days, "rate_to_usd": [0.0065, 0.01, 1.1]})
+    changed = plan_of("cpa", "[versions.purchase]\npercent = 15\n")
+    found = dry_run(events, credits, tree, CPA, changed, LATER, rates=rates)
+    assert found["partner_id"].tolist() == ["P2", "P1", "P4", "P3"]
+    assert found["difference"].tolist() == pytest.approx([-20.0, -2000.0, -10.0, -4500.0])
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [

@@ -236,6 +236,41 @@ def test_the_report_says_the_figures_of_the_pages(house: Warehouse) -> None:
     assert paper.startswith(b"%PDF") and paper == again
 
 
+@pytest.mark.parametrize("desk", [None, "prague"])
+def test_a_report_of_a_day_adds_up_what_the_overview_does(house: Warehouse, desk: str | None) -> None:
+    """The day before as well: the same figures, made from the movements and not from the overview."""
+    figures: Any = mart(house, "overview").set_index(["desk_id", "figure"])
+    with house.database.connect() as database:
+        stands = database.execute(sa.select(sa.func.max(schema.RUNS.c.as_of))).scalar_one()
+        rates = mart(house, "usd_rates").set_index("currency")["rate_to_usd"]
+        for back, column in enumerate(("value", "before")):
+            until = stands - dt.timedelta(days=back)
+            told = report.flows(database, desk, until - dt.timedelta(days=1), until)
+            for name, value in told.items():
+                row = figures.loc[desk or "all", name]
+                unit = rates[row["currency"]] if row["unit"] == "money" else 1.0
+                assert value / unit == pytest.approx(row[column]), name
+
+
+def test_a_report_counts_its_own_period(house: Warehouse) -> None:
+    """A week's and a month's figures are those of all their days, not of the last one."""
+    paid = mart(house, "challenge_money").query("kind == 'purchase'")
+    paid = paid.assign(at=pd.to_datetime(paid["happened_at"], utc=True))
+    rates = mart(house, "usd_rates").set_index("currency")["rate_to_usd"]
+    last = paid["at"].max().to_pydatetime() + dt.timedelta(days=5)
+    with house.database.connect() as database:
+        found = {}
+        for days in (1, 7, 31):
+            since = last - dt.timedelta(days=days)
+            mine = paid[(paid["at"] > since) & (paid["at"] <= last)]
+            found[days] = report.flows(database, None, since, last)["sales"]
+            assert found[days] == pytest.approx((mine["fee"] * mine["currency"].map(rates)).sum())
+        assert found[31] >= found[7] > found[1] == 0
+        pages = {every: report.make(database, "html", None, every).decode() for every in ("day", "week", "month")}
+    assert all(f"This {every}" in page and f"The {every} from" in page for every, page in pages.items())
+    assert not any("in 24 hours" in page.split("Cohorts")[0] for page in pages.values())
+
+
 @pytest.mark.parametrize(
     ("every", "last", "now", "due"),
     [

@@ -100,11 +100,23 @@ def test_a_page_over_an_empty_home_tells_how_to_begin(page: str, at_nothing: Pat
         ("alerts", "Nobody is waited for"),
         ("audit", "No record"),
         ("outbox", "Nothing waits for a decision"),
+        ("portability", "Nothing is judged yet"),
         ("terms", "Daily loss"),
     ],
 )
 def test_people_records_and_terms_stand_before_any_data(page: str, says: str, at_nothing: Path) -> None:
     assert says in told(opened(page))
+
+
+def test_a_new_firm_can_look_at_another_systems_export_first(at_nothing: Path) -> None:
+    """Before anything has landed an export is put into our columns; nothing is there to take out."""
+    app = opened("portability", view="import")
+    assert "No file yet" in told(app)
+    export = b"desk_id,name,currency,time_zone\nprague,Prague,CZK,Europe/Prague\n"
+    app.file_uploader[0].set_value(("theirs.csv", export, "text/csv")).run()
+    assert not app.exception
+    assert "1 row as they would land" in told(app)
+    assert "There is nothing to take out" in told(opened("portability", view="export"))
 
 
 def test_data_that_landed_but_was_not_scored_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,8 @@ from sql import relations
 LOG = logging.getLogger("highwater.dashboards")
 OF_LOADS = ("data_health",)
 """Pages that have something to say as soon as anything has landed."""
-OF_THE_HOUSE = ("access", "alerts", "audit", "outbox", "terms")
-"""Pages of people, records, terms and what goes out, which stand before any data and whatever the last run was."""
+OF_THE_HOUSE = ("access", "alerts", "audit", "outbox", "portability", "terms")
+"""Pages of people, records, terms and what goes in and out: they stand before any data, whatever the last run was."""
 
 
 def around(page: Page) -> None:

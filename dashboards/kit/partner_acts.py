@@ -255,6 +255,6 @@ def _trial(text: str) -> None:
         },
     )
     st.caption(
-        "Who loses most stands first. A version binds sales from its effective_from on: to try a figure on all of"
-        " history, change it in the version of that time."
+        "Who loses most stands first, currencies compared in US dollars at the newest rate. A version binds sales from"
+        " its effective_from on: to try a figure on all of history, change it in the version of that time."
     )

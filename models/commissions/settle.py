@@ -310,9 +310,10 @@ def dry_run(
     *,
     rates: pd.DataFrame,
 ) -> pd.DataFrame:
-    """What each partner has earned under today's plans and would have under changed ones, in order of difference.
+    """What each partner has earned under today's plans and would have under changed ones, who loses most first.
 
-    Columns: partner_id, currency, today, changed, difference.
+    Columns: partner_id, currency, today, changed, difference. Differences of several currencies are compared in US
+    dollars at the newest rate; those in a currency without one come last.
     """
     sums = [
         settle(events, credits, tree, plans, as_of, rates=rates)
@@ -323,7 +324,10 @@ def dry_run(
     ]
     both = pd.concat(sums, axis=1).fillna(0.0).round(8).reset_index()
     both["difference"] = (both["changed"] - both["today"]).round(8)
-    return both.sort_values(["difference", "partner_id"], ignore_index=True)
+    newest = rates.sort_values("day").drop_duplicates("currency", keep="last").set_index("currency")["rate_to_usd"]
+    in_dollars = both["difference"] * both["currency"].map({"USD": 1.0} | newest.astype("float64").to_dict())
+    order = both.assign(in_dollars=in_dollars).sort_values(["in_dollars", "partner_id", "currency"])
+    return both.loc[order.index].reset_index(drop=True)
 
 
 @dataclass(frozen=True)
