@@ -462,6 +462,29 @@ def test_a_destination_that_two_owners_share_goes_to_a_person(tmp_path: Path) ->
     assert {held["checks"]["destination"]["outcome"] for held in told.values()} == {"failed"}
 
 
+@pytest.mark.parametrize(
+    ("name", "outcome", "said"),
+    [
+        ("Ann Trader1", "passed", "Only T2, of the same name and owner"),
+        ("ánn trader1 ", "passed", "Only T2, of the same name and owner"),
+        ("Bea Trader2", "failed", "T2, held to be the same owner, asked for money to it under another name"),
+    ],
+)
+def test_a_destination_of_one_owner_is_held_where_it_was_asked_for_under_two_names(
+    tmp_path: Path, name: str, outcome: str, said: str
+) -> None:
+    """A shared destination may be why two registrations are held to be one owner, and must not fall silent by it."""
+    deals = [*GOOD, *trade(7, 1, "500", account="A2")]
+    rows = feed(deals, [request("Q1", 20, "1000"), request("Q2", 20, "500", account="A2")], accounts=2)
+    rows["traders"][1] = dict(rows["traders"][1]) | {"full_name": name}
+    owner = {"owner_id": "O1", "members": 2, "owner_id_strict": "O1", "owner_id_loose": "O1"}
+    told = reviewed(tmp_path, rows, decided={schema.OWNERS: [owner | {"trader_id": trader} for trader in ("T1", "T2")]})
+    check = told["Q1"]["checks"]["destination"]
+    assert (check["outcome"], check["numbers"]["registrations"]) == (outcome, ["T2"])
+    assert said in check["sentence"]
+    assert told["Q2"]["checks"]["destination"]["outcome"] == outcome
+
+
 def test_a_changed_destination_and_transfers_that_do_not_fit_are_named(tmp_path: Path) -> None:
     deals = [*GOOD, operation(1, 21, "-1000", "payout"), *trade(4, 25, "500"), operation(2, 41, "-500", "payout")]
     asked = [request("Q1", 20, "1000"), request("Q2", 40, "500", destination="bank_2")]

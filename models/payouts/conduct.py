@@ -294,7 +294,9 @@ def _verified(request: Request, desk: Desk) -> Check:
 
 
 def _shared(request: Request) -> Check:
-    """Whether the destination is anybody else's: asked for, bought with, or named by a partner."""
+    """Whether the destination is anybody else's: asked for, bought with, named by a partner, or of another name.
+
+    Two registrations that are held to be one owner may share it; money to it cannot be in two names."""
     if not request.destination:
         return Check("destination", "unknown", "The request names no destination.", group="identity")
     asked, bought = (
@@ -302,7 +304,9 @@ def _shared(request: Request) -> Check:
         for listed in (request.destination_owners, request.destination_buyers)
     )
     partners = sorted(request.destination_partners or [])
+    same, named = (sorted(listed or []) for listed in (request.destination_registrations, request.destination_names))
     numbers = {"destination": request.destination, "other_owners": asked, "buyers": bought, "partners": partners}
+    numbers |= {"registrations": same, "other_names": named}
     told = []
     if asked:
         told.append(f"{len(asked)} other owners asked for money to the same destination.")
@@ -310,8 +314,12 @@ def _shared(request: Request) -> Check:
         told.append(f"{len(bought)} other owners bought challenges with it.")
     if partners:
         told.append(f"It is where partner {', '.join(partners)} is paid.")
+    if named:
+        told.append(f"{', '.join(named)}, held to be the same owner, asked for money to it under another name.")
     own = request.owner_id in (request.destination_buyers or [])
     fine = "Nobody else asked for money to this destination."
+    if same:
+        fine = f"Only {', '.join(same)}, of the same name and owner, asked for money to this destination too."
     fine += " The owner has bought with it." if own else " No feed tells whose name is on it."
     return Check("destination", judged(not told), " ".join(told) or fine, numbers, group="identity")
 

@@ -81,9 +81,25 @@ used as (
         payouts.payout_id,
         accounts.trader_id,
         payouts.requested_at,
-        payouts.destination
+        payouts.destination,
+        owners.owner_id,
+        lower(strip_accents(trim(traders.full_name))) as name
     from staging.payouts as payouts
     inner join staging.accounts as accounts using (account_id)
+    left join decided.owners as owners on accounts.trader_id = owners.trader_id
+    left join staging.traders as traders on accounts.trader_id = traders.trader_id
+),
+
+-- Other registrations of the owner that asked for money to the same destination, and those under another name.
+namesakes as (
+    select
+        now.payout_id,
+        list(distinct other.trader_id) as registrations,
+        list(distinct other.trader_id) filter (where other.name <> now.name) as names
+    from used as now
+    inner join used as other on now.destination = other.destination and now.owner_id = other.owner_id
+    where now.trader_id <> other.trader_id
+    group by now.payout_id
 ),
 
 payees as (
@@ -131,6 +147,8 @@ select
     destinations.owners as destination_owners,
     buyers.owners as destination_buyers,
     partner_payees.partners as destination_partners,
+    namesakes.registrations as destination_registrations,
+    namesakes.names as destination_names,
     fees.charged_back,
     fees.refunded,
     fees.refunded_at,
@@ -171,6 +189,7 @@ left join decided.owners as owners on accounts.trader_id = owners.trader_id
 left join destinations on payouts.destination = destinations.destination
 left join buyers on payouts.destination = buyers.destination
 left join partner_payees on payouts.destination = partner_payees.destination
+left join namesakes on answers.payout_id = namesakes.payout_id
 left join fees on bought.challenge_id = fees.challenge_id
 left join observed on answers.payout_id = observed.payout_id
 left join observed_sums on answers.payout_id = observed_sums.payout_id
