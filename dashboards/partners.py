@@ -214,6 +214,7 @@ def _profile(partner: pd.Series, everyone: pd.DataFrame) -> None:
             "Ten largest buyers": f"{words.share(partner['top_ten_share'])} of its fees",
         }
     )
+    partner_acts.on_hold(partner_id)
     _states(partner)
     left, right = st.columns([3, 2], gap="medium")
     with left:

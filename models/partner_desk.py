@@ -1,4 +1,5 @@
-"""What people decide about partners: reassigned purchases, moves in the tree, coupons; every decision in the audit log.
+"""What people decide about partners: reassigned purchases, moves in the tree, coupons, held commissions; every decision
+in the audit log.
 
 A decision counts from the next run on, which settles all commissions from the start.
 """
@@ -16,7 +17,7 @@ import sqlalchemy as sa
 
 from models.access import Person, require
 from models.audit import Record, append
-from sql.partner_schema import PARTNER_DECISIONS
+from sql.partner_schema import PARTNER_DECISIONS, PARTNER_HOLDS
 
 PERMISSION = "partners.decide"
 SHARE_DECIMALS = 6
@@ -79,6 +80,17 @@ def give_coupon(database: sa.Connection, person: Person, coupon: str, partner_id
     return _decide(database, person, "coupon", coupon.strip(), {"partner": partner_id}, reason)
 
 
+def hold(database: sa.Connection, person: Person, partner_id: str, reason: str, *, on: bool = True) -> int:
+    """Has a partner's unpaid commissions wait, or lets them be paid again. Returns the version."""
+    require(person, PERMISSION, any_desk=True)
+    _known(database, partner_id)
+    if on == (partner_id in on_hold(database)):
+        raise PartnerRefused(f"{partner_id}: its commissions {'are on hold already' if on else 'are not on hold'}")
+    action, told = "hold" if on else "release", {"is_held": on}
+    record = Record(person.name, f"partner {action}", f"partner:{partner_id}", reason.strip(), person.role, after=told)
+    return _write(database, PARTNER_HOLDS, {"partner_id": partner_id}, told, record)
+
+
 def _known(database: sa.Connection, partner_id: str) -> None:
     if not database.execute(sa.select(sa.exists().where(_PARTNERS.c.partner_id == partner_id))).scalar_one():
         raise PartnerRefused(f"{partner_id}: no such partner in the last run")
@@ -101,25 +113,23 @@ def _decide(
     database: sa.Connection, person: Person, kind: str, subject: str, body: Mapping[str, Any], reason: str
 ) -> int:
     """Writes a decision as its subject's next version, with its audit record."""
-    if not reason.strip():
-        raise PartnerRefused("a decision needs a reason")
-    mine = (PARTNER_DECISIONS.c.kind == kind) & (PARTNER_DECISIONS.c.subject_id == subject)
     record = Record(person.name, f"partner {kind}", f"{kind}:{subject}", reason.strip(), person.role, after=body)
+    key = {"kind": kind, "subject_id": subject}
+    return _write(database, PARTNER_DECISIONS, key, {"body": json.dumps(body)}, record)
+
+
+def _write(
+    database: sa.Connection, table: sa.Table, key: Mapping[str, str], values: Mapping[str, Any], record: Record
+) -> int:
+    """Writes the next version of what a key names, with its audit record."""
+    if not record.reason:
+        raise PartnerRefused("a decision needs a reason")
     append(database, record)
-    last = database.execute(sa.select(sa.func.max(PARTNER_DECISIONS.c.version)).where(mine)).scalar_one()
-    version = int(last or 0) + 1
-    database.execute(
-        sa.insert(PARTNER_DECISIONS).values(
-            kind=kind,
-            subject_id=subject,
-            version=version,
-            body=json.dumps(body),
-            person=person.name,
-            role=person.role,
-            reason=reason.strip(),
-            decided_at=dt.datetime.now(dt.UTC),
-        )
-    )
+    mine = [table.c[name] == value for name, value in key.items()]
+    version = int(database.execute(sa.select(sa.func.max(table.c.version)).where(*mine)).scalar_one() or 0) + 1
+    told = {"person": record.actor, "role": record.role, "reason": record.reason}
+    now = dt.datetime.now(dt.UTC)
+    database.execute(sa.insert(table).values(**key, **values, **told, version=version, decided_at=now))
     return version
 
 
@@ -133,6 +143,18 @@ def held(database: sa.Connection, kind: str) -> list[dict[str, Any]]:
 def _newest(database: sa.Connection, kind: str) -> dict[str, Any]:
     """The body in force by subject."""
     return {row["subject_id"]: row["body"] for row in held(database, kind)}
+
+
+def hold_decisions(database: sa.Connection) -> list[dict[str, Any]]:
+    """Every hold and release, oldest first."""
+    query = sa.select(PARTNER_HOLDS).order_by(PARTNER_HOLDS.c.partner_id, PARTNER_HOLDS.c.version)
+    return [dict(row) for row in database.execute(query).mappings()]
+
+
+def on_hold(database: sa.Connection) -> dict[str, dict[str, Any]]:
+    """The decision in force by each partner whose commissions wait."""
+    newest = {row["partner_id"]: row for row in hold_decisions(database)}
+    return {partner: row for partner, row in newest.items() if row["is_held"]}
 
 
 def assigned(database: sa.Connection) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from pipelines import marts
 from pipelines.export import export_table, read_table
 from sql import relations, schema
 from sql.desk_schema import LEDGER_ENTRIES
-from sql.partner_schema import COMMISSION_PLANS, PARTNER_DECISIONS
+from sql.partner_schema import COMMISSION_PLANS, PARTNER_DECISIONS, PARTNER_HOLDS
 from sql.schema import DATASETS, Dataset
 from sql.warehouse import Warehouse, read_frame
 
@@ -54,7 +54,10 @@ def export_all(warehouse: Warehouse, out: Path) -> dict[str, int]:
     with warehouse.database.connect() as database:
         books = {name: marts.read(database, name) for name in TOLD_BESIDE}
         books[LEDGER] = read_frame(database, sa.select(LEDGER_ENTRIES).order_by(LEDGER_ENTRIES.c.entry_id))
-        books |= {one.name: read_frame(database, sa.select(one)) for one in (PARTNER_DECISIONS, COMMISSION_PLANS)}
+        books |= {
+            one.name: read_frame(database, sa.select(one))
+            for one in (PARTNER_DECISIONS, PARTNER_HOLDS, COMMISSION_PLANS)
+        }
     for name, frame in books.items():
         frame.to_csv(out / "books" / f"{name}.csv", index=False)
         written[name] = len(frame)

@@ -1,4 +1,5 @@
-"""What people decide about partners: whose a purchase is, where a partner stands in the tree, whose a coupon is."""
+"""What people decide about partners: whose a purchase is, where a partner stands in the tree, whose a coupon is, and
+whose commissions wait."""
 
 from __future__ import annotations
 
@@ -24,6 +25,19 @@ PARTNER_DECISIONS = sa.Table(
     sa.CheckConstraint("version > 0", name="partner_decision_counted"),
     comment="What people decided about partners; a later version of a decision takes the place of an earlier one.",
 )
+PARTNER_HOLDS = sa.Table(
+    "partner_holds",
+    METADATA,
+    sa.Column("partner_id", sa.Text, primary_key=True, comment="whose commissions"),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False, comment="1, 2, …; the newest holds"),
+    sa.Column("is_held", sa.Boolean, nullable=False, comment="whether they wait, or may be paid again"),
+    sa.Column("person", sa.Text, nullable=False, comment="who"),
+    sa.Column("role", sa.Text, nullable=False, comment="in which role"),
+    sa.Column("reason", sa.Text, nullable=False, comment="why; not told to the partner"),
+    sa.Column("decided_at", Instant, nullable=False, comment="when"),
+    sa.CheckConstraint("version > 0", name="partner_hold_counted"),
+    comment="Partners whose commissions people had wait; a later version takes the place of an earlier one.",
+)
 COMMISSION_PLANS = sa.Table(
     "commission_plans",
     METADATA,
@@ -33,4 +47,5 @@ COMMISSION_PLANS = sa.Table(
     comment="Commission plans as runs last settled by them; one whose file breaks or goes away holds on.",
 )
 for _event in ("update", "delete"):
-    refuse(PARTNER_DECISIONS, f"no_{_event}", _event, "", f"partner_decisions is append-only: no {_event}")
+    for _table in (PARTNER_DECISIONS, PARTNER_HOLDS):
+        refuse(_table, f"no_{_event}", _event, "", f"{_table.name} is append-only: no {_event}")

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.commissions import Plans, dry_run, in_force, keep, load_plans, plans_folder, read_plan, settle
+from models.commissions import Plans, dry_run, in_force, keep, load_plans, on_hold, plans_folder, read_plan, settle
 from models.commissions.plans import PlanRefused
 from models.commissions.settle import statement
 from sql import relations
@@ -357,6 +357,40 @@ def test_a_new_version_of_a_plan_binds_sales_from_then_on() -> None:
     events = events_of(("e1", "purchase", "C1", 4.999, 100.0, "USD"), ("e2", "purchase", "C2", 5, 100.0, "USD"))
     found = entries(plans, events, credits_of(("C1", "P1", 1.0), ("C2", "P1", 1.0)), tree_of(P1=(None, "cpa")))
     assert found[["amount", "plan_version"]].to_numpy().tolist() == [[20.0, 1], [30.0, 2]]
+
+
+def test_a_hold_keeps_back_what_could_be_paid_and_nothing_else() -> None:
+    """What was paid and is owed back of it stand; what is due, what was taken back of that, and its override wait."""
+    events = events_of(
+        ("e1", "purchase", "C1", 0, 100.0, "USD"),
+        ("e2", "purchase", "C2", 1, 200.0, "USD"),
+        ("e3", "purchase", "C3", 2, 300.0, "USD"),
+        ("e4", "purchase", "C4", 320, 400.0, "USD"),
+        ("r1", "refund", "C1", 100, 50.0, "USD"),
+        ("r2", "refund", "C2", 100, 50.0, "USD"),
+        ("e5", "purchase", "C5", 355, 500.0, "USD"),
+    )
+    plans = plan_of("cpa", "[versions.purchase]\npercent = 10\n[versions.overrides]\npercents = [50]\n")
+    tree = tree_of(P1=(None, "cpa"), P2=("P1", "cpa"))
+    credits = credits_of(*((f"C{n}", "P2" if n == 3 else "P1", 1.0) for n in (1, 2, 3, 4, 5)))
+    at = pd.to_datetime([START + dt.timedelta(days=90)], utc=True).astype("datetime64[us, UTC]")
+    sent = pd.DataFrame({"partner_id": ["P1"], "amount": [10.0], "currency": ["USD"], "settled_at": at})
+    found = settle(events, credits, tree, plans, START + dt.timedelta(days=365), rates=NO_RATES, transfers=sent).entries
+    held = on_hold(found, ["P1"])
+
+    def told(entries: pd.DataFrame) -> dict[tuple[str, str], str]:
+        return dict(zip(zip(entries["event_id"], entries["partner_id"], strict=True), entries["state"], strict=True))
+
+    before = {
+        ("e1", "P1"): "paid", ("r1", "P1"): "payable", ("e2", "P1"): "payable", ("r2", "P1"): "payable",
+        ("e3", "P1"): "payable", ("e3", "P2"): "payable", ("e4", "P1"): "held", ("e5", "P1"): "accrued",
+    }  # fmt: skip
+    assert told(found) == before
+    waits = {("e2", "P1"), ("r2", "P1"), ("e3", "P1"), ("e4", "P1")}
+    assert told(held) == before | dict.fromkeys(waits, "held")
+    because = held["held_because"].eq("on hold")
+    assert set(zip(held["event_id"][because], held["partner_id"][because], strict=True)) == waits
+    assert held["amount"].tolist() == found["amount"].tolist()
 
 
 def test_a_dry_run_says_who_gains_and_who_loses() -> None:

@@ -458,11 +458,29 @@ def test_a_partner_has_one_page_with_a_statement(at_firm: Path) -> None:
     app = opened("partners", partner="P1")
     assert {one.label: one.value for one in app.metric}["Taken back, USD"] == "110"
     assert "Nobody recruited this partner" in told(app)
-    assert [one.label for one in app.expander][-3:] == [
+    assert [one.label for one in app.expander][-4:] == [
+        "Hold its commissions",
         "Change plan or place in the tree",
         "Credit a purchase otherwise",
         "Say whose a coupon is",
     ]
+
+
+def test_a_partners_commissions_are_put_on_hold_and_released(at_firm: Path) -> None:
+    """The page says so at once and in the list of decisions, and offers the way back."""
+
+    def act(app: AppTest, does: str) -> AppTest:
+        form = next(one for one in app.expander if one.label == f"{does} its commissions")
+        form.text_input[0].set_value(f"{does.lower()}, because")
+        form.button[0].click().run()
+        assert not app.exception and not app.error
+        return app
+
+    app = act(opened("partners", partner="P1"), "Hold")
+    assert "Commissions on hold" in told(app) and "hold, because" in told(app)
+    assert "Commissions on hold" not in told(act(app, "Release"))
+    decided = opened("partners", view="decisions").dataframe[0].value
+    assert decided["Decision"].tolist() == ["commissions may be paid again", "commissions wait"]
 
 
 def test_a_partner_manager_is_led_to_no_page_of_others(at_firm: Path, monkeypatch: pytest.MonkeyPatch) -> None:

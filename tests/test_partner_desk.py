@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from models.access import AccessRefused, Person
 from models.attribution import attribute
 from models.audit import verify
-from models.partner_desk import PartnerRefused, assigned, coupons, give_coupon, move, moves, reassign
+from models.partner_desk import PartnerRefused, assigned, coupons, give_coupon, hold, move, moves, on_hold, reassign
 from sql.desk_schema import AUDIT_LOG
-from sql.partner_schema import PARTNER_DECISIONS
+from sql.partner_schema import PARTNER_DECISIONS, PARTNER_HOLDS
 from sql.warehouse import Warehouse
 
 PAUL = Person("paul", "partner_manager")
@@ -121,7 +121,39 @@ def test_a_coupon_given_to_a_partner_credits_its_purchases(database: sa.Connecti
     assert coupons(database) == {}
 
 
+def test_commissions_are_held_until_they_are_released(database: sa.Connection) -> None:
+    assert hold(database, PAUL, "P1", "own buyers") == 1
+    assert {one: row["reason"] for one, row in on_hold(database).items()} == {"P1": "own buyers"}
+    with pytest.raises(PartnerRefused, match="on hold already"):
+        hold(database, PAUL, "P1", "again")
+    assert hold(database, PAUL, "P1", "explained", on=False) == 2
+    assert on_hold(database) == {}
+    with pytest.raises(PartnerRefused, match="not on hold"):
+        hold(database, PAUL, "P1", "again", on=False)
+    told = database.execute(sa.select(AUDIT_LOG.c.actor, AUDIT_LOG.c.action, AUDIT_LOG.c.subject)).tuples().all()
+    assert told == [("paul", "partner hold", "partner:P1"), ("paul", "partner release", "partner:P1")]
+    assert verify(database) is None
+
+
+@pytest.mark.parametrize(
+    ("person", "partner", "reason", "words"),
+    [
+        (PAUL, "P1", " ", "needs a reason"),
+        (PAUL, "P9", "why", "P9: no such partner"),
+        (Person("rita", "risk_analyst"), "P1", "why", "may not do this"),
+    ],
+)
+def test_a_hold_needs_a_reason_a_partner_and_the_role(
+    database: sa.Connection, person: Person, partner: str, reason: str, words: str
+) -> None:
+    with pytest.raises((PartnerRefused, AccessRefused), match=words):
+        hold(database, person, partner, reason)
+    assert on_hold(database) == {}
+
+
 def test_decisions_are_never_changed(database: sa.Connection) -> None:
     reassign(database, PAUL, "C1", {"P1": Decimal(1)}, "why")
-    with pytest.raises(sa.exc.DBAPIError, match="append-only"):
-        database.execute(sa.update(PARTNER_DECISIONS).values(reason="another"))
+    hold(database, PAUL, "P1", "why")
+    for table in (PARTNER_DECISIONS, PARTNER_HOLDS):
+        with pytest.raises(sa.exc.DBAPIError, match="append-only"):
+            database.execute(sa.update(table).values(reason="another"))

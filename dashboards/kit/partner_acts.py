@@ -1,4 +1,4 @@
-"""What people do about partners: moves, reassigned purchases and coupons; plans and the dry run of a changed one."""
+"""What people do about partners: holds, moves, reassigned purchases, coupons; plans, and the dry run of another."""
 
 from __future__ import annotations
 
@@ -38,16 +38,49 @@ def _act(done: str, act: Callable[[Any], object]) -> None:
 
 
 def change(partner: pd.Series, everyone: pd.DataFrame) -> None:
-    """Forms that move a partner, reassign a purchase and give a coupon away."""
+    """Forms that hold a partner's commissions, move it, reassign a purchase and give a coupon away."""
     if TOLD in st.session_state:
         st.toast(st.session_state.pop(TOLD))
     partner_id = str(partner["partner_id"])
+    is_held = held_by(partner_id) is not None
+    with st.expander("Release its commissions" if is_held else "Hold its commissions", icon=":material/pause_circle:"):
+        _hold(partner_id, is_held=is_held)
     with st.expander("Change plan or place in the tree", icon=":material/account_tree:"):
         _move(partner, everyone)
     with st.expander("Credit a purchase otherwise", icon=":material/call_split:"):
         _reassign(partner_id)
     with st.expander("Say whose a coupon is", icon=":material/confirmation_number:"):
         _coupon(partner_id)
+
+
+def held_by(partner_id: str) -> dict[str, Any] | None:
+    """The decision by which a partner's commissions wait, None when they do not."""
+    with reads.warehouse().database.connect() as database:
+        return partner_desk.on_hold(database).get(partner_id)
+
+
+def on_hold(partner_id: str) -> None:
+    """Tells by whom, when and why a partner's commissions were put on hold."""
+    held = held_by(partner_id)
+    if held is None:
+        return
+    who_and_when = f"{words.escaped(held['person'])}, {words.instant_html(held['decided_at'])}"
+    waits = "From the next run on all that is not paid yet waits, until the hold is released."
+    look.card("near", "▲ Commissions on hold", [f"{who_and_when}: {words.escaped(held['reason'])}", waits])
+
+
+def _hold(partner_id: str, *, is_held: bool) -> None:
+    with st.form(f"hold-{partner_id}", border=False):
+        reason = st.text_input("Reason", placeholder="Settled with the partner on …" if is_held else "We look into …")
+        st.caption(
+            "What has fallen due may be paid again."
+            if is_held
+            else "What was paid stays paid, what is owed back stays owed. The partner's statement says that commissions"
+            " are on hold, not why."
+        )
+        if st.form_submit_button("Release" if is_held else "Hold"):
+            told = f"{partner_id} is {'no longer ' if is_held else ''}on hold."
+            _act(told, lambda db: partner_desk.hold(db, who(), partner_id, reason, on=not is_held))
 
 
 def _move(partner: pd.Series, everyone: pd.DataFrame) -> None:
@@ -125,11 +158,15 @@ def decisions(everyone: pd.DataFrame) -> None:
     """What people decided about partners, newest first."""
     with reads.warehouse().database.connect() as database:
         held = [row for kind in ("purchase", "move", "coupon") for row in partner_desk.held(database, kind)]
+        holds = partner_desk.hold_decisions(database)
+    held += [
+        row | {"kind": "hold", "subject_id": row["partner_id"], "body": {"is_held": row["is_held"]}} for row in holds
+    ]
     if not held:
         look.empty(
             "Nothing was decided yet",
-            "Open a partner to change its plan or place in the tree, to credit a purchase otherwise or to give it a"
-            " coupon. Each decision is here and in the audit log.",
+            "Open a partner to hold its commissions, to change its plan or place in the tree, to credit a purchase"
+            " otherwise or to give it a coupon. Each decision is here and in the audit log.",
         )
         return
     names = dict(zip(everyone["partner_id"], everyone["name"], strict=True))
@@ -150,6 +187,8 @@ def decisions(everyone: pd.DataFrame) -> None:
 def _told(kind: str, body: dict[str, Any], names: dict[str, str]) -> str:
     if kind == "purchase":
         return ", ".join(f"{names.get(one, one)} {share}" for one, share in body.items()) or "nobody"
+    if kind == "hold":
+        return "commissions wait" if body["is_held"] else "commissions may be paid again"
     if kind == "coupon":
         return names.get(body["partner"], "whoever uses it")
     above = names.get(body["parent"], body["parent"]) if body["parent"] else "nobody"

@@ -3,7 +3,7 @@
 from models.commissions.kept import in_force, keep
 from models.commissions.plans import Plan, Plans, PlanVersion, load_plans, plans_folder, read_plan
 from models.commissions.record import record, unrated
-from models.commissions.settle import Settled, dry_run, settle, settle_all
+from models.commissions.settle import Settled, dry_run, on_hold, settle, settle_all
 
 __all__ = [
     "Plan",
@@ -14,6 +14,7 @@ __all__ = [
     "in_force",
     "keep",
     "load_plans",
+    "on_hold",
     "plans_folder",
     "read_plan",
     "record",

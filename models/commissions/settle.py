@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -43,6 +44,8 @@ from sql import relations
 PUBLISHED = ("partner_id", "challenge_id", "event", "level", "amount", "currency", "state", "happened_at")
 COLUMNS = (*PUBLISHED, "due_at", "plan", "plan_version", "event_id", "trader_id", "held_because", "source")
 TRANSFERS = ("destination", "amount", "currency", "settled_at")
+ON_HOLD = "on hold"
+"""Why an entry waits that a person has wait; the person's reason is not told to the partner."""
 STATES = ("accrued", "held", "payable", "paid", "reversed")
 
 
@@ -300,6 +303,18 @@ def statement(
     return lines.assign(carried_over=lines[list(parts)].sum(axis=1).round(8))
 
 
+def on_hold(entries: pd.DataFrame, partners: Iterable[str]) -> pd.DataFrame:
+    """Entries where what partners could be paid waits; what they were paid, and what they owe back of it, stands."""
+    state, source = entries["state"].to_numpy(object), entries["source"].to_numpy(np.int64)
+    owed_back = (source != UNKNOWN) & (state[source] == "paid")
+    mine = entries["partner_id"].isin(list(partners)).to_numpy()
+    waits = mine & np.isin(state, ("payable", "held")) & ~owed_back
+    return entries.assign(
+        state=np.where(waits, "held", state),
+        held_because=entries["held_because"].where(~waits | entries["held_because"].notna(), ON_HOLD),
+    )
+
+
 def dry_run(
     events: pd.DataFrame,
     credits: pd.DataFrame,
@@ -381,4 +396,7 @@ def settle_all(
     told = read_sources(connection, database, given, suspects)
     plans = plans or in_force(database)
     found = settle(told.events, told.credits, told.tree, plans, as_of, rates=told.rates, transfers=told.transfers)
-    return Settled(found.entries, [*told.log, *found.log], plans, places(told.tree, as_of))
+    holds = partner_desk.on_hold(database)
+    log = [f"commissions of {one} on hold by {row['person']}: {row['reason']}" for one, row in holds.items()]
+    entries = on_hold(found.entries, holds)
+    return Settled(entries, [*told.log, *found.log, *log], plans, places(told.tree, as_of))
