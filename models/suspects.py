@@ -625,7 +625,14 @@ def _currency_codes(accounts: pd.DataFrame) -> Array:
 
 def _values(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, markets: pd.DataFrame) -> Array:
     """At most what a point of price of one lot is worth, by symbol and account currency; NaN where nobody knows."""
-    known = _frame(connection, "select symbol, units, quote from terms.instruments").drop_duplicates("symbol")
+    known = _frame(
+        connection,
+        "select symbol, any_value(units) as units, any_value(quote) as quote,"
+        " any_value(instrument[1:3]) filter (where asset_class = 'fx') as base, min(lowest.price) as price"
+        " from terms.instruments left join"
+        " (select symbol, min(open_price) as price from facts.trades where open_price > 0 group by symbol) as lowest"
+        " using (symbol) group by symbol",
+    )
     rates = _frame(
         connection, "select currency, min(rate_to_usd) as least, max(rate_to_usd) as most from staging.rates group by 1"
     ).set_index("currency")
@@ -635,7 +642,8 @@ def _values(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, marke
     columns = []
     for currency in sorted(accounts["currency"].unique()):
         least = 1.0 if currency == "USD" else rates["least"].get(currency, np.nan)
-        columns.append(units * np.where(told["quote"] == currency, 1.0, most / (least or np.nan)))
+        worth = np.where(told["base"] == currency, 1 / told["price"], most / (least or np.nan))
+        columns.append(units * np.where(told["quote"] == currency, 1.0, worth))
     return np.stack(columns, axis=1) if columns else np.zeros((len(markets), 0))
 
 

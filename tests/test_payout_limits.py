@@ -122,6 +122,17 @@ def test_of_profit_that_is_cut_the_share_that_counts_stays(tmp_path: Path, share
     assert unknown == (() if share else ("news_window",))
 
 
+def test_a_rule_that_cuts_without_a_share_is_told_as_that_and_not_as_trades_unnamed(tmp_path: Path) -> None:
+    """Guards the sentence a reviewer acts on: the trades are known, it is the terms that say no amount."""
+    it, desk = plain(tmp_path)
+    cut = replace(it, verdicts=[verdict("max_lots", "split_cut", it.trades[0]["trade_id"])])
+    (told,) = (one for one in review(cut, desk).checks if one.check == "stripped_trades")
+    assert (told.outcome, told.sentence) == (
+        "unknown",
+        "Rules cut the share without saying what is left of it: max_lots.",
+    )
+
+
 @pytest.mark.parametrize(("profit", "taken"), [("0.01", 1), ("0.00", None), ("-0.01", None)])
 def test_nothing_is_taken_of_a_trade_that_made_nothing(tmp_path: Path, profit: str, taken: int | None) -> None:
     it, _ = plain(tmp_path)

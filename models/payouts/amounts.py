@@ -124,6 +124,11 @@ def strips(request: Request, terms: Terms) -> tuple[tuple[Stripped, ...], tuple[
     return tuple(taken[key] for key in sorted(taken)), tuple(sorted(set(unknown)))
 
 
+def cuts_unsaid(rule: str, verdicts: list[dict[str, Any]], terms: Terms) -> bool:
+    """Whether a rule cut the trader's share while its terms do not say what is left of the profit."""
+    return any(one["rule"] == rule and takes(one) and _counted_share(one, terms) is None for one in verdicts)
+
+
 def _counted_share(verdict: dict[str, Any], terms: Terms) -> Decimal | None:
     """Percentage of the profit that still counts: none when stripped, the rule's share when cut; None if not said."""
     if verdict["effect"] == "strip":

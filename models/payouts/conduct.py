@@ -10,7 +10,7 @@ from typing import Any
 from models.catalogue import Terms
 from models.judgements import GROWN
 from models.money import decimals, to_minor, written
-from models.payouts.amounts import Worth, age_days, remains, takes
+from models.payouts.amounts import Worth, age_days, cuts_unsaid, remains, takes
 from models.payouts.checks import Check, judged
 from models.payouts.eligibility import ENDED
 from models.payouts.facts import Desk, Request, Row, evidence
@@ -122,8 +122,12 @@ def _taken(request: Request, terms: Terms, worth: Worth) -> Check:
         ],
     }
     if worth.unknown_strips:
-        named = ", ".join(worth.unknown_strips)
-        sentence = f"Rules take profit but not every trade is named: {named}."
+        unsaid = [rule for rule in worth.unknown_strips if cuts_unsaid(rule, found, terms)]
+        others = [rule for rule in worth.unknown_strips if rule not in unsaid]
+        sentence = " ".join(
+            ([f"Rules take profit but not every trade is named: {', '.join(others)}."] if others else [])
+            + ([f"Rules cut the share without saying what is left of it: {', '.join(unsaid)}."] if unsaid else [])
+        )
         return Check("stripped_trades", "unknown", sentence, numbers, _texts(found), "rules")
     if not total:
         return Check("stripped_trades", "passed", "No profit of the window is taken by a rule.", numbers, group="rules")

@@ -1,5 +1,6 @@
 -- What one whole point of price is worth to a position, in the account's currency. Grain: account, place.
--- From the contract size and the day's exchange rates; where either is unknown from the position's own result.
+-- From the contract size and the day's exchange rates; where either is unknown from the position's own result. A currency pair
+-- of which the account's own currency is the base needs no rate: its lots are that currency already, as platforms reckon margin.
 -- Only for stages whose rules need it; a position whose value cannot be known is not here.
 with stages as (
     select product, product_version, stage from terms.margin
@@ -18,7 +19,8 @@ trades as (
         trades.currency,
         cast(trades.opened_at as date) as day,
         instruments.units,
-        coalesce(instruments.quote, '') as quote
+        coalesce(instruments.quote, '') as quote,
+        instruments.asset_class = 'fx' and instruments.instrument[1:3] = trades.currency as based
     from facts.rule_trades as trades
     semi join stages using (product, product_version, stage)
     left join terms.instruments as instruments using (symbol)
@@ -29,6 +31,7 @@ converted as (
         trades.*,
         case
             when trades.quote = trades.currency then 1
+            when trades.based then 1 / nullif(trades.open_price, 0)
             when trades.quote = 'USD' then 1 / nullif(own.rate_to_usd, 0)
             when trades.currency = 'USD' then quoted.rate_to_usd
             else quoted.rate_to_usd / nullif(own.rate_to_usd, 0)
