@@ -38,7 +38,7 @@ FUNNEL_DAYS = tuple(f"{stage}_days" for stage in cohorts.STAGES)
 DAYS = (*FUNNEL_DAYS, "breached_days", "again_days")
 READ: dict[str, tuple[str, ...]] = {
     "funnel": (*FUNNEL_DAYS, "person", "cohort_month", "running", "fees", "payouts", "unknown_amounts"),
-    "age": (*DAYS, "desk_id", "product", "cohort_month", "person", "purchased_at"),
+    "age": ("cohort_month", "person", "purchased_at"),
 }
 """What a view reads of every purchase: those of a large firm are many."""
 
@@ -77,13 +77,18 @@ def show() -> None:
     if view == "funnel":
         _funnels(desk, chosen, currency)
         return
-    found = _months(desk, chosen) if view == "payouts" else _challenges(desk, chosen, READ[view])
+    milestone = state.tab("Milestone", "milestone", MILESTONES) if view == "age" else None
+    if milestone is None:
+        found = _months(desk, chosen)
+    else:
+        found = _challenges(desk, chosen, (*READ["age"], *cohorts.SPAN_DAYS[milestone]))
     if found.empty:
         _nothing()
         return
     months = sorted(found["cohort_month"].unique(), reverse=True)
-    if view == "age":
-        _behind(desk, chosen, months, currency, stage=DAYS_TO[_survival(found)])
+    if milestone is not None:
+        _survival(found, milestone)
+        _behind(desk, chosen, months, currency, stage=DAYS_TO[milestone])
         return
     _unknown(int(found["unknown"].sum()))
     ages = _triangle(found, _money(desk, chosen), currency)
@@ -207,12 +212,16 @@ def _funnel(months: pd.DataFrame) -> None:
     )
 
 
-def _survival(found: pd.DataFrame) -> str:
-    """The curves of a milestone by age; gives the milestone."""
-    spans = cohorts.spans(found)
-    listed = {name: label for name, label in MILESTONES.items() if name in set(spans["milestone"])}
-    chosen = state.tab("Milestone", "milestone", listed)
-    curves = cohorts.thinned(cohorts.curves(spans[spans["milestone"] == chosen].assign(product="", desk_id="")))
+def _survival(found: pd.DataFrame, milestone: str) -> None:
+    """The curves of a milestone by age."""
+    spans = cohorts.spans(found.assign(product="", desk_id=""), [milestone])
+    if spans.empty:
+        look.empty(
+            "No purchase could get there yet",
+            "Instant accounts have nothing to pass; who never breached buys none again.",
+        )
+        return
+    curves = cohorts.thinned(cohorts.curves(spans))
     figure, colours = go.Figure(), look.palette()
     for place, (month, rows) in enumerate(curves.groupby("cohort_month")):
         colour = colours.text if month == "all" else colours.series[place % len(colours.series)]
@@ -235,12 +244,11 @@ def _survival(found: pd.DataFrame) -> str:
         )
     figure.update_yaxes(tickformat=".0%", rangemode="tozero", title="of challenges")
     figure.update_xaxes(title="days since the purchase (since the breach, for what was bought again)")
-    look.chart(figure, f"{listed[chosen]}: how many, by age?", height=420)
+    look.chart(figure, f"{MILESTONES[milestone]}: how many, by age?", height=420)
     every = curves[curves["cohort_month"] == "all"]
     half = cohorts.median_days(every)
     told = "fewer than half got there so far" if words.missing(half) else f"half got there within {half:.1f} days"
     st.caption(f"{definition('reached_by_age')} Of every month {told}.")
-    return chosen
 
 
 def _triangle(months: pd.DataFrame, money: pd.DataFrame, currency: str) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
+import sqlalchemy as sa
 import streamlit as st
 
 from dashboards.kit import look, partner_acts, places, privacy, reads, state, words
@@ -15,6 +17,7 @@ from dashboards.kit.people import who
 from models.metrics import definition
 from models.partner_desk import PERMISSION
 from pipelines import partner_papers
+from pipelines.partner_papers import Statement
 from sql import schema
 
 SHOWN_MOST, SHOWN_LEAST = 15, 10
@@ -347,13 +350,14 @@ def _statement(partner_id: str) -> None:
     if len(period) != 2:
         st.caption("Choose the first and the last day.")
         return
-    with reads.warehouse().database.connect() as database:
-        made = partner_papers.make(database, partner_id, period[0], period[1])
-    if made.lines.empty:
+    house = reads.warehouse().database
+    with house.connect() as database:
+        lines, entries = partner_papers.summed(database, partner_id, period[0], period[1])
+    if lines.empty:
         st.caption("Nothing was earned or sent until the end of this period.")
         return
     st.dataframe(
-        look.amounts(made.lines, list(partner_papers.TITLES), made.lines["currency"]),
+        look.amounts(lines, list(partner_papers.TITLES), lines["currency"]),
         hide_index=True,
         column_config={"currency": "Currency"} | partner_papers.TITLES,
     )
@@ -365,14 +369,21 @@ def _statement(partner_id: str) -> None:
         ):
             st.download_button(
                 f"Statement as {label}",
-                # made when it is asked for: a large partner's PDF takes seconds
-                partial(written, made),
+                partial(_paper, house, partner_id, period, written),
                 f"{stem}.{label.lower()}",
                 kind,
                 icon=":material/download:",
                 on_click=privacy.exported,
-                args=(f"statement {partner_id}", len(made.entries), reads.warehouse().database),
+                args=(f"statement {partner_id}", entries, house),
             )
+
+
+def _paper(
+    house: sa.Engine, partner_id: str, period: tuple[dt.date, dt.date], written: Callable[[Statement], str | bytes]
+) -> str | bytes:
+    """A statement written when it is asked for: the entries of a large partner are many, and its PDF takes seconds."""
+    with house.connect() as database:
+        return written(partner_papers.make(database, partner_id, *period))
 
 
 def _owed(partner_id: str, desk: str | None) -> None:

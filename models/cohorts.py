@@ -10,6 +10,7 @@ challenges that got there by an age.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from typing import Any, cast
 
 import duckdb
@@ -268,31 +269,37 @@ def aged(challenges: pd.DataFrame, as_of: dt.datetime) -> pd.DataFrame:
     return challenges.assign(age_days=watched / pd.Timedelta(days=1))
 
 
-def spans(challenges: pd.DataFrame) -> pd.DataFrame:
+SPAN_DAYS = {
+    "passed": ("passed_days", "instant_days"),
+    "breached": ("breached_days",),
+    "funded": ("funded_days", "instant_days"),
+    "first_payout": ("payout_days",),
+    "bought_again": ("breached_days", "again_days"),
+}
+"""The columns of a purchase that tell how long it took to each milestone."""
+
+
+def spans(challenges: pd.DataFrame, milestones: Iterable[str] = MILESTONES) -> pd.DataFrame:
     """Days from purchase to each milestone, or to the run where it has not come; from breach for `bought_again`.
 
-    challenges: rows of marts.cohort_challenges as `aged` gives them. Returns `GROUPS`, person, milestone, days,
-    observed. What is funded at once has nothing to pass.
+    challenges: rows of marts.cohort_challenges as `aged` gives them, at least `SPAN_DAYS` of the milestones asked for.
+    Returns `GROUPS`, person, milestone, days, observed. What is funded at once has nothing to pass.
     """
-    funded = challenges["funded_days"].fillna(challenges["instant_days"])
-    reached = {
-        "passed": challenges["passed_days"],
-        "breached": challenges["breached_days"],
-        "funded": funded,
-        "first_payout": challenges["payout_days"],
-    }
-    of = challenges[[*GROUPS, "person"]]
-    told = [
-        of.assign(milestone=name, days=days.fillna(challenges["age_days"]), observed=days.notna())
-        for name, days in reached.items()
-    ]
-    told[0] = told[0][challenges["instant_days"].isna()]
-    ended = challenges[challenges["breached_days"].notna()]
-    again = ended["again_days"].fillna(ended["age_days"] - ended["breached_days"])
-    again_of = ended[[*GROUPS, "person"]]
-    told.append(again_of.assign(milestone="bought_again", days=again, observed=ended["again_days"].notna()))
-    found = pd.concat(told, ignore_index=True)
+    found = pd.concat([_spans(challenges, name) for name in milestones], ignore_index=True)
     return found.assign(days=found["days"].astype("float64").clip(lower=0))
+
+
+def _spans(challenges: pd.DataFrame, milestone: str) -> pd.DataFrame:
+    days, *others = (challenges[name] for name in SPAN_DAYS[milestone])
+    watched, could = challenges["age_days"], pd.Series(True, index=challenges.index)
+    if milestone == "passed":
+        could = others[0].isna()
+    elif milestone == "funded":
+        days = days.fillna(others[0])
+    elif milestone == "bought_again":
+        could, watched, days = days.notna(), watched - days, others[0]
+    of = challenges[[*GROUPS, "person"]]
+    return of.assign(milestone=milestone, days=days.fillna(watched), observed=days.notna())[could]
 
 
 def reached_by(durations: Any, observed: Any, day: float, people: Any = None) -> tuple[float, float, float]:

@@ -52,18 +52,13 @@ class Statement:
 
 def make(database: sa.Connection, partner_id: str, since: dt.date, until: dt.date) -> Statement:
     """A partner's statement from the first day to the last one, both included, in UTC; from the last run's entries."""
-    if until < since:
-        raise StatementRefused(f"the period ends ({until}) before it begins ({since})")
     known = marts.read(database, "partners", partner_id=partner_id, desk_id="all")
     if known.empty:
         raise StatementRefused(f"{partner_id}: no such partner in the last run")
-    first = pd.Timestamp(since, tz="UTC")
-    end = pd.Timestamp(until, tz="UTC") + pd.Timedelta(days=1)
-    whole = _sums(database, partner_id, first, end)
-    period = ("happened_at", first, end)
-    entries = marts.read(database, "commission_entries", ENTRY, period, partner_id=partner_id)
+    lines, _ = summed(database, partner_id, since, until)
+    first, end = _period(since, until)
+    entries = marts.read(database, "commission_entries", ENTRY, ("happened_at", first, end), partner_id=partner_id)
     transfers = marts.read(database, "partner_transfers", partner_id=partner_id)
-    lines = statement(whole, transfers, partner_id, first.to_pydatetime(), end.to_pydatetime())
     if len(transfers):
         at = transfers["settled_at"]
         transfers = transfers[(at >= first) & (at < end)].sort_values("settled_at", kind="stable", ignore_index=True)
@@ -71,15 +66,35 @@ def make(database: sa.Connection, partner_id: str, since: dt.date, until: dt.dat
     return Statement(partner_id, str(known["name"].iloc[0]), since, until, lines, entries, transfers)
 
 
+def summed(database: sa.Connection, partner_id: str, since: dt.date, until: dt.date) -> tuple[pd.DataFrame, int]:
+    """The lines of a statement, one per currency, and how many entries its period has: a large partner's are many."""
+    first, end = _period(since, until)
+    whole = _sums(database, partner_id, first, end)
+    transfers = marts.read(database, "partner_transfers", partner_id=partner_id)
+    lines = statement(whole, transfers, partner_id, first.to_pydatetime(), end.to_pydatetime())
+    return lines, int(whole.loc[whole["happened_at"] >= first, "entries"].sum())
+
+
+def _period(since: dt.date, until: dt.date) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """When the first of some days begins and the last one ends, in UTC."""
+    if until < since:
+        raise StatementRefused(f"the period ends ({until}) before it begins ({since})")
+    return pd.Timestamp(since, tz="UTC"), pd.Timestamp(until, tz="UTC") + pd.Timedelta(days=1)
+
+
 def _sums(database: sa.Connection, partner_id: str, first: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
     """A partner's entries before and in a period, added up by currency and event: those of a large one are many."""
-    columns = ["partner_id", "currency", "event", "amount", "happened_at"]
+    columns = ["partner_id", "currency", "event", "amount", "happened_at", "entries"]
     table = marts.told_of(database, "commission_entries")
     if table is None:
         return pd.DataFrame(columns=columns)
     held, since = table.c, first.to_pydatetime()
     keys = (held.partner_id, held.currency, held.event, held.happened_at >= since)
-    sums = (sa.func.sum(held.amount).label("amount"), sa.func.max(held.happened_at).label("happened_at"))
+    sums = (
+        sa.func.sum(held.amount).label("amount"),
+        sa.func.max(held.happened_at).label("happened_at"),
+        sa.func.count().label("entries"),
+    )
     query = sa.select(*keys, *sums).where(held.partner_id == partner_id, held.happened_at < end.to_pydatetime())
     return read_frame(database, query.group_by(*keys))[columns]
 

@@ -14,12 +14,14 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from models.cohorts import (
+    SPAN_DAYS,
     STAGES,
     curves,
     kaplan_meier,
     median_days,
     ratio_intervals,
     reached_by,
+    spans,
     terms_changes,
     thinned,
     triangle,
@@ -119,8 +121,35 @@ def test_young_cohorts_are_censored_and_not_counted_as_failures() -> None:
     assert (seen & (times <= 20)).mean() < by_20 - 0.1
 
 
+def test_days_to_a_milestone_are_told_by_its_own_columns_alone() -> None:
+    """What is funded at once has nothing to pass, only who breached buys again, and what has not come is censored."""
+    nothing = dict.fromkeys(f"{name}_days" for name in ("passed", "instant", "funded", "payout", "breached", "again"))
+    bought = pd.DataFrame(
+        [
+            {**nothing, "person": "at once", "age_days": 30, "instant_days": 0, "breached_days": 5, "again_days": 8},
+            {**nothing, "person": "paid", "age_days": 30, "passed_days": 3, "funded_days": 4, "payout_days": 20},
+            {**nothing, "person": "new", "age_days": 10},
+            {**nothing, "person": "broke", "age_days": 10, "breached_days": 6},
+        ]
+    ).assign(desk_id="", product="", cohort_month="2026-03")
+    bought = bought.astype(dict.fromkeys([*nothing, "age_days"], "float64"))
+    expected = {
+        "passed": [("paid", 3, True), ("new", 10, False), ("broke", 10, False)],
+        "breached": [("at once", 5, True), ("paid", 30, False), ("new", 10, False), ("broke", 6, True)],
+        "funded": [("at once", 0, True), ("paid", 4, True), ("new", 10, False), ("broke", 10, False)],
+        "first_payout": [("at once", 30, False), ("paid", 20, True), ("new", 10, False), ("broke", 10, False)],
+        "bought_again": [("at once", 8, True), ("broke", 4, False)],
+    }
+    every = spans(bought)
+    for milestone, told in expected.items():
+        columns = [*SPAN_DAYS[milestone], "desk_id", "product", "cohort_month", "person", "age_days"]
+        for found in (spans(bought[columns], [milestone]), every[every["milestone"] == milestone]):
+            rows = found[["person", "days", "observed"]].itertuples(index=False, name=None)
+            assert list(rows) == told, milestone
+
+
 def test_curves_come_by_month_and_for_all_months_one_point_a_day() -> None:
-    spans = pd.DataFrame(
+    told = pd.DataFrame(
         {
             "desk_id": "d",
             "product": "p",
@@ -131,11 +160,11 @@ def test_curves_come_by_month_and_for_all_months_one_point_a_day() -> None:
             "observed": [True, True, False],
         }
     )
-    found = thinned(curves(spans))
+    found = thinned(curves(told))
     january = found[found["cohort_month"] == "2026-01"]
     assert january[["at_risk", "reached"]].to_numpy().tolist() == [[2, 0.0], [1, 1.0]]
     assert found.loc[found["cohort_month"] == "all", "reached"].iloc[-1] == pytest.approx(2 / 3)
-    assert curves(spans.iloc[:0]).empty
+    assert curves(told.iloc[:0]).empty
 
 
 @pytest.mark.parametrize(("rate", "people"), [(0.05, 60), (0.16, 150), (0.5, 40)])
