@@ -26,16 +26,20 @@ from pipelines.whatif.measure import STATUS_WORDS, values
 from pipelines.whatif.replay import RULES
 from pipelines.whatif.sweep import variants
 from sql.warehouse import Warehouse
+from tests import whatif_world
 from tests.whatif_world import (
     AS_OF,
     STAGES,
     asked,
     challenge,
+    compared,
+    figure,
     history,
     paid,
     rulebook,
     trade,
     traded_at_random,
+    without,
 )
 
 pytestmark = pytest.mark.xdist_group("whatif")
@@ -65,23 +69,7 @@ def walked_firm() -> Iterator[History]:
 
 def draft(stage: str, rules: str, book: catalogue.Rulebook = BOOK) -> Version:
     """The plan with rules of a stage written anew."""
-    return drafts.with_rules(book.products["plan"].versions[-1], stage, rules)
-
-
-def without(stage: str, *rules: str) -> Version:
-    """The plan with rules of a stage left out."""
-    held = BOOK.products["plan"].versions[-1]
-    kept = {name: fields for name, fields in held.stages[stage].items() if name not in rules}
-    return replace(held, stages={**held.stages, stage: kept})
-
-
-def compared(firm: History, version: Version, resamples: int = 0) -> whatif.Comparison:
-    return whatif.compare_history(firm, firm.rulebook, {"plan": version}, resamples)
-
-
-def figure(found: whatif.Comparison, metric: str, stage: str = "all", side: str = "draft") -> float:
-    held = {(row["metric"], row["stage"]): row[side] for row in found.rows}
-    return float(held.get((metric, stage)) or 0.0)
+    return whatif_world.draft(stage, rules, book)
 
 
 # --- what is reused ------------------------------------------------------------------------------------------------
@@ -93,7 +81,7 @@ DRAFTS = {
     "a hold that ends": draft("evaluation_1", 'holding_time = { seconds = 60, effect = "terminate", strikes = 2 }'),
     "a hold that pauses": draft("evaluation_1", 'holding_time = { seconds = 1800, effect = "pause" }'),
     "many trades that pause": draft("evaluation_1", 'hyperactivity = { trades_per_day = 1, effect = "pause" }'),
-    "no hold": without("evaluation_1", "holding_time"),
+    "no hold": without("evaluation_1", "holding_time", BOOK),
     "inactivity": draft("evaluation_1", "inactivity = { days = 5 }"),
     "a rule in another stage": draft("funded", 'hyperactivity = { trades_per_day = 1, effect = "terminate" }'),
     "a floor and a rule": draft("evaluation_1", "daily_loss = { percent = 3 }\nmax_exposure = { lots = 1 }"),
@@ -396,16 +384,16 @@ def test_stages_that_nobody_traded_are_given_their_pass_rate() -> None:
     first = STAGES.replace('next_stage = "funded"', 'next_stage = "evaluation_2"', 1)
     book = rulebook(first.replace("holding_time = { seconds = 60 }\n", "") + second)
     parts = [challenge(1), trade("E1", 1, 1, -500.01), trade("E1", 2, 2, 1310)]
-    for number in (2, 3):
+    for number in (2, 3, 4):
         at_second = challenge(number, ("evaluation_1", "funded"))
         at_second["accounts"][1] = {**at_second["accounts"][1], "stage": "evaluation_2"}
         parts += [at_second, *(trade(f"E{number}", place, place, 400) for place in (1, 2))]
-    parts.append(trade("F2", 1, 3, 400))
+    parts += [trade(one, 1, 3, 400) for one in ("F2", "F3")]
     with history(parts, book) as firm:
         found = compared(firm, draft("evaluation_1", "daily_loss = { percent = 6 }", book))
-    assert figure(found, "pass rate", "evaluation_2") == 50
-    assert figure(found, "challenges funded", side="today") == 1
-    assert figure(found, "challenges funded") == 1.5, "one passed both, one passes the first and has even odds"
+    assert figure(found, "pass rate", "evaluation_2") == pytest.approx(200 / 3, abs=1e-3)
+    assert figure(found, "challenges funded", side="today") == 2
+    assert figure(found, "challenges funded") == pytest.approx(2 + 2 / 3, abs=1e-3), "two passed both, one the first"
 
 
 # --- sweeps and the command ----------------------------------------------------------------------------------------

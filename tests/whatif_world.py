@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import duckdb
 import pandas as pd
+import sqlalchemy as sa
 
-from models import catalogue
-from models.catalogue import Rulebook
+from models import catalogue, drafts
+from models.catalogue import Rulebook, Version
 from pipelines import whatif
 from pipelines.whatif import History
 from sql import relations
+from sql.decided import register
 from sql.schema import DATASETS, DUCKDB_TYPES, LAKE_COLUMNS
 from sql.warehouse import LAKE_TYPES
 from tests.builders import Row
@@ -101,11 +104,38 @@ def traded_at_random(seed: int, challenges: int, first: int = 1) -> list[dict[st
     return rows
 
 
+def draft(stage: str, rules: str, book: Rulebook) -> Version:
+    """The plan with rules of a stage written anew."""
+    return drafts.with_rules(book.products["plan"].versions[-1], stage, rules)
+
+
+def without(stage: str, rule: str, book: Rulebook) -> Version:
+    """The plan with a rule of a stage left out."""
+    held = book.products["plan"].versions[-1]
+    kept = {name: fields for name, fields in held.stages[stage].items() if name != rule}
+    return replace(held, stages={**held.stages, stage: kept})
+
+
+def compared(firm: History, version: Version, resamples: int = 0) -> whatif.Comparison:
+    """A firm today beside a draft."""
+    return whatif.compare_history(firm, firm.rulebook, {"plan": version}, resamples)
+
+
+def figure(found: whatif.Comparison, metric: str, stage: str = "all", side: str = "draft") -> float:
+    """One figure of a comparison, 0 where it is not listed."""
+    held = {(row["metric"], row["stage"]): row[side] for row in found.rows}
+    return float(held.get((metric, stage)) or 0.0)
+
+
 @contextmanager
 def history(
-    parts: Sequence[dict[str, list[Row]]], book: Rulebook, desks: Sequence[str] | None = None
+    parts: Sequence[dict[str, list[Row]]],
+    book: Rulebook,
+    product: str | None = None,
+    desks: Sequence[str] | None = None,
+    decided: Mapping[sa.Table, Sequence[Row]] | None = None,
 ) -> Iterator[History]:
-    """A what-if history over the rows of many parts."""
+    """A what-if history over the rows of many parts; `decided` are owners and pairs that a run had found."""
     rows: dict[str, list[Any]] = {"rates": [{"currency": "USD", "day": "2026-01-01", "rate_to_usd": "1"}]}
     for part in parts:
         for name, listed in part.items():
@@ -123,4 +153,6 @@ def history(
                 connection.execute(f"insert into lake.{dataset.name} by name select * from given")
                 connection.unregister("given")
         relations.prepare(connection, AS_OF)
-        yield whatif.load(connection, book, AS_OF, desks=desks)
+        for table, found in (decided or {}).items():
+            register(connection, table, pd.DataFrame(found))
+        yield whatif.load(connection, book, AS_OF, product, desks)

@@ -249,7 +249,7 @@ def _in_window(row: Row, verdicts: list[Row]) -> list[Row]:
         for one in verdicts
         if one["happened_at"] <= until
         and one["outcome"] != "passed"
-        and (since is None or one["effect"] == "terminate" or _last_at(one) > since)
+        and (since is None or one["effect"] == "terminate" or last_at(one) > since)
     ]
 
 
@@ -264,7 +264,7 @@ def is_cut(verdict: Row) -> bool:
     return bool(verdict["rule"] == "floating_loss" and verdict["effect"] == "split_cut")
 
 
-def _last_at(verdict: Row) -> dt.datetime:
+def last_at(verdict: Row) -> dt.datetime:
     """The newest instant that a verdict tells of; one verdict stands for a whole firm day."""
     told = [one["at"] for one in evidence(verdict).get("occurrences") or []]
     first: dt.datetime = verdict["happened_at"]

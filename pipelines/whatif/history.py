@@ -179,7 +179,7 @@ def load(
         terms.span(compiled, told.events.at, as_of),
         _challenges(connection, accounts, rulebook),
         requests,
-        {currency: float(rate) for currency, rate in rates.items() if rate is not None} | {"USD": 1.0},
+        {currency: float(rate) for currency, rate in rates.items()} | {"USD": 1.0},
         stages,
         pd.Categorical(accounts["stage"], categories=stages).codes.astype(np.int32),
         Worded(TAKING, frozenset(asking.tolist())),
@@ -237,7 +237,8 @@ def _requests(
     codes = {account: code for code, account in enumerate(accounts["account_id"])}
     found: dict[int, list[Request]] = {}
     for request in facts.requests(connection, rulebook, as_of, policy.in_force(as_of), all_pasts=True):
-        worthy = request.account_id in codes and request.stage in FUNDED and request.amount and request.amount > 0
+        worthy = request.account_id in codes and request.stage in FUNDED
+        worthy = worthy and request.amount is not None and request.amount > 0
         if worthy:
             found.setdefault(codes[request.account_id], []).append(request)
     return [

@@ -8,6 +8,7 @@ the draft has nothing against it. What it is worth moves by what caps, buffers, 
 from __future__ import annotations
 
 import datetime as dt
+from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -18,12 +19,12 @@ import numpy as np
 from models.catalogue import Rulebook, Terms
 from models.clock import from_micros, to_micros
 from models.money import from_minor
-from models.payouts import eligibility, policy
+from models.payouts import eligibility, facts, policy
 from models.payouts.amounts import worth
 from models.payouts.facts import Desk, Request, Row
 from models.set_rules import OWN, SHARED
 from models.terms import FUNDED
-from models.walk import NEVER, SPLIT_CUT, STATUS_BREACHED, STATUS_PASSED, Array
+from models.walk import NEVER, STATUS_BREACHED, STATUS_PASSED, Array
 from pipelines.whatif.history import TAKING, History
 from pipelines.whatif.replay import RULES, STATUS_EXPIRED, Side, replay
 
@@ -39,7 +40,6 @@ MONEY_RULES = (
 )
 """Rules of a funded stage that a request is held against, beside what set-based rules take from it."""
 DEFAULT_SPLIT = {"percent": Decimal(80), "tiers": None}
-SENT = ("sent", "settled")
 REVIEWED_MOST = 100_000
 """Accounts whose requests are kept as reviewed, each time under other terms."""
 
@@ -154,7 +154,6 @@ def _renewed(history: History, own: Today, draft: Side) -> Paid:
     kept = ~np.isin(own.paid.account, list(others))
     rows: list[tuple[Any, ...]] = list(zip(*(getattr(own.paid, name)[kept].tolist() for name in _NAMES), strict=True))
     taken, told = _taken(draft), _told_terms(history, draft.rulebook)
-    cuts = draft.walked.verdicts[draft.walked.verdicts["effect"] == SPLIT_CUT]
     # what other variants of a sweep said to the same is not reckoned again
     reviewed: dict[tuple[Any, ...], list[tuple[Any, ...]]] = history.kept.setdefault("reviewed", {})
     if len(reviewed) > REVIEWED_MOST:
@@ -164,8 +163,7 @@ def _renewed(history: History, own: Today, draft: Side) -> Paid:
             continue
         mine = taken.get(code, [])
         end = (int(draft.status[code]), int(draft.at[code]), int(draft.rule[code]))
-        cut = tuple(cuts["at"][cuts["account"] == code].tolist())
-        key = (code, told[history.groups.of[code]], repr(mine), cut, end)
+        key = (code, told[history.groups.of[code]], repr(mine), draft.cuts.get(code, ()), end)
         if key not in reviewed:
             reviewed[key] = _again(history, own, draft, code, requests, mine)
         rows += reviewed[key]
@@ -194,7 +192,7 @@ def _others(history: History, own: Side, draft: Side) -> set[int]:
         held = [_money_terms(side.rulebook, product, number, stage) for side in (own, draft)]
         changed.append(stage in FUNDED and held[0] != held[1])
     others = set(np.flatnonzero(history.groups.accounts(np.array(changed))).tolist())
-    moved = (own.status != draft.status) | (own.at != draft.at) | (own.rule != draft.rule)
+    moved = (own.at != draft.at) | (own.rule != draft.rule)
     others |= set(np.flatnonzero(moved & _with_claims(history, draft)).tolist())
     if draft.found is not own.found:
         taken = [_taken(side) for side in (own, draft)]
@@ -228,7 +226,12 @@ def _with_verdicts(request: Request, verdicts: list[Row]) -> Request:
         return request
     since = -NEVER if request.last_paid_at is None else to_micros(request.last_paid_at)
     until = to_micros(request.requested_at)
-    return replace(request, verdicts=[one for one in verdicts if since < one["at"] <= until])
+    return replace(request, verdicts=[one for one in verdicts if one["at"] <= until and _last_at(one) > since])
+
+
+def _last_at(verdict: Row) -> int:
+    """The newest instant that a verdict tells of: a payout may divide the firm day for which it stands."""
+    return to_micros(facts.last_at(verdict | {"happened_at": from_micros(verdict["at"])}))
 
 
 def _again(
@@ -330,9 +333,7 @@ def _as_ended(side: Side, code: int, request: Request) -> Request:
 
 def _cuts(side: Side, code: int, request: Request) -> int:
     """How often the terms of a side had lowered the trader's share for good before a request."""
-    said = side.walked.verdicts
-    cut = (said["account"] == code) & (said["effect"] == SPLIT_CUT)
-    return int((said["at"][cut] <= to_micros(request.requested_at)).sum())
+    return bisect_right(side.cuts.get(code, ()), to_micros(request.requested_at))
 
 
 def _desk(history: History) -> Desk:
@@ -345,9 +346,8 @@ def _desk(history: History) -> Desk:
 
 
 def _sent(history: History, request: Request, due: float) -> float:
-    """What really went out, in US dollars; what was due where no transfer in the account's currency tells."""
-    told = request.transfer_status in SENT and request.transfer_currency == request.currency
-    if not told or request.transfer_amount is None:
+    """What a paid request sent, in US dollars; what was due where no transfer in the account's currency tells."""
+    if request.transfer_currency != request.currency:
         return due
     return float(request.transfer_amount) * history.rates.get(request.currency, 0.0)
 

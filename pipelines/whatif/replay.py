@@ -7,10 +7,12 @@ of the walk is only made softer, who never met the rule under the harder one can
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,7 @@ from models.walk import (
     NEVER,
     PROFIT_TARGET,
     RULE_NAMES,
+    SPLIT_CUT,
     STATUS_BREACHED,
     STATUS_CLOSED,
     STATUS_PASSED,
@@ -96,6 +99,15 @@ class Side:
     rule: Array
     at: Array
     resting: Array
+
+    @cached_property
+    def cuts(self) -> dict[int, tuple[int, ...]]:
+        """When the walk lowered the trader's share for good, by account code and in time order."""
+        said = self.walked.verdicts[self.walked.verdicts["effect"] == SPLIT_CUT]
+        cuts: defaultdict[int, list[int]] = defaultdict(list)
+        for code, at in said[["account", "at"]].tolist():
+            cuts[code].append(at)
+        return {code: tuple(sorted(listed)) for code, listed in cuts.items()}
 
     def broke(self) -> dict[int, Array]:
         """Codes of the accounts that broke each rule (by its code) by their end, whatever followed from it."""
@@ -233,7 +245,7 @@ def _rested(
         if not len(moved):
             return walked, found, resting
         jobs = [(moved, list(OWN))]
-        if found.verdicts["rule"].isin(SHARED).any():
+        if any(set(SHARED) & set(_held(rulebook, key)) for key in history.groups.keys):
             jobs.append((np.arange(len(history.accounts)), list(SHARED)))
         with history.lock:
             for codes, rules in jobs:
@@ -293,23 +305,22 @@ def _jobs(
     """Which accounts are judged anew, and by which rules.
 
     Where an account's end has moved, or a rule that can end it is another, every rule is; else only those that are
-    another. Rules that look across accounts are, for all accounts, when anything is.
+    another. Rules that look across accounts are, for all accounts, when anything is or an account ends elsewhere.
     """
     others = [_differing(*pair) for pair in zip(now, before, strict=True)]
     ends = [
         bool(other) and (_can_end(one) or _can_end(two)) for other, one, two in zip(others, now, before, strict=True)
     ]
-    holds = np.array([any(rule in OWN for rule in one) for one in map(_both, now, before)])
-    all_rules = history.groups.accounts(np.array(ends, bool) & holds)
-    if like is None:
-        all_rules = history.groups.accounts(holds)
-    else:
-        all_rules |= _moved(walked, like.walked) & history.groups.accounts(holds)
+    holds, shared = (
+        history.groups.accounts(np.array([bool(_both(*pair) & set(rules)) for pair in zip(now, before, strict=True)]))
+        for rules in (OWN, SHARED)
+    )
+    moved = np.ones(len(history.accounts), bool) if like is None else _moved(walked, like.walked)
+    all_rules = holds & (history.groups.accounts(np.array(ends, bool)) | moved)
     some = {rule for other in others for rule in other} & set(OWN)
     some_rules = history.groups.accounts(np.array([bool(other & set(OWN)) for other in others])) & ~all_rules
     jobs = [(np.flatnonzero(all_rules), list(OWN)), (np.flatnonzero(some_rules), sorted(some))]
-    shared = history.groups.accounts(np.array([any(rule in SHARED for rule in one) for one in map(_both, now, before)]))
-    if any(len(codes) for codes, _ in jobs) or any(other & set(SHARED) for other in others) or like is None:
+    if moved.any() or any(len(codes) for codes, _ in jobs) or any(other & set(SHARED) for other in others):
         jobs.append((np.flatnonzero(shared), list(SHARED)))
     return [(codes, rules) for codes, rules in jobs if len(codes)]
 
