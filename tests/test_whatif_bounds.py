@@ -82,8 +82,9 @@ def test_what_other_rules_say_follows_an_end_that_moves(name: str) -> None:
     parts = [
         *traded_at_random(7, 30),
         challenge(99),
-        trade("E99", 1, 0, -500.01),
-        trade("E99", 2, 0.1, -5, minutes=0.5),
+        # at the run's instant that firm day is not over, so that a pause has the very instant of the end
+        trade("E99", 1, 59.9, -500.01, minutes=30),
+        trade("E99", 2, 59.95, -5, minutes=0.5),
     ]
     with history(parts, book) as held:
         firm = replace(held, worded=ALL_WORDED)
