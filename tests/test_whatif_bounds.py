@@ -66,10 +66,17 @@ def payouts(parts: Sequence[Any], book: Rulebook, version: Version) -> float:
 
 # --- who ends, and who is judged anew ------------------------------------------------------------------------------
 
-TWO = rulebook(STAGES.replace("min_trading_days = 2", 'hyperactivity = { trades_per_day = 2, effect = "terminate" }'))
+TWO = rulebook(
+    STAGES.replace("min_trading_days = 2", 'hyperactivity = { trades_per_day = 4, effect = "terminate" }').replace(
+        "holding_time = { seconds = 60 }", 'holding_time = { seconds = 60, effect = "terminate" }'
+    )
+)
 RESTING = rulebook(STAGES.replace("daily_loss = { percent = 5 }", 'daily_loss = { percent = 5, effect = "pause" }'))
 ENDS = {
-    "a rule that ends, moved": (TWO, draft("evaluation_1", "hyperactivity = { trades_per_day = 1 }", TWO)),
+    "a rule that ends, moved": (
+        TWO,
+        draft("evaluation_1", 'hyperactivity = { trades_per_day = 1, effect = "terminate" }', TWO),
+    ),
     "a floor that no longer pauses": (RESTING, draft("evaluation_1", "daily_loss = { percent = 5 }", RESTING)),
     "a floor that now pauses": (BOOK, draft("evaluation_1", 'daily_loss = { percent = 5, effect = "pause" }', BOOK)),
 }
@@ -81,6 +88,9 @@ def test_what_other_rules_say_follows_an_end_that_moves(name: str) -> None:
     book, version = ENDS[name]
     parts = [
         *traded_at_random(7, 30),
+        challenge(98),
+        *(trade("E98", place, 1 + place / 10, -5) for place in (1, 2)),
+        trade("E98", 3, 2, -5, minutes=0.5),
         challenge(99),
         # at the run's instant that firm day is not over, so that a pause has the very instant of the end
         trade("E99", 1, 59.9, -500.01, minutes=30),
@@ -154,20 +164,25 @@ def test_rules_across_accounts_follow_what_ends_one_of_them(name: str) -> None:
         assert told(firm, back) == told(firm, own)
 
 
-def test_a_floor_that_comes_where_none_was_walks_everybody() -> None:
-    """Guards that no floor is not taken for the softest."""
-    book = rulebook(STAGES.replace("daily_loss = { percent = 5 }\n", "").replace("min_trading_days = 2\n", ""))
+@pytest.mark.parametrize(
+    ("none", "then"),
+    [
+        ("daily_loss = { percent = 5 }\n", "daily_loss = { percent = 3 }"),
+        ("min_trading_days = 2\n", "min_trading_days = 6"),
+        ("profit_target = { percent = 8 }\n", "profit_target = { percent = 4, require_flat = false }"),
+    ],
+)
+def test_a_figure_that_comes_where_none_was_walks_everybody(none: str, then: str) -> None:
+    """Guards that no figure is not taken for the softest."""
+    book = rulebook(STAGES.replace(none, ""))
+    drafted = whatif.overlaid(book, {"plan": draft("evaluation_1", then, book)})
     with history(traded_at_random(4, 30), book) as firm:
         before = whatif.today(firm).side
-        moved = []
-        for rules in ("daily_loss = { percent = 3 }", "min_trading_days = 2", "min_trading_days = 6"):
-            drafted = whatif.overlaid(book, {"plan": draft("evaluation_1", rules, book)})
-            side, anew = whatif.replay(firm, drafted, before), whatif.replay(firm, drafted)
-            assert (side.status == anew.status).all() and (side.at == anew.at).all(), rules
-            back = whatif.replay(firm, book, side)
-            assert (back.status == before.status).all() and (back.at == before.at).all(), rules
-            moved.append(bool((side.at != before.at).any()))
-        assert moved == [True, True, True]
+        side, anew = whatif.replay(firm, drafted, before), whatif.replay(firm, drafted)
+        assert (side.at != before.at).any()
+        assert (side.status == anew.status).all() and (side.at == anew.at).all()
+        back = whatif.replay(firm, book, side)
+        assert (back.status == before.status).all() and (back.at == before.at).all()
 
 
 # --- what is paid --------------------------------------------------------------------------------------------------
@@ -237,6 +252,16 @@ def test_a_verdict_takes_from_the_request_in_whose_window_it_falls(late: float, 
     assert payouts(parts, HOLDS, version) == pytest.approx(800)
     with history(parts, HOLDS) as held:
         assert figure(compared(held, version), "payouts", side="today") == (960 if stripped else 800)
+
+
+@pytest.mark.parametrize(("late", "trader"), [(0, 640 + 120), (SECOND, 640)])
+def test_what_was_before_the_last_payout_lets_no_later_one_wait(late: float, trader: float) -> None:
+    """Guards the instant of the last paid request, which another short trade let wait already under the terms bought."""
+    book = funded('holding_time = { seconds = 31, effect = "wait" }\n')
+    shorts = [trade("F1", 3, 10, 0, minutes=0.5), trade("F1", 4, 15 + late - 45 * SECOND, 0, minutes=0.75)]
+    parts = [*FUNDED, *shorts, paid("F1", 1, 15, 800), trade("F1", 5, 20, 150), paid("F1", 2, 30, 150)]
+    version = draft("funded", 'holding_time = { seconds = 60, effect = "wait" }', book)
+    assert payouts(parts, book, version) == pytest.approx(trader)
 
 
 def test_a_day_that_a_payout_divides_takes_from_both_sides_of_it() -> None:

@@ -65,7 +65,7 @@ SOFTER: dict[str, tuple[int, int]] = {
 _FIGURES = (
     "dl_size", "dl_share", "ml_size", "ml_share", "fl_size", "fl_share", "fl_least", "dg_size", "dg_share", "pt_size",
 )  # fmt: skip
-"""Of these 0 means that there is none, so only figures above 0 compare."""
+"""Of these 0 means that there is none, which is no softer than any and nothing is softer than it."""
 STATUS_EXPIRED = 5
 """Beside the walk's: ended by a rule about time."""
 RULES = (*RULE_NAMES, *OWN, *SHARED)
@@ -193,7 +193,7 @@ def _softened(now: Any, before: Any) -> list[int] | None:
         if now[name] == before[name]:
             continue
         rule, direction = SOFTER.get(name, (0, 0))
-        compares = name not in _FIGURES or (now[name] > 0 and before[name] > 0)
+        compares = name not in _FIGURES or before[name] > 0
         if not compares or (int(now[name]) - int(before[name])) * direction <= 0:
             return None
         rules.append(rule)
