@@ -1,6 +1,7 @@
 """What-if on its bounds: what ends, takes, sends or sells just here or just beside it, and what may be spared.
 
-Each comparison of `pipelines.whatif` and `models.answers` decides one of these cases, or one of `test_whatif`.
+Each comparison of `pipelines.whatif` and `models.answers` decides one of these cases, or one of `test_whatif`, but two:
+whether one request more is kept as reviewed, and on which neighbour of a sweep a variant stands: what is spared alone.
 """
 
 from __future__ import annotations
@@ -256,7 +257,7 @@ def test_a_verdict_takes_from_the_request_in_whose_window_it_falls(late: float, 
 
 @pytest.mark.parametrize(("late", "trader"), [(0, 640 + 120), (SECOND, 640)])
 def test_what_was_before_the_last_payout_lets_no_later_one_wait(late: float, trader: float) -> None:
-    """Guards the instant of the last paid request, which another short trade let wait already under the terms bought."""
+    """Guards the instant of the last paid request, which another trade let wait already under the terms bought."""
     book = funded('holding_time = { seconds = 31, effect = "wait" }\n')
     shorts = [trade("F1", 3, 10, 0, minutes=0.5), trade("F1", 4, 15 + late - 45 * SECOND, 0, minutes=0.75)]
     parts = [*FUNDED, *shorts, paid("F1", 1, 15, 800), trade("F1", 5, 20, 150), paid("F1", 2, 30, 150)]
