@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from operator import itemgetter
+from itertools import compress
+from operator import itemgetter, ne
 from typing import Any
 
 import duckdb
@@ -193,28 +194,30 @@ def _in_place(
     plain = [place for place in range(1, len(names)) if place not in sought]
     shown = ", ".join(f'"{names[place]}"' for place in (len(OWN), *sought))
     query = f'select {ROW}, {shown} from "{table.name}" where {ROW} in (select value from json_each(?))'
+    told: Any = database.exec_driver_sql(query, (json.dumps(gone.tolist()),)).cursor
     held: dict[Any, list[Row]] = {}
-    for at, begins, *stood in database.exec_driver_sql(query, (json.dumps(gone.tolist()),)):
-        held.setdefault(begins, []).append((at, *stood))
-    changed: dict[tuple[int, ...], list[Row]] = {}
+    for was in told.fetchall():
+        held.setdefault(was[1], []).append(was)
+    changed: dict[tuple[bool, ...], list[tuple[int, Row]]] = {}
     left: list[Row] = []
-    places = places.copy()
+    stands, begins = places.tolist(), len(OWN)
     for number, row in enumerate(rows):
-        known = held.get(row[len(OWN)])
+        known = held.get(row[begins])
         if not known:
             left.append(row)
             continue
-        at, *stood = known.pop()
-        places[number] = at
-        moved = tuple(place for place, before in zip(sought, stood, strict=True) if before != row[place])
-        changed.setdefault(moved, []).append((*row, at))
+        was = known.pop()
+        stands[number] = was[0]
+        moved = tuple(map(ne, was[2:], map(row.__getitem__, sought)))
+        changed.setdefault(moved, []).append((was[0], row))
     for moved, values in changed.items():
-        told = ", ".join(f'"{names[place]}" = ?' for place in (*plain, *moved))
-        taken = itemgetter(*[*plain, *moved, -1])
-        rows = list(map(taken, sorted(values, key=itemgetter(-1))))
-        database.exec_driver_sql(f'update "{table.name}" set {told} where {ROW} = ?', rows)
+        taken = [*plain, *compress(sought, moved)]
+        set_to = ", ".join(f'"{names[place]}" = ?' for place in taken)
+        values.sort(key=itemgetter(0))
+        rows = [(*map(row.__getitem__, taken), at) for at, row in values]
+        database.exec_driver_sql(f'update "{table.name}" set {set_to} where {ROW} = ?', rows)
     _take_away(database, table, np.array([at for known in held.values() for at, *_ in known], dtype=np.int64))
-    return left, places
+    return left, np.array(stands, dtype=np.int64)
 
 
 def _mart_table(database: sa.Connection, stem: str, kinds: dict[str, str]) -> tuple[sa.Table, Numbered]:
