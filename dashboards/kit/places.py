@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from types import ModuleType
 
 import streamlit as st
 from streamlit.navigation.page import Page
@@ -63,10 +65,19 @@ def _shown(name: str) -> Callable[[], None]:
     """Imports a page when it is first opened, so that the first page does not wait for all."""
 
     def show() -> None:
-        importlib.import_module(f"dashboards.{name}").show()
+        _imported(name).show()
 
     show.__name__ = name
     return show
+
+
+@cache
+def _imported(name: str) -> ModuleType:
+    """A page's module; what its import made stays, so garbage need not be looked for there after every page drawn."""
+    module = importlib.import_module(f"dashboards.{name}")
+    gc.collect()
+    gc.freeze()
+    return module
 
 
 def named(title: str) -> str:
