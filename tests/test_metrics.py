@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from models import catalogue, cohorts, metrics
+from models import catalogue, cohorts, metrics, partner_desk
 from models.access import Person
-from models.commissions import Plans, plans_folder, read_plan
+from models.commissions import Plans, plans_folder, read_plan, settle_all
 from pipelines import partner_papers, plan_trial, report
 from pipelines.land import land_paths
 from pipelines.portability import (
@@ -28,7 +28,9 @@ from pipelines.portability import (
     read_other,
     written_mapping,
 )
+from pipelines.score import WALK_TABLES, register_terms
 from sql import relations, schema
+from sql.decided import register_tables
 from sql.desk_schema import LEDGER_ENTRIES
 from sql.schema import DATASETS
 from sql.warehouse import Warehouse
@@ -209,6 +211,24 @@ def test_a_dry_run_of_todays_plans_is_what_the_ledger_says(house: Warehouse, tmp
     text = (plans_folder() / "cpa.toml").read_text(encoding="utf-8").replace("percent = 20", "percent = 15")
     less = plan_trial.try_plans(house, book, plan_trial.with_plan(Plans({"cpa": read_plan(text)})))
     assert less["difference"].sum() == pytest.approx(-25.0), "five points of the fee that was not charged back"
+
+
+def test_a_hold_is_in_force_at_the_next_settlement(house: Warehouse) -> None:
+    """What could be paid waits, says so on Data health, and the published states are those of the entries."""
+    with house.database.connect() as database, house.engine() as connection:
+        as_of = database.execute(sa.select(sa.func.max(schema.RUNS.c.as_of))).scalar_one()
+        register_terms(connection, catalogue.load(house.home.parent / "book"))
+        register_tables(connection, database, *WALK_TABLES)
+        before = settle_all(connection, database, as_of).entries
+        partner_desk.hold(database, Person("maria", "manager"), "P1", "we look into it")
+        after = settle_all(connection, database, as_of)
+        database.rollback()
+    waiting = before["state"].isin(["payable", "held"]).to_numpy()
+    assert waiting.any() and not waiting.all()
+    assert after.entries["state"][waiting].eq("held").all()
+    assert after.entries["held_because"][waiting].eq("on hold").all()
+    assert after.entries[~waiting].equals(before[~waiting])
+    assert "commissions of P1 on hold by maria: we look into it" in after.log
 
 
 def test_the_overview_agrees_with_liability_cohorts_and_the_queue(house: Warehouse) -> None:
