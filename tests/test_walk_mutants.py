@@ -102,18 +102,18 @@ def many_verdicts() -> list[Case]:
 
 @contextmanager
 def at_most(seconds: float) -> Iterator[None]:
-    """Raises TimeoutError when the block takes longer: a turned comparison may never end."""
+    """Raises TimeoutError when the block takes more CPU: a turned comparison may never end; others may be busy."""
 
     def stop(_signal: int, _frame: Any) -> None:
         raise TimeoutError
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def every_instant(prepared: Prepared) -> list[int]:
