@@ -2,12 +2,15 @@
 
 import json
 import re
+import zipfile
 from decimal import Decimal
+from io import BytesIO
 
 import pytest
 
 from pipelines.sources import SourceRefusal, Statement, read
 from pipelines.sources.kit.money_rows import classify
+from pipelines.sources.kit.statement import RowProblem
 from pipelines.sources.kit.values import clock, plain_number
 from tests.fixtures.sources import dialects
 from tests.fixtures.sources.history import sample_history
@@ -268,3 +271,64 @@ def test_a_currency_in_small_letters_is_the_same_currency() -> None:
     statement = land(text)
     assert statement.facts["currency"] == "USD"
     assert total(statement.deals["profit"]) == HISTORY.sum_of("profit") + Decimal(50_000)
+
+
+@pytest.mark.parametrize("third", ["Taxes", "Profit"])
+def test_a_list_with_swap_first_and_another_column_where_ftmo_has_commission_is_not_ftmos(third: str) -> None:
+    """Read by FTMO's places, the commission would be the profit."""
+    order = ["Swap", third, "Commission", "Profit" if third == "Taxes" else "Comment"]
+    cells = ["-1.20", {"Taxes": "0.00", "Profit": "50.00"}[third], "-0.70", {"Taxes": "50.00", "Profit": "x"}[third]]
+    text = table([*TITLES, *order], [*TRADE, *cells])
+    if third == "Taxes":
+        deal = closing(land(text))
+        assert (deal["profit"], deal["commission"], deal["swap"]) == ("50.00", "-0.70", "-1.20")
+    else:
+        with pytest.raises(SourceRefusal, match="no export that is known here"):
+            land(text)
+
+
+def test_dates_that_a_spreadsheet_read_in_part_are_refused() -> None:
+    """It turned 06/01 into the first of June and left 13/01 as text: what it turned is wrong as well."""
+    later = ["1003", "13/01/2026 11:00:00", *TRADE[2:8], "13/01/2026 12:00:00", TRADE[9], *MONEY]
+    turned = ["1002", "2026-05-01 11:00:00", *TRADE[2:8], "2026-06-01 12:00:00", TRADE[9], *MONEY]
+    with pytest.raises(SourceRefusal, match="taken days for months"):
+        land(table(TITLES + MONEY_TITLES, turned, later))
+    sound = [cell.replace("2026-05-01", "2026-01-13").replace("2026-06-01", "2026-01-14") for cell in turned]
+    assert len(land(table(TITLES + MONEY_TITLES, sound, later)).rejects) == 1
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_commas_between_semicolons_are_decimal_only_where_no_number_has_a_point(delimiter: str) -> None:
+    index = [*TRADE[:4], "us30", "33,877", "0", "0", TRADE[8], "33,927", *MONEY]
+    statement = land(table(TITLES + MONEY_TITLES, index, delimiter=delimiter))
+    assert statement.deals.empty and "comma" in statement.rejects.iloc[0]["reason"]
+    commas = [cell.replace(".", ",") if i not in (1, 8) else cell for i, cell in enumerate(index)]
+    assert closing(land(table(TITLES + MONEY_TITLES, commas, delimiter=delimiter)))["price"] == "33.927"
+
+
+def test_a_point_that_may_divide_thousands_beside_decimal_commas_is_refused() -> None:
+    yen = [*TRADE[:3], "0,10", "usdjpy", "150,000", "0", "0", TRADE[8], "151,234", "0", "0", "0", "1.234"]
+    with pytest.raises(SourceRefusal, match=r"1\.234, whose point may stand before thousands"):
+        land(table(TITLES + MONEY_TITLES, yen, delimiter=";"))
+
+
+@pytest.mark.parametrize(
+    ("serial", "read_as"),
+    [("46028.5", "12:00:00"), ("46028.45833", "11:00:00"), ("46028.458333333336", "11:00:00"), ("46028.52", None)],
+)
+def test_a_spreadsheets_day_number_is_read_as_exactly_as_its_digits_allow(serial: str, read_as: str | None) -> None:
+    if read_as is None:
+        with pytest.raises(RowProblem, match="rounded to nine seconds or more"):
+            clock(serial, "Time")
+    else:
+        assert str(clock(serial, "Time")) == f"2026-01-06 {read_as}"
+
+
+def test_a_workbook_that_counts_its_days_from_1904_is_refused() -> None:
+    """Its dates are stored as numbers that mean another day in every other workbook."""
+    stream = BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("xl/workbook.xml", '<workbook><workbookPr date1904="1"/></workbook>')
+        archive.writestr("xl/worksheets/sheet1.xml", "<worksheet><sheetData/></worksheet>")
+    with pytest.raises(SourceRefusal, match="counts its days from 1904"):
+        land(stream.getvalue())

@@ -29,8 +29,8 @@ class Ids(NamedTuple):
 def recognise(document: Document) -> bool:
     """Tell the file by its shape: a ticket first, times second and ninth, side third, and swap before commission.
 
-    Other platforms' lists begin alike and have their money columns in another order, so the title of the eleventh
-    column or the printed duration has to say that this is the one.
+    Other platforms' lists begin alike and have their money columns in another order, so the titles of the money columns
+    or the printed duration have to say that this is the one.
     """
     header = document.first_line.lower()
     delimiter = delimiter_of(header)
@@ -46,7 +46,9 @@ def recognise(document: Document) -> bool:
     rows = [row for row in rows if len(row) > 8]
     if not all(is_clock(row[1]) and row[2].strip().lower() in ("buy", "sell") for row in rows):
         return False
-    return "swap" in header.split(delimiter)[10] or (bool(rows) and all(map(_lasts_as_printed, rows)))
+    swap, cost, result = header.split(delimiter)[10:13]
+    titled = "swap" in swap and not any(word in cost for word in ("tax", "profit")) and "commission" not in result
+    return titled or (bool(rows) and all(map(_lasts_as_printed, rows)))
 
 
 def _lasts_as_printed(row: list[str]) -> bool:

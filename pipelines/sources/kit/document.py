@@ -15,7 +15,7 @@ from lxml import etree
 
 from pipelines.sources.kit.csv_table import read_lines
 from pipelines.sources.kit.statement import SourceRefusal
-from pipelines.sources.kit.values import european, has_decimal_commas, shortest
+from pipelines.sources.kit.values import divided_by, european, has_decimal_commas, shortest
 
 BYTES_MAX = 64 * 1024 * 1024
 UNPACKED_BYTES_MAX = 128 * 1024 * 1024
@@ -114,9 +114,10 @@ class Document:
     def _text_rows(self) -> list[Row]:
         """The lines of delimited text as rows; between semicolons and tabs a number may have a decimal comma."""
         delimiter = max(",;\t", key=self.text[:100_000].count)
-        told = str.strip if delimiter == "," else lambda cell: european(cell.strip())
         lines = read_lines(self.text, self.name, delimiter)
-        return [Row(line, [told(cell) for cell in cells], []) for line, cells in enumerate(lines, start=1) if cells]
+        commas = delimiter != "," and divided_by([cell for cells in lines for cell in cells], self.name) == ","
+        numbered = ((line, [cell.strip() for cell in cells]) for line, cells in enumerate(lines, start=1) if cells)
+        return [Row(line, [european(cell) for cell in cells] if commas else cells, []) for line, cells in numbered]
 
     @property
     def is_open_page(self) -> bool:
@@ -285,6 +286,7 @@ def read_workbook(data: bytes, name: str) -> list[list[Row]]:
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             parts = _sheet_parts(archive, name)
+            _refuse_days_from_1904(archive, name)
             room = _Room(UNPACKED_BYTES_MAX, ROWS_MAX, CELLS_MAX)
             shared = _Strings(name, room).read(archive) if "xl/sharedStrings.xml" in archive.namelist() else []
             return [_Sheet(name, room, shared).read(archive, part) for part in parts]
@@ -303,6 +305,16 @@ def _sheet_parts(archive: zipfile.ZipFile, name: str) -> list[str]:
     if not parts:
         raise SourceRefusal(f"{name} is a zip archive without a worksheet: unpack it, or export the report as XLSX")
     return sorted(parts, key=lambda part: (len(part), part))
+
+
+def _refuse_days_from_1904(archive: zipfile.ZipFile, name: str) -> None:
+    """Refuse a workbook of the old Macintosh calendar: its dates would be read four years early."""
+    if "xl/workbook.xml" not in archive.namelist():
+        return
+    with archive.open("xl/workbook.xml") as stream:
+        head = stream.read(20_000).replace(b"\x00", b"")
+    if re.search(rb"date1904\s*=\s*[\"'](1|true)[\"']", head):
+        raise SourceRefusal(f"{name} counts its days from 1904: save it again with the 1900 date system, or as CSV")
 
 
 @dataclass

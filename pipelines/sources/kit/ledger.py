@@ -1,5 +1,6 @@
 """Collects what a reader finds and closes the books on it: every data row is accounted for or rejected."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from pipelines.sources.kit.statement import (
 from pipelines.sources.kit.values import total
 from pipelines.sources.kit.zones import ServerClock
 from pipelines.sources.symbols import canonical
+
+_SLASHED = re.compile(r"\d{1,2}[/.\-]\d{1,2}[/.\-]\d{2,4}\b")
 
 Deal = dict[str, Any]
 Answer = TypeVar("Answer")
@@ -89,6 +92,7 @@ class Ledger:
                 f"the file is in {currency} and account {self.ask.account_id} is in {self.ask.currency}: "
                 "land it under the account it belongs to"
             )
+        self._refuse_half_turned_dates()
         deals = self._frame()
         if self.volumes_are_exact:
             self.checks += price_checks(self.deals)
@@ -98,6 +102,18 @@ class Ledger:
         rows = sum(self.accounted.values()) + len(rejects)
         reconciliation = Reconciliation(outcome_of(self.checks), self.checks)
         return Statement(self.source, deals, self._equity_frame(), rejects, rows, self.facts, reconciliation)
+
+    def _refuse_half_turned_dates(self) -> None:
+        """Refuse a file of which a spreadsheet read some dates and left others, with days behind 12, as text.
+
+        What it read has day and month in its own order, not in the platform's.
+        """
+        left = next((row for row in self.rejects if _SLASHED.match(row["value"])), None)
+        if left and self.deals and all(deal["executed_at"].day <= 12 for deal in self.deals):
+            raise SourceRefusal(
+                f"line {left['line']} has {left['value']!r} and other dates stand year first, with no day behind the "
+                "12th: a spreadsheet has taken days for months: export it again and do not open it in between"
+            )
 
     def _frame(self) -> pd.DataFrame:
         """Return the deals with the feed's columns, in time order, every id once."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 
-from pipelines.sources.kit.statement import RowProblem
+from pipelines.sources.kit.statement import RowProblem, SourceRefusal
 
 _DROPPED = {ord(c): None for c in " \t\r\n\u00a0\u2007\u2009\u202f\u2060\ufeff'’"} | {ord("−"): "-", ord("–"): "-"}
 _NUMBER = re.compile(r"([+-]?)(\d{1,24})(\.\d{1,20})?")
@@ -17,6 +17,7 @@ _CLOCK = re.compile(r"(\d{4})[.\-/](\d\d)[.\-/](\d\d)[ T](\d\d):(\d\d)(?::(\d\d)
 _DAY_FIRST = re.compile(r"(\d\d)\.(\d\d)\.(\d{4})(?=[ T])")
 _SERIAL = re.compile(r"[2-7]\d{4}(\.\d+)?")
 _FRACTION = re.compile(r"(\d{1,6})['’-](\d{1,2})\.?(\d)?")
+_TWO_WAY_POINT = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
 _YEARS = range(1990, 2100)
 
 
@@ -61,6 +62,25 @@ def number(text: str, column: str) -> str:
         why = "its comma may stand before thousands or before decimals" if two_ways else "not a number"
         raise RowProblem(column, text, why)
     return value
+
+
+def divided_by(cells: list[str], name: str) -> str:
+    """Return the decimal mark of text whose columns no comma divides: a comma, unless its numbers have points.
+
+    A point before three digits may divide thousands where other numbers have decimal commas, and then nothing is read.
+    """
+    numbers = {cell.translate(_DROPPED) for cell in cells if "." in cell or "," in cell}
+    points = {number for number in numbers if "." in number and _NUMBER.fullmatch(number)}
+    if not points:
+        return ","
+    two_ways = next((point for point in sorted(points) if _TWO_WAY_POINT.fullmatch(point)), None)
+    is_all_two_ways = all(_TWO_WAY_POINT.fullmatch(point) for point in points)
+    if two_ways is not None and is_all_two_ways and has_decimal_commas(numbers - points):
+        raise SourceRefusal(
+            f"{name} has decimal commas and {two_ways}, whose point may stand before thousands or before decimals: "
+            "save it without marks between thousands"
+        )
+    return "."
 
 
 def has_decimal_commas(cells: Iterable[str]) -> bool:
@@ -162,11 +182,20 @@ def _clock_match(text: str) -> re.Match[str] | None:
 
 
 def _serial(text: str, column: str) -> datetime:
-    """Return a spreadsheet's day number (1900 system) as a clock reading, to the millisecond."""
+    """Return a spreadsheet's day number (1900 system) as a clock reading: to the second where its digits end there.
+
+    With four decimals or fewer it is rounded to nine seconds and more; only a quarter of an hour is one for certain.
+    """
     stripped = text.strip()
     if not _SERIAL.fullmatch(stripped):
         raise RowProblem(column, text, "not a time")
+    decimals = len(stripped.partition(".")[2])
+    if 0 < decimals < 5 and Decimal(stripped) * 96 % 1:
+        raise RowProblem(column, text, "a time rounded to nine seconds or more: show the column as date and time")
     milliseconds = round(float(stripped) * 86_400_000)
+    seconds = round(milliseconds, -3)
+    if abs(milliseconds - seconds) <= 43_200_000 / 10**decimals:
+        milliseconds = seconds
     return _checked(datetime(1899, 12, 30) + timedelta(milliseconds=milliseconds), text, column)
 
 
