@@ -6,6 +6,7 @@ import datetime as dt
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -76,6 +77,14 @@ def house(firm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     opened.database.dispose()
 
 
+def _pressed(app: AppTest, label: str) -> AppTest:
+    return next(one for one in app.button if one.label == label).click().run()
+
+
+def _written(app: AppTest, label: str) -> Any:
+    return next(one for one in app.text_input if one.label == label)
+
+
 def _labels(app: AppTest) -> list[str]:
     return [one.label for one in app.button]
 
@@ -120,13 +129,13 @@ def test_an_analyst_takes_a_case_over_and_confirms_what_holds(house: Warehouse) 
     app = as_person("case", RITA, case="CASE-1")
     next(one for one in app.button if one.label == "Take it over").click().run()
     assert "with rita" in told(app)
-    app.selectbox(key="answer-CASE-1").set_value(("confirm", "coordination")).run()
+    next(one for one in app.selectbox if one.label == "Answer").set_value(("confirm", "coordination")).run()
     holds = next(one for one in app.multiselect if one.label == "What holds")
     assert holds.value == [("pair", "B1|N1", "own copy"), ("trader", "T1", "recurring_breaches")]
     holds.set_value([("pair", "B1|N1", "own copy")]).run()
     app.button(key="decide").click().run()
     assert app.error[0].value == "To confirm a case, say why."
-    app.text_input(key="why-CASE-1").set_value("The same entries to the second.").run()
+    _written(app, "Why").set_value("The same entries to the second.").run()
     app.button(key="decide").click().run()
     assert not app.exception
     assert "✕ Confirmed" in told(app) and "Trades as one with others" in told(app)
@@ -145,6 +154,30 @@ def test_who_acts_on_what_has_moved_since_is_told_who_moved_it(house: Warehouse)
     assert second.error[0].value == "CASE-1 was moved meanwhile by rita (assign): it is in review now."
     next(one for one in second.button if one.label == "Take it over").click().run()
     assert "with ruth" in told(second), "having seen it, she may"
+
+
+def test_who_acts_on_a_case_that_another_took_over_is_told_why_the_answer_is_gone(house: Warehouse) -> None:
+    first = _pressed(as_person("case", RITA, case="CASE-1"), "Take it over")
+    assert not first.warning, "nobody is warned of the own move"
+    _pressed(as_person("case", RUTH, case="CASE-1"), "Take it over")
+    next(one for one in first.selectbox if one.label == "Answer").set_value(("confirm", "coordination")).run()
+    assert first.warning[0].value == "Moved since you last saw it by ruth (assigned to ruth)."
+    assert "Decide" not in _labels(first)
+    assert not first.run().warning, "once"
+
+
+def test_a_reason_is_for_one_act_and_kept_when_it_was_refused(house: Warehouse) -> None:
+    app = _pressed(as_person("case", RITA, case="CASE-1"), "Take it over")
+    assert "Take back the freeze" not in _labels(app), "none is recommended"
+    _written(app, "Reason").set_value("Funds would leave.").run()
+    _pressed(app, "Recommend freeze")
+    assert app.toast[0].value == "CASE-1: freeze recommended."
+    assert "Recommend freeze" not in _labels(app), "it is recommended already"
+    assert _written(app, "Reason").value == "", "the next act asks for its own reason"
+    _written(app, "Why").set_value("Same entries.").run()
+    _pressed(app, "Wait")
+    assert app.error[0].value == "To wait a case, say why."
+    assert _written(app, "Why").value == "Same entries."
 
 
 def test_an_auditor_reads_and_moves_nothing(house: Warehouse) -> None:

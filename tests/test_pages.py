@@ -238,6 +238,7 @@ def test_a_ring_that_is_judged_leaves_the_open_lists_and_can_be_found_and_opened
 
 def test_an_allowed_pair_is_told_so_until_it_is_withdrawn(at_firm: Path) -> None:
     app = opened("pair", a="N1", b="B1")
+    assert "a plan that forbids own copies still gives its verdict, also against an allowed copy" in told(app)
     assert list(opened("pair").dataframe[0].value["account_a"]) == ["B1"]
     _press(app, "Allowed copy", "Agreed in March.")
     assert "judged allowed by" in told(app).replace("**", "") and "Agreed in March." in told(app)

@@ -26,23 +26,6 @@ ANSWERS = {
     **{("confirm", code): f"✕ Confirmed: {told}" for code, told in CONFIRMED_CODES.items()},
     **{("dismiss", code): f"○ Dismissed: {told}" for code, told in DISMISSED_CODES.items()},
 }
-DONE = {
-    "open": "opened",
-    "take": "taken",
-    "assign": "assigned",
-    "release": "given back",
-    "wait": "waits",
-    "resume": "goes on",
-    "evidence": "new evidence",
-    "freeze": "freeze recommended",
-    "unfreeze": "freeze taken back",
-    "confirm": "confirmed",
-    "dismiss": "dismissed",
-    "reopen": "reopened",
-    "renew": "renewed by new evidence",
-    "follow": "follows the owner",
-    "join": "joined to another",
-}
 
 
 def show(case: Case | None, trader: str, named: dict[str, str]) -> None:
@@ -56,6 +39,8 @@ def show(case: Case | None, trader: str, named: dict[str, str]) -> None:
         if casework.person().may("risk.decide"):
             st.caption("Its owner trades at a desk that you do not see: somebody who sees every desk decides.")
         return
+    if meanwhile := casework.moved_meanwhile(case):
+        st.warning(meanwhile)
     can, mine = possible(case), case.assignee == casework.person().name
     if "take" in can:
         _button(case, "take", "", primary=True)
@@ -64,8 +49,9 @@ def show(case: Case | None, trader: str, named: dict[str, str]) -> None:
     if mine and "confirm" in can:
         _answer(case, named)
     if case.state != "new":
-        _more(case, [one for one in can if one in LABELS and (mine or not _for_holder(one))])
-    with st.expander("Assign, or leave a note"):
+        idle = "freeze" if case.to_freeze else "unfreeze"
+        _more(case, [one for one in can if one in LABELS and one != idle and (mine or not _for_holder(one))])
+    with st.expander("Assign, or leave a note" if "assign" in can else "Leave a note"):
         _assign(case, can)
         _note(case)
     casework.drawn(case)
@@ -99,13 +85,13 @@ def _answer(case: Case, named: dict[str, str]) -> None:
             "Answer",
             list(ANSWERS),
             index=None,
-            key=f"answer-{case.case_id}",
+            key=casework.field(case, "answer"),
             format_func=lambda one: ANSWERS[one],
             placeholder="Is it true?",
         )
         holds = _holds(case, named) if chosen and chosen[0] == "confirm" else None
         reason = st.text_input(
-            "Why", key=f"why-{case.case_id}", placeholder="Why, in a sentence another analyst can check"
+            "Why", key=casework.field(case, "why"), placeholder="Why, in a sentence another analyst can check"
         )
         if st.button("Decide", key="decide", type="primary", disabled=chosen is None, shortcut="Alt+D") and chosen:
             casework.act(case, chosen[0], reason=reason, code=chosen[1], holds=holds)
@@ -139,8 +125,9 @@ def _more(case: Case, actions: list[str]) -> None:
     """The other moves; those that need a reason ask for it first."""
     if not actions:
         return
-    with st.expander("Wait, give back, freeze" if case.is_open else "Reopen, freeze", expanded=case.state == "waiting"):
-        reason = st.text_input("Reason", key=f"more-{case.case_id}", placeholder="Why")
+    offered = ", ".join(LABELS[action][0] for action in actions).capitalize()
+    with st.expander(offered, expanded=case.state == "waiting"):
+        reason = st.text_input("Reason", key=casework.field(case, "more"), placeholder="Why")
         with st.container(horizontal=True):
             for action in actions:
                 _button(case, action, reason)
@@ -150,7 +137,7 @@ def _assign(case: Case, can: list[str]) -> None:
     if "assign" not in can:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        to = st.selectbox("Assign to", casework.colleagues(), key=f"to-{case.case_id}")
+        to = st.selectbox("Assign to", casework.colleagues(), key=casework.field(case, "to"))
         if st.button("Assign", key="do-assign"):
             casework.act(case, "assign", assignee=to)
 
@@ -178,10 +165,10 @@ def history(case: Case | None) -> None:
 
 
 def _done(row: dict[str, Any]) -> tuple[str, str]:
-    to = f" to {row['assignee']}" if row["action"] == "assign" else ""
     code = casework.CODES.get(str(row["reason_code"]), "")
     told = ". ".join(one.rstrip(".") for one in (code, row["reason"]) if one)
-    return f"{row['person']}: {DONE[row['action']]}{to}", f"{told}." if told else ""
+    done = casework.done(row["action"], row["assignee"])
+    return f"{row['person']}: {done}", f"{told}." if told else ""
 
 
 def _noted(row: dict[str, Any]) -> tuple[str, str]:

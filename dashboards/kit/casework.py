@@ -19,6 +19,7 @@ from models.risk_score import ScoreTerms
 from sql import schema
 
 TOLD = "case-told"
+ACTS = "case-acts"
 FEWEST = ScoreTerms().labels_min
 STATES = {
     "new": ("near", "● New"),
@@ -27,6 +28,23 @@ STATES = {
     "confirmed": ("breached", "✕ Confirmed"),
     "dismissed": ("ended", "○ Dismissed"),
     "joined": ("ended", "⤳ Joined"),
+}
+DONE = {
+    "open": "opened",
+    "take": "taken",
+    "assign": "assigned",
+    "release": "given back",
+    "wait": "waits",
+    "resume": "goes on",
+    "evidence": "new evidence",
+    "freeze": "freeze recommended",
+    "unfreeze": "freeze taken back",
+    "confirm": "confirmed",
+    "dismiss": "dismissed",
+    "reopen": "reopened",
+    "renew": "renewed by new evidence",
+    "follow": "follows the owner",
+    "join": "joined to another",
 }
 CODES = CONFIRMED_CODES | DISMISSED_CODES
 COLUMNS = {
@@ -176,7 +194,7 @@ def act(
 ) -> None:
     """Does it and draws the page anew; what was refused is told instead."""
     try:
-        done = acting.act(
+        after = acting.act(
             reads.warehouse().database,
             person(),
             case.case_id,
@@ -190,9 +208,30 @@ def act(
     except (CaseRefused, AccessRefused) as refused:
         st.error(str(refused))
         return
-    st.session_state[_seen(case)] = done.version
-    st.session_state[TOLD] = f"{case.case_id} is {done.state.replace('_', ' ')}."
+    st.session_state[_seen(case)] = after.version
+    st.session_state[ACTS] = st.session_state.get(ACTS, 0) + 1
+    st.session_state[TOLD] = f"{case.case_id}: {done(action, after.assignee)}."
     st.rerun()
+
+
+def done(action: str, assignee: str | None) -> str:
+    """A move in words."""
+    return DONE[action] + (f" to {assignee}" if action == "assign" else "")
+
+
+def moved_meanwhile(case: Case) -> str | None:
+    """What others did to the case since the person last saw it, None when nothing."""
+    seen = st.session_state.get(_seen(case), case.version)
+    if seen == case.version:
+        return None
+    since = [row for row in reads.records(moves(case.case_id)) if row["version"] > seen]
+    told = [f"{words.escaped(row['person'])} ({done(row['action'], row['assignee'])})" for row in reversed(since)]
+    return f"Moved since you last saw it by {', '.join(told)}."
+
+
+def field(case: Case, name: str) -> str:
+    """The key of a field about a case: empty again after an act, kept when the act was refused."""
+    return f"{name}-{case.case_id}-{st.session_state.get(ACTS, 0)}"
 
 
 def _seen(case: Case) -> str:
@@ -222,6 +261,7 @@ def note(case: Case, text: str) -> None:
     except (CaseRefused, AccessRefused) as refused:
         st.error(str(refused))
         return
+    st.session_state[TOLD] = f"{case.case_id}: note kept under History of the case."
     st.rerun()
 
 

@@ -23,6 +23,10 @@ REASON = "judging-reason"
 PERMISSION = "risk.decide"
 # "Allowed" has a button of its own.
 WHY_DISMISSED = {code: told for code, told in DISMISSED_CODES.items() if code != "allowed"}
+FOLLOWS = (
+    "Scores and payout checks follow it from the next scoring on;"
+    " a plan that forbids own copies still gives its verdict, also against an allowed copy."
+)
 MOST_BOUND = 10_000
 """Values that one select may name; SQLite takes three times as many."""
 
@@ -85,7 +89,7 @@ def ask_trading(found: Together) -> None:
                 "dismissed": st.form_submit_button("Dismiss", icon=":material/do_not_disturb_on:"),
             }
             taken = held and st.form_submit_button("Withdraw", icon=":material/undo:")
-            st.caption("Scores and payout checks follow it from the next scoring on.", width="content")
+            st.caption(FOLLOWS, width="content")
     desks = _desks("account_id", found.accounts)
     database = reads.warehouse().database
     said = next((one for one, is_pressed in pressed.items() if is_pressed), None)
