@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from benchmarks.quality.conduct_firms import FIRMS, LEVELS, START, Firm, Maker
 from models.detectors import DETECTORS, detect_all
 from models.detectors.base import COLUMNS, likelihood_ratio, peers, steps, strength, thin
+from models.risk_score import ScoreTerms
 
 HONEST = 30
 
@@ -204,6 +206,14 @@ def test_every_detector_answers_its_five_questions() -> None:
         assert detector.terms.version
 
 
+def test_who_lives_abroad_for_good_is_worth_a_question_and_no_case() -> None:
+    detector, terms = DETECTORS["kyc_mismatch"], ScoreTerms()
+    places = {"home_days": 0, "away_span_days": 120, "kyc_status": "verified", "others": 0}
+    seen = pd.DataFrame([{**places, "days": 60}, {**places, "days": 60, "others": 2}])
+    abroad, of_others = 100 * terms.weight("kyc_mismatch") * strength(detector.weigh(seen, detector.terms))
+    assert terms.bands[0] < abroad < terms.bands[1] < of_others
+
+
 def test_sizes_do_not_matter_to_martingale() -> None:
     def strengths(factor: float) -> pd.Series:
         firm = filled("martingale", seed=6)
@@ -288,9 +298,11 @@ def test_each_quick_return_counts_and_one_says_little() -> None:
 def straddlers() -> tuple[dict[str, str], set[str]]:
     """Accounts around 25 releases of the dollar, by what they do there, and those that are flagged."""
     firm = Firm(FIRMS[0], np.random.default_rng(6))
-    ways = ("one filled", "one filled late", "by the clock", "minutes after", "symbol unknown", "other currency")
+    ways = ("one filled", "one filled late", "some at once", "read first", "by the clock", "minutes after",
+            "symbol unknown", "other currency")  # fmt: skip
     accounts = {way: firm.account(firm.trader(), START) for way in ways}
-    waits = {"one filled late": (3.0, 14.0), "minutes after": (140.0, 200.0)}
+    waits = {"one filled late": (3.0, 14.0), "some at once": (3.0, 9.0, 12.0, 15.0, 20.0),
+             "read first": (9.0, 20.0), "minutes after": (140.0, 200.0)}  # fmt: skip
     symbols = {"symbol unknown": "HAUSINDEX", "other currency": "EURGBP"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("benchmarks.quality.conduct_firms.LEVELS", LEVELS | dict.fromkeys(symbols.values(), (100.0, 10)))
@@ -299,7 +311,8 @@ def straddlers() -> tuple[dict[str, str], set[str]]:
             firm.rows["news"].append({"event_id": f"E{day}", "occurs_at": at, "currency": "USD", "impact": "high"})
             for place, (way, account) in enumerate(accounts.items()):
                 symbol, side = symbols.get(way, "EURUSD"), "buy" if day % 2 else "sell"
-                entered = at + dt.timedelta(seconds=waits.get(way, (1.0, 2.0))[day % 2] + day / 10)
+                wait = waits.get(way, (1.0, 2.0))
+                entered = at + dt.timedelta(seconds=wait[day % len(wait)] + day / 10)
                 won = 0.04 if symbol in symbols.values() else 0.0004
                 firm.trade(account, entered, 60, won, symbol=symbol, side=side)
                 for hour in range(-4, 3):
@@ -313,7 +326,8 @@ def straddlers() -> tuple[dict[str, str], set[str]]:
 @pytest.mark.parametrize(
     ("way", "fires"),
     [
-        ("one filled", True), ("one filled late", True), ("by the clock", False), ("minutes after", False),
+        ("one filled", True), ("one filled late", True), ("some at once", True), ("read first", False),
+        ("by the clock", False), ("minutes after", False),
         ("symbol unknown", True), ("other currency", False),
     ],
 )  # fmt: skip
@@ -388,7 +402,19 @@ def test_a_buyer_who_looked_in_before_is_seen_and_a_device_given_up_is_no_passin
     held, told = passed_on("sssbsssbsssb", "bbbbbbbbbbbb", otherwise=True)
     assert held >= 0.5 and "instruments in common 0 %" in told
     assert passed_on("sssbsssbsssb", "bbbbbbbbbbbb", otherwise=False)[0] < 0.3
-    assert passed_on("sbsbsbsbsbsb", "bsbsbsbsbsbs", otherwise=True)[0] < 0.3
+    assert passed_on("sbsbsbsbsbsb", "bsbsbsbsbsbs", otherwise=True)[0] < 0.5
+
+
+def test_the_daily_allowance_on_several_instruments_at_once_is_all_in_and_hours_apart_it_is_not() -> None:
+    firm = Firm(FIRMS[0], np.random.default_rng(8))
+    accounts = {apart_s: firm.account(firm.trader(), START) for apart_s in (20, 7200)}
+    for (apart_s, account), day in itertools.product(accounts.items(), range(2)):
+        for place, symbol in enumerate(("EURUSD", "GBPUSD", "XAUUSD")):
+            at = START + dt.timedelta(days=day, hours=8, seconds=apart_s * place)
+            distance = 0.002 * LEVELS[symbol][0]
+            lots = 0.015 * 50_000 / (distance * LEVELS[symbol][1])
+            firm.trade(account, at, 3600, -distance, symbol=symbol, side="buy", lots=lots, stop=distance)
+    assert flagged(signals_of(firm), "all_in") == {accounts[20]}
 
 
 def test_one_win_without_a_stop_is_all_in_at_many_times_the_size_of_others_only() -> None:
@@ -411,9 +437,9 @@ def test_one_win_without_a_stop_is_all_in_at_many_times_the_size_of_others_only(
 def gaming(**told: float) -> float:
     """How strongly payout gaming is held of one payout cycle of which only some numbers say anything."""
     nothing = dict.fromkeys(
-        ("cycle", "days", "filler_days", "other_days", "other_filler_days", "splits", "near_splits", "splits_by_chance",
-         "winners_in_two", "over_resets_by_chance", "spike_others", "stakes_before", "stakes_after", "sizes_before",
-         "sizes_after"), 0.0,
+        ("cycle", "days", "filler_days", "end_filler_days", "other_days", "other_filler_days", "splits", "near_splits",
+         "splits_by_chance", "winners_in_two", "over_resets_by_chance", "spike_others", "stakes_before",
+         "stakes_after", "sizes_before", "sizes_after"), 0.0,
     )  # fmt: skip
     unknown = dict.fromkeys(
         ("spike", "spike_varied", "won_share", "spike_days_after", "spike_days_expected", "breached_after_days",
@@ -451,6 +477,15 @@ def test_what_one_cycle_shows_counts_for_less_the_more_cycles_were_looked_at(cyc
 @pytest.mark.parametrize(("elsewhere", "fires"), [(0, True), (12, False)])
 def test_fillers_in_one_cycle_of_several_are_meant_where_the_others_have_none(elsewhere: int, fires: bool) -> None:
     found = gaming(days=9, filler_days=5, cycles=4, cycle=2, other_days=30, other_filler_days=elsewhere)
+    assert (found >= 0.5) == fires
+
+
+@pytest.mark.parametrize(("last", "earlier", "fires"), [(4, 0, True), (1, 3, False), (4, 10, False)])
+def test_fillers_at_the_end_of_cycles_are_meant_unless_such_days_are_a_habit(
+    last: int, earlier: int, fires: bool
+) -> None:
+    found = gaming(days=20 + 2 * earlier, filler_days=last + earlier, end_filler_days=last, cycles=2, cycle=np.nan,
+                   other_days=20, other_filler_days=earlier)  # fmt: skip
     assert (found >= 0.5) == fires
 
 
@@ -609,6 +644,22 @@ def test_sizes_that_grow_from_the_second_loss_of_a_run_on_are_a_martingale_where
     assert bool(strength(detector.weigh(seen, detector.terms, usual))[0] >= 0.5) is fires
 
 
+@pytest.mark.parametrize(("others", "fires"), [(3, True), (0, False)])
+def test_a_device_that_several_give_up_with_their_funding_is_a_service_though_the_manner_stays(
+    others: int, fires: bool
+) -> None:
+    detector = DETECTORS["account_passing"]
+    manner = {"log_hold": 6.7, "hour_x": 0.7, "hour_y": 0.6, "by_robot": 1.0, "sessions": 20, "positions": 70}
+    alike = {f"{name}_{side}": value for name, value in manner.items() for side in ("before", "after")}
+    seen = pd.DataFrame(
+        [
+            {**alike, "instrument_overlap": 1.0, "devices_changed": 1.0, "devices_gone": 1.0, "devices_new": 1.0,
+             "countries_changed": 0.0, "device_users_before": 4, "also_given_up": others}
+        ]
+    )  # fmt: skip
+    assert bool(strength(detector.weigh(seen, detector.terms))[0] >= 0.5) is fires
+
+
 @pytest.mark.parametrize(("country", "users", "fires"), [(1.0, 5, True), (0.0, 1, False), (1.0, 1, False)])
 def test_a_handed_over_robot_does_not_hide_who_signed_in_before(country: float, users: int, fires: bool) -> None:
     detector = DETECTORS["account_passing"]
@@ -617,7 +668,7 @@ def test_a_handed_over_robot_does_not_hide_who_signed_in_before(country: float, 
     seen = pd.DataFrame(
         [
             {**alike, "instrument_overlap": 1.0, "devices_changed": 1.0, "devices_gone": 1.0, "devices_new": 1.0,
-             "countries_changed": country, "device_users_before": users}
+             "countries_changed": country, "device_users_before": users, "also_given_up": 0}
         ]
     )  # fmt: skip
     assert bool(strength(detector.weigh(seen, detector.terms))[0] >= 0.5) is fires

@@ -17,7 +17,7 @@ class Terms:
     not simply replace another, which is a share of them; how much of a change of manner counts beside the plainest,
     and what a manner that stayed may say against at most."""
 
-    version: str = "2026-11"
+    version: str = "2026-11-29"
     sessions_enough: int = 2
     sessions_mixed: int = 8
     replaced_share: float = 0.6
@@ -78,13 +78,15 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     sessions = np.minimum(numbers(seen["sessions_before"]), numbers(seen["sessions_after"]))
     positions = np.minimum(numbers(seen["positions_before"]), numbers(seen["positions_after"]))
     # the buyer may have looked in before: what counts is whose device does the work
-    device = steps(seen["devices_changed"], [0, 0.3, 0.6, 1], [-4, -1, 0.5, 2.5])
+    device = steps(seen["devices_changed"], [0, 0.3, 0.6, 1], [-2.5, -1, 0.5, 2.5])
     # a mix of devices is known from more sign-ins than one device that replaces another
     replaced = np.minimum(numbers(seen["devices_gone"]), numbers(seen["devices_new"])) >= terms.replaced_share
     enough = np.where(replaced, terms.sessions_enough, terms.sessions_mixed)
     country = steps(seen["countries_changed"], [0, 0.5, 1], [-0.3, 0, 2.2])
     changed = np.where(device > 0, 1.0, 0.0)
     others = log_steps(seen["device_users_before"], [1, 2, 5], [0, 2, 3.5]) * changed
+    # one machine that several give up, each with the own funding, is no home computer that was replaced
+    also = steps(seen["also_given_up"], [0, 1, 2, 4], [0, 1.5, 2.7, 3.5]) * changed
     manner = {
         name: thin(worth.to_numpy(), positions, terms.positions_enough) * np.where(positions > 0, 1.0, 0.0)
         for name, worth in _manner(seen, positions, terms).items()
@@ -98,6 +100,7 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
             "device": thin(device * seen_both, sessions, enough),
             "country": thin(country * changed * seen_both, sessions, terms.sessions_enough),
             "device_of_many": others * seen_both,
+            "given_up_by_others": also * seen_both,
             "no_sign_ins": unseen,
             **manner,
         },
@@ -115,6 +118,8 @@ def sentence(row: pd.Series, terms: Terms) -> str:
         if (row["device_users_before"] or 0) > 1
         else ""
     )
+    if (row["also_given_up"] or 0) > 0:
+        users += f" of whom {row['also_given_up']:.0f} others gave it up with their funding"
     manner = ""
     if pd.notna(row["log_hold_before"]) and pd.notna(row["log_hold_after"]):
         manner = (

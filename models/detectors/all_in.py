@@ -18,11 +18,12 @@ USUAL_WEIGHT = 30.0
 
 @dataclass(frozen=True)
 class Terms:
-    """Entries so close are one idea (seconds); the share of the allowance gamblers stake, and how it varies between
-    them; the part of a gain that is taken for the stake where no stop is told;
-    ideas after which an end came at once; the log-odds that so few ideas without a stop reach at most."""
+    """Entries so close are one idea (seconds), in several instruments too where they are held together; the share of
+    the allowance gamblers stake, and how it varies between them; the part of a gain that is taken for the stake where
+    no stop is told; ideas after which an end came at once; the log-odds that so few ideas without a stop reach at
+    most."""
 
-    version: str = "2026-11"
+    version: str = "2026-11-29"
     merge_s: float = 120.0
     gambler_share: float = 0.85
     gambler_spread: float = 0.25
@@ -154,7 +155,7 @@ def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
     """What was considered and why it does not explain the finding."""
     return [
         "wide stops with small size: the stake is the money lost at the stop, not the distance",
-        "pieces of one idea or scaling in: entries close together are counted as one",
+        "pieces of one idea, scaling in, several instruments at once: entries close together are counted as one",
         f"{row['ideas'] / max(row['days'], 1):.1f} ideas a day: not the sum of many small ones",
     ]
 

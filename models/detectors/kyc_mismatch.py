@@ -13,11 +13,12 @@ from models.detectors.base import Answers, Detector, beta_binomial, log_steps, n
 @dataclass(frozen=True)
 class Terms:
     """From how many strangers on an address or device is shared; the share of honest people who live abroad or
-    travel."""
+    travel, and of those who have left the country of their papers for good, which bounds what days elsewhere say."""
 
-    version: str = "2026-11"
+    version: str = "2026-11-29"
     shared_by: int = 3
     wanderers: float = 0.1
+    emigrants: float = 0.05
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
@@ -26,7 +27,7 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     settled = np.log1p(-terms.wanderers) + beta_binomial(seen["home_days"], seen["days"], (9.0, 1.0))
     wandering = np.log(terms.wanderers) + beta_binomial(seen["home_days"], seen["days"], (1.0, 1.0))
     others = numbers(seen["others"]) > 0
-    away = np.clip(elsewhere - np.logaddexp(settled, wandering), -8, 6)
+    away = np.clip(elsewhere - np.logaddexp(settled, wandering), -8, -np.log(terms.emigrants))
     lasting = log_steps(seen["away_span_days"], [5, 14, 40], [-2.5, 0.0, 1.5])
     refused = seen["kyc_status"].isin(["rejected", "expired"]).to_numpy()
     return pd.DataFrame(

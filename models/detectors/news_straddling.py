@@ -28,7 +28,8 @@ SOON_BY_CHANCE = (0.8, 2.4)
 @dataclass(frozen=True)
 class Terms:
     """The surroundings of an event (seconds before and after), how near two sides are a bracket, what is at once, what
-    is soon after where spreads widen, and at which round times (seconds) releases come."""
+    is soon after where spreads widen and which share of that is at once when nobody waited to read, and at which
+    round times (seconds) releases come."""
 
     version: str = "2026-11-29"
     before_s: float = 600.0
@@ -36,6 +37,7 @@ class Terms:
     apart_s: float = 300.0
     instant_s: float = 6.0
     soon_s: float = 30.0
+    of_soon: float = 0.15
     clock_s: float = 300.0
     events_enough: int = 5
 
@@ -76,7 +78,7 @@ def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.Da
     weighed["both_sides"] = reasons["both_sides"]
     one_sided = numbers(seen["both_sides"]) < 2
     # the other side was never filled and is not in the feed: fills of the first seconds stand for it
-    first = np.maximum(at_once, np.where(numbers(seen["at_once"]) >= numbers(seen["soon"]) / 3, soon, -3.0))
+    first = np.maximum(at_once, np.where(numbers(seen["at_once"]) >= terms.of_soon * numbers(seen["soon"]), soon, -3.0))
     bracket = np.where(numbers(seen["soon"]) >= 3, np.clip(first + rode - weighed["at_once"], -3.0, 5.0), -3.0)
     unfilled = np.where(bracket > 0, 0.0, -0.5)
     weighed["both_sides"] = np.where(one_sided, np.maximum(weighed["both_sides"], unfilled), weighed["both_sides"])

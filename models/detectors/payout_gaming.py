@@ -15,6 +15,7 @@ from models.detectors.base import (
     Answers,
     Detector,
     Floats,
+    beta_binomial,
     likelihood_ratio,
     numbers,
     percent,
@@ -42,7 +43,7 @@ class Terms:
     filler_share: float = 0.1
     filler_s: float = 300.0
     twin_s: float = 60.0
-    twin_ratio_min: float = 0.8
+    twin_ratio_min: float = 0.2
     near_s: float = 3600.0
     days_enough: int = 5
     burnt_within_days: float = 14.0
@@ -103,7 +104,22 @@ def _fillers(seen: pd.DataFrame, terms: Terms) -> Floats:
     known = (a + elsewhere, b + numbers(seen["other_days"]) - elsewhere)
     unlike = likelihood_ratio(seen["filler_days"], seen["days"], SMALL_DAYS, known)
     found = thin(share, seen["days"], terms.days_enough)
-    return np.asarray(np.where(found > 0, found + np.clip(unlike, 0.0, 2.0), found) * several)
+    beside = np.clip(unlike, 0.0, 2.0) + _at_the_end(seen)
+    return np.asarray(np.where(found > 0, found + beside, found) * several)
+
+
+def _at_the_end(seen: pd.DataFrame) -> Floats:
+    """Log-odds of cycles that end with days of fillers: what is missing is filled once the profit is made.
+
+    By chance as many of the last days hold only small ones as the share of all other days, held near what is usual.
+    """
+    last = numbers(seen["end_filler_days"])
+    a, b = SMALL_DAYS
+    fillers = a + numbers(seen["filler_days"]) - last
+    real = b + numbers(seen["days"]) - numbers(seen["filler_days"])
+    by_chance = beta_binomial(last, last, (fillers, real))
+    meant = steps(last, [1, 2, 3], [0.0, 1.2, 2.5])
+    return np.asarray(np.clip(np.log(0.5) - by_chance, 0.0, meant))
 
 
 def _of_all(splits: Floats, seen: pd.DataFrame) -> Floats:
@@ -164,6 +180,8 @@ def sentence(row: pd.Series, terms: Terms) -> str:
     parts = [
         f"{row['filler_days']:.0f} of {row['days']:.0f} trading days {_where(row)} hold nothing but tiny positions"
     ]
+    if row["end_filler_days"] >= 2:
+        parts[0] += f", {row['end_filler_days']:.0f} of them the last before a payout"
     if row["splits"]:
         parts.append(
             f"{row['splits']:.0f} winners were closed in two parts on either side of a reset"

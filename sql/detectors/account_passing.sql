@@ -132,12 +132,27 @@ device_users as (
     group by device_id
 ),
 
-shared as (
-    select things.funded_id, max(device_users.users) as users
+-- devices of the evaluation that were given up with the funding, and how many other traders gave the same one up with theirs
+given_up as (
+    select things.funded_id, funded.trader_id, things.value as device_id
     from things
-    inner join device_users on things.value = device_users.device_id
-    where things.kind = 'device' and things.sessions_before > 0 and things.sessions_after = 0
-    group by things.funded_id
+    inner join funded on things.funded_id = funded.account_id
+    inner join changes on things.funded_id = changes.funded_id and changes.kind = 'device'
+    where
+        things.kind = 'device' and things.sessions_before > 0 and things.sessions_after = 0
+        and changes.sessions_after > 0
+),
+
+shared as (
+    select given_up.funded_id, max(device_users.users) as users, max(leavers.traders - 1) as also_given_up
+    from given_up
+    inner join device_users using (device_id)
+    inner join (
+        select device_id, count(distinct trader_id) as traders
+        from given_up
+        group by device_id
+    ) as leavers using (device_id)
+    group by given_up.funded_id
 )
 
 select
@@ -166,6 +181,7 @@ select
     countries.most_before as country_before,
     countries.most_after as country_after,
     shared.users as device_users_before,
+    shared.also_given_up,
     after.first_at,
     after.last_at
 from funded

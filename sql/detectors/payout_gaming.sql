@@ -18,6 +18,7 @@ days as (
         cycle,
         count(*) as days,
         count(*) filter (where real_positions = 0) as filler_days,
+        count(*) filter (where real_positions = 0 and day > last_real_day) as end_filler_days,
         sum(positions) as positions,
         min(first_at) filter (where real_positions = 0) as first_filler_at,
         max(last_at) filter (where real_positions = 0) as last_filler_at,
@@ -26,7 +27,8 @@ days as (
         select
             account_id, cycle, cast(opened_at as date) as day,
             count(*) as positions, count(*) filter (where is_real) as real_positions,
-            min(opened_at) as first_at, max(opened_at) as last_at, any_value(ends_at) as ends_at
+            min(opened_at) as first_at, max(opened_at) as last_at, any_value(ends_at) as ends_at,
+            max(max(cast(opened_at as date)) filter (where is_real)) over (partition by account_id, cycle) as last_real_day
         from positions
         group by account_id, cycle, cast(opened_at as date)
     )
@@ -144,6 +146,7 @@ judged as (
         max(ends_at) as ends_at,
         sum(days) as days,
         sum(filler_days) as filler_days,
+        sum(end_filler_days) as end_filler_days,
         sum(positions) as positions,
         sum(splits) as splits,
         sum(near_splits) as near_splits,
@@ -166,6 +169,7 @@ select
     judged.ends_at,
     judged.days,
     judged.filler_days,
+    judged.end_filler_days,
     judged.other_days,
     judged.other_filler_days,
     judged.positions,

@@ -1,8 +1,8 @@
 -- What each idea put at risk: the loss at its stop; without a stop the largest of what it lost, of a part of what it won,
 -- and of what its size usually wins or loses, though not more than a gambler stakes on purpose; as far as it was entered
 -- at once: what a netted position was built up by later was not staked on the entry, nor counted as its profit. Pieces of one
--- idea are together.
--- Grain: account_id, instrument, side, idea. Stakes and sizes are shares of the initial balance.
+-- idea are together, whatever instruments they are in.
+-- Grain: account_id, idea. Stakes and sizes are shares of the initial balance.
 with built as (
     select
         trades.account_id,
@@ -38,7 +38,7 @@ numbered as (
     from entered
 ),
 
-ideas as (
+alone as (
     select
         account_id,
         instrument,
@@ -47,14 +47,51 @@ ideas as (
         min(opened_at) as opened_at,
         max(closed_at) as closed_at,
         sum(stop_risk) as planned,
-        greatest(
-            -sum(net_profit * entered_share),
-            getvariable('all_in_of_gain') * sum(net_profit * entered_share)
-        ) as shown,
-        sum(usual_result * entered_share) as usual,
-        sum(net_profit * entered_share) as net_profit
+        sum(net_profit * entered_share) as net_profit,
+        sum(usual_result * entered_share) as usual
     from numbered
     group by account_id, instrument, side, idea
+),
+
+-- one view in several instruments: entered together and held together
+met as (
+    select
+        *,
+        count(*) filter (where coalesce(is_apart, true)) over (
+            partition by account_id order by opened_at, instrument, side, idea
+            rows between unbounded preceding and current row
+        ) as view
+    from (
+        select
+            *,
+            opened_at - lag(opened_at) over views > to_seconds(getvariable('all_in_merge_s'))
+            or coalesce(lag(closed_at) over views <= opened_at, false) as is_apart
+        from alone
+        window views as (partition by account_id order by opened_at, instrument, side, idea)
+    )
+),
+
+-- who lies on both sides of an instrument has no one view: those ideas stay apart
+sided as (
+    select *, count(*) over views > count(distinct instrument) over views as is_both_ways
+    from met
+    window views as (partition by account_id, view)
+),
+
+ideas as (
+    select
+        account_id,
+        string_agg(distinct instrument, ' + ' order by instrument) as instrument,
+        string_agg(distinct side, ' + ' order by side) as side,
+        row_number() over (partition by account_id order by min(opened_at), min(instrument), min(side)) as idea,
+        min(opened_at) as opened_at,
+        max(closed_at) as closed_at,
+        sum(planned) as planned,
+        greatest(-sum(net_profit), getvariable('all_in_of_gain') * sum(net_profit)) as shown,
+        sum(usual) as usual,
+        sum(net_profit) as net_profit
+    from sided
+    group by account_id, view, if(is_both_ways, [instrument, side, cast(idea as varchar)], null)
 ),
 
 allowed as (
