@@ -480,8 +480,8 @@ def test_fillers_in_one_cycle_of_several_are_meant_where_the_others_have_none(el
     assert (found >= 0.5) == fires
 
 
-@pytest.mark.parametrize(("last", "earlier", "fires"), [(4, 0, True), (1, 3, False), (4, 10, False)])
-def test_fillers_at_the_end_of_cycles_are_meant_unless_such_days_are_a_habit(
+@pytest.mark.parametrize(("last", "earlier", "fires"), [(4, 0, True), (0, 4, False), (1, 3, False)])
+def test_days_of_fillers_at_the_end_of_cycles_are_meant_and_scattered_ones_are_not(
     last: int, earlier: int, fires: bool
 ) -> None:
     found = gaming(days=20 + 2 * earlier, filler_days=last + earlier, end_filler_days=last, cycles=2, cycle=np.nan,
