@@ -332,3 +332,87 @@ def test_a_workbook_that_counts_its_days_from_1904_is_refused() -> None:
         archive.writestr("xl/worksheets/sheet1.xml", "<worksheet><sheetData/></worksheet>")
     with pytest.raises(SourceRefusal, match="counts its days from 1904"):
         land(stream.getvalue())
+
+
+FTMO = "Ticket;Open;Type;Volume;Symbol;Price;SL;TP;Close;Price;{};{};{};Pips;Duration"
+FTMO_ROW = "7000;2026-01-06 11:00:00;buy;0.10;US30;{};0;0;2026-01-06 12:00:00;{};{};{};{};50;3600"
+
+
+def test_ftmo_numbers_have_one_decimal_mark() -> None:
+    """33,877 beside 0.10 is no price of thirty-three, and 2.040 beside 0,10 is no profit of two."""
+    head = FTMO.format("Swap", "Commissions", "Profit")
+    statement = land(f"{head}\n{FTMO_ROW.format('33,877', '33,927', '0', '0', '5')}\n")
+    assert statement.deals.empty and len(statement.rejects) == 1
+    comma = FTMO_ROW.format("33877,5", "33927,5", "0", "0", "2.040").replace("0.10", "0,10")
+    with pytest.raises(SourceRefusal, match=r"2\.040, whose point"):
+        land(f"{head}\n{comma}\n")
+
+
+@pytest.mark.parametrize("titles", [("Commissions", "Swap", "Profit"), ("Swap", "Bénéfice", "Commissions")])
+def test_ftmo_money_in_another_order_of_columns_is_refused(titles: tuple[str, str, str]) -> None:
+    """The columns are read by place: a cost would land as the profit."""
+    with pytest.raises(SourceRefusal, match="no export that is known here"):
+        land(f"{FTMO.format(*titles)}\n{FTMO_ROW.format('33877', '33927', '0.7', '-1.2', '50')}\n")
+
+
+def test_a_ctrader_deal_that_closes_on_the_side_it_opened_on_is_rejected() -> None:
+    titles = CTRADER.format("+8", "+8", "USD", "USD").replace("Direction", "Direction,Closing Direction")
+    row = [*CTRADER_ROW[:3], "Buy", *CTRADER_ROW[3:], "0.1 Lots", "-0.70", "49.30", "10049.30"]
+    statement = land(f"Deals\n{titles}\n{','.join(row)}\n", None)
+    assert list(statement.rejects["column"]) == ["closing direction"]
+    with pytest.raises(SourceRefusal, match=r"name two zones, UTC\+7 and UTC\+8"):
+        land(f"Deals\n{titles.replace('+8', '+7', 1)}\n{','.join(row)}\n", None)
+
+
+PAIRS = "symbol,_priceFormat,_tickSize,buyFillId,sellFillId,qty,buyPrice,sellPrice,pnl"
+PAIRS += ",boughtTimestamp,soldTimestamp,duration"
+PAIR = "MESH6,-2,0.25,104,103,2,{},{},{},{},{},{}"
+SECOND = "01/06/2026 12:00:00"
+
+
+def test_tradovate_fills_of_one_second_are_ordered_by_their_numbers() -> None:
+    """The lower fill opened: sold first is a short."""
+    text = f"{PAIRS}\n{PAIR.format('6015.00', '6010.00', '$(50.00)', SECOND, SECOND, '0sec')}\n"
+    assert (closing(land(text))["side"], closing(land(text))["price"]) == ("buy", "6015.00")
+
+
+def test_tradovate_times_that_are_not_as_far_apart_as_the_row_says_are_rejected() -> None:
+    """The sixth and the seventh of January, written day first, would be a month apart."""
+    row = PAIR.format("6015.00", "6010.00", "$(50.00)", "07/01/2026 12:00:00", "06/01/2026 12:00:00", "24h")
+    assert list(land(f"{PAIRS}\n{row}\n").rejects["column"]) == ["duration"]
+
+
+def test_tradovate_decimal_commas_are_no_hundredfold() -> None:
+    row = ";".join(["MESH6", "-2", "0,25", "104", "103", "2", "6015,25", "6010,25", "$(50,00)", SECOND, SECOND, "0sec"])
+    deal = closing(land(f"{PAIRS.replace(',', ';')}\n{row}\n"))
+    assert (deal["price"], deal["profit"]) == ("6015.25", "-50.00")
+
+
+def test_a_row_without_a_number_of_its_own_that_is_printed_twice_counts_once() -> None:
+    """Exports of two months pasted together; another quantity of the same fills is another pair."""
+    row = PAIR.format("6015.00", "6010.00", "$(50.00)", SECOND, "01/06/2026 11:30:00", "30min")
+    other = row.replace(",103,2,", ",103,1,").replace("50.00)", "25.00)")
+    statement = land("\n".join([PAIRS, row, other, row, ""]))
+    assert list(statement.deals["volume"]) == ["2", "1", "2", "1"] and statement.facts["repeated_rows"] == 2
+    page = dialects.matchtrader(HISTORY).decode()
+    first = re.search(r"<tr[^>]*><td>W?\d+</td>.*?</tr>", page, re.DOTALL)
+    assert first is not None
+    assert len(land(page.replace(first[0], first[0] * 2)).deals) == len(land(page).deals)
+
+
+GRID = "Trade number,Instrument,Account,Market pos.,Qty,Entry price,Exit price,Entry time,Exit time,Profit,Commission"
+
+
+@pytest.mark.parametrize(
+    ("entry", "exit_", "day"),
+    [
+        ("1/6/2026 10:00:00 AM", "1/6/2026 10:30:00 AM", "2026-01-06"),
+        ("6/01/2026 10:00:00 AM", "6/01/2026 10:30:00 AM", "2026-01-06"),
+        ("06/01/2026 10:00:00", "06/01/2026 10:30:00", None),
+        ("16/01/2026 10:00:00", "16/01/2026 10:30:00", "2026-01-16"),
+    ],
+)
+def test_ninjatrader_dates_are_read_where_their_order_is_told(entry: str, exit_: str, day: str | None) -> None:
+    """American clocks have twelve hours and no padding, Australian ones pad the month, British ones tell nothing."""
+    statement = land(f"{GRID}\n1,MES MAR26,Sim101,Long,1,6000.00,6010.00,{entry},{exit_},$50.00,$0.70\n")
+    assert [f"{at:%Y-%m-%d}" for at in statement.deals["executed_at"]] == ([day] * 2 if day else [])

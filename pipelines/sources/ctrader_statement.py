@@ -17,7 +17,7 @@ from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.ledger import Ledger, RoundTrip, less, opposite, side_of, stamp
 from pipelines.sources.kit.money_rows import classify
 from pipelines.sources.kit.statement import Ask, RowProblem, SourceRefusal, Statement
-from pipelines.sources.kit.values import clock_by, european, number, plain_number, positive, total
+from pipelines.sources.kit.values import clock_by, divided_by, european, number, plain_number, positive, total
 from pipelines.sources.kit.zones import server_clock
 from pipelines.sources.symbols import instrument
 
@@ -107,7 +107,7 @@ def _csv_blocks(document: Document) -> Blocks:
     header = next((line for line in document.text[:20_000].splitlines()[:60] if _names_deals(line)), ",")
     delimiter = delimiter_of(header)
     rows = read_lines(document.text, document.name, delimiter)
-    if delimiter != ",":
+    if delimiter != "," and divided_by([_bare(cell) for row in rows for cell in row], document.name) == ",":
         rows = [[european(cell) for cell in row] for row in rows]
     blocks, index = Blocks(), 0
     while index < len(rows):
@@ -119,6 +119,11 @@ def _csv_blocks(document: Document) -> Blocks:
             _add_block(blocks, "deals", rows[index:end], index + 1)
         index = end + 1
     return blocks
+
+
+def _bare(cell: str) -> str:
+    """Return a size without its unit, other cells as they are."""
+    return re.sub(r"(?<=\d)[ \u00a0][A-Za-z]+$", "", cell)
 
 
 def _add_block(blocks: Blocks, title: str, rows: list[list[str]], line: int) -> None:
@@ -141,7 +146,10 @@ def _read_titles(blocks: Blocks, names: list[str]) -> None:
     for name in names:
         zone = re.search(r"\(UTC\s?([+-]\d{1,2}(?::\d\d)?)?\)", re.sub("[−–]", "-", name))
         if zone:
-            blocks.zone = f"UTC{zone[1] or '+0'}"
+            told = f"UTC{zone[1] or '+0'}"
+            if told != (blocks.zone or told):
+                raise SourceRefusal(f"the column titles name two zones, {blocks.zone} and {told}: export it again")
+            blocks.zone = told
     titles = [money for name in names if (money := _MONEY_TITLE.fullmatch(name.lower()))]
     titles.sort(key=lambda money: money[1] != "balance")
     found = [currency for money in titles if (currency := _currency_of(money))]
@@ -265,9 +273,13 @@ def _time(row: Line, *names: str) -> datetime:
 
 def _position_side(row: Line) -> str:
     """Return the side of the position from whichever direction the columns show."""
-    if row.get("opening direction"):
-        return side_of(row.get("opening direction"), "opening direction")
-    return opposite(side_of(row.need("closing direction"), "closing direction"))
+    closing = row.get("closing direction")
+    if not row.get("opening direction"):
+        return opposite(side_of(row.need("closing direction"), "closing direction"))
+    side = side_of(row.get("opening direction"), "opening direction")
+    if closing and side_of(closing, "closing direction") == side:
+        raise RowProblem("closing direction", closing, "the same as the opening direction")
+    return side
 
 
 def _lots(row: Line, symbol: str) -> str:

@@ -10,12 +10,13 @@ from pipelines.sources.kit.csv_table import Line, delimiter_of, read_lines
 from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.ledger import Ledger, RoundTrip, side_of
 from pipelines.sources.kit.statement import Ask, RowProblem, Statement
-from pipelines.sources.kit.values import clock, european, is_clock, level, number, plain_number, positive
+from pipelines.sources.kit.values import clock, divided_by, european, is_clock, level, number, plain_number, positive
 from pipelines.sources.kit.zones import needed_clock
 
 NAME = "ftmo-client-area"
 
 _TRADE = ["Ticket", "Open", "Type", "Volume", "Symbol", "Price", "SL", "TP", "Close", "ClosePrice"]
+_PLACES = {"swap": 10, "commis": 11, "kommis": 11, "comis": 11, "profit": 12, "tax": -1}
 _COLUMNS = [*_TRADE, "Swap", "Commissions", "Profit", "Pips", "Duration"]
 
 
@@ -46,9 +47,10 @@ def recognise(document: Document) -> bool:
     rows = [row for row in rows if len(row) > 8]
     if not all(is_clock(row[1]) and row[2].strip().lower() in ("buy", "sell") for row in rows):
         return False
-    swap, cost, result = header.split(delimiter)[10:13]
-    titled = "swap" in swap and not any(word in cost for word in ("tax", "profit")) and "commission" not in result
-    return titled or (bool(rows) and all(map(_lasts_as_printed, rows)))
+    titles = header.split(delimiter)
+    if any(word in title and place != own for place, title in enumerate(titles) for word, own in _PLACES.items()):
+        return False
+    return "swap" in titles[10] or (bool(rows) and all(map(_lasts_as_printed, rows)))
 
 
 def _lasts_as_printed(row: list[str]) -> bool:
@@ -68,8 +70,9 @@ def read(document: Document, ask: Ask) -> Statement:
     ledger = Ledger(NAME, ask, needed_clock(ask.server_zone, NAME))
     rows = read_lines(document.text, document.name, delimiter_of(document.first_line))
     start = next((index for index, row in enumerate(rows) if row), 0)
+    commas = divided_by([cell for row in rows for cell in row], document.name) == ","
     found = [
-        Line(line, dict(zip(_COLUMNS, cells, strict=False)))
+        Line(line, dict(zip(_COLUMNS, [european(cell) if commas else cell for cell in cells], strict=False)))
         for line, cells in enumerate(rows[start + 1 :], start=start + 2)
         if cells
     ]
@@ -109,7 +112,7 @@ def _ids(ticket: str, alike: list[str], usual: int) -> Ids:
 
 def _costs_are_negative(rows: list[Line]) -> bool:
     """Tell a file that prints commissions as negative amounts: none is above zero and some are below."""
-    costs = [Decimal(plain_number(european(row.get("Commissions"))) or 0) for row in rows]
+    costs = [Decimal(plain_number(row.get("Commissions")) or 0) for row in rows]
     return bool(costs) and max(costs) <= 0 and min(costs) < 0
 
 
@@ -120,23 +123,23 @@ def _closed(ledger: Ledger, row: Line, ids: Mapping[str, Ids], *, as_printed: bo
     ticket = row.need("Ticket")
     if not ticket.isascii() or not ticket.isdigit() or len(ticket) > 40:
         raise RowProblem("Ticket", ticket, "not a ticket number")
-    cost = number(european(row.get("Commissions") or "0"), "Commissions")
+    cost = number(row.get("Commissions") or "0", "Commissions")
     return RoundTrip(
         in_id=f"{ticket}0",
         out_id=f"{ticket}1",
         position_id=ids[ticket].position,
         side=side_of(row.need("Type"), "Type"),
         symbol=row.need("Symbol"),
-        volume=positive(european(row.need("Volume")), "Volume"),
+        volume=positive(row.need("Volume"), "Volume"),
         opened_at=clock(row.need("Open"), "Open"),
-        open_price=number(european(row.need("Price")), "Price"),
+        open_price=number(row.need("Price"), "Price"),
         closed_at=clock(row.need("Close"), "Close"),
-        close_price=number(european(row.need("ClosePrice")), "ClosePrice"),
-        profit=number(european(row.need("Profit")), "Profit"),
+        close_price=number(row.need("ClosePrice"), "ClosePrice"),
+        profit=number(row.need("Profit"), "Profit"),
         commission=cost if as_printed else _negated(cost),
-        swap=number(european(row.get("Swap") or "0"), "Swap"),
-        stop_loss=level(european(row.get("SL")), "SL"),
-        take_profit=level(european(row.get("TP")), "TP"),
+        swap=number(row.get("Swap") or "0", "Swap"),
+        stop_loss=level(row.get("SL"), "SL"),
+        take_profit=level(row.get("TP"), "TP"),
     ).land(ledger)
 
 

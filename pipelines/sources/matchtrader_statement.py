@@ -1,13 +1,12 @@
 """Match-Trader "Export Statement" HTML: closed positions, newest first, server time GMT, Profit net of its costs."""
 
 import re
-from collections import Counter
 from datetime import datetime
 from functools import partial
 
 from pipelines.sources.kit.csv_table import Line, header_names
 from pipelines.sources.kit.document import Document
-from pipelines.sources.kit.ledger import Ledger, RoundTrip, less, side_of, stamp
+from pipelines.sources.kit.ledger import Keys, Ledger, RoundTrip, less, side_of, stamp
 from pipelines.sources.kit.refusals import refuse_several_accounts
 from pipelines.sources.kit.statement import Ask, RowProblem, Statement
 from pipelines.sources.kit.values import clock_by, level, number, positive
@@ -36,7 +35,7 @@ def read(document: Document, ask: Ask) -> Statement:
     ledger = Ledger(NAME, ask, server_clock("UTC"))
     header: dict[str, str] = {}
     names: list[str] = []
-    seen: Counter[str] = Counter()
+    seen = Keys()
     accounts = []
     for row in document.rows:
         found = (_HEADER.fullmatch(cell) for cell in row.cells)
@@ -56,15 +55,14 @@ def read(document: Document, ask: Ask) -> Statement:
     return ledger.close(header.get("Currency") or None)
 
 
-def _closing(ledger: Ledger, row: Line, seen: Counter[str]) -> RoundTrip:
+def _closing(ledger: Ledger, row: Line, seen: Keys) -> RoundTrip:
     """Land one closing of a position."""
     position = row.need("ID")
     if not re.fullmatch(r"[A-Za-z0-9\-]{1,60}", position):
         raise RowProblem("ID", position, "not a position id")
     closed_at = _time(row, "Close time")
     key = f"{position}-{stamp(closed_at)}"
-    seen[key] += 1
-    key = key if seen[key] == 1 else f"{key}-{seen[key]}"
+    key = seen.of(key, row.cells)
     commission, swap = number(row.get("Commission") or "0", "Commission"), number(row.get("Swap") or "0", "Swap")
     return RoundTrip(
         in_id=f"{key}-in",

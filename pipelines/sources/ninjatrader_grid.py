@@ -17,7 +17,17 @@ from pipelines.sources.kit.fills import Fill, land_fills
 from pipelines.sources.kit.ledger import Ledger, RoundTrip, less, side_of, stamp
 from pipelines.sources.kit.refusals import refuse_several_accounts
 from pipelines.sources.kit.statement import Ask, RowProblem, Statement
-from pipelines.sources.kit.values import clock, clock_by, european, is_clock, number, positive, total
+from pipelines.sources.kit.values import (
+    american,
+    clock,
+    clock_by,
+    divided_by,
+    european,
+    is_clock,
+    number,
+    positive,
+    total,
+)
 from pipelines.sources.kit.zones import needed_clock
 from pipelines.sources.symbols import instrument
 
@@ -37,7 +47,7 @@ class Grid(NamedTuple):
 
     rows: list[Line]
     has_comma: bool
-    is_day_first: bool
+    is_day_first: bool | None
 
     def amount(self, row: Line, *names: str) -> str:
         """Return a money cell such as '-$ 45,50', '58,00 $' or '($200.00)' as plain decimal text."""
@@ -56,13 +66,15 @@ class Grid(NamedTuple):
 
     def _point(self, text: str) -> str:
         """Return a number with a decimal point and without thousands."""
-        return european(text) if self.has_comma else text.replace(",", "")
+        return european(text) if self.has_comma else american(text)
 
     def time(self, row: Line, name: str) -> datetime:
         """Return a time of the desktop."""
         text = row.need(name)
         if is_clock(text):
             return clock(text, name)
+        if self.is_day_first is None:
+            raise RowProblem(name, text, "day and month may stand either way: set the desktop's dates to year first")
         date = "%d/%m/%Y" if self.is_day_first else "%m/%d/%Y"
         told = re.sub(r"(?<=\d)[.\-](?=\d+[.\-/]\d|\d{4}\b)", "/", text.upper().replace("\u202f", " "))
         return clock_by(told, name, *(f"{date} {clock}" for clock in _CLOCKS))
@@ -122,18 +134,31 @@ def _grid(document: Document) -> tuple[str, Grid]:
     names = [name.lower() for name in header_names(lines[start])] if lines else []
     numbered = enumerate(lines[start + 1 :], start=start + 2)
     rows = [Line(line, dict(zip(names, cells, strict=False))) for line, cells in numbered if cells]
-    has_comma = delimiter_of(header) != ","
+    has_comma = delimiter_of(header) != "," and _decimal_mark(rows, document.name) == ","
     return _kind(header) or "trades", Grid(rows, has_comma, _is_day_first(rows, has_comma))
 
 
-def _is_day_first(rows: list[Line], has_comma: bool) -> bool:
-    """Tell the order of day and month: by a number above twelve, else European grids have the day first."""
+def _decimal_mark(rows: list[Line], name: str) -> str:
+    """Return the grid's decimal mark."""
+    return divided_by([_SIGNS.sub("", cell).strip(" ()") for row in rows for cell in row.cells.values()], name)
+
+
+def _is_day_first(rows: list[Line], has_comma: bool) -> bool | None:
+    """Tell the order of day and month: by a number above twelve, else European grids have the day first.
+
+    Other grids have the month first where the clock has twelve hours, unless only the second number is padded as in
+    Australia (6/01/2026). With twenty-four hours nobody can tell, and it is None.
+    """
     dates = [
         match for row in rows for name in ("entry time", "exit time", "time") if (match := _DATE.match(row.get(name)))
     ]
     if any(int(date[1]) > 12 for date in dates):
         return True
-    return has_comma and not any(int(date[2]) > 12 for date in dates)
+    if has_comma or any(int(date[2]) > 12 for date in dates):
+        return not any(int(date[2]) > 12 for date in dates)
+    if any(len(date[1]) == 1 and date[2].startswith("0") for date in dates):
+        return True
+    return False if all(re.search("[AP]M", date.string.upper()) for date in dates) else None
 
 
 def _trip(grid: Grid, row: Line, seen: Counter[str]) -> RoundTrip:

@@ -1,14 +1,14 @@
 """Tradovate's Performance and Position History CSV: each row pairs a buy fill with a sell fill; no costs, no zone."""
 
 import re
-from collections import Counter
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 
 from pipelines.sources.kit.checks import compare, remark
 from pipelines.sources.kit.csv_table import Line, has_columns, whole_table
 from pipelines.sources.kit.document import Document
-from pipelines.sources.kit.ledger import Ledger, RoundTrip
+from pipelines.sources.kit.ledger import Keys, Ledger, RoundTrip
 from pipelines.sources.kit.statement import Ask, Check, RowProblem, Statement
 from pipelines.sources.kit.values import clock_by, dollars, positive, tick_price
 from pipelines.sources.kit.zones import needed_clock
@@ -17,6 +17,9 @@ from pipelines.sources.tradovate_fills import only_account
 
 NAME = "tradovate-performance"
 
+_UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "min": timedelta(minutes=1), "sec": timedelta(seconds=1)}
+_PART = re.compile(r"(\d{1,6}) ?(d|h|min|sec)\b")
+_DURATION = re.compile(rf"({_PART.pattern}\s*)+")
 _TIMES = ("%m/%d/%Y %H:%M:%S", "%Y-%m-%d %H:%M:%S", "%m/%d/%Y %I:%M:%S %p")
 
 
@@ -35,7 +38,7 @@ def read(document: Document, ask: Ask) -> Statement:
     exported the file. Profit is gross: the file knows no commissions.
     """
     ledger = Ledger(NAME, ask, needed_clock(ask.server_zone, NAME))
-    seen: Counter[str] = Counter()
+    seen = Keys()
     rows = [row for row in whole_table(document.text, document.name) if row.get("buyFillId", "Buy Fill ID")]
     only_account(rows, document.name)
     pairs = [ledger.take("pairs", row.line, partial(_pair, ledger, row, seen)) for row in rows]
@@ -45,16 +48,16 @@ def read(document: Document, ask: Ask) -> Statement:
     return ledger.close(next((row.get("Currency") for row in rows if row.get("Currency")), None))
 
 
-def _pair(ledger: Ledger, row: Line, seen: Counter[str]) -> RoundTrip:
+def _pair(ledger: Ledger, row: Line, seen: Keys) -> RoundTrip:
     """Land one pair of fills."""
     bought = clock_by(row.need("boughtTimestamp", "Bought Timestamp"), "boughtTimestamp", *_TIMES)
     sold = clock_by(row.need("soldTimestamp", "Sold Timestamp"), "soldTimestamp", *_TIMES)
     buy, sell = _fill(row, "buyFillId", "Buy Fill ID"), _fill(row, "sellFillId", "Sell Fill ID")
-    is_short = sold < bought
+    _refuse_other_duration(row, abs(sold - bought))
+    is_short = sold < bought or (sold == bought and _is_earlier(sell, buy))
     first, last = (sell, buy) if is_short else (buy, sell)
     key = f"{first}-{last}"
-    seen[key] += 1
-    key = key if seen[key] == 1 else f"{key}-{seen[key]}"
+    key = seen.of(key, row.cells)
     prices = (
         tick_price(row.need("buyPrice", "Buy Price"), "buyPrice"),
         tick_price(row.need("sellPrice", "Sell Price"), "sellPrice"),
@@ -72,6 +75,21 @@ def _pair(ledger: Ledger, row: Line, seen: Counter[str]) -> RoundTrip:
         close_price=prices[0] if is_short else prices[1],
         profit=dollars(row.need("pnl", "P/L"), "pnl"),
     ).land(ledger)
+
+
+def _is_earlier(fill: str, other: str) -> bool:
+    """Tell which of two fills of one second came first: fills are numbered in order."""
+    return fill.isdigit() and other.isdigit() and int(fill) < int(other)
+
+
+def _refuse_other_duration(row: Line, lasted: timedelta) -> None:
+    """Refuse times that are not as far apart as the row says; a clock change in between may make an hour of it."""
+    printed = row.get("duration")
+    if not _DURATION.fullmatch(printed):
+        return
+    told = sum((int(count) * _UNITS[unit] for count, unit in _PART.findall(printed)), timedelta())
+    if abs(told - lasted) > timedelta(hours=1, seconds=1):
+        raise RowProblem("duration", printed, f"the times are {lasted} apart: are day and month in another order?")
 
 
 def _fill(row: Line, column: str, other: str) -> str:

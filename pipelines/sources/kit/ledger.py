@@ -29,7 +29,7 @@ from pipelines.sources.kit.values import total
 from pipelines.sources.kit.zones import ServerClock
 from pipelines.sources.symbols import canonical
 
-_SLASHED = re.compile(r"\d{1,2}[/.\-]\d{1,2}[/.\-]\d{2,4}\b")
+_YEAR_LAST = re.compile(r"(\d{1,2})[/.\-](\d{1,2})[/.\-]\d{2,4}\b")
 
 Deal = dict[str, Any]
 Answer = TypeVar("Answer")
@@ -108,11 +108,11 @@ class Ledger:
 
         What it read has day and month in its own order, not in the platform's.
         """
-        left = next((row for row in self.rejects if _SLASHED.match(row["value"])), None)
+        left = next((row for row in self.rejects if _is_left_as_text(row["value"])), None)
         if left and self.deals and all(deal["executed_at"].day <= 12 for deal in self.deals):
             raise SourceRefusal(
-                f"line {left['line']} has {left['value']!r} and other dates stand year first, with no day behind the "
-                "12th: a spreadsheet has taken days for months: export it again and do not open it in between"
+                f"line {left['line']} has {left['value']!r} and no date that could be read has a day behind the 12th: "
+                "a spreadsheet has taken days for months: export it again and do not open it in between"
             )
 
     def _frame(self) -> pd.DataFrame:
@@ -170,6 +170,28 @@ class Ledger:
 def unknown_symbols(symbols: Iterable[str]) -> list[str]:
     """Return the symbols that the reference table does not know, in order."""
     return sorted(symbol for symbol in symbols if canonical(symbol) is None)
+
+
+def _is_left_as_text(cell: str) -> bool:
+    """Tell a date with the year last whose day is no month, so that a spreadsheet could not turn it."""
+    match = _YEAR_LAST.match(cell)
+    return match is not None and max(int(match[1]), int(match[2])) > 12
+
+
+class Keys:
+    """Ids of rows that a format does not number: rows that say the same are one, others get '-2', '-3' behind."""
+
+    def __init__(self) -> None:
+        """Start with no row seen."""
+        self._rows: dict[str, list[dict[str, str]]] = {}
+
+    def of(self, key: str, cells: dict[str, str]) -> str:
+        """Return the id of a row with this key."""
+        known = self._rows.setdefault(key, [])
+        if cells not in known:
+            known.append(cells)
+        place = known.index(cells) + 1
+        return key if place == 1 else f"{key}-{place}"
 
 
 def less(text: str, *costs: str | None) -> str:

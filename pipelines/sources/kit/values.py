@@ -121,10 +121,15 @@ def european(text: str) -> str:
 
 def dollars(text: str, column: str) -> str:
     """Return '$1,062.50' as '1062.50' and '$(41.25)' or '-$41.25' as '-41.25'."""
-    cleaned = text.translate(_DROPPED).replace("$", "").replace(",", "")
+    cleaned = text.translate(_DROPPED).replace("$", "")
     if cleaned.startswith("(") and cleaned.endswith(")"):
         cleaned = "-" + cleaned[1:-1]
-    return number(cleaned, column)
+    return number(american(cleaned), column)
+
+
+def american(text: str) -> str:
+    """Return a number without commas; one before three digits divides thousands, any other is a decimal comma."""
+    return _pointed(text.translate(_DROPPED)).replace(",", "")
 
 
 def tick_price(text: str, column: str) -> str:
