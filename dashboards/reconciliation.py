@@ -86,7 +86,7 @@ def _actions(side: str, chosen: str, partners: list[str]) -> None:
     if not desk.person().may("settlements.match"):
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        reason = st.text_input("Reason", key=f"reason-{side}-{chosen}", placeholder="Why")
+        reason = st.text_input("Reason", key=state.field(f"reason-{side}-{chosen}"), placeholder="Why")
         partner = st.selectbox("With", partners, key=f"with-{side}-{chosen}") if partners else None
         if partner and st.button("Match", key="match", type="primary", icon=":material/link:", shortcut="Alt+M"):
             transfer, payout = (chosen, partner) if side == "transfer" else (partner, chosen)

@@ -133,6 +133,10 @@ def test_names_are_masked_for_roles_that_do_not_need_them(house: Warehouse) -> N
         assert ("Petra Pass" in seen or "Nora Near" in seen or "Bert Breach" in seen) == shown
 
 
+def _reason(app: AppTest) -> Any:
+    return next(one for one in app.text_input if one.label == "Reason")
+
+
 def test_a_reviewer_takes_rejects_and_the_decision_shows(house: Warehouse) -> None:
     pavel = Person("pavel", "payout_reviewer")
     before = as_person("payout_queue", pavel)
@@ -142,8 +146,15 @@ def test_a_reviewer_takes_rejects_and_the_decision_shows(house: Warehouse) -> No
     app = as_person("payout_review", pavel, payout=payout_id)
     app.button(key="do-reject").click().run()
     assert "say why" in app.error[0].value
-    app.text_input(key=f"reason-{payout_id}").set_value("The account was copied")
-    app.selectbox(key=f"code-{payout_id}").set_value("copying")
+    _reason(app).set_value("Which robot is this?")
+    app.button(key="do-ask").click().run()
+    assert app.toast[0].value == f"{payout_id} waits for the trader."
+    assert _reason(app).value == "", "the next act asks for its own reason"
+    _reason(app).set_value("A robot of their own")
+    app.button(key="do-answer").click().run()
+    assert not app.error
+    _reason(app).set_value("The account was copied")
+    next(one for one in app.selectbox if one.label == "Kind").set_value("copying")
     app.button(key="do-reject").click().run()
     assert not app.error
     log = as_person("payout_review", pavel, payout=payout_id, view="log").dataframe[0].value
@@ -207,15 +218,16 @@ def test_leftovers_are_matched_disputed_and_explained_on_the_page(house: Warehou
     assert "S9" in set(app.dataframe[0].value["settlement_id"])
     app.button(key="match").click().run()
     assert "Say why" in app.error[0].value
-    app.text_input(key="reason-transfer-S9").set_value("the provider sent it twice")
+    _reason(app).set_value("the provider sent it twice")
     app.button(key="match").click().run()
     assert not app.error
     assert marked(house) == [("transfer", "S9", "matched", "Q1", "pavel")]
-    app.text_input(key="reason-transfer-S9").set_value("asked back")
+    assert _reason(app).value == "", "the next mark asks for its own reason"
+    _reason(app).set_value("asked back")
     app.button(key="disputed").click().run()
     assert app.dataframe[0].value["said"].tolist() == ["disputed: asked back"]
     asked = as_person("reconciliation", pavel, view="requests")
-    asked.text_input(key="reason-request-Q2").set_value("not granted yet")
+    _reason(asked).set_value("not granted yet")
     asked.button(key="explained").click().run()
     assert [one[1:3] for one in marked(house)] == [("S9", "matched"), ("S9", "disputed"), ("Q2", "explained")]
     looks_only = as_person("reconciliation", Person("aude", "auditor"))

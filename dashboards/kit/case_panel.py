@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboards.kit import casework, look, reads, words
+from dashboards.kit import casework, look, reads, state, words
 from models.cases.acting import Key
 from models.cases.machine import CONFIRMED_CODES, DISMISSED_CODES, Case, possible
 from models.risk_score import FLAG
@@ -85,13 +85,13 @@ def _answer(case: Case, named: dict[str, str]) -> None:
             "Answer",
             list(ANSWERS),
             index=None,
-            key=casework.field(case, "answer"),
+            key=state.field(f"answer-{case.case_id}"),
             format_func=lambda one: ANSWERS[one],
             placeholder="Is it true?",
         )
         holds = _holds(case, named) if chosen and chosen[0] == "confirm" else None
         reason = st.text_input(
-            "Why", key=casework.field(case, "why"), placeholder="Why, in a sentence another analyst can check"
+            "Why", key=state.field(f"why-{case.case_id}"), placeholder="Why, in a sentence another analyst can check"
         )
         if st.button("Decide", key="decide", type="primary", disabled=chosen is None, shortcut="Alt+D") and chosen:
             casework.act(case, chosen[0], reason=reason, code=chosen[1], holds=holds)
@@ -127,7 +127,7 @@ def _more(case: Case, actions: list[str]) -> None:
         return
     offered = ", ".join(LABELS[action][0] for action in actions).capitalize()
     with st.expander(offered, expanded=case.state == "waiting"):
-        reason = st.text_input("Reason", key=casework.field(case, "more"), placeholder="Why")
+        reason = st.text_input("Reason", key=state.field(f"more-{case.case_id}"), placeholder="Why")
         with st.container(horizontal=True):
             for action in actions:
                 _button(case, action, reason)
@@ -137,7 +137,7 @@ def _assign(case: Case, can: list[str]) -> None:
     if "assign" not in can:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        to = st.selectbox("Assign to", casework.colleagues(), key=casework.field(case, "to"))
+        to = st.selectbox("Assign to", casework.colleagues(), key=state.field(f"to-{case.case_id}"))
         if st.button("Assign", key="do-assign"):
             casework.act(case, "assign", assignee=to)
 

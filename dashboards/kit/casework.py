@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboards.kit import look, people, reads, words
+from dashboards.kit import look, people, reads, state, words
 from models import access
 from models.access import AccessRefused, Person, masked
 from models.cases import acting, history, queue
@@ -19,7 +19,6 @@ from models.risk_score import ScoreTerms
 from sql import schema
 
 TOLD = "case-told"
-ACTS = "case-acts"
 FEWEST = ScoreTerms().labels_min
 STATES = {
     "new": ("near", "● New"),
@@ -209,7 +208,7 @@ def act(
         st.error(str(refused))
         return
     st.session_state[_seen(case)] = after.version
-    st.session_state[ACTS] = st.session_state.get(ACTS, 0) + 1
+    state.acted()
     st.session_state[TOLD] = f"{case.case_id}: {done(action, after.assignee)}."
     st.rerun()
 
@@ -227,11 +226,6 @@ def moved_meanwhile(case: Case) -> str | None:
     since = [row for row in reads.records(moves(case.case_id)) if row["version"] > seen]
     told = [f"{words.escaped(row['person'])} ({done(row['action'], row['assignee'])})" for row in reversed(since)]
     return f"Moved since you last saw it by {', '.join(told)}."
-
-
-def field(case: Case, name: str) -> str:
-    """The key of a field about a case: empty again after an act, kept when the act was refused."""
-    return f"{name}-{case.case_id}-{st.session_state.get(ACTS, 0)}"
 
 
 def _seen(case: Case) -> str:

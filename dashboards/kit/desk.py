@@ -12,6 +12,7 @@ import sqlalchemy as sa
 import streamlit as st
 
 from dashboards.kit import lake, look, paths, people, privacy, reads, words
+from dashboards.kit import state as address
 from models import access, audit, ledger, settlements
 from models.access import AccessRefused, Person
 from models.clock import place
@@ -172,6 +173,7 @@ def act(
     except (MoveRefused, AccessRefused) as refused:
         st.error(str(refused))
         return
+    address.acted()
     tell(f"{payout_id} {BECAME.get(done.state, 'is ' + done.state.replace('_', ' '))}.")
     st.rerun()
 
@@ -256,10 +258,16 @@ def reason_inputs(key: str) -> tuple[str, str | None]:
     """Why, in words and by the list."""
     left, right = st.columns([2, 1])
     with left:
-        reason = st.text_input("Reason", key=f"reason-{key}", placeholder="Why, in a sentence the trader could be sent")
+        reason = st.text_input(
+            "Reason", key=address.field(f"reason-{key}"), placeholder="Why, in a sentence the trader could be sent"
+        )
     with right:
         code = st.selectbox(
-            "Kind", list(REASON_CODES), index=None, key=f"code-{key}", format_func=lambda one: REASON_CODES[one]
+            "Kind",
+            list(REASON_CODES),
+            index=None,
+            key=address.field(f"code-{key}"),
+            format_func=lambda one: REASON_CODES[one],
         )
     return reason, code
 
@@ -325,6 +333,7 @@ def mark(side: str, record_id: str, verdict: str, reason: str, payout_id: str | 
     except (MoveRefused, AccessRefused) as refused:
         st.error(str(refused))
         return
+    address.acted()
     tell(done.told if done else f"{record_id} is marked {verdict}.")
     st.rerun()
 

@@ -14,6 +14,17 @@ import streamlit as st
 from dashboards.kit import reads, words
 
 EVERY = "all"
+ACTS = "acts"
+
+
+def field(name: str) -> str:
+    """The key of a field that an act takes: empty again once the act is done, kept when it was refused."""
+    return f"{name}-{st.session_state.get(ACTS, 0)}"
+
+
+def acted() -> None:
+    """Notes that the person has done something, so that the next act asks for its own reason."""
+    st.session_state[ACTS] = st.session_state.get(ACTS, 0) + 1
 
 
 def _take(key: str, first: str, allowed: Callable[[str], bool]) -> None:
