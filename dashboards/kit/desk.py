@@ -35,7 +35,14 @@ BECAME = {
     "info_requested": "waits for the trader",
     "in_review": "is back in review",
 }
-WIDE: dict[str, Literal["large"]] = {"told": "large", "reason": "large", "sentence": "large"}
+WIDE: dict[str, int | Literal["large"]] = {
+    "told": "large",
+    "reason": "large",
+    "sentence": "large",
+    "role": 125,
+    "subject": 160,
+}
+"""Widths of columns that are cut otherwise: words, and ids with their kind before them."""
 
 
 def person() -> Person:
