@@ -379,7 +379,7 @@ def _follow(
         open_line = np.empty(8, np.int64)
         count = 0
         # what was closed at this very instant without having been open: ids may put a closing deal before its opening
-        owed = np.empty(16, np.int64)
+        owed, owed_line = np.empty(16, np.int64), np.empty(16, np.int64)
         owing, instant, began = 0, np.int64(0), starts[account]
         deposited = deposited_before[account]
         for place in range(starts[account], starts[account + 1]):
@@ -404,9 +404,27 @@ def _follow(
             now = _held_after(held, entry[row], side[row], change, netted[row])
             if at[place] != instant:
                 owing, instant, began = 0, at[place], place
-            made = amount[place]
-            if index == count:
-                part[place], line = parts, 0
+            made, line, first = amount[place], 0, np.int64(-1)
+            if index == count and entry[row] == IN:
+                for debt in range(owing):
+                    closing = owed[debt]
+                    if closing >= 0 and position[order[closing]] == position[row]:
+                        if first < 0:
+                            first, line = closing, owed_line[debt]
+                        now = max(abs(now) - most_lots[closing], 0) * (1 if now > 0 else -1)
+                        made += closed_net[closing]
+                        if lines[owed_line[debt], 3] == part[closing]:
+                            lines[owed_line[debt], 3] = part[first]
+                        part[closing] = part[first]
+                        # from that close to here the account only seems flat
+                        for between in range(closing, place):
+                            flags[between] &= 0xFF ^ FLAT
+                        closed_net[closing], most_lots[closing], owed[debt] = 0, 0, -1
+            if first >= 0:
+                part[place] = part[first]
+                lines[line, 2] += 1 if now != 0 else 0
+            elif index == count:
+                part[place] = parts
                 parts += 1
                 long = now > 0 or (now == 0 and (side[row] > 0) == (entry[row] == IN))
                 while line < known and (lines[line, 0] != market[row] or lines[line, 1] != np.int64(long)):
@@ -424,17 +442,6 @@ def _follow(
                 lines[line, 3], lines[line, 4] = part[place], at[place]
             else:
                 part[place], line = open_part[index], open_line[index]
-            if index == count and entry[row] == IN and owing > 0:
-                for debt in range(owing):
-                    closing = owed[debt]
-                    if closing >= 0 and position[order[closing]] == position[row]:
-                        now = max(abs(now) - most_lots[closing], 0) * (1 if now > 0 else -1)
-                        made += closed_net[closing]
-                        part[closing] = part[place]
-                        # from that close to here the account only seems flat
-                        for between in range(closing, place):
-                            flags[between] &= ~FLAT
-                        closed_net[closing], most_lots[closing], owed[debt] = 0, 0, -1
             if index == count and now != 0:
                 if count == len(open_ids):
                     open_ids = np.concatenate((open_ids, np.empty(count, np.int64)))
@@ -471,7 +478,7 @@ def _follow(
                 # it was opened nobody knows when; a deal that says nothing of volume closes one lot
                 most_lots[place] = LOTS_SCALE if change == 0 and entry[row] == OUT else change
                 if owing < len(owed) and entry[row] == OUT and not netted[row]:
-                    owed[owing] = place
+                    owed[owing], owed_line[owing] = place, line
                     owing += 1
             if _opens(held, now, entry[row], change):
                 flags[place] |= OPENING
