@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from models import catalogue, checkpoints
 from models.catalogue import Rulebook
+from models.clock import to_micros
 from pipelines import score as scoring
 from pipelines.live.settling import _differing
 from pipelines.score import Judged, score
@@ -150,3 +151,26 @@ def test_other_code_or_other_rules_begin_at_the_start(tmp_path: Path, monkeypatc
     resumed += [len(walk_on(warehouse, rulebook, seen).resumed) for _ in range(2)]
     assert resumed == [1, 0, 1, 0, 0, 1]
     assert scoring._comparable_run(warehouse, rulebook, stands_at) is None
+
+
+def test_checkpoints_from_the_instant_of_a_change_on_are_let_go_of(tmp_path: Path) -> None:
+    """Guards the instant itself, a microsecond either side, and accounts of which nothing was said."""
+    warehouse, tick = Warehouse.open(tmp_path / "home"), dt.timedelta(microseconds=1)
+    stood = {"before": MONDAY - tick, "there": MONDAY, "after": MONDAY + tick, "another": MONDAY + tick}
+    row = {"fingerprint": "f", "state": b"s", "open_deals": "[]"}
+    with warehouse.database.begin() as database:
+        rows = [row | {"account_id": account, "stood_at": at} for account, at in stood.items()]
+        database.execute(sa.insert(CHECKPOINTS), rows)
+        checkpoints.let_go(database, dict.fromkeys(("before", "there", "after"), to_micros(MONDAY)))
+        left = database.execute(sa.select(CHECKPOINTS.c.account_id)).scalars().all()
+    assert set(left) == {"before", "another"}
+
+
+def test_the_newest_checkpoint_is_let_go_of_in_its_very_instant(tmp_path: Path) -> None:
+    """Guards what is looked at first: whether anything stands so late at all."""
+    warehouse = Warehouse.open(tmp_path / "home")
+    row = {"account_id": "A", "fingerprint": "f", "state": b"s", "open_deals": "[]", "stood_at": MONDAY}
+    with warehouse.database.begin() as database:
+        database.execute(sa.insert(CHECKPOINTS), [row])
+        checkpoints.let_go(database, {"A": to_micros(MONDAY)})
+        assert database.execute(sa.select(sa.func.count()).select_from(CHECKPOINTS)).scalar() == 0
