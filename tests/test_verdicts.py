@@ -57,6 +57,7 @@ def standing(results: dict[str, Any], terms: dict[str, Any] | None = None) -> di
 FLOORS = ("daily_floor", "max_floor", "daily_headroom", "max_headroom", "near_share")
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     ("results", "terms", "told"),
     [
