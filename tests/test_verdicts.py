@@ -57,7 +57,7 @@ def standing(results: dict[str, Any], terms: dict[str, Any] | None = None) -> di
 FLOORS = ("daily_floor", "max_floor", "daily_headroom", "max_headroom", "near_share")
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error:(divide by zero|invalid value):RuntimeWarning")
 @pytest.mark.parametrize(
     ("results", "terms", "told"),
     [
@@ -82,7 +82,7 @@ def test_floors_are_told_where_they_are(results: dict[str, Any], terms: dict[str
     assert [None if np.isnan(row[name]) else pytest.approx(row[name]) for name in FLOORS] == list(told)
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error:(divide by zero|invalid value):RuntimeWarning")
 @pytest.mark.parametrize(("size", "progress"), [(80_000, 0.5), (0, None)])
 def test_progress_is_told_where_there_is_a_target(size: int, progress: float | None) -> None:
     row = standing({"target": size, "profit": 40_000}, {"pt_size": size})
