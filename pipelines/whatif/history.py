@@ -237,9 +237,8 @@ def _requests(
     codes = {account: code for code, account in enumerate(accounts["account_id"])}
     found: dict[int, list[Request]] = {}
     for request in facts.requests(connection, rulebook, as_of, policy.in_force(as_of), all_pasts=True):
-        worthy = request.account_id in codes and request.stage in FUNDED
-        worthy = worthy and request.amount is not None and request.amount > 0
-        if worthy:
+        asks_for_money = request.amount is not None and request.amount > 0
+        if asks_for_money and request.account_id in codes and request.stage in FUNDED:
             found.setdefault(codes[request.account_id], []).append(request)
     return [
         (code, sorted(listed, key=lambda one: (one.requested_at, one.payout_id)))

@@ -65,7 +65,7 @@ SOFTER: dict[str, tuple[int, int]] = {
 _FIGURES = (
     "dl_size", "dl_share", "ml_size", "ml_share", "fl_size", "fl_share", "fl_least", "dg_size", "dg_share", "pt_size",
 )  # fmt: skip
-"""Of these 0 means that there is none, which is no softer than any and nothing is softer than it."""
+"""Of these 0 means that there is none, with which nothing compares."""
 STATUS_EXPIRED = 5
 """Beside the walk's: ended by a rule about time."""
 RULES = (*RULE_NAMES, *OWN, *SHARED)
