@@ -27,6 +27,9 @@ EVERY_DESK = "all"
 VIEWS = {"partners": "Partners", "plans": "Plans and dry run", "decisions": "Decisions"}
 COLUMNS: dict[str, Any] = {
     "name": st.column_config.TextColumn("Partner", width=170),
+    "on_hold": st.column_config.TextColumn(
+        "On hold", help="Commissions that a person holds: all that is not paid yet waits.", width=80
+    ),
     "plan": st.column_config.TextColumn("Plan", help="The commission plan in force for sales made now."),
     "contribution_usd": st.column_config.NumberColumn(
         "Contribution, USD", format="%,.0f", help=definition("contribution")
@@ -125,10 +128,10 @@ def _plans() -> None:
 def _every(found: pd.DataFrame) -> None:
     """All of them: contribution drawn, the table behind it."""
     _drawn(found if len(found) <= SHOWN_MOST + SHOWN_LEAST else _both_ends(found))
+    shares = {name: 100 * found[name].astype(float) for name in ("abuse_rate", "top_ten_share")}
+    held = found["partner_id"].isin(partner_acts.holds_in_force()).map({True: "▲ held", False: ""})
     event: Any = st.dataframe(
-        found[list(COLUMNS)].assign(
-            **{name: 100 * found[name].astype(float) for name in ("abuse_rate", "top_ten_share")}
-        ),
+        found.assign(on_hold=held, **shares)[list(COLUMNS)],
         column_config=COLUMNS,
         hide_index=True,
         height=look.height(len(found)),

@@ -162,6 +162,9 @@ def _actions(row: dict[str, Any], held: State | None, strips: list[Strip]) -> No
         others = held and person.name in (held.maker, held.checker)
         st.caption("You have decided; somebody else must agree." if others else "Nothing for you to do here.")
         return
+    if {"approve", "deduct"} & set(possible):
+        override = bool(strips) or row["recommendation"] not in ("approve", "deduct")
+        st.caption(desk.who_must_agree(row["payout_id"], override=override))
     reason, code = desk.reason_inputs(row["payout_id"])
     with st.container(horizontal=True):
         pressed = [action for action in possible if _button(action, first=action in (row["recommendation"], "confirm"))]

@@ -67,13 +67,18 @@ def test_clean_request_is_queued_by_one_person_and_owed_once(warehouse: Warehous
 )
 def test_how_many_people_must_agree(warehouse: Warehouse, said: dict[str, object], people: int) -> None:
     add_request(warehouse, **said)  # type: ignore[arg-type]
+    with warehouse.database.connect() as connection:
+        told, _ = desk.who_must_agree(connection, "Q1", override=False)
     state = desk.act(warehouse.database, PAVEL, "Q1", "approve", at=NOW)
-    assert state.approvals_needed == people
+    assert (told, state.approvals_needed) == (people, people)
     assert state.state == ("queued" if people == 1 else "second_approval")
 
 
-def test_why_a_second_person_is_needed_is_kept_with_the_decision(warehouse: Warehouse) -> None:
+def test_why_a_second_person_is_needed_is_told_ahead_and_kept_with_the_decision(warehouse: Warehouse) -> None:
     add_request(warehouse, usd=10_000.0, paid_before=0)
+    with warehouse.database.connect() as connection:
+        ahead = [desk.who_must_agree(connection, "Q1", override=departs)[1] for departs in (False, True)]
+    assert ahead == ["amount, first payout", "amount, first payout, departs from the recommendation"]
     moved(warehouse, PAVEL, "Q1", "approve")
     submitted = sa.select(DECISIONS.c.person, DECISIONS.c.reason).where(DECISIONS.c.action == "submit")
     with warehouse.database.connect() as connection:

@@ -486,6 +486,9 @@ def test_a_partners_commissions_are_put_on_hold_and_released(at_firm: Path) -> N
 
     app = act(opened("partners", partner="P1"), "Hold")
     assert "Commissions on hold" in told(app) and "hold, because" in told(app)
+    every = opened("partners").dataframe[0].value
+    (waiting,) = every.loc[every["on_hold"] == "▲ held", "name"]
+    assert waiting == app.selectbox(key="partner").format_func("P1").removesuffix(" (P1)")
     assert "Commissions on hold" not in told(act(app, "Release"))
     decided = opened("partners", view="decisions").dataframe[0].value
     assert decided["Decision"].tolist() == ["commissions may be paid again", "commissions wait"]

@@ -185,6 +185,15 @@ def act(
     st.rerun()
 
 
+def who_must_agree(payout_id: str, *, override: bool) -> str:
+    """How many people must agree to pay a request, and why, told before anybody decides."""
+    with reads.warehouse().database.connect() as connection:
+        people_needed, why = desk.who_must_agree(connection, payout_id, override=override)
+    if people_needed == 1:
+        return "One person is enough to pay it."
+    return f"To pay it {people_needed} people must agree: {why or 'amount'}."
+
+
 def approve_clean(payout_ids: Sequence[str]) -> list[Done]:
     """Approves the clean ones among these; tells of each what became."""
     return desk.approve_clean(reads.warehouse().database, person(), payout_ids)

@@ -53,10 +53,15 @@ def change(partner: pd.Series, everyone: pd.DataFrame) -> None:
         _coupon(partner_id)
 
 
+def holds_in_force() -> dict[str, dict[str, Any]]:
+    """The decision by which the commissions of each partner on hold wait."""
+    with reads.warehouse().database.connect() as database:
+        return partner_desk.on_hold(database)
+
+
 def held_by(partner_id: str) -> dict[str, Any] | None:
     """The decision by which a partner's commissions wait, None when they do not."""
-    with reads.warehouse().database.connect() as database:
-        return partner_desk.on_hold(database).get(partner_id)
+    return holds_in_force().get(partner_id)
 
 
 def on_hold(partner_id: str) -> None:

@@ -388,7 +388,7 @@ def _grant(doing: _Act, state: State, action: str, review: _Review, strips: Sequ
     if override and (not doing.reason or not doing.reason_code):
         told = f"The review says {review.row['recommendation']}: to {wanted} give a reason and its code."
         raise MoveRefused(told)
-    people, why = _people_needed(doing, state, review, override=override)
+    people, why = _people_needed(doing.known, review, doing.policy, override=override)
     state = _move(doing, state, action, stripped=strips, maker=doing.person.name, approvals_needed=people, **amounts)
     if people > 1:
         return _move(doing, state, "submit", by=SYSTEM, why=why)
@@ -435,11 +435,22 @@ def preview(state: State, split: Split, strips: Iterable[Strip]) -> tuple[int, i
     return payable, trader, payable - trader, state.profit_minor - payable
 
 
-def _people_needed(doing: _Act, state: State, review: _Review, *, override: bool) -> tuple[int, str]:
+def who_must_agree(
+    connection: sa.Connection, payout_id: str, *, override: bool, at: dt.datetime | None = None
+) -> tuple[int, str]:
+    """How many people must agree to pay a reviewed request and why in words, told before anybody decides.
+
+    `override`: whether it would be paid otherwise than recommended. MoveRefused where it cannot be acted on.
+    """
+    known = _known(connection, [payout_id])
+    return _people_needed(known, known.review(payout_id), in_force(at or dt.datetime.now(dt.UTC)), override=override)
+
+
+def _people_needed(known: _Known, review: _Review, policy: Policy, *, override: bool) -> tuple[int, str]:
     """How many must agree, and why in words."""
-    band, scored = doing.known.bands.get(state.account_id), doing.known.scored
-    why = approval.reasons_for_two(review.checks, band, override=override, scored=scored, policy=doing.policy)
-    return approval.needed(why, review.checks, doing.policy), ", ".join(why)
+    band = known.bands.get(review.row["account_id"])
+    why = approval.reasons_for_two(review.checks, band, override=override, scored=known.scored, policy=policy)
+    return approval.needed(why, review.checks, policy), ", ".join(why)
 
 
 def _queued(doing: _Act, state: State, action: str, by: Person | None = None, **changes: Any) -> State:
@@ -507,7 +518,7 @@ def _appeal_answer(doing: _Act, state: State, action: str, review: _Review, _str
         return _move(doing, state, action)
     if state.trader_minor is None or state.trader_minor <= 0:
         raise MoveRefused(f"{state.payout_id} cannot be paid: nothing of it is due.")
-    people, why = _people_needed(doing, state, review, override=True)
+    people, why = _people_needed(doing.known, review, doing.policy, override=True)
     state = _move(doing, state, action, maker=doing.person.name, checker=None, approvals_needed=max(2, people))
     return _move(doing, state, "submit", by=SYSTEM, why=why or "an appeal was granted")
 
