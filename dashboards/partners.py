@@ -129,9 +129,10 @@ def _every(found: pd.DataFrame) -> None:
     """All of them: contribution drawn, the table behind it."""
     _drawn(found if len(found) <= SHOWN_MOST + SHOWN_LEAST else _both_ends(found))
     shares = {name: 100 * found[name].astype(float) for name in ("abuse_rate", "top_ten_share")}
-    held = found["partner_id"].isin(partner_acts.holds_in_force()).map({True: "▲ held", False: ""})
+    held = found["partner_id"].isin(partner_acts.holds_in_force())
+    columns = [name for name in COLUMNS if name != "on_hold" or held.any()]
     event: Any = st.dataframe(
-        found.assign(on_hold=held, **shares)[list(COLUMNS)],
+        found.assign(on_hold=held.map({True: "▲ held", False: ""}), **shares)[columns],
         column_config=COLUMNS,
         hide_index=True,
         height=look.height(len(found)),
