@@ -206,12 +206,101 @@ def test_every_detector_answers_its_five_questions() -> None:
         assert detector.terms.version
 
 
-def test_who_lives_abroad_for_good_is_worth_a_question_and_no_case() -> None:
-    detector, terms = DETECTORS["kyc_mismatch"], ScoreTerms()
-    places = {"home_days": 0, "away_span_days": 120, "kyc_status": "verified", "others": 0}
-    seen = pd.DataFrame([{**places, "days": 60}, {**places, "days": 60, "others": 2}])
-    abroad, of_others = 100 * terms.weight("kyc_mismatch") * strength(detector.weigh(seen, detector.terms))
-    assert terms.bands[0] < abroad < terms.bands[1] < of_others
+def kyc_strengths(*rows: dict[str, Any], abroad: float = 40.0, known: float = 1300.0) -> list[float]:
+    """Strengths of people who differ from somebody at home in the given ways, in a firm where so many live abroad."""
+    detector = DETECTORS["kyc_mismatch"]
+    nothing: dict[str, Any] = {
+        "days": 60,
+        "home_days": 60,
+        "has_returned": False,
+        "away_span_days": None,
+        "conflict_days": 0,
+    }
+    nothing |= {"kyc_status": "verified", "others": 0, "strangers": 0, "destination_users": None}
+    seen = pd.DataFrame([nothing | row for row in rows])
+    return list(strength(detector.weigh(seen, detector.terms, {"abroad": [abroad, known]})))
+
+
+def test_who_lives_abroad_is_worth_a_question_and_a_flag_only_where_hardly_anybody_does() -> None:
+    weight, bands = ScoreTerms().weight("kyc_mismatch"), ScoreTerms().bands
+    abroad = {"home_days": 0, "away_span_days": 120}
+    many, of_others, refused = kyc_strengths(abroad, abroad | {"others": 2}, abroad | {"kyc_status": "rejected"})
+    (few,) = kyc_strengths(abroad, abroad=2.0)
+    assert 0.2 < many < 0.5 < few < of_others and many < refused
+    assert 100 * weight * few < bands[1] < 100 * weight * of_others
+
+
+def test_who_left_home_once_has_moved_and_who_keeps_coming_back_has_not() -> None:
+    away = {"home_days": 8, "days": 100, "away_span_days": 90}
+    moved, back = kyc_strengths(away, away | {"has_returned": True}, abroad=0.0)
+    assert moved < 0.1 < back
+
+
+@pytest.mark.parametrize(("users", "fires"), [(2, True), (5, True), (20, False)])
+def test_a_destination_of_many_is_an_exchange_and_one_of_a_few_strangers_is_none(users: int, fires: bool) -> None:
+    (told,) = kyc_strengths({"strangers": users - 1, "destination_users": users})
+    assert (told >= 0.5) == fires
+
+
+def test_two_countries_at_once_on_one_day_say_little_and_on_many_days_are_two_hands() -> None:
+    once, often = kyc_strengths({"conflict_days": 1}, {"conflict_days": 20})
+    assert once < 0.1 and often > 0.7
+
+
+HANDS: dict[str, tuple[dict[str, str], float, bool, bool]] = {
+    "two hands": ({"device_id": "hand"}, 20, False, True),
+    "time to travel": ({"device_id": "hand"}, 200, False, False),
+    "one machine behind an exit": ({}, 20, False, False),
+    "a robot's machine": ({"device_id": "hand", "ip": "10.9.9.8"}, 20, True, False),
+    "one address, by hand": ({"device_id": "hand", "ip": "10.9.9.9"}, 20, False, True),
+}
+"""How somebody signs in abroad, how many minutes after home, whether a robot trades, and whether it is flagged."""
+
+
+def test_two_machines_in_two_countries_within_the_hour_are_two_hands() -> None:
+    firm = Firm(FIRMS[0], np.random.default_rng(5))
+    expected = set()
+    for number, (far, minutes, robot, fires) in enumerate(HANDS.values()):
+        trader = firm.trader()
+        account = firm.account(trader, START)
+        expected |= {trader} if fires else set()
+        for day in range(2, 40):
+            at = START + dt.timedelta(days=day, hours=9)
+            home = {"trader_id": trader, "country": "DE", "device_id": trader, "ip": f"10.1.{number}.{day}"}
+            abroad = home | {"country": "NG", "ip": f"10.2.{number}.{day}"} | far
+            abroad["device_id"] += trader if far else ""
+            firm.rows["logins"].append(home | {"occurred_at": at})
+            firm.rows["logins"].append(abroad | {"occurred_at": at + dt.timedelta(minutes=minutes)})
+            if day < 12:
+                firm.trade(account, at, 3600, 0.001, opened_by="expert" if robot else "client")
+    assert flagged(signals_of(firm), "kyc_mismatch") == expected
+
+
+COUPLES: dict[str, tuple[str, str, str, bool]] = {
+    "strangers": ("Bo Berg", "FR", "own", True),
+    "one surname": ("Bo Arens", "FR", "own", False),
+    "one house": ("Bo Berg", "DE", "shared", False),
+    "one operator": ("Bo Berg", "FR", "shared", True),
+    "the same person": ("Ann Arens", "DE", "own", False),
+}
+"""Who is paid to the destination of Ann Arens from DE, at whose machine, and whether both are flagged."""
+
+
+def test_strangers_paid_to_one_destination_are_flagged_and_a_family_is_not() -> None:
+    firm = Firm(FIRMS[0], np.random.default_rng(5))
+    expected = set()
+    for couple, (name, country, machine, fires) in COUPLES.items():
+        for named, home, device in (("Ann Arens", "DE", "shared"), (name, country, machine)):
+            trader = firm.trader(home)
+            firm.rows["traders"][-1]["full_name"] = named
+            account = firm.account(trader, START, "funded")
+            for day in range(2, 8):
+                firm.trade(account, START + dt.timedelta(days=day, hours=9), 3600, 0.001)
+            firm.sign_in(trader, START + dt.timedelta(days=3), home, f"{couple} {device}", account)
+            paid = {"payout_id": f"Q{account}", "account_id": account, "amount": 300, "destination": couple}
+            firm.rows["payouts"].append(paid | {"requested_at": START + dt.timedelta(days=20)})
+            expected |= {trader} if fires else set()
+    assert flagged(signals_of(firm), "kyc_mismatch") == expected
 
 
 def test_sizes_do_not_matter_to_martingale() -> None:

@@ -285,11 +285,11 @@ class Maker:
                     stop=distance if stops else None, reason=reason, opened_by=opened_by,
                 )  # fmt: skip
 
-    def person(self, day: int = 1, stage: str = "evaluation_1") -> tuple[str, str]:
+    def person(self, day: int = 1, stage: str = "evaluation_1", country: str = "DE") -> tuple[str, str]:
         """A trader with one account, who signs in from home now and then."""
-        trader_id = self.firm.trader()
+        trader_id = self.firm.trader(country)
         account_id = self.firm.account(trader_id, START + dt.timedelta(days=day), stage)
-        self.home(trader_id, account_id, range(day, self.firm.days, 6))
+        self.home(trader_id, account_id, range(day, self.firm.days, 6), country)
         return trader_id, account_id
 
     def home(
@@ -483,12 +483,18 @@ class Maker:
                 self.firm.trade(account_id, opened, 12_000, won, price=entered, lots=0.4, stop=0.0025)
         self.firm.look_alike("scale_in", account_id)
 
-    def paid(self, account_id: str, day: int, amount: float) -> None:
+    def paid(self, account_id: str, day: int, amount: float, destination: str | None = None) -> None:
         """A payout asked for and settled two days later."""
         payout_id = f"Q{self.firm.number()}"
         asked, settled = self.moment(day), self.moment(day + 2)
         self.firm.rows["payouts"].append(
-            {"payout_id": payout_id, "account_id": account_id, "requested_at": asked, "amount": amount}
+            {
+                "payout_id": payout_id,
+                "account_id": account_id,
+                "requested_at": asked,
+                "amount": amount,
+                "destination": destination,
+            }
         )
         self.firm.rows["settlements"].append(
             {
@@ -567,13 +573,27 @@ class Maker:
             self.firm.look_alike(kind, self.funded(style, style | {"stake": 0.003}, named))
 
     def kyc_mismatch(self) -> None:
+        """Strangers who are paid to one destination, or papers whose owner sits at home while a hand abroad works."""
+        if self.rng.random() < 0.5:
+            shared = f"w-{self.firm.number()}"
+            for country in ("FR", "DE"):
+                trader_id, account_id = self.person(2, "funded", country)
+                self.honest(account_id, range(3, 40))
+                self.paid(account_id, 42, 300, shared)
+                self.firm.plant("kyc_mismatch", trader_id)
+            return
         trader_id = self.firm.trader("FR")
         account_id = self.firm.account(trader_id, START + dt.timedelta(days=2))
-        length = int(self.rng.integers(30, 90))
-        self.home(trader_id, account_id, range(3, 3 + length, 2), "NG")
+        for day in range(3, 3 + int(self.rng.integers(30, 90)), 2):
+            at = self.moment(day)
+            self.firm.sign_in(trader_id, at, "NG", f"hand-{trader_id}", account_id)
+            if self.rng.random() < 0.5:
+                later = at + dt.timedelta(minutes=float(self.rng.uniform(2, 40)))
+                self.firm.sign_in(trader_id, later, "FR", f"d-{trader_id}", account_id)
         self.firm.plant("kyc_mismatch", trader_id)
 
     def travellers(self) -> None:
+        """Look-alikes: a stay abroad, a tunnel's exit, a life abroad, a private exit, a family with one wallet."""
         trader_id = self.firm.trader()
         account_id = self.firm.account(trader_id, START + dt.timedelta(days=2))
         self.home(trader_id, account_id, range(3, 20, 2))
@@ -592,6 +612,24 @@ class Maker:
                 }
             )
         self.firm.look_alike("shared_exit", hidden)
+        abroad, account_id = self.person()
+        self.firm.rows["logins"] = [row for row in self.firm.rows["logins"] if row["trader_id"] != abroad]
+        self.home(abroad, account_id, range(3, 90, 3), "PT")
+        self.firm.look_alike("lives_abroad", abroad)
+        behind = self.firm.trader()
+        account_id = self.firm.account(behind, START + dt.timedelta(days=2))
+        for day in range(3, 60, 3):
+            at = self.moment(day)
+            self.firm.sign_in(behind, at, "DE", f"d-{behind}", account_id)
+            self.firm.sign_in(behind, at + dt.timedelta(minutes=9), "NL", f"d-{behind}", account_id)
+        self.firm.look_alike("private_exit", behind)
+        surname = f"Smith{self.firm.number()}"
+        for name in ("Ann", "Ben"):
+            trader_id, account_id = self.person(2, "funded")
+            self.firm.rows["traders"][-1]["full_name"] = f"{name} {surname}"
+            self.honest(account_id, range(3, 40))
+            self.paid(account_id, 42, 300, surname)
+            self.firm.look_alike("family_wallet", trader_id)
 
     def lost(self, trader_id: str, day: float, quick: bool = False) -> tuple[str, dt.datetime]:
         """A challenge bought on a day and lost some days later by large losses."""

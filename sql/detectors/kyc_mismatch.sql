@@ -1,37 +1,17 @@
--- Days on which each trader signed in from the country of the papers or from elsewhere, and who else handed those papers in.
--- Grain: trader_id.
--- Left out: addresses and devices that several strangers share (exits, machine images, services), sign-ins without country.
-with shared_ips as (
-    select ip
-    from staging.logins
-    group by ip
-    having count(distinct trader_id) >= getvariable('kyc_mismatch_shared_by')
-),
-
-shared_devices as (
-    select device_id
-    from staging.logins
-    where device_id is not null
-    group by device_id
-    having count(distinct trader_id) >= getvariable('kyc_mismatch_shared_by')
-),
-
-days as (
+-- Days on which each trader signed in from the country of the papers or from elsewhere, or from both at once, who else handed
+-- those papers in, and which strangers are paid to the same destination. Grain: trader_id.
+with days as (
     select
-        logins.trader_id,
-        cast(logins.occurred_at as date) as day,
-        bool_or(logins.country = traders.country) as at_home,
-        mode(logins.country) as country,
-        min(logins.occurred_at) as first_at,
-        max(logins.occurred_at) as last_at
-    from staging.logins as logins
+        sign_ins.trader_id,
+        sign_ins.day,
+        bool_or(sign_ins.country = traders.country) as at_home,
+        mode(sign_ins.country) as country,
+        min(sign_ins.occurred_at) as first_at,
+        max(sign_ins.occurred_at) as last_at
+    from detectors.own_sign_ins as sign_ins
     inner join staging.traders as traders using (trader_id)
-    where
-        logins.country is not null
-        and traders.country is not null
-        and logins.ip not in (select ip from shared_ips)
-        and (logins.device_id is null or logins.device_id not in (select device_id from shared_devices))
-    group by logins.trader_id, cast(logins.occurred_at as date)
+    where traders.country is not null
+    group by sign_ins.trader_id, sign_ins.day
 ),
 
 places as (
@@ -39,6 +19,7 @@ places as (
         trader_id,
         count(*) as days,
         count(*) filter (where at_home) as home_days,
+        max(day) filter (where at_home) > min(day) filter (where not at_home) as has_returned,
         mode(country) filter (where not at_home) as other_country,
         date_diff('day', min(day) filter (where not at_home), max(day) filter (where not at_home)) + 1 as away_span_days,
         min(first_at) filter (where not at_home) as first_at,
@@ -53,12 +34,21 @@ select
     traders.kyc_status,
     coalesce(places.days, 0) as days,
     coalesce(places.home_days, 0) as home_days,
+    coalesce(places.has_returned, false) as has_returned,
     places.other_country,
     places.away_span_days,
+    coalesce(two_places.conflict_days, 0) as conflict_days,
     coalesce(papers.others, 0) as others,
-    coalesce(places.first_at, traders.kyc_checked_at, traders.registered_at) as first_at,
-    coalesce(places.last_at, traders.kyc_checked_at, traders.registered_at) as last_at
+    coalesce(paid.strangers, 0) as strangers,
+    paid.destination_users,
+    paid.destination,
+    coalesce(places.first_at, two_places.first_day, paid.first_at, traders.kyc_checked_at, traders.registered_at) as first_at,
+    coalesce(
+        greatest(places.last_at, two_places.last_day, paid.last_at), traders.kyc_checked_at, traders.registered_at
+    ) as last_at
 from staging.traders as traders
 left join places using (trader_id)
+left join detectors.two_places as two_places using (trader_id)
 left join detectors.shared_papers as papers using (trader_id)
-where places.trader_id is not null or papers.trader_id is not null
+left join detectors.shared_destinations as paid using (trader_id)
+where places.trader_id is not null or papers.trader_id is not null or paid.trader_id is not null

@@ -1,0 +1,69 @@
+-- Days on which a trader was in two countries within a time too short for travel, each at a machine that stays in its country:
+-- a machine that is seen in both has travelled, or hides where it is. One machine at one address is where a robot runs.
+-- Grain: trader_id.
+with two_countries as (
+    select trader_id, day
+    from detectors.own_sign_ins
+    where device_id is not null
+    group by trader_id, day
+    having count(distinct country) > 1 and count(distinct device_id) > 1
+),
+
+machines as (
+    select
+        trader_id,
+        device_id,
+        mode(country) as country,
+        sum(sign_ins) as sign_ins,
+        max(sign_ins) as there,
+        sum(addresses) as addresses
+    from (
+        select trader_id, device_id, country, count(*) as sign_ins, count(distinct ip) as addresses
+        from detectors.own_sign_ins
+        where trader_id in (select trader_id from two_countries) and device_id is not null
+        group by trader_id, device_id, country
+        order by sign_ins desc
+    )
+    group by trader_id, device_id
+),
+
+robots as (
+    select accounts.trader_id, sum(manners.by_robot) >= 0.5 * sum(manners.positions) as by_robot
+    from detectors.manners as manners
+    inner join facts.accounts as accounts using (account_id)
+    group by accounts.trader_id
+),
+
+hands as (
+    select sign_ins.*
+    from detectors.own_sign_ins as sign_ins
+    semi join two_countries using (trader_id, day)
+    inner join machines using (trader_id, device_id)
+    left join robots using (trader_id)
+    where
+        machines.there >= getvariable('kyc_mismatch_of_one_place') * machines.sign_ins
+        and not (coalesce(robots.by_robot, false) and machines.addresses = 1)
+),
+
+met as (
+    select distinct
+        one.trader_id,
+        one.day
+    from hands as one
+    inner join hands as other
+        on
+            one.trader_id = other.trader_id
+            and one.day = other.day
+            and one.country < other.country
+            and one.device_id <> other.device_id
+            and abs(epoch(one.occurred_at) - epoch(other.occurred_at)) <= getvariable('kyc_mismatch_apart_s')
+)
+
+select
+    trader_id,
+    count(*) as conflict_days,
+    date_diff('day', min(day), max(day)) + 1 as conflict_span_days,
+    min(day) as first_day,
+    max(day) as last_day
+from met
+group by trader_id
