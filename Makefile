@@ -54,5 +54,5 @@ $(DEV_STAMP): requirements-dev.txt $(STAMP)
 	@echo "highwater: installing what the tests and checks need, and compiling the numeric kernels"
 	@$(BIN)/python -m tests.warm & warming=$$!; \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt \
-		&& bash tests/system.sh && wait $$warming
+		&& bash tests/system.sh && wait $$warming && $(BIN)/python -m tests.warm cases
 	@touch $@
