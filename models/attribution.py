@@ -54,9 +54,10 @@ def attribute(
     owners = coupon_owners(frame, named).to_dict() | {c: p for c, p in (coupons or {}).items() if p in known}
     coded = frame["coupon"].map(owners)
     touched = told.where(told.notna(), coded.where(coded.notna(), clicked))
-    locked = touched.groupby(frame["trader_id"]).transform("first")
-    credited = told.where(told.notna(), locked.where(touched.notna()))
+    trader = frame["trader_id"]
+    locked = touched.groupby(trader).transform("first").where(touched.notna().groupby(trader).cummax())
     lost = frame["click_id"].notna() & ~frame["click_id"].isin(clicks["click_id"])
+    credited = told.where(told.notna(), locked.where(touched.notna() | lost))
     how = np.select([told.notna(), credited != touched, coded.notna()], ["checkout", "first_touch", "coupon"], "click")
     rows = pd.DataFrame(
         {

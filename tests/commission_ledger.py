@@ -17,6 +17,14 @@ def half_up(value: Fraction) -> int:
     return size if value >= 0 else -size
 
 
+Part = tuple[Fraction, Fraction]
+
+
+def cut(value: int, part: Part) -> int:
+    """What lies between two points of an amount, each rounded, so that neighbours add up."""
+    return half_up(value * part[1]) - half_up(value * part[0])
+
+
 @dataclass
 class Happening:
     """One event of one currency with two decimals; amounts in cents."""
@@ -90,10 +98,12 @@ class Ledger:
         if one.kind in ("refund", "chargeback"):
             self.give_back(one)
             return
-        for partner, share in self.credits.get(one.challenge_id, []):
-            self.credit(one, partner, share)
+        upto = Fraction(0)
+        for partner, share in sorted(self.credits.get(one.challenge_id, [])):
+            self.credit(one, partner, (upto, upto + share))
+            upto += share
 
-    def credit(self, one: Happening, partner: str, share: Fraction) -> None:
+    def credit(self, one: Happening, partner: str, share: Part) -> None:
         """What one event earns one partner."""
         sale, version = self.sales[one.challenge_id], self.plan(partner, one.challenge_id)
         if one.kind == "purchase" and one.cents <= 0:
@@ -106,7 +116,7 @@ class Ledger:
         period = (partner, "ever" if tiers and tiers.period == "lifetime" else f"{one.at:%Y-%m}")
         before, volume = self.counted[period], 0
         if tiers and one.kind == "purchase":
-            volume = {"sales": 1, "fees": half_up(share * basis), "funded": 0}[tiers.by]
+            volume = {"sales": 1, "fees": cut(basis, share), "funded": 0}[tiers.by]
         if tiers and one.kind == "funded" and tiers.by == "funded":
             volume = 1
         self.counted[period] += volume
@@ -120,7 +130,7 @@ class Ledger:
         self,
         one: Happening,
         partner: str,
-        share: Fraction,
+        share: Part,
         what: str,
         version: PlanVersion,
         period: tuple[str, str],
@@ -141,11 +151,11 @@ class Ledger:
         if what == "purchase" and self.sales[one.challenge_id].nth > 1:
             cents = half_up(cents * Fraction(version.repeat_percent) / 100)
             basis = half_up(basis * Fraction(version.repeat_percent) / 100)
-        cents = half_up(cents * share)
+        cents = cut(cents, share)
         fee = one.cents if what == "purchase" else 0
         line = self.chain(one.challenge_id, partner, what, cents, share, fee)
         if line and tiers and what == "purchase":
-            self.rated[period].append((line, half_up(basis * share)))
+            self.rated[period].append((line, cut(basis, share)))
 
     def marginal(self, version: PlanVersion, volume: tuple[int, int], basis: int) -> int:
         """The fee's parts below and above each step, each at its own rate."""
@@ -169,9 +179,9 @@ class Ledger:
             bonus = due - line.cents - self.lifted[id(line)]
             if bonus > 0:
                 self.lifted[id(line)] += bonus
-                self.chain(line.challenge, line.partner, "tier_bonus", bonus, Fraction(1), 0)
+                self.chain(line.challenge, line.partner, "tier_bonus", bonus, (Fraction(0), Fraction(1)), 0)
 
-    def chain(self, challenge: str, partner: str, what: str, cents: int, share: Fraction, fee: int) -> Line | None:
+    def chain(self, challenge: str, partner: str, what: str, cents: int, share: Part, fee: int) -> Line | None:
         """Posts to a partner and, level by level, to those above."""
         line = self.post(challenge, partner, what, 1, cents, partner) if cents else None
         above, seen, level = self.parent_of.get(partner), {partner}, 2
@@ -179,10 +189,8 @@ class Ledger:
             version = self.plan(above, challenge)
             if version and level - 2 < len(version.override_percents):
                 part = Fraction(version.override_percents[level - 2]) / 100
-                if version.override_of == "fee":
-                    override = half_up(half_up(fee * part) * share)
-                else:
-                    override = half_up(cents * part)
+                of_fee = version.override_of == "fee"
+                override = cut(half_up(fee * part), share) if of_fee else half_up(cents * part)
                 if override:
                     self.post(challenge, above, what, level, override, partner)
             seen.add(above)

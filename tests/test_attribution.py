@@ -52,6 +52,15 @@ def test_a_click_that_has_not_landed_holds_the_commission_and_is_named() -> None
     assert any("click that has not landed" in line for line in found.log)
 
 
+def test_a_lost_click_after_the_first_touch_is_held_for_that_partner_and_before_it_for_nobody() -> None:
+    found = attribute(sales({"click_id": "K9"}, {"click_id": "K1"}, {"click_id": "K8"}), CLICKS, PARTNERS).credits
+    assert found[["challenge_id", "partner_id", "how"]].to_numpy().tolist() == [
+        ["C2", "P1", "click"],
+        ["C3", "P1", "first_touch"],
+    ]
+    assert found["held_because"].fillna("").tolist() == ["", "unknown click K8"]
+
+
 def test_a_partner_that_has_not_landed_is_credited_with_nothing_and_named() -> None:
     found = attribute(sales({"partner_id": "P9"}), CLICKS, PARTNERS)
     assert found.credits.empty

@@ -88,6 +88,18 @@ def test_a_sale_pays_the_partner_and_those_above() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("fee", "amounts"),
+    [(99.99, {"P1": 6.67, "P2": 6.66, "P3": 6.67}), (0.05, {"P2": 0.01}), (0.02, {})],
+)
+def test_shares_of_a_sale_add_up_to_the_cent(fee: float, amounts: dict[str, float]) -> None:
+    """Three thirds of 20.00 are 20.00, not three times 6.67; a single cent goes to one of the three."""
+    alone = tree_of(P1=(None, "cpa"), P2=(None, "cpa"), P3=(None, "cpa"))
+    thirds = credits_of(("C1", "P3", 0.333334), ("C1", "P1", 0.333333), ("C1", "P2", 0.333333))
+    found = entries(CPA, events_of(("e1", "purchase", "C1", 0, fee, "USD")), thirds, alone)
+    assert dict(zip(found["partner_id"], found["amount"], strict=True)) == amounts
+
+
 def test_those_above_are_paid_of_the_fee_once_though_a_sale_earns_in_two_ways() -> None:
     """A hybrid pays 20 and 5 percent of 499.00 to the seller; 10 percent of the fee above is 49.90, not twice that."""
     hybrid = plan_of(
@@ -517,18 +529,18 @@ MILESTONE = ("pass", "funded", "first_payout", "profit_share")
 
 @st.composite
 def firms(draw: st.DrawFn) -> tuple[dict[str, str], dict[str, str], dict[str, Any], list[Happening]]:
-    """Partners in any tree (loops too), sales with one or two credited partners, and what happens to them."""
+    """Partners in any tree (loops too), sales with one to three credited partners, and what happens to them."""
     plans = {name: draw(st.sampled_from([*BODIES, "missing"])) for name in NAMES}
     parents = {name: parent for name in NAMES if (parent := draw(st.sampled_from([None, *NAMES]))) is not None}
     credits: dict[str, list[tuple[str, Fraction]]] = {}
     told: list[Happening] = []
     for number in range(draw(st.integers(1, 9))):
         challenge, trader = f"C{number}", draw(st.sampled_from(["T1", "T2", "T3"]))
-        partner = draw(st.sampled_from(NAMES))
-        other = draw(st.sampled_from([None, *NAMES]))
-        whole = other is None or other == partner
-        part = Fraction(draw(st.sampled_from([250_000, 333_333, 500_000])), 1_000_000)
-        credits[challenge] = [(partner, Fraction(1))] if whole else [(partner, part), (str(other), 1 - part)]
+        among = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True))
+        part = Fraction(draw(st.sampled_from([250_000, 333_334, 500_000])), 1_000_000)
+        rest = 1 - part if len(among) == 2 else (1 - part) / 2
+        shares = [Fraction(1)] if len(among) == 1 else [part, rest, rest]
+        credits[challenge] = list(zip(among, shares, strict=False))
         at = START + dt.timedelta(days=draw(st.integers(0, 100)), seconds=number)
         fee = draw(st.sampled_from([0, 1, 4999, 10_000, 25_001, 59_950]))
         told.append(Happening(f"{challenge}p", "purchase", challenge, trader, at, fee))

@@ -61,7 +61,7 @@ class Book:
 
     def desk(self) -> Desk:
         """The tables of a pass that begins at the first event."""
-        rows = self.rows[["partner", "level", "plan", "ppm", "base"]].to_numpy(np.int64)
+        rows = self.rows[["partner", "level", "plan", "ppm", "upto", "base"]].to_numpy(np.int64)
         starts = np.searchsorted(self.rows["challenge"].to_numpy(), np.arange(len(self.challenges) + 1))
         challenges = np.zeros((len(self.challenges), CHALLENGE_WIDTH), np.int64)
         challenges[:, 0], challenges[:, 1], challenges[:, 2] = self.challenges["fee"], starts[:-1], starts[1:]
@@ -291,9 +291,13 @@ def _rows(
     partner_of = segments.drop_duplicates("partner_id").set_index("partner_id")["partner"]
     place = challenges.index.get_indexer(pd.Index(credits["challenge_id"]))
     counted = (place >= 0) & credits["partner_id"].isin(partner_of.index).to_numpy()
-    direct, challenge = credits[counted].reset_index(drop=True), place[counted].astype(np.int64)
+    direct = (
+        credits[counted].assign(challenge=place[counted]).sort_values(["challenge", "partner_id"], ignore_index=True)
+    )
+    challenge = direct["challenge"].to_numpy(np.int64)
     bought = _micros(challenges["purchased_at"])
     ppm = np.rint(direct["share"].to_numpy(np.float64) * WHOLE).astype(np.int64)
+    upto = pd.Series(ppm).groupby(challenge).cumsum().to_numpy()
     partner = direct["partner_id"].map(partner_of).to_numpy(np.int64)
     held = direct["held_because"].to_numpy(object)
     levels, chain, alive = [], [partner], np.arange(len(direct))
@@ -311,6 +315,7 @@ def _rows(
                     "partner": chain[-1][alive],
                     "plan": plan,
                     "ppm": ppm[alive],
+                    "upto": upto[alive],
                 }
             )
         )

@@ -35,8 +35,8 @@ KIND, CHALLENGE, NTH, MONTHS, SLOT, OWN_AMOUNT, IN_PLAN = range(7)
 # challenges: fee, rows of who earns on it, then what the pass remembers of it
 FEE, FIRST_ROW, LAST_ROW, NEWEST, RETURNED, EXCESS, RETURN_WHAT, POSTED = range(8)
 CHALLENGE_WIDTH = 8
-# rows: who earns on a challenge; BASE is the row of the direct partner below
-PARTNER, LEVEL, PLAN, SHARE, BASE = range(5)
+# rows: who earns on a challenge; UPTO is the sum of shares to the end of SHARE, BASE the row of the partner below
+PARTNER, LEVEL, PLAN, SHARE, UPTO, BASE = range(6)
 # plans: options, then percents and fixed amounts by event, overrides by level, and steps (from, rate)
 O_CURRENCY, O_CONVERT, O_REPEAT, O_MONTHS, O_BY, O_LIFETIME, O_RETROACTIVE, O_STEPS, O_OF_FEE, O_TAKEN = range(10)
 PERCENTS = 10
@@ -73,6 +73,13 @@ def part_of(amount: int, ppm: int) -> int:
     """Parts per million of an amount, rounded half up (a half goes away from zero)."""
     part: int = (abs(amount) * ppm + WHOLE // 2) // WHOLE
     return part if amount >= 0 else -part
+
+
+@njit(cache=True)
+def shared(desk: Desk, row: int, amount: int) -> int:
+    """A partner's share of an amount; the shares of one purchase add up to it, whatever their rounding."""
+    upto = desk.rows[row, UPTO]
+    return part_of(amount, upto) - part_of(amount, upto - desk.rows[row, SHARE])
 
 
 @njit(cache=True)
@@ -146,7 +153,7 @@ def post_chain(desk: Desk, challenge: int, event: int, row: int, what: int, amou
             override, paid_in = part_of(amount, ppm), currency
         else:
             fee = desk.events[event, OWN_AMOUNT] if what == PURCHASE else 0
-            override, paid_in = part_of(part_of(fee, ppm), desk.rows[row, SHARE]), OWN
+            override, paid_in = shared(desk, row, part_of(fee, ppm)), OWN
         if override != 0:
             post(desk, challenge, event, above, what, override, paid_in)
     return place
@@ -183,7 +190,7 @@ def volume_of(desk: Desk, event: int, row: int) -> int:
     plan, kind = desk.rows[row, PLAN], desk.events[event, KIND]
     by = desk.plans[plan, O_BY]
     if kind == PURCHASE and by == BY_FEES:
-        return max(part_of(desk.events[event, IN_PLAN + desk.plans[plan, O_CURRENCY]], desk.rows[row, SHARE]), 0)
+        return max(shared(desk, row, desk.events[event, IN_PLAN + desk.plans[plan, O_CURRENCY]]), 0)
     return 1 if (kind == PURCHASE and by == BY_SALES) or (kind == FUNDED and by == BY_FUNDED) else 0
 
 
@@ -201,7 +208,7 @@ def percentage(desk: Desk, plan: int, what: int, basis: int, before: int, volume
 @njit(cache=True)
 def earn(desk: Desk, event: int, row: int, what: int, period: int, volume: int) -> None:
     """Posts what an event earns a directly credited partner under one clause of the plan, and the chain above."""
-    plan, share = desk.rows[row, PLAN], desk.rows[row, SHARE]
+    plan = desk.rows[row, PLAN]
     money, basis, currency = desk.plans[plan, O_CURRENCY], desk.events[event, OWN_AMOUNT], OWN
     if desk.plans[plan, O_CONVERT] == 1 and desk.events[event, IN_PLAN + money] != UNKNOWN:
         basis, currency = desk.events[event, IN_PLAN + money], money
@@ -213,10 +220,10 @@ def earn(desk: Desk, event: int, row: int, what: int, period: int, volume: int) 
     if what == PURCHASE and desk.events[event, NTH] > 1:
         amount = part_of(amount, desk.plans[plan, O_REPEAT])
         basis = part_of(basis, desk.plans[plan, O_REPEAT])
-    amount = part_of(amount, share)
+    amount = shared(desk, row, amount)
     place = post_chain(desk, desk.events[event, CHALLENGE], event, row, what, amount, currency)
     if place != UNKNOWN and what == PURCHASE and desk.plans[plan, O_BY] > 0:
-        desk.entries[place, BASIS] = part_of(basis, share)
+        desk.entries[place, BASIS] = shared(desk, row, basis)
         desk.entries[place, OLDER_TIERED] = desk.periods[period, TIERED]
         desk.periods[period, TIERED] = place
         desk.periods[period, RATED_ENTRIES] += 1
