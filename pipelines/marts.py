@@ -10,7 +10,7 @@ in no time; who writes to its table forgets that first.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 from operator import itemgetter, ne
@@ -39,15 +39,6 @@ KEPT_FROM_ROWS = 10_000
 MOSTLY_NEW = 0.3
 
 
-def publish(connection: duckdb.DuckDBPyConnection, database: sa.Connection) -> int:
-    """Builds every mart and brings its table to it: a published one of that name, else `mart_<name>`.
-
-    Returns how many rows were written or taken away.
-    """
-    relations.build(connection, *relations.names("marts"))
-    return sum(bring(connection, database, name) for name in relations.names("marts"))
-
-
 @dataclass(frozen=True)
 class Numbered:
     """Rows by what they say, sorted: the numbers, and where each row stands."""
@@ -65,6 +56,19 @@ class Numbered:
         nearest = np.minimum(np.searchsorted(other.said, self.said), len(other) - 1)
         lacking: np.ndarray = other.said[nearest] != self.said
         return lacking
+
+
+def build(connection: duckdb.DuckDBPyConnection) -> dict[str, Numbered]:
+    """Builds every mart and numbers its rows."""
+    return relations.build_apart(connection, *relations.names("marts"), then=number)
+
+
+def publish(connection: duckdb.DuckDBPyConnection, database: sa.Connection, built: Mapping[str, Numbered]) -> int:
+    """Brings the table of every mart to it: a published one of that name, else `mart_<name>`.
+
+    Returns how many rows were written or taken away.
+    """
+    return sum(bring(connection, database, name, told) for name, told in built.items())
 
 
 NONE = Numbered(np.array([], dtype=np.int64), np.array([], dtype=np.int64))
@@ -102,9 +106,9 @@ def are_there(warehouse: Warehouse) -> bool:
         return bool(database.execute(query).scalar() == relations.fingerprint("marts"))
 
 
-def bring(connection: duckdb.DuckDBPyConnection, database: sa.Connection, name: str) -> int:
+def bring(connection: duckdb.DuckDBPyConnection, database: sa.Connection, name: str, told: Numbered) -> int:
     """Makes a mart's table hold the mart's rows; returns how many were written or taken away."""
-    found = differing(connection, database, name)
+    found = differing(connection, database, name, told)
     written = write(connection, database, found)
     if len(found) and found.told >= KEPT_FROM_ROWS:
         stays = ~np.isin(found.kept.at, found.gone, assume_unique=True)
@@ -119,11 +123,10 @@ def bring(connection: duckdb.DuckDBPyConnection, database: sa.Connection, name: 
     return len(found)
 
 
-def differing(connection: duckdb.DuckDBPyConnection, database: sa.Connection, name: str) -> Differing:
-    """Compares a mart with its table, which is made where there is none."""
-    kinds = {str(row[0]): str(row[1]) for row in connection.execute(f"describe {name}").fetchall()}
+def differing(connection: duckdb.DuckDBPyConnection, database: sa.Connection, name: str, told: Numbered) -> Differing:
+    """Compares a mart, of which the numbers are told, with its table, which is made where there is none."""
+    kinds = _kinds(connection, name)
     table, kept = _mart_table(database, name.split(".")[1], kinds)
-    told = _numbered(connection, name, kinds)
     unknown = told.lacking_in(kept)
     at = told.at[unknown]
     order = np.argsort(at)
@@ -132,9 +135,13 @@ def differing(connection: duckdb.DuckDBPyConnection, database: sa.Connection, na
     return Differing(name, table, kinds, kept.at[kept.lacking_in(told)], new, places, len(told), kept)
 
 
-def _numbered(connection: duckdb.DuckDBPyConnection, name: str, kinds: dict[str, str]) -> Numbered:
+def _kinds(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, str]:
+    return {str(row[0]): str(row[1]) for row in connection.execute(f"describe {name}").fetchall()}
+
+
+def number(connection: duckdb.DuckDBPyConnection, name: str) -> Numbered:
     """The rows of a mart; those that say the same are told apart by their count."""
-    listed = ", ".join(f'"{column}"' for column in kinds)
+    listed = ", ".join(f'"{column}"' for column in _kinds(connection, name))
     query = f"select rowid as place, cast(hash({listed}) >> 1 as bigint) as said from {name}"
     found: Any = connection.execute(query).fetchnumpy()
     told = _by_number(found["said"], found["place"])

@@ -121,13 +121,13 @@ def score(
                 say("building the marts")
                 if kept_in is not None:
                     kept_records.build(connection, kept_in)
-                relations.build(connection, *relations.names("marts"))
+                built = marts.build(connection)
             with warehouse.database.begin() as database:
                 newer = _differing(stood, _standing(database))
                 withdraw(connection, database, rulebook, stands_at, newer)
                 _write(database, judged, names, stands_at, newer)
                 draft.write(database)
-                marts.publish(connection, database)
+                marts.publish(connection, database, built)
                 _write_run(database, started, stands_at, before is None, len(touched), loads, rulebook, log)
             log += across.follow_up(connection, warehouse.database, rulebook, weighed, stands_at)
         return Scored(stands_at, len(accounts), len(touched), log, len(judged.resumed), judged.events)

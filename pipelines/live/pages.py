@@ -53,8 +53,9 @@ def refresh(warehouse: Warehouse, rulebook: Rulebook) -> float | None:
             changed = 0
             for name in (f"marts.{one}" for one in LIVE_MARTS):
                 relations.build(connection, name)
+                told = marts.number(connection, name)
                 with warehouse.database.begin() as database:
-                    found = marts.differing(connection, database, name)
+                    found = marts.differing(connection, database, name, told)
                 changed += len(found)
                 for part in found.parts(AT_ONCE_MAX):
                     wrote = time.monotonic()

@@ -37,7 +37,7 @@ placed as (
         movements.*,
         challenges.desk_id,
         coalesce(desks.currency, movements.currency) as desk_currency,
-        cast(movements.happened_at as date) as day
+        cast(utc(movements.happened_at) as date) as day
     from movements
     inner join staging.challenges as challenges using (challenge_id)
     left join staging.desks as desks on challenges.desk_id = desks.desk_id

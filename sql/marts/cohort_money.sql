@@ -8,7 +8,7 @@ select
     challenges.channel,
     challenges.country,
     challenges.cohort_month,
-    greatest(date_diff('microsecond', challenges.purchased_at, money.happened_at) // (30 * 86400000000), 0) as age,
+    greatest(date_diff('microsecond', utc(challenges.purchased_at), utc(money.happened_at)) // (30 * 86400000000), 0) as age,
     coalesce(sum(money.fee), 0) as fee,
     coalesce(sum(money.payout), 0) as payout
 from marts.challenge_money as money

@@ -30,7 +30,7 @@ select
     held.dataset,
     held.records,
     held.newest_at,
-    date_diff('minute', held.newest_at, getvariable('as_of')) / 60.0 as age_hours,
+    date_diff('minute', utc(held.newest_at), utc(getvariable('as_of'))) / 60.0 as age_hours,
     cast(coalesce(waiting.orphans, 0) as bigint) as orphans
 from held
 left join waiting using (dataset)

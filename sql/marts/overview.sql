@@ -133,7 +133,7 @@ ratio_days as (
 ),
 
 flow_days as (
-    select desk_id, figure, date_diff('second', happened_at, getvariable('as_of')) // 86400 as age,
+    select desk_id, figure, date_diff('second', utc(happened_at), utc(getvariable('as_of'))) // 86400 as age,
         sum(counted) as counted, sum(amount_usd) as amount_usd
     from flows
     where happened_at <= getvariable('as_of') and happened_at > getvariable('as_of') - interval 14 days

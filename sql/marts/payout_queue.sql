@@ -53,7 +53,7 @@ counted as (
     select
         *,
         state in ('waiting', 'returned', 'failed') as waits,
-        date_diff('minute', requested_at, getvariable('as_of')) / 60.0 as age_hours,
+        date_diff('minute', utc(requested_at), utc(getvariable('as_of'))) / 60.0 as age_hours,
         count(*) filter (where state = 'settled') over earlier as paid_before,
         count(*) over (partition by destination) as requests_to_destination
     from requests

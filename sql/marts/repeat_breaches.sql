@@ -11,7 +11,7 @@ with challenge as (
         bool_or(status.status = 'breached') as breached,
         max(status.status_at) filter (where status.status = 'breached') as breached_at,
         arg_max(accounts.account_id, status.status_at) filter (where status.status = 'breached') as account_id,
-        max(date_diff('minute', accounts.opened_at, status.status_at)) filter (where status.status = 'breached') / 60.0
+        max(date_diff('minute', utc(accounts.opened_at), utc(status.status_at))) filter (where status.status = 'breached') / 60.0
             as hours_held,
         bool_or(status.status in ('active', 'paused')) as live
     from decided.account_status as status
@@ -58,7 +58,7 @@ select
     count(*) filter (where challenge.live) as live,
     avg(cast(challenge.breached as double)) as breached_share,
     any_value(usual.usual_share) as usual_share,
-    mode(broken.rule) as rule,
+    mode(broken.rule order by broken.rule) as rule,
     median(challenge.hours_held) as hours_held,
     sum(money.fees_usd) as fees_usd,
     min(challenge.breached_at) as first_at,
