@@ -59,6 +59,9 @@ COLUMNS = (
     "company_reach_s",
     "company_cover",
     "lag_odds",
+    "exits_near",
+    "near_by_chance",
+    "local_spread_s",
 )
 MATCHES_MAX = 400  # matched entries whose surroundings are read; more say nothing new
 NEIGHBOURS_MAX = 8_000  # entries read around one pair's matches
@@ -72,6 +75,7 @@ REGULARS_READ = 4
 HEADS_MIN = 4  # first entries of bursts that tell the order of all
 GATHERINGS_MIN = 4.0  # moments at which others meet that say whether they do without a leader
 LOG_P_SURPLUS = math.log(0.1)  # strangers at one match that are more than usual there
+NEAR_SHARE, NEAR_MIN_S = 0.1, 3.0  # exits this share of the holding time apart, or so many seconds, are near
 SESSIONS = 3.0  # how much denser an account's entries are in its hours than evenly spread ones
 
 
@@ -171,21 +175,24 @@ def _exit_order(book: Book, ahead: Codes, behind: Codes) -> tuple[float, float]:
 
 
 @compiled
-def _exits(book: Book, at_a: Codes, at_b: Codes, lag_us: float) -> tuple[float, float, float]:
-    """Share of matches that also close together, the same share among swapped matches, correlation of holding."""
-    count = len(at_a)
-    held_a = np.full(count, np.nan)
-    held_b = np.full(count, np.nan)
-    for i in range(count):
-        if book.closed_us[at_a[i]] != NEVER:
-            held_a[i] = (book.closed_us[at_a[i]] - book.opened_us[at_a[i]]) / SECOND
-        if book.closed_us[at_b[i]] != NEVER:
-            held_b[i] = (book.closed_us[at_b[i]] - book.opened_us[at_b[i]]) / SECOND
-    tolerance = max(2.0, 0.5 * abs(lag_us) / SECOND)
+def _held(book: Book, at: Codes) -> Floats:
+    """How long positions were held (s); NaN where the exit is not known."""
+    held = np.full(len(at), np.nan)
+    for i in range(len(at)):
+        if book.closed_us[at[i]] != NEVER:
+            held[i] = (book.closed_us[at[i]] - book.opened_us[at[i]]) / SECOND
+    return held
+
+
+@compiled
+def _alike(held_a: Floats, held_b: Floats, least_s: float, share: float) -> tuple[float, float]:
+    """Share of matches held alike, within so many seconds or a share of the holding time, and of swapped matches."""
+    count = len(held_a)
     together = by_chance = known = swaps = 0.0
     for i in range(count):
         if math.isnan(held_a[i]):
             continue
+        tolerance = max(least_s, share * held_a[i])
         for step in range(min(6, count)):
             other = held_b[(i + step) % count]
             if math.isnan(other):
@@ -197,9 +204,17 @@ def _exits(book: Book, at_a: Codes, at_b: Codes, lag_us: float) -> tuple[float, 
             else:
                 by_chance += hit
                 swaps += 1.0
-    share = together / known if known > 0 else np.nan
-    usual = by_chance / swaps if swaps > 0 else np.nan
-    return share, usual, _correlation(np.log(np.maximum(held_a, 1.0)), np.log(np.maximum(held_b, 1.0)))
+    return together / known if known > 0 else np.nan, by_chance / swaps if swaps > 0 else np.nan
+
+
+@compiled
+def _local_spread(opened: Ints, lags: Floats) -> float:
+    """Median absolute deviation that lags have by their changes from one match to the next in time (us).
+
+    It is the usual one where they vary at random, and far less where they are steady but have moved.
+    """
+    ordered = lags[np.argsort(opened)]
+    return float(np.median(np.abs(ordered[1:] - ordered[:-1])) / math.sqrt(2.0)) if len(lags) > 2 else np.nan
 
 
 @compiled
@@ -634,7 +649,11 @@ def _describe_pair(book: Book, a: int, b: int, at_a: Codes, at_b: Codes, out: Fl
     own = min(book.own_start[a + 1] - book.own_start[a], book.own_start[b + 1] - book.own_start[b])
     out[0], out[1], out[2] = len(lags), lag / SECOND, np.median(np.abs(lags - lag)) / SECOND
     out[3] = max(ahead, 1.0 - ahead)
-    out[4], out[5], out[6] = _exits(book, at_a, at_b, lag)
+    held_a, held_b = _held(book, at_a), _held(book, at_b)
+    out[4], out[5] = _alike(held_a, held_b, max(2.0, 0.5 * abs(lag_s)), 0.0)
+    out[6] = _correlation(np.log(np.maximum(held_a, 1.0)), np.log(np.maximum(held_b, 1.0)))
+    out[44], out[45] = _alike(held_a, held_b, max(NEAR_MIN_S, 0.5 * abs(lag_s)), NEAR_SHARE)
+    out[46] = _local_spread(book.opened_us[at_a], lags) / SECOND
     out[7] = _correlation(np.log(np.maximum(book.lots[at_a], 1e-9)), np.log(np.maximum(book.lots[at_b], 1e-9)))
     out[8], out[9] = _bar_share(book.opened_us[at_a]), _bar_share(book.opened_us[at_b])
     out[10] = len(lags) / own

@@ -22,7 +22,7 @@ from models.coordination.entries import SECOND, Codes, Entries, Flags, Floats, s
 from models.coordination.kept import Kept
 from models.coordination.lags import COARSE_S
 from models.coordination.pairs import judge_pairs
-from models.coordination.strength import unrounded_spread, weigh
+from models.coordination.strength import link_alone, unrounded_spread, weigh
 from models.coordination.terms import CoordinationTerms
 
 PAIR_COLUMNS = (
@@ -49,6 +49,8 @@ SIBLING_SPREAD = 1.15  # spread between siblings, of the wider of their spreads 
 EXIT_ODDS, EXIT_ODDS_MAX = 1.4, 5.0  # what one exit in the order of the entries says of it (four in five), and all
 LEADER_ODDS = 1.0  # log-odds from which a leader is named although a coarse clock ties entries
 BESIDE = -6.0  # log-odds of a pair whose matches another leader of the follower explains, whatever else speaks for it
+EXITS_LINKED = 0.7  # from which exits go together
+UNDISCOVERED = -0.5  # log-odds of a pair that chance may explain among those that would be flagged
 BESIDE_MORE = 1.5  # how many times as many matches that leader must have
 BESIDE_INSIDE = 0.75  # and the share of this pair's that must be among them
 ALIKE_MIN, ALIKE_MORE, ALIKE_INSIDE = 2, 0.6, 0.5  # other leaders, their matches, and the share in common
@@ -121,8 +123,9 @@ def find_coordination(
     odds = logit(seen["strength"].clip(1e-9, 1 - 1e-9))
     reasons["beside_a_leader"] = np.where(beside, BESIDE - odds.clip(lower=0.0), 0.0)
     seen["strength"] = np.where(beside, expit(odds.clip(upper=0.0) + BESIDE), seen["strength"])
-    seen["sibling"] = _siblings(seen)
-    seen.loc[seen["sibling"], "strength"] = np.maximum(seen.loc[seen["sibling"], "strength"], _sibling_strength(seen))
+    _undiscovered(seen, reasons, len(entries.accounts), terms)
+    joined, seen["sibling"] = _joined(seen)
+    seen.loc[joined, "strength"] = np.maximum(seen.loc[joined, "strength"], _joined_strength(seen, joined))
     seen = _one_relation(seen)
     rings = _rings(entries, seen)
     flagged = int((seen["strength"] >= FLAG).sum())
@@ -218,15 +221,31 @@ def _beside(entries: Entries, seen: pd.DataFrame, terms: CoordinationTerms) -> F
     return out
 
 
-def _siblings(seen: pd.DataFrame) -> Flags:
-    """Pairs that only trade together because both follow the same third account.
+def _undiscovered(seen: pd.DataFrame, reasons: pd.DataFrame, accounts: int, terms: CoordinationTerms) -> None:
+    """Takes the flag from pairs that are not beyond chance at the same false-discovery rate among the flagged alone.
+
+    A rate held over all pairs is not held over some of them: thousands that share a robot lend their allowance to
+    pairs that nothing public explains, and of those as many as that rate would be chance. Exits that go together are
+    evidence that no probability of entries knows of.
+    """
+    flagged = (seen["strength"] >= FLAG).to_numpy()
+    log_q = np.full(len(seen), np.inf)
+    log_q[flagged] = log_q_values(seen["log_p"].to_numpy()[flagged], accounts * (accounts - 1.0))
+    dropped = flagged & (log_q > math.log(terms.q_max)) & (link_alone(seen) < EXITS_LINKED)
+    odds = logit(seen["strength"].clip(1e-9, 1 - 1e-9))
+    reasons["undiscovered"] = np.where(dropped, UNDISCOVERED - odds, 0.0)
+    seen["strength"] = np.where(dropped, expit(UNDISCOVERED), seen["strength"])
+
+
+def _joined(seen: pd.DataFrame) -> tuple[Flags, Flags]:
+    """Pairs whose two accounts both are tied to a third that is ahead of them, and those that trade only through it.
 
     Two followers of one leader are spread wider from each other than from the leader; the last links of a chain
     are not.
     """
     index = _edge_index(seen)
     spread = unrounded_spread(seen)
-    out = np.zeros(len(seen), dtype=bool)
+    joined, sibling = np.zeros(len(seen), dtype=bool), np.zeros(len(seen), dtype=bool)
     before = (seen["third_before"].fillna(0.0) >= SIBLING_BEFORE).to_numpy()
     rows = zip(
         np.flatnonzero(before).tolist(), *(seen.loc[before, n].astype(int) for n in ("third", "a", "b")), strict=True
@@ -234,14 +253,15 @@ def _siblings(seen: pd.DataFrame) -> Flags:
     for i, third, a, b in rows:
         to_a, to_b = index.get((third, a)), index.get((third, b))
         if to_a is not None and to_b is not None:
-            out[i] = spread[i] > SIBLING_SPREAD * max(spread[to_a], spread[to_b])
-    return out
+            joined[i] = True
+            sibling[i] = spread[i] > SIBLING_SPREAD * max(spread[to_a], spread[to_b])
+    return joined, sibling
 
 
-def _sibling_strength(seen: pd.DataFrame) -> Floats:
-    """A sibling pair is as certain as the weaker of its two ties to the leader."""
+def _joined_strength(seen: pd.DataFrame, joined: Flags) -> Floats:
+    """A pair joined by a third is at least as certain as the weaker of its two ties to it."""
     index = _edge_index(seen)
-    rows = seen[seen["sibling"]]
+    rows = seen[joined]
     strength = seen["strength"].to_numpy()
     ties = [
         min(strength[index[(int(t), int(a))]], strength[index[(int(t), int(b))]])

@@ -14,11 +14,14 @@ FEW_OTHERS = 4  # beyond this many, coincidence of order and exits must be plain
 ORDER_AT, ORDER_WORTH = [0.6, 0.75, 0.85, 0.92, 0.97], [-8.0, -5.0, -3.0, -0.5, 1.5]
 AT_ONCE_S = 0.1  # nobody follows in less
 SHORTEST_S = 0.05  # a lag below this is as good as none
+MOVED, MOVED_MIN = 0.6, 20  # of the spread, from one match to the next, below which a lag has moved; and matches
 LATER_WORTH = 0.6  # closing later is less than closing alike: a wider target does as much
 ALL_HOLD_ALIKE = 0.7  # share of swapped matches that close together from which common exits prove nothing
 LATENCY_S = 3.0  # no robot is so much slower than another
 FAR_S = 10.0  # and nothing that many hear is heard so late so steadily
 HAND_S = 15.0  # one person at two screens needs no longer
+HAND_LOG_P = -35.0  # log-probability of the matches by chance: without an order they must be plainly beyond it
+HAND_LEAST_S = 0.6  # spread of the lag by hand; robots of one kind stray by less
 UNREST = 2.0  # markets stir within seconds: entries nearby are up to so much denser than over the quarter hours
 LOG_P_PASSERS = -6.0
 PUBLIC_SHARE = [0.2, 0.4]  # share of matches at public moments from which these explain a pair, and wholly do
@@ -68,6 +71,17 @@ def _link_of_exits(seen: pd.DataFrame) -> Floats:
     return np.asarray(np.maximum(np.maximum(_kept(seen), np.tanh(np.arctanh(holding) - error)), later))
 
 
+def link_alone(seen: pd.DataFrame) -> Floats:
+    """How far exits go together (0-1) where nobody recurs around the pair.
+
+    Who enters at one moment on one side meets the same prices: holding times are then correlated and either may be
+    later without one knowing of the other. Exits that are near each other for their holding time do not come of that.
+    """
+    near = _column(seen, "exits_near") - _column(seen, "near_by_chance")
+    later = _steps(_column(seen, "exits_after", 0.5), [0.8, 0.97], [0.0, LATER_WORTH])
+    return np.asarray(np.maximum(np.maximum(_kept(seen), near), later * _steps(near, [0.05, 0.25], [0.0, 1.0])))
+
+
 def _kept(seen: pd.DataFrame) -> Floats:
     """Share of matches that close as far apart as they opened, beyond chance: exits that were followed too."""
     return _column(seen, "exits_together") - _column(seen, "exits_by_chance")
@@ -85,7 +99,7 @@ def _exits(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
 
     Robots that open on the same bars close alike as well, which proves nothing.
     """
-    link, shared, others = _link_of_exits(seen), _link_in_company(seen), _column(seen, "others")
+    link, shared, others = link_alone(seen), _link_in_company(seen), _column(seen, "others")
     trust = np.minimum(_column(seen, "events") / 10.0, 1.0)
     known = seen["exits_together"].notna().to_numpy()
     alone = _steps(link, [0.1, 0.4, 0.8], [-3.0, 0.0, 2.5])
@@ -106,7 +120,7 @@ def _exits(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     timed = _timed(seen, terms)
     kept = np.minimum(worth, _steps(_kept(seen), [0.3, 0.8], [0.0, 2.5]))
     worth = np.where(timed.all(axis=0), kept, worth)
-    worth = np.maximum(worth, -5.0 + 4.0 * _neither(seen, terms))
+    worth = np.maximum(worth, -5.0 + 4.0 * np.maximum(_neither(seen, terms), _machine(seen, terms)))
     untold = _at_bars(seen, terms) | _bar_family(seen, terms) | (_column(seen, "exits_by_chance") > ALL_HOLD_ALIKE)
     return np.where(untold, np.minimum(worth, 0.0), worth)
 
@@ -121,6 +135,22 @@ def _neither(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     leads = np.minimum(_column(seen, "first_share", 1.0), _column(seen, "cover", 1.0))
     long = _steps(np.abs(_column(seen, "lag_s")), [LATENCY_S, 2 * LATENCY_S], [0.0, 1.0])
     return ordered * long * _steps(_loose(seen), [0.15, 0.25], [1.0, 0.0]) * _steps(leads, [0.6, 0.8], [0.0, 1.0])
+
+
+def _machine(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
+    """How far (0-1) who is behind is a machine, steady behind one who leads all around, and those are no machines.
+
+    A few people may read a leader or meet it by habit; what is steady behind that leader alone, and never among them
+    without it, reads the leader's own entries, whatever exits it has.
+    """
+    ordered = ((_column(seen, "same_order") >= 0.95) | (_column(seen, "untied") < 3)) & (_one_way(seen) >= 0.95)
+    ordered &= (_column(seen, "matched") >= 10) & (_surplus(seen) > LOG_P_PASSERS)
+    ordered &= ~_timed(seen, terms).any(axis=0) & (_column(seen, "tight_spread_s") >= IRREGULAR_S)
+    ordered &= (_column(seen, "others") > 0) & (_column(seen, "others") <= FEW_OTHERS)
+    covers = np.minimum(_column(seen, "cover"), _column(seen, "company_cover", 1.0)) >= STEADY_COVER
+    leads = _steps(_column(seen, "first_share"), [0.75, LEADS], [0.0, 1.0])
+    steadier = _steps(_column(seen, "relative_spread", 1.0), [0.1, 0.25], [1.0, 0.0])
+    return ordered * covers * leads * steadier * _steps(_looser(seen), [0.25, 0.35], [1.0, 0.0])
 
 
 def _accompanied(seen: pd.DataFrame) -> Floats:
@@ -138,9 +168,10 @@ def _one_way(seen: pd.DataFrame) -> Floats:
 
 def _by_hand(seen: pd.DataFrame) -> Flags:
     """Whether it looks like two accounts under one person's hands: seconds apart, common exits, nobody else around."""
-    by_hand = (_column(seen, "others") == 0) & (_link_of_exits(seen) >= 0.8) & (_column(seen, "matched") >= 8)
-    by_hand &= (_column(seen, "lag_spread_s") >= 1.0) & (_column(seen, "lag_spread_s") < 2 * HAND_S)
-    by_hand &= _surplus(seen) > LOG_P_PASSERS
+    by_hand = (_column(seen, "others") == 0) & (link_alone(seen) >= 0.5) & (_column(seen, "matched") >= 8)
+    quickest = np.where(_column(seen, "relation") == 1, 0.0, HAND_LEAST_S)  # no robot sends its copies both ways
+    by_hand &= (_column(seen, "lag_spread_s") >= quickest) & (_column(seen, "lag_spread_s") < 2 * HAND_S)
+    by_hand &= (_surplus(seen) > LOG_P_PASSERS) & (_column(seen, "log_p") <= HAND_LOG_P)
     return np.asarray(by_hand & (np.abs(_column(seen, "lag_s")) < HAND_S))
 
 
@@ -177,13 +208,14 @@ def _loose(seen: pd.DataFrame) -> Floats:
     """Standard deviation of the lag for its length; no clock shows how far less than its step varies."""
     shortest = np.maximum(_column(seen, "step_s"), SHORTEST_S)
     lag = np.maximum(np.abs(_column(seen, "lag_s")), shortest)
-    return np.asarray(1.4826 * unrounded_spread(seen) / lag)
+    spread, local = unrounded_spread(seen), _column(seen, "local_spread_s", np.inf)
+    moved = (local < MOVED * spread) & (_column(seen, "matched") >= MOVED_MIN)  # steady, but not all the time the same
+    return np.asarray(1.4826 * np.where(moved, local, spread) / lag)
 
 
 def _looser(seen: pd.DataFrame) -> Floats:
     """How loose the lag may well be: of the many pairs of a room some look steady by a few matches."""
-    doubt = 1.0 + 1.0 / np.sqrt(np.maximum(_column(seen, "matched"), 1.0))
-    return np.asarray(_loose(seen) * np.where(_column(seen, "others") > 0, doubt, 1.0))
+    return np.asarray(_loose(seen) * (1.0 + 1.0 / np.sqrt(np.maximum(_column(seen, "matched"), 1.0))))
 
 
 def _lag(seen: pd.DataFrame) -> Floats:
@@ -197,6 +229,10 @@ def _lag(seen: pd.DataFrame) -> Floats:
     unproven = np.maximum(unproven, _steps(matched, FEW_MATCHES, [0.5, 0.0]))
     in_company = _accompanied(seen) * unproven * _steps(_looser(seen), [0.25, 0.45, 0.6], [0.0, -4.0, -8.0])
     by_length = _steps(loose, [0.45, 0.7, 1.1], [0.0, -2.5, -5.0])
+    # People who see one price break act as far apart as they are slow, and leave each by his own mind.
+    people = _steps(1.4826 * unrounded_spread(seen), [0.5 * IRREGULAR_S, IRREGULAR_S], [0.0, 1.0])
+    apart = people * _steps(link_alone(seen), [0.2, 0.6], [1.0, 0.0]) * (1.0 - _accompanied(seen))
+    by_length = np.minimum(by_length, apart * _steps(_looser(seen), [0.25, 0.45], [0.0, -4.0]))
     return np.minimum(np.where(_by_hand(seen), np.maximum(by_length, -1.0), by_length), in_company) + strays
 
 
@@ -215,7 +251,7 @@ def _company(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     worth = part * star + (1.0 - part) * no_star + np.maximum(size, least)
     worth = np.where(_bar_family(seen, terms), np.minimum(worth, 0.0), worth)
     few = _steps(others, [SMALL_RING, 2 * SMALL_RING], [1.0, 0.0])
-    worth = np.maximum(worth, -16.0 + 15.0 * few * _neither(seen, terms))
+    worth = np.maximum(worth, -16.0 + 15.0 * few * np.maximum(_neither(seen, terms), _machine(seen, terms)))
     return np.where(others == 0, 1.5, _accompanied(seen) * worth)
 
 
@@ -381,7 +417,7 @@ def _few(seen: pd.DataFrame) -> Floats:
     return _steps(_column(seen, "matched"), [6.0, 7.0, 8.0, 14.0], [-6.0, -3.0, -1.5, 0.0])
 
 
-def _same_leader(seen: pd.DataFrame, total: Floats) -> Floats:
+def _same_leader(seen: pd.DataFrame, total: Floats, terms: CoordinationTerms) -> Floats:
     """Log-odds from a leader's other followers: where most do not follow closely, it is read rather than copied.
 
     A signal's readers take their time, each differently every time; copiers of one leader do not all do so.
@@ -394,7 +430,7 @@ def _same_leader(seen: pd.DataFrame, total: Floats) -> Floats:
     weak = _steps(of_leader["total"].fillna(9.0).to_numpy(), [0.5, 3.5], [-5.0, 0.0])
     unhurried = np.minimum(of_leader["loose"].fillna(0.0).to_numpy(), _loose(seen))
     worth = np.minimum(weak, _steps(unhurried, READERS_LOOSE, [0.0, -5.0]))
-    return np.where(star & (_column(seen, "alone") < 5), worth, 0.0)
+    return np.where(star & (_column(seen, "alone") < 5), worth * (1.0 - _machine(seen, terms)), 0.0)
 
 
 def _hub(seen: pd.DataFrame, worth: Floats, terms: CoordinationTerms) -> Floats:
@@ -445,7 +481,7 @@ def weigh(seen: pd.DataFrame, same_owner: Flags, terms: CoordinationTerms) -> tu
         },
         index=seen.index,
     )
-    reasons["same_leader"] = _same_leader(seen, reasons.sum(axis=1).to_numpy())
+    reasons["same_leader"] = _same_leader(seen, reasons.sum(axis=1).to_numpy(), terms)
     reasons["hub"] = _hub(seen, reasons[["company", "exits", "same_leader"]].sum(axis=1).to_numpy(), terms)
     total = reasons.sum(axis=1).to_numpy()
     return 1.0 / (1.0 + np.exp(-np.clip(total, -30.0, 30.0))), reasons
