@@ -203,6 +203,14 @@ def test_commissions_agree_between_entries_statements_partners_and_the_ledger(ho
     assert partners["commission_usd"].sum() == pytest.approx(100 * 1.1)
 
 
+def test_a_statement_of_a_time_before_the_first_entry_is_empty(house: Warehouse) -> None:
+    with house.database.connect() as database:
+        made = partner_papers.make(database, "P1", dt.date(2020, 1, 1), dt.date(2020, 12, 31))
+    assert made.lines.empty
+    assert partner_papers.as_csv(made).splitlines() == [",".join(partner_papers.ENTRY)]
+    assert partner_papers.as_pdf(made).startswith(b"%PDF")
+
+
 def test_a_dry_run_of_todays_plans_is_what_the_ledger_says(house: Warehouse, tmp_path: Path) -> None:
     book = catalogue.load(house.home.parent / "book")
     same = plan_trial.try_plans(house, book, plan_trial.with_plan(Plans({})))

@@ -287,7 +287,8 @@ def statement(
     Everything earned counts, whether it may be paid yet or not; what was sent is negative.
     """
     mine = entries.loc[entries["partner_id"] == partner_id, ["currency", "amount", "event", "happened_at"]]
-    mine = mine.assign(part=np.select([mine["event"].isin(WHATS[REFUND:]), mine["event"] == "write_off"], [1, 2], 0))
+    part = np.select([mine["event"].isin(WHATS[REFUND:]), mine["event"] == "write_off"], [1, 2], 0)
+    mine = mine.assign(part=part, amount=mine["amount"].astype("float64"))
     if transfers is not None and len(transfers):
         sent = transfers[transfers["partner_id"] == partner_id].rename(columns={"settled_at": "happened_at"})
         sent = sent.assign(amount=-sent["amount"].astype("float64"), part=3)
