@@ -578,6 +578,17 @@ def test_days_of_fillers_at_the_end_of_cycles_are_meant_and_scattered_ones_are_n
     assert (found >= 0.5) == fires
 
 
+@pytest.mark.parametrize(("last", "fires"), [(6, True), (2, False)])
+def test_a_long_cycle_that_ends_with_many_days_of_fillers_is_gamed(last: int, fires: bool) -> None:
+    assert (gaming(days=60, filler_days=last, end_filler_days=last) >= 0.5) == fires
+
+
+@pytest.mark.parametrize(("ideas", "fires"), [(4, True), (1, False)])
+def test_a_spike_stands_out_beside_a_few_ideas_already_and_not_beside_one(ideas: int, fires: bool) -> None:
+    told = gaming(days=4, spike=np.log(20), spike_varied=0.1, spike_others=ideas, won_share=0.9, spike_days_after=0)
+    assert (told >= 0.5) == fires
+
+
 @pytest.mark.parametrize(
     ("times", "won_share", "days_after", "fires"),
     [(8, 0.9, 0, True), (2, 0.9, 0, False), (8, 0.2, 0, False), (8, 0.9, 5, False)],
@@ -636,16 +647,22 @@ def test_the_one_loss_that_breached_an_account_after_its_payout_does_not_make_it
     assert (account in flagged(signals_of(firm), "payout_gaming")) == fires
 
 
-def paid_thrice(fillers_in: int | None, larger: float) -> tuple[Firm, str]:
-    """An account paid on days 12, 26 and 40: fillers in one of its cycles, or all lost at larger sizes at last."""
+def paid_thrice(
+    fillers_in: int | None,
+    larger: float,
+    filler: tuple[float, float, float] = (60, 0.0, 0.02),
+    within: Firm | None = None,
+) -> tuple[Firm, str]:
+    """An account paid on days 12, 26 and 40: fillers (seconds, move, lots) in one of its cycles, or all lost at larger
+    sizes at last."""
     maker = Maker(FIRMS[0], 3)
-    firm = maker.firm
+    maker.firm = firm = within or maker.firm
     account = firm.account(firm.trader(), START, "funded")
     for cycle, paid_day in enumerate((12, 26, 40)):
         for day in range(paid_day - 9, paid_day):
             at = START + dt.timedelta(days=day, hours=8)
             if fillers_in == cycle and day > paid_day - 7:
-                firm.trade(account, at, 60, 0.0, lots=0.02)
+                firm.trade(account, at, filler[0], filler[1], lots=filler[2])
             else:
                 firm.trade(account, at, 3600, 0.002 if day % 2 else -0.001)
         maker.paid(account, paid_day, 300)
@@ -677,6 +694,12 @@ def test_each_payout_cycle_is_judged_and_the_one_that_was_gamed_is_told(
         assert says in held["sentence"]
         if fillers_in is not None:
             assert {row["lots"] for row in held["rows"][:6]} == {0.02}
+
+
+def test_days_of_brief_positions_that_win_as_real_days_do_are_no_fillers() -> None:
+    firm, flipper = paid_thrice(2, 1.0, (5, 0.00002, 1.0))
+    _, winner = paid_thrice(2, 1.0, (5, 0.001, 1.0), firm)
+    assert flagged(signals_of(firm), "payout_gaming") & {flipper, winner} == {flipper}
 
 
 def test_a_later_payout_and_its_change_have_the_account_measured_anew() -> None:

@@ -34,18 +34,21 @@ SMALL_DAYS = (0.2, 4.0)
 
 @dataclass(frozen=True)
 class Terms:
-    """What is a filler beside the account's real size, or beside its real chance when closed within `filler_s`; what
-    are twins; how near a reset (seconds) two ends are a split; days needed to say anything in full; within how many
-    days of a payout an account is burnt; how many times its usual size one who burns it or spikes trades, and how
-    that varies among them (in logarithms)."""
+    """What is a filler beside the account's real size, or beside its real chance when closed within `filler_s`, and
+    what a day of them wins and loses at most beside a real day; what are twins; how near a reset (seconds) two ends
+    are a split; days needed to say anything in full, and ideas beside which one is a spike; within how many days of a
+    payout an account is burnt; how many times its usual size one who burns it or spikes trades, and how that varies
+    among them (in logarithms)."""
 
-    version: str = "2026-11-29"
+    version: str = "2026-11-30"
     filler_share: float = 0.1
     filler_s: float = 300.0
+    filler_moved: float = 0.2
     twin_s: float = 60.0
     twin_ratio_min: float = 0.2
     near_s: float = 3600.0
     days_enough: int = 5
+    ideas_enough: int = 4
     burnt_within_days: float = 14.0
     burnt_times: float = 2.5
     spike_times: float = 5.0
@@ -92,7 +95,7 @@ def _spike(seen: pd.DataFrame, terms: Terms) -> Floats:
     # as many days of trading as were usual until then, or none
     expected, after = numbers(seen["spike_days_expected"]), numbers(seen["spike_days_after"])
     quiet = np.clip(0.9 * expected - after * np.log(10), -4.0, 1.5)
-    return np.where(others >= terms.days_enough, size + won + quiet, 0.0)
+    return thin(size + won + quiet, others, terms.ideas_enough)
 
 
 def _fillers(seen: pd.DataFrame, terms: Terms) -> Floats:
@@ -104,8 +107,8 @@ def _fillers(seen: pd.DataFrame, terms: Terms) -> Floats:
     known = (a + elsewhere, b + numbers(seen["other_days"]) - elsewhere)
     unlike = likelihood_ratio(seen["filler_days"], seen["days"], SMALL_DAYS, known)
     found = thin(share, seen["days"], terms.days_enough)
-    beside = np.clip(unlike, 0.0, 2.0) + _at_the_end(seen)
-    return np.asarray(np.where(found > 0, found + beside, found) * several)
+    beside = np.where(found > 0, np.clip(unlike, 0.0, 2.0), 0.0) + _at_the_end(seen)
+    return np.asarray((found + beside) * several)
 
 
 def _at_the_end(seen: pd.DataFrame) -> Floats:
@@ -118,7 +121,7 @@ def _at_the_end(seen: pd.DataFrame) -> Floats:
     fillers = a + numbers(seen["filler_days"]) - last
     real = b + numbers(seen["days"]) - numbers(seen["filler_days"])
     by_chance = beta_binomial(last, last, (fillers, real))
-    meant = steps(last, [1, 2, 3], [0.0, 1.2, 2.5])
+    meant = steps(last, [1, 2, 3, 6], [0.0, 1.2, 2.5, 4.5])
     return np.asarray(np.clip(np.log(0.5) - by_chance, 0.0, meant))
 
 
@@ -231,7 +234,7 @@ DETECTOR = Detector(
         ),
         fails=(
             "For traders whose sizes truly span two orders of magnitude, and where the days are filled "
-            "with real but flat trades."
+            "with real but flat trades, or with tiny ones that win or lose much."
         ),
         respond="Count the days without the fillers and join the twins before the payout is judged.",
     ),

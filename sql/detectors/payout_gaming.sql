@@ -12,25 +12,52 @@ positions as (
     where counts
 ),
 
+by_day as (
+    select
+        account_id,
+        cycle,
+        cast(opened_at as date) as day,
+        count(*) as positions,
+        count(*) filter (where is_real) as real_positions,
+        sum(abs(coalesce(net_profit, 0))) as moved,
+        min(opened_at) as first_at,
+        max(opened_at) as last_at,
+        any_value(ends_at) as ends_at
+    from positions
+    group by account_id, cycle, cast(opened_at as date)
+),
+
+real_days as (
+    select account_id, median(moved) as usually_moved
+    from by_day
+    where real_positions > 0
+    group by account_id
+),
+
+-- a day of tiny positions that won or lost as a real day does was traded, however briefly
+told_days as (
+    select
+        by_day.*,
+        by_day.real_positions = 0
+        and coalesce(by_day.moved <= getvariable('payout_gaming_filler_moved') * real_days.usually_moved, true) as is_filler
+    from by_day
+    left join real_days using (account_id)
+),
+
 days as (
     select
         account_id,
         cycle,
         count(*) as days,
-        count(*) filter (where real_positions = 0) as filler_days,
-        count(*) filter (where real_positions = 0 and day > last_real_day) as end_filler_days,
+        count(*) filter (where is_filler) as filler_days,
+        count(*) filter (where is_filler and day > last_real_day) as end_filler_days,
         sum(positions) as positions,
-        min(first_at) filter (where real_positions = 0) as first_filler_at,
-        max(last_at) filter (where real_positions = 0) as last_filler_at,
+        min(first_at) filter (where is_filler) as first_filler_at,
+        max(last_at) filter (where is_filler) as last_filler_at,
         any_value(ends_at) as ends_at
     from (
-        select
-            account_id, cycle, cast(opened_at as date) as day,
-            count(*) as positions, count(*) filter (where is_real) as real_positions,
-            min(opened_at) as first_at, max(opened_at) as last_at, any_value(ends_at) as ends_at,
-            max(max(cast(opened_at as date)) filter (where is_real)) over (partition by account_id, cycle) as last_real_day
-        from positions
-        group by account_id, cycle, cast(opened_at as date)
+        select *, max(day) filter (where not is_filler) over (partition by account_id, cycle) as last_real_day
+        from told_days
     )
     group by account_id, cycle
 ),
