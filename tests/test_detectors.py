@@ -515,7 +515,7 @@ def test_one_win_without_a_stop_is_all_in_at_many_times_the_size_of_others_only(
     wins = pd.DataFrame({"trader_id": ["usual", "huge"], "log_size": np.log([0.003, 0.06])})
     wins = wins.assign(ideas=1, days=1, log_stake=np.log(0.03), is_ended=False)
     seen = pd.concat([others, wins], ignore_index=True)
-    seen = seen.assign(planned=0, ideas_weighed=np.nan, log_planned=np.nan, spread=np.nan, allowance=0.05)
+    seen = seen.assign(planned=0, ideas_weighed=np.nan, log_planned=np.nan, spread=np.nan, allowance=0.05, rungs=0)
     usual, huge = strength(detector.weigh(seen, detector.terms))[-2:]
     assert usual < 0.5 < huge
     told = seen.iloc[-1:].assign(planned=1, ideas_weighed=1, log_planned=np.log(0.005))
@@ -810,6 +810,27 @@ def test_small_ideas_that_try_a_market_out_hide_no_all_in() -> None:
     detector = DETECTORS["all_in"]
     seen = pd.DataFrame({"trader_id": ["probed", "steady"], "ideas": [3, 12], "planned": [3, 12], "days": [2, 8]})
     seen = seen.assign(ideas_weighed=[1.1, 11.0], log_planned=np.log([0.045, 0.006]), log_stake=np.log([0.001, 0.006]))
-    seen = seen.assign(log_size=np.nan, spread=[0.3, 0.2], allowance=0.05, is_ended=[True, False])
+    seen = seen.assign(log_size=np.nan, spread=[0.3, 0.2], allowance=0.05, is_ended=[True, False], rungs=0)
     probed, steady = strength(detector.weigh(seen, detector.terms))
     assert steady < 0.2 and probed >= 0.5
+
+
+@pytest.mark.parametrize(
+    ("told", "fires"),
+    [
+        ({"rungs": 0}, True),
+        ({"rungs": 5}, False),
+        ({"planned": 0, "log_size": np.log(0.02)}, True),
+        ({"planned": 0, "log_size": np.log(0.002)}, False),
+    ],
+    ids=["staked", "the last rungs of a ladder", "a loss that its size explains", "a loss that ran away"],
+)
+def test_a_stake_near_the_allowance_is_all_in_unless_losses_led_up_to_it_or_it_ran_away(
+    told: dict[str, float], fires: bool
+) -> None:
+    detector = DETECTORS["all_in"]
+    seen = {"trader_id": "t", "ideas": 2, "planned": 2, "days": 2, "ideas_weighed": 2.0, "log_planned": np.log(0.045)}
+    seen |= {"log_stake": np.log(0.045), "log_size": np.nan, "spread": 0.15, "allowance": 0.05, "is_ended": True}
+    among = {"stake": [float(np.log(0.008)), 0.65], "size": [float(np.log(0.003)), 0.9, 0.7]}
+    weighed = detector.weigh(pd.DataFrame([seen | {"rungs": 0} | told]), detector.terms, among)
+    assert (strength(weighed)[0] >= 0.5) == fires

@@ -20,14 +20,15 @@ USUAL_WEIGHT = 30.0
 class Terms:
     """Entries so close are one idea (seconds), in several instruments too where they are held together; the share of
     the allowance gamblers stake, and how it varies between them; the part of a gain that is taken for the stake where
-    no stop is told; ideas after which an end came at once; the log-odds that so few ideas without a stop reach at
-    most."""
+    no stop is told; how many times what its size usually wins or loses a loss without a stop was meant to be at most;
+    ideas after which an end came at once; the log-odds that so few ideas without a stop reach at most."""
 
-    version: str = "2026-11-29"
+    version: str = "2026-11-30"
     merge_s: float = 120.0
     gambler_share: float = 0.85
     gambler_spread: float = 0.25
     of_gain: float = 0.6
+    ran_away_times: float = 4.0
     ideas_few: int = 3
     untold_at_most: float = 0.8
 
@@ -79,9 +80,13 @@ def _size(seen: pd.DataFrame, among: Usual) -> Floats:
 
 
 def _stake(seen: pd.DataFrame, terms: Terms, among: Usual) -> Floats:
-    """Log-likelihood ratio of the usual stake: near the allowance, beside the stakes of everyone else in the firm."""
+    """Log-likelihood ratio of the usual stake: near the allowance, beside the stakes of everyone else in the firm.
+
+    What was lost without a stop was meant only as far as its size explains it.
+    """
     planned = numbers(seen["planned"])
-    stake = np.where(planned > 0, numbers(seen["log_planned"]), numbers(seen["log_stake"]))
+    meant = numbers(seen["log_size"], math.inf) + math.log(terms.ran_away_times)
+    stake = np.where(planned > 0, numbers(seen["log_planned"]), np.minimum(numbers(seen["log_stake"]), meant))
     middle, spread = among["stake"]
     ideas = np.maximum(np.where(planned > 0, planned, numbers(seen["ideas"])), 1)
     allowance = np.log(np.maximum(numbers(seen["allowance"], math.nan), 1e-6))
@@ -131,6 +136,7 @@ def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.Da
             "few_ideas": log_steps(ideas, [3, 6, 12, 25, 50], [1.2, 0.2, -0.8, -2, -4]),
             "ended_at_once": np.where(ended & (ideas <= terms.ideas_few), 0.8, 0.0),
             "other_accounts": _company(seen, stake),
+            "last_of_a_ladder": steps(seen["rungs"], [2, 3, 5], [0.0, -1.5, -4.0]),
         },
         index=seen.index,
     )
@@ -155,6 +161,7 @@ def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
     """What was considered and why it does not explain the finding."""
     return [
         "wide stops with small size: the stake is the money lost at the stop, not the distance",
+        "the last rungs of a martingale: sizes that answered losses speak against it",
         "pieces of one idea, scaling in, several instruments at once: entries close together are counted as one",
         f"{row['ideas'] / max(row['days'], 1):.1f} ideas a day: not the sum of many small ones",
     ]
@@ -199,5 +206,6 @@ DETECTOR = Detector(
         "spread",
         "allowance",
         "stake_max",
+        "rungs",
     ),
 )

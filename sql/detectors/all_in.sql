@@ -17,6 +17,14 @@ ranked as (
         ) as stake_above,
         sum(stake) over (partition by account_id, phase, is_planned) as all_stake
     from phased
+),
+
+-- losses that were answered by a larger size, where most were: the last rungs of a ladder are large
+ladders as (
+    select account_id, max(raised_after_loss) as rungs
+    from detectors.martingale
+    where raised_after_loss >= 0.6 * losses
+    group by account_id
 )
 
 select
@@ -41,8 +49,10 @@ select
     any_value(phased.allowance) as allowance,
     any_value(accounts.status) in ('breached', 'passed') as is_ended,
     max(phased.stake) as stake_max,
+    coalesce(any_value(ladders.rungs), 0) as rungs,
     min(phased.opened_at) as first_at,
     max(phased.opened_at) as last_at
 from ranked as phased
 inner join detectors.allowances as accounts using (account_id)
+left join ladders using (account_id)
 group by phased.account_id, accounts.trader_id, phased.phase
