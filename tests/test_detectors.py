@@ -822,8 +822,15 @@ def test_small_ideas_that_try_a_market_out_hide_no_all_in() -> None:
         ({"rungs": 5}, False),
         ({"planned": 0, "log_size": np.log(0.02)}, True),
         ({"planned": 0, "log_size": np.log(0.002)}, False),
+        ({"planned": 0, "log_size": np.log(0.002), "ideas": 5}, True),
     ],
-    ids=["staked", "the last rungs of a ladder", "a loss that its size explains", "a loss that ran away"],
+    ids=[
+        "staked",
+        "the last rungs of a ladder",
+        "a loss its size explains",
+        "a loss that ran away",
+        "one after another",
+    ],
 )
 def test_a_stake_near_the_allowance_is_all_in_unless_losses_led_up_to_it_or_it_ran_away(
     told: dict[str, float], fires: bool
