@@ -49,6 +49,8 @@ def attribute(
     known = set(partners["partner_id"])
     frame = challenges.sort_values(["purchased_at", "challenge_id"], kind="stable", ignore_index=True)
     clicked = frame["click_id"].map(clicks.drop_duplicates("click_id").set_index("click_id")["partner_id"])
+    unlanded = clicked.notna() & ~clicked.isin(known)
+    clicked = clicked.mask(unlanded)
     told = frame["partner_id"].where(frame["partner_id"].isin(known))
     named = told.where(told.notna(), clicked)
     owners = coupon_owners(frame, named).to_dict() | {c: p for c, p in (coupons or {}).items() if p in known}
@@ -57,7 +59,7 @@ def attribute(
     trader = frame["trader_id"]
     locked = touched.groupby(trader).transform("first").where(touched.notna().groupby(trader).cummax())
     lost = frame["click_id"].notna() & ~frame["click_id"].isin(clicks["click_id"])
-    credited = told.where(told.notna(), locked.where(touched.notna() | lost))
+    credited = told.where(told.notna(), locked.where(touched.notna() | lost | unlanded))
     how = np.select([told.notna(), credited != touched, coded.notna()], ["checkout", "first_touch", "coupon"], "click")
     rows = pd.DataFrame(
         {
@@ -68,7 +70,8 @@ def attribute(
             "held_because": ("unknown click " + frame["click_id"].astype(str)).astype(object).where(lost, other=np.nan),
         }
     )
-    remarks = _remarks(frame, known, lost, told, clicked, coded, named)
+    strangers = (frame["partner_id"].notna() & ~frame["partner_id"].isin(known)) | (unlanded & told.isna())
+    remarks = _remarks(frame, strangers, lost, told, clicked, coded, named)
     return Attributed(_reassigned(rows[credited.notna()].reset_index(drop=True), assigned, remarks), remarks)
 
 
@@ -105,21 +108,23 @@ def _reassigned(credits: pd.DataFrame, assigned: pd.DataFrame | None, remarks: l
 
 def _remarks(
     frame: pd.DataFrame,
-    known: set[str],
+    strangers: pd.Series,
     lost: pd.Series,
     told: pd.Series,
     clicked: pd.Series,
     coded: pd.Series,
     named: pd.Series,
 ) -> list[str]:
-    strangers = frame["partner_id"].notna() & ~frame["partner_id"].isin(known)
     differ = told.notna() & clicked.notna() & (told != clicked)
     against = told.isna() & coded.notna() & clicked.notna() & (coded != clicked)
     shared = named.groupby(frame["coupon"]).transform("nunique") > 1
     nobodys = told.isna() & coded.isna() & clicked.isna() & shared
     counted = (
         (lost, "purchases name a click that has not landed; their commissions wait for it"),
-        (strangers, "purchases name a partner that has not landed; nobody is credited"),
+        (
+            strangers,
+            "purchases name a partner that has not landed, or carry a click of one; it is credited with nothing",
+        ),
         (differ, "purchases name another partner than their click; the checkout's word holds"),
         (against, "purchases carry a coupon of one partner and a click of another; the coupon counts"),
         (

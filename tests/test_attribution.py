@@ -67,6 +67,18 @@ def test_a_partner_that_has_not_landed_is_credited_with_nothing_and_named() -> N
     assert any("partner that has not landed" in line for line in found.log)
 
 
+def test_a_click_of_a_partner_that_has_not_landed_credits_nobody_or_the_first_touch_and_is_named() -> None:
+    clicks = pd.DataFrame({"click_id": ["K1", "K9"], "partner_id": ["P1", "P9"]})
+    rows = ({"click_id": "K9"}, {"click_id": "K1"}, {"click_id": "K9"}, {"partner_id": "P2", "click_id": "K9"})
+    found = attribute(sales(*rows), clicks, PARTNERS)
+    assert found.credits[["challenge_id", "partner_id"]].to_numpy().tolist() == [
+        ["C2", "P1"],
+        ["C3", "P1"],
+        ["C4", "P2"],
+    ]
+    assert any(line.startswith("2 purchases") and line.endswith("C1, C3") for line in found.log)
+
+
 @pytest.mark.parametrize(("uses", "known"), [(4, False), (5, True)])
 def test_a_coupon_belongs_to_a_partner_after_enough_uses(uses: int, known: bool) -> None:
     rows = [{"trader_id": f"T{n}", "partner_id": "P1", "coupon": "X"} for n in range(uses)]
