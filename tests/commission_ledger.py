@@ -326,7 +326,7 @@ def _state(one: Owed, owed: dict[int, Owed], as_of: dt.datetime) -> str:
 
 
 def write_offs(ledger: Ledger, transfers: list[tuple[str, dt.datetime, int]], as_of: dt.datetime) -> list[Line]:
-    """What closed months' returns left below zero, for partners whose plan carries nothing over."""
+    """What closed months' returns and losses left below zero, for partners whose plan carries nothing over."""
     found = []
     for partner in ledger.plan_of:
         lines = [(line, _owed(ledger, line)) for line in ledger.lines if line.partner == partner]
@@ -337,7 +337,7 @@ def write_offs(ledger: Ledger, transfers: list[tuple[str, dt.datetime, int]], as
             within = [line for line, at in mine if f"{at:%Y-%m}" == month]
             balance += sum(line.cents for line in within)
             balance -= sum(cents for at, cents in sent if f"{at:%Y-%m}" == month)
-            lifted = min(-balance, -sum(line.cents for line in within if line.of is not None))
+            lifted = min(-balance, -sum(line.cents for line in within if line.of is not None or line.cents < 0))
             if lifted > 0 and month < f"{as_of:%Y-%m}":
                 balance += lifted
                 end = dt.datetime.fromisoformat(f"{month}-01T00:00:00+00:00") + dt.timedelta(days=32)

@@ -201,6 +201,19 @@ def test_a_negative_balance_is_carried_unless_the_plan_writes_it_off() -> None:
     assert forgiven.loc[forgiven["event"] == "write_off", "amount"].tolist() == [99.8]
 
 
+@pytest.mark.parametrize(("carry", "forgiven", "owed"), [("true", [], 20.0), ("false", [30.0], 50.0)])
+def test_months_in_which_the_firm_lost_are_carried_unless_the_plan_writes_them_off(
+    carry: str, forgiven: list[float], owed: float
+) -> None:
+    """A tenth of 200, -200, -300, 100, 400, a month each: the second leaves nothing, the third 30 below zero."""
+    kind = plan_of("cpa", f"negative_carry = {carry}\n[versions.profit_share]\npercent = 10\n")
+    gains = enumerate((200.0, -200.0, -300.0, 100.0, 400.0))
+    told = [(f"g{n}", "profit_share", "C1", 70.0 + 31 * n, gain, "USD") for n, gain in gains]
+    found = entries(kind, pd.concat([SALE, events_of(*told)]), credits_of(("C1", "P1", 1.0)), LONE)
+    assert found.loc[found["event"] == "write_off", "amount"].tolist() == forgiven
+    assert statement(found, None, "P1", START, LATER)["carried_over"].tolist() == [owed]
+
+
 def sent_of(*rows: tuple[float, float]) -> pd.DataFrame:
     """Transfers to P1 in dollars from (days after the start, amount)."""
     frame = pd.DataFrame(rows, columns=["days", "amount"]).assign(partner_id="P1", currency="USD")
@@ -520,7 +533,8 @@ BODIES = {
     "lifted": TIERS.format(by='"sales"', mode='"retroactive"', since=3) + "[versions.overrides]\npercents = [25]\n",
     "earned": TIERS.format(by='"funded"', mode='"retroactive"', since=1).replace("steps", 'period = "lifetime"\nsteps'),
     "kept": 'taken_back = ["purchase"]\n[versions.purchase]\npercent = 20\n[versions.first_payout]\npercent = 10\n',
-    "forgiven": "negative_carry = false\n[versions.purchase]\npercent = 20\n[versions.overrides]\npercents = [10]\n",
+    "forgiven": "negative_carry = false\n[versions.purchase]\npercent = 20\n[versions.profit_share]\npercent = 10\n"
+    "[versions.overrides]\npercents = [10]\n",
 }
 EVERY = Plans({name: read_plan(f'id = "{name}"\n{HEAD}{HOLD}{body}', name) for name, body in BODIES.items()})
 NAMES = ["P1", "P2", "P3", "P4"]

@@ -220,14 +220,15 @@ def _held(entries: pd.DataFrame) -> list[str]:
 
 
 def _write_offs(entries: pd.DataFrame, transfers: pd.DataFrame | None, book: Book, as_of: dt.datetime) -> pd.DataFrame:
-    """Entries that lift what a closed month's returns left below zero, for partners whose plan carries none over.
+    """Entries that lift what a closed month's returns and losses left below zero, for plans that carry none over.
 
     A month holds what fell due in it, less what was sent in it, and what the month before left.
     """
     forgiving = {plan for number, plan in book.plan_of.items() if not _carries(book, number)}
     mine = entries[entries["plan"].isin(forgiving) & entries["held_because"].isna()]
     mine = mine[mine["due_at"] <= pd.Timestamp(as_of)]
-    if not (mine["source"] != UNKNOWN).any():
+    lowering = (mine["source"] != UNKNOWN) | (mine["minor"] < 0)
+    if not lowering.any():
         return mine.iloc[:0]
     mine = mine.assign(month=_months(mine["due_at"]))
     sent = _sent_by_month(transfers, as_of)
@@ -236,11 +237,11 @@ def _write_offs(entries: pd.DataFrame, transfers: pd.DataFrame | None, book: Boo
     for (partner, currency), rows in mine.groupby(["partner_id", "currency"]):
         due = rows.groupby("month")["minor"].sum()
         paid_out = sent.get((str(partner), str(currency)), due.iloc[:0])
-        taken = rows[rows["source"] != UNKNOWN].groupby("month")["minor"].sum()
+        lowered = rows[lowering[rows.index]].groupby("month")["minor"].sum()
         balance = 0
         for month, moved in due.sub(paid_out, fill_value=0).sort_index().items():
             balance += int(moved)
-            lifted = min(-balance, -int(taken.get(month, 0)))
+            lifted = min(-balance, -int(lowered.get(month, 0)))
             if lifted > 0 and month < open_month:
                 balance += lifted
                 end = cast("pd.Period", month).end_time.tz_localize("UTC").floor("us")
