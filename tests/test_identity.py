@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +15,7 @@ from models.identity import DEFAULT_TERMS, Identity, IdentityBook, IdentityFacts
 from models.identity.clusters import Judgements, Pairs, group
 from models.identity.crowds import count_places
 from models.identity.fitting import fit
-from models.identity.normal import plain, sound
+from models.identity.normal import FOLDED_SQL, plain, sound, written_alike
 from models.identity.owners import name_owners
 from models.identity.weighing import weigh
 
@@ -279,6 +280,19 @@ def test_a_short_form_of_a_name_is_a_spelling_of_it() -> None:
         firm.person(name, full_name=full, date_of_birth="1988-04-17")
     owners = owner_of(firm.resolve())
     assert owners["one"] == owners["other"] != owners["cousin"]
+
+
+def test_a_chinese_name_is_one_in_each_order_division_and_script() -> None:
+    firm = Firm()
+    for name, full in (
+        ("one", "Sun Yinghua"),
+        ("parted", "Ying-Hua Sun"),
+        ("signs", "孙英华"),
+        ("cousin", "Sun Weiguo"),
+    ):
+        firm.person(name, full_name=full, date_of_birth="1988-04-17")
+    owners = owner_of(firm.resolve())
+    assert owners["one"] == owners["parted"] == owners["signs"] != owners["cousin"]
 
 
 def test_masked_values_tell_nobody_apart_and_fingerprints_of_mailboxes_do() -> None:
@@ -654,6 +668,31 @@ def test_no_two_owners_get_one_id_and_order_does_not_decide() -> None:
 )
 def test_transliterations_of_a_name_sound_the_same(one: str, other: str) -> None:
     assert sound(plain(one)) == sound(plain(other))
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "other", "alike"),
+    [
+        ("destination", "0x" + "aB3" * 13, "0x" + "Ab3" * 13, True),
+        ("destination", "ethereum:0x" + "aB3" * 13, "0x" + "Ab3" * 13, True),
+        ("destination", "GB29 NWBK 6016 1331 9268 19", "gb29NWBK60161331926819", True),
+        ("instrument", "card-1-12", "card-11-2", False),
+        ("device", "{6F9619FF-8B86-D011-B42D-00CF4FC964FF}", "6f9619ff8b86d011b42d00cf4fc964ff", True),
+        ("device", "aB", "Ab", False),
+        ("ip", "2001:DB8:0:7::1", "2001:0db8:0000:0007:aa:bb:cc:dd", True),
+        ("ip", "2001:db8::7:1:2:3:4", "2001:db8:0:7:1:2:3:4", True),
+        ("ip", "2001:db8:0:7::1", "2001:db8:0:8::1", False),
+        ("ip", "::ffff:203.0.113.7", "203.0.113.7", True),
+        ("ip", "203.0.113.7", "203.0.113.8", False),
+    ],
+)
+def test_writings_of_one_number_meet_and_others_do_not(kind: str, one: str, other: str, alike: bool) -> None:
+    kinds = {"device": 0, "instrument": 1, "destination": 2, "ip": 3}
+    written = duckdb.execute(
+        f"select {written_alike(kinds)} from (select {FOLDED_SQL} as folded, {kinds[kind]} as kind "
+        f"from (values ('{one}'), ('{other}')) as given (raw))"
+    ).fetchall()
+    assert (written[0] == written[1]) == alike
 
 
 @pytest.mark.parametrize(("one", "other"), [("Maria", "Marta"), ("Ivanov", "Ivanova"), ("Lee", "Li")])

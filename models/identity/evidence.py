@@ -13,11 +13,13 @@ from models.identity.normal import (
     ADDRESS_SQL,
     DIGITS_SQL,
     DOMAIN_SQL,
+    FOLDED_SQL,
     MAILBOX_SQL,
     NAME_TOKENS_SQL,
     PHONE_SQL,
     one_slip,
     spellings,
+    written_alike,
 )
 from models.identity.terms import IdentityTerms
 from models.identity.weighing import Population
@@ -79,13 +81,18 @@ seen as (
     join told_numbers as people on people.trader_id = accounts.trader_id
 ),
 numbered as (
-    select trader_no, kind, trim(raw) as raw, hash(kind, trim(raw)) as value,
-        (epoch(occurred_at) // 86400)::integer as day
+    select trader_no, kind, trim(raw) as raw, (epoch(occurred_at) // 86400)::integer as day
     from seen where raw is not null and raw <> ''
+),
+written as (
+    select trader_no, kind, raw, {folded} as folded, min(day) as first_day, max(day) as last_day,
+        count(*)::integer as uses
+    from numbered
+    group by trader_no, kind, raw
 )
-select trader_no, kind::utinyint as kind, value, any_value(raw) as raw, min(day) as first_day, max(day) as last_day,
-    count(*)::integer as uses
-from numbered
+select trader_no, kind::utinyint as kind, hash(kind, {alike}) as value, min(raw) as raw, min(first_day) as first_day,
+    max(last_day) as last_day, sum(uses)::integer as uses
+from written
 group by trader_no, kind, value
 """
 
@@ -99,7 +106,7 @@ HASHED_MAIL = 16
 JUNK = rf"""
 length(raw) < 2 or raw like '127.%'
 or (length(raw) <= 9 and lower(raw) in ('unknown', 'null', 'none', 'nan', 'n/a', 'undefined', 'test', 'default',
-    'anonymous', 'localhost', '0.0.0.0', 'no device'))
+    'anonymous', 'localhost', '0.0.0.0', '::1', 'no device'))
 or ({MASKED_SQL.format("raw")} and (contains(raw, '@') or length(regexp_replace(raw, '[^0-9]', '', 'g')) < 8))
 or (raw[1:1] = raw[2:2] and ltrim(translate(lower(raw), '-:._ ', ''), left(lower(raw), 1)) = '')
 """
@@ -362,7 +369,9 @@ class Evidence:
         for kind in ("document", "email", "phone", "address"):
             self.con.execute(f"insert into {into} {PERSON_KEYS.format(kind=kind, number=numbers[kind])}")
         self.con.execute(f"insert into {into} {BLOCK_KEYS}")
-        self.con.execute(f"insert into {into} {HOLDINGS.format(**numbers)}")
+        self.con.execute(
+            f"insert into {into} {HOLDINGS.format(**numbers, folded=FOLDED_SQL, alike=written_alike(numbers))}"
+        )
         self.con.execute(f"""
             create or replace temp table junk as
             select distinct kind, raw from {into} where raw is not null and ({JUNK})
@@ -387,7 +396,7 @@ class Evidence:
         if self._one("select count(*) from old_keys"):
             self.con.execute(f"""
                 create or replace temp table incoming_keys as
-                select trader_no, kind, value, any_value(raw) as raw, min(first_day) as first_day,
+                select trader_no, kind, value, min(raw) as raw, min(first_day) as first_day,
                     max(last_day) as last_day, sum(uses)::integer as uses
                 from (
                     from incoming_keys

@@ -72,10 +72,13 @@ def one_slip(left: str, right: str) -> str:
     )
 
 
+# Names of China and Korea are written without a space after the family name, which is nearly always the first sign.
 NAME_TOKENS_SQL = r"""
 list_filter(
     string_split(
-        trim(regexp_replace(regexp_replace(lower(full_name), '[''’`´.]', '', 'g'), '[^\p{L}\p{M}]+', ' ', 'g')), ' '),
+        regexp_replace(
+            trim(regexp_replace(regexp_replace(lower(full_name), '[''’`´.]', '', 'g'), '[^\p{L}\p{M}]+', ' ', 'g')),
+            '^([\p{Han}\p{Hangul}])([\p{Han}\p{Hangul}]{1,2})$', '\1 \2'), ' '),
     lambda word: word <> '' and word not in ('mr', 'mrs', 'ms', 'miss', 'dr', 'prof', 'sir', 'jr', 'sr')
 )
 """
@@ -107,3 +110,41 @@ array_to_string(list_sort(list_transform(
         when 'place' then 'pl' when 'crescent' then 'cres' when 'ulitsa' then 'ul' else word end
 )), ' ')
 """
+
+# Writings of one number differ in case; of so many letters no two numbers differ in case alone.
+FOLDED = 12
+FOLDED_SQL = f"case when length(raw) >= {FOLDED} then lower(raw) else raw end"
+_UUID = r"\{?[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}\}?"
+_IBAN = r"[a-z]{2}[0-9]{2}([ -]?[a-z0-9]{4}){2,7}([ -]?[a-z0-9]{1,4})?"
+
+DEVICE_SQL = f"""
+case when length(folded) between 32 and 38 and regexp_full_match(folded, '{_UUID}') then translate(folded, '{{}}-', '')
+    else folded end
+"""
+
+# A bank account with or without the spaces between its groups, a wallet with or without what names its coin before it.
+MONEY_SQL = f"""
+case when regexp_full_match(folded, '{_IBAN}') then translate(folded, ' -', '')
+    when contains(folded, ':') and regexp_full_match(folded, '[a-z]{{3,12}}:(//)?[a-z0-9]{{20,}}')
+    then regexp_extract(folded, '[a-z0-9]+$') else folded end
+"""
+
+# The lower half of an address of version 6 changes daily, the upper half is the line; one of version 4 so
+# written is what it was.
+_HEAD, _TAIL = (f"string_split(split_part(folded, '::', {half}), ':')" for half in (1, 2))
+_ZEROS = f"list_resize([]::varchar[], greatest(0, 8 - length({_HEAD}) - length({_TAIL})), '')"
+LINE_SQL = f"""
+case when not contains(folded, ':') then folded
+    when starts_with(folded, '::ffff:') and contains(folded, '.') then folded[8:]
+    else array_to_string(list_transform(
+        list_resize(
+            case when contains(folded, '::') then {_HEAD} || {_ZEROS} || {_TAIL} else {_HEAD} end, 4, ''),
+        lambda part: ltrim(part, '0')), ':')
+end
+"""
+
+
+def written_alike(kinds: dict[str, int]) -> str:
+    """SQL for the normal form of what a trader uses, by the number of its kind."""
+    forms = {"device": DEVICE_SQL, "instrument": MONEY_SQL, "destination": MONEY_SQL, "ip": LINE_SQL}
+    return "case kind " + " ".join(f"when {kinds[kind]} then {sql}" for kind, sql in forms.items()) + " else folded end"

@@ -39,7 +39,8 @@ def _level(sql: str, label: str) -> levels.CustomLevel:
 
 
 def _name() -> comparisons.CustomComparison:
-    """Both names alike in either order, then one of them; a longer name that contains the shorter is close."""
+    """Both names alike in either order, then one of them; a longer name that contains the shorter is close, and so
+    is one whose letters run on alike in either order."""
     same = _either_order(
         "given_sound_l = given_sound_r and family_sound_l = family_sound_r",
         "given_sound_l = family_sound_r and family_sound_l = given_sound_r",
@@ -52,7 +53,10 @@ def _name() -> comparisons.CustomComparison:
         "least(len(sounds_l), len(sounds_r)) >= 2 and greatest(len(sounds_l), len(sounds_r)) > 2"
         " and (list_has_all(sounds_l, sounds_r) or list_has_all(sounds_r, sounds_l))"
     )
-    joined = f"(least(length(joined_l), length(joined_r)) >= 8 and {one_slip('joined_l', 'joined_r')})"
+    joined = (
+        f"(least(length(joined_l), length(joined_r)) >= 8 and ({one_slip('joined_l', 'joined_r')}"
+        " or (length(joined_l) = length(joined_r) and contains(joined_l || joined_l, joined_r))))"
+    )
     family = _either_order(
         _alike("family", "family"), "given_sound_l = family_sound_r or family_sound_l = given_sound_r"
     )

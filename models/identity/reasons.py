@@ -28,7 +28,7 @@ select linked.a, linked.b, kinds.kind as place, kinds.name as signal, degrees.ho
         when 'email' then concat_ws(' = ', l.raw_email, nullif(r.raw_email, l.raw_email))
         when 'phone' then concat_ws(' = ', l.raw_phone, nullif(r.raw_phone, l.raw_phone))
         when 'address' then concat_ws(' = ', l.raw_address, nullif(r.raw_address, l.raw_address))
-        else held.raw end as value
+        else concat_ws(' = ', held.raw, nullif(too.raw, held.raw)) end as value
 from linked
 join keys as held on held.trader_no = linked.a
 join keys as too on too.trader_no = linked.b and too.value = held.value
