@@ -114,11 +114,23 @@ class _Mixture:
         # Of what is shared a value of many holders tells as much as one of two for each further holder, not each pair.
         self.times = times
         self.weight = times / np.maximum(widest - 1, 1)
+        self.shared_weight = np.array([self.shared[kind] * self.weight for kind in FITTED])
+        self.known_weight = np.array([self.known[kind] * self.weight for kind in FITTED])
+        self.use_weight = {
+            kind: np.array([(self.shared[kind] & (self.use[kind] == level)) * self.weight for level in range(len(use))])
+            for kind, use in ((kind, terms.kinds[kind].use) for kind in COUNTED)
+            if use is not None
+        }
+        self.seen_kinds, self.seen = np.unique(
+            np.sum([self.known[kind] << place for place, kind in enumerate(STRONG_KINDS)], axis=0), return_inverse=True
+        )
 
     def improve(self, terms: IdentityTerms, ways: Floats) -> IdentityTerms:
         """How likely each explanation of each pair is, then the terms that fit those best."""
-        odds = np.exp2(ways - np.logaddexp2.reduce(ways, axis=1)[:, None])
-        belief = {name: odds[:, HYPOTHESES.index(name)] for name in MIXED}
+        columns = ways.T.copy()
+        odds = np.exp2(columns - columns.max(axis=0))
+        odds /= odds.sum(axis=0)
+        belief = {name: odds[HYPOTHESES.index(name)] for name in MIXED}
         every = {name: seen / self._visible(terms, name) for name, seen in belief.items()}
         # How many venues have more than two holders, `weighing` reckons from those of two.
         partners = {
@@ -126,12 +138,13 @@ class _Mixture:
             for name, all_ in every.items()
         }
         stridden = {name: _further(getattr(terms.partners, name), found) for name, found in partners.items()}
+        shares = {name: self._shares(name, belief[name], every[name]) for name in ("straw", "friend")}
         kinds = {
             kind: replace(
                 each,
                 shares=each.shares._replace(
-                    straw=self._straw_share(kind, belief["straw"], every["straw"]),
-                    friend=self._friend_share(kind, belief["friend"], every["friend"], partners["friend"]),
+                    straw=self._straw_share(kind, shares["straw"][kind]),
+                    friend=self._friend_share(kind, shares["friend"][kind], partners["friend"]),
                 ),
                 use=self._use(kind, belief),
             )
@@ -154,32 +167,33 @@ class _Mixture:
 
     def _visible(self, terms: IdentityTerms, name: str) -> Floats:
         """How likely a pair so explained shares at least one strong thing, given what is known of both."""
-        nothing = np.ones(len(self.weight))
-        for kind in STRONG_KINDS:
-            nothing *= np.where(self.known[kind], 1 - getattr(terms.kinds[kind].shares, name), 1.0)
-        return np.maximum(1 - nothing, VISIBLE_MIN)
+        nothing = np.ones(len(self.seen_kinds))
+        for place, kind in enumerate(STRONG_KINDS):
+            known = self.seen_kinds >> place & 1 > 0
+            nothing *= np.where(known, 1 - getattr(terms.kinds[kind].shares, name), 1.0)
+        return np.asarray(np.maximum(1 - nothing, VISIBLE_MIN)[self.seen], dtype=np.float64)
 
     def _partners(self, name: str, every: Floats) -> float:
         base: float = getattr(self.base.partners, name)
         prior = LENDERS_PRIOR if name == "friend" else TRADERS_PRIOR
         return (2 * float(every.sum()) + prior * base) / (self.traders + prior)
 
-    def _straw_share(self, kind: str, seen: Floats, every: Floats) -> float:
+    def _straw_share(self, kind: str, share: float) -> float:
         base, (least, most) = self.base.kinds[kind].shares.straw, STRAW_SHARES
         least = STRAW_IP_MIN if kind == "ip" else least
-        return float(np.clip(self._share(kind, base, seen, every), min(base, least), most))
+        return float(np.clip(share, min(base, least), most))
 
-    def _friend_share(self, kind: str, seen: Floats, every: Floats, partners: float) -> float:
-        base = self.base.kinds[kind].shares.friend
+    def _friend_share(self, kind: str, share: float, partners: float) -> float:
         if kind in LENT_KINDS:
-            return min(self._share(kind, base, seen, every), FRIEND_SHARE_MAX)
+            return min(share, FRIEND_SHARE_MAX)
         # However many lend, no more of them share what nobody lends.
-        return float(base * min(1.0, self.base.partners.friend / partners))
+        return float(self.base.kinds[kind].shares.friend * min(1.0, self.base.partners.friend / partners))
 
-    def _share(self, kind: str, base: float, seen: Floats, every: Floats) -> float:
-        shared, known = self.shared[kind], self.known[kind]
-        shown, of = (float((part * self.weight)[rows].sum()) for part, rows in ((seen, shared), (every, known)))
-        return (shown + PAIRS_PRIOR * base) / (of + PAIRS_PRIOR)
+    def _shares(self, name: str, seen: Floats, every: Floats) -> dict[str, float]:
+        """How often pairs so explained share each kind where it is known of both."""
+        base = np.array([getattr(self.base.kinds[kind].shares, name) for kind in FITTED])
+        shown, of = self.shared_weight @ seen, self.known_weight @ every
+        return dict(zip(FITTED, ((shown + PAIRS_PRIOR * base) / (of + PAIRS_PRIOR)).tolist(), strict=True))
 
     def _use(self, kind: str, belief: Mapping[str, Floats]) -> tuple[Shares, ...] | None:
         """How often those who share the kind use it rarely, mostly and wholly."""
@@ -188,8 +202,7 @@ class _Mixture:
             return None
         found = list(base)
         for name in MIXED:
-            seen, shared = belief[name] * self.weight, self.shared[kind]
-            shown = np.bincount(self.use[kind][shared], weights=seen[shared], minlength=len(base))
+            shown = self.use_weight[kind] @ belief[name]
             of = float(shown.sum()) + USE_PRIOR
             for level, each in enumerate(base):
                 share = (float(shown[level]) + USE_PRIOR * getattr(each, name)) / of

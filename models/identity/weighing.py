@@ -35,6 +35,8 @@ ACCIDENTS_OF = 10_000
 USE_BY_CHANCE = np.array([0.4, 0.2, 0.4])
 STRAW, VENUE = HYPOTHESES.index("straw"), HYPOTHESES.index("venue")
 PAID_MAX, BOTH_PAID_MAX = 0.9, 0.95
+EXPONENT = 0x7FF << 52
+MARKED_AT_ONCE = 1 << 14
 # A field that is nearly alike counts where the thing itself is not shared.
 THING_OF = {"email_name": "email", "phone": "phone", "address": "address", "document": "document"}
 
@@ -95,7 +97,9 @@ def strength_of(bits: Floats) -> Floats:
 
 def step(counts: Ints) -> Floats:
     """Counts rounded down to a power of two, so that a growing firm changes a rarity rarely and in known places."""
-    return np.where(counts > 0, np.exp2(np.floor(np.log2(np.maximum(counts, 1)))), 0.0)
+    # A power of two is a number without its mantissa.
+    bits = np.maximum(counts, 0).astype(np.float64).view(np.int64)
+    return np.asarray((bits & EXPONENT).view(np.float64), dtype=np.float64)
 
 
 class Weighed(NamedTuple):
@@ -124,7 +128,9 @@ def marks_of(
     a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
     left, right = population.country[a], population.country[b]
     known = (left >= 0) & (right >= 0)
-    paid, _ = population.paid
+    same = np.flatnonzero((left >= 0) & (left == right))
+    living = np.zeros(len(pairs))
+    living[same] = population.country_share(left[same])
     age, gap = as_of_day - pairs["ip_common_day"].to_numpy(), pairs["ip_gap_days"].to_numpy()
     columns = [
         *(pairs[name].to_numpy() for name in pairs.columns[2:] if not name.endswith(("_value", "_day", "_days"))),
@@ -134,22 +140,33 @@ def marks_of(
         step(np.maximum(population.family_holders[a], population.family_holders[b]) - 1),
         step(np.maximum(population.birth_holders[a], population.birth_holders[b]) - 2),
         population.known_kinds[a] & population.known_kinds[b],
-        paid[a] & paid[b],
-        known * 1 + (known & (left == right)),
-        np.where(known & (left == right), population.country_share(left), 0.0),
-        *crowds.values(),
+        known,
+        living,
     ]
-    return _marks(columns, len(pairs))
+    return _marks(columns, list(crowds.values()), len(pairs))
 
 
-def _marks(columns: Sequence[npt.NDArray[Any]], rows: int) -> Marks:
+def _marks(columns: Sequence[npt.NDArray[Any]], mostly_zero: Sequence[Floats], rows: int) -> Marks:
     """One number for each row of the columns, with the factor of splitmix64."""
     marks = np.zeros(rows, dtype=np.uint64)
-    for column in columns:
-        marks ^= column.astype(np.float64).view(np.uint64)
-        marks *= np.uint64(0xBF58476D1CE4E5B9)
-        marks ^= marks >> np.uint64(32)
+    # So many rows at a time stay near the processor.
+    for start in range(0, rows, MARKED_AT_ONCE):
+        some = slice(start, start + MARKED_AT_ONCE)
+        for column in columns:
+            _mark(marks[some], column[some])
+    for place, column in enumerate(mostly_zero, start=1):
+        shown = np.flatnonzero(column)
+        told = marks[shown]
+        _mark(told, column[shown])
+        _mark(told, np.full(len(shown), place))
+        marks[shown] = told
     return marks
+
+
+def _mark(marks: Marks, column: npt.NDArray[Any]) -> None:
+    marks ^= column.astype(np.float64).view(np.uint64)
+    marks *= np.uint64(0xBF58476D1CE4E5B9)
+    marks ^= marks >> np.uint64(32)
 
 
 def weigh(
@@ -170,7 +187,7 @@ def weigh(
     listed_only = ~corroborated | (lone & evidence.untold())
     bits = np.where(listed_only, np.minimum(free, bits_of(terms.link_min)), bits)
     apart = np.isin(evidence.levels["name"], (0, 1, 2)) & (evidence.levels["birth"] == 0)
-    home = corroborated & apart & (ways[:, 2] >= np.max(ways[:, 3:], axis=1))
+    home = corroborated & apart & (ways[:, 2] >= np.maximum.reduce([ways[:, 3], ways[:, 4], ways[:, 5]]))
     return Weights(bits, np.minimum(free, 0.0), np.where(home, np.maximum(ways[:, 2] - owner, 0.0), 0.0))
 
 
@@ -257,7 +274,8 @@ class Explanations:
             own = bits[:, :VENUE]
             bits[:, :VENUE] = np.where(own > 0, np.maximum(own - crowd, 0.0), own)
         else:
-            bits = np.where(self.holders[kind][rows, None] > 2, self._beside_place(bits, crowd), bits)
+            many = np.flatnonzero(self.holders[kind][rows] > 2)
+            bits[many] = self._beside_place(bits[many], crowd[many])
         if each.use is not None:
             bits += self._use_bits(each.use)[self.pairs[f"{kind}_use"].to_numpy()[rows]]
         ways[rows, :5] += bits
@@ -280,22 +298,23 @@ class Explanations:
 
     def add_kept_apart(self, ways: Floats) -> None:
         """Both having a thing and sharing none speaks a little against; but some owners change all things at once."""
-        table = np.zeros((1 << len(self.terms.kinds), 5))
+        kinds, number = self._apart
+        table = np.zeros((len(kinds), 5))
         for place, (kind, each) in enumerate(self.terms.kinds.items()):
             if kind != "partner":
-                with_kind = (np.arange(len(table)) >> place) & 1 > 0
-                table[with_kind] += np.log2(1 - np.array(each.shares))
+                table[kinds >> place & 1 > 0] += np.log2(1 - np.array(each.shares))
         careful = self.terms.careful_share
         table[:, 0] = np.logaddexp2(np.log2(1 - careful) + table[:, 0], np.log2(careful))
-        ways[:, :5] += table[self._apart]
+        ways[:, :5] += table[number]
 
     @cached_property
-    def _apart(self) -> Ints:
-        """The kinds of which both have something and share nothing, as bits."""
+    def _apart(self) -> tuple[Ints, Ints]:
+        """The kinds of which both have something and share nothing, as bits: the sets that occur and who has which."""
         apart = self.population.known_kinds[self.a] & self.population.known_kinds[self.b]
         for place, kind in enumerate(self.terms.kinds):
             apart &= ~((self.holders[kind] > 0).astype(np.int64) << place)
-        return np.asarray(apart, dtype=np.int64)
+        occur = np.flatnonzero(np.bincount(apart))
+        return occur, np.searchsorted(occur, apart)
 
     def _freshness(self, kind: str, rows: Ints) -> Floats:
         """Evidence by network address halves when the uses were not close together, and ends when long past."""
@@ -310,58 +329,61 @@ class Explanations:
     def add_field(self, ways: Floats, field: str) -> None:
         """What the level of likeness of a field says; near misses count only where the value itself is not shared."""
         level = self.levels[field]
-        table = np.log2(
-            np.array([(row.same / row.stranger, row.household / row.stranger) for row in self.terms.levels[field]])
-        )
-        weights = table[np.maximum(level, 0)]
-        if field == "name":
-            weights = self._name_bits(weights)
-        if field == "birth":
-            weights = self._birth_bits(weights)
+        told = level >= 0
         if field in THING_OF:
-            weights = weights * (self.holders[THING_OF[field]] == 0)[:, None]
-        weights = np.where((level >= 0)[:, None], weights, 0.0)
-        ways[:, 0] += weights[:, 0]
-        ways[:, 2] += weights[:, 1]
+            told &= self.holders[THING_OF[field]] == 0
+        rows = np.flatnonzero(told)
+        person, household = (
+            np.log2(np.array(shares))[level[rows]]
+            for shares in zip(
+                *((row.same / row.stranger, row.household / row.stranger) for row in self.terms.levels[field]),
+                strict=True,
+            )
+        )
+        if field == "name":
+            person, household = self._name_bits(rows, person, household)
+        if field == "birth":
+            rare = self._birth_bits(rows)
+            person, household = person + rare, household + rare
+        ways[rows, 0] += person
+        ways[rows, 2] += household
         if field == "email_name":
-            ways[:, 1] += weights[:, 1]
+            ways[rows, 1] += household
 
-    def _rarity(self, holders: Ints, share: float) -> Floats:
+    def _rarity(self, rows: Ints, holders: Ints, share: float) -> Floats:
         """Bits by which strangers are unlikely to carry a name that the commoner of the pair's spellings carry."""
-        commoner = step(np.maximum(holders[self.a], holders[self.b]) - 1)
+        commoner = step(np.maximum(holders[self.a[rows]], holders[self.b[rows]]) - 1)
         pseudo = self.terms.name_pseudo_count
         return np.asarray(-np.log2((commoner + pseudo * share) / (self.size + pseudo)), dtype=np.float64)
 
-    def _name_bits(self, weights: Floats) -> Floats:
+    def _name_bits(self, rows: Ints, person: Floats, household: Floats) -> tuple[Floats, Floats]:
         """Names that agree speak by the rarity of each; how they go together is in the levels."""
-        level = self.levels["name"]
-        given = self._rarity(self.population.given_holders, self.terms.given_share)
-        family = self._rarity(self.population.family_holders, self.terms.family_share)
+        level = self.levels["name"][rows]
+        given = self._rarity(rows, self.population.given_holders, self.terms.given_share)
+        family = self._rarity(rows, self.population.family_holders, self.terms.family_share)
         rare = np.select([level >= 3, level == 2, level == 1], [given + family, family, given], 0.0)
-        person = weights[:, 0] + rare
         # Where the family name comes first, the first words agree at one home as family names do.
-        home = np.logaddexp2(weights[:, 1], np.log2(self.terms.family_first) + rare)
-        household = np.where(level == 1, home, weights[:, 1] + rare)
-        return np.column_stack([person, np.where(level >= 3, np.maximum(household, 0.0), household)])
+        home = np.where(level == 1, np.logaddexp2(household, np.log2(self.terms.family_first) + rare), household + rare)
+        return person + rare, np.where(level >= 3, np.maximum(home, 0.0), home)
 
-    def _birth_bits(self, weights: Floats) -> Floats:
+    def _birth_bits(self, rows: Ints) -> Floats:
         """A birth date that a form offers first, or that many give, is no rarity."""
-        level = self.levels["birth"]
-        common = step(np.maximum(self.population.birth_holders[self.a], self.population.birth_holders[self.b]) - 2)
+        holders = self.population.birth_holders
+        common = step(np.maximum(holders[self.a[rows]], holders[self.b[rows]]) - 2)
         chance = np.maximum(1 / self.terms.birth_dates, common / self.size)
-        rare = np.where(level >= 2, -np.log2(chance), 0.0)
-        return np.asarray(weights + rare[:, None], dtype=np.float64)
+        return np.where(self.levels["birth"][rows] >= 2, -np.log2(chance), 0.0)
 
     def add_country(self, ways: Floats) -> None:
         """Two countries speak against one person and one household; one country for them by its rarity, unless a
         name in common already says where they are from."""
         left, right = self.population.country[self.a], self.population.country[self.b]
         known, differs = (left >= 0) & (right >= 0), np.array(self.terms.country_differs)
-        rarity = self.population.country_share(left)[:, None]
-        agrees = (1 - differs * (1 - rarity)) / rarity
-        agrees = np.where((self.levels["name"] >= 2)[:, None], 1.0, agrees)
-        bits = np.log2(np.where((left != right)[:, None], differs, agrees))
-        ways[:, :5] += np.where(known[:, None], bits, 0.0)
+        apart = np.flatnonzero(known & (left != right))
+        ways[apart, :5] += np.log2(differs)
+        alike = np.flatnonzero(known & (left == right) & (self.levels["name"] < 2))
+        countries, number = np.unique(left[alike], return_inverse=True)
+        rarity = self.population.country_share(countries)[:, None]
+        ways[alike, :5] += np.log2((1 - differs * (1 - rarity)) / rarity)[number]
 
     def add_paid(self, ways: Floats) -> None:
         """Who hides behind other names may take payouts oftener than others, in which case that speaks."""
