@@ -20,8 +20,8 @@ USUAL_WEIGHT = 30.0
 class Terms:
     """Entries so close are one idea (seconds), in several instruments too where they are held together; the share of
     the allowance gamblers stake, and how it varies between them; the part of a gain that is taken for the stake where
-    no stop is told; ideas after which an end came at once; how many times what their size usually wins or loses so few
-    losses without a stop were meant to be at most, and the log-odds that they reach at most."""
+    no stop is told; ideas after which an end came at once; the log-odds that so few ideas without a stop reach at
+    most."""
 
     version: str = "2026-11-30"
     merge_s: float = 120.0
@@ -29,7 +29,6 @@ class Terms:
     gambler_spread: float = 0.25
     of_gain: float = 0.6
     ideas_few: int = 3
-    ran_away_times: float = 4.0
     untold_at_most: float = 0.8
 
 
@@ -69,11 +68,6 @@ def _ideas(seen: pd.DataFrame) -> Floats:
     return np.where(numbers(seen["planned"]) > 0, numbers(seen["ideas_weighed"]), numbers(seen["ideas"]))
 
 
-def _told_thinly(seen: pd.DataFrame, terms: Terms) -> np.ndarray:
-    """Where one to three results without a stop are all that is known."""
-    return np.asarray((numbers(seen["planned"]) == 0) & (numbers(seen["ideas"]) <= terms.ideas_few))
-
-
 def _size(seen: pd.DataFrame, among: Usual) -> Floats:
     """Log-odds of the usual size where no stop is told, beside the sizes of everyone else in the firm.
 
@@ -85,14 +79,9 @@ def _size(seen: pd.DataFrame, among: Usual) -> Floats:
 
 
 def _stake(seen: pd.DataFrame, terms: Terms, among: Usual) -> Floats:
-    """Log-likelihood ratio of the usual stake: near the allowance, beside the stakes of everyone else in the firm.
-
-    A few losses without a stop were meant only as far as their size explains them.
-    """
+    """Log-likelihood ratio of the usual stake: near the allowance, beside the stakes of everyone else in the firm."""
     planned = numbers(seen["planned"])
-    meant = numbers(seen["log_size"], math.inf) + math.log(terms.ran_away_times)
-    meant = np.where(_told_thinly(seen, terms), meant, math.inf)
-    stake = np.where(planned > 0, numbers(seen["log_planned"]), np.minimum(numbers(seen["log_stake"]), meant))
+    stake = np.where(planned > 0, numbers(seen["log_planned"]), numbers(seen["log_stake"]))
     middle, spread = among["stake"]
     ideas = np.maximum(np.where(planned > 0, planned, numbers(seen["ideas"])), 1)
     allowance = np.log(np.maximum(numbers(seen["allowance"], math.nan), 1e-6))
@@ -146,8 +135,8 @@ def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.Da
         },
         index=seen.index,
     )
-    # they make it likely at most: what was planned is not told
-    thinly = _told_thinly(seen, terms)
+    # one to three results without a stop make it likely at most: what was planned is not told
+    thinly = (planned == 0) & (numbers(seen["ideas"]) <= terms.ideas_few)
     beyond = np.maximum(reasons.sum(axis=1).to_numpy() - terms.untold_at_most, 0.0)
     return reasons.assign(stop_not_told=np.where(thinly, -beyond, 0.0))
 
