@@ -72,6 +72,23 @@ def test_the_last_link_of_a_chain_is_one_where_a_clock_of_whole_seconds_hides_it
     assert {(a, b) for a, b, *_ in flagged(found)} == {("first", "second"), ("first", "third"), ("second", "third")}
 
 
+@pytest.mark.parametrize("chained", [True, False])
+def test_who_is_followed_in_its_own_trades_too_still_follows_its_leader_but_a_reader_of_another_source_does_not(
+    chained: bool,
+) -> None:
+    rng = np.random.default_rng(76)
+    at, held, buy = plan(rng, 90)
+    other, _, others_buy = plan(rng, 60)  # the middle's own trades, or those of a source it shares
+    middle = np.concatenate([at[:40] + 13 * rng.lognormal(0, 0.1, 40), other])
+    lasted, side = rng.exponential(3000, 100) + 60, np.concatenate([buy[:40], others_buy])
+    last_at = middle + 60 * rng.lognormal(0, 0.05, 100) * (1.0 if chained else rng.choice([-1.0, 1.0], 100))
+    frames = [*strangers(rng, 40), trades_of("leader", at, held, buy), trades_of("middle", middle, lasted, side)]
+    frames.append(trades_of("last", last_at, lasted, side))
+    frames.append(trades_of("late", at + 100 * rng.lognormal(0, 0.05, 90), held, buy))
+    pairs = [(a, b) for a, b, *_ in flagged(search(frames))]
+    assert (("leader", "middle") in pairs) is chained
+
+
 def test_a_lag_that_moved_is_steady_and_one_that_varies_is_not() -> None:
     rng = np.random.default_rng(75)
     opened = np.arange(60, dtype=np.int64)

@@ -76,6 +76,7 @@ HEADS_MIN = 4  # first entries of bursts that tell the order of all
 GATHERINGS_MIN = 4.0  # moments at which others meet that say whether they do without a leader
 LOG_P_SURPLUS = math.log(0.1)  # strangers at one match that are more than usual there
 NEAR_SHARE, NEAR_MIN_S = 0.1, 3.0  # exits this share of the holding time apart, or so many seconds, are near
+TAIL_OTHERS, TAIL_MEETINGS, TAIL_EXPECTED, TAIL_SHARE = 8, 4, 6.0, 0.25
 SESSIONS = 3.0  # how much denser an account's entries are in its hours than evenly spread ones
 
 
@@ -535,6 +536,88 @@ def _regulars(
 
 
 @compiled
+def _near_entries(
+    book: Book, p: int, partner: int, relation: int, side: int, who: Codes, reach_us: int, found: Ints
+) -> bool:
+    """Marks which of some accounts enter around an entry, 1 for before it and 2 for after; whether the partner does.
+
+    `side` is the one that the accounts are looked for on, -1 for either.
+    """
+    found[:] = 0
+    near = False
+    j = first_at(book, book.instrument[p], book.opened_us[p] - reach_us)
+    while (
+        j < len(book.opened_us)
+        and book.instrument[j] == book.instrument[p]
+        and book.opened_us[j] <= book.opened_us[p] + reach_us
+    ):
+        r = book.account[j]
+        if r == partner:
+            near = near or (book.side[j] == book.side[p]) == (relation == 0)
+        elif side < 0 or book.side[j] == side:
+            for x in range(len(who)):
+                if who[x] == r and found[x] == 0:
+                    found[x] = 2 if book.opened_us[j] > book.opened_us[p] else 1
+        j += 1
+    return near
+
+
+@compiled
+def _set_tail_aside(
+    book: Book,
+    work: _Work,
+    number: int,
+    leader: int,
+    follower: int,
+    relation: int,
+    filled: int,
+    since: int,
+    until: int,
+    horizon_us: int,
+) -> Codes:
+    """Takes those who only follow the account behind from the few regular others; who they are.
+
+    They come after it where the leader is not, and are not with the leader where it is not: a chain goes on behind
+    it, so that meeting them without the leader says nothing of another source. Only the time from `since` to `until`
+    (us) tells who was with the leader, as members of one family may begin together.
+    """
+    who = np.empty(TAIL_OTHERS, dtype=np.int32)
+    size = 0
+    for x in range(filled):
+        r = work.who[x]
+        if work.regular[r] == number and not (who[:size] == r).any():
+            who[size] = r
+            size += 1
+    who = who[:size]
+    found = np.zeros(size, dtype=np.int64)
+    met, after = np.zeros(size), np.zeros(size)
+    for k in range(book.own_start[follower], book.own_start[follower + 1]):
+        q = book.own[k]
+        if not _near_entries(book, q, leader, relation, -1 if relation == 1 else book.side[q], who, horizon_us, found):
+            met += found > 0
+            after += found == 2
+    both = single = 0
+    joined, apart = np.zeros(size), np.zeros(size)
+    for k in range(book.own_start[leader], book.own_start[leader + 1]):
+        p = book.own[k]
+        if book.opened_us[p] < since or book.opened_us[p] > until:
+            continue
+        if _near_entries(book, p, follower, relation, -1 if relation == 1 else book.side[p], who, horizon_us, found):
+            both += 1
+            joined += found > 0
+        else:
+            single += 1
+            apart += found > 0
+    tail = np.zeros(size, dtype=np.bool_)
+    for x in range(size):
+        expected = joined[x] * single / max(both, 1)
+        behind = met[x] >= TAIL_MEETINGS and after[x] >= 0.95 * met[x]
+        tail[x] = behind and expected >= TAIL_EXPECTED and apart[x] <= TAIL_SHARE * expected
+    work.regular[who[tail]] = -1
+    return who[tail]
+
+
+@compiled
 def _usual_by_instrument(
     book: Book, work: _Work, pair: Codes, at_a: Codes, at_b: Codes, events: int, reach_us: int
 ) -> tuple[Codes, Floats]:
@@ -619,8 +702,13 @@ def _describe_company(
         reach = int(max(np.quantile(np.abs(apart), 0.8), abs(lag) + 2 * spread) + SECOND)
         reach = int(min(reach, horizon_us))
         leader, follower = (a, b) if leads else (b, a)
+        tail = np.empty(0, dtype=np.int32)
+        if others <= TAIL_OTHERS:
+            since, until = book.opened_us[at_a].min(), book.opened_us[at_a].max()
+            tail = _set_tail_aside(book, work, number, leader, follower, relation, filled, since, until, horizon_us)
         with_a, without_a = _meets(book, leader, follower, relation, 0, reach, work.regular, number)
         _, by_chance = _meets(book, leader, follower, relation, 17 * MINUTE, reach, work.regular, number)
+        work.regular[tail] = number
         out[17] = with_a / max(with_a + max(without_a - by_chance, 0.0), 1.0)
         tight = _tight_spread(apart_by, apart)
         out[20], out[39] = spread / max(tight, 1000.0), tight / SECOND

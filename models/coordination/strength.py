@@ -148,7 +148,7 @@ def _machine(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     ordered &= ~_timed(seen, terms).any(axis=0) & (_column(seen, "tight_spread_s") >= IRREGULAR_S)
     ordered &= (_column(seen, "others") > 0) & (_column(seen, "others") <= FEW_OTHERS)
     covers = np.minimum(_column(seen, "cover"), _column(seen, "company_cover", 1.0)) >= STEADY_COVER
-    leads = _steps(_column(seen, "first_share"), [0.75, LEADS], [0.0, 1.0])
+    leads = _steps(_column(seen, "first_share"), [HUB_FIRST, 0.8], [0.0, 1.0])
     steadier = _steps(_column(seen, "relative_spread", 1.0), [0.1, 0.25], [1.0, 0.0])
     return ordered * covers * leads * steadier * _steps(_looser(seen), [0.25, 0.35], [1.0, 0.0])
 
