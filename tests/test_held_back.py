@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
 from models import catalogue
 from models.catalogue import FOLDER
@@ -50,6 +51,7 @@ NORATE,T2,d,two_step,2026-02-03T00:00:00Z,100,USD,P3,
 CLICK,T2,d,two_step,2026-02-04T00:00:00Z,100,USD,P4,K404
 BEYOND,T2,d,two_step,2026-02-04T00:00:00Z,100,USD,P4,K1
 TOLD,T3,d,two_step,2026-02-04T00:00:00Z,100,USD,,K2
+AFAR,T3,d,two_step,2026-02-05T00:00:00Z,1000,XAF,P5,
 """,
     "payments": """payment_id,trader_id,challenge_id,kind,amount,currency,occurred_at
 Y1,T2,BEYOND,refund,150,USD,2026-02-05T00:00:00Z
@@ -104,7 +106,17 @@ def test_what_cannot_be_valued_or_attributed_is_held_and_the_rest_is_not(firm: W
         "CLICK": {"held"},
         "BEYOND": {"reversed"},
         "TOLD": {"payable"},
+        "AFAR": {"held"},
     }, "a plan without a rate earns nothing"
+
+
+def test_what_a_partner_brought_is_unknown_where_no_amount_is_known_and_nothing_where_nobody_bought(
+    firm: Warehouse,
+) -> None:
+    query = sa.text("select partner_id, fees_usd, contribution_usd from mart_partners where desk_id = 'all'")
+    with firm.database.connect() as database:
+        brought = {partner: rest for partner, *rest in database.execute(query)}
+    assert (brought["P2"], brought["P5"]) == ([0, 0], [None, None])
 
 
 NAMED = (
@@ -117,7 +129,7 @@ NAMED = (
     "commission plan refused: norate.toml version 1, purchase: no rate",
     "no commission plan norate: its partners (P3) earn nothing",
     "commissions held, no rate for XAF",
-    "no rate for XAF (1 challenges, 1 payments)",
+    "no rate for XAF (2 challenges, 1 payments)",
     "Y2: no rate into USD",
 )
 

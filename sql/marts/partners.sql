@@ -5,7 +5,8 @@
 -- The interval of the net contribution is that of a sum of independent people (95 %), who may have several registrations;
 -- they vary as they do together with some of all the firm's or the desk's; unknown below two people. The abuse rate is the
 -- share of buyers with a flag (inactivity is no abuse) on them or on an account of theirs, with the Wilson interval of so
--- many people, beside the rate of all buyers of the firm or the desk.
+-- many people, beside the rate of all buyers of the firm or the desk. Who brought nobody brought no money; where no amount of
+-- the buyers is known, what they brought is unknown.
 with credited as (
     select
         unnest(['all', challenges.desk_id]) as desk_id,
@@ -187,9 +188,9 @@ select
     coalesce(buyers.traders, 0) as traders,
     cast(coalesce(buyers.challenges, 0) as bigint) as challenges,
     cast(coalesce(buyers.funded, 0) as bigint) as funded,
-    buyers.fees as fees_usd,
-    buyers.payouts as payouts_usd,
-    buyers.net as net_usd,
+    if(buyers.partner_id is null, 0, buyers.fees) as fees_usd,
+    if(buyers.partner_id is null, 0, buyers.payouts) as payouts_usd,
+    if(buyers.partner_id is null, 0, buyers.net) as net_usd,
     buyers.fees / nullif(sum(buyers.fees) over (partition by places.desk_id), 0) as fees_share,
     buyers.top_ten_share,
     buyers.net - limits.quantile * spreads.net_spread as net_low_usd,
@@ -209,7 +210,7 @@ select
     coalesce(owed.paid, 0) as commission_paid_usd,
     coalesce(owed.taken_back, 0) as taken_back_usd,
     coalesce(owed.without_rate, 0) as commissions_without_rate,
-    coalesce(buyers.net, 0) - coalesce(owed.earned, 0) as contribution_usd
+    net_usd - coalesce(owed.earned, 0) as contribution_usd
 from places
 inner join staging.partners as partners using (partner_id)
 left join decided.partner_places as stands using (partner_id)
