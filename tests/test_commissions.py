@@ -88,6 +88,17 @@ def test_a_sale_pays_the_partner_and_those_above() -> None:
     ]
 
 
+def test_who_stands_above_may_earn_by_overrides_alone_and_by_their_own_plan() -> None:
+    """P2's plan pays 10 percent of the level below and nothing for own sales; P1's has no overrides and pays none."""
+    above = read_plan(f'id = "above"\n{HEAD}{HOLD}[versions.overrides]\npercents = [10, 5]\n')
+    plain = read_plan(f'id = "plain"\n{HEAD}{HOLD}[versions.purchase]\npercent = 20\n')
+    plans = Plans({"cpa": CPA.known["cpa"], "above": above, "plain": plain})
+    tree = tree_of(P1=(None, "plain"), P2=("P1", "above"), P3=("P2", "cpa"))
+    found = entries(plans, SALE, credits_of(("C1", "P3", 1.0)), tree)
+    assert found[["partner_id", "amount"]].to_numpy().tolist() == [["P3", 99.8], ["P2", 9.98]]
+    assert entries(plans, SALE, credits_of(("C1", "P2", 1.0)), tree).empty
+
+
 @pytest.mark.parametrize(
     ("fee", "amounts"),
     [(99.99, {"P1": 6.67, "P2": 6.66, "P3": 6.67}), (0.05, {"P2": 0.01}), (0.02, {})],
@@ -451,6 +462,7 @@ def test_a_dry_run_weighs_losses_of_several_currencies_by_what_they_are_worth() 
     [
         ("", "no rate"),
         ("[versions.purchase]\nrepeat_percent = 50\n", "no rate"),
+        ("[versions.overrides]\npercents = [0]\n", "no rate"),
         ("[versions.purchase]\npercent = 20\namount = 5\n", "exactly one"),
         ("[versions.purchase]\npercent = 101\n", "within 0 and 100"),
         ("[versions.purchse]\npercent = 1\n", "unknown purchse"),

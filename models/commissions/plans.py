@@ -158,15 +158,16 @@ def _version(told: Mapping[str, Any], where: str) -> PlanVersion:
     if not isinstance(told.get("version"), int) or not isinstance(since, dt.datetime) or since.tzinfo is None:
         raise PlanRefused(f"{where}: version is a whole number and effective_from an instant with an offset")
     rates = {name: _rate(told[name], f"{where}, {name}") for name in EARNING if name in told}
-    if not rates and "tiers" not in told:
-        raise PlanRefused(f"{where}: no rate; a plan pays for at least one of {', '.join(EARNING)}")
+    overrides = _table(told.get("overrides", {}), {"percents", "of"}, f"{where}, overrides")
+    levels = _levels(overrides.get("percents", []), f"{where}, overrides")
+    if not rates and "tiers" not in told and not any(levels):
+        raise PlanRefused(f"{where}: no rate; a plan pays for at least one of {', '.join(EARNING)}, overrides")
     currency, convert = told.get("currency"), bool(told.get("convert", False))
     fixed = sorted(name for name, rate in rates.items() if rate.amount is not None)
     if currency is None and (fixed or convert):
         raise PlanRefused(f"{where}: {', '.join(fixed) or 'convert'} needs the plan's currency")
     tiers = _tiers(told["tiers"], rates, currency, f"{where}, tiers") if "tiers" in told else None
     hold = _table(told.get("hold", {}), {"refund_days", "chargeback_days"}, f"{where}, hold")
-    overrides = _table(told.get("overrides", {}), {"percents", "of"}, f"{where}, overrides")
     return PlanVersion(
         version=told["version"],
         effective_from=since.astimezone(dt.UTC),
@@ -176,7 +177,7 @@ def _version(told: Mapping[str, Any], where: str) -> PlanVersion:
         repeat_percent=_percent(told.get("purchase", {}).get("repeat_percent", 100), f"{where}, repeat_percent"),
         fee_share_months=_count(told.get("fee_share", {}).get("months", 0), f"{where}, months"),
         tiers=tiers,
-        override_percents=_levels(overrides.get("percents", []), f"{where}, overrides"),
+        override_percents=levels,
         override_of=_among(overrides.get("of", "commission"), OVERRIDE_OF, f"{where}, overrides of"),
         refund_days=_count(hold.get("refund_days", 14), f"{where}, refund_days"),
         chargeback_days=_count(hold.get("chargeback_days", 120), f"{where}, chargeback_days"),
