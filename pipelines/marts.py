@@ -10,15 +10,14 @@ in no time; who writes to its table forgets that first.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import compress
-from operator import itemgetter, ne
 from typing import Any
 
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import sqlalchemy as sa
 
 from sql import relations, schema
@@ -29,7 +28,8 @@ SORTED_BY = ("status", "state", "place", "status_at", "requested_at", "waits")
 FEW = ("desk_id",)
 ROW, SAID = "_row", "_said"
 OWN = (ROW, SAID)
-"""Where a row stands in its table, and the number of what it says."""
+AT = "_at"
+"""Where a row stands in its table, and the number of what it says; `AT` is where it stands in the mart."""
 Row = tuple[Any, ...]
 # Added to the number of a row for each that says the same.
 APART = 0x1E3779B97F4A7C15
@@ -171,60 +171,98 @@ def write(connection: duckdb.DuckDBPyConnection, database: sa.Connection, found:
         for index in table.indexes:
             index.drop(database)
     _forget(database, table.name)
-    new = {ROW: found.places, SAID: found.new.said, "place": found.new.at}
-    connection.register("new_rows", pd.DataFrame(new, dtype="int64"))
-    wanted = connection.execute(
-        f"select {_as_kept(table, found.kinds, database.dialect.name)} from {found.name} as mart"
-        f" inner join new_rows on mart.rowid = new_rows.place order by {ROW}"
-    )
-    places = found.places
+    stands = np.zeros(len(found.new), dtype=np.int64)
     if lite and len(found.gone) and not everything:
-        left, places = _in_place(database, table, found.gone, wanted.fetchall(), places)
-        _write(database, table, iter([left] if left else []))
-    else:
-        _take_away(database, table, found.gone, everything=everything)
-        _write(database, table, _chunks(wanted))
-    connection.unregister("new_rows")
+        stands = _in_place(connection, database, found)
+    gone = found.gone[~np.isin(found.gone, stands)]
+    _take_away(database, table, gone, everything=everything)
+    left, told = stands == 0, _as_kept(table, found.kinds, database.dialect.name)
+    if left.any():
+        new = {ROW: found.places[left], SAID: found.new.said[left], AT: found.new.at[left]}
+        _write(database, table, _chunks(_of_mart(connection, found, new, told.values())))
     if anew:
         for index in table.indexes:
             index.create(database)
-    return Numbered(found.new.said, places)
+    return Numbered(found.new.said, np.where(left, found.places, stands))
 
 
-def _in_place(
-    database: sa.Connection, table: sa.Table, gone: np.ndarray, rows: list[Row], places: np.ndarray
-) -> tuple[list[Row], np.ndarray]:
-    """Puts new rows in the place of those that went and began alike, takes the others away; returns what is left, and
-    where every new row stands then."""
-    names = [column.name for column in table.columns]
-    sought = sorted({names.index(column.name) for index in table.indexes for column in index.columns})
-    plain = [place for place in range(1, len(names)) if place not in sought]
-    shown = ", ".join(f'"{names[place]}"' for place in (len(OWN), *sought))
-    query = f'select {ROW}, {shown} from "{table.name}" where {ROW} in (select value from json_each(?))'
-    told: Any = database.exec_driver_sql(query, (json.dumps(gone.tolist()),)).cursor
-    held: dict[Any, list[Row]] = {}
-    for was in told.fetchall():
-        held.setdefault(was[1], []).append(was)
-    changed: dict[tuple[bool, ...], list[tuple[int, Row]]] = {}
-    left: list[Row] = []
-    stands, begins = places.tolist(), len(OWN)
-    for number, row in enumerate(rows):
-        known = held.get(row[begins])
-        if not known:
-            left.append(row)
-            continue
-        was = known.pop()
-        stands[number] = was[0]
-        moved = tuple(map(ne, was[2:], map(row.__getitem__, sought)))
-        changed.setdefault(moved, []).append((was[0], row))
-    for moved, values in changed.items():
-        taken = [*plain, *compress(sought, moved)]
-        set_to = ", ".join(f'"{names[place]}" = ?' for place in taken)
-        values.sort(key=itemgetter(0))
-        rows = [(*map(row.__getitem__, taken), at) for at, row in values]
-        database.exec_driver_sql(f'update "{table.name}" set {set_to} where {ROW} = ?', rows)
-    _take_away(database, table, np.array([at for known in held.values() for at, *_ in known], dtype=np.int64))
-    return left, np.array(stands, dtype=np.int64)
+def _of_mart(
+    connection: duckdb.DuckDBPyConnection, found: Differing, rows: dict[str, np.ndarray], told: Iterable[str]
+) -> duckdb.DuckDBPyConnection:
+    """What is to be told of rows of a mart, in the order in which they stand in the table."""
+    connection.register("told_rows", pd.DataFrame(rows, dtype="int64"))
+    return connection.execute(
+        f"select {', '.join(told)} from {found.name} as mart inner join told_rows on mart.rowid = told_rows.{AT}"
+        f" order by {ROW}"
+    )
+
+
+def _in_place(connection: duckdb.DuckDBPyConnection, database: sa.Connection, found: Differing) -> np.ndarray:
+    """Puts new rows in the place of those that went and began alike; returns where these stand now, 0 for the others.
+
+    Rows that moved in the same indexed columns are written at once, and only the indexes of these are touched.
+    """
+    table, told = found.table, _as_kept(found.table, found.kinds, "sqlite")
+    sought = [name for name in told if any(name in index.columns for index in table.indexes)]
+    pairs = _pairs(connection, database, found, sought, told)
+    stands = np.zeros(len(found.new), dtype=np.int64)
+    stands[np.searchsorted(found.new.at, pairs[AT])] = pairs[ROW]
+    said = found.new.said[np.searchsorted(found.new.at, pairs[AT])]
+    for moved in np.unique(pairs["moved"]).tolist():
+        some = pairs["moved"] == moved
+        still = {name for bit, name in enumerate(sought) if not moved >> bit & 1}
+        taken = [name for name in told if name != ROW and name not in still]
+        rows = {ROW: pairs[ROW][some], SAID: said[some], AT: pairs[AT][some]}
+        values = _of_mart(connection, found, rows, [*(told[name] for name in taken), ROW]).fetchall()
+        set_to = ", ".join(f'"{name}" = ?' for name in taken)
+        database.exec_driver_sql(f'update "{table.name}" set {set_to} where {ROW} = ?', values)
+    return stands
+
+
+def _pairs(
+    connection: duckdb.DuckDBPyConnection,
+    database: sa.Connection,
+    found: Differing,
+    sought: list[str],
+    told: dict[str, str],
+) -> dict[str, np.ndarray]:
+    """Which new row (place in the mart) goes where one that went stood, and which of the columns sought by moved."""
+    begins = next(iter(found.kinds))
+    wanted = list(dict.fromkeys((begins, *sought)))
+    shown = ", ".join(f'cast("{name}" as text)' for name in wanted)
+    query = f'select {ROW}, {shown} from "{found.table.name}" where {ROW} in (select value from json_each(?))'
+    was: Any = database.exec_driver_sql(query, (json.dumps(found.gone.tolist()),)).cursor
+    columns = list(zip(*was.fetchall(), strict=True)) or [()] * (1 + len(wanted))
+    kinds = [pa.int64(), *[pa.string()] * len(wanted)]
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, kinds, strict=True)]
+    connection.register("went", pa.Table.from_arrays(arrays, names=[ROW, *wanted]))
+    connection.register("came", pd.DataFrame({AT: found.new.at}, dtype="int64"))
+    texts = ", ".join(f'{_as_text(told[name], found.kinds[name])} as "{name}"' for name in wanted)
+    moved = " + ".join(
+        f'if(new."{name}" is distinct from old."{name}", {1 << bit}, 0)' for bit, name in enumerate(sought)
+    )
+    pairs: Any = connection.execute(
+        f"""
+        with old as (
+            select *, row_number() over (partition by "{begins}" order by {ROW}) as nth from went
+        ),
+
+        new as (
+            select *, row_number() over (partition by "{begins}" order by {AT}) as nth
+            from (select {AT}, {texts} from {found.name} as mart inner join came on mart.rowid = came.{AT})
+        )
+
+        select new.{AT}, old.{ROW}, cast({moved or 0} as bigint) as moved
+        from new
+        inner join old on new."{begins}" is not distinct from old."{begins}" and new.nth = old.nth
+        """
+    ).fetchnumpy()
+    return dict(pairs)
+
+
+def _as_text(told: str, kind: str) -> str:
+    """What SQLite makes of a value as a text."""
+    return f"cast({f'cast({told} as integer)' if kind == 'BOOLEAN' else told} as varchar)"
 
 
 def _mart_table(database: sa.Connection, stem: str, kinds: dict[str, str]) -> tuple[sa.Table, Numbered]:
@@ -282,9 +320,9 @@ def _take_away(database: sa.Connection, table: sa.Table, gone: np.ndarray, *, ev
         database.exec_driver_sql(f'delete from "{table.name}" where {ROW} = any(%s)', (gone.tolist(),))
 
 
-def _as_kept(table: sa.Table, kinds: dict[str, str], dialect: str) -> str:
-    """The select list that gives every column as the database's driver takes it."""
-    wanted = list(OWN)
+def _as_kept(table: sa.Table, kinds: dict[str, str], dialect: str) -> dict[str, str]:
+    """What gives every column as the database's driver takes it."""
+    wanted = {name: name for name in OWN}
     for name, kind in kinds.items():
         told, money = f'mart."{name}"', isinstance(table.c[name].type, schema.Money)
         if kind in ("DOUBLE", "FLOAT"):
@@ -293,11 +331,11 @@ def _as_kept(table: sa.Table, kinds: dict[str, str], dialect: str) -> str:
             if money:
                 told = f"round(cast({told} as double), {schema.MONEY_DECIMALS})"
             elif kind == "TIMESTAMP WITH TIME ZONE":
-                told = f"strftime({told}, '%Y-%m-%d %H:%M:%S.%f')"
+                told = f"strftime(make_timestamp(epoch_us({told})), '%Y-%m-%d %H:%M:%S.%f')"
             elif kind == "DATE":
                 told = f"cast({told} as varchar)"
-        wanted.append(told)
-    return ", ".join(wanted)
+        wanted[name] = told
+    return wanted
 
 
 def _write(database: sa.Connection, table: sa.Table, told: Iterator[Sequence[Row]]) -> None:

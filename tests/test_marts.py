@@ -47,7 +47,7 @@ def told(database: sa.Connection) -> Counter[Any]:
 def bring(connection: duckdb.DuckDBPyConnection, database: sa.Connection, rows: list[Any]) -> int:
     connection.execute(
         "create or replace table marts.made (account_id varchar, share double, status_at timestamptz, waits boolean,"
-        " firm_day date, trades bigint)"
+        " firm_day date, place bigint)"
     )
     if rows:
         connection.executemany("insert into marts.made values (?, ?, ?, ?, ?, ?)", rows)
@@ -120,7 +120,7 @@ def test_only_what_changed_is_written(connection: duckdb.DuckDBPyConnection) -> 
         assert bring(connection, database, [*rows[:-1], ("A99", 0.0, AT, True, None, 99), rows[0]]) == 1
         assert told(database)[("A0", 0.0, AT, True, None, 0)] == 2
         indexes = {one["name"] for one in sa.inspect(database).get_indexes("mart_made")}
-        assert indexes == {"ix_mart_made_account_id", "ix_mart_made_status_at", "ix_mart_made_waits"}
+        assert indexes == {f"ix_mart_made_{name}" for name in ("account_id", "place", "status_at", "waits")}
     house.dispose()
 
 
@@ -128,7 +128,7 @@ def test_a_changed_row_stays_where_it_stood(connection: duckdb.DuckDBPyConnectio
     """An account that moves is written over itself, what it is sought by included; who is new comes after all."""
     rows = [(f"A{n}", n / 7, AT, True, None, n) for n in range(10)]
     house = in_memory()
-    query = "select _row, account_id, trades, waits from mart_made order by _row"
+    query = "select _row, account_id, place, waits from mart_made order by _row"
     with house.begin() as database:
         bring(connection, database, rows)
         before = database.exec_driver_sql(query).fetchall()
@@ -158,7 +158,7 @@ def test_what_is_written_in_parts_is_seen(connection: duckdb.DuckDBPyConnection)
     house = in_memory()
     with house.begin() as database:
         bring(connection, database, rows)
-        connection.execute("update marts.made set share = 0.5 where trades > 5")
+        connection.execute("update marts.made set share = 0.5 where place > 5")
         for part in marts.differing(connection, database, "marts.made", marts.number(connection, "marts.made")).parts(
             2
         ):
