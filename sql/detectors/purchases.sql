@@ -13,10 +13,26 @@ with ended as (
 ),
 
 traded as (
-    select accounts.challenge_id, sum(traded.positions) as positions, len(list_distinct(flatten(list(traded.days)))) as days
+    select
+        accounts.challenge_id,
+        count(*) as accounts,
+        sum(traded.positions) as positions,
+        any_value(len(traded.days)) as days
     from detectors.traded as traded
     inner join facts.accounts as accounts using (account_id)
     group by accounts.challenge_id
+),
+
+-- a day on which several accounts of a challenge came in is one
+together as (
+    select challenge_id, count(distinct day) as days
+    from (
+        select accounts.challenge_id, unnest(traded.days) as day
+        from detectors.traded as traded
+        inner join facts.accounts as accounts using (account_id)
+        where accounts.challenge_id in (select challenge_id from traded where accounts > 1)
+    )
+    group by challenge_id
 )
 
 select
@@ -31,7 +47,8 @@ select
     coalesce(ended.is_paying, false) as is_paying,
     ended.paying_at,
     coalesce(traded.positions, 0) as positions,
-    coalesce(traded.days, 0) as days
+    coalesce(together.days, traded.days, 0) as days
 from staging.challenges as challenges
 left join ended using (challenge_id)
 left join traded using (challenge_id)
+left join together using (challenge_id)

@@ -17,8 +17,15 @@ with built as (
 
 entered as (
     select
-        positions.*,
-        coalesce(built.entered_share, 1) as entered_share,
+        positions.account_id,
+        positions.trade_id,
+        positions.instrument,
+        positions.side,
+        positions.opened_at,
+        positions.closed_at,
+        positions.stop_risk,
+        positions.net_profit * coalesce(built.entered_share, 1) as net_profit,
+        positions.usual_result * coalesce(built.entered_share, 1) as usual,
         positions.opened_at - lag(positions.opened_at) over entries > to_seconds(getvariable('all_in_merge_s')) as begins
     from detectors.positions as positions
     left join built using (account_id, trade_id)
@@ -47,8 +54,8 @@ alone as (
         min(opened_at) as opened_at,
         max(closed_at) as closed_at,
         sum(stop_risk) as planned,
-        sum(net_profit * entered_share) as net_profit,
-        sum(usual_result * entered_share) as usual
+        sum(net_profit) as net_profit,
+        sum(usual) as usual
     from numbered
     group by account_id, instrument, side, idea
 ),
@@ -57,41 +64,63 @@ alone as (
 met as (
     select
         *,
-        count(*) filter (where coalesce(is_apart, true)) over (
-            partition by account_id order by opened_at, instrument, side, idea
-            rows between unbounded preceding and current row
-        ) as view
+        count(*) filter (where is_apart) over (
+            views rows between unbounded preceding and current row
+        ) as view,
+        is_apart and coalesce(lead(is_apart) over views, true) as is_alone
     from (
         select
             *,
-            opened_at - lag(opened_at) over views > to_seconds(getvariable('all_in_merge_s'))
-            or coalesce(lag(closed_at) over views <= opened_at, false) as is_apart
+            coalesce(
+                opened_at - lag(opened_at) over views > to_seconds(getvariable('all_in_merge_s'))
+                or coalesce(lag(closed_at) over views <= opened_at, false), true
+            ) as is_apart
         from alone
         window views as (partition by account_id order by opened_at, instrument, side, idea)
     )
+    window views as (partition by account_id order by opened_at, instrument, side, idea)
 ),
 
 -- who lies on both sides of an instrument has no one view: those ideas stay apart
 sided as (
     select *, count(*) over views > count(distinct instrument) over views as is_both_ways
     from met
+    where not is_alone
     window views as (partition by account_id, view)
 ),
 
-ideas as (
+joined as (
     select
         account_id,
         string_agg(distinct instrument, ' + ' order by instrument) as instrument,
         string_agg(distinct side, ' + ' order by side) as side,
-        row_number() over (partition by account_id order by min(opened_at), min(instrument), min(side)) as idea,
+        min(instrument) as first_instrument,
+        min(side) as first_side,
         min(opened_at) as opened_at,
         max(closed_at) as closed_at,
         sum(planned) as planned,
-        greatest(-sum(net_profit), getvariable('all_in_of_gain') * sum(net_profit)) as shown,
         sum(usual) as usual,
         sum(net_profit) as net_profit
     from sided
     group by account_id, view, if(is_both_ways, [instrument, side, cast(idea as varchar)], null)
+
+    union all
+
+    -- most are alone, and need no grouping
+    select
+        account_id, instrument, side, instrument, side, opened_at, closed_at, planned, usual, net_profit
+    from met
+    where is_alone
+),
+
+ideas as (
+    select
+        *,
+        row_number() over (
+            partition by account_id order by opened_at, first_instrument, first_side
+        ) as idea,
+        greatest(-net_profit, getvariable('all_in_of_gain') * net_profit) as shown
+    from joined
 ),
 
 allowed as (
