@@ -176,11 +176,15 @@ def compare(evidence: Evidence) -> pd.DataFrame:
         where trader_no in (select a from candidates union all select b from candidates union all from drawn_traders)
     """)
     sides = ", ".join(f"l.{column} as {column}_l, r.{column} as {column}_r" for column in COMPARED)
-    compared = f"""
-        select a::bigint as a, b::bigint as b, {_levels_sql()} from (
-            select a, b, {sides} from {{}} join compared as l on l.trader_no = a join compared as r on r.trader_no = b
+    # Reading this statement takes as long as comparing thousands of pairs by it, so it is said once.
+    con.execute(f"""
+        create or replace temp table compared_pairs as
+        select a::bigint as a, b::bigint as b, {_levels_sql()}, drawn from (
+            select a, b, drawn, {sides}
+            from (select *, false as drawn from candidates union all select *, true from drawn)
+            join compared as l on l.trader_no = a join compared as r on r.trader_no = b
         )
-    """
-    con.execute("create or replace temp table levels as " + compared.format("candidates"))
-    strangers: pd.DataFrame = con.sql(compared.format("drawn")).df()
+    """)
+    con.execute("create or replace temp view levels as select * exclude (drawn) from compared_pairs where not drawn")
+    strangers: pd.DataFrame = con.execute("select * exclude (drawn) from compared_pairs where drawn").df()
     return strangers
