@@ -131,9 +131,9 @@ def _breached(desk: str | None) -> None:
 def _waiting(desk: str | None) -> None:
     st.subheader("Payouts waiting longest", anchor=False)
     found = reads.rows("payout_queue", order=["requested_at"], limit=reads.LIST_ROWS, waits=True, desk_id=desk)
-    for row in reads.records(found):
+    for row in reads.records(found.assign(age=reads.hours_since(found["requested_at"])) if len(found) else found):
         late = "▲ " if row["overdue"] else ""
-        asked = f"{words.money(row['amount'], row['currency'])}, {late}{words.age(row['age_hours'])}"
+        asked = f"{words.money(row['amount'], row['currency'])}, {late}{words.age(row['age'])}"
         _item("payout_queue", row["payout_id"], asked, payout=row["payout_id"])
     _end(found, "No request waits.", "payout_queue", "All requests")
 

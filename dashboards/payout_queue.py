@@ -60,6 +60,7 @@ def show() -> None:
     if found.empty:
         look.empty("Nothing waits", "Every request here was rejected or cancelled; they stand under All.")
         return
+    found["age_hours"] = reads.hours_since(found["requested_at"])
     left, right = st.columns([3, 1], gap="medium")
     with left:
         if view == "waiting":

@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             asked = NOW - dt.timedelta(hours=len(CLEAN) - number)
             row = {"payout_id": payout_id, "account_id": f"A-{payout_id}", "trader_id": f"T-{payout_id}"}
             row |= {"desk_id": "prague", "currency": "EUR", "state": "waiting"}
-            numbers = {"amount": 1000.0, "waits": True, "overdue": False, "age_hours": 2.0, "payout_hours": 24}
+            numbers = {"amount": 1000.0, "waits": True, "overdue": False, "payout_hours": 24}
             connection.execute(
                 sa.insert(queue).values(
                     **row, **numbers, **{marts.SAID: number}, requested_at=asked.replace(tzinfo=None)

@@ -53,7 +53,6 @@ counted as (
     select
         *,
         state in ('waiting', 'returned', 'failed') as waits,
-        date_diff('minute', utc(requested_at), utc(getvariable('as_of'))) / 60.0 as age_hours,
         count(*) filter (where state = 'settled') over earlier as paid_before,
         count(*) over (partition by destination) as requests_to_destination
     from requests
@@ -64,6 +63,10 @@ counted as (
     )
 )
 
-select counted.*, counted.waits and counted.age_hours > limits.payout_hours as overdue, limits.payout_hours
+select
+    counted.*,
+    counted.waits
+    and date_diff('minute', utc(counted.requested_at), utc(getvariable('as_of'))) / 60.0 > limits.payout_hours as overdue,
+    limits.payout_hours
 from counted
 cross join marts.limits as limits
