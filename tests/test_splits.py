@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +103,40 @@ def test_management_shares_profit_as_the_desk_would_now(tmp_path: Path, name: st
     assert part == pytest.approx(float(told["trader_share"]), abs=0.005 + 1e-9)
     expected = {"plain": 0.8, "grown": 0.9, "grown on the limit": 0.9, "not grown": 0.8, "by number": 0.9, "cut": 0.5}
     assert split == pytest.approx(expected.get(name, split))
+
+
+def cycle(first: int, every: int, starts: str = "opened") -> str:
+    """Terms with a waiting time."""
+    return f'payout = {{ first_after_days = {first}, cycle_days = {every}, cycle_start = "{starts}" }}'
+
+
+ASKS: dict[str, tuple[str, str, float, bool]] = {
+    "first, to the instant": (cycle(60, 14), "nothing", 0, True),
+    "first, a day too early": (cycle(61, 14), "nothing", 0, False),
+    "13.5 days after a payout, on the 14th date": (cycle(0, 14), "paid", 46.5, False),
+    "13.5 days of 13": (cycle(0, 13), "paid", 46.5, True),
+    "after a payout only the cycle counts": (cycle(90, 14), "paid", 40, True),
+    "days begin with the first trade": (cycle(60, 14, "first_trade"), "nothing", 0, False),
+    "a request that waits": (cycle(0, 5), "asked", 50, False),
+}
+
+
+@pytest.mark.parametrize("name", ASKS)
+def test_eligible_now_is_what_the_desk_would_let_be_asked_for_now(tmp_path: Path, name: str) -> None:
+    terms, before, day, eligible = ASKS[name]
+    (tmp_path / "plan.toml").write_text(product(f"split = {{ percent = 80 }}\n{terms}"), encoding="utf-8")
+    requests = [] if before == "nothing" else [request("Q1", day, "200")]
+    rows = feed([*trade(1, 1, "1000"), *([operation(1, day + 0.2, "-200")] if before == "paid" else [])], requests)
+    if before == "paid":
+        rows["settlements"] = [settlement(1, "Q1", day + 0.1, "160")]
+    with world(tmp_path, rows) as connection:
+        review_all(connection, catalogue.load(tmp_path), NOW)
+        liability.register_terms(connection)
+        relations.build(connection, "facts.funded_now")
+        [(found,)] = connection.execute("select is_eligible from facts.funded_now").fetchall()
+    with world(tmp_path, rows | {"payouts": [*requests, request("QNOW", 60, "100")]}) as connection:
+        reviews = review_all(connection, catalogue.load(tmp_path), NOW).set_index("payout_id")
+    told = json.loads(str(reviews.loc["QNOW", "checks"]))
+    failed = {check["check"] for check in told if check["outcome"] == "failed"}
+    desk = not failed & {"waiting_time", "other_request"}
+    assert (found, desk) == (eligible, eligible)
