@@ -252,6 +252,7 @@ HANDS: dict[str, tuple[dict[str, str], float, bool, bool]] = {
     "time to travel": ({"device_id": "hand"}, 200, False, False),
     "one machine behind an exit": ({}, 20, False, False),
     "a robot's machine": ({"device_id": "hand", "ip": "10.9.9.8"}, 20, True, False),
+    "a tablet, and a computer that hides now and then": ({"device_id": "tablet"}, 20, False, False),
     "one address, by hand": ({"device_id": "hand", "ip": "10.9.9.9"}, 20, False, True),
 }
 """How somebody signs in abroad, how many minutes after home, whether a robot trades, and whether it is flagged."""
@@ -271,6 +272,9 @@ def test_two_machines_in_two_countries_within_the_hour_are_two_hands() -> None:
             abroad["device_id"] += trader if far else ""
             firm.rows["logins"].append(home | {"occurred_at": at})
             firm.rows["logins"].append(abroad | {"occurred_at": at + dt.timedelta(minutes=minutes)})
+            if far.get("device_id") == "tablet":
+                settled = [at + dt.timedelta(hours=hour) for hour in range(5, 11)]
+                firm.rows["logins"] += [abroad | {"country": "DE", "occurred_at": moment} for moment in settled]
             if day < 12:
                 firm.trade(account, at, 3600, 0.001, opened_by="expert" if robot else "client")
     assert flagged(signals_of(firm), "kyc_mismatch") == expected

@@ -1,28 +1,40 @@
 -- Days on which a trader was in two countries within a time too short for travel, each at a machine that stays in its country:
 -- a machine that is seen in both has travelled, or hides where it is. One machine at one address is where a robot runs.
 -- Grain: trader_id.
-with two_countries as (
-    select trader_id, day
+with several as (
+    select trader_id
     from detectors.own_sign_ins
     where device_id is not null
+    group by trader_id
+    having min(country) < max(country) and min(device_id) < max(device_id)
+),
+
+theirs as (
+    select *
+    from detectors.own_sign_ins
+    semi join several using (trader_id)
+    where device_id is not null
+),
+
+two_countries as (
+    select trader_id, day
+    from theirs
     group by trader_id, day
-    having count(distinct country) > 1 and count(distinct device_id) > 1
+    having min(country) < max(country) and min(device_id) < max(device_id)
 ),
 
 machines as (
     select
         trader_id,
         device_id,
-        mode(country) as country,
+        arg_max(country, sign_ins) as country,
         sum(sign_ins) as sign_ins,
         max(sign_ins) as there,
-        sum(addresses) as addresses
+        min(first_ip) < max(last_ip) as has_moved
     from (
-        select trader_id, device_id, country, count(*) as sign_ins, count(distinct ip) as addresses
-        from detectors.own_sign_ins
-        where trader_id in (select trader_id from two_countries) and device_id is not null
+        select trader_id, device_id, country, count(*) as sign_ins, min(ip) as first_ip, max(ip) as last_ip
+        from theirs
         group by trader_id, device_id, country
-        order by sign_ins desc
     )
     group by trader_id, device_id
 ),
@@ -36,13 +48,13 @@ robots as (
 
 hands as (
     select sign_ins.*
-    from detectors.own_sign_ins as sign_ins
+    from theirs as sign_ins
     semi join two_countries using (trader_id, day)
-    inner join machines using (trader_id, device_id)
+    inner join machines using (trader_id, device_id, country)
     left join robots using (trader_id)
     where
         machines.there >= getvariable('kyc_mismatch_of_one_place') * machines.sign_ins
-        and not (coalesce(robots.by_robot, false) and machines.addresses = 1)
+        and not (coalesce(robots.by_robot, false) and not machines.has_moved)
 ),
 
 met as (
