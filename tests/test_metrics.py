@@ -131,6 +131,34 @@ def test_an_ended_account_that_asked_is_behind_the_liability() -> None:
     assert not found["lives"].any() and found["accrued_usd"].tolist() == [0, 0] and found["expected_usd"].isna().all()
 
 
+def test_the_tenth_that_is_hedged_has_most_profit_in_dollars_and_counts_what_it_opened_since() -> None:
+    """Nine accounts with 1 to 9 dollars of profit and one with 1,000 yen, which are 7 dollars and not the most."""
+    connection = duckdb.connect()
+    connection.execute(
+        "set timezone = 'UTC'; set variable as_of = timestamptz '2026-06-30'; set variable liability_horizon_days = 30;"
+        "create schema facts; create schema marts;"
+        "create table facts.accounts as select 'D' || n as account_id, 'USD' as currency from range(1, 10) as t (n)"
+        " union all select 'Y', 'JPY';"
+        "create table marts.usd_rates as from (values ('USD', 1.0), ('JPY', 0.007)) as t (currency, rate_to_usd);"
+        "create table facts.funded_days as select account_id, date '2026-05-30' as firm_day, 100.0 as initial,"
+        " timestamptz '2026-05-31' as stands_at, if(account_id = 'Y', 1000, cast(account_id[2:] as double)) / 100"
+        " as profit_share from facts.accounts;"
+        "create table facts.trades as select account_id, timestamptz '2026-06-01' + to_days(day) as opened_at,"
+        " timestamptz '2026-06-02' + to_days(day) as closed_at, 50.0 as profit, -3.0 as commission, -2.0 as swap,"
+        " 0.0 as fee from facts.accounts, (values (0), (-10)) as t (day);"
+        "create table facts.transfers as select account_id, 'USD' as currency, 40.0 as amount, 'settled' as status,"
+        " timestamptz '2026-06-10' as settled_at from facts.accounts where account_id in ('Y', 'D9')"
+    )
+    found = connection.execute(relations.text("marts.hedging")).df().iloc[0].to_dict()
+    assert found == {
+        "accounts": 1,
+        "hedge_gross_usd": 50.0,
+        "hedge_cost_usd": 5.0,
+        "hedge_net_usd": 45.0,
+        "paid_usd": 40.0,
+    }, "of D9 alone, without what it had opened before"
+
+
 def test_accrued_agrees_between_liability_and_its_accounts(house: Warehouse) -> None:
     liability, accounts = mart(house, "liability"), mart(house, "liability_accounts")
     for kind, column in (("accrued", "accrued_usd"), ("eligible", "eligible_usd")):

@@ -1,4 +1,4 @@
--- Had the firm copied, a horizon ago, the tenth of funded accounts with the most profit then: what the copies earned since,
+-- Had the firm copied, a horizon ago, the tenth of funded accounts with the most profit then (in dollars): what the copies earned since,
 -- what the copied accounts were paid, and what their trades cost in commission and swap. Grain: one row.
 with then_live as (
     select account_id, initial, profit_share, stands_at
@@ -8,21 +8,26 @@ with then_live as (
 ),
 
 ranked as (
-    select *, ntile(10) over (order by profit_share * initial desc, account_id) as tenth
+    select
+        then_live.*,
+        rates.rate_to_usd,
+        ntile(10) over (
+            order by then_live.profit_share * then_live.initial * rates.rate_to_usd desc nulls last, then_live.account_id
+        ) as tenth
     from then_live
-    where stands_at > getvariable('as_of') - to_days(cast(2 * getvariable('liability_horizon_days') as integer))
+    inner join facts.accounts as accounts using (account_id)
+    left join marts.usd_rates as rates on accounts.currency = rates.currency
+    where then_live.stands_at > getvariable('as_of') - to_days(cast(2 * getvariable('liability_horizon_days') as integer))
 ),
 
 traded as (
     select
         ranked.account_id,
-        sum(trades.profit * rates.rate_to_usd) as gross_usd,
-        -sum((trades.commission + trades.swap + trades.fee) * rates.rate_to_usd) as cost_usd
+        sum(trades.profit * ranked.rate_to_usd) as gross_usd,
+        -sum((trades.commission + trades.swap + trades.fee) * ranked.rate_to_usd) as cost_usd
     from ranked
     inner join facts.trades as trades
         on ranked.account_id = trades.account_id and trades.opened_at > ranked.stands_at and trades.closed_at is not null
-    inner join facts.accounts as accounts on ranked.account_id = accounts.account_id
-    left join marts.usd_rates as rates on accounts.currency = rates.currency
     where ranked.tenth = 1
     group by ranked.account_id
 ),
