@@ -401,6 +401,19 @@ def test_one_thing_alone_of_people_whose_home_is_unknown_is_listed_and_joins_nob
         assert DEFAULT_TERMS.link_min <= strength_between(identity, "p0", "p1") < DEFAULT_TERMS.middle_min
 
 
+def test_two_devices_in_common_say_more_than_one() -> None:
+    firm = Firm()
+    for device, names in (("lent", ("one", "other")), ("pair", ("left", "right"))):
+        for name in names:
+            firm.person(name, device=device, address=None)
+    once = strength_between(firm.resolve(), "left", "right")
+    for name in ("left", "right"):
+        firm.rows["logins"].append({"trader_id": name, "occurred_at": AS_OF, "ip": None, "device_id": "pair-2"})
+    identity = firm.resolve()
+    assert strength_between(identity, "one", "other") <= DEFAULT_TERMS.lone_max
+    assert once <= DEFAULT_TERMS.lone_max < strength_between(identity, "left", "right")
+
+
 def test_one_lent_thing_where_no_line_is_known_is_listed_at_the_least_strength() -> None:
     firm = Firm()
     for name in ("p0", "p1"):

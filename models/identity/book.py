@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.identity.census import COUNTED
 from models.identity.clusters import Judgements, Pairs, group
 from models.identity.crowds import CROWDED
 from models.identity.evidence import Evidence, width_of
@@ -19,7 +18,7 @@ from models.identity.owners import name_owners
 from models.identity.people import FIELDS, compare
 from models.identity.reasons import link_table
 from models.identity.terms import DEFAULT_TERMS, IdentityTerms
-from models.identity.weighing import Weighed, Weights, alike_for_all, bits_of, strength_of, weigh
+from models.identity.weighing import ALSO_MAX, COUNTED, Weighed, Weights, alike_for_all, bits_of, strength_of, weigh
 
 Ints = npt.NDArray[np.int64]
 # Shares of a trader's uses of a kind of thing from which a thing is mostly, and wholly, what the trader uses.
@@ -97,7 +96,7 @@ class IdentityBook:
     def _no_pairs(self) -> pd.DataFrame:
         kinds = [f"{kind}_holders" for kind in self.terms.kinds]
         values = [f"{kind}_value" for kind in CROWDED]
-        use = [f"{kind}_use" for kind in COUNTED]
+        use = [f"{kind}_{what}" for kind in COUNTED for what in ("use", "also")]
         columns = ["a", "b", *FIELDS, *kinds, *values, *use, "ip_gap_days", "ip_common_day"]
         return pd.DataFrame({column: np.empty(0, dtype=width_of(column)) for column in columns})
 
@@ -131,12 +130,14 @@ class IdentityBook:
         return np.asarray(stale, dtype=np.bool_)
 
     def _shared(self) -> pd.DataFrame:
-        """What each pair shares, with how far the lesser of the two uses it: 0 rarely, 1 mostly, 2 wholly."""
+        """What each pair shares, with how far the lesser of the two uses it, 0 rarely, 1 mostly,
+        2 wholly, and how many further things of the kind are shared."""
         shared = self.evidence.shared()
         for kind, uses in self.evidence.census.counts.items():
             sides = (("left", "a"), ("right", "b"))
             share = np.min([shared[f"{kind}_{side}"] / np.maximum(uses[shared[who]], 1) for side, who in sides], axis=0)
-            shared[f"{kind}_use"] = (share >= MOSTLY) + (share >= WHOLLY).astype(np.int8)
+            shared[f"{kind}_use"] = np.sum([share >= least for least in (MOSTLY, WHOLLY)], axis=0, dtype=np.int8)
+            shared[f"{kind}_also"] = np.clip(shared[f"{kind}_many"] - 1, 0, ALSO_MAX).astype(np.int8)
         return shared
 
     def _weigh(self, as_of: pd.Timestamp, kept: Ints) -> Ints:

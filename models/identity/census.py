@@ -5,12 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from models.identity.weighing import Population
+from models.identity.weighing import COUNTED, Population
 
 Ints = npt.NDArray[np.int64]
 CODES = ("given", "family", "birth", "country", "lot")
-# Kinds of which it is told how often a trader used any.
-COUNTED = ("device", "instrument")
 
 
 class Census:

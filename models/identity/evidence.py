@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.identity.census import COUNTED, Census
+from models.identity.census import Census
 from models.identity.crowds import CROWDED
 from models.identity.facts import IdentityFacts, tidy
 from models.identity.normal import (
@@ -22,7 +22,7 @@ from models.identity.normal import (
     written_alike,
 )
 from models.identity.terms import IdentityTerms
-from models.identity.weighing import Population
+from models.identity.weighing import COUNTED, Population
 from sql import duck
 
 # Both names at least this alike (Jaro-Winkler), or there is nothing for a closer comparison to find.
@@ -648,13 +648,15 @@ class Evidence:
     def shared(self) -> pd.DataFrame:
         """The compared pairs of table `levels` with what they share.
 
-        For each kind `<kind>_holders`, the holders of its rarest shared value; of some kinds that `<kind>_value`, and
-        `<kind>_left` and `<kind>_right`, how often each of the two used what they share. `ip_gap_days` is the time
-        between their closest uses of the rarest network address, `ip_common_day` the last day both had used it."""
+        For each kind `<kind>_holders`, the holders of its rarest shared value; of some kinds that `<kind>_value`,
+        `<kind>_left` and `<kind>_right`, how often each of the two used what they share, and `<kind>_many`, how many
+        values they share. `ip_gap_days` is the time between their closest uses of the rarest network address,
+        `ip_common_day` the last day both had used it."""
         told = {f"{kind}_holders": f"min(holders) {self._of(kind)}" for kind in self.kinds}
         told |= {f"{kind}_value": f"arg_min(value, closeness) {self._of(kind)}" for kind in CROWDED}
         for side in ("left", "right"):
             told |= {f"{kind}_{side}": f"sum({side}_uses) {self._of(kind)}" for kind in COUNTED}
+        told |= {f"{kind}_many": f"count(*) {self._of(kind)}" for kind in COUNTED}
         told |= {f"ip_{days}": f"arg_min({days}, closeness) {self._of('ip')}" for days in ("gap_days", "common_day")}
         columns = self.con.execute(f"""
             with shared as (

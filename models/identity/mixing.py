@@ -15,10 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.identity.census import COUNTED
 from models.identity.crowds import Crowds
 from models.identity.terms import HYPOTHESES, IdentityTerms, Kind, Shares
-from models.identity.weighing import LENT_KINDS, STRONG_KINDS, Explanations, Ints, Marks, Population
+from models.identity.weighing import COUNTED, LENT_KINDS, STRONG_KINDS, Explanations, Ints, Marks, Population
 
 Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]

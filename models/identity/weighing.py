@@ -33,6 +33,9 @@ UNIQUE_KINDS = ("document", "email", "instrument", "destination")
 ACCIDENTS_OF = 10_000
 # How two who share a thing by accident would use it: rarely, mostly, wholly.
 USE_BY_CHANCE = np.array([0.4, 0.2, 0.4])
+# Kinds of which it is told how often a trader used any, and how many further ones two have in common, up to so many.
+COUNTED = ("device", "instrument")
+ALSO_MAX = 2
 STRAW, VENUE = HYPOTHESES.index("straw"), HYPOTHESES.index("venue")
 PAID_MAX, BOTH_PAID_MAX = 0.9, 0.95
 EXPONENT = 0x7FF << 52
@@ -280,7 +283,14 @@ class Explanations:
             bits[:, many] = self._beside_place(bits[:, many], crowd[many])
         if each.use is not None:
             bits += self._use_bits(each.use)[:, self.pairs[f"{kind}_use"].to_numpy()[rows]]
+            bits += self._also_bits(each.shares)[:, self.pairs[f"{kind}_also"].to_numpy()[rows]]
         ways[rows, :5] += bits.T
+
+    def _also_bits(self, shares: Shares) -> Floats:
+        """A second thing of the kind in common, and a third, come as often again as the first; beside friends it is no
+        accident."""
+        again = np.log2(np.array(shares) / shares.friend)
+        return np.asarray(again[:, None] * np.arange(ALSO_MAX + 1), dtype=np.float64)
 
     def _chance(self, kind: str) -> float:
         """How likely a stranger holds a value of the kind, per other holder."""
@@ -405,6 +415,7 @@ class Explanations:
     def lone(self) -> npt.NDArray[np.bool_]:
         """One thing that is lent among friends, and nothing else of the person."""
         things = np.sum([self._usable(kind) for kind in STRONG_KINDS], axis=0)
+        things += np.sum([self.pairs[f"{kind}_also"].to_numpy() for kind in COUNTED], axis=0)
         lent = np.logical_or.reduce([self._usable(kind) for kind in LENT_KINDS])
         return np.asarray(lent & (things == 1) & (self._personal() == 0), dtype=np.bool_)
 
