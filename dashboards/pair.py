@@ -15,6 +15,8 @@ from models.coordination import PairEvidence, ruled_out
 from models.judgements import Together, answer_in_case, answered_pair
 from sql import schema
 
+ENTRY = "%{customdata[0]} %{customdata[1]} lots of %{customdata[2]} at %{customdata[3]}"
+
 
 def show() -> None:
     """Both accounts' entries on one price axis, the matches, and what chance would have given."""
@@ -212,19 +214,19 @@ def _joined(first: str, second: str, relation: str) -> None:
 
 
 def _drawn(found: PairEvidence, zone: str, first: str, second: str) -> None:
-    """Entries of the instrument with most matches, in the desk's zone: both accounts on one axis, matches joined."""
+    """Entries of the market with most matches, in the desk's zone: both accounts on one axis, matches joined."""
     matches = found.matches
-    instruments = matches["instrument"].value_counts().index.tolist()
-    instrument = state.one_of("Instrument", "instrument", instruments, shown=str, every=False)
-    rows = matches[matches["instrument"] == instrument]
+    markets = matches["market"].value_counts().index.tolist()
+    market = state.one_of("Instrument", "instrument", markets, shown=str, every=False)
+    rows = matches[matches["market"] == market]
     colours = look.palette().series
     figure = go.Figure()
-    alone = found.alone[found.alone["instrument"] == instrument]
+    alone = found.alone[found.alone["market"] == market]
     alone = alone.assign(at=alone["opened_at"].dt.tz_convert(zone).dt.tz_localize(None))
     times = {name: rows[name].dt.tz_convert(zone).dt.tz_localize(None) for name in ("opened_a", "opened_b")}
     figure.add_scatter(
         x=[at for both in zip(times["opened_a"], times["opened_b"], strict=True) for at in (*both, None)],
-        y=[at for both in zip(rows["open_price_a"], rows["open_price_b"], strict=True) for at in (*both, None)],
+        y=[at for both in zip(rows["level_a"], rows["level_b"], strict=True) for at in (*both, None)],
         mode="lines",
         line={"color": look.palette().unknown, "width": 1},
         showlegend=False,
@@ -233,37 +235,38 @@ def _drawn(found: PairEvidence, zone: str, first: str, second: str) -> None:
     for place, (suffix, account, symbol) in enumerate((("a", first, "circle"), ("b", second, "diamond-open"))):
         figure.add_scatter(
             x=times[f"opened_{suffix}"],
-            y=rows[f"open_price_{suffix}"],
+            y=rows[f"level_{suffix}"],
             name=account,
             mode="markers",
             marker={"symbol": symbol, "size": 10, "color": colours[place], "line": {"width": 2}},
-            customdata=rows[[f"side_{suffix}", f"lots_{suffix}"]],
-            hovertemplate="%{x}<br>%{customdata[0]} %{customdata[1]} lots at %{y}<extra>" + account + "</extra>",
+            customdata=rows[[f"{name}_{suffix}" for name in ("side", "lots", "symbol", "open_price")]],
+            hovertemplate=f"%{{x}}<br>{ENTRY}<extra>{account}</extra>",
         )
         mine = alone[alone["of"] == suffix]
         if mine.empty:
             continue
         figure.add_scatter(
             x=mine["at"],
-            y=mine["open_price"],
+            y=mine["level"],
             name=f"{account}, no match",
             mode="markers",
             marker={"symbol": f"{symbol.removesuffix('-open')}-open", "size": 6, "color": look.palette().unknown},
-            customdata=mine[["side", "lots"]],
-            hovertemplate="%{x}<br>%{customdata[0]} %{customdata[1]} lots at %{y}, no match<extra>"
-            + account
-            + "</extra>",
+            customdata=mine[["side", "lots", "symbol", "open_price"]],
+            hovertemplate=f"%{{x}}<br>{ENTRY}, no match<extra>{account}</extra>",
         )
     figure.update_xaxes(title=zone)
-    figure.update_yaxes(title="entry price", tickformat=",~f")
-    look.chart(figure, f"Do both enter {instrument} at the same moments?", height=420)
+    several = rows["instrument_a"].ne(rows["instrument_b"]).any()
+    scale = f"entry price, those of {second} brought to {first}'s scale" if several else "entry price"
+    figure.update_yaxes(title=scale, tickformat=",~f")
+    look.chart(figure, f"Do both enter {market} at the same moments?", height=420)
 
 
 def _table(matches: pd.DataFrame, zone: str, first: str, second: str) -> None:
     """Every matched entry with its lag, lots and exits."""
     shown = matches.assign(lag_s=matches["lag_ms"] / 1000, exit_lag_s=matches["exit_lag_ms"] / 1000)
     columns = [
-        "instrument",
+        "symbol_a",
+        "symbol_b",
         "opened_a",
         "lag_s",
         "side_a",
@@ -278,7 +281,6 @@ def _table(matches: pd.DataFrame, zone: str, first: str, second: str) -> None:
     ]
     ends = {"_a": f" {first}", "_b": f" {second}"}
     names = {n: n[:-2].replace("_", " ").capitalize() + ends[n[-2:]] if n[-2:] in ends else n for n in columns}
-    names["instrument"] = "Instrument"
     config: dict[str, Any] = dict(names)
     config["opened_a"] = st.column_config.DatetimeColumn(f"Opened {first}", format="DD MMM YY HH:mm:ss", timezone=zone)
     config["lag_s"] = st.column_config.NumberColumn(

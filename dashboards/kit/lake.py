@@ -16,7 +16,10 @@ from pipelines.sources.symbols import canonical
 from sql import relations
 
 MARKET_DEALS = 1_000_000  # a page reads the whole firm up to here
-_READ = ("account_id", "trade_id", "instrument", "side", "lots", "opened_at", "closed_at", "open_price", "close_price")
+_READ = (
+    *("account_id", "trade_id", "symbol", "instrument", "side", "lots"),
+    *("opened_at", "closed_at", "open_price", "close_price"),
+)
 
 
 @contextmanager

@@ -724,6 +724,12 @@ def _describe_company(
 
 
 @compiled
+def lots_beside(book: Book, at_a: Codes, at_b: Codes) -> Floats:
+    """The lots of entries of b in lots of what a traded at its side, where the two are different instruments."""
+    return book.lots[at_b] * book.sizes[book.told[at_b]] / book.sizes[book.told[at_a]]
+
+
+@compiled
 def _describe_pair(book: Book, a: int, b: int, at_a: Codes, at_b: Codes, out: Floats) -> None:
     """Fills the columns about the matches themselves: lags, exits, lots, places in the bar, days."""
     lags = (book.opened_us[at_b] - book.opened_us[at_a]).astype(np.float64)
@@ -742,7 +748,9 @@ def _describe_pair(book: Book, a: int, b: int, at_a: Codes, at_b: Codes, out: Fl
     out[6] = _correlation(np.log(np.maximum(held_a, 1.0)), np.log(np.maximum(held_b, 1.0)))
     out[44], out[45] = _alike(held_a, held_b, max(NEAR_MIN_S, 0.5 * abs(lag_s)), NEAR_SHARE)
     out[46] = _local_spread(book.opened_us[at_a], lags) / SECOND
-    out[7] = _correlation(np.log(np.maximum(book.lots[at_a], 1e-9)), np.log(np.maximum(book.lots[at_b], 1e-9)))
+    out[7] = _correlation(
+        np.log(np.maximum(book.lots[at_a], 1e-9)), np.log(np.maximum(lots_beside(book, at_a, at_b), 1e-9))
+    )
     out[8], out[9] = _bar_share(book.opened_us[at_a]), _bar_share(book.opened_us[at_b])
     out[10] = len(lags) / own
     out[11] = len(np.unique(book.opened_us[at_a] // (1440 * MINUTE)))

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.coordination.compiled import compiled
+from models.coordination.markets import place_of
 from models.coordination.terms import CoordinationTerms
 
 Ints = NDArray[np.int64]
@@ -48,6 +49,8 @@ class Columns(NamedTuple):
 class Book(NamedTuple):
     """Openings sorted by instrument and time; account codes follow the order of the ids, side 0 buys and 1 sells.
 
+    `instrument` is the market of what was traded and `side` the side there (see `markets`); `told` is the instrument
+    itself and `sizes`, by code of it, how many lots of the market one of its lots is.
     `own` lists positions by account (`own_start[a]:own_start[a + 1]`), so each list is again by instrument and time.
     `near` counts the buys (column 0) and sells (column 1) within the rate window of an entry, `crowd` says whether
     they are a crowd; `buys_before` counts the buys before each position. `totals` and `crowd_totals` are per
@@ -76,6 +79,8 @@ class Book(NamedTuple):
     first_us: Ints
     last_us: Ints
     step_us: Ints
+    told: Codes
+    sizes: Floats
     open_s: float
     span_s: float
 
@@ -84,12 +89,14 @@ class Book(NamedTuple):
 class Entries:
     """A book with its names by code, the row of the trades frame behind each entry, and what clocks hid.
 
+    `instruments` are the markets and `told` the instruments themselves, where some of them are one market.
     `ahead_us` was taken off the times of each account: by how much its clock is ahead, less half a step where it
     shows whole seconds, for what it left out.
     """
 
     accounts: NDArray[np.object_]
     instruments: NDArray[np.object_]
+    told: NDArray[np.object_]
     rows: Ints
     book: Book
     ahead_us: Ints
@@ -339,13 +346,31 @@ def _codes(column: pd.Series) -> tuple[Codes, NDArray[np.object_]]:
     return places[codes], categories[occur]
 
 
+class Told(NamedTuple):
+    """What was traded before instruments of one market became one: its names, its code in every row, and its sizes."""
+
+    names: NDArray[np.object_]
+    codes: Codes
+    sizes: Floats
+
+
 class Read(NamedTuple):
-    """Names by code, rows and columns of trades."""
+    """Names by code, rows and columns of trades; `told` where instruments of one market became one."""
 
     accounts: NDArray[np.object_]
     instruments: NDArray[np.object_]
     rows: Ints
     columns: Columns
+    told: Told | None
+
+
+def _by_market(codes: Codes, names: NDArray[np.object_], side: Sides) -> tuple[Codes, NDArray[np.object_], Sides]:
+    """Codes and names of the markets in the place of instruments, and the sides there; missing codes stay missing."""
+    places = [place_of(str(name)) for name in names]
+    market, markets = pd.factorize(np.array([place.market for place in places], dtype=object), sort=True)
+    inverse = np.array([place.inverse for place in places] + [False])
+    turned = np.where((side >= 0) & inverse[codes], 1 - side, side)
+    return np.append(market, -1).astype(np.int32)[codes], np.asarray(markets, dtype=object), turned.astype(np.int8)
 
 
 def _read(trades: pd.DataFrame, log: list[str]) -> Read:
@@ -353,6 +378,11 @@ def _read(trades: pd.DataFrame, log: list[str]) -> Read:
     account, names = _codes(trades["account_id"])
     instrument, instruments = _codes(trades["instrument"])
     side, opened = _side_codes(trades["side"]), _microseconds(trades["opened_at"])
+    told = None
+    if len({place_of(str(name)).market for name in instruments}) < len(instruments):
+        sizes = np.array([place_of(str(name)).size for name in instruments])
+        told = Told(instruments, instrument, sizes)
+        instrument, instruments, side = _by_market(instrument, instruments, side)
     known = (account >= 0) & (instrument >= 0) & (side >= 0) & (opened != NEVER)
     rows = np.flatnonzero(known)
     columns = Columns(
@@ -368,7 +398,7 @@ def _read(trades: pd.DataFrame, log: list[str]) -> Read:
         columns = columns.take(rows)
         used, codes = np.unique(columns.account, return_inverse=True)
         names, columns = names[used], columns._replace(account=codes.astype(np.int32))
-    return Read(np.asarray(names, dtype=object), np.asarray(instruments, dtype=object), rows, columns)
+    return Read(np.asarray(names, dtype=object), np.asarray(instruments, dtype=object), rows, columns, told)
 
 
 @compiled
@@ -446,7 +476,7 @@ def sort_entries(
     if trades.empty:
         log.append("no trades")
         return None
-    names, instruments, rows, columns = _read(trades, log)
+    names, instruments, rows, columns, told = _read(trades, log)
     if not len(rows):
         return None
     step = _steps_of_clocks(columns.account, columns.opened_us, len(names))
@@ -458,8 +488,12 @@ def sort_entries(
     if not keep.all():
         rows, columns = rows[keep], columns.take(keep)
     order = _time_order(columns)
+    rows = rows[order]
     book = _index(len(names), columns.take(order), step, news, terms)
-    return Entries(accounts=names, instruments=instruments, rows=rows[order], book=book, ahead_us=ahead)
+    if told:
+        book = book._replace(told=told.codes[rows], sizes=told.sizes)
+    as_told = told.names if told else instruments
+    return Entries(accounts=names, instruments=instruments, told=as_told, rows=rows, book=book, ahead_us=ahead)
 
 
 def _index(accounts: int, columns: Columns, step: Ints, news: pd.DataFrame | None, terms: CoordinationTerms) -> Book:
@@ -493,6 +527,8 @@ def _index(accounts: int, columns: Columns, step: Ints, news: pd.DataFrame | Non
         first_us=first,
         last_us=last,
         step_us=step,
+        told=instrument,
+        sizes=np.ones(keys // 2),
         open_s=max(_open_hours(opened, start, end) * 3600.0, 86_400.0),
         span_s=max((end - start) / SECOND, 86_400.0),
     )

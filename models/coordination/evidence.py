@@ -7,15 +7,20 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from models.coordination.circumstances import match_entries, match_windows
+from models.coordination.circumstances import lots_beside, match_entries, match_windows
 from models.coordination.clocks import clock_differences
 from models.coordination.entries import SECOND, Entries, Ints, sort_entries
 from models.coordination.lags import typical_lag
+from models.coordination.markets import one_market, place_of
 from models.coordination.pairs import judge_pairs
 from models.coordination.terms import CoordinationTerms
 
 MATCH_COLUMNS = (
-    "instrument",
+    "market",
+    "instrument_a",
+    "instrument_b",
+    "symbol_a",
+    "symbol_b",
     "trade_a",
     "trade_b",
     "side_a",
@@ -32,14 +37,19 @@ MATCH_COLUMNS = (
     "exit_lag_ms",
     "close_price_a",
     "close_price_b",
+    "lots_ratio",
+    "level_a",
+    "level_b",
 )
-ALONE_COLUMNS = ("of", "instrument", "side", "opened_at", "lots", "open_price")
+ALONE_COLUMNS = ("of", "market", "instrument", "symbol", "side", "opened_at", "lots", "open_price", "level")
 
 
 @dataclass(frozen=True)
 class PairEvidence:
     """Matched entries of two accounts (columns of MATCH_COLUMNS, by time), their numbers and one sentence; entries of
-    either that match none are `alone` (columns of ALONE_COLUMNS, `of` is a or b).
+    either that match none are `alone` (columns of ALONE_COLUMNS, `of` is a or b). Instruments, symbols, sides, lots and
+    prices are each account's own; `lots_ratio` is b's lots for one of a's where both are lots of a's instrument,
+    `level` an entry price on one scale (see `_on_one_scale`).
 
     `numbers` has matched, entries_a, entries_b, lag_ms (b behind a; negative when a is behind), lag_low_ms and
     lag_high_ms (the window), expected (matches by chance in that window), p_value (of this pair alone, corrected for
@@ -96,8 +106,10 @@ def pair_evidence(
         matches = _swapped(matches)
         row[:2] = -row[1], -row[0]
     numbers = _numbers(entries, matches, row, ids)
-    alone = _alone(entries, matches, {"a": trades_a, "b": trades_b})
-    return PairEvidence(relation, matches, numbers, _sentence(relation, ids, numbers), alone)
+    matches, alone = _on_one_scale(matches, _alone(entries, matches, {"a": trades_a, "b": trades_b}))
+    same = one_market(zip(matches["instrument_a"], matches["instrument_b"], strict=True))
+    sentence = " ".join([_sentence(relation, ids, numbers), *same])
+    return PairEvidence(relation, matches, numbers, sentence, alone)
 
 
 def _only_account(trades: pd.DataFrame) -> str:
@@ -116,21 +128,22 @@ def _nothing(ids: list[str]) -> str:
 def _matches(entries: Entries, trades: pd.DataFrame, pair: np.ndarray, window: Ints) -> pd.DataFrame:
     """The matched trades side by side, earliest first; times are those the search compared, clocks set right."""
     at_a, at_b = match_entries(entries.book, int(pair[0]), int(pair[1]), int(pair[2]), int(window[0]), int(window[1]))
-    left = trades.iloc[entries.rows[at_a]].reset_index(drop=True)
-    right = trades.iloc[entries.rows[at_b]].reset_index(drop=True)
-    table = pd.DataFrame({"instrument": left["instrument"]})
+    sides = {side: trades.iloc[entries.rows[at]].reset_index(drop=True) for side, at in (("a", at_a), ("b", at_b))}
+    table = pd.DataFrame(index=sides["a"].index)
     sources = {"trade": "trade_id", "side": "side", "opened": "opened_at", "lots": "lots", "closed": "closed_at"}
-    sources |= {"open_price": "open_price", "close_price": "close_price"}
-    for name, source in sources.items():
-        for suffix, frame in (("a", left), ("b", right)):
+    sources |= {name: name for name in ("instrument", "open_price", "close_price")}
+    for suffix, frame in sides.items():
+        for name, source in sources.items():
             table[f"{name}_{suffix}"] = frame.get(source)
+        table[f"symbol_{suffix}"] = frame.get("symbol", frame["instrument"])
     for side, code in (("a", pair[0]), ("b", pair[1])):
         off = pd.to_timedelta(int(entries.ahead_us[code]), unit="us")
         table[f"opened_{side}"] -= off
         table[f"closed_{side}"] -= off
     table["lag_ms"] = _milliseconds(table["opened_b"] - table["opened_a"])
     table["exit_lag_ms"] = _milliseconds(table["closed_b"] - table["closed_a"])
-    return table[list(MATCH_COLUMNS)].sort_values("opened_a", ignore_index=True)
+    table["lots_ratio"] = lots_beside(entries.book, at_a, at_b) / entries.book.lots[at_a]
+    return table.reindex(columns=list(MATCH_COLUMNS)).sort_values("opened_a", ignore_index=True)
 
 
 def _alone(entries: Entries, matches: pd.DataFrame, trades: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -139,10 +152,42 @@ def _alone(entries: Entries, matches: pd.DataFrame, trades: dict[str, pd.DataFra
     for of, told in trades.items():
         code = np.searchsorted(entries.accounts.astype(str), _only_account(told))
         off = pd.to_timedelta(int(entries.ahead_us[code]), unit="us")
-        here = told.assign(of=of, opened_at=told["opened_at"] - off)
+        here = told.assign(of=of, opened_at=told["opened_at"] - off, symbol=told.get("symbol", told["instrument"]))
         matched = pd.MultiIndex.from_frame(matches[[f"trade_{of}", f"opened_{of}"]])
         parts.append(here[~pd.MultiIndex.from_frame(here[["trade_id", "opened_at"]]).isin(matched)])
     return pd.concat(parts).reindex(columns=list(ALONE_COLUMNS)).sort_values("opened_at", ignore_index=True)
+
+
+def _on_one_scale(matches: pd.DataFrame, alone: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Both with the market of each entry and its price on one scale.
+
+    Where the two trade one instrument that is the market, and the price is as told. Of several instruments of one
+    market, those that are quoted the other way round are turned, and the prices of b on an instrument that a does not
+    match on are brought to a's by the median ratio of the matched entries; without matches there they have none.
+    """
+    told = {str(name) for column in ("instrument_a", "instrument_b") for name in matches[column].dropna()}
+    told |= {str(name) for name in alone["instrument"].dropna()}
+    together = {name: {other for other in told if place_of(other).market == place_of(name).market} for name in told}
+    market = {name: place_of(name).market if len(together[name]) > 1 else name for name in told}
+
+    def turned(names: pd.Series, prices: pd.Series) -> pd.Series:
+        inverse = names.map(lambda name: len(together[name]) > 1 and place_of(name).inverse).astype(bool)
+        return pd.to_numeric(prices, errors="coerce").where(~inverse, 1.0 / pd.to_numeric(prices, errors="coerce"))
+
+    matches = matches.assign(
+        market=matches["instrument_a"].map(market),
+        level_a=turned(matches["instrument_a"], matches["open_price_a"]),
+        level_b=turned(matches["instrument_b"], matches["open_price_b"]),
+    )
+    other = matches["instrument_b"] != matches["instrument_a"]
+    ratios = (matches["level_a"] / matches["level_b"])[other].groupby(matches["instrument_b"][other]).median()
+    factors = dict.fromkeys(matches["instrument_a"].unique(), 1.0)
+    factors |= {name: 1.0 for name in told if len(together[name]) == 1}
+    factors = ratios.to_dict() | factors
+    matches["level_b"] *= matches["instrument_b"].map(factors)
+    alone = alone.assign(market=alone["instrument"].map(market), level=turned(alone["instrument"], alone["open_price"]))
+    alone["level"] = alone["level"].where(alone["of"] == "a", alone["level"] * alone["instrument"].map(factors))
+    return matches, alone
 
 
 def _milliseconds(spans: pd.Series) -> pd.Series:
@@ -156,6 +201,7 @@ def _swapped(matches: pd.DataFrame) -> pd.DataFrame:
     names = {name: f"{name[:-1]}{other[name[-1]]}" for name in MATCH_COLUMNS if name[-2:] in ("_a", "_b")}
     turned = matches.rename(columns=names)
     turned["lag_ms"], turned["exit_lag_ms"] = -turned["lag_ms"], -turned["exit_lag_ms"]
+    turned["lots_ratio"] = 1.0 / turned["lots_ratio"]
     return turned[list(MATCH_COLUMNS)].sort_values("opened_a", ignore_index=True)
 
 
@@ -168,7 +214,7 @@ def _numbers(
     lags = matches["lag_ms"]
     steps = entries.book.step_us[codes] / SECOND
     lag_ms = 1000.0 * typical_lag(lags.to_numpy(dtype=float) / 1000.0, *steps)[0] if len(lags) else None
-    ratio = np.log(matches["lots_b"].astype(float) / matches["lots_a"].astype(float))
+    ratio = np.log(matches["lots_ratio"])
     exits = matches["exit_lag_ms"].dropna()
     tolerance = max(2000.0, 0.5 * abs(lag_ms)) if lag_ms is not None else 2000.0
     return {

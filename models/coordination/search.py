@@ -21,6 +21,7 @@ from models.coordination.clocks import clock_differences
 from models.coordination.entries import SECOND, Codes, Entries, Flags, Floats, sort_entries
 from models.coordination.kept import Kept
 from models.coordination.lags import COARSE_S
+from models.coordination.markets import one_market
 from models.coordination.pairs import judge_pairs
 from models.coordination.strength import link_alone, unrounded_spread, weigh
 from models.coordination.terms import CoordinationTerms
@@ -96,7 +97,8 @@ def find_coordination(
     """Finds accounts that copy or mirror each other beyond chance and beyond what a public source explains.
 
     `trades` has one row per position (account_id, instrument, side, lots, opened_at, closed_at); rows without account,
-    instrument, side or opening time are left out and counted in the log. `owners` maps account_id to owner_id (a
+    instrument, side or opening time are left out and counted in the log. Instruments of one market (`markets.toml`) are
+    one, with the sides of those that are quoted the other way round turned. `owners` maps account_id to owner_id (a
     mapping, or a frame with these two columns); where either owner is unknown `same_owner` is null. `news` (occurs_at,
     impact) marks moments at which many enter for one reason. Pairs are those of strength >= 0.25; >= 0.5 is a flag.
     `before` is what an earlier run kept with `keeping`: the answer is the same, for less work (see `kept`).
@@ -151,6 +153,7 @@ def _significant_pairs(entries: Entries, candidates: Codes, terms: CoordinationT
     seen["a"], seen["b"], seen["relation"] = pairs[:, 0], pairs[:, 1], pairs[:, 2]
     seen["expected"] = expected
     seen["expected_within_horizon"] = expected * 2 * terms.horizon_s * SECOND / (windows[:, 1] - windows[:, 0])
+    seen["low_us"], seen["high_us"] = windows[:, 0], windows[:, 1]
     seen["shifted"] = judged[:, 5]
     seen["log_p"], seen["log_q"] = judged[:, 4], log_q[kept]
     return seen
@@ -331,16 +334,30 @@ def _leaders(entries: Entries, seen: pd.DataFrame, terms: CoordinationTerms) -> 
     return leaders
 
 
+def _told_as_one(entries: Entries, seen: pd.DataFrame) -> list[list[str]]:
+    """For each pair, which instruments of its matches are one market, in words; nothing where none are."""
+    if len(entries.told) == len(entries.instruments):
+        return [[] for _ in range(len(seen))]
+    told = []
+    for row in seen[["a", "b", "relation", "low_us", "high_us"]].astype(np.int64).itertuples(index=False):
+        at_a, at_b = match_entries(entries.book, *row)
+        kinds = {(int(a), int(b)) for a, b in zip(entries.book.told[at_a], entries.book.told[at_b], strict=True)}
+        told.append(one_market((str(entries.told[a]), str(entries.told[b])) for a, b in kinds))
+    return told
+
+
 def _evidence(seen: pd.DataFrame, reasons: pd.DataFrame, entries: Entries) -> list[str]:
     """What was seen of each pair and what each sight is worth, as JSON."""
     out = []
     numbers = seen[[*EVIDENCE, "shifted"]].round(4).to_dict("records")
     odds = reasons.loc[seen.index].round(2).to_dict("records")
     through = np.where(seen["sibling"], seen["third"], -1).astype(int).tolist()
-    for facts, worth, third in zip(numbers, odds, through, strict=True):
+    for facts, worth, third, markets in zip(numbers, odds, through, _told_as_one(entries, seen), strict=True):
         known: dict[str, object] = {str(name): value for name, value in facts.items() if not pd.isna(value)}
         if third >= 0:
             known["through"] = str(entries.accounts[third])
+        if markets:
+            known["one_market"] = markets
         known["log_odds"] = {str(name): value for name, value in worth.items() if value}
         out.append(json.dumps(known, sort_keys=True))
     return out

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 _TABLE = Path(__file__).with_name("symbols.toml")
-_MONTHLY = re.compile(r"([A-Z0-9]{1,3}?)([FGHJKMNQUVXZ])(\d{1,2})")
+_MONTHLY = re.compile(r"([A-Z0-9]{1,4}?)[FGHJKMNQUVXZ](?:\d{1,2}|20\d\d)")
+_CONTINUOUS = re.compile(r"([A-Z0-9]{1,4})[12]!")
 _EXPIRING = re.compile(r"([A-Z0-9]{1,4}) (?:\d\d-\d\d|[A-Z]{3}\d\d)")
 _VENDOR = re.compile(r"(?:CON\.)?F\.US\.([A-Z0-9]{1,5})(?:\.[FGHJKMNQUVXZ]\d{1,2})?")
 _CLASSES = {"metals": "metal", "indices": "index", "energies": "energy", "commodities": "commodity"}
@@ -74,12 +75,12 @@ def _crypto_pair(text: str) -> Instrument | None:
 
 
 def _future(text: str) -> Instrument | None:
-    """Return the future whose root and delivery month ('MESH5', 'MES 03-25', 'MES MAR25') the text names."""
+    """Return the future whose root and delivery month ('MESH5', 'MES 03-25', 'MES MAR25', 'MES1!') the text names."""
     vendor = _VENDOR.fullmatch(text)
     if vendor:
         root = _reference()["futures_aliases"].get(vendor[1], vendor[1])
         return _entry(root, "future", _reference()["futures"][root]) if root in _reference()["futures"] else None
-    match = _MONTHLY.fullmatch(text) or _EXPIRING.fullmatch(text)
+    match = _MONTHLY.fullmatch(text) or _EXPIRING.fullmatch(text) or _CONTINUOUS.fullmatch(text)
     row = _reference()["futures"].get(match[1]) if match else None
     return _entry(match[1], "future", row) if match and row else None
 
