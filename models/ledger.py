@@ -139,7 +139,12 @@ def from_feeds(connection: duckdb.DuckDBPyConnection) -> list[Entry]:
     """
     relations.build(connection, "facts.book_entries")
     rows = connection.sql("select * from facts.book_entries order by entry_id").to_arrow_table().to_pylist()
-    return [Entry(**row | {"minor": to_minor(row["minor"], row["currency"])}) for row in rows]
+    return [_forwards(Entry(**row | {"minor": to_minor(row["minor"], row["currency"])})) for row in rows]
+
+
+def _forwards(entry: Entry) -> Entry:
+    """An entry as it is posted: an amount below zero goes the other way."""
+    return entry if entry.minor >= 0 else replace(entry, debit=entry.credit, credit=entry.debit, minor=-entry.minor)
 
 
 def restate(connection: sa.Connection, wanted: Iterable[Entry], at: dt.datetime) -> int:

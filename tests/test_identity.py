@@ -485,6 +485,14 @@ def test_network_addresses_speak_only_while_fresh() -> None:
     assert len(set(strengths)) == 3
 
 
+def test_an_address_seen_a_century_ago_says_no_more_than_none() -> None:
+    """A clock that stood at 1900 wrote a login: the gap of days is counted, and nothing breaks."""
+    firm = Firm()
+    firm.person("old", days_ago=45_000, ip="10.7.7.7")
+    firm.person("new", days_ago=1, ip="10.7.7.7")
+    assert strength_between(firm.resolve(), "old", "new") < 0.5
+
+
 def test_unknown_is_not_evidence() -> None:
     firm = Firm(0)
     empty: dict[str, Any] = dict.fromkeys(("email", "date_of_birth", "address", "device", "instrument", "ip"))

@@ -131,6 +131,7 @@ def test_the_feeds_money_is_booked_by_a_run_and_paid_twice_is_in_question(tmp_pa
             settlement(2, "Q1", 23, "800"),
             settlement(3, "Q2", 42, "800", status="returned"),
             settlement(4, "", 43, "55", destination="nobody"),
+            settlement(5, "", 44, "-12", destination="nobody"),
         ],
         payments=[
             {"payment_id": f"Y{n}", "trader_id": "T1", "kind": kind, "amount": "99", "currency": "USD"}
@@ -140,14 +141,14 @@ def test_the_feeds_money_is_booked_by_a_run_and_paid_twice_is_in_question(tmp_pa
     )
     held = booked(tmp_path, rows)
     assert held == {
-        "cash": 2 * 9_900 - 2 * 9_900 - 80_000 - 200 - 80_000 - 5_500,
+        "cash": 2 * 9_900 - 2 * 9_900 - 80_000 - 200 - 80_000 - 5_500 + 1_200,
         "fees": -19_800,
         "refunds": 9_900,
         "chargebacks": 9_900,
         "traders' profit": 100_000,
         "firm's share": -20_000,
         "transfer fees": 200,
-        "transfers in question": 80_000 + 5_500,
+        "transfers in question": 80_000 + 5_500 - 1_200,
     }
     assert sum(held.values()) == 0
 

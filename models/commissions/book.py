@@ -224,8 +224,9 @@ def convert(minor: Array, held: str, wanted: str, days: Array, rates: Rates) -> 
     """Minor units of one currency in those of another at the rates of their days; -1 where a rate is missing."""
     if held == wanted:
         return minor
-    factor = rates.to_usd(held, days) / rates.to_usd(wanted, days) * 10.0 ** (decimals(wanted) - decimals(held))
-    turned = np.floor(np.abs(minor) * factor + 0.5)
+    with np.errstate(over="ignore", invalid="ignore"):
+        factor = rates.to_usd(held, days) / rates.to_usd(wanted, days) * 10.0 ** (decimals(wanted) - decimals(held))
+        turned = np.floor(np.abs(minor) * factor + 0.5)
     known = np.isfinite(turned) & (turned < MOST_MINOR)
     return np.where(known, np.sign(minor) * np.where(known, turned, 0), UNKNOWN).astype(np.int64)
 

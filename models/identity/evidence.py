@@ -664,7 +664,8 @@ class Evidence:
                     l.uses as left_uses, r.uses as right_uses,
                     greatest(0, greatest(l.first_day, r.first_day) - least(l.last_day, r.last_day)) as gap_days,
                     least(l.last_day, r.last_day) as common_day,
-                    l.holders::bigint * 10_000_000_000 + gap_days * 100_000 - coalesce(common_day, 0) as closeness
+                    l.holders::bigint * 10_000_000_000 + gap_days::bigint * 100_000 - coalesce(common_day, 0)
+                        as closeness
                 from candidates
                 join near_keys as l on l.trader_no = candidates.a
                 join near_keys as r on r.trader_no = candidates.b and r.value = l.value

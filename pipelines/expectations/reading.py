@@ -23,6 +23,7 @@ _INSTANT = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)? ?([Zz]|[+
 _DAY = r"^\d{4}-\d{2}-\d{2}$"
 _FIRST_YEAR, _LAST_YEAR = 1900, 2199
 _SURE_CHARACTERS = 30
+_LARGEST, _SMALLEST = 1e10, 1e-12
 
 NO_OFFSET = "is a time without an offset from UTC; write it like 2026-03-02T09:15:00Z or +02:00"
 NO_INSTANT = "is not a time; write it like 2026-03-02T09:15:00.250Z"
@@ -32,6 +33,7 @@ NO_DATE = "is not a date; write it like 2026-03-02"
 NO_NUMBER = "is not a number; write it like -1234.56, without thousands separators"
 NOT_FINITE = "is not a finite number"
 TOO_LARGE = "is beyond the largest amount, 9,999,999,999.99999999"
+OUT_OF_RANGE = "is beyond what a number may be: below ten thousand million, and zero or no smaller than 0.000000000001"
 HAS_NUL = "holds a NUL character"
 
 
@@ -149,14 +151,23 @@ def _number(text: pa.Array) -> Read:
     try:
         values = text.cast(pa.float64())
         if pc.all(pc.is_finite(values)).as_py() is not False:
-            return values, _nothing(text)
+            return _within_range(values, _nothing(text))
     except pa.ArrowInvalid:
         pass
     shaped = pc.match_substring_regex(text, _NUMBER)
     values = pc.if_else(shaped, text, None).cast(pa.float64())
     finite = pc.is_finite(values)
     unread = _first_reason(_reason(pc.invert(shaped), NO_NUMBER), _reason(pc.invert(finite), NOT_FINITE))
-    return pc.if_else(finite, values, None), unread
+    return _within_range(pc.if_else(finite, values, None), unread)
+
+
+def _within_range(values: pa.Array, unread: pa.Array) -> Read:
+    """Numbers that products and quotients of a few of them neither overflow nor lose."""
+    size = pc.abs(values)
+    far = pc.or_(pc.greater_equal(size, _LARGEST), pc.and_(pc.less(size, _SMALLEST), pc.greater(size, 0.0)))
+    if not pc.any(far).as_py():
+        return values, unread
+    return pc.if_else(far, None, values), _first_reason(unread, _reason(far, OUT_OF_RANGE))
 
 
 def _instant(text: pa.Array) -> Read:
@@ -250,7 +261,7 @@ def _exact_amounts(values: pa.Array) -> pa.Array | None:
 def _number_of_typed(values: pa.Array) -> Read:
     numbers = values.cast(pa.float64(), safe=False)
     finite = pc.is_finite(numbers)
-    return pc.if_else(finite, numbers, None), _reason(pc.invert(finite), NOT_FINITE)
+    return _within_range(pc.if_else(finite, numbers, None), _reason(pc.invert(finite), NOT_FINITE))
 
 
 def _instant_of_typed(values: pa.Array) -> Read:
