@@ -10,9 +10,12 @@ import duckdb
 import pandas as pd
 import sqlalchemy as sa
 
-from models.coordination import find_coordination, kept
+from models.coordination import find_coordination, held, kept
+from models.coordination.entries import Openings, openings
 from pipelines.identity import identify
-from sql import relations
+from sql import kept_trades, relations
+
+NAMES = ("account_id", "instrument", "side")
 
 
 @dataclass(frozen=True)
@@ -33,16 +36,33 @@ def staged(connection: duckdb.DuckDBPyConnection, dataset: str) -> pd.DataFrame:
     return frame
 
 
-def _trades(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """The trades of the firm, with names as categories: millions of texts would take longer to read than to search."""
-    relations.build(connection, "facts.trades")
-    for name in ("account_id", "instrument", "side"):
-        told = f"select distinct {name}::varchar from facts.trades where {name} is not null order by 1"
+def _frame(connection: duckdb.DuckDBPyConnection, trades: str, *others: str) -> pd.DataFrame:
+    """What is read of trades, with names as categories: millions of texts would take longer to read than to search."""
+    for name in NAMES:
+        told = f"select distinct {name}::varchar from {trades} where {name} is not null order by 1"
         connection.execute(f"drop type if exists told_{name}")
         connection.execute(f"create type told_{name} as enum ({told})")
-    columns = ", ".join(f"{name}::varchar::told_{name} as {name}" for name in ("account_id", "instrument", "side"))
-    trades: pd.DataFrame = connection.sql(f"select {columns}, lots, opened_at, closed_at from facts.trades").df()
-    return trades
+    columns = [f"{name}::varchar::told_{name} as {name}" for name in NAMES]
+    columns += ["lots", "opened_at", "closed_at", *others]
+    frame: pd.DataFrame = connection.sql(f"select {', '.join(columns)} from {trades}").df()
+    return frame
+
+
+def read_openings(connection: duckdb.DuckDBPyConnection, kept_in: Path | None) -> Openings:
+    """The trades of the firm; of those that `sql.kept_trades` goes on from, what an earlier run read of them."""
+    base = kept_trades.base(connection)
+    if kept_in is None or base is None:
+        relations.build(connection, "facts.trades")
+        return openings(_frame(connection, "facts.trades"))
+    path = kept_in / "openings.npz"
+    before = held.load(path, base)
+    if before is None:
+        file = str(kept_in / kept_trades.FILE).replace("'", "''")
+        trades = _frame(connection, f"read_parquet('{file}', file_row_number = true)", "file_row_number")
+        before = held.hold(openings(trades), trades["file_row_number"].to_numpy())
+        held.save(before, base, path)
+    replaced = connection.sql("select row from trades_replaced").df()["row"].to_numpy()
+    return held.goes_on(before, replaced, openings(_frame(connection, "trades_added")))
 
 
 def survey(
@@ -55,11 +75,10 @@ def survey(
     identity = identify(connection, database, as_of, kept_in / "identity.duckdb" if kept_in else None)
     accounts = staged(connection, "accounts")
     owner_of = accounts[["account_id", "trader_id"]].merge(identity.owners[["trader_id", "owner_id"]], "left")
-    trades = _trades(connection)
     counted = kept_in / "coordination.npz" if kept_in else None
     before = kept.load(counted) if counted else None
     found = find_coordination(
-        trades,
+        read_openings(connection, kept_in),
         owners=owner_of[["account_id", "owner_id"]].dropna(),
         news=staged(connection, "news"),
         accounts=accounts[["account_id", "platform"]],

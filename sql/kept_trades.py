@@ -4,12 +4,16 @@ A position hangs on its own executions alone. Kept is one file of all trades (`s
 instruments of their symbols. The next run takes from it the trades of every position that no later row names, and makes
 the others by the same SQL. Where anything that was read is no more, or anything else has changed, all are made from the
 start. Sums of more than two executions may differ in the last digit of a double, as those of any two runs do.
+
+What makes something of its own of all trades can go on likewise: `base` names the file that was gone on from, its rows
+`trades_replaced` are no more, and the trades `trades_added` came since.
 """
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from uuid import uuid4
 
 import duckdb
 
@@ -51,22 +55,33 @@ _THEIR_DEALS = f"""
     semi join new_positions
         on deals.account_id = new_positions.account_id and {_POSITION} = new_positions.position
 """
-_MERGED = """
-    create table facts.trades as
-    select kept.*
-    from read_parquet(?) as kept
-    anti join new_positions
+_REPLACED = """
+    create or replace temp table trades_replaced as
+    select kept.file_row_number as row
+    from read_parquet(?, file_row_number = true) as kept
+    semi join new_positions
         on
             kept.account_id = new_positions.account_id
             and case when kept.netted then regexp_replace(kept.trade_id, ' [0-9]+$', '') else kept.trade_id end
             = new_positions.position
+"""
+_MERGED = """
+    create table facts.trades as
+    select kept.* exclude (file_row_number)
+    from read_parquet(?, file_row_number = true) as kept
+    anti join trades_replaced on kept.file_row_number = trades_replaced.row
     union all by name
-    select * from new_trades
+    select * from trades_added
+"""
+_ALL_KEPT = """
+    create or replace temp table trades_replaced (row bigint);
+    create or replace temp table trades_added as from facts.trades limit 0
 """
 
 
 def build(connection: duckdb.DuckDBPyConnection, kept_in: Path) -> None:
     """Builds `facts.trades`, where it can on from what a folder keeps, and leaves there what the next goes on from."""
+    connection.execute("set variable trades_base = null")
     if connection.execute("select count(*) from lake.deals").fetchall()[0][0] < KEPT_FROM_DEALS:
         return relations.build(connection, "facts.trades")
     path = kept_in / FILE
@@ -79,6 +94,12 @@ def build(connection: duckdb.DuckDBPyConnection, kept_in: Path) -> None:
     if before is None or before["as_of"] <= now["as_of"]:
         _leave(connection, path, now)
     return None
+
+
+def base(connection: duckdb.DuckDBPyConnection) -> str | None:
+    """The name, which no other has, of the file of a folder that `facts.trades` goes on from; None if from none."""
+    named: str | None = connection.execute("select getvariable('trades_base')").fetchall()[0][0]
+    return named
 
 
 @cache
@@ -103,15 +124,19 @@ def _made_on(connection: duckdb.DuckDBPyConnection, path: Path, before: Rests) -
     deals = relations.reading("facts.trade_deals", "staging.deals", "new_position_deals")
     connection.execute(f"create or replace temp view new_trade_deals as {deals}")
     trades = relations.reading("facts.trades", "facts.trade_deals", "new_trade_deals")
-    connection.execute(f"create or replace temp table new_trades as {trades}")
+    connection.execute(f"create or replace temp table trades_added as {trades}")
+    connection.execute(_REPLACED, [str(path)])
     connection.execute(_MERGED, [str(path)])
+    connection.execute("set variable trades_base = ?", [before["name"]])
     share = "select count(*) / (select count(*) from lake.deals) from new_position_deals"
     anew = float(connection.execute(share).fetchall()[0][0])
-    connection.execute("drop view new_trade_deals; drop table new_trades; drop table new_position_deals")
-    connection.execute("drop table new_positions")
+    connection.execute("drop view new_trade_deals; drop table new_position_deals; drop table new_positions")
     return anew
 
 
 def _leave(connection: duckdb.DuckDBPyConnection, path: Path, rests: Rests) -> None:
     symbols = connection.execute("select distinct symbol, instrument from facts.trades order by symbol").fetchall()
-    kept_files.leave(connection, path, "facts.trades", rests | {"instruments": dict(symbols)})
+    name = uuid4().hex
+    kept_files.leave(connection, path, "facts.trades", rests | {"instruments": dict(symbols), "name": name})
+    connection.execute(_ALL_KEPT)
+    connection.execute("set variable trades_base = ?", [name])

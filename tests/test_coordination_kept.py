@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.coordination import CoordinationTerms, find_coordination, kept
+from models.coordination import CoordinationTerms, find_coordination, held, kept
 from models.coordination.candidates import find_candidates
-from models.coordination.entries import sort_entries
+from models.coordination.entries import Openings, openings, sort_entries
 from models.coordination.kept import Kept
 
 DAY_S = 86_400
@@ -65,8 +65,17 @@ def _parts(rng: np.random.Generator, whole: pd.DataFrame) -> tuple[pd.DataFrame,
     return first, later
 
 
+def _on(first: pd.DataFrame, later: pd.DataFrame, rng: np.random.Generator) -> Openings:
+    """What is known later, read on from what was held of the first, for rows that went, changed or came."""
+    rows = rng.permutation(len(first))
+    before = held.hold(openings(first.iloc[rows]), rows)
+    same = first.index.intersection(later.index)
+    same = same[(first.loc[same, "opened_at"] == later.loc[same, "opened_at"]).to_numpy()]
+    return held.goes_on(before, np.flatnonzero(~first.index.isin(same)), openings(later.drop(same)))
+
+
 def _candidates(
-    trades: pd.DataFrame, before: Kept | None = None
+    trades: pd.DataFrame | Openings, before: Kept | None = None
 ) -> tuple[list[tuple[int, ...]], Kept | None, list[str]]:
     log: list[str] = []
     entries = sort_entries(trades, None, TERMS, log)
@@ -83,7 +92,14 @@ def test_the_same_pairs_come_up_when_only_touched_ones_are_counted(seed: int, mo
     _, left, _ = _candidates(first)
     assert left is not None
     whole, _, _ = _candidates(later)
-    touched, still, log = _candidates(later, left)
+    on = _on(first, later, rng)
+    one, other = sort_entries(on, None, TERMS, []), sort_entries(later, None, TERMS, [])
+    assert one is not None
+    assert other is not None
+    assert (one.accounts.tolist(), one.instruments.tolist()) == (other.accounts.tolist(), other.instruments.tolist())
+    for theirs, anew in zip(one.book, other.book, strict=True):
+        np.testing.assert_array_equal(theirs, anew)
+    touched, still, log = _candidates(on, left)
     assert touched == whole
     assert len(whole) > 20  # or there would be nothing to miss
     assert (still is left) == any("counted again" in line for line in log)
@@ -103,7 +119,7 @@ def test_the_tables_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     first, later = _parts(rng, _firm(rng))
     terms = replace(TERMS, q_max=0.2)
     before = find_coordination(first, owners={}, terms=terms, keeping=True).kept
-    on = find_coordination(later, owners={}, terms=terms, before=before)
+    on = find_coordination(_on(first, later, rng), owners={}, terms=terms, before=before)
     anew = find_coordination(later, owners={}, terms=terms)
     pd.testing.assert_frame_equal(on.pairs, anew.pairs)
     pd.testing.assert_frame_equal(on.rings, anew.rings)

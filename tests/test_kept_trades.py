@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from models.coordination import held
+from pipelines.surveillance import read_openings
 from sql import kept_files, kept_records, kept_trades, relations
 from sql.schema import DATASETS
 from sql.warehouse import _lake_view
@@ -86,6 +89,17 @@ Trades = list[tuple[Any, ...]]
 TRADES = "select * from facts.trades order by account_id, trade_id"
 
 
+def openings(connection: duckdb.DuckDBPyConnection, kept_in: Path | None) -> Any:
+    """The openings that coordination reads, whatever their order: names in their order, then trades."""
+    accounts, instruments, columns = read_openings(connection, kept_in)
+    names = [accounts[columns.account], instruments[columns.instrument]]
+    return (
+        accounts.tolist(),
+        instruments.tolist(),
+        sorted(zip(*(one.tolist() for one in (*names, *columns[2:])), strict=True)),
+    )
+
+
 def check(
     folder: Path,
     rows: list[dict[str, Any]],
@@ -148,6 +162,7 @@ def test_any_days_come_to_the_trades_of_a_whole_run(
             known = rows[1:] if dropped and number else rows
             on, whole = check(Path(folder), known, until, instruments, connection)
             assert on == whole
+            assert openings(connection, Path(folder)) == openings(connection, None)
             on, whole = counted(Path(folder), connection)
             assert on == whole
 
@@ -228,3 +243,70 @@ def test_a_position_named_like_an_episode_is_told_by_its_whole_name(
         on, whole = check(tmp_path, rows, until, INSTRUMENTS, connection)
         assert on == whole
         assert [row[1] for row in on] == ["9 1", "net EURUSD 1"]
+
+
+def landed_on(tmp_path: Path, connection: duckdb.DuckDBPyConnection) -> None:
+    """A day on top of what was read of the first: a late deal, one corrected into another position, a new account."""
+    first = [deal(n, n, "in", str(n)) for n in range(1, 40)]
+    later = [
+        deal(3, 3, "in", "90"),
+        deal(41, 50, "out", "5"),
+        deal(42, 0, "in", "91"),
+        deal(1, 9, "in") | {"account_id": "A0"},
+    ]
+    for rows, until in landed([(first, 0), (later, 0)]):
+        on, whole = check(tmp_path, rows, until, INSTRUMENTS, connection)
+        assert on == whole
+        if until == 100:
+            openings(connection, tmp_path)
+
+
+def test_openings_are_read_of_trades_that_are_new_or_changed_alone(
+    tmp_path: Path, connection: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_trades, "MOST_ANEW", 0.5)
+    landed_on(tmp_path, connection)
+    monkeypatch.setattr(held, "hold", lambda *_: pytest.fail("read all trades"))
+    assert openings(connection, tmp_path) == openings(connection, None)
+    assert len(openings(connection, tmp_path)[2]) == 41
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "changed", "no zip", "other trades", "other code"])
+def test_openings_in_a_file_that_is_not_of_these_trades_are_read_anew(
+    tmp_path: Path, connection: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    monkeypatch.setattr(kept_trades, "MOST_ANEW", 0.5)
+    landed_on(tmp_path, connection)
+    file, base = tmp_path / "openings.npz", kept_trades.base(connection)
+    assert base is not None
+    before, bytes_ = held.load(file, base), file.read_bytes()
+    assert before is not None
+    none = np.arange(0)
+    emptied = held.hold(before.openings._replace(columns=before.openings.columns.take(none)), none)
+    if damage == "gone":
+        file.unlink()
+    elif damage == "other trades":
+        held.save(emptied, "another", file)
+    elif damage == "other code":
+        with monkeypatch.context() as other:
+            other.setattr(held, "_code", lambda: "another")
+            held.save(emptied, base, file)
+    else:
+        middle = len(bytes_) // 2
+        told = {"cut": bytes_[:middle], "changed": bytes_[:middle] + bytes([bytes_[middle] ^ 1]) + bytes_[middle + 1 :]}
+        file.write_bytes(told.get(damage, b"no zip"))
+    assert held.load(file, base) is None
+    assert openings(connection, tmp_path) == openings(connection, None)
+    assert held.load(file, base) is not None
+
+
+def test_openings_follow_an_instrument_that_is_renamed(
+    tmp_path: Path, connection: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_trades, "MOST_ANEW", 0.5)
+    landed_on(tmp_path, connection)
+    told = [(deal(n, n, "in", str(n)) for n in range(1, 40))]
+    ((rows, until),) = landed([(list(told[0]), 100)])
+    check(tmp_path, rows, until, {"EURUSD": "EURUSD.r"}, connection)
+    assert openings(connection, tmp_path)[1] == ["EURUSD.r"]
+    assert openings(connection, tmp_path) == openings(connection, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -323,7 +323,7 @@ def _quiet_rows(columns: Columns, terms: CoordinationTerms, log: list[str]) -> F
     cell = part.account.astype(np.int64) * (int(day.max()) + 1) + day
     _, inverse, counts = np.unique(cell, return_inverse=True, return_counts=True)
     busy = counts[inverse] > terms.entries_per_day_max
-    order = np.lexsort((part.opened_us, part.side, part.instrument, part.account))
+    order = np.lexsort((part.lots, part.closed_us, part.opened_us, part.side, part.instrument, part.account))
     keep[rows[order]] = _thin(part.take(order), busy[order], int(terms.idea_gap_s * SECOND))
     if not keep.all():
         log.append(
@@ -338,12 +338,39 @@ def _codes(column: pd.Series) -> tuple[Codes, NDArray[np.object_]]:
     if not isinstance(column.dtype, pd.CategoricalDtype):
         found, names = pd.factorize(column.astype(object), sort=True)
         return found.astype(np.int32), np.asarray(names, dtype=object)
-    codes, categories = column.cat.codes.to_numpy(), column.cat.categories.to_numpy(dtype=object)
-    occur = np.flatnonzero(np.bincount(codes + 1, minlength=len(categories) + 1)[1:])
-    occur = occur[np.argsort(categories[occur], kind="stable")]
-    places = np.full(len(categories) + 1, -1, dtype=np.int32)
+    return occurring(column.cat.codes.to_numpy(), column.cat.categories.to_numpy(dtype=object))
+
+
+def occurring(codes: NDArray[Any], names: NDArray[np.object_]) -> tuple[Codes, NDArray[np.object_]]:
+    """The codes and names of those names that occur, in their order; -1 where one is missing."""
+    occur = np.flatnonzero(np.bincount(codes + 1, minlength=len(names) + 1)[1:])
+    occur = occur[np.argsort(names[occur], kind="stable")]
+    places = np.full(len(names) + 1, -1, dtype=np.int32)
     places[occur] = np.arange(len(occur), dtype=np.int32)
-    return places[codes], categories[occur]
+    return places[codes], names[occur]
+
+
+class Openings(NamedTuple):
+    """Every trade of a firm, names as codes in their order; -1, or NEVER, where something is missing."""
+
+    accounts: NDArray[np.object_]
+    instruments: NDArray[np.object_]
+    columns: Columns
+
+
+def openings(trades: pd.DataFrame) -> Openings:
+    """A trades frame with codes in the place of names, row by row."""
+    account, accounts = _codes(trades["account_id"])
+    instrument, instruments = _codes(trades["instrument"])
+    columns = Columns(
+        account=account,
+        instrument=instrument,
+        side=_side_codes(trades["side"]),
+        opened_us=_microseconds(trades["opened_at"]),
+        closed_us=_microseconds(trades["closed_at"]),
+        lots=trades["lots"].to_numpy(dtype=np.float64, na_value=np.nan),
+    )
+    return Openings(accounts, instruments, columns)
 
 
 class Told(NamedTuple):
@@ -373,32 +400,23 @@ def _by_market(codes: Codes, names: NDArray[np.object_], side: Sides) -> tuple[C
     return np.append(market, -1).astype(np.int32)[codes], np.asarray(markets, dtype=object), turned.astype(np.int8)
 
 
-def _read(trades: pd.DataFrame, log: list[str]) -> Read:
+def _read(read: Openings, log: list[str]) -> Read:
     """The trades that say who opened what, when and on which side."""
-    account, names = _codes(trades["account_id"])
-    instrument, instruments = _codes(trades["instrument"])
-    side, opened = _side_codes(trades["side"]), _microseconds(trades["opened_at"])
+    names, instruments, columns = read
     told = None
     if len({place_of(str(name)).market for name in instruments}) < len(instruments):
         sizes = np.array([place_of(str(name)).size for name in instruments])
-        told = Told(instruments, instrument, sizes)
-        instrument, instruments, side = _by_market(instrument, instruments, side)
-    known = (account >= 0) & (instrument >= 0) & (side >= 0) & (opened != NEVER)
+        told = Told(instruments, columns.instrument, sizes)
+        market, instruments, side = _by_market(columns.instrument, instruments, columns.side)
+        columns = columns._replace(instrument=market, side=side)
+    known = (columns.account >= 0) & (columns.instrument >= 0) & (columns.side >= 0) & (columns.opened_us != NEVER)
     rows = np.flatnonzero(known)
-    columns = Columns(
-        account=account,
-        instrument=instrument,
-        side=side,
-        opened_us=opened,
-        closed_us=_microseconds(trades["closed_at"]),
-        lots=trades["lots"].to_numpy(dtype=np.float64, na_value=np.nan),
-    )
-    if len(rows) < len(trades):
-        log.append(f"{len(trades) - len(rows)} trades without account, instrument, side or opening time were left out")
+    if len(rows) < len(known):
+        log.append(f"{len(known) - len(rows)} trades without account, instrument, side or opening time were left out")
         columns = columns.take(rows)
         used, codes = np.unique(columns.account, return_inverse=True)
         names, columns = names[used], columns._replace(account=codes.astype(np.int32))
-    return Read(np.asarray(names, dtype=object), np.asarray(instruments, dtype=object), rows, columns, told)
+    return Read(names, instruments, rows, columns, told)
 
 
 @compiled
@@ -434,13 +452,21 @@ def _tied(columns: Columns, order: Ints) -> Ints:
     return out[:count]
 
 
-def _time_order(columns: Columns) -> Ints:
-    """Order by instrument and time; entries of one instant by account, closing time and lots, whatever came first."""
+def _time_order(columns: Columns, told: Codes) -> Ints:
+    """Order by instrument and time; entries of one instant by account and the rest, whatever came first."""
     order = _by_code(columns.instrument, np.argsort(columns.opened_us, kind="stable"))
     places = _tied(columns, order)
     if len(places):
         part = columns.take(order[places])
-        keys = (part.lots, part.closed_us, part.account, part.opened_us, part.instrument)
+        keys = (
+            told[order[places]],
+            part.side,
+            part.lots,
+            part.closed_us,
+            part.account,
+            part.opened_us,
+            part.instrument,
+        )
         order[places] = order[places][np.lexsort(keys)]
     return order
 
@@ -463,20 +489,22 @@ def _steps_of_clocks(account: Codes, opened: Ints, accounts: int) -> Ints:
 
 
 def sort_entries(
-    trades: pd.DataFrame,
+    trades: pd.DataFrame | Openings,
     news: pd.DataFrame | None,
     terms: CoordinationTerms,
     log: list[str],
     ahead_s: pd.Series | None = None,
 ) -> Entries | None:
-    """Sorts a trades frame into `Entries`; None when no usable trade is left. Adds what was left out to `log`.
+    """Sorts a trades frame, or what was read of one, into `Entries`; None when no usable trade is left.
 
-    `ahead_s` has the seconds by which each account's clock is ahead, by account id; they are taken off.
+    Adds what was left out to `log`. `ahead_s` has the seconds by which each account's clock is ahead, by account id;
+    they are taken off.
     """
-    if trades.empty:
+    read = trades if isinstance(trades, Openings) else openings(trades)
+    if not len(read.columns.account):
         log.append("no trades")
         return None
-    names, instruments, rows, columns, told = _read(trades, log)
+    names, instruments, rows, columns, told = _read(read, log)
     if not len(rows):
         return None
     step = _steps_of_clocks(columns.account, columns.opened_us, len(names))
@@ -487,7 +515,7 @@ def sort_entries(
     keep = _quiet_rows(columns, terms, log)
     if not keep.all():
         rows, columns = rows[keep], columns.take(keep)
-    order = _time_order(columns)
+    order = _time_order(columns, told.codes[rows] if told else columns.instrument)
     rows = rows[order]
     book = _index(len(names), columns.take(order), step, news, terms)
     if told:

@@ -25,6 +25,7 @@ VERSION = 2  # of what is kept: another is not read
 SLACK = 0.8  # share of what was expected of a pair then that may be expected now
 NEW_SHARE_MAX = 0.05  # share of touched entries beyond which counting everything is as quick
 NEAR_MAX = 4_000_000  # pairs; more are not kept
+UNREADABLE = (OSError, KeyError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile)  # what damage may raise
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def load(path: Path) -> Kept | None:
     try:
         with np.load(path) as held:
             values = {f.name: held[f.name] for f in fields(Kept)}
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+    except UNREADABLE:
         return None
     for name in ("accounts", "instruments"):
         values[name] = values[name].astype(object)

@@ -18,7 +18,7 @@ from models.coordination.candidates import find_candidates
 from models.coordination.chance import log_q_values
 from models.coordination.circumstances import COLUMNS, describe_pairs, match_entries, match_windows
 from models.coordination.clocks import clock_differences
-from models.coordination.entries import SECOND, Codes, Entries, Flags, Floats, sort_entries
+from models.coordination.entries import SECOND, Codes, Entries, Flags, Floats, Openings, openings, sort_entries
 from models.coordination.kept import Kept
 from models.coordination.lags import COARSE_S
 from models.coordination.markets import one_market
@@ -85,7 +85,7 @@ class Coordination:
 
 
 def find_coordination(
-    trades: pd.DataFrame,
+    trades: pd.DataFrame | Openings,
     *,
     owners: Mapping[str, str] | pd.DataFrame,
     news: pd.DataFrame | None = None,
@@ -96,16 +96,18 @@ def find_coordination(
 ) -> Coordination:
     """Finds accounts that copy or mirror each other beyond chance and beyond what a public source explains.
 
-    `trades` has one row per position (account_id, instrument, side, lots, opened_at, closed_at); rows without account,
-    instrument, side or opening time are left out and counted in the log. Instruments of one market (`markets.toml`) are
-    one, with the sides of those that are quoted the other way round turned. `owners` maps account_id to owner_id (a
+    `trades` has one row per position (account_id, instrument, side, lots, opened_at, closed_at), or is what was read of
+    such a frame before; rows without account, instrument, side or opening time are left out and counted in the log.
+    Instruments of one market (`markets.toml`) are one, with the sides of those that are quoted the other way round
+    turned. `owners` maps account_id to owner_id (a
     mapping, or a frame with these two columns); where either owner is unknown `same_owner` is null. `news` (occurs_at,
     impact) marks moments at which many enter for one reason. Pairs are those of strength >= 0.25; >= 0.5 is a flag.
     `before` is what an earlier run kept with `keeping`: the answer is the same, for less work (see `kept`).
     """
     terms = terms or CoordinationTerms()
     log: list[str] = []
-    entries = sort_entries(trades, news, terms, log)
+    told = trades if isinstance(trades, Openings) else openings(trades)
+    entries = sort_entries(told, news, terms, log)
     if entries is None or len(entries.accounts) < 2:
         log.append("fewer than two accounts with trades: nothing to compare")
         return Coordination(_empty(PAIR_COLUMNS), _empty(RING_COLUMNS), log)
@@ -113,7 +115,7 @@ def find_coordination(
     if accounts is not None:
         ahead = clock_differences(entries, accounts, log)
         if ahead.any():
-            entries = sort_entries(trades, news, terms, [], ahead) or entries
+            entries = sort_entries(told, news, terms, [], ahead) or entries
     candidates, kept = find_candidates(entries, terms, log, before, keeping=keeping)
     seen = _significant_pairs(entries, candidates, terms)
     if seen.empty:
