@@ -16,7 +16,7 @@ from models.catalogue import Rulebook, RulebookRefused
 from models.commissions import unrated
 from models.exports import CROOKED, superseded
 from models.instrument_names import ASSET_CLASSES, meant_by, named_in
-from pipelines import marts
+from pipelines import lost, marts
 from pipelines.score import register_terms
 from pipelines.sources.symbols import instrument
 from sql import relations, schema
@@ -118,13 +118,12 @@ def _future(warehouse: Warehouse) -> Iterator[Finding]:
 
 
 def _lost(warehouse: Warehouse) -> Iterator[Finding]:
-    """Datasets that were landed and whose table is gone from the lake."""
-    loads = schema.LOADS
-    with warehouse.database.connect() as database:
-        landed = database.execute(sa.select(loads.c.dataset).where(loads.c.landed > 0).distinct()).scalars().all()
-    gone = [name for name in landed if not warehouse.lake_files(name)]
-    if gone:
-        told = f"{', '.join(sorted(gone))} landed once but is gone; restore the folder from a copy, or land it again"
+    """Datasets of which landed records are gone from the lake."""
+    brought = lost.landed(warehouse)
+    with warehouse.engine() as connection:
+        gone = lost.missing(warehouse, connection, brought)
+    for name, rows in gone.items():
+        told = f"{name} landed once but {rows:,} records are gone; restore the folder from a copy, or land it again"
         yield Finding("lake", WRONG, told)
 
 

@@ -54,6 +54,8 @@ def _of_the_database(error: sa.exc.DBAPIError) -> str:
         return f"the database is held by another program ({what}); close that and run it again"
     if isinstance(error.orig, sqlite3.DatabaseError) and ("malformed" in what or "not a database" in what):
         return f"the database is damaged ({what}); restore highwater.db from a copy, or land and score into a new home"
+    if any(words in what for words in ("no such table", "no such column")):
+        return f"the database lacks what Highwater keeps there ({what}); restore it from a copy, or use another one"
     return f"the database could not be used: {what}; check HIGHWATER_DATABASE_URL and that it runs, then run it again"
 
 

@@ -30,7 +30,7 @@ from models.clock import to_micros
 from models.rules import RULES
 from models.set_rules import SetVerdicts, register_ends
 from models.walk import Events
-from pipelines import marts
+from pipelines import lost, marts
 from pipelines.sources.symbols import Instrument, aliases, instrument
 from pipelines.withdrawals import withdraw
 from sql import kept_records, kept_trades, relations, schema
@@ -87,8 +87,9 @@ def score(
 
     with warehouse.lock("score"):
         started = dt.datetime.now(dt.UTC)
-        loads, stood = _finished_loads(warehouse), _standing_now(warehouse)
+        loads, stood, brought = _finished_loads(warehouse), _standing_now(warehouse), lost.landed(warehouse)
         with warehouse.engine(as_of) as connection:
+            lost.refuse(warehouse, connection, brought)
             stands_at = as_of or newest_fact(connection)
             if stands_at is None:
                 return Scored(None, 0, 0, ["the lake is empty: nothing to score"])

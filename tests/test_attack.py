@@ -22,7 +22,8 @@ from pipelines.doctor import WRONG, examine
 from pipelines.expectations.reading import FAR_TIME, TOO_LARGE, read_values
 from pipelines.export import ExportRefused, export_table
 from pipelines.land import land_frame, land_paths
-from sql.warehouse import Warehouse
+from pipelines.score import score
+from sql.warehouse import Warehouse, WarehouseRefused
 
 EQUITY = "account_id,observed_at,balance,equity\n"
 ROW = "A1,2026-01-01T00:00:00Z,100,100\n"
@@ -169,6 +170,19 @@ def test_a_lost_lake_is_told_and_lands_again(home: Warehouse, feed: Path, tmp_pa
     assert [f.found.split()[0] for f in lost] == ["equity"]
     (again,) = land_paths(home, [feed])
     assert (again.landed, again.duplicates) == (1, 0)
+    assert not [f for f in examine(home, tmp_path) if f.check == "lake" and f.state == WRONG]
+
+
+@pytest.mark.parametrize("commits", [1, 2])
+def test_nothing_is_judged_while_the_lake_lacks_what_landed(home: Warehouse, feed: Path, commits: int) -> None:
+    """A table that is gone, or without its newest commit, would take verdicts back in silence."""
+    land_paths(home, [feed])
+    feed.write_text(EQUITY + ROW.replace("A1", "A2"), encoding="utf-8")
+    land_paths(home, [feed])
+    for log in sorted((home.lake_path("equity") / "_delta_log").glob("*.json"))[-commits:]:
+        log.unlink()
+    with pytest.raises(WarehouseRefused, match=rf"lost records that landed \({commits} equity\)"):
+        score(home, catalogue.Rulebook({}))
 
 
 def test_records_dated_after_now_are_told(home: Warehouse, tmp_path: Path) -> None:
