@@ -206,7 +206,7 @@ def test_every_detector_answers_its_five_questions() -> None:
         assert detector.terms.version
 
 
-def kyc_strengths(*rows: dict[str, Any], abroad: float = 40.0, known: float = 1300.0) -> list[float]:
+def kyc_strengths(*rows: dict[str, Any], abroad: float = 260.0, known: float = 1300.0) -> list[float]:
     """Strengths of people who differ from somebody at home in the given ways, in a firm where so many live abroad."""
     detector = DETECTORS["kyc_mismatch"]
     nothing: dict[str, Any] = {
@@ -221,12 +221,12 @@ def kyc_strengths(*rows: dict[str, Any], abroad: float = 40.0, known: float = 13
     return list(strength(detector.weigh(seen, detector.terms, {"abroad": [abroad, known]})))
 
 
-def test_who_lives_abroad_is_worth_a_question_and_a_flag_only_where_hardly_anybody_does() -> None:
+def test_who_lives_abroad_is_flagged_where_few_do_and_worth_a_question_where_many_do() -> None:
     weight, bands = ScoreTerms().weight("kyc_mismatch"), ScoreTerms().bands
     abroad = {"home_days": 0, "away_span_days": 120}
     many, of_others, refused = kyc_strengths(abroad, abroad | {"others": 2}, abroad | {"kyc_status": "rejected"})
-    (few,) = kyc_strengths(abroad, abroad=2.0)
-    assert 0.2 < many < 0.5 < few < of_others and many < refused
+    (few,) = kyc_strengths(abroad, abroad=120.0)
+    assert 0.1 < many < 0.5 < few < of_others and many < refused
     assert 100 * weight * few < bands[1] < 100 * weight * of_others
 
 

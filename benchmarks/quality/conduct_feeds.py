@@ -1101,7 +1101,7 @@ class People:
             firm.plant("account_passing", account.account_id)
 
     def kyc_mismatch(self) -> None:
-        """Papers that others handed in too; or their owner looks in at home while a hand abroad works."""
+        """Papers that others handed in too; or a hand abroad works, alone or while their owner looks in at home."""
         r, firm = self.rng, self.firm
         at = float(r.uniform(0, 0.3)) * self.style.days * DAY
         if {"country", "logins", "device_id"} & self.style.lacks or r.random() < 0.3:
@@ -1115,24 +1115,14 @@ class People:
         trader_id = firm.trader("GB")
         begun = len(firm.rows["logins"])
         firm.live_in(trader_id, at, firm.end, str(r.choice(("PK", "NG"))), f"hand-{trader_id}")
+        alone = r.random() < 0.5
         own = np.random.default_rng(zlib.crc32(trader_id.encode()))
         for row in firm.rows["logins"][begun:]:
-            if own.random() < 0.5:
+            if not alone and own.random() < 0.5:
                 later = dt.datetime.fromisoformat(row["occurred_at"]) + dt.timedelta(minutes=own.uniform(2, 45))
                 firm.sign_in(trader_id, (later - START).total_seconds())
         self.trade(firm.buy(trader_id, at), self.habit("day"), at)
         firm.plant("kyc_mismatch", trader_id, "places")
-
-    def emigrant(self) -> None:
-        """Somebody whose papers are of a country that was left before."""
-        account = self.someone()
-        home = self.firm.home_of(account.trader_id)
-        moved = str(self.rng.choice([one for one in ("ES", "TH", "PT", "AE", "PK", "NG") if one != home]))
-        for row in self.firm.rows["logins"]:
-            if row["trader_id"] == account.trader_id:
-                row["country"] = moved
-        self.trade(account, self.habit("day"), account.opened)
-        self.firm.alike[account.trader_id] = "emigrant"
 
     def chargeback(self, account: Account, at: float) -> None:
         """A disputed payment."""
@@ -1278,6 +1268,4 @@ def make(style: Style, seed: int, kind: type[People] = People) -> Firm:
             one()
     for _ in range(style.people):
         people.ordinary()
-    for _ in range(style.each):
-        people.emigrant()
     return people.firm

@@ -573,7 +573,7 @@ class Maker:
             self.firm.look_alike(kind, self.funded(style, style | {"stake": 0.003}, named))
 
     def kyc_mismatch(self) -> None:
-        """Strangers who are paid to one destination, or papers whose owner sits at home while a hand abroad works."""
+        """Strangers paid to one destination, or papers for a hand abroad, alone or while their owner sits at home."""
         if self.rng.random() < 0.5:
             shared = f"w-{self.firm.number()}"
             for country in ("FR", "DE"):
@@ -584,16 +584,17 @@ class Maker:
             return
         trader_id = self.firm.trader("FR")
         account_id = self.firm.account(trader_id, START + dt.timedelta(days=2))
+        alone = self.rng.random() < 0.5
         for day in range(3, 3 + int(self.rng.integers(30, 90)), 2):
             at = self.moment(day)
             self.firm.sign_in(trader_id, at, "NG", f"hand-{trader_id}", account_id)
-            if self.rng.random() < 0.5:
+            if not alone and self.rng.random() < 0.5:
                 later = at + dt.timedelta(minutes=float(self.rng.uniform(2, 40)))
                 self.firm.sign_in(trader_id, later, "FR", f"d-{trader_id}", account_id)
         self.firm.plant("kyc_mismatch", trader_id)
 
     def travellers(self) -> None:
-        """Look-alikes: a stay abroad, a tunnel's exit, a life abroad, a private exit, a family with one wallet."""
+        """Look-alikes: a stay abroad, a tunnel's exit, a private exit, a family with one wallet."""
         trader_id = self.firm.trader()
         account_id = self.firm.account(trader_id, START + dt.timedelta(days=2))
         self.home(trader_id, account_id, range(3, 20, 2))
@@ -612,10 +613,6 @@ class Maker:
                 }
             )
         self.firm.look_alike("shared_exit", hidden)
-        abroad, account_id = self.person()
-        self.firm.rows["logins"] = [row for row in self.firm.rows["logins"] if row["trader_id"] != abroad]
-        self.home(abroad, account_id, range(3, 90, 3), "PT")
-        self.firm.look_alike("lives_abroad", abroad)
         behind = self.firm.trader()
         account_id = self.firm.account(behind, START + dt.timedelta(days=2))
         for day in range(3, 60, 3):

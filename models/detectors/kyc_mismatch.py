@@ -29,17 +29,17 @@ KNOWN_DAYS = 5
 @dataclass(frozen=True)
 class Terms:
     """From how many strangers on an address or device is shared; the share of honest people who travel, and of those
-    who have left the country of their papers for good, which the firm's own people correct as if that many had told
-    it, down to the least anywhere; within how many seconds two countries are too near in time for travel, which share
+    who never were in the country of their papers; the share of a firm's people up to which a life abroad is rare there,
+    and how many people must tell it; within how many seconds two countries are too near in time for travel, which share
     of a machine's sign-ins makes it one of a single country, and days of two countries at once needed to count in
     full; from how many people on a payout destination is one that a service keeps for many."""
 
     version: str = "2026-11-30"
     shared_by: int = 3
     wanderers: float = 0.1
-    emigrants: float = 0.05
-    emigrants_told_by: float = 20.0
-    emigrants_least: float = 0.01
+    emigrants: float = 0.01
+    rare_up_to: float = 0.1
+    rare_told_by: float = 20.0
     apart_s: float = 3600.0
     of_one_place: float = 0.8
     conflicts_enough: int = 4
@@ -59,12 +59,10 @@ def usual(seen: pd.DataFrame) -> Usual:
 
 
 def _emigrants(seen: pd.DataFrame, terms: Terms, among: Usual) -> Floats:
-    """The share of honest people who live abroad: as usual anywhere, corrected by all others of the firm."""
+    """The share of honest people who live abroad: few anywhere, more where more of the firm do than is rare."""
     abroad, known = among["abroad"]
-    others = np.maximum(abroad - _lives_abroad(seen), 0.0) + terms.emigrants * terms.emigrants_told_by
-    return np.asarray(
-        np.clip(others / (np.maximum(known - 1, 0) + terms.emigrants_told_by), terms.emigrants_least, 0.1)
-    )
+    others = np.maximum(abroad - _lives_abroad(seen), 0.0) / (np.maximum(known - 1, 0) + terms.rare_told_by)
+    return np.asarray(terms.emigrants + np.clip(others - terms.rare_up_to, 0.0, 0.1))
 
 
 def _away(seen: pd.DataFrame, terms: Terms, among: Usual) -> tuple[Floats, Floats]:
@@ -161,7 +159,7 @@ DETECTOR = Detector(
             "an address, or in one country a card, device or connection."
         ),
         fails=(
-            "For bought papers of which nothing is seen but a life abroad, which emigrants lead too; for a telephone "
+            "For emigrants, whose life abroad nothing tells from bought papers; for a telephone "
             "that roams beside a computer that never was at home; for relatives of other names who live apart and "
             "share a wallet."
         ),
