@@ -600,6 +600,7 @@ def refusals() -> tuple[type[Exception], ...]:
     """The exceptions that carry a sentence for the user."""
     from models.catalogue import RulebookRefused
     from models.commissions.plans import PlanRefused
+    from models.segments import SegmentsRefused
     from pipelines.care import CareRefused
     from pipelines.connect.kit.interface import ConnectRefused
     from pipelines.explain import ExplainRefused
@@ -638,6 +639,7 @@ def refusals() -> tuple[type[Exception], ...]:
         TrialRefused,
         MappingRefused,
         ReportRefused,
+        SegmentsRefused,
     )
 
 

@@ -59,8 +59,11 @@ def in_force(home: Path) -> Path:
 
 
 def load(path: Path = FILE) -> list[Segment]:
-    """The segments of a TOML file; SegmentsRefused when one has no condition or an unknown test."""
-    return read(path.read_text(encoding="utf-8"))
+    """The segments of a TOML file; SegmentsRefused names the file and says what cannot be meant."""
+    try:
+        return read(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, SegmentsRefused) as error:
+        raise SegmentsRefused(f"{path}: {error}") from error
 
 
 def read(text: str) -> list[Segment]:
@@ -69,6 +72,8 @@ def read(text: str) -> list[Segment]:
         held = tomllib.loads(text).get("segments", [])
     except tomllib.TOMLDecodeError as error:
         raise SegmentsRefused(f"this is not TOML: {error}") from error
+    if not isinstance(held, list) or not all(isinstance(one, dict) for one in held):
+        raise SegmentsRefused(f"segments are written as [[segments]], not as {held!r:.60}")
     found = [_read(one) for one in held]
     names = [one.name for one in found]
     if not found or len(set(names)) < len(names):
@@ -99,7 +104,10 @@ def edit(database: sa.Engine, home: Path, person: Person, text: str, reason: str
 
 def _read(held: Mapping[str, Any]) -> Segment:
     name = str(held.get("name", ""))
-    found = [(field, test, limit) for field, tests in held.get("where", {}).items() for test, limit in tests.items()]
+    where = held.get("where", {})
+    if not isinstance(where, dict) or not all(isinstance(tests, dict) for tests in where.values()):
+        raise SegmentsRefused(f"segment {name}: where has a table of tests for each field, not {where!r:.60}")
+    found = [(field, test, limit) for field, tests in where.items() for test, limit in tests.items()]
     if not name or not found:
         raise SegmentsRefused(f"segment {name!r} needs a name and at least one condition under where")
     for field, test, limit in found:

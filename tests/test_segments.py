@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import cli
 from models.access import AccessRefused, Person
 from models.churn import FEATURES
 from models.segments import EXTRA, FILE, SegmentsRefused, counted, edit, in_force, in_words, load, members, timeless
@@ -41,10 +42,21 @@ def test_limits_are_meant_as_written(tmp_path: Path, where: str, inside: list[in
     assert found["trader_id"].tolist() == inside
 
 
-@pytest.mark.parametrize("where", ["{}", "{ purchases = { about = 3 } }", '{ purchases = { above = "3" } }'])
+@pytest.mark.parametrize(
+    "where", ["{}", "{ purchases = { about = 3 } }", '{ purchases = { above = "3" } }', "3", "{ purchases = 3 }"]
+)
 def test_a_file_that_cannot_be_meant_is_refused(tmp_path: Path, where: str) -> None:
     with pytest.raises(SegmentsRefused, match=r"segment s|needs a name"):
         load(written(tmp_path, where))
+
+
+@pytest.mark.parametrize("held", [b"segments = 3", b"segments = [1]", b"[[segments", b"", b"# \xff", None])
+def test_a_broken_file_is_a_sentence_of_the_command_that_names_it(tmp_path: Path, held: bytes | None) -> None:
+    path = tmp_path / "segments.toml"
+    if held is not None:
+        path.write_bytes(held)
+    with pytest.raises(cli.refusals(), match=r"segments\.toml: "):
+        load(path)
 
 
 def test_an_unknown_field_is_named(tmp_path: Path) -> None:
