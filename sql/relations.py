@@ -124,11 +124,12 @@ def build_apart(
 
     def work(name: str) -> T | None:
         cursor = free.pop()
-        if name in missing:
-            _make(cursor, name, lazy)
-        told = then(cursor, name) if name in wanted else None
-        free.append(cursor)
-        return told
+        try:
+            if name in missing:
+                _make(cursor, name, lazy)
+            return then(cursor, name) if name in wanted else None
+        finally:
+            free.append(cursor)
 
     found: dict[str, Any] = {}
     running: dict[Future[T | None], str] = {}

@@ -74,7 +74,6 @@ met as (
 select
     trader_id,
     count(*) as conflict_days,
-    date_diff('day', min(day), max(day)) + 1 as conflict_span_days,
     min(day) as first_day,
     max(day) as last_day
 from met
