@@ -25,6 +25,7 @@ from benchmarks.measure import child, machine, peak_mb, report, table
 from models import attribution, catalogue, commissions
 from models.commissions import load_plans, settle
 from models.payouts import spells
+from models.payouts.facts import OF_THE_DESK
 from pipelines import across, marts
 from pipelines.demo import write_demo
 from pipelines.land import land_paths
@@ -143,7 +144,7 @@ def large(traders: int) -> dict[str, float]:
             schema.COPY_RINGS,
             schema.SIGNALS,
         )
-        told += (schema.RISK_SCORES, schema.CHURN_SCORES, schema.PAYOUT_REVIEWS)
+        told += (schema.RISK_SCORES, schema.CHURN_SCORES, schema.PAYOUT_REVIEWS, *OF_THE_DESK)
         with home.engine(as_of) as connection, home.database.connect() as database:
             register_tables(connection, database, *told)
             for dataset in DATASETS.values():
