@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,24 @@ GRID_S = np.arange(-FARTHEST_S, FARTHEST_S + 0.01, 0.02)
 REDRAWS = 60
 QUARTILES_APART = 1.349  # of a normal distribution, in standard deviations
 ERROR_MIN_S = 0.01
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """By account id: the seconds by which its clock is ahead, how well they are known, and its platform as a code.
+
+    `doubt_s` is a standard error; not a number where the platform could not be compared with others.
+    """
+
+    ahead_s: pd.Series
+    doubt_s: pd.Series
+    platform: pd.Series
+
+    def doubt_between(self, one: NDArray[Any], other: NDArray[Any]) -> Floats:
+        """How well (s) the difference between the clocks of two accounts is known: wholly on one platform."""
+        apart = np.hypot(self.doubt_s.reindex(one).to_numpy(), self.doubt_s.reindex(other).to_numpy())
+        same = self.platform.reindex(one).to_numpy() == self.platform.reindex(other).to_numpy()
+        return np.where(same, 0.0, apart)
 
 
 @compiled
@@ -91,8 +110,8 @@ def _voices(pairs: Ints, gaps_s: Floats, accounts: int, step_s: Floats) -> tuple
     return one[:count], other[:count], middle[:count], error[:count]
 
 
-def _difference(one: Codes, other: Codes, middle: Floats, error: Floats) -> float | None:
-    """Where the voices of pairs of accounts are densest; None where that may be no difference at all.
+def _difference(one: Codes, other: Codes, middle: Floats, error: Floats) -> tuple[float, float]:
+    """Where the voices of pairs of accounts are densest, and its standard error; 0 where that may be no difference.
 
     The quickest strangers act most alike, so the densest place is taken and not the middle. Accounts are drawn anew
     with repetition to see how far it depends on who is there; a difference is believed if it would be less likely by
@@ -109,17 +128,17 @@ def _difference(one: Codes, other: Codes, middle: Floats, error: Floats) -> floa
     doubt = max((high - low) / QUARTILES_APART, ERROR_MIN_S)
     by_chance = math.exp(-0.5 * (seconds / doubt) ** 2) / (doubt * math.sqrt(2.0 * math.pi))
     believed = by_chance < 0.5 / FARTHEST_S and abs(seconds) >= DIFFERENCE_MIN_S
-    return float(seconds) if believed else None
+    return (float(seconds), doubt) if believed else (0.0, math.hypot(seconds, doubt))
 
 
-def _differences(book: Book, group: Codes, groups: int) -> Floats:
-    """Seconds by which each group's clock is ahead of the busiest group's; 0 where nothing stands out.
+def _differences(book: Book, group: Codes, groups: int) -> tuple[Floats, Floats]:
+    """Seconds by which each group's clock is ahead of the busiest group's, 0 where nothing stands out; their errors.
 
     Not a number where too few strangers of the two meet to say.
     """
-    ahead = np.zeros(groups)
+    ahead, doubt = np.zeros(groups), np.zeros(groups)
     if groups < 2:
-        return ahead
+        return ahead, doubt
     pairs, lags = _meetings(book, group, int(REACH_S * SECOND))
     accounts = len(book.own_start)
     busiest = int(np.bincount(group[book.account], minlength=groups).argmax())
@@ -132,15 +151,15 @@ def _differences(book: Book, group: Codes, groups: int) -> Floats:
         one, other, middle, error = _voices(pairs[chosen], lags[chosen] / SECOND, accounts, book.step_us / SECOND)
         kept = slice(None, None, max(-(-len(one) // VOICES_MAX), 1))
         if len(one) < VOICES_MIN:
-            ahead[g] = np.nan
+            ahead[g] = doubt[g] = np.nan
             continue
-        seconds = _difference(one[kept], other[kept], middle[kept], error[kept])
-        ahead[g] = 0.0 if seconds is None else seconds if g > busiest else -seconds
-    return ahead
+        seconds, doubt[g] = _difference(one[kept], other[kept], middle[kept], error[kept])
+        ahead[g] = seconds if g > busiest else -seconds
+    return ahead, doubt
 
 
-def clock_differences(entries: Entries, accounts: pd.DataFrame, log: list[str]) -> pd.Series:
-    """Seconds by which each account's clock is ahead, by account id; adds what was found to the log.
+def clock_differences(entries: Entries, accounts: pd.DataFrame, log: list[str]) -> Clocks:
+    """By how much each account's clock is ahead, and how well that is known; adds what was found to the log.
 
     `accounts` has account_id and platform. Strangers act together at public moments (bars, news, levels, robots of
     one family); on one platform they are as often first as last, so that the gaps of their meetings centre on 0, and
@@ -151,8 +170,8 @@ def clock_differences(entries: Entries, accounts: pd.DataFrame, log: list[str]) 
     known = accounts.drop_duplicates("account_id").set_index("account_id")["platform"]
     names: NDArray[Any] = known.reindex(entries.accounts).astype(object).fillna("").to_numpy()
     group, platforms = pd.factorize(names, sort=True)
-    ahead = _differences(entries.book, group.astype(np.int32), len(platforms))
-    for platform, seconds in zip(platforms, ahead, strict=True):
+    ahead, doubt = _differences(entries.book, group.astype(np.int32), len(platforms))
+    for platform, seconds, error in zip(platforms, ahead, doubt, strict=True):
         name = platform or "unnamed platforms"
         if np.isnan(seconds):
             log.append(
@@ -160,5 +179,10 @@ def clock_differences(entries: Entries, accounts: pd.DataFrame, log: list[str]) 
                 "lags to accounts there are as the platforms told them"
             )
         elif seconds:
-            log.append(f"the clocks of {name} are {seconds:+.2f} s off and were corrected")
-    return pd.Series(np.nan_to_num(ahead)[group], index=entries.accounts)
+            log.append(f"the clocks of {name} are {seconds:+.2f} s off (known to {error:.2f} s) and were corrected")
+    of = entries.accounts
+    return Clocks(
+        ahead_s=pd.Series(np.nan_to_num(ahead)[group], index=of),
+        doubt_s=pd.Series(doubt[group], index=of),
+        platform=pd.Series(group, index=of),
+    )

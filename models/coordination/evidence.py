@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -51,9 +52,10 @@ class PairEvidence:
     prices are each account's own; `lots_ratio` is b's lots for one of a's where both are lots of a's instrument,
     `level` an entry price on one scale (see `_on_one_scale`).
 
-    `numbers` has matched, entries_a, entries_b, lag_ms (b behind a; negative when a is behind), lag_low_ms and
-    lag_high_ms (the window), expected (matches by chance in that window), p_value (of this pair alone, corrected for
-    the lags tried), shifted (mean matches when b's clock is moved), same_order, exits_together, lots_ratio_spread.
+    `numbers` has matched, entries_a, entries_b, lag_ms (b behind a; negative when a is behind), lag_doubt_ms (how well
+    that is known, as a standard error; None where the clocks could not be compared), lag_low_ms and lag_high_ms (the
+    window), expected (matches by chance in that window), p_value (of this pair alone, corrected for the lags tried),
+    shifted (mean matches when b's clock is moved), same_order, exits_together, lots_ratio_spread.
     """
 
     relation: str
@@ -88,10 +90,11 @@ def pair_evidence(
     everyone = pd.concat([trades_a, trades_b], ignore_index=True) if market is None else market
     if market is not None:
         everyone = pd.concat([market[~market["account_id"].isin(ids)], trades_a, trades_b], ignore_index=True)
-    entries = sort_entries(everyone, news, terms, [])
+    entries, clock_doubt_s = sort_entries(everyone, news, terms, []), 0.0
     if entries is not None and accounts is not None and market is not None:
-        ahead = clock_differences(entries, accounts, [])
-        entries = sort_entries(everyone, news, terms, [], ahead)
+        clocks = clock_differences(entries, accounts, [])
+        clock_doubt_s = float(clocks.doubt_between(np.array(ids[:1]), np.array(ids[1:]))[0])
+        entries = sort_entries(everyone, news, terms, [], clocks.ahead_s)
     if entries is None or not set(ids) <= set(entries.accounts):
         return PairEvidence(relation, pd.DataFrame(columns=list(MATCH_COLUMNS)), {"matched": 0}, _nothing(ids))
     first, second = sorted(ids)
@@ -105,7 +108,7 @@ def pair_evidence(
     if first != ids[0]:
         matches = _swapped(matches)
         row[:2] = -row[1], -row[0]
-    numbers = _numbers(entries, matches, row, ids)
+    numbers = _numbers(entries, matches, row, ids, clock_doubt_s)
     matches, alone = _on_one_scale(matches, _alone(entries, matches, {"a": trades_a, "b": trades_b}))
     same = one_market(zip(matches["instrument_a"], matches["instrument_b"], strict=True))
     sentence = " ".join([_sentence(relation, ids, numbers), *same])
@@ -206,14 +209,17 @@ def _swapped(matches: pd.DataFrame) -> pd.DataFrame:
 
 
 def _numbers(
-    entries: Entries, matches: pd.DataFrame, judged: np.ndarray, ids: list[str]
+    entries: Entries, matches: pd.DataFrame, judged: np.ndarray, ids: list[str], clock_doubt_s: float
 ) -> dict[str, float | int | None]:
     """The numbers of a pair; None where nothing is known."""
     counts = np.diff(entries.book.own_start)
     codes = np.searchsorted(entries.accounts.astype(str), ids)
     lags = matches["lag_ms"]
     steps = entries.book.step_us[codes] / SECOND
-    lag_ms = 1000.0 * typical_lag(lags.to_numpy(dtype=float) / 1000.0, *steps)[0] if len(lags) else None
+    lag_ms = doubt_ms = None
+    if len(lags):
+        lag_s, error_s, _ = typical_lag(lags.to_numpy(dtype=float) / 1000.0, *steps)
+        lag_ms, doubt_ms = 1000.0 * lag_s, 1000.0 * math.hypot(error_s, clock_doubt_s)
     ratio = np.log(matches["lots_ratio"])
     exits = matches["exit_lag_ms"].dropna()
     tolerance = max(2000.0, 0.5 * abs(lag_ms)) if lag_ms is not None else 2000.0
@@ -222,6 +228,7 @@ def _numbers(
         "entries_a": int(counts[codes[0]]),
         "entries_b": int(counts[codes[1]]),
         "lag_ms": lag_ms,
+        "lag_doubt_ms": None if doubt_ms is None or math.isnan(doubt_ms) else doubt_ms,
         "lag_low_ms": float(judged[0]) / 1000.0,
         "lag_high_ms": float(judged[1]) / 1000.0,
         "expected": float(judged[3]),
@@ -241,7 +248,10 @@ def _sentence(relation: str, ids: list[str], numbers: dict[str, float | int | No
     if lag is None:
         return f"{ids[0]} and {ids[1]} share no entries on {verb}."
     behind, ahead = (ids[1], ids[0]) if lag >= 0 else (ids[0], ids[1])
+    doubt = numbers["lag_doubt_ms"]
+    known = "clocks not compared" if doubt is None else f"give or take {2 * doubt / 1000:.2g} s"
     return (
         f"{numbers['matched']} of {fewer} entries of the smaller account match on {verb}, "
-        f"{behind} {abs(lag) / 1000:.1f} s behind {ahead} (typically); chance would give {numbers['expected']:.2g}."
+        f"{behind} {abs(lag) / 1000:.1f} s behind {ahead} (typically; {known}); "
+        f"chance would give {numbers['expected']:.2g}."
     )

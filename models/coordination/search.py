@@ -58,6 +58,7 @@ ALIKE_MIN, ALIKE_MORE, ALIKE_INSIDE = 2, 0.6, 0.5  # other leaders, their matche
 LOG_P_MIN = -700.0  # smaller probabilities than e**-700 are all written as that
 EVIDENCE = (
     "lag_spread_s",
+    "lag_doubt_s",
     "same_order",
     "exits_together",
     "exits_at_once",
@@ -111,16 +112,18 @@ def find_coordination(
     if entries is None or len(entries.accounts) < 2:
         log.append("fewer than two accounts with trades: nothing to compare")
         return Coordination(_empty(PAIR_COLUMNS), _empty(RING_COLUMNS), log)
-    ahead = None
+    clocks = None
     if accounts is not None:
-        ahead = clock_differences(entries, accounts, log)
-        if ahead.any():
-            entries = sort_entries(told, news, terms, [], ahead) or entries
+        clocks = clock_differences(entries, accounts, log)
+        if clocks.ahead_s.any():
+            entries = sort_entries(told, news, terms, [], clocks.ahead_s) or entries
     candidates, kept = find_candidates(entries, terms, log, before, keeping=keeping)
     seen = _significant_pairs(entries, candidates, terms)
     if seen.empty:
         return Coordination(_empty(PAIR_COLUMNS), _empty(RING_COLUMNS), log, kept)
     seen["same_owner"] = _same_owner(entries, seen, owners)
+    left, right = entries.accounts[seen["a"]], entries.accounts[seen["b"]]
+    seen["lag_doubt_s"] = np.hypot(seen["lag_error_s"], clocks.doubt_between(left, right) if clocks else 0.0)
     known_same = seen["same_owner"].eq(True).to_numpy(dtype=bool)
     seen["strength"], reasons = weigh(seen, known_same, terms)
     beside = _beside(entries, seen, terms)
