@@ -13,6 +13,7 @@ from dashboards.kit import case_panel, casework, desk, graphs, judging, look, pa
 from sql import schema
 
 FLAG = 0.5
+LISTED = 20
 VIEWS = {
     "signals": "Signals",
     "links": "Links",
@@ -168,11 +169,21 @@ def _paragraph(owner: str, traders: list[str], accounts: pd.DataFrame, held: dic
             f"{words.counted(len(pairs), 'pair of accounts trades', 'pairs of accounts trade')} as one;"
             f" the strongest matches {best['matched']} entries ({chance})."
         )
-    told += [words.escaped(_sentence(row)) for row in reads.records(flags)[:3]]
+    told += [
+        f"{words.escaped(words.detector(row['detector']))}, {_whose(row)}: {words.escaped(_sentence(row))}"
+        for row in reads.records(flags)[:3]
+    ]
+    if len(flags) > 3:
+        told.append(f"{words.counted(len(flags) - 3, 'more flag')} under Signals.")
     waiting = held["payouts"]["waits"].astype(bool).sum() if len(held["payouts"]) else 0
     if waiting:
         told.append(f"{words.counted(waiting, 'payout request')} waiting.")
     look.card("near" if len(flags) or len(pairs) else "fine", words.escaped(owner), told)
+
+
+def _whose(row: dict[str, Any]) -> str:
+    """The account that a signal is about; one about a trader is about all their accounts."""
+    return words.escaped(row["subject_id"]) if row["subject_kind"] == "account" else "all accounts"
 
 
 def _sentence(row: dict[str, Any]) -> str:
@@ -318,7 +329,9 @@ def _links(found: pd.DataFrame) -> None:
         },
     )
     chosen = event.selection.rows
-    row = found.iloc[chosen[0] if chosen and chosen[0] < len(found) else 0]
+    place = chosen[0] if chosen and chosen[0] < len(found) else 0
+    row = found.iloc[place]
+    st.caption(f"Because of {shown['reasons'].iloc[place]}")
     judging.ask(str(row["trader_a"]), str(row["trader_b"]))
 
 
@@ -328,7 +341,7 @@ def _pairs(found: pd.DataFrame) -> None:
             "No matched trading",
             "None of their accounts trades as one with another, as far as chance can be told apart.",
         )
-    for pair in reads.records(found.head(20)):
+    for pair in reads.records(found.head(LISTED)):
         places.link(
             "pair",
             paths.pair_words(pair),
@@ -337,18 +350,28 @@ def _pairs(found: pd.DataFrame) -> None:
             b=pair["account_b"],
             relation=pair["relation"],
         )
+    _left_out(found, "the strongest first")
 
 
 def _verdicts(found: pd.DataFrame) -> None:
     if found.empty:
         look.empty("No verdict", "None of their accounts broke a rule or reached a target.")
-    for row in reads.records(found.head(20)):
+    for row in reads.records(found.head(LISTED)):
         evidence = words.parsed(row["evidence"]) or {}
         colour = {"breached": "breached", "warned": "near"}.get(row["outcome"], "fine")
         look.card(
             colour,
             f"{words.OUTCOMES[row['outcome']]} · {row['account_id']}",
             [words.escaped(evidence.get("sentence", ""))],
+        )
+    _left_out(found, "the newest first")
+
+
+def _left_out(found: pd.DataFrame, order: str) -> None:
+    """Says so when a list shows only its beginning."""
+    if len(found) > LISTED:
+        st.caption(
+            f"{LISTED} of {words.number(len(found))} are listed, {order}; each account's page has all of its own."
         )
 
 

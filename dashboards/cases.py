@@ -65,7 +65,11 @@ def _beside(row: pd.Series) -> None:
     look.card(
         casework.STATES[case.state][0],
         casework.line(case),
-        [words.escaped(row["names"]), words.escaped(row["why"] or "No reason adds a point to its score.")],
+        [
+            words.escaped(row["names"]),
+            words.escaped(row["why"] or "No reason adds a point to its score."),
+            *(casework.standing(case) if row["came_back"] else []),
+        ],
     )
     look.facts(
         {

@@ -15,7 +15,9 @@ from streamlit.testing.v1 import AppTest
 
 from models import access
 from models.access import Person
-from models.cases.acting import open_case
+from models.cases.acting import act, open_case
+from models.cases.machine import SYSTEM, Move, write
+from models.cases.queue import case_about
 from sql.case_schema import DISPOSITIONS, OWNER_STANDING, RISK_SCORE_HISTORY, SCORE_CALIBRATIONS, SCORE_EVIDENCE
 from sql.warehouse import Warehouse
 from tests import pages_firm
@@ -110,7 +112,7 @@ def test_the_queue_shows_how_often_detectors_were_right(house: Warehouse) -> Non
 def test_a_case_is_found_by_its_name_and_whoever_it_is_about(asked: str, house: Warehouse) -> None:
     said = told(as_person("case", RITA, case=asked))
     assert "CASE-1 · ◐ In review with maria" in said and "2 traders held to be one owner" in said
-    assert "15 of 20 answered flags held (75 %, 95 % interval 53 % to 89 %)" in said
+    assert "15 of 20 answered flags held (of all such flags 53 % to 89 %, 95 % interval)" in said
     assert "Ruled out: a household" in said
 
 
@@ -202,6 +204,25 @@ def test_a_case_is_dismissed_from_the_queue_with_a_reason(house: Warehouse) -> N
     next(one for one in app.button if one.label == "Dismiss").click().run()
     assert "No case here" in told(app)
     assert list(as_person("cases", maria, view="dismissed").dataframe[0].value["case_id"]) == ["CASE-1"]
+
+
+def test_a_case_that_comes_back_tells_why_and_how_it_was_decided_before(house: Warehouse) -> None:
+    maria = Person("maria", "manager")
+    act(house.database, maria, "CASE-1", "dismiss", 2, reason="Two flatmates.", reason_code="household")
+    said = told(as_person("case", RITA, case="CASE-1"))
+    assert "maria: dismissed. One household, office or network. Two flatmates." in said
+    assert "follow it from the next scoring on" in said, "the score beside it is from before the answer"
+    with house.database.begin() as connection:
+        case = case_about(connection, "T1")
+        renew = Move(
+            case, "renew", SYSTEM, "N1 scores 90: grid of B1.", changes={"assignee": None, "reason_code": None}
+        )
+        write(connection, [renew], 1, pages_firm.AS_OF, dt.datetime.now(dt.UTC))
+    said = told(as_person("case", RITA, case="CASE-1"))
+    assert said.index("renewed by new evidence. N1 scores 90: grid of B1.") < said.index("maria: dismissed.")
+    queue = as_person("cases", RITA)
+    assert queue.dataframe[0].value["state"].tolist() == ["↻ Back"]
+    assert "renewed by new evidence" in told(queue), "the queue says so too"
 
 
 def test_the_overview_tells_of_open_cases_and_the_queue_of_accounts_leads_to_one(house: Warehouse) -> None:

@@ -278,7 +278,8 @@ def test_a_dismissed_case_stays_so_until_there_is_new_evidence(warehouse: Wareho
     assert firm.score() == ["cases: 1 renewed"]
     case = firm.cases()["CASE-1"]
     assert (case["state"], case["assignee"], case["reason_code"]) == ("new", None, None)
-    assert "A1 scores 87" in firm.read(CASE_MOVES)[-1]["reason"]
+    told = firm.read(CASE_MOVES)[-1]["reason"]
+    assert "A1 scores 87" in told and told.endswith("answered: account passing of A1."), told
 
 
 def test_a_dismissed_pair_is_new_evidence_when_there_is_half_as_much_again(house: Warehouse) -> None:

@@ -34,7 +34,7 @@ def show(case: Case | None, trader: str, named: dict[str, str]) -> None:
         _open(trader)
         return
     colour = casework.STATES[case.state][0]
-    look.card(colour, casework.line(case), [f"Opened {words.instant_html(case.opened_at)}."])
+    look.card(colour, casework.line(case), [f"Opened {words.instant_html(case.opened_at)}.", *casework.standing(case)])
     if not casework.may_decide(case):
         if casework.person().may("risk.decide"):
             st.caption("Its owner trades at a desk that you do not see: somebody who sees every desk decides.")
@@ -157,18 +157,11 @@ def history(case: Case | None) -> None:
     if not casework.sees_all(case):
         look.empty("Not shown to a single desk", "The owner trades at other desks too, and the history speaks of them.")
         return
-    done = [(row["happened_at"], _done(row)) for row in reads.records(casework.moves(case.case_id))]
+    done = [(row["happened_at"], casework.moved(row)) for row in reads.records(casework.moves(case.case_id))]
     notes = [(row["written_at"], _noted(row)) for row in reads.records(casework.notes(case.case_id))]
     for at, (title, line) in sorted([*done, *notes], key=lambda one: one[0], reverse=True):
         look.card("ended", f"{words.instant_html(at)} · {words.escaped(title)}", [words.escaped(line)] if line else [])
     _answers(casework.answers(case.case_id))
-
-
-def _done(row: dict[str, Any]) -> tuple[str, str]:
-    code = casework.CODES.get(str(row["reason_code"]), "")
-    told = ". ".join(one.rstrip(".") for one in (code, row["reason"]) if one)
-    done = casework.done(row["action"], row["assignee"])
-    return f"{row['person']}: {done}", f"{told}." if told else ""
 
 
 def _noted(row: dict[str, Any]) -> tuple[str, str]:

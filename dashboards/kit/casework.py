@@ -28,6 +28,9 @@ STATES = {
     "dismissed": ("ended", "○ Dismissed"),
     "joined": ("ended", "⤳ Joined"),
 }
+BACK = "↻ Back"
+BEGAN = ("open", "renew", "evidence", "reopen")
+"""Moves that bring a case before people."""
 DONE = {
     "open": "opened",
     "take": "taken",
@@ -48,7 +51,9 @@ DONE = {
 CODES = CONFIRMED_CODES | DISMISSED_CODES
 COLUMNS = {
     "case_id": st.column_config.TextColumn("Case", width=72),
-    "state": st.column_config.TextColumn("State", width=84),
+    "state": st.column_config.TextColumn(
+        "State", width=84, help="Back: it was decided before, and new evidence opened it again."
+    ),
     "names": st.column_config.TextColumn("Owner", width=125),
     "score": st.column_config.ProgressColumn(
         "Risk", format="%.0f", min_value=0, max_value=100, width=64, help="Highest score of the owner's accounts."
@@ -117,7 +122,7 @@ def _told(accounts: pd.DataFrame) -> tuple[str, str]:
 def table(found: pd.DataFrame, key: str) -> int:
     """Cases as a table; returns the place of the selected one."""
     shown = found.assign(
-        state=[STATES[one][1] for one in found["state"]],
+        state=[BACK if back else STATES[one][1] for one, back in zip(found["state"], found["came_back"], strict=True)],
         age=[words.age(hours) for hours in found["age_hours"]],
         flags=["■ yes" if one else "" for one in found["to_freeze"]],
         score=found["score"].astype(float),
@@ -160,6 +165,37 @@ def line(case: Case) -> str:
     tone = look.palette().of(colour)
     shown = f'<span class="hw-state" style="--hw:{tone}">{name}</span>'
     return f"{words.escaped(case.case_id)} · {shown}{held}{why}{freeze}"
+
+
+def standing(case: Case) -> list[str]:
+    """What brought a case here last and how it was decided, the newer first, as HTML; for who sees all its desks."""
+    if not sees_all(case):
+        return []
+    done = reads.records(moves(case.case_id))
+    last = [next((row for row in done if row["action"] in among), None) for among in (BEGAN, ("confirm", "dismiss"))]
+    told = sorted((row for row in last if row), key=lambda row: int(row["version"]), reverse=True)
+    lines = [_told_move(row) for row in told]
+    if case.is_open or _scored_since(told[0]):
+        return lines
+    return [*lines, "Scores and payout checks follow it from the next scoring on."]
+
+
+def _told_move(row: dict[str, Any]) -> str:
+    who_did, why = moved(row)
+    return f"{words.instant_html(row['happened_at'])} · {words.escaped(f'{who_did}. {why}'.strip())}"
+
+
+def _scored_since(row: dict[str, Any]) -> bool:
+    """Whether a scoring run was done after a move."""
+    finished = reads.stamp().finished_at
+    return finished is not None and finished > row["happened_at"]
+
+
+def moved(row: dict[str, Any]) -> tuple[str, str]:
+    """A move of a case in words: who did what, and why."""
+    code = CODES.get(str(row["reason_code"]), "")
+    told = ". ".join(one.rstrip(".") for one in (code, row["reason"]) if one)
+    return f"{row['person']}: {done(row['action'], row['assignee'])}", f"{told}." if told else ""
 
 
 def sees_all(case: Case) -> bool:
@@ -276,7 +312,7 @@ def precision(row: dict[str, Any] | None) -> str:
     if row is None or not row["labels"]:
         return f"no flag answered yet, {FEWEST} are needed before a weight moves"
     held = f"{words.number(row['confirmed'])} of {words.counted(row['labels'], 'answered flag')} held"
-    held += f" ({words.share(row['precision'])}, 95 % interval {words.share(row['low'])} to {words.share(row['high'])})"
+    held += f" (of all such flags {words.share(row['low'])} to {words.share(row['high'])}, 95 % interval)"
     return held if row["labels"] >= FEWEST else f"{held}; {FEWEST} are needed before a weight moves"
 
 

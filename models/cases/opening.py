@@ -104,8 +104,10 @@ def _wanted(weighed: Weighed, accounts: pd.DataFrame, evidence: pd.DataFrame, he
         accounts[["account_id", "owner_id"]], on="account_id"
     )
     highest = fresh.sort_values(["score", "account_id"], ascending=[False, True], kind="stable")
+    unanswered = _unanswered(evidence)
     found = {
-        str(row.owner_id): f"{row.account_id} scores {row.score:.0f} by evidence that nobody has answered."
+        str(row.owner_id): f"{row.account_id} scores {row.score:.0f} by evidence that nobody has answered"
+        f"{unanswered.get(str(row.owner_id), '')}."
         for row in highest.drop_duplicates("owner_id").itertuples()
     }
     signals = evidence[evidence["fresh"] & evidence["subject_kind"].isin(["account", "trader"])]
@@ -116,6 +118,16 @@ def _wanted(weighed: Weighed, accounts: pd.DataFrame, evidence: pd.DataFrame, he
         told = f"{str(row.detector).replace('_', ' ')} of {row.subject_id} with strength {row.strength:.2f}."
         found.setdefault(str(row.owner_id), told)
     return found
+
+
+def _unanswered(evidence: pd.DataFrame, most: int = 3) -> Reasons:
+    """The weightiest evidence without an answer by owner, as the end of a sentence."""
+    fresh = evidence[evidence["fresh"]].assign(weighs=lambda rows: rows["strength"] * rows["weight"])
+    ordered = fresh.sort_values(["weighs", *KEY], ascending=[False, *(True for _ in KEY)], kind="stable")
+    return {
+        str(owner): ": " + ", ".join(_named(row) for row in rows.head(most).itertuples())
+        for owner, rows in ordered.groupby("owner_id")
+    }
 
 
 def _steps(

@@ -52,6 +52,12 @@ def _listed(person: Person, states: Collection[str], assignee: str | None, desk:
     return select if assignee is None else select.where(CASES.c.assignee == assignee)
 
 
+def _came_back() -> sa.ColumnElement[bool]:
+    """Whether a case that nobody has taken was decided before and brought back by new evidence."""
+    renewed = sa.and_(CASE_MOVES.c.case_id == CASES.c.case_id, CASE_MOVES.c.action == "renew")
+    return sa.and_(CASES.c.state == "new", sa.exists().where(renewed))
+
+
 def queue(
     connection: sa.Connection,
     person: Person,
@@ -64,9 +70,10 @@ def queue(
 ) -> pd.DataFrame:
     """Cases that a person sees, first by stake_usd x score (`priority`, US dollars), then by score, then the oldest.
 
-    Columns are those of `cases`, score (0-100), stake_usd, priority, accounts, and age_hours up to the newest run.
+    Columns are those of `cases`, score (0-100), stake_usd, priority, accounts, came_back (decided before, new again by
+    new evidence), and age_hours up to the newest run.
     """
-    listed = _listed(person, states, assignee, desk)
+    listed = _listed(person, states, assignee, desk).add_columns(_came_back().label("came_back"))
     order: list[Any] = [sa.literal_column("priority").desc(), sa.nulls_last(sa.literal_column("score").desc())]
     found = read_frame(
         connection, listed.order_by(*order, CASES.c.opened_at, CASES.c.case_id).limit(limit).offset(offset)

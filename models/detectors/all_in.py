@@ -146,8 +146,9 @@ def sentence(row: pd.Series, terms: Terms) -> str:
     planned = row["planned"] > 0
     stake = math.exp(row["log_planned"] if planned else row["log_stake"])
     how = "planned loss at the stop" if planned else "loss"
+    ideas = f"{row['ideas']:.0f} {'idea' if row['ideas'] == 1 else 'ideas'}"
     return (
-        f"The usual {how} of {row['ideas']:.0f} ideas {row['phase']} was {100 * stake:.1f} % of the initial balance, "
+        f"The usual {how} of {ideas} {row['phase']} was {100 * stake:.1f} % of the initial balance, "
         f"{percent(stake / row['allowance'])} of what may be lost before the account ends."
     )
 
