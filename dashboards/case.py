@@ -136,7 +136,7 @@ def _held(traders: list[str], accounts: pd.DataFrame) -> dict[str, pd.DataFrame]
         sa.and_(signals.subject_kind == "trader", signals.subject_id.in_(traders)),
     )
     return {
-        "signals": reads.decided(schema.SIGNALS, about, order=signals.strength.desc()),
+        "signals": _answered(reads.decided(schema.SIGNALS, about, order=signals.strength.desc()), [*own, *traders]),
         "links": reads.decided(
             schema.LINKS,
             links.trader_a.in_(traders) | links.trader_b.in_(traders),
@@ -154,9 +154,21 @@ def _held(traders: list[str], accounts: pd.DataFrame) -> dict[str, pd.DataFrame]
     }
 
 
+def _answered(signals: pd.DataFrame, subjects: list[str]) -> pd.DataFrame:
+    """Signals with the answer that holds about each, and whether it silences them."""
+    known = casework.answered(subjects)
+    keys = zip(signals["subject_kind"], signals["subject_id"], signals["detector"], strict=True)
+    answers = [known.get(key) for key in keys]
+    silent = [one is not None and one["outcome"] == "dismissed" and not one["outdone"] for one in answers]
+    return signals.assign(
+        answer=pd.Series(answers, signals.index, object), silent=pd.Series(silent, signals.index, bool)
+    )
+
+
 def _paragraph(owner: str, traders: list[str], accounts: pd.DataFrame, held: dict[str, pd.DataFrame]) -> None:
     """One paragraph: who, what, how likely by chance."""
-    flags = held["signals"][held["signals"]["strength"] >= FLAG]
+    flags = held["signals"][(held["signals"]["strength"] >= FLAG) & ~held["signals"]["silent"]]
+    dismissed = int((held["signals"]["strength"] >= FLAG).sum()) - len(flags)
     names = ", ".join(sorted(accounts["trader_name"].dropna().unique())[:4])
     people = f"{len(traders)} traders held to be one owner" if len(traders) > 1 else "one trader"
     breached = int((accounts["status"] == "breached").sum())
@@ -175,6 +187,8 @@ def _paragraph(owner: str, traders: list[str], accounts: pd.DataFrame, held: dic
     ]
     if len(flags) > 3:
         told.append(f"{words.counted(len(flags) - 3, 'more flag')} under Signals.")
+    if dismissed:
+        told.append(f"{words.counted(dismissed, 'flag')} dismissed, with nothing newer.")
     waiting = held["payouts"]["waits"].astype(bool).sum() if len(held["payouts"]) else 0
     if waiting:
         told.append(f"{words.counted(waiting, 'payout request')} waiting.")
@@ -225,7 +239,10 @@ def _timeline(accounts: pd.DataFrame) -> None:
             },
             hovertemplate="%{x}<br>%{text}<extra>" + words.plain(event) + "</extra>",
         )
-    figure.update_xaxes(title="UTC")
+    # up to the run: what happened within minutes would fill the axis otherwise
+    first, last = steps["happened_at"].min(), max(steps["happened_at"].max(), pd.Timestamp(reads.stands_at()))
+    aside = (last - first) / 50
+    figure.update_xaxes(title="UTC", range=[first - aside, last + aside])
     figure.update_yaxes(type="category", autorange="reversed")
     look.chart(figure, "What happened when?", height=min(140 + 28 * steps["challenge_id"].nunique(), 520))
 
@@ -289,10 +306,12 @@ def _signals(found: pd.DataFrame) -> None:
         return
     learnt = {row["detector"]: row for row in reads.records(casework.learnt())}
     for row in reads.records(found):
-        flagged = row["strength"] >= FLAG
+        flagged, answer = row["strength"] >= FLAG and not row["silent"], row["answer"]
         evidence = words.parsed(row["evidence"]) or {}
-        weight = f"{'▲ Flag' if flagged else '● Below a flag'} {row['strength']:.2f}"
+        weight = f"{'▲ Flag' if row['strength'] >= FLAG else '● Below a flag'} {row['strength']:.2f}"
         lines = [words.escaped(_sentence(row))]
+        if answer:
+            lines.append(f"<b>{words.escaped(casework.answer(answer))}</b>")
         for title, told in (
             ("Ruled out", "; ".join(evidence.get("ruled_out") or [])),
             ("Do", evidence.get("respond")),

@@ -15,6 +15,7 @@ VIEWS = {
     "open": "All open",
     "mine": "With me",
     "new": "● New",
+    "back": casework.BACK,
     "in_review": "◐ In review",
     "waiting": "◷ Waiting",
     "confirmed": "✕ Confirmed",
@@ -34,7 +35,7 @@ def show() -> None:
     if view == "detectors":
         _detectors()
         return
-    wanted: dict[str, Any] = {"states": (view,) if view in STATES else OPEN, "desk": desk}
+    wanted: dict[str, Any] = {"states": (view,) if view in STATES else OPEN, "desk": desk, "back": view == "back"}
     wanted["assignee"] = casework.person().name if view == "mine" else None
     total = casework.how_many(**wanted)
     if not total and casework.how_many(states=OPEN, desk=None, assignee=None):
@@ -48,7 +49,8 @@ def show() -> None:
         )
         return
     told, paged = st.columns([2, 1], vertical_alignment="bottom")
-    told.caption(f"{words.counted(total, 'case')} · largest stake × risk first · select a row")
+    order = "largest stake × risk first, at the same stake those that came back"
+    told.caption(f"{words.counted(total, 'case')} · {order} · select a row")
     with paged:
         start = state.page_number(total) * reads.PAGE_ROWS
     found = casework.cases(offset=start, **wanted)
@@ -75,7 +77,7 @@ def _beside(row: pd.Series) -> None:
         {
             "At stake": words.money(row["stake_usd"], "USD"),
             "Accounts": words.number(row["accounts"]),
-            "Opened": words.instant_html(row["opened_at"]),
+            "Came back" if row["came_back"] else "Opened": words.instant_html(row["since_at"]),
         }
     )
     if st.button("Open the case", type="primary", shortcut="Enter", icon=":material/open_in_new:"):

@@ -98,9 +98,12 @@ def _cases(desk: str | None) -> None:
     if not people.may_open("cases"):
         return
     waiting, mine = (casework.how_many(desk=desk, assignee=one) for one in (None, who().name))
-    untaken = casework.how_many(desk=desk, states=("new",))
+    untaken, back = casework.how_many(desk=desk, states=("new",)), casework.how_many(desk=desk, back=True)
     told = f"{words.counted(waiting, 'case')} open, {untaken} that nobody has taken, {mine} with you →"
     places.link("cases", told if waiting else "No case is open →", icon=False)
+    if back:
+        told = f"{words.counted(back, 'decided case')} came back with new evidence →"
+        places.link("cases", told, icon=False, view="back")
 
 
 def _near(desk: str | None) -> None:

@@ -212,6 +212,8 @@ def test_a_case_that_comes_back_tells_why_and_how_it_was_decided_before(house: W
     said = told(as_person("case", RITA, case="CASE-1"))
     assert "maria: dismissed. One household, office or network. Two flatmates." in said
     assert "follow it from the next scoring on" in said, "the score beside it is from before the answer"
+    assert "○ Dismissed by maria" in said and "1 flag dismissed, with nothing newer." in said
+    assert "Newer evidence" not in said, "what the run before the answer found is what was answered"
     with house.database.begin() as connection:
         case = case_about(connection, "T1")
         renew = Move(
@@ -223,6 +225,9 @@ def test_a_case_that_comes_back_tells_why_and_how_it_was_decided_before(house: W
     queue = as_person("cases", RITA)
     assert queue.dataframe[0].value["state"].tolist() == ["↻ Back"]
     assert "renewed by new evidence" in told(queue), "the queue says so too"
+    assert as_person("cases", RITA, view="back").dataframe[0].value["case_id"].tolist() == ["CASE-1"]
+    links = [one.proto.label for one in as_person("overview", RITA).get("page_link")]
+    assert "1 decided case came back with new evidence →" in links
 
 
 def test_the_overview_tells_of_open_cases_and_the_queue_of_accounts_leads_to_one(house: Warehouse) -> None:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
@@ -19,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from models import audit
 from models.access import AccessRefused, Person
-from models.cases import history, terms
+from models.cases import history, queue, terms
 from models.cases.acting import act, note, open_case
 from models.cases.machine import BY_PEOPLE, Case, CaseRefused, Overtaken
 from models.judgements import Together, judge_trading, withdraw_trading
@@ -280,6 +281,34 @@ def test_a_dismissed_case_stays_so_until_there_is_new_evidence(warehouse: Wareho
     assert (case["state"], case["assignee"], case["reason_code"]) == ("new", None, None)
     told = firm.read(CASE_MOVES)[-1]["reason"]
     assert "A1 scores 87" in told and told.endswith("answered: account passing of A1."), told
+
+
+def test_money_goes_first_and_without_it_what_came_back(warehouse: Warehouse) -> None:
+    firm = passing(warehouse)
+    moved(firm, RITA, "dismiss")
+    found = read_answers(firm, "A1")
+    assert found["outcome"].tolist() == ["dismissed"]
+    later = AS_OF + dt.timedelta(days=15)
+    firm.signals = [signal("A1", strength=0.91, days=15), signal("A2"), signal("A3")]
+    firm.stakes = {"A3": 10.0}
+    firm.score(later)
+    with warehouse.database.connect() as connection:
+        listed = queue.queue(connection, RITA)
+        back = queue.queue(connection, RITA, back=True)
+        assert queue.how_many(connection, RITA, back=True) == 1
+    assert listed["owner_id"].tolist() == ["T3", "T1", "T2"], "T2 scores more and has as little at stake"
+    assert back["owner_id"].tolist() == ["T1"]
+    assert back["since_at"].tolist() == [later], "its age counts from its coming back"
+    assert read_answers(firm, "A1")["fresh"].tolist() == [True]
+    moved(firm, RITA, "take")
+    with warehouse.database.connect() as connection:
+        assert queue.how_many(connection, RITA, back=True) == 0, "somebody has it"
+
+
+def read_answers(firm: Firm, account: str) -> pd.DataFrame:
+    """The answers that hold about an account's signals."""
+    with firm.warehouse.database.connect() as connection:
+        return queue.answered(connection, [account])
 
 
 def test_a_dismissed_pair_is_new_evidence_when_there_is_half_as_much_again(house: Warehouse) -> None:

@@ -34,7 +34,8 @@ def show(case: Case | None, trader: str, named: dict[str, str]) -> None:
         _open(trader)
         return
     colour = casework.STATES[case.state][0]
-    look.card(colour, casework.line(case), [f"Opened {words.instant_html(case.opened_at)}.", *casework.standing(case)])
+    opened = f"Opened {words.instant_html(case.opened_at)}."
+    look.card(colour, casework.line(case), casework.standing(case) or [opened])
     if not casework.may_decide(case):
         if casework.person().may("risk.decide"):
             st.caption("Its owner trades at a desk that you do not see: somebody who sees every desk decides.")
@@ -99,7 +100,7 @@ def _answer(case: Case, named: dict[str, str]) -> None:
 
 def _holds(case: Case, named: dict[str, str]) -> list[Key]:
     """The evidence that a confirmation rests on, every flag at first."""
-    listed = {_key(row): _told(row, named) for row in reads.records(casework.evidence(case.owner_id))}
+    listed = {casework.key(row): _told(row, named) for row in reads.records(casework.evidence(case.owner_id))}
     flags = [key for key, (_, strength) in listed.items() if strength >= FLAG]
     chosen: list[Key] = st.multiselect(
         "What holds",
@@ -110,10 +111,6 @@ def _holds(case: Case, named: dict[str, str]) -> list[Key]:
         help="What is not chosen counts as looked at and not confirmed.",
     )
     return chosen
-
-
-def _key(row: dict[str, Any]) -> Key:
-    return str(row["subject_kind"]), str(row["subject_id"]), str(row["detector"])
 
 
 def _told(row: dict[str, Any], named: dict[str, str]) -> tuple[str, float]:

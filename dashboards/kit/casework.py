@@ -65,7 +65,7 @@ COLUMNS = {
         help="What is at stake times the risk, as a probability: cases come in this order.",
     ),
     "assignee": st.column_config.TextColumn("With", width=62),
-    "age": st.column_config.TextColumn("Age", width=54, help="Since the run that opened it."),
+    "age": st.column_config.TextColumn("Age", width=54, help="Since the run that opened it or brought it back."),
     "why": st.column_config.TextColumn("Because of", width=230),
     "stake_usd": st.column_config.NumberColumn(
         "At stake, USD", format="%,.0f", help="Requested and unpaid, and profit that could be asked for."
@@ -175,7 +175,7 @@ def standing(case: Case) -> list[str]:
     last = [next((row for row in done if row["action"] in among), None) for among in (BEGAN, ("confirm", "dismiss"))]
     told = sorted((row for row in last if row), key=lambda row: int(row["version"]), reverse=True)
     lines = [_told_move(row) for row in told]
-    if case.is_open or _scored_since(told[0]):
+    if case.is_open or _scored_since(told[0]["happened_at"]):
         return lines
     return [*lines, "Scores and payout checks follow it from the next scoring on."]
 
@@ -185,10 +185,10 @@ def _told_move(row: dict[str, Any]) -> str:
     return f"{words.instant_html(row['happened_at'])} · {words.escaped(f'{who_did}. {why}'.strip())}"
 
 
-def _scored_since(row: dict[str, Any]) -> bool:
-    """Whether a scoring run was done after a move."""
+def _scored_since(at: dt.datetime) -> bool:
+    """Whether a scoring run was done after an instant."""
     finished = reads.stamp().finished_at
-    return finished is not None and finished > row["happened_at"]
+    return finished is not None and finished > at
 
 
 def moved(row: dict[str, Any]) -> tuple[str, str]:
@@ -332,6 +332,27 @@ def answers(case_id: str) -> pd.DataFrame:
     """What was answered in a case."""
     with reads.warehouse().database.connect() as connection:
         return queue.answers(connection, case_id)
+
+
+def answered(subjects: list[str]) -> dict[Key, dict[str, Any]]:
+    """The answer that holds about each signal of some accounts and traders; `outdone` by newer evidence or not."""
+    with reads.warehouse().database.connect() as connection:
+        found = reads.records(queue.answered(connection, subjects))
+    # what the run before an answer held for fresh is what was answered
+    outdone = [bool(row["fresh"]) and _scored_since(row["decided_at"]) for row in found]
+    return {key(row): row | {"outdone": newer} for row, newer in zip(found, outdone, strict=True)}
+
+
+def key(row: dict[str, Any]) -> Key:
+    """What a piece of evidence, or an answer about it, is about."""
+    return str(row["subject_kind"]), str(row["subject_id"]), str(row["detector"])
+
+
+def answer(row: dict[str, Any]) -> str:
+    """An answer about a signal in words: what was said, by whom and when, and whether newer evidence came since."""
+    who_said = f"{STATES[row['outcome']][1]} by {row['person']}, {words.instant(row['decided_at'])}"
+    newer = " Newer evidence has come since." if row["outdone"] else ""
+    return f"{who_said}: {CODES[row['reason_code']]}.{newer}"
 
 
 def evidence(owner_id: str) -> pd.DataFrame:

@@ -44,18 +44,22 @@ def _standing(person: Person, desk: str | None) -> sa.Subquery:
     return (select if desk is None else select.where(table.desk_id == desk)).subquery()
 
 
-def _listed(person: Person, states: Collection[str], assignee: str | None, desk: str | None) -> sa.Select[Any]:
-    standing = _standing(person, desk)
+def _listed(
+    person: Person, states: Collection[str], assignee: str | None, desk: str | None, back: bool
+) -> sa.Select[Any]:
+    standing, renewed_at = _standing(person, desk), _renewed_at()
+    came_back = sa.and_(CASES.c.state == "new", renewed_at.is_not(None))
     shown = [standing.c[name] for name in ("score", "stake_usd", "priority", "accounts")]
-    select = sa.select(CASES, *shown).join(standing, standing.c.owner_id == CASES.c.owner_id)
-    select = select.where(CASES.c.state.in_(states))
+    told = (came_back.label("came_back"), sa.func.coalesce(renewed_at, CASES.c.opened_at).label("since_at"))
+    select = sa.select(CASES, *shown, *told).join(standing, standing.c.owner_id == CASES.c.owner_id)
+    select = select.where(CASES.c.state.in_(states), *([came_back] if back else []))
     return select if assignee is None else select.where(CASES.c.assignee == assignee)
 
 
-def _came_back() -> sa.ColumnElement[bool]:
-    """Whether a case that nobody has taken was decided before and brought back by new evidence."""
+def _renewed_at() -> sa.ScalarSelect[Any]:
+    """The instant of the run that last brought a decided case back, none for one that never came back."""
     renewed = sa.and_(CASE_MOVES.c.case_id == CASES.c.case_id, CASE_MOVES.c.action == "renew")
-    return sa.and_(CASES.c.state == "new", sa.exists().where(renewed))
+    return sa.select(sa.func.max(CASE_MOVES.c.as_of)).where(renewed).correlate(CASES).scalar_subquery()
 
 
 def queue(
@@ -65,23 +69,25 @@ def queue(
     states: Collection[str] = OPEN,
     assignee: str | None = None,
     desk: str | None = None,
+    back: bool = False,
     limit: int = 50,
     offset: int = 0,
 ) -> pd.DataFrame:
-    """Cases that a person sees, first by stake_usd x score (`priority`, US dollars), then by score, then the oldest.
+    """Cases that a person sees, first by stake_usd x score (`priority`, US dollars); where that is the same, those that
+    came back before the others, then by score, then the longest before people. `back` leaves those that came back.
 
-    Columns are those of `cases`, score (0-100), stake_usd, priority, accounts, came_back (decided before, new again by
-    new evidence), and age_hours up to the newest run.
+    Columns are those of `cases`, score (0-100), stake_usd, priority, accounts, came_back (decided before, brought back
+    by new evidence, and nobody has taken it since), since_at (when it came or came back), and age_hours from then up to
+    the newest run.
     """
-    listed = _listed(person, states, assignee, desk).add_columns(_came_back().label("came_back"))
-    order: list[Any] = [sa.literal_column("priority").desc(), sa.nulls_last(sa.literal_column("score").desc())]
-    found = read_frame(
-        connection, listed.order_by(*order, CASES.c.opened_at, CASES.c.case_id).limit(limit).offset(offset)
-    )
+    listed = _listed(person, states, assignee, desk, back)
+    order: list[Any] = [sa.literal_column(name).desc() for name in ("priority", "came_back")]
+    order += [sa.nulls_last(sa.literal_column("score").desc()), sa.literal_column("since_at"), CASES.c.case_id]
+    found = read_frame(connection, listed.order_by(*order).limit(limit).offset(offset))
     newest = sa.select(schema.RUNS.c.as_of).order_by(schema.RUNS.c.run_id.desc()).limit(1)
     stands_at = connection.execute(newest).scalar()
-    opened = pd.to_datetime(found["opened_at"], utc=True)
-    age = (pd.Timestamp(stands_at) - opened).dt.total_seconds() / 3600 if stands_at else float("nan")
+    since = pd.to_datetime(found["since_at"], utc=True)
+    age = (pd.Timestamp(stands_at) - since).dt.total_seconds() / 3600 if stands_at else float("nan")
     return found.assign(age_hours=age)
 
 
@@ -92,9 +98,10 @@ def how_many(
     states: Collection[str] = OPEN,
     assignee: str | None = None,
     desk: str | None = None,
+    back: bool = False,
 ) -> int:
     """How many cases `queue` has."""
-    listed = _listed(person, states, assignee, desk).subquery()
+    listed = _listed(person, states, assignee, desk, back).subquery()
     return int(connection.execute(sa.select(sa.func.count()).select_from(listed)).scalar_one())
 
 
@@ -132,6 +139,21 @@ def answers(connection: sa.Connection, case_id: str) -> pd.DataFrame:
     """What was answered in a case about each piece of evidence, the newest answers first."""
     query = sa.select(DISPOSITIONS).where(DISPOSITIONS.c.case_id == case_id)
     return read_frame(connection, query.order_by(DISPOSITIONS.c.version.desc(), DISPOSITIONS.c.strength.desc()))
+
+
+def answered(connection: sa.Connection, subjects: Collection[str]) -> pd.DataFrame:
+    """The answer that holds about each signal of some accounts and traders, with `fresh`: the newest run found evidence
+    that no answer it knew covers."""
+    held, found = DISPOSITIONS.c, SCORE_EVIDENCE.c
+    key = ("subject_kind", "subject_id", "detector")
+    order = (held.decided_at.desc(), held.case_id.desc(), held.version.desc())
+    place = sa.func.row_number().over(partition_by=[held[name] for name in key], order_by=order).label("place")
+    mine = held.subject_kind.in_(("account", "trader")) & held.subject_id.in_(subjects)
+    newest = sa.select(DISPOSITIONS, place).where(mine).subquery()
+    scored = sa.and_(*(found[name] == newest.c[name] for name in key))
+    query = sa.select(newest, sa.func.coalesce(found.fresh, sa.false()).label("fresh"))
+    query = query.outerjoin(SCORE_EVIDENCE, scored).where(newest.c.place == 1, newest.c.outcome != "withdrawn")
+    return read_frame(connection, query)
 
 
 def evidence(connection: sa.Connection, owner_id: str) -> pd.DataFrame:
