@@ -16,8 +16,7 @@ from typing import Any, cast
 import duckdb
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.special import ndtri, stdtrit
 
 from sql import relations
 
@@ -49,14 +48,14 @@ def kaplan_meier(durations: Any, observed: Any, band: float = BAND, people: Any 
     survival = np.cumprod(stays)
     left = at_risk * (at_risk - events)
     steps = np.divide(events, left, out=np.zeros(len(days)), where=left > 0)
-    variance, quantile = np.cumsum(steps), norm.ppf((1 + band) / 2)
+    variance, quantile = np.cumsum(steps), ndtri((1 + band) / 2)
     persons, who = (0, None) if people is None else _numbered(people)
     if who is not None and 1 < persons < len(times):
         staying = at_risk - events
         each = np.divide(1.0, staying, out=np.zeros(len(days)), where=staying > 0)
         clustered = _by_person(place[:-1], ended, who, each, variance)
         variance = np.maximum(variance, clustered * persons / (persons - 1))
-        quantile = student.ppf((1 + band) / 2, persons - 1)
+        quantile = stdtrit(persons - 1, (1 + band) / 2)
     low, high = _bands(survival, variance, quantile)
     return pd.DataFrame(
         dict(zip(CURVE, (days, at_risk, events.astype(int), survival, low, high), strict=True)), columns=list(CURVE)
@@ -204,7 +203,7 @@ def _intervals(money: pd.DataFrame) -> dict[Any, tuple[float, float]]:
             found[month] = (float("nan"), float("nan"))
             continue
         variance = (people * _apart(each) + USUAL_PEOPLE * usual) / (people + USUAL_PEOPLE)
-        ratio, margin = each["payouts"] / fees, float(norm.ppf(0.975)) * np.sqrt(people * variance) / fees
+        ratio, margin = each["payouts"] / fees, float(ndtri(0.975)) * np.sqrt(people * variance) / fees
         # on the log scale, since few large payouts pull sums up and none pulls them down
         factor = np.exp(margin / ratio) if ratio > 0 else np.inf
         found[month] = (float(ratio / factor), float(ratio * factor)) if factor < np.inf else (0.0, float(margin))
@@ -314,7 +313,7 @@ def reached_by(durations: Any, observed: Any, day: float, people: Any = None) ->
 
 def wilson(share: float, people: float) -> tuple[float, float]:
     """The interval of a share of independent people (Wilson, 1927)."""
-    z = norm.ppf((1 + BAND) / 2)
+    z = ndtri((1 + BAND) / 2)
     middle = (share + z**2 / (2 * people)) / (1 + z**2 / people)
     margin = z * np.sqrt(share * (1 - share) / people + z**2 / (4 * people**2)) / (1 + z**2 / people)
     return max(float(middle - margin), 0.0), min(float(middle + margin), 1.0)

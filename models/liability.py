@@ -11,17 +11,20 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import expit, logit
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
 from models.cohorts import wilson
 from sql import relations
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,10 @@ def fit(days: pd.DataFrame, terms: Terms = TERMS) -> Forecast | None:
     paid = known["next_paid"].to_numpy(float) > 0
     if paid.sum() < terms.paid_min or paid.all():
         return None
+    # takes a second to import, which a firm with too little to learn from is spared
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
     scale = StandardScaler().fit(features(known))
     scale.scale_ = np.maximum(scale.scale_, USUAL)
     model = LogisticRegression(C=terms.telling * terms.weight, max_iter=500).fit(scale.transform(features(known)), paid)

@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pandas as pd
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from sql import relations
 
@@ -143,8 +143,8 @@ def detector_precision(dispositions: pd.DataFrame, terms: ScoreTerms | None = No
     moved = np.minimum(shrunk / held.expected_precision, 1.05)
     judged: pd.DataFrame = counts.assign(
         precision=confirmed / np.maximum(labels, 1),
-        low=beta.ppf(0.025, confirmed + 1, labels - confirmed + 1),
-        high=beta.ppf(0.975, confirmed + 1, labels - confirmed + 1),
+        low=betaincinv(confirmed + 1, labels - confirmed + 1, 0.025),
+        high=betaincinv(confirmed + 1, labels - confirmed + 1, 0.975),
         factor=np.where(labels >= held.labels_min, moved, 1.0),
     ).reset_index()
     return judged

@@ -7,18 +7,19 @@ import json
 import math
 import zlib
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from models.churn import trees
 from models.churn.features import FEATURES, WORDS, History, features_at, left_after
+
+# takes a second to import, which a firm with too little to learn from is spared
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 MONOTONE = {"days_since_entry": 1, "active_days_30d": -1, "running": -1, "buys_nothing": 1}
@@ -169,6 +170,8 @@ def _boosted(seen: pd.DataFrame, left: np.ndarray, terms: ChurnTerms) -> tuple[d
 
 def _trees(terms: ChurnTerms) -> HistGradientBoostingClassifier:
     """Small trees that never say that longer silence is a good sign."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
     return HistGradientBoostingClassifier(
         max_iter=120,
         learning_rate=0.06,
@@ -183,6 +186,8 @@ def _trees(terms: ChurnTerms) -> HistGradientBoostingClassifier:
 
 def _platt(raw: Floats, left: np.ndarray) -> dict[str, Any]:
     """Slope and shift that make log-odds of others into probabilities."""
+    from sklearn.linear_model import LogisticRegression
+
     platt = LogisticRegression(C=10.0).fit(raw[:, None], left)
     return {"slope": float(max(platt.coef_[0, 0], 0.05)), "shift": float(platt.intercept_[0])}
 
@@ -210,6 +215,8 @@ def _prior(horizon_days: int) -> ChurnModel:
 
 def measures(left: np.ndarray, chance: Floats) -> dict[str, float]:
     """AUC, PR-AUC, Brier score, calibration error (ten equally filled bins) and lift in the top decile."""
+    from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+
     order = np.argsort(-chance, kind="stable")
     bins = np.array_split(np.argsort(chance, kind="stable"), 10)
     error = sum(len(b) * abs(chance[b].mean() - left[b].mean()) for b in bins if len(b)) / len(left)

@@ -3,10 +3,12 @@ anything."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 _FIELDS = ("feature_idx", "num_threshold", "left", "right", "value", "is_leaf", "missing_go_to_left")

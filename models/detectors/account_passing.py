@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from models.detectors.base import Answers, Detector, Floats, duration, log_steps, numbers, percent, steps, thin
 
@@ -41,7 +41,7 @@ def _unlike(apart: Floats, usual: float, known: np.ndarray) -> Floats:
     seen = apart[known]
     weight = len(seen) / (len(seen) + 15.0)
     spread = usual if len(seen) == 0 else max(weight * np.median(seen) / 0.6745 + (1 - weight) * usual, usual / 2)
-    innocent = np.clip(2 * norm.sf(apart / spread), 0.03, 1.0)
+    innocent = np.clip(2 * ndtr(-apart / spread), 0.03, 1.0)
     guilty = np.clip(apart / (apart + usual), 0.15, 0.75)
     return np.where(known, np.log(guilty / innocent), 0.0)
 

@@ -7,9 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
-from models.detectors.base import Answers, Detector, Floats, Usual, log_steps, numbers, percent, steps, two_digits
+from models.detectors.base import (
+    Answers,
+    Detector,
+    Floats,
+    Usual,
+    log_density,
+    log_steps,
+    numbers,
+    percent,
+    steps,
+    two_digits,
+)
 
 USUAL_STAKE, USUAL_SPREAD = math.log(0.008), 0.65
 SIZE_SPREAD = 0.9
@@ -88,8 +98,8 @@ def _stake(seen: pd.DataFrame, terms: Terms, among: Usual) -> Floats:
     apart = stake - allowance - math.log(terms.gambler_share)
     # a loss far beyond the allowance was not the plan: it ran away
     ran_away = np.where(planned > 0, 0.0, np.maximum(apart - terms.gambler_spread, 0.0))
-    gambler = norm.logpdf(np.minimum(apart, 0.0) + ran_away, 0.0, np.hypot(terms.gambler_spread, 0.1 / np.sqrt(ideas)))
-    anyone = norm.logpdf(np.maximum(stake - middle, 0.0), 0.0, np.hypot(spread, 0.35 / np.sqrt(ideas)))
+    gambler = log_density(np.minimum(apart, 0.0) + ran_away, 0.0, np.hypot(terms.gambler_spread, 0.1 / np.sqrt(ideas)))
+    anyone = log_density(np.maximum(stake - middle, 0.0), 0.0, np.hypot(spread, 0.35 / np.sqrt(ideas)))
     ratio = np.clip(np.nan_to_num(gambler - anyone, nan=-3.0), -8.0, 6.0)
     unplanned = np.where(planned > 0, 1.0, np.minimum(0.65 + 0.15 * ideas, 1.0))
     return np.asarray(np.where(ratio > 0, ratio * unplanned, ratio), dtype=np.float64)

@@ -105,6 +105,12 @@ def numbers(values: Any, missing: float = 0.0) -> Floats:
     return np.asarray(np.nan_to_num(column, nan=missing))
 
 
+def log_density(values: Any, mean: Any, spread: Any) -> Floats:
+    """Logarithm of the density of a bell, elementwise."""
+    apart = (np.asarray(values, dtype=np.float64) - mean) / spread
+    return np.asarray(-(apart**2) / 2 - math.log(math.sqrt(2 * math.pi)) - np.log(spread))
+
+
 def steps(values: Any, at: list[float], worth: list[float], missing: float = 0.0) -> Floats:
     """Log-odds on straight lines between given points, level beyond them, `missing` where the value is unknown."""
     known = numbers(values, math.nan)

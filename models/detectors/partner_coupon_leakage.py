@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import poisson
+from scipy.special import gammainc
 
 from models.detectors.base import Answers, Detector, likelihood_ratio, numbers, thin
 
@@ -24,7 +24,7 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     """Log-odds from a rise of coupon sales without clicks beyond chance, and from buyers of other countries."""
     bare = numbers(seen["bare_coupon"])
     expected = np.maximum(numbers(seen["usual"]), 1.0)
-    surprise = -np.log10(np.maximum(poisson.sf(numbers(seen["recent"]) - 1, 2 * expected), 1e-12))
+    surprise = -np.log10(np.maximum(gammainc(numbers(seen["recent"]), 2 * expected), 1e-12))
     abroad = likelihood_ratio(seen["elsewhere"], bare, (6, 2), (2, 6), 4.0)
     return pd.DataFrame(
         {

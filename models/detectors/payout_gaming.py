@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from models.detectors.base import (
     Answers,
@@ -17,6 +16,7 @@ from models.detectors.base import (
     Floats,
     beta_binomial,
     likelihood_ratio,
+    log_density,
     numbers,
     percent,
     positions_by,
@@ -66,8 +66,8 @@ def _larger(of: str, seen: pd.DataFrame, terms: Terms) -> Floats:
     before, after = numbers(seen[f"{of}s_before"]), numbers(seen[f"{of}s_after"])
     error = _variance(seen[f"{of}_varied"], before) * (1 / np.maximum(before, 1) + 1 / np.maximum(after, 1))
     meant, by = np.log(terms.burnt_times), numbers(seen[f"{of}_moved"], np.nan)
-    burnt = norm.logpdf(np.minimum(by, meant), meant, np.sqrt(error + terms.times_spread**2))
-    honest = norm.logpdf(by, 0.0, np.sqrt(error + MOVED_HONESTLY**2))
+    burnt = log_density(np.minimum(by, meant), meant, np.sqrt(error + terms.times_spread**2))
+    honest = log_density(by, 0.0, np.sqrt(error + MOVED_HONESTLY**2))
     return np.asarray(np.nan_to_num(np.clip(burnt - honest, -1.5, 4.0), nan=0.0), dtype=np.float64)
 
 
@@ -88,8 +88,8 @@ def _spike(seen: pd.DataFrame, terms: Terms) -> Floats:
     # the largest of as many, which varies less than any one of them
     honest_by = np.sqrt(variance * np.log(np.maximum(others + 1, 2)))
     honest_spread = np.sqrt(0.3 * variance + MOVED_HONESTLY**2 / 2)
-    spiked = norm.logpdf(np.minimum(by, meant), meant, terms.times_spread)
-    honest = norm.logpdf(np.maximum(by, honest_by), honest_by, honest_spread)
+    spiked = log_density(np.minimum(by, meant), meant, terms.times_spread)
+    honest = log_density(np.maximum(by, honest_by), honest_by, honest_spread)
     size = np.nan_to_num(np.clip(spiked - honest, -4.0, 5.0), nan=-4.0)
     won = steps(seen["won_share"], [0.2, 0.35, 0.7], [-4.0, -1.0, 0.7], -4.0)
     # as many days of trading as were usual until then, or none
