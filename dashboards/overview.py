@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.kit import casework, fresh, people, places, reads, state, words
+from dashboards.kit.desk import over as refused
 from dashboards.kit.people import who
 from models.metrics import definition
 
@@ -108,18 +109,21 @@ def _cases(desk: str | None) -> None:
 
 def _near(desk: str | None) -> None:
     st.subheader("Closest to a floor", anchor=False)
-    found = reads.rows("risk_queue", order=["place"], limit=reads.LIST_ROWS, state="near", desk_id=desk)
+    found = reads.rows(
+        "risk_queue", order=["place"], limit=reads.LIST_ROWS, state="near", status="active", desk_id=desk
+    )
     for row in reads.records(found):
         _item("account", row["account_id"], _headroom(row), account=row["account_id"])
+    paused = reads.how_many("risk_queue", state="near", status="paused", desk_id=desk)
+    if paused:
+        st.caption(f"{words.counted(paused, 'more account')}: paused below the daily floor until it resets.")
     _end(found, "No live account is near a floor.", "risk_queue", "All that are near", state="near")
 
 
 def _headroom(row: dict[str, Any]) -> str:
-    """How far equity is from the nearest floor; below it for one that is paused until the reset."""
+    """How much of the tighter allowance is used, and how far equity is from the nearest floor."""
     floor = f"{row['nearest_floor']} floor"
-    if row["headroom"] is not None and row["headroom"] < 0:
-        return f"{words.money(-row['headroom'], row['currency'])} below {floor}, {words.plain(row['status']).lower()}"
-    return f"{words.money(row['headroom'], row['currency'])} to {floor}"
+    return f"{words.share(row['near_share'], 1)} used, {words.money(row['headroom'], row['currency'])} to {floor}"
 
 
 def _breached(desk: str | None) -> None:
@@ -133,7 +137,10 @@ def _breached(desk: str | None) -> None:
 
 def _waiting(desk: str | None) -> None:
     st.subheader("Payouts waiting longest", anchor=False)
-    found = reads.rows("payout_queue", order=["requested_at"], limit=reads.LIST_ROWS, waits=True, desk_id=desk)
+    over = refused()
+    most = reads.LIST_ROWS + len(over)
+    found = reads.rows("payout_queue", order=["requested_at"], limit=most, waits=True, desk_id=desk)
+    found = found[~found["payout_id"].isin(over)].head(reads.LIST_ROWS) if over and len(found) else found
     for row in reads.records(found.assign(age=reads.hours_since(found["requested_at"])) if len(found) else found):
         late = "▲ " if row["overdue"] else ""
         asked = f"{words.money(row['amount'], row['currency'])}, {late}{words.age(row['age'])}"

@@ -9,19 +9,17 @@ import streamlit as st
 
 from dashboards.kit import desk, look, places, reads, state, words
 from models.decisions.desk import Done
-from sql.desk_schema import PAYOUT_STATES
 
 VIEWS = {"waiting": "◷ Waiting", "done": "✓ Transferred", "all": "All"}
-OVER = ("rejected", "upheld", "cancelled")
-"""States in which a request waits for nobody, whatever its transfers say."""
+OF_VIEW: dict[str, dict[str, Any]] = {"waiting": {"waits": True}, "done": {"state": ["sent", "settled"]}, "all": {}}
 COLUMNS = {
-    "late": st.column_config.TextColumn("Wait", width=92, help="Time since the request; ▲ beyond the service level."),
-    "payout_id": st.column_config.TextColumn("Request", width=88),
-    "amount": st.column_config.NumberColumn("Amount", width=85),
-    "currency": st.column_config.TextColumn("Cur", width=48),
-    "recommendation": st.column_config.TextColumn("Recommended", width=102),
-    "open_checks": st.column_config.TextColumn("Read first", width=195, help="Checks that failed ✕ or are unknown ?"),
-    "standing": st.column_config.TextColumn("On the desk", width=95),
+    "late": st.column_config.TextColumn("Wait", width=88, help="Time since the request; ▲ beyond the service level."),
+    "payout_id": st.column_config.TextColumn("Request", width=80),
+    "amount": st.column_config.NumberColumn("Amount", width=76),
+    "currency": st.column_config.TextColumn("Cur", width=42),
+    "recommendation": st.column_config.TextColumn("Advice", width=82, help="What the review recommends."),
+    "open_checks": st.column_config.TextColumn("Read first", width=235, help="Checks that failed ✕ or are unknown ?"),
+    "standing": st.column_config.TextColumn("On the desk", width=100),
     "trader_name": st.column_config.TextColumn("Trader", width=150),
     "account_id": st.column_config.TextColumn("Account", width=95),
     "account_state": st.column_config.TextColumn("Account is", width=100),
@@ -43,20 +41,18 @@ def show() -> None:
         view = state.tab("View", "state", VIEWS)
     with right:
         at_desk = state.desk()
-    waits = {"waiting": True, "done": False, "all": None}[view]
-    filters: dict[str, Any] = {"waits": waits, "desk_id": at_desk}
-    total = reads.how_many("payout_queue", **filters)
-    if not total:
+    filters = OF_VIEW[view] | {"desk_id": at_desk}
+    if not reads.how_many("payout_queue", **filters):
         look.empty(
             "No request here",
             "Requests come with the dataset <code>payouts</code>; one waits until a settlement for it has arrived.",
         )
         return
-    _totals(filters)
+    _totals(at_desk)
     order = ["requested_at"] if view == "waiting" else ["-requested_at"]
     found = desk.with_reviews(reads.rows("payout_queue", order=order, limit=reads.PAGE_ROWS * 4, **filters))
     if view == "waiting":
-        found = found[~found["desk_state"].isin(OVER)].reset_index(drop=True)
+        found = found[~found["desk_state"].isin(desk.OVER)].reset_index(drop=True)
     if found.empty:
         look.empty("Nothing waits", "Every request here was rejected or cancelled; they stand under All.")
         return
@@ -70,13 +66,13 @@ def show() -> None:
         _beside(found.iloc[place])
 
 
-def _totals(filters: dict[str, Any]) -> None:
-    """How many wait and are overdue, and what is asked for per currency."""
-    table = reads.rows("payout_totals", desk_id=filters["desk_id"])
+def _totals(at_desk: str | None) -> None:
+    """How many wait and are overdue, and what is asked for per currency, without what was refused since the run."""
+    table = reads.rows("payout_totals", desk_id=at_desk)
     if table.empty:
         return
-    over = desk.states(PAYOUT_STATES.c.state.in_(OVER))["payout_id"].tolist()
-    gone = reads.rows("payout_queue", payout_id=over, waits=True, desk_id=filters["desk_id"]) if over else table[:0]
+    over = desk.over()
+    gone = reads.rows("payout_queue", payout_id=over, waits=True, desk_id=at_desk) if over else table[:0]
     waiting = int(table["waiting"].sum()) - len(gone)
     late = int(table["overdue"].sum()) - int(gone["overdue"].sum())
     sums = table.groupby("currency")["amount"].sum()

@@ -43,6 +43,7 @@ def decide(
 
     `loads` are those that have landed. Without `kept_in`, what coordination keeps, a run goes on from nothing.
     """
+    register_tables(connection, database, *OF_THE_DESK)
     say("who is who, and who trades together")
     found = survey(connection, database, as_of, kept_in)
     for table, frame in (
@@ -91,7 +92,7 @@ def review_payouts(
     connection: duckdb.DuckDBPyConnection, database: sa.Connection, draft: Draft, rulebook: Rulebook, as_of: dt.datetime
 ) -> None:
     """Reviews every payout request, after all that a review asks about has been judged."""
-    register_tables(connection, database, *OF_THE_DESK, *OF_CASES)
+    register_tables(connection, database, *OF_CASES)
     exports = sa.select(schema.LOADS).where(schema.LOADS.c.reconciliation.is_not(None))
     register(connection, schema.LOADS, read_frame(database, exports))
     draft.replace(schema.PAYOUT_REVIEWS, review_all(connection, rulebook, as_of))

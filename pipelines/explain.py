@@ -134,10 +134,11 @@ def _history_lines(history: History) -> list[str]:
                 lines.append(f"    withdrawn at {row['withdrawn_at']}: {row['reason']}")
     if history.repeated:
         told = history.repeated
+        usual = f"{100 * told['usual_share']:.0f} %"
         lines += [
             "",
             f"The owner lost {told['breached']} of {told['challenges']} challenges of {told['product']}, from"
-            f" {told['first_at']} to {told['last_at']} (of all who bought it, {told['usual_share']:.0%} breach).",
+            f" {told['first_at']} to {told['last_at']} (of all who bought it, {usual} breach).",
         ]
     return lines
 

@@ -131,6 +131,47 @@ def test_an_ended_account_that_asked_is_behind_the_liability() -> None:
     assert not found["lives"].any() and found["accrued_usd"].tolist() == [0, 0] and found["expected_usd"].isna().all()
 
 
+def test_what_the_desk_refused_waits_no_more_and_is_in_no_sum() -> None:
+    connection = duckdb.connect()
+    connection.execute(
+        "set timezone = 'UTC'; set variable as_of = timestamptz '2026-03-20 12:00:00+00';"
+        "create schema decided; create schema staging; create schema marts;"
+        "create table staging.payouts as select *, 'A1' as account_id, 'bank' as method, 'd' as destination,"
+        " timestamptz '2026-03-01 12:00:00+00' as requested_at from (values ('Q1', 100.0), ('Q2', 50.0), ('Q3', 30.0),"
+        " ('Q4', 20.0), ('Q5', 10.0)) as told (payout_id, amount);"
+        "create table staging.accounts as select 'A1' as account_id, 'T1' as trader_id, 'prague' as desk_id,"
+        " 'C1' as challenge_id, 'funded' as stage, 'USD' as currency;"
+        "create table staging.challenges as select 'C1' as challenge_id, 'one' as product;"
+        "create table staging.traders as select 'T1' as trader_id, 'Eve' as full_name, 'verified' as kyc_status;"
+        "create table staging.settlements as select *, 20.0 as amount, 'USD' as currency, 'r' as reference,"
+        " timestamptz '2026-03-02 12:00:00+00' as settled_at from (values ('Q3', 'failed'), ('Q4', 'settled'))"
+        " as told (payout_id, status);"
+        "create table marts.usd_rates as select 'USD' as currency, 1.0 as rate_to_usd;"
+        "create table marts.limits as select 48.0 as payout_hours;"
+        "create table decided.account_status as select 'A1' as account_id, 'active' as status, 10.0 as balance,"
+        " 10.0 as initial_balance;"
+        "create table decided.payout_states as select *, timestamptz '2026-03-25 12:00:00+00' as updated_at"
+        " from (values ('Q2', 'rejected'), ('Q3', 'cancelled'), ('Q4', 'rejected'), ('Q5', 'appealed'))"
+        " as told (payout_id, state);"
+        "create macro utc(instant) as timezone('UTC', instant)"
+    )
+    for name in ("payout_queue", "payout_totals"):
+        connection.execute(f"create table marts.{name} as {relations.text(f'marts.{name}')}")
+    found = connection.sql("from marts.payout_queue").df().set_index("payout_id")
+    assert found.loc[["Q1", "Q2", "Q3", "Q4", "Q5"], "state"].tolist() == [
+        "waiting",
+        "over",
+        "over",
+        "settled",
+        "waiting",
+    ], "money that went out all the same is told"
+    assert found["waits"].sum() == 2 and connection.sql("select amount from marts.payout_totals").fetchall() == [
+        (110.0,)
+    ]
+    assert found.loc["Q2", "over_at"] == pd.Timestamp("2026-03-20 12:00", tz="UTC"), "no later than the figures"
+    assert pd.isna(found.loc["Q4", "over_at"])
+
+
 def test_the_tenth_that_is_hedged_has_most_profit_in_dollars_and_counts_what_it_opened_since() -> None:
     """Nine accounts with 1 to 9 dollars of profit and one with 1,000 yen, which are 7 dollars and not the most."""
     connection = duckdb.connect()

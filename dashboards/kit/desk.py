@@ -26,6 +26,7 @@ from sql.desk_schema import DECISIONS, PAYOUT_NOTES, PAYOUT_STATES, SETTLEMENT_E
 from sql.warehouse import read_frame
 
 ICONS = {"failed": "✕", "unknown": "?", "passed": "✓", "not_applicable": "·"}
+OVER = ("rejected", "upheld", "cancelled")
 TOLD = "desk-told"
 ROLLED = ("opening", "accrued", "settled", "closing")
 MONEY = {*ROLLED, "amount", "amount_sent", "transfer_amount", "due", "fee", "balance", "net_profit"}
@@ -55,6 +56,11 @@ def states(*conditions: Any, limit: int = reads.MOST_ROWS) -> pd.DataFrame:
     return reads.now(
         sa.select(PAYOUT_STATES).where(*conditions).order_by(PAYOUT_STATES.c.updated_at.desc()).limit(limit)
     )
+
+
+def over() -> list[str]:
+    """Requests that were refused on the desk and wait for nobody, whatever their transfers say."""
+    return [str(one) for one in states(PAYOUT_STATES.c.state.in_(OVER))["payout_id"]]
 
 
 def state(payout_id: str) -> State | None:

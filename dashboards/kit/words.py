@@ -38,6 +38,7 @@ TRANSFERS = {
     "settled": "✓ Settled",
     "returned": "↩ Returned",
     "failed": "✕ Failed",
+    "over": "○ Refused",
 }
 RECOMMENDATIONS = {"approve": "✓ Approve", "deduct": "− Deduct", "review": "? Review", "reject": "✕ Reject"}
 DETECTORS = {
@@ -125,7 +126,7 @@ def age(hours: Any) -> str:
     if minutes < 60:
         return f"{minutes} min"
     if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60:02d}"
+        return f"{minutes // 60} h {minutes % 60} min"
     return f"{minutes // 1440} d {minutes % 1440 // 60} h"
 
 

@@ -21,10 +21,10 @@ def ruled_out(matched: int, expected: float, evidence: Mapping[str, Any]) -> lis
         told.append(f"news and crowds: strangers within 2 s of the matches are {passers:.0f}, usual {usual:.1f}")
     bars = [evidence[name] for name in ("bar_share_a", "bar_share_b") if name in evidence]
     if bars and min(bars) < TIMED:
-        told.append(f"bar openings: {min(bars):.0%} of the entries of one fall at one second of the minute")
+        told.append(f"bar openings: {100 * min(bars):.0f} % of the entries of one fall at one second of the minute")
     if evidence.get("others") == 0:
         told.append("a common robot or signal: nobody else recurs at the matched moments")
     order = evidence.get("same_order")
     if order is not None and order >= ORDERED:
-        told.append(f"two who read one source: one is behind the other in {order:.0%} of the matches")
+        told.append(f"two who read one source: one is behind the other in {100 * order:.0f} % of the matches")
     return told

@@ -80,9 +80,10 @@ stocks as (
     inner join staging.accounts as accounts using (account_id)
     where status.stage in ('funded', 'instant')
     union all
-    select desk_id, 'waiting', requested_at, case when not waits then transfer_at end, 1.0, null from marts.payout_queue
+    select desk_id, 'waiting', requested_at, case when not waits then coalesce(over_at, transfer_at) end, 1.0, null
+    from marts.payout_queue
     union all
-    select desk_id, 'requested', requested_at, case when not waits then transfer_at end, null, amount_usd
+    select desk_id, 'requested', requested_at, case when not waits then coalesce(over_at, transfer_at) end, null, amount_usd
     from marts.payout_queue
     union all
     select

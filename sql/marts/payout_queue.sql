@@ -1,5 +1,6 @@
 -- Requests for payout with who asks, where the account stands and how far the money got. Grain: payout_id.
--- `state` is that of the newest transfer; a request without one, or whose transfer came back, waits.
+-- `state` is that of the newest transfer; a request without one, or whose transfer came back, waits, unless the desk has
+-- rejected or cancelled it (`over`, since `over_at`).
 with transfers as (
     select
         payout_id,
@@ -12,6 +13,13 @@ with transfers as (
     from staging.settlements
     where payout_id is not null
     group by payout_id
+),
+
+-- a feed may end before the desk decided: the run's instant is the latest that the figures know of
+refused as (
+    select payout_id, least(updated_at, getvariable('as_of')) as refused_at
+    from decided.payout_states
+    where state in ('rejected', 'upheld', 'cancelled')
 ),
 
 requests as (
@@ -34,7 +42,12 @@ requests as (
         status.balance,
         status.initial_balance,
         status.balance - status.initial_balance as profit_left,
-        coalesce(transfers.transfer_status, 'waiting') as state,
+        case
+            when transfers.transfer_status in ('sent', 'settled') then transfers.transfer_status
+            when refused.payout_id is not null then 'over'
+            else coalesce(transfers.transfer_status, 'waiting')
+        end as state,
+        if(coalesce(transfers.transfer_status, '') in ('sent', 'settled'), null, refused.refused_at) as over_at,
         transfers.transfer_amount,
         transfers.transfer_currency,
         transfers.transfer_reference,
@@ -47,6 +60,7 @@ requests as (
     left join marts.usd_rates as rates on accounts.currency = rates.currency
     left join decided.account_status as status on payouts.account_id = status.account_id
     left join transfers on payouts.payout_id = transfers.payout_id
+    left join refused on payouts.payout_id = refused.payout_id
 ),
 
 counted as (
