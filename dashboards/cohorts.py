@@ -65,6 +65,8 @@ def show() -> None:
         with column:
             listed = [str(one) for one in order[name].dropna().unique()]
             chosen[name] = state.one_of(label, name, listed, shown=str if name != "channel" else words.plain)
+    if len(names) > 1:
+        st.caption("One desk at a time: what its purchases cost and paid is in its currency.")
     view = state.tab("View", "view", VIEWS)
     desks = reads.rows("desks", desk_id=desk)
     currency = str(desks["currency"].iloc[0]) if len(desks) else ""

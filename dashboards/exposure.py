@@ -58,7 +58,8 @@ def _owed(owed: pd.DataFrame) -> None:
             st.metric(f"{label}, USD", words.whole(whole), help=definition(figure), border=True)
             unknown = int(rows["unknown_accounts"].sum())
             told = words.counted(rows["accounts"].sum(), "account")
-            parts = " · ".join(f"{words.whole(amount)} {currency}" for currency, amount in totals.dropna().items())
+            held = totals.dropna()
+            parts = " · ".join(f"{words.whole(amount)} {currency}" for currency, amount in held[held != 0].items())
             if parts or not unknown:
                 st.caption(f"{told}: {parts}" if parts else told)
             if unknown:

@@ -53,7 +53,8 @@ def show() -> None:
             with column:
                 _figure(figure)
                 if people.may_open(figure["page"]):
-                    places.link(figure["page"], "Open →", icon=False, **BEHIND.get(figure["figure"], {}))
+                    behind = BEHIND.get(figure["figure"], {}) | ({"desk": desk} if desk else {})
+                    places.link(figure["page"], "Open →", icon=False, **behind)
     st.caption(
         "The 24 hours up to the run's instant, with the change from the 24 hours before; lines show 14 such days."
     )

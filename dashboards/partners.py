@@ -127,7 +127,13 @@ def _plans() -> None:
 
 def _every(found: pd.DataFrame) -> None:
     """All of them: contribution drawn, the table behind it."""
-    _drawn(found if len(found) <= SHOWN_MOST + SHOWN_LEAST else _both_ends(found))
+    shown = found if len(found) <= SHOWN_MOST + SHOWN_LEAST else _both_ends(found)
+    _drawn(shown)
+    if len(shown) < len(found):
+        st.caption(
+            f"Drawn are the {SHOWN_MOST} who bring most and the {SHOWN_LEAST} who bring least of"
+            f" {words.number(len(found))}; the table has all."
+        )
     shares = {name: 100 * found[name].astype(float) for name in ("abuse_rate", "top_ten_share")}
     held = found["partner_id"].isin(partner_acts.holds_in_force())
     columns = [name for name in COLUMNS if name != "on_hold" or held.any()]

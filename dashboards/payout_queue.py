@@ -189,13 +189,15 @@ def _checks(row: pd.Series) -> None:
         return
     st.markdown(f"**{words.RECOMMENDATIONS.get(row['recommendation'], '?')}**")
     to_read = [check for check in listed if check["outcome"] in ("failed", "unknown")]
-    _told(to_read)
+    zone = reads.zone_of(row["desk_id"])
+    _told(to_read, zone)
     held = [check for check in listed if check not in to_read]
     passed = sum(check["outcome"] == "passed" for check in held)
     with st.expander(f"✓ {passed} passed, {len(held) - passed} do not apply"):
-        _told(held)
+        _told(held, zone)
 
 
-def _told(checks: list[dict[str, Any]]) -> None:
+def _told(checks: list[dict[str, Any]], zone: str) -> None:
     for check in checks:
-        st.caption(f"{desk.ICONS[check['outcome']]} **{words.plain(check['check'])}** {check.get('sentence', '')}")
+        found = words.zoned(str(check.get("sentence", "")), zone)
+        st.caption(f"{desk.ICONS[check['outcome']]} **{words.plain(check['check'])}** {found}")

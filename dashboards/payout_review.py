@@ -189,29 +189,36 @@ def _checks(row: dict[str, Any]) -> None:
     if not listed:
         look.empty("Not reviewed yet", "Checks appear with the next <code>highwater score</code>.")
         return
+    zone = reads.zone_of(row["desk_id"])
     to_read = [check for check in listed if check["outcome"] in ("failed", "unknown")]
     for check in to_read:
-        with st.expander(_headline(check), expanded=True):
+        with st.expander(_headline(check, zone), expanded=True):
             if check.get("rule"):
                 st.caption(f"Rule: {check['rule']}")
             if check.get("numbers"):
-                look.table(told.numbers(check, row["currency"]))
+                look.table(_in_words(check, row["currency"], zone))
     held = [check for check in listed if check not in to_read]
     passed = sum(check["outcome"] == "passed" for check in held)
     with st.expander(f"✓ {passed} passed, {len(held) - passed} do not apply", expanded=not to_read):
         for check in held:
-            known = {
-                name: said for name, said in told.numbers(check, row["currency"]).items() if said != told.NOT_KNOWN
-            }
+            numbers = _in_words(check, row["currency"], zone)
+            known = {name: said for name, said in numbers.items() if said != told.NOT_KNOWN}
             said = " · ".join(f"{name} {said}" for name, said in known.items())
             st.markdown(
-                _headline(check) + "".join(f"  \n:small[:gray[{one}]]" for one in (said, check.get("rule")) if one)
+                _headline(check, zone)
+                + "".join(f"  \n:small[:gray[{one}]]" for one in (said, check.get("rule")) if one)
             )
 
 
-def _headline(check: dict[str, Any]) -> str:
-    """A check's outcome, name and finding."""
-    return f"{desk.ICONS[check['outcome']]} **{words.plain(check['check'])}** {check.get('sentence', '')}"
+def _headline(check: dict[str, Any], zone: str) -> str:
+    """A check's outcome, name and finding, times in the desk's zone."""
+    found = words.zoned(str(check.get("sentence", "")), zone)
+    return f"{desk.ICONS[check['outcome']]} **{words.plain(check['check'])}** {found}"
+
+
+def _in_words(check: dict[str, Any], currency: str, zone: str) -> dict[str, str]:
+    """A check's numbers in words, times in the desk's zone."""
+    return {name: words.zoned(said, zone) for name, said in told.numbers(check, currency).items()}
 
 
 def _window(row: dict[str, Any]) -> pd.Timestamp | None:

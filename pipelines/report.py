@@ -33,6 +33,8 @@ OWED = {"requested": "requested_part", "eligible": "eligible_now", "accrued": "a
 """The figure that each kind of liability is."""
 FLOWS = ("sales", "net_fees", "paid_to_traders", "purchases")
 """Figures that add up over the report's period; others say how things stand at its end."""
+ASKED = ("requested", "waiting")
+"""Figures of other people that a report has too: what is asked for is the surest part of what is owed."""
 
 
 class ReportRefused(Exception):
@@ -83,9 +85,10 @@ def _begins(every: str, until: dt.datetime) -> dt.datetime:
 
 def _figures(database: sa.Connection, desk: str | None, every: str, stands: dt.datetime) -> list[Block]:
     """What came in and went out in the period and in the one before, and how things stand at its end and its start."""
-    found = marts.read(database, "overview", desk_id=desk or "all", audience="management")
+    found = marts.read(database, "overview", desk_id=desk or "all")
     if found.empty:
         return []
+    found = found[(found["audience"] == "management") | found["figure"].isin(ASKED)]
     since = _begins(every, stands)
     now, before = (flows(database, desk, *span) for span in ((since, stands), (_begins(every, since), since)))
     rates, days = _rates(database), (stands - since).days
@@ -93,7 +96,7 @@ def _figures(database: sa.Connection, desk: str | None, every: str, stands: dt.d
     for row in marts.records(found.sort_values("place")):
         figure, is_money = str(row["figure"]), row["unit"] == "money"
         trend = json.loads(row["trend"])
-        values = [row["value"], trend[-1 - days] if days < len(trend) else None]
+        values = [row["value"], trend[-1 - days] if days < len(trend) else row.get("month_before")]
         if figure in FLOWS:
             unit = rates.get(str(row["currency"]), float("nan")) if is_money else 1.0
             values = [one[figure] / unit for one in (now, before)]

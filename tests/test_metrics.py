@@ -349,6 +349,23 @@ def test_a_report_of_a_day_adds_up_what_the_overview_does(house: Warehouse, desk
                 assert value / unit == pytest.approx(row[column]), name
 
 
+def test_a_month_s_report_tells_what_stood_at_its_start(house: Warehouse) -> None:
+    figures: Any = mart(house, "overview").set_index(["desk_id", "figure"])
+    accounts = mart(house, "accounts").merge(mart(house, "risk_queue")[["account_id", "status_at"]], on="account_id")
+    with house.database.connect() as database:
+        stands = database.execute(sa.select(sa.func.max(schema.RUNS.c.as_of))).scalar_one()
+        page = report.make(database, "html", None, "month").decode()
+    start = pd.Timestamp(stands) - pd.DateOffset(months=1)
+    opened, ended = (pd.to_datetime(accounts[name], utc=True) for name in ("opened_at", "status_at"))
+    stood = (opened <= start) & (accounts["status"].isin(["active", "paused"]) | (ended > start))
+    funded = accounts["stage"].isin(["funded", "instant"])
+    assert figures.loc[("all", "live"), "month_before"] == stood.sum() > 0
+    assert figures.loc[("all", "funded"), "month_before"] == (stood & funded).sum()
+    glance = page.split("Cohorts")[0]
+    assert "Accrued liability" in glance and "Requested, before the split" in glance
+    assert "–" not in glance.split("Funded")[1].split("</tr>")[0], "the start of a month is known"
+
+
 def test_a_report_counts_its_own_period(house: Warehouse) -> None:
     """A week's and a month's figures are those of all their days, not of the last one."""
     paid = mart(house, "challenge_money").query("kind == 'purchase'")

@@ -4,13 +4,16 @@
 -- Money is in the desk's currency, for `all` in the one that every desk has, else in US dollars.
 with days as (
     select unnest(range(0, 14)) as age
+    union all
+    -- a month before, for the report of one
+    select date_diff('day', utc(getvariable('as_of')) - interval 1 month, utc(getvariable('as_of')))
 ),
 
 instants as (
     select age, getvariable('as_of') - to_days(cast(age as integer)) as instant from days
 ),
 
--- ratios look 30 days back from the eldest of the fourteen days
+-- ratios look 30 days back from the eldest of the days
 moved as (
     select
         challenges.desk_id,
@@ -21,7 +24,7 @@ moved as (
     from marts.challenge_money as money
     inner join staging.challenges as challenges using (challenge_id)
     left join marts.usd_rates as rates on money.currency = rates.currency
-    where money.happened_at > getvariable('as_of') - interval 44 days
+    where money.happened_at > getvariable('as_of') - interval 62 days
 ),
 
 flows as (
@@ -237,7 +240,8 @@ select
     any_value(currency) as currency,
     max(value) filter (where age = 0) as value,
     max(value) filter (where age = 1) as before,
-    cast(to_json(list(value order by age desc)) as varchar) as trend,
+    cast(to_json(list(value order by age desc) filter (where age < 14)) as varchar) as trend,
+    max(value) filter (where age >= 14) as month_before,
     any_value(page) as page,
     any_value(at_a_glance) as at_a_glance
 from valued
