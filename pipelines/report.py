@@ -93,7 +93,7 @@ def _figures(database: sa.Connection, desk: str | None, every: str, stands: dt.d
     now, before = (flows(database, desk, *span) for span in ((since, stands), (_begins(every, since), since)))
     rates, days = _rates(database), (stands - since).days
     rows = []
-    for row in marts.records(found.sort_values("place")):
+    for row in marts.records(found.sort_values(["audience", "place"])):
         figure, is_money = str(row["figure"]), row["unit"] == "money"
         trend = json.loads(row["trend"])
         values = [row["value"], trend[-1 - days] if days < len(trend) else row.get("month_before")]
