@@ -249,7 +249,8 @@ def _with_people(owners: pd.DataFrame) -> pd.DataFrame:
     table = schema.OWNERS
     members = reads.decided(table, table.c.owner_id.in_(owners["owner_id"].tolist()))[["trader_id", "owner_id"]]
     accounts = reads.rows("accounts", trader_id=members["trader_id"].tolist()).merge(members, on="trader_id")
-    accounts["stake_usd"] = accounts["stake"] * accounts["rate_to_usd"]
+    rates = reads.rows("usd_rates").set_index("currency")["rate_to_usd"]
+    accounts["stake_usd"] = accounts["stake"] * accounts["currency"].map(rates)
     told = accounts.groupby("owner_id").agg(
         people=("trader_name", lambda names: ", ".join(sorted(set(names.dropna())))), stake_usd=("stake_usd", "sum")
     )

@@ -72,7 +72,6 @@ class Firm:
                 "initial_balance": 100_000.0,
                 "equity": 101_000.0 + n * (self.runs + 1),
                 "stake": self.stakes.get(f"A{n}", 0.0),
-                "rate_to_usd": 1.0,
             }
             for n in range(1, self.accounts + 1)
         ]
@@ -94,6 +93,7 @@ class Firm:
         connection.execute("set timezone = 'UTC'")
         relations.prepare(connection, AS_OF)
         connection.register("rows", pd.DataFrame(self.rows()))
+        connection.execute("create table marts.usd_rates as select 'USD' as currency, 1.0 as rate_to_usd")
         for name in ("facts.accounts", "marts.accounts"):
             connection.execute(f"create table {name} as select * from rows")
         for table, held in (

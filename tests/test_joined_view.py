@@ -41,7 +41,7 @@ def accounts() -> pd.DataFrame:
                 "waiting": waiting,
                 "fee": 100.0,
                 "fee_currency": "EUR" if account.startswith("B") else "USD",
-                "rate_to_usd": 1.1 if account.startswith("B") else 1.0,
+                "currency": "EUR" if account.startswith("B") else "USD",
             }
             for account, (trader, partner, status, stake, waiting) in ACCOUNTS.items()
         ]

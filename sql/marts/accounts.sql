@@ -44,13 +44,11 @@ select
         when status.status in ('active', 'paused')
             then greatest(coalesce(requested.waiting, 0), status.balance - status.initial_balance, 0)
         else coalesce(requested.waiting, 0)
-    end as stake,
-    rates.rate_to_usd
+    end as stake
 from staging.accounts as accounts
 left join staging.challenges as challenges using (challenge_id)
 left join facts.challenge_terms as terms using (challenge_id)
 left join staging.traders as traders on accounts.trader_id = traders.trader_id
 left join staging.desks as desks on accounts.desk_id = desks.desk_id
 left join decided.account_status as status on accounts.account_id = status.account_id
-left join marts.usd_rates as rates on accounts.currency = rates.currency
 left join requested on accounts.account_id = requested.account_id

@@ -35,12 +35,14 @@ select
     other.trader_id as trader_b,
     one.desk_id as desk_a,
     other.desk_id as desk_b,
-    coalesce(one.stake * one.rate_to_usd, 0) + coalesce(other.stake * other.rate_to_usd, 0) as stake_usd,
-    coalesce(one.waiting * one.rate_to_usd, 0) + coalesce(other.waiting * other.rate_to_usd, 0) as waiting_usd,
+    coalesce(one.stake * one_rate.rate_to_usd, 0) + coalesce(other.stake * other_rate.rate_to_usd, 0) as stake_usd,
+    coalesce(one.waiting * one_rate.rate_to_usd, 0) + coalesce(other.waiting * other_rate.rate_to_usd, 0) as waiting_usd,
     coalesce(one.fee * one_fee.rate_to_usd, 0) + coalesce(other.fee * other_fee.rate_to_usd, 0) as fees_usd
 from decided.copy_pairs as pairs
 cross join marts.limits as limits
 inner join marts.accounts as one on pairs.account_a = one.account_id
 inner join marts.accounts as other on pairs.account_b = other.account_id
+left join marts.usd_rates as one_rate on one.currency = one_rate.currency
+left join marts.usd_rates as other_rate on other.currency = other_rate.currency
 left join marts.usd_rates as one_fee on one.fee_currency = one_fee.currency
 left join marts.usd_rates as other_fee on other.fee_currency = other_fee.currency

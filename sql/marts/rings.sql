@@ -46,9 +46,9 @@ select
     coalesce(any_value(foremost.partner_accounts), 0) as partner_accounts,
     string_agg(distinct members.desk_id, ', ' order by members.desk_id) as desks,
     sum(members.fee * fees.rate_to_usd) as fees_usd,
-    sum(members.waiting * members.rate_to_usd) as waiting_usd,
-    sum(greatest(members.stake - members.waiting, 0) * members.rate_to_usd) as withdrawable_usd,
-    sum(members.stake * members.rate_to_usd) as stake_usd,
+    sum(members.waiting * rates.rate_to_usd) as waiting_usd,
+    sum(greatest(members.stake - members.waiting, 0) * rates.rate_to_usd) as withdrawable_usd,
+    sum(members.stake * rates.rate_to_usd) as stake_usd,
     count(*) filter (where members.status = 'breached') as breached,
     count(*) filter (where members.status = 'passed') as passed,
     count(*) filter (where members.status in ('active', 'paused')) as live,
@@ -58,5 +58,6 @@ select
 from members
 left join inside using (ring_id)
 left join foremost using (ring_id)
+left join marts.usd_rates as rates on members.currency = rates.currency
 left join marts.usd_rates as fees on members.fee_currency = fees.currency
 group by members.ring_id

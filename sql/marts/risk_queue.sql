@@ -46,12 +46,13 @@ standing as (
         status.trading_days,
         status.equity_source,
         accounts.stake,
-        accounts.stake * accounts.rate_to_usd as stake_usd,
+        accounts.stake * rates.rate_to_usd as stake_usd,
         verdict.rule as last_rule,
         verdict.sentence as last_sentence
     from decided.account_status as status
     cross join marts.limits as limits
     left join marts.accounts as accounts using (account_id)
+    left join marts.usd_rates as rates on accounts.currency = rates.currency
     left join decided.owners as owners on status.trader_id = owners.trader_id
     left join verdict on status.account_id = verdict.account_id
 )
