@@ -194,7 +194,7 @@ def bring_up(
         across.manage(connection, as_of)
         lap("cohorts and liability")
         kept_records.build(connection, target.home / KEPT)
-        built = marts.build(connection)
+        built = marts.build(connection, target.database)
         lap("marts built")
         written = marts.publish(connection, into, built)
     lap("marts written")

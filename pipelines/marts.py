@@ -37,6 +37,8 @@ KEPT_FROM_ROWS = 10_000
 """The numbers of a smaller mart are read from its table in no time."""
 # From this share of new rows on, indexes are quicker made again than kept up.
 MOSTLY_NEW = 0.3
+HELD_ROWS_MAX = 50_000
+"""Of one statement's rows, so many are read before the database waits for anything."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +60,26 @@ class Numbered:
         return lacking
 
 
-def build(connection: duckdb.DuckDBPyConnection) -> dict[str, Numbered]:
-    """Builds every mart and numbers its rows."""
-    return relations.build_apart(connection, *relations.names("marts"), then=number)
+def build(connection: duckdb.DuckDBPyConnection, database: sa.Engine) -> dict[str, Ready]:
+    """Builds every mart and makes ready what its table lacks, each beside the building of others.
+
+    Nobody else may write to the tables until it is published: runs and the live service hold the lock `score` for it.
+    """
+
+    def compare(cursor: duckdb.DuckDBPyConnection, name: str) -> Ready:
+        told = number(cursor, name)
+        with database.connect() as reading:
+            return ready(cursor, reading, differing(cursor, reading, name, told))
+
+    return relations.build_apart(connection, *relations.names("marts"), then=compare)
 
 
-def publish(connection: duckdb.DuckDBPyConnection, database: sa.Connection, built: Mapping[str, Numbered]) -> int:
+def publish(connection: duckdb.DuckDBPyConnection, database: sa.Connection, built: Mapping[str, Ready]) -> int:
     """Brings the table of every mart to it: a published one of that name, else `mart_<name>`.
 
     Returns how many rows were written or taken away.
     """
-    return sum(bring(connection, database, name, told) for name, told in built.items())
+    return sum(carry_out(connection, database, found, keep=True) for found in built.values())
 
 
 NONE = Numbered(np.array([], dtype=np.int64), np.array([], dtype=np.int64))
@@ -77,7 +88,8 @@ NONE = Numbered(np.array([], dtype=np.int64), np.array([], dtype=np.int64))
 @dataclass(frozen=True)
 class Differing:
     """A mart and its table: its columns, where in the table rows stand that went, the numbers of what is new, where in
-    the mart it stands and where in the table it is to stand, how many rows the mart has, and all that the table had."""
+    the mart it stands and where in the table it is to stand, how many rows the mart has, all that the table had, and
+    whether it is to be made first."""
 
     name: str
     table: sa.Table
@@ -87,6 +99,7 @@ class Differing:
     places: np.ndarray
     told: int
     kept: Numbered
+    unmade: bool
 
     def __len__(self) -> int:
         return len(self.gone) + len(self.new)
@@ -96,7 +109,39 @@ class Differing:
         for start in range(0, max(len(self.gone), len(self.new)), rows):
             part = slice(start, start + rows)
             new = Numbered(self.new.said[part], self.new.at[part])
-            yield replace(self, gone=self.gone[part], new=new, places=self.places[part])
+            unmade = self.unmade and not start
+            yield replace(self, gone=self.gone[part], new=new, places=self.places[part], unmade=unmade)
+
+
+@dataclass(frozen=True)
+class Put:
+    """A statement for rows of a mart: what each takes of them, which they are, and their values where these are few
+    enough to be held until they are written."""
+
+    statement: str
+    taken: tuple[str, ...]
+    rows: dict[str, np.ndarray]
+    values: list[Row] | None
+
+    def chunks(self, connection: duckdb.DuckDBPyConnection, found: Differing) -> Iterator[Sequence[Row]]:
+        """The values, read from the mart if they are not held."""
+        return (
+            _chunks(_of_mart(connection, found, self.rows, self.taken)) if self.values is None else iter([self.values])
+        )
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What makes a table hold its mart: rows put over those that went, rows taken away, rows put beside the others;
+    whether it is filled anew; and what is kept of its rows, None for a small mart."""
+
+    found: Differing
+    over: list[Put]
+    gone: np.ndarray
+    beside: list[Put]
+    everything: bool
+    anew: bool
+    held: bytes | None
 
 
 def are_there(warehouse: Warehouse) -> bool:
@@ -109,30 +154,21 @@ def are_there(warehouse: Warehouse) -> bool:
 def bring(connection: duckdb.DuckDBPyConnection, database: sa.Connection, name: str, told: Numbered) -> int:
     """Makes a mart's table hold the mart's rows; returns how many were written or taken away."""
     found = differing(connection, database, name, told)
-    written = write(connection, database, found)
-    if len(found) and found.told >= KEPT_FROM_ROWS:
-        stays = ~np.isin(found.kept.at, found.gone, assume_unique=True)
-        _keep(
-            database,
-            found.table.name,
-            *(
-                np.concatenate([a[stays], b])
-                for a, b in zip((found.kept.said, found.kept.at), (written.said, written.at), strict=True)
-            ),
-        )
-    return len(found)
+    return carry_out(connection, database, ready(connection, database, found), keep=True)
 
 
 def differing(connection: duckdb.DuckDBPyConnection, database: sa.Connection, name: str, told: Numbered) -> Differing:
-    """Compares a mart, of which the numbers are told, with its table, which is made where there is none."""
+    """Compares a mart, of which the numbers are told, with its table; one with other columns counts as none."""
     kinds = _kinds(connection, name)
-    table, kept = _mart_table(database, name.split(".")[1], kinds)
+    table = _mart_table(name.split(".")[1], kinds)
+    unmade = _columns(database, table.name) != [*OWN, *kinds]
+    kept = NONE if unmade else _held(database, table.name)
     unknown = told.lacking_in(kept)
     at = told.at[unknown]
     order = np.argsort(at)
     new = Numbered(told.said[unknown][order], at[order])
     places = np.arange(len(new)) + kept.at.max(initial=0) + 1
-    return Differing(name, table, kinds, kept.at[kept.lacking_in(told)], new, places, len(told), kept)
+    return Differing(name, table, kinds, kept.at[kept.lacking_in(told)], new, places, len(told), kept, unmade)
 
 
 def _kinds(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, str]:
@@ -160,30 +196,73 @@ def _by_number(said: np.ndarray, at: np.ndarray) -> Numbered:
     return Numbered(said[order], at[order])
 
 
-def write(connection: duckdb.DuckDBPyConnection, database: sa.Connection, found: Differing) -> Numbered:
-    """Takes away the rows that went and writes the new ones; returns where these stand in the table."""
-    if not len(found):
-        return NONE
-    table, lite = found.table, database.dialect.name == "sqlite"
-    everything = len(found.gone) == len(found.kept)
+def write(connection: duckdb.DuckDBPyConnection, database: sa.Connection, found: Differing) -> int:
+    """Takes away the rows that went and writes the new ones; returns how many both are."""
+    return carry_out(connection, database, ready(connection, database, found))
+
+
+def ready(connection: duckdb.DuckDBPyConnection, database: sa.Connection, found: Differing) -> Ready:
+    """Works out what is to be written and reads it, as far as it is not too much to hold."""
+    lite, everything = database.dialect.name == "sqlite", len(found.gone) == len(found.kept)
     anew = lite and len(found.new) > MOSTLY_NEW * found.told and (everything or not len(found.gone))
-    if anew:
+    over: list[Put] = []
+    stands = np.zeros(len(found.new), dtype=np.int64)
+    if lite and len(found.gone) and not everything:
+        over, stands = _in_place(connection, database, found)
+    left, beside = stands == 0, list[Put]()
+    if left.any():
+        names = ", ".join(f'"{column.name}"' for column in found.table.columns)
+        marks = f"({names}) values ({', '.join('?' * len(found.table.columns))})"
+        new = {ROW: found.places[left], SAID: found.new.said[left], AT: found.new.at[left]}
+        told = tuple(_as_kept(found.table, found.kinds, database.dialect.name).values())
+        beside = [_put(connection, found, f'insert into "{found.table.name}" {marks}', told, new)]
+    gone = found.gone[~np.isin(found.gone, stands)]
+    held = _rows_of(found, np.where(left, found.places, stands)) if found.told >= KEPT_FROM_ROWS else None
+    return Ready(found, over, gone, beside, everything, anew, held)
+
+
+def _put(
+    connection: duckdb.DuckDBPyConnection,
+    found: Differing,
+    statement: str,
+    taken: tuple[str, ...],
+    rows: dict[str, np.ndarray],
+) -> Put:
+    few = len(rows[AT]) <= HELD_ROWS_MAX
+    return Put(statement, taken, rows, _of_mart(connection, found, rows, taken).fetchall() if few else None)
+
+
+def carry_out(
+    connection: duckdb.DuckDBPyConnection, database: sa.Connection, made: Ready, *, keep: bool = False
+) -> int:
+    """Writes what was made ready, and what is kept of the table if it is the whole mart then; returns how many rows."""
+    found = made.found
+    if found.unmade:
+        found.table.drop(database, checkfirst=True)
+        found.table.create(database)
+    if not len(found):
+        return 0
+    table, lite = found.table, database.dialect.name == "sqlite"
+    if made.anew:
         for index in table.indexes:
             index.drop(database)
     _forget(database, table.name)
-    stands = np.zeros(len(found.new), dtype=np.int64)
-    if lite and len(found.gone) and not everything:
-        stands = _in_place(connection, database, found)
-    gone = found.gone[~np.isin(found.gone, stands)]
-    _take_away(database, table, gone, everything=everything)
-    left, told = stands == 0, _as_kept(table, found.kinds, database.dialect.name)
-    if left.any():
-        new = {ROW: found.places[left], SAID: found.new.said[left], AT: found.new.at[left]}
-        _write(database, table, _chunks(_of_mart(connection, found, new, told.values())))
-    if anew:
+    for put in made.over:
+        for rows in put.chunks(connection, found):
+            database.exec_driver_sql(put.statement, list(rows))
+    _take_away(database, table, made.gone, everything=made.everything)
+    for put in made.beside:
+        for rows in put.chunks(connection, found):
+            if lite:
+                database.exec_driver_sql(put.statement, list(rows))
+            else:
+                _copy_in(database, table, rows)
+    if made.anew:
         for index in table.indexes:
             index.create(database)
-    return Numbered(found.new.said, np.where(left, found.places, stands))
+    if keep and made.held is not None:
+        database.execute(sa.insert(schema.MART_ROWS).values(name=table.name, held=made.held))
+    return len(found)
 
 
 def _of_mart(
@@ -197,8 +276,10 @@ def _of_mart(
     )
 
 
-def _in_place(connection: duckdb.DuckDBPyConnection, database: sa.Connection, found: Differing) -> np.ndarray:
-    """Puts new rows in the place of those that went and began alike; returns where these stand now, 0 for the others.
+def _in_place(
+    connection: duckdb.DuckDBPyConnection, database: sa.Connection, found: Differing
+) -> tuple[list[Put], np.ndarray]:
+    """What puts new rows in the place of those that went and began alike, and where these stand then, 0 for the others.
 
     Rows that moved in the same indexed columns are written at once, and only the indexes of these are touched.
     """
@@ -208,15 +289,16 @@ def _in_place(connection: duckdb.DuckDBPyConnection, database: sa.Connection, fo
     stands = np.zeros(len(found.new), dtype=np.int64)
     stands[np.searchsorted(found.new.at, pairs[AT])] = pairs[ROW]
     said = found.new.said[np.searchsorted(found.new.at, pairs[AT])]
+    over = []
     for moved in np.unique(pairs["moved"]).tolist():
         some = pairs["moved"] == moved
         still = {name for bit, name in enumerate(sought) if not moved >> bit & 1}
         taken = [name for name in told if name != ROW and name not in still]
         rows = {ROW: pairs[ROW][some], SAID: said[some], AT: pairs[AT][some]}
-        values = _of_mart(connection, found, rows, [*(told[name] for name in taken), ROW]).fetchall()
         set_to = ", ".join(f'"{name}" = ?' for name in taken)
-        database.exec_driver_sql(f'update "{table.name}" set {set_to} where {ROW} = ?', values)
-    return stands
+        statement = f'update "{table.name}" set {set_to} where {ROW} = ?'
+        over.append(_put(connection, found, statement, (*(told[name] for name in taken), ROW), rows))
+    return over, stands
 
 
 def _pairs(
@@ -265,8 +347,8 @@ def _as_text(told: str, kind: str) -> str:
     return f"cast({f'cast({told} as integer)' if kind == 'BOOLEAN' else told} as varchar)"
 
 
-def _mart_table(database: sa.Connection, stem: str, kinds: dict[str, str]) -> tuple[sa.Table, Numbered]:
-    """The database table of a mart, made anew when the mart's columns have changed, and its rows."""
+def _mart_table(stem: str, kinds: dict[str, str]) -> sa.Table:
+    """The database table of a mart of such columns."""
     published = schema.METADATA.tables.get(stem)
     name = f"mart_{stem}" if published is None else stem
     number = sa.Column(ROW, sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=False)
@@ -275,13 +357,13 @@ def _mart_table(database: sa.Connection, stem: str, kinds: dict[str, str]) -> tu
     for column in told:
         if (column.name.endswith("_id") and column.name not in FEW) or column.name in SORTED_BY:
             sa.Index(f"ix_{name}_{column.name}", column)
+    return table
+
+
+def _columns(database: sa.Connection, name: str) -> list[str]:
+    """The columns of a table, none if there is none."""
     inspector = sa.inspect(database)
-    if inspector.has_table(name):
-        if [column["name"] for column in inspector.get_columns(name)] == [*OWN, *kinds]:
-            return table, _held(database, name)
-        table.drop(database)
-    table.create(database)
-    return table, NONE
+    return [column["name"] for column in inspector.get_columns(name)] if inspector.has_table(name) else []
 
 
 def _held(database: sa.Connection, name: str) -> Numbered:
@@ -298,11 +380,13 @@ def _held(database: sa.Connection, name: str) -> Numbered:
     return _by_number(*rows.T)
 
 
-def _keep(database: sa.Connection, name: str, said: np.ndarray, at: np.ndarray) -> None:
-    """Keeps the numbers of a mart's rows, so that the next run need not read the table for them."""
-    told = _by_number(said, at)
-    held = np.concatenate([told.said, told.at]).astype(np.int64).tobytes()
-    database.execute(sa.insert(schema.MART_ROWS).values(name=name, held=held))
+def _rows_of(found: Differing, stands: np.ndarray) -> bytes:
+    """What is kept of a table's rows once those that are new stand in it, so that the next run need not read them."""
+    stays = ~np.isin(found.kept.at, found.gone, assume_unique=True)
+    told = _by_number(
+        np.concatenate([found.kept.said[stays], found.new.said]), np.concatenate([found.kept.at[stays], stands])
+    )
+    return np.concatenate([told.said, told.at]).astype(np.int64).tobytes()
 
 
 def _forget(database: sa.Connection, name: str) -> None:
@@ -338,19 +422,13 @@ def _as_kept(table: sa.Table, kinds: dict[str, str], dialect: str) -> dict[str, 
     return wanted
 
 
-def _write(database: sa.Connection, table: sa.Table, told: Iterator[Sequence[Row]]) -> None:
-    """Appends rows to a table by the quickest way that its database has."""
+def _copy_in(database: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+    """Appends rows to a table of PostgreSQL by the quickest way that it has."""
     names = ", ".join(f'"{column.name}"' for column in table.columns)
-    if database.dialect.name == "sqlite":
-        marks = ", ".join("?" * len(table.columns))
-        for rows in told:
-            database.exec_driver_sql(f'insert into "{table.name}" ({names}) values ({marks})', list(rows))
-        return
     driver: Any = database.connection.dbapi_connection
     with driver.cursor() as cursor, cursor.copy(f'copy "{table.name}" ({names}) from stdin') as stream:
-        for rows in told:
-            for row in rows:
-                stream.write_row(row)
+        for row in rows:
+            stream.write_row(row)
 
 
 def _chunks(told: duckdb.DuckDBPyConnection) -> Iterator[Sequence[Row]]:

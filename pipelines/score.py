@@ -122,7 +122,7 @@ def score(
                 say("building the marts")
                 if kept_in is not None:
                     kept_records.build(connection, kept_in)
-                built = marts.build(connection)
+                built = marts.build(connection, warehouse.database)
             with warehouse.database.begin() as database:
                 newer = _differing(stood, _standing(database))
                 withdraw(connection, database, rulebook, stands_at, newer)
