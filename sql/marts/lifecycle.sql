@@ -6,6 +6,12 @@ with sentences as (
     group by account_id, outcome
 ),
 
+-- firms sell few sizes at few fees: each is put in words once
+amounts as (
+    select amount, format('{:,.2f}', cast(amount as double)) as words
+    from (select fee as amount from staging.challenges union select initial_balance from staging.accounts)
+),
+
 transitions as (
     select
         challenge_id,
@@ -14,10 +20,11 @@ transitions as (
         cast(null as varchar) as stage,
         'purchased' as event,
         purchased_at as happened_at,
-        format('Bought {} for {:,.2f} {}', product, cast(fee as double), currency)
-        || coalesce(' as a reset of ' || reset_of, '') as cause,
+        'Bought ' || product || ' for ' || amounts.words || ' ' || currency || coalesce(' as a reset of ' || reset_of, '')
+            as cause,
         0 as place
     from staging.challenges
+    left join amounts on challenges.fee = amounts.amount
 
     union all
 
@@ -29,8 +36,9 @@ transitions as (
 
     select
         challenge_id, trader_id, account_id, stage, 'started', opened_at,
-        format('Account {} opened with {:,.2f} {} on {}', account_id, cast(initial_balance as double), currency, platform), 1
+        'Account ' || account_id || ' opened with ' || amounts.words || ' ' || currency || ' on ' || platform, 1
     from staging.accounts
+    left join amounts on accounts.initial_balance = amounts.amount
 
     union all
 

@@ -4,52 +4,58 @@
 -- rising the highest balance is not kept, and the share is known only when that floor is the tighter one.
 -- The pace is the mean closed profit of trading days; its 95 % range is that of a mean of independent days, and it is a
 -- projection: unknown below five days and without profit so far, open at the far end when the pace may as well be none.
-with days as (
-    select
-        account_id,
-        count(*) as days,
-        avg(cast(closed_profit as double)) as pace,
-        stddev_samp(cast(closed_profit as double)) / sqrt(count(*)) as pace_error
-    from decided.account_days
-    where trades > 0 or closed_profit <> 0
-    group by account_id
+with live as (
+    select * from decided.account_status where status in ('active', 'paused')
 ),
 
-moved as (
-    select account_id, sum(cast(money_moved as double)) as moved from decided.account_days group by account_id
+lived as (
+    select
+        account_id,
+        nullif(count(traded_profit), 0) as days,
+        avg(traded_profit) as pace,
+        stddev_samp(traded_profit) / sqrt(count(traded_profit)) as pace_error,
+        sum(cast(money_moved as double)) as moved
+    from (
+        select *, case when trades > 0 or closed_profit <> 0 then cast(closed_profit as double) end as traded_profit
+        from decided.account_days
+    )
+    semi join live using (account_id)
+    group by account_id
 ),
 
 sized as (
     select
-        status.*,
+        live.*,
+        lived.days,
+        lived.pace,
+        lived.pace_error,
         daily.effect as daily_effect,
         total.effect as max_effect,
         coalesce(
             daily.amount,
             case daily.base
-                when 'reference' then status.daily_floor * daily.percent / (100 - daily.percent)
-                else daily.percent / 100 * status.initial_balance
+                when 'reference' then live.daily_floor * daily.percent / (100 - daily.percent)
+                else daily.percent / 100 * live.initial_balance
             end
         ) as daily_allowance,
         case
-            when total.mode = 'static' then status.initial_balance - status.max_floor
-            when total.base = 'high_water' then status.max_floor * total.percent / (100 - total.percent)
-            else coalesce(total.amount, total.percent / 100 * status.initial_balance)
+            when total.mode = 'static' then live.initial_balance - live.max_floor
+            when total.base = 'high_water' then live.max_floor * total.percent / (100 - total.percent)
+            else coalesce(total.amount, total.percent / 100 * live.initial_balance)
         end as max_allowance,
         total.mode = 'static'
         or (total.payout_rebase = 'none' and total.lock_offset is null and not coalesce(total.lock_at_target, false))
             as max_known,
-        coalesce(target.amount, target.percent / 100 * status.initial_balance) as target,
+        coalesce(target.amount, target.percent / 100 * live.initial_balance) as target,
         coalesce(consistency.raise_target, false) as target_rises,
-        cast(case target.basis when 'equity' then status.equity else status.balance end as double)
-        - status.initial_balance - coalesce(moved.moved, 0) as profit
-    from decided.account_status as status
+        cast(case target.basis when 'equity' then live.equity else live.balance end as double)
+        - live.initial_balance - coalesce(lived.moved, 0) as profit
+    from live
     left join terms.daily_loss as daily using (product, product_version, stage)
     left join terms.max_loss as total using (product, product_version, stage)
     left join terms.profit_target as target using (product, product_version, stage)
     left join terms.consistency as consistency using (product, product_version, stage)
-    left join moved on status.account_id = moved.account_id
-    where status.status in ('active', 'paused')
+    left join lived on live.account_id = lived.account_id
 ),
 
 used as (
@@ -84,15 +90,14 @@ select
     end as max_share,
     used.target,
     used.to_target,
-    days.days,
-    days.pace,
-    case when days.days >= 5 and days.pace > 0 then used.to_target / days.pace end as days_to_target,
-    case when days.days >= 5 and days.pace > 0
-        then used.to_target / (days.pace + limits.quantile * days.pace_error)
+    used.days,
+    used.pace,
+    case when used.days >= 5 and used.pace > 0 then used.to_target / used.pace end as days_to_target,
+    case when used.days >= 5 and used.pace > 0
+        then used.to_target / (used.pace + limits.quantile * used.pace_error)
     end as days_at_least,
-    case when days.days >= 5 and days.pace > limits.quantile * days.pace_error
-        then used.to_target / (days.pace - limits.quantile * days.pace_error)
+    case when used.days >= 5 and used.pace > limits.quantile * used.pace_error
+        then used.to_target / (used.pace - limits.quantile * used.pace_error)
     end as days_at_most
 from used
 cross join marts.limits as limits
-left join days using (account_id)

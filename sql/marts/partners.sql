@@ -64,11 +64,8 @@ buyers as (
         sum(refunds) as refunds,
         sum(chargebacks) as chargebacks,
         count(*) filter (where chargebacks > 0) as traders_charging_back,
-        sum(fees) filter (where place <= 10) / nullif(sum(fees), 0) as top_ten_share
-    from (
-        select *, row_number() over (partition by desk_id, partner_id order by fees desc, trader_id) as place
-        from movements
-    )
+        list_sum(max(fees, 10)) / nullif(sum(fees), 0) as top_ten_share
+    from movements
     group by desk_id, partner_id
 ),
 
