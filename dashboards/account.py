@@ -59,7 +59,7 @@ def show() -> None:
 
 
 def _status(account_id: str) -> dict[str, Any] | None:
-    found = reads.rows("risk_queue", account_id=account_id, limit=1)
+    found = reads.queue(account_id=account_id, limit=1)
     return None if found.empty else {str(name): value for name, value in found.iloc[0].items()}
 
 

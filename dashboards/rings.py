@@ -254,7 +254,7 @@ def _telling() -> None:
 def _members(ring_id: str) -> pd.DataFrame:
     table = schema.COPY_RINGS
     members = reads.decided(table, table.c.ring_id == ring_id, *reads.seen("account_id", table.c.account_id))
-    accounts = reads.rows("risk_queue", account_id=members["account_id"].tolist())
+    accounts = reads.queue(account_id=members["account_id"].tolist())
     return members.merge(accounts, on="account_id", how="inner", suffixes=("", "_account"))
 
 

@@ -94,7 +94,7 @@ def show() -> None:
     if view == "score":
         found = reads.riskiest(offset=start, **filters)
     else:
-        found = reads.rows("risk_queue", order=ORDERS[view], limit=reads.PAGE_ROWS, offset=start, **filters)
+        found = reads.queue(order=ORDERS[view], limit=reads.PAGE_ROWS, offset=start, **filters)
         found = found.merge(_scores(found["account_id"].tolist()), on="account_id", how="left")
     left, right = st.columns([3, 1], gap="medium")
     with left:

@@ -69,7 +69,7 @@ def build(connection: duckdb.DuckDBPyConnection, database: sa.Engine) -> dict[st
     def compare(cursor: duckdb.DuckDBPyConnection, name: str) -> Ready:
         told = number(cursor, name)
         with database.connect() as reading:
-            return ready(cursor, reading, differing(cursor, reading, name, told))
+            return ready(cursor, reading, differing(cursor, reading, name, told), keep=True)
 
     return relations.build_apart(connection, *relations.names("marts"), then=compare)
 
@@ -79,7 +79,7 @@ def publish(connection: duckdb.DuckDBPyConnection, database: sa.Connection, buil
 
     Returns how many rows were written or taken away.
     """
-    return sum(carry_out(connection, database, found, keep=True) for found in built.values())
+    return sum(carry_out(connection, database, found) for found in built.values())
 
 
 NONE = Numbered(np.array([], dtype=np.int64), np.array([], dtype=np.int64))
@@ -88,8 +88,8 @@ NONE = Numbered(np.array([], dtype=np.int64), np.array([], dtype=np.int64))
 @dataclass(frozen=True)
 class Differing:
     """A mart and its table: its columns, where in the table rows stand that went, the numbers of what is new, where in
-    the mart it stands and where in the table it is to stand, how many rows the mart has, all that the table had, and
-    whether it is to be made first."""
+    the mart it stands and where in the table it is to stand, how many rows the mart has, what of the table stays, how
+    many rows it had, and whether it is to be made first."""
 
     name: str
     table: sa.Table
@@ -98,7 +98,8 @@ class Differing:
     new: Numbered
     places: np.ndarray
     told: int
-    kept: Numbered
+    stays: Numbered
+    had: int
     unmade: bool
 
     def __len__(self) -> int:
@@ -154,7 +155,7 @@ def are_there(warehouse: Warehouse) -> bool:
 def bring(connection: duckdb.DuckDBPyConnection, database: sa.Connection, name: str, told: Numbered) -> int:
     """Makes a mart's table hold the mart's rows; returns how many were written or taken away."""
     found = differing(connection, database, name, told)
-    return carry_out(connection, database, ready(connection, database, found), keep=True)
+    return carry_out(connection, database, ready(connection, database, found, keep=True))
 
 
 def differing(connection: duckdb.DuckDBPyConnection, database: sa.Connection, name: str, told: Numbered) -> Differing:
@@ -168,7 +169,9 @@ def differing(connection: duckdb.DuckDBPyConnection, database: sa.Connection, na
     order = np.argsort(at)
     new = Numbered(told.said[unknown][order], at[order])
     places = np.arange(len(new)) + kept.at.max(initial=0) + 1
-    return Differing(name, table, kinds, kept.at[kept.lacking_in(told)], new, places, len(told), kept, unmade)
+    went = kept.lacking_in(told)
+    stays = Numbered(kept.said[~went], kept.at[~went])
+    return Differing(name, table, kinds, kept.at[went], new, places, len(told), stays, len(kept), unmade)
 
 
 def _kinds(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, str]:
@@ -201,9 +204,14 @@ def write(connection: duckdb.DuckDBPyConnection, database: sa.Connection, found:
     return carry_out(connection, database, ready(connection, database, found))
 
 
-def ready(connection: duckdb.DuckDBPyConnection, database: sa.Connection, found: Differing) -> Ready:
-    """Works out what is to be written and reads it, as far as it is not too much to hold."""
-    lite, everything = database.dialect.name == "sqlite", len(found.gone) == len(found.kept)
+def ready(
+    connection: duckdb.DuckDBPyConnection, database: sa.Connection, found: Differing, *, keep: bool = False
+) -> Ready:
+    """Works out what is to be written and reads it, as far as it is not too much to hold.
+
+    `keep` the numbers of its rows where the table is the whole mart then.
+    """
+    lite, everything = database.dialect.name == "sqlite", len(found.gone) == found.had
     anew = lite and len(found.new) > MOSTLY_NEW * found.told and (everything or not len(found.gone))
     over: list[Put] = []
     stands = np.zeros(len(found.new), dtype=np.int64)
@@ -217,7 +225,8 @@ def ready(connection: duckdb.DuckDBPyConnection, database: sa.Connection, found:
         told = tuple(_as_kept(found.table, found.kinds, database.dialect.name).values())
         beside = [_put(connection, found, f'insert into "{found.table.name}" {marks}', told, new)]
     gone = found.gone[~np.isin(found.gone, stands)]
-    held = _rows_of(found, np.where(left, found.places, stands)) if found.told >= KEPT_FROM_ROWS else None
+    large = keep and found.told >= KEPT_FROM_ROWS
+    held = _rows_of(found, np.where(left, found.places, stands)) if large and len(found) else None
     return Ready(found, over, gone, beside, everything, anew, held)
 
 
@@ -232,10 +241,8 @@ def _put(
     return Put(statement, taken, rows, _of_mart(connection, found, rows, taken).fetchall() if few else None)
 
 
-def carry_out(
-    connection: duckdb.DuckDBPyConnection, database: sa.Connection, made: Ready, *, keep: bool = False
-) -> int:
-    """Writes what was made ready, and what is kept of the table if it is the whole mart then; returns how many rows."""
+def carry_out(connection: duckdb.DuckDBPyConnection, database: sa.Connection, made: Ready) -> int:
+    """Writes what was made ready; returns how many rows."""
     found = made.found
     if found.unmade:
         found.table.drop(database, checkfirst=True)
@@ -260,7 +267,7 @@ def carry_out(
     if made.anew:
         for index in table.indexes:
             index.create(database)
-    if keep and made.held is not None:
+    if made.held is not None:
         database.execute(sa.insert(schema.MART_ROWS).values(name=table.name, held=made.held))
     return len(found)
 
@@ -382,11 +389,10 @@ def _held(database: sa.Connection, name: str) -> Numbered:
 
 def _rows_of(found: Differing, stands: np.ndarray) -> bytes:
     """What is kept of a table's rows once those that are new stand in it, so that the next run need not read them."""
-    stays = ~np.isin(found.kept.at, found.gone, assume_unique=True)
-    told = _by_number(
-        np.concatenate([found.kept.said[stays], found.new.said]), np.concatenate([found.kept.at[stays], stands])
-    )
-    return np.concatenate([told.said, told.at]).astype(np.int64).tobytes()
+    come = _by_number(found.new.said, stands)
+    before = np.searchsorted(found.stays.said, come.said)
+    parts = np.insert(found.stays.said, before, come.said), np.insert(found.stays.at, before, come.at)
+    return np.concatenate(parts).astype(np.int64).tobytes()
 
 
 def _forget(database: sa.Connection, name: str) -> None:

@@ -34,5 +34,5 @@ def of_account(account_id: str) -> Hashable:
     table, stands = reads.mart("risk_queue"), reads.stamp()
     if table is None:
         return stands.run_id
-    row = reads.now(reads.filtered(table, account_id=account_id))
+    row = reads.now(reads.standing(table, account_id=account_id))
     return stands.run_id, row.drop(columns="place").to_json()

@@ -235,13 +235,34 @@ def stands_at() -> dt.datetime:
     return stamp().as_of or dt.datetime.fromtimestamp(0, dt.UTC)
 
 
+STANDS = ("equity", "equity_source", "daily_headroom", "max_headroom", "target_progress", "trading_days")
+"""What the pages tell of where an account stands beside its place in the risk queue."""
+
+
+def standing(table: Any, **equal: Any) -> sa.Select[Any]:
+    """A select of the risk queue's rows that pass the filters, with where their accounts stand."""
+    status = schema.ACCOUNT_STATUS
+    stands = [status.c[name] for name in STANDS]
+    told = [sa.type_coerce(c, sa.Double()).label(c.name) if isinstance(c.type, schema.Money) else c for c in stands]
+    return filtered(table, **equal).add_columns(*told).outerjoin(status, status.c.account_id == table.c.account_id)
+
+
+def queue(*, order: Sequence[str] = (), limit: int = MOST_ROWS, offset: int = 0, **equal: Any) -> pd.DataFrame:
+    """Rows of the risk queue as `rows` gives them, with where their accounts stand."""
+    table = mart("risk_queue")
+    if table is None:
+        return pd.DataFrame()
+    statement = standing(table, **equal).order_by(*(_ordered(table, column) for column in order))
+    return fetch(statement.limit(limit).offset(offset))
+
+
 def riskiest(*, limit: int = PAGE_ROWS, offset: int = 0, **equal: Any) -> pd.DataFrame:
     """The risk queue by money at stake × score, then by score (unknown last), with score, band, score_reasons."""
     table, scores = mart("risk_queue"), schema.RISK_SCORES
     if table is None:
         return pd.DataFrame()
     told = (scores.c.score, scores.c.band, scores.c.reasons.label("score_reasons"))
-    joined = filtered(table, **equal).add_columns(*told).outerjoin(scores, scores.c.account_id == table.c.account_id)
+    joined = standing(table, **equal).add_columns(*told).outerjoin(scores, scores.c.account_id == table.c.account_id)
     stake = sa.func.coalesce(table.c.stake_usd, 0) * sa.func.coalesce(scores.c.score, 0)
     ordered = joined.order_by(stake.desc(), sa.nulls_last(scores.c.score.desc()), table.c.place)
     return fetch(ordered.limit(limit).offset(offset))

@@ -98,25 +98,40 @@ stocks as (
     group by status.account_id, accounts.desk_id, accounts.opened_at
 ),
 
+-- each day's end stands until the next of which something is told, each split until the next
+day_ends as (
+    select
+        account_id,
+        desk_id,
+        profit_share * initial as profit,
+        days_ago(stands_at) as since_age,
+        coalesce(days_ago(lead(stands_at) over (partition by account_id order by stands_at)), 0) as later_age
+    from facts.funded_days
+),
+
+shared as (
+    select account_id, begins, percents, since, lead(since) over (partition by account_id order by since) as until
+    from facts.splits
+),
+
 -- what stood in funded accounts at the end of the last day before each instant, for those that lived then
 profit_days as (
     select
-        asked.age,
-        days.desk_id,
-        traders_part(days.profit_share * days.initial, splits.begins, splits.percents) * rates.rate_to_usd as amount_usd
-    from (
-        select instants.age, instants.instant, status.account_id, status.currency
-        from decided.account_status as status
-        cross join instants
-        where
-            instants.age > 0
-            and status.stage in ('funded', 'instant')
-            and (status.status in ('active', 'paused') or status.status_at > instants.instant)
-    ) as asked
-    asof inner join facts.funded_days as days on asked.account_id = days.account_id and asked.instant >= days.stands_at
-    asof left join facts.splits as splits
-        on asked.account_id = splits.account_id and asked.instant >= splits.since
-    left join marts.usd_rates as rates on asked.currency = rates.currency
+        instants.age,
+        day_ends.desk_id,
+        traders_part(day_ends.profit, shared.begins, shared.percents) * rates.rate_to_usd as amount_usd
+    from day_ends
+    inner join decided.account_status as status using (account_id)
+    inner join instants
+        on instants.age > greatest(day_ends.later_age, 0)
+        and instants.age <= day_ends.since_age
+        and (status.status in ('active', 'paused') or status.status_at > instants.instant)
+    left join shared
+        on day_ends.account_id = shared.account_id
+        and instants.instant >= shared.since
+        and (shared.until is null or instants.instant < shared.until)
+    left join marts.usd_rates as rates on status.currency = rates.currency
+    where status.stage in ('funded', 'instant') and day_ends.later_age < 13
 ),
 
 accrued_days as (
@@ -127,28 +142,43 @@ accrued_days as (
     select desk_id, 'accrued', age, null, sum(amount_usd) from profit_days group by desk_id, age
 ),
 
-ratio_days as (
-    select flows.desk_id, flows.figure, instants.age, sum(flows.amount_usd) as amount_usd
+-- summed by days of 24 hours back from the run first, so that what is put together day by day is little
+flow_ages as (
+    select desk_id, figure, days_ago(happened_at) as age, sum(counted) as counted, sum(amount_usd) as amount_usd
     from flows
-    inner join instants
-        on flows.happened_at <= instants.instant and flows.happened_at > instants.instant - interval 30 days
-    where flows.figure in ('net_fees', 'paid_to_traders')
-    group by flows.desk_id, flows.figure, instants.age
+    where happened_at <= getvariable('as_of') and happened_at > getvariable('as_of') - interval 44 days
+    group by all
+),
+
+ratio_days as (
+    select flow_ages.desk_id, flow_ages.figure, days.age, sum(flow_ages.amount_usd) as amount_usd
+    from flow_ages
+    inner join days on flow_ages.age >= days.age and flow_ages.age < days.age + 30
+    where flow_ages.figure in ('net_fees', 'paid_to_traders')
+    group by flow_ages.desk_id, flow_ages.figure, days.age
 ),
 
 flow_days as (
-    select desk_id, figure, date_diff('second', utc(happened_at), utc(getvariable('as_of'))) // 86400 as age,
-        sum(counted) as counted, sum(amount_usd) as amount_usd
-    from flows
-    where happened_at <= getvariable('as_of') and happened_at > getvariable('as_of') - interval 14 days
+    select desk_id, figure, age, counted, amount_usd from flow_ages where age < 14
+),
+
+stock_ages as (
+    select
+        desk_id,
+        figure,
+        least(days_ago(since), 13) as since_age,
+        greatest(days_ago(until), -1) as until_age,
+        sum(counted) as counted,
+        sum(amount_usd) as amount_usd
+    from stocks
     group by all
 ),
 
 stock_days as (
-    select stocks.desk_id, stocks.figure, instants.age, sum(stocks.counted) as counted, sum(stocks.amount_usd) as amount_usd
-    from stocks
-    inner join instants
-        on stocks.since <= instants.instant and (stocks.until is null or stocks.until > instants.instant)
+    select stocks.desk_id, stocks.figure, days.age, sum(stocks.counted) as counted, sum(stocks.amount_usd) as amount_usd
+    from stock_ages as stocks
+    inner join days
+        on stocks.since_age >= days.age and (stocks.until_age is null or stocks.until_age < days.age)
     group by all
 ),
 

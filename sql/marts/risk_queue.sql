@@ -1,5 +1,6 @@
 -- Judged accounts in the order in which they need a look. Grain: account_id.
 -- `place` sorts as text, and says nothing of other accounts so that one that moves does not move the rest.
+-- Balance, equity, floors and what else moves with every trade stand in account_status and are not written twice.
 -- `state`: breached, near (its tighter allowance used up to the line of marts.limits, or paused), fine, unknown, ended.
 with verdict as (
     select account_id, arg_max(evidence ->> 'sentence', happened_at) as sentence, arg_max(rule, happened_at) as rule
@@ -30,21 +31,11 @@ standing as (
             else 'fine'
         end as state,
         status.status_at,
-        status.initial_balance,
-        status.balance,
-        status.equity,
-        status.daily_floor,
-        status.max_floor,
-        status.daily_headroom,
-        status.max_headroom,
         least(status.daily_headroom, status.max_headroom) as headroom,
         100 * least(status.daily_headroom, status.max_headroom) / nullif(status.initial_balance, 0) as headroom_pct,
         case when status.daily_headroom <= status.max_headroom or status.max_headroom is null then 'daily' else 'max' end
             as nearest_floor,
         status.near_share,
-        status.target_progress,
-        status.trading_days,
-        status.equity_source,
         accounts.stake,
         accounts.stake * rates.rate_to_usd as stake_usd,
         verdict.rule as last_rule,
