@@ -38,7 +38,9 @@ _MACROS = (
     # an instant as a plain time of UTC: what is between two of these takes a twentieth of the time
     "utc(instant) as make_timestamp(epoch_us(instant))",
     # how many whole days of 24 hours an instant lies before the run's, below zero after it
-    "days_ago(instant) as cast(floor((epoch_us(cast(getvariable('as_of') as timestamptz)) - epoch_us(instant)) / 86400000000) as bigint)",
+    """days_ago(instant) as cast(floor(
+        (epoch_us(cast(getvariable('as_of') as timestamptz)) - epoch_us(instant)) / 86400000000
+    ) as bigint)""",
     # what that comes to as a share of the profit; the first share of none
     """share_of(profit, begins, percents) as case
         when len(begins) = 1 or profit <= 0 then percents[1] / 100

@@ -1,7 +1,7 @@
 -- A challenge's path, one row per transition, resets linked both ways. Grain: challenge_id, sequence.
 with sentences as (
-    select account_id, outcome, arg_max(evidence ->> 'sentence', happened_at) as sentence
-    from decided.verdicts
+    select account_id, outcome, arg_max(sentence, happened_at) as sentence
+    from facts.verdicts
     where outcome in ('breached', 'passed')
     group by account_id, outcome
 ),

@@ -15,8 +15,8 @@ with pointers as (
     select dataset, 'accounts', account_id, records
     from facts.account_records anti join staging.accounts using (account_id)
     union all
-    select 'logins', 'traders', trader_id, count(*)
-    from staging.logins anti join staging.traders using (trader_id) group by trader_id
+    select 'logins', 'traders', trader_id, cast(sum(records) as bigint)
+    from facts.sign_ins anti join staging.traders using (trader_id) group by trader_id
     union all
     select 'payments', 'traders', trader_id, count(*)
     from staging.payments anti join staging.traders using (trader_id) group by trader_id

@@ -3,8 +3,8 @@
 -- Balance, equity, floors and what else moves with every trade stand in account_status and are not written twice.
 -- `state`: breached, near (its tighter allowance used up to the line of marts.limits, or paused), fine, unknown, ended.
 with verdict as (
-    select account_id, arg_max(evidence ->> 'sentence', happened_at) as sentence, arg_max(rule, happened_at) as rule
-    from decided.verdicts
+    select account_id, arg_max(sentence, happened_at) as sentence, arg_max(rule, happened_at) as rule
+    from facts.verdicts
     where outcome in ('breached', 'warned')
     group by account_id
 ),

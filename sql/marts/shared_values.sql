@@ -1,10 +1,6 @@
 -- Devices, instruments, destinations, documents and addresses that two or more traders used. Grain: kind, value, trader_id.
-with signed_in as (
-    select distinct trader_id, device_id, ip from staging.logins
-),
-
-used as (
-    select 'device' as kind, device_id as value, trader_id from signed_in where device_id is not null
+with used as (
+    select 'device' as kind, device_id as value, trader_id from facts.sign_ins where device_id is not null
     union
     select 'instrument', instrument, trader_id from staging.payments where instrument is not null
     union
@@ -15,7 +11,7 @@ used as (
     union
     select 'document', kyc_document, trader_id from staging.traders where kyc_document is not null
     union
-    select 'ip', ip, trader_id from signed_in
+    select 'ip', ip, trader_id from facts.sign_ins
 ),
 
 shared as (
