@@ -37,6 +37,9 @@ def scored(world: World) -> duckdb.DuckDBPyConnection:
         connection.register("given", frame)
         connection.execute(f"create or replace table decided.{name} as from given")
         connection.unregister("given")
+    connection.execute(
+        "create table if not exists decided.payout_states (payout_id varchar, updated_at timestamptz, state varchar)"
+    )
     return connection
 
 

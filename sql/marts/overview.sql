@@ -171,6 +171,7 @@ stock_ages as (
         sum(counted) as counted,
         sum(amount_usd) as amount_usd
     from stocks
+    where since <= getvariable('as_of')
     group by all
 ),
 
