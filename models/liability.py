@@ -17,7 +17,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
-from scipy.special import expit, logit
+from scipy.special import expit, logit, ndtr
 
 from models.cohorts import wilson
 from sql import relations
@@ -265,10 +265,25 @@ def reserve(chance: np.ndarray, amount: np.ndarray, spread: float, terms: Terms 
     """
     rng = np.random.default_rng(terms.seed)
     common = np.exp(rng.normal(-(spread**2) / 2, spread, terms.draws))
+    stretched = _stretched(chance, spread)
     totals = np.empty(terms.draws)
     for draw in range(terms.draws):
-        totals[draw] = amount[rng.random(len(chance)) < np.clip(chance * common[draw], 0, 1)].sum()
+        totals[draw] = amount[rng.random(len(chance)) < np.clip(stretched * common[draw], 0, 1)].sum()
     return {level: float(np.quantile(totals, level)) for level in LEVELS}
+
+
+def _stretched(chance: np.ndarray, spread: float) -> np.ndarray:
+    """Chances so much larger that, times the common factor and never above one, they come to those given on average.
+
+    Without it the simulated payouts would stay below the expected ones where chances are high.
+    """
+    if not spread:
+        return chance
+    tried = np.exp(np.linspace(-12, 6 * spread, 2_000))
+    # the mean of a factor that varies so on the log scale, cut off at one
+    above = np.log(tried) / spread
+    mean = tried * ndtr(-above - spread / 2) + ndtr(above - spread / 2)
+    return np.where(chance <= mean[0], chance, np.interp(chance, mean, tried))
 
 
 def stressed(accounts: pd.DataFrame, positions: pd.DataFrame, terms: Terms = TERMS) -> pd.DataFrame:

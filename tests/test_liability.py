@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import brentq
+from scipy.stats import norm
 
 from models.liability import Correction, Terms, assess, back_test, correct, fit, reserve, spread_of, stressed
 
@@ -199,6 +202,36 @@ def test_the_true_total_stays_below_the_reserve_as_often_as_it_says() -> None:
             held[level] += total <= levels[level]
     assert 0.90 <= held[0.95] / 120 <= 1
     assert held[0.99] / 120 >= 0.96
+
+
+@pytest.mark.parametrize(
+    ("chance", "amount", "spread"),
+    [
+        ([0.5, 0.2, 0.1], [1000.0, 2500.0, 400.25], 0.3),
+        ([0.9, 0.8, 0.6, 0.05], [1000.0, 2000.0, 500.5, 9000.0], 0.5),
+        ([0.97], [5000.0], 0.6),
+        ([0.04], [5000.0], 0.0),
+    ],
+)
+def test_the_reserve_of_a_few_accounts_is_the_one_reckoned_on_paper(
+    chance: list[float], amount: list[float], spread: float
+) -> None:
+    """To the cent: every outcome with its probability, each chance as large on average as the forecast says."""
+    tried = (np.arange(4001) + 0.5) / 4001
+    factor = np.exp(spread * norm.ppf(tried) - spread**2 / 2)
+    times = [brentq(lambda k, p=p: np.minimum(k * factor, 1).mean() - p, 0, 1e6) for p in chance]
+    paid = np.minimum(np.outer(factor, times), 1)
+    outcomes: dict[float, float] = {}
+    for hit in itertools.product((False, True), repeat=len(chance)):
+        total = round(float(np.dot(hit, amount)), 2)
+        outcomes[total] = outcomes.get(total, 0.0) + float(np.where(hit, paid, 1 - paid).prod(axis=1).mean())
+    assert sum(total * share for total, share in outcomes.items()) == pytest.approx(np.dot(chance, amount), abs=0.01)
+    totals = sorted(outcomes)
+    below = np.cumsum([outcomes[total] for total in totals])
+    found = reserve(np.array(chance), np.array(amount), spread)
+    assert {level: round(told, 2) for level, told in found.items()} == {
+        level: totals[int(np.searchsorted(below, level))] for level in found
+    }
 
 
 def test_a_wider_error_asks_for_a_larger_reserve() -> None:
