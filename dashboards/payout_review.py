@@ -162,6 +162,11 @@ def _actions(row: dict[str, Any], held: State | None, strips: list[Strip]) -> No
         others = held and person.name in (held.maker, held.checker)
         st.caption("You have decided; somebody else must agree." if others else "Nothing for you to do here.")
         return
+    if now == "queued" and row["recommendation"] in ("review", "reject"):
+        advice = words.RECOMMENDATIONS[row["recommendation"]]
+        st.warning(
+            f"Granted, but the review now says {advice}: {desk.at_a_glance(row)}. Read it before money goes out."
+        )
     if {"approve", "deduct"} & set(possible):
         override = bool(strips) or row["recommendation"] not in ("approve", "deduct")
         st.caption(desk.who_must_agree(row["payout_id"], override=override))

@@ -36,6 +36,8 @@ BECAME = {
     "info_requested": "waits for the trader",
     "in_review": "is back in review",
 }
+NAMED = {"product", "stage", "relation", "desk_state", "recommendation", "state"}
+"""Columns of names that are written as a person writes them."""
 WIDE: dict[str, int | Literal["large"]] = {
     "told": "large",
     "reason": "large",
@@ -271,6 +273,7 @@ def table(rows: pd.DataFrame, zone: str = "UTC", *, currency: str | None = None,
         else:
             config[name] = st.column_config.Column(said, width=WIDE.get(name))
     shown = rows.astype(dict.fromkeys(MONEY.intersection(rows), "float64"))
+    shown = shown.assign(**{name: [words.named(one) for one in shown[name]] for name in NAMED.intersection(shown)})
     return st.dataframe(
         shown, hide_index=True, height=look.height(len(shown)), column_config=config, placeholder="", **options
     )

@@ -173,6 +173,11 @@ def state(name: str | None, status: str | None = None) -> str:
     return f"{icon} {word}"
 
 
+def named(name: Any) -> str:
+    """As `plain`; nothing where there is no name."""
+    return "" if missing(name) else plain(name)
+
+
 def plain(name: Any) -> str:
     """A snake_case name as a person writes it."""
     text = str(name).replace("_", " ")

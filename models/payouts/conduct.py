@@ -446,13 +446,21 @@ def _still_there(request: Request, worth: Worth) -> Check:
     left = to_minor(request.balance_now - request.initial_balance, worth.currency)
     holds = not ended and left >= worth.profit - worth.deductions
     sentence = f"The account holds a profit of {written(left, worth.currency)} {worth.currency} now"
-    sentence += f" and was {request.status} after the request." if ended else "."
+    short = "" if left >= worth.profit - worth.deductions else ", less than is to be drawn"
+    sentence += f"{short}, and was {request.status} after the request." if ended else f"{short}."
     return Check(name, judged(holds), sentence, numbers, group="amount")
 
 
 def _transfer(request: Request, worth: Worth, desk: Desk) -> Check:
     """Whether transfers reported for the request fit it: once, the amount due, its currency and destination."""
     name = "transfer"
+    alike = (
+        []
+        if request.paid
+        else [one for one in desk.unnamed.get(request.destination, []) if _fits(one, request, worth, desk)]
+    )
+    if alike:
+        return _perhaps_paid(alike[0], worth)
     if not request.transfers:
         said = "No transfer is reported."
         if request.paid:
@@ -462,13 +470,12 @@ def _transfer(request: Request, worth: Worth, desk: Desk) -> Check:
         return Check(name, "not_applicable", said, {"paid": request.paid}, group="amount")
     due = worth.trader_share
     sent, fee = (to_minor(v, request.transfer_currency) for v in (request.transfer_amount, request.transfer_fee))
-    near = desk.policy.review["transfer_minor_units"]
     wrong = []
     if request.standing > 1:
         wrong.append(f"it was paid {request.standing} times")
     if request.transfer_currency != request.currency:
         wrong.append(f"it was sent in {request.transfer_currency}, the account is in {request.currency}")
-    elif due is not None and min(abs(due - one) for one in (sent, sent + fee, sent - fee)) > near:
+    elif due is not None and not _is_due(due, sent, fee, desk):
         due_said = written(due, worth.currency)
         wrong.append(f"{written(sent, worth.currency)} {worth.currency} was sent, {due_said} is due")
     if request.transfer_destination and request.destination and request.transfer_destination != request.destination:
@@ -481,3 +488,29 @@ def _transfer(request: Request, worth: Worth, desk: Desk) -> Check:
     numbers |= {"paid": request.paid}
     sentence = "The transfer is the one that is due." if not wrong else f"The transfer is held: {'; '.join(wrong)}."
     return Check(name, judged(not wrong), sentence, numbers, group="amount")
+
+
+def _is_due(due: int, sent: int, fee: int, desk: Desk) -> bool:
+    """Whether an amount is the one due, its cost within it, on top of it or apart."""
+    near: int = desk.policy.review["transfer_minor_units"]
+    return min(abs(due - one) for one in (sent, sent + fee, sent - fee)) <= near
+
+
+def _fits(transfer: Row, request: Request, worth: Worth, desk: Desk) -> bool:
+    """Whether a transfer that names no request may be this one's payment: later, to its place, the amount due."""
+    if worth.trader_share is None or transfer["currency"] != request.currency:
+        return False
+    sent, fee = (to_minor(transfer[name], transfer["currency"]) for name in ("amount", "fee"))
+    return bool(transfer["settled_at"] >= request.requested_at) and _is_due(worth.trader_share, sent, fee, desk)
+
+
+def _perhaps_paid(transfer: Row, worth: Worth) -> Check:
+    """A request that may have been paid already."""
+    sent = to_minor(transfer["amount"], transfer["currency"])
+    sentence = (
+        f"It may have been paid: transfer {transfer['settlement_id']} of {written(sent, worth.currency)}"
+        f" {worth.currency} went to its destination on {transfer['settled_at']:%Y-%m-%d} and names no request."
+        " Match or explain it first (Reconciliation)."
+    )
+    numbers = {"sent": transfer["amount"], "due": worth.money(worth.trader_share), "paid": None}
+    return Check("transfer", "failed", sentence, numbers, group="amount")

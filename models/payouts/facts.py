@@ -97,6 +97,7 @@ class Desk:
     owner_of: Mapping[str, str] = field(default_factory=dict)
     answered: Mapping[tuple[str, str, str], Row] = field(default_factory=dict)
     exports: Mapping[str, Row] = field(default_factory=dict)
+    unnamed: Mapping[str, list[Row]] = field(default_factory=dict)
 
 
 def records(connection: duckdb.DuckDBPyConnection, query: str) -> list[Row]:
@@ -358,6 +359,7 @@ def surroundings(
         {row["trader_id"]: row["owner_id"] for row in owners},
         _answered(connection),
         _exports(connection),
+        unnamed=_unnamed(connection),
     )
 
 
@@ -417,6 +419,20 @@ def _pairs(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Row]]:
         grouped[row["account_a"]].append(row)
         grouped[row["account_b"]].append(row)
     return dict(grouped)
+
+
+def _unnamed(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Row]]:
+    """Transfers that went out and name no request, by destination; what a person has explained is none of them."""
+    relations.build(connection, "facts.told_transfers")
+    query = (
+        "select settlement_id, destination, amount, coalesce(fee, 0) as fee, currency, settled_at"
+        " from facts.told_transfers as transfers"
+        " anti join (select record_id from decided.reconciliation_marks where side = 'transfer' group by record_id"
+        " having arg_max(verdict, place) = 'explained') as marks on transfers.settlement_id = marks.record_id"
+        " where payout_id is null and status in ('sent', 'settled') and destination is not null"
+        " order by settled_at, settlement_id"
+    )
+    return _by(records(connection, query), "destination")
 
 
 def _newest_fact(connection: duckdb.DuckDBPyConnection) -> dt.datetime | None:
