@@ -6,79 +6,65 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr
 
-from models.detectors.base import Answers, Detector, Floats, duration, log_steps, numbers, percent, steps, thin
+from models.detectors import manner
+from models.detectors.base import Answers, Detector, Floats, Usual, duration, log_steps, numbers, percent, steps, thin
+
+NO_PAIRS = pd.DataFrame(columns=["kind", "account_id", "instrument_overlap", "instruments"])
 
 
 @dataclass(frozen=True)
 class Terms:
     """Sign-ins and positions on either side that are needed to say anything in full; more sign-ins where one device did
-    not simply replace another, which is a share of them; how much of a change of manner counts beside the plainest,
-    and what a manner that stayed may say against at most."""
+    not simply replace another, which is a share of them; what a manner that stayed may say against at most; and how
+    many traders are enough to know how traders change by themselves."""
 
-    version: str = "2026-11-29"
+    version: str = "2026-11-30"
     sessions_enough: int = 2
     sessions_mixed: int = 8
     replaced_share: float = 0.6
     positions_enough: int = 8
-    further: float = 0.5
     alike_at_most: float = -3.0
+    pairs_enough: int = 1000
 
 
-def _hours_apart(seen: pd.DataFrame) -> Floats:
-    """Hours between the usual times of day before and after, round the clock."""
-    before = np.arctan2(numbers(seen["hour_y_before"]), numbers(seen["hour_x_before"]))
-    after = np.arctan2(numbers(seen["hour_y_after"]), numbers(seen["hour_x_after"]))
-    return np.abs(np.angle(np.exp(1j * (after - before)))) * 12 / np.pi
+def usual(seen: pd.DataFrame) -> Usual:
+    """How far the firm's traders change by themselves, and how far they differ from each other."""
+    return manner.learn(seen, Terms.positions_enough / 2)
 
 
-def _unlike(apart: Floats, usual: float, known: np.ndarray) -> Floats:
-    """Log-odds of a difference between two stages: how rare so large a one is among the firm's own transitions.
+def _manner(seen: pd.DataFrame, positions: Floats, terms: Terms, among: Usual) -> pd.DataFrame:
+    """Log-odds from what is traded, for how long, when, by whose finger, with which stops and how evenly; smaller sizes
+    once funded are no reason.
 
-    The spread among transitions comes from their median, which a minority of passed accounts does not move.
+    `changes_of_others` takes off what traders of the firm show without any funding.
     """
-    seen = apart[known]
-    weight = len(seen) / (len(seen) + 15.0)
-    spread = usual if len(seen) == 0 else max(weight * np.median(seen) / 0.6745 + (1 - weight) * usual, usual / 2)
-    innocent = np.clip(2 * ndtr(-apart / spread), 0.03, 1.0)
-    guilty = np.clip(apart / (apart + usual), 0.15, 0.75)
-    return np.where(known, np.log(guilty / innocent), 0.0)
-
-
-def _manner(seen: pd.DataFrame, positions: Floats, terms: Terms) -> pd.DataFrame:
-    """Log-odds from what is traded, for how long, when, and by whose finger; smaller sizes once funded are no
-    reason.
-
-    Who changes their plan changes these together, so that only the plainest change counts in full; so do those who
-    change nothing.
-    """
-    hold = np.abs(numbers(seen["log_hold_after"]) - numbers(seen["log_hold_before"]))
-    robot = np.abs(numbers(seen["by_robot_after"], np.nan) - numbers(seen["by_robot_before"], np.nan))
-    known = positions >= terms.positions_enough / 2
-    manner = pd.DataFrame(
+    apart = manner.apart(seen)
+    known = (positions > 0) & (apart.known >= 1)
+    weighed = pd.DataFrame(
         {
-            "instruments": _unlike(1 - numbers(seen["instrument_overlap"], 1.0), 0.35, known),
-            "holding_time": _unlike(hold, 0.7, known),
-            "hours": _unlike(_hours_apart(seen), 1.8, known),
-            "robot": steps(robot, [0.2, 0.8], [-0.2, 1.0]),
-        }
+            name: thin(np.where(known, worth, 0.0), positions, terms.positions_enough)
+            for name, worth in manner.log_odds(apart, among).items()
+        },
+        index=seen.index,
     )
-    plainest = manner.abs().where(manner > 0).rank(axis=1, method="first", ascending=False)
-    likest = manner.abs().where(manner < 0).rank(axis=1, method="first", ascending=False)
-    weighed = manner.where(~((plainest > 1) | (likest > 1)), manner * terms.further)
+    together = weighed.sum(axis=1).to_numpy(dtype=np.float64)
     # a robot that is handed over, or a service that goes on trading, leaves everything alike
     against = np.minimum(weighed, 0.0).sum(axis=1)
-    held = np.minimum(1.0, terms.alike_at_most / np.minimum(against, -1e-9))
-    return weighed.where(weighed > 0, weighed.mul(held, axis=0))
+    weighed = weighed.where(
+        weighed > 0, weighed.mul(np.minimum(1.0, terms.alike_at_most / against.clip(upper=-1e-9)), axis=0)
+    )
+    left = manner.at_most(together, among) - np.maximum(weighed.sum(axis=1).to_numpy(dtype=np.float64), 0.0)
+    return weighed.assign(changes_of_others=np.minimum(left, 0.0))
 
 
-def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
+def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.DataFrame:
     """Log-odds from devices and countries that change with the funding, the devices' other users, and the manner."""
     sessions = np.minimum(numbers(seen["sessions_before"]), numbers(seen["sessions_after"]))
     positions = np.minimum(numbers(seen["positions_before"]), numbers(seen["positions_after"]))
-    # the buyer may have looked in before: what counts is whose device does the work
-    device = steps(seen["devices_changed"], [0, 0.3, 0.6, 1], [-2.5, -1, 0.5, 2.5])
+    # the buyer may have looked in before: what counts is whose device does the work. That it stayed says little where a
+    # hired hand trades over the terminal's own connection, or on the machine of the buyer
+    device = steps(seen["devices_changed"], [0, 0.3, 0.6, 1], [-1, -0.5, 0.5, 2.5])
     # a mix of devices is known from more sign-ins than one device that replaces another
     replaced = np.minimum(numbers(seen["devices_gone"]), numbers(seen["devices_new"])) >= terms.replaced_share
     enough = np.where(replaced, terms.sessions_enough, terms.sessions_mixed)
@@ -87,10 +73,7 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     others = log_steps(seen["device_users_before"], [1, 2, 5], [0, 2, 3.5]) * changed
     # one machine that several give up, each with the own funding, is no home computer that was replaced
     also = steps(seen["also_given_up"], [0, 1, 2, 4], [0, 1.5, 2.7, 3.5]) * changed
-    manner = {
-        name: thin(worth.to_numpy(), positions, terms.positions_enough) * np.where(positions > 0, 1.0, 0.0)
-        for name, worth in _manner(seen, positions, terms).items()
-    }
+    held = usual(NO_PAIRS) if among is None else among
     seen_both = np.where(sessions > 0, 1.0, 0.0)
     # where nobody's sign-ins are delivered, having none says nothing
     unseen = np.where((sessions > 0) | ~(sessions > 0).any(), 0.0, -1.0)
@@ -102,7 +85,7 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
             "device_of_many": others * seen_both,
             "given_up_by_others": also * seen_both,
             "no_sign_ins": unseen,
-            **manner,
+            **_manner(seen, positions, terms, held),
         },
         index=seen.index,
     )
@@ -163,6 +146,8 @@ DETECTOR = Detector(
     weigh=weigh,
     sentence=sentence,
     ruled_out=ruled_out,
+    usual=usual,
+    usual_from="changes_of_manner",
     rows=(
         "select accounts.account_id as subject_id, row_number() over (partition by accounts.account_id"
         " order by logins.occurred_at) as place, logins.occurred_at, logins.device_id, logins.country, logins.ip,"

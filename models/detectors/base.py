@@ -51,7 +51,8 @@ class Detector:
         terms: versioned thresholds; those that SQL needs are shown to it as variables `<detector>_<term>`.
         weigh: log-odds of each reason, one column each, from the relation's rows; `prior` is one of them.
         usual: what it learns from the rows of all, in numbers of two digits that a day seldom changes, for `weigh`.
-        usual_of: the columns from which it learns.
+        usual_of: the columns from which it learns; all where none is named.
+        usual_from: the relation from which it learns, its own where none is named.
         together: the column whose rows are weighed together, beside what is usual.
         sentence, ruled_out: words about one row.
         rows: a select of evidence rows with `subject_id`, read for reported subjects only (`reported` lists them, and
@@ -70,6 +71,7 @@ class Detector:
     numbers: tuple[str, ...] = field(default=())
     usual: Callable[[pd.DataFrame], Usual] | None = None
     usual_of: tuple[str, ...] = ()
+    usual_from: str = ""
     together: str = "account_id"
 
     @property
@@ -187,7 +189,10 @@ class Found:
 
 def judge(connection: duckdb.DuckDBPyConnection, detector: Detector, terms: Any) -> pd.DataFrame:
     """A detector's signals in published columns; subjects it holds hardly possible have no row."""
-    weighed = found_in(features(connection, detector.relation), detector, terms)
+    usual = (
+        detector.usual(features(connection, detector.usual_from)) if detector.usual and detector.usual_from else None
+    )
+    weighed = found_in(features(connection, detector.relation), detector, terms, usual)
     return signals_of(weighed, evidence_rows(connection, weighed))
 
 

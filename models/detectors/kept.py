@@ -188,9 +188,10 @@ def weigh(connection: duckdb.DuckDBPyConnection, detector: Detector, terms: Any,
     """
     name, usual = detector.relation, None
     if detector.usual:
-        relations.build(connection, f"detectors.{name}")
-        columns = ", ".join(detector.usual_of)
-        seen = _all_of(connection, before, name, columns).to_pandas(strings_to_categorical=True)
+        learnt_from = detector.usual_from or name
+        relations.build(connection, f"detectors.{learnt_from}")
+        columns = ", ".join(detector.usual_of) or "*"
+        seen = _all_of(connection, before, learnt_from, columns).to_pandas(strings_to_categorical=True)
         usual = detector.usual(without_gaps(seen))
         connection.execute("insert into detectors.usual values (?, ?)", [detector.name, json.dumps(usual)])
     if before is None or name not in MEASURED or usual != before.usual.get(detector.name):

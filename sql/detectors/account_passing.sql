@@ -26,47 +26,6 @@ members as (
     where accounts.stage <> 'funded' or accounts.account_id = funded.account_id
 ),
 
-manners as (
-    select
-        members.funded_id,
-        members.is_after,
-        sum(manners.positions) as positions,
-        sum(manners.log_hold) / nullif(sum(manners.held), 0) as log_hold,
-        sqrt(greatest(
-            (sum(manners.log_hold_squared) - sum(manners.log_hold) * sum(manners.log_hold) / nullif(sum(manners.held), 0))
-            / nullif(sum(manners.held) - 1, 0), 0
-        )) as log_hold_spread,
-        sum(manners.hour_x) / sum(manners.positions) as hour_x,
-        sum(manners.hour_y) / sum(manners.positions) as hour_y,
-        sum(manners.by_robot) / nullif(sum(manners.robot_told), 0) as by_robot,
-        min(manners.first_at) as first_at,
-        max(manners.last_at) as last_at
-    from members
-    inner join detectors.manners as manners using (account_id)
-    group by members.funded_id, members.is_after
-),
-
-instrument_shares as (
-    select
-        members.funded_id,
-        mine.instrument,
-        coalesce(sum(mine.positions) filter (where not members.is_after), 0)
-        / nullif(sum(sum(mine.positions) filter (where not members.is_after)) over whole, 0) as share_before,
-        coalesce(sum(mine.positions) filter (where members.is_after), 0)
-        / nullif(sum(sum(mine.positions) filter (where members.is_after)) over whole, 0) as share_after
-    from members
-    inner join detectors.account_instruments as mine using (account_id)
-    group by members.funded_id, mine.instrument
-    window whole as (partition by members.funded_id)
-),
-
--- how far the two mixes of instruments agree: Bhattacharyya's coefficient, 1 for the same, 0 for nothing in common
-mixes as (
-    select funded_id, sum(sqrt(share_before * share_after)) as overlap
-    from instrument_shares
-    group by funded_id
-),
-
 -- sign-ins that name no account belong to the side of the funding on which they lie
 sessions as (
     select members.funded_id, members.is_after, logins.device_id, logins.country
@@ -158,18 +117,7 @@ shared as (
 select
     funded.account_id,
     funded.trader_id,
-    before.positions as positions_before,
-    after.positions as positions_after,
-    before.log_hold as log_hold_before,
-    after.log_hold as log_hold_after,
-    before.log_hold_spread,
-    before.hour_x as hour_x_before,
-    before.hour_y as hour_y_before,
-    after.hour_x as hour_x_after,
-    after.hour_y as hour_y_after,
-    before.by_robot as by_robot_before,
-    after.by_robot as by_robot_after,
-    mixes.overlap as instrument_overlap,
+    changed.* exclude (kind, account_id),
     devices.sessions_before,
     devices.sessions_after,
     coalesce(devices.gone, 0) as devices_gone,
@@ -181,13 +129,10 @@ select
     countries.most_before as country_before,
     countries.most_after as country_after,
     shared.users as device_users_before,
-    shared.also_given_up,
-    after.first_at,
-    after.last_at
+    shared.also_given_up
 from funded
-left join manners as before on funded.account_id = before.funded_id and not before.is_after
-left join manners as after on funded.account_id = after.funded_id and after.is_after
-left join mixes on funded.account_id = mixes.funded_id
+left join detectors.changes_of_manner as changed
+    on funded.account_id = changed.account_id and changed.kind = 'funding'
 left join changes as devices on funded.account_id = devices.funded_id and devices.kind = 'device'
 left join changes as countries on funded.account_id = countries.funded_id and countries.kind = 'country'
 left join shared on funded.account_id = shared.funded_id
