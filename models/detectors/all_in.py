@@ -31,15 +31,18 @@ class Terms:
     """Entries so close are one idea (seconds), in several instruments too where they are held together; the share of
     the allowance gamblers stake, and how it varies between them; the part of a gain that is taken for the stake where
     no stop is told; ideas after which an end came at once; the log-odds that so few ideas without a stop reach at
-    most."""
+    most; the share of the allowance up to which a stake is little, and how many times as large a size may be to be
+    alike."""
 
-    version: str = "2026-11-30"
+    version: str = "2026-12-01"
     merge_s: float = 120.0
     gambler_share: float = 0.85
     gambler_spread: float = 0.25
     of_gain: float = 0.6
     ideas_few: int = 3
     untold_at_most: float = 0.8
+    little_share: float = 0.5
+    as_large: float = 1.5
 
 
 def _middle(values: Floats, traders: pd.Series[str]) -> tuple[float, float, float]:
@@ -118,6 +121,29 @@ def _company(seen: pd.DataFrame, alone: Floats) -> Floats:
     return np.asarray(np.clip(others.to_numpy() - 2.0, 0.0, 2.0), dtype=np.float64)
 
 
+def _at_that_size(seen: pd.DataFrame, terms: Terms) -> Floats:
+    """Log-odds against, where the same trader's other accounts staked little on ideas of that size: this loss ran away.
+
+    Where a stop is told it says itself what was meant.
+    """
+    untold = numbers(seen["planned"]) == 0
+    told = pd.DataFrame(
+        {
+            "trader": seen["trader_id"].to_numpy(),
+            "place": np.arange(len(seen)),
+            "size": numbers(seen["log_size"], math.nan),
+            "ideas": numbers(seen["ideas"]),
+            "share": np.exp(numbers(seen["log_stake"])) / np.maximum(numbers(seen["allowance"], math.nan), 1e-6),
+        }
+    )
+    asked = told[untold & (told["ideas"] <= terms.ideas_few)]
+    little = told[told["share"] <= terms.little_share]
+    both = asked.merge(little, on="trader", suffixes=("", "_elsewhere"))
+    as_large = both["size_elsewhere"] >= both["size"] - math.log(terms.as_large)
+    ideas = both[as_large & (both["place"] != both["place_elsewhere"])].groupby("place")["ideas_elsewhere"].sum()
+    return log_steps(ideas.reindex(told["place"], fill_value=0).to_numpy(), [2, 6, 20], [0.0, -1.5, -3.0])
+
+
 def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.DataFrame:
     """Log-odds from the usual stake and size, its constancy, ideas a day and in all, the end, and other accounts."""
     planned = numbers(seen["planned"])
@@ -148,7 +174,7 @@ def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.Da
     # one to three results without a stop make it likely at most: what was planned is not told
     thinly = (planned == 0) & (numbers(seen["ideas"]) <= terms.ideas_few)
     beyond = np.maximum(reasons.sum(axis=1).to_numpy() - terms.untold_at_most, 0.0)
-    return reasons.assign(stop_not_told=np.where(thinly, -beyond, 0.0))
+    return reasons.assign(stop_not_told=np.where(thinly, -beyond, 0.0), size_elsewhere=_at_that_size(seen, terms))
 
 
 def sentence(row: pd.Series, terms: Terms) -> str:
@@ -167,6 +193,7 @@ def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
     """What was considered and why it does not explain the finding."""
     return [
         "wide stops with small size: the stake is the money lost at the stop, not the distance",
+        "a loss without a stop that ran away: what the same trader's other accounts stake at that size is looked at",
         "the last rungs of a martingale: sizes that answered losses speak against it",
         "pieces of one idea, scaling in, several instruments at once: entries close together are counted as one",
         f"{row['ideas'] / max(row['days'], 1):.1f} ideas a day: not the sum of many small ones",

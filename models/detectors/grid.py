@@ -14,7 +14,7 @@ class Terms:
     """Layers that make a basket deep, how near its ends and how near the pieces of one order lie (seconds), and the
     steps needed to say anything in full."""
 
-    version: str = "2026-11"
+    version: str = "2026-11-30"
     layers_min: int = 4
     together_s: float = 60.0
     piece_s: float = 10.0
@@ -39,7 +39,7 @@ def sentence(row: pd.Series, terms: Terms) -> str:
     return (
         f"{row['deep_baskets']:.0f} times {terms.layers_min} or more layers (at most "
         f"{row['layers_max']:.0f}) were open in one "
-        f"direction; {percent(row['against'] / max(row['steps'], 1))} of {row['steps']:.0f} additions were "
+        f"instrument; {percent(row['against'] / max(row['steps'], 1))} of {row['steps']:.0f} additions were "
         "made at a worse "
         f"price, and {percent(row['closed_together'])} of the baskets were closed at once."
     )
@@ -66,7 +66,10 @@ DETECTOR = Detector(
             "turn pays for all."
         ),
         data="Opening deals that are open together in one instrument and direction: prices, times and ends.",
-        assumes="Layers of one basket overlap in time; a netted position's additions are layers too.",
+        assumes=(
+            "Layers of one basket overlap in time, on both sides where each adds against itself; a netted "
+            "position's additions are layers too."
+        ),
         fails=(
             "For grids of two or three layers, for those spaced by volatility, and when baskets of several robots mix."
         ),

@@ -345,8 +345,8 @@ _ANEW = f"""
         select instrument, currency
         from detectors.point_values as now
         full join held_point_values as held using (instrument, currency)
-        where (now.point_value, now.usual_move, now.usual_result_per_lot)
-            is distinct from (held.point_value, held.usual_move, held.usual_result_per_lot)
+        where (now.point_value, now.usual_move, now.usual_result_per_lot, now.usual_hold_s)
+            is distinct from (held.point_value, held.usual_move, held.usual_result_per_lot, held.usual_hold_s)
     ),
 
     changed as (

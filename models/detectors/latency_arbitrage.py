@@ -25,28 +25,34 @@ from models.detectors.base import (
 @dataclass(frozen=True)
 class Terms:
     """Seconds after entry at which the market is looked at again, up to which holding time (and for whom) a position is
-    brief; positions needed to say anything in full."""
+    brief; positions needed to say anything in full; by how much a market that moved in favour at once outweighs that
+    little was made of it."""
 
-    version: str = "2026-11"
+    version: str = "2026-11-30"
     markout_s: float = 5.0
     markout_hold_s_max: float = 30.0
     positions_enough: int = 15
+    markout_over_edge: float = 0.7
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     """Log-odds from holding times, wins and edge of brief positions, and where the market was a moment after entry."""
     even = numbers(seen["hold_three_quarters_s"]) / np.maximum(numbers(seen["hold_quarter_s"]), 0.01)
     wins = likelihood_ratio(seen["brief_wins"], seen["brief_positions"], (12.0, 2.0), (6.0, 6.0))
+    markout = np.where(
+        numbers(seen["markouts"]) >= terms.positions_enough / 2,
+        steps(seen["markout_spreads"], [-0.5, 0, 0.5, 1.5], [-2, -1, 1, 3]),
+        0.0,
+    )
+    edge = steps(seen["brief_edge"], [0, 0.3, 0.8, 1.5], [-3, -1, 1, 2])
+    # once the market is known to have moved in favour at once, what the exit made of it says little against
+    doubted = np.where(edge < 0, 1 - terms.markout_over_edge * np.clip(markout, 0.0, 1.0), 1.0)
     reasons = {
         "brief": log_steps(seen["hold_s"], [0.5, 3, 8, 15, 30, 60], [3, 3, 2, 0, -3, -8]),
         "wins": wins,
         "even_holds": log_steps(even, [1.3, 2, 4, 10], [1, 0.5, -0.5, -1.5]),
-        "edge": steps(seen["brief_edge"], [0, 0.3, 0.8, 1.5], [-3, -1, 1, 2]),
-        "markout": np.where(
-            numbers(seen["markouts"]) >= terms.positions_enough / 2,
-            steps(seen["markout_spreads"], [-0.5, 0, 0.5, 1.5], [-2, -1, 1, 3]),
-            0.0,
-        ),
+        "edge": edge * doubted,
+        "markout": markout,
     }
     weighed = {name: thin(values, seen["brief_positions"], terms.positions_enough) for name, values in reasons.items()}
     return pd.DataFrame({"prior": -4.7, **weighed}, index=seen.index)

@@ -6,5 +6,6 @@ select
     cast(null as double) as point_value,
     cast(null as double) as usual_move,
     cast(null as double) as usual_result_per_lot,
+    cast(null as double) as usual_hold_s,
     cast(null as bigint) as settled
 where false

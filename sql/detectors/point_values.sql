@@ -1,4 +1,5 @@
--- What one lot of an instrument gains per unit of price and by how much its positions usually differ from their entry,
+-- What one lot of an instrument gains per unit of price, by how much its positions usually differ from their entry and how
+-- long they are usually held,
 -- learnt from what closed, so that no contract sizes are needed. Grain: instrument, currency.
 -- From what closed before this month where that is enough, so that a new day changes no account but those it tells of.
 with closed as (
@@ -8,6 +9,7 @@ with closed as (
         trades.lots,
         abs(trades.profit) as result,
         abs(trades.close_price - trades.open_price) as move,
+        epoch(trades.closed_at - trades.opened_at) as hold_s,
         trades.closed_at < date_trunc('month', getvariable('as_of')) as is_settled
     from facts.trades as trades
     inner join facts.accounts as accounts using (account_id)
@@ -33,6 +35,7 @@ learnt as (
         median(unknown.result / (unknown.move * unknown.lots)) as point_value,
         median(unknown.move) as usual_move,
         median(unknown.result / unknown.lots) as usual_result_per_lot,
+        median(greatest(unknown.hold_s, 1)) as usual_hold_s,
         any_value(counts.settled) as settled
     from unknown
     inner join counts using (instrument, currency)
@@ -47,6 +50,7 @@ select
     round(point_value, cast(2 - floor(log10(point_value)) as integer)) as point_value,
     round(usual_move, cast(2 - floor(log10(usual_move)) as integer)) as usual_move,
     round(usual_result_per_lot, cast(2 - floor(log10(usual_result_per_lot)) as integer)) as usual_result_per_lot,
+    round(usual_hold_s, cast(2 - floor(log10(usual_hold_s)) as integer)) as usual_hold_s,
     settled
 from learnt
 

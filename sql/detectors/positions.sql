@@ -21,6 +21,7 @@ select
     trades.take_profit,
     epoch(trades.closed_at - trades.opened_at) as hold_s,
     trades.lots * point.usual_result_per_lot as usual_result,
+    point.usual_hold_s,
     trades.lots * point.usual_result_per_lot / accounts.initial_balance as size,
     coalesce(trades.close_reason in ('sl', 'tp') and abs(trades.close_price - trades.open_price)
         >= getvariable('detectors_usual_exit_share') * point.usual_move, false) as ended_by_market,

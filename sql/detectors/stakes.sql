@@ -1,5 +1,6 @@
 -- What each idea put at risk: the loss at its stop; without a stop the largest of what it lost, of a part of what it won,
--- and of what its size usually wins or loses, though not more than a gambler stakes on purpose; as far as it was entered
+-- and of what its size usually wins or loses within the time for which the account usually holds (a result grows with the
+-- root of it), though not more than a gambler stakes on purpose; as far as it was entered
 -- at once: what a netted position was built up by later was not staked on the entry, nor counted as its profit. Pieces of one
 -- idea are together, whatever instruments they are in.
 -- Grain: account_id, idea. Stakes and sizes are shares of the initial balance.
@@ -25,9 +26,11 @@ entered as (
         positions.closed_at,
         positions.stop_risk,
         positions.net_profit * coalesce(built.entered_share, 1) as net_profit,
-        positions.usual_result * coalesce(built.entered_share, 1) as usual,
+        positions.usual_result * coalesce(built.entered_share, 1)
+        * sqrt(least(coalesce(exp(manners.log_hold / manners.held) / nullif(positions.usual_hold_s, 0), 1), 1)) as usual,
         positions.opened_at - lag(positions.opened_at) over entries > to_seconds(getvariable('all_in_merge_s')) as begins
     from detectors.positions as positions
+    inner join detectors.manners as manners using (account_id)
     left join built using (account_id, trade_id)
     window entries as (
         partition by positions.account_id, positions.instrument, positions.side
