@@ -760,6 +760,94 @@ def test_sizes_that_grow_from_the_second_loss_of_a_run_on_are_a_martingale_where
     assert bool(strength(detector.weigh(seen, detector.terms, usual))[0] >= 0.5) is fires
 
 
+def manners(kind: str, pairs: int, **changes: float) -> pd.DataFrame:
+    """Pairs of stages that are traded alike but for what `changes` adds to the later one."""
+    before = {"positions": 40.0, "days": 15.0, "log_hold": 7.0, "log_hold_varied": 0.5, "hour_x": 0.8, "hour_y": 0.5,
+              "by_robot": 0.0, "with_stop": 1.0, "with_target": 0.5, "sizes_spread": 0.2}  # fmt: skip
+    row: dict[str, Any] = {f"{name}_before": value for name, value in before.items()}
+    row |= {f"{name}_after": value + changes.get(name, 0.0) for name, value in before.items()}
+    row |= {"kind": kind, "instrument_overlap": 1.0 - changes.get("instruments", 0.0), "instruments": 2}
+    return pd.DataFrame([row | {"account_id": f"{kind}{place}"} for place in range(pairs)])
+
+
+OTHERWISE = {"instruments": 1.0, "log_hold": 2.0, "hour_x": -1.6, "hour_y": -1.0, "with_stop": -1.0}
+
+
+@pytest.mark.parametrize(
+    ("usual", "changed", "fires"),
+    [((300, 0), OTHERWISE, True), ((150, 60), OTHERWISE, False), ((300, 0), {"instruments": 1.0}, False)],
+)
+def test_another_hand_on_the_same_device_is_told_by_how_rarely_the_firms_traders_change_as_much(
+    usual: tuple[int, int], changed: dict[str, float], fires: bool
+) -> None:
+    detector = DETECTORS["account_passing"]
+    steady, restless = usual
+    firm = [manners("onward", steady), manners("again", restless, **OTHERWISE), manners("again", steady)]
+    firm.append(manners("onward", restless, **OTHERWISE))
+    firm += [manners("strangers", 100, **OTHERWISE), manners("strangers", 100, log_hold=1.0, instruments=1.0)]
+    assert detector.usual is not None
+    among = detector.usual(pd.concat(firm, ignore_index=True))
+    signed = {"sessions_before": 20, "sessions_after": 20, "devices_changed": 0.0, "devices_gone": 0.0,
+              "devices_new": 0.0, "countries_changed": 0.0, "device_users_before": 1, "also_given_up": 0}  # fmt: skip
+    seen = manners("funding", 1, **changed).assign(**signed)
+    assert bool(strength(detector.weigh(seen, detector.terms, among))[0] >= 0.5) is fires
+    few = seen.assign(positions_before=2.0, positions_after=2.0)
+    assert strength(detector.weigh(few, detector.terms, among))[0] < 0.5
+
+
+def test_the_same_change_never_counts_less_when_more_of_it_is_seen() -> None:
+    detector = DETECTORS["account_passing"]
+    assert detector.usual is not None
+    among = detector.usual(pd.concat([manners("onward", 60), manners("strangers", 60, **OTHERWISE)]))
+    further = pd.concat([manners("funding", 1, **{name: part * by for name, by in OTHERWISE.items()})
+                         for part in (0.0, 0.25, 0.5, 1.0)], ignore_index=True)  # fmt: skip
+    told = strength(detector.weigh(further.assign(sessions_before=20, sessions_after=20, devices_changed=0.0,
+        devices_gone=0.0, devices_new=0.0, countries_changed=0.0, device_users_before=1, also_given_up=0),
+        detector.terms, among))  # fmt: skip
+    assert (np.diff(told) >= 0).all() and told[-1] > told[0]
+
+
+@pytest.mark.parametrize(("elsewhere", "fires"), [(0.008, False), (0.04, True)])
+def test_a_loss_without_a_stop_ran_away_where_its_trader_stakes_little_at_that_size(
+    elsewhere: float, fires: bool
+) -> None:
+    detector = DETECTORS["all_in"]
+    seen = pd.DataFrame({"ideas": [1, 30], "days": [1, 12], "log_stake": np.log([0.045, elsewhere]), "planned": 0})
+    seen = seen.assign(trader_id="t", log_size=np.log(0.006), is_ended=True, allowance=0.05, rungs=0)
+    seen = seen.assign(ideas_weighed=np.nan, log_planned=np.nan, spread=np.nan)
+    assert bool(strength(detector.weigh(seen, detector.terms))[0] >= 0.5) is fires
+
+
+@pytest.mark.parametrize(("markout", "fires"), [(1.2, True), (-0.3, False)])
+def test_a_market_that_moved_at_once_outweighs_what_the_exit_made_of_it(markout: float, fires: bool) -> None:
+    detector = DETECTORS["latency_arbitrage"]
+    seen = pd.DataFrame([{"hold_s": 2.0, "hold_quarter_s": 1.0, "hold_three_quarters_s": 3.0, "brief_edge": 0.2}])
+    seen = seen.assign(brief_positions=120, brief_wins=93, markouts=120, markout_spreads=markout)
+    assert bool(strength(detector.weigh(seen, detector.terms))[0] >= 0.5) is fires
+
+
+def test_a_grid_on_both_sides_is_as_deep_as_both_and_a_brief_hand_stakes_less_on_its_lots() -> None:
+    firm = Firm(FIRMS[0], np.random.default_rng(3))
+    grid, brief, slow = (firm.account(firm.trader(), START) for _ in range(3))
+    level = LEVELS["EURUSD"][0]
+    for turn, (day, layer, (side, away)) in enumerate(
+        itertools.product(range(6), range(3), (("buy", -1), ("sell", 1)))
+    ):
+        at = START + dt.timedelta(days=day, hours=8, minutes=10 * layer, seconds=turn)
+        price = level * (1 + away * 0.001 * (layer + 1))
+        firm.trade(grid, at, 7200 - 600 * layer - turn, 0.0005, side=side, price=price, lots=0.2)
+    for account, hold_s in ((brief, 36.0), (slow, 3600.0)):
+        for day in range(30):
+            firm.trade(account, START + dt.timedelta(days=day, hours=16), hold_s, 0.0004 if day % 2 else -0.0004)
+    connection = firm.engine()
+    detect_all(connection, firm.as_of)
+    told = "select deep_baskets, layers_max from detectors.grid where account_id = ?"
+    assert connection.execute(told, [grid]).fetchall() == [(12, 6)]
+    usual = "select account_id, median(size) from detectors.stakes group by account_id"
+    sizes = dict(connection.execute(usual).fetchall())
+    assert sizes[brief] < 0.3 * sizes[slow]
+
+
 @pytest.mark.parametrize(("others", "fires"), [(3, True), (0, False)])
 def test_a_device_that_several_give_up_with_their_funding_is_a_service_though_the_manner_stays(
     others: int, fires: bool

@@ -41,7 +41,7 @@ class Terms:
     of_gain: float = 0.6
     ideas_few: int = 3
     untold_at_most: float = 0.8
-    little_share: float = 0.5
+    little_share: float = 0.33
     as_large: float = 1.5
 
 
