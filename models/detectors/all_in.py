@@ -137,11 +137,16 @@ def _at_that_size(seen: pd.DataFrame, terms: Terms) -> Floats:
         }
     )
     asked = told[untold & (told["ideas"] <= terms.ideas_few)]
-    little = told[told["share"] <= terms.little_share]
-    both = asked.merge(little, on="trader", suffixes=("", "_elsewhere"))
+    both = asked.merge(told, on="trader", suffixes=("", "_elsewhere"))
     as_large = both["size_elsewhere"] >= both["size"] - math.log(terms.as_large)
-    ideas = both[as_large & (both["place"] != both["place_elsewhere"])].groupby("place")["ideas_elsewhere"].sum()
-    return log_steps(ideas.reindex(told["place"], fill_value=0).to_numpy(), [2, 6, 20], [0.0, -1.5, -3.0])
+    others = both[as_large & (both["place"] != both["place_elsewhere"])]
+    others = others.assign(is_little=others["share_elsewhere"] <= terms.little_share)
+    others = others.assign(ideas_little=others["ideas_elsewhere"] * others["is_little"])
+    by_place = others.groupby("place").agg(ideas=("ideas_little", "sum"), little=("is_little", "mean"))
+    by_place = by_place.reindex(told["place"], fill_value=0)
+    # who stakes as much in most accounts means it
+    mostly = np.clip(2 * by_place["little"].to_numpy(dtype=np.float64) - 1, 0.0, 1.0)
+    return np.asarray(mostly * log_steps(by_place["ideas"], [2, 6, 20], [0.0, -1.5, -3.0]), dtype=np.float64)
 
 
 def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.DataFrame:
