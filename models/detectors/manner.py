@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import halfnorm
 
 from models.detectors.base import Floats, Usual, numbers, two_digits
 
@@ -105,11 +104,16 @@ def _shares(before: Floats, after: Floats, told: list[Floats]) -> tuple[Floats, 
     return np.abs(after - before), both * (1 - both) * (1 / told[0] + 1 / told[1])
 
 
+def _log_density(by: Floats, spread: Floats) -> Floats:
+    """Logarithm of the density of half a normal distribution."""
+    return np.asarray(0.5 * np.log(2 / np.pi) - np.log(spread) - (by / spread) ** 2 / 2, dtype=np.float64)
+
+
 def _changed(seen: Apart, name: str, spread: float) -> Floats:
     """How much likelier a difference is where a manner changed than where it stayed; NaN where it is not known."""
     by, few, manner = seen.by[name], np.sqrt(seen.varied[name]), MANNERS[name]
-    stayed = halfnorm.logpdf(by, scale=np.hypot(spread, few))
-    wide = -np.log(manner.range) if manner.range else halfnorm.logpdf(by, scale=np.hypot(manner.apart, few))
+    stayed = _log_density(by, np.hypot(spread, few))
+    wide = -np.log(manner.range) if manner.range else _log_density(by, np.hypot(manner.apart, few))
     return np.asarray(np.exp(np.clip(wide - stayed, -15.0, 15.0)), dtype=np.float64)
 
 
