@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.coordination import CoordinationTerms, find_coordination, held, kept
+from models.coordination import CoordinationTerms, find_coordination, held, kept, markets
 from models.coordination.candidates import find_candidates
 from models.coordination.entries import Openings, openings, sort_entries
 from models.coordination.kept import Kept
@@ -154,6 +154,38 @@ def test_what_is_kept_is_read_as_it_was_written_and_a_damaged_file_is_as_none(tm
     assert pairs == _candidates(whole)[0]
     path.write_bytes(path.read_bytes()[:1000])
     assert kept.load(path) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {"US30": markets.Place("XAUUSD")}),
+        ({"US30": markets.Place("XAUUSD")}, {}),
+        ({"US30": markets.Place("XAUUSD")}, {"US30": markets.Place("XAUUSD", inverse=True)}),
+        ({}, {"US30": markets.Place("GOLD"), "XAUUSD": markets.Place("GOLD")}),
+    ],
+    ids=["joined", "parted", "turned", "renamed"],
+)
+def test_another_map_of_markets_has_what_it_changes_counted_anew(
+    before: dict[str, markets.Place], after: dict[str, markets.Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One night `markets.toml` says otherwise: what was read and counted by the old map must not be believed."""
+    monkeypatch.setattr(kept, "NEW_SHARE_MAX", 1.0)
+    rng = np.random.default_rng(6)
+    whole = _firm(rng)
+    whole.loc[whole["account_id"] == "b03", "instrument"] = "US30"  # follows on another of the markets alone
+    whole.loc[whole["account_id"] == "a03", "instrument"] = "XAUUSD"
+    monkeypatch.setattr(markets, "listed", lambda: before)
+    first, left, _ = _candidates(whole)
+    assert left is not None
+    rows = np.arange(len(whole))
+    read_on = held.goes_on(held.hold(openings(whole), rows), rows[:0], openings(whole.iloc[:0]))
+    monkeypatch.setattr(markets, "listed", lambda: after)
+    anew, _, _ = _candidates(whole)
+    again, _, log = _candidates(read_on, left)
+    assert again == anew
+    assert anew != first, "or the map would not have mattered"
+    assert any("counted again" in line for line in log)
 
 
 def test_who_is_new_lost_an_entry_or_is_there_much_longer_is_counted_whole(monkeypatch: pytest.MonkeyPatch) -> None:

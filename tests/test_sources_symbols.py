@@ -35,6 +35,24 @@ from pipelines.sources.symbols import asset_class, canonical, instrument
         ("6EM5", "6E"),
         ("F.US.EP", "ES"),
         ("CON.F.US.MNQ.U25", "MNQ"),
+        ("F.US.ENQH26", "NQ"),
+        ("/NQ", "NQ"),
+        ("/6EH27:XCME", "6E"),
+        ("/MES:XCME", "MES"),
+        ("@NQ", "NQ"),
+        ("@ENQ", "NQ"),
+        ("@ES#", "ES"),
+        ("GC=F", "GC"),
+        ("MNQ.c.0", "MNQ"),
+        ("CME_MINI:NQ1!", "NQ"),
+        ("CME:6J1!", "6J"),
+        ("OANDA:NAS100USD", "US100"),
+        ("FX:EURUSD", "EURUSD"),
+        ("YM MAR 27", "YM"),
+        ("MNQ Mar 2027", "MNQ"),
+        ("NQ 202612", "NQ"),
+        ("CL-202701", "CL"),
+        ("USATECH.IDX/USD", "US100"),
     ],
 )
 def test_suffixes_aliases_and_months_are_undone(symbol: str, name: str) -> None:
@@ -42,7 +60,13 @@ def test_suffixes_aliases_and_months_are_undone(symbol: str, name: str) -> None:
     assert canonical(symbol) == name
 
 
-@pytest.mark.parametrize("symbol", ["0003.HK", "JPM.US", "profit", "EUREUR", "XYZABC", "NVDA", "", "...", "H5", "USD"])
+@pytest.mark.parametrize(
+    "symbol",
+    [
+        *("0003.HK", "JPM.US", "profit", "EUREUR", "XYZABC", "NVDA", "", "...", "H5", "USD"),
+        *("CL", "/AAPL", "@CLF", "NASDAQ:AAPL", "NQ 202613", "NQ=X"),
+    ],
+)
 def test_an_unknown_symbol_is_none(symbol: str) -> None:
     """What the table does not hold is reported as unknown."""
     assert canonical(symbol) is None

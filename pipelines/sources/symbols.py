@@ -10,9 +10,12 @@ from typing import Any
 
 _TABLE = Path(__file__).with_name("symbols.toml")
 _MONTHLY = re.compile(r"([A-Z0-9]{1,4}?)[FGHJKMNQUVXZ](?:\d{1,2}|20\d\d)")
-_CONTINUOUS = re.compile(r"([A-Z0-9]{1,4})[12]!")
-_EXPIRING = re.compile(r"([A-Z0-9]{1,4}) (?:\d\d-\d\d|[A-Z]{3}\d\d)")
-_VENDOR = re.compile(r"(?:CON\.)?F\.US\.([A-Z0-9]{1,5})(?:\.[FGHJKMNQUVXZ]\d{1,2})?")
+_NAMED_MONTH = "(?:JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)"
+_EXPIRING = re.compile(rf"([A-Z0-9]{{1,4}})[ -](?:\d\d-\d\d|20\d\d(?:0[1-9]|1[0-2])|{_NAMED_MONTH} ?(?:20)?\d\d)")
+# A root without a month is a future's only where the writing says so.
+_MARKED = re.compile(r"[/@]([A-Z0-9]{1,5})#?|([A-Z0-9]{1,5})(?:=F|\.[CNV]\.\d|[12]!)")
+_VENDOR = re.compile(r"(?:CON\.)?F\.US\.([A-Z0-9]{1,5}?)(?:\.?[FGHJKMNQUVXZ]\d{1,2})?")
+_EXCHANGE = re.compile(r"[A-Z_]+:([^:]{3,})|(/[^:]+):[A-Z]+")
 _CLASSES = {"metals": "metal", "indices": "index", "energies": "energy", "commodities": "commodity"}
 
 
@@ -75,14 +78,16 @@ def _crypto_pair(text: str) -> Instrument | None:
 
 
 def _future(text: str) -> Instrument | None:
-    """Return the future whose root and delivery month ('MESH5', 'MES 03-25', 'MES MAR25', 'MES1!') the text names."""
-    vendor = _VENDOR.fullmatch(text)
-    if vendor:
-        root = _reference()["futures_aliases"].get(vendor[1], vendor[1])
-        return _entry(root, "future", _reference()["futures"][root]) if root in _reference()["futures"] else None
-    match = _MONTHLY.fullmatch(text) or _EXPIRING.fullmatch(text) or _CONTINUOUS.fullmatch(text)
-    row = _reference()["futures"].get(match[1]) if match else None
-    return _entry(match[1], "future", row) if match and row else None
+    """Return the future whose root the text names with its delivery month or marks as one.
+
+    Months are 'MESH5', 'MES 03-25', 'MES MAR25', 'MES 202503'; marked are '/MES', '@MES', 'MES=F', 'MES.c.0', 'MES1!'.
+    """
+    dated = _MONTHLY.fullmatch(text) or _EXPIRING.fullmatch(text)
+    marked = None if dated else _VENDOR.fullmatch(text) or _MARKED.fullmatch(text)
+    root = dated[1] if dated else marked[1] or marked[2] if marked else None
+    root = _reference()["futures_aliases"].get(root, root) if marked else root
+    row = _reference()["futures"].get(root)
+    return _entry(root, "future", row) if root and row else None
 
 
 def _exact(text: str) -> Instrument | None:
@@ -91,8 +96,13 @@ def _exact(text: str) -> Instrument | None:
 
 
 def _readings(symbol: str) -> list[str]:
-    """Return the ways to read a symbol, plainest first: as it is, up to its punctuation, without a broker's ending."""
+    """Return the ways to read a symbol, plainest first: as it is, up to its punctuation, without a broker's ending.
+
+    An exchange before or behind it is left out: 'CME_MINI:NQ1!', '/NQ:XCME'.
+    """
     text = symbol.strip().upper()
+    listed = _EXCHANGE.fullmatch(text)
+    text = (listed[1] or listed[2]) if listed else text
     plain = re.sub(r"[/ ]", "", text).lstrip("#.$_@")
     stem = re.split(r"[.\-_+#!^,;:|@*~'()\[\]]", plain, maxsplit=1)[0]
     endings = [plain.removesuffix(ending) for ending in _reference()["suffixes"]]
