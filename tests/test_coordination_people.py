@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from models.coordination import CoordinationTerms, find_coordination
 from models.coordination.circumstances import _local_spread
-from models.coordination.search import _undiscovered
+from models.coordination.search import EXITS_LINKED, _undiscovered
+from models.coordination.strength import link_alone
 from tests.test_coordination import flagged, plan, search, strangers, trades_of
 
 Floats = NDArray[np.float64]
@@ -106,8 +107,17 @@ def test_a_flag_must_be_a_discovery_among_flags_however_many_pairs_share_a_robot
     log_p: float, shared: int, near: float, kept: bool
 ) -> None:
     pair = {"strength": 0.8, "log_p": log_p, "exits_near": near, "near_by_chance": 0.0, "exits_after": 0.5}
+    pair |= {"relation": 0, "events": 20}
     robots = pair | {"strength": 0.1, "log_p": -200.0}
     seen = pd.DataFrame([pair, *[robots] * shared]).assign(exits_together=0.0, exits_by_chance=0.0)
     _undiscovered(seen, reasons := pd.DataFrame(index=seen.index), 1000, CoordinationTerms())
     assert (seen["strength"].iloc[0] >= 0.5) is np.bool_(kept)
     assert (reasons["undiscovered"].iloc[0] == 0.0) is np.bool_(kept)
+
+
+@pytest.mark.parametrize(("events", "relation", "linked"), [(8, 0, False), (20, 0, True), (8, 1, True)])
+def test_a_few_exits_that_one_path_of_prices_brought_near_are_no_link(events: int, relation: int, linked: bool) -> None:
+    """Who enters with a stranger on one side leaves near it by the same prices; on opposite sides, or often, not."""
+    pair = {"exits_near": 0.9, "near_by_chance": 0.0, "exits_after": 0.5, "exits_together": 0.0, "exits_by_chance": 0.0}
+    seen = pd.DataFrame([pair | {"events": events, "relation": relation, "log_p": -40.0}])
+    assert (link_alone(seen)[0] >= EXITS_LINKED) == linked

@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.coordination import Coordination, CoordinationTerms, find_coordination, pair_evidence
+from models.coordination.circumstances import _lots_together
 from models.coordination.clocks import _difference, clock_differences
 from models.coordination.entries import sort_entries
 from models.coordination.lags import order_odds, typical_lag
@@ -346,3 +347,15 @@ def test_readers_of_a_room_of_whom_some_keep_its_exits_are_no_ring(seed: int) ->
         own = held[on] * rng.lognormal(0, 0.6, len(delay)) if k % 2 else held[on] + rng.normal(0, 1.5, len(delay))
         readers.append(trades_of(f"reader{k:02d}", at[on] + delay, own.clip(5), buy[on]))
     assert flagged(search([*strangers(rng, 60), *readers])) == []
+
+
+def test_lots_are_set_beside_each_other_within_an_instrument() -> None:
+    """Two strangers who always trade the same lots of each instrument have nothing in common by it."""
+    instrument = np.repeat(np.arange(3, dtype=np.int32), 6)
+    fixed = np.repeat([0.2, 1.0, 4.0], 6)
+    assert np.isnan(_lots_together(fixed, 2 * fixed, instrument)[0])
+    varied = fixed * np.random.default_rng(5).choice([1.0, 2.0, 3.0], 18)
+    together, known = _lots_together(varied, 0.5 * varied, instrument)
+    assert together == pytest.approx(1.0)
+    assert known == 15
+    assert np.isnan(_lots_together(varied, fixed, instrument)[0])

@@ -335,8 +335,7 @@ def find_candidates(
         counted = _counted(entries, terms, keeping)
         before = keep(entries, terms, counted[:, :3].astype(np.int32), log) if keeping else None
     pairs = counted[counted[:, 4] != 0.0]
-    book = entries.book
-    crowded = int(book.crowd[np.arange(len(book.side)), book.side].sum())
+    crowded = int(entries.book.crowd_totals.sum())
     if crowded:
         log.append(f"{crowded} entries stood in crowds or at news: pairs whose meetings these explain were passed over")
     log.append(f"{len(pairs)} pairs coincide often enough for a closer look")

@@ -62,6 +62,9 @@ COLUMNS = (
     "exits_near",
     "near_by_chance",
     "local_spread_s",
+    "lots_known",
+    "company_lots_known",
+    "company_lots_alike",
 )
 MATCHES_MAX = 400  # matched entries whose surroundings are read; more say nothing new
 NEIGHBOURS_MAX = 8_000  # entries read around one pair's matches
@@ -77,6 +80,10 @@ GATHERINGS_MIN = 4.0  # moments at which others meet that say whether they do wi
 LOG_P_SURPLUS = math.log(0.1)  # strangers at one match that are more than usual there
 NEAR_SHARE, NEAR_MIN_S = 0.1, 3.0  # exits this share of the holding time apart, or so many seconds, are near
 TAIL_OTHERS, TAIL_MEETINGS, TAIL_EXPECTED, TAIL_SHARE = 8, 4, 6.0, 0.25
+LOTS_KNOWN, LOTS_ALIKE = (
+    4,
+    0.8,
+)  # matches less instruments that tell of lots, and the correlation of lots that are alike
 SESSIONS = 3.0  # how much denser an account's entries are in its hours than evenly spread ones
 
 
@@ -139,6 +146,35 @@ def _correlation(x: Floats, y: Floats) -> float:
     dy = y[known] - y[known].mean()
     scale = math.sqrt((dx * dx).sum() * (dy * dy).sum())
     return (dx * dy).sum() / scale if scale > 1e-9 else np.nan
+
+
+@compiled
+def _lots_together(lots_a: Floats, lots_b: Floats, instrument: Codes) -> tuple[float, int]:
+    """Correlation of the logarithms of lots within each instrument, and the matches less instruments that told it.
+
+    Between instruments lots differ by what they are worth: two who always trade the same lots of each would seem one.
+    Rows are by instrument. NaN where either side never varies or too few are known.
+    """
+    one, other = np.log(np.maximum(lots_a, 1e-9)), np.log(np.maximum(lots_b, 1e-9))
+    unknown = np.isnan(one) | np.isnan(other)
+    one[unknown] = np.nan
+    other[unknown] = np.nan
+    known = start = 0
+    for k in range(1, len(one) + 1):
+        if k == len(one) or instrument[k] != instrument[start]:
+            here = k - start - unknown[start:k].sum()
+            if here > 0:
+                one[start:k] -= np.nanmean(one[start:k])
+                other[start:k] -= np.nanmean(other[start:k])
+                known += here - 1
+            start = k
+    return _correlation(one, other) if known >= LOTS_KNOWN else np.nan, known
+
+
+@compiled
+def _varies(lots: Floats, instrument: Codes) -> bool:
+    """Whether lots of one instrument, of rows by instrument, are ever different."""
+    return bool(((instrument[1:] == instrument[:-1]) & (np.abs(lots[1:] - lots[:-1]) > 1e-9)).any())
 
 
 @compiled
@@ -469,6 +505,32 @@ def _company_exits(
 
 
 @compiled
+def _company_lots(book: Book, work: _Work, number: int, ahead: Codes, events: int) -> tuple[float, float]:
+    """Regular others whose lots could rise and fall with the leader's where they meet it, and of them those that do."""
+    size = work.size[events]
+    who, at, place = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32)
+    count = 0
+    for e in range(events):
+        for x in range(work.size[e], work.size[e + 1]):
+            if work.regular[work.who[x]] == number:
+                who[count], at[count], place[count] = work.who[x], ahead[work.match[e]], work.place[x]
+                count += 1
+    order = np.argsort(who[:count], kind="mergesort")  # stays by instrument, as matches are
+    known = alike = 0.0
+    start = 0
+    for k in range(1, count + 1):
+        if k == count or who[order[k]] != who[order[start]]:
+            lead, other = at[order[start:k]], place[order[start:k]]
+            lots, instrument = market_lots(book, lead), book.instrument[lead]
+            together, told = _lots_together(lots, market_lots(book, other), instrument)
+            if told >= LOTS_KNOWN and _varies(lots, instrument):
+                known += 1.0
+                alike += together >= LOTS_ALIKE
+            start = k
+    return known, alike
+
+
+@compiled
 def _count_meetings(book: Book, work: _Work, number: int, at_a: Codes, at_b: Codes, events: int) -> None:
     """Counts, per account found, the matches it is at and those it is at before either of the two."""
     for e in range(events):
@@ -532,6 +594,8 @@ def _regulars(
             absent *= 1.0 - work.times[r] / events
             if work.before[r] / events > third_before:
                 third, third_before = r, work.before[r] / events
+        else:
+            work.times[r] = 0  # whoever does not recur need not be asked again
     return others, rate, absent, third, third_before
 
 
@@ -709,7 +773,8 @@ def _describe_company(
         with_a, without_a = _meets(book, leader, follower, relation, 0, reach, work.regular, number)
         _, by_chance = _meets(book, leader, follower, relation, 17 * MINUTE, reach, work.regular, number)
         work.regular[tail] = number
-        out[17] = with_a / max(with_a + max(without_a - by_chance, 0.0), 1.0)
+        met = with_a + max(without_a - by_chance, 0.0)
+        out[17] = 1.0 if met == 0.0 and len(tail) == others else with_a / max(met, 1.0)  # nobody else to be without
         tight = _tight_spread(apart_by, apart)
         out[20], out[39] = spread / max(tight, 1000.0), tight / SECOND
         out[41] = np.quantile(np.abs(apart), 0.9) / SECOND
@@ -719,8 +784,15 @@ def _describe_company(
     out[21], out[22], out[23] = events - shared, events * absent, events
     out[18], out[19] = crowding, usual
     out[27], out[28], out[35], out[36] = _passers(book, work, relation, number, at_a, at_b, leads, events, horizon_us)
+    out[48], out[49] = _company_lots(book, work, number, at_a if leads else at_b, events)
     slack_s = max(2.0, 0.5 * abs(out[1]))
     out[37], out[38] = _company_exits(book, work, number, at_a if leads else at_b, events, slack_s)
+
+
+@compiled
+def market_lots(book: Book, at: Codes) -> Floats:
+    """The lots of entries in lots of their market."""
+    return book.lots[at] * book.sizes[book.told[at]]
 
 
 @compiled
@@ -748,9 +820,7 @@ def _describe_pair(book: Book, a: int, b: int, at_a: Codes, at_b: Codes, out: Fl
     out[6] = _correlation(np.log(np.maximum(held_a, 1.0)), np.log(np.maximum(held_b, 1.0)))
     out[44], out[45] = _alike(held_a, held_b, max(NEAR_MIN_S, 0.5 * abs(lag_s)), NEAR_SHARE)
     out[46] = _local_spread(book.opened_us[at_a], lags) / SECOND
-    out[7] = _correlation(
-        np.log(np.maximum(book.lots[at_a], 1e-9)), np.log(np.maximum(lots_beside(book, at_a, at_b), 1e-9))
-    )
+    out[7], out[47] = _lots_together(market_lots(book, at_a), market_lots(book, at_b), book.instrument[at_a])
     out[8], out[9] = _bar_share(book.opened_us[at_a]), _bar_share(book.opened_us[at_b])
     out[10] = len(lags) / own
     out[11] = len(np.unique(book.opened_us[at_a] // (1440 * MINUTE)))

@@ -16,6 +16,7 @@ AT_ONCE_S = 0.1  # nobody follows in less
 SHORTEST_S = 0.05  # a lag below this is as good as none
 MOVED, MOVED_MIN = 0.6, 20  # of the spread, from one match to the next, below which a lag has moved; and matches
 LATER_WORTH = 0.6  # closing later is less than closing alike: a wider target does as much
+PATH_MATCHES = [8.0, 16.0]  # so many exits one path of prices may bring near each other, and so many it does not
 ALL_HOLD_ALIKE = 0.7  # share of swapped matches that close together from which common exits prove nothing
 LATENCY_S = 3.0  # no robot is so much slower than another
 FAR_S = 10.0  # and nothing that many hear is heard so late so steadily
@@ -75,10 +76,16 @@ def link_alone(seen: pd.DataFrame) -> Floats:
     """How far exits go together (0-1) where nobody recurs around the pair.
 
     Who enters at one moment on one side meets the same prices: holding times are then correlated and either may be
-    later without one knowing of the other. Exits that are near each other for their holding time do not come of that.
+    later without one knowing of the other. Exits that are near each other for their holding time do not come of that,
+    but for a few that the path brought near on one side. Closing later is so little that the matches must be plainly
+    beyond chance.
     """
     near = _column(seen, "exits_near") - _column(seen, "near_by_chance")
+    near = np.where(
+        _column(seen, "relation") == 0, near * _steps(_column(seen, "events"), PATH_MATCHES, [0.5, 1.0]), near
+    )
     later = _steps(_column(seen, "exits_after", 0.5), [0.8, 0.97], [0.0, LATER_WORTH])
+    later = later * (_column(seen, "log_p") <= HAND_LOG_P)
     return np.asarray(np.maximum(np.maximum(_kept(seen), near), later * _steps(near, [0.05, 0.25], [0.0, 1.0])))
 
 
@@ -130,7 +137,7 @@ def _neither(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
 
     Then nothing but the leader is left that told the other when to enter, wherever it got its exits from.
     """
-    ordered = (_column(seen, "same_order") >= 0.95) & (_one_way(seen) >= 0.95) & (_column(seen, "matched") >= 8)
+    ordered = (_column(seen, "same_order") >= 0.95) & (_one_way(seen) >= 0.95) & (_column(seen, "matched") >= 10)
     ordered &= ~_timed(seen, terms).any(axis=0) & (_surplus(seen) > LOG_P_PASSERS)
     leads = np.minimum(_column(seen, "first_share", 1.0), _column(seen, "cover", 1.0))
     long = _steps(np.abs(_column(seen, "lag_s")), [LATENCY_S, 2 * LATENCY_S], [0.0, 1.0])
@@ -327,11 +334,19 @@ def _bars(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
 
 
 def _lots(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
-    """Log-odds from lots that rise and fall together, where robots on the same bars are not the reason."""
+    """Log-odds from lots of one instrument that rise and fall together, where robots on the same bars are no reason.
+
+    Who sizes by the same stops has such lots as well: they tell of the two alone as far as others around, whose lots
+    could do the same beside the leader's, do not. Of so many in one family two with settings of their own are as
+    rare as they are among its members.
+    """
     together = np.clip(_column(seen, "lots_correlation"), -0.999, 0.999)
-    error = 1.0 / np.sqrt(np.maximum(_column(seen, "matched") - 3.0, 0.5))
+    error = 1.0 / np.sqrt(np.maximum(_column(seen, "lots_known") - 2.0, 0.5))
     least = np.tanh(np.arctanh(together) - error)
-    return np.where(_at_bars(seen, terms), 0.0, _steps(least, [0.4, 0.8], [0.0, 1.5]))
+    known, alike = _column(seen, "company_lots_known"), _column(seen, "company_lots_alike")
+    own = 1.0 - alike / np.maximum(known, 1.0) * _steps(known, [FEW_OTHERS, SMALL_RING], [0.0, 1.0])
+    worth = np.where(_at_bars(seen, terms), 0.0, _steps(least, [0.4, 0.8], [0.0, 1.5]) * own)
+    return worth + _steps(least, [0.8, 0.97], [0.0, 1.0]) * np.log((known + 1.0) / (alike + 1.0))
 
 
 def _alone(seen: pd.DataFrame) -> Floats:
@@ -413,8 +428,12 @@ def _own_exits(seen: pd.DataFrame) -> Floats:
 
 
 def _few(seen: pd.DataFrame) -> Floats:
-    """Log-odds against pairs with very few matches, where one unforeseen public moment is enough."""
-    return _steps(_column(seen, "matched"), [6.0, 7.0, 8.0, 14.0], [-6.0, -3.0, -1.5, 0.0])
+    """Log-odds against pairs with very few matches, where one unforeseen public moment is enough.
+
+    Twice as much where exits are unrelated: of the many pairs of those who read one source a few are steady by chance.
+    """
+    unrelated = seen["exits_together"].notna() * _steps(link_alone(seen), [0.1, 0.3], [1.0, 0.0])
+    return _steps(_column(seen, "matched"), [6.0, 7.0, 8.0, 14.0], [-6.0, -3.0, -1.5, 0.0]) * (1.0 + unrelated)
 
 
 def _same_leader(seen: pd.DataFrame, total: Floats, terms: CoordinationTerms) -> Floats:
