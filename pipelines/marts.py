@@ -37,6 +37,8 @@ KEPT_FROM_ROWS = 10_000
 """The numbers of a smaller mart are read from its table in no time."""
 # From this share of new rows on, indexes are quicker made again than kept up.
 MOSTLY_NEW = 0.3
+OVER_FROM_ROWS = 200
+"""Fewer rows that changed are sooner taken away and put beside the others than matched with what they replace."""
 HELD_ROWS_MAX = 50_000
 """Of one statement's rows, so many are read before the database waits for anything."""
 
@@ -215,7 +217,7 @@ def ready(
     anew = lite and len(found.new) > MOSTLY_NEW * found.told and (everything or not len(found.gone))
     over: list[Put] = []
     stands = np.zeros(len(found.new), dtype=np.int64)
-    if lite and len(found.gone) and not everything:
+    if lite and len(found.gone) >= OVER_FROM_ROWS and not everything:
         over, stands = _in_place(connection, database, found)
     left, beside = stands == 0, list[Put]()
     if left.any():
@@ -276,7 +278,7 @@ def _of_mart(
     connection: duckdb.DuckDBPyConnection, found: Differing, rows: dict[str, np.ndarray], told: Iterable[str]
 ) -> duckdb.DuckDBPyConnection:
     """What is to be told of rows of a mart, in the order in which they stand in the table."""
-    connection.register("told_rows", pd.DataFrame(rows, dtype="int64"))
+    connection.register("told_rows", pa.table(rows))
     return connection.execute(
         f"select {', '.join(told)} from {found.name} as mart inner join told_rows on mart.rowid = told_rows.{AT}"
         f" order by {ROW}"
@@ -325,7 +327,7 @@ def _pairs(
     kinds = [pa.int64(), *[pa.string()] * len(wanted)]
     arrays = [pa.array(column, kind) for column, kind in zip(columns, kinds, strict=True)]
     connection.register("went", pa.Table.from_arrays(arrays, names=[ROW, *wanted]))
-    connection.register("came", pd.DataFrame({AT: found.new.at}, dtype="int64"))
+    connection.register("came", pa.table({AT: found.new.at}))
     texts = ", ".join(f'{_as_text(told[name], found.kinds[name])} as "{name}"' for name in wanted)
     moved = " + ".join(
         f'if(new."{name}" is distinct from old."{name}", {1 << bit}, 0)' for bit, name in enumerate(sought)

@@ -73,8 +73,9 @@ def in_memory() -> sa.Engine:
 
 @pytest.fixture(autouse=True, params=[0, 10_000], ids=["kept", "read"])
 def kept_from(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What rows say is kept beside their table, or read from it."""
+    """What rows say is kept beside their table, or read from it; and as few as there are here are put over others."""
     monkeypatch.setattr(marts, "KEPT_FROM_ROWS", request.param)
+    monkeypatch.setattr(marts, "OVER_FROM_ROWS", 1)
 
 
 def follows(connection: duckdb.DuckDBPyConnection, engine: sa.Engine, steps: list[list[Any]]) -> None:
@@ -121,6 +122,21 @@ def test_only_what_changed_is_written(connection: duckdb.DuckDBPyConnection) -> 
         assert told(database)[("A0", 0.0, AT, True, None, 0)] == 2
         indexes = {one["name"] for one in sa.inspect(database).get_indexes("mart_made")}
         assert indexes == {f"ix_mart_made_{name}" for name in ("account_id", "place", "status_at", "waits")}
+    house.dispose()
+
+
+def test_a_few_changed_rows_are_taken_away_and_put_beside(
+    connection: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Matching them with what they replace would take longer; the table says the same."""
+    monkeypatch.setattr(marts, "OVER_FROM_ROWS", 3)
+    house = in_memory()
+    first = [(f"A{n}", 0.0, AT, True, None, n) for n in range(9)]
+    follows(
+        connection,
+        house,
+        [first, [*first[:-2], ("A7", 0.5, AT, True, None, 7), ("A8", 0.5, None, False, None, 9)], first, first[:4]],
+    )
     house.dispose()
 
 
