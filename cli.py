@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from sql.one_line import one_line
 from sql.warehouse import Warehouse, WarehouseRefused
 
 DONE, REFUSED, WRONG_USAGE = 0, 1, 2
@@ -24,8 +25,8 @@ class Refused(Exception):
 
 
 def say(text: str) -> None:
-    """One progress line on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    """One progress line on standard error, whatever of others' texts is in it."""
+    print(one_line(text), file=sys.stderr, flush=True)
 
 
 def show(args: Args, rows: list[dict[str, Any]]) -> None:
@@ -36,7 +37,7 @@ def show(args: Args, rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
     names = list(rows[0])
-    cells = [[("" if row[name] is None else str(row[name])) for name in names] for row in rows]
+    cells = [[("" if row[name] is None else one_line(str(row[name]))) for name in names] for row in rows]
     widths = [max(len(name), *(len(row[place]) for row in cells)) for place, name in enumerate(names)]
     numeric = [all(isinstance(row[name], int | float) for row in rows) for name in names]
     for line in [names, *cells]:
@@ -436,6 +437,13 @@ def report(args: Args) -> None:
             say(f"The report is in {args.out}.")
 
 
+def a_path(text: str) -> Path:
+    """A path from the command line; an empty one would be the folder that one happens to stand in."""
+    if not text.strip() or "\0" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} names no file or folder")
+    return Path(text)
+
+
 def _day(text: str) -> dt.date:
     """A day from the command line."""
     try:
@@ -466,12 +474,12 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     one = command("demo", demo)
-    one.add_argument("--out", type=Path, required=True, help="folder to write")
+    one.add_argument("--out", type=a_path, required=True, help="folder to write")
     one.add_argument("--traders", type=int, default=2000)
     one.add_argument("--days", type=int, default=120)
     one.add_argument("--seed", type=int, default=7)
     one = command("ingest", ingest)
-    one.add_argument("paths", type=Path, nargs="+", metavar="PATH")
+    one.add_argument("paths", type=a_path, nargs="+", metavar="PATH")
     one.add_argument(
         "--source", help="platform whose export it is: mt4-statement, mt5-report, … (docs/sources.md), or auto"
     )
@@ -481,13 +489,13 @@ def parser() -> argparse.ArgumentParser:
         help="clock of the platform's server: Europe/Athens, UTC+2, America/New_York+7; remembered per server",
     )
     one.add_argument("--currency", help="account currency, where the export does not say it")
-    one.add_argument("--mapping", type=Path, help="TOML that describes a generic-csv")
+    one.add_argument("--mapping", type=a_path, help="TOML that describes a generic-csv")
     one = command("score", score)
     one.add_argument("--as-of", type=instant, help="stand at this instant (default: the newest fact)")
     one.add_argument("--full", action="store_true", help="judge every account anew")
     one = command("export", export)
     one.add_argument("table")
-    one.add_argument("--out", type=Path, required=True)
+    one.add_argument("--out", type=a_path, required=True)
     one.add_argument("--format", choices=("csv", "jsonl", "parquet"))
     one = command("explain", explain)
     one.add_argument("account")
@@ -552,36 +560,36 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--who", required=True, help="who opened it")
     one = command("connect", connect)
     one.add_argument("name", metavar="NAME", help="ctrader-open-api, mt5-gateway, matchtrader, tradelocker, …")
-    one.add_argument("--config", type=Path, required=True, help="TOML file of the connection")
+    one.add_argument("--config", type=a_path, required=True, help="TOML file of the connection")
     one.add_argument("--once", action="store_true", help="catch up and end, instead of following")
     one = command("compact", compact)
     one.add_argument("--kept-hours", type=int, default=168, help="keep replaced files so long (default a week)")
-    command("backup", backup).add_argument("--out", type=Path, required=True, help="folder to write")
-    command("restore", restore).add_argument("source", type=Path, help="folder that a backup wrote")
+    command("backup", backup).add_argument("--out", type=a_path, required=True, help="folder to write")
+    command("restore", restore).add_argument("source", type=a_path, help="folder that a backup wrote")
     command("doctor", doctor)
     one = command("pack", pack)
     one.add_argument("subject", metavar="ACCOUNT|PAYOUT|verify", help="what the pack is about, or verify")
-    one.add_argument("file", type=Path, nargs="?", metavar="FILE", help="the pack to check, after verify")
-    one.add_argument("--out", type=Path, default=Path(), help="folder to write (default: this one)")
-    command("takeout", takeout).add_argument("--out", type=Path, required=True, help="folder to write")
+    one.add_argument("file", type=a_path, nargs="?", metavar="FILE", help="the pack to check, after verify")
+    one.add_argument("--out", type=a_path, default=Path(), help="folder to write (default: this one)")
+    command("takeout", takeout).add_argument("--out", type=a_path, required=True, help="folder to write")
     one = command("convert", convert)
-    one.add_argument("folder", type=Path, help="folder of the other system's CSV files")
-    one.add_argument("--mapping", type=Path, required=True, help="TOML file, a table per dataset")
-    one.add_argument("--out", type=Path, required=True, help="folder of the feed to write")
+    one.add_argument("folder", type=a_path, help="folder of the other system's CSV files")
+    one.add_argument("--mapping", type=a_path, required=True, help="TOML file, a table per dataset")
+    one.add_argument("--out", type=a_path, required=True, help="folder of the feed to write")
     one = command("parallel", parallel)
-    one.add_argument("--commissions", type=Path, help="CSV: partner_id, currency, amount, happened_at")
-    one.add_argument("--payouts", type=Path, help="CSV: payout_id, currency, amount, settled_at")
+    one.add_argument("--commissions", type=a_path, help="CSV: partner_id, currency, amount, happened_at")
+    one.add_argument("--payouts", type=a_path, help="CSV: payout_id, currency, amount, settled_at")
     one.add_argument("--since", type=instant, required=True, help="the period begins at this instant")
     one.add_argument("--until", type=instant, required=True, help="and ends before this one")
     one = command("statement", statement)
     one.add_argument("partner", metavar="PARTNER")
     one.add_argument("--since", type=_day, required=True, help="first day, UTC")
     one.add_argument("--until", type=_day, required=True, help="last day, UTC")
-    one.add_argument("--out", type=Path, required=True, help="file to write, .csv or .pdf")
+    one.add_argument("--out", type=a_path, required=True, help="file to write, .csv or .pdf")
     one = command("plans", plans)
-    one.add_argument("--dry-run", type=Path, metavar="FOLDER", help="settle all of history under these plans too")
+    one.add_argument("--dry-run", type=a_path, metavar="FOLDER", help="settle all of history under these plans too")
     one = command("report", report)
-    one.add_argument("--out", type=Path, help="file to write now; with --every a folder, to have it written when due")
+    one.add_argument("--out", type=a_path, help="file to write now; with --every a folder, to have it written when due")
     one.add_argument("--form", choices=("html", "pdf"), help="default: what the name says, PDF for schedules")
     one.add_argument("--desk", help="only this desk")
     one.add_argument(
@@ -601,6 +609,7 @@ def refusals() -> tuple[type[Exception], ...]:
     from models.catalogue import RulebookRefused
     from models.commissions.plans import PlanRefused
     from models.segments import SegmentsRefused
+    from models.toml_files import TomlRefused
     from pipelines.care import CareRefused
     from pipelines.connect.kit.interface import ConnectRefused
     from pipelines.explain import ExplainRefused
@@ -640,6 +649,7 @@ def refusals() -> tuple[type[Exception], ...]:
         MappingRefused,
         ReportRefused,
         SegmentsRefused,
+        TomlRefused,
     )
 
 

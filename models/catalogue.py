@@ -7,7 +7,6 @@ import difflib
 import hashlib
 import itertools
 import os
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -17,6 +16,7 @@ from typing import Any
 from models.clock import Clock, zones
 from models.instrument_names import joined
 from models.rules import RULES, WITHIN_MAX, Field, Rule
+from models.toml_files import TomlRefused, parsed
 from sql.schema import STAGES
 
 FOLDER = Path(__file__).parent / "products"
@@ -173,9 +173,9 @@ def _text_of(path: Path, file: str) -> str:
 def read_product(text: str, file: str) -> Product:
     """Reads one product file; RulebookRefused names file, version, stage and field of what does not hold."""
     try:
-        document = tomllib.loads(text, parse_float=Decimal)
-    except tomllib.TOMLDecodeError as error:
-        raise RulebookRefused(f"{file}: not TOML: {error}") from error
+        document = parsed(text, Decimal)
+    except TomlRefused as error:
+        raise RulebookRefused(f"{file}: {error}") from error
     _no_unknown(document, _PRODUCT_KEYS, file, "")
     for key in ("id", "name"):
         if not isinstance(document.get(key), str) or not document[key]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -25,6 +24,7 @@ from models.access import Person
 from models.audit import Record
 from models.catalogue import Product, Rulebook, RulebookRefused, Terms, Version
 from models.rules import RULES
+from models.toml_files import TomlRefused, parsed
 
 SUFFIX = ".toml.draft"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
@@ -182,9 +182,9 @@ def with_rules(version: Version, stage: str, text: str) -> Version:
     Raises RulebookRefused with the field's sentence.
     """
     try:
-        named = set(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise RulebookRefused(f"these rules are not TOML: {error}") from error
+        named = set(parsed(text))
+    except TomlRefused as error:
+        raise RulebookRefused(f"these rules are {error}") from error
     held = {rule: fields for rule, fields in version.stages[stage].items() if rule not in named}
     alone = text_of(replace(version, stages={stage: held}, next_stage={}), version.product)
     made = catalogue.read_product(f"{alone}{text}\n", "draft").versions[0]

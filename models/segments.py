@@ -6,7 +6,6 @@ The rules in force are those of `segments.toml` in the home once somebody has ed
 from __future__ import annotations
 
 import datetime as dt
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from models.access import Person
 from models.audit import Record
 from models.churn import FEATURES, features_at, read_history
 from models.churn.features import WORDS
+from models.toml_files import TomlRefused, parsed
 from sql.decided import Draft
 from sql.segment_schema import SEGMENT_MEMBERS, SEGMENT_SIZES
 from sql.warehouse import write_rows
@@ -69,9 +69,9 @@ def load(path: Path = FILE) -> list[Segment]:
 def read(text: str) -> list[Segment]:
     """The segments of a text; SegmentsRefused says what cannot be meant."""
     try:
-        held = tomllib.loads(text).get("segments", [])
-    except tomllib.TOMLDecodeError as error:
-        raise SegmentsRefused(f"this is not TOML: {error}") from error
+        held = parsed(text).get("segments", [])
+    except TomlRefused as error:
+        raise SegmentsRefused(f"this is {error}") from error
     if not isinstance(held, list) or not all(isinstance(one, dict) for one in held):
         raise SegmentsRefused(f"segments are written as [[segments]], not as {held!r:.60}")
     found = [_read(one) for one in held]

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
+from pipelines import seals
 from sql import upkeep
 from sql.schema import CHECKPOINTS, DATASETS, METADATA, MONEY_DECIMALS, RUNS, Instant, Money
 from sql.warehouse import Warehouse
@@ -47,6 +48,8 @@ def compact(warehouse: Warehouse, kept_hours: int = KEPT_HOURS, files_min: int =
             before = len(table.file_uris())
             table.optimize.compact(max_concurrent_tasks=1)
             removed = table.vacuum(kept_hours, dry_run=False, enforce_retention_duration=False)
+            with warehouse.database.begin() as database:
+                seals.note(database, warehouse, name)
             after = len(DeltaTable(str(warehouse.lake_path(name))).file_uris())
             done.append({"dataset": name, "before": before, "after": after, "removed": len(removed)})
     return done

@@ -16,7 +16,7 @@ from models.catalogue import Rulebook, RulebookRefused
 from models.commissions import unrated
 from models.exports import CROOKED, superseded
 from models.instrument_names import ASSET_CLASSES, meant_by, named_in
-from pipelines import lost, marts
+from pipelines import lost, marts, seals
 from pipelines.score import register_terms
 from pipelines.sources.symbols import instrument
 from sql import relations, schema
@@ -39,11 +39,16 @@ class Finding:
 def examine(warehouse: Warehouse, rulebook: Path) -> list[Finding]:
     """Every finding about a home, its database and a rulebook; nothing is changed."""
     findings = [Finding("home", FINE, str(warehouse.home)), _database(warehouse)]
+    if findings[1].state != FINE:
+        return [*findings, _rulebook(rulebook)[1]]
     book, said = _rulebook(rulebook)
     findings.append(said)
-    findings += [*_lake(warehouse), *_future(warehouse)]
-    if findings[1].state == FINE:
-        findings += [*_lost(warehouse), *_runs(warehouse)]
+    findings += _lake(warehouse)
+    damaged = list(_damaged(warehouse))
+    if damaged:
+        return [*findings, *damaged, *_runs(warehouse)]
+    findings += _future(warehouse)
+    findings += [*_lost(warehouse), *_runs(warehouse)]
     if book is not None:
         findings += [*_names(warehouse, book), *_accounts(warehouse, book)]
     return findings
@@ -52,9 +57,13 @@ def examine(warehouse: Warehouse, rulebook: Path) -> list[Finding]:
 def _database(warehouse: Warehouse) -> Finding:
     try:
         with warehouse.database.connect() as database:
-            database.execute(sa.text("select 1"))
+            there = set(sa.inspect(database).get_table_names())
     except sa.exc.SQLAlchemyError as error:
         return Finding("database", WRONG, f"not reachable: {str(error).splitlines()[0]}")
+    lacking = sorted(schema.METADATA.tables.keys() - there)
+    if lacking:
+        told = f"lacks {len(lacking)} tables that every home has ({', '.join(lacking)}); restore it from a copy"
+        return Finding("database", WRONG, told)
     return Finding("database", FINE, warehouse.database.url.render_as_string(hide_password=True))
 
 
@@ -117,11 +126,19 @@ def _future(warehouse: Warehouse) -> Iterator[Finding]:
         yield Finding("dates", NOTE, f"{told}; without --as-of a run stands at the newest record")
 
 
+def _damaged(warehouse: Warehouse) -> Iterator[Finding]:
+    """Files of the lake that are not as they were written."""
+    for told in seals.changed(warehouse):
+        yield Finding("lake", WRONG, f"{told}; restore it from a copy")
+
+
 def _lost(warehouse: Warehouse) -> Iterator[Finding]:
-    """Datasets of which landed records are gone from the lake."""
+    """Datasets of which landed records are gone from the lake, and those of which the database knows no load."""
     brought = lost.landed(warehouse)
     with warehouse.engine() as connection:
-        gone = lost.missing(warehouse, connection, brought)
+        gone, strange = lost.missing(warehouse, connection, brought), lost.unknown(warehouse, connection)
+    if strange:
+        yield Finding("lake", WRONG, lost.older_database(warehouse, ", ".join(strange)))
     for name, rows in gone.items():
         told = f"{name} landed once but {rows:,} records are gone; restore the folder from a copy, or land it again"
         yield Finding("lake", WRONG, told)

@@ -12,6 +12,7 @@ import io
 import json
 import logging
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 from numba import njit
 
+from sql.one_line import one_line
 from sql.schema import DATASETS, Dataset, Kind
 
 LOG = logging.getLogger("highwater.landing")
@@ -30,9 +32,18 @@ BLOCK_BYTES = 32 << 20
 RECORD_BYTES_MAX = 64 << 20
 PARQUET_ROWS = 500_000
 HEADER_BYTES = 1 << 20
+SAID_CHARACTERS_MAX = 300
 FORMS = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet"}
 BESIDE_FEEDS = ("truth.json",)
+SIGN_BYTES = 6
+_SIGNS = {
+    b"\x1f\x8b": "gzip", b"PK\x03\x04": "a ZIP archive or workbook", b"PAR1": "Parquet", b"PARE": "encrypted Parquet",
+    b"\xff\xfe": "UTF-16 text", b"\xfe\xff": "UTF-16 text", b"BZh": "bzip2", b"\xfd7zXZ": "xz",
+    b"\x28\xb5\x2f\xfd": "Zstandard", b"7z\xbc\xaf": "a 7-Zip archive", b"%PDF": "PDF",
+    b"\xd0\xcf\x11\xe0": "a workbook of an old Excel", b"SQLite": "an SQLite database",
+}  # fmt: skip
 _QUOTE, _COMMA, _RETURN, _NEWLINE = 34, 44, 13, 10
+_TOO_LONG = f"is longer than {RECORD_BYTES_MAX:,} bytes"
 _DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
@@ -91,10 +102,10 @@ def _files_of(folder: Path) -> list[Path]:
     names = sorted(folder.iterdir(), key=lambda entry: entry.name)
     beside = [entry for entry in names if entry.name in BESIDE_FEEDS or entry.name.startswith((".", "_"))]
     for entry in beside:
-        LOG.info("%s is no feed and was skipped", entry)
+        LOG.info("%s is no feed and was skipped", shown(entry))
     feeds = [entry for entry in names if entry not in beside]
     if not feeds:
-        raise FeedRefused(f"{folder} holds no feed files; put files such as deals.csv into it")
+        raise FeedRefused(f"{shown(folder)} holds no feed files; put files such as deals.csv into it")
     return feeds
 
 
@@ -141,8 +152,13 @@ def read_unchanged(feed: Feed, before: Stamp) -> Iterator[Stretch]:
 
 
 def shown(path: Path) -> str:
-    """A path as every database and terminal can keep it; bytes that are no text are written out."""
-    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """A path as every database and terminal can keep it; bytes that are no text and control characters written out."""
+    return one_line(str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+
+
+def _named(names: Iterable[str]) -> str:
+    """Column names of a file in a sentence, as many as it holds."""
+    return one_line(", ".join(name for name in names if name))[:SAID_CHARACTERS_MAX]
 
 
 def fingerprint(path: Path) -> str:
@@ -158,7 +174,7 @@ def _name_of(path: Path) -> tuple[Dataset, str, bool]:
     stem = name.split(".")[0].split("-")[0]
     if stem not in DATASETS:
         named = f"a feed file is named after its dataset, one of {', '.join(DATASETS)}"
-        raise FeedRefused(f"{shown(path)}: unknown dataset {stem!r}; {named}")
+        raise FeedRefused(f"{shown(path)}: unknown dataset {shown(Path(stem))!r}; {named}")
     if suffix not in FORMS or (compressed and suffix == ".parquet"):
         raise FeedRefused(
             f"{shown(path)}: unknown format; a feed ends in .csv, .jsonl or .parquet (.csv.gz, .jsonl.gz)"
@@ -170,15 +186,20 @@ def _check_magic(feed: Feed) -> None:
     """Refuses a file whose first bytes belong to another format than its name says."""
     try:
         with feed.path.open("rb") as stream:
-            first = stream.read(4)
+            first = stream.read(SIGN_BYTES)
     except OSError as error:
         raise FeedRefused(f"{feed.label} cannot be opened: {error.strerror}") from error
     if not first:
         raise FeedRefused(f"{feed.label} is empty; a feed has at least a header")
-    signs = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "a ZIP archive or workbook", b"PAR1": "Parquet"}
-    signs |= {b"\xff\xfe": "UTF-16 text", b"\xfe\xff": "UTF-16 text"}
-    actual = next((name for sign, name in signs.items() if first.startswith(sign)), "text")
-    expected = {"parquet": "Parquet"}.get(feed.form, "gzip" if feed.compressed else "text")
+    _check_sign(feed, first, {"parquet": "Parquet"}.get(feed.form, "gzip" if feed.compressed else "text"))
+    if feed.compressed:
+        _check_sign(feed, next(_blocks(feed, SIGN_BYTES), b""), "text")
+
+
+def _check_sign(feed: Feed, first: bytes, expected: str) -> None:
+    actual = next((name for sign, name in _SIGNS.items() if first.startswith(sign)), "text")
+    if actual == "text" and b"\0" in first:
+        actual = "UTF-16 text or a binary file"
     if actual != expected:
         wanted = "UTF-8 text" if expected == "text" else expected
         raise FeedRefused(f"{feed.label} is not {wanted} as its name says: it looks like {actual}")
@@ -186,22 +207,23 @@ def _check_magic(feed: Feed) -> None:
 
 def _known(feed: Feed, columns: list[str]) -> tuple[str, ...]:
     """The columns of the contract that a file has; refuses missing required and repeated ones."""
-    repeated = sorted({name for name in columns if name and columns.count(name) > 1})
+    repeated = sorted(name for name, times in Counter(columns).items() if name and times > 1)
     if repeated:
-        raise FeedRefused(f"{feed.label}: column {', '.join(repeated)} stands more than once in the header")
+        raise FeedRefused(f"{feed.label}: column {_named(repeated)} stands more than once in the header")
     missing = [column.name for column in feed.dataset.columns if column.required and column.name not in columns]
     if missing:
         raise FeedRefused(f"{feed.label}: missing required column {', '.join(missing)}{_separator_hint(columns)}")
-    extra = [name for name in columns if name not in feed.dataset.names]
-    if extra:
-        LOG.warning("%s: column %s is not part of %s and was ignored", feed.path, ", ".join(extra), feed.dataset.name)
-    return tuple(name for name in columns if name in feed.dataset.names)
+    belong = set(feed.dataset.names)
+    extra = [name for name in columns if name not in belong]
+    if any(extra):
+        LOG.warning("%s: column %s is not part of %s and was ignored", feed.label, _named(extra), feed.dataset.name)
+    return tuple(name for name in columns if name in belong)
 
 
 def _separator_hint(columns: list[str]) -> str:
     if len(columns) == 1 and any(mark in columns[0] for mark in ";\t|"):
         return "; cells must be separated by commas"
-    return f"; the file has {', '.join(name for name in columns if name)}"[:300]
+    return f"; the file has {_named(columns)}" if any(columns) else "; the file has no column names"
 
 
 def _open(feed: Feed) -> BinaryIO:
@@ -302,7 +324,7 @@ def _csv_header(feed: Feed) -> list[str]:
     block, final = next(_with_last(_blocks(feed, HEADER_BYTES)))
     records = _records(block, final, 1)
     if not len(records.starts):
-        raise FeedRefused(f"{feed.label}: no header row in the first {HEADER_BYTES:,} bytes")
+        raise FeedRefused(f"{feed.label} has no header row in its first {HEADER_BYTES:,} bytes")
     return _header_cells(feed, block, records)
 
 
@@ -341,9 +363,12 @@ def _with_last(blocks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
 
 
 def _check_quotes(feed: Feed, records: _Records, data: bytes, final: bool) -> None:
-    if (final and records.open_quote) or len(data) - records.consumed > RECORD_BYTES_MAX:
-        line = records.lines[-1] if final and len(records.lines) else records.next_line
+    if final and records.open_quote:
+        line = records.lines[-1] if len(records.lines) else records.next_line
         raise FeedRefused(f"{feed.label}: a quote opened in the record of line {line} is never closed")
+    if len(data) - records.consumed > RECORD_BYTES_MAX:
+        why = ": a quote opened in it is not closed" if records.open_quote else ""
+        raise FeedRefused(f"{feed.label}: the record of line {records.next_line} {_TOO_LONG}{why}")
 
 
 def _csv_stretch(feed: Feed, data: bytes, records: _Records, header: list[str]) -> Stretch:
@@ -387,14 +412,24 @@ def _csv_table(feed: Feed, body: bytes, header: list[str], rows: int) -> pa.Tabl
 
 # --- JSON Lines --------------------------------------------------------------------------------------------------
 
-_NOT_AN_OBJECT = "is not a JSON object on one line"
+_NOT_AN_OBJECT = "is not a JSON object on one line, each name in it once"
 
 
 def _as_written(text: str) -> str:
     return text
 
 
-_JSON = json.JSONDecoder(parse_float=_as_written, parse_int=_as_written, parse_constant=_as_written)
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The pairs of a JSON object; ValueError where a name stands twice, since nobody knows which value is meant."""
+    record = dict(pairs)
+    if len(record) != len(pairs):
+        raise ValueError("names a column twice")
+    return record
+
+
+_JSON = json.JSONDecoder(
+    parse_float=_as_written, parse_int=_as_written, parse_constant=_as_written, object_pairs_hook=once
+)
 
 
 def _jsonl_header(feed: Feed) -> list[str]:
@@ -440,7 +475,7 @@ def _read_jsonl(feed: Feed) -> Iterator[Stretch]:
         data = tail + block
         cut = len(data) if final else data.rfind(b"\n") + 1
         if len(data) - cut > RECORD_BYTES_MAX:
-            raise FeedRefused(f"{feed.label}: line {line} is longer than {RECORD_BYTES_MAX:,} bytes")
+            raise FeedRefused(f"{feed.label}: the record of line {line} {_TOO_LONG}")
         objects, broken = _objects(_decoded(feed, data[:cut], line), line)
         line, tail = line + data.count(b"\n", 0, cut), data[cut:]
         if objects or broken:
@@ -523,6 +558,8 @@ def _read_parquet(feed: Feed) -> Iterator[Stretch]:
         while True:
             try:
                 batch = next(batches, None)
+                if batch is not None:
+                    batch.validate(full=True)
             except (pa.ArrowException, OSError) as error:
                 raise FeedRefused(f"{feed.label} is damaged after row {first - 1}: {_first_line(error)}") from error
             if batch is None:

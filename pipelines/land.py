@@ -28,7 +28,7 @@ from deltalake import CommitProperties, DeltaTable, WriterProperties, write_delt
 from deltalake.exceptions import TableNotFoundError
 from filelock import Timeout
 
-from pipelines import files, versions
+from pipelines import files, lost, seals, versions
 from pipelines.expectations.judging import Judge, Judged, by_size, judge, printable, with_arrow
 from pipelines.expectations.reading import one_array, read_batch
 from pipelines.files import Broken, FeedRefused, Stretch
@@ -41,7 +41,7 @@ __all__ = ["Broken", "FeedRefused", "Landed", "land_frame", "land_paths", "recov
 LOG = logging.getLogger("highwater.landing")
 COMPARE_MEMORY = "1GB"
 ROW_GROUP_ROWS = 250_000
-RECENT_COMMITS = 1_000
+RECENT_COMMITS, LAST_COMMITS = 1_000, 5
 Progress = Callable[[str, int], None]
 
 
@@ -228,6 +228,7 @@ def _write(warehouse: Warehouse, delivery: _Delivery, staged: _Staged) -> Landed
         return _record(warehouse, delivery, staged, versions.Versions(0, 0, 0))
     with duck.connect({"memory_limit": COMPARE_MEMORY, "temp_directory": str(staged.folder)}) as connection:
         connection.execute("set timezone = 'UTC'")
+        _check_known(warehouse, dataset.name)
         found = versions.compare(connection, dataset, staged.folder / "rows", warehouse.lake_files(dataset.name))
         if not found.landed:
             return _record(warehouse, delivery, staged, found)
@@ -317,6 +318,7 @@ def _write_validations(connection: sa.Connection, load: Landed, staged: _Staged)
 
 def _finish(warehouse: Warehouse, load: Landed) -> None:
     with warehouse.database.begin() as connection:
+        seals.note(connection, warehouse, load.dataset)
         finished = {"finished_at": dt.datetime.now(dt.UTC)}
         connection.execute(sa.update(LOADS).where(LOADS.c.load_id == load.load_id).values(**_counts(load), **finished))
 
@@ -394,13 +396,27 @@ def _settle_load(warehouse: Warehouse, dataset: str, load_id: int, file: str) ->
     return remark
 
 
+def _check_known(warehouse: Warehouse, dataset: str) -> None:
+    """FeedRefused where the lake holds a load that the database has not: its numbers would be given out twice."""
+    with warehouse.database.connect() as connection:
+        newest = connection.execute(sa.select(sa.func.max(LOADS.c.load_id))).scalar() or 0
+    told = _newest_commits(warehouse, dataset, LAST_COMMITS)
+    if told and max(load.load_id for load in told) > newest:
+        raise FeedRefused(lost.older_database(warehouse, dataset))
+
+
+def _newest_commits(warehouse: Warehouse, dataset: str, limit: int) -> list[Landed]:
+    """The loads that the newest Delta commits of a dataset tell of."""
+    try:
+        commits = DeltaTable(str(warehouse.lake_path(dataset))).history(limit)
+    except TableNotFoundError:
+        return []
+    return [Landed(**json.loads(commit["load"])) for commit in commits if "load" in commit]
+
+
 def _committed(warehouse: Warehouse, dataset: str, load_id: int) -> Landed | None:
     """The load as its Delta commit tells it; None when there is no such commit."""
-    try:
-        commits = DeltaTable(str(warehouse.lake_path(dataset))).history(RECENT_COMMITS)
-    except TableNotFoundError:
-        return None
-    loads = (Landed(**json.loads(commit["load"])) for commit in commits if "load" in commit)
+    loads = _newest_commits(warehouse, dataset, RECENT_COMMITS)
     return next((load for load in loads if load.load_id == load_id), None)
 
 

@@ -1,8 +1,9 @@
-"""Records that landed once and are gone from the lake: without them verdicts would be taken back in silence."""
+"""Lake and database that do not belong together: records that are gone, loads that the database does not know.
+
+Without the records verdicts would be taken back in silence; without the loads their numbers would be given out twice.
+"""
 
 from __future__ import annotations
-
-from typing import Any
 
 import duckdb
 import sqlalchemy as sa
@@ -27,13 +28,9 @@ def missing(warehouse: Warehouse, connection: duckdb.DuckDBPyConnection, brought
 
     What landed before the oldest row that is there does not count: a table that was lost is landed again.
     """
-    short: list[Any] = []
-    if brought:
-        each = [f"select '{name}', count(*), min(_load_id) from lake.{name}" for name in sorted(brought)]
-        found = connection.sql(" union all ".join(each)).fetchall()
-        short = [one for one in found if one[1] < brought[one[0]][1]]
+    short = [one for one in _held(connection) if one[0] in brought and one[1] < brought[one[0]][1]]
     gone: dict[str, int] = {}
-    for name, there, oldest in short:
+    for name, there, oldest, _ in short:
         since = (LOADS.c.dataset == name, LOADS.c.load_id.between(oldest or 0, brought[name][0]))
         with warehouse.database.connect() as database:
             due = database.execute(sa.select(sa.func.sum(LOADS.c.landed)).where(*_FINISHED, *since)).scalar() or 0
@@ -42,8 +39,34 @@ def missing(warehouse: Warehouse, connection: duckdb.DuckDBPyConnection, brought
     return gone
 
 
+def unknown(warehouse: Warehouse, connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Datasets of whose newest load the database knows nothing; asked after the lake, since a load is told first."""
+    held = _held(connection)
+    with warehouse.database.connect() as database:
+        newest = database.execute(sa.select(sa.func.max(LOADS.c.load_id))).scalar() or 0
+    return [name for name, _, _, load in held if (load or 0) > newest]
+
+
+def older_database(warehouse: Warehouse, names: str) -> str:
+    """What to say, and do, where the lake holds more than the database knows of."""
+    database = warehouse.database.url.render_as_string(hide_password=True)
+    return (
+        f"the lake holds loads of {names} that the database {database} does not know: it is empty, older than the lake"
+        " or another one; restore lake and database from the same copy, or land and score into a new home"
+    )
+
+
+def _held(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, int, int | None, int | None]]:
+    """Of each dataset its rows in the lake, their oldest and their newest load."""
+    each = [f"select '{name}', count(*), min(_load_id), max(_load_id) from lake.{name}" for name in DATASETS]
+    return connection.sql(" union all ".join(each)).fetchall()
+
+
 def refuse(warehouse: Warehouse, connection: duckdb.DuckDBPyConnection, brought: Landed) -> None:
-    """WarehouseRefused when the lake has lost what landed: judging without it would take back what it proves."""
+    """WarehouseRefused when the lake has lost what landed, or holds what the database does not know."""
+    strange = unknown(warehouse, connection)
+    if strange:
+        raise WarehouseRefused(f"{older_database(warehouse, ', '.join(strange))}; nothing was judged")
     gone = missing(warehouse, connection, brought)
     if gone:
         told = ", ".join(f"{rows:,} {name}" for name, rows in gone.items())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from models.clock import zones
+from models.toml_files import TomlRefused, parsed, text_of
 from pipelines import marts
 from pipelines.export import export_table, read_table
 from sql import relations, schema
@@ -84,8 +84,8 @@ def _feed_query(dataset: Dataset) -> str:
 def read_mapping(path: Path) -> dict[str, Any]:
     """A mapping from its TOML file: one table per dataset. Raises MappingRefused for what is none."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return parsed(text_of(path))
+    except TomlRefused as error:
         raise MappingRefused(f"{path}: no mapping that can be read ({error})") from error
 
 

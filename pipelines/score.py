@@ -30,11 +30,12 @@ from models.clock import to_micros
 from models.rules import RULES
 from models.set_rules import SetVerdicts, register_ends
 from models.walk import Events
-from pipelines import lost, marts
+from pipelines import lost, marts, seals
 from pipelines.sources.symbols import Instrument, aliases, instrument
 from pipelines.withdrawals import withdraw
 from sql import kept_records, kept_trades, relations, schema
 from sql.decided import Draft
+from sql.one_line import one_line
 from sql.warehouse import Warehouse, delete_rows, newest_fact, read_frame, replace_rows, write_rows
 
 Say = Callable[[str], None]
@@ -88,6 +89,7 @@ def score(
     with warehouse.lock("score"):
         started = dt.datetime.now(dt.UTC)
         loads, stood, brought = _finished_loads(warehouse), _standing_now(warehouse), lost.landed(warehouse)
+        seals.refuse(warehouse)
         with warehouse.engine(as_of) as connection:
             lost.refuse(warehouse, connection, brought)
             stands_at = as_of or newest_fact(connection)
@@ -630,7 +632,7 @@ def _write_run(
             accounts_walked=walked,
             watermark=json.dumps(sorted(loads)),
             rulebook=rulebook.digest,
-            log=json.dumps(log, ensure_ascii=False),
+            log=json.dumps([one_line(remark) for remark in log], ensure_ascii=False),
             marts=relations.fingerprint("marts"),
             code=checkpoints.code(),
         )

@@ -458,6 +458,14 @@ VALIDATIONS = _table(
     _col("evaluated", sa.BigInteger, "rows looked at"),
     _col("unexpected", sa.BigInteger, "rows that failed it"),
 )
+LAKE_FILES = _table(
+    "lake_files",
+    "Files of the lake as they were written.",
+    _col("dataset", sa.Text, "dataset", primary_key=True),
+    _col("file", sa.Text, "name of the Parquet file in the dataset's folder", primary_key=True),
+    _col("bytes", sa.BigInteger, "its size", nullable=False),
+    _col("sha256", sa.String(64), "SHA-256 of its bytes", nullable=False),
+)
 RUNS = _table(
     "runs",
     "Every scoring run: when, of what, with which rulebook.",

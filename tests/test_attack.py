@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import socket
 import sys
+import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,17 +14,23 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy as sa
 
 import cli
 from models import catalogue
 from models.catalogue import RulebookRefused
 from models.churn import features
-from pipelines import export, faults, start
+from models.commissions.plans import PlanRefused, load_plans, read_plan
+from models.payouts import policy
+from models.toml_files import TomlRefused
+from pipelines import export, faults, seals, start
 from pipelines.doctor import WRONG, examine
 from pipelines.expectations.reading import FAR_TIME, TOO_LARGE, read_values
 from pipelines.export import ExportRefused, export_table
+from pipelines.files import FeedRefused, inspect
 from pipelines.land import land_frame, land_paths
 from pipelines.score import score
+from sql.schema import LOADS
 from sql.warehouse import Warehouse, WarehouseRefused
 
 EQUITY = "account_id,observed_at,balance,equity\n"
@@ -214,6 +222,44 @@ def test_a_defect_keeps_its_traceback() -> None:
     assert "disk is full" in str(faults.sentence(OSError(28, "No space left on device")))
 
 
+def test_a_lake_file_that_changed_is_told_and_nothing_is_judged(home: Warehouse, feed: Path, tmp_path: Path) -> None:
+    """A flipped bit that still reads as a number would change verdicts in silence; so would a file that is gone."""
+    land_paths(home, [feed])
+    (file,) = map(Path, home.lake_files("equity"))
+    whole = file.read_bytes()
+    for damage, says in ((whole[:99] + bytes([whole[99] ^ 1]) + whole[100:], "as it was written"), (b"", "0 bytes of")):
+        file.write_bytes(damage)
+        with pytest.raises(WarehouseRefused, match=rf"equity/{file.name} .*{says}"):
+            score(home, catalogue.Rulebook({}))
+        assert [f.found for f in examine(home, tmp_path) if f.state == WRONG and says in f.found]
+    file.unlink()
+    assert [f.found for f in examine(home, tmp_path) if f.state == WRONG and "is gone" in f.found]
+    file.write_bytes(whole)
+    assert seals.changed(home) == []
+
+
+def test_a_database_older_than_its_lake_is_told(home: Warehouse, feed: Path, tmp_path: Path) -> None:
+    """An empty or restored database would give a load's number out twice and forget what was decided."""
+    land_paths(home, [feed])
+    with home.database.begin() as database:
+        database.execute(sa.delete(LOADS))
+    says = "does not know: it is empty, older than the lake"
+    assert [f.found for f in examine(home, tmp_path) if f.state == WRONG and says in f.found]
+    with pytest.raises(WarehouseRefused, match=says):
+        score(home, catalogue.Rulebook({}))
+    feed.write_text(EQUITY + ROW.replace("A1", "A2"), encoding="utf-8")
+    with pytest.raises(FeedRefused, match=says):
+        land_paths(home, [feed])
+
+
+def test_a_database_without_its_tables_is_told(home: Warehouse, tmp_path: Path) -> None:
+    """The doctor names what is lacking rather than failing at it."""
+    with home.database.begin() as database:
+        database.execute(sa.text("drop table verdicts"))
+    told = [f for f in examine(home, tmp_path) if f.check == "database"]
+    assert [(f.state, "verdicts" in f.found) for f in told] == [(WRONG, True)]
+
+
 # --- commands ----------------------------------------------------------------------------------------------------
 
 
@@ -273,6 +319,51 @@ def test_a_mapping_that_cannot_be_read_is_refused(
     assert "mapping.toml" in capsys.readouterr().err
 
 
+def test_an_empty_path_is_wrong_usage() -> None:
+    """`ingest "$FEED"` without a FEED would land whatever folder one stands in."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["ingest", ""])
+    assert ended.value.code == cli.WRONG_USAGE
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("equity.csv", EQUITY.encode("utf-16-le"), "UTF-16 text or a binary file"),
+        ("equity.csv", b"\x28\xb5\x2f\xfd--", "Zstandard"),
+        ("equity.csv.gz", gzip.compress(b"PK\x03\x04--"), "a ZIP archive"),
+        ("equity.csv.gz", gzip.compress(gzip.compress(b"x")), "looks like gzip"),
+        ("equity.jsonl", b'{"account_id": "A", "account_id": "B"}', "each name in it once"),
+        ("equity.csv", b"account_id,a\x1b[31m\rx", r"the file has account_id, a\\x1b\[31m$"),
+        ("equity-a\nb.csv", b"x", r"equity-a\\nb.csv: missing"),
+    ],
+)
+def test_what_is_no_feed_is_named(home: Warehouse, tmp_path: Path, name: str, data: bytes, says: str) -> None:
+    """The sentence says what a file looks like, in one line whatever stands in it."""
+    path = tmp_path / name
+    path.write_bytes(data)
+    with pytest.raises(FeedRefused, match=says):
+        land_paths(home, [path])
+
+
+def test_parquet_text_that_is_not_utf8_is_refused(home: Warehouse, tmp_path: Path) -> None:
+    """The file is named, not the lake."""
+    one, path = pa.array([1.0]), tmp_path / "equity.parquet"
+    at, name = pa.array(["2026-01-01T00:00:00Z"]), pa.array([b"\xff"]).view(pa.string())
+    pq.write_table(pa.table({"account_id": name, "observed_at": at, "balance": one, "equity": one}), path)
+    with pytest.raises(FeedRefused, match=r"equity.parquet is damaged after row 0.*UTF8"):
+        land_paths(home, [path])
+
+
+def test_many_columns_are_looked_through_once(home: Warehouse, tmp_path: Path) -> None:
+    """A header of 100,000 cells took minutes when each was looked up among the others."""
+    path = tmp_path / "equity.csv"
+    path.write_text(EQUITY.strip() + "".join(f",c{place}" for place in range(100_000)) + "\n", encoding="utf-8")
+    began = time.process_time()
+    assert inspect(path).columns == tuple(EQUITY.strip().split(","))
+    assert time.process_time() - began < 5
+
+
 def test_a_folder_in_place_of_an_export_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A platform's export is a file."""
     source = ["--source", "mt4-statement", "--account", "A", "--server-zone", "UTC"]
@@ -291,6 +382,66 @@ def test_a_parquet_of_hostile_names_lands_under_them(home: Warehouse, tmp_path: 
     assert load.landed == len(names)
     kept = pq.read_table(home.lake_files("equity")[0])["account_id"].to_pylist()
     assert sorted(kept) == sorted(names)
+
+
+# --- files of terms ---
+
+
+PLAN = """id = "p"
+[[versions]]
+version = 1
+effective_from = 2025-01-01T00:00:00Z
+currency = "EUR"
+purchase = { percent = 10 }
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("percent = 10", "amount = 0.001", "smallest unit of EUR"),
+        ("percent = 10", "amount = 1e400", "below 10,000,000,000"),
+        ('"EUR"', "978", "three to five capital letters"),
+        ('"p"', '"a\\u0000b"', "text of one line"),
+        ("version = 1", "version = true", "whole number"),
+        ("2025-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "outside the years"),
+        ("[[versions]]", "[versions]", r"one \[\[versions\]\]"),
+        ('currency = "EUR"', 'currency = "EUR"\nconvert = "no"', "true or false, not 'no'"),
+        ('currency = "EUR"', "negative_carry = 1", "true or false, not 1"),
+        ('currency = "EUR"', "hold = { refund_days = 99999999999 }", "within 0 and 36,500"),
+        ('currency = "EUR"', "taken_back = [[1]]", "taken_back lists"),
+        ('currency = "EUR"', "tiers = { steps = 3 }", "must be a list"),
+        ('currency = "EUR"', f"x = {'[' * 5000}", "too deep"),
+        ('currency = "EUR"', f"x = {'9' * 5000}", "not TOML"),
+    ],
+)
+def test_plans_beyond_reason_name_their_field(before: str, after: str, says: str) -> None:
+    """The field is named and nothing crashes; text in place of true or false is not taken for true."""
+    with pytest.raises(PlanRefused, match=says):
+        read_plan(PLAN.replace(before, after), "p.toml")
+
+
+def test_plans_that_cannot_be_read_leave_the_others(tmp_path: Path) -> None:
+    """A folder, a dangling link and another encoding are refused by name; the plan beside them stands."""
+    (tmp_path / "p.toml").write_text(PLAN, encoding="utf-8")
+    (tmp_path / "folder.toml").mkdir()
+    (tmp_path / "link.toml").symlink_to(tmp_path / "nothing")
+    (tmp_path / "latin.toml").write_bytes(b"\xff")
+    held = load_plans(tmp_path)
+    assert list(held.known) == ["p"]
+    assert {name: told.split(":")[0] for name, told in held.refused.items()} == {
+        name: f"{name}.toml" for name in ("folder", "link", "latin")
+    }
+
+
+def test_a_broken_policy_is_refused_by_name(tmp_path: Path) -> None:
+    """A version that lacks a part, or another kind of value, is a sentence with the file's name."""
+    path = tmp_path / "policy.toml"
+    for text in ("x = [", "versions = 1", "[[versions]]\nversion = 1\n", '[[versions]]\nversion = "1"\n'):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(TomlRefused, match=r"^policy.toml: "):
+            policy.versions(path)
+        policy.versions.cache_clear()
 
 
 # --- the rulebook ------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 from deltalake import DeltaTable
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pipelines.expectations import judging
@@ -366,6 +366,8 @@ def test_corrections_are_the_same_in_one_file_or_many(
     warehouse = Warehouse.open(home, f"sqlite:///{home / 'h.db'}")
     edges = [0, *sorted({cut for cut in cuts if cut < len(rows)}), len(rows)]
     parts = [rows[start:end] for start, end in itertools.pairwise(edges)]
+    # the same bytes a second time are the same delivery, which adds nothing
+    assume(len({json.dumps(part) for part in parts}) == len(parts))
     for part in parts:
         _land_rows(warehouse, part, "first")
         assert _land_rows(warehouse, part, "again").landed == 0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
-import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+from models import toml_files
 
 FILE = Path(__file__).with_name("terms.toml")
 
@@ -25,13 +26,12 @@ class CaseTerms:
 
 @cache
 def versions(file: Path = FILE) -> tuple[CaseTerms, ...]:
-    """Every version in order; ValueError when numbers or instants do not rise."""
-    held = tomllib.loads(file.read_text(encoding="utf-8"))["versions"]
-    read = tuple(CaseTerms(**{**one, "quiet": tuple(one["quiet"])}) for one in held)
-    for before, after in itertools.pairwise(read):
-        if after.version <= before.version or after.effective_from < before.effective_from:
-            raise ValueError(f"{file.name}: version {after.version} does not follow version {before.version}")
-    return read
+    """Every version in order; TomlRefused says which is none."""
+    return toml_files.rising(file, _terms)
+
+
+def _terms(quiet: list[str], **told: Any) -> CaseTerms:
+    return CaseTerms(quiet=tuple(quiet), **told)
 
 
 def in_force(at: dt.datetime, file: Path = FILE) -> CaseTerms:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import tomllib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+from models.money import to_minor
+from models.toml_files import TomlRefused, parsed, text_of
 
 FOLDER = Path(__file__).parent / "plans"
 MILESTONES = ("stage_pass", "pass", "funded", "first_payout")
@@ -21,6 +24,11 @@ MODES = ("marginal", "retroactive")
 OVERRIDE_OF = ("commission", "fee")
 MOST_LEVELS = 5
 PERCENT_DECIMALS = 4
+YEARS = (1900, 2199)
+AMOUNT_BELOW = 10_000_000_000
+COUNT_MOST = 36_500
+_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,250}")
+_CURRENCY = re.compile(r"[A-Z]{3,5}")
 
 
 class PlanRefused(Exception):
@@ -107,9 +115,12 @@ def load_plans(folder: str | Path | None = None) -> Plans:
     refused: dict[str, str] = {}
     for path in sorted(place.glob("*.toml")):
         try:
-            plan = read_plan(path.read_text(encoding="utf-8"), path.name)
-        except (PlanRefused, UnicodeDecodeError) as error:
-            refused[path.stem] = str(error)
+            plan = read_plan(text_of(path), path.name)
+        except PlanRefused as refusal:
+            refused[path.stem] = str(refusal)
+            continue
+        except TomlRefused as refusal:
+            refused[path.stem] = f"{path.name}: {refusal}"
             continue
         if plan.id in known:
             refused[path.stem] = f"{path.name}: another file already holds the plan {plan.id}"
@@ -121,12 +132,15 @@ def load_plans(folder: str | Path | None = None) -> Plans:
 def read_plan(text: str, file: str = "plan.toml") -> Plan:
     """A plan from its TOML; PlanRefused with file, version and field in the sentence."""
     try:
-        told = tomllib.loads(text, parse_float=Decimal)
-    except tomllib.TOMLDecodeError as error:
-        raise PlanRefused(f"{file}: not TOML ({error})") from error
+        told = parsed(text, Decimal)
+    except TomlRefused as error:
+        raise PlanRefused(f"{file}: {error}") from error
     _only(told, {"id", "name", "versions"}, file)
-    if not isinstance(told.get("id"), str) or not isinstance(told.get("versions"), list) or not told["versions"]:
+    if not isinstance(told.get("versions"), list) or not told["versions"]:
         raise PlanRefused(f"{file}: a plan needs an id and at least one [[versions]]")
+    for key, said in (("id", told.get("id")), ("name", told.get("name", told.get("id")))):
+        if not isinstance(said, str) or not _NAME.fullmatch(said):
+            raise PlanRefused(f"{file}: {key} is text of one line, at most 250 characters")
     versions = tuple(_version(one, f"{file} version {place}") for place, one in enumerate(told["versions"], 1))
     for before, after in pairwise(versions):
         if after.version != before.version + 1:
@@ -153,19 +167,27 @@ _FIELDS = {
 
 
 def _version(told: Mapping[str, Any], where: str) -> PlanVersion:
-    _only(told, _FIELDS | set(EARNING), where)
-    since = told.get("effective_from")
-    if not isinstance(told.get("version"), int) or not isinstance(since, dt.datetime) or since.tzinfo is None:
+    told = _table(told, _FIELDS | set(EARNING), where)
+    since, version = told.get("effective_from"), told.get("version")
+    whole = isinstance(version, int) and not isinstance(version, bool)
+    if not whole or not isinstance(since, dt.datetime) or since.tzinfo is None:
         raise PlanRefused(f"{where}: version is a whole number and effective_from an instant with an offset")
+    if not YEARS[0] <= since.year <= YEARS[1]:
+        raise PlanRefused(f"{where}: effective_from is outside the years {YEARS[0]} to {YEARS[1]}")
     rates = {name: _rate(told[name], f"{where}, {name}") for name in EARNING if name in told}
     overrides = _table(told.get("overrides", {}), {"percents", "of"}, f"{where}, overrides")
     levels = _levels(overrides.get("percents", []), f"{where}, overrides")
     if not rates and "tiers" not in told and not any(levels):
         raise PlanRefused(f"{where}: no rate; a plan pays for at least one of {', '.join(EARNING)}, overrides")
-    currency, convert = told.get("currency"), bool(told.get("convert", False))
+    currency, convert = told.get("currency"), _flag(told.get("convert", False), f"{where}, convert")
+    if currency is not None and not (isinstance(currency, str) and _CURRENCY.fullmatch(currency)):
+        raise PlanRefused(f"{where}: currency is three to five capital letters, not {currency!r:.60}")
     fixed = sorted(name for name, rate in rates.items() if rate.amount is not None)
     if currency is None and (fixed or convert):
         raise PlanRefused(f"{where}: {', '.join(fixed) or 'convert'} needs the plan's currency")
+    for name in fixed:
+        if to_minor(rates[name].amount or 0, str(currency)) == 0:
+            raise PlanRefused(f"{where}, {name}: the amount is less than the smallest unit of {currency}")
     tiers = _tiers(told["tiers"], rates, currency, f"{where}, tiers") if "tiers" in told else None
     hold = _table(told.get("hold", {}), {"refund_days", "chargeback_days"}, f"{where}, hold")
     return PlanVersion(
@@ -182,7 +204,7 @@ def _version(told: Mapping[str, Any], where: str) -> PlanVersion:
         refund_days=_count(hold.get("refund_days", 14), f"{where}, refund_days"),
         chargeback_days=_count(hold.get("chargeback_days", 120), f"{where}, chargeback_days"),
         taken_back=_taken_back(told.get("taken_back"), where),
-        negative_carry=bool(told.get("negative_carry", True)),
+        negative_carry=_flag(told.get("negative_carry", True), f"{where}, negative_carry"),
     )
 
 
@@ -198,8 +220,8 @@ def _rate(told: Any, where: str) -> Rate:
     if amount is not None and name.endswith("share"):
         raise PlanRefused(f"{where}: a share is a percent")
     if amount is not None:
-        if _number(amount, where) <= 0:
-            raise PlanRefused(f"{where}: the amount must be above zero")
+        if not 0 < _number(amount, where) < AMOUNT_BELOW:
+            raise PlanRefused(f"{where}: the amount must be above zero and below {AMOUNT_BELOW:,}")
         return Rate(amount=_number(amount, where))
     return Rate(percent=_percent(percent, where))
 
@@ -213,7 +235,7 @@ def _tiers(told: Any, rates: Mapping[str, Rate], currency: str | None, where: st
     if base is None or base.percent is None:
         raise PlanRefused(f"{where}: tiers raise the percent of purchase, which this plan does not have")
     steps = [(Decimal(0), base.percent)]
-    for step in table.get("steps", []):
+    for step in _list(table.get("steps", []), f"{where}, steps"):
         held = _table(step, {"from", "percent"}, f"{where}, steps")
         steps.append((_number(held.get("from"), where), _percent(held.get("percent"), where)))
     if len(steps) < 2 or any(a[0] >= b[0] for a, b in pairwise(steps)):
@@ -225,7 +247,7 @@ def _tiers(told: Any, rates: Mapping[str, Rate], currency: str | None, where: st
 def _taken_back(told: Any, where: str) -> tuple[str, ...]:
     if told is None:
         return tuple(name for name in EARNING if name != "profit_share")
-    if not isinstance(told, list) or not set(told) <= set(EARNING):
+    if not all(one in EARNING for one in _list(told, f"{where}, taken_back")):
         raise PlanRefused(f"{where}: taken_back lists events among {', '.join(EARNING)}")
     return tuple(told)
 
@@ -249,6 +271,18 @@ def _table(told: Any, allowed: set[str], where: str) -> Mapping[str, Any]:
     return told
 
 
+def _list(told: Any, where: str) -> list[Any]:
+    if not isinstance(told, list):
+        raise PlanRefused(f"{where}: must be a list")
+    return told
+
+
+def _flag(told: Any, where: str) -> bool:
+    if not isinstance(told, bool):
+        raise PlanRefused(f"{where}: true or false, not {told!r:.60}")
+    return told
+
+
 def _among(told: Any, allowed: tuple[str, ...], where: str) -> str:
     if told not in allowed:
         raise PlanRefused(f"{where}: {told!r} is none of {', '.join(allowed)}")
@@ -269,6 +303,6 @@ def _percent(told: Any, where: str) -> Decimal:
 
 
 def _count(told: Any, where: str) -> int:
-    if isinstance(told, bool) or not isinstance(told, int) or told < 0:
-        raise PlanRefused(f"{where}: {told!r} is no whole number")
+    if isinstance(told, bool) or not isinstance(told, int) or not 0 <= told <= COUNT_MOST:
+        raise PlanRefused(f"{where}: {told!r:.60} is no whole number within 0 and {COUNT_MOST:,}")
     return told

@@ -14,6 +14,7 @@ from models.attribution import Attributed
 from models.commissions.settle import COLUMNS, Settled, settle_all
 from sql import relations, schema
 from sql.decided import register
+from sql.one_line import one_line
 
 _TYPES: dict[str, pa.DataType] = {
     "level": pa.int64(),
@@ -47,7 +48,7 @@ def record(
     connection.unregister("settled_places")
     connection.execute("create or replace table decided.held_back (place integer, told varchar)")
     for place, told in enumerate(settled.log):
-        connection.execute("insert into decided.held_back values (?, ?)", [place, told])
+        connection.execute("insert into decided.held_back values (?, ?)", [place, one_line(told)])
     return settled
 
 

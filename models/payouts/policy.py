@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from models import toml_files
 
 FILE = Path(__file__).with_name("policy.toml")
 
@@ -28,13 +28,8 @@ class Policy:
 
 @cache
 def versions(file: Path = FILE) -> tuple[Policy, ...]:
-    """Every version in order; ValueError when numbers or instants do not rise."""
-    held = tomllib.loads(file.read_text(encoding="utf-8"), parse_float=Decimal)["versions"]
-    read = tuple(Policy(**version) for version in held)
-    for before, after in itertools.pairwise(read):
-        if after.version <= before.version or after.effective_from < before.effective_from:
-            raise ValueError(f"{file.name}: version {after.version} does not follow version {before.version}")
-    return read
+    """Every version in order; TomlRefused says which is none."""
+    return toml_files.rising(file, Policy, Decimal)
 
 
 def in_force(at: dt.datetime, file: Path = FILE) -> Policy:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from models.walk import Array
 from pipelines.expectations.judging import judge, printable, with_arrow
 from pipelines.expectations.reading import read_batch
-from pipelines.files import Broken, FeedRefused, check_types
+from pipelines.files import Broken, FeedRefused, check_types, once
 from pipelines.live.index import SAME
 from pipelines.live.journal import Entry
 from pipelines.live.keys import Key
@@ -57,7 +57,7 @@ class Request:
 def read_json(dataset: Dataset, body: bytes) -> tuple[pa.Table, Array, list[Broken]]:
     """Rows of a JSON body as text, numbers as they were written; BodyRefused when it is no record and no list."""
     try:
-        told = json.loads(body, parse_float=str, parse_int=str, parse_constant=str)
+        told = json.loads(body, parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
         raise BodyRefused(f"the body is not JSON: {printable(str(error))}") from error
     rows = told if isinstance(told, list) else [told]

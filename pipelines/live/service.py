@@ -26,7 +26,7 @@ import sqlalchemy as sa
 
 import sql.live_schema  # noqa: F401  its tables belong to the schema
 from models.catalogue import Rulebook
-from pipelines import lost, marts
+from pipelines import lost, marts, seals
 from pipelines.land import recover
 from pipelines.live import alerts, outbox
 from pipelines.live.accepting import (
@@ -207,6 +207,7 @@ class Service:
         self._land_closed()
         self.known.fill(self.warehouse, ENGINE_MEMORY)
         brought = lost.landed(self.warehouse)
+        seals.refuse(self.warehouse)
         with self.warehouse.engine(memory=ENGINE_MEMORY) as connection:
             lost.refuse(self.warehouse, connection, brought)
             self.folding.as_of = newest_fact(connection) or EPOCH

@@ -1,11 +1,11 @@
 """Any delimited file with one row per closed trade or per deal, described by a mapping (TOML)."""
 
-import tomllib
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import Any
 
+from models.toml_files import TomlRefused, parsed
 from pipelines.sources.kit.csv_table import Line, whole_table
 from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.ledger import Ledger, RoundTrip, less, side_of
@@ -38,9 +38,9 @@ class Mapping:
     def __init__(self, text: str) -> None:
         """Read a mapping; an unknown word in it or a missing column is refused by name."""
         try:
-            written = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise SourceRefusal(f"the mapping is not readable as TOML: {error}") from error
+            written = parsed(text)
+        except TomlRefused as error:
+            raise SourceRefusal(f"the mapping is {error}") from error
         self.columns = _strings(written.pop("columns", None), "columns")
         self.settings = _strings(written.pop("file", {}), "file")
         if written or not self.settings.keys() <= _SETTINGS:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from models.toml_files import TomlRefused, parsed, text_of
 from pipelines.connect.kit.interface import ConnectRefused
 from pipelines.connect.kit.pace import Backoff
 
@@ -94,9 +94,9 @@ class Settings:
 def read_settings(path: Path, connector: str, home: Path) -> Settings:
     """Read a connection's TOML file; ConnectRefused says what is wrong with it."""
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConnectRefused(f"{path} cannot be read as TOML: {error}") from error
+        told = parsed(text_of(path))
+    except TomlRefused as error:
+        raise ConnectRefused(f"{path}: {error}") from error
     unknown = set(told) - {"connection", "settings", "accounts"}
     if unknown:
         raise ConnectRefused(
