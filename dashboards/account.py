@@ -435,7 +435,7 @@ def _logins(trader_id: str, zone: str) -> None:
         look.empty("No sign-in", "Sign-ins come from the dataset <code>logins</code>.")
         return
     when = {"occurred_at": st.column_config.DatetimeColumn("When", format="DD MMM YY HH:mm:ss", timezone=zone)}
-    st.caption(f"The newest {words.counted(len(found), 'sign-in')} of {trader_id} · times in {zone}")
+    st.caption(f"The newest {words.counted(len(found), 'sign-in')} of {words.marked(trader_id)} · times in {zone}")
     st.dataframe(found, hide_index=True, column_config=when, placeholder="")
 
 

@@ -50,11 +50,11 @@ def _decision(row: dict[str, Any]) -> None:
             if asked:
                 to_read = desk.at_a_glance(asked) or "every check passed"
                 advice = words.RECOMMENDATIONS.get(asked["recommendation"], "? Not reviewed")
-                st.markdown(f"{words.escaped(desk.name(asked['trader_name']))} · {advice} · {to_read}")
+                st.markdown(f"{words.marked(asked['trader_name'])} · {advice} · {to_read}")
             why = f" because of: {submitted['reason']}" if submitted.get("reason") else ""
             st.caption(f"{words.plain(row['state'])}{why}")
             said = f": {words.escaped(made['reason'])}" if made else ""
-            st.caption(f"Decided by {row['maker']}, {words.instant(row['updated_at'])}{said}")
+            st.caption(f"Decided by {words.marked(row['maker'])}, {words.instant(row['updated_at'])}{said}")
             places.link("payout_review", "Read →", icon=False, payout=row["payout_id"])
         with right:
             reason = st.text_input("Reason", key=f"why-{row['payout_id']}", placeholder="needed to send back")

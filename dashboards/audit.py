@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.kit import desk, look, privacy, reads, state, words
+from pipelines.export import for_spreadsheets
 
 ROWS = 200
 SHOWN = 200
@@ -36,7 +37,7 @@ def show() -> None:
     if desk.person().may("export"):
         st.download_button(
             "Download",
-            _whole(frame).to_csv(index=False),
+            for_spreadsheets(_whole(frame)),
             "audit.csv",
             icon=":material/download:",
             on_click=privacy.exported,

@@ -212,7 +212,9 @@ def _score(accounts: pd.DataFrame) -> None:
     for row in reads.records(reads.decided(table, mine, order=table.c.score.desc(), limit=1)):
         look.score(row["score"], row["band"], row["reasons"])
         if len(accounts) > 1:
-            st.caption(f"The score of {row['account_id']}, the highest of their {len(accounts)} accounts.")
+            st.caption(
+                f"The score of {words.marked(row['account_id'])}, the highest of their {len(accounts)} accounts."
+            )
 
 
 def _timeline(accounts: pd.DataFrame) -> None:
@@ -350,7 +352,7 @@ def _links(found: pd.DataFrame) -> None:
     chosen = event.selection.rows
     place = chosen[0] if chosen and chosen[0] < len(found) else 0
     row = found.iloc[place]
-    st.caption(f"Because of {shown['reasons'].iloc[place]}")
+    st.caption(f"Because of {words.unlinked(str(shown['reasons'].iloc[place]))}")
     judging.ask(str(row["trader_a"]), str(row["trader_b"]))
 
 

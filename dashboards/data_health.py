@@ -11,6 +11,7 @@ import streamlit as st
 from dashboards.kit import look, privacy, reads, state, words
 from dashboards.kit.people import who
 from models.exports import CROOKED, superseded
+from pipelines.export import for_spreadsheets
 from sql import connect_schema, schema
 
 VIEWS = {
@@ -359,7 +360,7 @@ def _rejects() -> None:
     everything = reads.decided(rejects, condition, limit=100_000)
     st.download_button(
         "Download all as CSV",
-        everything.to_csv(index=False),
+        for_spreadsheets(everything),
         "rejects.csv",
         "text/csv",
         icon=":material/download:",

@@ -57,7 +57,11 @@ def show() -> None:
         return
     names = dict(zip(found.accounts["trader_id"], found.accounts["trader_name"], strict=True))
     other = state.one_of("Path to", "to", others, shown=lambda one: f"{one} · {names.get(one) or one}", every=False)
-    look.card("unknown", f"From {trader} to {other}", [words.escaped(graphs.path_sentence(graph, trader, str(other)))])
+    look.card(
+        "unknown",
+        words.escaped(f"From {trader} to {other}"),
+        [words.escaped(graphs.path_sentence(graph, trader, str(other)))],
+    )
     judging.ask(trader, str(other))
     _links(found.links)
     places.link("case", "Open the case →", icon=False, trader=trader)

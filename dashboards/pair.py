@@ -146,7 +146,7 @@ def _verdict(found: PairEvidence, held: dict[str, Any] | None, relation: str) ->
     evidence = words.parsed(held["evidence"]) or {}
     innocent = ruled_out(int(held["matched"]), float(held["expected"]), evidence)
     if innocent:
-        st.markdown("**Ruled out**\n\n" + "\n".join(f"- {one}" for one in innocent))
+        st.markdown("**Ruled out**\n\n" + "\n".join(f"- {words.unlinked(one)}" for one in innocent))
     weights = evidence.get("log_odds", {})
     if weights:
         told = {f"{words.plain(name)}": f"{value:+.2f}" for name, value in weights.items()}

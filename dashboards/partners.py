@@ -150,7 +150,7 @@ def _every(found: pd.DataFrame) -> None:
     chosen = event.selection.rows
     if chosen and chosen[0] < len(found):
         row = found.iloc[chosen[0]]
-        if st.button(f"Open {row['name']}", type="primary", icon=":material/open_in_new:"):
+        if st.button(f"Open {words.marked(row['name'])}", type="primary", icon=":material/open_in_new:"):
             places.go("partners", partner=str(row["partner_id"]))
     else:
         st.caption("Select a row to open the partner's page.")
@@ -312,7 +312,7 @@ def _branch(partner_id: str, rows: pd.DataFrame, depth: int, *, here: bool = Fal
     told = f"{row['name']} ({words.whole(row['contribution_usd'])} USD)"
     indent = "   " * depth + ("└ " if depth else "")
     if here:
-        st.markdown(f"{indent}**{told}**")
+        st.markdown(f"{indent}**{words.unlinked(told)}**")
     else:
         places.link("partners", indent + told, icon=False, partner=partner_id)
 

@@ -101,7 +101,12 @@ def _done() -> None:
     told: list[Done] = st.session_state.pop("batch", [])
     if told:
         st.success(f"{sum(one.done for one in told)} of {len(told)} approved")
-        st.caption(" · ".join(f"{'✓' if one.done else '✕'} **{one.payout_id}** {one.told}" for one in told))
+        st.caption(
+            " · ".join(
+                f"{'✓' if one.done else '✕'} **{words.marked(one.payout_id)}** {words.unlinked(one.told)}"
+                for one in told
+            )
+        )
 
 
 def _second_look(clean: pd.DataFrame) -> None:
@@ -130,7 +135,7 @@ def _queue(found: pd.DataFrame, asked: str | None) -> int:
         recommendation=found["recommendation"].map(words.RECOMMENDATIONS).fillna("? Not reviewed"),
         open_checks=[desk.at_a_glance(row) for row in reads.records(found)],
         standing=[words.plain(one) if isinstance(one, str) else "New" for one in found["desk_state"]],
-        trader_name=[desk.name(one) for one in found["trader_name"]],
+        trader_name=found["trader_name"].fillna(words.UNKNOWN),
         account_state=[known.get(str(name), words.plain(name or "unknown")) for name in found["account_status"]],
         transfer=found["state"].map(words.TRANSFERS),
     )[list(COLUMNS)]
@@ -155,7 +160,7 @@ def _beside(row: pd.Series) -> None:
     """The selected request: amount, age, what was checked, where the money goes."""
     zone = reads.zone_of(row["desk_id"])
     late = "near" if row["overdue"] else "fine"
-    title = f"{row['payout_id']} · {words.money(row['amount'], row['currency'])}"
+    title = f"{words.escaped(row['payout_id'])} · {words.money(row['amount'], row['currency'])}"
     look.card(
         late,
         title,
@@ -200,4 +205,4 @@ def _checks(row: pd.Series) -> None:
 def _told(checks: list[dict[str, Any]], zone: str) -> None:
     for check in checks:
         found = words.zoned(str(check.get("sentence", "")), zone)
-        st.caption(f"{desk.ICONS[check['outcome']]} **{words.plain(check['check'])}** {found}")
+        st.caption(f"{desk.ICONS[check['outcome']]} **{words.plain(check['check'])}** {words.unlinked(found)}")

@@ -82,7 +82,7 @@ def _amount(row: dict[str, Any], held: State | None) -> None:
     standing = words.plain(held.state) if held else "New"
     tone = {"approve": "fine", "deduct": "near", "review": "near", "reject": "breached"}
     advice = words.RECOMMENDATIONS.get(row["recommendation"], "? Not reviewed")
-    title = f"{row['payout_id']} · {words.money(row['amount'], currency)}"
+    title = f"{words.escaped(row['payout_id'])} · {words.money(row['amount'], currency)}"
     look.card(
         tone.get(row["recommendation"], "unknown"), title, [desk.name(row["trader_name"]), f"{advice} · {standing}"]
     )
@@ -97,7 +97,8 @@ def _amount(row: dict[str, Any], held: State | None) -> None:
     look.table(dict(zip(names, shown, strict=True)), right=True)
     if held and held.approvals_needed > 1:
         agreed = [one for one in (held.maker, held.checker, held.financier) if one]
-        st.caption(f"{held.approvals_needed} people must agree; so far {', '.join(agreed) or 'nobody'}.")
+        names = words.marked(", ".join(agreed)) if agreed else "nobody"
+        st.caption(f"{held.approvals_needed} people must agree; so far {names}.")
     places.link("account", f"Account {row['account_id']} →", icon=False, account=row["account_id"])
     if row["trader_id"]:
         places.link("case", "Case of the owner →", icon=False, trader=row["trader_id"])
@@ -199,7 +200,7 @@ def _checks(row: dict[str, Any]) -> None:
     for check in to_read:
         with st.expander(_headline(check, zone), expanded=True):
             if check.get("rule"):
-                st.caption(f"Rule: {check['rule']}")
+                st.caption(f"Rule: {words.unlinked(check['rule'])}")
             if check.get("numbers"):
                 look.table(_in_words(check, row["currency"], zone))
     held = [check for check in listed if check not in to_read]
@@ -211,14 +212,14 @@ def _checks(row: dict[str, Any]) -> None:
             said = " · ".join(f"{name} {said}" for name, said in known.items())
             st.markdown(
                 _headline(check, zone)
-                + "".join(f"  \n:small[:gray[{one}]]" for one in (said, check.get("rule")) if one)
+                + "".join(f"  \n:small[:gray[{words.marked(one)}]]" for one in (said, check.get("rule")) if one)
             )
 
 
 def _headline(check: dict[str, Any], zone: str) -> str:
     """A check's outcome, name and finding, times in the desk's zone."""
     found = words.zoned(str(check.get("sentence", "")), zone)
-    return f"{desk.ICONS[check['outcome']]} **{words.plain(check['check'])}** {found}"
+    return f"{desk.ICONS[check['outcome']]} **{words.plain(check['check'])}** {words.unlinked(found)}"
 
 
 def _in_words(check: dict[str, Any], currency: str, zone: str) -> dict[str, str]:

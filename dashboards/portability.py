@@ -14,6 +14,7 @@ from dashboards.kit.people import who
 from models.audit import Record
 from models.clock import zones
 from pipelines import portability
+from pipelines.export import for_spreadsheets
 from pipelines.portability import MappingRefused
 from sql.schema import DATASETS, Dataset
 
@@ -96,7 +97,7 @@ def _differences(kind: str, frame: pd.DataFrame) -> None:
     )
     st.download_button(
         "Differences as CSV",
-        frame.to_csv(index=False),
+        for_spreadsheets(frame),
         f"differences-{kind}.csv",
         "text/csv",
         icon=":material/download:",

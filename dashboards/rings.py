@@ -115,8 +115,8 @@ def _named(ring_id: str) -> None:
 def _shown(ring: dict[str, Any]) -> None:
     """What is known of a group, what was said of it, its members and their pairs."""
     ring_id, kind = str(ring["ring_id"]), str(ring["kind"])
-    st.subheader(ring_id, anchor=False)
-    st.markdown(summary(ring))
+    st.subheader(words.marked(ring_id), anchor=False)
+    st.markdown(words.unlinked(summary(ring)))
     table = schema.COPY_RINGS
     chosen = sa.select(table.c.account_id).where(table.c.ring_id == ring_id)
     everyone = tuple(sorted(reads.fetch(chosen, every_desk=True)["account_id"]))

@@ -166,7 +166,7 @@ def _beside(row: pd.Series) -> None:
     """The selected account: what happened or how near it is, and the next action."""
     zone = reads.zone_of(row["desk_id"])
     sentence = words.escaped(row["last_sentence"]) if row["last_sentence"] else "No rule has been broken."
-    look.card(row["state"], f"{row['account_id']} · {words.escaped(row['trader_name'])}", [sentence])
+    look.card(row["state"], f"{words.escaped(row['account_id'])} · {words.escaped(row['trader_name'])}", [sentence])
     currency = row["currency"]
     look.facts(
         {
@@ -195,7 +195,7 @@ def _suspicions(row: pd.Series) -> None:
     for signal in reads.records(reads.decided(table, about, order=table.c.strength.desc(), limit=reads.LIST_ROWS)):
         if signal["detector"] not in told_already:
             told = (words.parsed(signal["evidence"]) or {}).get("sentence", "")
-            st.caption(f"▲ **{words.detector(signal['detector'])}** {signal['strength']:.2f} {told}")
+            st.caption(f"▲ **{words.detector(signal['detector'])}** {signal['strength']:.2f} {words.unlinked(told)}")
     if row["owner_members"] > 1 or not words.missing(row["score"]):
         held = casework.about(str(row["trader_id"]))
         label = f"{held.case_id}, {casework.STATES[held.state][1]} →" if held else "What is known of the owner →"

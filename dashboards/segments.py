@@ -16,6 +16,7 @@ from models import segments
 from models.access import AccessRefused
 from models.churn.features import WORDS
 from models.segments import Segment, SegmentsRefused
+from pipelines.export import for_spreadsheets
 from sql.segment_schema import CHURN_DRIFT, SEGMENT_MEMBERS, SEGMENT_SIZES
 from sql.warehouse import read_frame
 
@@ -163,7 +164,7 @@ def _asked(inside: sa.Select[Any]) -> sa.Select[Any]:
 def _list(asked: sa.Select[Any], database: sa.Engine) -> str:
     """The list as a file. It is made after the click, where no session says who asks: `asked` is bound before."""
     with database.connect() as connection:
-        return str(read_frame(connection, asked).to_csv(index=False))
+        return for_spreadsheets(read_frame(connection, asked))
 
 
 def _edit() -> None:

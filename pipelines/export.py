@@ -11,6 +11,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from sql import schema
+from sql.one_line import in_a_cell
 from sql.warehouse import Warehouse, read_frame
 
 FORMATS = ("csv", "jsonl", "parquet")
@@ -41,6 +42,11 @@ def export_table(warehouse: Warehouse, table: str, out: Path, form: str | None =
             frame[name] = pd.to_datetime(frame[name], utc=True)
     _replace(out, lambda beside: _write(frame, table, beside, chosen))
     return len(frame)
+
+
+def for_spreadsheets(frame: pd.DataFrame) -> str:
+    """Rows as CSV for people, who open it in a spreadsheet: no text of others becomes a formula there."""
+    return str(frame.map(lambda told: in_a_cell(told) if isinstance(told, str) else told).to_csv(index=False))
 
 
 def _replace(out: Path, write: Callable[[Path], None]) -> None:

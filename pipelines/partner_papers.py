@@ -15,6 +15,7 @@ from models.money import decimals
 from pipelines import marts
 from pipelines.packs.paper import on_paper
 from pipelines.packs.story import Block, Heading, Table, Text
+from sql.one_line import in_a_cell
 from sql.warehouse import read_frame
 
 ENTRY = ("happened_at", "event", "challenge_id", "level", "amount", "currency", "state", "due_at", "held_because")
@@ -175,4 +176,4 @@ def _cell(value: object, name: str, currency: str) -> str:
         return ""
     if name == "amount":
         return f"{float(value):.{decimals(currency)}f}"  # type: ignore[arg-type]
-    return value.isoformat() if isinstance(value, dt.datetime) else str(value)
+    return value.isoformat() if isinstance(value, dt.datetime) else in_a_cell(str(value))

@@ -17,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 import cli
+from dashboards.kit import words
 from models import catalogue
 from models.catalogue import RulebookRefused
 from models.churn import features
@@ -275,6 +276,19 @@ def test_a_demo_too_small_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
     """The sentence says how large it must be."""
     assert cli.main(["demo", "--out", str(tmp_path / "demo"), "--traders", "-5"]) == cli.REFUSED
     assert "at least" in capsys.readouterr().err
+
+
+def test_downloads_for_people_hold_no_formula() -> None:
+    """A name that a trader chose must not run in the analyst's spreadsheet; amounts stay amounts."""
+    told = pd.DataFrame({"name": ["=cmd|'/c calc'!A0", "@x", "-1,200.50", "+44 a", "Ann"], "amount": [-1.5] * 5})
+    rows = export.for_spreadsheets(told).splitlines()
+    assert rows[1:] == ["'=cmd|'/c calc'!A0,-1.5", "'@x,-1.5", '"-1,200.50",-1.5', "'+44 a,-1.5", "Ann,-1.5"]
+
+
+def test_texts_of_others_draw_nothing_in_markdown() -> None:
+    """A picture in a trader's name would tell its author who looks at it; our own bold stays bold."""
+    assert words.marked("![x](//e)\n<b>") == r"\!\[x\](//e)\\n\<b\>"
+    assert words.unlinked("**![x](//e)** <b>") == r"**!\[x\](//e)** \<b>"
 
 
 @pytest.mark.parametrize("form", export.FORMATS)

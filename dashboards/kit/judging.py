@@ -39,7 +39,7 @@ def ask(one: str, other: str) -> None:
         return
     with st.form(f"judge-{one}-{other}", border=False, clear_on_submit=False):
         reason = st.text_input(
-            f"Are {one} and {other} one person?",
+            f"Are {words.marked(one)} and {words.marked(other)} one person?",
             placeholder="Why, in a sentence another analyst can check",
             key=f"{REASON}-{one}-{other}",
         )
@@ -198,7 +198,7 @@ def _said(one: str, other: str) -> bool:
         held = read_frame(connection, sa.select(JUDGEMENTS).where(both))
     for row in reads.records(held):
         said, at = SAID.get(row["judgement"], row["judgement"]), words.instant(row["decided_at"])
-        st.caption(f"✓ Judged **{said}** by {row['decided_by']} on {at}: {row['reason']}")
+        st.caption(f"✓ Judged **{said}** by {words.marked(row['decided_by'])} on {at}: {words.marked(row['reason'])}")
     return len(held) > 0
 
 

@@ -15,7 +15,7 @@ from dashboards.kit.people import who
 from models import partner_desk
 from models.access import AccessRefused
 from models.catalogue import RulebookRefused
-from models.commissions import Plans, load_plans, plans_folder, read_plan
+from models.commissions import Plans, load_plans, read_plan
 from models.commissions.plans import PlanRefused
 from models.partner_desk import PartnerRefused
 from pipelines import plan_trial
@@ -215,10 +215,7 @@ def plans() -> None:
     left, right = st.columns([2, 3], gap="medium")
     with left:
         name = str(st.selectbox("Plan", sorted(held.known), format_func=lambda one: held.known[one].name))
-        path = next(
-            (one for one in sorted(plans_folder().glob("*.toml")) if _holds(one.read_text("utf-8"), name)), None
-        )
-        text = path.read_text("utf-8") if path else ""
+        text = held.known[name].text
         changed = st.text_area("The plan as it stands; change it to try another", text, height=420, key=f"plan-{name}")
         sent = st.button(
             "Dry run", type="primary", icon=":material/play_arrow:", disabled=changed.strip() == text.strip()
@@ -239,13 +236,6 @@ def plans() -> None:
             )
             return
         _trial(changed)
-
-
-def _holds(text: str, name: str) -> bool:
-    try:
-        return read_plan(text).id == name
-    except PlanRefused:
-        return False
 
 
 @st.cache_data(show_spinner="Settling all of history twice …", max_entries=20)

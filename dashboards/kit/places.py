@@ -12,7 +12,7 @@ from types import ModuleType
 import streamlit as st
 from streamlit.navigation.page import Page
 
-from dashboards.kit import people
+from dashboards.kit import people, words
 
 HOME = "home"
 
@@ -115,6 +115,7 @@ def _unlisted(name: str) -> Page:
 
 def link(name: str, label: str, *, icon: bool = True, **parameters: str) -> None:
     """A link to a page with parameters in its address; its words alone for those whose role has not the page."""
+    label = words.unlinked(label)
     if not people.may_open(name):
         st.caption(label.removesuffix("→").strip())
         return

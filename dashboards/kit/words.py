@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from models.money import decimals
+from sql.one_line import one_line
 
 UNKNOWN = "—"
 STATES = {
@@ -197,6 +198,20 @@ def rule(name: Any) -> str:
 def effect(name: Any) -> str:
     """What follows from a verdict."""
     return EFFECTS.get(str(name), plain(name).lower())
+
+
+_MARKS = re.compile(r"([\\`*_\[\]<>$:~#!|])")
+_PICTURES = re.compile(r"([\[\]<`$])")
+
+
+def marked(text: Any) -> str:
+    """Text of others within Markdown, in one line: no picture, link, colour or emphasis of theirs is drawn."""
+    return UNKNOWN if missing(text) else _MARKS.sub(r"\\\1", one_line(str(text)))
+
+
+def unlinked(text: str) -> str:
+    """Markdown of ours that holds texts of others and needs no pictures and links: none is drawn."""
+    return _PICTURES.sub(r"\\\1", one_line(text))
 
 
 def escaped(text: Any) -> str:
