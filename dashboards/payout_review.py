@@ -97,8 +97,8 @@ def _amount(row: dict[str, Any], held: State | None) -> None:
     look.table(dict(zip(names, shown, strict=True)), right=True)
     if held and held.approvals_needed > 1:
         agreed = [one for one in (held.maker, held.checker, held.financier) if one]
-        names = words.marked(", ".join(agreed)) if agreed else "nobody"
-        st.caption(f"{held.approvals_needed} people must agree; so far {names}.")
+        people = words.marked(", ".join(agreed)) if agreed else "nobody"
+        st.caption(f"{held.approvals_needed} people must agree; so far {people}.")
     places.link("account", f"Account {row['account_id']} →", icon=False, account=row["account_id"])
     if row["trader_id"]:
         places.link("case", "Case of the owner →", icon=False, trader=row["trader_id"])
