@@ -830,7 +830,7 @@ def test_what_becomes_a_hub_counts_no_longer_among_what_its_holders_use() -> Non
     rarely = _device_use(grown, "guest", "host")
     grown.add(late, as_of=AS_OF)
     scratch.add(replace(full, logins=pd.concat([full.logins, late.logins], ignore_index=True)), as_of=AS_OF)
-    assert (rarely, _device_use(grown, "guest", "host"), _device_use(scratch, "guest", "host")) == (0, 2, 2)
+    assert (rarely, _device_use(grown, "guest", "host"), _device_use(scratch, "guest", "host")) == (0, 3, 3)
 
 
 def _device_use(book: IdentityBook, left: str, right: str) -> int:
@@ -838,6 +838,20 @@ def _device_use(book: IdentityBook, left: str, right: str) -> int:
     a, b = sorted(numbers.values())
     (use,) = book.pairs.loc[(book.pairs["a"] == a) & (book.pairs["b"] == b), "device_use"].tolist()
     return int(use)
+
+
+def test_who_lends_machine_card_and_line_is_no_owner_where_each_has_a_machine_of_their_own() -> None:
+    """A mentor's pupil hardly uses the mentor's machine; two names that use nothing else are one person."""
+    own = Firm()
+    for trader in ("lender", "pupil"):
+        own.person(trader, device="device-k", instrument="card-k", ip="10.0.0.7")
+    lent = Firm()
+    lent.rows = {name: list(rows) for name, rows in own.rows.items()}
+    lent.rows["logins"] += [
+        {"trader_id": "pupil", "occurred_at": AS_OF, "ip": "10.0.0.8", "device_id": "device-of-the-pupil"}
+    ] * 9
+    firms = {"own": owner_of(own.resolve()), "lent": owner_of(lent.resolve())}
+    assert {name: owners["lender"] == owners["pupil"] for name, owners in firms.items()} == {"own": True, "lent": False}
 
 
 def test_a_later_login_of_a_known_trader_counts() -> None:

@@ -21,8 +21,8 @@ from models.identity.terms import DEFAULT_TERMS, IdentityTerms
 from models.identity.weighing import ALSO_MAX, COUNTED, Weighed, Weights, alike_for_all, bits_of, strength_of, weigh
 
 Ints = npt.NDArray[np.int64]
-# Shares of a trader's uses of a kind of thing from which a thing is mostly, and wholly, what the trader uses.
-MOSTLY, WHOLLY = 0.5, 0.9
+# Shares of a trader's uses of a kind of thing below which a trader hardly uses what is shared, and from which wholly.
+HARDLY, WHOLLY = 0.2, 0.9
 
 
 @dataclass(frozen=True)
@@ -130,13 +130,14 @@ class IdentityBook:
         return np.asarray(stale, dtype=np.bool_)
 
     def _shared(self) -> pd.DataFrame:
-        """What each pair shares, with how far the lesser of the two uses it, 0 rarely, 1 mostly,
-        2 wholly, and how many further things of the kind are shared."""
+        """What each pair shares, with how far the two use it (0 where one hardly does, 1 both beside others, 2 one
+        beside others, 3 neither), and how many further things of the kind are shared."""
         shared = self.evidence.shared()
         for kind, uses in self.evidence.census.counts.items():
             sides = (("left", "a"), ("right", "b"))
-            share = np.min([shared[f"{kind}_{side}"] / np.maximum(uses[shared[who]], 1) for side, who in sides], axis=0)
-            shared[f"{kind}_use"] = np.sum([share >= least for least in (MOSTLY, WHOLLY)], axis=0, dtype=np.int8)
+            share = np.array([shared[f"{kind}_{side}"] / np.maximum(uses[shared[who]], 1) for side, who in sides])
+            level = 1 + (share >= WHOLLY).sum(axis=0)
+            shared[f"{kind}_use"] = np.where(share.min(axis=0) < HARDLY, 0, level).astype(np.int8)
             shared[f"{kind}_also"] = np.clip(shared[f"{kind}_many"] - 1, 0, ALSO_MAX).astype(np.int8)
         return shared
 

@@ -1,10 +1,10 @@
-"""How common borrowed names, households, friends and venues are in this firm, weighed against each other.
+"""How common borrowed names, households, friends, mates and venues are in this firm, weighed against each other.
 
 Pairs that share a thing of few, but neither name nor birth date, may be any of them. How often two things come
 together, with or without a line, a home or other things of the kind, says which: who borrows names leaves several
-traces, a friend lends one thing, a venue has computers and a line but no cards. Expectation maximisation over such
-pairs (Dempster, Laird and Rubin, 1977) with the terms as its prior; pairs so explained that share nothing are not seen
-and are reckoned in.
+traces, a friend lends one thing, mates several beside their own, a venue has computers and a line but no cards.
+Expectation maximisation over such pairs (Dempster, Laird and Rubin, 1977) with the terms as its prior; pairs so
+explained that share nothing are not seen and are reckoned in.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,10 @@ LENDERS_PRIOR = 100.0
 PAIRS_PRIOR = 30.0
 USE_PRIOR = 12.0
 PAID_PRIOR = 5.0
-MIXED = ("straw", "household", "friend", "venue")
+MIXED = ("straw", "household", "friend", "mate", "venue")
+# How far a thing is used tells these apart from the others, so what is supposed of the others stays.
+GROWING, LENDERS = ("mate", "venue"), ("friend", "mate")
+USE_FITTED = ("household", "friend")
 FITTED = (*STRONG_KINDS, "ip", "address")
 STRAW_SHARES = (0.01, 0.95)
 # One owner's traders log in from one line about as often as not; fewer would make owners of everybody who lends.
@@ -131,9 +134,9 @@ class _Mixture:
         odds /= odds.sum(axis=0)
         belief = {name: odds[HYPOTHESES.index(name)] for name in MIXED}
         every = {name: seen / self._visible(terms, name) for name, seen in belief.items()}
-        # How many venues have more than two holders, `weighing` reckons from those of two.
+        # How many venues and circles have more than two holders, `weighing` reckons from those of two.
         partners = {
-            name: self._partners(name, (all_ * self.times)[self.two if name == "venue" else slice(None)])
+            name: self._partners(name, (all_ * self.times)[self.two if name in GROWING else slice(None)])
             for name, all_ in every.items()
         }
         stridden = {name: _further(getattr(terms.partners, name), found) for name, found in partners.items()}
@@ -174,7 +177,7 @@ class _Mixture:
 
     def _partners(self, name: str, every: Floats) -> float:
         base: float = getattr(self.base.partners, name)
-        prior = LENDERS_PRIOR if name == "friend" else TRADERS_PRIOR
+        prior = LENDERS_PRIOR if name in LENDERS else TRADERS_PRIOR
         return (2 * float(every.sum()) + prior * base) / (self.traders + prior)
 
     def _straw_share(self, kind: str, share: float) -> float:
@@ -200,7 +203,7 @@ class _Mixture:
         if base is None:
             return None
         found = list(base)
-        for name in MIXED:
+        for name in USE_FITTED:
             shown = self.use_weight[kind] @ belief[name]
             of = float(shown.sum()) + USE_PRIOR
             for level, each in enumerate(base):

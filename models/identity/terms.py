@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 
 class Shares(NamedTuple):
-    """How often two traders of each sort have the same thing, where both are known to have one."""
+    """How often two traders of each sort have the same thing, where both are known to have one: one person under one
+    name, under borrowed names (`straw`), a household, friends who lend a thing, mates who lend several, a venue."""
 
     same: float
     straw: float
     household: float
     friend: float
+    mate: float
     venue: float
 
 
@@ -27,8 +29,8 @@ class Level(NamedTuple):
 @dataclass(frozen=True)
 class Kind:
     """A thing traders can share: the most holders at which it still says something, the most at which it proposes pairs
-    by itself, how often owners share it, the largest chance that a stranger holds the value, per other holder, and how
-    often those who share it use it rarely, mostly and wholly: the lesser of the two, of what they have of the kind."""
+    by itself, how often owners share it, the largest chance that a stranger holds the value, per other holder, and of
+    those who share it, how often one hardly uses it, both use others beside it, one does, and neither does."""
 
     cap: int
     proposes: int
@@ -37,28 +39,38 @@ class Kind:
     use: tuple[Shares, ...] | None = None
 
 
-DEVICES_USED = (Shares(0.3, 0.2, 0.4, 0.65, 0.65), Shares(0.3, 0.3, 0.3, 0.15, 0.15), Shares(0.4, 0.5, 0.3, 0.2, 0.2))
-CARDS_USED = (Shares(0.3, 0.2, 0.3, 0.4, 0.45), Shares(0.2, 0.2, 0.2, 0.2, 0.2), Shares(0.5, 0.6, 0.5, 0.4, 0.35))
+DEVICES_USED = (
+    Shares(0.1, 0.06, 0.2, 0.4, 0.42, 0.25),
+    Shares(0.1, 0.06, 0.3, 0.25, 0.36, 0.4),
+    Shares(0.3, 0.2, 0.3, 0.25, 0.16, 0.2),
+    Shares(0.5, 0.68, 0.2, 0.1, 0.06, 0.15),
+)
+CARDS_USED = (
+    Shares(0.1, 0.05, 0.05, 0.1, 0.1, 0.1),
+    Shares(0.15, 0.15, 0.2, 0.25, 0.25, 0.3),
+    Shares(0.2, 0.2, 0.25, 0.25, 0.25, 0.25),
+    Shares(0.55, 0.6, 0.5, 0.4, 0.4, 0.35),
+)
 KINDS: MappingProxyType[str, Kind] = MappingProxyType(
     {
-        "document": Kind(60, 60, Shares(0.60, 0.15, 0.00002, 0.00002, 0.002), 1e-8),
-        "email": Kind(20, 20, Shares(0.35, 0.05, 0.004, 0.0005, 0.001), 1e-8),
-        "phone": Kind(20, 20, Shares(0.40, 0.05, 0.03, 0.001, 0.002), 1e-5),
-        "instrument": Kind(60, 60, Shares(0.45, 0.45, 0.12, 0.03, 0.01), 1e-7, CARDS_USED),
-        "destination": Kind(60, 60, Shares(0.50, 0.60, 0.03, 0.001, 0.002), 1e-8),
-        "device": Kind(40, 12, Shares(0.55, 0.55, 0.25, 0.036, 0.30), 1e-7, DEVICES_USED),
-        "click": Kind(20, 0, Shares(0.15, 0.15, 0.05, 0.03, 0.02), 1e-5),
-        "address": Kind(20, 8, Shares(0.45, 0.05, 0.85, 0.01, 0.03), 1e-5),
-        "ip": Kind(20, 0, Shares(0.60, 0.50, 0.85, 0.15, 0.85)),
-        "partner": Kind(60, 0, Shares(0.40, 0.40, 0.40, 0.30, 0.30)),
+        "document": Kind(60, 60, Shares(0.60, 0.15, 0.00002, 0.00002, 0.00002, 0.002), 1e-8),
+        "email": Kind(20, 20, Shares(0.35, 0.05, 0.004, 0.0005, 0.0005, 0.001), 1e-8),
+        "phone": Kind(20, 20, Shares(0.40, 0.05, 0.03, 0.001, 0.005, 0.002), 1e-5),
+        "instrument": Kind(60, 60, Shares(0.45, 0.45, 0.12, 0.03, 0.4, 0.01), 1e-7, CARDS_USED),
+        "destination": Kind(60, 60, Shares(0.50, 0.60, 0.03, 0.001, 0.02, 0.002), 1e-8),
+        "device": Kind(40, 12, Shares(0.55, 0.55, 0.25, 0.036, 0.5, 0.30), 1e-7, DEVICES_USED),
+        "click": Kind(20, 0, Shares(0.15, 0.15, 0.05, 0.03, 0.05, 0.02), 1e-5),
+        "address": Kind(20, 8, Shares(0.45, 0.05, 0.85, 0.01, 0.02, 0.03), 1e-5),
+        "ip": Kind(20, 0, Shares(0.60, 0.50, 0.85, 0.15, 0.6, 0.85)),
+        "partner": Kind(60, 0, Shares(0.40, 0.40, 0.40, 0.30, 0.35, 0.30)),
     }
 )
 
 # Partners of each sort that a trader has in the firm before anything is known, a venue's with two holders.
-PARTNERS = Shares(0.06, 0.04, 0.15, 0.1, 0.004)
-COUNTRY_DIFFERS = Shares(0.15, 0.8, 0.3, 0.8, 1.0)
+PARTNERS = Shares(0.06, 0.04, 0.15, 0.1, 0.012, 0.004)
+COUNTRY_DIFFERS = Shares(0.15, 0.8, 0.3, 0.8, 0.6, 1.0)
 
-HYPOTHESES = ("same", "straw", "household", "friend", "venue", "stranger")
+HYPOTHESES = (*Shares._fields, "stranger")
 
 
 def _levels() -> MappingProxyType[str, tuple[Level, ...]]:
@@ -100,6 +112,7 @@ class IdentityTerms:
     levels: MappingProxyType[str, tuple[Level, ...]] = field(default_factory=_levels)
     partners: Shares = PARTNERS
     venue_growth: float = 1.5
+    mate_growth: float = 1.0
     home_shrink: float = 1.0
     further: float = 1.2
     family_first: float = 0.03

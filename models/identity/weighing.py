@@ -1,9 +1,10 @@
 """Weighs the evidence of each pair: how likely one person stands behind both, against every innocent explanation.
 
-Each pair is explained six ways: one person under a name of their own, one person under borrowed names (`straw`), a
-household, friends, a venue (café, VPN exit, carrier, machine image) and strangers. The evidence of independent kinds
-adds up in bits (log2 likelihood ratios, after Fellegi and Sunter, 1969), an unknown value adds nothing, and the
-strength is the posterior of the first two.
+Each pair is explained seven ways: one person under a name of their own, one person under borrowed names (`straw`), a
+household, friends, mates (who lend several things at once: a mentor and pupils, colleagues with one card), a venue
+(café, VPN exit, carrier, machine image) and strangers. The evidence of independent kinds adds up in bits (log2
+likelihood ratios, after Fellegi and Sunter, 1969), an unknown value adds nothing, and the strength is the posterior of
+the first two.
 """
 
 from collections.abc import Sequence
@@ -31,12 +32,12 @@ STRONG_KINDS = ("document", "email", "phone", "instrument", "destination", "devi
 # common in a large firm as in one of this many.
 UNIQUE_KINDS = ("document", "email", "instrument", "destination")
 ACCIDENTS_OF = 10_000
-# How two who share a thing by accident would use it: rarely, mostly, wholly.
-USE_BY_CHANCE = np.array([0.4, 0.2, 0.4])
+# How two who share a thing by accident would use it: one hardly, both beside others, one beside others, both alone.
+USE_BY_CHANCE = np.array([0.2, 0.2, 0.25, 0.35])
 # Kinds of which it is told how often a trader used any, and how many further ones two have in common, up to so many.
 COUNTED = ("device", "instrument")
 ALSO_MAX = 2
-STRAW, VENUE = HYPOTHESES.index("straw"), HYPOTHESES.index("venue")
+STRAW, HOME, FRIEND, MATE, VENUE, STRANGER = range(1, len(HYPOTHESES))
 PAID_MAX, BOTH_PAID_MAX = 0.9, 0.95
 EXPONENT = 0x7FF << 52
 MARKED_AT_ONCE = 1 << 14
@@ -183,15 +184,15 @@ def weigh(
     evidence = Explanations(pairs, population, terms, as_of_day, crowd_bits(pairs, terms) if crowds is None else crowds)
     ways = evidence.ways()
     owner = np.logaddexp2(ways[:, 0], ways[:, 1])
-    others = np.logaddexp2.reduce(ways[:, 2:].T.copy(), axis=0)
+    others = np.logaddexp2.reduce(ways[:, HOME:].T.copy(), axis=0)
     corroborated, lone = evidence.corroborated(), evidence.lone()
     free = owner - others
     bits = np.where(lone & evidence.no_line(), np.minimum(free, bits_of(terms.lone_max)), free)
     listed_only = ~corroborated | (lone & evidence.untold())
     bits = np.where(listed_only, np.minimum(free, bits_of(terms.link_min)), bits)
     apart = np.isin(evidence.levels["name"], (0, 1, 2)) & (evidence.levels["birth"] == 0)
-    home = corroborated & apart & (ways[:, 2] >= np.maximum.reduce([ways[:, 3], ways[:, 4], ways[:, 5]]))
-    return Weights(bits, np.minimum(free, 0.0), np.where(home, np.maximum(ways[:, 2] - owner, 0.0), 0.0))
+    home = corroborated & apart & (ways[:, HOME] >= ways[:, FRIEND:].max(axis=1))
+    return Weights(bits, np.minimum(free, 0.0), np.where(home, np.maximum(ways[:, HOME] - owner, 0.0), 0.0))
 
 
 class Explanations:
@@ -236,18 +237,21 @@ class Explanations:
         return ways
 
     def priors(self) -> Floats:
-        """Before any evidence: partners of each sort per trader, more at wide venues, fewer among many payers."""
+        """Before any evidence: partners of each sort per trader, more at wide venues and in circles of mates, fewer of
+        households and friends among many payers."""
         ways = self._spread.copy()
-        ways[:, :5] += np.log2(np.array(self.terms.partners) / self.size)
+        ways[:, :STRANGER] += np.log2(np.array(self.terms.partners) / self.size)
         return ways
 
     @cached_property
     def _spread(self) -> Floats:
-        """How much likelier the widest value that is shared makes venues, and less likely households and friends."""
+        """How much likelier the widest value that is shared makes venues and mates, and less likely households and
+        friends."""
         ways = np.zeros((len(self.pairs), len(HYPOTHESES)))
-        ways[:, 4] += self.terms.venue_growth * np.log2(np.maximum(self._widest(VENUE_KINDS), 2) - 1)
-        ways[:, 2] -= self.terms.home_shrink * np.log2(np.maximum(self._widest(MONEY_KINDS) - 1, 1))
-        ways[:, 3] -= self.terms.home_shrink * np.log2(np.maximum(self._widest(LENT_WIDELY) - 1, 1))
+        ways[:, VENUE] += self.terms.venue_growth * np.log2(np.maximum(self._widest(VENUE_KINDS), 2) - 1)
+        ways[:, HOME] -= self.terms.home_shrink * np.log2(np.maximum(self._widest(MONEY_KINDS) - 1, 1))
+        ways[:, MATE] += self.terms.mate_growth * np.log2(np.maximum(self._widest(LENT_WIDELY) - 1, 1))
+        ways[:, FRIEND] -= self.terms.home_shrink * np.log2(np.maximum(self._widest(LENT_WIDELY) - 1, 1))
         return ways
 
     def _widest(self, kinds: Sequence[str]) -> Floats:
@@ -284,7 +288,7 @@ class Explanations:
         if each.use is not None:
             bits += self._use_bits(each.use)[:, self.pairs[f"{kind}_use"].to_numpy()[rows]]
             bits += self._also_bits(each.shares)[:, self.pairs[f"{kind}_also"].to_numpy()[rows]]
-        ways[rows, :5] += bits.T
+        ways[rows, :STRANGER] += bits.T
 
     def _also_bits(self, shares: Shares) -> Floats:
         """A second thing of the kind in common, and a third, come as often again as the first; beside friends it is no
@@ -300,7 +304,7 @@ class Explanations:
         return min(1 / self.size, most)
 
     def _use_bits(self, use: tuple[Shares, ...]) -> Floats:
-        """An owner's registrations use one set of things, a friend or a member of a club has others beside it."""
+        """An owner's registrations use one set of things, a friend, mate or member of a club has others beside it."""
         return np.asarray(np.log2(np.array(use).T / USE_BY_CHANCE), dtype=np.float64)
 
     def _beside_place(self, bits: Floats, crowd: Floats) -> Floats:
@@ -311,13 +315,13 @@ class Explanations:
     def add_kept_apart(self, ways: Floats) -> None:
         """Both having a thing and sharing none speaks a little against; but some owners change all things at once."""
         kinds, number = self._apart
-        table = np.zeros((len(kinds), 5))
+        table = np.zeros((len(kinds), STRANGER))
         for place, (kind, each) in enumerate(self.terms.kinds.items()):
             if kind != "partner":
                 table[kinds >> place & 1 > 0] += np.log2(1 - np.array(each.shares))
         careful = self.terms.careful_share
         table[:, 0] = np.logaddexp2(np.log2(1 - careful) + table[:, 0], np.log2(careful))
-        ways[:, :5] += table[number]
+        ways[:, :STRANGER] += table[number]
 
     @cached_property
     def _apart(self) -> tuple[Ints, Ints]:
@@ -360,9 +364,9 @@ class Explanations:
             rare = self._birth_bits(rows)
             person, household = person + rare, household + rare
         ways[rows, 0] += person
-        ways[rows, 2] += household
+        ways[rows, HOME] += household
         if field == "email_name":
-            ways[rows, 1] += household
+            ways[rows, STRAW] += household
 
     def _rarity(self, rows: Ints, holders: Ints, share: float) -> Floats:
         """Bits by which strangers are unlikely to carry a name that the commoner of the pair's spellings carry."""
@@ -393,11 +397,11 @@ class Explanations:
         left, right = self.population.country[self.a], self.population.country[self.b]
         known, differs = (left >= 0) & (right >= 0), np.array(self.terms.country_differs)
         apart = np.flatnonzero(known & (left != right))
-        ways[apart, :5] += np.log2(differs)
+        ways[apart, :STRANGER] += np.log2(differs)
         alike = np.flatnonzero(known & (left == right) & (self.levels["name"] < 2))
         countries, number = np.unique(left[alike], return_inverse=True)
         rarity = self.population.country_share(countries)[:, None]
-        ways[alike, :5] += np.log2((1 - differs * (1 - rarity)) / rarity)[number]
+        ways[alike, :STRANGER] += np.log2((1 - differs * (1 - rarity)) / rarity)[number]
 
     def add_paid(self, ways: Floats) -> None:
         """Who hides behind other names may take payouts oftener than others, in which case that speaks."""
