@@ -119,6 +119,7 @@ def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
         "a smaller size once funded: sizes are not looked at",
         "travel: the own device travels with its owner",
         "a new machine alone: the manner of trading would stay",
+        "a change of plan: what traders of the firm change without any funding is taken off",
     ]
 
 
@@ -131,12 +132,15 @@ DETECTOR = Detector(
         behaviour="A hired hand trades the evaluation; the buyer takes over the funded account.",
         data=(
             "Devices and countries of sign-ins on either side of the funding (where delivered), who else uses them; "
-            "instruments, holding, hours, robot."
+            "instruments, holding, hours, robot, stops, how sizes vary, pace, beside what traders here change."
         ),
-        assumes="Most funded accounts trade on as their evaluation did; sign-ins lie on the right side of it.",
+        assumes=(
+            "Being funded changes a manner no more than going on or starting again does; sign-ins lie on the right "
+            "side of it."
+        ),
         fails=(
             "When the service lends its device to the buyer, when the buyer signs in as often as the service, with "
-            "very few sign-ins or funded positions."
+            "very few sign-ins or funded positions, where traders change their whole manner often."
         ),
         respond=(
             "Ask for the trader's plan and a session together before the first payout; look at the "
