@@ -12,6 +12,7 @@ from dashboards.kit import desk, look, places, reads, state, words
 VIEWS = {
     "transfers": "Transfers without a request",
     "requests": "Requests without a transfer",
+    "likely": "To confirm",
     "held": "Held",
     "matched": "Matched",
     "books": "What is owed",
@@ -34,22 +35,37 @@ def show() -> None:
         )
         return
     failed = len(every_transfer) - len(pairs) - len(transfers)
+    likely = _likely(pairs, every_transfer)
+    to_confirm = f" · {words.number(len(likely))} likely, for a person to confirm" if len(likely) else ""
     st.caption(
-        f"{len(pairs):,} of {words.counted(len(every_transfer), 'transfer')} matched ·"
+        f"{len(pairs) - len(likely):,} of {words.counted(len(every_transfer), 'transfer')} matched{to_confirm} ·"
         f" {words.number(failed)} failed and paid nothing ·"
         f" {words.counted(len(transfers), 'transfer')} and {words.counted(len(requests), 'request')} left over"
     )
-    waiting = {"transfers": len(transfers), "requests": len(requests)}
+    waiting = {"transfers": len(transfers), "requests": len(requests), "likely": len(likely)}
     named = {name: f"{said} ({waiting[name]:,})" if name in waiting else said for name, said in VIEWS.items()}
-    view = state.tab("View", "view", named, first="requests" if transfers.empty and len(requests) else None)
+    first = "likely" if len(likely) else "requests" if transfers.empty and len(requests) else None
+    view = state.tab("View", "view", named, first=first)
     if view == "matched":
-        _matched(pairs, every_request, every_transfer)
+        _matched(pairs[~pairs["right"].isin(likely["right"])], every_request, every_transfer)
+    elif view == "likely":
+        st.caption("These name no request and fit one. Until a person says so the request waits and is not approved.")
+        rows = every_transfer[every_transfer["settlement_id"].isin(likely["right"])]
+        _left_over("transfer", rows, likely.rename(columns={"right": "id", "left": "other"}), every_request)
     elif view == "transfers":
         _left_over("transfer", transfers, suggestions[suggestions["side"] == "right"], every_request)
     elif view == "requests":
         _left_over("request", requests, suggestions[suggestions["side"] == "left"], every_transfer)
     else:
         {"held": _held, "books": _books}[view]()
+
+
+def _likely(pairs: pd.DataFrame, transfers: pd.DataFrame) -> pd.DataFrame:
+    """Pairs by likeness alone: the transfer names no request, and no person has said what it is."""
+    marked = desk.marks("transfer")
+    said = marked.loc[marked["verdict"] != "open", "record_id"]
+    nameless = transfers.loc[transfers["payout_id"].isna(), "settlement_id"]
+    return pairs[pairs["right"].isin(nameless) & ~pairs["right"].isin(said)]
 
 
 def _matched(pairs: pd.DataFrame, requests: pd.DataFrame, transfers: pd.DataFrame) -> None:
