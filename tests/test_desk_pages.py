@@ -239,16 +239,16 @@ def test_a_transfer_that_names_nobody_waits_for_a_person_to_confirm_its_pair(hou
     late = tmp_path / "settlements-nameless.csv"
     late.write_text(
         "settlement_id,payout_id,destination,amount,currency,settled_at,status,reference\n"
-        "S9,,iban_1,1200,EUR,2026-03-20T09:00:00Z,settled,REF-9\n"
+        "S8,,iban_1,1200,EUR,2026-03-20T09:00:00Z,settled,REF-8\n"
     )
     land_paths(house, [late])
     st.cache_data.clear()
     app = as_person("reconciliation", Person("pavel", "payout_reviewer"))
     assert "1 likely, for a person to confirm" in told(app)
-    assert app.dataframe[0].value["settlement_id"].tolist() == ["S9"]
+    assert app.dataframe[0].value["settlement_id"].tolist() == ["S8"]
     _reason(app).set_value("as the bank says")
     app.button(key="match").click().run()
-    assert not app.error and marked(house) == [("transfer", "S9", "matched", "Q2", "pavel")]
+    assert not app.error and marked(house)[-1] == ("transfer", "S8", "matched", "Q2", "pavel")
     assert "likely" not in told(app)
 
 

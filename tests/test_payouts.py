@@ -504,7 +504,7 @@ def test_a_changed_destination_and_transfers_that_do_not_fit_are_named(tmp_path:
 def test_a_transfer_that_names_nobody_may_have_paid_what_waits(tmp_path: Path) -> None:
     """Whoever approves it would pay twice; one of another amount, of before, or for what is paid says nothing."""
     asked = [request("Q1", 20, "1000")]
-    unnamed = settlement(1, "", 22, "800") | {"payout_id": None}
+    unnamed = {**settlement(1, "", 22, "800"), "payout_id": None}
     told = one(tmp_path, feed(GOOD, asked, settlements=[unnamed]))
     assert told["checks"]["transfer"]["outcome"] == "failed" and told["recommendation"] == "review"
     assert "transfer S1 of 800.00 USD" in told["checks"]["transfer"]["sentence"]
@@ -515,7 +515,7 @@ def test_a_transfer_that_names_nobody_may_have_paid_what_waits(tmp_path: Path) -
         settlement(4, "", 22, "800", status="failed"),
     ]
     for number, other in enumerate(others):
-        told = one(tmp_path / str(number), feed(GOOD, asked, settlements=[other | {"payout_id": None}]))
+        told = one(tmp_path / str(number), feed(GOOD, asked, settlements=[{**other, "payout_id": None}]))
         assert told["checks"]["transfer"]["outcome"] == "not_applicable", other
 
 
