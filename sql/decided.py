@@ -39,6 +39,8 @@ def _arrow_type(column: sa.Column[Any]) -> pa.DataType:
 def as_arrow(table: sa.Table, frame: pd.DataFrame) -> pa.Table:
     """A frame in the types of a table, columns that it lacks empty."""
     fields = arrow_schema(table)
+    if frame.empty:
+        return fields.empty_table()
     arrays = [_array(frame, field) for field in fields]
     return pa.Table.from_arrays(arrays, schema=fields)
 
@@ -47,7 +49,7 @@ def _array(frame: pd.DataFrame, field: pa.Field) -> pa.Array:
     if field.name not in frame.columns:
         return pa.nulls(len(frame), field.type)
     values = frame[field.name]
-    if pa.types.is_floating(field.type):
+    if pa.types.is_floating(field.type) and values.dtype != np.float64:
         values = pd.to_numeric(values.astype(object).where(values.notna(), None)).astype("float64")
     if pa.types.is_date(field.type):
         # a column without a day is one of floats that are none
