@@ -14,13 +14,13 @@ from models.coordination.candidates import THREADS
 from models.coordination.chance import log_gamma_poisson_tail, log_poisson_tail
 from models.coordination.compiled import compiled
 from models.coordination.entries import SECOND, Book, Codes, Entries, Floats, Ints, first_at
+from models.coordination.lists import BARS_S, Lists, list_accounts
 from models.coordination.terms import CoordinationTerms
 
 PRIOR_ENTRIES = 20.0  # weight of an even spread over open hours against the market measured around an entry
 PRIOR_SHAPE = 4.0  # how far the market's rate is trusted: a Gamma with this shape, refined by the shifted counts
 LAGS_MAX = 20_000  # lags of one pair that are kept; more only occur between machines, where they add nothing
 MINUTE = 60 * SECOND
-BARS_S = (60, 300, 900, 3600, 14_400, 86_400)
 PHASE_HITS_MIN = 5.0  # fewer coincidences of phase than this say nothing
 
 # Shifts that keep what the market repeats: its mood over minutes, bar openings, the hour, the time of day.
@@ -29,102 +29,76 @@ SHIFT_GROUP = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3], dtype=np.int64)
 
 
 @compiled
+def _next(lists: Lists, i: int, j: int) -> tuple[int, int]:
+    """Of two stretches on different markets, the later one and the successor of the other."""
+    return (i + 1, j) if lists.market[i] < lists.market[j] else (i, j + 1)
+
+
+@compiled
 def _collect_lags(
-    book: Book,
-    a: int,
-    b: int,
-    relation: int,
-    horizon_us: int,
-    lags: Ints,
-    at_a: Codes,
-    at_b: Codes,
+    lists: Lists, a: int, b: int, relation: int, horizon_us: int, lags: Ints, ideas_a: Codes, ideas_b: Codes
 ) -> int:
-    """Fills every lag (b behind a, us) within the horizon and the positions it joins; returns how many."""
+    """Fills every lag (b behind a, us) within the horizon and the ideas it joins; returns how many."""
     count = 0
-    low = book.own_start[b]
-    for k in range(book.own_start[a], book.own_start[a + 1]):
-        p = book.own[k]
-        while low < book.own_start[b + 1] and (
-            book.instrument[book.own[low]] < book.instrument[p]
-            or (
-                book.instrument[book.own[low]] == book.instrument[p]
-                and book.opened_us[book.own[low]] < book.opened_us[p] - horizon_us
-            )
-        ):
-            low += 1
-        j = low
-        while j < book.own_start[b + 1]:
-            q = book.own[j]
-            if book.instrument[q] != book.instrument[p] or book.opened_us[q] > book.opened_us[p] + horizon_us:
-                break
-            if (book.side[q] == book.side[p]) == (relation == 0):
-                if count == len(lags):
-                    return count
-                lags[count] = book.opened_us[q] - book.opened_us[p]
-                at_a[count] = p
-                at_b[count] = q
-                count += 1
-            j += 1
+    i, j = lists.stretches[a], lists.stretches[b]
+    while i < lists.stretches[a + 1] and j < lists.stretches[b + 1]:
+        if lists.market[i] != lists.market[j]:
+            i, j = _next(lists, i, j)
+            continue
+        low, end = lists.first[j], lists.first[j + 1]
+        for x in range(lists.first[i], lists.first[i + 1]):
+            while low < end and lists.at[low] < lists.at[x] - horizon_us:
+                low += 1
+            for y in range(low, end):
+                if lists.at[y] > lists.at[x] + horizon_us:
+                    break
+                if (lists.side[y] == lists.side[x]) == (relation == 0):
+                    if count == len(lags):
+                        return count
+                    lags[count] = lists.at[y] - lists.at[x]
+                    ideas_a[count] = lists.idea[x]
+                    ideas_b[count] = lists.idea[y]
+                    count += 1
+        i += 1
+        j += 1
     return count
 
 
 @compiled
-def _coincidence_rate(
-    book: Book,
-    a: int,
-    b: int,
-    relation: int,
-    rate_us: int,
-) -> float:
+def _coincidence_rate(book: Book, lists: Lists, a: int, b: int, relation: int, rate_us: int) -> float:
     """Coincidences per second of lag if b entered with the market (a and b left out of it) while a does what it did."""
     share_b = min(max((book.last_us[b] - book.first_us[b]) / SECOND, 86_400.0) / book.span_s, 1.0)
     even = 2.0 * rate_us / SECOND / (book.open_s * share_b)
+    since, until = book.first_us[b] - rate_us, book.last_us[b] + rate_us
     rate = 0.0
-    k = book.own_start[a]
-    j = book.own_start[b]
-    while k < book.own_start[a + 1]:
-        here = book.instrument[book.own[k]]
-        end_a = k
-        while end_a < book.own_start[a + 1] and book.instrument[book.own[end_a]] == here:
-            end_a += 1
-        while j < book.own_start[b + 1] and book.instrument[book.own[j]] < here:
-            j += 1
-        end_b = j
-        while end_b < book.own_start[b + 1] and book.instrument[book.own[end_b]] == here:
-            end_b += 1
-        if end_b > j:
-            count_a = np.zeros(2)
-            count_b = np.zeros(2)
-            for x in range(k, end_a):
-                count_a[book.side[book.own[x]]] += 1.0
-            for x in range(j, end_b):
-                count_b[book.side[book.own[x]]] += 1.0
-            near_a = np.zeros(2)
-            near_b = np.zeros(2)
-            left_a = right_a = k
-            left_b = right_b = j
-            for x in range(k, end_a):
-                p = book.own[x]
-                while right_a < end_a and book.opened_us[book.own[right_a]] - book.opened_us[p] <= rate_us:
-                    near_a[book.side[book.own[right_a]]] += 1.0
-                    right_a += 1
-                while book.opened_us[p] - book.opened_us[book.own[left_a]] > rate_us:
-                    near_a[book.side[book.own[left_a]]] -= 1.0
-                    left_a += 1
-                while right_b < end_b and book.opened_us[book.own[right_b]] - book.opened_us[p] <= rate_us:
-                    near_b[book.side[book.own[right_b]]] += 1.0
-                    right_b += 1
-                while left_b < right_b and book.opened_us[p] - book.opened_us[book.own[left_b]] > rate_us:
-                    near_b[book.side[book.own[left_b]]] -= 1.0
-                    left_b += 1
-                if book.opened_us[p] < book.first_us[b] - rate_us or book.opened_us[p] > book.last_us[b] + rate_us:
-                    continue
-                s = book.side[p] if relation == 0 else 1 - book.side[p]
-                others = max(book.near[p, s] - near_a[s] - near_b[s], 0.0)
-                market = max(book.totals[here * 2 + s] - count_a[s] - count_b[s], 0.0)
-                density = (others + PRIOR_ENTRIES * even) / (market * share_b + PRIOR_ENTRIES)
-                rate += count_b[s] * density / (2.0 * rate_us / SECOND)
-        k = end_a
+    near_b = np.zeros(2)
+    i, j = lists.stretches[a], lists.stretches[b]
+    while i < lists.stretches[a + 1] and j < lists.stretches[b + 1]:
+        if lists.market[i] != lists.market[j]:
+            i, j = _next(lists, i, j)
+            continue
+        here = lists.market[i]
+        left = right = lists.first[j]
+        end = lists.first[j + 1]
+        near_b[:] = 0.0
+        for x in range(lists.first[i], lists.first[i + 1]):
+            at = lists.at[x]
+            while right < end and lists.at[right] - at <= rate_us:
+                near_b[lists.side[right]] += 1.0
+                right += 1
+            while left < right and at - lists.at[left] > rate_us:
+                near_b[lists.side[left]] -= 1.0
+                left += 1
+            s = lists.side[x] if relation == 0 else 1 - lists.side[x]
+            count_b = lists.sides[j, s]
+            if count_b == 0.0 or at < since or at > until:
+                continue
+            others = max(lists.others[x, s] - near_b[s], 0.0)
+            market = max(book.totals[here * 2 + s] - lists.sides[i, s] - count_b, 0.0)
+            density = (others + PRIOR_ENTRIES * even) / (market * share_b + PRIOR_ENTRIES)
+            rate += count_b * density / (2.0 * rate_us / SECOND)
+        i += 1
+        j += 1
     return rate
 
 
@@ -161,83 +135,84 @@ def _crowd_expectation(book: Book, a: int, b: int, relation: int, low_us: int, h
 
 
 @compiled
-def count_in_window(
-    book: Book,
-    a: int,
-    b: int,
-    relation: int,
-    low_us: int,
-    high_us: int,
-) -> int:
+def _count_in_window(lists: Lists, a: int, b: int, relation: int, low_us: int, high_us: int) -> int:
     """Ideas of a followed by an entry of b within the lag window, each entry of b used once."""
     count = 0
     last_idea = -1
     last_partner = -1
-    j = book.own_start[b]
-    for k in range(book.own_start[a], book.own_start[a + 1]):
-        p = book.own[k]
-        while j < book.own_start[b + 1] and (
-            book.instrument[book.own[j]] < book.instrument[p]
-            or (
-                book.instrument[book.own[j]] == book.instrument[p]
-                and book.opened_us[book.own[j]] < book.opened_us[p] + low_us
-            )
-        ):
-            j += 1
-        x = j
-        while (
-            x < book.own_start[b + 1]
-            and book.instrument[book.own[x]] == book.instrument[p]
-            and book.opened_us[book.own[x]] <= book.opened_us[p] + high_us
-        ):
-            q = book.own[x]
-            if (
-                (book.side[q] == book.side[p]) == (relation == 0)
-                and book.idea[p] != last_idea
-                and book.idea[q] != last_partner
-            ):
-                last_idea = book.idea[p]
-                last_partner = book.idea[q]
-                count += 1
-                break
-            x += 1
+    i, j = lists.stretches[a], lists.stretches[b]
+    while i < lists.stretches[a + 1] and j < lists.stretches[b + 1]:
+        if lists.market[i] != lists.market[j]:
+            i, j = _next(lists, i, j)
+            continue
+        low, end = lists.first[j], lists.first[j + 1]
+        for x in range(lists.first[i], lists.first[i + 1]):
+            since, until = lists.at[x] + low_us, lists.at[x] + high_us
+            while low < end and lists.at[low] < since:
+                low += 1
+            for y in range(low, end):
+                if lists.at[y] > until:
+                    break
+                if (
+                    (lists.side[y] == lists.side[x]) == (relation == 0)
+                    and lists.idea[x] != last_idea
+                    and lists.idea[y] != last_partner
+                ):
+                    last_idea = lists.idea[x]
+                    last_partner = lists.idea[y]
+                    count += 1
+                    break
+        i += 1
+        j += 1
     return count
 
 
 @compiled
-def _phase_expectation(book: Book, a: int, b: int, low_us: int, high_us: int, matched: int, rate: float) -> float:
+def _places_met(first: Ints, second: Ints, low_us: int, width_us: int, bar_us: int) -> int:
+    """Places in a bar of the second that lie within the window after one of the first, both sorted; the bar goes on."""
+    size = len(second)
+    met = left = right = 0
+    left_us = right_us = second[0]
+    base = (first[0] + low_us) // bar_us * bar_us - low_us
+    for x in range(len(first)):
+        start = first[x] - base
+        while left_us < start:
+            left += 1
+            left_us = second[left % size] + left // size * bar_us
+        while right_us <= start + width_us:
+            right += 1
+            right_us = second[right % size] + right // size * bar_us
+        met += right - left
+    return met
+
+
+@compiled
+def _phase_expectation(lists: Lists, a: int, b: int, low_us: int, high_us: int, matched: int, rate: float) -> float:
     """Coincidences in a lag window if only the place of each entry within its bar, hour or day were kept.
 
     Every entry of a is set against every entry of b on the instrument, modulo the bar; robots of strangers that
     both wait for a bar to open meet far more often than their rates say.
     """
     worst = 0.0
-    for bar_s in BARS_S:
-        bar_us = bar_s * SECOND
+    for w in range(len(BARS_S)):
+        bar_us = BARS_S[w] * SECOND
         if high_us - low_us >= bar_us:
             continue
         hits = all_pairs = 0.0
-        j = book.own_start[b]
-        k = book.own_start[a]
-        while k < book.own_start[a + 1]:
-            here = book.instrument[book.own[k]]
-            while j < book.own_start[b + 1] and book.instrument[book.own[j]] < here:
-                j += 1
-            end = j
-            while end < book.own_start[b + 1] and book.instrument[book.own[end]] == here:
-                end += 1
-            phases = np.sort(book.opened_us[book.own[j:end]] % bar_us)
-            while k < book.own_start[a + 1] and book.instrument[book.own[k]] == here:
-                start = (book.opened_us[book.own[k]] + low_us) % bar_us
-                stop = start + high_us - low_us
-                hits += np.searchsorted(phases, stop, side="right") - np.searchsorted(phases, start, side="left")
-                hits += np.searchsorted(phases, stop - bar_us, side="right")
-                all_pairs += end - j
-                k += 1
-            j = end
+        i, j = lists.stretches[a], lists.stretches[b]
+        while i < lists.stretches[a + 1] and j < lists.stretches[b + 1]:
+            if lists.market[i] != lists.market[j]:
+                i, j = _next(lists, i, j)
+                continue
+            places_a = lists.places[w, lists.first[i] : lists.first[i + 1]]
+            places_b = lists.places[w, lists.first[j] : lists.first[j + 1]]
+            hits += _places_met(places_a, places_b, low_us, high_us - low_us, bar_us)
+            all_pairs += len(places_a) * len(places_b)
+            i += 1
+            j += 1
         hits -= matched
         if hits >= PHASE_HITS_MIN:
-            worst = max(worst, rate * bar_s * hits / all_pairs)
+            worst = max(worst, rate * BARS_S[w] * hits / all_pairs)
     return worst
 
 
@@ -282,21 +257,8 @@ def _best_window(
 
 
 @compiled
-def _renumber(ideas: Codes) -> Codes:
-    """Numbers ideas from 0 in the order of their size."""
-    order = np.argsort(ideas)
-    out = np.empty_like(ideas)
-    number = -1
-    for k in range(len(order)):
-        if k == 0 or ideas[order[k]] != ideas[order[k - 1]]:
-            number += 1
-        out[order[k]] = number
-    return out
-
-
-@compiled
 def _against_shifts(
-    book: Book,
+    lists: Lists,
     a: int,
     b: int,
     relation: int,
@@ -318,13 +280,13 @@ def _against_shifts(
         shifted = shifts = 0.0
         for times in range(-2, 3):
             if group < 0 and times != 0:
-                shifted += count_in_window(book, a, b, relation, low_us + times * step, high_us + times * step)
+                shifted += _count_in_window(lists, a, b, relation, low_us + times * step, high_us + times * step)
                 shifts += 1.0
         for x in range(len(shift_minutes)):
             if shift_group[x] == group:
                 for sign in (-1, 1):
                     offset = sign * shift_minutes[x] * MINUTE
-                    shifted += count_in_window(book, a, b, relation, low_us + offset, high_us + offset)
+                    shifted += _count_in_window(lists, a, b, relation, low_us + offset, high_us + offset)
                     shifts += 1.0
         shape = PRIOR_SHAPE + shifted
         rate = PRIOR_SHAPE / max(expected, 1e-9) + shifts
@@ -337,6 +299,7 @@ def _against_shifts(
 @compiled
 def _judge_pairs(
     book: Book,
+    lists: Lists,
     pairs: Codes,
     horizon_us: int,
     rate_us: int,
@@ -348,22 +311,22 @@ def _judge_pairs(
     """Per pair: lag window (us), ideas matched, expected by chance, log p, highest mean count at shifted lags."""
     out = np.zeros((len(pairs), 6))
     lags = np.empty(LAGS_MAX, dtype=np.int64)
-    at_a = np.empty(LAGS_MAX, dtype=np.int32)
-    at_b = np.empty(LAGS_MAX, dtype=np.int32)
+    ideas_a = np.empty(LAGS_MAX, dtype=np.int32)
+    ideas_b = np.empty(LAGS_MAX, dtype=np.int32)
     for i in range(len(pairs)):
         a, b, relation = pairs[i, 0], pairs[i, 1], pairs[i, 2]
-        found = _collect_lags(book, a, b, relation, horizon_us, lags, at_a, at_b)
+        found = _collect_lags(lists, a, b, relation, horizon_us, lags, ideas_a, ideas_b)
         if found < 3:
             continue
         rate = max(
-            _coincidence_rate(book, a, b, relation, rate_us),
-            _coincidence_rate(book, b, a, relation, rate_us),
+            _coincidence_rate(book, lists, a, b, relation, rate_us),
+            _coincidence_rate(book, lists, b, a, relation, rate_us),
         )
         order = np.argsort(lags[:found])
         low, high, matched, log_p = _best_window(
             lags[:found][order],
-            _renumber(book.idea[at_a[:found]])[order],
-            _renumber(book.idea[at_b[:found]])[order],
+            ideas_a[:found][order],
+            ideas_b[:found][order],
             rate,
             horizon_us / SECOND,
             widths_s,
@@ -381,11 +344,11 @@ def _judge_pairs(
         if log_poisson_tail(matched, expected + crowded) + tries > log_p_max:
             out[i, 3], out[i, 4] = expected + crowded, 0.0
             continue
-        expected = max(expected, _phase_expectation(book, a, b, low, high, matched, rate)) + crowded
+        expected = max(expected, _phase_expectation(lists, a, b, low, high, matched, rate)) + crowded
         log_p, shifted = log_poisson_tail(matched, expected) + tries, 0.0
         if log_p <= log_p_max:
             expected, log_p, shifted = _against_shifts(
-                book, a, b, relation, low, high, matched, expected, shift_minutes, shift_group
+                lists, a, b, relation, low, high, matched, expected, shift_minutes, shift_group
             )
             log_p += tries
         out[i, 3], out[i, 4], out[i, 5] = expected, min(log_p, 0.0), shifted
@@ -398,15 +361,18 @@ def judge_pairs(entries: Entries, pairs: Codes, tests: float, terms: Coordinatio
     Pairs that cannot reach significance among `tests` pairs keep the market's expectation and are not shifted.
     """
     widths = np.array(terms.lag_widths_s)
+    rate_us = int(terms.rate_window_s * SECOND)
+    lists = list_accounts(entries, pairs[:, :2].ravel(), rate_us)
     log_p_max = math.log(terms.q_max) - math.log(tests) + math.log(max(len(pairs), 1))
 
     def judge(part: Codes) -> Floats:
         return np.asarray(
             _judge_pairs(
                 entries.book,
+                lists,
                 part,
                 int(terms.horizon_s * SECOND),
-                int(terms.rate_window_s * SECOND),
+                rate_us,
                 widths,
                 SHIFT_MINUTES,
                 SHIFT_GROUP,
