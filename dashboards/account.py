@@ -450,4 +450,4 @@ def _terms(account: dict[str, Any]) -> None:
     for rule, told, fields in rules:
         with st.container(border=True):
             st.html(f"<b>{words.rule(rule)}</b> {words.escaped(told)}")
-            st.caption(" · ".join(words.escaped(f"{meaning}: {value}") for meaning, value in fields))
+            st.caption(" · ".join(words.marked(f"{meaning}: {value}") for meaning, value in fields))

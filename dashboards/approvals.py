@@ -51,9 +51,9 @@ def _decision(row: dict[str, Any]) -> None:
                 to_read = desk.at_a_glance(asked) or "every check passed"
                 advice = words.RECOMMENDATIONS.get(asked["recommendation"], "? Not reviewed")
                 st.markdown(f"{words.marked(asked['trader_name'])} · {advice} · {to_read}")
-            why = f" because of: {submitted['reason']}" if submitted.get("reason") else ""
+            why = f" because of: {words.marked(submitted['reason'])}" if submitted.get("reason") else ""
             st.caption(f"{words.plain(row['state'])}{why}")
-            said = f": {words.escaped(made['reason'])}" if made else ""
+            said = f": {words.marked(made['reason'])}" if made else ""
             st.caption(f"Decided by {words.marked(row['maker'])}, {words.instant(row['updated_at'])}{said}")
             places.link("payout_review", "Read →", icon=False, payout=row["payout_id"])
         with right:

@@ -382,7 +382,7 @@ def _verdicts(found: pd.DataFrame) -> None:
         colour = {"breached": "breached", "warned": "near"}.get(row["outcome"], "fine")
         look.card(
             colour,
-            f"{words.OUTCOMES[row['outcome']]} · {row['account_id']}",
+            f"{words.OUTCOMES[row['outcome']]} · {words.escaped(row['account_id'])}",
             [words.escaped(evidence.get("sentence", ""))],
         )
     _left_out(found, "the newest first")

@@ -203,7 +203,8 @@ def _by_instrument(found: pd.DataFrame) -> pd.DataFrame:
     found = found.assign(largest=found["largest_share"] * (found["long_lots"] + found["short_lots"]))
     sums = ["accounts", "positions", "long_lots", "short_lots", "net_lots", "unknown"]
     by = found.groupby("instrument")[sums].sum()
-    by[["net_usd", "weighted_usd"]] = found.groupby("instrument")[["net_usd", "weighted_usd"]].sum(min_count=1)
+    usd = ["net_usd", "weighted_usd"]
+    by[usd] = found.groupby("instrument")[usd].sum(min_count=1).astype(float)
     gross = (by["long_lots"] + by["short_lots"]).sort_values(ascending=False)
     by["largest_share"] = 100 * found.groupby("instrument")["largest"].max() / gross
     order = by["net_usd"].abs().fillna(-1).reindex(gross.index).sort_values(ascending=False, kind="stable").index
@@ -304,7 +305,7 @@ def _currencies(desk: str | None) -> None:
     if found.empty:
         return
     st.subheader("By currency", anchor=False)
-    by = found.groupby("currency", as_index=False)[["net_usd", "weighted_usd"]].sum(min_count=1)
+    by = found.groupby("currency")[["net_usd", "weighted_usd"]].sum(min_count=1).astype(float).reset_index()
     st.dataframe(
         by.reindex(by["net_usd"].abs().sort_values(ascending=False).index),
         hide_index=True,

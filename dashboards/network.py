@@ -182,7 +182,7 @@ def _told(view: View, node: str, steps: str) -> None:
         more = f" and {len(near) - LISTED} more" if len(near) > LISTED else ""
         said = f"{told['label'][0].upper()}{told['label'][1:]} is shared by {', '.join(near[:LISTED])}{more}."
         goes = None
-    st.markdown(words.escaped(f"{said} {added}"))
+    st.markdown(words.marked(f"{said} {added}"))
     if goes:
         name, label, address = goes
         places.link(name, label, icon=False, **address)

@@ -180,8 +180,8 @@ def _judging(held: dict[str, Any] | None, first: str, second: str, relation: str
         listed = CONFIRMED_CODES | DISMISSED_CODES
         st.caption(
             f"✓ {answer['case_id']}: **{answer['outcome']}** ({listed[answer['reason_code']].lower()})"
-            f" by {words.escaped(answer['person'])} on {words.instant(answer['decided_at'])}:"
-            f" {words.escaped(answer['reason'])}"
+            f" by {words.marked(answer['person'])} on {words.instant(answer['decided_at'])}:"
+            f" {words.marked(answer['reason'])}"
         )
     judging.ask_trading(Together("pair", named, relation, accounts, float(held["matched"])))
 

@@ -172,7 +172,7 @@ def _beside(row: pd.Series) -> None:
     look.facts(
         {
             "Requested": words.instant_html(row["requested_at"], zone),
-            "Account": f"{row['account_id']} ({words.plain(row['account_status'] or 'unknown')})",
+            "Account": f"{words.escaped(row['account_id'])} ({words.plain(row['account_status'] or 'unknown')})",
             "Profit on the account now": words.money(row["profit_left"], row["currency"]),
             "Identity": words.identity(row["kyc_status"]),
             "Paid before on this account": words.number(row["paid_before"]),

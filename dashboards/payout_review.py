@@ -357,9 +357,7 @@ def _log(row: dict[str, Any]) -> None:
 
 def _notes(payout_id: str) -> None:
     for one in reads.records(desk.notes(payout_id)):
-        st.caption(
-            f"**{words.escaped(one['person'])}** {words.instant(one['written_at'])}: {words.escaped(one['note'])}"
-        )
+        st.caption(f"**{words.marked(one['person'])}** {words.instant(one['written_at'])}: {words.marked(one['note'])}")
     if desk.person().may("payouts.note"):
         with st.form(f"note-{payout_id}", clear_on_submit=True, border=False):
             text = st.text_input("Note")

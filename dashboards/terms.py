@@ -79,4 +79,4 @@ def _facts(version: Version, stage: str) -> None:
     read = f", read on {version.verified_on:%d %b %Y}" if version.verified_on else ""
     said = ([f"Source: {version.source}{read}."] if version.source else []) + ([version.note] if version.note else [])
     if said:
-        st.caption("  \n".join(words.escaped(line) for line in said))
+        st.caption("  \n".join(words.unlinked(line) for line in said))

@@ -239,7 +239,7 @@ def _exposure(database: sa.Connection, desk: str | None) -> list[Block]:
     if found.empty:
         return [Heading("Exposure"), Text("No funded account has an open position.")]
     columns = ["long_lots", "short_lots", "net_usd", "weighted_usd"]
-    by = found.groupby("instrument")[columns].sum(min_count=1)
+    by = found.groupby("instrument")[columns].sum(min_count=1).astype(float)
     by = by.reindex(by["net_usd"].abs().sort_values(ascending=False).index).head(ROWS)
     rows = [
         (str(name), _told(row["long_lots"], 2), _told(row["short_lots"], 2), *(_told(row[c]) for c in columns[2:]))

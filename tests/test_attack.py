@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import shutil
 import socket
@@ -17,6 +18,7 @@ import pytest
 import sqlalchemy as sa
 
 import cli
+from dashboards import exposure
 from dashboards.kit import words
 from models import catalogue
 from models.catalogue import RulebookRefused
@@ -24,12 +26,13 @@ from models.churn import features
 from models.commissions.plans import PlanRefused, load_plans, read_plan
 from models.payouts import policy
 from models.toml_files import TomlRefused
-from pipelines import export, faults, seals, start
+from pipelines import export, faults, marts, report, seals, start
 from pipelines.doctor import WRONG, examine
 from pipelines.expectations.reading import FAR_TIME, TOO_LARGE, read_values
 from pipelines.export import ExportRefused, export_table
 from pipelines.files import FeedRefused, inspect
 from pipelines.land import land_frame, land_paths
+from pipelines.packs.story import Table
 from pipelines.score import score
 from sql.schema import LOADS
 from sql.warehouse import Warehouse, WarehouseRefused
@@ -289,6 +292,52 @@ def test_texts_of_others_draw_nothing_in_markdown() -> None:
     """A picture in a trader's name would tell its author who looks at it; our own bold stays bold."""
     assert words.marked("![x](//e)\n<b>") == r"\!\[x\](//e)\\n\<b\>"
     assert words.unlinked("**![x](//e)** <b>") == r"**!\[x\](//e)** \<b>"
+
+
+DRAWN_AS_HTML = {"facts", "card", "html"}
+DRAWN_AS_MARKDOWN = {"caption", "markdown", "subheader", "title", "page_link"}
+
+
+def test_texts_of_others_are_made_harmless_for_what_draws_them() -> None:
+    """HTML holds no bare value of a record, and Markdown none that is made harmless for HTML: links would be drawn."""
+    for page in sorted(Path(words.__file__).parents[1].rglob("*.py")):
+        for call in ast.walk(ast.parse(page.read_text())):
+            if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)):
+                continue
+            inside = [node for argument in call.args for node in ast.walk(argument)]
+            if call.func.attr in DRAWN_AS_MARKDOWN:
+                meant_for_html = [node for node in inside if isinstance(node, ast.Attribute) and node.attr == "escaped"]
+                assert not meant_for_html, f"{page.name}:{call.lineno}"
+            if call.func.attr in DRAWN_AS_HTML:
+                told = [node.value for node in inside if isinstance(node, ast.FormattedValue)]
+                told += [value for node in inside if isinstance(node, ast.Dict) for value in node.values]
+                assert not [one for one in told if _is_of_a_record(one)], f"{page.name}:{call.lineno}"
+
+
+def _is_of_a_record(told: ast.expr) -> bool:
+    """Whether an expression is `row["column"]`."""
+    return (
+        isinstance(told, ast.Subscript) and isinstance(told.slice, ast.Constant) and isinstance(told.slice.value, str)
+    )
+
+
+def test_exposure_that_no_rate_puts_into_dollars_is_told(home: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A firm of instruments without a rate has lots and no dollars: page and report show them."""
+    lots: dict[str, object] = {
+        "accounts": 1,
+        "positions": 1,
+        "long_lots": 2.0,
+        "short_lots": 1.0,
+        "net_lots": 1.0,
+        "unknown": 1,
+    }
+    found = pd.DataFrame([lots | {"instrument": name, "largest_share": 0.5} for name in ("X1", "X2")])
+    found["net_usd"] = found["weighted_usd"] = pd.Series([None, None], dtype=object)
+    assert list(exposure._by_instrument(found)["long_lots"]) == [2, 2]
+    monkeypatch.setattr(marts, "read", lambda *_, **__: found)
+    with home.database.connect() as database:
+        told = report._exposure(database, None)[1]
+    assert isinstance(told, Table) and told.rows[0] == ("X1", "2.00", "1.00", "–", "–")
 
 
 @pytest.mark.parametrize("form", export.FORMATS)

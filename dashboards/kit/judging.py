@@ -117,8 +117,8 @@ def ask_back(held: Judged) -> None:
 def tell(held: Judged) -> None:
     """Who said what of accounts that trade together, when and why."""
     st.caption(
-        f"✓ {held.judgement_id}: judged **{said_words(held)}** by {words.escaped(held.person)}"
-        f" on {words.instant(held.decided_at)}: {words.escaped(held.reason)}"
+        f"✓ {held.judgement_id}: judged **{said_words(held)}** by {words.marked(held.person)}"
+        f" on {words.instant(held.decided_at)}: {words.marked(held.reason)}"
     )
 
 
