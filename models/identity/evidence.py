@@ -52,6 +52,7 @@ create table if not exists drawn_before (trader_no integer);
 create table if not exists spellings (token varchar, word varchar, sound varchar, forms varchar);
 """
 
+# Two writings of one value are few, so that only those are grouped again.
 HOLDINGS = """
 with logged as (
     select people.trader_no, logins.ip, logins.device_id, logins.occurred_at
@@ -89,10 +90,18 @@ written as (
         count(*)::integer as uses
     from numbered
     group by trader_no, kind, raw
-)
-select trader_no, kind::utinyint as kind, hash(kind, {alike}) as value, min(raw) as raw, min(first_day) as first_day,
-    max(last_day) as last_day, sum(uses)::integer as uses
-from written
+),
+formed as (select *, {alike} as form from written),
+held as materialized (
+    select trader_no, kind::utinyint as kind, hash(kind, form) as value, raw, first_day, last_day, uses,
+        form <> raw as otherwise
+    from formed
+),
+several as (select distinct trader_no, value from held where otherwise)
+select * exclude (otherwise) from held anti join several using (trader_no, value)
+union all
+select trader_no, kind, value, min(raw), min(first_day), max(last_day), sum(uses)::integer
+from held semi join several using (trader_no, value)
 group by trader_no, kind, value
 """
 
