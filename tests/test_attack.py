@@ -400,6 +400,15 @@ def test_an_empty_path_is_wrong_usage() -> None:
         ("equity.csv", b"account_id,a\x1b[31m\rx", r"the file has account_id, a\\x1b\[31m$"),
         ("equity-a\nb.csv", b"x", r"equity-a\\nb.csv: missing"),
     ],
+    ids=[
+        "utf-16",
+        "zstandard",
+        "zip as gzip",
+        "gzip in gzip",
+        "a name twice",
+        "control characters",
+        "a name of two lines",
+    ],
 )
 def test_what_is_no_feed_is_named(home: Warehouse, tmp_path: Path, name: str, data: bytes, says: str) -> None:
     """The sentence says what a file looks like, in one line whatever stands in it."""
