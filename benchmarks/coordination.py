@@ -1,6 +1,6 @@
 """Times the coordination search beside the joins people would use instead, and a day beside the whole, in one run.
 
-Run from the root: python -m benchmarks.coordination [--large]
+Run from the root: python -m benchmarks.coordination [--large | --lively]
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from benchmarks.quality.coordination_market import make_market_firm
 from models.coordination import Coordination, CoordinationTerms, find_coordination, held, kept
 from models.coordination.candidates import find_candidates
 from models.coordination.entries import openings, sort_entries
@@ -27,6 +28,7 @@ T = TypeVar("T")
 START_US = 1_767_571_200_000_000  # 2026-01-05, a Monday
 TRADES_PER_DAY = 55_000  # of the whole firm: the density that stays the same at every size
 INSTRUMENTS = 30
+LIVELY_SEED = 31
 
 
 def make_trades(trades: int, accounts: int, seed: int = 1) -> pd.DataFrame:
@@ -199,6 +201,13 @@ def day_beside_whole(trades: pd.DataFrame, horizon_s: float, folder: Path) -> No
     )
 
 
+def lively() -> None:
+    """Prints a day beside the whole of a firm in which most of the work is judging and describing pairs."""
+    trades = make_market_firm(LIVELY_SEED).trades
+    with TemporaryDirectory() as folder:
+        day_beside_whole(trades, 90.0, Path(folder))
+
+
 def main() -> None:
     """Prints one line per size and method, with the ratio to the search."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -207,7 +216,15 @@ def main() -> None:
         action="store_true",
         help="also 5 and 10 million deals, and the range join over 1 million deals, which takes minutes",
     )
+    parser.add_argument(
+        "--lively",
+        action="store_true",
+        help="only a firm whose people and robots act on one price path, so that very many pairs are looked at closely",
+    )
     options = parser.parse_args()
+    if options.lively:
+        lively()
+        return
     search(make_trades(20_000, 200), 5.0)  # compiles
     for count, accounts, joins in (
         (100_000, 1_000, [bucketed_join, range_join]),
@@ -229,6 +246,8 @@ def main() -> None:
     for count, accounts in sizes:
         with TemporaryDirectory() as folder:
             day_beside_whole(make_trades(count, accounts), 90.0, Path(folder))
+    if options.large:
+        lively()
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 from models.coordination import Coordination, CoordinationTerms, find_coordination, pair_evidence
-from models.coordination.circumstances import _lots_together
+from models.coordination.circumstances import COLUMNS, EXITS_TELL, LOTS_TELL, _lots_together
 from models.coordination.clocks import _difference, clock_differences
 from models.coordination.entries import sort_entries
 from models.coordination.lags import order_odds, typical_lag
+from models.coordination.strength import weigh
 from tests.test_coordination import OPEN_S, flagged, plan, strangers, trades_of
 
 Floats = NDArray[np.float64]
@@ -359,3 +360,32 @@ def test_lots_are_set_beside_each_other_within_an_instrument() -> None:
     assert together == pytest.approx(1.0)
     assert known == 15
     assert np.isnan(_lots_together(varied, fixed, instrument)[0])
+
+
+def test_lots_and_exits_of_others_have_no_say_where_those_of_the_pair_do_not_go_together() -> None:
+    """They are not read there (`LOTS_TELL`, `EXITS_TELL`), which must not change what any pair is worth."""
+    rng = np.random.default_rng(8)
+    count = 4_000
+    seen = pd.DataFrame(rng.uniform(0, 1, (count, len(COLUMNS))), columns=list(COLUMNS))
+    wide = ("matched", "events", "together", "others", "lag_s", "alone", "passers", "untied", "lots_known")
+    for name in wide:
+        seen[name] = rng.integers(0, 40, count).astype(float)
+    seen["matched"] += 1.0
+    seen["others"] = rng.integers(0, 9, count).astype(float)
+    seen["a"], seen["b"], seen["relation"] = rng.integers(0, 50, count), 100, rng.integers(0, 2, count)
+    seen["company_lots_known"] = rng.integers(0, 9, count).astype(float)
+    seen["company_lots_alike"] = (seen["company_lots_known"] * rng.uniform(0, 1, count)).round()
+    for name in ("expected", "expected_within_horizon"):
+        seen[name] = rng.uniform(0, 1, count)
+    seen["log_p"] = -rng.uniform(10, 80, count)
+    unlike = seen.assign(
+        lots_correlation=rng.uniform(-1, LOTS_TELL, count),
+        holding_correlation=rng.uniform(-1, EXITS_TELL, count),
+        exits_together=rng.uniform(0, EXITS_TELL, count),
+    )
+    of_others = ["company_lots_known", "company_lots_alike", "company_kept", "company_holding"]
+    nobody, terms = np.zeros(count, dtype=bool), CoordinationTerms()
+    for told, matters in ((seen, True), (unlike, False)):
+        read = weigh(told, nobody, terms)[1]
+        unread = weigh(told.assign(**dict.fromkeys(of_others, np.nan)), nobody, terms)[1]
+        assert (not read.equals(unread)) is matters

@@ -9,7 +9,7 @@ import numpy as np
 
 from models.coordination.chance import log_poisson_tail
 from models.coordination.compiled import compiled
-from models.coordination.entries import NEVER, SECOND, Book, Codes, Entries, Floats, Ints, first_at
+from models.coordination.entries import NEVER, SECOND, Book, Codes, Entries, Floats, Ints, neighbours
 from models.coordination.lags import order_odds, typical_lag
 from models.coordination.pairs import MINUTE, in_parts
 from models.coordination.terms import CoordinationTerms
@@ -84,6 +84,8 @@ LOTS_KNOWN, LOTS_ALIKE = (
     4,
     0.8,
 )  # matches less instruments that tell of lots, and the correlation of lots that are alike
+LOTS_TELL, EXITS_TELL = 0.4, 0.6  # how far a pair's lots or exits must go together for those of others to matter
+ELSEWHEN_US = 17 * MINUTE  # a shift of the clock that shows how often chance alone brings others along
 SESSIONS = 3.0  # how much denser an account's entries are in its hours than evenly spread ones
 
 
@@ -94,12 +96,36 @@ class _Work(NamedTuple):
     before: Codes
     stamp: Ints
     regular: Codes
+    slot: Codes
     who: Codes
     when: Ints
     place: Codes
     size: Ints
     match: Ints
     taken: Codes
+
+
+class _Around(NamedTuple):
+    """What lies around every entry, whoever is looked at.
+
+    `close` counts the buys and sells within a moment on its market, `elsewhen` is the first position there at or after
+    the shifted time.
+    """
+
+    close: Codes
+    elsewhen: Codes
+
+
+class _Company(NamedTuple):
+    """The regular others of a pair, in their order, and their entries around its matches, one after the other's.
+
+    Those of `who[i]` are `start[i]:start[i + 1]`; `found` has their places in `_Work`, `event` the matches.
+    """
+
+    who: Codes
+    start: Ints
+    found: Ints
+    event: Ints
 
 
 @compiled
@@ -255,20 +281,25 @@ def _local_spread(opened: Ints, lags: Floats) -> float:
 
 
 @compiled
+def _since(book: Book, market: int, position: int, at_us: int) -> int:
+    """Position of the first entry on a market at or after a time, sought from the first at or after a later one."""
+    start = book.instrument_start[market]
+    while position > start and book.opened_us[position - 1] >= at_us:
+        position -= 1
+    return position
+
+
+@compiled
 def _present(
     book: Book, p: int, q: int, a: int, b: int, relation: int, reach_us: int, work: _Work, filled: int, full: int
 ) -> int:
     """Accounts other than a and b that enter around a matched pair on either's side, with their first time there."""
     earliest = min(book.opened_us[p], book.opened_us[q]) - reach_us
     latest = max(book.opened_us[p], book.opened_us[q]) + reach_us
-    j = first_at(book, book.instrument[p], earliest)
+    j = _since(book, book.instrument[p], min(p, q), earliest)  # positions are by time
+    end = book.instrument_start[book.instrument[p] + 1]
     count = 0
-    while (
-        j < len(book.opened_us)
-        and book.instrument[j] == book.instrument[p]
-        and book.opened_us[j] <= latest
-        and count < full
-    ):
+    while j < end and book.opened_us[j] <= latest and count < full:
         r = book.account[j]
         if r != a and r != b and (relation == 1 or book.side[j] == book.side[p]):
             work.who[filled + count] = r
@@ -281,18 +312,25 @@ def _present(
 
 @compiled
 def _meets(
-    book: Book, a: int, b: int, relation: int, shift_us: int, reach_us: int, regular: Codes, pair: int
+    book: Book,
+    around: _Around,
+    a: int,
+    b: int,
+    relation: int,
+    elsewhen: bool,
+    reach_us: int,
+    regular: Codes,
+    pair: int,
 ) -> tuple[float, float]:
-    """Entries of b that meet a regular other within reach while a is near, and while a is not."""
+    """Entries of b, or the same times elsewhen, that meet a regular other within reach with a near, and without."""
     with_a = without_a = 0.0
     for k in range(book.own_start[b], book.own_start[b + 1]):
         q = book.own[k]
-        at = book.opened_us[q] + shift_us
-        j = first_at(book, book.instrument[q], at - reach_us)
+        at = book.opened_us[q] + (ELSEWHEN_US if elsewhen else 0)
+        end = book.instrument_start[book.instrument[q] + 1]
+        j = _since(book, book.instrument[q], around.elsewhen[q] if elsewhen else q, at - reach_us)
         met = near_a = False
-        while (
-            j < len(book.opened_us) and book.instrument[j] == book.instrument[q] and book.opened_us[j] <= at + reach_us
-        ):
+        while j < end and book.opened_us[j] <= at + reach_us and not (met and near_a):
             same = book.side[j] == book.side[q]
             r = book.account[j]
             if r == a and same == (relation == 0):
@@ -308,33 +346,33 @@ def _meets(
 
 
 @compiled
-def _tight_spread(by: Codes, apart: Floats) -> float:
+def _tight_spread(book: Book, work: _Work, company: _Company, ahead: Codes) -> float:
     """Lower quartile, over the regular others, of how much the time between the leader and each of them varies (us).
 
     Each other is taken by itself, so that clocks that differ by a constant do not count as variation.
     """
-    order = np.argsort(by)
-    spreads = np.empty(len(by), dtype=np.float64)
+    spreads = np.empty(len(company.who))
     count = 0
-    start = 0
-    for k in range(1, len(order) + 1):
-        if k == len(order) or by[order[k]] != by[order[start]]:
-            own = apart[order[start:k]]
-            if len(own) >= 3:
-                spreads[count] = np.median(np.abs(own - np.median(own)))
-                count += 1
-            start = k
+    for i in range(len(company.who)):
+        start, end = company.start[i], company.start[i + 1]
+        if end - start >= 3:
+            own = np.empty(end - start)
+            for k in range(start, end):
+                own[k - start] = work.when[company.found[k]] - book.opened_us[ahead[work.match[company.event[k]]]]
+            spreads[count] = np.median(np.abs(own - np.median(own)))
+            count += 1
     return float(np.quantile(spreads[:count], 0.25)) if count > 0 else 1e12
 
 
 @compiled
 def _led(
     book: Book,
+    around: _Around,
     leader: int,
     account: int,
     since: int,
     until: int,
-    shift_us: int,
+    elsewhen: bool,
     reach_us: int,
     horizon_us: int,
     regular: Codes,
@@ -349,14 +387,13 @@ def _led(
         q = book.own[k]
         if book.opened_us[q] < since or book.opened_us[q] > until:
             continue
-        at = book.opened_us[q] + shift_us
-        j = first_at(book, book.instrument[q], at - horizon_us)
+        at = book.opened_us[q] + (ELSEWHEN_US if elsewhen else 0)
+        end = book.instrument_start[book.instrument[q] + 1]
+        j = _since(book, book.instrument[q], around.elsewhen[q] if elsewhen else q, at - horizon_us)
         met = 0
         one = -1
         near = False
-        while (
-            j < len(book.opened_us) and book.instrument[j] == book.instrument[q] and book.opened_us[j] <= at + reach_us
-        ):
+        while j < end and book.opened_us[j] <= at + reach_us:
             r = book.account[j]
             if book.side[j] == book.side[q] and r != account:
                 near = near or r == leader
@@ -373,22 +410,28 @@ def _led(
 
 @compiled
 def _company_cover(
-    book: Book, work: _Work, number: int, ahead: Codes, present: Codes, reach_us: int, horizon_us: int
+    book: Book,
+    around: _Around,
+    work: _Work,
+    number: int,
+    ahead: Codes,
+    regulars: Codes,
+    reach_us: int,
+    horizon_us: int,
 ) -> float:
     """Share of the moments at which regular others meet that the leader is part of, beyond what chance brings together.
 
     Only the time from the first to the last match is read. Followers never meet without their leader; members of a
     family do whenever one of them is not there. NaN where they hardly meet.
     """
-    regulars = np.unique(present)
     stride = max(1, -(-len(regulars) // REGULARS_READ))
     leader = book.account[ahead[0]]
     since, until = book.opened_us[ahead].min() - reach_us, book.opened_us[ahead].max() + reach_us
     led = without = 0.0
     for k in range(0, len(regulars), stride):
         r = regulars[k]
-        near, far = _led(book, leader, r, since, until, 0, reach_us, horizon_us, work.regular, number)
-        _, by_chance = _led(book, leader, r, since, until, 17 * MINUTE, reach_us, horizon_us, work.regular, number)
+        near, far = _led(book, around, leader, r, since, until, False, reach_us, horizon_us, work.regular, number)
+        _, by_chance = _led(book, around, leader, r, since, until, True, reach_us, horizon_us, work.regular, number)
         led += near
         without += max(far - by_chance, 0.0)
     return led / (led + without) if led + without >= GATHERINGS_MIN else np.nan
@@ -464,70 +507,94 @@ def _passers(
 
 
 @compiled
-def _company_exits(
-    book: Book, work: _Work, number: int, ahead: Codes, events: int, slack_s: float
-) -> tuple[float, float]:
+def _company(work: _Work, number: int, events: int) -> _Company:
+    """Gathers what was found of the regular others by account."""
+    filled = work.size[events]
+    total = 0
+    for x in range(filled):
+        if work.regular[work.who[x]] == number:
+            work.slot[work.who[x]] = -1
+            total += 1
+    who = np.empty(total, dtype=np.int32)
+    count = 0
+    for x in range(filled):
+        r = work.who[x]
+        if work.regular[r] == number and work.slot[r] < 0:
+            who[count], work.slot[r] = r, 0
+            count += 1
+    who = np.sort(who[:count])
+    for i in range(count):
+        work.slot[who[i]] = i
+    start = np.zeros(count + 1, dtype=np.int64)
+    for x in range(filled):
+        if work.regular[work.who[x]] == number:
+            start[work.slot[work.who[x]] + 1] += 1
+    start = np.cumsum(start)
+    free = start.copy()
+    found, event = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
+    for e in range(events):
+        for x in range(work.size[e], work.size[e + 1]):
+            if work.regular[work.who[x]] == number:
+                place = free[work.slot[work.who[x]]]
+                found[place], event[place] = x, e
+                free[work.slot[work.who[x]]] += 1
+    return _Company(who, start, found, event)
+
+
+@compiled
+def _company_exits(book: Book, work: _Work, company: _Company, ahead: Codes, slack_s: float) -> tuple[float, float]:
     """How alike regular others hold their positions to the leader: upper quartiles of two likenesses over them.
 
     The first is the share of meetings in which they hold as long as the leader does, the second the correlation of
     holding times. NaN where nobody met the leader four times with both exits known.
     """
-    who = np.empty(work.size[events], dtype=np.int32)
-    held = np.empty((work.size[events], 2))
-    count = 0
-    for e in range(events):
-        p = ahead[work.match[e]]
-        if book.closed_us[p] == NEVER:
-            continue
-        for x in range(work.size[e], work.size[e + 1]):
-            q = work.place[x]
-            if work.regular[work.who[x]] == number and book.closed_us[q] != NEVER:
-                who[count] = work.who[x]
-                held[count, 0] = (book.closed_us[p] - book.opened_us[p]) / SECOND
-                held[count, 1] = (book.closed_us[q] - book.opened_us[q]) / SECOND
+    kept, alike = np.empty(len(company.who)), np.empty(len(company.who))
+    accounts = 0
+    for i in range(len(company.who)):
+        start, end = company.start[i], company.start[i + 1]
+        lead, other = np.empty(end - start), np.empty(end - start)
+        count = 0
+        for k in range(start, end):
+            p, q = ahead[work.match[company.event[k]]], work.place[company.found[k]]
+            if book.closed_us[p] != NEVER and book.closed_us[q] != NEVER:
+                lead[count] = (book.closed_us[p] - book.opened_us[p]) / SECOND
+                other[count] = (book.closed_us[q] - book.opened_us[q]) / SECOND
                 count += 1
-    order = np.argsort(who[:count])
-    kept = np.empty(count)
-    alike = np.empty(count)
-    accounts = start = 0
-    for k in range(1, count + 1):
-        if k == count or who[order[k]] != who[order[start]]:
-            if k - start >= 4:
-                lead, other = held[order[start:k], 0], held[order[start:k], 1]
-                kept[accounts] = (np.abs(other - lead) <= slack_s).mean()
-                together = _correlation(np.log(np.maximum(lead, 1.0)), np.log(np.maximum(other, 1.0)))
-                alike[accounts] = 0.0 if math.isnan(together) else together
-                accounts += 1
-            start = k
+        if count >= 4:
+            lead, other = lead[:count], other[:count]
+            kept[accounts] = (np.abs(other - lead) <= slack_s).mean()
+            together = _correlation(np.log(np.maximum(lead, 1.0)), np.log(np.maximum(other, 1.0)))
+            alike[accounts] = 0.0 if math.isnan(together) else together
+            accounts += 1
     if accounts == 0:
         return np.nan, np.nan
     return float(np.quantile(kept[:accounts], 0.75)), float(np.quantile(alike[:accounts], 0.75))
 
 
 @compiled
-def _company_lots(book: Book, work: _Work, number: int, ahead: Codes, events: int) -> tuple[float, float]:
+def _company_lots(book: Book, work: _Work, company: _Company, ahead: Codes) -> tuple[float, float]:
     """Regular others whose lots could rise and fall with the leader's where they meet it, and of them those that do."""
-    size = work.size[events]
-    who, at, place = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32)
-    count = 0
-    for e in range(events):
-        for x in range(work.size[e], work.size[e + 1]):
-            if work.regular[work.who[x]] == number:
-                who[count], at[count], place[count] = work.who[x], ahead[work.match[e]], work.place[x]
-                count += 1
-    order = np.argsort(who[:count], kind="mergesort")  # stays by instrument, as matches are
     known = alike = 0.0
-    start = 0
-    for k in range(1, count + 1):
-        if k == count or who[order[k]] != who[order[start]]:
-            lead, other = at[order[start:k]], place[order[start:k]]
-            lots, instrument = market_lots(book, lead), book.instrument[lead]
+    for i in range(len(company.who)):
+        start, end = company.start[i], company.start[i + 1]
+        lead, other = np.empty(end - start, dtype=np.int32), np.empty(end - start, dtype=np.int32)
+        for k in range(start, end):  # by instrument, as matches are
+            lead[k - start] = ahead[work.match[company.event[k]]]
+            other[k - start] = work.place[company.found[k]]
+        lots, instrument = market_lots(book, lead), book.instrument[lead]
+        if end - start > LOTS_KNOWN and _varies(lots, instrument):
             together, told = _lots_together(lots, market_lots(book, other), instrument)
-            if told >= LOTS_KNOWN and _varies(lots, instrument):
+            if told >= LOTS_KNOWN:
                 known += 1.0
                 alike += together >= LOTS_ALIKE
-            start = k
     return known, alike
+
+
+@compiled
+def _surely(correlation: float, freedom: float) -> float:
+    """How far a correlation of so many is the least that it may well be; one that is not known is none."""
+    told = 0.0 if math.isnan(correlation) else min(max(correlation, -0.999), 0.999)
+    return math.tanh(math.atanh(told) - 1.0 / math.sqrt(max(freedom, 0.5)))
 
 
 @compiled
@@ -601,24 +668,30 @@ def _regulars(
 
 @compiled
 def _near_entries(
-    book: Book, p: int, partner: int, relation: int, side: int, who: Codes, reach_us: int, found: Ints
+    book: Book,
+    work: _Work,
+    number: int,
+    p: int,
+    partner: int,
+    relation: int,
+    side: int,
+    who: Codes,
+    reach_us: int,
+    found: Ints,
 ) -> bool:
-    """Marks which of some accounts enter around an entry, 1 for before it and 2 for after; whether the partner does.
+    """Marks which regular others (`who`) are around an entry, 1 for before it and 2 for after; whether the partner is.
 
     `side` is the one that the accounts are looked for on, -1 for either.
     """
     found[:] = 0
     near = False
-    j = first_at(book, book.instrument[p], book.opened_us[p] - reach_us)
-    while (
-        j < len(book.opened_us)
-        and book.instrument[j] == book.instrument[p]
-        and book.opened_us[j] <= book.opened_us[p] + reach_us
-    ):
+    j = _since(book, book.instrument[p], p, book.opened_us[p] - reach_us)
+    end = book.instrument_start[book.instrument[p] + 1]
+    while j < end and book.opened_us[j] <= book.opened_us[p] + reach_us:
         r = book.account[j]
         if r == partner:
             near = near or (book.side[j] == book.side[p]) == (relation == 0)
-        elif side < 0 or book.side[j] == side:
+        elif work.regular[r] == number and (side < 0 or book.side[j] == side):
             for x in range(len(who)):
                 if who[x] == r and found[x] == 0:
                     found[x] = 2 if book.opened_us[j] > book.opened_us[p] else 1
@@ -634,39 +707,37 @@ def _set_tail_aside(
     leader: int,
     follower: int,
     relation: int,
-    filled: int,
+    who: Codes,
     since: int,
     until: int,
     horizon_us: int,
 ) -> Codes:
-    """Takes those who only follow the account behind from the few regular others; who they are.
+    """Takes those who only follow the account behind from the few regular others, `who`; returns them.
 
     They come after it where the leader is not, and are not with the leader where it is not: a chain goes on behind
     it, so that meeting them without the leader says nothing of another source. Only the time from `since` to `until`
     (us) tells who was with the leader, as members of one family may begin together.
     """
-    who = np.empty(TAIL_OTHERS, dtype=np.int32)
-    size = 0
-    for x in range(filled):
-        r = work.who[x]
-        if work.regular[r] == number and not (who[:size] == r).any():
-            who[size] = r
-            size += 1
-    who = who[:size]
+    size = len(who)
     found = np.zeros(size, dtype=np.int64)
     met, after = np.zeros(size), np.zeros(size)
     for k in range(book.own_start[follower], book.own_start[follower + 1]):
         q = book.own[k]
-        if not _near_entries(book, q, leader, relation, -1 if relation == 1 else book.side[q], who, horizon_us, found):
+        side = -1 if relation == 1 else book.side[q]
+        if not _near_entries(book, work, number, q, leader, relation, side, who, horizon_us, found):
             met += found > 0
             after += found == 2
+    behind = (met >= TAIL_MEETINGS) & (after >= 0.95 * met)
+    if not behind.any():
+        return who[:0]
     both = single = 0
     joined, apart = np.zeros(size), np.zeros(size)
     for k in range(book.own_start[leader], book.own_start[leader + 1]):
         p = book.own[k]
         if book.opened_us[p] < since or book.opened_us[p] > until:
             continue
-        if _near_entries(book, p, follower, relation, -1 if relation == 1 else book.side[p], who, horizon_us, found):
+        side = -1 if relation == 1 else book.side[p]
+        if _near_entries(book, work, number, p, follower, relation, side, who, horizon_us, found):
             both += 1
             joined += found > 0
         else:
@@ -675,8 +746,7 @@ def _set_tail_aside(
     tail = np.zeros(size, dtype=np.bool_)
     for x in range(size):
         expected = joined[x] * single / max(both, 1)
-        behind = met[x] >= TAIL_MEETINGS and after[x] >= 0.95 * met[x]
-        tail[x] = behind and expected >= TAIL_EXPECTED and apart[x] <= TAIL_SHARE * expected
+        tail[x] = behind[x] and expected >= TAIL_EXPECTED and apart[x] <= TAIL_SHARE * expected
     work.regular[who[tail]] = -1
     return who[tail]
 
@@ -713,15 +783,14 @@ def _opens_burst(book: Book, p: int, horizon_us: int) -> bool:
 @compiled
 def _lead(
     book: Book, work: _Work, number: int, ahead: Codes, behind: Codes, events: int, filled: int, horizon_us: int
-) -> tuple[float, int, Floats, Codes]:
-    """Share of matches with company that the leader opens, their number, and when (us) and who is behind it there.
+) -> tuple[float, int, Floats]:
+    """Share of matches with company that the leader opens, their number, and how far (us) others are behind it there.
 
     Whoever follows an entry may be ahead of the next of the same burst, so the first of each burst tells the order
     where there are some.
     """
     firsts = shared = heads = heads_first = seen = 0
     apart = np.empty(filled, dtype=np.float64)
-    apart_by = np.empty(filled, dtype=np.int32)
     for e in range(events):
         p, q = ahead[work.match[e]], behind[work.match[e]]
         lead, step_us = book.opened_us[p], book.step_us[book.account[p]]
@@ -732,7 +801,6 @@ def _lead(
                 met = True
                 ok = ok and lead <= work.when[x] + abs(step_us - book.step_us[work.who[x]]) / 2
                 apart[seen] = work.when[x] - lead
-                apart_by[seen] = work.who[x]
                 seen += 1
         head = _opens_burst(book, p, horizon_us)
         shared += met
@@ -740,14 +808,25 @@ def _lead(
         heads += head and met
         heads_first += head and ok and met
     share = heads_first / heads if heads >= HEADS_MIN else firsts / max(shared, 1)
-    return share, shared, apart[:seen], apart_by[:seen]
+    return share, shared, apart[:seen]
 
 
 @compiled
 def _describe_company(
-    book: Book, work: _Work, pair: Codes, number: int, at_a: Codes, at_b: Codes, horizon_us: int, out: Floats
+    book: Book,
+    around: _Around,
+    work: _Work,
+    pair: Codes,
+    number: int,
+    at_a: Codes,
+    at_b: Codes,
+    horizon_us: int,
+    out: Floats,
 ) -> None:
-    """Fills the columns about who else was there; `out` holds the pair's lag and spread already."""
+    """Fills the columns about who else was there; `out` holds what the matches themselves tell already.
+
+    Lots and exits of others are read only where those of the pair go together: elsewhere they have no say.
+    """
     events, filled, crowding, usual = _gather(book, work, pair, at_a, at_b, horizon_us)
     _count_meetings(book, work, number, at_a, at_b, events)
     heres, usual_here = _usual_by_instrument(book, work, pair, at_a, at_b, events, horizon_us)
@@ -757,9 +836,9 @@ def _describe_company(
     lag, spread = out[1] * SECOND, out[2] * SECOND
     a, b, relation = pair[0], pair[1], pair[2]
     leads = lag >= 0
-    first_share, shared, apart, apart_by = _lead(
-        book, work, number, at_a if leads else at_b, at_b if leads else at_a, events, filled, horizon_us
-    )
+    ahead, behind = (at_a, at_b) if leads else (at_b, at_a)
+    first_share, shared, apart = _lead(book, work, number, ahead, behind, events, filled, horizon_us)
+    company = _company(work, number, events)
     out[12], out[13], out[15], out[16] = others, rate, third, third_before
     out[14] = first_share if shared > 0 else np.nan
     if shared > 0:
@@ -769,24 +848,28 @@ def _describe_company(
         tail = np.empty(0, dtype=np.int32)
         if others <= TAIL_OTHERS:
             since, until = book.opened_us[at_a].min(), book.opened_us[at_a].max()
-            tail = _set_tail_aside(book, work, number, leader, follower, relation, filled, since, until, horizon_us)
-        with_a, without_a = _meets(book, leader, follower, relation, 0, reach, work.regular, number)
-        _, by_chance = _meets(book, leader, follower, relation, 17 * MINUTE, reach, work.regular, number)
+            tail = _set_tail_aside(
+                book, work, number, leader, follower, relation, company.who, since, until, horizon_us
+            )
+        with_a, without_a = _meets(book, around, leader, follower, relation, False, reach, work.regular, number)
+        _, by_chance = _meets(book, around, leader, follower, relation, True, reach, work.regular, number)
         work.regular[tail] = number
         met = with_a + max(without_a - by_chance, 0.0)
         out[17] = 1.0 if met == 0.0 and len(tail) == others else with_a / max(met, 1.0)  # nobody else to be without
-        tight = _tight_spread(apart_by, apart)
+        tight = _tight_spread(book, work, company, ahead)
         out[20], out[39] = spread / max(tight, 1000.0), tight / SECOND
         out[41] = np.quantile(np.abs(apart), 0.9) / SECOND
         telling = out[14] >= 0.5 or out[20] <= 0.6  # only of one who may lead or whom another shadows
         if others >= FAMILY_MIN and relation == 0 and telling:
-            out[42] = _company_cover(book, work, number, at_a if leads else at_b, apart_by, reach, horizon_us)
+            out[42] = _company_cover(book, around, work, number, ahead, company.who, reach, horizon_us)
     out[21], out[22], out[23] = events - shared, events * absent, events
     out[18], out[19] = crowding, usual
     out[27], out[28], out[35], out[36] = _passers(book, work, relation, number, at_a, at_b, leads, events, horizon_us)
-    out[48], out[49] = _company_lots(book, work, number, at_a if leads else at_b, events)
-    slack_s = max(2.0, 0.5 * abs(out[1]))
-    out[37], out[38] = _company_exits(book, work, number, at_a if leads else at_b, events, slack_s)
+    if _surely(out[7], out[47] - 2.0) > LOTS_TELL - 0.01:
+        out[48], out[49] = _company_lots(book, work, company, ahead)
+    kept = (0.0 if math.isnan(out[4]) else out[4]) - (0.0 if math.isnan(out[5]) else out[5])
+    if max(kept, _surely(out[6], events - 3.0)) > EXITS_TELL - 0.01:
+        out[37], out[38] = _company_exits(book, work, company, ahead, max(2.0, 0.5 * abs(out[1])))
 
 
 @compiled
@@ -831,19 +914,18 @@ def _describe_pair(book: Book, a: int, b: int, at_a: Codes, at_b: Codes, out: Fl
 
 
 @compiled
-def _is_public(book: Book, q: int, partner: int, relation: int) -> bool:
+def _is_public(book: Book, around: _Around, q: int, partner: int, relation: int) -> bool:
     """Whether strangers act within a moment of an entry, more of them than the quarter hours around lead to expect."""
     reach_us = int(NARROW_US)
-    own = book.account[q]
+    own, side = book.account[q], book.side[q]
+    if around.close[q, side] + relation * around.close[q, 1 - side] <= PUBLIC_MIN:  # of whom one is the entry's own
+        return False
     found = 0
-    j = first_at(book, book.instrument[q], book.opened_us[q] - reach_us)
-    while (
-        j < len(book.opened_us)
-        and book.instrument[j] == book.instrument[q]
-        and book.opened_us[j] <= book.opened_us[q] + reach_us
-    ):
+    j = _since(book, book.instrument[q], q, book.opened_us[q] - reach_us)
+    end = book.instrument_start[book.instrument[q] + 1]
+    while j < end and book.opened_us[j] <= book.opened_us[q] + reach_us:
         r = book.account[j]
-        found += r != own and r != partner and (relation == 1 or book.side[j] == book.side[q])
+        found += r != own and r != partner and (relation == 1 or book.side[j] == side)
         j += 1
     return (
         found >= PUBLIC_MIN and log_poisson_tail(found, UNREST * _usual(book, q, q, relation, reach_us)) < LOG_P_OTHER
@@ -851,7 +933,7 @@ def _is_public(book: Book, q: int, partner: int, relation: int) -> bool:
 
 
 @compiled
-def _chosen(book: Book, leader: int, relation: int, behind: Codes) -> tuple[float, float]:
+def _chosen(book: Book, around: _Around, leader: int, relation: int, behind: Codes) -> tuple[float, float]:
     """Public moments the account behind took part in with the leader, and without it, from first to last match.
 
     A follower takes what the leader took; who waits at prices of his own also acts where the leader did not. Only
@@ -864,10 +946,12 @@ def _chosen(book: Book, leader: int, relation: int, behind: Codes) -> tuple[floa
     follower = book.account[behind[0]]
     for k in range(book.own_start[follower], book.own_start[follower + 1]):
         q = book.own[k]
+        if book.opened_us[q] < since or book.opened_us[q] > until:
+            continue
         place = np.searchsorted(heres, book.instrument[q])
         if place == len(heres) or heres[place] != book.instrument[q]:
             continue
-        if book.opened_us[q] < since or book.opened_us[q] > until or not _is_public(book, q, leader, relation):
+        if not _is_public(book, around, q, leader, relation):
             continue
         found = np.searchsorted(ordered, q)
         if found < len(ordered) and ordered[found] == q:
@@ -916,7 +1000,7 @@ def _turned(
 
 
 @compiled
-def _describe_pairs(book: Book, pairs: Codes, windows: Ints, horizon_us: int, columns: int) -> Floats:
+def _describe_pairs(book: Book, around: _Around, pairs: Codes, windows: Ints, horizon_us: int, columns: int) -> Floats:
     """One row of circumstances per pair, in the order of COLUMNS."""
     accounts = len(book.own_start) - 1
     out = np.full((len(pairs), columns), np.nan)
@@ -925,6 +1009,7 @@ def _describe_pairs(book: Book, pairs: Codes, windows: Ints, horizon_us: int, co
         before=np.zeros(accounts, dtype=np.int32),
         stamp=np.full(accounts, -1, dtype=np.int64),
         regular=np.full(accounts, -1, dtype=np.int32),
+        slot=np.empty(accounts, dtype=np.int32),
         who=np.empty(NEIGHBOURS_MAX, dtype=np.int32),
         when=np.empty(NEIGHBOURS_MAX, dtype=np.int64),
         place=np.empty(NEIGHBOURS_MAX, dtype=np.int32),
@@ -940,9 +1025,22 @@ def _describe_pairs(book: Book, pairs: Codes, windows: Ints, horizon_us: int, co
         out[i, 24] = len(match_entries(book, a, b, relation, -horizon_us, horizon_us)[0])
         _describe_pair(book, a, b, at_a, at_b, out[i])
         leads = out[i, 1] >= 0
-        out[i, 33], out[i, 34] = _chosen(book, a if leads else b, relation, at_b if leads else at_a)
+        out[i, 33], out[i, 34] = _chosen(book, around, a if leads else b, relation, at_b if leads else at_a)
         out[i, 31] = _turned(book, work.taken, pairs[i], i, at_a, at_b, out[i, 1] * SECOND, out[i, 2] * SECOND)
-        _describe_company(book, work, pairs[i], i, at_a, at_b, horizon_us, out[i])
+        _describe_company(book, around, work, pairs[i], i, at_a, at_b, horizon_us, out[i])
+    return out
+
+
+@compiled
+def _elsewhen(book: Book) -> Codes:
+    """For each entry the first position on its market at or after its shifted time, or the market's end."""
+    out = np.empty(len(book.opened_us), dtype=np.int32)
+    for market in range(len(book.instrument_start) - 1):
+        j, end = book.instrument_start[market], book.instrument_start[market + 1]
+        for p in range(book.instrument_start[market], end):
+            while j < end and book.opened_us[j] < book.opened_us[p] + ELSEWHEN_US:
+                j += 1
+            out[p] = j
     return out
 
 
@@ -965,10 +1063,13 @@ def match_windows(book: Book, pairs: Codes, judged: Floats, terms: CoordinationT
 def describe_pairs(entries: Entries, pairs: Codes, windows: Ints, terms: CoordinationTerms) -> Floats:
     """Circumstances of each pair within its lag window (us), one row each with the columns of COLUMNS."""
     both = np.concatenate([pairs.astype(np.int64), windows], axis=1)
+    book, every = entries.book, np.ones(len(entries.book.side), dtype=np.bool_)
+    close = neighbours(book.instrument, book.side, book.opened_us, every, int(NARROW_US))
+    around = _Around(close, _elsewhen(book))
 
     def describe(part: Ints) -> Floats:
         return _describe_pairs(
-            entries.book, part[:, :3].astype(np.int32), part[:, 3:], int(terms.horizon_s * SECOND), len(COLUMNS)
+            book, around, part[:, :3].astype(np.int32), part[:, 3:], int(terms.horizon_s * SECOND), len(COLUMNS)
         )
 
     return in_parts(describe, both)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from models.coordination.chance import log_poisson_tail
-from models.coordination.circumstances import BAR_S
+from models.coordination.circumstances import BAR_S, EXITS_TELL, LOTS_TELL
 from models.coordination.entries import Flags, Floats
 from models.coordination.terms import CoordinationTerms
 
@@ -231,7 +231,9 @@ def _lag(seen: pd.DataFrame) -> Floats:
     matched = _column(seen, "matched")
     kept = matched / np.maximum(_column(seen, "together") - _column(seen, "expected_within_horizon"), matched)
     strays = np.where(_column(seen, "others") > 0, _steps(kept, [0.4, 0.8], [-4.0, 0.0]), 0.0)
-    unproven = _steps(_link_of_exits(seen), [0.6, 0.8], [1.0, 0.0])  # common exits prove what a loose lag leaves open
+    unproven = _steps(
+        _link_of_exits(seen), [EXITS_TELL, 0.8], [1.0, 0.0]
+    )  # common exits prove what a loose lag leaves open
     unproven = np.maximum(unproven, _steps(_beyond_company(seen), [0.05, 0.3], [1.0, 0.0]))
     unproven = np.maximum(unproven, _steps(matched, FEW_MATCHES, [0.5, 0.0]))
     in_company = _accompanied(seen) * unproven * _steps(_looser(seen), [0.25, 0.45, 0.6], [0.0, -4.0, -8.0])
@@ -345,7 +347,7 @@ def _lots(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     least = np.tanh(np.arctanh(together) - error)
     known, alike = _column(seen, "company_lots_known"), _column(seen, "company_lots_alike")
     own = 1.0 - alike / np.maximum(known, 1.0) * _steps(known, [FEW_OTHERS, SMALL_RING], [0.0, 1.0])
-    worth = np.where(_at_bars(seen, terms), 0.0, _steps(least, [0.4, 0.8], [0.0, 1.5]) * own)
+    worth = np.where(_at_bars(seen, terms), 0.0, _steps(least, [LOTS_TELL, 0.8], [0.0, 1.5]) * own)
     return worth + _steps(least, [0.8, 0.97], [0.0, 1.0]) * np.log((known + 1.0) / (alike + 1.0))
 
 
