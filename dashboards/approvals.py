@@ -54,7 +54,8 @@ def _decision(row: dict[str, Any]) -> None:
             why = f" because of: {words.marked(submitted['reason'])}" if submitted.get("reason") else ""
             st.caption(f"{words.plain(row['state'])}{why}")
             said = f": {words.marked(made['reason'])}" if made else ""
-            st.caption(f"Decided by {words.marked(row['maker'])}, {words.instant(row['updated_at'])}{said}")
+            at = words.instant(row["updated_at"], reads.zone_of(row["desk_id"]))
+            st.caption(f"Decided by {words.marked(row['maker'])}, {at}{said}")
             places.link("payout_review", "Read →", icon=False, payout=row["payout_id"])
         with right:
             reason = st.text_input("Reason", key=f"why-{row['payout_id']}", placeholder="needed to send back")

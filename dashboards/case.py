@@ -401,7 +401,11 @@ def _payouts(found: pd.DataFrame) -> None:
         look.empty("No payout request", "None of their accounts asked for a payout.")
         return
     shown = found.assign(
-        transfer=found["state"].map(words.TRANSFERS), requested=[words.instant(at) for at in found["requested_at"]]
+        transfer=found["state"].map(words.TRANSFERS),
+        requested=[
+            words.instant(at, reads.zone_of(desk))
+            for at, desk in zip(found["requested_at"], found["desk_id"], strict=True)
+        ],
     )
     st.dataframe(
         shown[

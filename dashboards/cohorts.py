@@ -203,7 +203,8 @@ def _funnel(months: pd.DataFrame) -> None:
                 },
             },
         )
-    figure.update_yaxes(tickformat=".0%", title="of what was bought", rangemode="tozero")
+    figure.update_yaxes(title="of what was bought", rangemode="tozero")
+    look.percent(figure, "y")
     figure.update_xaxes(type="category", title="month of purchase")
     picked = look.pick(figure, "How far did each month's purchases get?", height=380, key="funnel")
     if picked:
@@ -244,7 +245,8 @@ def _survival(found: pd.DataFrame, milestone: str) -> None:
         figure.add_scatter(
             y=rows["reached"], name=name, line={"color": colour, "width": 3 if month == "all" else 1.5}, **line
         )
-    figure.update_yaxes(tickformat=".0%", rangemode="tozero", title="of challenges")
+    figure.update_yaxes(rangemode="tozero", title="of challenges")
+    look.percent(figure, "y")
     figure.update_xaxes(title="days since the purchase (since the breach, for what was bought again)")
     look.chart(figure, f"{MILESTONES[milestone]}: how many, by age?", height=420)
     every = curves[curves["cohort_month"] == "all"]

@@ -168,12 +168,16 @@ def _forecast() -> None:
             "thickness": 1,
             "width": 3,
         },
-        customdata=found[["accounts", "paid_low", "paid_high"]],
-        hovertemplate="forecast %{x:.1%}, came %{y:.1%} of %{customdata[0]}"
-        " (95 %: %{customdata[1]:.0%} to %{customdata[2]:.0%})<extra></extra>",
+        customdata=[
+            [f"{row['accounts']:,}", words.share(row["paid_low"]), words.share(row["paid_high"])]
+            for row in reads.records(found)
+        ],
+        hovertemplate="forecast %{x:.1f} %, came %{y:.1f} % of %{customdata[0]}"
+        " (95 %: %{customdata[1]} to %{customdata[2]})<extra></extra>",
     )
-    figure.update_xaxes(tickformat=".0%", title="chance of a payout, forecast", rangemode="tozero")
-    figure.update_yaxes(tickformat=".0%", title="were paid", rangemode="tozero")
+    figure.update_xaxes(title="chance of a payout, forecast", rangemode="tozero")
+    figure.update_yaxes(title="were paid", rangemode="tozero")
+    look.percent(figure, "x", "y")
     look.chart(figure, "Did payouts come as often as forecast?", height=340)
     st.caption(
         "Each stretch of the past forecast from what had ended before it; none of it was seen before."

@@ -274,7 +274,7 @@ def _funnel(partner_id: str, desk: str) -> None:
             "color": colours.series[0],
         },
         customdata=found[["reached", "challenges"]],
-        hovertemplate="%{y}: %{customdata[0]} of %{customdata[1]}, %{x:.1%}<extra></extra>",
+        hovertemplate="%{y}: %{customdata[0]} of %{customdata[1]}, %{x:.1f} %<extra></extra>",
     )
     figure.add_scatter(
         x=found["firm_rate"],
@@ -282,9 +282,10 @@ def _funnel(partner_id: str, desk: str) -> None:
         mode="markers",
         name="All of the firm" if desk == EVERY_DESK else "All of the desk",
         marker={"size": 13, "symbol": "line-ns-open", "color": colours.text, "line": {"width": 3}},
-        hovertemplate="%{y}, all buyers: %{x:.1%}<extra></extra>",
+        hovertemplate="%{y}, all buyers: %{x:.1f} %<extra></extra>",
     )
-    figure.update_xaxes(tickformat=".0%", rangemode="tozero", title="of challenges, so far")
+    figure.update_xaxes(rangemode="tozero", title="of challenges, so far")
+    look.percent(figure, "x")
     figure.update_yaxes(autorange="reversed", type="category")
     look.chart(figure, "How do its buyers get on?", height=320)
 

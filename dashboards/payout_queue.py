@@ -13,14 +13,16 @@ from models.decisions.desk import Done
 VIEWS = {"waiting": "◷ Waiting", "done": "✓ Transferred", "all": "All"}
 OF_VIEW: dict[str, dict[str, Any]] = {"waiting": {"waits": True}, "done": {"state": ["sent", "settled"]}, "all": {}}
 COLUMNS = {
-    "late": st.column_config.TextColumn("Wait", width=88, help="Time since the request; ▲ beyond the service level."),
+    "late": st.column_config.TextColumn("Wait", width=82, help="Time since the request; ▲ beyond the service level."),
     "payout_id": st.column_config.TextColumn("Request", width=80),
     "amount": st.column_config.NumberColumn("Amount", width=76),
     "currency": st.column_config.TextColumn("Cur", width=42),
     "recommendation": st.column_config.TextColumn("Advice", width=82, help="What the review recommends."),
-    "open_checks": st.column_config.TextColumn("Read first", width=235, help="Checks that failed ✕ or are unknown ?"),
-    "standing": st.column_config.TextColumn("On the desk", width=100),
-    "trader_name": st.column_config.TextColumn("Trader", width=150),
+    "open_checks": st.column_config.TextColumn(
+        "Read first", width=158, help="The first check that failed ✕ or is unknown ?, and how many more there are"
+    ),
+    "standing": st.column_config.TextColumn("On the desk", width=108),
+    "trader_name": st.column_config.TextColumn("Trader", width=110),
     "account_id": st.column_config.TextColumn("Account", width=95),
     "account_state": st.column_config.TextColumn("Account is", width=100),
     "kyc_status": st.column_config.TextColumn("Identity", width=85),
@@ -133,7 +135,7 @@ def _queue(found: pd.DataFrame, asked: str | None) -> int:
             for late, hours in zip(found["overdue"], found["age_hours"], strict=True)
         ],
         recommendation=found["recommendation"].map(words.RECOMMENDATIONS).fillna("? Not reviewed"),
-        open_checks=[desk.at_a_glance(row) for row in reads.records(found)],
+        open_checks=[desk.at_a_glance(row, most=1) for row in reads.records(found)],
         standing=[words.plain(one) if isinstance(one, str) else "New" for one in found["desk_state"]],
         trader_name=found["trader_name"].fillna(words.UNKNOWN),
         account_state=[known.get(str(name), words.plain(name or "unknown")) for name in found["account_status"]],

@@ -72,7 +72,7 @@ def show() -> None:
     {"checks": _checks, "trades": _trades, "path": _path, "linked": _linked, "earlier": _earlier, "log": _log}[view](
         row
     )
-    _notes(payout_id)
+    _notes(payout_id, reads.zone_of(row["desk_id"]))
     desk.offer_packs(payout_id)
 
 
@@ -355,9 +355,10 @@ def _log(row: dict[str, Any]) -> None:
     desk.table(shown[columns], reads.zone_of(row["desk_id"]))
 
 
-def _notes(payout_id: str) -> None:
+def _notes(payout_id: str, zone: str) -> None:
     for one in reads.records(desk.notes(payout_id)):
-        st.caption(f"**{words.marked(one['person'])}** {words.instant(one['written_at'])}: {words.marked(one['note'])}")
+        at = words.instant(one["written_at"], zone)
+        st.caption(f"**{words.marked(one['person'])}** {at}: {words.marked(one['note'])}")
     if desk.person().may("payouts.note"):
         with st.form(f"note-{payout_id}", clear_on_submit=True, border=False):
             text = st.text_input("Note")

@@ -17,7 +17,7 @@ from models import access, audit
 from models.access import PAGES, ROLES, Person
 from models.decisions import desk
 from pipelines.land import land_paths
-from sql.desk_schema import RECONCILIATION_MARKS
+from sql.desk_schema import PAYOUT_TRANSFERS, RECONCILIATION_MARKS
 from sql.warehouse import Warehouse
 from tests import pages_firm
 from tests.desk_world import NOW, add_request
@@ -246,10 +246,58 @@ def test_a_transfer_that_names_nobody_waits_for_a_person_to_confirm_its_pair(hou
     app = as_person("reconciliation", Person("pavel", "payout_reviewer"))
     assert "1 likely, for a person to confirm" in told(app)
     assert app.dataframe[0].value["settlement_id"].tolist() == ["S8"]
+    prague = Person("pavel", "payout_reviewer", ("prague",))
+    app = as_person("reconciliation", prague)
+    _reason(app).set_value("another firm's money")
+    app.button(key="disputed").click().run()
+    assert not app.error and "likely" not in told(app), "what was disputed is of no pair"
+    app = as_person("reconciliation", prague, view="transfers", record="S8")
+    said = app.dataframe[0].value.set_index("settlement_id")["said"]
+    assert said["S8"] == "disputed: another firm's money"
+    _reason(app).set_value("it was ours after all")
+    app.button(key="open").click().run()
+    app = as_person("reconciliation", prague, view="likely")
     _reason(app).set_value("as the bank says")
     app.button(key="match").click().run()
     assert not app.error and marked(house)[-1] == ("transfer", "S8", "matched", "Q2", "pavel")
     assert "likely" not in told(app)
+
+
+STRAY = """settlement_id,payout_id,destination,amount,currency,settled_at,status,reference
+S20,,nowhere,77,EUR,2026-03-18T09:00:00Z,settled,REF-20
+S21,Q404,iban_1,78,EUR,2026-03-18T09:00:00Z,settled,REF-21
+S22,Q404,nowhere,79,EUR,2026-03-18T09:00:00Z,returned,REF-22
+S23,Q1-1,elsewhere,80,EUR,2026-03-18T09:00:00Z,settled,REF-23
+S24,,iban_1,1200,EUR,2026-03-18T09:00:00Z,settled,REF-24
+S25,Q2,iban_1,1200,EUR,2026-03-18T09:00:00Z,failed,REF-25
+S26,,,81,EUR,2026-03-18T09:00:00Z,settled,Q1-1
+"""
+
+
+def test_every_transfer_that_did_not_fail_stands_in_one_list_of_reconciliation(
+    house: Warehouse, tmp_path: Path
+) -> None:
+    """Whatever it names, wherever it went; a desk sees those that name its requests or went where these ask for."""
+    stray = tmp_path / "settlements-stray.csv"
+    stray.write_text(STRAY)
+    land_paths(house, [stray])
+    with house.database.begin() as connection:
+        connection.execute(
+            sa.insert(PAYOUT_TRANSFERS).values(
+                transfer_id="Q1-1", payout_id="Q1", attempt=1, minor=80_000, currency="EUR", begun_at=NOW
+            )
+        )
+    st.cache_data.clear()
+    every = {"S1", "S20", "S21", "S22", "S23", "S24", "S26"}
+    every |= {one[1] for one in marked(house) if one[0] == "transfer"}
+    for desks, seen in ((None, every), (("prague",), every - {"S20", "S22"})):
+        pavel = Person("pavel", "payout_reviewer", desks)
+        listed: list[str] = []
+        for view in ("matched", "likely", "transfers"):
+            app = as_person("reconciliation", pavel, view=view)
+            listed += app.dataframe[0].value["settlement_id"].tolist() if app.dataframe else []
+        assert sorted(listed) == sorted(seen), desks
+        assert "1 failed and paid nothing" in app.caption[0].value
 
 
 def test_a_second_person_agrees_on_the_approvals_page(house: Warehouse) -> None:

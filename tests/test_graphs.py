@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
+import plotly.graph_objects as go
 
-from dashboards.kit import graphs
+from dashboards.kit import graphs, look
 
 NOTHING = pd.DataFrame()
 
@@ -61,3 +64,16 @@ def test_the_address_of_a_value_does_not_tell_it() -> None:
     marked = graphs.mark("v:ip:203.0.113.5")
     assert "203" not in marked and marked == graphs.mark("v:ip:203.0.113.5") != graphs.mark("v:ip:203.0.113.6")
     assert graphs.mark("t:T1") == "t:T1"
+
+
+def test_percentages_of_charts_are_written_as_those_of_texts() -> None:
+    """10 %, with its intervals; Plotly's own percentages say 10% and no setting changes that."""
+    figure = go.Figure()
+    figure.add_scatter(x=[1, 2], y=[0.1, None], error_y={"type": "data", "array": [0.05, 0.0], "arrayminus": [0.02, 0]})
+    look.percent(figure, "y")
+    assert figure.data[0].y[0] == 10 and figure.layout.yaxis.ticksuffix == " %"
+    assert (figure.data[0].error_y.array[0], figure.data[0].error_y.arrayminus[0]) == (5, 2)
+    assert list(figure.data[0].x) == [1, 2]
+    pages = Path(look.__file__).parents[1].rglob("*.py")
+    own = re.compile(r"""%\{[^}]*:[^}]*%\}|tickformat="[^"]*%\"""")
+    assert not [page.name for page in pages if own.search(page.read_text(encoding="utf-8"))]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
 
-from models.payouts import told
+from dashboards.kit import words
+from models.payouts import checks, told
 
 
 @pytest.mark.parametrize(
@@ -55,3 +57,9 @@ def test_each_number_has_its_unit(check: str, name: str, value: Any, label: str,
 
 def test_money_has_the_decimals_of_its_currency() -> None:
     assert told.numbers({"check": "profit", "numbers": {"balance": 1234567}}, "JPY") == {"Balance": "1,234,567 JPY"}
+
+
+def test_an_instant_in_a_sentence_is_put_into_the_zone_of_the_desk() -> None:
+    """The writer and the reader of such instants must agree on their form, or pages tell UTC without saying so."""
+    sentence = f"It was breached on {checks.when(dt.datetime(2026, 8, 1, 22, 30, tzinfo=dt.UTC))}, after the request."
+    assert words.zoned(sentence, "Europe/Prague") == "It was breached on 02 Aug 2026 00:30 CEST, after the request."

@@ -30,6 +30,8 @@ OVER = ("rejected", "upheld", "cancelled")
 TOLD = "desk-told"
 ROLLED = ("opening", "accrued", "settled", "closing")
 MONEY = {*ROLLED, "amount", "amount_sent", "transfer_amount", "due", "fee", "balance", "net_profit"}
+STYLED = 100_000
+"""Cells of a table up to which each amount is written in the decimals of its row's currency."""
 BECAME = {
     "second_approval": "waits for a second person",
     "finance_approval": "waits for finance",
@@ -154,10 +156,11 @@ def checks(row: dict[str, Any] | pd.Series) -> list[dict[str, Any]]:
     return sorted(listed, key=lambda one: order.get(str(one.get("outcome")), 4))
 
 
-def at_a_glance(row: dict[str, Any] | pd.Series) -> str:
-    """The checks that did not pass, as icon and word."""
+def at_a_glance(row: dict[str, Any] | pd.Series, most: int | None = None) -> str:
+    """The checks that did not pass, as icon and word; beyond `most` how many more."""
     open_ones = [one for one in checks(row) if one["outcome"] in ("failed", "unknown")]
-    return " · ".join(f"{ICONS[one['outcome']]} {words.plain(one['check'])}" for one in open_ones)
+    told = [f"{ICONS[one['outcome']]} {words.plain(one['check'])}" for one in open_ones[:most]]
+    return " · ".join(told) + (f" +{len(open_ones) - len(told)}" if len(told) < len(open_ones) else "")
 
 
 def money(minor: Any, currency: str) -> str:
@@ -261,21 +264,28 @@ def told() -> None:
 def table(rows: pd.DataFrame, zone: str = "UTC", *, currency: str | None = None, **options: Any) -> Any:
     """Rows under their names in words: amounts with their decimals and currency if it is one, times in a zone."""
     config: dict[str, Any] = {}
+    amounts = sorted(MONEY.intersection(rows))
+    each = "currency" in rows and currency is None and 0 < rows.size <= STYLED
     for name in map(str, rows):
         said = words.plain(name)
         if name in MONEY:
             unit = f" ({currency})" if currency else ""
-            config[name] = st.column_config.NumberColumn(said + unit, format="%,.2f")
+            config[name] = st.column_config.NumberColumn(said + unit, format=None if each else words.column(currency))
         elif name.endswith("_at"):
             config[name] = st.column_config.DatetimeColumn(
                 f"{said} ({place(zone)})", format="DD MMM YY HH:mm:ss", timezone=zone
             )
         else:
             config[name] = st.column_config.Column(said, width=WIDE.get(name))
-    shown = rows.astype(dict.fromkeys(MONEY.intersection(rows), "float64"))
+    shown = rows.reset_index(drop=True).astype(dict.fromkeys(MONEY.intersection(rows), "float64"))
     shown = shown.assign(**{name: [words.named(one) for one in shown[name]] for name in NAMED.intersection(shown)})
     return st.dataframe(
-        shown, hide_index=True, height=look.height(len(shown)), column_config=config, placeholder="", **options
+        look.amounts(shown, amounts, shown["currency"]) if each and amounts else shown,
+        hide_index=True,
+        height=look.height(len(shown)),
+        column_config=config,
+        placeholder="",
+        **options,
     )
 
 
@@ -299,7 +309,11 @@ def reason_inputs(key: str) -> tuple[str, str | None]:
 
 @st.cache_data(ttl=reads.CACHE_SECONDS, show_spinner="Matching transfers with requests", max_entries=20)
 def _matching(
-    home: str, stamp: reads.Stamp, desks: tuple[str, ...] | None, matched: tuple[tuple[str, str], ...]
+    home: str,
+    stamp: reads.Stamp,
+    desks: tuple[str, ...] | None,
+    matched: tuple[tuple[str, str], ...],
+    parted: tuple[str, ...],
 ) -> tuple[pd.DataFrame, ...]:
     requests, transfers = lake.told_transfers(desks)
     reviews = schema.PAYOUT_REVIEWS
@@ -308,11 +322,12 @@ def _matching(
     requests = requests.merge(due, on="payout_id", how="left")
     by_hand = transfers["settlement_id"].map(dict(matched))
     known = transfers.assign(payout_id=by_hand.where(by_hand.notna(), transfers["payout_id"]))
-    found = settlements.match(*settlements.sides(requests, known))
+    apart = transfers["settlement_id"].isin(parted)
+    found = settlements.match(*settlements.sides(requests, known[~apart]))
     return (
         found.pairs,
         requests[requests["payout_id"].isin(found.left_over)],
-        transfers[transfers["settlement_id"].isin(found.right_over)],
+        transfers[transfers["settlement_id"].isin(found.right_over) | apart & (transfers["status"] != "failed")],
         found.suggestions,
         requests,
         transfers,
@@ -320,11 +335,15 @@ def _matching(
 
 
 def matching() -> tuple[pd.DataFrame, ...]:
-    """Pairs, requests and transfers left over, suggestions, and all requests and transfers of the person's desks."""
+    """Pairs, requests and transfers left over, suggestions, and all requests and transfers of the person's desks.
+
+    A transfer that a person disputed or explained is of no pair, as in a run, until it is opened again.
+    """
     marked = marks("transfer")
     by_hand = marked[marked["verdict"] == "matched"]
     pairs = tuple(sorted(zip(by_hand["record_id"], by_hand["payout_id"], strict=True)))
-    found = _matching(str(reads.warehouse().home), reads.stamp(), person().desks, pairs)
+    parted = tuple(sorted(marked.loc[marked["verdict"].isin(settling.PARTED), "record_id"]))
+    found = _matching(str(reads.warehouse().home), reads.stamp(), person().desks, pairs, parted)
     return tuple(privacy.shown(one, reads.warehouse().database) for one in found)
 
 
@@ -341,6 +360,8 @@ def mark(side: str, record_id: str, verdict: str, reason: str, payout_id: str | 
     requests, transfers = lake.told_transfers(person().desks)
     of = payout_id if side == "transfer" else record_id
     home = requests.loc[requests["payout_id"] == of, "desk_id"]
+    if home.empty and side == "transfer":
+        home = _desks_paid(record_id, requests, transfers)
     told = _transfer(record_id, payout_id, requests, transfers) if payout_id else None
     seen = marks(side).set_index("record_id")["place"].get(record_id, 0)
     try:
@@ -361,6 +382,14 @@ def mark(side: str, record_id: str, verdict: str, reason: str, payout_id: str | 
     address.acted()
     tell(done.told if done else f"{record_id} is marked {verdict}.")
     st.rerun()
+
+
+def _desks_paid(settlement_id: str, requests: pd.DataFrame, transfers: pd.DataFrame) -> pd.Series[Any]:
+    """The desk of the request that a transfer names, else of those that asked for money where it went."""
+    one = transfers[transfers["settlement_id"] == settlement_id]
+    named = requests.loc[requests["payout_id"].isin(one["payout_id"]), "desk_id"]
+    there = requests["destination"].isin(one["destination"].dropna())
+    return named if len(named) else requests.loc[there, "desk_id"]
 
 
 def _transfer(

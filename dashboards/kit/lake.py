@@ -8,12 +8,14 @@ from contextlib import contextmanager
 
 import duckdb
 import pandas as pd
+import sqlalchemy as sa
 import streamlit as st
 
 from dashboards.kit import privacy, reads
 from models.coordination import PairEvidence, pair_evidence
 from pipelines.sources.symbols import canonical
 from sql import relations
+from sql.desk_schema import PAYOUT_TRANSFERS
 
 MARKET_DEALS = 1_000_000  # a page reads the whole firm up to here
 _READ = (
@@ -147,17 +149,28 @@ def _transfers(home: str, stamp: reads.Stamp, desks: tuple[str, ...] | None) -> 
             "select * exclude (_load_id, _line, _version), cast(_version as integer) as version"
             " from staging.settlements order by settlement_id"
         ).df()
-    if desks is not None:
-        requests = requests[requests["desk_id"].isin(desks)]
-        mine = sent["payout_id"].isin(requests["payout_id"])
-        nobody = sent["payout_id"].isna() & sent["destination"].isin(requests["destination"].dropna())
-        sent = sent[mine | nobody]
-    return requests, sent
+    with reads.warehouse().database.connect() as database:
+        begun = dict(database.execute(sa.select(PAYOUT_TRANSFERS.c.transfer_id, PAYOUT_TRANSFERS.c.payout_id)).all())
+    named = (
+        (begun.get(by_id) or begun.get(by_text) or by_id) for by_id, by_text in sent[["payout_id", "reference"]].values
+    )
+    sent["payout_id"] = pd.Series(list(named), index=sent.index, dtype=object)
+    return (requests, sent) if desks is None else of_desks(requests, sent, desks)
+
+
+def of_desks(requests: pd.DataFrame, sent: pd.DataFrame, desks: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Requests of desks, and the transfers that name one or, naming none that is known, went where one was asked to."""
+    mine = requests[requests["desk_id"].isin(desks)]
+    nobody = ~sent["payout_id"].isin(requests["payout_id"])
+    there = sent["destination"].isin(mine["destination"].dropna())
+    return mine, sent[sent["payout_id"].isin(mine["payout_id"]) | (nobody & there)]
 
 
 def told_transfers(desks: tuple[str, ...] | None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Payout requests and transfers of desks (None: every desk) as told; transfers of no request by their destination.
 
-    For what acts or matches; pages show them through `privacy.shown`.
+    A transfer that carries the desk's own transfer id names the request that it was begun for. What went to no
+    destination of a request belongs to no desk and is seen by those of every desk. For what acts or matches; pages
+    show them through `privacy.shown`.
     """
     return _transfers(str(reads.warehouse().home), reads.stamp(), desks)

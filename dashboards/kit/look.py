@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
@@ -134,6 +135,18 @@ def _dress(figure: go.Figure, question: str, height: int) -> None:
     figure.update_layout(template=template(), title=question, height=height)
     if sum(trace.showlegend is not False for trace in figure.data) < 2:
         figure.update_layout(margin={"t": 44})
+
+
+def percent(figure: go.Figure, *axes: str) -> None:
+    """Shows shares (1 = all) of points and bars on these axes (x, y) as percentages, as the texts write them: 10 %."""
+    for axis in axes:
+        for trace in figure.data:
+            trace[axis] = 100 * np.asarray(trace[axis], dtype=float)
+            bars = trace[f"error_{axis}"]
+            for side in ("array", "arrayminus"):
+                if bars[side] is not None:
+                    bars[side] = 100 * np.asarray(bars[side], dtype=float)
+        figure.update_layout({f"{axis}axis": {"ticksuffix": " %", "tickformat": ",~f", "hoverformat": ",.1f"}})
 
 
 def height(rows: int) -> Any:

@@ -33,6 +33,8 @@ TABLES = (PAYOUT_STATES, PAYOUT_TRANSFERS, SETTLEMENT_EVENTS, RECONCILIATION_MAR
 """What the SQL files read of the desk, as `decided.<table>`."""
 SIDES = {"transfer": "settlement", "request": "payout"}
 VERDICTS = ("matched", "disputed", "explained", "open")
+PARTED = ("disputed", "explained")
+"""What a person says of a transfer that pays no request."""
 PATHS: dict[str, dict[str, tuple[str, ...]]] = {
     "sent": {"queued": ("send",), "sent": (), "settled": ()},
     "settled": {"queued": ("send", "settle"), "sent": ("settle",), "settled": ()},

@@ -53,6 +53,11 @@ def plain(value: Any) -> Any:
     return value
 
 
+def when(at: dt.datetime) -> str:
+    """An instant as a sentence tells it; pages put it into the desk's zone."""
+    return f"{at.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def judged(holds: bool | None) -> Outcome:
     """Passed or failed; unknown when it cannot be said."""
     return "unknown" if holds is None else "passed" if holds else "failed"

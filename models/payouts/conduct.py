@@ -11,7 +11,7 @@ from models.catalogue import Terms
 from models.judgements import GROWN
 from models.money import decimals, to_minor, written
 from models.payouts.amounts import Worth, age_days, cuts_unsaid, remains, takes
-from models.payouts.checks import Check, judged
+from models.payouts.checks import Check, judged, when
 from models.payouts.eligibility import ENDED
 from models.payouts.facts import Desk, Request, Row, evidence
 from models.payouts.shares import claimed
@@ -292,7 +292,7 @@ def _verified(request: Request, desk: Desk) -> Check:
         sentence = "The identity is verified, when is not told."
         return Check("identity", "unknown", sentence, numbers, group="identity")
     holds = age_days(at, request.requested_at) <= fresh
-    sentence = f"The identity was verified on {at:%Y-%m-%d}"
+    sentence = f"The identity was verified on {when(at)}"
     sentence += "." if holds else f", longer ago than {fresh} days."
     return Check("identity", judged(holds), sentence, numbers, group="identity")
 
@@ -340,7 +340,7 @@ def _changed(request: Request, desk: Desk) -> Check:
     since = request.used_since
     numbers = {"used_before": request.used_before, "used_since": since, "settled_days": settled}
     if since is not None and age_days(since, request.requested_at) >= settled:
-        return Check(name, "passed", f"The destination is in use since {since:%Y-%m-%d}.", numbers, group="identity")
+        return Check(name, "passed", f"The destination is in use since {when(since)}.", numbers, group="identity")
     if since is not None and not request.other_destinations:
         return Check(
             name, "passed", "The destination is the only one the trader ever named.", numbers, group="identity"
@@ -437,7 +437,7 @@ def _still_there(request: Request, worth: Worth) -> Check:
     if request.paid:
         return Check(name, "not_applicable", "The request has been paid.", group="amount")
     if request.operated_at is not None or request.granted_minor is not None:
-        said = f"Its amount left the account on {request.operated_at:%Y-%m-%d}." if request.operated_at else "Granted."
+        said = f"Its amount left the account on {when(request.operated_at)}." if request.operated_at else "Granted."
         return Check(name, "not_applicable", said, {"taken": request.taken}, group="amount")
     numbers = {"balance": request.balance_now, "status": request.status, "status_at": request.status_at}
     if request.balance_now is None:
@@ -447,7 +447,8 @@ def _still_there(request: Request, worth: Worth) -> Check:
     holds = not ended and left >= worth.profit - worth.deductions
     sentence = f"The account holds a profit of {written(left, worth.currency)} {worth.currency} now"
     short = "" if left >= worth.profit - worth.deductions else ", less than is to be drawn"
-    sentence += f"{short}, and was {request.status} after the request." if ended else f"{short}."
+    gone = f", and was {request.status} on {when(request.status_at)}, after the request" if ended else ""
+    sentence += f"{short}{gone}."
     return Check(name, judged(holds), sentence, numbers, group="amount")
 
 
@@ -509,7 +510,7 @@ def _perhaps_paid(transfer: Row, worth: Worth) -> Check:
     sent = to_minor(transfer["amount"], transfer["currency"])
     sentence = (
         f"It may have been paid: transfer {transfer['settlement_id']} of {written(sent, worth.currency)}"
-        f" {worth.currency} went to its destination on {transfer['settled_at']:%Y-%m-%d} and names no request."
+        f" {worth.currency} went to its destination on {when(transfer['settled_at'])} and names no request."
         " Match or explain it first (Reconciliation)."
     )
     numbers = {"sent": transfer["amount"], "due": worth.money(worth.trader_share), "paid": None}

@@ -10,7 +10,7 @@ from typing import Any
 from models.catalogue import FUNDED, Terms
 from models.money import from_minor, percent_of, to_minor, written
 from models.payouts.amounts import Worth, age_days, remains, unit_profits
-from models.payouts.checks import Check, LeadsTo, judged
+from models.payouts.checks import Check, LeadsTo, judged, when
 from models.payouts.facts import Desk, Request
 from models.payouts.shares import claimed
 from models.rule_words import rule_sentence
@@ -63,10 +63,6 @@ def _not_asked(check: str, sentence: str) -> Check:
     return Check(check, "not_applicable", sentence)
 
 
-def _when(at: dt.datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"
-
-
 def _alive(request: Request, *, claim: bool) -> Check:
     status, since = request.status, request.status_at
     numbers = {"status": status, "status_at": since, "requested_at": request.requested_at}
@@ -76,7 +72,7 @@ def _alive(request: Request, *, claim: bool) -> Check:
     closed = request.closed_at is not None and request.closed_at <= request.requested_at
     if ended or closed:
         word = status if ended else "closed"
-        sentence = f"The account was {word} at {_when(since if ended else request.closed_at)}, before the request."
+        sentence = f"The account was {word} at {when(since if ended else request.closed_at)}, before the request."
         if claim:
             return Check("account_alive", "passed", f"{sentence} A claim is possible after it.", numbers)
         return Check("account_alive", "failed", sentence, numbers, leads_to="reject")
@@ -127,8 +123,8 @@ def _waited(request: Request, terms: Terms) -> Check:
     from_at = since + dt.timedelta(days=needed)
     holds = request.requested_at >= from_at
     numbers = {"days": round(days, 4), "needed": needed, "since": since, "possible_from": from_at}
-    sentence = f"{days:.2f} days since {word} ({_when(since)}), {needed} needed"
-    sentence += "." if holds else f": possible from {_when(from_at)}."
+    sentence = f"{days:.2f} days since {word} ({when(since)}), {needed} needed"
+    sentence += "." if holds else f": possible from {when(from_at)}."
     return Check(name, judged(holds), sentence, numbers, text, leads_to="not_yet")
 
 
@@ -295,7 +291,7 @@ def _no_other(request: Request, desk: Desk) -> Check:
     age = age_days(request.open_request_at, request.requested_at)
     most = desk.policy.review["answered_within_days"]
     numbers = {"request": request.open_request, "requested_at": request.open_request_at, "days": round(age, 2)}
-    since = f"Request {request.open_request} of {_when(request.open_request_at)}"
+    since = f"Request {request.open_request} of {when(request.open_request_at)}"
     if age > most:
         return Check(
             name, "not_applicable", f"{since} was never answered; after {most} days it is held to be over.", numbers
