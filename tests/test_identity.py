@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from models.identity import DEFAULT_TERMS, Identity, IdentityBook, IdentityFacts, path, resolve
 from models.identity.clusters import Judgements, Pairs, group
-from models.identity.crowds import count_places
+from models.identity.crowds import count_places, crowd_bits
 from models.identity.fitting import fit
 from models.identity.normal import FOLDED_SQL, plain, sound, written_alike
 from models.identity.owners import name_owners
@@ -263,6 +264,17 @@ def test_places_are_told_by_the_sizes_of_what_comes_without_traces(sizes: list[i
     assert (places > of_three / 4) == places_win
 
 
+def test_a_wallet_of_two_says_less_where_the_firm_has_exchanges() -> None:
+    """Who pays out to one wallet and shares nothing else may be two customers of one exchange."""
+    pairs = IdentityBook().pairs.reindex(range(1)).fillna(0).astype(np.int64)
+    pairs["destination_holders"] = 2
+    bits = [
+        crowd_bits(pairs, replace(DEFAULT_TERMS, places=MappingProxyType({"destination": sizes})))["destination"][0]
+        for sizes in ((0.25, 16.0, 4.0, 1.0, 0.25, 0.1), (4.0, 2.0, 1.0, 0.5, 0.25, 0.1))
+    ]
+    assert bits[0] < -7 < -2 < bits[1] < 0
+
+
 def test_placeholders_and_what_is_missing_are_said() -> None:
     firm = Firm(5)
     for number in range(4):
@@ -469,7 +481,7 @@ def test_a_cap_is_no_evidence_against_a_group() -> None:
     a, b, bits = np.array([0, 1, 0]), np.array([1, 2, 2]), np.array([8.0, 5.0, -3.0])
     parts = []
     for against in (0.0, -9.0):
-        pairs = Pairs(a, b, bits, np.array([0.0, 0.0, against]), np.zeros(3))
+        pairs = Pairs(a, b, bits, np.array([0.0, 0.0, against]), np.zeros(3), np.zeros(3))
         firsts = grouped_three(pairs, 4.0)
         parts.append(len(set(firsts)))
     assert parts == [1, 2]
@@ -591,7 +603,7 @@ def test_one_clear_household_keeps_a_group_from_joining() -> None:
     a, b, bits = np.array([1, 0, 0]), np.array([2, 1, 2]), np.array([8.0, -2.0, 4.0])
     parts = []
     for home in (0.0, 5.0):
-        pairs = Pairs(a, b, bits, np.minimum(bits, 0.0), np.array([0.0, home, 0.0]))
+        pairs = Pairs(a, b, bits, np.minimum(bits, 0.0), np.array([0.0, home, 0.0]), np.zeros(3))
         firsts = grouped_three(pairs, 2.3)
         parts.append(firsts)
     assert parts == [[0, 0, 0], [0, 1, 1]]
@@ -599,14 +611,17 @@ def test_one_clear_household_keeps_a_group_from_joining() -> None:
 
 def test_who_has_several_traders_has_further_ones_sooner_than_anybody_has() -> None:
     a, b, bits = np.array([0, 1, 0]), np.array([1, 2, 2]), np.array([8.0, 2.0, 2.0])
-    pairs = Pairs(a, b, bits, np.zeros(3), np.zeros(3))
+    pairs = Pairs(a, b, bits, np.zeros(3), np.zeros(3), np.zeros(3))
     assert [grouped_three(pairs, 3.7, further) for further in (1.6, 1.8)] == [[0, 0, 2], [0, 0, 0]]
-    alone = Pairs(a[:1], b[:1], np.array([2.0]), np.zeros(1), np.zeros(1))
+    alone = Pairs(a[:1], b[:1], np.array([2.0]), np.zeros(1), np.zeros(1), np.zeros(1))
     assert grouped_three(alone, 3.7, further_bits=4.0) == [0, 1, 2], "two are not several"
+    lent = replace(pairs, lent=np.array([0.0, 1.0, 1.0]))
+    assert grouped_three(lent, 3.7, further_bits=4.0) == [0, 0, 2], "who lends to several is no further one of them"
 
 
 def test_households_are_as_common_as_the_firm_shows() -> None:
-    """Couples at known addresses say how common households are; a firm without any gives fewer than was presumed."""
+    """Couples at known addresses say how common households are; a firm without any gives fewer than was presumed. Sons
+    who are called like their fathers say how often one name at one home is two people."""
     shares = []
     for couples in (0, 60):
         firm = Firm(600 - 2 * couples)
@@ -614,11 +629,16 @@ def test_households_are_as_common_as_the_firm_shows() -> None:
             home: dict[str, Any] = {"address": f"{number} Long Street {word(number)}, Brno", "device": f"home-{number}"}
             firm.person(f"h{number}", **home, full_name=f"Anna {word(number)}", date_of_birth="1980-01-01")
             firm.person(f"w{number}", **home, full_name=f"Tomas {word(number)}", date_of_birth="1975-06-12")
+        for number in range(0, couples, 5):
+            home = {"address": f"{number} Long Street {word(number)}, Brno", "device": f"home-{number}"}
+            firm.person(f"j{number}", **home, full_name=f"Tomas {word(number)}", date_of_birth="2004-11-30")
         book = IdentityBook()
         book.add(firm.facts(), as_of=AS_OF)
         shares.append(fit(book.pairs, book.strangers, book.evidence.population(), DEFAULT_TERMS, 20_756).terms)
     assert shares[0].partners.household < DEFAULT_TERMS.partners.household < shares[1].partners.household
     assert shares[1].kinds["device"].shares.household > DEFAULT_TERMS.kinds["device"].shares.household
+    presumed = DEFAULT_TERMS.levels["name"][4].household
+    assert shares[0].levels["name"][4].household == presumed < shares[1].levels["name"][4].household / 8
 
 
 def judged(*said: tuple[str, str, str]) -> pd.DataFrame:
@@ -852,6 +872,19 @@ def test_who_lends_machine_card_and_line_is_no_owner_where_each_has_a_machine_of
     ] * 9
     firms = {"own": owner_of(own.resolve()), "lent": owner_of(lent.resolve())}
     assert {name: owners["lender"] == owners["pupil"] for name, owners in firms.items()} == {"own": True, "lent": False}
+
+
+def test_card_and_machine_without_a_line_are_lent_where_one_has_others_too() -> None:
+    """Who borrows both was never at the lender's home; two names that use nothing else are one person."""
+    own, lent = Firm(), Firm()
+    for firm in (own, lent):
+        for trader in ("lender", "friend"):
+            firm.person(trader, device="device-k", instrument="card-k")
+    lent.rows["logins"] += [
+        {"trader_id": "friend", "occurred_at": AS_OF, "ip": "10.0.0.8", "device_id": "device-of-the-friend"}
+    ] * 2
+    strengths = [strength_between(firm.resolve(), "friend", "lender") for firm in (own, lent)]
+    assert strengths[0] > DEFAULT_TERMS.middle_min > DEFAULT_TERMS.lone_max >= strengths[1]
 
 
 def test_a_later_login_of_a_known_trader_counts() -> None:

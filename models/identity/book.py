@@ -44,7 +44,7 @@ class IdentityBook:
         self.evidence = Evidence(terms, threads, path)
         self.pairs = self._no_pairs()
         self.strangers = self.pairs[["a", "b", *FIELDS]]
-        self.weights = Weights(np.empty(0), np.empty(0), np.empty(0))
+        self.weights = Weights(*(np.empty(0) for _ in Weights._fields))
         self.weighed = Weighed.nothing()
         self.further_bits = 0.0
         self.firsts: list[Ints] = [np.empty(0, dtype=np.int64) for _ in range(3)]

@@ -17,13 +17,14 @@ Floats = npt.NDArray[np.float64]
 @dataclass(frozen=True)
 class Pairs:
     """Scored pairs of traders, by number, in bits: for one person, against it (0 or less), and by how many a household
-    explains them better."""
+    explains them better; and whether they share only what is lent (0 or 1), by which nobody joins several sooner."""
 
     a: Ints
     b: Ints
     bits: Floats
     against: Floats
     home_bits: Floats
+    lent: Floats
 
 
 @dataclass(frozen=True)
@@ -114,12 +115,14 @@ def _agglomerate(
     traders = traders[np.argsort(places[traders])]
     rank = np.empty(len(places), dtype=np.int64)
     rank[traders] = np.arange(len(traders))
+    best = np.clip(pairs.bits[inside], -bits_max, bits_max)
     bits = np.column_stack(
         [
-            np.clip(pairs.bits[inside], -bits_max, bits_max),
+            best,
             np.maximum(pairs.against[inside], -bits_max),
-            np.ones(int(inside.sum())),
+            np.ones(len(best)),
             pairs.home_bits[inside],
+            np.where(pairs.lent[inside] > 0, -np.inf, best),
         ]
     )
     ends = np.column_stack([rank[pairs.a[inside]], rank[pairs.b[inside]]])

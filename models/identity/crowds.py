@@ -24,6 +24,7 @@ FEW = 4
 FEW_OF = {"document": 6, "instrument": 6, "destination": 6, "device": 6}
 # Who visits one place also uses its computers and line; whose wallet is an exchange's shares nothing else by that.
 VISITED = ("device", "ip", "address")
+OF_TWO = ("destination",)
 # A value of this many holders without traces is a place, by four bits; each further trader of an owner is about half as
 # likely.
 LARGE = 7
@@ -54,20 +55,23 @@ def beside(marks: Traces, kind: str) -> npt.NDArray[np.bool_]:
 
 
 def crowd_bits(pairs: pd.DataFrame, terms: IdentityTerms, marks: Traces | None = None) -> Crowds:
-    """By kind, for each pair, the bits by which the value it shares is a place rather than somebody's own, 0 with two
-    holders, of whom the pair itself must tell; of visited places 0 and more, beyond what two holders would have."""
+    """By kind, for each pair, the bits by which the value it shares is a place rather than somebody's own; of visited
+    places 0 and more, beyond what two holders would have. With two holders the pair itself must tell, so that it is 0
+    but for payouts, which many who share nothing else send to one exchange."""
     known = traced(pairs) if marks is None else marks
     return {kind: _of_kind(kind, pairs, terms, known) for kind in CROWDED}
 
 
 def _of_kind(kind: str, pairs: pd.DataFrame, terms: IdentityTerms, marks: Traces) -> Floats:
     bits = np.zeros(len(pairs))
-    chosen = _held_by(kind, pairs, 3, terms)
+    chosen = _held_by(kind, pairs, 2 if kind in OF_TWO else 3, terms)
     if len(chosen):
         many, agree, value = _values(kind, pairs, chosen, marks)
-        share = (np.bincount(value, weights=agree)[value] - agree) / (many * (many - 1) // 2 - 1)
+        share = (np.bincount(value, weights=agree)[value] - agree) / np.maximum(many * (many - 1) // 2 - 1, 1)
         sizes = terms.places.get(kind, BASE_SIZES)
         owner = np.log2(terms.trace_share / terms.trace_chance) * (many - 2) * share
+        # Sizes are counted where there are no traces; owners of two leave more, which the pair itself shows.
+        owner -= np.where(many == 2, np.log2(1 - terms.trace_share), 0.0)
         place = _place_bits(many, sizes) - owner
         bits[chosen] = np.maximum(place - _place_bits(np.array([2]), sizes), 0.0) if kind in VISITED else place
     return bits

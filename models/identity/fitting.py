@@ -36,6 +36,7 @@ TOGETHER_PRIOR, SIMILAR_PRIOR = 5.0, 3.0
 RARE = 1 / 16
 STEPS_PER_BIT = 4
 SHARE_MAX = 0.9
+NAMESAKES_MAX = 0.25
 FURTHER_PRIOR = 40.0
 FURTHER_BITS_MAX = 4.0
 
@@ -57,7 +58,7 @@ def fit(
     kinds = {kind: clear.kind(kind) for kind in terms.kinds}
     levels = {field: clear.levels(field) for field in terms.levels}
     levels |= {field: _by_chance(field, strangers, levels[field]) for field in ("phone", "address", "document")}
-    levels["name"] = _names_by_chance(strangers, clear.names_at_home(levels["name"]))
+    levels["name"] = _names_by_chance(strangers, clear.names_at_home(levels["name"], levels["birth"]))
     counted = replace(
         terms,
         partners=clear.partners(levels),
@@ -180,11 +181,30 @@ class _Clear:
         same = [(count + PAIRS_PRIOR * each.same) / total for count, each in zip(counts.tolist(), old, strict=True)]
         return tuple(each._replace(same=_step(share)) for each, share in zip(old, same, strict=True))
 
-    def names_at_home(self, levels: tuple[Level, ...]) -> tuple[Level, ...]:
-        """The levels of names with how often a household has two family names."""
-        different, *others = levels
+    def names_at_home(self, levels: tuple[Level, ...], births: tuple[Level, ...]) -> tuple[Level, ...]:
+        """The levels of names with how often a household has two family names, and how often one name or two alike:
+        a father and his son."""
+        different, given, family, *alike = levels
         apart = self.name[self.home] == 0
-        return (different._replace(household=_share(apart, different.household)), *others)
+        return (
+            different._replace(household=_share(apart, different.household)),
+            given,
+            family,
+            *(
+                level._replace(household=self._namesakes_at_home(place, level.household, births))
+                for place, level in enumerate(alike, start=SIMILAR)
+            ),
+        )
+
+    def _namesakes_at_home(self, level: int, base: float, births: tuple[Level, ...]) -> float:
+        """How often two of one home and other birth dates have names so alike, without those of one person whose birth
+        date differs, who are as many as one person's same birth dates say; never fewer than was supposed."""
+        home = self.few["address"] & ~self.few["document"] & ~self.few["email"]
+        apart = home & (self.birth == 0)
+        persons = (home & (self.name == level) & (self.birth == 3)).sum() * births[0].same / births[3].same
+        seen = max(0.0, float((apart & (self.name == level)).sum()) - float(persons))
+        share = _step((seen + PAIRS_PRIOR * base) / (float(apart.sum()) + PAIRS_PRIOR))
+        return float(np.clip(share, base, NAMESAKES_MAX))
 
 
 def further_bits(pairs: pd.DataFrame, bits: Floats, terms: IdentityTerms) -> float:

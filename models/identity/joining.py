@@ -2,7 +2,8 @@
 
 Traders are numbered by their places here, so that of two groups the one with the lower number came first and gives the
 joined one its number. A link is what is known between two groups: the best pair's bits, the sum of bits against, how
-many pairs were compared, and the bits by which the clearest household among them is one.
+many pairs were compared, the bits by which the clearest household among them is one, and the bits of the best pair that
+shares more than what is lent.
 """
 
 import heapq
@@ -12,7 +13,7 @@ import numpy as np
 from numba import njit
 
 Array = Any
-BEST, AGAINST, COMPARED, HOME = range(4)
+BEST, AGAINST, COMPARED, HOME, OWN = range(5)
 # What ends hold after a link is gone, and what a list of links ends with.
 NONE = -1
 
@@ -46,6 +47,7 @@ def _join(groups: Any, ends: Array, links: Array, slots: Array, keep: int, gone:
             have[AGAINST] += more[AGAINST]
             have[COMPARED] += more[COMPARED]
             have[HOME] = max(have[HOME], more[HOME])
+            have[OWN] = max(have[OWN], more[OWN])
             ends[slot] = ends[slot ^ 1] = NONE
         elif other != NONE:
             ends[slot] = keep
@@ -87,10 +89,11 @@ def _entry(
     """What the heap holds of a link: the bits by which the two groups are one, negative, and what they are now."""
     if a > b:
         a, b = b, a
-    best, against, compared, home = links[link]
+    best, against, compared, home, own = links[link]
     all_pairs = sizes[a] * sizes[b]
     against += absent * (all_pairs - compared)
-    bits = (best + further) + min(against / all_pairs, -home) if all_pairs > 1 else best + min(against / all_pairs, 0.0)
+    several = all_pairs > 1
+    bits = max(best, own + further) + min(against / all_pairs, -home) if several else best + min(against, 0.0)
     return -bits, a, b, sizes[a], sizes[b], link
 
 
@@ -111,8 +114,8 @@ def agglomerate(
     others unless the judged `different` forbid it; `absent` and `further` bits as in `clusters.group`."""
     most = len(pairs) + len(same) + len(different)
     ends, slots = np.full(2 * most, NONE), np.full(2 * most, NONE)
-    links = np.zeros((most, 4))
-    links[:, BEST] = -np.inf
+    links = np.zeros((most, 5))
+    links[:, BEST] = links[:, OWN] = -np.inf
     roots, sizes, heads, at = np.arange(count), np.ones(count, np.int64), np.full(count, NONE), np.full(count, NONE)
     groups = (roots, sizes, heads, at)
     used = len(pairs)

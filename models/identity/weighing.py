@@ -37,6 +37,7 @@ USE_BY_CHANCE = np.array([0.2, 0.2, 0.25, 0.35])
 # Kinds of which it is told how often a trader used any, and how many further ones two have in common, up to so many.
 COUNTED = ("device", "instrument")
 ALSO_MAX = 2
+WHOLLY_USED = 3
 STRAW, HOME, FRIEND, MATE, VENUE, STRANGER = range(1, len(HYPOTHESES))
 PAID_MAX, BOTH_PAID_MAX = 0.9, 0.95
 EXPONENT = 0x7FF << 52
@@ -81,12 +82,14 @@ class Population:
 
 
 class Weights(NamedTuple):
-    """Per pair: log2 odds that one person stands behind it, how far they are against it before caps (0 or less), and by
-    how many bits a household explains it better."""
+    """Per pair: log2 odds that one person stands behind it, how far they are against it before caps (0 or less), by how
+    many bits a household explains it better, and whether they share only what is lent or looks alike, without a line
+    (0 or 1)."""
 
     bits: Floats
     against: Floats
     home: Floats
+    lent: Floats
 
 
 def bits_of(probability: float) -> float:
@@ -185,14 +188,15 @@ def weigh(
     ways = evidence.ways()
     owner = np.logaddexp2(ways[:, 0], ways[:, 1])
     others = np.logaddexp2.reduce(ways[:, HOME:].T.copy(), axis=0)
-    corroborated, lone = evidence.corroborated(), evidence.lone()
+    corroborated, lone, lent = evidence.corroborated(), evidence.lone(), evidence.lent()
     free = owner - others
-    bits = np.where(lone & evidence.no_line(), np.minimum(free, bits_of(terms.lone_max)), free)
+    bits = np.where(lent, np.minimum(free, bits_of(terms.lone_max)), free)
     listed_only = ~corroborated | (lone & evidence.untold())
     bits = np.where(listed_only, np.minimum(free, bits_of(terms.link_min)), bits)
     apart = np.isin(evidence.levels["name"], (0, 1, 2)) & (evidence.levels["birth"] == 0)
     home = corroborated & apart & (ways[:, HOME] >= ways[:, FRIEND:].max(axis=1))
-    return Weights(bits, np.minimum(free, 0.0), np.where(home, np.maximum(ways[:, HOME] - owner, 0.0), 0.0))
+    household = np.where(home, np.maximum(ways[:, HOME] - owner, 0.0), 0.0)
+    return Weights(bits, np.minimum(free, 0.0), household, (lent & ~evidence.one_card()).astype(np.float64))
 
 
 class Explanations:
@@ -283,7 +287,7 @@ class Explanations:
             own = bits[:VENUE]
             bits[:VENUE] = np.where(own > 0, np.maximum(own - crowd, 0.0), own)
         else:
-            many = np.flatnonzero(self.holders[kind][rows] > 2)
+            many = np.flatnonzero((self.holders[kind][rows] > 2) | (crowd != 0))
             bits[:, many] = self._beside_place(bits[:, many], crowd[many])
         if each.use is not None:
             bits += self._use_bits(each.use)[:, self.pairs[f"{kind}_use"].to_numpy()[rows]]
@@ -423,9 +427,20 @@ class Explanations:
         lent = np.logical_or.reduce([self._usable(kind) for kind in LENT_KINDS])
         return np.asarray(lent & (things == 1) & (self._personal() == 0), dtype=np.bool_)
 
-    def no_line(self) -> npt.NDArray[np.bool_]:
-        """They were never on one line."""
-        return ~self._usable("ip")
+    def lent(self) -> npt.NDArray[np.bool_]:
+        """Nothing but what is lent, by people who were never on one line: one thing, or several of which they use one
+        beside others."""
+        kept = np.logical_or.reduce([self._usable(kind) for kind in STRONG_KINDS if kind not in LENT_KINDS])
+        beside = np.logical_or.reduce(
+            [self._usable(kind) & (self.pairs[f"{kind}_use"].to_numpy() < WHOLLY_USED) for kind in COUNTED]
+        )
+        several = ~kept & beside & (self._personal() == 0) & ~self.untold()
+        return np.asarray(~self._usable("ip") & (self.lone() | several), dtype=np.bool_)
+
+    def one_card(self) -> npt.NDArray[np.bool_]:
+        """One card that both pay with alone, which unlike a device never looks like another by chance."""
+        wholly = self.pairs["instrument_use"].to_numpy() == WHOLLY_USED
+        return np.asarray(self.lone() & self._usable("instrument") & wholly, dtype=np.bool_)
 
     def untold(self) -> npt.NDArray[np.bool_]:
         """No line is known of one of them, so that nothing tells an owner from a friend who lends."""
