@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -32,6 +33,12 @@ def components_are_looked_for_once() -> Iterator[None]:
         once = cache(manifest_scanner.scan_component_manifests)
         patch.setattr(manifest_scanner, "scan_component_manifests", once)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def processes_are_forked_with_their_imports_done() -> None:
+    """Each would else import for seconds what another test's server has not loaded."""
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["tests.forked"])
 
 
 @pytest.fixture(autouse=True)

@@ -45,7 +45,6 @@ def killed_at(
     lake.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.killed"])
     process = context.Process(target=_run, args=(step, commits, work, warehouse.home, warehouse.database_url, what))
     process.start()
     process.join(PATIENCE_SECONDS)

@@ -53,7 +53,6 @@ def _land(home: str, feed: str) -> None:
 def _start(home: Path, feed: Path) -> ForkServerProcess:
     """A process of its own that lands the feed; it is forked from a server that has the imports done."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pipelines.land"])
     process = context.Process(target=_land, args=(str(home), str(feed)))
     process.start()
     return process

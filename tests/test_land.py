@@ -312,7 +312,6 @@ def test_two_processes_landing_the_same_rows_at_once(warehouse: Warehouse, tmp_p
     rows = _equity(*((f"A{i}", i % 60, "10") for i in range(500)))
     paths = [_write(tmp_path, f"equity-{i}.csv", EQUITY + rows + "\n" * i) for i in range(2)] * 2
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pipelines.land"])
     told = (str(warehouse.home), warehouse.database_url)
     processes = [context.Process(target=_land_in_process, args=(*told, str(path))) for path in paths]
     for process in processes:
