@@ -13,6 +13,7 @@ from models.decisions.desk import State, Strip, open_to, preview
 from models.decisions.machine import REASON_CODES
 from models.money import to_minor
 from models.payouts import told
+from models.payouts.eligibility import ENDED
 from models.payouts.shares import Split
 
 VIEWS = {
@@ -163,11 +164,9 @@ def _actions(row: dict[str, Any], held: State | None, strips: list[Strip]) -> No
         others = held and person.name in (held.maker, held.checker)
         st.caption("You have decided; somebody else must agree." if others else "Nothing for you to do here.")
         return
-    if now == "queued" and row["recommendation"] in ("review", "reject"):
-        advice = words.RECOMMENDATIONS[row["recommendation"]]
-        st.warning(
-            f"Granted, but the review now says {advice}: {desk.at_a_glance(row)}. Read it before money goes out."
-        )
+    against = since_granted(row) if now == "queued" else ""
+    if against:
+        st.warning(f"Granted, but {against}. Read it before money goes out.")
     if {"approve", "deduct"} & set(possible):
         override = bool(strips) or row["recommendation"] not in ("approve", "deduct")
         st.caption(desk.who_must_agree(row["payout_id"], override=override))
@@ -177,6 +176,18 @@ def _actions(row: dict[str, Any], held: State | None, strips: list[Strip]) -> No
     for action in pressed:
         used = strips if action == "deduct" else []
         desk.act(row["payout_id"], action, held.version if held else 0, reason=reason, code=code, strips=used)
+
+
+def since_granted(row: dict[str, Any]) -> str:
+    """What speaks against paying a granted request now; nothing when nothing does."""
+    if row["recommendation"] in ("review", "reject"):
+        return f"the review now says {words.RECOMMENDATIONS[row['recommendation']]}: {desk.at_a_glance(row)}"
+    alive = _numbers(row, "account_alive")
+    ended = pd.Timestamp(str(alive.get("status_at") or "NaT"))
+    if alive.get("status") in ENDED and ended > row["requested_at"]:
+        at = words.instant(ended, reads.zone_of(row["desk_id"]))
+        return f"the account was {alive['status']} on {at}, after the request"
+    return ""
 
 
 def _button(action: str, *, first: bool) -> bool:

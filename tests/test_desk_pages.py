@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from dashboards import payout_review
 from dashboards.kit import people, places
 from models import access, audit
 from models.access import PAGES, ROLES, Person
@@ -298,6 +301,20 @@ def test_every_transfer_that_did_not_fail_stands_in_one_list_of_reconciliation(
             listed += app.dataframe[0].value["settlement_id"].tolist() if app.dataframe else []
         assert sorted(listed) == sorted(seen), desks
         assert "1 failed and paid nothing" in app.caption[0].value
+
+
+def test_who_sends_money_is_told_of_a_breach_since_it_was_granted(house: Warehouse) -> None:
+    """What is granted is reviewed as granted, so the advice stays; a breach before the transfer must be seen."""
+    request = {"recommendation": "approve", "requested_at": pd.Timestamp("2026-03-10", tz="UTC"), "desk_id": None}
+
+    def told_of(status: str, at: str | None) -> str:
+        checks = [{"check": "account_alive", "outcome": "passed", "numbers": {"status": status, "status_at": at}}]
+        return payout_review.since_granted(request | {"checks": json.dumps(checks)})
+
+    said = "the account was breached on 11 Mar 2026 09:00 UTC, after the request"
+    assert told_of("breached", "2026-03-11T09:00:00+00:00") == said
+    assert not told_of("breached", "2026-03-09T09:00:00+00:00"), "a claim after the account's end was granted as that"
+    assert not told_of("active", "2026-03-11T09:00:00+00:00") and not told_of("active", None)
 
 
 def test_a_second_person_agrees_on_the_approvals_page(house: Warehouse) -> None:
