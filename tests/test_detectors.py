@@ -531,8 +531,8 @@ def gaming(**told: float) -> float:
     """How strongly payout gaming is held of one payout cycle of which only some numbers say anything."""
     nothing = dict.fromkeys(
         ("cycle", "days", "filler_days", "end_filler_days", "other_days", "other_filler_days", "splits", "near_splits",
-         "splits_by_chance", "winners_in_two", "over_resets_by_chance", "spike_others", "stakes_before",
-         "stakes_after", "sizes_before", "sizes_after"), 0.0,
+         "splits_by_chance", "winners_in_two", "over_resets_by_chance", "near_largest", "largest_by_chance",
+         "spike_others", "stakes_before", "stakes_after", "sizes_before", "sizes_after"), 0.0,
     )  # fmt: skip
     unknown = dict.fromkeys(
         ("spike", "spike_varied", "won_share", "spike_days_after", "spike_days_expected", "breached_after_days",
@@ -551,6 +551,16 @@ def test_winners_split_near_the_reset_count_beside_splits_at_other_times(
 ) -> None:
     found = gaming(
         days=30, splits=splits, near_splits=splits, splits_by_chance=by_chance, winners_in_two=winners
+    )  # fmt: skip
+    assert (found >= 0.5) == fires
+
+
+@pytest.mark.parametrize(("largest", "winners", "fires"), [(1, 10, True), (0, 10, False), (1, 2, False)])
+def test_one_winner_split_at_the_reset_is_gaming_where_it_won_most_of_many(
+    largest: int, winners: int, fires: bool
+) -> None:
+    found = gaming(
+        days=10, splits=1, near_splits=1, winners_in_two=1, near_largest=largest, largest_by_chance=1 / winners
     )  # fmt: skip
     assert (found >= 0.5) == fires
 
@@ -887,6 +897,19 @@ def test_stale_quotes_show_whatever_is_traded_in_between_at_larger_sizes() -> No
         if k % 4 == 0:
             firm.trade(account, at + dt.timedelta(minutes=5), 1800, 0.0004 if k % 8 else -0.0006, lots=6.0)
     assert account in flagged(signals_of(firm), "latency_arbitrage")
+
+
+def test_a_bold_account_that_bad_luck_ends_soon_is_no_all_in_by_its_end() -> None:
+    detector = DETECTORS["all_in"]
+    share = np.array([0.65, 0.95])
+    seen = pd.DataFrame({"trader_id": ["bold", "gambler"], "ideas": 3, "planned": 3, "days": 2, "ideas_weighed": 3.0})
+    seen = seen.assign(log_planned=np.log(0.04 * share), log_stake=np.log(0.04 * share), log_size=np.nan, rungs=0)
+    seen = seen.assign(spread=0.25, allowance=0.04, is_ended=True)
+    among = {"stake": [float(np.log(0.006)), 0.65], "size": [float(np.log(0.003)), 0.9, 0.7]}
+    weighed = detector.weigh(seen, detector.terms, among)
+    bold, gambler = strength(weighed)
+    assert bold < 0.5 <= gambler
+    assert (weighed["bad_luck"] < 0).all()
 
 
 def test_evaluations_burnt_at_once_and_often_are_farmed_whatever_their_stake() -> None:

@@ -32,9 +32,9 @@ class Terms:
     the allowance gamblers stake, and how it varies between them; the part of a gain that is taken for the stake where
     no stop is told; ideas after which an end came at once; the log-odds that so few ideas without a stop reach at
     most; the share of the allowance up to which a stake is little, and how many times as large a size may be to be
-    alike."""
+    alike; how many gamblers lose within so few ideas."""
 
-    version: str = "2026-12-01"
+    version: str = "2026-12-02"
     merge_s: float = 120.0
     gambler_share: float = 0.85
     gambler_spread: float = 0.25
@@ -43,6 +43,7 @@ class Terms:
     untold_at_most: float = 0.8
     little_share: float = 0.33
     as_large: float = 1.5
+    gamblers_lose: float = 0.7
 
 
 def _middle(values: Floats, traders: pd.Series[str]) -> tuple[float, float, float]:
@@ -149,6 +150,17 @@ def _at_that_size(seen: pd.DataFrame, terms: Terms) -> Floats:
     return np.asarray(mostly * log_steps(by_place["ideas"], [2, 6, 20], [0.0, -1.5, -3.0]), dtype=np.float64)
 
 
+def _bad_luck(seen: pd.DataFrame, soon: Floats, terms: Terms) -> Floats:
+    """What is taken off for an early end where stops told the stake: who stakes much ends soon by bad luck alone.
+
+    As many losses in a row as fill the allowance end it, and losses come whole; the stake itself is seen once.
+    """
+    losses = numbers(seen["allowance"], math.nan) / np.exp(numbers(seen["log_planned"], math.nan))
+    at_most = np.maximum(np.log(terms.gamblers_lose) + (losses + 0.5) * np.log(2), 0.0)
+    told = seen["is_ended"].fillna(False).to_numpy(dtype=bool) & (numbers(seen["planned"]) > 0)
+    return np.asarray(np.where(told, -np.nan_to_num(np.maximum(soon - at_most, 0.0), nan=0.0), 0.0), dtype=np.float64)
+
+
 def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.DataFrame:
     """Log-odds from the usual stake and size, its constancy, ideas a day and in all, the end, and other accounts."""
     planned = numbers(seen["planned"])
@@ -162,6 +174,8 @@ def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.Da
     ideas = _ideas(seen)
     constant = np.clip(2 * np.log(0.15 / spread), -1.5, 1.2)
     ended = seen["is_ended"].fillna(False).to_numpy(dtype=bool)
+    few_ideas = log_steps(ideas, [3, 6, 12, 25, 50], [1.2, 0.2, -0.8, -2, -4])
+    ended_at_once = np.where(ended & (ideas <= terms.ideas_few), 0.8, 0.0)
     reasons = pd.DataFrame(
         {
             "prior": -4.0,
@@ -169,8 +183,9 @@ def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.Da
             "size": _size(seen, held),
             "constant": np.where(constant > 0, near * constant, constant),
             "ideas_a_day": log_steps(ideas / np.maximum(numbers(seen["days"]), 1), [2.5, 5, 10], [0.4, -1, -2.5]),
-            "few_ideas": log_steps(ideas, [3, 6, 12, 25, 50], [1.2, 0.2, -0.8, -2, -4]),
-            "ended_at_once": np.where(ended & (ideas <= terms.ideas_few), 0.8, 0.0),
+            "few_ideas": few_ideas,
+            "ended_at_once": ended_at_once,
+            "bad_luck": _bad_luck(seen, np.maximum(few_ideas, 0.0) + ended_at_once, terms),
             "other_accounts": _company(seen, stake),
             "last_of_a_ladder": steps(seen["rungs"], [2, 3, 5], [0.0, -1.5, -4.0]),
         },

@@ -38,9 +38,10 @@ class Terms:
     what a day of them wins and loses at most beside a real day; what are twins; how near a reset (seconds) two ends
     are a split; days needed to say anything in full, and ideas beside which one is a spike; within how many days of a
     payout an account is burnt; how many times its usual size one who burns it or spikes trades, and how that varies
-    among them (in logarithms)."""
+    among them (in logarithms); how often a winner split on purpose is the one that won most, and the log-odds that this
+    reaches at most."""
 
-    version: str = "2026-11-30"
+    version: str = "2026-12-02"
     filler_share: float = 0.1
     filler_s: float = 300.0
     filler_moved: float = 0.2
@@ -53,6 +54,8 @@ class Terms:
     burnt_times: float = 2.5
     spike_times: float = 5.0
     times_spread: float = 0.5
+    split_largest: float = 0.6
+    largest_at_most: float = 2.0
 
 
 def _variance(varied: pd.Series[float], ideas: Floats) -> Floats:
@@ -68,7 +71,7 @@ def _larger(of: str, seen: pd.DataFrame, terms: Terms) -> Floats:
     meant, by = np.log(terms.burnt_times), numbers(seen[f"{of}_moved"], np.nan)
     burnt = log_density(np.minimum(by, meant), meant, np.sqrt(error + terms.times_spread**2))
     honest = log_density(by, 0.0, np.sqrt(error + MOVED_HONESTLY**2))
-    return np.asarray(np.nan_to_num(np.clip(burnt - honest, -1.5, 4.0), nan=0.0), dtype=np.float64)
+    return np.asarray(np.clip(burnt - honest, -1.5, 4.0), dtype=np.float64)
 
 
 def _burnt(seen: pd.DataFrame, terms: Terms) -> Floats:
@@ -76,7 +79,8 @@ def _burnt(seen: pd.DataFrame, terms: Terms) -> Floats:
     before."""
     within = terms.burnt_within_days
     soon = steps(numbers(seen["breached_after_days"], 1e6), [5, within, 1.5 * within, 45], [2.5, 1.5, 0.0, -1.0])
-    larger = np.maximum(_larger("stake", seen, terms), _larger("size", seen, terms))
+    # whichever is known, or the larger of both
+    larger = np.nan_to_num(np.fmax(_larger("stake", seen, terms), _larger("size", seen, terms)), nan=0.0)
     return np.asarray(np.where(np.isnan(numbers(seen["breached_after_days"], np.nan)), 0.0, soon + larger))
 
 
@@ -130,6 +134,16 @@ def _of_all(splits: Floats, seen: pd.DataFrame) -> Floats:
     return steps(share_of(splits, seen["winners_in_two"]), [0.1, 0.35], [0.4, 1.0])
 
 
+def _largest(seen: pd.DataFrame, terms: Terms) -> Floats:
+    """Log-odds of the winner split at a reset having won most in its cycle, as few of as many winners do by chance.
+
+    What is split to keep a best day small is the winner that would have made one.
+    """
+    largest, by_chance = numbers(seen["near_largest"]), numbers(seen["largest_by_chance"])
+    ratio = terms.split_largest * largest / np.maximum(by_chance, 1e-3)
+    return np.asarray(np.clip(np.log(np.maximum(ratio, 1.0)), 0.0, terms.largest_at_most), dtype=np.float64)
+
+
 def _looks(seen: pd.DataFrame, found: Floats) -> Floats:
     """What is taken off where an account had several cycles, of which one may look alike by coincidence.
 
@@ -150,7 +164,8 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     meant = numbers(seen["near_splits"]) - 2 * numbers(seen["splits_by_chance"])
     beyond_chance = numbers(seen["splits"]) - numbers(seen["over_resets_by_chance"])
     splits = steps(seen["splits"], [0, 1, 2, 4], [0, 0.7, 2, 3.5]) * _of_all(beyond_chance, seen)
-    near = steps(meant, [0, 1, 2, 3, 4], [0, 2.0, 4.3, 6.0, 7.0]) * _of_all(meant, seen)
+    largest = np.minimum(np.maximum(meant, 0.0), 1.0) * _largest(seen, terms)
+    near = (steps(meant, [0, 1, 2, 3, 4], [0, 2.0, 4.3, 6.0, 7.0]) + largest) * _of_all(meant, seen)
     fillers = _fillers(seen, terms)
     in_cycle = pd.DataFrame(
         {
@@ -188,7 +203,8 @@ def sentence(row: pd.Series, terms: Terms) -> str:
     if row["splits"]:
         parts.append(
             f"{row['splits']:.0f} winners were closed in two parts on either side of a reset"
-            f" ({row['near_splits']:.0f} of them within {terms.near_s / 60:.0f} min of it)"
+            f" ({row['near_splits']:.0f} of them within {terms.near_s / 60:.0f} min of it"
+            f"{', one the largest winner' if row['near_largest'] else ''})"
         )
     if row["spike"] > np.log(terms.spike_times / 2):
         parts.append(

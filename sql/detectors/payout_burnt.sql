@@ -1,6 +1,7 @@
 -- Accounts breached after a payout: how far stakes and sizes of ideas had moved since the last one. Grain: account_id.
--- Beside all ideas before and beside those of the last cycle alone, whichever were larger; in logarithms, since ratios count. Where no stop is told, the largest stake afterwards is left out: some loss was large where
--- an account was breached; sizes do not hang on how an idea ended.
+-- Beside all ideas before and beside those of the last cycle alone, whichever were larger; in logarithms, since ratios count. Where
+-- no stop is told, a loss counts as a gain of that much does, or bad luck alone would look like larger stakes; and the largest
+-- stake afterwards is left out: some loss was large where an account was breached. Sizes do not hang on how an idea ended.
 with last_paid as (
     select
         status.account_id,
@@ -18,7 +19,12 @@ with last_paid as (
 ideas as (
     select
         last_paid.account_id,
-        ln(stakes.stake) as log_stake,
+        ln(
+            if(
+                stakes.is_planned or stakes.net_profit >= 0, stakes.stake,
+                least(stakes.stake, greatest(getvariable('all_in_of_gain') * stakes.stake, coalesce(stakes.size, 0)))
+            )
+        ) as log_stake,
         if(stakes.size > 0, ln(stakes.size), null) as log_size,
         stakes.opened_at >= last_paid.paid_at as is_after,
         stakes.opened_at >= last_paid.begins_at and stakes.opened_at < last_paid.paid_at as is_last,

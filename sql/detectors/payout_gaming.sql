@@ -109,6 +109,12 @@ splits as (
             where resets.opened_at - ends.first_end_at <= to_seconds(getvariable('payout_gaming_near_s'))
             and ends.last_end_at - resets.opened_at <= to_seconds(getvariable('payout_gaming_near_s'))
         ) as near_splits,
+        count(distinct ends.opened_at) filter (
+            where resets.opened_at - ends.first_end_at <= to_seconds(getvariable('payout_gaming_near_s'))
+            and ends.last_end_at - resets.opened_at <= to_seconds(getvariable('payout_gaming_near_s'))
+            and ends.opened_at = spikes.won_from
+        ) as near_largest,
+        any_value(spikes.winners) as winners,
         min(ends.opened_at) as first_at,
         max(ends.opened_at) as last_at
     from ends
@@ -117,6 +123,8 @@ splits as (
             ends.account_id = resets.account_id
             and resets.opened_at > ends.first_end_at
             and resets.opened_at <= ends.last_end_at
+    left join detectors.payout_spikes as spikes
+        on ends.account_id = spikes.account_id and ends.cycle = spikes.cycle
     group by ends.account_id, ends.cycle
 ),
 
@@ -150,6 +158,9 @@ by_cycle as (
         sum(days.filler_days) over (partition by days.account_id) as all_filler_days,
         coalesce(splits.splits, 0) as splits,
         coalesce(splits.near_splits, 0) as near_splits,
+        coalesce(splits.near_largest, 0) as near_largest,
+        -- any of the winners may be the largest
+        coalesce(splits.near_splits / nullif(splits.winners, 0), 0) as largest_by_chance,
         splits.first_at as first_split_at,
         splits.last_at as last_split_at,
         coalesce(habits.winners_in_two, 0) as winners_in_two,
@@ -177,6 +188,8 @@ judged as (
         sum(positions) as positions,
         sum(splits) as splits,
         sum(near_splits) as near_splits,
+        sum(near_largest) as near_largest,
+        sum(largest_by_chance) as largest_by_chance,
         sum(splits_by_chance) as splits_by_chance,
         sum(winners_in_two) as winners_in_two,
         sum(over_resets_by_chance) as over_resets_by_chance,
@@ -202,6 +215,8 @@ select
     judged.positions,
     judged.splits,
     judged.near_splits,
+    judged.near_largest,
+    judged.largest_by_chance,
     judged.splits_by_chance,
     judged.winners_in_two,
     judged.over_resets_by_chance,

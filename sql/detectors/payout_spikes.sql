@@ -1,5 +1,5 @@
--- The idea that won most in each payout cycle: its size beside the account's others until then, its share of what was won, and
--- how quiet it was from then to the payout. Grain: account_id, cycle.
+-- The idea that won most in each payout cycle: its size beside the account's others until then, its share of what was won and
+-- among how many winners, and how quiet it was from then to the payout. Grain: account_id, cycle.
 with ideas as (
     select
         stakes.account_id,
@@ -24,6 +24,7 @@ by_cycle as (
         account_id,
         cycle,
         count(*) as ideas,
+        count(*) filter (where net_profit > 0) as winners,
         sum(log_size) as logs,
         sum(log_size * log_size) as squares,
         max(net_profit) / nullif(sum(greatest(net_profit, 0)), 0) as won_share,
@@ -64,6 +65,7 @@ days as (
 select
     until_then.account_id,
     until_then.cycle,
+    until_then.winners,
     until_then.won_share,
     until_then.won_from,
     until_then.won_at,
