@@ -18,7 +18,12 @@ from models.identity.weighing import Explanations
 Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 TRACES = ("document", "email", "phone", "instrument", "destination", "device", "address", "ip")
-SORTS = ("lone device or card, no line", "lone device or card, one line", "wallet alone of three to six")
+SORTS = (
+    "lone device or card, no line",
+    "lone device or card, one line",
+    "several things lent, no line",
+    "wallet alone of three to six",
+)
 
 
 def whose(book: IdentityBook, truth: pd.Series) -> Ints:
@@ -60,12 +65,12 @@ def by_sort(book: IdentityBook) -> dict[str, Flags]:
     pairs, marks = book.pairs, traced(book.pairs)
     day = int(END.timestamp() // 86_400)
     evidence = Explanations(pairs, book.evidence.population(), book.terms, day, {})
-    lone, no_line = evidence.lone(), evidence.no_line()
+    lone, lent = evidence.lone(), evidence.lent()
     wallets = pairs["destination_holders"].between(3, LARGE - 1).to_numpy()
     value = pd.factorize(pairs["destination_value"].to_numpy())[0]
     traces = pd.Series(beside(marks, "destination")[wallets]).groupby(value[wallets]).mean()
     bare = wallets & np.isin(value, traces.index[traces <= BARE_SHARE])
-    return dict(zip(SORTS, (lone & no_line, lone & ~no_line, bare), strict=True))
+    return dict(zip(SORTS, (lone & lent, lone & ~lent, lent & ~lone, bare), strict=True))
 
 
 def counts(book: IdentityBook, person: Ints, chosen: Flags) -> dict[str, int]:
