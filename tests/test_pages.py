@@ -81,9 +81,10 @@ def opened(page: str, **address: str) -> AppTest:
 
 
 def told(app: AppTest) -> str:
-    """Everything that a page says outside its tables, without the style sheet."""
+    """Everything that a page says outside its tables, as it is read: no style sheet, no tags, no marks that escape."""
     parts = [one.proto.body for one in app.get("html") if not one.proto.body.startswith("<style")]
-    parts += [one.value for one in [*app.caption, *app.markdown, *app.subheader, *app.title]]
+    marked = [one.value for one in [*app.caption, *app.markdown, *app.subheader, *app.title]]
+    parts += [re.sub(r"\\([^\w\s]|_)", r"\1", one) for one in marked]
     return " ".join(re.sub(r"<[^>]+>", " ", " ".join(parts)).split())
 
 
