@@ -206,5 +206,4 @@ def _checks(row: pd.Series) -> None:
 
 def _told(checks: list[dict[str, Any]], zone: str) -> None:
     for check in checks:
-        found = words.zoned(str(check.get("sentence", "")), zone)
-        st.caption(f"{desk.ICONS[check['outcome']]} **{words.plain(check['check'])}** {words.unlinked(found)}")
+        st.caption(desk.headline(check, zone))

@@ -209,7 +209,7 @@ def _checks(row: dict[str, Any]) -> None:
     zone = reads.zone_of(row["desk_id"])
     to_read = [check for check in listed if check["outcome"] in ("failed", "unknown")]
     for check in to_read:
-        with st.expander(_headline(check, zone), expanded=True):
+        with st.expander(desk.headline(check, zone), expanded=True):
             if check.get("rule"):
                 st.caption(f"Rule: {words.unlinked(check['rule'])}")
             if check.get("numbers"):
@@ -222,15 +222,9 @@ def _checks(row: dict[str, Any]) -> None:
             known = {name: said for name, said in numbers.items() if said != told.NOT_KNOWN}
             said = " · ".join(f"{name} {said}" for name, said in known.items())
             st.markdown(
-                _headline(check, zone)
+                desk.headline(check, zone)
                 + "".join(f"  \n:small[:gray[{words.marked(one)}]]" for one in (said, check.get("rule")) if one)
             )
-
-
-def _headline(check: dict[str, Any], zone: str) -> str:
-    """A check's outcome, name and finding, times in the desk's zone."""
-    found = words.zoned(str(check.get("sentence", "")), zone)
-    return f"{desk.ICONS[check['outcome']]} **{words.plain(check['check'])}** {words.unlinked(found)}"
 
 
 def _in_words(check: dict[str, Any], currency: str, zone: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ from typing import Any
 from models.clock import Clock, zones
 from models.instrument_names import joined
 from models.rules import RULES, WITHIN_MAX, Field, Rule
-from models.toml_files import TomlRefused, parsed
+from models.toml_files import TomlRefused, parsed, text_of
 from sql.schema import STAGES
 
 FOLDER = Path(__file__).parent / "products"
@@ -163,11 +163,9 @@ def load(chosen: str | Path | None = None) -> Rulebook:
 
 def _text_of(path: Path, file: str) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise RulebookRefused(f"{file}: not UTF-8 at byte {error.start + 1}; save it as UTF-8") from error
-    except OSError as error:
-        raise RulebookRefused(f"{file}: cannot be read: {error.strerror}") from error
+        return text_of(path)
+    except TomlRefused as error:
+        raise RulebookRefused(f"{file}: {error}") from error
 
 
 def read_product(text: str, file: str) -> Product:

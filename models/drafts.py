@@ -19,7 +19,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from models import access, audit, catalogue
+from models import access, audit, catalogue, toml_files
 from models.access import Person
 from models.audit import Record
 from models.catalogue import Product, Rulebook, RulebookRefused, Terms, Version
@@ -50,9 +50,9 @@ def files(folder: Path) -> list[Path]:
 def read(path: Path) -> Draft:
     """Reads a draft; RulebookRefused names the field of what does not hold."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RulebookRefused(f"{path.name}: cannot be read: {error}") from error
+        text = toml_files.text_of(path)
+    except TomlRefused as error:
+        raise RulebookRefused(f"{path.name}: {error}") from error
     product = catalogue.read_product(text, path.name)
     if len(product.versions) != 1:
         raise RulebookRefused(f"{path.name}: versions: a draft holds one version, not {len(product.versions)}")

@@ -20,7 +20,7 @@ from models.access import Person
 from models.audit import Record
 from models.churn import FEATURES, features_at, read_history
 from models.churn.features import WORDS
-from models.toml_files import TomlRefused, parsed
+from models.toml_files import TomlRefused, parsed, text_of
 from sql.decided import Draft
 from sql.segment_schema import SEGMENT_MEMBERS, SEGMENT_SIZES
 from sql.warehouse import write_rows
@@ -61,8 +61,8 @@ def in_force(home: Path) -> Path:
 def load(path: Path = FILE) -> list[Segment]:
     """The segments of a TOML file; SegmentsRefused names the file and says what cannot be meant."""
     try:
-        return read(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, SegmentsRefused) as error:
+        return read(text_of(path))
+    except (TomlRefused, SegmentsRefused) as error:
         raise SegmentsRefused(f"{path}: {error}") from error
 
 

@@ -32,7 +32,8 @@ def text_of(path: Path) -> str:
     except OSError as error:
         raise TomlRefused(f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise TomlRefused(f"is not UTF-8: byte {error.start + 1} is 0x{error.object[error.start]:02X}") from error
+        where = f"byte {error.start + 1} is 0x{error.object[error.start]:02X}"
+        raise TomlRefused(f"is not UTF-8: {where}; save it as UTF-8") from error
 
 
 def rising(file: Path, make: Callable[..., Version], parse_float: Callable[[str], Any] = float) -> tuple[Version, ...]:

@@ -136,7 +136,8 @@ def _lost(warehouse: Warehouse) -> Iterator[Finding]:
     """Datasets of which landed records are gone from the lake, and those of which the database knows no load."""
     brought = lost.landed(warehouse)
     with warehouse.engine() as connection:
-        gone, strange = lost.missing(warehouse, connection, brought), lost.unknown(warehouse, connection)
+        there = lost.held(connection)
+    gone, strange = lost.missing(warehouse, there, brought), lost.unknown(warehouse, there)
     if strange:
         yield Finding("lake", WRONG, lost.older_database(warehouse, ", ".join(strange)))
     for name, rows in gone.items():

@@ -12,6 +12,7 @@ from sql.schema import DATASETS, LOADS
 from sql.warehouse import Warehouse, WarehouseRefused
 
 Landed = dict[str, tuple[int, int]]
+Held = list[tuple[str, int, int | None, int | None]]
 _FINISHED = (LOADS.c.finished_at.is_not(None), LOADS.c.landed > 0)
 
 
@@ -23,28 +24,33 @@ def landed(warehouse: Warehouse) -> Landed:
         return {name: (int(load), int(brought)) for name, load, brought in rows if name in DATASETS}
 
 
-def missing(warehouse: Warehouse, connection: duckdb.DuckDBPyConnection, brought: Landed) -> dict[str, int]:
+def held(connection: duckdb.DuckDBPyConnection) -> Held:
+    """Of each dataset its rows in the lake, their oldest and their newest load."""
+    each = [f"select '{name}', count(*), min(_load_id), max(_load_id) from lake.{name}" for name in DATASETS]
+    return connection.sql(" union all ".join(each)).fetchall()
+
+
+def missing(warehouse: Warehouse, there: Held, brought: Landed) -> dict[str, int]:
     """Rows that are gone, by dataset.
 
     What landed before the oldest row that is there does not count: a table that was lost is landed again.
     """
-    short = [one for one in _held(connection) if one[0] in brought and one[1] < brought[one[0]][1]]
+    short = [one for one in there if one[0] in brought and one[1] < brought[one[0]][1]]
     gone: dict[str, int] = {}
-    for name, there, oldest, _ in short:
+    for name, rows, oldest, _ in short:
         since = (LOADS.c.dataset == name, LOADS.c.load_id.between(oldest or 0, brought[name][0]))
         with warehouse.database.connect() as database:
             due = database.execute(sa.select(sa.func.sum(LOADS.c.landed)).where(*_FINISHED, *since)).scalar() or 0
-        if there < due:
-            gone[name] = int(due) - there
+        if rows < due:
+            gone[name] = int(due) - rows
     return gone
 
 
-def unknown(warehouse: Warehouse, connection: duckdb.DuckDBPyConnection) -> list[str]:
+def unknown(warehouse: Warehouse, there: Held) -> list[str]:
     """Datasets of whose newest load the database knows nothing; asked after the lake, since a load is told first."""
-    held = _held(connection)
     with warehouse.database.connect() as database:
         newest = database.execute(sa.select(sa.func.max(LOADS.c.load_id))).scalar() or 0
-    return [name for name, _, _, load in held if (load or 0) > newest]
+    return [name for name, _, _, load in there if (load or 0) > newest]
 
 
 def older_database(warehouse: Warehouse, names: str) -> str:
@@ -56,18 +62,13 @@ def older_database(warehouse: Warehouse, names: str) -> str:
     )
 
 
-def _held(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, int, int | None, int | None]]:
-    """Of each dataset its rows in the lake, their oldest and their newest load."""
-    each = [f"select '{name}', count(*), min(_load_id), max(_load_id) from lake.{name}" for name in DATASETS]
-    return connection.sql(" union all ".join(each)).fetchall()
-
-
 def refuse(warehouse: Warehouse, connection: duckdb.DuckDBPyConnection, brought: Landed) -> None:
     """WarehouseRefused when the lake has lost what landed, or holds what the database does not know."""
-    strange = unknown(warehouse, connection)
+    there = held(connection)
+    strange = unknown(warehouse, there)
     if strange:
         raise WarehouseRefused(f"{older_database(warehouse, ', '.join(strange))}; nothing was judged")
-    gone = missing(warehouse, connection, brought)
+    gone = missing(warehouse, there, brought)
     if gone:
         told = ", ".join(f"{rows:,} {name}" for name, rows in gone.items())
         raise WarehouseRefused(

@@ -163,6 +163,12 @@ def at_a_glance(row: dict[str, Any] | pd.Series, most: int | None = None) -> str
     return " · ".join(told) + (f" +{len(open_ones) - len(told)}" if len(told) < len(open_ones) else "")
 
 
+def headline(check: dict[str, Any], zone: str) -> str:
+    """A check's outcome, name and finding as Markdown, times in a zone."""
+    found = words.zoned(str(check.get("sentence", "")), zone)
+    return f"{ICONS[check['outcome']]} **{words.plain(check['check'])}** {words.unlinked(found)}"
+
+
 def money(minor: Any, currency: str) -> str:
     """Minor units in words; a dash when they are not known."""
     return words.UNKNOWN if words.missing(minor) else words.money(from_minor(int(minor), currency), currency)
