@@ -10,7 +10,7 @@ import numpy as np
 
 from models.coordination.chance import log_poisson_tail
 from models.coordination.compiled import compiled
-from models.coordination.entries import SECOND, Book, Codes, Entries, Flags, Floats, Ints, repeats
+from models.coordination.entries import SECOND, Book, Codes, Entries, Flags, Floats, Ints, Moments, moments, repeats
 from models.coordination.kept import SLACK, Kept, keep, met_anew, still_near, touched_entries
 from models.coordination.terms import CoordinationTerms
 
@@ -121,19 +121,18 @@ def _grown(found: Floats) -> Floats:
 
 
 @compiled
-def _count_for_accounts(accounts: Codes, book: Book, keys: Keys, limits: Limits, keep_near: bool) -> Floats:
+def _count_for_accounts(
+    accounts: Codes, book: Book, every: Moments, keys: Keys, limits: Limits, keep_near: bool
+) -> Floats:
     """For each given account: every account after it with too many shared entries.
 
     Rows are a, b, relation, log p, and whether the pair is worth a look; the others only come near. A dense counter
     per relation and width holds one account's partners at a time, so memory grows with the number of accounts and
     never with the number of pairs.
     """
-    n_accounts = len(book.own_start) - 1
-    n = len(book.opened_us)
-    wide = np.zeros((n_accounts, 2), dtype=np.int32)
-    narrow = np.zeros((n_accounts, 2), dtype=np.int32)
-    stamp = np.full((n_accounts, 4), -1, dtype=np.int32)
-    stamp_narrow = np.full((n_accounts, 4), -1, dtype=np.int32)
+    n_accounts, n = len(book.own_start) - 1, len(every)
+    met = np.zeros((n_accounts, 4), dtype=np.int32)  # within the horizon, then within the narrow reach, by relation
+    stamp = np.full((n_accounts, 8), -1, dtype=np.int32)  # the last idea that met, by the same and its side
     partners = np.empty(n_accounts, dtype=np.int32)
     mine = np.zeros((len(book.totals), 2))
     told = np.full(2, -1)
@@ -145,45 +144,62 @@ def _count_for_accounts(accounts: Codes, book: Book, keys: Keys, limits: Limits,
         told[:] = -1
         for k in range(book.own_start[a], book.own_start[a + 1]):
             p = book.own[k]
-            if repeats(book, p, told):
+            if repeats(every, p, told):
                 continue
+            at_us, idea, here, side = every[p].at_us, every[p].idea, every[p].instrument, every[p].side
             for step in (-1, 1):
                 j = p + step
-                while 0 <= j < n and book.instrument[j] == book.instrument[p]:
-                    gap = abs(book.opened_us[j] - book.opened_us[p])
+                while 0 <= j < n and every[j].instrument == here:
+                    gap = abs(every[j].at_us - at_us)
                     if gap > limits.horizon_us:
                         break
-                    b = book.account[j]
+                    b = every[j].account
                     if b > a:
-                        relation = book.side[j] ^ book.side[p]
-                        kind = 2 * relation + book.side[p]
-                        if stamp[b, kind] != book.idea[p]:
-                            stamp[b, kind] = book.idea[p]
-                            if wide[b, 0] + wide[b, 1] == 0:
+                        relation = every[j].side ^ side
+                        kind = 2 * relation + side
+                        if stamp[b, kind] != idea:
+                            stamp[b, kind] = idea
+                            if met[b, 0] + met[b, 1] == 0:
                                 partners[count] = b
                                 count += 1
-                            wide[b, relation] += 1
-                        if gap <= limits.narrow_us and stamp_narrow[b, kind] != book.idea[p]:
-                            stamp_narrow[b, kind] = book.idea[p]
-                            narrow[b, relation] += 1
+                            met[b, relation] += 1
+                        if gap <= limits.narrow_us and stamp[b, 4 + kind] != idea:
+                            stamp[b, 4 + kind] = idea
+                            met[b, 2 + relation] += 1
                     j += step
+        count = _often(partners, count, met, least)
+        if count == 0:
+            continue
         _spread_out(keys, a, mine, True)
-        for c in range(count):
-            b = partners[c]
+        for b in partners[:count]:
             for relation in range(2):
-                if wide[b, relation] < least:
+                wide, narrow = met[b, relation], met[b, 2 + relation]
+                if wide < least:
                     continue
                 chance = _chance(book, keys, mine, a, b, relation, limits.horizon_us)
-                look = _worth_a_look(wide[b, relation], narrow[b, relation], chance, limits)
-                if look or (keep_near and _comes_near(wide[b, relation], narrow[b, relation], chance, limits)):
+                look = _worth_a_look(wide, narrow, chance, limits)
+                if look or (keep_near and _comes_near(wide, narrow, chance, limits)):
                     if filled == len(found):
                         found = _grown(found)
-                    log_p = _log_p(wide[b, relation], narrow[b, relation], chance.expected, limits)
-                    _write(found[filled], a, b, relation, log_p, look)
+                    _write(found[filled], a, b, relation, _log_p(wide, narrow, chance.expected, limits), look)
                     filled += 1
-            wide[b, 0] = wide[b, 1] = narrow[b, 0] = narrow[b, 1] = 0
+            met[b] = 0
         _spread_out(keys, a, mine, False)
     return found[:filled]
+
+
+@compiled
+def _often(partners: Codes, count: int, met: Codes, least: int) -> int:
+    """Puts the partners that met often enough first and forgets the meetings of the others; returns how many."""
+    often = 0
+    for c in range(count):
+        b = partners[c]
+        if met[b, 0] >= least or met[b, 1] >= least:
+            partners[often] = b
+            often += 1
+        else:
+            met[b] = 0
+    return often
 
 
 @compiled
@@ -275,11 +291,11 @@ def _limits(terms: CoordinationTerms) -> Limits:
 def _counted(entries: Entries, terms: CoordinationTerms, keep_near: bool) -> Floats:
     """Every pair of the firm that is worth a look, and with `keep_near` those that come near."""
     everyone = np.ones(len(entries.accounts), dtype=np.bool_)
-    keys, limits = _keys_by_account(entries.book, everyone), _limits(terms)
+    keys, limits, every = _keys_by_account(entries.book, everyone), _limits(terms), moments(entries.book)
     shares = [np.arange(k, len(entries.accounts), THREADS * 8, dtype=np.int32) for k in range(THREADS * 8)]
 
     def count(share: Codes) -> Floats:
-        return np.asarray(_count_for_accounts(share, entries.book, keys, limits, keep_near))
+        return np.asarray(_count_for_accounts(share, entries.book, every, keys, limits, keep_near))
 
     with ThreadPoolExecutor(THREADS) as pool:
         return np.concatenate(list(pool.map(count, shares)))

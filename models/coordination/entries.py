@@ -18,10 +18,12 @@ Codes = NDArray[np.int32]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Sides = NDArray[np.int8]
+Moments = NDArray[np.void]
 
 SECOND = 1_000_000  # times are whole microseconds
 WHOLE_SECONDS = 0.9  # share of entries at whole seconds from which a clock shows no less
 NEVER = np.iinfo(np.int64).min
+MOMENT = np.dtype([("at_us", "i8"), ("account", "i4"), ("idea", "i4"), ("instrument", "i4"), ("side", "i4")])
 
 
 class Columns(NamedTuple):
@@ -288,14 +290,25 @@ def _buys_before(side: Sides) -> Codes:
 
 
 @compiled
-def repeats(book: Book, p: int, told: Ints) -> bool:
+def moments(book: Book) -> Moments:
+    """What a meeting asks of each entry, side by side: who looks around many entries waits for memory."""
+    out = np.empty(len(book.side), dtype=MOMENT)
+    for p in range(len(out)):
+        out[p].at_us, out[p].account, out[p].idea = book.opened_us[p], book.account[p], book.idea[p]
+        out[p].instrument, out[p].side = book.instrument[p], book.side[p]
+    return out
+
+
+@compiled
+def repeats(every: Moments, p: int, told: Ints) -> bool:
     """Whether an entry is of the idea and the instant of the last one of its side, and so meets nobody else; notes it.
 
     `told` holds the last entry of either side, -1 before there is one.
     """
-    last = told[book.side[p]]
-    told[book.side[p]] = p
-    return bool(last >= 0 and book.idea[last] == book.idea[p] and book.opened_us[last] == book.opened_us[p])
+    side = every[p].side
+    last = told[side]
+    told[side] = p
+    return bool(last >= 0 and every[last].idea == every[p].idea and every[last].at_us == every[p].at_us)
 
 
 @compiled

@@ -18,7 +18,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.coordination.compiled import compiled
-from models.coordination.entries import Book, Codes, Entries, Flags, Floats, Ints, Sides, own_lists, repeats, spans
+from models.coordination.entries import (
+    Book,
+    Codes,
+    Entries,
+    Flags,
+    Floats,
+    Ints,
+    Moments,
+    Sides,
+    moments,
+    own_lists,
+    repeats,
+    spans,
+)
 from models.coordination.terms import CoordinationTerms
 
 VERSION = 2  # of what is kept: another is not read
@@ -44,7 +57,7 @@ class Kept:
     span_s: float
 
 
-class Moments(NamedTuple):
+class Entered(NamedTuple):
     """Who entered what, when and on which side, by instrument and time."""
 
     account: Codes
@@ -102,7 +115,7 @@ def load(path: Path) -> Kept | None:
 
 
 @compiled
-def _compared(now: Moments, then: Moments, accounts: int) -> tuple[Flags, Flags]:
+def _compared(now: Entered, then: Entered, accounts: int) -> tuple[Flags, Flags]:
     """Entries that were not there before, and accounts that lost one; both lists by instrument, time and account."""
     account, instrument, opened, side = now.account, now.instrument, now.opened_us, now.side
     account_then, instrument_then, opened_then, side_then = then.account, then.instrument, then.opened_us, then.side
@@ -159,7 +172,7 @@ def touched_entries(entries: Entries, terms: CoordinationTerms, before: Kept) ->
     if before.terms != _named(terms) or longer_max <= 1.0:
         return None
     accounts = len(entries.accounts)
-    then = Moments(
+    then = Entered(
         _codes_now(before.accounts, entries.accounts)[before.account],
         _codes_now(before.instruments, entries.instruments)[before.instrument],
         before.opened_us,
@@ -169,7 +182,7 @@ def touched_entries(entries: Entries, terms: CoordinationTerms, before: Kept) ->
     first, last = spans(then.account, then.opened_us, accounts)
     gone = np.bincount(then.account[then.instrument < 0], minlength=accounts) > 0
     then = _of(then, then.instrument >= 0)
-    touched, lost = _compared(Moments(book.account, book.instrument, book.opened_us, book.side), then, accounts)
+    touched, lost = _compared(Entered(book.account, book.instrument, book.opened_us, book.side), then, accounts)
     there = first <= last
     longer = np.zeros(accounts, dtype=np.bool_)
     share_then = _shares_of_time(first[there], last[there], before.span_s)
@@ -178,12 +191,12 @@ def touched_entries(entries: Entries, terms: CoordinationTerms, before: Kept) ->
     return touched if touched.mean() <= NEW_SHARE_MAX else None
 
 
-def _of(moments: Moments, chosen: Flags) -> Moments:
+def _of(entered: Entered, chosen: Flags) -> Entered:
     """The chosen ones."""
     if chosen.all():
-        return moments
-    account, instrument, opened, side = moments
-    return Moments(account[chosen], instrument[chosen], opened[chosen], side[chosen])
+        return entered
+    account, instrument, opened, side = entered
+    return Entered(account[chosen], instrument[chosen], opened[chosen], side[chosen])
 
 
 def _codes_now(before: NDArray[Any], now: NDArray[Any]) -> Codes:
@@ -227,12 +240,12 @@ def _beside(book: Book, touched: Flags, horizon_us: int) -> Flags:
 
 
 @compiled
-def _met_anew(accounts: Codes, own: Codes, own_start: Ints, book: Book, touched: Flags, horizon_us: int) -> Codes:
+def _met_anew(accounts: Codes, own: Codes, own_start: Ints, every: Moments, touched: Flags, horizon_us: int) -> Codes:
     """Pairs (a, b after a, relation) of which two entries of a or more have met b where one of the two is new.
 
     `own` lists, by account, the entries that have a touched one within the horizon.
     """
-    n, n_accounts = len(book.opened_us), len(book.own_start) - 1
+    n, n_accounts = len(every), len(own_start) - 1
     times = np.zeros((n_accounts, 2), dtype=np.int32)
     stamp = np.full((n_accounts, 2), -1, dtype=np.int32)
     partners = np.empty(n_accounts, dtype=np.int32)
@@ -244,16 +257,13 @@ def _met_anew(accounts: Codes, own: Codes, own_start: Ints, book: Book, touched:
         told[:] = -1
         for k in range(own_start[a], own_start[a + 1]):
             p = own[k]
-            if not touched[p] and repeats(book, p, told):
+            if not touched[p] and repeats(every, p, told):
                 continue
+            at_us, here, side = every[p].at_us, every[p].instrument, every[p].side
             for step in (-1, 1):
                 j = p + step
-                while (
-                    0 <= j < n
-                    and book.instrument[j] == book.instrument[p]
-                    and abs(book.opened_us[j] - book.opened_us[p]) <= horizon_us
-                ):
-                    b, relation = book.account[j], book.side[j] ^ book.side[p]
+                while 0 <= j < n and every[j].instrument == here and abs(every[j].at_us - at_us) <= horizon_us:
+                    b, relation = every[j].account, every[j].side ^ side
                     if b > a and (touched[p] or touched[j]) and stamp[b, relation] != p:
                         stamp[b, relation] = p
                         if times[b, 0] + times[b, 1] == 0:
@@ -282,10 +292,11 @@ def met_anew(entries: Entries, touched: Flags, horizon_us: int, threads: int) ->
     places, start = own_lists(book.account[beside], len(entries.accounts))
     own = beside[places].astype(np.int32)
     busy = np.flatnonzero(np.diff(start)).astype(np.int32)
+    every = moments(book)
     shares = [busy[k :: threads * 8] for k in range(threads * 8)]
 
     def meet(share: Codes) -> Codes:
-        return np.asarray(_met_anew(share, own, start, book, touched, horizon_us))
+        return np.asarray(_met_anew(share, own, start, every, touched, horizon_us))
 
     with ThreadPoolExecutor(threads) as pool:
         return np.concatenate(list(pool.map(meet, shares)))
