@@ -102,14 +102,18 @@ def ingest(args: Args) -> None:
 def score(args: Args) -> None:
     """Facts, walk, rules, detectors, models and marts."""
     from models import catalogue
+    from pipelines import attempts
     from pipelines.report import write_due
     from pipelines.score import score as run
     from pipelines.shadow import judge_drafts
 
-    scored = run(warehouse(args), catalogue.load(args.rulebook), args.as_of, full=args.full, say=say)
-    judge_drafts(warehouse(args), catalogue.folder(args.rulebook), scored.as_of, say)
-    for told in write_due(warehouse(args), scored.as_of) if scored.as_of else []:
-        say(told)
+    house = warehouse(args)
+    with attempts.begun(house, say, sentence) as step:
+        scored = run(house, catalogue.load(args.rulebook), args.as_of, full=args.full, say=step)
+        step("drafts and reports")
+        judge_drafts(house, catalogue.folder(args.rulebook), scored.as_of, say)
+        for told in write_due(house, scored.as_of) if scored.as_of else []:
+            say(told)
     stands_at = scored.as_of.isoformat() if scored.as_of else None
     show(args, [{"as_of": stands_at, "accounts": scored.accounts, "walked": scored.walked}])
     for remark in scored.log:
@@ -653,6 +657,13 @@ def refusals() -> tuple[type[Exception], ...]:
     )
 
 
+def sentence(error: BaseException) -> str | None:
+    """What an error says to the user; None for a defect, which deserves its traceback."""
+    from pipelines import faults
+
+    return str(error) if isinstance(error, refusals()) else faults.sentence(error)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; 0 done, 1 refused or failed, 2 wrong usage."""
     args = parser().parse_args(argv)
@@ -661,9 +672,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return DONE
     except (Exception, KeyboardInterrupt) as error:
-        from pipelines import faults
-
-        told = str(error) if isinstance(error, refusals()) else faults.sentence(error)
+        told = sentence(error)
         if told is None:
             raise
         say(f"highwater: {told}")

@@ -16,7 +16,7 @@ from models.catalogue import Rulebook, RulebookRefused
 from models.commissions import unrated
 from models.exports import CROOKED, superseded
 from models.instrument_names import ASSET_CLASSES, meant_by, named_in
-from pipelines import lost, marts, seals
+from pipelines import attempts, lost, marts, seals
 from pipelines.score import register_terms
 from pipelines.sources.symbols import instrument
 from sql import relations, schema
@@ -159,6 +159,19 @@ def _runs(warehouse: Warehouse) -> Iterator[Finding]:
     yield Finding("rejects", NOTE if refused else FINE, f"{refused:,} rows refused so far")
     yield from _exports(exports)
     yield _freshness(newest, last)
+    yield from _attempt(warehouse)
+
+
+def _attempt(warehouse: Warehouse) -> Iterator[Finding]:
+    """The run under way, or the one that ended without success since the last that had it."""
+    attempt = attempts.last(warehouse)
+    if attempt is None:
+        return
+    since = f"began at {attempt.started_at:%Y-%m-%d %H:%M:%S} UTC, last step: {attempt.step}"
+    if attempt.running:
+        yield Finding("run", NOTE, f"under way: {since}")
+    else:
+        yield Finding("run", WRONG, f"not done: {since}; {attempt.told or 'it ended without a word, as when killed'}")
 
 
 def _exports(exports: list[tuple[int, dict[str, Any]]]) -> Iterator[Finding]:

@@ -125,6 +125,7 @@ def score(
                 if kept_in is not None:
                     kept_records.build(connection, kept_in)
                 built = marts.build(connection, warehouse.database)
+            say("writing what was found")
             with warehouse.database.begin() as database:
                 newer = _differing(stood, _standing(database))
                 withdraw(connection, database, rulebook, stands_at, newer)
@@ -132,6 +133,7 @@ def score(
                 draft.write(database)
                 marts.publish(connection, database, built)
                 _write_run(database, started, stands_at, before is None, len(touched), loads, rulebook, log)
+            say("what follows a run: transfers, the ledger, cases")
             log += across.follow_up(connection, warehouse.database, rulebook, weighed, stands_at)
         return Scored(stands_at, len(accounts), len(touched), log, len(judged.resumed), judged.events)
 

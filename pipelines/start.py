@@ -12,7 +12,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from models import access, catalogue
-from pipelines import progress
+from pipelines import attempts, progress
 from sql import schema
 from sql.warehouse import Warehouse
 
@@ -67,7 +67,7 @@ def prepare(traders: int, days: int) -> Warehouse:
     if is_empty(warehouse) or _unfinished(warehouse).exists():
         make_demo(warehouse, traders, days)
     if unscored(warehouse):
-        with progress.steps("scoring") as step:
+        with progress.steps("scoring") as bar, attempts.begun(warehouse, bar) as step:
             score(warehouse, catalogue.load(), say=step)
     return warehouse
 

@@ -17,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboards import network, segments
 from dashboards.kit import frame, graphs, look, people, places, reads
+from pipelines import attempts
 from pipelines.land import land_paths
 from sql import relations
 from sql.warehouse import Warehouse
@@ -357,6 +358,20 @@ def test_amounts_have_the_decimals_of_their_rows_currency() -> None:
     frame = pd.DataFrame({"currency": ["USD", "JPY", "BHD", "USD"], "amount": [1234.5, 1234.0, 1.2345, float("nan")]})
     html = look.amounts(frame, ["amount"], frame["currency"], signed=True).to_html()
     assert [one for one in ("+1,234.50", "+1,234<", "+1.234<", "—") if one not in html] == []
+
+
+def test_a_run_that_was_not_done_is_told_until_one_is(at_firm: Path) -> None:
+    house = Warehouse.open(at_firm)
+    with pytest.raises(OSError), attempts.begun(house) as step:
+        step("building the <b>marts</b>")
+        raise OSError("the disk is on fire")
+    for page in ("overview", "data_health"):
+        said = told(opened(page))
+        assert "failed at “building the &lt;b&gt;marts" in said and "disk is on fire" in said
+        assert "those of the run before (run" in said
+    with attempts.begun(house):
+        assert "The scoring run" not in told(opened("overview"))
+    assert "The scoring run" not in told(opened("overview"))
 
 
 def test_the_overview_counts_and_leads_on(at_firm: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 
 import streamlit as st
@@ -16,6 +17,8 @@ from sql import relations
 LOG = logging.getLogger("highwater.dashboards")
 OF_LOADS = ("data_health",)
 """Pages that have something to say as soon as anything has landed."""
+OF_RUNS = ("overview", "data_health")
+"""Pages that tell of a scoring run that ended without success."""
 OF_THE_HOUSE = ("access", "alerts", "audit", "outbox", "portability", "terms")
 """Pages of people, records, terms and what goes in and out: they stand before any data, whatever the last run was."""
 
@@ -26,6 +29,8 @@ def around(page: Page) -> None:
     try:
         if not allowed(page):
             return
+        if places.named(page.title) in OF_RUNS:
+            not_done()
         if nothing_yet(places.named(page.title)):
             fresh.again_when(reads.stamp)
             return
@@ -53,6 +58,37 @@ def allowed(page: Page) -> bool:
         f" {words.escaped(words.plain(person.role).lower())}. An admin gives roles.",
     )
     return False
+
+
+def not_done() -> None:
+    """A scoring run that failed or was killed: when, at which step, with what words, what figures are, what to do."""
+    attempt = reads.attempt()
+    if attempt is None or attempt.running:
+        return
+    when = words.instant_html(attempt.started_at, seconds=True)
+    step = f"“{words.escaped(attempt.step)}” ({words.instant_html(attempt.step_at, seconds=True)})"
+    if attempt.ended_at:
+        title = f"▲ The scoring run of {when} failed"
+        said = f"It failed at {step}: {words.escaped(attempt.told)}"
+        todo = "Mend what it says, then <code>highwater score</code> again"
+    else:
+        title = f"▲ The scoring run of {when} was stopped before it was done"
+        said = f"It came as far as {step} and ended without a word, as when it is killed or the machine stops."
+        todo = "<code>highwater score</code> does again what was not done"
+    more = "<code>highwater doctor</code> tells more. The next run that is done takes this away."
+    look.card("breached", title, [said, _figures_beside(attempt.started_at), f"{todo}; {more}"])
+
+
+def _figures_beside(started_at: dt.datetime) -> str:
+    """Which figures the pages show beside a run that began then and is not done."""
+    stands = reads.stamp()
+    if not stands.run_id:
+        return "There are no figures yet."
+    run = f"run {stands.run_id}, finished {words.instant_html(stands.finished_at)}"
+    if stands.finished_at and stands.finished_at > started_at:
+        follows = "what follows them (transfers taken in, the ledger, cases, reports) may be missing"
+        return f"Its figures were written ({run}); {follows}."
+    return f"All figures are those of the run before ({run}); nothing of this one was kept."
 
 
 def nothing_yet(page: str) -> bool:

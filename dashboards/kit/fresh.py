@@ -24,9 +24,10 @@ def again_when(told: Callable[[], Hashable]) -> None:
 
 
 def figures() -> Hashable:
-    """What pages over all accounts stand on: the newest run, and how often its tables were brought up to date since."""
-    stands = reads.stamp()
-    return stands.run_id, stands.refreshed
+    """What pages over all accounts stand on: the newest run, how often its tables were brought up to date since, and
+    a run that ended without success."""
+    stands, attempt = reads.stamp(), reads.attempt()
+    return stands.run_id, stands.refreshed, None if attempt is None or attempt.running else attempt
 
 
 def of_account(account_id: str) -> Hashable:

@@ -14,7 +14,8 @@ import streamlit as st
 from dashboards.kit import privacy
 from dashboards.kit.house import warehouse as warehouse
 from dashboards.kit.people import Person, who
-from pipelines import marts
+from pipelines import attempts, marts
+from pipelines.attempts import Attempt
 from sql import schema
 from sql.live_schema import PAGE_REFRESHES
 from sql.warehouse import read_frame
@@ -52,6 +53,11 @@ def stamp() -> Stamp:
         return Stamp(0, None, None, load or 0)
     is_newer = live_at is not None and (run[1] is None or live_at > run[1])
     return Stamp(run[0], run[1], run[2], load or 0, run[3], number, live_at if is_newer else None)
+
+
+def attempt() -> Attempt | None:
+    """The scoring run that is under way or ended without success, None after one that succeeded; read anew."""
+    return attempts.last(warehouse())
 
 
 @st.cache_data(ttl=CACHE_SECONDS, show_spinner=False, max_entries=500)

@@ -1,0 +1,103 @@
+"""The scoring run under way, told in one small file of the home: written as it begins and at each step, gone when done.
+
+A run that fails adds the sentence that it ended with, one that is killed leaves the file as it was. Who reads it tells
+the two and a run under way apart by a lock, which the system frees when its holder dies. The file stays until a run
+succeeds, and is no part of the database, because the database may be what failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import Timeout
+
+from pipelines import faults
+from sql.one_line import one_line
+from sql.warehouse import Warehouse
+
+FILE = "attempt.json"
+LOCK = "attempt"
+FIRST_STEP = "reading the terms"
+MOST_TOLD = 1_000
+Say = Callable[[str], None]
+Sentence = Callable[[BaseException], str | None]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A run that has not succeeded: when it began, its last step, and what it ended with (None: nothing was said)."""
+
+    started_at: dt.datetime
+    step: str
+    step_at: dt.datetime
+    ended_at: dt.datetime | None = None
+    told: str | None = None
+    running: bool = False
+
+
+@contextlib.contextmanager
+def begun(
+    warehouse: Warehouse, say: Say = lambda _: None, sentence: Sentence = faults.sentence
+) -> Iterator[Callable[[str], None]]:
+    """A run from its first to its last step; gives what each step is told to as it begins, which passes it on."""
+    file = warehouse.home / FILE
+    with warehouse.lock(LOCK):
+        now = dt.datetime.now(dt.UTC)
+        stands = Attempt(now, FIRST_STEP, now)
+        _write(file, stands)
+
+        def step(named: str) -> None:
+            nonlocal stands
+            stands = Attempt(stands.started_at, one_line(named), dt.datetime.now(dt.UTC))
+            _write(file, stands)
+            say(named)
+
+        try:
+            yield step
+        except BaseException as error:
+            told = one_line(sentence(error) or f"{type(error).__name__}: {error}")[:MOST_TOLD]
+            _write(file, Attempt(stands.started_at, stands.step, stands.step_at, dt.datetime.now(dt.UTC), told))
+            raise
+        with contextlib.suppress(OSError):
+            file.unlink(missing_ok=True)
+
+
+def _write(file: Path, attempt: Attempt) -> None:
+    """Puts a whole file in the place of the one before; a disk that takes none must not end a run."""
+    told = {name: at.isoformat() if isinstance(at, dt.datetime) else at for name, at in vars(attempt).items()}
+    new = file.with_name(f"{file.name}.new")
+    with contextlib.suppress(OSError):
+        with new.open("w", encoding="utf-8") as out:
+            json.dump(told, out)
+            out.flush()
+            os.fsync(out.fileno())
+        new.replace(file)
+
+
+def last(warehouse: Warehouse) -> Attempt | None:
+    """The run that is under way or ended without success; None after one that succeeded."""
+    file = warehouse.home / FILE
+    try:
+        held = json.loads(file.read_text(encoding="utf-8"))
+        times = {
+            name: None if held[name] is None else dt.datetime.fromisoformat(held[name])
+            for name in ("started_at", "step_at", "ended_at")
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    ended = times["ended_at"] is not None
+    return Attempt(**(held | times | {"running": not ended and _is_held(warehouse)}))
+
+
+def _is_held(warehouse: Warehouse) -> bool:
+    try:
+        with warehouse.lock(LOCK).acquire(timeout=0):
+            return False
+    except (Timeout, OSError):
+        return True
