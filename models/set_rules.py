@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache, partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pandas as pd
@@ -327,6 +328,9 @@ def _split(columns: str) -> list[str]:
     return [part for part in columns.replace("(18, 8)", "").split(",") if part.strip()]
 
 
+_MARKET = ZoneInfo("America/New_York")
+_MARKET_TURNS = dt.time(17)
+"""The week of currencies, metals and futures begins and ends at this hour of Sunday and Friday."""
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -344,11 +348,23 @@ def _cutoffs(versions: Sequence[Any], first: dt.date, last: dt.date) -> list[tup
 
 def _cutoff_instants(terms: dict[str, Any], calendar: Any, first: dt.date, last: dt.date) -> list[dt.datetime]:
     parts = terms["cutoff"].split()
-    days = [_WEEKDAYS.index(parts[0])] if len(parts) == 2 else list(range(7 if calendar == "crypto" else 5))
     # local times that the clock change skips or repeats are settled as they are for resets
     made = resets(Clock(terms["zone"], dt.time.fromisoformat(parts[-1]), "crypto"), first, last)
     dates = [first + dt.timedelta(days=n) for n in range((last - first).days + 1)]
-    return [from_micros(at) for at, day in zip(made.instants.tolist(), dates, strict=True) if day.weekday() in days]
+    told = [(from_micros(at), day.weekday()) for at, day in zip(made.instants.tolist(), dates, strict=True)]
+    if len(parts) == 2:
+        return [at for at, weekday in told if weekday == _WEEKDAYS.index(parts[0])]
+    return [at for at, weekday in told if calendar == "crypto" or _trading_day_ends(at, weekday)]
+
+
+def _trading_day_ends(at: dt.datetime, weekday: int) -> bool:
+    """Whether a daily cutoff ends a trading day: Monday's to Friday's, far east of New York Tuesday's to Saturday's."""
+    market = at.astimezone(_MARKET)
+    if weekday == 5:
+        return market.weekday() == 4 and market.time() <= _MARKET_TURNS
+    if market.weekday() == 6:
+        return weekday == 0 and market.time() > _MARKET_TURNS
+    return weekday < 5
 
 
 def _sizes(accounts: pd.DataFrame, rulebook: Rulebook) -> list[tuple[Any, ...]]:

@@ -3,6 +3,7 @@
 import json
 import re
 import zipfile
+from collections.abc import Callable
 from decimal import Decimal
 from io import BytesIO
 
@@ -248,6 +249,52 @@ def test_a_page_that_is_never_closed_may_lack_rows() -> None:
     statement = land(text[: text.rindex("<tr>")])
     assert statement.reconciliation.outcome == "does_not_add_up"
     assert "not closed" in verdict(statement, "complete")
+
+
+def test_a_page_cut_off_within_a_number_does_not_land_the_digits_that_are_left() -> None:
+    """-640 cut to -64 is a number too, but not the one that the platform printed."""
+    page = dialects.mt4(HISTORY).decode()
+    end = re.search(r"\d\.\d\d</td>\n<tr><td colspan=10>", page)
+    assert end
+    whole, cut = land(page), land(page[: end.start() + 1])
+    assert len(cut.rejects) == 1 and cut.rejects.iloc[0]["value"].endswith("…")
+    landed = set(whole.deals.itertuples(index=False, name=None))
+    assert set(cut.deals.itertuples(index=False, name=None)) < landed
+    assert cut.reconciliation.outcome == "does_not_add_up"
+
+
+@pytest.mark.parametrize("letters", [str.upper, str.lower])
+@pytest.mark.parametrize("write", [dialects.tradovate, dialects.topstepx, dialects.ctrader_csv])
+def test_titles_in_other_letters_are_the_same_titles(write: Writer, letters: Callable[[str], str]) -> None:
+    """A list whose header was retyped lands what it landed before, and never nothing."""
+    data = write(HISTORY).decode("utf-8-sig")
+    rows = data.splitlines(keepends=True)
+    titles = next(place for place, line in enumerate(rows) if line.count(",") > 4)
+    rows[titles] = letters(rows[titles])
+    whole, retyped = land(data), land("".join(rows))
+    assert len(whole.deals) and whole.deals.equals(retyped.deals)
+
+
+def test_a_trade_without_symbol_is_rejected() -> None:
+    """Nobody could say what was traded, and no rule by instrument would see it."""
+    row = [*TRADE[:4], "", *TRADE[5:], *MONEY]
+    statement = land(table([*TITLES, *MONEY_TITLES], [*TRADE, *MONEY], ["1003", *row[1:]]))
+    assert list(statement.rejects["column"]) == ["Item"] and len(statement.deals) == 2
+
+
+def test_pips_are_no_profit() -> None:
+    """An FTMO list from which the column of profits was taken has its pips where they stood."""
+    lines = [line.split(";") for line in dialects.ftmo(HISTORY).decode().splitlines()]
+    with pytest.raises(SourceRefusal, match="no export that is known"):
+        land("\n".join(";".join([*line[:12], *line[13:]]) for line in lines))
+
+
+def test_a_matchtrader_table_in_other_words_is_refused() -> None:
+    """Its title alone would make an empty period of a whole history."""
+    page = dialects.matchtrader(HISTORY).decode()
+    with pytest.raises(SourceRefusal, match="no table with the columns"):
+        land(page.replace("Volume", "Volumen"))
+    assert land(page.replace("Volume", "VOLUME")).deals.equals(land(page).deals)
 
 
 def test_a_file_of_which_no_row_is_read_says_so_with_the_first_reason() -> None:

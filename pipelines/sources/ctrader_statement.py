@@ -144,7 +144,7 @@ def _add_block(blocks: Blocks, title: str, rows: list[list[str]], line: int) -> 
 def _read_titles(blocks: Blocks, names: list[str]) -> None:
     """Take currency and zone out of column titles such as 'Net USD' and 'Closing Time (UTC+8)'."""
     for name in names:
-        zone = re.search(r"\(UTC\s?([+-]\d{1,2}(?::\d\d)?)?\)", re.sub("[−–]", "-", name))
+        zone = re.search(r"\(UTC\s?([+-]\d{1,2}(?::\d\d)?)?\)", re.sub("[−–]", "-", name), re.IGNORECASE)
         if zone:
             told = f"UTC{zone[1] or '+0'}"
             if told != (blocks.zone or told):

@@ -16,7 +16,7 @@ from pipelines.sources.kit.zones import needed_clock
 NAME = "ftmo-client-area"
 
 _TRADE = ["Ticket", "Open", "Type", "Volume", "Symbol", "Price", "SL", "TP", "Close", "ClosePrice"]
-_PLACES = {"swap": 10, "commis": 11, "kommis": 11, "comis": 11, "profit": 12, "tax": -1}
+_PLACES = {"swap": 10, "commis": 11, "kommis": 11, "comis": 11, "profit": 12, "pips": 13, "tax": -1}
 _COLUMNS = [*_TRADE, "Swap", "Commissions", "Profit", "Pips", "Duration"]
 
 

@@ -5,10 +5,10 @@ from datetime import datetime
 from functools import partial
 
 from pipelines.sources.kit.csv_table import Line, header_names
-from pipelines.sources.kit.document import Document
+from pipelines.sources.kit.document import Document, Row
 from pipelines.sources.kit.ledger import Keys, Ledger, RoundTrip, less, side_of, stamp
 from pipelines.sources.kit.refusals import refuse_several_accounts
-from pipelines.sources.kit.statement import Ask, RowProblem, Statement
+from pipelines.sources.kit.statement import Ask, RowProblem, SourceRefusal, Statement
 from pipelines.sources.kit.values import clock_by, level, number, positive
 from pipelines.sources.kit.zones import server_clock
 
@@ -17,14 +17,19 @@ NAME = "matchtrader-statement"
 _HEADER = re.compile(r"(Account|Name|Currency|Leverage):\s*(.*)", re.DOTALL)
 _REASONS = {"stop loss": "sl", "sl": "sl", "take profit": "tp", "tp": "tp", "stopout": "so", "stop out": "so"}
 _NUMBER = re.compile(r"[A-Z]{0,3}\d{6,}")
-_NAMED = {"ID", "Symbol", "Open time", "Volume", "Side", "Profit"}
+_NAMED = {"id", "symbol", "open time", "volume", "side", "profit"}
 
 
 def recognise(document: Document) -> bool:
     """Tell the statement by its title or by its columns."""
     if not document.is_html:
         return False
-    return "<title>export statement" in document.head or any(set(row.cells) >= _NAMED for row in document.rows[:40])
+    return "<title>export statement" in document.head or any(map(_is_header, document.rows[:40]))
+
+
+def _is_header(row: Row) -> bool:
+    """Tell the row of column names."""
+    return {cell.lower() for cell in row.cells} >= _NAMED
 
 
 def read(document: Document, ask: Ask) -> Statement:
@@ -41,11 +46,15 @@ def read(document: Document, ask: Ask) -> Statement:
         found = (_HEADER.fullmatch(cell) for cell in row.cells)
         header |= {match[1]: match[2].strip() for match in found if match}
         accounts.append(header.get("Account", ""))
-        if set(row.cells) >= _NAMED:
+        if _is_header(row):
             names = header_names(row.cells)
         elif names and (len(row.cells) >= 10 or _NUMBER.fullmatch(row.cells[0] if row.cells else "")):
             line = Line(row.line, dict(zip(names, row.cells, strict=False)))
             ledger.take("closings", row.line, partial(_closing, ledger, line, seen))
+    if not names and any(len(row.cells) >= 10 for row in document.rows):
+        raise SourceRefusal(
+            f"{document.name} has no table with the columns {', '.join(sorted(_NAMED))}: export it in English"
+        )
     refuse_several_accounts(document.name, accounts)
     ledger.facts |= {
         "login": header.get("Account") or None,

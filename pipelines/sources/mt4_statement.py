@@ -303,6 +303,8 @@ def _opening(ledger: Ledger, row: Row) -> Deal:
     """Land the in deal of a trade; what it cost is known when it closes."""
     ticket, cells, side = _ticket(row.cells), row.cells, _side(row.cells)
     magic, comment = _remark_of(_CLOSING_WORDS.sub("", row.title))
+    if not cells[4]:
+        raise RowProblem("Item", cells[4], "a trade without symbol")
     return {
         "deal_id": f"{ticket}0",
         "at": clock(cells[1], "Open Time"),

@@ -130,7 +130,7 @@ def _grid(document: Document) -> tuple[str, Grid]:
     """Return the kind of grid, and its rows below the header."""
     header = next((line for line in document.text.splitlines()[:_HEADER_LINES] if _kind(line)), "")
     lines = read_lines(document.text, document.name, delimiter_of(header))
-    start = next((place for place, cells in enumerate(lines) if {"Instrument"} & {c.strip() for c in cells}), 0)
+    start = next((place for place, cells in enumerate(lines) if "instrument" in {c.strip().lower() for c in cells}), 0)
     names = [name.lower() for name in header_names(lines[start])] if lines else []
     numbered = enumerate(lines[start + 1 :], start=start + 2)
     rows = [Line(line, dict(zip(names, cells, strict=False))) for line, cells in numbered if cells]

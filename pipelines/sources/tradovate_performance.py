@@ -20,6 +20,7 @@ NAME = "tradovate-performance"
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "min": timedelta(minutes=1), "sec": timedelta(seconds=1)}
 _PART = re.compile(r"(\d{1,6}) ?(d|h|min|sec)\b")
 _DURATION = re.compile(rf"({_PART.pattern}\s*)+")
+_FILLS = (("buyFillId", "Buy Fill ID"), ("sellFillId", "Sell Fill ID"))
 _TIMES = ("%m/%d/%Y %H:%M:%S", "%Y-%m-%d %H:%M:%S", "%m/%d/%Y %I:%M:%S %p")
 
 
@@ -39,7 +40,7 @@ def read(document: Document, ask: Ask) -> Statement:
     """
     ledger = Ledger(NAME, ask, needed_clock(ask.server_zone, NAME))
     seen = Keys()
-    rows = [row for row in whole_table(document.text, document.name) if row.get("buyFillId", "Buy Fill ID")]
+    rows = [row for row in whole_table(document.text, document.name) if any(row.get(*names) for names in _FILLS)]
     only_account(rows, document.name)
     pairs = [ledger.take("pairs", row.line, partial(_pair, ledger, row, seen)) for row in rows]
     ledger.checks += _profit_checks([pair for pair in pairs if pair])

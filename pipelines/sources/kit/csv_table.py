@@ -20,8 +20,12 @@ class Line:
     cells: dict[str, str]
 
     def get(self, *names: str) -> str:
-        """Return the first of the named columns that the row has, stripped; nothing if it has none."""
-        return next((self.cells[name].strip() for name in names if name in self.cells), "")
+        """Return the first of the named columns that the row has, in letters of any case, stripped; nothing if none."""
+        found = next((self.cells[name] for name in names if name in self.cells), None)
+        if found is None:
+            wanted = {name.lower() for name in names}
+            found = next((cell for name, cell in self.cells.items() if name.lower() in wanted), "")
+        return found.strip()
 
     def need(self, *names: str) -> str:
         """Return the same, or raise RowProblem when it is blank."""

@@ -107,9 +107,18 @@ class Document:
     def _page_rows(self) -> list[Row]:
         """The page's rows; decimal commas, which a spreadsheet leaves in a page it saves again, become points."""
         rows = self.page.rows
+        if rows and rows[-1].cells and self._ends_in_a_cell:
+            rows = [*rows[:-1], rows[-1]._replace(cells=[*rows[-1].cells[:-1], f"{rows[-1].cells[-1]}…"])]
         if "," not in self.text or not has_decimal_commas(cell for row in rows for cell in row.cells):
             return rows
         return [row._replace(cells=[european(cell) for cell in row.cells]) for row in rows]
+
+    @property
+    def _ends_in_a_cell(self) -> bool:
+        """Tell a page cut off in the middle of a cell's text: of a number only the first digits may be left."""
+        end = self.text[-CELL_CHARS_MAX:].lower()
+        tag, _, rest = end[end.rfind("<") :].partition(">")
+        return end.rfind("<td") > end.rfind("</t") and not tag.startswith("</") and bool(rest.strip())
 
     def _text_rows(self) -> list[Row]:
         """The lines of delimited text as rows; between semicolons and tabs a number may have a decimal comma."""
