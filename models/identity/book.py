@@ -1,6 +1,7 @@
 """The book of who is who: built once over all traders, then extended at the cost of what is touched."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,9 +19,20 @@ from models.identity.owners import name_owners
 from models.identity.people import FIELDS, compare
 from models.identity.reasons import link_table
 from models.identity.terms import DEFAULT_TERMS, IdentityTerms
-from models.identity.weighing import ALSO_MAX, COUNTED, Weighed, Weights, alike_for_all, bits_of, strength_of, weigh
+from models.identity.weighing import (
+    ALSO_MAX,
+    COUNTED,
+    Floats,
+    Ints,
+    Marks,
+    Weighed,
+    Weights,
+    alike_for_all,
+    bits_of,
+    strength_of,
+    weigh,
+)
 
-Ints = npt.NDArray[np.int64]
 # Shares of a trader's uses of a kind of thing below which a trader hardly uses what is shared, and from which wholly.
 HARDLY, WHOLLY = 0.2, 0.9
 
@@ -40,7 +52,7 @@ class IdentityBook:
 
     def __init__(self, terms: IdentityTerms = DEFAULT_TERMS, *, threads: int = 2, path: Path | None = None) -> None:
         """Begins with nothing; the evidence is in memory, or in a file that `kept` opens again."""
-        self.terms = terms
+        self.terms, self.threads = terms, threads
         self.evidence = Evidence(terms, threads, path)
         self.pairs = self._no_pairs()
         self.strangers = self.pairs[["a", "b", *FIELDS]]
@@ -104,16 +116,17 @@ class IdentityBook:
         """Drops the pairs that may have changed and compares them anew; answers the former rows of those that stay,
         which come first."""
         kept = np.flatnonzero(~self._stale())
-        stay = self.evidence.draw()
-        self.evidence.propose(everyone)
-        strangers = compare(self.evidence)
-        known = self.strangers["a"].isin(stay) & self.strangers["b"].isin(stay)
-        self.strangers = pd.concat([self.strangers[known], strangers], ignore_index=True)
-        fresh = self._shared()[self.pairs.columns]
-        older = self.pairs
+        with ThreadPoolExecutor(1) as pool:
+            older = {name: self.pairs[name].to_numpy() for name in self.pairs.columns}
+            staying = pool.submit(lambda: {name: column.take(kept) for name, column in older.items()})
+            stay = self.evidence.draw()
+            self.evidence.propose(everyone)
+            strangers = compare(self.evidence)
+            known = self.strangers["a"].isin(stay) & self.strangers["b"].isin(stay)
+            self.strangers = pd.concat([self.strangers[known], strangers], ignore_index=True)
+            fresh = self._shared()
         self.pairs = pd.DataFrame(
-            {name: np.append(older[name].to_numpy()[kept], fresh[name].to_numpy()) for name in older.columns},
-            copy=False,
+            {name: np.append(column, fresh[name].to_numpy()) for name, column in staying.result().items()}, copy=False
         )
         return kept
 
@@ -153,11 +166,13 @@ class IdentityBook:
             same = deciding.pairs[: len(kept)] == self.weighed.pairs[kept]
             rows = np.append(np.flatnonzero(~same), rows[len(kept) :])
         before = [column[kept] for column in self.weights]
-        # Pairs of which all that decides is the same weigh the same.
-        _, first, number = np.unique(deciding.pairs[rows], return_index=True, return_inverse=True)
-        some = rows[first]
-        told = {kind: bits[some] for kind, bits in crowds.items()}
-        new = [column[number] for column in weigh(self.pairs.iloc[some], population, terms, day, told)]
+        new = self._weights_of_sorts(
+            rows,
+            deciding.pairs[rows],
+            lambda some: weigh(
+                self.pairs.iloc[some], population, terms, day, {kind: bits[some] for kind, bits in crowds.items()}
+            ),
+        )
         grown = [np.append(column, np.zeros(len(self.pairs) - len(kept))) for column in before]
         for column, fresh in zip(grown, new, strict=True):
             column[rows] = fresh
@@ -167,6 +182,15 @@ class IdentityBook:
             return np.arange(len(kept))
         moved = [now[: len(kept)] != then for now, then in zip(self.weights, before, strict=True)]
         return np.flatnonzero(np.logical_or.reduce(moved))
+
+    def _weights_of_sorts(self, rows: Ints, marks: Marks, weights_of: Callable[[Ints], Weights]) -> list[Floats]:
+        """The weights of rows of pairs, of which those of one mark weigh the same, so that one of them is weighed."""
+        number, sorts = pd.factorize(marks)
+        first = np.empty(len(sorts), dtype=np.int64)
+        first[number[::-1]] = rows[::-1]
+        with ThreadPoolExecutor(self.threads) as pool:
+            parts = list(pool.map(weights_of, np.array_split(first, self.threads)))
+        return [np.concatenate(column)[number] for column in zip(*parts, strict=True)]
 
     def _read_judgements(self, judgements: pd.DataFrame | None) -> Judgements:
         if judgements is None or judgements.empty:

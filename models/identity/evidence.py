@@ -1,5 +1,6 @@
 """What each trader has, in normal form: people, the keys they hold, and which pairs share a key worth comparing."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -194,11 +195,20 @@ def _width(column: str) -> str:
     return "bigint" if column.endswith(("_left", "_right", "_value")) else "integer"
 
 
+def _held_by_several(values: npt.NDArray[np.uint64]) -> pd.DataFrame:
+    """The values that occur more than once, and how often each does."""
+    values = np.sort(values)
+    start = np.flatnonzero(np.append(True, values[1:] != values[:-1])[: len(values)])
+    holders = np.diff(np.append(start, len(values)))
+    several = holders > 1
+    return pd.DataFrame({"value": values[start[several]], "holders": holders[several]})
+
+
 class Evidence:
     """People and the keys they hold, in a DuckDB of its own; rows are only ever added or replaced."""
 
     def __init__(self, terms: IdentityTerms, threads: int = 2, path: Path | None = None) -> None:
-        self.terms = terms
+        self.terms, self.threads = terms, threads
         self.kinds = list(terms.kinds)
         self.con = duck.connect({"threads": threads, "preserve_insertion_order": False}, path)
         self.con.execute(SCHEMA)
@@ -430,12 +440,11 @@ class Evidence:
 
     def _count_all(self) -> None:
         """Counts the holders of all values that several hold; sorting the values of a kind is quicker than grouping."""
-        for kind in (*range(len(self.kinds)), *range(BIRTH_NAME, RARE_BIRTH + 1)):
-            values = np.sort(self.con.execute("select value from keys where kind = ?", [kind]).fetchnumpy()["value"])
-            start = np.flatnonzero(np.append(True, values[1:] != values[:-1])[: len(values)])
-            holders = np.diff(np.append(start, len(values)))
-            several = holders > 1
-            found = pd.DataFrame({"value": values[start[several]], "holders": holders[several]})
+        kinds = (*range(len(self.kinds)), *range(BIRTH_NAME, RARE_BIRTH + 1))
+        with ThreadPoolExecutor(self.threads) as pool:
+            values = (self.con.execute("select value from keys where kind = ?", [kind]).fetchnumpy() for kind in kinds)
+            counted = list(pool.map(_held_by_several, (column["value"] for column in values)))
+        for kind, found in zip(kinds, counted, strict=True):
             self.con.register("counted", found)
             self.con.execute("insert into degrees select ?, value, holders from counted", [kind])
             self.con.unregister("counted")
@@ -472,10 +481,11 @@ class Evidence:
         """Fills `others` and `again`, and `near_keys` with the keys that these and the traders told share with anybody.
 
         Of others only those pairs change that share a value of which the number of holders says something else now, or
-        of which one has a value that became or was a hub: what it uses beside that counts otherwise."""
+        of which one has a thing that became or was a hub: what it uses beside that counts otherwise."""
         self.con.execute(f"""
             create or replace temp table passed as
-            select trader_no, value, (coalesce(before, 1) > cap) <> (recounted.holders > cap) as hub
+            select trader_no, value,
+                recounted.kind < {BIRTH_NAME} and (coalesce(before, 1) > cap) <> (recounted.holders > cap) as hub
             from holders join recounted using (value)
             where change <> 0 and trader_no not in (from own)
                 and case when before is null then recounted.holders > cap

@@ -86,15 +86,18 @@ class _Clear:
         self.few = {kind: _between(pairs[f"{kind}_holders"], HOLDERS_MAX) for kind in terms.kinds}
         self.apart = np.isin(self.name, (0, 2)) & (self.birth == 0)
         self.home = self.few["address"] & self.apart
-        self.one_person = (self.name >= 3) & (self.birth == 3) & self._rare()
+        self.one_person = self._rare((self.name >= 3) & (self.birth == 3))
         paper = self.few["document"] | self.few["email"]
         self.by_paper = {"name": paper & (self.birth >= 2), "birth": paper & (self.name >= 3)}
 
-    def _rare(self) -> Flags:
-        """Less than one other trader is expected to have both names."""
+    def _rare(self, alike: Flags) -> Flags:
+        """The pairs among those alike of whose two names less than one other trader is expected to have both."""
+        rows = np.flatnonzero(alike)
+        a, b, rare = self.a[rows], self.b[rows], np.zeros(len(alike), dtype=np.bool_)
         given, family = self.population.given_holders, self.population.family_holders
-        expected = step(np.maximum(given[self.a], given[self.b])) * step(np.maximum(family[self.a], family[self.b]))
-        return np.asarray(expected < max(self.population.traders, 1), dtype=np.bool_)
+        expected = step(np.maximum(given[a], given[b])) * step(np.maximum(family[a], family[b]))
+        rare[rows] = expected < max(self.population.traders, 1)
+        return rare
 
     def _both(self, kind: str) -> Flags:
         """Whether a thing of this kind is known of both."""
