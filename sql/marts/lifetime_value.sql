@@ -1,21 +1,15 @@
 -- What a buyer has brought so far: net fees less payouts less commissions, in US dollars. Grain: desk_id, product, channel,
 -- of the buyer's first purchase. The tail is what the mean hides: a few winners cost many fees. The margin (95 %) is that
 -- of independent people, who may have several registrations, and who vary as they do together with some of the desk's.
-with firsts as (
-    select
-        trader_id,
-        any_value(person) as person,
-        arg_min(desk_id, (purchased_at, challenge_id)) as desk_id,
-        arg_min(product, (purchased_at, challenge_id)) as product,
-        arg_min(channel, (purchased_at, challenge_id)) as channel,
-        count(*) as purchases
-    from marts.cohort_challenges
-    group by trader_id
-),
-
-moved as (
+with buyers as (
     select
         challenges.trader_id,
+        any_value(challenges.person) as person,
+        arg_min(
+            {'desk_id': challenges.desk_id, 'product': challenges.product, 'channel': challenges.channel},
+            (challenges.purchased_at, challenges.challenge_id)
+        ) as first,
+        count(*) as purchases,
         sum(challenges.fees * rates.rate_to_usd) as fees,
         sum(challenges.payouts * rates.rate_to_usd) as payouts
     from marts.cohort_challenges as challenges
@@ -33,25 +27,34 @@ commissions as (
 
 valued as (
     select
-        firsts.*,
-        moved.fees,
-        moved.payouts,
-        coalesce(commissions.commissions, 0) as commissions,
-        moved.fees - moved.payouts - coalesce(commissions.commissions, 0) as value
-    from firsts
-    inner join moved using (trader_id)
+        buyers.person,
+        buyers.first.desk_id as desk_id,
+        buyers.first.product as product,
+        buyers.first.channel as channel,
+        buyers.purchases,
+        buyers.fees - buyers.payouts - coalesce(commissions.commissions, 0) as value
+    from buyers
     left join commissions using (trader_id)
 ),
 
 -- a person's registrations go together: squares of sums of people instead of sums of squares
+people as (
+    select desk_id, product, channel, sum(value) as value, count(value) as traders
+    from valued
+    group by desk_id, product, channel, person
+),
+
 varied as (
-    select desk_id, product, channel, sum(apart ^ 2) / sum(traders) * count(*) / nullif(count(*) - 1, 0) as variance
-    from (
-        select desk_id, product, channel, sum(value - mean) as apart, count(value) as traders
-        from (select *, avg(value) over (partition by desk_id, product, channel) as mean from valued)
-        group by desk_id, product, channel, person
-    )
-    group by desk_id, product, channel
+    select
+        people.desk_id,
+        people.product,
+        people.channel,
+        sum((people.value - people.traders * means.mean) ^ 2) / sum(people.traders) * count(*) / nullif(count(*) - 1, 0)
+            as variance
+    from people
+    inner join (select desk_id, product, channel, avg(value) as mean from valued group by all) as means
+        using (desk_id, product, channel)
+    group by people.desk_id, people.product, people.channel
 ),
 
 everyone as (

@@ -19,7 +19,6 @@ lived as (
         select *, case when trades > 0 or closed_profit <> 0 then cast(closed_profit as double) end as traded_profit
         from decided.account_days
     )
-    semi join live using (account_id)
     group by account_id
 ),
 

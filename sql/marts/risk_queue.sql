@@ -51,7 +51,8 @@ standing as (
 select
     *,
     case state when 'near' then '0' when 'unknown' then '1' when 'fine' then '2' when 'breached' then '3' else '4' end
-    || coalesce(format('{:010.4f}', 10000 - greatest(least(near_share, 9999), -9999)), '9')
-    || format('{:017d}', 10000000000000000 - epoch_us(status_at))
+    -- numbers of as many digits each, which sort as text
+    || coalesce(cast(cast(10000 * (20000 - greatest(least(near_share, 9999), -9999)) as bigint) as varchar), '9')
+    || cast(20000000000000000 - epoch_us(status_at) as varchar)
     || account_id as place
 from standing
