@@ -228,15 +228,16 @@ def roll_forward(
     `only` limits it to some subjects (a select of their ids).
     """
     table = LEDGER_ENTRIES.c
-    query = sa.select(
-        table.currency, table.credit == account, table.happened_at >= since, sa.func.sum(table.minor)
-    ).where(sa.or_(table.debit == account, table.credit == account), table.happened_at < until)
-    query = query if only is None else query.where(table.subject_id.in_(only))
+    on, within = (table.credit == account).label("credited"), (table.happened_at >= since).label("within")
+    moved = sa.select(table.currency, on, within, table.minor)
+    moved = moved.where(sa.or_(table.debit == account, table.credit == account), table.happened_at < until)
+    told = (moved if only is None else moved.where(table.subject_id.in_(only))).subquery().c
+    groups = (told.currency, told.credited, told.within)
     sums: defaultdict[str, dict[tuple[bool, bool], int]] = defaultdict(dict)
-    for currency, on, within, minor in connection.execute(
-        query.group_by(table.currency, table.credit == account, table.happened_at >= since)
+    for currency, credited, inside, minor in connection.execute(
+        sa.select(*groups, sa.func.sum(told.minor)).group_by(*groups)
     ):
-        sums[currency][bool(on), bool(within)] = int(minor)
+        sums[currency][bool(credited), bool(inside)] = int(minor)
     rolled = []
     for currency, found in sorted(sums.items()):
         opening = found.get((True, False), 0) - found.get((False, False), 0)

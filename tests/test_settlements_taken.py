@@ -170,6 +170,18 @@ def test_money_sent_before_anybody_granted_it_is_held_until_then(warehouse: Ware
     assert books(warehouse)[ledger.CASH] == -80_000
 
 
+@pytest.mark.parametrize("before", [dt.timedelta(seconds=1), dt.timedelta(days=90)])
+def test_what_is_owed_is_never_less_than_nothing(warehouse: Warehouse, before: dt.timedelta) -> None:
+    """Money that left before its grant pays the debt once it stands: the books of no day owe less than nothing."""
+    queued(warehouse)
+    assert taken(warehouse, told(settled_at=NOW - before))[0].outcome == "moved"
+    with warehouse.database.connect() as connection:
+        for since in (NOW - 2 * before, NOW - before / 2, NOW):
+            for one in ledger.roll_forward(connection, since, NOW + dt.timedelta(microseconds=1)):
+                assert (one.opening, one.accrued, one.settled, one.closing) == (0, 80_000, 80_000, 0)
+        assert ledger.roll_forward(connection, NOW - 2 * before, NOW) == []
+
+
 def _version(warehouse: Warehouse) -> int:
     with warehouse.database.connect() as connection:
         held = desk.state_of(connection, "Q1")

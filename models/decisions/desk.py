@@ -25,7 +25,7 @@ from models.money import to_minor, written
 from models.payouts.policy import Policy, in_force
 from models.payouts.shares import Split
 from sql import schema
-from sql.desk_schema import DECISIONS, PAYOUT_NOTES, PAYOUT_STATES
+from sql.desk_schema import DECISIONS, PAYOUT_NOTES, PAYOUT_STATES, PAYOUT_TRANSFERS
 
 SYSTEM = Person("highwater", "automation")
 BATCH_ITEMS = 500
@@ -215,18 +215,27 @@ def told_by_transfer(
 ) -> State:
     """Moves a granted request as its transfer was told, by automation; the money moved at `money_at`.
 
+    A debt is paid only once it stands: money that left before its grant is booked on it with the grant.
     In the caller's transaction, which must be rolled back when this raises MoveRefused.
     """
     now = at or dt.datetime.now(dt.UTC)
     audit.lock(connection)
     known = _known(connection, [payout_id])
-    doing = _Act(known, SYSTEM, reason, None, now, in_force(now), money_at, fee_minor)
     review, state = known.review(payout_id), known.states.get(payout_id)
     if state is None or action not in BY_TRANSFER:
         raise MoveRefused(f"{payout_id} is not moved by {action}.")
+    booked_at = max([money_at, *_begun(connection, state)])
+    doing = _Act(known, SYSTEM, reason, None, now, in_force(now), booked_at, fee_minor)
     moved = _ACTS.get(action, _plain_act)(doing, state, action, review, ())
     _written(connection, doing.book, now, payout_id)
     return moved
+
+
+def _begun(connection: sa.Connection, state: State) -> list[dt.datetime]:
+    """When the transfer was begun by which a request is paid now, if one was."""
+    query = sa.select(PAYOUT_TRANSFERS.c.begun_at)
+    wanted = PAYOUT_TRANSFERS.c.transfer_id == f"{state.payout_id}-{state.transfers}"
+    return list(connection.execute(query.where(wanted)).scalars())
 
 
 def _known(connection: sa.Connection, payout_ids: Sequence[str]) -> _Known:
