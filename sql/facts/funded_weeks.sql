@@ -1,6 +1,7 @@
 -- Funded accounts at the end of each Thursday that they lived, idle ones with what stood in them last, and what was paid
 -- from them after it. Grain: account_id, firm_day. Amounts as shares of the initial balance; `next_paid` is what was
--- settled within the horizon after the day, unknown until the horizon has passed; `split` the share of profit then in force.
+-- settled within the horizon after the day in whatever currency, unknown until the horizon has passed; `split` the share of
+-- profit then in force.
 -- Weeks, so that one payment is not counted once for every day before it; every living account, since those are what is
 -- forecast: who traded on the day is paid more often.
 with lived as (
@@ -37,10 +38,24 @@ stood as (
             and (lived.ended_at is null or lived.ended_at > weeks.stands_at)
 ),
 
+-- in the account's currency at the rate of its day; unknown where there is none
 paid as (
-    select account_id, settled_at, cast(amount as double) as amount
-    from facts.transfers
-    where status = 'settled' and currency = account_currency
+    select
+        transfers.account_id,
+        transfers.settled_at,
+        cast(transfers.amount as double)
+        * case
+            when transfers.currency = transfers.account_currency then 1
+            else
+                coalesce(told.rate_to_usd, case transfers.currency when 'USD' then 1 end)
+                / coalesce(wanted.rate_to_usd, case transfers.account_currency when 'USD' then 1 end)
+        end as amount
+    from (
+        select *, cast(utc(settled_at) as date) as day from facts.transfers where status = 'settled'
+    ) as transfers
+    asof left join staging.rates as told on transfers.currency = told.currency and transfers.day >= told.day
+    asof left join staging.rates as wanted
+        on transfers.account_currency = wanted.currency and transfers.day >= wanted.day
 ),
 
 received as (
@@ -48,13 +63,13 @@ received as (
         stood.account_id,
         stood.stands_at,
         count(*) filter (where paid.settled_at <= stood.stands_at) as paid_before,
-        sum(paid.amount) filter (
-            where
-                paid.settled_at > stood.stands_at
-                and paid.settled_at <= stood.stands_at + to_days(cast(getvariable('liability_horizon_days') as integer))
-        ) as next_paid
+        sum(paid.amount) filter (where paid.settled_at > stood.stands_at) as next_paid,
+        count(*) filter (where paid.settled_at > stood.stands_at and paid.amount is null) as unknown_next
     from stood
-    inner join paid using (account_id)
+    inner join paid
+        on
+            stood.account_id = paid.account_id
+            and paid.settled_at <= stood.stands_at + to_days(cast(getvariable('liability_horizon_days') as integer))
     group by stood.account_id, stood.stands_at
 ),
 
@@ -123,7 +138,9 @@ select
     coalesce(received.paid_before, 0) as paid_before,
     coalesce(waiting.amount, 0) / stood.initial as waiting_share,
     case
-        when stood.stands_at + to_days(cast(getvariable('liability_horizon_days') as integer)) <= getvariable('as_of')
+        when
+            stood.stands_at + to_days(cast(getvariable('liability_horizon_days') as integer)) <= getvariable('as_of')
+            and coalesce(received.unknown_next, 0) = 0
             then coalesce(received.next_paid, 0) / stood.initial
     end as next_paid,
     share_of(coalesce(last_days.profit_share, 0) * stood.initial, splits.begins, splits.percents) as split
