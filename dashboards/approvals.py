@@ -1,4 +1,4 @@
-"""Approvals: what waits for my agreement."""
+"""Approvals: what waits for my agreement, and what is held until another than who granted it has looked."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboards.kit import desk, look, places, reads, words
 from models.decisions.desk import open_to
+from models.decisions.holds import Hold
 from sql.desk_schema import PAYOUT_STATES
 
 WAITING = ("second_approval", "finance_approval")
@@ -21,7 +22,8 @@ def show() -> None:
     mine = [
         row for row in reads.records(found) if "confirm" in open_to(person, row["state"], desk.state(row["payout_id"]))
     ]
-    if not mine:
+    held = _held()
+    if not mine and not held:
         look.empty(
             "Nothing waits for you",
             "Large, first and unusual payouts come here once somebody else has decided on them.",
@@ -32,6 +34,37 @@ def show() -> None:
         return
     for row in mine:
         _decision(row)
+    if held:
+        st.subheader("Held: the account ended after it was granted", anchor=False)
+    for row, hold in held:
+        _release(row, hold)
+
+
+def _held() -> list[tuple[dict[str, Any], Hold]]:
+    """Granted requests of others that are held, those granted first before the others."""
+    person, holds = desk.person(), desk.held()
+    found = desk.states(PAYOUT_STATES.c.payout_id.in_(list(holds))).iloc[::-1] if holds else None
+    rows = [] if found is None else reads.records(found)
+    return [(row, holds[row["payout_id"]]) for row in rows if row["maker"] != person.name]
+
+
+def _release(row: dict[str, Any], hold: Hold) -> None:
+    """One held request: amount, why it is held, who granted it, and the two answers."""
+    zone, payout_id = reads.zone_of(row["desk_id"]), row["payout_id"]
+    with st.container(border=True):
+        left, right = st.columns([3, 2], vertical_alignment="center")
+        with left:
+            st.markdown(f"**{payout_id}** {desk.money(row['trader_minor'], row['currency'])} to the trader")
+            st.markdown(f"{desk.HELD}: {words.zoned(hold.told, zone)}")
+            st.caption(f"Granted by {words.marked(row['maker'])}, {words.instant(row['updated_at'], zone)}")
+            places.link("payout_review", "Read →", icon=False, payout=payout_id)
+        with right:
+            reason = st.text_input("Reason", key=f"why-{payout_id}", placeholder="needed for both")
+            with st.container(horizontal=True):
+                back = st.button("Take back", key=f"withhold-{payout_id}", type="primary")
+                free = st.button("Release", key=f"release-{payout_id}")
+    if back or free:
+        desk.act(payout_id, "withhold" if back else "release", int(row["version"]), reason=reason)
 
 
 def _decision(row: dict[str, Any]) -> None:

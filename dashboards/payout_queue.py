@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboards.kit import desk, look, places, reads, state, words
 from models.decisions.desk import Done
+from sql.desk_schema import PAYOUT_STATES
 
 VIEWS = {"waiting": "◷ Waiting", "done": "✓ Transferred", "all": "All"}
 OF_VIEW: dict[str, dict[str, Any]] = {"waiting": {"waits": True}, "done": {"state": ["sent", "settled"]}, "all": {}}
@@ -129,6 +130,7 @@ def _second_look(clean: pd.DataFrame) -> None:
 def _queue(found: pd.DataFrame, asked: str | None) -> int:
     """The requests as a table; returns the place of the selected one."""
     known = {name: f"{icon} {word}" for name, (icon, word) in words.STATES.items()}
+    held = desk.held(PAYOUT_STATES.c.payout_id.in_(found["payout_id"].tolist()))
     shown = found.assign(
         late=[
             ("▲ " if late else "") + words.age(hours)
@@ -136,7 +138,10 @@ def _queue(found: pd.DataFrame, asked: str | None) -> int:
         ],
         recommendation=found["recommendation"].map(words.RECOMMENDATIONS).fillna("? Not reviewed"),
         open_checks=[desk.at_a_glance(row, most=1) for row in reads.records(found)],
-        standing=[words.plain(one) if isinstance(one, str) else "New" for one in found["desk_state"]],
+        standing=[
+            desk.HELD if name in held else words.plain(one) if isinstance(one, str) else "New"
+            for name, one in zip(found["payout_id"], found["desk_state"], strict=True)
+        ],
         trader_name=found["trader_name"].fillna(words.UNKNOWN),
         account_state=[known.get(str(name), words.plain(name or "unknown")) for name in found["account_status"]],
         transfer=found["state"].map(words.TRANSFERS),
@@ -183,6 +188,8 @@ def _beside(row: pd.Series) -> None:
             "Reference": words.escaped(row["transfer_reference"]),
         }
     )
+    for hold in desk.held(PAYOUT_STATES.c.payout_id == row["payout_id"]).values():
+        look.card("breached", desk.HELD, [f"No money goes out: {words.escaped(words.zoned(hold.told, zone))}."])
     if st.button("Review", type="primary", shortcut="Enter", icon=":material/fact_check:"):
         places.go("payout_review", payout=row["payout_id"])
     places.link("account", "Open account →", icon=False, account=row["account_id"])

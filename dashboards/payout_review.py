@@ -13,8 +13,8 @@ from models.decisions.desk import State, Strip, open_to, preview
 from models.decisions.machine import REASON_CODES
 from models.money import to_minor
 from models.payouts import told
-from models.payouts.eligibility import ENDED
 from models.payouts.shares import Split
+from sql.desk_schema import PAYOUT_STATES
 
 VIEWS = {
     "checks": "Checks",
@@ -42,8 +42,10 @@ WORDS = {
     "appeal": "Appeal",
     "uphold": "Uphold",
     "overturn": "Overturn",
+    "release": "Release",
+    "withhold": "Take back",
 }
-SHORTCUTS = {"approve": "Alt+A", "reject": "Alt+X", "confirm": "Alt+G", "take": "Alt+T"}
+SHORTCUTS = {"approve": "Alt+A", "reject": "Alt+X", "confirm": "Alt+G", "take": "Alt+T", "release": "Alt+G"}
 
 
 def show() -> None:
@@ -159,35 +161,35 @@ def _actions(row: dict[str, Any], held: State | None, strips: list[Strip]) -> No
         return
     if now in ("checks_passed", "checks_failed"):
         now = "in_review"
-    possible = open_to(person, now, held)
+    hold = desk.held(PAYOUT_STATES.c.payout_id == row["payout_id"]).get(row["payout_id"]) if now == "queued" else None
+    if hold:
+        told = words.zoned(hold.told, reads.zone_of(row["desk_id"]))
+        lines = [
+            f"No money goes out: {words.escaped(told)}.",
+            "Somebody else than who granted it releases it or takes it back.",
+        ]
+        look.card("breached", desk.HELD, lines)
+    possible = open_to(person, now, held, hold)
     if not possible:
         others = held and person.name in (held.maker, held.checker)
         st.caption("You have decided; somebody else must agree." if others else "Nothing for you to do here.")
         return
-    against = since_granted(row) if now == "queued" else ""
-    if against:
-        st.warning(f"Granted, but {against}. Read it before money goes out.")
+    if now == "queued" and not hold and row["recommendation"] in ("review", "reject"):
+        advice = f"{words.RECOMMENDATIONS[row['recommendation']]}: {desk.at_a_glance(row)}"
+        st.warning(f"Granted, but the review now says {advice}. Read it before money goes out.")
     if {"approve", "deduct"} & set(possible):
         override = bool(strips) or row["recommendation"] not in ("approve", "deduct")
         st.caption(desk.who_must_agree(row["payout_id"], override=override))
     reason, code = desk.reason_inputs(row["payout_id"])
     with st.container(horizontal=True):
-        pressed = [action for action in possible if _button(action, first=action in (row["recommendation"], "confirm"))]
+        pressed = [
+            action
+            for action in possible
+            if _button(action, first=action in (row["recommendation"], "confirm", "withhold"))
+        ]
     for action in pressed:
         used = strips if action == "deduct" else []
         desk.act(row["payout_id"], action, held.version if held else 0, reason=reason, code=code, strips=used)
-
-
-def since_granted(row: dict[str, Any]) -> str:
-    """What speaks against paying a granted request now; nothing when nothing does."""
-    if row["recommendation"] in ("review", "reject"):
-        return f"the review now says {words.RECOMMENDATIONS[row['recommendation']]}: {desk.at_a_glance(row)}"
-    alive = _numbers(row, "account_alive")
-    ended = pd.Timestamp(str(alive.get("status_at") or "NaT"))
-    if alive.get("status") in ENDED and ended > row["requested_at"]:
-        at = words.instant(ended, reads.zone_of(row["desk_id"]))
-        return f"the account was {alive['status']} on {at}, after the request"
-    return ""
 
 
 def _button(action: str, *, first: bool) -> bool:
@@ -357,7 +359,13 @@ def _log(row: dict[str, Any]) -> None:
         policy=moves["policy_version"],
     )
     columns = ["happened_at", "person", "role", "action", "now", "reason", "kind", "policy"]
-    desk.table(shown[columns], reads.zone_of(row["desk_id"]))
+    zone = reads.zone_of(row["desk_id"])
+    desk.table(shown[columns], zone)
+    for one in reads.records(desk.releases(row["payout_id"])):
+        at, why = words.instant(one["released_at"], zone), words.marked(one["reason"])
+        st.caption(
+            f"Released by **{words.marked(one['person'])}**, {at}, though {words.zoned(one['told'], zone)}: {why}"
+        )
 
 
 def _notes(payout_id: str, zone: str) -> None:

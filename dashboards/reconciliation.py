@@ -43,6 +43,7 @@ def show() -> None:
         f" {words.counted(len(transfers), 'transfer')} and {words.counted(len(requests), 'request')} left over"
     )
     waiting = {"transfers": len(transfers), "requests": len(requests), "likely": len(likely)}
+    waiting["held"] = len(desk.held()) + len(desk.held_transfers())
     named = {name: f"{said} ({waiting[name]:,})" if name in waiting else said for name, said in VIEWS.items()}
     first = "likely" if len(likely) else "requests" if transfers.empty and len(requests) else None
     view = state.tab("View", "view", named, first=first)
@@ -71,7 +72,7 @@ def _likely(pairs: pd.DataFrame, transfers: pd.DataFrame) -> pd.DataFrame:
 def _matched(pairs: pd.DataFrame, requests: pd.DataFrame, transfers: pd.DataFrame) -> None:
     joined = pairs.merge(requests, left_on="left", right_on="payout_id")
     joined = joined.merge(transfers, left_on="right", right_on="settlement_id", suffixes=("", "_sent"))
-    desk.table(joined.assign(log_odds=joined["score"].round(1))[MATCHED])
+    desk.table(joined.assign(log_odds=joined["score"])[MATCHED])
 
 
 def _left_over(side: str, rows: pd.DataFrame, suggestions: pd.DataFrame, others: pd.DataFrame) -> None:
@@ -91,7 +92,7 @@ def _left_over(side: str, rows: pd.DataFrame, suggestions: pd.DataFrame, others:
     else:
         st.markdown("**Likeliest partners**")
         listed = best.merge(others, left_on="other", right_on=other_key)
-        listed = listed.assign(log_odds=listed["score"].round(1))
+        listed = listed.assign(log_odds=listed["score"])
         first = [name for name in (REQUEST if side == "transfer" else TRANSFER) if name in listed]
         desk.table(listed[[*first, "log_odds"]])
     _actions(side, str(chosen), best["other"].tolist())
@@ -116,12 +117,19 @@ def _actions(side: str, chosen: str, partners: list[str]) -> None:
 
 
 def _held() -> None:
-    """Transfers that came and moved nothing."""
-    found = desk.held_transfers()
-    if found.empty:
+    """Granted requests that may not be sent, and transfers that came and moved nothing."""
+    found, holds = desk.held_transfers(), desk.held()
+    if holds:
+        st.markdown("**Requests that are held**: no money goes out until another than who granted them has looked.")
+        for hold in holds.values():
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(f"**{words.marked(hold.payout_id)}** {hold.told}")
+                places.link("payout_review", "Open →", icon=False, payout=hold.payout_id)
+    if found.empty and not holds:
         look.empty("Nothing is held", "A transfer that does not fit its request is held here, and told why.")
         return
-    desk.table(found[HELD])
+    if len(found):
+        desk.table(found[HELD])
 
 
 def _books() -> None:

@@ -145,7 +145,22 @@ PAYOUT_TRANSFERS = _table(
     _col("minor", sa.BigInteger, "amount, minor units", nullable=False),
     _col("currency", sa.Text, "currency", nullable=False),
     _col("begun_at", Instant, "when", nullable=False),
+    _col("account_status", sa.Text, "how the account stood when the request was granted; empty when it is sent again"),
     sa.UniqueConstraint("payout_id", "attempt"),
+)
+PAYOUT_RELEASES = _table(
+    "payout_releases",
+    "Granted requests that were held because their account had ended since, and who let the money go all the same.",
+    _col("release_id", sa.Text, "release", primary_key=True),
+    _col("payout_id", sa.Text, "request", nullable=False, index=True),
+    _col("version", sa.Integer, "version of the request's state that was looked at", nullable=False),
+    _col("account_status", sa.Text, "how the account had ended: another end is held anew", nullable=False),
+    _col("person", sa.Text, "who; never the one who granted it", nullable=False),
+    _col("role", sa.Text, "in which role", nullable=False),
+    _col("reason", sa.Text, "why", nullable=False),
+    _col("told", sa.Text, "what it was held for", nullable=False),
+    _col("released_at", Instant, "when", nullable=False),
+    sa.CheckConstraint("reason <> ''", name="release_says_why"),
 )
 PAYOUT_NOTES = _table(
     "payout_notes",
@@ -242,6 +257,7 @@ _IMMUTABLE = (
     LEDGER_ENTRIES,
     AUDIT_LOG,
     PAYOUT_TRANSFERS,
+    PAYOUT_RELEASES,
     PAYOUT_NOTES,
     SETTLEMENT_EVENTS,
     RECONCILIATION_MARKS,

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pandas as pd
 import pytest
 import sqlalchemy as sa
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from dashboards import payout_review
 from dashboards.kit import people, places
 from models import access, audit
 from models.access import PAGES, ROLES, Person
 from models.decisions import desk
 from pipelines.land import land_paths
+from sql import schema
 from sql.desk_schema import PAYOUT_TRANSFERS, RECONCILIATION_MARKS
 from sql.warehouse import Warehouse
 from tests import pages_firm
@@ -303,18 +302,33 @@ def test_every_transfer_that_did_not_fail_stands_in_one_list_of_reconciliation(
         assert "1 failed and paid nothing" in app.caption[0].value
 
 
-def test_who_sends_money_is_told_of_a_breach_since_it_was_granted(house: Warehouse) -> None:
-    """What is granted is reviewed as granted, so the advice stays; a breach before the transfer must be seen."""
-    request = {"recommendation": "approve", "requested_at": pd.Timestamp("2026-03-10", tz="UTC"), "desk_id": None}
-
-    def told_of(status: str, at: str | None) -> str:
-        checks = [{"check": "account_alive", "outcome": "passed", "numbers": {"status": status, "status_at": at}}]
-        return payout_review.since_granted(request | {"checks": json.dumps(checks)})
-
-    said = "the account was breached on 11 Mar 2026 09:00 UTC, after the request"
-    assert told_of("breached", "2026-03-11T09:00:00+00:00") == said
-    assert not told_of("breached", "2026-03-09T09:00:00+00:00"), "a claim after the account's end was granted as that"
-    assert not told_of("active", "2026-03-11T09:00:00+00:00") and not told_of("active", None)
+def test_money_of_an_account_that_breached_since_is_held_until_another_has_looked(house: Warehouse) -> None:
+    """Queue, review, approvals and reconciliation say that it is held and why; who granted it cannot let it go."""
+    pavel, petra = Person("pavel", "payout_reviewer"), Person("petra", "payout_reviewer")
+    status = schema.ACCOUNT_STATUS
+    with house.database.begin() as connection:
+        add_request(connection, "Q8")
+    made = desk.act(house.database, pavel, "Q8", "approve", at=NOW)
+    desk.act(house.database, Person("maria", "manager"), "Q8", "confirm", made.version, at=NOW)
+    with house.database.begin() as connection:
+        ended = sa.update(status).where(status.c.account_id == "A-Q8")
+        connection.execute(ended.values(status="breached", status_at=NOW + dt.timedelta(hours=2)))
+    try:
+        assert "its account was breached on 2026-11-02 11:00 UTC" in told(
+            as_person("reconciliation", pavel, view="held")
+        )
+        why = "its account was breached on 02 Nov 2026 12:00 CET, after it was granted"
+        assert why not in told(as_person("approvals", pavel))
+        app = as_person("approvals", petra)
+        assert why in told(app)
+        app.button(key="release-Q8").click().run()
+        assert "say why" in app.error[0].value
+        app.text_input(key="why-Q8").set_value("the breach was a wrong tick").run()
+        app.button(key="release-Q8").click().run()
+        assert not app.exception and "Nothing waits for you" in told(app)
+    finally:
+        with house.database.begin() as connection:
+            connection.execute(ended.values(status="active", status_at=NOW))
 
 
 def test_a_second_person_agrees_on_the_approvals_page(house: Warehouse) -> None:

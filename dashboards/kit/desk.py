@@ -16,13 +16,14 @@ from dashboards.kit import state as address
 from models import access, audit, ledger, settlements
 from models.access import AccessRefused, Person
 from models.clock import place
-from models.decisions import desk, settling
+from models.decisions import desk, holds, settling
 from models.decisions.desk import Done, State, Strip
+from models.decisions.holds import Hold
 from models.decisions.machine import REASON_CODES, MoveRefused
 from models.money import from_minor
 from pipelines import packs
 from sql import schema
-from sql.desk_schema import DECISIONS, PAYOUT_NOTES, PAYOUT_STATES, SETTLEMENT_EVENTS
+from sql.desk_schema import DECISIONS, PAYOUT_NOTES, PAYOUT_RELEASES, PAYOUT_STATES, SETTLEMENT_EVENTS
 from sql.warehouse import read_frame
 
 ICONS = {"failed": "✕", "unknown": "?", "passed": "✓", "not_applicable": "·"}
@@ -30,6 +31,9 @@ OVER = ("rejected", "upheld", "cancelled")
 TOLD = "desk-told"
 ROLLED = ("opening", "accrued", "settled", "closing")
 MONEY = {*ROLLED, "amount", "amount_sent", "transfer_amount", "due", "fee", "balance", "net_profit"}
+ODDS = "How much likelier the two belong together than not: 3 is 20 to 1, 7 is 1,000 to 1."
+HELD = "■ Held"
+"""How a granted request stands whose account has ended since."""
 STYLED = 100_000
 """Cells of a table up to which each amount is written in the decimals of its row's currency."""
 BECAME = {
@@ -72,6 +76,20 @@ def state(payout_id: str) -> State | None:
     with reads.warehouse().database.connect() as connection:
         held = desk.state_of(connection, payout_id)
     return held if held is not None and person().sees(held.desk_id) else None
+
+
+def held(*conditions: Any) -> dict[str, Hold]:
+    """Granted requests of the person's desks that are held because their account has ended since, by request."""
+    desks = person().desks
+    mine = conditions if desks is None else (*conditions, PAYOUT_STATES.c.desk_id.in_(desks))
+    with reads.warehouse().database.connect() as connection:
+        return holds.held(connection, *mine)
+
+
+def releases(payout_id: str) -> pd.DataFrame:
+    """Who let a held request go, in order."""
+    table = PAYOUT_RELEASES
+    return reads.now(sa.select(table).where(table.c.payout_id == payout_id).order_by(table.c.released_at))
 
 
 def decisions(payout_id: str) -> pd.DataFrame:
@@ -198,7 +216,8 @@ def act(
         st.error(str(refused))
         return
     address.acted()
-    tell(f"{payout_id} {BECAME.get(done.state, 'is ' + done.state.replace('_', ' '))}.")
+    became = "is released and may be sent" if action == "release" else BECAME.get(done.state)
+    tell(f"{payout_id} {became or 'is ' + done.state.replace('_', ' ')}.")
     st.rerun()
 
 
@@ -277,6 +296,8 @@ def table(rows: pd.DataFrame, zone: str = "UTC", *, currency: str | None = None,
         if name in MONEY:
             unit = f" ({currency})" if currency else ""
             config[name] = st.column_config.NumberColumn(said + unit, format=None if each else words.column(currency))
+        elif name == "log_odds":
+            config[name] = st.column_config.NumberColumn(said, format="%.1f", help=ODDS)
         elif name.endswith("_at"):
             config[name] = st.column_config.DatetimeColumn(
                 f"{said} ({place(zone)})", format="DD MMM YY HH:mm:ss", timezone=zone

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from models import audit, ledger
 from models.audit import Record
 from models.ledger import Entry
-from sql.desk_schema import DECISIONS, PAYOUT_STATES, PAYOUT_TRANSFERS
+from sql.desk_schema import DECISIONS, PAYOUT_RELEASES, PAYOUT_STATES, PAYOUT_TRANSFERS
 
 _CHANGED = (
     "state",
@@ -49,6 +49,7 @@ class Book:
     decisions: list[dict[str, Any]] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     transfers: list[dict[str, Any]] = field(default_factory=list)
+    releases: list[dict[str, Any]] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
 
     def begins(self, state: Mapping[str, Any]) -> None:
@@ -72,7 +73,8 @@ class Book:
         whole = not self.moved or connection.execute(_MOVE, self.moved).rowcount == len(self.moved)
         if not whole:
             return False
-        for table, rows in ((DECISIONS, self.decisions), (PAYOUT_TRANSFERS, self.transfers)):
+        made = ((DECISIONS, self.decisions), (PAYOUT_TRANSFERS, self.transfers), (PAYOUT_RELEASES, self.releases))
+        for table, rows in made:
             if rows:
                 connection.execute(sa.insert(table), rows)
         ledger.post(connection, self.entries)

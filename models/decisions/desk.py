@@ -18,8 +18,9 @@ import sqlalchemy as sa
 from models import access, audit, ledger
 from models.access import Person
 from models.audit import Record
-from models.decisions import approval, machine
+from models.decisions import approval, holds, machine
 from models.decisions.book import Book
+from models.decisions.holds import Hold
 from models.decisions.machine import GRANTED, MoveRefused
 from models.money import to_minor, written
 from models.payouts.policy import Policy, in_force
@@ -96,6 +97,7 @@ class _Known:
     states: Mapping[str, State]
     bands: Mapping[str, str]
     scored: bool
+    holds: Mapping[str, Hold]
 
     def review(self, payout_id: str) -> _Review:
         """The review of a request; MoveRefused when there is none to act on."""
@@ -241,7 +243,7 @@ def _begun(connection: sa.Connection, state: State) -> list[dt.datetime]:
 def _known(connection: sa.Connection, payout_ids: Sequence[str]) -> _Known:
     """Reads what is held of some requests."""
     reviews, accounts, scores = schema.PAYOUT_REVIEWS, schema.ACCOUNT_STATUS, schema.RISK_SCORES
-    query = sa.select(reviews, accounts.c.desk_id, accounts.c.currency, scores.c.band)
+    query = sa.select(reviews, accounts.c.desk_id, accounts.c.currency, accounts.c.status, scores.c.band)
     query = query.join(accounts, reviews.c.account_id == accounts.c.account_id, isouter=True)
     query = query.join(scores, reviews.c.account_id == scores.c.account_id, isouter=True)
     rows = connection.execute(query.where(reviews.c.payout_id.in_(payout_ids)))
@@ -253,6 +255,7 @@ def _known(connection: sa.Connection, payout_ids: Sequence[str]) -> _Known:
         {row["payout_id"]: State(**row) for row in states},
         {row["account_id"]: row["band"] for row in found if row["band"] is not None},
         connection.execute(sa.select(scores.c.account_id).limit(1)).first() is not None,
+        holds.held(connection, PAYOUT_STATES.c.payout_id.in_(payout_ids)),
     )
 
 
@@ -422,9 +425,10 @@ def _stripped_amounts(state: State, review: _Review, strips: Sequence[Strip]) ->
     return {"trader_minor": trader, "firm_minor": firm, "deducted_minor": deducted}
 
 
-def open_to(person: Person, now: str, held: State | None) -> list[str]:
+def open_to(person: Person, now: str, held: State | None, hold: Hold | None = None) -> list[str]:
     """What a person may do with a request that is in state `now`: what they decided somebody else must agree to."""
-    possible = [one for one in machine.actions(now) if person.may(machine.PERMISSIONS[one])]
+    actions = machine.actions(now) if hold is None else list(machine.OF_HOLDS)
+    possible = [one for one in actions if person.may(machine.PERMISSIONS[one])]
     if held is None:
         return possible
     if person.name == held.maker:
@@ -470,11 +474,11 @@ def _queued(doing: _Act, state: State, action: str, by: Person | None = None, **
         state.payout_id, state.version, state.trader_minor, state.firm_minor, state.currency, doing.at
     )
     doing.book.entries += entries
-    _begin_transfer(doing, state)
+    _begin_transfer(doing, state, doing.known.review(state.payout_id).row["status"])
     return state
 
 
-def _begin_transfer(doing: _Act, state: State) -> None:
+def _begin_transfer(doing: _Act, state: State, account_status: str | None = None) -> None:
     doing.book.transfers.append(
         {
             "transfer_id": f"{state.payout_id}-{state.transfers}",
@@ -483,8 +487,49 @@ def _begin_transfer(doing: _Act, state: State) -> None:
             "minor": state.trader_minor,
             "currency": state.currency,
             "begun_at": doing.at,
+            "account_status": account_status,
         }
     )
+
+
+def _send(doing: _Act, state: State, action: str, _review: _Review, _strips: Sequence[Strip]) -> State:
+    """Money goes out, unless the account ended since it was granted and nobody else has looked.
+
+    What a provider tells of a transfer that left before the end is taken in.
+    """
+    hold = doing.known.holds.get(state.payout_id)
+    left_before = hold is not None and doing.person is SYSTEM and doing.money_at <= hold.ended_at
+    if hold is not None and not left_before:
+        raise MoveRefused(f"{state.payout_id} is held: {hold.told}. Somebody else must release it.")
+    return _move(doing, state, action)
+
+
+def _held(doing: _Act, state: State) -> Hold:
+    """The hold on a request, looked at by another than who granted it."""
+    hold = doing.known.holds.get(state.payout_id)
+    if hold is None:
+        raise MoveRefused(f"{state.payout_id} is not held.")
+    if doing.person.name == state.maker:
+        raise MoveRefused(f"{doing.person.name} granted {state.payout_id}: somebody else must look at it.")
+    return hold
+
+
+def _release(doing: _Act, state: State, action: str, _review: _Review, _strips: Sequence[Strip]) -> State:
+    """Lets the money of a held request go all the same; it stands where it stood."""
+    hold, person = _held(doing, state), doing.person
+    row = {"payout_id": state.payout_id, "version": state.version, "account_status": hold.status, "told": hold.told}
+    who = {"person": person.name, "role": person.role, "reason": doing.reason}
+    doing.book.releases.append({"release_id": uuid.uuid4().hex} | row | who | {"released_at": doing.at})
+    subject, before = f"payout:{state.payout_id}", {"state": state.state, "held": hold.told}
+    record = Record(person.name, f"payout {action}", subject, doing.reason, person.role, before, {"state": state.state})
+    doing.book.records.append(record)
+    return state
+
+
+def _withhold(doing: _Act, state: State, _action: str, review: _Review, strips: Sequence[Strip]) -> State:
+    """Takes a held request back: no transfer goes out, and what was granted is owed no more."""
+    _held(doing, state)
+    return _cancel(doing, _move(doing, state, "fail"), "cancel", review, strips)
 
 
 def _confirm(doing: _Act, state: State, _action: str, _review: _Review, _strips: Sequence[Strip]) -> State:
@@ -582,6 +627,9 @@ _ACTS = {
     "overturn": _appeal_answer,
     "cancel": _cancel,
     "requeue": _requeue,
+    "release": _release,
+    "withhold": _withhold,
+    "send": _send,
     "settle": _settle,
     "return": _return,
 }

@@ -6,10 +6,24 @@ from sql.desk_schema import GRANTED, MOVES, STATES
 
 _DECIDING = ("take", "ask", "answer", "approve", "deduct", "reject", "cancel", "appeal")
 _SENDING = ("requeue", "send", "settle", "fail", "return")
-AGREEING = ("confirm", "refuse", "uphold", "overturn")
+OF_HOLDS = ("release", "withhold")
+"""What is done about a granted request that is held; no moves of the machine by themselves."""
+AGREEING = ("confirm", "refuse", "uphold", "overturn", *OF_HOLDS)
 PERMISSIONS = dict.fromkeys((*_DECIDING, *_SENDING), "payouts.decide") | dict.fromkeys(AGREEING, "payouts.confirm")
 AUTOMATIC = ("pass_checks", "fail_checks", "submit", "queue", "escalate")
-NEEDS_REASON = ("reject", "cancel", "deduct", "ask", "refuse", "overturn", "uphold", "appeal", "fail", "return")
+NEEDS_REASON = (
+    "reject",
+    "cancel",
+    "deduct",
+    "ask",
+    "refuse",
+    "overturn",
+    "uphold",
+    "appeal",
+    "fail",
+    "return",
+    *OF_HOLDS,
+)
 REASON_CODES = {
     "eligibility": "Conditions of the terms are not met",
     "consistency": "Consistency",

@@ -432,23 +432,27 @@ def _reading(request: Request, worth: Worth) -> Check:
 
 
 def _still_there(request: Request, worth: Worth) -> Check:
-    """For a request not yet paid: whether the account lives and still holds the profit as the run stands."""
+    """For a request not yet paid: whether the account lives and still holds the profit as the run stands.
+
+    Of one that was granted it tells an end of the account since: the desk holds its money, the advice is of its time.
+    """
     name = "still_there"
     if request.paid:
         return Check(name, "not_applicable", "The request has been paid.", group="amount")
+    ended = request.status in ENDED and request.status_at > request.requested_at
+    end = f"was {request.status} on {when(request.status_at)}, after the request" if ended else ""
     if request.operated_at is not None or request.granted_minor is not None:
-        said = f"Its amount left the account on {when(request.operated_at)}." if request.operated_at else "Granted."
+        said = f"Its amount left the account on {when(request.operated_at)}" if request.operated_at else "Granted"
+        said += f"; the account {end}." if ended else "."
         return Check(name, "not_applicable", said, {"taken": request.taken}, group="amount")
     numbers = {"balance": request.balance_now, "status": request.status, "status_at": request.status_at}
     if request.balance_now is None:
         return Check(name, "unknown", "Where the account stands now is not known.", numbers, group="amount")
-    ended = request.status in ENDED and request.status_at > request.requested_at
     left = to_minor(request.balance_now - request.initial_balance, worth.currency)
     holds = not ended and left >= worth.profit - worth.deductions
     sentence = f"The account holds a profit of {written(left, worth.currency)} {worth.currency} now"
     short = "" if left >= worth.profit - worth.deductions else ", less than is to be drawn"
-    gone = f", and was {request.status} on {when(request.status_at)}, after the request" if ended else ""
-    sentence += f"{short}{gone}."
+    sentence += f"{short}, and {end}." if ended else f"{short}."
     return Check(name, judged(holds), sentence, numbers, group="amount")
 
 
