@@ -105,7 +105,10 @@ def test_a_transfer_told_of_a_held_request_is_taken_in_only_if_it_left_before(wa
     assert state(warehouse) == "settled"
 
 
-def test_a_transfer_that_left_before_the_breach_is_no_matter_of_it(warehouse: Warehouse) -> None:
+@pytest.mark.parametrize("hours", [6, -1])
+def test_a_transfer_that_left_before_the_breach_is_no_matter_of_it(warehouse: Warehouse, hours: int) -> None:
+    """Whether it left at that very instant or before its own grant."""
     queued(warehouse)
     ends(warehouse)
-    assert [one.outcome for one in taken(warehouse, told(status="sent", settled_at=BREACHED_AT))] == ["moved"]
+    sent = told(status="sent", settled_at=NOW + dt.timedelta(hours=hours))
+    assert [one.outcome for one in taken(warehouse, sent)] == ["moved"]

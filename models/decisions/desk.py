@@ -111,7 +111,10 @@ class _Known:
 
 @dataclass(frozen=True)
 class _Act:
-    """One person's act, as every step of it needs it; what it makes is kept in its book."""
+    """One person's act, as every step of it needs it; what it makes is kept in its book.
+
+    `left_at`: when the money left, where a transfer tells it.
+    """
 
     known: _Known
     person: Person
@@ -121,6 +124,7 @@ class _Act:
     policy: Policy
     money_at: dt.datetime
     fee_minor: int = 0
+    left_at: dt.datetime | None = None
     book: Book = field(default_factory=Book)
 
 
@@ -227,7 +231,7 @@ def told_by_transfer(
     if state is None or action not in BY_TRANSFER:
         raise MoveRefused(f"{payout_id} is not moved by {action}.")
     booked_at = max([money_at, *_begun(connection, state)])
-    doing = _Act(known, SYSTEM, reason, None, now, in_force(now), booked_at, fee_minor)
+    doing = _Act(known, SYSTEM, reason, None, now, in_force(now), booked_at, fee_minor, money_at)
     moved = _ACTS.get(action, _plain_act)(doing, state, action, review, ())
     _written(connection, doing.book, now, payout_id)
     return moved
@@ -498,8 +502,7 @@ def _send(doing: _Act, state: State, action: str, _review: _Review, _strips: Seq
     What a provider tells of a transfer that left before the end is taken in.
     """
     hold = doing.known.holds.get(state.payout_id)
-    left_before = hold is not None and doing.person is SYSTEM and doing.money_at <= hold.ended_at
-    if hold is not None and not left_before:
+    if hold is not None and (doing.left_at is None or doing.left_at > hold.ended_at):
         raise MoveRefused(f"{state.payout_id} is held: {hold.told}. Somebody else must release it.")
     return _move(doing, state, action)
 
