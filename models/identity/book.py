@@ -29,6 +29,7 @@ from models.identity.weighing import (
     Weights,
     alike_for_all,
     bits_of,
+    sorts_of,
     strength_of,
     weigh,
 )
@@ -185,11 +186,9 @@ class IdentityBook:
 
     def _weights_of_sorts(self, rows: Ints, marks: Marks, weights_of: Callable[[Ints], Weights]) -> list[Floats]:
         """The weights of rows of pairs, of which those of one mark weigh the same, so that one of them is weighed."""
-        number, sorts = pd.factorize(marks)
-        first = np.empty(len(sorts), dtype=np.int64)
-        first[number[::-1]] = rows[::-1]
+        first, number = sorts_of(marks)
         with ThreadPoolExecutor(self.threads) as pool:
-            parts = list(pool.map(weights_of, np.array_split(first, self.threads)))
+            parts = list(pool.map(weights_of, np.array_split(rows[first], self.threads)))
         return [np.concatenate(column)[number] for column in zip(*parts, strict=True)]
 
     def _read_judgements(self, judgements: pd.DataFrame | None) -> Judgements:

@@ -8,6 +8,7 @@ gamma, beta or Dirichlet prior (Casella, 1985), and moves in steps, so that a gr
 """
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
@@ -19,7 +20,7 @@ import pandas as pd
 from models.identity.crowds import CROWDED, Crowds, beside, count_places, crowd_bits, traced
 from models.identity.mixing import mix
 from models.identity.terms import IdentityTerms, Kind, Level, Shares
-from models.identity.weighing import THING_OF, Floats, Marks, Population, bits_of, marks_of, step
+from models.identity.weighing import THING_OF, Floats, Marks, Population, bits_of, mark_crowds, marks_of, step
 
 Flags = npt.NDArray[np.bool_]
 SHARED_AT_HOME = ("device", "instrument", "ip", "destination", "phone", "email")
@@ -54,12 +55,24 @@ def fit(
 ) -> Fit:
     """The terms as this firm shows them; `pairs` and `population` as in `weigh`, `strangers` the levels of fields of
     pairs drawn at random."""
-    clear = _Clear(pairs, population, terms)
+    # Numpy leaves the other processor free meanwhile.
+    with ThreadPoolExecutor(1) as pool:
+        told = pool.submit(marks_of, pairs, population, terms, as_of_day)
+        clear = _Clear(pairs, population, terms)
+        counted = _counted(clear, strangers)
+        crowds = crowd_bits(pairs, counted, clear.marks)
+        marks = mark_crowds(told.result(), crowds)
+    return Fit(mix(pairs, population, counted, as_of_day, crowds, marks), crowds, marks)
+
+
+def _counted(clear: "_Clear", strangers: pd.DataFrame) -> IdentityTerms:
+    """The terms with what is counted on pairs that are clear."""
+    pairs, terms = clear.pairs, clear.terms
     kinds = {kind: clear.kind(kind) for kind in terms.kinds}
     levels = {field: clear.levels(field) for field in terms.levels}
     levels |= {field: _by_chance(field, strangers, levels[field]) for field in ("phone", "address", "document")}
     levels["name"] = _names_by_chance(strangers, clear.names_at_home(levels["name"], levels["birth"]))
-    counted = replace(
+    return replace(
         terms,
         partners=clear.partners(levels),
         kinds=MappingProxyType(kinds),
@@ -69,9 +82,6 @@ def fit(
         trace_share=clear.trace_share(),
         places=MappingProxyType({kind: count_places(kind, pairs, terms, clear.marks) for kind in CROWDED}),
     )
-    crowds = crowd_bits(pairs, counted, clear.marks)
-    marks = marks_of(pairs, population, counted, as_of_day, crowds)
-    return Fit(mix(pairs, population, counted, as_of_day, crowds, marks), crowds, marks)
 
 
 class _Clear:

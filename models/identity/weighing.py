@@ -127,11 +127,9 @@ def alike_for_all(population: Population, terms: IdentityTerms) -> str:
     return repr((terms, population.size, population.paid[1]))
 
 
-def marks_of(
-    pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int, crowds: Crowds
-) -> Marks:
-    """For each pair a number that all that `weigh` looks at of the pair decides: pairs with one number weigh the same
-    under any terms that differ in what is fitted."""
+def marks_of(pairs: pd.DataFrame, population: Population, terms: IdentityTerms, as_of_day: int) -> Marks:
+    """For each pair a number that all that `weigh` looks at of the pair but crowds decides: pairs with one number weigh
+    the same beside the same crowds under any terms that differ in what is fitted."""
     a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
     left, right = population.country[a], population.country[b]
     known = (left >= 0) & (right >= 0)
@@ -150,10 +148,18 @@ def marks_of(
         known,
         living,
     ]
-    return _marks(columns, list(crowds.values()), len(pairs))
+    return _marks(columns, len(pairs))
 
 
-def _marks(columns: Sequence[npt.NDArray[Any]], mostly_zero: Sequence[Floats], rows: int) -> Marks:
+def sorts_of(marks: Marks) -> tuple[Ints, Ints]:
+    """The first row of each mark, and the number of the mark that each row has."""
+    number, sorts = pd.factorize(marks)
+    first = np.empty(len(sorts), dtype=np.int64)
+    first[number[::-1]] = np.arange(len(number))[::-1]
+    return first, number
+
+
+def _marks(columns: Sequence[npt.NDArray[Any]], rows: int) -> Marks:
     """One number for each row of the columns, with the factor of splitmix64."""
     marks = np.zeros(rows, dtype=np.uint64)
     # So many rows at a time stay near the processor.
@@ -161,7 +167,13 @@ def _marks(columns: Sequence[npt.NDArray[Any]], mostly_zero: Sequence[Floats], r
         some = slice(start, start + MARKED_AT_ONCE)
         for column in columns:
             _mark(marks[some], column[some])
-    for place, column in enumerate(mostly_zero, start=1):
+    return marks
+
+
+def mark_crowds(marks: Marks, crowds: Crowds) -> Marks:
+    """The numbers of `marks_of` that the crowds decide as well, most of which are zero."""
+    marks = marks.copy()
+    for place, column in enumerate(crowds.values(), start=1):
         shown = np.flatnonzero(column)
         told = marks[shown]
         _mark(told, column[shown])
@@ -199,6 +211,20 @@ def weigh(
     return Weights(bits, np.minimum(free, 0.0), household, (lent & ~evidence.one_card()).astype(np.float64))
 
 
+class _Sharing(NamedTuple):
+    """Rows of the pairs that share a thing of a kind and the number of the sort of each; of each sort the chance, how
+    fresh it is, by how much it is a place, how it is used and how many further ones there are, and which have many."""
+
+    rows: Ints
+    number: Ints
+    chance: Floats
+    fresh: Floats
+    crowd: Floats
+    many: Ints
+    use: npt.NDArray[np.int8]
+    also: npt.NDArray[np.int8]
+
+
 class Explanations:
     """Evidence of one batch of pairs: methods add their bits to an array (pairs, hypotheses), strangers being zero."""
 
@@ -211,12 +237,12 @@ class Explanations:
         self.holders = {kind: pairs[f"{kind}_holders"].to_numpy() for kind in terms.kinds}
         self.crowds = crowds
         self.levels = {field: pairs[field].to_numpy() for field in terms.levels}
-        self._usables: dict[str, tuple[Ints, Floats, Floats]] = {}
+        self._shared: dict[str, _Sharing] = {}
 
     def under(self, terms: IdentityTerms) -> "Explanations":
         """The same pairs under terms that differ in partners, in what they share and how, and in who is paid: what
         hangs on nothing of that is reckoned once."""
-        _ = self._told, self._spread, self._apart
+        _ = self._told, self._spread, self._apart, self._both_paid
         other = copy(self)
         other.terms = terms
         return other
@@ -272,27 +298,37 @@ class Explanations:
 
     def add_shared(self, ways: Floats, kind: str) -> None:
         """Sharing a value speaks by its rarity, less by what shows that the value is a place; hubs are mute."""
-        each = self.terms.kinds[kind]
-        if kind not in self._usables:
-            usable = np.flatnonzero(self._usable(kind))
-            by_chance = np.log2(np.maximum(self.holders[kind][usable] - 1, 1) * self._chance(kind))
-            self._usables[kind] = usable, by_chance, self._freshness(kind, usable)
-        rows, chance, fresh = self._usables[kind]
+        each, shared = self.terms.kinds[kind], self._sharing(kind)
         # One row per explanation here: long rows are reckoned several times faster than short ones.
-        bits = np.log2(np.array(each.shares))[:, None] - chance
+        bits = np.log2(np.array(each.shares))[:, None] - shared.chance
         if kind == "ip":
-            bits *= fresh
-        crowd = self.crowds[kind][rows] if kind in self.crowds else np.zeros(len(rows))
+            bits *= shared.fresh
         if kind in VISITED:
             own = bits[:VENUE]
-            bits[:VENUE] = np.where(own > 0, np.maximum(own - crowd, 0.0), own)
+            bits[:VENUE] = np.where(own > 0, np.maximum(own - shared.crowd, 0.0), own)
         else:
-            many = np.flatnonzero((self.holders[kind][rows] > 2) | (crowd != 0))
-            bits[:, many] = self._beside_place(bits[:, many], crowd[many])
+            bits[:, shared.many] = self._beside_place(bits[:, shared.many], shared.crowd[shared.many])
         if each.use is not None:
-            bits += self._use_bits(each.use)[:, self.pairs[f"{kind}_use"].to_numpy()[rows]]
-            bits += self._also_bits(each.shares)[:, self.pairs[f"{kind}_also"].to_numpy()[rows]]
-        ways[rows, :STRANGER] += bits.T
+            bits += self._use_bits(each.use)[:, shared.use]
+            bits += self._also_bits(each.shares)[:, shared.also]
+        ways[shared.rows, :STRANGER] += bits.T[shared.number]
+
+    def _sharing(self, kind: str) -> "_Sharing":
+        """The pairs that share a thing of this kind, and what is to be known of each sort of them."""
+        if kind not in self._shared:
+            rows = np.flatnonzero(self._usable(kind))
+            holders, fresh = self.holders[kind][rows], self._freshness(kind, rows)
+            crowd = self.crowds[kind][rows] if kind in self.crowds else np.zeros(len(rows))
+            use, also = (
+                self.pairs[f"{kind}_{what}"].to_numpy()[rows] if kind in COUNTED else np.zeros(len(rows), dtype=np.int8)
+                for what in ("use", "also")
+            )
+            first, number = sorts_of(_marks([holders, fresh, crowd, use, also], len(rows)))
+            holders, crowd = holders[first], crowd[first]
+            chance = np.log2(np.maximum(holders - 1, 1) * self._chance(kind))
+            many = np.flatnonzero((holders > 2) | (crowd != 0))
+            self._shared[kind] = _Sharing(rows, number, chance, fresh[first], crowd, many, use[first], also[first])
+        return self._shared[kind]
 
     def _also_bits(self, shares: Shares) -> Floats:
         """A second thing of the kind in common, and a third, come as often again as the first; beside friends it is no
@@ -409,9 +445,16 @@ class Explanations:
 
     def add_paid(self, ways: Floats) -> None:
         """Who hides behind other names may take payouts oftener than others, in which case that speaks."""
-        paid, chance = self.population.paid
-        both, borrowed = paid[self.a] & paid[self.b], min(BOTH_PAID_MAX, chance * self.terms.paid_ratio)
-        ways[:, STRAW] += np.log2(np.where(both, borrowed / chance, (1 - borrowed) / (1 - chance)))
+        chance = self.population.paid[1]
+        borrowed = min(BOTH_PAID_MAX, chance * self.terms.paid_ratio)
+        one, both = np.log2(np.array([(1 - borrowed) / (1 - chance), borrowed / chance]))
+        ways[:, STRAW] += np.where(self._both_paid, both, one)
+
+    @cached_property
+    def _both_paid(self) -> npt.NDArray[np.bool_]:
+        """Whether both of a pair took payouts."""
+        paid = self.population.paid[0]
+        return np.asarray(paid[self.a] & paid[self.b], dtype=np.bool_)
 
     def corroborated(self) -> npt.NDArray[np.bool_]:
         """Weak evidence never joins alone: something only one person has, two personal fields that agree, or a full
