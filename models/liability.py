@@ -220,12 +220,13 @@ def correct(tested: list[pd.DataFrame], terms: Terms = TERMS) -> Correction:
 
 def _calibration(later: pd.DataFrame) -> pd.DataFrame:
     """By tenth of the chance, how often anything was paid, with Wilson intervals: an account's weeks count as one."""
-    rank = pd.qcut(later["chance"].rank(method="first"), min(10, len(later)), labels=False)
-    told = later.groupby(rank).agg(
-        chance=("chance", "mean"), paid=("paid", "mean"), accounts=("paid", "size"), people=("account_id", "nunique")
-    )
-    told[["paid_low", "paid_high"]] = [wilson(*row) for row in told[["paid", "people"]].to_numpy(float)]
-    return told.drop(columns="people").reset_index(drop=True)
+    rank = pd.qcut(later["chance"].rank(method="first"), min(10, len(later)), labels=False).rename("tenth")
+    told = later.groupby(rank).agg(chance=("chance", "mean"), paid=("paid", "mean"), accounts=("paid", "size"))
+    weeks = later.groupby([rank, "account_id"]).size()
+    # as many accounts alike as the weeks of these weigh (Kish)
+    alike = told["accounts"] ** 2 / (weeks**2).groupby(level="tenth").sum()
+    told["paid_low"], told["paid_high"] = zip(*map(wilson, told["paid"], alike), strict=True)
+    return told.reset_index(drop=True)
 
 
 def _error_interval(later: pd.DataFrame, terms: Terms) -> tuple[float, float]:

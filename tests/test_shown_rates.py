@@ -5,6 +5,8 @@ Many small firms are drawn at once, each a partner of one table: what the marts 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import duckdb
 import numpy as np
 import pandas as pd
@@ -82,9 +84,18 @@ def money_of(buyers: int, registrations: float, chance: float, size: float, seed
         fees=rng.choice([49.0, 155.0, 345.0, 540.0], len(people)),
         payouts=np.where(won, rng.lognormal(np.log(size), 0.9, len(people)), 0.0),
     )
+    connection = partners_of(told, flagged=[])
+    relations.build(connection, "marts.lifetime_value")
+    partners = connection.sql("select * from marts.partners where desk_id = 'd'").df()
+    return told, partners, connection.sql("select * from marts.lifetime_value").df()
+
+
+def partners_of(told: pd.DataFrame, flagged: Sequence[str]) -> duckdb.DuckDBPyConnection:
+    """`marts.partners` of a firm of such purchases, each of a registration of its own, of which some are flagged."""
     connection = duckdb.connect()
     relations.prepare(connection, None)
     connection.register("told", told)
+    connection.register("flagged", pd.DataFrame({"trader_id": flagged}, dtype="string"))
     for statement in (
         "create table marts.cohort_challenges as select * from told",
         "create table decided.credits as select challenge_id, partner_id, 1.0 as share from told",
@@ -95,7 +106,8 @@ def money_of(buyers: int, registrations: float, chance: float, size: float, seed
         "create table staging.desks as select 'd' as desk_id, 'USD' as currency",
         "create table marts.usd_rates as select 'USD' as currency, 1.0 as rate_to_usd",
         "create table marts.challenge_money as select '' as challenge_id, '' as kind where false",
-        "create table decided.signals as select '' as subject_kind, '' as subject_id, '' as detector, 1.0 as strength",
+        "create table decided.signals as select 'trader' as subject_kind, trader_id as subject_id, 'grid' as detector,"
+        " 1.0 as strength from flagged",
         "create table staging.accounts as select '' as account_id, '' as trader_id where false",
         "create table staging.clicks as select '' as partner_id where false",
         "create table marts.commission_entries as select '' as desk_id, '' as partner_id, '' as trader_id,"
@@ -103,9 +115,8 @@ def money_of(buyers: int, registrations: float, chance: float, size: float, seed
         "create table staging.challenges as select desk_id, trader_id from told",
     ):
         connection.execute(statement)
-    relations.build(connection, "marts.partners", "marts.lifetime_value")
-    partners = connection.sql("select * from marts.partners where desk_id = 'd'").df()
-    return told, partners, connection.sql("select * from marts.lifetime_value").df()
+    relations.build(connection, "marts.partners")
+    return connection
 
 
 @pytest.mark.parametrize(
@@ -124,3 +135,29 @@ def test_net_contribution_and_value_lie_in_their_intervals_as_often_as_said(
     assert STATED - 0.03 <= held <= 0.995
     off = (values["value_mean_usd"] - float(net.mean())).abs()
     assert STATED - 0.03 <= (off <= values["value_margin_usd"]).mean() <= 0.995
+
+
+@pytest.mark.parametrize(
+    ("buyers", "registrations", "rate", "likeness"),
+    [(80, 0.0, 0.05, 0.0), (40, 0.0, 0.3, 0.0), (40, 0.5, 0.15, 0.999), (60, 1.0, 0.1, 0.5)],
+)
+def test_a_partners_abuse_rate_lies_in_its_interval_as_often_as_said(
+    buyers: int, registrations: float, rate: float, likeness: float
+) -> None:
+    """At least as often, where a person has several registrations and these are flagged together or each by itself."""
+    rng = np.random.default_rng(23)
+    people = np.repeat(np.arange(FIRMS * buyers), rng.geometric(1 / (1 + registrations), FIRMS * buyers))
+    told = pd.DataFrame({"challenge_id": np.arange(len(people)).astype(str), "person": people.astype(str)})
+    told = told.assign(trader_id=told["challenge_id"], desk_id="d", partner_id=(people // buyers).astype(str))
+    flagged = told.loc[alike(rng, people, rate, likeness), "trader_id"]
+    found = (
+        partners_of(told.assign(funded_days=np.nan, fees=1.0, payouts=0.0), flagged.tolist())
+        .sql("select abuse_low, abuse_high, abuse_baseline from marts.partners where desk_id = 'd'")
+        .df()
+    )
+    assert len(found) == FIRMS
+    assert found["abuse_baseline"].iloc[0] == pytest.approx(len(flagged) / len(told))
+    held = ((found["abuse_low"] <= rate) & (rate <= found["abuse_high"])).mean()
+    assert held >= STATED - 0.02, f"{held:.3f}"
+    if not registrations:
+        assert held <= STATED + 0.03

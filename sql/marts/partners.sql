@@ -5,7 +5,7 @@
 -- The interval of the net contribution is that of a sum of independent people (95 %), who may have several registrations;
 -- they vary as they do together with some of all the firm's or the desk's; unknown below two people. The abuse rate is the
 -- share of buyers with a flag (inactivity is no abuse) on them or on an account of theirs, with the Wilson interval of so
--- many people, beside the rate of all buyers of the firm or the desk. Who brought nobody brought no money; where no amount of
+-- many people alike, beside the rate of all buyers of the firm or the desk. Who brought nobody brought no money; where no amount of
 -- the buyers is known, what they brought is unknown.
 with credited as (
     select
@@ -124,16 +124,25 @@ baseline as (
     group by everyone.desk_id
 ),
 
+-- a person's registrations may all be flagged together, so they count as that many people alike weigh (Kish)
 rates as (
     select
-        brought.desk_id,
-        brought.partner_id,
-        count(distinct brought.person) as people,
-        count(flagged.trader_id) as flagged,
-        count(flagged.trader_id) / count(*) as rate
-    from movements as brought
-    left join flagged using (trader_id)
-    group by brought.desk_id, brought.partner_id
+        desk_id,
+        partner_id,
+        sum(buyers) ^ 2 / sum(buyers ^ 2) as people,
+        cast(sum(flagged) as bigint) as flagged,
+        sum(flagged) / sum(buyers) as rate
+    from (
+        select
+            brought.desk_id,
+            brought.partner_id,
+            count(*) as buyers,
+            count(flagged.trader_id) as flagged
+        from movements as brought
+        left join flagged using (trader_id)
+        group by brought.desk_id, brought.partner_id, brought.person
+    )
+    group by desk_id, partner_id
 ),
 
 intervals as (
