@@ -853,6 +853,32 @@ def test_what_becomes_a_hub_counts_no_longer_among_what_its_holders_use() -> Non
     assert (rarely, _device_use(grown, "guest", "host"), _device_use(scratch, "guest", "host")) == (0, 3, 3)
 
 
+def test_what_becomes_common_says_less_of_those_who_had_it_before() -> None:
+    """A delivery makes common what two pairs share, of whom it tells nothing: a machine becomes everybody's, and a
+    rare name proposes nobody any more, so that the card of the two has to."""
+    firm = Firm()
+    rare: dict[str, Any] = {"full_name": "Zebulon Quackenbush", "date_of_birth": None}
+    firm.person("guest", device="device-soon")
+    firm.person("host", device="device-soon")
+    firm.person("father", **rare, instrument="card-of-two")
+    firm.person("son", **rare, instrument="card-of-two")
+    firm.person("namesake", **rare)
+    early = set(firm.facts().traders["trader_id"])
+    for number in range(DEFAULT_TERMS.kinds["device"].cap):
+        firm.person(f"late{number}", **rare, device="device-soon")
+    facts, book, anew = firm.facts(), IdentityBook(), IdentityBook()
+    book.add(of_traders(facts, early), as_of=AS_OF)
+    before = book.identity()
+    book.add(of_traders(facts, set(facts.traders["trader_id"]) - early), as_of=AS_OF)
+    anew.add(facts, as_of=AS_OF)
+    grown, scratch = book.identity(), anew.identity()
+    pd.testing.assert_frame_equal(scratch.links, grown.links)
+    pd.testing.assert_frame_equal(scratch.owners, grown.owners)
+    assert len(book.pairs) == len(anew.pairs)
+    for one, other in (("guest", "host"), ("father", "son")):
+        assert strength_between(grown, one, other) < strength_between(before, one, other)
+
+
 def _device_use(book: IdentityBook, left: str, right: str) -> int:
     numbers = book.evidence.numbers(pd.Series([left, right]))
     a, b = sorted(numbers.values())
