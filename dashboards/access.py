@@ -71,7 +71,7 @@ def _try(change: Callable[[sa.Connection], None]) -> None:
         with reads.warehouse().database.begin() as connection:
             change(connection)
     except (AccessRefused, ValueError) as refused:
-        st.error(str(refused))
+        look.refused(refused)
         return
     desk.tell("Done.")
     st.rerun()

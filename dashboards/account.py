@@ -12,6 +12,7 @@ import sqlalchemy as sa
 import streamlit as st
 
 from dashboards.kit import fresh, lake, look, paths, places, reads, state, words
+from models import clock
 from sql import schema
 
 VIEWS = {
@@ -191,12 +192,12 @@ def _path(account: dict[str, Any], status: dict[str, Any], zone: str) -> None:
         return
     figure = go.Figure()
     if steps is not None:
-        _draw_steps(figure, steps)
+        _draw_steps(figure, steps.assign(at=pd.to_datetime(steps["at"], utc=True).dt.tz_convert(zone)))
     else:
         _draw_days(figure, days)
-    _marks(figure, account, status, days)
+    _marks(figure, account, status, days, zone if steps is not None else "UTC")
     figure.update_yaxes(title=account["currency"], tickformat=",.0f")
-    figure.update_xaxes(title="UTC" if steps is not None else "firm day")
+    figure.update_xaxes(title=clock.place(zone) if steps is not None else "firm day")
     look.chart(figure, "Did equity stay above its floors?", height=400, key="path")
 
 
@@ -248,8 +249,8 @@ def _draw_steps(figure: go.Figure, steps: pd.DataFrame) -> None:
     )
 
 
-def _marks(figure: go.Figure, account: dict[str, Any], status: dict[str, Any], days: pd.DataFrame) -> None:
-    """Breach or pass at its instant, and days on which money left."""
+def _marks(figure: go.Figure, account: dict[str, Any], status: dict[str, Any], days: pd.DataFrame, zone: str) -> None:
+    """Breach or pass at its instant in the zone of the path, and days on which money left."""
     colours = look.palette()
     moved = days[days["money_moved"].astype(float) < 0]
     if len(moved):
@@ -267,7 +268,7 @@ def _marks(figure: go.Figure, account: dict[str, Any], status: dict[str, Any], d
     for verdict in reads.records(reads.decided(table, condition, order=table.c.happened_at, limit=20)):
         breached = verdict["outcome"] == "breached"
         figure.add_scatter(
-            x=[verdict["happened_at"]],
+            x=[pd.Timestamp(verdict["happened_at"]).tz_convert(zone)],
             y=[status["equity"]],
             mode="markers+text",
             name=f"{words.OUTCOMES[verdict['outcome']]}: {words.rule(verdict['rule'])}",

@@ -210,7 +210,7 @@ def _change(action: str, make: Any, of: str | None) -> None:
         require(person, "alerts.manage", of)
         number = make()
     except (AlertRefused, AccessRefused) as refused:
-        st.error(str(refused))
+        look.refused(refused)
         return
     with reads.warehouse().database.begin() as database:
         audit.append(database, audit.Record(person.name, action, f"subscription:{number}", role=person.role))

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 import streamlit as st
 
 from dashboards.kit import case_panel, casework, desk, graphs, judging, look, paths, places, reads, state, words
+from models import clock
 from sql import schema
 
 FLAG = 0.5
@@ -224,6 +225,8 @@ def _timeline(accounts: pd.DataFrame) -> None:
     )
     if steps.empty:
         return
+    zone = _zone(accounts)
+    steps = steps.assign(happened_at=pd.to_datetime(steps["happened_at"], utc=True).dt.tz_convert(zone))
     colours = look.palette()
     by_event = {"breached": colours.breached, "passed": colours.fine, "paid": colours.near}
     figure = go.Figure()
@@ -242,14 +245,24 @@ def _timeline(accounts: pd.DataFrame) -> None:
             hovertemplate="%{x}<br>%{text}<extra>" + words.plain(event) + "</extra>",
         )
     # up to the run: what happened within minutes would fill the axis otherwise
-    first, last = steps["happened_at"].min(), max(steps["happened_at"].max(), pd.Timestamp(reads.stands_at()))
+    first, last = (
+        steps["happened_at"].min(),
+        max(steps["happened_at"].max(), pd.Timestamp(reads.stands_at()).tz_convert(zone)),
+    )
     aside = (last - first) / 50
-    figure.update_xaxes(title="UTC", range=[first - aside, last + aside])
+    figure.update_xaxes(title=clock.place(zone), range=[first - aside, last + aside])
     figure.update_yaxes(type="category", autorange="reversed")
     look.chart(figure, "What happened when?", height=min(140 + 28 * steps["challenge_id"].nunique(), 520))
 
 
+def _zone(accounts: pd.DataFrame) -> str:
+    """The zone of the desk that all accounts are of; UTC for several desks."""
+    desks = accounts["desk_id"].dropna().unique()
+    return reads.zone_of(desks[0]) if len(desks) == 1 else "UTC"
+
+
 def _accounts(accounts: pd.DataFrame) -> None:
+    zone = _zone(accounts)
     shown = accounts.assign(
         stage=[words.stage(one) for one in accounts["stage"]],
         product=[words.plain(one or "unknown") for one in accounts["product"]],
@@ -294,7 +307,9 @@ def _accounts(accounts: pd.DataFrame) -> None:
             "currency": "Cur",
             "stake": "At stake",
             "paid": "Paid",
-            "opened_at": st.column_config.DatetimeColumn("Opened, UTC", format="DD MMM YY HH:mm", timezone="UTC"),
+            "opened_at": st.column_config.DatetimeColumn(
+                f"Opened, {clock.place(zone)}", format="DD MMM YY HH:mm", timezone=zone
+            ),
             "partner_id": "Partner",
         },
     )

@@ -151,7 +151,7 @@ def _answer(numbers: list[str], reason: str, *, send: bool) -> None:
         for number in numbers:
             outbox.decide(reads.warehouse(), number, send=send, person=desk.person(), reason=reason)
     except (OutboxRefused, AccessRefused) as refused:
-        st.error(str(refused))
+        look.refused(refused)
         return
     desk.tell("It is on its way." if send else "It is declined.")
     st.rerun(scope="app")

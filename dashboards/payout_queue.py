@@ -137,7 +137,10 @@ def _queue(found: pd.DataFrame, asked: str | None) -> int:
             for late, hours in zip(found["overdue"], found["age_hours"], strict=True)
         ],
         recommendation=found["recommendation"].map(words.RECOMMENDATIONS).fillna("? Not reviewed"),
-        open_checks=[desk.at_a_glance(row, most=1) for row in reads.records(found)],
+        open_checks=[
+            f"✕ Account {held[row['payout_id']].status}" if row["payout_id"] in held else desk.at_a_glance(row, most=1)
+            for row in reads.records(found)
+        ],
         standing=[
             desk.HELD if name in held else words.plain(one) if isinstance(one, str) else "New"
             for name, one in zip(found["payout_id"], found["desk_state"], strict=True)
@@ -176,6 +179,8 @@ def _beside(row: pd.Series) -> None:
             f"Waits {words.age(row['age_hours'])}" if row["waits"] else words.TRANSFERS[row["state"]],
         ],
     )
+    for hold in desk.held(PAYOUT_STATES.c.payout_id == row["payout_id"]).values():
+        look.card("breached", desk.HELD, [f"No money goes out: {words.escaped(words.zoned(hold.told, zone))}."])
     look.facts(
         {
             "Requested": words.instant_html(row["requested_at"], zone),
@@ -188,8 +193,6 @@ def _beside(row: pd.Series) -> None:
             "Reference": words.escaped(row["transfer_reference"]),
         }
     )
-    for hold in desk.held(PAYOUT_STATES.c.payout_id == row["payout_id"]).values():
-        look.card("breached", desk.HELD, [f"No money goes out: {words.escaped(words.zoned(hold.told, zone))}."])
     if st.button("Review", type="primary", shortcut="Enter", icon=":material/fact_check:"):
         places.go("payout_review", payout=row["payout_id"])
     places.link("account", "Open account →", icon=False, account=row["account_id"])

@@ -359,7 +359,7 @@ def _keep(product: Product, draft: Version) -> None:
         made = drafts.following(paths.rulebook(), draft, at)
         path = drafts.save(reads.warehouse().database, who(), replays.folder(), product, made, name.strip(), reason)
     except (AccessRefused, DraftRefused, RulebookRefused) as refused:
-        st.error(str(refused))
+        look.refused(refused)
         return
     st.session_state[TOLD] = f"{path.name} is kept; the next highwater score judges it in shadow."
     st.rerun()
@@ -538,7 +538,7 @@ def _withdraw(name: str) -> None:
     try:
         drafts.withdraw(reads.warehouse().database, who(), replays.folder(), name, reason)
     except (AccessRefused, DraftRefused) as refused:
-        st.error(str(refused))
+        look.refused(refused)
         return
     st.session_state[TOLD] = f"{name} is taken away."
     st.rerun()

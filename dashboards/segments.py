@@ -182,7 +182,7 @@ def _edit() -> None:
                 try:
                     segments.edit(reads.warehouse().database, home, casework.person(), changed, reason)
                 except (SegmentsRefused, AccessRefused) as refused:
-                    st.error(str(refused))
+                    look.refused(refused)
                     return
                 st.success("Kept. The next run of highwater score finds the segments by these rules.")
 

@@ -356,3 +356,11 @@ def test_a_second_person_agrees_on_the_approvals_page(house: Warehouse) -> None:
     assert held is not None
     assert (held.state, held.maker, held.checker) == ("queued", "pavel", "petra")
     assert "Nothing waits for you" in told(as_person("approvals", petra))
+
+
+def test_a_refusal_draws_nothing_of_what_others_wrote() -> None:
+    """Ids and names of feeds stand in refusals as they are: no link, picture or emphasis of theirs."""
+    app = AppTest.from_string(
+        "from dashboards.kit import look\nlook.refused(ValueError('**Q1** [pay](http://x) is held'))"
+    ).run()
+    assert app.error[0].value == r"\*\*Q1\*\* \[pay\](http\://x) is held"

@@ -241,7 +241,7 @@ def act(
             holds=holds,
         )
     except (CaseRefused, AccessRefused) as refused:
-        st.error(str(refused))
+        look.refused(refused)
         return
     st.session_state[_seen(case)] = after.version
     state.acted()
@@ -278,7 +278,7 @@ def open_by_hand(trader: str, reason: str) -> None:
     try:
         case = acting.open_case(reads.warehouse().database, person(), trader, reason)
     except (CaseRefused, AccessRefused) as refused:
-        st.error(str(refused))
+        look.refused(refused)
         return
     st.session_state[TOLD] = f"{case.case_id} is open and yours."
     st.rerun()
@@ -289,7 +289,7 @@ def note(case: Case, text: str) -> None:
     try:
         acting.note(reads.warehouse().database, person(), case.case_id, text)
     except (CaseRefused, AccessRefused) as refused:
-        st.error(str(refused))
+        look.refused(refused)
         return
     st.session_state[TOLD] = f"{case.case_id}: note kept under History of the case."
     st.rerun()

@@ -213,7 +213,7 @@ def act(
             strips=strips,
         )
     except (MoveRefused, AccessRefused) as refused:
-        st.error(str(refused))
+        look.refused(refused)
         return
     address.acted()
     became = "is released and may be sent" if action == "release" else BECAME.get(done.state)
@@ -240,7 +240,7 @@ def note(payout_id: str, text: str) -> None:
     try:
         desk.note(reads.warehouse().database, person(), payout_id, text)
     except (MoveRefused, AccessRefused) as refused:
-        st.error(str(refused))
+        look.refused(refused)
         return
     st.rerun()
 
@@ -404,7 +404,7 @@ def mark(side: str, record_id: str, verdict: str, reason: str, payout_id: str | 
             seen=int(seen),
         )
     except (MoveRefused, AccessRefused) as refused:
-        st.error(str(refused))
+        look.refused(refused)
         return
     address.acted()
     tell(done.told if done else f"{record_id} is marked {verdict}.")

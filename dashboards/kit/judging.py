@@ -9,7 +9,7 @@ import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
 
-from dashboards.kit import reads, words
+from dashboards.kit import look, reads, words
 from dashboards.kit.people import who
 from models import judgements
 from models.access import AccessRefused
@@ -216,7 +216,7 @@ def _keep(write: Callable[[], Any], told: str) -> None:
     try:
         write()
     except (JudgementRefused, AccessRefused) as refused:
-        st.error(str(refused))
+        look.refused(refused)
         return
     st.session_state[TOLD] = told
     for key in [str(key) for key in st.session_state if str(key).startswith(REASON)]:

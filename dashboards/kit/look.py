@@ -208,6 +208,11 @@ def empty(title: str, filled_by: str) -> None:
     st.html(f'<div class="hw-empty"><b>{words.escaped(title)}</b>{filled_by}</div>')
 
 
+def refused(error: Exception) -> None:
+    """Why something was not done; the sentence may quote what others wrote, of which nothing is drawn."""
+    st.error(words.marked(error))
+
+
 def coloured(frame: Any, column: str, states: Any) -> Any:
     """A frame whose column takes the colours of states (aligned by place)."""
     colours = [f"color: {palette().of(str(state))}; font-weight: 600" for state in states]

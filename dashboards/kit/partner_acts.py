@@ -31,7 +31,7 @@ def _act(done: str, act: Callable[[Any], object]) -> None:
         with reads.warehouse().database.begin() as database:
             act(database)
     except (PartnerRefused, AccessRefused) as refused:
-        st.error(str(refused))
+        look.refused(refused)
         return
     st.session_state[TOLD] = f"{done} {NEXT_RUN}"
     st.rerun()
@@ -128,7 +128,7 @@ def _reassign(partner_id: str) -> None:
             try:
                 told = _shares(shares)
             except PartnerRefused as refused:
-                st.error(str(refused))
+                look.refused(refused)
                 return
             _act(
                 f"{challenge} is credited anew.",

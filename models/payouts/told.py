@@ -17,6 +17,7 @@ LABELS = {
     "best": "Best day or trade",
     "buyers": "Paid for purchases of",
     "days": "Days",
+    "deals": "Deals without their opening",
     "deposited": "Paid in besides",
     "freeze": "Freeze recommended",
     "fresh_days": "Must be newer than",
