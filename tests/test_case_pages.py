@@ -110,7 +110,9 @@ def test_the_queue_shows_how_often_detectors_were_right(house: Warehouse) -> Non
 
 @pytest.mark.parametrize("asked", ["CASE-1", "T2", "B1", "owner-T1"])
 def test_a_case_is_found_by_its_name_and_whoever_it_is_about(asked: str, house: Warehouse) -> None:
-    said = told(as_person("case", RITA, case=asked))
+    app = as_person("case", RITA, case=asked)
+    said = told(app)
+    assert '"title":{"text":"Prague"}' in app.get("plotly_chart")[0].proto.spec, "times are the desk's"
     assert "CASE-1 · ◐ In review with maria" in said and "2 traders held to be one owner" in said
     assert "15 of 20 answered flags held (of all such flags 53 % to 89 %, 95 % interval)" in said
     assert "Ruled out: a household" in said

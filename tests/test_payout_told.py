@@ -26,6 +26,7 @@ from models.payouts import checks, told
         ("split", "amount_usd", 656.04, "Amount usd", "656.04 USD"),
         ("split", "scaled_to", None, "Scaled to", told.NOT_KNOWN),
         ("transfer", "paid", True, "Paid", "yes"),
+        ("deals_complete", "deals", 0, "Deals without their opening", "0"),
         ("rules", "daily_loss", 2, "Daily loss", "2"),
         (
             "account_signals",
