@@ -9,7 +9,19 @@ import numpy as np
 
 from models.coordination.chance import log_poisson_tail
 from models.coordination.compiled import compiled
-from models.coordination.entries import NEVER, SECOND, Book, Codes, Entries, Floats, Ints, neighbours
+from models.coordination.entries import (
+    NEVER,
+    SECOND,
+    Book,
+    Codes,
+    Entries,
+    Flags,
+    Floats,
+    Ints,
+    Moments,
+    moments,
+    neighbours,
+)
 from models.coordination.lags import order_odds, typical_lag
 from models.coordination.pairs import MINUTE, in_parts
 from models.coordination.terms import CoordinationTerms
@@ -108,12 +120,14 @@ class _Work(NamedTuple):
 class _Around(NamedTuple):
     """What lies around every entry, whoever is looked at.
 
-    `close` counts the buys and sells within a moment on its market, `elsewhen` is the first position there at or after
-    the shifted time.
+    `every` has the entries side by side, `elsewhen` the first position on the market at or after the shifted time.
+    `spare` tells, in the order of `Book.own` and by relation, how many of the entries within a moment could be the
+    other account's and those of strangers would still make it public; -1 where they never do.
     """
 
-    close: Codes
+    every: Moments
     elsewhen: Codes
+    spare: Codes
 
 
 class _Company(NamedTuple):
@@ -281,29 +295,66 @@ def _local_spread(opened: Ints, lags: Floats) -> float:
 
 
 @compiled
-def _since(book: Book, market: int, position: int, at_us: int) -> int:
+def _since(book: Book, every: Moments, market: int, position: int, at_us: int) -> int:
     """Position of the first entry on a market at or after a time, sought from the first at or after a later one."""
     start = book.instrument_start[market]
-    while position > start and book.opened_us[position - 1] >= at_us:
+    while position > start and every[position - 1].at_us >= at_us:
         position -= 1
     return position
 
 
 @compiled
+def _around_each(
+    book: Book, every: Moments, account: int, other: int, relation: int, since_us: int, until_us: int
+) -> Flags:
+    """Which entries of an account, in their order, another one has an entry about, from so long to so long after."""
+    first, end = book.own_start[account], book.own_start[account + 1]
+    out = np.zeros(end - first, dtype=np.bool_)
+    low, stop = book.own_start[other], book.own_start[other + 1]
+    for k in range(first, end):
+        p = book.own[k]
+        here, at_us, side = every[p].instrument, every[p].at_us, every[p].side ^ relation
+        while low < stop:
+            q = book.own[low]
+            if every[q].instrument > here or (every[q].instrument == here and every[q].at_us >= at_us + since_us):
+                break
+            low += 1
+        for x in range(low, stop):
+            q = book.own[x]
+            if every[q].instrument != here or every[q].at_us > at_us + until_us:
+                break
+            if every[q].side == side:
+                out[k - first] = True
+                break
+    return out
+
+
+@compiled
 def _present(
-    book: Book, p: int, q: int, a: int, b: int, relation: int, reach_us: int, work: _Work, filled: int, full: int
+    book: Book,
+    every: Moments,
+    p: int,
+    q: int,
+    a: int,
+    b: int,
+    relation: int,
+    reach_us: int,
+    work: _Work,
+    filled: int,
+    full: int,
 ) -> int:
     """Accounts other than a and b that enter around a matched pair on either's side, with their first time there."""
-    earliest = min(book.opened_us[p], book.opened_us[q]) - reach_us
-    latest = max(book.opened_us[p], book.opened_us[q]) + reach_us
-    j = _since(book, book.instrument[p], min(p, q), earliest)  # positions are by time
-    end = book.instrument_start[book.instrument[p] + 1]
+    here, side = every[p].instrument, every[p].side
+    earliest = min(every[p].at_us, every[q].at_us) - reach_us
+    latest = max(every[p].at_us, every[q].at_us) + reach_us
+    j = _since(book, every, here, min(p, q), earliest)  # positions are by time
+    end = book.instrument_start[here + 1]
     count = 0
-    while j < end and book.opened_us[j] <= latest and count < full:
-        r = book.account[j]
-        if r != a and r != b and (relation == 1 or book.side[j] == book.side[p]):
+    while j < end and every[j].at_us <= latest and count < full:
+        r = every[j].account
+        if r != a and r != b and (relation == 1 or every[j].side == side):
             work.who[filled + count] = r
-            work.when[filled + count] = book.opened_us[j]
+            work.when[filled + count] = every[j].at_us
             work.place[filled + count] = j
             count += 1
         j += 1
@@ -322,26 +373,27 @@ def _meets(
     regular: Codes,
     pair: int,
 ) -> tuple[float, float]:
-    """Entries of b, or the same times elsewhen, that meet a regular other within reach with a near, and without."""
+    """Entries of b, or the same times elsewhen, that meet a regular other within reach with a near, and without.
+
+    Elsewhen only those without are told.
+    """
+    every, shift_us = around.every, ELSEWHEN_US if elsewhen else 0
+    near_a = _around_each(book, every, b, a, relation, shift_us - reach_us, shift_us + reach_us)
     with_a = without_a = 0.0
-    for k in range(book.own_start[b], book.own_start[b + 1]):
-        q = book.own[k]
-        at = book.opened_us[q] + (ELSEWHEN_US if elsewhen else 0)
-        end = book.instrument_start[book.instrument[q] + 1]
-        j = _since(book, book.instrument[q], around.elsewhen[q] if elsewhen else q, at - reach_us)
-        met = near_a = False
-        while j < end and book.opened_us[j] <= at + reach_us and not (met and near_a):
-            same = book.side[j] == book.side[q]
-            r = book.account[j]
-            if r == a and same == (relation == 0):
-                near_a = True
-            elif r != b and regular[r] == pair and (same or relation == 1):
-                met = True
+    for k in range(len(near_a)):
+        if elsewhen and near_a[k]:
+            continue
+        q = book.own[book.own_start[b] + k]
+        here, side, at = every[q].instrument, every[q].side, every[q].at_us + shift_us
+        end = book.instrument_start[here + 1]
+        j = _since(book, every, here, around.elsewhen[q] if elsewhen else q, at - reach_us)
+        while j < end and every[j].at_us <= at + reach_us:
+            r = every[j].account
+            if regular[r] == pair and r != b and (relation == 1 or every[j].side == side):
+                with_a += near_a[k]
+                without_a += not near_a[k]
+                break
             j += 1
-        if met and near_a:
-            with_a += 1.0
-        elif met:
-            without_a += 1.0
     return with_a, without_a
 
 
@@ -380,31 +432,29 @@ def _led(
 ) -> tuple[float, float]:
     """Entries of an account that meet two or more regular others within reach after the leader, and without it.
 
-    Two alone may be a follower and one who follows it; the slowest of followers are a horizon behind.
+    Two alone may be a follower and one who follows it; the slowest of followers are a horizon behind. Elsewhen only
+    those without it are told.
     """
+    every, shift_us = around.every, ELSEWHEN_US if elsewhen else 0
+    near = _around_each(book, every, account, leader, 0, shift_us - horizon_us, shift_us + reach_us)
     led = without = 0.0
-    for k in range(book.own_start[account], book.own_start[account + 1]):
-        q = book.own[k]
-        if book.opened_us[q] < since or book.opened_us[q] > until:
+    for k in range(len(near)):
+        q = book.own[book.own_start[account] + k]
+        if (elsewhen and near[k]) or every[q].at_us < since or every[q].at_us > until:
             continue
-        at = book.opened_us[q] + (ELSEWHEN_US if elsewhen else 0)
-        end = book.instrument_start[book.instrument[q] + 1]
-        j = _since(book, book.instrument[q], around.elsewhen[q] if elsewhen else q, at - horizon_us)
-        met = 0
+        here, side, at = every[q].instrument, every[q].side, every[q].at_us + shift_us
+        end = book.instrument_start[here + 1]
+        j = _since(book, every, here, around.elsewhen[q] if elsewhen else q, at - reach_us)
         one = -1
-        near = False
-        while j < end and book.opened_us[j] <= at + reach_us:
-            r = book.account[j]
-            if book.side[j] == book.side[q] and r != account:
-                near = near or r == leader
-                if regular[r] == pair and r != one and book.opened_us[j] >= at - reach_us:
-                    met += 1
-                    one = r
+        while j < end and every[j].at_us <= at + reach_us:
+            r = every[j].account
+            if regular[r] == pair and r != account and r != one and every[j].side == side:
+                if one >= 0:
+                    led += near[k]
+                    without += not near[k]
+                    break
+                one = r
             j += 1
-        if met >= 2 and near:
-            led += 1.0
-        elif met >= 2:
-            without += 1.0
     return led, without
 
 
@@ -439,7 +489,7 @@ def _company_cover(
 
 @compiled
 def _gather(
-    book: Book, work: _Work, pair: Codes, at_a: Codes, at_b: Codes, reach_us: int
+    book: Book, every: Moments, work: _Work, pair: Codes, at_a: Codes, at_b: Codes, reach_us: int
 ) -> tuple[int, int, float, float]:
     """Reads who else enters around the matches of a pair: matches read, entries found, found and usual per match.
 
@@ -453,7 +503,7 @@ def _gather(
     for e in range(0, count, stride):
         p, q = at_a[e], at_b[e]
         room = NEIGHBOURS_MAX - filled
-        filled += _present(book, p, q, pair[0], pair[1], pair[2], reach_us, work, filled, room)
+        filled += _present(book, every, p, q, pair[0], pair[1], pair[2], reach_us, work, filled, room)
         work.match[events] = e
         events += 1
         work.size[events] = filled
@@ -651,10 +701,11 @@ def _regulars(
         entries = book.own_start[r + 1] - book.own_start[r]
         expected = events * entries * 2.0 * horizon_us / SECOND / book.open_s * SESSIONS
         by_market = 0.0
-        for k in range(len(heres)):
+        known = log_poisson_tail(work.times[r], expected) < LOG_P_OTHER
+        for k in range(len(heres) if known else 0):
             everyone = book.instrument_start[heres[k] + 1] - book.instrument_start[heres[k]]
             by_market += usual[k] * _entries_on(book, r, heres[k]) / everyone * UNREST
-        if log_poisson_tail(work.times[r], max(expected, by_market)) < LOG_P_OTHER:
+        if known and log_poisson_tail(work.times[r], max(expected, by_market)) < LOG_P_OTHER:
             work.regular[r] = number
             others += 1
             rate += work.times[r] / events
@@ -667,41 +718,25 @@ def _regulars(
 
 
 @compiled
-def _near_entries(
-    book: Book,
-    work: _Work,
-    number: int,
-    p: int,
-    partner: int,
-    relation: int,
-    side: int,
-    who: Codes,
-    reach_us: int,
-    found: Ints,
-) -> bool:
-    """Marks which regular others (`who`) are around an entry, 1 for before it and 2 for after; whether the partner is.
-
-    `side` is the one that the accounts are looked for on, -1 for either.
-    """
+def _find_regulars(
+    book: Book, every: Moments, work: _Work, number: int, p: int, relation: int, reach_us: int, found: Ints
+) -> None:
+    """Marks which regular others, by their slots, are around an entry on a side that counts: 1 before it, 2 after."""
     found[:] = 0
-    near = False
-    j = _since(book, book.instrument[p], p, book.opened_us[p] - reach_us)
-    end = book.instrument_start[book.instrument[p] + 1]
-    while j < end and book.opened_us[j] <= book.opened_us[p] + reach_us:
-        r = book.account[j]
-        if r == partner:
-            near = near or (book.side[j] == book.side[p]) == (relation == 0)
-        elif work.regular[r] == number and (side < 0 or book.side[j] == side):
-            for x in range(len(who)):
-                if who[x] == r and found[x] == 0:
-                    found[x] = 2 if book.opened_us[j] > book.opened_us[p] else 1
+    here, side, at_us = every[p].instrument, every[p].side, every[p].at_us
+    j = _since(book, every, here, p, at_us - reach_us)
+    end = book.instrument_start[here + 1]
+    while j < end and every[j].at_us <= at_us + reach_us:
+        r = every[j].account
+        if work.regular[r] == number and (relation == 1 or every[j].side == side) and found[work.slot[r]] == 0:
+            found[work.slot[r]] = 2 if every[j].at_us > at_us else 1
         j += 1
-    return near
 
 
 @compiled
 def _set_tail_aside(
     book: Book,
+    every: Moments,
     work: _Work,
     number: int,
     leader: int,
@@ -712,7 +747,7 @@ def _set_tail_aside(
     until: int,
     horizon_us: int,
 ) -> Codes:
-    """Takes those who only follow the account behind from the few regular others, `who`; returns them.
+    """Takes those who only follow the account behind from the few regular others, `who` by slots; returns them.
 
     They come after it where the leader is not, and are not with the leader where it is not: a chain goes on behind
     it, so that meeting them without the leader says nothing of another source. Only the time from `since` to `until`
@@ -721,23 +756,23 @@ def _set_tail_aside(
     size = len(who)
     found = np.zeros(size, dtype=np.int64)
     met, after = np.zeros(size), np.zeros(size)
-    for k in range(book.own_start[follower], book.own_start[follower + 1]):
-        q = book.own[k]
-        side = -1 if relation == 1 else book.side[q]
-        if not _near_entries(book, work, number, q, leader, relation, side, who, horizon_us, found):
-            met += found > 0
-            after += found == 2
+    near = _around_each(book, every, follower, leader, relation, -horizon_us, horizon_us)
+    for k in np.flatnonzero(~near):
+        _find_regulars(book, every, work, number, book.own[book.own_start[follower] + k], relation, horizon_us, found)
+        met += found > 0
+        after += found == 2
     behind = (met >= TAIL_MEETINGS) & (after >= 0.95 * met)
     if not behind.any():
         return who[:0]
     both = single = 0
     joined, apart = np.zeros(size), np.zeros(size)
-    for k in range(book.own_start[leader], book.own_start[leader + 1]):
-        p = book.own[k]
-        if book.opened_us[p] < since or book.opened_us[p] > until:
+    near = _around_each(book, every, leader, follower, relation, -horizon_us, horizon_us)
+    for k in range(len(near)):
+        p = book.own[book.own_start[leader] + k]
+        if every[p].at_us < since or every[p].at_us > until:
             continue
-        side = -1 if relation == 1 else book.side[p]
-        if _near_entries(book, work, number, p, follower, relation, side, who, horizon_us, found):
+        _find_regulars(book, every, work, number, p, relation, horizon_us, found)
+        if near[k]:
             both += 1
             joined += found > 0
         else:
@@ -827,7 +862,7 @@ def _describe_company(
 
     Lots and exits of others are read only where those of the pair go together: elsewhere they have no say.
     """
-    events, filled, crowding, usual = _gather(book, work, pair, at_a, at_b, horizon_us)
+    events, filled, crowding, usual = _gather(book, around.every, work, pair, at_a, at_b, horizon_us)
     _count_meetings(book, work, number, at_a, at_b, events)
     heres, usual_here = _usual_by_instrument(book, work, pair, at_a, at_b, events, horizon_us)
     others, rate, absent, third, third_before = _regulars(
@@ -849,7 +884,7 @@ def _describe_company(
         if others <= TAIL_OTHERS:
             since, until = book.opened_us[at_a].min(), book.opened_us[at_a].max()
             tail = _set_tail_aside(
-                book, work, number, leader, follower, relation, company.who, since, until, horizon_us
+                book, around.every, work, number, leader, follower, relation, company.who, since, until, horizon_us
             )
         with_a, without_a = _meets(book, around, leader, follower, relation, False, reach, work.regular, number)
         _, by_chance = _meets(book, around, leader, follower, relation, True, reach, work.regular, number)
@@ -914,44 +949,90 @@ def _describe_pair(book: Book, a: int, b: int, at_a: Codes, at_b: Codes, out: Fl
 
 
 @compiled
-def _is_public(book: Book, around: _Around, q: int, partner: int, relation: int) -> bool:
-    """Whether strangers act within a moment of an entry, more of them than the quarter hours around lead to expect."""
+def _public_from(most: int, mean: float) -> int:
+    """Fewest strangers of at most so many, of whom `mean` are usual, that make a moment public; more if none do."""
+    low, high = PUBLIC_MIN, most + 1
+    while low < high:
+        middle = (low + high) // 2
+        if log_poisson_tail(middle, mean) < LOG_P_OTHER:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@compiled
+def _spare(book: Book, close: Codes, wanted: Flags) -> Codes:
+    """`_Around.spare` of the wanted accounts; `close` counts the buys and sells within a moment of every entry."""
     reach_us = int(NARROW_US)
-    own, side = book.account[q], book.side[q]
-    if around.close[q, side] + relation * around.close[q, 1 - side] <= PUBLIC_MIN:  # of whom one is the entry's own
-        return False
-    found = 0
-    j = _since(book, book.instrument[q], q, book.opened_us[q] - reach_us)
-    end = book.instrument_start[book.instrument[q] + 1]
-    while j < end and book.opened_us[j] <= book.opened_us[q] + reach_us:
-        r = book.account[j]
-        found += r != own and r != partner and (relation == 1 or book.side[j] == side)
-        j += 1
-    return (
-        found >= PUBLIC_MIN and log_poisson_tail(found, UNREST * _usual(book, q, q, relation, reach_us)) < LOG_P_OTHER
-    )
+    out = np.full((len(close), 2), -1, dtype=np.int32)
+    own = np.zeros(2, dtype=np.int32)
+    for a in range(len(wanted)):
+        end = book.own_start[a + 1] if wanted[a] else book.own_start[a]
+        left = right = book.own_start[a]
+        own[:] = 0
+        for k in range(book.own_start[a], end):
+            q = book.own[k]
+            here, at_us, side = book.instrument[q], book.opened_us[q], book.side[q]
+            while right < end:
+                r = book.own[right]
+                if book.instrument[r] > here or (book.instrument[r] == here and book.opened_us[r] - at_us > reach_us):
+                    break
+                own[book.side[r]] += 1
+                right += 1
+            while True:
+                r = book.own[left]
+                if book.instrument[r] == here and at_us - book.opened_us[r] <= reach_us:
+                    break
+                own[book.side[r]] -= 1
+                left += 1
+            found = 0
+            for relation in range(2):
+                found += close[q, side ^ relation] - own[side ^ relation]
+                if found >= PUBLIC_MIN:
+                    mean = UNREST * _usual(book, q, q, relation, reach_us)
+                    out[k, relation] = max(found - _public_from(found, mean), -1)
+    return out
 
 
 @compiled
 def _chosen(book: Book, around: _Around, leader: int, relation: int, behind: Codes) -> tuple[float, float]:
     """Public moments the account behind took part in with the leader, and without it, from first to last match.
 
-    A follower takes what the leader took; who waits at prices of his own also acts where the leader did not. Only
-    instruments they share matches on are read.
+    Moments are public at which strangers act, more of them than the quarter hours around lead to expect. A follower
+    takes what the leader took; who waits at prices of his own also acts where the leader did not. Only instruments
+    they share matches on are read.
     """
+    every, reach_us = around.every, int(NARROW_US)
     shared = alone = 0.0
     ordered = np.sort(behind)  # positions are by instrument and time
     since, until = book.opened_us[ordered].min(), book.opened_us[ordered].max()
-    heres = np.unique(book.instrument[ordered])
-    follower = book.account[behind[0]]
+    follower = every[ordered[0]].account
+    low, end = book.own_start[leader], book.own_start[leader + 1]
+    place = 0
     for k in range(book.own_start[follower], book.own_start[follower + 1]):
+        if around.spare[k, relation] < 0:
+            continue
         q = book.own[k]
-        if book.opened_us[q] < since or book.opened_us[q] > until:
+        here, at_us, side = every[q].instrument, every[q].at_us, every[q].side
+        while place < len(ordered) and ordered[place] < q and every[ordered[place]].instrument < here:
+            place += 1
+        if place == len(ordered):
+            break
+        if every[ordered[place]].instrument != here or at_us < since or at_us > until:
             continue
-        place = np.searchsorted(heres, book.instrument[q])
-        if place == len(heres) or heres[place] != book.instrument[q]:
-            continue
-        if not _is_public(book, around, q, leader, relation):
+        while low < end:
+            p = book.own[low]
+            if every[p].instrument > here or (every[p].instrument == here and every[p].at_us >= at_us - reach_us):
+                break
+            low += 1
+        of_leader = 0
+        for x in range(low, end):
+            p = book.own[x]
+            if every[p].instrument != here or every[p].at_us > at_us + reach_us:
+                break
+            of_leader += relation == 1 or every[p].side == side
+        if of_leader > around.spare[k, relation]:
             continue
         found = np.searchsorted(ordered, q)
         if found < len(ordered) and ordered[found] == q:
@@ -1065,7 +1146,9 @@ def describe_pairs(entries: Entries, pairs: Codes, windows: Ints, terms: Coordin
     both = np.concatenate([pairs.astype(np.int64), windows], axis=1)
     book, every = entries.book, np.ones(len(entries.book.side), dtype=np.bool_)
     close = neighbours(book.instrument, book.side, book.opened_us, every, int(NARROW_US))
-    around = _Around(close, _elsewhen(book))
+    wanted = np.zeros(len(entries.accounts), dtype=np.bool_)
+    wanted[pairs[:, :2]] = True
+    around = _Around(moments(book), _elsewhen(book), _spare(book, close, wanted))
 
     def describe(part: Ints) -> Floats:
         return _describe_pairs(
