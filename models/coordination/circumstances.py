@@ -988,7 +988,7 @@ def _spare(book: Book, close: Codes, wanted: Flags) -> Codes:
                 left += 1
             found = 0
             for relation in range(2):
-                found += close[q, side ^ relation] - own[side ^ relation]
+                found += int(close[q, side ^ relation] - own[side ^ relation])
                 if found >= PUBLIC_MIN:
                     mean = UNREST * _usual(book, q, q, relation, reach_us)
                     out[k, relation] = max(found - _public_from(found, mean), -1)

@@ -312,9 +312,22 @@ def repeats(every: Moments, p: int, told: Ints) -> bool:
 
 
 @compiled
-def first_at(book: Book, instrument: int, at_us: int) -> int:
-    """Position of the first entry on an instrument at or after a time; the end of the instrument if there is none."""
-    low, high = book.instrument_start[instrument], book.instrument_start[instrument + 1]
+def first_at(book: Book, p: int, at_us: int) -> int:
+    """Position of the first entry on an entry's instrument at or after a time not far from it; its end if none is."""
+    low, high = book.instrument_start[book.instrument[p]], book.instrument_start[book.instrument[p] + 1]
+    step = 1
+    if book.opened_us[p] < at_us:
+        low = p + 1
+        while p + step < high and book.opened_us[p + step] < at_us:
+            low = p + step + 1
+            step *= 2
+        high = min(high, p + step)
+    else:
+        high = p
+        while p - step >= low and book.opened_us[p - step] >= at_us:
+            high = p - step
+            step *= 2
+        low = max(low, p - step + 1)
     while low < high:
         middle = (low + high) // 2
         if book.opened_us[middle] < at_us:

@@ -22,8 +22,9 @@ class Lists(NamedTuple):
     """Entries by account, then by market and time; those of one account on one market are a stretch.
 
     `stretches` has where each account's stretches begin; per stretch `market` is its market, `first` its first entry
-    and `sides` its buys and sells. Per entry `idea` numbers the account's ideas from 0 and `others` counts the buys
-    and sells of other accounts within the rate window; `places` has, bar by bar, the places of a stretch's entries in
+    and `sides` its buys and sells, `in_crowds` those that stand in a crowd of their side. Per entry `idea` numbers the
+    account's ideas from 0, `others` counts the buys and sells of other accounts within the rate window and `crowd`
+    says as in `Book` whether they are a crowd; `places` has, bar by bar, the places of a stretch's entries in
     the bar (us), sorted.
     """
 
@@ -31,10 +32,12 @@ class Lists(NamedTuple):
     market: Codes
     first: Ints
     sides: Floats
+    in_crowds: Floats
     at: Ints
     side: Sides
     idea: Codes
     others: Codes
+    crowd: Flags
     places: Ints
 
 
@@ -76,6 +79,7 @@ def _fill(book: Book, lists: Lists, accounts: Codes, rate_us: int) -> None:
                 ideas += 1
             lists.at[x], lists.side[x], lists.idea[x] = book.opened_us[p], side, number[side]
             lists.others[x, 0], lists.others[x, 1] = book.near[p, 0], book.near[p, 1]
+            lists.crowd[x, 0], lists.crowd[x, 1] = book.crowd[p, 0], book.crowd[p, 1]
             x += 1
         for i in range(lists.stretches[a], lists.stretches[a + 1]):
             _fill_stretch(lists, i, rate_us)
@@ -89,8 +93,10 @@ def _fill_stretch(lists: Lists, i: int, rate_us: int) -> None:
     own = np.zeros(2, dtype=np.int32)
     left = right = start
     lists.sides[i] = 0.0
+    lists.in_crowds[i] = 0.0
     for x in range(start, end):
         lists.sides[i, lists.side[x]] += 1.0
+        lists.in_crowds[i, lists.side[x]] += lists.crowd[x, lists.side[x]]
         while right < end and at[right] - at[x] <= rate_us:
             own[lists.side[right]] += 1
             right += 1
@@ -115,10 +121,12 @@ def list_accounts(entries: Entries, accounts: Codes, rate_us: int) -> Lists:
         market=market,
         first=first,
         sides=np.empty((len(market), 2)),
+        in_crowds=np.empty((len(market), 2)),
         at=np.empty(size, dtype=np.int64),
         side=np.empty(size, dtype=np.int8),
         idea=np.empty(size, dtype=np.int32),
         others=np.empty((size, 2), dtype=np.int32),
+        crowd=np.empty((size, 2), dtype=np.bool_),
         places=np.empty((len(BARS_S), size), dtype=np.int64),
     )
     parts = [part for part in np.array_split(np.flatnonzero(wanted).astype(np.int32), 8 * THREADS) if len(part)]

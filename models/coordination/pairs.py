@@ -103,34 +103,34 @@ def _coincidence_rate(book: Book, lists: Lists, a: int, b: int, relation: int, r
 
 
 @compiled
-def _crowd_expectation(book: Book, a: int, b: int, relation: int, low_us: int, high_us: int) -> float:
+def _crowd_expectation(book: Book, lists: Lists, a: int, b: int, relation: int, low_us: int, high_us: int) -> float:
     """Coincidences in a lag window that crowds explain: b's habit of joining crowds times the crowd at that moment."""
     expected = 0.0
-    here = -1
-    joins = np.zeros(2)
-    j = book.own_start[b]
-    for k in range(book.own_start[a], book.own_start[a + 1]):
-        p = book.own[k]
-        if book.instrument[p] != here:
-            here = book.instrument[p]
-            joins[:] = 0.0
-            while j < book.own_start[b + 1] and book.instrument[book.own[j]] <= here:
-                q = book.own[j]
-                if book.instrument[q] == here and book.crowd[q, book.side[q]]:
-                    joins[book.side[q]] += 1.0
-                j += 1
-        s = book.side[p] if relation == 0 else 1 - book.side[p]
-        if joins[s] == 0.0 or not book.crowd[p, s]:
+    positions = book.own[book.own_start[a] : book.own_start[a + 1]]
+    start_a = lists.first[lists.stretches[a]]
+    i, j = lists.stretches[a], lists.stretches[b]
+    while i < lists.stretches[a + 1] and j < lists.stretches[b + 1]:
+        if lists.market[i] != lists.market[j]:
+            i, j = _next(lists, i, j)
             continue
-        start = first_at(book, here, book.opened_us[p] + low_us)
-        stop = first_at(book, here, book.opened_us[p] + high_us + 1)
-        others = float(book.buys_before[stop] - book.buys_before[start])
-        if s == 1:
-            others = stop - start - others
-        others -= 1.0  # b itself, where it is there; a is there too when the window holds lag 0
-        if relation == 0 and low_us <= 0 <= high_us:
-            others -= 1.0
-        expected += joins[s] * max(others, 0.0) / max(book.crowd_totals[here * 2 + s], 1.0)
+        here, joins = lists.market[i], lists.in_crowds[j]
+        last = lists.first[i + 1] if joins.any() else lists.first[i]
+        for x in range(lists.first[i], last):
+            s = lists.side[x] if relation == 0 else 1 - lists.side[x]
+            if joins[s] == 0.0 or not lists.crowd[x, s]:
+                continue
+            p = positions[x - start_a]
+            start = first_at(book, p, lists.at[x] + low_us)
+            stop = first_at(book, p, lists.at[x] + high_us + 1)
+            others = float(book.buys_before[stop] - book.buys_before[start])
+            if s == 1:
+                others = stop - start - others
+            others -= 1.0  # b itself, where it is there; a is there too when the window holds lag 0
+            if relation == 0 and low_us <= 0 <= high_us:
+                others -= 1.0
+            expected += joins[s] * max(others, 0.0) / max(book.crowd_totals[here * 2 + s], 1.0)
+        i += 1
+        j += 1
     return expected
 
 
@@ -339,7 +339,8 @@ def _judge_pairs(
             continue
         tries = math.log(2.0 * horizon_us / SECOND / width_s * len(widths_s) * matched)
         crowded = max(
-            _crowd_expectation(book, a, b, relation, low, high), _crowd_expectation(book, b, a, relation, -high, -low)
+            _crowd_expectation(book, lists, a, b, relation, low, high),
+            _crowd_expectation(book, lists, b, a, relation, -high, -low),
         )
         if log_poisson_tail(matched, expected + crowded) + tries > log_p_max:
             out[i, 3], out[i, 4] = expected + crowded, 0.0
