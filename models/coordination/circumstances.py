@@ -757,8 +757,8 @@ def _set_tail_aside(
     found = np.zeros(size, dtype=np.int64)
     met, after = np.zeros(size), np.zeros(size)
     near = _around_each(book, every, follower, leader, relation, -horizon_us, horizon_us)
-    for k in np.flatnonzero(~near):
-        _find_regulars(book, every, work, number, book.own[book.own_start[follower] + k], relation, horizon_us, found)
+    for alone in book.own[book.own_start[follower] + np.flatnonzero(~near)]:
+        _find_regulars(book, every, work, number, alone, relation, horizon_us, found)
         met += found > 0
         after += found == 2
     behind = (met >= TAIL_MEETINGS) & (after >= 0.95 * met)
