@@ -131,6 +131,22 @@ def test_the_command_judges_drafts_and_a_file_that_is_gone_is_forgotten(
     assert _tables(house, "shadow_status", "shadow_verdicts") == {"shadow_status": [], "shadow_verdicts": []}
 
 
+def test_who_is_open_on_one_side_has_no_time_there(
+    at_firm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside accounts that ended, an open one is told with null, not with a word that is no time."""
+    product = catalogue.load(at_firm / "book").products["one"]
+    terms = "daily_loss = { percent = 20 }\ninactivity = 1"
+    version = drafts.with_rules(product.versions[0], "evaluation_1", terms)
+    (tmp_path / "one.toml").write_text(
+        drafts.text_of(drafts.following(catalogue.load(at_firm / "book"), version, SINCE), product.name)
+    )
+    assert cli.main(["--home", str(at_firm / "home"), "whatif", "--rulebook", str(tmp_path), "--flips", "--json"]) == 0
+    flips = json.loads(capsys.readouterr().out)
+    assert {"open"} < {flip["today"] for flip in flips}
+    assert all((flip[f"{side}_at"] is None) == (flip[side] == "open") for flip in flips for side in ("today", "draft"))
+
+
 # --- the pages -----------------------------------------------------------------------------------------------------
 
 

@@ -52,7 +52,8 @@ def compare(
             say(f"{one} is left out: {why}")
             continue
         rows += [{"product": one} | row for row in found.rows]
-        flips += [{str(name): value for name, value in row.items()} for row in found.flips.to_dict(orient="records")]
+        told = found.flips.astype(object).where(found.flips.notna(), None)  # an account that is open ended at no time
+        flips += [{str(name): value for name, value in row.items()} for row in told.to_dict(orient="records")]
     if not rows:
         raise WhatIfRefused(refused[0])
     return Answer(rows, flips)
