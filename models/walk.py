@@ -798,13 +798,15 @@ def _walk(
             dg_size: Any = T["dg_size"] if T["dg_share"] == 0 else _percent(T["dg_share"], gain_reference)
             profitable = _recent(good_days, good_day, firm_day, within) if within else profitable_before
             profitable += 1 if day_traded and day_net >= profitable_size else 0
+            hit_floating = fl_effect != 0 and not silent_floating and not flat and balance + credit - equity > fl_size
+            fl_follows: Any = fl_effect if struck >= T["fl_strikes"] else T["fl_strike_effect"]
             if hit_max:
                 found, effect = MAX_LOSS, ml_effect
-            elif hit_daily:
+            elif hit_daily and (dl_effect == TERMINATE or not hit_floating or fl_follows != TERMINATE):
                 found, effect = DAILY_LOSS, dl_effect
-            elif fl_effect != 0 and not silent_floating and not flat and balance + credit - equity > fl_size:
+            elif hit_floating:
                 struck += 1
-                found, effect = FLOATING_LOSS, fl_effect if struck > T["fl_strikes"] else T["fl_strike_effect"]
+                found, effect = FLOATING_LOSS, fl_follows
             elif dg_effect != 0 and not silent_gain and equity - gain_reference >= dg_size:
                 found, effect = DAILY_GAIN, dg_effect
             elif (

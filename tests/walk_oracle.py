@@ -411,9 +411,10 @@ class Walk:
         cap, gain = self.floating_cap(), self.gain_cap()
         if self.broken("max_loss", maximum):
             self.breach("max_loss", at, self.equity, maximum, self.top_of_max())
-        elif not self.paused and self.broken("daily_loss", daily):
+        elif not self.paused and self.broken("daily_loss", daily) and not self.softer_than_floating(cap):
             self.breach("daily_loss", at, self.equity, daily, self.reference)
-        elif cap is not None and self.open and "floating_loss" not in self.spoken and self.floating() > cap:
+        elif self.floats_below(cap):
+            assert cap is not None
             self.breach("floating_loss", at, self.floating(), cap, self.balance + self.credit)
         elif gain is not None and "daily_gain" not in self.spoken and self.equity >= self.gain_reference + gain:
             self.breach("daily_gain", at, self.equity, self.gain_reference + gain, self.gain_reference)
@@ -423,6 +424,20 @@ class Walk:
             self.say("profit_target", "passed", "pass", at, self.target_profit(), target, self.initial)
         else:
             self.warn(at, daily, maximum)
+
+    def floats_below(self, cap: Decimal | None) -> bool:
+        """Whether the open loss is larger than it may be."""
+        return cap is not None and bool(self.open) and "floating_loss" not in self.spoken and self.floating() > cap
+
+    def softer_than_floating(self, cap: Decimal | None) -> bool:
+        """Whether the open loss ends the account at an instant at which the daily loss would not."""
+        if not self.floats_below(cap):
+            return False
+        open_loss = self.rules["floating_loss"]
+        ends = (
+            self.cap_strikes >= int(open_loss.get("strikes", 0)) and open_loss.get("effect", "terminate") == "terminate"
+        )
+        return ends and self.rules["daily_loss"].get("effect", "terminate") != "terminate"
 
     def top_of_max(self) -> Decimal:
         """What the maximum loss is counted from."""
