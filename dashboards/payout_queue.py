@@ -88,7 +88,8 @@ def _totals(at_desk: str | None) -> None:
 
 def _clean(found: pd.DataFrame) -> None:
     """The requests that the review recommends and nobody has touched, approved in one go after a second look."""
-    clean = found[(found["recommendation"] == "approve") & found["desk_state"].isna()]
+    frozen = found["trader_id"].isin(list(desk.to_freeze(found["trader_id"].unique().tolist())))
+    clean = found[(found["recommendation"] == "approve") & found["desk_state"].isna() & ~frozen]
     _done()
     if clean.empty or not desk.person().may("payouts.decide"):
         return
@@ -179,6 +180,7 @@ def _beside(row: pd.Series) -> None:
             f"Waits {words.age(row['age_hours'])}" if row["waits"] else words.TRANSFERS[row["state"]],
         ],
     )
+    desk.freeze_card(row["trader_id"])
     for hold in desk.held(PAYOUT_STATES.c.payout_id == row["payout_id"]).values():
         look.card("breached", desk.HELD, [f"No money goes out: {words.escaped(words.zoned(hold.told, zone))}."])
     look.facts(

@@ -161,6 +161,7 @@ def _actions(row: dict[str, Any], held: State | None, strips: list[Strip]) -> No
         return
     if now in ("checks_passed", "checks_failed"):
         now = "in_review"
+    desk.freeze_card(row["trader_id"])
     hold = desk.held(PAYOUT_STATES.c.payout_id == row["payout_id"]).get(row["payout_id"]) if now == "queued" else None
     if hold:
         told = words.zoned(hold.told, reads.zone_of(row["desk_id"]))

@@ -118,6 +118,21 @@ def test_a_case_is_found_by_its_name_and_whoever_it_is_about(asked: str, house: 
     assert "Ruled out: a household" in said
 
 
+def test_a_freeze_is_seen_at_the_payout_desk_at_once(house: Warehouse) -> None:
+    """The review knows it from the next run on; until then nobody pays in one go what an analyst wants frozen."""
+    with house.database.connect() as connection:
+        asked = connection.execute(sa.text("select payout_id, trader_id from mart_payout_queue where waits"))
+        payout_id, trader = asked.fetchall()[0]
+    pavel = Person("pavel", "payout_reviewer")
+    assert "Freeze recommended" not in told(as_person("payout_review", pavel, payout=payout_id))
+    maria = Person("maria", "manager")
+    case = open_case(house.database, maria, trader, "A tip.", dt.datetime(2026, 3, 20, 13, tzinfo=dt.UTC))
+    act(house.database, maria, case.case_id, "freeze", case.version, reason="One device.")
+    said = f"■ Freeze recommended {case.case_id}: read the case"
+    assert said in told(as_person("payout_review", pavel, payout=payout_id))
+    assert said in told(as_person("payout_queue", pavel, state="all", payout=payout_id))
+
+
 def test_why_it_was_so_then_is_shown(house: Warehouse) -> None:
     app = as_person("case", RITA, case="CASE-1", view="scores")
     assert app.dataframe[-1].value["score"].iloc[0] == 90.0

@@ -23,6 +23,7 @@ from models.decisions.machine import REASON_CODES, MoveRefused
 from models.money import from_minor
 from pipelines import packs
 from sql import schema
+from sql.case_schema import CASES
 from sql.desk_schema import DECISIONS, PAYOUT_NOTES, PAYOUT_RELEASES, PAYOUT_STATES, SETTLEMENT_EVENTS
 from sql.warehouse import read_frame
 
@@ -84,6 +85,24 @@ def held(*conditions: Any) -> dict[str, Hold]:
     mine = conditions if desks is None else (*conditions, PAYOUT_STATES.c.desk_id.in_(desks))
     with reads.warehouse().database.connect() as connection:
         return holds.held(connection, *mine)
+
+
+def to_freeze(traders: Sequence[Any]) -> dict[str, str]:
+    """Cases in which a freeze is recommended now, by trader of their owners; the review knows it from the next run."""
+    cases, owners = CASES.c, schema.OWNERS.c
+    trader = sa.func.coalesce(owners.trader_id, cases.trader_id)
+    joined = sa.select(trader, cases.case_id).outerjoin(schema.OWNERS, cases.owner_id == owners.owner_id)
+    wanted = trader.in_([str(one) for one in traders if not words.missing(one)])
+    with reads.warehouse().database.connect() as connection:
+        return {row[0]: row[1] for row in connection.execute(joined.where(cases.to_freeze, wanted))}
+
+
+def freeze_card(trader_id: Any) -> None:
+    """Says that a freeze of a trader's owner is recommended, if it is."""
+    for case_id in to_freeze([trader_id]).values():
+        look.card(
+            "breached", "■ Freeze recommended", [f"{words.escaped(case_id)}: read the case before money goes out."]
+        )
 
 
 def releases(payout_id: str) -> pd.DataFrame:
