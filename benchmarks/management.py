@@ -219,7 +219,8 @@ OF_A_DAY = {
 def a_day(connection: duckdb.DuckDBPyConnection, until: dt.datetime) -> dict[str, float]:
     """The last day's rows once more a day later, with what the walk says of it; forgets all that rested on the lake.
 
-    Traders and accounts are those of before; a payment is that of a challenge bought on the same day.
+    Traders and accounts are those of before; a payment is that of a challenge bought on the same day, and requests that
+    waited longest are paid.
     """
     landed: dict[str, float] = {}
     forget(connection)
@@ -238,22 +239,89 @@ def a_day(connection: duckdb.DuckDBPyConnection, until: dt.datetime) -> dict[str
             [since, until - DAY],
         )
         if name == "deals":
-            _walk_on(connection)
+            _walk_on(connection, until)
         connection.execute(f"insert into lake.{name} by name select * from landed")
         landed[f"{name} of the day"] = float(connection.sql("select count(*) from landed").fetchall()[0][0])
         connection.execute("drop table landed")
     connection.execute("drop table bought")
+    landed["settlements of the day"] = float(_pay(connection, until, load))
     connection.execute("update decided.account_status set as_of = ?", [until])
     return landed
 
 
-def _walk_on(connection: duckdb.DuckDBPyConnection) -> None:
-    """Moves the balance of every live account by the deals that landed."""
+def _walk_on(connection: duckdb.DuckDBPyConnection, until: dt.datetime) -> None:
+    """Moves what the walk says of every live account by the deals that landed: balance, equity, the room to each floor
+    and the day; who has no room left has breached."""
     connection.execute(
-        "update decided.account_status as stood set balance = balance + moved.by, equity = equity + moved.by from"
-        " (select account_id, sum(profit + commission + swap + fee) as by from landed group by account_id) as moved"
-        " where stood.account_id = moved.account_id and stood.status = 'active'"
+        "create temp table moved as select account_id, sum(profit + commission + swap + fee) as moved from landed"
+        " group by account_id"
     )
+    connection.execute(
+        """
+        update decided.account_status as stood set
+            balance = balance + moved,
+            equity = equity + moved,
+            daily_headroom = daily_headroom + moved,
+            max_headroom = max_headroom + moved,
+            -- as much of its allowance as the room was a part of it before
+            near_share = greatest(
+                near_share - moved * (1 - near_share) / nullif(least(daily_headroom, max_headroom), 0), 0
+            ),
+            status = if(least(daily_headroom, max_headroom) + moved < 0, 'breached', status),
+            status_at = if(least(daily_headroom, max_headroom) + moved < 0, ?, status_at)
+        from moved
+        where stood.account_id = moved.account_id and stood.status = 'active'
+        """,
+        [until],
+    )
+    connection.execute(
+        """
+        insert into decided.account_days
+        select days.* replace (
+            firm_day + 1 as firm_day,
+            opened_at + interval 1 day as opened_at,
+            close_equity as open_equity,
+            close_equity + coalesce(moved, 0) as close_equity,
+            close_balance + coalesce(moved, 0) as close_balance,
+            coalesce(moved, 0) as closed_profit
+        )
+        from decided.account_days as days
+        inner join decided.account_status as status using (account_id)
+        left join moved using (account_id)
+        where firm_day = (select max(firm_day) from decided.account_days) and status in ('active', 'paused')
+        """
+    )
+    connection.execute("drop table moved")
+
+
+def _pay(connection: duckdb.DuckDBPyConnection, until: dt.datetime, load: int) -> int:
+    """Settles as many of the requests that wait as were asked for on the day; returns how many."""
+    connection.execute(
+        f"""
+        create temp table landed as
+        select
+            payouts.payout_id || '-paid' as settlement_id,
+            payouts.payout_id,
+            payouts.destination,
+            cast(payouts.amount * 0.8 as decimal(18, 2)) as amount,
+            accounts.currency,
+            ? as settled_at,
+            'settled' as status,
+            {load} as _load_id,
+            row_number() over () as _line,
+            1 as _version
+        from lake.payouts as payouts
+        inner join lake.accounts as accounts using (account_id)
+        anti join lake.settlements as settlements using (payout_id)
+        order by payouts.requested_at, payouts.payout_id
+        limit (select count(*) from lake.payouts where _load_id = {load})
+        """,
+        [until - dt.timedelta(hours=1)],
+    )
+    connection.execute("insert into lake.settlements by name select * from landed")
+    paid = int(connection.sql("select count(*) from landed").fetchall()[0][0])
+    connection.execute("drop table landed")
+    return paid
 
 
 def forget(connection: duckdb.DuckDBPyConnection) -> None:
