@@ -18,13 +18,15 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, given, settings
 
 from models import catalogue
+from pipelines import marts
 from pipelines.export import export_table
 from pipelines.land import land_frame, land_paths
 from pipelines.score import score
-from sql import schema
+from sql import relations, schema
 from sql.warehouse import Warehouse, read_frame
 from tests.builders import Case, Row, firm_rows, oracle_says, write_firm, write_rulebook, written
 from tests.test_walk_oracle import cases
@@ -53,6 +55,18 @@ def table(warehouse: Warehouse, name: str) -> pd.DataFrame:
     if "evidence" in frame:
         frame["evidence"] = frame["evidence"].map(without_origin)
     return frame.sort_values(list(frame.columns), ignore_index=True)
+
+
+def marts_of(warehouse: Warehouse) -> dict[str, list[str]]:
+    """The rows of every mart's table, whatever the order in which they stand."""
+    stems = [name.split(".")[1] for name in relations.names("marts")]
+    found: dict[str, list[str]] = {}
+    with warehouse.database.connect() as database:
+        for name in (stem if stem in schema.METADATA.tables else f"mart_{stem}" for stem in stems):
+            held = read_frame(database, sa.Table(name, sa.MetaData(), autoload_with=database))
+            rows = held.drop(columns=list(marts.OWN)).round(6).map(str)
+            found[name] = sorted(map("|".join, rows.itertuples(index=False, name=None)))
+    return found
 
 
 def without_origin(evidence: str) -> str:
@@ -173,13 +187,14 @@ def test_in_steps_is_as_at_once(tmp_path: Path, opener: Callable[[Path], Warehou
         resumed.append(score(stepwise, rulebook).resumed)
     assert resumed[0] == 0 < resumed[-1]
     incremental = exported(stepwise, folder / "incremental")
-    days = table(stepwise, "account_days")
+    days, brought = table(stepwise, "account_days"), marts_of(stepwise)
     score(stepwise, rulebook, full=True)
     assert exported(stepwise, folder / "full") == incremental
     assert table(stepwise, "account_days").equals(days)
     land(once, rows, "1")
     score(once, rulebook)
     assert same(stepwise, once)
+    assert brought == marts_of(once) and brought["mart_cohort_challenges"]
 
 
 # --- what only a whole run can show ---------------------------------------------------------------------------------

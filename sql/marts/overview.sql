@@ -65,23 +65,22 @@ flags as (
     where flagged.subject_kind = 'trader'
 ),
 
-stocks as (
-    select desk_id, 'live' as figure, opened_at as since, ended_at as until, 1.0 as counted, null as amount_usd
-    from (
-        select
-            accounts.desk_id,
-            accounts.opened_at,
-            case when status.status not in ('active', 'paused') then status.status_at end as ended_at
-        from decided.account_status as status
-        inner join staging.accounts as accounts using (account_id)
-    )
-    union all
+lived as (
     select
-        accounts.desk_id, 'funded', accounts.opened_at,
-        case when status.status not in ('active', 'paused') then status.status_at end, 1.0, null
+        accounts.account_id,
+        accounts.desk_id,
+        accounts.opened_at,
+        status.stage,
+        case when status.status not in ('active', 'paused') then status.status_at end as ended_at
     from decided.account_status as status
     inner join staging.accounts as accounts using (account_id)
-    where status.stage in ('funded', 'instant')
+),
+
+stocks as (
+    select desk_id, 'live' as figure, opened_at as since, ended_at as until, 1.0 as counted, null as amount_usd
+    from lived
+    union all
+    select desk_id, 'funded', opened_at, ended_at, 1.0, null from lived where stage in ('funded', 'instant')
     union all
     select desk_id, 'waiting', requested_at, case when not waits then coalesce(over_at, transfer_at) end, 1.0, null
     from marts.payout_queue
@@ -90,12 +89,10 @@ stocks as (
     from marts.payout_queue
     union all
     select
-        accounts.desk_id, 'open_risk', greatest(accounts.opened_at, min(flags.first_at)),
-        case when any_value(status.status) not in ('active', 'paused') then any_value(status.status_at) end, 1.0, null
+        lived.desk_id, 'open_risk', greatest(lived.opened_at, min(flags.first_at)), any_value(lived.ended_at), 1.0, null
     from flags
-    inner join decided.account_status as status using (account_id)
-    inner join staging.accounts as accounts using (account_id)
-    group by status.account_id, accounts.desk_id, accounts.opened_at
+    inner join lived using (account_id)
+    group by lived.account_id, lived.desk_id, lived.opened_at
 ),
 
 -- each day's end stands until the next of which something is told, each split until the next
