@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.identity.clusters import Judgements, Pairs, group
-from models.identity.crowds import CROWDED
+from models.identity.crowds import CROWDED, WHOLLY_USED
 from models.identity.evidence import Evidence, width_of
 from models.identity.facts import IdentityFacts
 from models.identity.fitting import fit, further_bits
@@ -36,6 +36,8 @@ from models.identity.weighing import (
 
 # Shares of a trader's uses of a kind of thing below which a trader hardly uses what is shared, and from which wholly.
 HARDLY, WHOLLY = 0.2, 0.9
+# Uses from which it is known that a trader has nothing else of the kind: who came once used what there was.
+ALONE_USES = 3
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class IdentityBook:
         kinds = [f"{kind}_holders" for kind in self.terms.kinds]
         values = [f"{kind}_value" for kind in CROWDED]
         use = [f"{kind}_{what}" for kind in COUNTED for what in ("use", "also")]
-        columns = ["a", "b", *FIELDS, *kinds, *values, *use, "ip_gap_days", "ip_common_day"]
+        columns = ["a", "b", *FIELDS, *kinds, *values, *use, "device_alone", "ip_gap_days", "ip_common_day"]
         return pd.DataFrame({column: np.empty(0, dtype=width_of(column)) for column in columns})
 
     def _replace_pairs(self, *, everyone: bool) -> Ints:
@@ -145,7 +147,8 @@ class IdentityBook:
 
     def _shared(self) -> pd.DataFrame:
         """What each pair shares, with how far the two use it (0 where one hardly does, 1 both beside others, 2 one
-        beside others, 3 neither), and how many further things of the kind are shared."""
+        beside others, 3 neither), how many further things of the kind are shared, and whether both are known to use one
+        device alone."""
         shared = self.evidence.shared()
         for kind, uses in self.evidence.census.counts.items():
             sides = (("left", "a"), ("right", "b"))
@@ -153,6 +156,8 @@ class IdentityBook:
             level = 1 + (share >= WHOLLY).sum(axis=0)
             shared[f"{kind}_use"] = np.where(share.min(axis=0) < HARDLY, 0, level).astype(np.int8)
             shared[f"{kind}_also"] = np.clip(shared[f"{kind}_many"] - 1, 0, ALSO_MAX).astype(np.int8)
+        least = np.minimum(shared["device_left"], shared["device_right"])
+        shared["device_alone"] = ((shared["device_use"] == WHOLLY_USED) & (least >= ALONE_USES)).astype(np.int8)
         return shared
 
     def _weigh(self, as_of: pd.Timestamp, kept: Ints) -> Ints:

@@ -25,6 +25,9 @@ FEW_OF = {"document": 6, "instrument": 6, "destination": 6, "device": 6}
 # Who visits one place also uses its computers and line; whose wallet is an exchange's shares nothing else by that.
 VISITED = ("device", "ip", "address")
 OF_TWO = ("destination",)
+# How two use a shared thing who use none of the kind beside it, and what is told of devices that all use so.
+WHOLLY_USED = 3
+WHOLLY_BY = "wholly by"
 # A value of this many holders without traces is a place, by four bits; each further trader of an owner is about half as
 # likely.
 LARGE = 7
@@ -59,10 +62,26 @@ def crowd_bits(pairs: pd.DataFrame, terms: IdentityTerms, marks: Traces | None =
     places 0 and more, beyond what two holders would have. With two holders the pair itself must tell, so that it is 0
     but for payouts, which many who share nothing else send to one exchange."""
     known = traced(pairs) if marks is None else marks
-    return {kind: _of_kind(kind, pairs, terms, known) for kind in CROWDED}
+    wholly = _used_wholly(pairs, terms)
+    return {kind: _of_kind(kind, pairs, terms, known, wholly) for kind in CROWDED} | {WHOLLY_BY: wholly}
 
 
-def _of_kind(kind: str, pairs: pd.DataFrame, terms: IdentityTerms, marks: Traces) -> Floats:
+def _used_wholly(pairs: pd.DataFrame, terms: IdentityTerms) -> Floats:
+    """For pairs that use a device of three and more and no other: by how many more of its further holders do so than
+    have others beside it, as far as the other pairs show it."""
+    found = np.zeros(len(pairs))
+    chosen = _held_by("device", pairs, 3, terms)
+    if len(chosen):
+        wholly = pairs["device_alone"].to_numpy()[chosen].astype(np.float64)
+        value = pd.factorize(pairs["device_value"].to_numpy()[chosen])[0]
+        many = pairs["device_holders"].to_numpy()[chosen]
+        others = np.bincount(value, weights=wholly)[value] - wholly
+        share = others / (many * (many - 1) / 2 - 1)
+        found[chosen] = wholly * (many - 2) * np.maximum(2 * share - 1, 0.0)
+    return found
+
+
+def _of_kind(kind: str, pairs: pd.DataFrame, terms: IdentityTerms, marks: Traces, wholly: Floats) -> Floats:
     bits = np.zeros(len(pairs))
     chosen = _held_by(kind, pairs, 2 if kind in OF_TWO else 3, terms)
     if len(chosen):
@@ -72,9 +91,17 @@ def _of_kind(kind: str, pairs: pd.DataFrame, terms: IdentityTerms, marks: Traces
         owner = np.log2(terms.trace_share / terms.trace_chance) * (many - 2) * share
         # Sizes are counted where there are no traces; owners of two leave more, which the pair itself shows.
         owner -= np.where(many == 2, np.log2(1 - terms.trace_share), 0.0)
+        if kind == "device":
+            owner += _alone_bits(terms) * wholly[chosen]
         place = _place_bits(many, sizes) - owner
         bits[chosen] = np.maximum(place - _place_bits(np.array([2]), sizes), 0.0) if kind in VISITED else place
     return bits
+
+
+def _alone_bits(terms: IdentityTerms) -> float:
+    """By how many bits a device that two use alone is an owner's rather than a place's."""
+    use = terms.kinds["device"].use
+    return 0.0 if use is None else float(np.log2(use[WHOLLY_USED].straw / use[WHOLLY_USED].venue))
 
 
 def _held_by(kind: str, pairs: pd.DataFrame, least: int, terms: IdentityTerms) -> Ints:

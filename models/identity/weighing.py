@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.identity.crowds import VISITED, Crowds, crowd_bits
+from models.identity.crowds import VISITED, WHOLLY_BY, WHOLLY_USED, Crowds, crowd_bits
 from models.identity.terms import HYPOTHESES, KINDS, IdentityTerms, Level, Shares
 
 Floats = npt.NDArray[np.float64]
@@ -37,8 +37,9 @@ USE_BY_CHANCE = np.array([0.2, 0.2, 0.25, 0.35])
 # Kinds of which it is told how often a trader used any, and how many further ones two have in common, up to so many.
 COUNTED = ("device", "instrument")
 ALSO_MAX = 2
-WHOLLY_USED = 3
 STRAW, HOME, FRIEND, MATE, VENUE, STRANGER = range(1, len(HYPOTHESES))
+# A circle of one device has so many holders, and so many of them use no other.
+CIRCLE, CIRCLE_WHOLLY = 3, 0.9
 PAID_MAX, BOTH_PAID_MAX = 0.9, 0.95
 EXPONENT = 0x7FF << 52
 MARKED_AT_ONCE = 1 << 14
@@ -213,7 +214,8 @@ def weigh(
 
 class _Sharing(NamedTuple):
     """Rows of the pairs that share a thing of a kind and the number of the sort of each; of each sort the chance, how
-    fresh it is, by how much it is a place, how it is used and how many further ones there are, and which have many."""
+    fresh it is, by how much it is a place, which have many, how it is used, how many further ones there are, and how many
+    further holders use it alone."""
 
     rows: Ints
     number: Ints
@@ -223,6 +225,7 @@ class _Sharing(NamedTuple):
     many: Ints
     use: npt.NDArray[np.int8]
     also: npt.NDArray[np.int8]
+    wholly: Floats
 
 
 class Explanations:
@@ -311,6 +314,8 @@ class Explanations:
         if each.use is not None:
             bits += self._use_bits(each.use)[:, shared.use]
             bits += self._also_bits(each.shares)[:, shared.also]
+        if kind == "device" and each.use is not None:
+            bits += self._circle_bits(each.use)[:, None] * shared.wholly
         ways[shared.rows, :STRANGER] += bits.T[shared.number]
 
     def _sharing(self, kind: str) -> "_Sharing":
@@ -323,11 +328,15 @@ class Explanations:
                 self.pairs[f"{kind}_{what}"].to_numpy()[rows] if kind in COUNTED else np.zeros(len(rows), dtype=np.int8)
                 for what in ("use", "also")
             )
-            first, number = sorts_of(_marks([holders, fresh, crowd, use, also], len(rows)))
+            wholly = (
+                self.crowds[WHOLLY_BY][rows] if kind == "device" and WHOLLY_BY in self.crowds else np.zeros(len(rows))
+            )
+            first, number = sorts_of(_marks([holders, fresh, crowd, use, also, wholly], len(rows)))
             holders, crowd = holders[first], crowd[first]
             chance = np.log2(np.maximum(holders - 1, 1) * self._chance(kind))
             many = np.flatnonzero((holders > 2) | (crowd != 0))
-            self._shared[kind] = _Sharing(rows, number, chance, fresh[first], crowd, many, use[first], also[first])
+            told = (use[first], also[first], wholly[first])
+            self._shared[kind] = _Sharing(rows, number, chance, fresh[first], crowd, many, *told)
         return self._shared[kind]
 
     def _also_bits(self, shares: Shares) -> Floats:
@@ -346,6 +355,11 @@ class Explanations:
     def _use_bits(self, use: tuple[Shares, ...]) -> Floats:
         """An owner's registrations use one set of things, a friend, mate or member of a club has others beside it."""
         return np.asarray(np.log2(np.array(use).T / USE_BY_CHANCE), dtype=np.float64)
+
+    def _circle_bits(self, use: tuple[Shares, ...]) -> Floats:
+        """Each further holder who uses a device alone says of it what one of the two says."""
+        wholly = np.array(use[WHOLLY_USED])
+        return np.asarray(np.minimum(np.log2(wholly / use[WHOLLY_USED].straw), 0.0) / 2, dtype=np.float64)
 
     def _beside_place(self, bits: Floats, crowd: Floats) -> Floats:
         """Of a value that may be a place whoever shares it may still be anything; then it says less of all."""
@@ -478,7 +492,12 @@ class Explanations:
             [self._usable(kind) & (self.pairs[f"{kind}_use"].to_numpy() < WHOLLY_USED) for kind in COUNTED]
         )
         several = ~kept & beside & (self._personal() == 0) & ~self.untold()
-        return np.asarray(~self._usable("ip") & (self.lone() | several), dtype=np.bool_)
+        return np.asarray(~self._usable("ip") & ~self.circle() & (self.lone() | several), dtype=np.bool_)
+
+    def circle(self) -> npt.NDArray[np.bool_]:
+        """A device of three and more that nearly all of them use alone, as no friends do."""
+        wholly, holders = self.crowds.get(WHOLLY_BY, np.zeros(len(self.pairs))), self.holders["device"]
+        return np.asarray((holders >= CIRCLE) & (wholly >= CIRCLE_WHOLLY * (holders - 2)), dtype=np.bool_)
 
     def one_card(self) -> npt.NDArray[np.bool_]:
         """One card that both pay with alone, which unlike a device never looks like another by chance."""
