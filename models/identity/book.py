@@ -38,6 +38,8 @@ from models.identity.weighing import (
 HARDLY, WHOLLY = 0.2, 0.9
 # Uses from which it is known that a trader has nothing else of the kind: who came once used what there was.
 ALONE_USES = 3
+# Days on which two sat down together from which those are few, several and many, and how large a share of uses counts.
+SITTINGS, SITTING_SHARE = (2, 3, 6), 1 / 4
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class IdentityBook:
         kinds = [f"{kind}_holders" for kind in self.terms.kinds]
         values = [f"{kind}_value" for kind in CROWDED]
         use = [f"{kind}_{what}" for kind in COUNTED for what in ("use", "also")]
-        columns = ["a", "b", *FIELDS, *kinds, *values, *use, "device_alone", "ip_gap_days", "ip_common_day"]
+        columns = ["a", "b", *FIELDS, *kinds, *values, *use, "device_alone", "sat", "ip_gap_days", "ip_common_day"]
         return pd.DataFrame({column: np.empty(0, dtype=width_of(column)) for column in columns})
 
     def _replace_pairs(self, *, everyone: bool) -> Ints:
@@ -158,7 +160,25 @@ class IdentityBook:
             shared[f"{kind}_also"] = np.clip(shared[f"{kind}_many"] - 1, 0, ALSO_MAX).astype(np.int8)
         least = np.minimum(shared["device_left"], shared["device_right"])
         shared["device_alone"] = ((shared["device_use"] == WHOLLY_USED) & (least >= ALONE_USES)).astype(np.int8)
+        shared["sat"] = self._sat(shared, least)
         return shared
+
+    def _sat(self, shared: pd.DataFrame, least: Ints) -> npt.NDArray[np.int8]:
+        """How often two sat down at one device together, of those who used what they share often enough to tell: 1 on
+        few days, 2 on several, 3 on many, where these are a quarter of the uses of the one who comes less."""
+        sat = np.zeros(len(shared), dtype=np.int8)
+        often = np.flatnonzero(least >= SITTINGS[0])
+        if len(often):
+            met = (
+                shared[["a", "b"]]
+                .iloc[often]
+                .assign(row=often)
+                .merge(self.evidence.sittings(shared[["a", "b"]].iloc[often]), on=["a", "b"])
+            )
+            rows, days = met["row"].to_numpy(), met["days"].to_numpy()
+            level = np.searchsorted(SITTINGS, days, side="right")
+            sat[rows] = np.where(days >= SITTING_SHARE * least[rows], level, 0)
+        return sat
 
     def _weigh(self, as_of: pd.Timestamp, kept: Ints) -> Ints:
         """Weighs the pairs that are new or of which something that decides has changed; `kept` are the former rows of

@@ -62,13 +62,14 @@ def crowd_bits(pairs: pd.DataFrame, terms: IdentityTerms, marks: Traces | None =
     places 0 and more, beyond what two holders would have. With two holders the pair itself must tell, so that it is 0
     but for payouts, which many who share nothing else send to one exchange."""
     known = traced(pairs) if marks is None else marks
-    wholly = _used_wholly(pairs, terms)
+    wholly = _used_wholly(pairs, terms, known)
     return {kind: _of_kind(kind, pairs, terms, known, wholly) for kind in CROWDED} | {WHOLLY_BY: wholly}
 
 
-def _used_wholly(pairs: pd.DataFrame, terms: IdentityTerms) -> Floats:
+def _used_wholly(pairs: pd.DataFrame, terms: IdentityTerms, marks: Traces) -> Floats:
     """For pairs that use a device of three and more and no other: by how many more of its further holders do so than
-    have others beside it, as far as the other pairs show it."""
+    have others beside it, as far as the other pairs show it. Phones that look alike are nobody's: no two of them
+    agree in anything else."""
     found = np.zeros(len(pairs))
     chosen = _held_by("device", pairs, 3, terms)
     if len(chosen):
@@ -77,7 +78,9 @@ def _used_wholly(pairs: pd.DataFrame, terms: IdentityTerms) -> Floats:
         many = pairs["device_holders"].to_numpy()[chosen]
         others = np.bincount(value, weights=wholly)[value] - wholly
         share = others / (many * (many - 1) / 2 - 1)
-        found[chosen] = wholly * (many - 2) * np.maximum(2 * share - 1, 0.0)
+        met = beside(marks[chosen], "device") | (pairs["ip_holders"].to_numpy()[chosen] > 0)
+        circle = np.bincount(value, weights=met)[value] > 0
+        found[chosen] = np.where(circle, wholly * (many - 2) * np.maximum(2 * share - 1, 0.0), 0.0)
     return found
 
 

@@ -26,6 +26,8 @@ from models.identity.terms import IdentityTerms
 from models.identity.weighing import COUNTED, Population
 from sql import duck
 
+# Minutes between two log-ins at one device within which one sitting had both.
+SITTING = 30
 # Both names at least this alike (Jaro-Winkler), or there is nothing for a closer comparison to find.
 NAME_FLOOR = 0.75
 ADDRESS_FLOOR = 0.75
@@ -50,6 +52,7 @@ create table if not exists placeholders (trader_no integer, kind utinyint, raw v
 create table if not exists name_counts (sound varchar, code integer, holders integer);
 create table if not exists birth_counts (birth varchar, code integer, holders integer);
 create table if not exists drawn_before (trader_no integer);
+create table if not exists turns (trader_no integer, device ubigint, minute integer);
 create table if not exists spellings (token varchar, word varchar, sound varchar, forms varchar);
 """
 
@@ -104,6 +107,17 @@ union all
 select trader_no, kind, value, min(raw), min(first_day), max(last_day), sum(uses)::integer
 from held semi join several using (trader_no, value)
 group by trader_no, kind, value
+"""
+
+# When each trader logged in at which device; a log-in told by its day or hour alone says nothing of who came before it.
+TURNS = f"""
+insert into turns
+select trader_no, hash(folded), minute
+from (
+    select trader_no, trim(device_id) as raw, {FOLDED_SQL} as folded, (epoch(occurred_at) // 60)::integer as minute
+    from incoming_logins join told_numbers using (trader_id)
+    where device_id is not null and epoch(occurred_at)::bigint % 3600 <> 0
+)
 """
 
 # Asterisks and bullets hide what would tell strangers apart; a card's first and last digits together still do.
@@ -239,6 +253,9 @@ class Evidence:
         if whole:
             self.con.execute("delete from placeholders where trader_no in (select trader_no from fresh)")
         self._read_keys("keys" if first else "incoming_keys")
+        if whole:
+            self.con.execute("delete from turns where trader_no in (select trader_no from fresh)")
+        self.con.execute(TURNS)
         for name in frames:
             self.con.unregister(f"incoming_{name}")
         if first:
@@ -697,6 +714,21 @@ class Evidence:
             from levels left join told using (a, b)
         """).fetchnumpy()
         return pd.DataFrame(columns, copy=False)
+
+    def sittings(self, pairs: pd.DataFrame) -> pd.DataFrame:
+        """Of these pairs (a, b) those who logged in at one device within half an hour of each other, and on how many
+        `days`."""
+        self.con.register("sharing_pairs", pairs)
+        found: pd.DataFrame = self.con.execute(f"""
+            with theirs as (from turns where trader_no in (select unnest([a, b]) from sharing_pairs))
+            select a, b, count(distinct l.minute // 1440) as days
+            from sharing_pairs
+            join theirs as l on l.trader_no = a
+            join theirs as r on r.trader_no = b and r.device = l.device and abs(l.minute - r.minute) <= {SITTING}
+            group by a, b
+        """).df()
+        self.con.unregister("sharing_pairs")
+        return found
 
     def _of(self, kind: str) -> str:
         return f"filter (kind = {self.kinds.index(kind)})"

@@ -45,6 +45,12 @@ DEVICES_USED = (
     Shares(0.3, 0.2, 0.3, 0.25, 0.16, 0.2),
     Shares(0.5, 0.68, 0.2, 0.1, 0.06, 0.15),
 )
+# How often two who share a device sit down at it together on few days, on several, and on many.
+SITTINGS = (
+    Shares(0.15, 0.15, 0.06, 0.02, 0.06, 0.04),
+    Shares(0.2, 0.2, 0.015, 0.005, 0.03, 0.01),
+    Shares(0.1, 0.1, 0.003, 0.001, 0.01, 0.002),
+)
 CARDS_USED = (
     Shares(0.1, 0.05, 0.05, 0.1, 0.1, 0.1),
     Shares(0.15, 0.15, 0.2, 0.25, 0.25, 0.3),
@@ -137,6 +143,7 @@ class IdentityTerms:
     ip_fresh_days: int = 90
     ip_gap_days: int = 30
     country_differs: Shares = COUNTRY_DIFFERS
+    sittings: tuple[Shares, ...] = SITTINGS
     absent_pair_bits: float = -0.5
     bits_max: float = 10.0
 

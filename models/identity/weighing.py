@@ -38,6 +38,8 @@ USE_BY_CHANCE = np.array([0.2, 0.2, 0.25, 0.35])
 COUNTED = ("device", "instrument")
 ALSO_MAX = 2
 STRAW, HOME, FRIEND, MATE, VENUE, STRANGER = range(1, len(HYPOTHESES))
+# From this level on two who sat down together share more than what is lent.
+SAT_SEVERAL = 2
 # A circle of one device has so many holders, and so many of them use no other.
 CIRCLE, CIRCLE_WHOLLY = 3, 0.9
 PAID_MAX, BOTH_PAID_MAX = 0.9, 0.95
@@ -267,6 +269,7 @@ class Explanations:
         for field in ("name", "birth", *THING_OF):
             self.add_field(ways, field)
         self.add_country(ways)
+        self.add_sittings(ways)
         return ways
 
     def priors(self) -> Floats:
@@ -457,6 +460,13 @@ class Explanations:
         rarity = self.population.country_share(countries)[:, None]
         ways[alike, :STRANGER] += np.log2((1 - differs * (1 - rarity)) / rarity)[number]
 
+    def add_sittings(self, ways: Floats) -> None:
+        """Who sits down once for several traders logs in with one after the other; that two never do says nothing."""
+        sat = self.pairs["sat"].to_numpy()
+        shown = np.flatnonzero(sat)
+        shares = np.array(self.terms.sittings)
+        ways[shown, :STRANGER] += np.log2(shares / shares[:, HOME + 1 :].min(axis=1, keepdims=True))[sat[shown] - 1]
+
     def add_paid(self, ways: Floats) -> None:
         """Who hides behind other names may take payouts oftener than others, in which case that speaks."""
         chance = self.population.paid[1]
@@ -482,6 +492,7 @@ class Explanations:
         things = np.sum([self._usable(kind) for kind in STRONG_KINDS], axis=0)
         things += np.sum([self.pairs[f"{kind}_also"].to_numpy() for kind in COUNTED], axis=0)
         lent = np.logical_or.reduce([self._usable(kind) for kind in LENT_KINDS])
+        things += self.pairs["sat"].to_numpy() >= SAT_SEVERAL
         return np.asarray(lent & (things == 1) & (self._personal() == 0), dtype=np.bool_)
 
     def lent(self) -> npt.NDArray[np.bool_]:
@@ -491,6 +502,7 @@ class Explanations:
         beside = np.logical_or.reduce(
             [self._usable(kind) & (self.pairs[f"{kind}_use"].to_numpy() < WHOLLY_USED) for kind in COUNTED]
         )
+        kept |= self.pairs["sat"].to_numpy() >= SAT_SEVERAL
         several = ~kept & beside & (self._personal() == 0) & ~self.untold()
         return np.asarray(~self._usable("ip") & ~self.circle() & (self.lone() | several), dtype=np.bool_)
 
