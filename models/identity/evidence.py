@@ -12,6 +12,7 @@ from models.identity.crowds import CROWDED
 from models.identity.facts import IdentityFacts, tidy
 from models.identity.normal import (
     ADDRESS_SQL,
+    DEVICE_SQL,
     DIGITS_SQL,
     DOMAIN_SQL,
     FOLDED_SQL,
@@ -52,7 +53,7 @@ create table if not exists placeholders (trader_no integer, kind utinyint, raw v
 create table if not exists name_counts (sound varchar, code integer, holders integer);
 create table if not exists birth_counts (birth varchar, code integer, holders integer);
 create table if not exists drawn_before (trader_no integer);
-create table if not exists turns (trader_no integer, device ubigint, minute integer);
+create table if not exists turns (trader_no integer, value ubigint, minute integer);
 create table if not exists spellings (token varchar, word varchar, sound varchar, forms varchar);
 """
 
@@ -110,14 +111,13 @@ group by trader_no, kind, value
 """
 
 # When each trader logged in at which device; a log-in told by its day or hour alone says nothing of who came before it.
-TURNS = f"""
-insert into turns
-select trader_no, hash(folded), minute
-from (
-    select trader_no, trim(device_id) as raw, {FOLDED_SQL} as folded, (epoch(occurred_at) // 60)::integer as minute
+TURNS = """
+with told as (
+    select trader_no, trim(device_id) as raw, {folded} as folded, (epoch(occurred_at) // 60)::integer as minute
     from incoming_logins join told_numbers using (trader_id)
     where device_id is not null and epoch(occurred_at)::bigint % 3600 <> 0
 )
+insert into turns select trader_no, hash({device}, {form}), minute from told
 """
 
 # Asterisks and bullets hide what would tell strangers apart; a card's first and last digits together still do.
@@ -255,7 +255,8 @@ class Evidence:
         self._read_keys("keys" if first else "incoming_keys")
         if whole:
             self.con.execute("delete from turns where trader_no in (select trader_no from fresh)")
-        self.con.execute(TURNS)
+        device = self.kinds.index("device")
+        self.con.execute(TURNS.format(device=device, folded=FOLDED_SQL, form=DEVICE_SQL))
         for name in frames:
             self.con.unregister(f"incoming_{name}")
         if first:
@@ -720,11 +721,14 @@ class Evidence:
         `days`."""
         self.con.register("sharing_pairs", pairs)
         found: pd.DataFrame = self.con.execute(f"""
-            with theirs as (from turns where trader_no in (select unnest([a, b]) from sharing_pairs))
+            with theirs as (
+                from turns semi join near_keys using (trader_no, value)
+                where trader_no in (select unnest([a, b]) from sharing_pairs)
+            )
             select a, b, count(distinct l.minute // 1440) as days
             from sharing_pairs
             join theirs as l on l.trader_no = a
-            join theirs as r on r.trader_no = b and r.device = l.device and abs(l.minute - r.minute) <= {SITTING}
+            join theirs as r on r.trader_no = b and r.value = l.value and abs(l.minute - r.minute) <= {SITTING}
             group by a, b
         """).df()
         self.con.unregister("sharing_pairs")

@@ -128,7 +128,7 @@ class IdentityTerms:
     paid_ratio: float = 1.0
     places: MappingProxyType[str, tuple[float, ...]] = field(default_factory=lambda: MappingProxyType({}))
     strict_min: float = 0.99
-    middle_min: float = 0.93
+    middle_min: float = 0.95
     loose_min: float = 0.40
     link_min: float = 0.10
     lone_max: float = 0.89
