@@ -254,8 +254,12 @@ def test_who_logs_in_with_one_trader_after_the_other_is_one_owner(
         firm.person(name, device="device-x", ip="10.9.9.9")
         sitting(firm, name, "device-x", "10.9.9.9", [day + number * apart for day in days])
     sitting(firm, "first", "own-first", "10.8.8.1", [day + pd.Timedelta(hours=12) for day in days])
-    found = owner_of(firm.resolve())
+    identity = firm.resolve()
+    found = owner_of(identity)
     assert (found["first"] == found["second"]) is joined
+    assert (
+        any("within half an hour (on many days)" in said for said in path(identity.links, "first", "second")) is joined
+    )
 
 
 @pytest.mark.parametrize(

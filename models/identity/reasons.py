@@ -16,7 +16,7 @@ def link_table(evidence: Evidence, pairs: pd.DataFrame, strength: npt.NDArray[np
 
     Reasons are a JSON list of signal, value as delivered and rarity (how many traders have the same); fields that speak
     against the link have `against` true."""
-    evidence.con.register("scored", pairs[["a", "b", "name", "birth"]].assign(strength=strength))
+    evidence.con.register("scored", pairs[["a", "b", "name", "birth", "sat"]].assign(strength=strength))
     frame: pd.DataFrame = evidence.con.execute(_LINKS).df()
     evidence.con.unregister("scored")
     return frame
@@ -53,6 +53,10 @@ select linked.a, linked.b, 51,
     regexp_replace(concat_ws(' / ', l.birth, nullif(r.birth, l.birth)), '(\d{4})(\d\d)(\d\d)', '\1-\2-\3', 'g')
 from linked join faces as l on l.trader_no = linked.a join faces as r on r.trader_no = linked.b
 where linked.birth >= 0
+union all
+select linked.a, linked.b, 52, 'one device within half an hour', null, false,
+    ['on few days', 'on several days', 'on many days'][linked.sat]
+from linked where linked.sat > 0
 """
 
 _LINKS = f"""
