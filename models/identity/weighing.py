@@ -216,8 +216,8 @@ def weigh(
 
 class _Sharing(NamedTuple):
     """Rows of the pairs that share a thing of a kind and the number of the sort of each; of each sort the chance, how
-    fresh it is, by how much it is a place, which have many, how it is used, how many further ones there are, and how many
-    further holders use it alone."""
+    fresh it is, by how much it is a place, which have many, how it is used, how many further ones there are, and how
+    many further holders use it alone."""
 
     rows: Ints
     number: Ints
