@@ -28,6 +28,8 @@ EVIDENCE = (*ITEMS, "last_at", "amount")
 DISPOSITIONS = ("subject_kind", "subject_id", "detector", "outcome", "decided_at")
 SEVERAL = "several records of one owner"
 VERDICTS = "verdict history"
+UNSAID = "not enough to say"
+"""A reason without points: what was too little, or not delivered, where little is held against an account."""
 PAIRS = {"copy": "copying", "mirror": "mirroring", "own copy": "own_copying", "own mirror": "own_mirroring"}
 """Reasons that a pair of accounts gives, and the field of the terms that weighs each."""
 FLAG = 0.5
@@ -56,6 +58,7 @@ class ScoreTerms:
         expected_labels: how many labels that expectation is worth.
         quiet_days: a dismissed signal is silent until its evidence is so much newer than what was dismissed.
         grown: what has no time is silent until there is so much more of it (matches, verdicts, trader records).
+        positions_enough: with fewer positions a low score says nothing about how an account is traded.
     """
 
     version: str = "2026-11"
@@ -101,6 +104,7 @@ class ScoreTerms:
     expected_labels: float = 10.0
     quiet_days: float = 14.0
     grown: float = 1.5
+    positions_enough: int = 8
 
     def weight(self, reason: str) -> float:
         """The weight of a detector, or of a pair's reason."""
@@ -113,13 +117,15 @@ class Weighed:
     """What a run's evidence adds up to.
 
     `scores` has the columns of `COLUMNS`; `evidence` those of `EVIDENCE` with strengths as found and `fresh`: no answer
-    covers it; `fresh` per account_id the score of fresh evidence alone; `learnt` is `learnt_from` of the answers.
+    covers it; `fresh` per account_id the score of fresh evidence alone; `learnt` is `learnt_from` of the answers;
+    `remarks` tell of how many accounts too little is known.
     """
 
     scores: pd.DataFrame
     evidence: pd.DataFrame
     fresh: pd.DataFrame
     learnt: pd.DataFrame
+    remarks: list[str] = field(default_factory=list)
 
 
 def detector_precision(dispositions: pd.DataFrame, terms: ScoreTerms | None = None) -> pd.DataFrame:
@@ -226,7 +232,8 @@ def weigh(
     """Weighs all evidence about every account, with what analysts answered about it.
 
     The connection holds facts.accounts and decided.signals, copy_pairs, owners, verdicts, account_status. Reasons are a
-    JSON list; their points add up to the score. The money at stake comes last with no points: it orders equals.
+    JSON list; their points add up to the score. Where a score is low and there was too little to look at, that is told
+    without points; the money at stake comes last, without points too: it orders equals.
     """
     chosen = terms or ScoreTerms()
     held = calibrated(chosen, dispositions)
@@ -239,13 +246,62 @@ def weigh(
     if answers is not None:
         unanswered = found.assign(strength=found["strength"].where(found["fresh"], 0.0))
         fresh = combine(accounts, _with_elsewhere(connection, unanswered, held), held)
-    scored["reasons"] = _with_money(connection, scored)
+    unsaid = _unsaid(connection, scored, held)
+    scored["reasons"] = _with_money(connection, scored.assign(reasons=_with_unsaid(scored, unsaid, held)))
     return Weighed(
         scored.assign(as_of=pd.Timestamp(as_of), model_version=model_version(held))[list(COLUMNS)],
         found.assign(strength=found["found"])[[*EVIDENCE, "fresh"]],
         fresh[["account_id", "score"]],
         learnt_from(chosen, dispositions),
+        _remarks(unsaid, len(scored), held),
     )
+
+
+def _unsaid(connection: duckdb.DuckDBPyConnection, scored: pd.DataFrame, terms: ScoreTerms) -> pd.DataFrame:
+    """Accounts of a low score of which too little was seen for that to mean anything: account_id, positions,
+    has_sign_ins."""
+    relations.build(connection, "detectors.seen")
+    seen: pd.DataFrame = connection.execute(
+        "select * from detectors.seen where positions < ? or not has_sign_ins order by account_id",
+        [terms.positions_enough],
+    ).df()
+    low = scored.loc[scored["score"] < terms.bands[0], "account_id"]
+    return seen[seen["account_id"].isin(low)]
+
+
+def _with_unsaid(scored: pd.DataFrame, unsaid: pd.DataFrame, terms: ScoreTerms) -> list[list[dict[str, Any]]]:
+    """Each account's reasons, with what is not known of it."""
+    told = {
+        account: _not_known(int(positions), bool(signed_in), terms.positions_enough)
+        for account, positions, signed_in in unsaid.itertuples(index=False)
+    }
+    return [
+        [*reasons, told[account]] if account in told else reasons
+        for account, reasons in zip(scored["account_id"], scored["reasons"], strict=True)
+    ]
+
+
+def _not_known(positions: int, has_sign_ins: bool, enough: int) -> dict[str, Any]:
+    """What was too little, or not delivered, and what therefore is not known."""
+    lacks = {}
+    if positions < enough:
+        few = "No position" if positions == 0 else "One position" if positions == 1 else f"{positions} positions"
+        lacks["positions"] = f"{few}: how the account is traded is not told by fewer than {enough}."
+    if not has_sign_ins:
+        lacks["sign_ins"] = "No sign-in: from where, and at which machine, is not known."
+    return {"reason": UNSAID, "points": 0.0, "lacks": list(lacks), "sentence": " ".join(lacks.values())}
+
+
+def _remarks(unsaid: pd.DataFrame, accounts: int, terms: ScoreTerms) -> list[str]:
+    """Of how many accounts a low score says nothing, and why."""
+    few = int((unsaid["positions"] < terms.positions_enough).sum())
+    unseen = int((~unsaid["has_sign_ins"].astype(bool)).sum())
+    lacking = [
+        f"{few:,} with fewer than {terms.positions_enough} positions" if few else "",
+        f"{unseen:,} whose traders never signed in" if unseen else "",
+    ]
+    told = ", ".join(one for one in lacking if one)
+    return [f"score: not enough to say about {len(unsaid):,} of {accounts:,} accounts ({told})"] if told else []
 
 
 def _with_elsewhere(connection: duckdb.DuckDBPyConnection, found: Items, terms: ScoreTerms) -> Items:

@@ -22,6 +22,7 @@ from models.catalogue import Rulebook
 from models.clock import from_micros, to_micros
 from models.events import Told
 from models.money import decimals, from_minor
+from models.risk_score import UNSAID
 from models.rule_words import rule_sentence
 from models.rules import RULES
 from models.set_rules import register_ends
@@ -46,13 +47,15 @@ class ExplainRefused(Exception):
 @dataclass(frozen=True)
 class History:
     """What was said of an account before this replay: `withdrawn` verdicts with when and why, those that the last run
-    `only_stored` and this replay does not find, how the last run and this replay differ (`remarks`), and how often the
-    owner's challenges of the product breached (`repeated`, None for once or never)."""
+    `only_stored` and this replay does not find, how the last run and this replay differ (`remarks`), how often the
+    owner's challenges of the product breached (`repeated`, None for once or never), and what there was too little of
+    for the account's low risk score to mean anything (`unsaid`)."""
 
     withdrawn: list[dict[str, Any]]
     only_stored: list[dict[str, Any]]
     remarks: list[str]
     repeated: dict[str, Any] | None
+    unsaid: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class Explanation:
             "only_stored": self.history.only_stored,
             "remarks": self.history.remarks,
             "repeated_breaches": self.history.repeated,
+            "not_enough_to_say": self.history.unsaid or None,
         }
 
     def as_text(self) -> str:
@@ -140,6 +144,8 @@ def _history_lines(history: History) -> list[str]:
             f"The owner lost {told['breached']} of {told['challenges']} challenges of {told['product']}, from"
             f" {told['first_at']} to {told['last_at']} (of all who bought it, {usual} breach).",
         ]
+    if history.unsaid:
+        lines += ["", f"Of its risk there is not enough to say. {history.unsaid}"]
     return lines
 
 
@@ -266,8 +272,16 @@ def _with_history(
     keys, found = {_key(one) for one in stored}, {_key(one) for one in told.verdicts}
     marked = [one | {"stored": SAME if _key(one) in keys else ABSENT} for one in told.verdicts]
     only_stored = [one for one in stored if _key(one) not in found]
-    history = History(taken, only_stored, _remarks(database, rulebook, as_of), _repeated(database, told.account))
+    repeated, unsaid = _repeated(database, told.account), _unsaid(database, account_id)
+    history = History(taken, only_stored, _remarks(database, rulebook, as_of), repeated, unsaid)
     return replace(told, verdicts=marked, history=history)
+
+
+def _unsaid(database: sa.Connection, account_id: str) -> str:
+    """What the last run had too little of to say anything about the account's risk."""
+    scores = schema.RISK_SCORES
+    held = database.execute(sa.select(scores.c.reasons).where(scores.c.account_id == account_id)).scalar()
+    return next((one["sentence"] for one in json.loads(held or "[]") if one["reason"] == UNSAID), "")
 
 
 def _said_of(database: sa.Connection, table: sa.Table, account_id: str, rule: str | None) -> list[dict[str, Any]]:

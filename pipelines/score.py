@@ -120,7 +120,7 @@ def score(
                 across.segment(connection, draft, stands_at, warehouse.home)
                 across.foresee(connection, database, weighed, stands_at)
                 across.review_payouts(connection, database, draft, rulebook, stands_at)
-                log += across.manage(connection, stands_at)
+                log += weighed.remarks + across.manage(connection, stands_at)
                 say("building the marts")
                 if kept_in is not None:
                     kept_records.build(connection, kept_in)

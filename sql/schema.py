@@ -641,7 +641,12 @@ RISK_SCORES = _table(
     _col("trader_id", sa.Text, "trader", nullable=False),
     _col("score", sa.Double, "0 to 100", nullable=False, index=True),
     _col("band", sa.Text, "low, medium, high or critical", nullable=False),
-    _col("reasons", sa.Text, "JSON list of contributions that add up to the score", nullable=False),
+    _col(
+        "reasons",
+        sa.Text,
+        "JSON list of contributions that add up to the score; without points: not enough to say, money at stake",
+        nullable=False,
+    ),
     _col("as_of", Instant, "instant it stands at"),
     _col("model_version", sa.Text, "version of the model", nullable=False),
 )

@@ -832,7 +832,9 @@ def test_a_loss_without_a_stop_ran_away_where_its_trader_stakes_little_at_that_s
 def test_a_market_that_moved_at_once_outweighs_what_the_exit_made_of_it(markout: float, fires: bool) -> None:
     detector = DETECTORS["latency_arbitrage"]
     seen = pd.DataFrame([{"hold_s": 2.0, "hold_quarter_s": 1.0, "hold_three_quarters_s": 3.0, "brief_edge": 0.2}])
-    seen = seen.assign(brief_positions=120, brief_wins=93, markouts=120, markout_spreads=markout)
+    seen = seen.assign(
+        brief_positions=120, brief_wins=93, markouts=120, markout_spreads=markout, brief_share_of_gains=1.0
+    )
     assert bool(strength(detector.weigh(seen, detector.terms))[0] >= 0.5) is fires
 
 
@@ -916,9 +918,52 @@ def test_evaluations_burnt_at_once_and_often_are_farmed_whatever_their_stake() -
     detector = DETECTORS["challenge_farming"]
     seen = pd.DataFrame(
         {"side_by_side": 4, "busiest": 8, "breached": [6, 6], "days_to_breach": [2.0, 14.0], "stake_share": 0.2}
-    )
+    ).assign(again_at_once=0)
     at_once, slowly = strength(detector.weigh(seen, detector.terms))
     assert slowly < 0.5 < at_once
+
+
+@pytest.mark.parametrize(("stake", "again", "fires"), [(0.6, 8, True), (0.6, 2, False), (0.2, 8, False)])
+def test_evaluations_rolled_one_after_the_other_are_farmed_where_they_are_gambled(
+    stake: float, again: int, fires: bool
+) -> None:
+    detector = DETECTORS["challenge_farming"]
+    seen = pd.DataFrame({"side_by_side": [1], "busiest": 6, "breached": 9, "days_to_breach": 3.0})
+    seen = seen.assign(stake_share=stake, again_at_once=again)
+    assert bool(strength(detector.weigh(seen, detector.terms))[0] >= 0.5) is fires
+
+
+@pytest.mark.parametrize(
+    ("disputes", "instruments", "fires"), [(3, 3, True), (3, 1, False), (2, 2, False), (1, 1, False)]
+)
+def test_whose_every_card_is_disputed_need_not_have_lost_the_account(
+    disputes: int, instruments: int, fires: bool
+) -> None:
+    detector = DETECTORS["chargeback_abuse"]
+    seen = pd.DataFrame({"soon_after_breach": [0.0], "after_payout": 0, "disputes": disputes})
+    seen = seen.assign(instruments=instruments)
+    assert bool(strength(detector.weigh(seen, detector.terms))[0] >= 0.5) is fires
+
+
+@pytest.mark.parametrize(("share", "fires"), [(0.9, True), (0.005, False)])
+def test_tiny_positions_that_fill_days_take_no_stale_quotes(share: float, fires: bool) -> None:
+    detector = DETECTORS["latency_arbitrage"]
+    seen = pd.DataFrame([{"hold_s": 19.0, "hold_quarter_s": 11.0, "hold_three_quarters_s": 40.0, "brief_edge": 2.0}])
+    seen = seen.assign(brief_positions=40, brief_wins=40, markouts=0, markout_spreads=np.nan)
+    seen = seen.assign(brief_share_of_gains=share)
+    assert bool(strength(detector.weigh(seen, detector.terms))[0] >= 0.5) is fires
+
+
+@pytest.mark.parametrize(("soon_by_the_clock", "fires"), [(0, True), (17, False)])
+def test_who_comes_in_soon_after_the_clock_every_day_does_so_at_news_by_habit(
+    soon_by_the_clock: int, fires: bool
+) -> None:
+    detector = DETECTORS["news_straddling"]
+    seen = pd.DataFrame({"events": [18], "both_sides": 0, "at_once": 8, "soon": 18, "rode": 5, "turns": 0})
+    seen = seen.assign(news_positions=18, positions=35, quiet_positions=17, by_the_clock=soon_by_the_clock // 2)
+    seen = seen.assign(soon_by_the_clock=soon_by_the_clock)
+    among = {"at_once": [1.0, 5.0], "soon": [0.8, 2.4]}
+    assert bool(strength(detector.weigh(seen, detector.terms, among))[0] >= 0.5) is fires
 
 
 def test_small_ideas_that_try_a_market_out_hide_no_all_in() -> None:

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.quality.conduct_firms import FIRMS, Maker
+from dashboards.kit import look, words
 from models.detectors import detect_all
 from models.risk_score import (
     ITEMS,
+    UNSAID,
     ScoreTerms,
     calibrated,
     combine,
@@ -21,6 +23,7 @@ from models.risk_score import (
     model_version,
     owner_scores,
     score_accounts,
+    weigh,
 )
 from sql import schema
 from sql.decided import register
@@ -164,6 +167,49 @@ def test_money_at_stake_is_shown_without_points(judged) -> None:  # type: ignore
     for told in score_accounts(connection, firm.as_of)["reasons"]:
         last = json.loads(told)[-1]
         assert last["reason"] == "money at stake" and last["points"] == 0 and last["amount"] >= 0
+
+
+def test_a_low_score_says_what_there_was_too_little_of(judged) -> None:  # type: ignore[no-untyped-def]
+    firm, connection = judged
+    scores = score_accounts(connection, firm.as_of)
+    guilty = scores.loc[scores["score"].idxmax(), "account_id"]
+    blank = scores.loc[scores["score"] == 0, "account_id"].tolist()[:4]
+    known = [(blank[0], 7, True), (blank[1], 8, True), (blank[2], 900, False), (blank[3], 0, False), (guilty, 1, False)]
+    connection.execute("alter table detectors.seen rename to all_seen")
+    connection.register("known", pd.DataFrame(known, columns=["account_id", "positions", "has_sign_ins"]))
+    connection.execute("create table detectors.seen as from known")
+    weighed = weigh(connection, firm.as_of)
+    connection.execute("drop table detectors.seen; alter table detectors.all_seen rename to seen")
+
+    told = weighed.scores.set_index("account_id")["reasons"].map(json.loads)
+    lacks = {name: [one["lacks"] for one in told[name] if one["reason"] == UNSAID] for name in [*blank, guilty]}
+    expected = [[["positions"]], [], [["sign_ins"]], [["positions", "sign_ins"]], []]
+    assert lacks == dict(zip([*blank, guilty], expected, strict=True))
+    assert weighed.scores["score"].tolist() == scores["score"].tolist()
+    assert all(one["points"] == 0 for one in told[blank[3]])
+    assert "not enough to say about 3 of" in weighed.remarks[0] and "2 with fewer than 8" in weighed.remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("lacks", "title", "queue"),
+    [
+        (["positions"], "Risk not known yet, 0 of 100 so far", "not enough to say"),
+        (["sign_ins"], "Risk 0 of 100 · low", ""),
+        ([], "Risk 0 of 100 · low", ""),
+    ],
+)
+def test_pages_do_not_call_the_unknown_innocent(
+    lacks: list[str], title: str, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(look.st, "html", shown.append)
+    reason = {"reason": UNSAID, "points": 0.0, "lacks": lacks, "sentence": "No <b>sign-in</b>."}
+    text = json.dumps([reason] if lacks else [])
+    look.score(0.0, "low", text)
+    assert title in shown[0]
+    assert ("Not enough to say. No &lt;b&gt;sign-in" in shown[0]) is bool(lacks)
+    assert ("holds anything against it" in shown[0]) is not bool(lacks)
+    assert words.reasons(text) == queue
 
 
 def test_an_owner_has_the_highest_score_of_its_accounts() -> None:

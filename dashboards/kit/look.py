@@ -186,10 +186,15 @@ def score(points: Any, band: Any, reasons: Any) -> None:
         f"<small>{words.escaped(sentence)}</small></p>"
         for (name, part, sentence), shade in zip(parts, shades, strict=True)
     )
+    lacks, sentence = words.unsaid(reasons)
+    if sentence:
+        lines += f"<p><small>? Not enough to say. {words.escaped(sentence)}</small></p>"
     told = lines or "<p><small>No detector, link or matched trading holds anything against it.</small></p>"
-    colour = palette().of(BANDS.get(str(band), "unknown"))
+    hardly_seen = "positions" in lacks
+    colour = palette().of("unknown" if hardly_seen else BANDS.get(str(band), "unknown"))
+    title = f"Risk not known yet, {points:.0f} of 100 so far" if hardly_seen else f"Risk {points:.0f} of 100 · {band}"
     st.html(
-        f'<div class="hw hw-score" style="--hw:{colour}"><b>Risk {points:.0f} of 100 · {words.escaped(band)}</b>'
+        f'<div class="hw hw-score" style="--hw:{colour}"><b>{words.escaped(title)}</b>'
         f'<div class="hw-bar">{bar}</div>{told}</div>'
     )
 

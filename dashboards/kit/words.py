@@ -15,6 +15,8 @@ from models.money import decimals
 from sql.one_line import one_line
 
 UNKNOWN = "—"
+UNSAID = "not enough to say"
+"""The reason of a score by which it tells what there was too little of (`models.risk_score`)."""
 STATES = {
     "breached": ("✕", "Breached"),
     "near": ("▲", "Near floor"),
@@ -238,8 +240,17 @@ def scored(text: Any) -> list[tuple[str, float, str]]:
 
 
 def reasons(text: Any, most: int = 3) -> str:
-    """The strongest reasons of a score in words."""
-    return ", ".join(name for name, _, _ in scored(text)[:most])
+    """The strongest reasons of a score in words, and that there was too little to look at."""
+    lacks, _ = unsaid(text)
+    return ", ".join([*(name for name, _, _ in scored(text)[:most]), *([UNSAID] if "positions" in lacks else [])])
+
+
+def unsaid(text: Any) -> tuple[list[str], str]:
+    """What there was too little of to tell, and the sentence about it; nothing where there was enough."""
+    for one in parsed(text) or []:
+        if isinstance(one, dict) and one.get("reason") == UNSAID:
+            return list(one.get("lacks") or []), str(one.get("sentence") or "")
+    return [], ""
 
 
 def detector(name: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from models.risk_score import Weighed
+from models.risk_score import UNSAID, Weighed
 from sql import schema
 from sql.case_schema import DISPOSITIONS, RISK_SCORE_HISTORY, SCORE_CALIBRATIONS
 from sql.warehouse import read_frame, write_rows
@@ -50,10 +50,10 @@ def _keep_scores(database: sa.Connection, scores: pd.DataFrame, run_id: int) -> 
 
 
 def _reasons(scores: pd.DataFrame) -> list[str]:
-    """Reasons without the money, which moves every day and adds no points."""
+    """Reasons without the money and what is not known, which move every day and add no points."""
     told = []
     for score, reasons in zip(scores["score"].tolist(), scores["reasons"].tolist(), strict=True):
-        held = [one for one in json.loads(reasons) if one["reason"] != MONEY] if score > 0 else []
+        held = [one for one in json.loads(reasons) if one["reason"] not in (MONEY, UNSAID)] if score > 0 else []
         told.append(json.dumps(held, ensure_ascii=False))
     return told
 

@@ -99,6 +99,7 @@ def _remarks(connection: duckdb.DuckDBPyConnection, signals: pd.DataFrame) -> li
     for dataset, missed in (
         ("news", "news straddling is not looked for"),
         ("logins", "places and devices are not looked at"),
+        ("quotes", "what prices did after an entry is not looked at"),
     ):
         if not connection.sql(f"select 1 from lake.{dataset} limit 1").fetchall():
             log.append(f"no {dataset} delivered: {missed}")

@@ -12,16 +12,20 @@ from models.detectors.base import Answers, Detector, log_steps, numbers, steps
 
 @dataclass(frozen=True)
 class Terms:
-    """The span in which purchases are counted; days with trades within which an evaluation is burnt at once."""
+    """The span in which purchases are counted; days with trades within which an evaluation is burnt at once; hours
+    within which the next one is bought at once."""
 
     version: str = "2026-11"
     busy_days: int = 30
     burnt_days: float = 5.0
+    again_h: int = 24
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
-    """Log-odds from evaluations side by side, purchases in the busiest span, how soon and how often they burnt, and
-    the stake."""
+    """Log-odds from evaluations side by side, purchases in the busiest span, how soon and how often they burnt, how
+    often the next was bought at once, and the stake."""
+    burnt_at_once = numbers(seen["days_to_breach"], 99.0) <= terms.burnt_days
+    gambled = np.clip((numbers(seen["stake_share"]) - 0.2) / 0.2, 0.0, 1.0)
     return pd.DataFrame(
         {
             "prior": -4.5,
@@ -30,9 +34,13 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
             "burnt": log_steps(seen["days_to_breach"], [3, 6, 12, 25], [1.5, 1.0, 0, -1.5], missing=-1.0),
             # soon burnt, and again and again
             "burnt_often": np.where(
-                numbers(seen["days_to_breach"], 99.0) <= terms.burnt_days,
+                burnt_at_once,
                 log_steps(seen["breached"], [2, 4, 6, 10], [0, 1.0, 1.8, 2.5]),
                 0.0,
+            ),
+            # staked high, burnt, and bought again the same day: rolled, one after the other
+            "again_at_once": np.where(
+                burnt_at_once, gambled * log_steps(seen["again_at_once"], [2, 4, 8], [0, 1.0, 2.0]), 0.0
             ),
             "stake": steps(seen["stake_share"], [0.1, 0.2, 0.4, 0.6, 0.8], [-3.0, -2.0, 0.3, 1.6, 2.6], missing=-0.5),
         },
@@ -50,14 +58,15 @@ def sentence(row: pd.Series, terms: Terms) -> str:
     return (
         f"{row['challenges']:.0f} challenges, up to {row['side_by_side']:.0f} side by side and "
         f"{row['busiest']:.0f} within "
-        f"{terms.busy_days} days; {row['breached']:.0f} breached{stake}."
+        f"{terms.busy_days} days; {row['breached']:.0f} breached{stake}; {row['again_at_once']:.0f} times the next was "
+        f"bought within {terms.again_h} hours."
     )
 
 
 def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
     """What was considered and why it does not explain the finding."""
     return [
-        "honest retries: they come one after the other",
+        "honest retries: they come one after the other, days apart, at ordinary stakes",
         "several accounts traded with ordinary stakes",
     ]
 

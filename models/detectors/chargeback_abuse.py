@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from models.detectors.base import Answers, Detector, numbers, steps
@@ -18,16 +19,19 @@ class Terms:
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
-    """Log-odds from disputes that answer a breach, disputes after a payout, their number and their share of
-    purchases."""
+    """Log-odds from disputes that answer a breach, disputes after a payout, their number and that of instruments."""
     answers = numbers(seen["soon_after_breach"])
+    # each way suffices alone: whose every card is disputed need not have lost the account
+    unanswered = steps(seen["instruments"], [1, 3], [-1.5, 0.0])
     return pd.DataFrame(
         {
             "prior": -2.0,
-            "answers_a_breach": steps(answers, [0, 1, 2, 3], [-1.5, 2.3, 4.0, 5.0]),
+            "answers_a_breach": np.where(
+                answers < 1, unanswered + (2.3 - unanswered) * answers, steps(answers, [1, 2, 3], [2.3, 4.0, 5.0])
+            ),
             "after_payout": steps(seen["after_payout"], [0, 1, 2], [0, 4.2, 5.5]),
             "repeated": steps(seen["disputes"], [1, 2, 3], [0, 1.2, 2.0]),
-            "instruments": steps(seen["instruments"], [1, 2, 3], [0, 0.4, 0.8]),
+            "instruments": steps(seen["instruments"], [1, 2, 3], [0, 0.8, 2.5]),
         },
         index=seen.index,
     )
@@ -39,7 +43,8 @@ def sentence(row: pd.Series, terms: Terms) -> str:
         f"{row['disputes']:.0f} of {row['purchases']:.0f} purchases were disputed, "
         f"{row['soon_after_breach']:.0f} of them within "
         f"{terms.answer_days:.0f} days after the account was breached, {row['after_payout']:.0f} after a "
-        "payout had been received."
+        f"payout had been received; {row['instruments']:.0f} "
+        f"{'instrument was' if row['instruments'] == 1 else 'instruments were'} used."
     )
 
 

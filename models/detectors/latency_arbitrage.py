@@ -36,7 +36,8 @@ class Terms:
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
-    """Log-odds from holding times, wins and edge of brief positions, and where the market was a moment after entry."""
+    """Log-odds from holding times, wins, edge and gains of brief positions, and where the market was a moment after
+    entry."""
     even = numbers(seen["hold_three_quarters_s"]) / np.maximum(numbers(seen["hold_quarter_s"]), 0.01)
     wins = likelihood_ratio(seen["brief_wins"], seen["brief_positions"], (12.0, 2.0), (6.0, 6.0))
     markout = np.where(
@@ -53,6 +54,8 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
         "even_holds": log_steps(even, [1.3, 2, 4, 10], [1, 0.5, -0.5, -1.5]),
         "edge": edge * doubted,
         "markout": markout,
+        # days filled with tiny positions are made for their number, not for what they make
+        "little_made": log_steps(seen["brief_share_of_gains"], [0.01, 0.05, 0.15], [-3, -1, 0]),
     }
     weighed = {name: thin(values, seen["brief_positions"], terms.positions_enough) for name, values in reasons.items()}
     return pd.DataFrame({"prior": -4.7, **weighed}, index=seen.index)

@@ -10,6 +10,7 @@ import pandas as pd
 from models.detectors.base import (
     Answers,
     Detector,
+    Floats,
     Usual,
     likelihood_ratio,
     numbers,
@@ -50,6 +51,15 @@ def usual(seen: pd.DataFrame) -> Usual:
     }
 
 
+def _by_habit(seen: pd.DataFrame, name: str, by_chance: float, others: list[float]) -> tuple[Floats, Floats]:
+    """How often an account comes in so near the clock at news if it does as away from news, as a Beta distribution; no
+    less often than others do."""
+    both = sum(others)
+    clock = (numbers(seen[name]) + by_chance * both) / (numbers(seen["quiet_positions"]) + both)
+    mean = np.clip(np.maximum(others[0] / both, clock), 0.0, 0.95)
+    return both * mean, both * (1 - mean)
+
+
 def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.DataFrame:
     """Log-odds from events entered on both sides, from fills within seconds, and from how far the account lives on
     news."""
@@ -58,14 +68,18 @@ def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.Da
     mean = np.clip(a / (a + b) + 2 * elsewhere, 0.0, 0.8)
     innocent = (mean * (a + b), (1 - mean) * (a + b))
     held = usual(seen) if among is None else among
-    others_a, others_b = held["at_once"]
-    both = others_a + others_b
-    # who comes in by the clock away from news is at once at news by habit
-    clock = (numbers(seen["by_the_clock"]) + 0.02 * both) / (numbers(seen["quiet_positions"]) + both)
-    by_habit = np.clip(np.maximum(others_a / both, clock), 0.0, 0.95)
-    at_once = likelihood_ratio(seen["at_once"], seen["events"], (6.0, 2.0), (both * by_habit, both * (1 - by_habit)))
-    soon_a, soon_b = held["soon"]
-    soon = likelihood_ratio(seen["soon"], seen["events"], (12.0, 1.0), (soon_a, soon_b)) - 6 * clock
+    at_once = likelihood_ratio(
+        seen["at_once"],
+        seen["events"],
+        (6.0, 2.0),
+        _by_habit(seen, "by_the_clock", terms.instant_s / terms.clock_s, held["at_once"]),
+    )
+    soon = likelihood_ratio(
+        seen["soon"],
+        seen["events"],
+        (12.0, 1.0),
+        _by_habit(seen, "soon_by_the_clock", terms.soon_s / terms.clock_s, held["soon"]),
+    )
     # a stop that is hit by the release rides it; a limit order that is hit stands against it
     rode = steps((numbers(seen["rode"]) + 1) / (numbers(seen["at_once"]) + 2), [0.2, 0.4, 0.7], [-1.5, 0.0, 0.7])
     reasons = {

@@ -13,7 +13,11 @@ with beside as (
         count(other.challenge_id) filter (
             where other.purchased_at >= one.purchased_at
             and other.purchased_at < one.purchased_at + to_days(getvariable('challenge_farming_busy_days'))
-        ) as bought_within
+        ) as bought_within,
+        count(other.challenge_id) filter (
+            where other.purchased_at >= one.breached_at
+            and other.purchased_at < one.breached_at + to_hours(getvariable('challenge_farming_again_h'))
+        ) as bought_again
     from detectors.purchases as one
     inner join detectors.purchases as other using (trader_id)
     group by one.trader_id, one.challenge_id, one.purchased_at, one.breached_at, one.days
@@ -31,6 +35,7 @@ select
     count(beside.breached_at) as breached,
     max(beside.side_by_side) as side_by_side,
     max(beside.bought_within) as busiest,
+    count(*) filter (where beside.bought_again > 0) as again_at_once,
     median(beside.days) filter (where beside.breached_at is not null) as days_to_breach,
     any_value(staked.stake_share) as stake_share,
     min(beside.purchased_at) as first_at,

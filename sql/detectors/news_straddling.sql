@@ -45,6 +45,9 @@ habits as (
         count(*) filter (
             where epoch(opened_at) % getvariable('news_straddling_clock_s') <= getvariable('news_straddling_instant_s')
         ) as by_the_clock,
+        count(*) filter (
+            where epoch(opened_at) % getvariable('news_straddling_clock_s') <= getvariable('news_straddling_soon_s')
+        ) as soon_by_the_clock,
         count(*) filter (where earlier_side <> side and opened_at - earlier_at
             <= to_seconds(getvariable('news_straddling_apart_s'))) as turns
     from (
@@ -76,6 +79,7 @@ select
     coalesce(any_value(habits.turns), 0) as turns,
     coalesce(any_value(habits.quiet_positions), 0) as quiet_positions,
     coalesce(any_value(habits.by_the_clock), 0) as by_the_clock,
+    coalesce(any_value(habits.soon_by_the_clock), 0) as soon_by_the_clock,
     sum(by_event.net_profit) as net_profit,
     min(by_event.first_at) as first_at,
     max(by_event.last_at) as last_at

@@ -50,6 +50,8 @@ select
     count(*) filter (where is_brief and chosen.gross_profit > 0) as brief_wins,
     avg(chosen.gross_profit) filter (where is_brief)
     / nullif(stddev_samp(chosen.gross_profit) filter (where is_brief), 0) as brief_edge,
+    sum(greatest(chosen.gross_profit, 0)) filter (where is_brief)
+    / nullif(sum(greatest(chosen.gross_profit, 0)), 0) as brief_share_of_gains,
     min(chosen.opened_at) as first_at,
     max(chosen.closed_at) as last_at,
     any_value(markouts.markout_spreads) as markout_spreads,
