@@ -269,16 +269,17 @@ def _unsaid(connection: duckdb.DuckDBPyConnection, scored: pd.DataFrame, terms: 
     return seen[seen["account_id"].isin(low)]
 
 
-def _with_unsaid(scored: pd.DataFrame, unsaid: pd.DataFrame, terms: ScoreTerms) -> list[list[dict[str, Any]]]:
+def _with_unsaid(scored: pd.DataFrame, unsaid: pd.DataFrame, terms: ScoreTerms) -> pd.Series[Any]:
     """Each account's reasons, with what is not known of it."""
     told = {
         account: _not_known(int(positions), bool(signed_in), terms.positions_enough)
         for account, positions, signed_in in unsaid.itertuples(index=False)
     }
-    return [
+    listed = [
         [*reasons, told[account]] if account in told else reasons
         for account, reasons in zip(scored["account_id"], scored["reasons"], strict=True)
     ]
+    return pd.Series(listed, index=scored.index, dtype=object)
 
 
 def _not_known(positions: int, has_sign_ins: bool, enough: int) -> dict[str, Any]:

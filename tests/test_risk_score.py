@@ -202,7 +202,7 @@ def test_pages_do_not_call_the_unknown_innocent(
     lacks: list[str], title: str, queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[str] = []
-    monkeypatch.setattr(look.st, "html", shown.append)
+    monkeypatch.setattr("dashboards.kit.look.st.html", shown.append)
     reason = {"reason": UNSAID, "points": 0.0, "lacks": lacks, "sentence": "No <b>sign-in</b>."}
     text = json.dumps([reason] if lacks else [])
     look.score(0.0, "low", text)
