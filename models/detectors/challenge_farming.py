@@ -15,7 +15,7 @@ class Terms:
     """The span in which purchases are counted; days with trades within which an evaluation is burnt at once; hours
     within which the next one is bought at once."""
 
-    version: str = "2026-11"
+    version: str = "2026-11-30"
     busy_days: int = 30
     burnt_days: float = 5.0
     again_h: int = 24

@@ -14,7 +14,7 @@ from models.detectors.base import Answers, Detector, numbers, steps
 class Terms:
     """Within how many days after a breach a dispute is taken as its answer."""
 
-    version: str = "2026-11"
+    version: str = "2026-11-30"
     answer_days: float = 12.0
 
 

@@ -32,7 +32,7 @@ class Terms:
     is soon after where spreads widen and which share of that is at once when nobody waited to read, and at which
     round times (seconds) releases come."""
 
-    version: str = "2026-11-29"
+    version: str = "2026-11-30"
     before_s: float = 600.0
     after_s: float = 300.0
     apart_s: float = 300.0
