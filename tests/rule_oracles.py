@@ -307,7 +307,10 @@ def martingale(account: Account, terms: Terms, world: World) -> Found:
     positions = held(account, world)
     for one in positions:
         opened = one.trade.opened_at
-        before = [p for p in closed(positions) if p.trade.symbol == one.trade.symbol and p.until <= opened]
+        earlier = [p for p in closed(positions) if p.trade.symbol == one.trade.symbol and p.order < one.order]
+        before = sorted(
+            (p for p in earlier if p.until <= opened), key=lambda p: (p.until, p.trade.opened_at == p.until)
+        )
         row: list[Held] = []
         for past in reversed(before):
             if past.net >= 0:

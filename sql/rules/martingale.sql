@@ -1,6 +1,7 @@
 -- Trades whose lots were raised after a row of losses in the instrument. Grain: account_id, trade_id.
 -- The row is the unbroken losses before the opening, as far as they lie within the time; lots are held against the
--- first of them.
+-- first of them. A trade closed at the instant of its opening comes before those that were opened after it, not before
+-- itself: `turn` is its place among the openings there, what was open before has the turn 0.
 with accounts as (
     select
         accounts.account,
@@ -20,6 +21,7 @@ trades as (
         trades.trade_id,
         trades.lots,
         trades.closed_at,
+        case when trades.opened_at = trades.closed_at then trades.place else 0 end as turn,
         trades.net_profit
     from facts.rule_trades as trades
     semi join accounts using (account)
@@ -33,20 +35,21 @@ closed as (
         place,
         lots,
         closed_at,
+        turn,
         net_profit < 0 as lost,
         row_number() over by_close as number,
         coalesce(lag(closed_at) over by_close = closed_at and lag(net_profit) over by_close < 0, false) as beside_a_loss,
-        lead(closed_at) over by_close as closed_after,
+        lead((closed_at, turn)) over by_close as closed_after,
         count(*) filter (where net_profit >= 0) over by_close as row_of_losses
     from trades
-    window by_close as (partition by account, market order by closed_at, trade_id)
+    window by_close as (partition by account, market order by closed_at, turn, trade_id)
 ),
 
 -- where the row stands after everything closed at an instant: only an unbroken one matters
 standing as (
-    select account, market, closed_at, number, row_of_losses, lost
+    select account, market, closed_at, turn, number, row_of_losses, lost
     from closed
-    where closed_after is distinct from closed_at
+    where closed_after is distinct from (closed_at, turn)
 ),
 
 opened as (
@@ -70,7 +73,7 @@ after_losses as (
         on
             opened.account = standing.account
             and opened.market = standing.market
-            and opened.opened_at >= standing.closed_at
+            and (opened.opened_at, opened.place) > (standing.closed_at, standing.turn)
     where standing.lost
 ),
 
