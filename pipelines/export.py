@@ -70,6 +70,8 @@ def _write(frame: pd.DataFrame, table: str, out: Path, form: str) -> None:
         _as_numbers(frame, table).to_parquet(out, index=False)
     elif form == "csv":
         _as_text(frame).to_csv(out, index=False)
+    elif frame.empty:
+        out.write_text("")  # pandas would write an empty line, which is no JSON
     else:
         _as_text(_as_numbers(frame, table)).to_json(out, orient="records", lines=True, force_ascii=False)
 

@@ -41,3 +41,9 @@ def test_a_small_firm_is_told_alike_by_both(tmp_path: Path, postgres_server: str
 def test_an_unknown_table_is_refused_with_the_names_there_are(warehouse: Warehouse) -> None:
     with pytest.raises(Exception, match="no published table; there are loads, rejects, account_status"):
         read_table(warehouse, "account_state")
+
+
+def test_a_table_without_rows_is_json_lines_without_lines(warehouse: Warehouse, tmp_path: Path) -> None:
+    out = tmp_path / "links.jsonl"
+    assert export_table(warehouse, "links", out) == 0
+    assert out.read_bytes() == b""
