@@ -297,6 +297,30 @@ def test_a_matchtrader_table_in_other_words_is_refused() -> None:
     assert land(page.replace("Volume", "VOLUME")).deals.equals(land(page).deals)
 
 
+def test_a_matchtrader_table_without_a_column_beside_says_what_is_lacking() -> None:
+    page = dialects.matchtrader(HISTORY).decode()
+    assert land(page).reconciliation.outcome == "exact"
+    statement = land(page.replace("Commission", "Kommission"))
+    assert statement.reconciliation.outcome == "explained"
+    assert "no column Commission" in verdict(statement, "columns")
+
+
+@pytest.mark.parametrize("above", ["sep={}\r\n", '"sep={}"\n', "Trade history\n", "Account{}1002\nFrom{}2025\n\n"])
+@pytest.mark.parametrize("write", [dialects.ftmo, dialects.tradovate, dialects.topstepx, dialects.ctrader_csv])
+def test_a_list_below_its_separator_or_a_title_is_the_same_list(write: Writer, above: str) -> None:
+    data = write(HISTORY)
+    text = data.decode()
+    zone = None if write is dialects.ctrader_csv else ZONE
+    alone, below = land(text, zone), land(above.replace("{}", ";") + text, zone)
+    assert len(alone.deals) > 2
+    assert below.deals.equals(alone.deals)
+
+
+def test_a_table_above_a_list_is_no_title() -> None:
+    with pytest.raises(SourceRefusal, match="no export that is known"):
+        land("a;b;c;d;e\n1;2;3;4;5\n" + dialects.ftmo(HISTORY).decode())
+
+
 def test_a_file_of_which_no_row_is_read_says_so_with_the_first_reason() -> None:
     text = dialects.tradovate(HISTORY).decode()
     statement = land(re.sub(r"\d\d/\d\d/2025", "26/13/2025", text))

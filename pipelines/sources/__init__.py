@@ -27,12 +27,16 @@ def sources() -> dict[str, ModuleType]:
 
 def recognise(data: bytes, file_name: str) -> str | None:
     """Return the name of the source whose shape the content has, or None; the file's name plays no part."""
-    return _recognised(Document(data, file_name))
+    return _recognised(Document(data, file_name))[0]
 
 
-def _recognised(document: Document) -> str | None:
-    """Return the one source that knows the document's shape."""
-    return next((name for name, module in sources().items() if module.recognise(document)), None)
+def _recognised(document: Document) -> tuple[str | None, Document]:
+    """Return the one source that knows the document's shape, and the document without the titles above its list."""
+    for shown in (document, *document.below_titles()):
+        for name, module in sources().items():
+            if module.recognise(shown):
+                return name, shown
+    return None, document
 
 
 def read(
@@ -53,7 +57,7 @@ def read(
     """
     document = Document(data, file_name)
     refuse_what_is_no_evidence(document)
-    found = None if mapping else _recognised(document)
+    found, document = (None, document) if mapping else _recognised(document)
     name = _agreed(source, found, file_name, generic=mapping is not None)
     statement: Statement = sources()[name].read(document, Ask(account_id, server_zone, currency, mapping))
     return _with_remarks(document, statement)

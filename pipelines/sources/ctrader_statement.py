@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from pipelines.sources.kit.checks import chain_checks, compare, remark
 from pipelines.sources.kit.csv_table import Line, delimiter_of, header_names, read_lines
-from pipelines.sources.kit.document import Document
+from pipelines.sources.kit.document import TITLE_LINES_MAX, Document
 from pipelines.sources.kit.ledger import Ledger, RoundTrip, less, opposite, side_of, stamp
 from pipelines.sources.kit.money_rows import classify
 from pipelines.sources.kit.statement import Ask, RowProblem, SourceRefusal, Statement
@@ -117,8 +117,15 @@ def _csv_blocks(document: Document) -> Blocks:
             _add_block(blocks, title, rows[index + 1 : end], index + 2)
         elif end > index + 1 and _names_deals(",".join(rows[index])):
             _add_block(blocks, "deals", rows[index:end], index + 1)
+        elif end > index + 1 and any(map(_is_block_title, rows[index : index + TITLE_LINES_MAX])):
+            end = index  # a title of the file's own stands right above
         index = end + 1
     return blocks
+
+
+def _is_block_title(cells: list[str]) -> bool:
+    """Tell the line that says which block begins, or the header of deals that stand without."""
+    return bool(cells) and (cells[0].strip().lower() in _BLOCKS or _names_deals(",".join(cells)))
 
 
 def _bare(cell: str) -> str:

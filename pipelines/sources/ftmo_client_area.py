@@ -43,8 +43,8 @@ def recognise(document: Document) -> bool:
         or header.count(delimiter) not in (13, 14)
     ):
         return False
-    rows = [line.split(delimiter) for line in document.text[:20_000].replace('"', "").splitlines()[1:3]]
-    rows = [row for row in rows if len(row) > 8]
+    lines = [line for line in document.text[:20_000].replace('"', "").splitlines() if line.strip()]
+    rows = [row for row in (line.split(delimiter) for line in lines[1:3]) if len(row) > 8]
     if not all(is_clock(row[1]) and row[2].strip().lower() in ("buy", "sell") for row in rows):
         return False
     titles = header.split(delimiter)

@@ -4,6 +4,7 @@ import re
 from datetime import datetime
 from functools import partial
 
+from pipelines.sources.kit.checks import absent_columns
 from pipelines.sources.kit.csv_table import Line, header_names
 from pipelines.sources.kit.document import Document, Row
 from pipelines.sources.kit.ledger import Keys, Ledger, RoundTrip, less, side_of, stamp
@@ -17,6 +18,7 @@ NAME = "matchtrader-statement"
 _HEADER = re.compile(r"(Account|Name|Currency|Leverage):\s*(.*)", re.DOTALL)
 _REASONS = {"stop loss": "sl", "sl": "sl", "take profit": "tp", "tp": "tp", "stopout": "so", "stop out": "so"}
 _NUMBER = re.compile(r"[A-Z]{0,3}\d{6,}")
+_BESIDE = ("Commission", "Swap", "Stop loss", "Take profit", "Reason")
 _NAMED = {"id", "symbol", "open time", "volume", "side", "profit"}
 
 
@@ -56,6 +58,7 @@ def read(document: Document, ask: Ask) -> Statement:
             f"{document.name} has no table with the columns {', '.join(sorted(_NAMED))}: export it in English"
         )
     refuse_several_accounts(document.name, accounts)
+    ledger.checks += absent_columns(names, _BESIDE)
     ledger.facts |= {
         "login": header.get("Account") or None,
         "name": header.get("Name") or None,

@@ -1,5 +1,6 @@
 """The arithmetic of reconciliation: printed figures against rows."""
 
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from pipelines.sources.kit.statement import Check
@@ -37,6 +38,14 @@ def remark(name: str, verdict: str, where: str, explanation: str) -> Check:
         "verdict": verdict,
         "explanation": explanation,
     }
+
+
+def absent_columns(names: Sequence[str], wanted: Iterable[str]) -> list[Check]:
+    """Name what a table's deals land without, because no column has that title."""
+    known = {name.lower() for name in names}
+    absent = [name for name in wanted if known and name.lower() not in known]
+    why = f"no column {', '.join(absent)}: deals land without; the titles are {', '.join(names)}"
+    return [remark("columns", "explained", "table header", why)] if absent else []
 
 
 def outcome_of(checks: list[Check]) -> str:

@@ -5,6 +5,7 @@ import json
 import re
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from io import BytesIO
@@ -13,7 +14,7 @@ from xml.parsers import expat
 
 from lxml import etree
 
-from pipelines.sources.kit.csv_table import read_lines
+from pipelines.sources.kit.csv_table import delimiter_of, read_lines
 from pipelines.sources.kit.statement import SourceRefusal
 from pipelines.sources.kit.values import divided_by, european, has_decimal_commas, shortest
 
@@ -35,6 +36,10 @@ _LONG_TAG = re.compile(rf"<[^<>]{{{TAG_CHARS_MAX}}}")
 # Marks that right-to-left terminals and spreadsheets set around numbers and dates.
 _DIRECTIONS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _COLUMN = re.compile(r"[A-Z]{1,3}")
+# The line by which a spreadsheet is told what divides the cells, as `sep=;`.
+_DIVIDED_BY = re.compile(r'\A\ufeff?[ \t]*"?sep=[^\n]{1,2}"?[ \t]*(?=\r?\n)', re.IGNORECASE)
+TITLE_LINES_MAX = 5
+TITLE_CELLS_MAX = 3
 
 
 class Row(NamedTuple):
@@ -75,7 +80,21 @@ class Document:
     def text(self) -> str:
         """The file as text; bytes of a zip have none."""
         text = "" if self.is_zip else decode(self.data).replace("\x00", "")
+        text = _DIVIDED_BY.sub("", text, count=1)
         return _DIRECTIONS.sub("", text) if _DIRECTIONS.search(text) else text
+
+    def below_titles(self) -> Iterator["Document"]:
+        """Yield delimited text with one more of its first lines left blank, as long as these are titles: few cells."""
+        if self.is_zip or self.is_html:
+            return
+        lines = self.text.splitlines(keepends=True)
+        filled = [place for place, line in enumerate(lines[:100]) if line.strip(" \r\n,;\t")]
+        for place in filled[:TITLE_LINES_MAX]:
+            cells = lines[place].split(delimiter_of(lines[place]))
+            if sum(bool(cell.strip()) for cell in cells) > TITLE_CELLS_MAX:
+                return
+            lines[place] = "\n"
+            yield Document("".join(lines).encode(), self.name)
 
     @cached_property
     def head(self) -> str:
