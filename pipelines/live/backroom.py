@@ -160,6 +160,7 @@ def _serve(
         os.nice(nicer)
     if apart:
         keep_to_one_core()
+    gc.freeze()  # what was loaded stays: looking through it after every answer would cost more than small answers do
     warehouse = Warehouse(Path(home), database_url)
     answers: dict[str, Callable[..., Any]] = {
         "land": lambda segments: _land(warehouse, segments),
