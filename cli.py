@@ -386,6 +386,7 @@ def statement(args: Args) -> None:
     """Writes a partner's commission statement of some days, as CSV or PDF."""
     from models.audit import Record, append
     from pipelines import partner_papers
+    from pipelines.whole import put_bytes
 
     forms = {".csv": lambda made: partner_papers.as_csv(made).encode(), ".pdf": partner_papers.as_pdf}
     if args.out.suffix not in forms:
@@ -395,7 +396,7 @@ def statement(args: Args) -> None:
         after = {"rows": len(made.entries)}
         subject = f"export:statement {args.partner}"
         append(database, Record(getpass.getuser(), "exported", subject, role="local", after=after))
-    args.out.write_bytes(forms[args.out.suffix](made))
+        put_bytes(args.out, forms[args.out.suffix](made))
     say(f"{made.title}: {len(made.entries):,} entries written to {args.out}.")
 
 
@@ -422,6 +423,7 @@ def report(args: Args) -> None:
     """Writes the management report, or has scoring runs and the live service write it when due."""
     from models.access import LOCAL, Person
     from pipelines.report import make, schedule, unschedule
+    from pipelines.whole import put_bytes
     from sql.report_schema import FORMS
 
     me, house = Person(getpass.getuser(), LOCAL), warehouse(args)
@@ -437,7 +439,7 @@ def report(args: Args) -> None:
             say(f"Every {args.every} the first scoring run writes {args.name} as {form} to {args.out}.")
         else:
             form = args.form or args.out.suffix.lstrip(".")
-            args.out.write_bytes(make(database, form, args.desk, args.every or "day"))
+            put_bytes(args.out, make(database, form, args.desk, args.every or "day"))
             say(f"The report is in {args.out}.")
 
 
@@ -630,6 +632,7 @@ def refusals() -> tuple[type[Exception], ...]:
     from pipelines.report import ReportRefused
     from pipelines.sources import SourceRefusal
     from pipelines.whatif import WhatIfRefused
+    from pipelines.whole import WriteRefused
 
     return (
         Refused,
@@ -640,6 +643,7 @@ def refusals() -> tuple[type[Exception], ...]:
         ExportRefused,
         ExplainRefused,
         WhatIfRefused,
+        WriteRefused,
         KeyRefused,
         AlertRefused,
         OutboxRefused,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 import sqlalchemy as sa
 
+from pipelines.whole import put
 from sql import schema
 from sql.one_line import in_a_cell
 from sql.warehouse import Warehouse, read_frame
@@ -40,29 +38,13 @@ def export_table(warehouse: Warehouse, table: str, out: Path, form: str | None =
     for name in frame.columns:
         if isinstance(schema.METADATA.tables[table].c[name].type, schema.Instant):
             frame[name] = pd.to_datetime(frame[name], utc=True)
-    _replace(out, lambda beside: _write(frame, table, beside, chosen))
+    put(out, lambda beside: _write(frame, table, beside, chosen))
     return len(frame)
 
 
 def for_spreadsheets(frame: pd.DataFrame) -> str:
     """Rows as CSV for people, who open it in a spreadsheet: no text of others becomes a formula there."""
     return str(frame.map(lambda told: in_a_cell(told) if isinstance(told, str) else told).to_csv(index=False))
-
-
-def _replace(out: Path, write: Callable[[Path], None]) -> None:
-    """Writes beside a file and then takes its place, so that a failed write leaves an earlier export as it was."""
-    if out.exists() and not out.is_file():
-        raise ExportRefused(f"{out} is not a file that can be replaced; name another")
-    beside = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write(beside)
-        beside.replace(out)
-    except OSError as error:
-        raise ExportRefused(f"{out} cannot be written: {error.strerror or error}; name another file") from error
-    finally:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
 
 
 def _write(frame: pd.DataFrame, table: str, out: Path, form: str) -> None:

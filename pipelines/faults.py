@@ -37,7 +37,7 @@ def _told(error: BaseException) -> str | None:
         return _of_the_database(error)
     if isinstance(error, DeltaError):
         return f"the lake cannot be used: {_first_line(error)}; restore its folder from a copy"
-    if isinstance(error, _OF_THE_ENGINE):
+    if isinstance(error, _OF_THE_ENGINE) or type(error) is duckdb.Error:
         return f"the lake could not be read: {_first_line(error)}; {AGAIN}, or restore its folder from a copy"
     return None
 

@@ -60,29 +60,35 @@ def identify(
         facts = IdentityFacts(**{name: connection.sql(f"from staging.{name}").df() for name in READ})
         return resolve(facts, previous=previous, judgements=judgements, as_of=as_of)
     connection.execute(f"create or replace temp table identity_digests as {_DIGESTS}")
-    book = _with_changes(connection, kept_in, as_of, judgements)
-    identity = book.identity(previous)
-    kept.write(book, kept_in, DEFAULT_TERMS)
-    return identity
-
-
-def _with_changes(
-    connection: duckdb.DuckDBPyConnection, kept_in: Path, as_of: dt.datetime, judgements: pd.DataFrame
-) -> IdentityBook:
-    """The kept book with the traders of whom something changed, or a new one with all of them."""
     book = kept.read(kept_in, DEFAULT_TERMS)
-    if book is not None and not _find_changed(connection, book):
+    if book is not None:
+        try:
+            if _find_changed(connection, book):
+                return _completed(connection, book, kept_in, as_of, judgements, previous)
+        except duckdb.Error:
+            pass  # damage in the file shows where it is first read: all are resolved anew
         kept.leave(book)
-        book = None
-    if book is None:
-        connection.execute("create or replace temp table identity_changed as select trader_id from identity_digests")
-        book = kept.begin(kept_in, DEFAULT_TERMS)
+    connection.execute("create or replace temp table identity_changed as select trader_id from identity_digests")
+    return _completed(connection, kept.begin(kept_in, DEFAULT_TERMS), kept_in, as_of, judgements, previous)
+
+
+def _completed(
+    connection: duckdb.DuckDBPyConnection,
+    book: IdentityBook,
+    kept_in: Path,
+    as_of: dt.datetime,
+    judgements: pd.DataFrame,
+    previous: pd.DataFrame,
+) -> Identity:
+    """What a book says with the traders of whom something changed; the book is left for the next run."""
     facts = IdentityFacts(**{name: connection.sql(sql).df() for name, sql in _CHANGED.items()})
     book.add(facts, as_of=as_of, judgements=judgements, whole=True)
     book.evidence.con.register("told", connection.sql("from identity_digests").to_arrow_table())
     book.evidence.con.execute("create or replace table digests as from told")
     book.evidence.con.unregister("told")
-    return book
+    identity = book.identity(previous)
+    kept.write(book, kept_in, DEFAULT_TERMS)
+    return identity
 
 
 def _find_changed(connection: duckdb.DuckDBPyConnection, book: IdentityBook) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
 import sqlalchemy as sa
 
@@ -14,6 +16,7 @@ from models.clock import zones
 from models.toml_files import TomlRefused, parsed, text_of
 from pipelines import marts
 from pipelines.export import export_table, read_table
+from pipelines.whole import put
 from sql import relations, schema
 from sql.desk_schema import LEDGER_ENTRIES
 from sql.partner_schema import COMMISSION_PLANS, PARTNER_DECISIONS, PARTNER_HOLDS
@@ -46,8 +49,7 @@ def export_all(warehouse: Warehouse, out: Path) -> dict[str, int]:
             relations.build(connection, f"staging.{dataset.name}")
             rows = connection.execute(f"select count(*) from staging.{dataset.name}").fetchall()[0][0]
             if rows:
-                place = str(out / "feed" / f"{dataset.name}.csv").replace("'", "''")
-                connection.execute(f"copy ({_feed_query(dataset)}) to '{place}' (header, delimiter ',')")
+                put(out / "feed" / f"{dataset.name}.csv", partial(_copy, connection, _feed_query(dataset)))
                 written[dataset.name] = int(rows)
     for table in schema.PUBLISHED:
         written[table] = export_table(warehouse, table, out / "decided" / f"{table}.csv")
@@ -59,9 +61,14 @@ def export_all(warehouse: Warehouse, out: Path) -> dict[str, int]:
             for one in (PARTNER_DECISIONS, PARTNER_HOLDS, COMMISSION_PLANS)
         }
     for name, frame in books.items():
-        frame.to_csv(out / "books" / f"{name}.csv", index=False)
+        put(out / "books" / f"{name}.csv", partial(frame.to_csv, index=False))
         written[name] = len(frame)
     return written
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, query: str, place: Path) -> None:
+    told = str(place).replace("'", "''")
+    connection.execute(f"copy ({query}) to '{told}' (header, delimiter ',')")
 
 
 def _feed_query(dataset: Dataset) -> str:
@@ -119,7 +126,7 @@ def import_export(folder: Path, mapping: Mapping[str, Any], out: Path) -> dict[s
         if name not in DATASETS:
             raise MappingRefused(f"{name}: no dataset; there are {', '.join(IMPORTED)}")
         rows = mapped(DATASETS[name], told, _read(folder, name, told))
-        rows.to_csv(out / f"{name}.csv", index=False)
+        put(out / f"{name}.csv", partial(rows.to_csv, index=False))
         written[name] = len(rows)
     return written
 

@@ -23,6 +23,7 @@ from pipelines import marts
 from pipelines.packs.page import on_page
 from pipelines.packs.paper import on_paper
 from pipelines.packs.story import Block, Heading, Table, Text
+from pipelines.whole import WriteRefused, put_bytes
 from sql import schema
 from sql.report_schema import EVERY, FORMS, REPORT_SCHEDULES
 from sql.warehouse import Warehouse, read_frame
@@ -306,9 +307,8 @@ def _write_one(warehouse: Warehouse, row: sa.RowMapping, now: dt.datetime) -> st
     try:
         with warehouse.database.connect() as database:
             drawn = make(database, row["form"], row["desk_id"], row["every"])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(drawn)
-    except (OSError, ReportRefused) as error:
+        put_bytes(path, drawn)
+    except (WriteRefused, ReportRefused) as error:
         return f"report {row['name']} was not written: {error}"
     with warehouse.database.begin() as database:
         mine = REPORT_SCHEDULES.c.name == row["name"]

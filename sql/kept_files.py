@@ -2,7 +2,8 @@
 
 Rows made of datasets alone rest on the loads that were read with their rows, the instant at which they stood, and the
 code. While all that is still there, a later run takes what is kept and adds what landed since. A file only saves work:
-it is put in its place in one piece, and may be deleted.
+it is put in its place in one piece, and may be deleted. Beside it lies the SHA-256 of its bytes: a file that reads
+otherwise is as none, since numbers of damaged rows would be told as if they were right.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Rests = dict[str, Any]
 
 def read(connection: duckdb.DuckDBPyConnection, path: Path) -> Rests | None:
     """What the rows of a file rest on; None where there is none that can be read."""
-    if not path.is_file():
+    if not _is_whole(path):
         return None
     query = "select decode(value) from parquet_kv_metadata(?) where decode(key) = 'rests'"
     try:
@@ -32,6 +33,23 @@ def read(connection: duckdb.DuckDBPyConnection, path: Path) -> Rests | None:
         return dict(json.loads(told[0][0])) if told else None
     except (duckdb.Error, ValueError):
         return None
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file is there and reads as it was written."""
+    try:
+        return path.is_file() and _seal(path).read_text(encoding="ascii") == _digest(path)
+    except (OSError, ValueError):
+        return False
+
+
+def _seal(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def rests(connection: duckdb.DuckDBPyConnection, code: str, *datasets: str) -> Rests:
@@ -71,4 +89,11 @@ def leave(connection: duckdb.DuckDBPyConnection, path: Path, table: str, rests: 
     part = path.with_name(f"{path.name}.{uuid4().hex}.part")
     where, told = (one.replace("'", "''") for one in (str(part), json.dumps(rests)))
     connection.execute(f"copy {table} to '{where}' (format parquet, kv_metadata {{rests: '{told}'}})")
+    seal(part, path)
+
+
+def seal(part: Path, path: Path) -> None:
+    """Puts a written file in its place; one that is killed in between leaves a file that is as none."""
+    digest = _digest(part)
     part.replace(path)
+    _seal(path).write_text(digest, encoding="ascii")

@@ -1,13 +1,14 @@
 """Brings a database that an earlier Highwater made up to today's tables, without losing a row.
 
 Tables that are missing are made; columns that are missing are added, empty. What cannot be added in place (a column
-that must have a value, in a table that has rows) is refused by name. A fingerprint of the tables is kept in the
-database, so that opening one that is up to date costs a single read.
+that must have a value, in a table that has rows) is refused by name, and so is one that another version asks of every
+row. A fingerprint of the tables is kept in the database, so that opening one that is up to date costs a single read.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -50,24 +51,43 @@ def bring_up(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         known = sa.inspect(connection)
         present = set(known.get_table_names())
-        lacking = {
-            table: [column for column in table.columns if column.name not in held]
-            for table in schema.METADATA.sorted_tables
-            if table.name in present
-            for held in [{column["name"] for column in known.get_columns(table.name)}]
+        held = {
+            table: known.get_columns(table.name) for table in schema.METADATA.sorted_tables if table.name in present
         }
-        filled = {table: columns for table, columns in lacking.items() if columns and _has_rows(connection, table)}
+        lacking = {
+            table: [column for column in table.columns if column.name not in {one["name"] for one in columns}]
+            for table, columns in held.items()
+        }
+        strange = {table: _unknown(table, columns) for table, columns in held.items()}
+        differing = [table for table in held if lacking[table] or strange[table]]
+        filled = {table: lacking[table] for table in differing if _has_rows(connection, table)}
+        for table in filled:
+            _refuse(table, strange[table])
         for table, columns in filled.items():
             _check(table, columns)
-        for table, columns in lacking.items():
+        for table in differing:
             if table in filled:
-                _add(connection, table, columns)
-            elif columns:
+                _add(connection, table, filled[table])
+            else:
                 # without rows it is made anew, so that it gets all its constraints
                 table.drop(connection)
         schema.METADATA.create_all(connection)
         connection.execute(sa.delete(STATE))
         connection.execute(sa.insert(STATE).values(fingerprint=fingerprint()))
+
+
+def _unknown(table: sa.Table, held: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Columns that each row must fill and that today's table does not have."""
+    filled = [column["name"] for column in held if not column["nullable"] and column["default"] is None]
+    return [name for name in filled if name not in table.columns]
+
+
+def _refuse(table: sa.Table, unknown: list[str]) -> None:
+    for name in unknown:
+        raise UpkeepRefused(
+            f"its table {table.name} has {name}, which every row must have and this Highwater does not know: another"
+            " version made it; use that one, or land the feeds in a new home"
+        )
 
 
 def _has_rows(connection: sa.Connection, table: sa.Table) -> bool:

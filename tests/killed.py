@@ -17,7 +17,8 @@ from pipelines import land
 from pipelines.score import score
 from sql.warehouse import Warehouse
 
-PATIENCE_SECONDS = 300.0
+PATIENCE_SECONDS = 1_200.0
+"""A scoring takes seconds, but minutes where its kernels are compiled on a machine that others keep busy."""
 
 
 def ingest(home: Path, url: str, feed: Path) -> None:
@@ -48,6 +49,10 @@ def killed_at(
     process = context.Process(target=_run, args=(step, commits, work, warehouse.home, warehouse.database_url, what))
     process.start()
     process.join(PATIENCE_SECONDS)
+    if process.is_alive():
+        process.kill()
+        process.join()
+        raise AssertionError(f"step {step}: not done after {PATIENCE_SECONDS:.0f} s")
     assert process.exitcode in (0, -signal.SIGKILL), f"step {step}: ended with {process.exitcode}"
     return process.exitcode != 0
 

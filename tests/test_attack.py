@@ -29,11 +29,12 @@ from models.toml_files import TomlRefused
 from pipelines import export, faults, marts, report, seals, start
 from pipelines.doctor import WRONG, examine
 from pipelines.expectations.reading import FAR_TIME, TOO_LARGE, read_values
-from pipelines.export import ExportRefused, export_table
+from pipelines.export import export_table
 from pipelines.files import FeedRefused, inspect
 from pipelines.land import land_frame, land_paths
 from pipelines.packs.story import Table
 from pipelines.score import score
+from pipelines.whole import WriteRefused
 from sql.schema import LOADS
 from sql.warehouse import Warehouse, WarehouseRefused
 
@@ -354,7 +355,7 @@ def test_a_failed_export_leaves_the_earlier_one(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(export, "_write", broken)
-    with pytest.raises(ExportRefused, match="No space left"):
+    with pytest.raises(WriteRefused, match="No space left"):
         export_table(home, "loads", out)
     assert [(path.name, path.read_text(encoding="utf-8")) for path in out.parent.iterdir()] == [(out.name, "earlier")]
 
@@ -363,7 +364,7 @@ def test_an_export_replaces_files_only(home: Warehouse, feed: Path, tmp_path: Pa
     """Folders, devices and files taken for folders are refused and stay."""
     (tmp_path / "folder.csv").mkdir()
     for out in (tmp_path / "folder.csv", feed / "x.csv"):
-        with pytest.raises(ExportRefused):
+        with pytest.raises(WriteRefused):
             export_table(home, "loads", out)
     assert (tmp_path / "folder.csv").is_dir()
     assert feed.read_text(encoding="utf-8") == EQUITY + ROW

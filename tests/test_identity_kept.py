@@ -135,8 +135,24 @@ def test_nothing_new_reads_nobody_again(tmp_path: Path, database: sa.Connection,
     assert read == [45, 0]
 
 
+def damage(path: Path) -> None:
+    """A byte is another where a digest stands, which nobody reads in order to open the file."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        digest = int(connection.execute("select digest from digests").fetchall()[0][0])
+    held = bytearray(path.read_bytes())
+    held[held.index(digest.to_bytes(8, "little"))] ^= 0x55
+    path.write_bytes(held)
+
+
 @pytest.mark.parametrize(
-    "fault", ["a trader is gone", "the file is damaged", "the run before ended early", "a file beside it is gone"]
+    "fault",
+    [
+        "a trader is gone",
+        "the file is cut",
+        "a block is damaged",
+        "the run before ended early",
+        "a file beside it is gone",
+    ],
 )
 def test_what_was_kept_is_not_gone_on_from_where_it_cannot_be(
     fault: str, tmp_path: Path, database: sa.Connection, read: list[int], monkeypatch: pytest.MonkeyPatch
@@ -148,8 +164,10 @@ def test_what_was_kept_is_not_gone_on_from_where_it_cannot_be(
         frames = arrived(frames, {late})
     elif fault == "a file beside it is gone":
         next(path.parent.glob("*.npz")).unlink()
-    elif fault == "the file is damaged":
+    elif fault == "the file is cut":
         path.write_bytes(path.read_bytes()[: 3 * 4096])
+    elif fault == "a block is damaged":
+        damage(path)
     else:
         told_anew = frames | {"logins": frames["logins"].iloc[3:]}
         with monkeypatch.context() as patched, pytest.raises(OSError):

@@ -185,6 +185,7 @@ def test_only_positions_of_which_something_landed_are_made_anew(
     told = json.dumps(kept_files.read(connection, file))
     connection.execute(f"create table marked as select * replace (77 as lots) from read_parquet('{file}')")
     connection.execute(f"copy marked to '{file}' (format parquet, kv_metadata {{rests: '{told}'}})")
+    kept_files.seal(file, file)
     on, whole = check(tmp_path, second, later, INSTRUMENTS, connection)
     assert [row for row in whole if row not in on] == [row for row in whole if row[1] == "7"]
     assert [row[5] for row in on] == [77, 1]
@@ -203,21 +204,33 @@ def test_only_accounts_with_another_version_are_counted_from_the_start(
     told = json.dumps(kept_files.read(connection, file))
     connection.execute(f"create table marked as select * replace (77 as records) from read_parquet('{file}')")
     connection.execute(f"copy marked to '{file}' (format parquet, kv_metadata {{rests: '{told}'}})")
+    kept_files.seal(file, file)
     show(connection, second, later, INSTRUMENTS)
     on, _ = counted(tmp_path, connection)
     assert [(row[1], row[2]) for row in on if row[0] == "deals"] == [("A1", 1), ("A2", 78), ("A3", 77)]
 
 
-@pytest.mark.parametrize("damage", [b"", b"PAR1 no parquet PAR1"])
+@pytest.mark.parametrize("damage", ["nothing in it", "no Parquet", "one byte", "no seal"])
 def test_a_damaged_file_is_not_read_and_replaced(
-    tmp_path: Path, damage: bytes, connection: duckdb.DuckDBPyConnection
+    tmp_path: Path, damage: str, connection: duckdb.DuckDBPyConnection
 ) -> None:
-    ((rows, until),) = landed([([deal(1, 0, "in")], 0)])
-    (tmp_path / kept_trades.FILE).write_bytes(damage)
+    """Also where it still reads as Parquet: a byte may have changed a price."""
+    ((rows, until),) = landed([([deal(1, 0, "in"), deal(2, 1, "out")], 0)])
+    check(tmp_path, rows, until, INSTRUMENTS, connection)
+    file = tmp_path / kept_trades.FILE
+    written = file.read_bytes()
+    if damage == "no seal":
+        file.with_name(f"{file.name}.sha256").unlink()
+    elif damage == "one byte":
+        at = written.index(b"EURUSD")
+        file.write_bytes(written[:at] + b"G" + written[at + 1 :])
+    else:
+        file.write_bytes(b"" if damage == "nothing in it" else b"PAR1 no parquet PAR1")
     (tmp_path / f"{kept_trades.FILE}.left.part").write_bytes(b"of a run that was killed")
+    assert kept_files.read(connection, file) is None
     on, whole = check(tmp_path, rows, until, INSTRUMENTS, connection)
     assert on == whole
-    assert [one.name for one in tmp_path.iterdir()] == [kept_trades.FILE]
+    assert sorted(one.name for one in tmp_path.iterdir()) == [file.name, f"{file.name}.sha256"]
     assert kept_files.read(connection, tmp_path / kept_trades.FILE) is not None
 
 

@@ -66,6 +66,30 @@ def test_a_column_that_rows_must_have_is_refused_by_name_and_nothing_is_done(war
     assert "churn_scores" not in sa.inspect(warehouse.database).get_table_names()
 
 
+def test_what_a_newer_highwater_asks_of_every_row_is_refused_by_name(warehouse: Warehouse) -> None:
+    """Else a run would break off where it writes, with the database's own words; a table without rows is made anew."""
+    newer = schema.CHURN_SCORES.to_metadata(sa.MetaData())
+    newer.append_column(sa.Column("shade", sa.String(9), nullable=False))
+    row = {
+        "trader_id": "T",
+        "probability": 0.5,
+        "horizon_days": 60,
+        "reasons": "[]",
+        "model_version": "1",
+        "shade": "x",
+    }
+    with warehouse.database.begin() as connection:
+        schema.CHURN_SCORES.drop(connection)
+        newer.create(connection)
+        connection.execute(sa.insert(newer).values(**row, as_of=LOAD["started_at"]))
+    age(warehouse)
+    with pytest.raises(WarehouseRefused, match=r"churn_scores has shade, .* another version made it"):
+        Warehouse.open(warehouse.home, warehouse.database_url)
+    age(warehouse, "delete from churn_scores")
+    Warehouse.open(warehouse.home, warehouse.database_url).database.dispose()
+    assert "shade" not in columns(warehouse, "churn_scores")
+
+
 def test_a_current_database_is_not_looked_through(
     opener: Callable[[Path], Warehouse], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

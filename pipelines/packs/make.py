@@ -10,7 +10,8 @@ from models import audit
 from models.access import LOCAL, Person
 from models.catalogue import Rulebook
 from pipelines.packs import page
-from pipelines.packs.gather import Pack, PackRefused, gather
+from pipelines.packs.gather import Pack, gather
+from pipelines.whole import put_bytes
 from sql.warehouse import Warehouse
 
 
@@ -51,14 +52,10 @@ def handed_out(warehouse: Warehouse, person: Person, pack: Pack, form: str) -> N
 
 
 def make(warehouse: Warehouse, rulebook: Rulebook, subject: str, folder: Path) -> Made:
-    """Writes both documents about a subject into a folder; PackRefused when they cannot be made or written."""
+    """Writes both documents about a subject into a folder; PackRefused or WriteRefused where that cannot be done."""
     pack = gather(warehouse, rulebook, subject)
     content = {folder / file_name(pack.name, form): write(pack) for form, write in FORMS.items()}
     handed_out(warehouse, Person(getpass.getuser(), LOCAL), pack, " ".join(FORMS))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, held in content.items():
-            path.write_bytes(held)
-    except OSError as error:
-        raise PackRefused(f"{folder} cannot be written: {error.strerror or error}; name another folder") from error
+    for path, held in content.items():
+        put_bytes(path, held)
     return Made(pack.hash, tuple(content))
