@@ -62,6 +62,12 @@ class Warehouse:
     def open(cls, home: str | Path | None = None, database_url: str | None = None) -> Warehouse:
         """Opens a home, by default `HIGHWATER_HOME` or `var`, and makes what is missing; or raises WarehouseRefused."""
         folder = Path(home or os.environ.get("HIGHWATER_HOME") or "var").resolve()
+        if "?" in str(folder) or unquote(str(folder)) != str(folder):
+            # lake and database are opened by address, where these would name another place
+            raise WarehouseRefused(
+                f"{folder} cannot be the home: its path has a ? or a % before two hexadecimal digits; name another"
+                " folder with --home or HIGHWATER_HOME"
+            )
         try:
             for part in ("lake", "locks", "tmp"):
                 (folder / part).mkdir(parents=True, exist_ok=True)

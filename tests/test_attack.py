@@ -220,6 +220,20 @@ def test_a_port_in_use_is_told_before_anything_is_made(monkeypatch: pytest.Monke
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize("name", ["who?", "a%41"])
+def test_a_home_that_an_address_would_misread_is_refused(tmp_path: Path, name: str) -> None:
+    """Its database was made under another name, beside it, and its lake looked for elsewhere."""
+    with pytest.raises(WarehouseRefused, match="cannot be the home: its path has"):
+        Warehouse.open(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_home_may_have_any_other_name(tmp_path: Path) -> None:
+    """Spaces, quotes, other scripts, # and a lone %."""
+    home = Warehouse.open(tmp_path / 'o\'d "é" фирма #1 100% ok')
+    assert (home.home / "highwater.db").is_file()
+
+
 def test_a_defect_keeps_its_traceback() -> None:
     """Only failures of the machine are sentences."""
     assert faults.sentence(KeyError("x")) is None
