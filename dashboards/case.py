@@ -65,9 +65,9 @@ def show() -> None:
     first = "pairs" if held["signals"].empty and len(held["pairs"]) else None
     view = state.tab("View", "view", VIEWS, first=first)
     if view == "scores":
-        case_panel.scores(accounts["account_id"].tolist())
+        case_panel.scores(accounts["account_id"].tolist(), reads.zone_of_all(accounts["desk_id"]))
     elif view == "history":
-        case_panel.history(case)
+        case_panel.history(case, reads.zone_of_all(accounts["desk_id"]))
     else:
         {"signals": _signals, "links": _links, "pairs": _pairs, "verdicts": _verdicts, "payouts": _payouts}[view](
             held[view]
@@ -225,7 +225,7 @@ def _timeline(accounts: pd.DataFrame) -> None:
     )
     if steps.empty:
         return
-    zone = _zone(accounts)
+    zone = reads.zone_of_all(accounts["desk_id"])
     steps = steps.assign(happened_at=pd.to_datetime(steps["happened_at"], utc=True).dt.tz_convert(zone))
     colours = look.palette()
     by_event = {"breached": colours.breached, "passed": colours.fine, "paid": colours.near}
@@ -255,14 +255,8 @@ def _timeline(accounts: pd.DataFrame) -> None:
     look.chart(figure, "What happened when?", height=min(140 + 28 * steps["challenge_id"].nunique(), 520))
 
 
-def _zone(accounts: pd.DataFrame) -> str:
-    """The zone of the desk that all accounts are of; UTC for several desks."""
-    desks = accounts["desk_id"].dropna().unique()
-    return reads.zone_of(desks[0]) if len(desks) == 1 else "UTC"
-
-
 def _accounts(accounts: pd.DataFrame) -> None:
-    zone = _zone(accounts)
+    zone = reads.zone_of_all(accounts["desk_id"])
     shown = accounts.assign(
         stage=[words.stage(one) for one in accounts["stage"]],
         product=[words.plain(one or "unknown") for one in accounts["product"]],

@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboards.kit import desk, look, places, reads, state, words
 from models.decisions.desk import Done
+from models.decisions.holds import Hold
 from sql.desk_schema import PAYOUT_STATES
 
 VIEWS = {"waiting": "◷ Waiting", "done": "✓ Transferred", "all": "All"}
@@ -88,8 +89,7 @@ def _totals(at_desk: str | None) -> None:
 
 def _clean(found: pd.DataFrame) -> None:
     """The requests that the review recommends and nobody has touched, approved in one go after a second look."""
-    frozen = found["trader_id"].isin(list(desk.to_freeze(found["trader_id"].unique().tolist())))
-    clean = found[(found["recommendation"] == "approve") & found["desk_state"].isna() & ~frozen]
+    clean = found[(found["recommendation"] == "approve") & found["desk_state"].isna() & ~_frozen(found)]
     _done()
     if clean.empty or not desk.person().may("payouts.decide"):
         return
@@ -98,6 +98,11 @@ def _clean(found: pd.DataFrame) -> None:
         st.session_state["clean-asked"] = True
     if st.session_state.get("clean-asked"):
         _second_look(clean)
+
+
+def _frozen(found: pd.DataFrame) -> pd.Series[bool]:
+    """Whether a freeze of who asks is recommended, request by request."""
+    return found["trader_id"].isin(list(desk.to_freeze(found["trader_id"].unique().tolist())))
 
 
 def _done() -> None:
@@ -137,7 +142,14 @@ def _queue(found: pd.DataFrame, asked: str | None) -> int:
             ("▲ " if late else "") + words.age(hours)
             for late, hours in zip(found["overdue"], found["age_hours"], strict=True)
         ],
-        recommendation=found["recommendation"].map(words.RECOMMENDATIONS).fillna("? Not reviewed"),
+        recommendation=[
+            desk.HELD
+            if name in held
+            else "■ Freeze"
+            if frozen
+            else words.RECOMMENDATIONS.get(advised, "? Not reviewed")
+            for name, frozen, advised in zip(found["payout_id"], _frozen(found), found["recommendation"], strict=True)
+        ],
         open_checks=[
             f"✕ Account {held[row['payout_id']].status}" if row["payout_id"] in held else desk.at_a_glance(row, most=1)
             for row in reads.records(found)
@@ -181,7 +193,8 @@ def _beside(row: pd.Series) -> None:
         ],
     )
     desk.freeze_card(row["trader_id"])
-    for hold in desk.held(PAYOUT_STATES.c.payout_id == row["payout_id"]).values():
+    hold = desk.held(PAYOUT_STATES.c.payout_id == row["payout_id"]).get(row["payout_id"])
+    if hold:
         look.card("breached", desk.HELD, [f"No money goes out: {words.escaped(words.zoned(hold.told, zone))}."])
     look.facts(
         {
@@ -198,15 +211,15 @@ def _beside(row: pd.Series) -> None:
     if st.button("Review", type="primary", shortcut="Enter", icon=":material/fact_check:"):
         places.go("payout_review", payout=row["payout_id"])
     places.link("account", "Open account →", icon=False, account=row["account_id"])
-    _checks(row)
+    _checks(row, hold)
 
 
-def _checks(row: pd.Series) -> None:
+def _checks(row: pd.Series, hold: Hold | None) -> None:
     listed = desk.checks(row)
     if not listed:
         look.empty("Not reviewed yet", "Checks appear with the next <code>highwater score</code>.")
         return
-    st.markdown(f"**{words.RECOMMENDATIONS.get(row['recommendation'], '?')}**")
+    st.markdown(f"**{desk.advice(row, hold)}**")
     to_read = [check for check in listed if check["outcome"] in ("failed", "unknown")]
     zone = reads.zone_of(row["desk_id"])
     _told(to_read, zone)

@@ -84,10 +84,14 @@ def _amount(row: dict[str, Any], held: State | None) -> None:
     currency = row["currency"]
     standing = words.plain(held.state) if held else "New"
     tone = {"approve": "fine", "deduct": "near", "review": "near", "reject": "breached"}
-    advice = words.RECOMMENDATIONS.get(row["recommendation"], "? Not reviewed")
+    hold = desk.held(PAYOUT_STATES.c.payout_id == row["payout_id"]).get(row["payout_id"])
+    advice = desk.advice(row, hold)
+    stopped = "breached" if advice.startswith("■") else None
     title = f"{words.escaped(row['payout_id'])} · {words.money(row['amount'], currency)}"
     look.card(
-        tone.get(row["recommendation"], "unknown"), title, [desk.name(row["trader_name"]), f"{advice} · {standing}"]
+        stopped or tone.get(row["recommendation"], "unknown"),
+        title,
+        [desk.name(row["trader_name"]), f"{advice} · {standing}"],
     )
     if held:
         parts = (held.trader_minor, held.firm_minor, held.deducted_minor, held.profit_minor)

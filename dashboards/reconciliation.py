@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.kit import desk, look, places, reads, state, words
+from sql.desk_schema import PAYOUT_STATES
 
 VIEWS = {
     "transfers": "Transfers without a request",
@@ -72,7 +73,13 @@ def _likely(pairs: pd.DataFrame, transfers: pd.DataFrame) -> pd.DataFrame:
 def _matched(pairs: pd.DataFrame, requests: pd.DataFrame, transfers: pd.DataFrame) -> None:
     joined = pairs.merge(requests, left_on="left", right_on="payout_id")
     joined = joined.merge(transfers, left_on="right", right_on="settlement_id", suffixes=("", "_sent"))
-    desk.table(joined.assign(log_odds=joined["score"])[MATCHED])
+    desk.table(joined.assign(log_odds=joined["score"])[MATCHED], _zone(joined))
+
+
+def _zone(rows: pd.DataFrame | None = None) -> str:
+    """The zone of the desks that rows are of; where they name none, of every desk that the person sees."""
+    named = [] if rows is None or "desk_id" not in rows else rows["desk_id"].dropna().unique().tolist()
+    return reads.zone_of_all(named or state.desk_names())
 
 
 def _left_over(side: str, rows: pd.DataFrame, suggestions: pd.DataFrame, others: pd.DataFrame) -> None:
@@ -84,7 +91,7 @@ def _left_over(side: str, rows: pd.DataFrame, suggestions: pd.DataFrame, others:
     said = desk.marks(side).set_index("record_id")
     told = [f"{said.at[one, 'verdict']}: {said.at[one, 'reason']}" if one in said.index else "" for one in rows[key]]
     shown = rows.assign(said=told)[TRANSFER if side == "transfer" else REQUEST]
-    desk.table(shown)
+    desk.table(shown, _zone(rows))
     chosen = state.one_of("Record", "record", rows[key].tolist(), shown=str, every=False)
     best = suggestions[suggestions["id"] == chosen].sort_values("score", ascending=False)
     if best.empty:
@@ -94,7 +101,7 @@ def _left_over(side: str, rows: pd.DataFrame, suggestions: pd.DataFrame, others:
         listed = best.merge(others, left_on="other", right_on=other_key)
         listed = listed.assign(log_odds=listed["score"])
         first = [name for name in (REQUEST if side == "transfer" else TRANSFER) if name in listed]
-        desk.table(listed[[*first, "log_odds"]])
+        desk.table(listed[[*first, "log_odds"]], _zone(listed))
     _actions(side, str(chosen), best["other"].tolist())
 
 
@@ -121,15 +128,17 @@ def _held() -> None:
     found, holds = desk.held_transfers(), desk.held()
     if holds:
         st.markdown("**Requests that are held**: no money goes out until another than who granted them has looked.")
+        of = desk.states(PAYOUT_STATES.c.payout_id.in_(list(holds)))
+        zones = {one["payout_id"]: reads.zone_of(one["desk_id"]) for one in reads.records(of)}
         for hold in holds.values():
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(f"**{words.marked(hold.payout_id)}** {hold.told}")
+                st.markdown(f"**{words.marked(hold.payout_id)}** {words.zoned(hold.told, zones[hold.payout_id])}")
                 places.link("payout_review", "Open →", icon=False, payout=hold.payout_id)
     if found.empty and not holds:
         look.empty("Nothing is held", "A transfer that does not fit its request is held here, and told why.")
         return
     if len(found):
-        desk.table(found[HELD])
+        desk.table(found[HELD], _zone())
 
 
 def _books() -> None:
@@ -142,7 +151,7 @@ def _books() -> None:
             "Nothing was booked yet", "Fees, payouts and commissions are booked by <code>highwater score</code>."
         )
         return
-    st.markdown(f"**Opening + accrued − settled = closing**, {DAYS[str(days)]} to {words.instant(until)}")
+    st.markdown(f"**Opening + accrued − settled = closing**, {DAYS[str(days)]} to {words.instant(until, _zone())}")
     desk.table(rolled)
     held = desk.balances()
     if len(held):

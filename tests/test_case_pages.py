@@ -129,7 +129,10 @@ def test_a_freeze_is_seen_at_the_payout_desk_at_once(house: Warehouse) -> None:
     case = open_case(house.database, maria, trader, "A tip.", dt.datetime(2026, 3, 20, 13, tzinfo=dt.UTC))
     act(house.database, maria, case.case_id, "freeze", case.version, reason="One device.")
     said = f"■ Freeze recommended {case.case_id}: read the case"
-    assert said in told(as_person("payout_review", pavel, payout=payout_id))
+    review = told(as_person("payout_review", pavel, payout=payout_id))
+    assert said in review
+    assert "■ Freeze recommended · New" in review
+    assert "The case about the owner is in review, a freeze is recommended." in review, "not as the last run knew it"
     assert said in told(as_person("payout_queue", pavel, state="all", payout=payout_id))
 
 

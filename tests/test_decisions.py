@@ -18,6 +18,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from models import audit, ledger
 from models.access import AccessRefused, Person
+from models.cases.acting import act as act_on_case
+from models.cases.acting import open_case
 from models.decisions import desk, machine
 from models.decisions.desk import Overtaken, State, Strip
 from models.decisions.machine import MoveRefused
@@ -223,6 +225,26 @@ def test_batch_tells_of_each_and_pays_only_the_clean(warehouse: Warehouse) -> No
     assert [one.done for one in told] == [True, False, True, True, False, False]
     assert "waits for 1 more" in told[2].told
     assert owed(warehouse) == 160_000
+
+
+def test_what_an_analyst_wants_frozen_is_not_paid_in_one_go_and_not_by_one_person(warehouse: Warehouse) -> None:
+    """It holds from the recommendation on, not from the next run, and is gone when it is taken back."""
+    add_request(warehouse, "Q1")
+    add_request(warehouse, "Q2")
+    case = open_case(warehouse.database, RITA, "T-Q1", "A tip.", NOW)
+    frozen = act_on_case(warehouse.database, RITA, case.case_id, "freeze", case.version, reason="one device", at=NOW)
+    told = desk.approve_clean(warehouse.database, PAVEL, ["Q1", "Q2"], at=NOW)
+    assert [one.done for one in told] == [False, True]
+    assert told[0].told == f"{case.case_id} recommends a freeze: open it."
+    with pytest.raises(MoveRefused, match=f"{case.case_id} recommends a freeze: to approve give a reason"):
+        moved(warehouse, PAVEL, "Q1", "approve", reason="")
+    with warehouse.database.connect() as connection:
+        needed = desk.who_must_agree(connection, "Q1", override=False, at=NOW)
+    assert needed == (2, f"{case.case_id} recommends a freeze")
+    assert moved(warehouse, PAVEL, "Q1", "approve").state == "second_approval"
+    moved(warehouse, PETRA, "Q1", "refuse")
+    act_on_case(warehouse.database, RITA, case.case_id, "unfreeze", frozen.version, reason="a household", at=NOW)
+    assert moved(warehouse, PAVEL, "Q1", "approve", reason="").state == "queued"
 
 
 def test_many_reviewers_at_once_decide_each_request_once(warehouse: Warehouse) -> None:

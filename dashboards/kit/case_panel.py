@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.kit import casework, look, reads, state, words
+from models import clock
 from models.cases.acting import Key
 from models.cases.machine import CONFIRMED_CODES, DISMISSED_CODES, Case, possible
 from models.risk_score import FLAG
@@ -146,7 +147,7 @@ def _note(case: Case) -> None:
             casework.note(case, text)
 
 
-def history(case: Case | None) -> None:
+def history(case: Case | None, zone: str) -> None:
     """What was done in the case and answered about its evidence, the newest first."""
     if case is None:
         look.empty("No case", "What people do with a case is kept here, with who, when and why.")
@@ -157,15 +158,17 @@ def history(case: Case | None) -> None:
     done = [(row["happened_at"], casework.moved(row)) for row in reads.records(casework.moves(case.case_id))]
     notes = [(row["written_at"], _noted(row)) for row in reads.records(casework.notes(case.case_id))]
     for at, (title, line) in sorted([*done, *notes], key=lambda one: one[0], reverse=True):
-        look.card("ended", f"{words.instant_html(at)} · {words.escaped(title)}", [words.escaped(line)] if line else [])
-    _answers(casework.answers(case.case_id))
+        look.card(
+            "ended", f"{words.instant_html(at, zone)} · {words.escaped(title)}", [words.escaped(line)] if line else []
+        )
+    _answers(casework.answers(case.case_id), zone)
 
 
 def _noted(row: dict[str, Any]) -> tuple[str, str]:
     return f"{row['person']}: note", str(row["note"])
 
 
-def _answers(found: pd.DataFrame) -> None:
+def _answers(found: pd.DataFrame, zone: str) -> None:
     if found.empty:
         return
     st.caption("What was answered about each piece of evidence. The newest answer holds and teaches the score.")
@@ -186,12 +189,14 @@ def _answers(found: pd.DataFrame) -> None:
             "strength": st.column_config.NumberColumn("Strength", format="%.2f"),
             "teaches": st.column_config.TextColumn("Teaches", help="Whether it tells if the detector was right."),
             "person": "By",
-            "decided_at": st.column_config.DatetimeColumn("When, UTC", format="DD MMM YY HH:mm", timezone="UTC"),
+            "decided_at": st.column_config.DatetimeColumn(
+                f"When, {clock.place(zone)}", format="DD MMM YY HH:mm", timezone=zone
+            ),
         },
     )
 
 
-def scores(accounts: list[str]) -> None:
+def scores(accounts: list[str], zone: str) -> None:
     """Every score that was kept of some accounts, or those of a day, and what each was made of."""
     day = st.date_input("As it stood on", value=None, key="score-day", format="YYYY-MM-DD", width=200)
     found = casework.scores_on(accounts, day) if day else casework.scores(accounts)
@@ -208,7 +213,9 @@ def scores(accounts: list[str]) -> None:
         selection_mode="single-row-required",
         key="scores",
         column_config={
-            "as_of": st.column_config.DatetimeColumn("As of, UTC", format="DD MMM YY HH:mm", timezone="UTC", width=130),
+            "as_of": st.column_config.DatetimeColumn(
+                f"As of, {clock.place(zone)}", format="DD MMM YY HH:mm", timezone=zone, width=130
+            ),
             "account_id": st.column_config.TextColumn("Account", width=90),
             "score": st.column_config.ProgressColumn("Risk", format="%.0f", min_value=0, max_value=100, width=90),
             "band": st.column_config.TextColumn("Band", width=70),

@@ -11,19 +11,18 @@ import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
 
-from dashboards.kit import lake, look, paths, people, privacy, reads, words
+from dashboards.kit import case_check, lake, look, paths, people, privacy, reads, words
 from dashboards.kit import state as address
 from models import access, audit, ledger, settlements
 from models.access import AccessRefused, Person
 from models.clock import place
-from models.decisions import desk, holds, settling
+from models.decisions import desk, freezes, holds, settling
 from models.decisions.desk import Done, State, Strip
 from models.decisions.holds import Hold
 from models.decisions.machine import REASON_CODES, MoveRefused
 from models.money import from_minor
 from pipelines import packs
 from sql import schema
-from sql.case_schema import CASES
 from sql.desk_schema import DECISIONS, PAYOUT_NOTES, PAYOUT_RELEASES, PAYOUT_STATES, SETTLEMENT_EVENTS
 from sql.warehouse import read_frame
 
@@ -35,6 +34,7 @@ MONEY = {*ROLLED, "amount", "amount_sent", "transfer_amount", "due", "fee", "bal
 ODDS = "How much likelier the two belong together than not: 3 is 20 to 1, 7 is 1,000 to 1."
 HELD = "■ Held"
 """How a granted request stands whose account has ended since."""
+FROZEN = "■ Freeze recommended"
 STYLED = 100_000
 """Cells of a table up to which each amount is written in the decimals of its row's currency."""
 BECAME = {
@@ -89,20 +89,24 @@ def held(*conditions: Any) -> dict[str, Hold]:
 
 def to_freeze(traders: Sequence[Any]) -> dict[str, str]:
     """Cases in which a freeze is recommended now, by trader of their owners; the review knows it from the next run."""
-    cases, owners = CASES.c, schema.OWNERS.c
-    trader = sa.func.coalesce(owners.trader_id, cases.trader_id)
-    joined = sa.select(trader, cases.case_id).outerjoin(schema.OWNERS, cases.owner_id == owners.owner_id)
-    wanted = trader.in_([str(one) for one in traders if not words.missing(one)])
+    known = {str(one) for one in traders if not words.missing(one)}
     with reads.warehouse().database.connect() as connection:
-        return {row[0]: row[1] for row in connection.execute(joined.where(cases.to_freeze, wanted))}
+        return freezes.recommended(connection, known)
 
 
 def freeze_card(trader_id: Any) -> None:
     """Says that a freeze of a trader's owner is recommended, if it is."""
     for case_id in to_freeze([trader_id]).values():
-        look.card(
-            "breached", "■ Freeze recommended", [f"{words.escaped(case_id)}: read the case before money goes out."]
-        )
+        look.card("breached", FROZEN, [f"{words.escaped(case_id)}: read the case before money goes out."])
+
+
+def advice(row: dict[str, Any] | pd.Series, hold: Hold | None) -> str:
+    """What is advised about a request now: what holds its money, or what its review recommends."""
+    if hold is not None:
+        return f"{HELD}: account {hold.status}"
+    if to_freeze([row["trader_id"]]):
+        return FROZEN
+    return words.RECOMMENDATIONS.get(row["recommendation"], "? Not reviewed")
 
 
 def releases(payout_id: str) -> pd.DataFrame:
@@ -130,7 +134,7 @@ def request(payout_id: str) -> dict[str, Any] | None:
         return None
     table = schema.PAYOUT_REVIEWS
     review = reads.decided(table, table.c.payout_id == payout_id, limit=1).drop(columns=["account_id", "amount"])
-    return reads.records(found.merge(review, on="payout_id", how="left"))[0]
+    return reads.records(case_check.as_of_now(found.merge(review, on="payout_id", how="left")))[0]
 
 
 def accounts_of_owner(trader_id: str | None) -> pd.DataFrame:
@@ -183,7 +187,8 @@ def with_reviews(found: pd.DataFrame) -> pd.DataFrame:
     reviews = reads.decided(table, table.c.payout_id.in_(ids)).drop(columns=["account_id", "amount"])
     standing = states(PAYOUT_STATES.c.payout_id.in_(ids))[["payout_id", "state", "version"]]
     standing = standing.rename(columns={"state": "desk_state"})
-    return found.merge(reviews, on="payout_id", how="left").merge(standing, on="payout_id", how="left")
+    joined = found.merge(reviews, on="payout_id", how="left").merge(standing, on="payout_id", how="left")
+    return case_check.as_of_now(joined) if "trader_id" in joined else joined
 
 
 def checks(row: dict[str, Any] | pd.Series) -> list[dict[str, Any]]:

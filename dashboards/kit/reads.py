@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -300,3 +300,10 @@ def zone_of(desk_id: str | None) -> str:
         return "UTC"
     found = rows("desks", desk_id=desk_id, limit=1)
     return "UTC" if found.empty else str(found["time_zone"].iloc[0])
+
+
+def zone_of_all(desk_ids: Iterable[Any]) -> str:
+    """The zone in which all of some desks read their times; UTC where they are of several zones or not known."""
+    known = {str(one) for one in desk_ids if one is not None and one == one}
+    zones = set(rows("desks", desk_id=sorted(known))["time_zone"]) if known else set()
+    return str(zones.pop()) if len(zones) == 1 else "UTC"

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from models import access, audit, ledger
 from models.access import Person
 from models.audit import Record
-from models.decisions import approval, holds, machine
+from models.decisions import approval, freezes, holds, machine
 from models.decisions.book import Book
 from models.decisions.holds import Hold
 from models.decisions.machine import GRANTED, MoveRefused
@@ -91,13 +91,19 @@ class _Review:
 
 @dataclass(frozen=True)
 class _Known:
-    """What the database holds of some requests when somebody acts on them; `scored`: whether accounts are at all."""
+    """What the database holds of some requests when somebody acts on them; `scored`: whether accounts are at all,
+    `freezes`: cases in which a freeze is recommended, by trader."""
 
     reviews: Mapping[str, _Review]
     states: Mapping[str, State]
     bands: Mapping[str, str]
     scored: bool
     holds: Mapping[str, Hold]
+    freezes: Mapping[str, str]
+
+    def freeze(self, review: _Review) -> str | None:
+        """The case that recommends a freeze of whose request this is, if one does."""
+        return self.freezes.get(review.row["trader_id"])
 
     def review(self, payout_id: str) -> _Review:
         """The review of a request; MoveRefused when there is none to act on."""
@@ -247,7 +253,8 @@ def _begun(connection: sa.Connection, state: State) -> list[dt.datetime]:
 def _known(connection: sa.Connection, payout_ids: Sequence[str]) -> _Known:
     """Reads what is held of some requests."""
     reviews, accounts, scores = schema.PAYOUT_REVIEWS, schema.ACCOUNT_STATUS, schema.RISK_SCORES
-    query = sa.select(reviews, accounts.c.desk_id, accounts.c.currency, accounts.c.status, scores.c.band)
+    told = [accounts.c[name] for name in ("trader_id", "desk_id", "currency", "status")]
+    query = sa.select(reviews, *told, scores.c.band)
     query = query.join(accounts, reviews.c.account_id == accounts.c.account_id, isouter=True)
     query = query.join(scores, reviews.c.account_id == scores.c.account_id, isouter=True)
     rows = connection.execute(query.where(reviews.c.payout_id.in_(payout_ids)))
@@ -260,6 +267,7 @@ def _known(connection: sa.Connection, payout_ids: Sequence[str]) -> _Known:
         {row["account_id"]: row["band"] for row in found if row["band"] is not None},
         connection.execute(sa.select(scores.c.account_id).limit(1)).first() is not None,
         holds.held(connection, PAYOUT_STATES.c.payout_id.in_(payout_ids)),
+        freezes.recommended(connection, {row["trader_id"] for row in found if row["trader_id"] is not None}),
     )
 
 
@@ -400,10 +408,10 @@ def _grant(doing: _Act, state: State, action: str, review: _Review, strips: Sequ
         raise MoveRefused("Name the trades to strip, or approve.")
     _not_taken_twice(review, strips)
     amounts = _stripped_amounts(state, review, strips)
-    override = review.row["recommendation"] != wanted or bool(strips)
-    if override and (not doing.reason or not doing.reason_code):
-        told = f"The review says {review.row['recommendation']}: to {wanted} give a reason and its code."
-        raise MoveRefused(told)
+    override, case = review.row["recommendation"] != wanted or bool(strips), doing.known.freeze(review)
+    if (override or case) and (not doing.reason or not doing.reason_code):
+        against = f"{case} recommends a freeze" if case else f"The review says {review.row['recommendation']}"
+        raise MoveRefused(f"{against}: to {wanted} give a reason and its code.")
     people, why = _people_needed(doing.known, review, doing.policy, override=override)
     state = _move(doing, state, action, stripped=strips, maker=doing.person.name, approvals_needed=people, **amounts)
     if people > 1:
@@ -464,9 +472,10 @@ def who_must_agree(
 
 
 def _people_needed(known: _Known, review: _Review, policy: Policy, *, override: bool) -> tuple[int, str]:
-    """How many must agree, and why in words."""
-    band = known.bands.get(review.row["account_id"])
+    """How many must agree, and why in words; what an analyst wants frozen is never one person's to pay."""
+    band, case = known.bands.get(review.row["account_id"]), known.freeze(review)
     why = approval.reasons_for_two(review.checks, band, override=override, scored=known.scored, policy=policy)
+    why += [f"{case} recommends a freeze"] if case else []
     return approval.needed(why, review.checks, policy), ", ".join(why)
 
 
@@ -678,6 +687,8 @@ def _one_clean(connection: sa.Connection, doing: _Act, payout_id: str, *, again:
             raise MoveRefused(f"{payout_id} is twice in this batch.")
         if review.row["recommendation"] != "approve":
             raise MoveRefused(f"The review says {review.row['recommendation']}: open it.")
+        if case := doing.known.freeze(review):
+            raise MoveRefused(f"{case} recommends a freeze: open it.")
         state = _acted(doing, payout_id, "approve", 0, ())
     except (MoveRefused, access.AccessRefused) as refused:
         return Done(payout_id, False, str(refused))

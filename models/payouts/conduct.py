@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +256,11 @@ def _case(request: Request, desk: Desk) -> Check:
     traders = {trader for trader, held in desk.accounts_of.items() if accounts & set(held)} if accounts else set()
     owners = [request.owner_id, *sorted({desk.owner_of.get(one, one) for one in traders} - {request.owner_id})]
     found = [desk.cases[one] for one in owners if one in desk.cases and desk.cases[one]["state"] != "dismissed"]
+    return case_check(request.owner_id, found)
+
+
+def case_check(owner_id: str | None, found: Sequence[Row]) -> Check:
+    """What cases say about a request of an owner: their own, and those of others of the account's ring."""
     # by owner: a case that this run will open has no name yet, and the next run must say the same
     numbers = {
         "cases": [{"owner": one["owner_id"], "state": one["state"], "freeze": one["to_freeze"]} for one in found]
@@ -267,7 +272,7 @@ def _case(request: Request, desk: Desk) -> Check:
     told = []
     for one in found:
         freeze = ", a freeze is recommended" if one["to_freeze"] else ""
-        whose = "the owner" if one["owner_id"] == request.owner_id else f"{one['owner_id']} of the ring"
+        whose = "the owner" if one["owner_id"] == owner_id else f"{one['owner_id']} of the ring"
         told.append(f"The case about {whose} is {one['state'].replace('_', ' ')}{freeze}.")
     return Check("case", "failed", " ".join(told[:5]), numbers, group="signals")
 
