@@ -77,22 +77,25 @@ def demo(args: Args) -> None:
 
 def ingest(args: Args) -> None:
     """Validates and lands feeds, or a platform's own export."""
+    from pipelines import attempts
     from pipelines.land import land_paths
 
-    missing = [path for path in args.paths if not path.exists()]
-    if missing:
-        raise Refused(f"{missing[0]}: no such file or folder")
     house = warehouse(args)
-    if args.source:
-        from pipelines.statements import land_statements
+    first = f"landing {', '.join(path.name for path in args.paths[:3])}"
+    with attempts.begun(house, sentence=sentence, kind=attempts.INGEST, first=first):
+        missing = [path for path in args.paths if not path.exists()]
+        if missing:
+            raise Refused(f"{missing[0]}: no such file or folder")
+        if args.source:
+            from pipelines.statements import land_statements
 
-        taken = land_statements(
-            house, args.paths, args.source, args.account, args.server_zone, args.currency, args.mapping, say
-        )
-        landed, outcomes = [load for load, _ in taken], [{"reconciliation": outcome} for _, outcome in taken]
-    else:
-        landed = land_paths(house, args.paths)
-        outcomes = [{} for _ in landed]
+            taken = land_statements(
+                house, args.paths, args.source, args.account, args.server_zone, args.currency, args.mapping, say
+            )
+            landed, outcomes = [load for load, _ in taken], [{"reconciliation": outcome} for _, outcome in taken]
+        else:
+            landed = land_paths(house, args.paths)
+            outcomes = [{} for _ in landed]
     names = ("dataset", "file", "rows", "landed", "duplicates", "rejects", "corrections")
     told = [{name: getattr(load, name) for name in names} for load in landed]
     show(args, [row | outcome for row, outcome in zip(told, outcomes, strict=True)])

@@ -1,4 +1,5 @@
-"""The scoring run under way, told in one small file of the home: written as it begins and at each step, gone when done.
+"""The scoring run and the ingest under way, each told in a small file of the home: written as it begins and at each
+step, gone when done.
 
 A run that fails adds the sentence that it ended with, one that is killed leaves the file as it was. Who reads it tells
 the two and a run under way apart by a lock, which the system frees when its holder dies. The file stays until a run
@@ -21,8 +22,10 @@ from pipelines import faults
 from sql.one_line import one_line
 from sql.warehouse import Warehouse
 
-FILE = "attempt.json"
-LOCK = "attempt"
+RUN, INGEST = "run", "ingest"
+KINDS = (RUN, INGEST)
+FILES = {RUN: "attempt.json", INGEST: "attempt-ingest.json"}
+LOCKS = {RUN: "attempt", INGEST: "attempt-ingest"}
 FIRST_STEP = "reading the terms"
 MOST_TOLD = 1_000
 Say = Callable[[str], None]
@@ -39,22 +42,35 @@ class Attempt:
     ended_at: dt.datetime | None = None
     told: str | None = None
     running: bool = False
+    kind: str = RUN
 
 
 @contextlib.contextmanager
 def begun(
-    warehouse: Warehouse, say: Say = lambda _: None, sentence: Sentence = faults.sentence
+    warehouse: Warehouse,
+    say: Say = lambda _: None,
+    sentence: Sentence = faults.sentence,
+    kind: str = RUN,
+    first: str = FIRST_STEP,
 ) -> Iterator[Callable[[str], None]]:
-    """A run from its first to its last step; gives what each step is told to as it begins, which passes it on."""
-    file = warehouse.home / FILE
-    with warehouse.lock(LOCK):
+    """A run from its first to its last step; gives what each step is told to as it begins, which passes it on.
+
+    Scoring runs wait for each other. An ingest beside another does not: it is told only if it began alone.
+    """
+    file, lock = warehouse.home / FILES[kind], warehouse.lock(LOCKS[kind])
+    try:
+        lock.acquire(timeout=-1 if kind == RUN else 0)
+    except Timeout:
+        yield say
+        return
+    try:
         now = dt.datetime.now(dt.UTC)
-        stands = Attempt(now, FIRST_STEP, now)
+        stands = Attempt(now, one_line(first), now, kind=kind)
         _write(file, stands)
 
         def step(named: str) -> None:
             nonlocal stands
-            stands = Attempt(stands.started_at, one_line(named), dt.datetime.now(dt.UTC))
+            stands = Attempt(stands.started_at, one_line(named), dt.datetime.now(dt.UTC), kind=kind)
             _write(file, stands)
             say(named)
 
@@ -62,10 +78,13 @@ def begun(
             yield step
         except BaseException as error:
             told = one_line(sentence(error) or f"{type(error).__name__}: {error}")[:MOST_TOLD]
-            _write(file, Attempt(stands.started_at, stands.step, stands.step_at, dt.datetime.now(dt.UTC), told))
+            ended = dt.datetime.now(dt.UTC)
+            _write(file, Attempt(stands.started_at, stands.step, stands.step_at, ended, told, kind=kind))
             raise
         with contextlib.suppress(OSError):
             file.unlink(missing_ok=True)
+    finally:
+        lock.release()
 
 
 def _write(file: Path, attempt: Attempt) -> None:
@@ -80,9 +99,9 @@ def _write(file: Path, attempt: Attempt) -> None:
         new.replace(file)
 
 
-def last(warehouse: Warehouse) -> Attempt | None:
+def last(warehouse: Warehouse, kind: str = RUN) -> Attempt | None:
     """The run that is under way or ended without success; None after one that succeeded."""
-    file = warehouse.home / FILE
+    file = warehouse.home / FILES[kind]
     try:
         held = json.loads(file.read_text(encoding="utf-8"))
         times = {
@@ -92,12 +111,12 @@ def last(warehouse: Warehouse) -> Attempt | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     ended = times["ended_at"] is not None
-    return Attempt(**(held | times | {"running": not ended and _is_held(warehouse)}))
+    return Attempt(**(held | times | {"running": not ended and _is_held(warehouse, kind), "kind": kind}))
 
 
-def _is_held(warehouse: Warehouse) -> bool:
+def _is_held(warehouse: Warehouse, kind: str) -> bool:
     try:
-        with warehouse.lock(LOCK).acquire(timeout=0):
+        with warehouse.lock(LOCKS[kind]).acquire(timeout=0):
             return False
     except (Timeout, OSError):
         return True

@@ -163,15 +163,14 @@ def _runs(warehouse: Warehouse) -> Iterator[Finding]:
 
 
 def _attempt(warehouse: Warehouse) -> Iterator[Finding]:
-    """The run under way, or the one that ended without success since the last that had it."""
-    attempt = attempts.last(warehouse)
-    if attempt is None:
-        return
-    since = f"began at {attempt.started_at:%Y-%m-%d %H:%M:%S} UTC, last step: {attempt.step}"
-    if attempt.running:
-        yield Finding("run", NOTE, f"under way: {since}")
-    else:
-        yield Finding("run", WRONG, f"not done: {since}; {attempt.told or 'it ended without a word, as when killed'}")
+    """The run and the ingest under way, or those that ended without success since the last that had it."""
+    for attempt in [one for kind in attempts.KINDS if (one := attempts.last(warehouse, kind)) is not None]:
+        since = f"began at {attempt.started_at:%Y-%m-%d %H:%M:%S} UTC, last step: {attempt.step}"
+        if attempt.running:
+            yield Finding(attempt.kind, NOTE, f"under way: {since}")
+        else:
+            told = attempt.told or "it ended without a word, as when killed"
+            yield Finding(attempt.kind, WRONG, f"not done: {since}; {told}")
 
 
 def _exports(exports: list[tuple[int, dict[str, Any]]]) -> Iterator[Finding]:

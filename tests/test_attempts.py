@@ -66,9 +66,9 @@ def test_a_killed_run_is_told_from_one_under_way(house: Warehouse) -> None:
 
 
 def test_a_file_that_is_cut_or_cannot_be_written_ends_no_run(house: Warehouse, tmp_path: Path) -> None:
-    (tmp_path / attempts.FILE).write_text('{"started_at": "20')
+    (tmp_path / attempts.FILES[attempts.RUN]).write_text('{"started_at": "20')
     assert attempts.last(house) is None
-    (tmp_path / f"{attempts.FILE}.new").mkdir()
+    (tmp_path / f"{attempts.FILES[attempts.RUN]}.new").mkdir()
     with attempts.begun(house) as step:
         step("walking")
     assert attempts.last(house) is None
@@ -82,3 +82,20 @@ def test_terms_that_do_not_hold_are_told_to_the_pages_too(tmp_path: Path, capsys
     left = attempts.last(Warehouse.open(tmp_path / "home"))
     assert left is not None and left.step == attempts.FIRST_STEP
     assert left.told and left.told in capsys.readouterr().err and "one.toml" in left.told
+
+
+def test_an_ingest_that_failed_is_told_until_one_is_done_and_waits_for_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A delivery that failed at night is on the pages in the morning; one beside another lands as it always did."""
+    home = tmp_path / "home"
+    assert cli.main(["--home", str(home), "ingest", str(tmp_path / "feed")]) == cli.REFUSED
+    house = Warehouse.open(home)
+    left = attempts.last(house, attempts.INGEST)
+    assert left is not None and left.step == "landing feed" and not left.running
+    assert left.told and left.told in capsys.readouterr().err and "no such file" in left.told
+    assert attempts.last(house) is None and [one.check for one in _attempt(house)] == ["ingest"]
+    with attempts.begun(house, kind=attempts.INGEST), attempts.begun(house, kind=attempts.INGEST, first="another"):
+        under_way = attempts.last(house, attempts.INGEST)
+        assert under_way is not None and under_way.running and under_way.step != "another"
+    assert attempts.last(house, attempts.INGEST) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from models.access import Person
 from models.cases.acting import act, open_case
 from models.cases.machine import SYSTEM, Move, write
 from models.cases.queue import case_about
+from sql import schema
 from sql.case_schema import DISPOSITIONS, OWNER_STANDING, RISK_SCORE_HISTORY, SCORE_CALIBRATIONS, SCORE_EVIDENCE
 from sql.warehouse import Warehouse
 from tests import pages_firm
@@ -123,16 +125,21 @@ def test_a_freeze_is_seen_at_the_payout_desk_at_once(house: Warehouse) -> None:
     with house.database.connect() as connection:
         asked = connection.execute(sa.text("select payout_id, trader_id from mart_payout_queue where waits"))
         payout_id, trader = asked.fetchall()[0]
+    reviews = sa.update(schema.PAYOUT_REVIEWS).where(schema.PAYOUT_REVIEWS.c.payout_id == payout_id)
+    passed = {"check": "case", "outcome": "passed", "numbers": {"cases": []}, "rule": "", "sentence": "Nobody."}
+    with house.database.begin() as connection:
+        connection.execute(reviews.values(checks=json.dumps([passed])))
     pavel = Person("pavel", "payout_reviewer")
     assert "Freeze recommended" not in told(as_person("payout_review", pavel, payout=payout_id))
     maria = Person("maria", "manager")
     case = open_case(house.database, maria, trader, "A tip.", dt.datetime(2026, 3, 20, 13, tzinfo=dt.UTC))
     act(house.database, maria, case.case_id, "freeze", case.version, reason="One device.")
     said = f"■ Freeze recommended {case.case_id}: read the case"
-    review = told(as_person("payout_review", pavel, payout=payout_id))
-    assert said in review
-    assert "■ Freeze recommended · New" in review
-    assert "The case about the owner is in review, a freeze is recommended." in review, "not as the last run knew it"
+    review = as_person("payout_review", pavel, payout=payout_id)
+    assert said in told(review) and "■ Freeze recommended · New" in told(review)
+    checks = [one.label for one in review.expander]
+    now = "✕ **Case** The case about the owner is in review, a freeze is recommended."
+    assert now in checks, "not as the last run knew it"
     assert said in told(as_person("payout_queue", pavel, state="all", payout=payout_id))
 
 

@@ -27,6 +27,8 @@ def as_of_now(reviewed: pd.DataFrame) -> pd.DataFrame:
         about = dict.fromkeys([own, *found] if own else found)
         now = case_check(own, [cases[one] for one in about if one in cases]).as_json()
         anew = [now if one.get("check") == "case" else one for one in checks]
+        if checks and now["outcome"] == "failed" and now not in anew:
+            anew.append(now)
         texts.append(text if anew == checks else json.dumps(anew, ensure_ascii=False))
     return reviewed.assign(checks=pd.Series(texts, reviewed.index, object))
 

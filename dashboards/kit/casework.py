@@ -174,15 +174,22 @@ def standing(case: Case) -> list[str]:
     done = reads.records(moves(case.case_id))
     last = [next((row for row in done if row["action"] in among), None) for among in (BEGAN, ("confirm", "dismiss"))]
     told = sorted((row for row in last if row), key=lambda row: int(row["version"]), reverse=True)
-    lines = [_told_move(row) for row in told]
+    zone = _zone(case)
+    lines = [_told_move(row, zone) for row in told]
     if case.is_open or _scored_since(told[0]["happened_at"]):
         return lines
     return [*lines, "Scores and payout checks follow it from the next scoring on."]
 
 
-def _told_move(row: dict[str, Any]) -> str:
+def _zone(case: Case) -> str:
+    """The zone in which the desks of a case's owner read their times."""
+    with reads.warehouse().database.connect() as connection:
+        return reads.zone_of_all(acting.desks_of(connection, case.owner_id))
+
+
+def _told_move(row: dict[str, Any], zone: str) -> str:
     who_did, why = moved(row)
-    return f"{words.instant_html(row['happened_at'])} · {words.escaped(f'{who_did}. {why}'.strip())}"
+    return f"{words.instant_html(row['happened_at'], zone)} · {words.escaped(f'{who_did}. {why}'.strip())}"
 
 
 def _scored_since(at: dt.datetime) -> bool:

@@ -12,13 +12,14 @@ from streamlit.navigation.page import Page
 from dashboards.kit import fresh, look, places, reads, words
 from dashboards.kit.people import who
 from models.access import PAGES, PERMISSIONS, ROLES
+from pipelines.attempts import RUN, Attempt
 from sql import relations
 
 LOG = logging.getLogger("highwater.dashboards")
 OF_LOADS = ("data_health",)
 """Pages that have something to say as soon as anything has landed."""
 OF_RUNS = ("overview", "data_health")
-"""Pages that tell of a scoring run that ended without success."""
+"""Pages that tell of a scoring run or an ingest that ended without success."""
 OF_THE_HOUSE = ("access", "alerts", "audit", "outbox", "portability", "terms")
 """Pages of people, records, terms and what goes in and out: they stand before any data, whatever the last run was."""
 
@@ -61,22 +62,28 @@ def allowed(page: Page) -> bool:
 
 
 def not_done() -> None:
-    """A scoring run that failed or was killed: when, at which step, with what words, what figures are, what to do."""
-    attempt = reads.attempt()
-    if attempt is None or attempt.running:
-        return
+    """Scoring runs and ingests that failed or were killed: when, where, with what words, what stands, what to do."""
+    for attempt in reads.not_done():
+        _not_done(attempt)
+
+
+def _not_done(attempt: Attempt) -> None:
+    what, command = ("scoring run", "score") if attempt.kind == RUN else ("ingest", "ingest")
     when = words.instant_html(attempt.started_at, seconds=True)
     step = f"“{words.escaped(attempt.step)}” ({words.instant_html(attempt.step_at, seconds=True)})"
     if attempt.ended_at:
-        title = f"▲ The scoring run of {when} failed"
+        title = f"▲ The {what} of {when} failed"
         said = f"It failed at {step}: {words.escaped(attempt.told)}"
-        todo = "Mend what it says, then <code>highwater score</code> again"
+        todo = f"Mend what it says, then <code>highwater {command}</code> again"
     else:
-        title = f"▲ The scoring run of {when} was stopped before it was done"
+        title = f"▲ The {what} of {when} was stopped before it was done"
         said = f"It came as far as {step} and ended without a word, as when it is killed or the machine stops."
-        todo = "<code>highwater score</code> does again what was not done"
-    more = "<code>highwater doctor</code> tells more. The next run that is done takes this away."
-    look.card("breached", title, [said, _figures_beside(attempt.started_at), f"{todo}; {more}"])
+        todo = f"<code>highwater {command}</code> does again what was not done"
+    more = "<code>highwater doctor</code> tells more. The next that is done takes this away."
+    stands = (
+        _figures_beside(attempt.started_at) if attempt.kind == RUN else "Feeds of it may be missing in all figures."
+    )
+    look.card("breached", title, [said, stands, f"{todo}; {more}"])
 
 
 def _figures_beside(started_at: dt.datetime) -> str:

@@ -25,9 +25,9 @@ def again_when(told: Callable[[], Hashable]) -> None:
 
 def figures() -> Hashable:
     """What pages over all accounts stand on: the newest run, how often its tables were brought up to date since, and
-    a run that ended without success."""
-    stands, attempt = reads.stamp(), reads.attempt()
-    return stands.run_id, stands.refreshed, None if attempt is None or attempt.running else attempt
+    a run or an ingest that ended without success."""
+    stands = reads.stamp()
+    return stands.run_id, stands.refreshed, reads.not_done()
 
 
 def of_account(account_id: str) -> Hashable:

@@ -55,9 +55,10 @@ def stamp() -> Stamp:
     return Stamp(run[0], run[1], run[2], load or 0, run[3], number, live_at if is_newer else None)
 
 
-def attempt() -> Attempt | None:
-    """The scoring run that is under way or ended without success, None after one that succeeded; read anew."""
-    return attempts.last(warehouse())
+def not_done() -> tuple[Attempt, ...]:
+    """The scoring run and the ingest that failed or were killed, those apart that one done since follows; read anew."""
+    held = [attempts.last(warehouse(), kind) for kind in attempts.KINDS]
+    return tuple(one for one in held if one is not None and not one.running)
 
 
 @st.cache_data(ttl=CACHE_SECONDS, show_spinner=False, max_entries=500)
