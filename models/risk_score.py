@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +59,7 @@ class ScoreTerms:
         quiet_days: a dismissed signal is silent until its evidence is so much newer than what was dismissed.
         grown: what has no time is silent until there is so much more of it (matches, verdicts, trader records).
         positions_enough: with fewer positions a low score says nothing about how an account is traded.
+        robot_traders: a robot that does all of an account's trading for so many traders tells of itself alone.
     """
 
     version: str = "2026-11"
@@ -105,6 +106,7 @@ class ScoreTerms:
     quiet_days: float = 14.0
     grown: float = 1.5
     positions_enough: int = 8
+    robot_traders: int = 3
 
     def weight(self, reason: str) -> float:
         """The weight of a detector, or of a pair's reason."""
@@ -258,12 +260,12 @@ def weigh(
 
 
 def _unsaid(connection: duckdb.DuckDBPyConnection, scored: pd.DataFrame, terms: ScoreTerms) -> pd.DataFrame:
-    """Accounts of a low score of which too little was seen for that to mean anything: account_id, positions,
-    has_sign_ins."""
+    """Accounts of a low score of which too little was seen for that to mean anything, as `detectors.seen`."""
     relations.build(connection, "detectors.seen")
     seen: pd.DataFrame = connection.execute(
-        "select * from detectors.seen where positions < ? or not has_sign_ins order by account_id",
-        [terms.positions_enough],
+        "select * from detectors.seen"
+        " where positions < ? or not has_sign_ins or lacks_quotes or robot_traders >= ? order by account_id",
+        [terms.positions_enough, terms.robot_traders],
     ).df()
     low = scored.loc[scored["score"] < terms.bands[0], "account_id"]
     return seen[seen["account_id"].isin(low)]
@@ -271,10 +273,7 @@ def _unsaid(connection: duckdb.DuckDBPyConnection, scored: pd.DataFrame, terms: 
 
 def _with_unsaid(scored: pd.DataFrame, unsaid: pd.DataFrame, terms: ScoreTerms) -> pd.Series[Any]:
     """Each account's reasons, with what is not known of it."""
-    told = {
-        account: _not_known(int(positions), bool(signed_in), terms.positions_enough)
-        for account, positions, signed_in in unsaid.itertuples(index=False)
-    }
+    told = {one["account_id"]: _not_known(one, terms) for one in unsaid.to_dict("records")}
     listed = [
         [*reasons, told[account]] if account in told else reasons
         for account, reasons in zip(scored["account_id"], scored["reasons"], strict=True)
@@ -282,14 +281,21 @@ def _with_unsaid(scored: pd.DataFrame, unsaid: pd.DataFrame, terms: ScoreTerms) 
     return pd.Series(listed, index=scored.index, dtype=object)
 
 
-def _not_known(positions: int, has_sign_ins: bool, enough: int) -> dict[str, Any]:
+def _not_known(seen: Mapping[Hashable, Any], terms: ScoreTerms) -> dict[str, Any]:
     """What was too little, or not delivered, and what therefore is not known."""
-    lacks = {}
+    lacks, positions, enough = {}, int(seen["positions"]), terms.positions_enough
     if positions < enough:
         few = "No position" if positions == 0 else "One position" if positions == 1 else f"{positions} positions"
         lacks["positions"] = f"{few}: how the account is traded is not told by fewer than {enough}."
-    if not has_sign_ins:
+    if not seen["has_sign_ins"]:
         lacks["sign_ins"] = "No sign-in: from where, and at which machine, is not known."
+    if seen["lacks_quotes"]:
+        lacks["quotes"] = "No quote at its quick trades: whether prices were stale is not known."
+    if seen["robot_traders"] >= terms.robot_traders:
+        lacks["own_hand"] = (
+            f"All its trades are those of one robot that {seen['robot_traders']:.0f} traders run: hours, sizes and"
+            " holding tell of the robot, not of who owns the account."
+        )
     return {"reason": UNSAID, "points": 0.0, "lacks": list(lacks), "sentence": " ".join(lacks.values())}
 
 
@@ -297,9 +303,13 @@ def _remarks(unsaid: pd.DataFrame, accounts: int, terms: ScoreTerms) -> list[str
     """Of how many accounts a low score says nothing, and why."""
     few = int((unsaid["positions"] < terms.positions_enough).sum())
     unseen = int((~unsaid["has_sign_ins"].astype(bool)).sum())
+    unquoted = int(unsaid["lacks_quotes"].astype(bool).sum())
+    robots = int((unsaid["robot_traders"] >= terms.robot_traders).sum())
     lacking = [
         f"{few:,} with fewer than {terms.positions_enough} positions" if few else "",
         f"{unseen:,} whose traders never signed in" if unseen else "",
+        f"{unquoted:,} that trade quickly where no quote was delivered" if unquoted else "",
+        f"{robots:,} traded by a robot of several traders alone" if robots else "",
     ]
     told = ", ".join(one for one in lacking if one)
     return [f"score: not enough to say about {len(unsaid):,} of {accounts:,} accounts ({told})"] if told else []

@@ -96,7 +96,10 @@ class Firm:
         connection.execute("create table marts.usd_rates as select 'USD' as currency, 1.0 as rate_to_usd")
         for name in ("facts.accounts", "marts.accounts"):
             connection.execute(f"create table {name} as select * from rows")
-        seen = "select account_id, 100 as positions, true as has_sign_ins from rows"
+        seen = (
+            "select account_id, 100 as positions, true as has_sign_ins, false as lacks_quotes, 0 as robot_traders"
+            " from rows"
+        )
         connection.execute(f"create table detectors.seen as {seen}")
         for table, held in (
             (schema.SIGNALS, self.signals),

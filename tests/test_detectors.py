@@ -15,6 +15,7 @@ from benchmarks.quality.conduct_firms import FIRMS, LEVELS, START, Firm, Maker
 from models.detectors import DETECTORS, detect_all
 from models.detectors.base import COLUMNS, likelihood_ratio, peers, steps, strength, thin
 from models.risk_score import ScoreTerms
+from sql import relations
 
 HONEST = 30
 
@@ -141,6 +142,28 @@ def test_a_firm_without_trades_says_nothing_and_names_what_is_missing() -> None:
     signals, log = detect_all(firm.engine(), firm.as_of)
     assert list(signals.columns) == list(COLUMNS) and signals.empty
     assert any("no news delivered" in line for line in log) and any("no logins delivered" in line for line in log)
+
+
+def test_what_is_lacking_is_told_apart_and_fillers_tell_no_habits() -> None:
+    firm = Firm(FIRMS[0], np.random.default_rng(2))
+    robots = [firm.account(firm.trader(), START) for _ in range(4)]
+    by_hand, quick = (firm.account(firm.trader(), START) for _ in range(2))
+    for k in range(12):
+        at = START + dt.timedelta(days=k, hours=9)
+        for magic, account in zip((7, 7, 7, 8), robots, strict=True):
+            firm.trade(account, at, 3600, 0.0002, magic=magic, opened_by="expert")
+        firm.trade(by_hand, at, 3600, 0.0002)
+        firm.trade(by_hand, at + dt.timedelta(hours=3), 3600, 0.0002, lots=0.01)
+        firm.trade(by_hand, at + dt.timedelta(hours=5), 10, 0.0002)
+        firm.trade(quick, at, 10, 0.0002)
+    connection = firm.engine()
+    detect_all(connection, firm.as_of)
+    relations.build(connection, "detectors.seen")
+    seen = connection.sql("select account_id, robot_traders, lacks_quotes from detectors.seen").fetchall()
+    expected = {robot: (traders, False) for robot, traders in zip(robots, (3, 3, 3, 1), strict=True)}
+    assert {account: tuple(told) for account, *told in seen} == expected | {by_hand: (0, False), quick: (0, True)}
+    habits = connection.sql("select account_id, positions from detectors.manners").fetchall()
+    assert dict(habits) == dict.fromkeys([*robots, by_hand, quick], 12)
 
 
 def test_one_trader_with_four_hundred_challenges_is_judged() -> None:

@@ -173,21 +173,30 @@ def test_a_low_score_says_what_there_was_too_little_of(judged) -> None:  # type:
     firm, connection = judged
     scores = score_accounts(connection, firm.as_of)
     guilty = scores.loc[scores["score"].idxmax(), "account_id"]
-    blank = scores.loc[scores["score"] == 0, "account_id"].tolist()[:4]
-    known = [(blank[0], 7, True), (blank[1], 8, True), (blank[2], 900, False), (blank[3], 0, False), (guilty, 1, False)]
+    blank = scores.loc[scores["score"] == 0, "account_id"].tolist()[:6]
+    known = [
+        (blank[0], 7, True, False, 0),
+        (blank[1], 8, True, False, 2),
+        (blank[2], 900, False, False, 0),
+        (blank[3], 0, False, False, 0),
+        (blank[4], 900, True, True, 0),
+        (blank[5], 900, True, False, 3),
+        (guilty, 1, False, True, 9),
+    ]
+    columns = ["account_id", "positions", "has_sign_ins", "lacks_quotes", "robot_traders"]
     connection.execute("alter table detectors.seen rename to all_seen")
-    connection.register("known", pd.DataFrame(known, columns=["account_id", "positions", "has_sign_ins"]))
+    connection.register("known", pd.DataFrame(known, columns=columns))
     connection.execute("create table detectors.seen as from known")
     weighed = weigh(connection, firm.as_of)
     connection.execute("drop table detectors.seen; alter table detectors.all_seen rename to seen")
 
     told = weighed.scores.set_index("account_id")["reasons"].map(json.loads)
     lacks = {name: [one["lacks"] for one in told[name] if one["reason"] == UNSAID] for name in [*blank, guilty]}
-    expected = [[["positions"]], [], [["sign_ins"]], [["positions", "sign_ins"]], []]
+    expected = [[["positions"]], [], [["sign_ins"]], [["positions", "sign_ins"]], [["quotes"]], [["own_hand"]], []]
     assert lacks == dict(zip([*blank, guilty], expected, strict=True))
     assert weighed.scores["score"].tolist() == scores["score"].tolist()
     assert all(one["points"] == 0 for one in told[blank[3]])
-    assert "not enough to say about 3 of" in weighed.remarks[0] and "2 with fewer than 8" in weighed.remarks[0]
+    assert "not enough to say about 5 of" in weighed.remarks[0] and "2 with fewer than 8" in weighed.remarks[0]
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from sql import relations
 from sql.decided import as_arrow
 from sql.schema import CONDUCT_KEPT, SIGNALS
 
-WHOLE = ("account_instruments", "all_in", "manners", "traded")
+WHOLE = ("account_instruments", "all_in", "manners", "paces", "traded")
 """Those of `MEASURED` from which other relations are made: they are completed with the rows that are kept."""
 MEASURED = (
     "account_instruments",
@@ -45,6 +45,8 @@ MEASURED = (
 RESTED_ON = ("detectors.point_values", "detectors.rests_on", "terms.instruments", "terms.instrument_currencies")
 ROW_RELATIONS = (
     "detectors.positions",
+    "detectors.real_sizes",
+    "detectors.habits",
     "detectors.stakes",
     "detectors.layers",
     "detectors.news_entries",

@@ -1,5 +1,5 @@
--- Sums that tell an account's manner of trading: holding, hour of entry (as a place on the clock's face), robot, stops and
--- targets told, how sizes vary. Grain: account_id.
+-- Sums that tell an account's manner of trading, without fillers: holding, hour of entry (as a place on the clock's face),
+-- robot, stops and targets told, how sizes vary. Grain: account_id.
 select
     account_id,
     count(*) as positions,
@@ -11,6 +11,8 @@ select
     sum(sin(radians(15 * (hour(opened_at) + minute(opened_at) / 60)))) as hour_y,
     count(coalesce(open_reason = 'expert', if(magic is null, null, true))) as robot_told,
     count(*) filter (where coalesce(open_reason = 'expert', magic is not null)) as by_robot,
+    count(distinct magic) as robots,
+    min(magic) as robot,
     count(stop_loss) as with_stop,
     count(take_profit) as with_target,
     count(*) filter (where size > 0) as sized,
@@ -18,5 +20,5 @@ select
     sum(ln(size) * ln(size)) filter (where size > 0) as log_size_squared,
     min(opened_at) as first_at,
     max(opened_at) as last_at
-from detectors.positions
+from detectors.habits
 group by account_id

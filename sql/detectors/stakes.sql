@@ -30,7 +30,7 @@ entered as (
         * sqrt(least(coalesce(exp(manners.log_hold / manners.held) / nullif(positions.usual_hold_s, 0), 1), 1)) as usual,
         positions.opened_at - lag(positions.opened_at) over entries > to_seconds(getvariable('all_in_merge_s')) as begins
     from detectors.positions as positions
-    inner join detectors.manners as manners using (account_id)
+    left join detectors.manners as manners using (account_id)
     left join built using (account_id, trade_id)
     window entries as (
         partition by positions.account_id, positions.instrument, positions.side
