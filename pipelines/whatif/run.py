@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from models.catalogue import Rulebook
 from pipelines.whatif.history import History, WhatIfRefused, opened
 from pipelines.whatif.measure import compare_history
@@ -52,8 +54,11 @@ def compare(
             say(f"{one} is left out: {why}")
             continue
         rows += [{"product": one} | row for row in found.rows]
-        told = found.flips.astype(object).where(found.flips.notna(), None)  # an account that is open ended at no time
-        flips += [{str(name): value for name, value in row.items()} for row in told.to_dict(orient="records")]
+        # an account that is open ended at no time
+        flips += [
+            {str(name): None if pd.isna(value) else value for name, value in row.items()}
+            for row in found.flips.to_dict(orient="records")
+        ]
     if not rows:
         raise WhatIfRefused(refused[0])
     return Answer(rows, flips)
