@@ -355,6 +355,18 @@ def test_a_lot_more_after_every_loss_is_martingale_though_its_steps_get_smaller(
     assert flagged(signals_of(firm), "martingale") == ({account} if fires else set())
 
 
+def test_back_to_the_usual_size_is_no_raise() -> None:
+    firm = filled()
+    account = firm.account(firm.trader(), START)
+    for turn in range(64):
+        lots, won = (0.2, -0.0004) if turn % 8 == 7 else (1.0, 0.0001)
+        firm.trade(account, START + dt.timedelta(days=2 + turn // 4, hours=8 + 2 * (turn % 4)), 1800, won, lots=lots)
+    connection = firm.engine()
+    detect_all(connection, firm.as_of)
+    told = "select losses, raised_after_loss from detectors.martingale where account_id = ? and sequence = 'account'"
+    assert connection.execute(told, [account]).fetchall() == [(7, 0)]
+
+
 def test_reasons_in_favour_need_enough_to_see() -> None:
     assert thin(np.array([2.0, 2.0, -2.0]), [5, 50, 1], 10).tolist() == [1.0, 2.0, -2.0]
 

@@ -129,6 +129,7 @@ CHANGES: dict[str, Change] = {
     "last 30 days of deals": since(30),
     "no logins": without("logins"),
     "no news": without("news"),
+    "no quotes": without("quotes"),
     "no equity": without("equity"),
     "no payments": without("payments"),
     "no payouts": without("payouts", "settlements"),

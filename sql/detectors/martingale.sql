@@ -1,8 +1,8 @@
 -- How sizes follow losses and wins, in the account's own order and instrument by instrument.
 -- Grain: account_id, sequence. A position opened while the one before is still open and worse priced follows a loss.
 -- Raised is what is larger by a step than the last, or, once that is closed, climbs to it from where the losses, or the
--- wins, began: one lot, two, three, four. Layers that grow a little are a grid. What is just as large counts: 1e-9 is for
--- the rounding of quotients.
+-- wins, began: one lot, two, three, four. Layers that grow a little are a grid. Back from a small position to what the account
+-- usually begins with is no raise. What is just as large counts: 1e-9 is for the rounding of quotients.
 with chains as (
     -- numbers are ordered faster than names. What the account begins with in the instrument, where it is known, stands
     -- beside: a raised size is no usual one
@@ -43,6 +43,7 @@ by_account as (
         chain,
         row_number() over entries as place,
         is_long, lots, opened_at, closed_at, open_price, net_profit,
+        coalesce(own_size <= 1, false) as is_usual,
         if(
             chain = lag(chain) over entries,
             lots / lag(lots) over entries,
@@ -61,7 +62,7 @@ by_account as (
 
 by_instrument as (
     select
-        account, chain, place, opened_at, lots, account_step, account_in_turn, after_account_loss,
+        account, chain, place, opened_at, lots, is_usual, account_step, account_in_turn, after_account_loss,
         lots / lag(lots) over entries as step,
         coalesce(lag(closed_at) over entries <= opened_at, false) as in_turn,
         case
@@ -77,7 +78,7 @@ by_instrument as (
 -- runs of losses, or of wins; how far sizes have climbed since the first
 climbed as (
     select
-        account, 'account' as sequence, account as of_chain, place, opened_at, chain, lots,
+        account, 'account' as sequence, account as of_chain, place, opened_at, chain, lots, is_usual,
         account_step as step,
         account_in_turn as in_turn,
         after_account_loss as after_loss,
@@ -91,7 +92,7 @@ climbed as (
     union all
 
     select
-        account, 'instrument', chain, place, opened_at, chain, lots, step, in_turn, after_loss,
+        account, 'instrument', chain, place, opened_at, chain, lots, is_usual, step, in_turn, after_loss,
         after_loss is distinct from lag(after_loss) over entries,
         after_loss is distinct from lead(after_loss) over entries,
         sum(ln(step)) over (entries rows between unbounded preceding and current row)
@@ -112,7 +113,7 @@ marked as (
 raised as (
     select
         account, sequence, opened_at, chain, lots, step, after_loss,
-        step >= getvariable('martingale_step_min') - 1e-9 as is_raised
+        step >= getvariable('martingale_step_min') - 1e-9 and not is_usual as is_raised
     from marked
     where not may_climb
 
@@ -120,7 +121,7 @@ raised as (
 
     select
         account, sequence, opened_at, chain, lots, step, after_loss,
-        climb - began >= ln(getvariable('martingale_step_min')) - 1e-9
+        climb - began >= ln(getvariable('martingale_step_min')) - 1e-9 and not is_usual
     from (
         select
             *,
