@@ -11,6 +11,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from _pytest.nodeid import coerce_node_id
 from streamlit.components.v2 import manifest_scanner
 
 from sql.warehouse import Warehouse
@@ -24,6 +25,11 @@ hypothesis.settings.load_profile("suite")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long begins first, so that no worker is left alone with it at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    for item in items:
+        group = item.get_closest_marker("xdist_group")
+        if group and os.environ.get("PYTEST_XDIST_WORKER"):
+            # pytest-xdist 3.8 tells its groups by a name that pytest 9.2 no longer reads
+            item._id = coerce_node_id(f"{item.nodeid}@{group.args[0]}")
 
 
 @pytest.fixture(scope="session", autouse=True)

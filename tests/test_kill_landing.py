@@ -22,7 +22,7 @@ from pipelines.land import land_paths
 from sql.schema import LOADS, REJECTS, VALIDATIONS
 from sql.warehouse import Warehouse
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kill_landing")]  # what it lands is made once
 
 ROWS = 8_000
 PATIENCE_SECONDS = 300.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,8 @@ from sql.warehouse import Warehouse
 from tests.builders import firm_rows, write_rulebook
 from tests.live_parts import BRISK, body, until
 from tests.test_score_same import firm, one_account
+
+pytestmark = pytest.mark.xdist_group("live_http")  # its service is started once
 
 Client = TestClient
 
@@ -244,3 +247,9 @@ def test_nothing_asked_breaks_it(house: tuple[Service, Client], account: str, qu
         assert house[1].get("/v1/postback", params=params).status_code < 500
     if account not in (".", ".."):
         assert house[1].get(f"/v1/accounts/{quote(account, safe='')}").status_code < 500
+
+
+def test_what_is_made_once_for_a_group_is_asked_for_by_one_worker(request: pytest.FixtureRequest) -> None:
+    """Which the workers tell by the end of a test's name; without it each would start a service of its own."""
+    workers = "PYTEST_XDIST_WORKER" in os.environ
+    assert request.node.nodeid.endswith("@live_http") == workers
