@@ -250,13 +250,13 @@ def test_two_robots_of_one_kind_are_no_ring_where_strangers_wait_for_the_same_ba
     assert flagged(search([*strangers(rng, 60), *waiting(rng, bars, held, up), *robots])) == []
 
 
-def family(rng: np.random.Generator, members: int) -> list[pd.DataFrame]:
-    """One robot on many accounts: each skips a tenth of its signals, has a latency of its own, and common exits."""
+def family(rng: np.random.Generator, members: int, taken: float = 0.9) -> list[pd.DataFrame]:
+    """One robot on many accounts: each takes a share of its signals, has a latency of its own, and common exits."""
     at, up = np.sort(rng.uniform(0, OPEN_S, 120)), rng.random(120) < 0.5
     held = rng.lognormal(7, 0.8, 120)
     out = []
     for k in range(members):
-        on = rng.random(120) < 0.9
+        on = rng.random(120) < taken
         late = 0.2 * k + rng.exponential(0.02, int(on.sum()))
         out.append(trades_of(f"robot{k}", at[on] + late, held[on], up[on]))
     return out
@@ -265,6 +265,14 @@ def family(rng: np.random.Generator, members: int) -> list[pd.DataFrame]:
 def test_the_quickest_robot_of_a_family_leads_nobody() -> None:
     rng = np.random.default_rng(51)
     assert flagged(search([*strangers(rng, 60), *family(rng, 9)])) == []
+
+
+def test_who_takes_just_the_signals_that_one_of_a_family_takes_follows_that_one() -> None:
+    """The last of the family is as late and leaves with it too, but chooses for itself."""
+    rng = np.random.default_rng(54)
+    robots = family(rng, 9, taken=0.6)
+    copier = late(robots[3], 1.0).assign(account_id="copier", trade_id=[f"c{i}" for i in range(len(robots[3]))])
+    assert flagged(search([*strangers(rng, 60), *robots, copier])) == [("copier", "robot3", "copy", "robot3")]
 
 
 def test_whole_seconds_take_nothing_from_the_lag() -> None:
@@ -371,6 +379,7 @@ def test_lots_and_exits_of_others_have_no_say_where_those_of_the_pair_do_not_go_
     for name in wide:
         seen[name] = rng.integers(0, 40, count).astype(float)
     seen["matched"] += 1.0
+    seen["picked_log_p"], seen["picked_always"] = rng.uniform(-20, 0, count), rng.uniform(0, 1, count)
     seen["others"] = rng.integers(0, 9, count).astype(float)
     seen["a"], seen["b"], seen["relation"] = rng.integers(0, 50, count), 100, rng.integers(0, 2, count)
     seen["company_lots_known"] = rng.integers(0, 9, count).astype(float)

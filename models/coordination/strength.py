@@ -40,6 +40,11 @@ HUB_FIRST = 0.6  # share of meetings opened by whom many follow: later bursts hi
 HUB_COVER = 0.75  # share of a follower's meetings with the others that such a leader is part of
 HUB_STEADY = [0.5, 0.7]  # share of its far followers who are steady: of a room that reads, and of a leader copied
 HUB_WORTH = 1.0  # what company, exits and other followers are worth together where many follow one leader
+LOG_P_PICKS = [-10.0, -5.0]  # log-probability of being only where one of a company is, if the company explained it
+PICKS_LOOSE = [0.35, 0.5]  # and looseness from which the lag is that of one who reads
+ALWAYS_WITH = [0.25, 0.45]  # share of the company that never gathers without who is ahead: few, and as behind a source
+SOURCE_FIRST = [0.85, 0.95]  # share of meetings opened from which one is the source of a company
+PICKS_WORTH = 1.0  # what company and public moments are worth together where one of the company is picked
 FARTHER = 3.0  # times the lags of nearly everyone around
 SMALL_RING = 8  # others around a pair up to which a ring is as likely as a shared strategy
 
@@ -474,6 +479,20 @@ def _hub(seen: pd.DataFrame, worth: Floats, terms: CoordinationTerms) -> Floats:
     return np.where(ordered, proven * np.maximum(HUB_WORTH - worth, 0.0), 0.0)
 
 
+def _picks(seen: pd.DataFrame, worth: Floats) -> Floats:
+    """Log-odds that undo what company and public moments say against who is only there when one of the company is.
+
+    A robot or a room explains being where all of it are; it does not explain being nowhere that one of them is not.
+    Behind the source of a company everybody is like that, and readers are loose.
+    """
+    ordered = ((_column(seen, "same_order") >= 0.95) | (_column(seen, "untied") < 3)) & (_one_way(seen) >= 0.9)
+    picked = _steps(_column(seen, "picked_log_p"), LOG_P_PICKS, [1.0, 0.0])
+    picked = picked * _steps(_column(seen, "picked_always", 1.0), ALWAYS_WITH, [1.0, 0.0])
+    picked = picked * _steps(_column(seen, "first_share", 1.0), SOURCE_FIRST, [1.0, 0.0])
+    picked = picked * _steps(_looser(seen), PICKS_LOOSE, [1.0, 0.0])
+    return np.where(ordered, picked * np.maximum(PICKS_WORTH - worth, 0.0), 0.0)
+
+
 def weigh(seen: pd.DataFrame, same_owner: Flags, terms: CoordinationTerms) -> tuple[Floats, pd.DataFrame]:
     """Strength (0-1) of each significant pair and the log-odds of each reason, from its circumstances.
 
@@ -504,5 +523,7 @@ def weigh(seen: pd.DataFrame, same_owner: Flags, terms: CoordinationTerms) -> tu
     )
     reasons["same_leader"] = _same_leader(seen, reasons.sum(axis=1).to_numpy(), terms)
     reasons["hub"] = _hub(seen, reasons[["company", "exits", "same_leader"]].sum(axis=1).to_numpy(), terms)
+    public = reasons[["company", "bar_openings", "moments", "passers_by", "same_leader"]].sum(axis=1).to_numpy()
+    reasons["picks"] = _picks(seen, public + reasons["hub"].to_numpy())
     total = reasons.sum(axis=1).to_numpy()
     return 1.0 / (1.0 + np.exp(-np.clip(total, -30.0, 30.0))), reasons
