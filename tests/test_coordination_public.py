@@ -12,7 +12,7 @@ from models.coordination.circumstances import COLUMNS, EXITS_TELL, LOTS_TELL, _l
 from models.coordination.clocks import _difference, clock_differences
 from models.coordination.entries import sort_entries
 from models.coordination.lags import order_odds, typical_lag
-from models.coordination.strength import weigh
+from models.coordination.strength import _order, weigh
 from tests.test_coordination import OPEN_S, flagged, plan, strangers, trades_of
 
 Floats = NDArray[np.float64]
@@ -358,6 +358,16 @@ def test_readers_of_a_room_of_whom_some_keep_its_exits_are_no_ring(seed: int) ->
     assert flagged(search([*strangers(rng, 60), *readers])) == []
 
 
+@pytest.mark.parametrize(("doubt_s", "worth"), [(0.02, 1.5), (0.7, -4.0)])
+def test_one_order_is_none_where_clocks_may_differ_by_more_than_the_lag(doubt_s: float, worth: float) -> None:
+    """Strangers act at the same moments here, and exits go together: one price may have done it."""
+    seen = pd.DataFrame(0.0, index=[0], columns=list(COLUMNS))
+    counts = {"matched": 12.0, "events": 12.0, "untied": 12.0, "untied_ahead": 1.0, "exits_together": 1.0}
+    seen = seen.assign(**counts, lag_s=0.45, lag_error_s=0.02, lag_doubt_s=doubt_s, relation=0, log_p=-60.0)
+    seen = seen.assign(same_order=1.0, passers=5.0, passers_usual=0.2, expected=0.1)
+    assert _order(seen)[0] == pytest.approx(worth)
+
+
 def test_lots_are_set_beside_each_other_within_an_instrument() -> None:
     """Two strangers who always trade the same lots of each instrument have nothing in common by it."""
     instrument = np.repeat(np.arange(3, dtype=np.int32), 6)
@@ -379,6 +389,7 @@ def test_lots_and_exits_of_others_have_no_say_where_those_of_the_pair_do_not_go_
     for name in wide:
         seen[name] = rng.integers(0, 40, count).astype(float)
     seen["matched"] += 1.0
+    seen["lag_doubt_s"] = seen["lag_error_s"]
     seen["picked_log_p"], seen["picked_always"] = rng.uniform(-20, 0, count), rng.uniform(0, 1, count)
     seen["others"] = rng.integers(0, 9, count).astype(float)
     seen["a"], seen["b"], seen["relation"] = rng.integers(0, 50, count), 100, rng.integers(0, 2, count)

@@ -122,7 +122,7 @@ def _companies(seen: pd.DataFrame) -> dict[int, tuple[Codes, Floats]]:
         }
     )
     return {
-        int(one): (part["other"].to_numpy(dtype=np.int32), part["reach"].to_numpy(dtype=np.float64))
+        int(str(one)): (part["other"].to_numpy(dtype=np.int32), part["reach"].to_numpy(dtype=np.float64))
         for one, part in both.groupby("one")
     }
 

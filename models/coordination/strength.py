@@ -205,9 +205,22 @@ def _order(seen: pd.DataFrame) -> Floats:
     shown = (untied >= 3) & (untied >= 0.3 * _column(seen, "matched"))
     ordered = np.where(untied >= 3, _steps(share, ORDER_AT, ORDER_WORTH), 0.0)
     worth = np.where(shown, ordered, hidden)
+    unsure = _clocks_may_turn(seen) & shown
+    one_trigger = np.where(_surplus(seen) < LOG_P_PASSERS, hidden - 3.0, hidden)
+    worth = np.where(unsure, np.minimum(worth, np.minimum(one_trigger, -1.0)), worth)
     worth = np.where(_by_hand(seen), np.maximum(worth, -1.0), worth)
     few = np.minimum(np.log(2.0) * (_column(seen, "events") - 1.0) - 6.0, 0.0)
     return worth + np.where(_column(seen, "others") > FEW_OTHERS, few, 0.0)
+
+
+def _clocks_may_turn(seen: pd.DataFrame) -> Flags:
+    """Whether the clocks of two platforms may differ by the whole lag: then one order says nothing of who is ahead.
+
+    One difference turns all matches at once, so that their number does not help.
+    """
+    doubt = _column(seen, "lag_doubt_s")
+    by_clocks = doubt > 2.0 * _column(seen, "lag_error_s")
+    return np.asarray(by_clocks & (np.abs(_column(seen, "lag_s")) < doubt))
 
 
 def unrounded_spread(seen: pd.DataFrame) -> Floats:
