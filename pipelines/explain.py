@@ -281,7 +281,7 @@ def _unsaid(database: sa.Connection, account_id: str) -> str:
     """What the last run had too little of to say anything about the account's risk."""
     scores = schema.RISK_SCORES
     held = database.execute(sa.select(scores.c.reasons).where(scores.c.account_id == account_id)).scalar()
-    return next((one["sentence"] for one in json.loads(held or "[]") if one["reason"] == UNSAID), "")
+    return next((one["sentence"] for one in json.loads(held or "[]") if one.get("reason") == UNSAID), "")
 
 
 def _said_of(database: sa.Connection, table: sa.Table, account_id: str, rule: str | None) -> list[dict[str, Any]]:
