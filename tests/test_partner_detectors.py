@@ -155,6 +155,22 @@ def test_a_card_of_the_partner_and_records_of_the_partners_owner() -> None:
     assert flags(other) == {("Q", "self_referral")}
 
 
+def test_two_records_of_one_person_among_many_buyers_say_nothing_and_a_common_click_device_is_told() -> None:
+    """Guards that no finding is told without what ties the partner: the sentence had ended at its colon."""
+    world = firm()
+    world.partner("P", payout_destination="card_mine")
+    world.crowd("P", 8)
+    for twice in ("one", "other"):
+        world.buyer("P", twice, 20, click={"device_id": "dev_both"})
+    world.owners |= {"one": "OX", "other": "OX"}
+    assert world.signals().query("detector == 'self_referral'").empty
+    world.buyer("P", "self", 20, instrument="card_mine")
+    found = world.signals().query("detector == 'self_referral'")
+    told = json.loads(found["evidence"].iloc[0])["sentence"]
+    assert "1 bought with the partner's own instrument" in told
+    assert told.endswith("2 clicking from a device that another of them clicked from.")
+
+
 def test_a_namesake_at_the_same_provider_is_no_self_referral() -> None:
     world = firm()
     world.partner("P", email="a@mail.example", name="Jan Novak")

@@ -43,6 +43,7 @@ def sentence(row: pd.Series, terms: Terms) -> str:
         "of one owner with the partner": row["own_cluster"],
         "of the partner's name": row["same_name"],
         "records of a single owner": row["one_owner"],
+        "clicking from a device that another of them clicked from": row["shared_click_device"],
     }
     told = ", ".join(f"{count:.0f} {words}" for words, count in ties.items() if count)
     return f"Of {row['buyers']:.0f} buyers credited to this partner: {told}."

@@ -28,4 +28,4 @@ inner join largest using (partner_id)
 group by buyers.partner_id
 having
     bool_or(same_destination or same_instrument or same_mailbox or in_own_cluster or same_name)
-    or any_value(largest.records) > 1
+    or one_owner > 0
