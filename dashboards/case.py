@@ -53,6 +53,7 @@ def show() -> None:
         )
         return
     held, case = _held(traders, accounts), casework.about(trader)
+    zone = reads.zone_of_all(accounts["desk_id"])
     left, right = st.columns([5, 3], gap="medium")
     with left:
         _paragraph(owner, traders, accounts, held)
@@ -60,14 +61,14 @@ def show() -> None:
     with right:
         case_panel.show(case, trader, _named(traders, accounts))
         _packs(accounts)
-    _timeline(accounts)
-    _accounts(accounts)
+    _timeline(accounts, zone)
+    _accounts(accounts, zone)
     first = "pairs" if held["signals"].empty and len(held["pairs"]) else None
     view = state.tab("View", "view", VIEWS, first=first)
     if view == "scores":
-        case_panel.scores(accounts["account_id"].tolist(), reads.zone_of_all(accounts["desk_id"]))
+        case_panel.scores(accounts["account_id"].tolist(), zone)
     elif view == "history":
-        case_panel.history(case, reads.zone_of_all(accounts["desk_id"]))
+        case_panel.history(case, zone)
     else:
         {"signals": _signals, "links": _links, "pairs": _pairs, "verdicts": _verdicts, "payouts": _payouts}[view](
             held[view]
@@ -218,14 +219,13 @@ def _score(accounts: pd.DataFrame) -> None:
             )
 
 
-def _timeline(accounts: pd.DataFrame) -> None:
+def _timeline(accounts: pd.DataFrame, zone: str) -> None:
     table = schema.LIFECYCLE
     steps = reads.decided(
         table, table.c.challenge_id.in_(accounts["challenge_id"].unique().tolist()), order=table.c.happened_at
     )
     if steps.empty:
         return
-    zone = reads.zone_of_all(accounts["desk_id"])
     steps = steps.assign(happened_at=pd.to_datetime(steps["happened_at"], utc=True).dt.tz_convert(zone))
     colours = look.palette()
     by_event = {"breached": colours.breached, "passed": colours.fine, "paid": colours.near}
@@ -255,8 +255,7 @@ def _timeline(accounts: pd.DataFrame) -> None:
     look.chart(figure, "What happened when?", height=min(140 + 28 * steps["challenge_id"].nunique(), 520))
 
 
-def _accounts(accounts: pd.DataFrame) -> None:
-    zone = reads.zone_of_all(accounts["desk_id"])
+def _accounts(accounts: pd.DataFrame, zone: str) -> None:
     shown = accounts.assign(
         stage=[words.stage(one) for one in accounts["stage"]],
         product=[words.plain(one or "unknown") for one in accounts["product"]],

@@ -9,8 +9,6 @@ import streamlit as st
 
 from dashboards.kit import desk, look, places, reads, state, words
 from models.decisions.desk import Done
-from models.decisions.holds import Hold
-from sql.desk_schema import PAYOUT_STATES
 
 VIEWS = {"waiting": "◷ Waiting", "done": "✓ Transferred", "all": "All"}
 OF_VIEW: dict[str, dict[str, Any]] = {"waiting": {"waits": True}, "done": {"state": ["sent", "settled"]}, "all": {}}
@@ -61,13 +59,14 @@ def show() -> None:
         look.empty("Nothing waits", "Every request here was rejected or cancelled; they stand under All.")
         return
     found["age_hours"] = reads.hours_since(found["requested_at"])
+    stops = desk.stops(reads.records(found))
     left, right = st.columns([3, 1], gap="medium")
     with left:
         if view == "waiting":
-            _clean(found)
-        place = _queue(found, asked)
+            _clean(found[~found["trader_id"].isin(list(stops.freezes))])
+        place = _queue(found, stops, asked)
     with right:
-        _beside(found.iloc[place])
+        _beside(found.iloc[place], stops)
 
 
 def _totals(at_desk: str | None) -> None:
@@ -89,7 +88,7 @@ def _totals(at_desk: str | None) -> None:
 
 def _clean(found: pd.DataFrame) -> None:
     """The requests that the review recommends and nobody has touched, approved in one go after a second look."""
-    clean = found[(found["recommendation"] == "approve") & found["desk_state"].isna() & ~_frozen(found)]
+    clean = found[(found["recommendation"] == "approve") & found["desk_state"].isna()]
     _done()
     if clean.empty or not desk.person().may("payouts.decide"):
         return
@@ -98,11 +97,6 @@ def _clean(found: pd.DataFrame) -> None:
         st.session_state["clean-asked"] = True
     if st.session_state.get("clean-asked"):
         _second_look(clean)
-
-
-def _frozen(found: pd.DataFrame) -> pd.Series[bool]:
-    """Whether a freeze of who asks is recommended, request by request."""
-    return found["trader_id"].isin(list(desk.to_freeze(found["trader_id"].unique().tolist())))
 
 
 def _done() -> None:
@@ -133,30 +127,26 @@ def _second_look(clean: pd.DataFrame) -> None:
         st.rerun()
 
 
-def _queue(found: pd.DataFrame, asked: str | None) -> int:
+def _queue(found: pd.DataFrame, stops: desk.Stops, asked: str | None) -> int:
     """The requests as a table; returns the place of the selected one."""
     known = {name: f"{icon} {word}" for name, (icon, word) in words.STATES.items()}
-    held = desk.held(PAYOUT_STATES.c.payout_id.in_(found["payout_id"].tolist()))
+    rows = reads.records(found)
     shown = found.assign(
         late=[
             ("▲ " if late else "") + words.age(hours)
             for late, hours in zip(found["overdue"], found["age_hours"], strict=True)
         ],
-        recommendation=[
-            desk.HELD
-            if name in held
-            else "■ Freeze"
-            if frozen
-            else words.RECOMMENDATIONS.get(advised, "? Not reviewed")
-            for name, frozen, advised in zip(found["payout_id"], _frozen(found), found["recommendation"], strict=True)
-        ],
+        recommendation=[stops.advice(row, short=True) for row in rows],
         open_checks=[
-            f"✕ Account {held[row['payout_id']].status}" if row["payout_id"] in held else desk.at_a_glance(row, most=1)
-            for row in reads.records(found)
+            f"✕ Account {hold.status}" if (hold := stops.hold(row)) else desk.at_a_glance(row, most=1) for row in rows
         ],
         standing=[
-            desk.HELD if name in held else words.plain(one) if isinstance(one, str) else "New"
-            for name, one in zip(found["payout_id"], found["desk_state"], strict=True)
+            desk.HELD
+            if stops.hold(row)
+            else words.plain(row["desk_state"])
+            if isinstance(row["desk_state"], str)
+            else "New"
+            for row in rows
         ],
         trader_name=found["trader_name"].fillna(words.UNKNOWN),
         account_state=[known.get(str(name), words.plain(name or "unknown")) for name in found["account_status"]],
@@ -179,7 +169,7 @@ def _queue(found: pd.DataFrame, asked: str | None) -> int:
     return int(chosen[0]) if chosen and chosen[0] < len(found) else 0
 
 
-def _beside(row: pd.Series) -> None:
+def _beside(row: pd.Series, stops: desk.Stops) -> None:
     """The selected request: amount, age, what was checked, where the money goes."""
     zone = reads.zone_of(row["desk_id"])
     late = "near" if row["overdue"] else "fine"
@@ -192,9 +182,8 @@ def _beside(row: pd.Series) -> None:
             f"Waits {words.age(row['age_hours'])}" if row["waits"] else words.TRANSFERS[row["state"]],
         ],
     )
-    desk.freeze_card(row["trader_id"])
-    hold = desk.held(PAYOUT_STATES.c.payout_id == row["payout_id"]).get(row["payout_id"])
-    if hold:
+    stops.tell_freeze(row)
+    if hold := stops.hold(row):
         look.card("breached", desk.HELD, [f"No money goes out: {words.escaped(words.zoned(hold.told, zone))}."])
     look.facts(
         {
@@ -211,15 +200,15 @@ def _beside(row: pd.Series) -> None:
     if st.button("Review", type="primary", shortcut="Enter", icon=":material/fact_check:"):
         places.go("payout_review", payout=row["payout_id"])
     places.link("account", "Open account →", icon=False, account=row["account_id"])
-    _checks(row, hold)
+    _checks(row, stops.advice(row))
 
 
-def _checks(row: pd.Series, hold: Hold | None) -> None:
+def _checks(row: pd.Series, advice: str) -> None:
     listed = desk.checks(row)
     if not listed:
         look.empty("Not reviewed yet", "Checks appear with the next <code>highwater score</code>.")
         return
-    st.markdown(f"**{desk.advice(row, hold)}**")
+    st.markdown(f"**{advice}**")
     to_read = [check for check in listed if check["outcome"] in ("failed", "unknown")]
     zone = reads.zone_of(row["desk_id"])
     _told(to_read, zone)

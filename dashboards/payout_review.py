@@ -14,7 +14,6 @@ from models.decisions.machine import REASON_CODES
 from models.money import to_minor
 from models.payouts import told
 from models.payouts.shares import Split
-from sql.desk_schema import PAYOUT_STATES
 
 VIEWS = {
     "checks": "Checks",
@@ -64,13 +63,13 @@ def show() -> None:
         )
         places.link("payout_queue", "To the payout queue →", icon=False)
         return
-    held = desk.state(payout_id)
+    held, stops = desk.state(payout_id), desk.stops([row])
     left, right = st.columns([1, 1], gap="large")
     with left:
-        _amount(row, held)
+        _amount(row, held, stops.advice(row))
     with right:
         strips = _chosen_strips(row, held)
-        _actions(row, held, strips)
+        _actions(row, held, stops, strips)
     view = state.tab("View", "view", VIEWS)
     {"checks": _checks, "trades": _trades, "path": _path, "linked": _linked, "earlier": _earlier, "log": _log}[view](
         row
@@ -79,13 +78,11 @@ def show() -> None:
     desk.offer_packs(payout_id)
 
 
-def _amount(row: dict[str, Any], held: State | None) -> None:
-    """The amount as a sum of its parts."""
+def _amount(row: dict[str, Any], held: State | None, advice: str) -> None:
+    """The amount as a sum of its parts, and what is advised."""
     currency = row["currency"]
     standing = words.plain(held.state) if held else "New"
     tone = {"approve": "fine", "deduct": "near", "review": "near", "reject": "breached"}
-    hold = desk.held(PAYOUT_STATES.c.payout_id == row["payout_id"]).get(row["payout_id"])
-    advice = desk.advice(row, hold)
     stopped = "breached" if advice.startswith("■") else None
     title = f"{words.escaped(row['payout_id'])} · {words.money(row['amount'], currency)}"
     look.card(
@@ -156,7 +153,7 @@ def _as_reviewed(row: dict[str, Any]) -> State:
     )
 
 
-def _actions(row: dict[str, Any], held: State | None, strips: list[Strip]) -> None:
+def _actions(row: dict[str, Any], held: State | None, stops: desk.Stops, strips: list[Strip]) -> None:
     """What can be done now by this person; nothing final without a reason."""
     now = held.state if held else "in_review"
     person = desk.person()
@@ -165,8 +162,8 @@ def _actions(row: dict[str, Any], held: State | None, strips: list[Strip]) -> No
         return
     if now in ("checks_passed", "checks_failed"):
         now = "in_review"
-    desk.freeze_card(row["trader_id"])
-    hold = desk.held(PAYOUT_STATES.c.payout_id == row["payout_id"]).get(row["payout_id"]) if now == "queued" else None
+    stops.tell_freeze(row)
+    hold = stops.hold(row)
     if hold:
         told = words.zoned(hold.told, reads.zone_of(row["desk_id"]))
         lines = [

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -249,7 +250,11 @@ def weigh(
         unanswered = found.assign(strength=found["strength"].where(found["fresh"], 0.0))
         fresh = combine(accounts, _with_elsewhere(connection, unanswered, held), held)
     unsaid = _unsaid(connection, scored, held)
-    scored["reasons"] = _with_money(connection, scored.assign(reasons=_with_unsaid(scored, unsaid, held)))
+    scored["reasons"] = [
+        [*reasons, unsaid[account]] if account in unsaid else reasons
+        for account, reasons in zip(scored["account_id"], scored["reasons"], strict=True)
+    ]
+    scored["reasons"] = _with_money(connection, scored)
     return Weighed(
         scored.assign(as_of=pd.Timestamp(as_of), model_version=model_version(held))[list(COLUMNS)],
         found.assign(strength=found["found"])[[*EVIDENCE, "fresh"]],
@@ -259,8 +264,10 @@ def weigh(
     )
 
 
-def _unsaid(connection: duckdb.DuckDBPyConnection, scored: pd.DataFrame, terms: ScoreTerms) -> pd.DataFrame:
-    """Accounts of a low score of which too little was seen for that to mean anything, as `detectors.seen`."""
+def _unsaid(
+    connection: duckdb.DuckDBPyConnection, scored: pd.DataFrame, terms: ScoreTerms
+) -> dict[str, dict[str, Any]]:
+    """What is not known of accounts of a low score of which too little was seen for that to mean anything."""
     relations.build(connection, "detectors.seen")
     seen: pd.DataFrame = connection.execute(
         "select * from detectors.seen"
@@ -268,17 +275,8 @@ def _unsaid(connection: duckdb.DuckDBPyConnection, scored: pd.DataFrame, terms: 
         [terms.positions_enough, terms.robot_traders],
     ).df()
     low = scored.loc[scored["score"] < terms.bands[0], "account_id"]
-    return seen[seen["account_id"].isin(low)]
-
-
-def _with_unsaid(scored: pd.DataFrame, unsaid: pd.DataFrame, terms: ScoreTerms) -> pd.Series[Any]:
-    """Each account's reasons, with what is not known of it."""
-    told = {one["account_id"]: _not_known(one, terms) for one in unsaid.to_dict("records")}
-    listed = [
-        [*reasons, told[account]] if account in told else reasons
-        for account, reasons in zip(scored["account_id"], scored["reasons"], strict=True)
-    ]
-    return pd.Series(listed, index=scored.index, dtype=object)
+    chosen = seen[seen["account_id"].isin(low)].to_dict("records")
+    return {str(one["account_id"]): _not_known(one, terms) for one in chosen}
 
 
 def _not_known(seen: Mapping[Hashable, Any], terms: ScoreTerms) -> dict[str, Any]:
@@ -299,19 +297,16 @@ def _not_known(seen: Mapping[Hashable, Any], terms: ScoreTerms) -> dict[str, Any
     return {"reason": UNSAID, "points": 0.0, "lacks": list(lacks), "sentence": " ".join(lacks.values())}
 
 
-def _remarks(unsaid: pd.DataFrame, accounts: int, terms: ScoreTerms) -> list[str]:
+def _remarks(unsaid: Mapping[str, Mapping[str, Any]], accounts: int, terms: ScoreTerms) -> list[str]:
     """Of how many accounts a low score says nothing, and why."""
-    few = int((unsaid["positions"] < terms.positions_enough).sum())
-    unseen = int((~unsaid["has_sign_ins"].astype(bool)).sum())
-    unquoted = int(unsaid["lacks_quotes"].astype(bool).sum())
-    robots = int((unsaid["robot_traders"] >= terms.robot_traders).sum())
-    lacking = [
-        f"{few:,} with fewer than {terms.positions_enough} positions" if few else "",
-        f"{unseen:,} whose traders never signed in" if unseen else "",
-        f"{unquoted:,} that trade quickly where no quote was delivered" if unquoted else "",
-        f"{robots:,} traded by a robot of several traders alone" if robots else "",
-    ]
-    told = ", ".join(one for one in lacking if one)
+    lacking = {
+        "positions": f"with fewer than {terms.positions_enough} positions",
+        "sign_ins": "whose traders never signed in",
+        "quotes": "that trade quickly where no quote was delivered",
+        "own_hand": "traded by a robot of several traders alone",
+    }
+    each = Counter(lack for one in unsaid.values() for lack in one["lacks"])
+    told = ", ".join(f"{each[lack]:,} {said}" for lack, said in lacking.items() if each[lack])
     return [f"score: not enough to say about {len(unsaid):,} of {accounts:,} accounts ({told})"] if told else []
 
 

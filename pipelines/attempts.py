@@ -11,21 +11,19 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
-import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import Timeout
 
 from pipelines import faults
+from pipelines.whole import WriteRefused, put_bytes
 from sql.one_line import one_line
 from sql.warehouse import Warehouse
 
 RUN, INGEST = "run", "ingest"
 KINDS = (RUN, INGEST)
-FILES = {RUN: "attempt.json", INGEST: "attempt-ingest.json"}
-LOCKS = {RUN: "attempt", INGEST: "attempt-ingest"}
 FIRST_STEP = "reading the terms"
 MOST_TOLD = 1_000
 Say = Callable[[str], None]
@@ -57,7 +55,7 @@ def begun(
 
     Scoring runs wait for each other. An ingest beside another does not: it is told only if it began alone.
     """
-    file, lock = warehouse.home / FILES[kind], warehouse.lock(LOCKS[kind])
+    file, lock = _file(warehouse, kind), warehouse.lock(_named(kind))
     try:
         lock.acquire(timeout=-1 if kind == RUN else 0)
     except Timeout:
@@ -70,7 +68,7 @@ def begun(
 
         def step(named: str) -> None:
             nonlocal stands
-            stands = Attempt(stands.started_at, one_line(named), dt.datetime.now(dt.UTC), kind=kind)
+            stands = replace(stands, step=one_line(named), step_at=dt.datetime.now(dt.UTC))
             _write(file, stands)
             say(named)
 
@@ -78,8 +76,7 @@ def begun(
             yield step
         except BaseException as error:
             told = one_line(sentence(error) or f"{type(error).__name__}: {error}")[:MOST_TOLD]
-            ended = dt.datetime.now(dt.UTC)
-            _write(file, Attempt(stands.started_at, stands.step, stands.step_at, ended, told, kind=kind))
+            _write(file, replace(stands, ended_at=dt.datetime.now(dt.UTC), told=told))
             raise
         with contextlib.suppress(OSError):
             file.unlink(missing_ok=True)
@@ -87,23 +84,25 @@ def begun(
         lock.release()
 
 
+def _named(kind: str) -> str:
+    return f"attempt-{kind}"
+
+
+def _file(warehouse: Warehouse, kind: str) -> Path:
+    return warehouse.home / f"{_named(kind)}.json"
+
+
 def _write(file: Path, attempt: Attempt) -> None:
     """Puts a whole file in the place of the one before; a disk that takes none must not end a run."""
     told = {name: at.isoformat() if isinstance(at, dt.datetime) else at for name, at in vars(attempt).items()}
-    new = file.with_name(f"{file.name}.new")
-    with contextlib.suppress(OSError):
-        with new.open("w", encoding="utf-8") as out:
-            json.dump(told, out)
-            out.flush()
-            os.fsync(out.fileno())
-        new.replace(file)
+    with contextlib.suppress(WriteRefused):
+        put_bytes(file, json.dumps(told).encode())
 
 
 def last(warehouse: Warehouse, kind: str = RUN) -> Attempt | None:
     """The run that is under way or ended without success; None after one that succeeded."""
-    file = warehouse.home / FILES[kind]
     try:
-        held = json.loads(file.read_text(encoding="utf-8"))
+        held = json.loads(_file(warehouse, kind).read_text(encoding="utf-8"))
         times = {
             name: None if held[name] is None else dt.datetime.fromisoformat(held[name])
             for name in ("started_at", "step_at", "ended_at")
@@ -116,7 +115,7 @@ def last(warehouse: Warehouse, kind: str = RUN) -> Attempt | None:
 
 def _is_held(warehouse: Warehouse, kind: str) -> bool:
     try:
-        with warehouse.lock(LOCKS[kind]).acquire(timeout=0):
+        with warehouse.lock(_named(kind)).acquire(timeout=0):
             return False
     except (Timeout, OSError):
         return True

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import hashlib
 import io
 import json
 import logging
@@ -159,12 +158,6 @@ def shown(path: Path) -> str:
 def _named(names: Iterable[str]) -> str:
     """Column names of a file in a sentence, as many as it holds."""
     return one_line(", ".join(name for name in names if name))[:SAID_CHARACTERS_MAX]
-
-
-def fingerprint(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _name_of(path: Path) -> tuple[Dataset, str, bool]:

@@ -33,6 +33,7 @@ from pipelines.expectations.judging import Judge, Judged, by_size, judge, printa
 from pipelines.expectations.reading import one_array, read_batch
 from pipelines.files import Broken, FeedRefused, Stretch
 from sql import duck
+from sql.fingerprint import fingerprint
 from sql.schema import DATASETS, LOADS, REJECTS, VALIDATIONS, Dataset, lake_schema
 from sql.warehouse import Warehouse, write_rows
 
@@ -92,7 +93,7 @@ def land_paths(warehouse: Warehouse, paths: list[Path], progress: Progress | Non
     landed: list[Landed] = []
     for feed in feeds:
         before = files.stamp(feed.path)
-        delivery = _Delivery(feed.dataset, feed.label, files.fingerprint(feed.path))
+        delivery = _Delivery(feed.dataset, feed.label, fingerprint(feed.path))
         try:
             rows = files.read_unchanged(feed, before)
             landed.append(_land(warehouse, delivery, rows, by_size, progress))

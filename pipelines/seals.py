@@ -11,7 +11,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from pipelines.files import fingerprint
+from sql.fingerprint import fingerprint
 from sql.schema import DATASETS, LAKE_FILES
 from sql.warehouse import Warehouse, WarehouseRefused, delete_rows
 

@@ -19,6 +19,7 @@ from uuid import uuid4
 import duckdb
 
 from sql import relations
+from sql.fingerprint import fingerprint
 
 Rests = dict[str, Any]
 
@@ -38,18 +39,13 @@ def read(connection: duckdb.DuckDBPyConnection, path: Path) -> Rests | None:
 def _is_whole(path: Path) -> bool:
     """Whether a file is there and reads as it was written."""
     try:
-        return path.is_file() and _seal(path).read_text(encoding="ascii") == _digest(path)
+        return path.is_file() and _seal(path).read_text(encoding="ascii") == fingerprint(path)
     except (OSError, ValueError):
         return False
 
 
 def _seal(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def rests(connection: duckdb.DuckDBPyConnection, code: str, *datasets: str) -> Rests:
@@ -94,6 +90,6 @@ def leave(connection: duckdb.DuckDBPyConnection, path: Path, table: str, rests: 
 
 def seal(part: Path, path: Path) -> None:
     """Puts a written file in its place; one that is killed in between leaves a file that is as none."""
-    digest = _digest(part)
+    digest = fingerprint(part)
     part.replace(path)
     _seal(path).write_text(digest, encoding="ascii")

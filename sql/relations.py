@@ -51,6 +51,8 @@ _MACROS = (
         when len(begins) = 1 or profit <= 0 then percents[1] / 100
         else percents[len(list_filter(begins, lambda one: one <= profit))] / 100
     end""",
+    # how many dollars one of a currency is by the rate that is told of it
+    "in_dollars(currency, rate) as coalesce(rate, case currency when 'USD' then 1 end)",
     # how far the money of so many people varies when they are taken together with so many usual ones
     """variance_with(own, people, usual, usual_people) as
         (people * own + usual_people * usual) / (people + usual_people)""",

@@ -66,9 +66,11 @@ def test_a_killed_run_is_told_from_one_under_way(house: Warehouse) -> None:
 
 
 def test_a_file_that_is_cut_or_cannot_be_written_ends_no_run(house: Warehouse, tmp_path: Path) -> None:
-    (tmp_path / attempts.FILES[attempts.RUN]).write_text('{"started_at": "20')
+    told = tmp_path / "attempt-run.json"
+    told.write_text('{"started_at": "20')
     assert attempts.last(house) is None
-    (tmp_path / f"{attempts.FILES[attempts.RUN]}.new").mkdir()
+    told.unlink()
+    told.mkdir()
     with attempts.begun(house) as step:
         step("walking")
     assert attempts.last(house) is None

@@ -11,8 +11,9 @@ import sqlalchemy as sa
 
 from dashboards.kit import reads, words
 from models.payouts.conduct import case_check
+from models.payouts.facts import case_of_each
 from sql import schema
-from sql.case_schema import CASES, OPEN
+from sql.case_schema import CASES
 
 
 def as_of_now(reviewed: pd.DataFrame) -> pd.DataFrame:
@@ -47,13 +48,9 @@ def _owners(traders: Collection[str]) -> dict[str, str]:
 
 
 def _cases(owners: Collection[str]) -> dict[str, dict[str, Any]]:
-    """The case about each owner as a review takes it: the open one, else the newest; none that was dismissed."""
+    """The case about each owner as a review takes it; none that was dismissed."""
     known = CASES.c
-    mine = sa.select(known.owner_id, known.state, known.to_freeze).where(known.owner_id.in_(owners))
-    mine = mine.where(known.state != "joined").order_by(known.state.in_(OPEN), known.opened_at)
-    newest = {one["owner_id"]: one for one in reads.records(reads.now(mine))}
-    return {
-        owner: {"owner_id": owner, "state": one["state"], "to_freeze": bool(one["to_freeze"])}
-        for owner, one in newest.items()
-        if one["state"] != "dismissed"
-    }
+    columns = (known.owner_id, known.state, known.to_freeze, known.opened_at)
+    mine = reads.records(reads.now(sa.select(*columns).where(known.owner_id.in_(owners))))
+    each = case_of_each([one | {"to_freeze": bool(one["to_freeze"])} for one in mine])
+    return {owner: one for owner, one in each.items() if one["state"] != "dismissed"}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -26,6 +27,7 @@ from sql import schema
 from sql.desk_schema import DECISIONS, PAYOUT_NOTES, PAYOUT_RELEASES, PAYOUT_STATES, SETTLEMENT_EVENTS
 from sql.warehouse import read_frame
 
+Row = dict[str, Any] | pd.Series
 ICONS = {"failed": "✕", "unknown": "?", "passed": "✓", "not_applicable": "·"}
 OVER = ("rejected", "upheld", "cancelled")
 TOLD = "desk-told"
@@ -94,19 +96,41 @@ def to_freeze(traders: Sequence[Any]) -> dict[str, str]:
         return freezes.recommended(connection, known)
 
 
-def freeze_card(trader_id: Any) -> None:
-    """Says that a freeze of a trader's owner is recommended, if it is."""
-    for case_id in to_freeze([trader_id]).values():
-        look.card("breached", FROZEN, [f"{words.escaped(case_id)}: read the case before money goes out."])
+@dataclass(frozen=True)
+class Stops:
+    """What stands in the way of the money of some requests now: holds by request, cases that recommend a freeze of who
+    asks by trader."""
+
+    holds: Mapping[str, Hold]
+    freezes: Mapping[str, str]
+
+    def hold(self, row: Row) -> Hold | None:
+        """The hold on a request, if its account ended since it was granted."""
+        return self.holds.get(row["payout_id"])
+
+    def case(self, row: Row) -> str | None:
+        """The case that recommends a freeze of who asks, if one does."""
+        return self.freezes.get(row["trader_id"])
+
+    def advice(self, row: Row, *, short: bool = False) -> str:
+        """What is advised about a request: what holds its money, or what its review recommends."""
+        hold = self.hold(row)
+        if hold is not None:
+            return HELD if short else f"{HELD}: account {hold.status}"
+        if self.case(row):
+            return "■ Freeze" if short else FROZEN
+        return words.RECOMMENDATIONS.get(row["recommendation"], "? Not reviewed")
+
+    def tell_freeze(self, row: Row) -> None:
+        """Says that a freeze of who asks is recommended, if it is."""
+        if case_id := self.case(row):
+            look.card("breached", FROZEN, [f"{words.escaped(case_id)}: read the case before money goes out."])
 
 
-def advice(row: dict[str, Any] | pd.Series, hold: Hold | None) -> str:
-    """What is advised about a request now: what holds its money, or what its review recommends."""
-    if hold is not None:
-        return f"{HELD}: account {hold.status}"
-    if to_freeze([row["trader_id"]]):
-        return FROZEN
-    return words.RECOMMENDATIONS.get(row["recommendation"], "? Not reviewed")
+def stops(found: Sequence[Row]) -> Stops:
+    """What stands in the way of the money of these requests; read anew."""
+    holds = held(PAYOUT_STATES.c.payout_id.in_([row["payout_id"] for row in found]))
+    return Stops(holds, to_freeze([row["trader_id"] for row in found]))
 
 
 def releases(payout_id: str) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from models.payouts.policy import Policy
 from models.payouts.shares import Past, drawn, split_of
 from models.screening import Screened
 from sql import relations
-from sql.case_schema import CASES, DISPOSITIONS
+from sql.case_schema import CASES, DISPOSITIONS, OPEN
 from sql.decided import register
 from sql.desk_schema import PAYOUT_STATES, PAYOUT_TRANSFERS, RECONCILIATION_MARKS
 
@@ -365,13 +365,17 @@ def surroundings(
 
 def _cases(connection: duckdb.DuckDBPyConnection) -> dict[str, Row]:
     """The case about each owner: the open one or the one that this run will open, else the newest."""
-    found = [row for row in _if_there(connection, "cases") or [] if row["state"] != "joined"]
-    found.sort(key=lambda row: (row["state"] in ("new", "in_review", "waiting"), row["opened_at"]))
-    known = {row["owner_id"]: row for row in found}
+    known = case_of_each(_if_there(connection, "cases") or [])
     for row in _if_there(connection, "foreseen_cases") or []:
         opened = known.get(row["owner_id"], {"owner_id": row["owner_id"], "to_freeze": False})
         known[row["owner_id"]] = opened | {"state": "new"}
     return known
+
+
+def case_of_each(cases: Iterable[Row]) -> dict[str, Row]:
+    """The case about each owner: the open one, else the newest; none that was joined to another."""
+    told = sorted(cases, key=lambda row: (row["state"] in OPEN, row["opened_at"]))
+    return {row["owner_id"]: row for row in told if row["state"] != "joined"}
 
 
 def _answered(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str, str], Row]:

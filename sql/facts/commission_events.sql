@@ -56,8 +56,7 @@ profits as (
         cast(paid.requested as double) - cast(paid.amount as double) * case
             when paid.currency = paid.account_currency then 1
             else
-                coalesce(told.rate_to_usd, case paid.currency when 'USD' then 1 end)
-                / coalesce(wanted.rate_to_usd, case paid.account_currency when 'USD' then 1 end)
+                in_dollars(paid.currency, told.rate_to_usd) / in_dollars(paid.account_currency, wanted.rate_to_usd)
         end,
         paid.account_currency
     from paid

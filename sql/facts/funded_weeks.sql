@@ -47,8 +47,8 @@ paid as (
         * case
             when transfers.currency = transfers.account_currency then 1
             else
-                coalesce(told.rate_to_usd, case transfers.currency when 'USD' then 1 end)
-                / coalesce(wanted.rate_to_usd, case transfers.account_currency when 'USD' then 1 end)
+                in_dollars(transfers.currency, told.rate_to_usd)
+                / in_dollars(transfers.account_currency, wanted.rate_to_usd)
         end as amount
     from (
         select *, cast(utc(settled_at) as date) as day from facts.transfers where status = 'settled'
