@@ -260,7 +260,8 @@ def _together(starts: Any, limits: Any, t: Any, balance: Any, lines: Any, kept: 
                 in_market += t.lots[j]
                 if t.sold[j] == t.sold[i]:
                     layers += 1
-                    tied = t.opened[i] == t.opened[j]
+                    # which came first, or at what price and size, is for the rule to say
+                    tied = t.opened[i] == t.opened[j] or t.openings[i] > 1 or t.openings[j] > 1
                     losing |= tied or (t.price[i] > t.price[j] if t.sold[i] else t.price[i] < t.price[j])
                     added |= t.lots[i] > t.lots[j] * L["added"] * NEARLY or (tied and L["added"] < np.inf)
             stacked = GRID if layers > L["layers"] and (losing or L["losing"] == 0) else 0
@@ -789,7 +790,7 @@ def _leave(connection: duckdb.DuckDBPyConnection, trades: Array, kept: Array, fl
     # what was opened with one deal and closed with none or one tells both by itself
     plain = (openings == 1) & ((deals == 1) | ((deals == 2) & closed))
     met = (why & MET > 0) & ~followed
-    by_deals = followed | ((why & (MET | IDEA) > 0) & ~plain)
+    by_deals = followed | ((why & (MET | IDEA | GRID | ADDED) > 0) & ~plain)
     columns = {"trade": told["trade"], "by_deals": by_deals, "by_itself": met & plain}
     for name, bit in _REASONS:
         columns[name] = why & bit > 0

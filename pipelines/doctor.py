@@ -11,9 +11,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from models import catalogue
+from models import audit, catalogue
 from models.catalogue import Rulebook, RulebookRefused
 from models.commissions import unrated
+from models.decisions.automation import TERMS_CHANGED
 from models.exports import CROOKED, superseded
 from models.instrument_names import ASSET_CLASSES, meant_by, named_in
 from pipelines import attempts, lost, marts, seals
@@ -50,7 +51,7 @@ def examine(warehouse: Warehouse, rulebook: Path) -> list[Finding]:
     findings += _future(warehouse)
     findings += [*_lost(warehouse), *_runs(warehouse)]
     if book is not None:
-        findings += [*_names(warehouse, book), *_accounts(warehouse, book)]
+        findings += [*_names(warehouse, book), *_taken_out(warehouse, book), *_accounts(warehouse, book)]
     return findings
 
 
@@ -93,6 +94,29 @@ def _names(warehouse: Warehouse, book: Rulebook) -> Iterator[Finding]:
         if not known:
             told = f"{product}: {rule}: {word!r} is no instrument that is known or was traded, nor a class of them"
             yield Finding("rulebook", NOTE, told)
+
+
+def _taken_out(warehouse: Warehouse, book: Rulebook) -> Iterator[Finding]:
+    """Versions that a run of this home judged by and that the rulebook lacks: other terms judge who bought them."""
+    status = schema.ACCOUNT_STATUS
+    bought = sa.select(status.c.product, status.c.product_version, sa.func.count()).group_by(
+        "product", "product_version"
+    )
+    with warehouse.database.connect() as database:
+        known = [name for record in audit.recent(database, action=TERMS_CHANGED) for name in record["after"]]
+        judged = {(product, version): count for product, version, count in database.execute(bought)}
+    held = {(product.id, version.version) for product in book.products.values() for version in product.versions}
+    named = (name.rpartition(" ") for name in known)
+    once = {(product, int(number)) for product, _, number in named if product in book.products and number.isdigit()}
+    for product, version in sorted(once - held):
+        count = judged.get((product, version), 0)
+        stood = f" (the last run judged {count:,} accounts by it)" if count else ""
+        told = f"{product}: version {version} was in force here and is gone{stood}"
+        yield Finding(
+            "rulebook",
+            WRONG if count else NOTE,
+            f"{told}: who bought it is judged by the versions that are left; put it back",
+        )
 
 
 def _lake(warehouse: Warehouse) -> Iterator[Finding]:

@@ -29,7 +29,8 @@ START = dt.datetime(2026, 3, 2, 0, 0, tzinfo=dt.UTC)
 class Trade:
     """One position: opened, added to (instant, lots; below zero a part is closed), closed once.
 
-    `closed_at` None = still open. Money is exact, lots are text.
+    `closed_at` None = still open. Money is exact, lots are text. `add_price` is what is paid for additions, None as at
+    the opening.
     """
 
     trade_id: str
@@ -45,6 +46,7 @@ class Trade:
     stop_loss: float | None = None
     late_stop: float | None = None
     adds: Sequence[tuple[dt.datetime, str, str]] = ()
+    add_price: float | None = None
 
 
 @dataclass(frozen=True)
@@ -223,6 +225,7 @@ def deal_rows(account_id: str, trade: Trade) -> list[dict[str, Any]]:
     added = [
         opening
         | {"deal_id": f"{trade.trade_id}-in{n}", "executed_at": at, "volume": abs(float(lots)), "profit": Decimal(made)}
+        | {"price": trade.add_price or trade.open_price}
         | ({"entry": "out", "side": other, "stop_loss": None} if float(lots) < 0 else {})
         for n, (at, lots, made) in enumerate(trade.adds)
     ]

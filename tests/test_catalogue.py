@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from models import catalogue
+from models import audit, catalogue
+from models.audit import Record
 from models.catalogue import RulebookRefused, read_product
+from models.decisions.automation import TERMS_CHANGED, terms_in_force
 from models.rules import RULES, WITHIN_MAX
-from pipelines.doctor import FINE, examine
+from pipelines.doctor import FINE, NOTE, WRONG, examine
+from sql import schema
 from sql.warehouse import Warehouse
 
 GOOD = """
@@ -639,3 +642,29 @@ def test_doctor_names_words_of_the_terms_that_no_instrument_has(tmp_path: Path) 
     ]
     named = [one.found.split(" is no ")[0] for one in said if one.check == "rulebook"]
     assert named == ["two_step: hedging: 'NNQ'", "two_step: margin: 'goold'", "two_step: symbols: 'EURSUD'"]
+
+
+def test_doctor_names_a_version_that_was_taken_out(tmp_path: Path) -> None:
+    """Guards that nobody comes to be judged by other terms than bought without a word: before a run and after."""
+    home = Warehouse.open(tmp_path / "home")
+    twice = GOOD + GOOD[GOOD.index("[[versions]]") :].replace("version = 1", "version = 2").replace(
+        "2025-01", "2026-01"
+    )
+    both, left = catalogue.Rulebook({"two_step": read_product(twice, "p.toml")}), folder_of(tmp_path, two_step=GOOD)
+    stands = {"account_id": "A", "trader_id": "T", "desk_id": "D", "product": "two_step", "stage": "evaluation_1"}
+    with home.database.begin() as database:
+        audit.append(database, Record("highwater", TERMS_CHANGED, "terms", after=terms_in_force(both)))
+        database.execute(schema.ACCOUNT_STATUS.insert().values(stands | {"product_version": 2, "status": "active"}))
+
+    def said() -> list[tuple[str, str]]:
+        return [(one.state, one.found) for one in examine(home, left) if "is gone" in one.found]
+
+    moved = "who bought it is judged by the versions that are left; put it back"
+    judged = f"two_step: version 2 was in force here and is gone (the last run judged 1 accounts by it): {moved}"
+    assert said() == [(WRONG, judged)]
+    with home.database.begin() as database:
+        audit.append(database, Record("highwater", TERMS_CHANGED, "terms", after={"two_step 1": "other"}))
+        database.execute(schema.ACCOUNT_STATUS.update().values(product_version=1))
+    assert said() == [(NOTE, f"two_step: version 2 was in force here and is gone: {moved}")]
+    (left / "two_step.toml").write_text(twice, encoding="utf-8")
+    assert said() == []

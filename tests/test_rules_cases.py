@@ -44,6 +44,7 @@ def trade(row: Case) -> Trade:
         row.get("stop"),
         row.get("late_stop"),
         [(instant(add["at"]), add["lots"], add.get("profit", "0")) for add in row.get("adds", [])],
+        row.get("add_price"),
     )
 
 

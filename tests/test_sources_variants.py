@@ -487,3 +487,33 @@ def test_ninjatrader_dates_are_read_where_their_order_is_told(entry: str, exit_:
     """American clocks have twelve hours and no padding, Australian ones pad the month, British ones tell nothing."""
     statement = land(f"{GRID}\n1,MES MAR26,Sim101,Long,1,6000.00,6010.00,{entry},{exit_},$50.00,$0.70\n")
     assert [f"{at:%Y-%m-%d}" for at in statement.deals["executed_at"]] == ([day] * 2 if day else [])
+
+
+def test_a_list_without_totals_of_which_a_row_is_rejected_does_not_add_up() -> None:
+    """Guards that losses in brackets do not leave an account of winners alone that is called exact."""
+    lines = dialects.ftmo(HISTORY).decode().splitlines()
+    cells = lines[1].split(";")
+    lines[1] = ";".join([*cells[:12], f"({cells[12].lstrip('-')})", *cells[13:]])
+    statement = land("\n".join(lines) + "\n")
+    assert (len(statement.rejects), statement.reconciliation.outcome) == (1, "does_not_add_up")
+    assert f"1 of {statement.rows} rows could not be read and no total covers them" in verdict(statement, "rows read")
+
+
+def test_titles_that_are_printed_again_are_no_lost_rows() -> None:
+    """Guards that a list pasted from several pages is not called crooked for its titles."""
+    head, *lines = dialects.ftmo(HISTORY).decode().splitlines()
+    alone, again = land("\n".join([head, *lines])), land("\n".join([head, *lines, head, *lines[:1]]) + "\n")
+    assert again.deals.equals(alone.deals)
+    assert (len(again.rejects), again.reconciliation.outcome) == (1, "exact")
+
+
+@pytest.mark.parametrize("blank", ["", ","])
+def test_a_blank_line_within_a_ctrader_block_loses_nothing(blank: str) -> None:
+    """Guards that deals after a blank line are read, which ends a block only where a title follows."""
+    text = dialects.ctrader_csv(HISTORY).decode("utf-8-sig")
+    lines = text.splitlines()
+    place = next(n for n, line in enumerate(lines) if line.startswith("DID")) + 2
+    whole, parted = land(text, zone=None), land("\n".join([*lines[:place], blank, *lines[place:]]) + "\n", zone=None)
+    assert len(whole.deals) > 2
+    assert parted.rows == whole.rows
+    assert parted.deals.equals(whole.deals)

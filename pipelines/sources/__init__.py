@@ -85,11 +85,21 @@ def _cut_off(document: Document, statement: Statement) -> list[Check]:
 
 
 def _unread(statement: Statement) -> list[Check]:
-    """Name a file of which no row could be read: it is most likely printed in a way that is not known here."""
-    if statement.rejects.empty or not statement.deals.empty:
+    """Name rows that could not be read where nothing else tells what they hold: none was, or no figure is printed.
+
+    A list that prints its titles again has lost nothing.
+    """
+    rejects, checks = statement.rejects, statement.reconciliation.checks
+    titles = rejects["value"].astype(str).str.strip().str.lower() == rejects["column"].astype(str).str.lower()
+    rejects = rejects[~titles]
+    if rejects.empty or (not statement.deals.empty and any(check["expected"] for check in checks)):
         return []
-    first = statement.rejects.iloc[0]
-    why = f"no row could be read; the first: {first['column']} {first['value']!r:.80}: {first['reason']}"
+    first, missed = (
+        rejects.iloc[0],
+        f"{len(rejects)} of {statement.rows} rows could not be read and no total covers them",
+    )
+    missed = "no row could be read" if statement.deals.empty else missed
+    why = f"{missed}; the first: {first['column']} {first['value']!r:.80}: {first['reason']}"
     return [remark("rows read", "does_not_add_up", f"line {first['line']}", why)]
 
 

@@ -34,9 +34,14 @@ _NONE = {"", "—", "-", "–"}
 
 @dataclass
 class Blocks:
-    """A statement's blocks by title, its summary, and what its titles and header say of currency, zone and time."""
+    """A statement's blocks by title, its summary, and what its titles and header say of currency, zone and time.
+
+    `title` and `names` are those of the block that was begun last.
+    """
 
     rows: dict[str, list[Line]] = field(default_factory=dict)
+    title: str = ""
+    names: list[str] = field(default_factory=list)
     summary: dict[str, str] = field(default_factory=dict)
     currency: str | None = None
     zone: str | None = None
@@ -119,6 +124,8 @@ def _csv_blocks(document: Document) -> Blocks:
             _add_block(blocks, "deals", rows[index:end], index + 1)
         elif end > index + 1 and any(map(_is_block_title, rows[index : index + TITLE_LINES_MAX])):
             end = index  # a title of the file's own stands right above
+        elif blocks.names and len(rows[index]) == len(blocks.names):
+            _add_lines(blocks, rows[index:end], index + 1)  # a blank line within a block
         index = end + 1
     return blocks
 
@@ -141,11 +148,17 @@ def _add_block(blocks: Blocks, title: str, rows: list[list[str]], line: int) -> 
     names = header_names(rows[0])
     _read_titles(blocks, names)
     names = _plain_titles(names, blocks.currency)
-    found = [Line(line + 1 + place, dict(zip(names, cells, strict=False))) for place, cells in enumerate(rows[1:])]
-    if title == "summary":
+    blocks.title, blocks.names = title, names
+    _add_lines(blocks, rows[1:], line + 1)
+
+
+def _add_lines(blocks: Blocks, rows: list[list[str]], line: int) -> None:
+    """Add data to the block that was begun last."""
+    found = [Line(line + place, dict(zip(blocks.names, cells, strict=False))) for place, cells in enumerate(rows)]
+    if blocks.title == "summary":
         blocks.summary = dict(found[0].cells) if found else {}
     else:
-        blocks.rows.setdefault(title, []).extend(found)
+        blocks.rows.setdefault(blocks.title, []).extend(found)
 
 
 def _read_titles(blocks: Blocks, names: list[str]) -> None:

@@ -51,16 +51,17 @@ candidates as (
 
 stacked as (
     select
+        new.account,
+        new.place,
         new.account_id,
         new.trade_id,
         new.instrument,
         new.side,
         new.opened_at,
-        new.open_price,
         new.layers,
         new.losing_only,
         count(*) + 1 as layers_open,
-        arg_min(old.open_price, old.place) as first_price,
+        min(old.place) as first_place,
         arg_min(old.trade_id, old.place) as first_id
     from candidates as new
     inner join candidates as old
@@ -75,14 +76,25 @@ stacked as (
 )
 
 select
-    account_id,
-    opened_at as happened_at,
+    stacked.account_id,
+    stacked.opened_at as happened_at,
     'breached' as outcome,
-    cast(layers_open as double) as observed,
-    cast(layers as double) as allowed,
-    trade_id,
-    json_object('instrument', instrument, 'side', side, 'first_trade_id', first_id) as detail
+    cast(stacked.layers_open as double) as observed,
+    cast(stacked.layers as double) as allowed,
+    stacked.trade_id,
+    json_object('instrument', stacked.instrument, 'side', stacked.side, 'first_trade_id', stacked.first_id) as detail
 from stacked
+inner join facts.rule_openings as openings using (account, place, opened_at)
+asof inner join facts.rule_openings as firsts
+    on
+        stacked.account = firsts.account
+        and stacked.first_place = firsts.place
+        and stacked.opened_at >= firsts.opened_at
 where
-    layers_open > layers
-    and (not losing_only or case side when 'buy' then open_price < first_price else open_price > first_price end)
+    stacked.layers_open > stacked.layers
+    and (
+        not stacked.losing_only
+        or case stacked.side
+            when 'buy' then openings.price < firsts.average_price else openings.price > firsts.average_price
+        end
+    )
