@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -153,7 +153,7 @@ def restate(connection: sa.Connection, wanted: Iterable[Entry], at: dt.datetime)
     Nothing is changed: an entry that is wrong, or wanted no more, is posted back at `at`, and its right form after it.
     Ids become feed:<revision>:<id>; odd revisions stand, even ones take the one before back.
     """
-    held = _standing(connection)
+    held = _standing(connection, sa.true())
     rows: list[Entry] = []
     for entry in wanted:
         revision, stands = held.pop(entry.entry_id, (0, None))
@@ -164,18 +164,37 @@ def restate(connection: sa.Connection, wanted: Iterable[Entry], at: dt.datetime)
             rows += back
             if entry.minor:
                 rows.append(_revised(replace(entry, happened_at=at), revision + len(back) + 1))
-    rows += [_back(name, stands, revision + 1, at) for name, (revision, stands) in held.items() if stands is not None]
+    return _append(connection, rows + _all_back(held, at))
+
+
+def taken_over(connection: sa.Connection, settlement_id: str, payout_id: str, at: dt.datetime) -> int:
+    """Takes back, at the instant at which the desk books a transfer, what the feeds' entries said of it until then.
+
+    A run would do so too, but later: until then the money would have left twice. Returns how many rows were posted.
+    """
+    # by subject, of which there is an index: a transfer in question is its own, one outside the desk the request's
+    held = _standing(connection, LEDGER_ENTRIES.c.subject_id.in_((settlement_id, payout_id)))
+    of_it = {name: one for name, one in held.items() if name.rpartition(":")[0] == f"settlement:{settlement_id}"}
+    return _append(connection, _all_back(of_it, at))
+
+
+def _append(connection: sa.Connection, rows: Sequence[Entry]) -> int:
     for start in range(0, len(rows), RESTATE_ROWS):
         connection.execute(sa.insert(LEDGER_ENTRIES), [vars(row) for row in rows[start : start + RESTATE_ROWS]])
     return len(rows)
 
 
-def _standing(connection: sa.Connection) -> dict[str, tuple[int, Any]]:
+def _all_back(held: Mapping[str, tuple[int, Any]], at: dt.datetime) -> list[Entry]:
+    """Rows that take back what stands of feed entries."""
+    return [_back(name, stands, revision + 1, at) for name, (revision, stands) in held.items() if stands is not None]
+
+
+def _standing(connection: sa.Connection, wanted: sa.ColumnElement[bool]) -> dict[str, tuple[int, Any]]:
     """Per feed entry its newest revision, and that row while it stands (None once it was taken back)."""
     table = LEDGER_ENTRIES.c
     query = sa.select(table.entry_id, table.debit, table.credit, table.currency, table.minor, table.subject_id)
     newest: dict[str, tuple[int, Any]] = {}
-    for row in connection.execute(query.where(table.entry_id.like(f"{FEED}%"))):
+    for row in connection.execute(query.where(wanted, table.entry_id.like(f"{FEED}%"))):
         number, _, name = row.entry_id.removeprefix(FEED).partition(":")
         if newest.get(name, (0, None))[0] < int(number):
             newest[name] = (int(number), row if int(number) % 2 else None)

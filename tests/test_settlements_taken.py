@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import signal
 import subprocess
@@ -27,7 +28,8 @@ from sql.warehouse import Warehouse
 from tests.desk_world import AUDE, NOW, PAVEL, PETRA, add_request
 from tests.payout_world import lake, request, settlement
 
-LATER = NOW + dt.timedelta(days=1)
+DAY = dt.timedelta(days=1)
+LATER = NOW + DAY
 
 
 def told(settlement_id: str = "S1", status: str = "settled", **said: Any) -> Transfer:
@@ -226,6 +228,34 @@ def test_a_person_puts_a_leftover_with_its_request(warehouse: Warehouse) -> None
     assert "marked matched" in actions
     with pytest.raises(sa.exc.DatabaseError), warehouse.database.begin() as connection:
         connection.execute(sa.delete(RECONCILIATION_MARKS))
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+@pytest.mark.parametrize(("left", "status"), [(NOW - DAY, "settled"), (LATER, "settled"), (LATER, "returned")])
+def test_money_in_question_that_pays_a_request_leaves_once_on_every_day(
+    warehouse: Warehouse, left: dt.datetime, status: str, *, by_hand: bool
+) -> None:
+    asked_for = "" if by_hand else "Q1"
+    question = ledger.Entry(
+        "settlement:S1:question", ledger.IN_QUESTION, ledger.CASH, "EUR", 80_000, left, asked_for or "S1", "asked"
+    )
+    other = dataclasses.replace(question, entry_id="settlement:S1:2:question", subject_id="S1:2", minor=500)
+    with warehouse.database.begin() as connection:
+        ledger.restate(connection, [question, other], NOW)
+    queued(warehouse)
+    one = told(status=status, settled_at=left)
+    done = [_mark(warehouse, PAVEL, one)] if by_hand else taken(warehouse, one)
+    assert [each and each.outcome for each in done] == ["moved"]
+    with warehouse.database.begin() as connection:
+        query = sa.select(LEDGER_ENTRIES).order_by(LEDGER_ENTRIES.c.happened_at)
+        cash = [
+            (row.happened_at, row.minor * ((row.debit == ledger.CASH) - (row.credit == ledger.CASH)))
+            for row in connection.execute(query)
+        ]
+        days = sorted({when for when, _ in cash if when >= left})
+        gone = [sum(minor for when, minor in cash if when <= day) for day in days]
+        assert gone == [-80_500 if status == "settled" else -500] * len(days)
+        assert ledger.restate(connection, [other], LATER + DAY) == 0, "the next run finds nothing left to take back"
 
 
 def _mark(warehouse: Warehouse, person: Person, one: Transfer | None, reason: str = "same amount") -> Taken | None:

@@ -236,18 +236,18 @@ def told_by_transfer(
     review, state = known.review(payout_id), known.states.get(payout_id)
     if state is None or action not in BY_TRANSFER:
         raise MoveRefused(f"{payout_id} is not moved by {action}.")
-    booked_at = max([money_at, *_begun(connection, state)])
-    doing = _Act(known, SYSTEM, reason, None, now, in_force(now), booked_at, fee_minor, money_at)
+    when = booked_at(connection, state, money_at)
+    doing = _Act(known, SYSTEM, reason, None, now, in_force(now), when, fee_minor, money_at)
     moved = _ACTS.get(action, _plain_act)(doing, state, action, review, ())
     _written(connection, doing.book, now, payout_id)
     return moved
 
 
-def _begun(connection: sa.Connection, state: State) -> list[dt.datetime]:
-    """When the transfer was begun by which a request is paid now, if one was."""
+def booked_at(connection: sa.Connection, state: State, money_at: dt.datetime) -> dt.datetime:
+    """When money that moved at an instant is booked on a request: not before the transfer that pays it was begun."""
     query = sa.select(PAYOUT_TRANSFERS.c.begun_at)
     wanted = PAYOUT_TRANSFERS.c.transfer_id == f"{state.payout_id}-{state.transfers}"
-    return list(connection.execute(query.where(wanted)).scalars())
+    return max([money_at, *connection.execute(query.where(wanted)).scalars()])
 
 
 def _known(connection: sa.Connection, payout_ids: Sequence[str]) -> _Known:

@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 import sqlalchemy as sa
 
-from models import access, audit
+from models import access, audit, ledger
 from models.access import Person
 from models.audit import Record
 from models.decisions import desk
@@ -134,6 +134,9 @@ def _move(connection: sa.Connection, told: Transfer, at: dt.datetime | None) -> 
     if told.status != "failed":
         fee = _fits(told, state)
     said = f"Transfer {told.settlement_id} was told as {told.status}."
+    if path:
+        booked_at = desk.booked_at(connection, state, told.settled_at)
+        ledger.taken_over(connection, told.settlement_id, told.payout_id, booked_at)
     for action in path:
         state = desk.told_by_transfer(
             connection, told.payout_id, action, said, told.settled_at, fee if action == "settle" else 0, at=at
