@@ -60,6 +60,10 @@ def attribute(
     locked = touched.groupby(trader).transform("first").where(touched.notna().groupby(trader).cummax())
     lost = frame["click_id"].notna() & ~frame["click_id"].isin(clicks["click_id"])
     credited = told.where(told.notna(), locked.where(touched.notna() | lost | unlanded))
+    unnamed = frame["partner_id"].notna() & told.isna()
+    waits_for = pd.Series(None, index=frame.index, dtype=object)
+    waits_for = waits_for.mask(unnamed, "unknown partner " + frame["partner_id"].astype(str))
+    waits_for = waits_for.mask(lost, "unknown click " + frame["click_id"].astype(str))
     how = np.select([told.notna(), credited != touched, coded.notna()], ["checkout", "first_touch", "coupon"], "click")
     rows = pd.DataFrame(
         {
@@ -67,10 +71,10 @@ def attribute(
             "partner_id": credited,
             "share": 1.0,
             "how": how,
-            "held_because": ("unknown click " + frame["click_id"].astype(str)).astype(object).where(lost, other=np.nan),
+            "held_because": waits_for,
         }
     )
-    strangers = (frame["partner_id"].notna() & ~frame["partner_id"].isin(known)) | (unlanded & told.isna())
+    strangers = unnamed | (unlanded & told.isna())
     remarks = _remarks(frame, strangers, lost, told, clicked, coded, named)
     return Attributed(_reassigned(rows[credited.notna()].reset_index(drop=True), assigned, remarks), remarks)
 

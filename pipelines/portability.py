@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
@@ -82,9 +83,10 @@ def _feed_query(dataset: Dataset) -> str:
         for one in dataset.columns
     )
     key = ", ".join(f'"{name}"' for name in dataset.key)
-    if dataset.name == "partners":  # a place in the tree counts from its day on, so earlier ones are told too
-        newest = "row_number() over (partition by partner_id, joined_at order by _version desc) = 1"
-        return f"select {columns} from lake.partners qualify {newest} order by partner_id, _version"
+    if (
+        dataset.name == "partners"
+    ):  # an earlier place in the tree counts until its end, an earlier destination was paid to
+        return f"select {columns} from lake.partners order by partner_id, _version"
     return f"select {columns} from staging.{dataset.name} order by {key}"
 
 
@@ -216,8 +218,9 @@ def read_other(kind: str, file: Any) -> pd.DataFrame:
     if missing:
         raise MappingRefused(f"{name}: no column {', '.join(missing)}; {kind} have {', '.join(COMPARED[kind])}")
     amount = pd.to_numeric(rows["amount"], errors="coerce")
-    at = pd.to_datetime(rows[COMPARED[kind][3]], utc=True, errors="coerce", format="ISO8601")
-    for column, wrong in (("amount", amount.isna()), (COMPARED[kind][3], at.isna())):
+    told = rows[COMPARED[kind][3]]
+    at = pd.to_datetime(told.where(told.str.contains(_OFFSET)), utc=True, errors="coerce", format="ISO8601")
+    for column, wrong in (("amount", ~np.isfinite(amount)), (COMPARED[kind][3], at.isna())):
         if wrong.any():
             place = int(wrong.to_numpy().argmax())
             value = rows[column].iloc[place]
@@ -225,7 +228,8 @@ def read_other(kind: str, file: Any) -> pd.DataFrame:
     return rows.assign(amount=amount, **{COMPARED[kind][3]: at})[list(COMPARED[kind])]
 
 
-_WANTED = {True: "number", False: "ISO 8601 time"}
+_WANTED = {True: "number", False: "ISO 8601 time with an offset"}
+_OFFSET = r"(?:Z|[+-]\d\d:?\d\d)\s*$"
 
 
 def parallel_run(

@@ -106,14 +106,16 @@ class Ledger:
     def credit(self, one: Happening, partner: str, share: Part) -> None:
         """What one event earns one partner."""
         sale, version = self.sales[one.challenge_id], self.plan(partner, one.challenge_id)
-        if one.kind == "purchase" and one.cents <= 0:
+        if one.kind != "profit_share" and sale.fee <= 0:
             return
         basis = one.cents if one.kind in ("purchase", "profit_share") else sale.fee
         if version is None:
             self.chain(one.challenge_id, partner, one.kind, 0, share, sale.fee if one.kind == "purchase" else 0)
             return
         tiers = version.tiers
-        period = (partner, "ever" if tiers and tiers.period == "lifetime" else f"{one.at:%Y-%m}")
+        month = "ever" if tiers and tiers.period == "lifetime" else f"{one.at:%Y-%m}"
+        measure = tiers and (tiers.by, version.currency if tiers.by == "fees" else None)
+        period = (partner, f"{month} by {measure}")
         before, volume = self.counted[period], 0
         if tiers and one.kind == "purchase":
             volume = {"sales": 1, "fees": cut(basis, share), "funded": 0}[tiers.by]

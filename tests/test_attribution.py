@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import duckdb
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.attribution import attribute, coupon_owners, hold_suspects
+from sql import relations
+from tests.payout_world import DAY, START, lake, settlement
 
 CLICKS = pd.DataFrame({"click_id": ["K1", "K2"], "partner_id": ["P1", "P2"]})
 PARTNERS = pd.DataFrame({"partner_id": ["P1", "P2"]})
@@ -65,6 +68,16 @@ def test_a_partner_that_has_not_landed_is_credited_with_nothing_and_named() -> N
     found = attribute(sales({"partner_id": "P9"}), CLICKS, PARTNERS)
     assert found.credits.empty
     assert any("partner that has not landed" in line for line in found.log)
+
+
+def test_who_is_credited_in_the_place_of_a_partner_that_has_not_landed_waits_for_it() -> None:
+    """Paid at once, the purchase would be paid again once the partner lands whom the checkout named."""
+    rows = ({"partner_id": "P9", "click_id": "K1"}, {"click_id": "K1"}, {"partner_id": "P9", "click_id": "K8"})
+    found = attribute(sales(*rows), CLICKS, PARTNERS).credits
+    assert found["partner_id"].tolist() == ["P1", "P1", "P1"]
+    assert found["held_because"].fillna("").tolist() == ["unknown partner P9", "", "unknown click K8"]
+    landed = attribute(sales(*rows), CLICKS, pd.DataFrame({"partner_id": ["P1", "P9"]})).credits
+    assert landed["partner_id"].tolist() == ["P9", "P9", "P9"], "it was the first touch"
 
 
 def test_a_click_of_a_partner_that_has_not_landed_credits_nobody_or_the_first_touch_and_is_named() -> None:
@@ -142,3 +155,37 @@ def test_a_partners_own_purchases_wait_and_others_do_not() -> None:
     events = pd.DataFrame({"challenge_id": ["C1", "C2"], "trader_id": ["T", "U"]})
     held = hold_suspects(found, events, pd.DataFrame({"partner_id": ["P1"], "trader_id": ["U"]}))
     assert held["held_because"].notna().tolist() == [False, True]
+
+
+def partner_lake(connection: duckdb.DuckDBPyConnection, *records: dict[str, Any], **more: list[Any]) -> None:
+    """Partners' records told one after another, and what else landed, as of 60 days after the start."""
+    usual = {"name": "One", "plan": "cpa", "joined_at": START}
+    lake(connection, {"partners": [usual | record for record in records], **more})
+    connection.execute(
+        "update lake.partners as told set _version = (select count(*) from lake.partners as other"
+        " where other.partner_id = told.partner_id and other._line <= told._line)"
+    )
+    relations.prepare(connection, START + 60 * DAY)
+
+
+def test_a_partner_whose_move_is_told_before_its_day_stands_where_they_stood_until_then() -> None:
+    later = {"partner_id": "P1", "plan": "hybrid", "payout_destination": "new", "joined_at": START + 61 * DAY}
+    with duckdb.connect() as connection:
+        partner_lake(connection, {"partner_id": "P1"}, {"partner_id": "P1", "email": "one@firm.test"}, later)
+        relations.build(connection, "staging.partners")
+        told = connection.sql("select partner_id, plan, email from staging.partners").fetchall()
+    assert told == [("P1", "cpa", "one@firm.test")]
+
+
+def test_what_was_sent_to_a_partners_earlier_destination_stays_sent_to_that_partner() -> None:
+    """A destination that two had by turns is whose it is now, one that two had before is nobody's."""
+    records = [("P1", "old"), ("P1", "now"), ("P2", "lent"), ("P2", "own"), ("P3", "lent")]
+    records += [("P4", "both"), ("P5", "both"), ("P4", "x"), ("P5", "y")]
+    sent = [settlement(n, "", 20, "50", destination=name) for n, name in enumerate(("old", "now", "lent", "both"), 1)]
+    with duckdb.connect() as connection:
+        named = [{"partner_id": who, "payout_destination": where} for who, where in records]
+        partner_lake(connection, *named, settlements=sent)
+        relations.build(connection, "facts.partner_transfers")
+        query = "select settlement_id, partner_id from facts.partner_transfers order by settlement_id"
+        told = connection.sql(query).fetchall()
+    assert [who for _, who in told] == ["P1", "P1", "P3"]

@@ -177,9 +177,20 @@ def test_a_plan_that_is_not_there_earns_nothing_and_is_named() -> None:
     assert any("no commission plan gold" in line for line in found.log)
 
 
-def test_a_free_challenge_earns_nothing() -> None:
-    plans = plan_of("cpa", "[versions.purchase]\namount = 50\n")
-    assert entries(plans, SALE.assign(amount=0.0), credits_of(("C1", "P1", 1.0)), CHAIN).empty
+def test_of_a_free_challenge_only_profit_is_shared() -> None:
+    """Neither milestones nor tiers: who sends people to free trials has sold nothing."""
+    clauses = "".join(f"[versions.{name}]\namount = 50\n" for name in ("stage_pass", "funded"))
+    clauses += "[versions.profit_share]\npercent = 10\n"
+    plans = plan_of("cpa", TIERS.format(by='"funded"', mode='"marginal"', since=1) + clauses)
+    events = events_of(
+        ("e1", "purchase", "C1", 0, 0.0, "USD"),
+        ("e2", "stage_pass", "C1", 1, 0.0, "USD"),
+        ("e3", "funded", "C1", 2, 0.0, "USD"),
+        ("e4", "profit_share", "C1", 9, 200.0, "USD"),
+        ("e5", "purchase", "C2", 10, 100.0, "USD"),
+    )
+    found = entries(plans, events, credits_of(("C1", "P1", 1.0), ("C2", "P1", 1.0)), tree_of(P1=(None, "cpa")))
+    assert found[["event", "amount"]].to_numpy().tolist() == [["profit_share", 20.0], ["purchase", 10.0]]
 
 
 def test_a_commission_paid_before_the_return_is_owed_back() -> None:
@@ -342,6 +353,49 @@ def test_marginal_tiers_by_fees_split_the_fee_that_crosses() -> None:
     plans = plan_of("t", TIERS.format(by='"fees"', mode='"marginal"', since=150))
     found = entries(plans, *month_of_sales(3), tree_of(P1=(None, "t")))
     assert found["amount"].tolist() == [10.0, 15.0, 20.0]
+
+
+@pytest.mark.parametrize(
+    ("by", "later", "amounts"),
+    [
+        # a hundred dollars are no ten thousand sales, and a sale is no cent
+        ('"fees"', 'by = "sales"\nsteps = [{ from = 3, percent = 50 }]', [10.0, 10.0, 10.0, 10.0, 50.0]),
+        ('"sales"', 'by = "fees"\nsteps = [{ from = 300.01, percent = 50 }]', [10.0, 10.0, 10.0, 10.0, 10.0]),
+        # what the earlier terms counted by the same measure goes on counting, and only later sales are raised
+        ('"sales"', 'by = "sales"\nsteps = [{ from = 4, percent = 50 }]', [10.0, 10.0, 10.0, 50.0, 50.0]),
+    ],
+)
+@pytest.mark.parametrize("mode", ["marginal", "retroactive"])
+def test_tiers_of_other_terms_count_on_by_the_same_measure_alone(
+    by: str, later: str, amounts: list[float], mode: str
+) -> None:
+    events, credits = month_of_sales(5)
+    since = (START + dt.timedelta(hours=1.5)).isoformat()
+    first = TIERS.format(by=by, mode=f'"{mode}"', since=1_000)
+    newer = f'[[versions]]\nversion = 2\neffective_from = {since}\ncurrency = "USD"\n'
+    newer += f'[versions.purchase]\npercent = 10\n[versions.tiers]\nmode = "{mode}"\n{later}\n'
+    plans = Plans({"t": read_plan(f'id = "t"\n{HEAD}{HOLD}{first}{newer}')})
+    found = entries(plans, events, credits, tree_of(P1=(None, "t")))
+    if mode == "retroactive":
+        later_sales = [50.0 if max(amounts[2:]) == 50.0 else 10.0] * 3
+        amounts = [10.0, 10.0, *later_sales]
+    assert found.groupby("challenge_id")["amount"].sum().tolist() == amounts
+
+
+def test_a_share_of_the_fee_above_is_paid_as_the_plan_above_says() -> None:
+    """P1's plan turns what it pays into dollars, P2's does not; without a rate P1 waits and P2 does not."""
+    above = 'convert = true\n[versions.overrides]\npercents = [10]\nof = "fee"\n'
+    plans = Plans({**CPA.known, **plan_of("above", above).known})
+    events = events_of(("e1", "purchase", "C1", 0, 1000.0, "EUR"), ("e2", "purchase", "C2", 0, 1000.0, "XAG"))
+    rates = pd.DataFrame({"currency": ["EUR"], "day": [dt.date(2026, 1, 9)], "rate_to_usd": [1.1]})
+    credits = credits_of(("C1", "P2", 1.0), ("C2", "P2", 1.0))
+    found = entries(plans, events, credits, tree_of(P1=(None, "above"), P2=("P1", "cpa")), rates=rates)
+    assert found[["partner_id", "amount", "currency", "state"]].to_numpy().tolist() == [
+        ["P2", 200.0, "EUR", "payable"],
+        ["P1", 110.0, "USD", "payable"],
+        ["P2", 200.0, "XAG", "payable"],
+        ["P1", 100.0, "XAG", "held"],
+    ]
 
 
 def test_a_bonus_is_taken_back_with_its_sale() -> None:

@@ -483,6 +483,14 @@ def test_another_systems_amounts_are_read_or_refused_with_the_line(tmp_path: Pat
     path.write_text("partner_id,currency,amount,happened_at\nP1,EUR,10,2026-03-01\nP1,EUR,ten,2026-03-01\n")
     with pytest.raises(MappingRefused, match=r"line 3: amount is 'ten'"):
         read_other("commissions", path)
+    path.write_text(
+        "partner_id,currency,amount,happened_at\nP1,EUR,1,2026-03-01T01:00:00+01:00\nP1,EUR,2,2026-03-01T00:00:00\n"
+    )
+    with pytest.raises(MappingRefused, match=r"line 3: happened_at is '2026-03-01T00:00:00', no ISO 8601 time with an"):
+        read_other("commissions", path)
+    path.write_text("partner_id,currency,amount,happened_at\nP1,EUR,inf,2026-03-01T00:00:00Z\n")
+    with pytest.raises(MappingRefused, match=r"line 2: amount is 'inf'"):
+        read_other("commissions", path)
     path.write_text("payout_id,amount,settled_at\nQ1,10,2026-03-01\n")
     with pytest.raises(MappingRefused, match="no column currency"):
         read_other("payouts", path)

@@ -13,12 +13,17 @@ import pandas as pd
 
 from models.commissions.plans import EARNING, MILESTONES, MOST_LEVELS, TIERED_BY, Plans, PlanVersion
 from models.commissions.posting import (
+    BY_FEES,
+    BY_FUNDED,
     CHALLENGE_WIDTH,
     DONE,
     ENTRY_WIDTH,
     FIXED,
     MOST_MINOR,
     NEWEST,
+    O_BY,
+    O_CURRENCY,
+    O_MEASURE,
     OVERRIDES,
     OWN,
     PERCENTS,
@@ -26,6 +31,7 @@ from models.commissions.posting import (
     PURCHASE,
     REFUND,
     RETURN_WHAT,
+    SLOT,
     STEPS,
     TIERED,
     UNKNOWN,
@@ -66,12 +72,13 @@ class Book:
         challenges = np.zeros((len(self.challenges), CHALLENGE_WIDTH), np.int64)
         challenges[:, 0], challenges[:, 1], challenges[:, 2] = self.challenges["fee"], starts[:-1], starts[1:]
         challenges[:, NEWEST], challenges[:, RETURN_WHAT] = UNKNOWN, REFUND
-        slots = int(self.told[:, 4].max(initial=-1)) + 1
+        months, measures = int(self.told[:, SLOT].max(initial=-1)) + 1, int(self.paying[:, O_MEASURE].max()) + 1
         partners = int(self.rows["partner"].max()) + 1 if len(self.rows) else 0
-        periods = np.zeros((partners * (slots + 1), PERIOD_WIDTH), np.int64)
+        periods = np.zeros((partners * measures * (months + 1), PERIOD_WIDTH), np.int64)
         periods[:, TIERED], periods[:, DONE] = UNKNOWN, 0
         entries = np.empty((max(1024, 2 * len(self.told)), ENTRY_WIDTH), np.int64)
-        return Desk(self.told, challenges, rows, self.paying, periods, slots, entries, np.zeros(1, np.int64))
+        tables = (self.told, challenges, rows, self.paying, periods)
+        return Desk(*tables, months, measures, entries, np.zeros(1, np.int64))
 
 
 def compile_book(
@@ -402,12 +409,14 @@ def _paying(versions: list[PlanVersion | None], currencies: list[str]) -> Array:
     for number, version in enumerate(versions):
         if version is not None:
             _pay(table[number], version, currencies)
+    by, money = table[:, O_BY], table[:, O_CURRENCY]
+    table[:, O_MEASURE] = np.unique(np.where(by == BY_FEES, BY_FUNDED + 1 + money, by), return_inverse=True)[1]
     return table
 
 
 def _pay(line: Array, version: PlanVersion, currencies: list[str]) -> None:
     tiers = version.tiers
-    line[:PERCENTS] = (
+    line[:O_MEASURE] = (
         currencies.index(version.currency) if version.currency else OWN,
         version.convert,
         parts(version.repeat_percent),

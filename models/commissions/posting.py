@@ -39,11 +39,13 @@ CHALLENGE_WIDTH = 8
 PARTNER, LEVEL, PLAN, SHARE, UPTO, BASE = range(6)
 # plans: options, then percents and fixed amounts by event, overrides by level, and steps (from, rate)
 O_CURRENCY, O_CONVERT, O_REPEAT, O_MONTHS, O_BY, O_LIFETIME, O_RETROACTIVE, O_STEPS, O_OF_FEE, O_TAKEN = range(10)
-PERCENTS = 10
+# what its tiers count, as a number: sales, funded, or fees in one currency; nothing of one is added to another
+O_MEASURE = 10
+PERCENTS = 11
 FIXED = PERCENTS + len(WHATS)
 OVERRIDES = FIXED + len(WHATS)
 STEPS = OVERRIDES + 6
-# periods: what a partner did in a month (or ever), the newest entry rated by it, and how many there are
+# periods: what a partner did by one measure in a month (or ever), the newest entry rated by it, and how many there are
 DONE, TIERED, RATED_ENTRIES = range(3)
 PERIOD_WIDTH = 3
 
@@ -56,14 +58,16 @@ MOST_CHAIN = 6
 
 
 class Desk(NamedTuple):
-    """The tables of one pass (two-dimensional int64), the entries posted so far and the slots that a partner has."""
+    """The tables of one pass (two-dimensional int64), the entries posted so far, how many months there are and
+    by how many measures tiers count."""
 
     events: Array
     challenges: Array
     rows: Array
     plans: Array
     periods: Array
-    slots: int
+    months: int
+    measures: int
     entries: Array
     count: Array
 
@@ -138,6 +142,15 @@ def post(desk: Desk, challenge: int, event: int, row: int, what: int, amount: in
 
 
 @njit(cache=True)
+def fee_as_paid(desk: Desk, event: int, plan: int) -> tuple[int, int]:
+    """What a plan's percentages are of, and in which currency: the plan's, where it converts and there is a rate."""
+    money = desk.plans[plan, O_CURRENCY]
+    if desk.plans[plan, O_CONVERT] == 1 and desk.events[event, IN_PLAN + money] != UNKNOWN:
+        return desk.events[event, IN_PLAN + money], money
+    return desk.events[event, OWN_AMOUNT], OWN
+
+
+@njit(cache=True)
 def post_chain(desk: Desk, challenge: int, event: int, row: int, what: int, amount: int, currency: int) -> int:
     """Posts a partner's commission and the overrides of those above, of the commission or of the fee.
 
@@ -152,8 +165,8 @@ def post_chain(desk: Desk, challenge: int, event: int, row: int, what: int, amou
         if desk.plans[plan, O_OF_FEE] == 0:
             override, paid_in = part_of(amount, ppm), currency
         else:
-            fee = desk.events[event, OWN_AMOUNT] if what == PURCHASE else 0
-            override, paid_in = shared(desk, row, part_of(fee, ppm)), OWN
+            fee, paid_in = fee_as_paid(desk, event, plan) if what == PURCHASE else (0, OWN)
+            override = shared(desk, row, part_of(fee, ppm))
         if override != 0:
             post(desk, challenge, event, above, what, override, paid_in)
     return place
@@ -209,12 +222,10 @@ def percentage(desk: Desk, plan: int, what: int, basis: int, before: int, volume
 def earn(desk: Desk, event: int, row: int, what: int, period: int, volume: int) -> None:
     """Posts what an event earns a directly credited partner under one clause of the plan, and the chain above."""
     plan = desk.rows[row, PLAN]
-    money, basis, currency = desk.plans[plan, O_CURRENCY], desk.events[event, OWN_AMOUNT], OWN
-    if desk.plans[plan, O_CONVERT] == 1 and desk.events[event, IN_PLAN + money] != UNKNOWN:
-        basis, currency = desk.events[event, IN_PLAN + money], money
+    basis, currency = fee_as_paid(desk, event, plan)
     amount = desk.plans[plan, FIXED + what]
     if amount > 0:
-        currency = money
+        currency = desk.plans[plan, O_CURRENCY]
     else:
         amount = percentage(desk, plan, what, basis, desk.periods[period, DONE] - volume, volume)
     if what == PURCHASE and desk.events[event, NTH] > 1:
@@ -230,13 +241,13 @@ def earn(desk: Desk, event: int, row: int, what: int, period: int, volume: int) 
 
 
 @njit(cache=True)
-def lift(desk: Desk, event: int, period: int, rate: int) -> None:
-    """Pays the difference to a tier just reached on every earlier sale of the period."""
+def lift(desk: Desk, event: int, period: int, plan: int, rate: int) -> None:
+    """Pays the difference to a tier just reached on every earlier sale of the period that the same terms bind."""
     place = desk.periods[period, TIERED]
     while place != UNKNOWN:
         entry = desk.entries[place]
         bonus = part_of(entry[BASIS], rate) - entry[RATED]
-        if bonus > 0:
+        if bonus > 0 and desk.rows[entry[ROW], PLAN] == plan:
             entry[RATED] += bonus
             challenge = desk.events[entry[EVENT], CHALLENGE]
             post_chain(desk, challenge, event, entry[ROW], TIER_BONUS, bonus, entry[CURRENCY])
@@ -245,18 +256,19 @@ def lift(desk: Desk, event: int, period: int, rate: int) -> None:
 
 @njit(cache=True)
 def period_of(desk: Desk, event: int, row: int) -> int:
-    """The partner's period that an event falls into: its month, or the one that lasts for ever."""
+    """The partner's period by its plan's measure that an event falls into: its month, or the one for ever."""
     lifetime = desk.plans[desk.rows[row, PLAN], O_LIFETIME] == 1
-    slot = desk.slots if lifetime else desk.events[event, SLOT]
-    period: int = desk.rows[row, PARTNER] * (desk.slots + 1) + slot
+    slot = desk.months if lifetime else desk.events[event, SLOT]
+    measure = desk.rows[row, PARTNER] * desk.measures + desk.plans[desk.rows[row, PLAN], O_MEASURE]
+    period: int = measure * (desk.months + 1) + slot
     return period
 
 
 @njit(cache=True)
 def credit(desk: Desk, event: int, row: int) -> None:
-    """Everything one event earns one directly credited partner; a purchase that cost nothing earns nothing."""
+    """All that one event earns one directly credited partner; of a purchase that cost nothing, a share of profit."""
     plan, kind = desk.rows[row, PLAN], desk.events[event, KIND]
-    if kind == PURCHASE and desk.events[event, OWN_AMOUNT] <= 0:
+    if kind != PROFIT_SHARE and desk.challenges[desk.events[event, CHALLENGE], FEE] <= 0:
         return
     period = period_of(desk, event, row)
     before, volume = desk.periods[period, DONE], volume_of(desk, event, row)
@@ -268,7 +280,7 @@ def credit(desk: Desk, event: int, row: int) -> None:
     if desk.plans[plan, O_RETROACTIVE] == 1:
         rate = rate_at(desk, plan, before + volume)
         if rate != rate_at(desk, plan, before):
-            lift(desk, event, period, rate)
+            lift(desk, event, period, plan, rate)
 
 
 @njit(cache=True)
@@ -313,9 +325,8 @@ def post_all(desk: Desk) -> Array:
         if wanted > len(desk.entries):
             grown = np.empty((2 * wanted, ENTRY_WIDTH), np.int64)
             grown[: desk.count[0]] = desk.entries[: desk.count[0]]
-            desk = Desk(
-                desk.events, desk.challenges, desk.rows, desk.plans, desk.periods, desk.slots, grown, desk.count
-            )
+            tables = (desk.events, desk.challenges, desk.rows, desk.plans, desk.periods)
+            desk = Desk(*tables, desk.months, desk.measures, grown, desk.count)
         if desk.events[event, KIND] >= REFUND:
             give_back(desk, event)
             continue

@@ -27,6 +27,7 @@ from models.commissions.posting import (
     O_BY,
     O_CONVERT,
     O_CURRENCY,
+    O_OF_FEE,
     OWN,
     REFUND,
     REVERSED,
@@ -158,7 +159,9 @@ def _currencies(book: Book, posted: Array, challenge: Array, events: pd.DataFram
 def _reasons(book: Book, posted: Array, rows: pd.DataFrame) -> Array:
     """Why an entry is kept back, empty when nothing speaks against it."""
     reasons = rows["held_because"].to_numpy(object).copy()
-    plan = book.rows["plan"].to_numpy(np.int64)[rows["base"].to_numpy(np.int64)]
+    base, own = book.rows["plan"].to_numpy(np.int64)[rows["base"].to_numpy(np.int64)], rows["plan"].to_numpy(np.int64)
+    of_fee = (rows["level"].to_numpy() > 1) & (book.paying[own, O_OF_FEE] == 1)
+    plan = np.where(of_fee, own, base)
     needs = (book.paying[:, O_CONVERT] == 1) | (book.paying[:, O_BY] == BY_FEES)
     money = np.maximum(book.paying[:, O_CURRENCY], 0)
     missing = book.told[posted[:, EVENT], IN_PLAN + money[plan]] == UNKNOWN

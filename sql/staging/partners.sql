@@ -2,7 +2,8 @@
 with corrected as (
     select partner_id, max(_version) as newest
     from lake.partners
-    where _version > 1
+    -- a move that is told before its day leaves the record before it in force until then
+    where _version > 1 and joined_at <= getvariable('as_of')
     group by partner_id
 )
 
