@@ -434,6 +434,12 @@ def test_everything_leaves_and_comes_back(house: Warehouse, tmp_path: Path) -> N
     told = pd.read_csv(tmp_path / "moved" / "feed" / "partners.csv", dtype=str)
     plans = told.loc[told["partner_id"] == moved["partner_id"].iloc[0], "plan"].tolist()
     assert len(plans) == 2 and plans[1] == "hybrid", "where a partner stood before a move comes along"
+    for destination in ("bank_before", "bank_now"):
+        moved.assign(payout_destination=destination).to_csv(tmp_path / "partners.csv", index=False)
+        land_paths(again, [tmp_path / "partners.csv"])
+    export_all(again, tmp_path / "paid")
+    told = pd.read_csv(tmp_path / "paid" / "feed" / "partners.csv", dtype=str)
+    assert {"bank_before", "bank_now"} <= set(told["payout_destination"]), "money was sent to the earlier one"
     again.database.dispose()
 
 

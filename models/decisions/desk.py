@@ -247,7 +247,8 @@ def booked_at(connection: sa.Connection, state: State, money_at: dt.datetime) ->
     """When money that moved at an instant is booked on a request: not before the transfer that pays it was begun."""
     query = sa.select(PAYOUT_TRANSFERS.c.begun_at)
     wanted = PAYOUT_TRANSFERS.c.transfer_id == f"{state.payout_id}-{state.transfers}"
-    return max([money_at, *connection.execute(query.where(wanted)).scalars()])
+    begun: list[dt.datetime] = list(connection.execute(query.where(wanted)).scalars())
+    return max([money_at, *begun])
 
 
 def _known(connection: sa.Connection, payout_ids: Sequence[str]) -> _Known:
