@@ -12,7 +12,7 @@ from models.coordination.circumstances import COLUMNS, EXITS_TELL, LOTS_TELL, _l
 from models.coordination.clocks import _difference, clock_differences
 from models.coordination.entries import sort_entries
 from models.coordination.lags import order_odds, typical_lag
-from models.coordination.strength import _order, weigh
+from models.coordination.strength import _lag, _order, weigh
 from tests.test_coordination import OPEN_S, flagged, plan, strangers, trades_of
 
 Floats = NDArray[np.float64]
@@ -366,6 +366,38 @@ def test_one_order_is_none_where_clocks_may_differ_by_more_than_the_lag(doubt_s:
     seen = seen.assign(**counts, lag_s=0.45, lag_error_s=0.02, lag_doubt_s=doubt_s, relation=0, log_p=-60.0)
     seen = seen.assign(same_order=1.0, passers=5.0, passers_usual=0.2, expected=0.1)
     assert _order(seen)[0] == pytest.approx(worth)
+
+
+def test_what_is_surely_at_once_follows_nobody_whatever_clock_shows_it() -> None:
+    """A hundred entries that whole seconds never part, as of two robots at one price, are not a lag that is hidden."""
+    seen = pd.DataFrame(0.0, index=[0, 1], columns=list(COLUMNS))
+    seen = seen.assign(matched=100.0, events=100.0, exits_together=1.0, exits_at_once=1.0, step_s=1.0, relation=0)
+    seen = seen.assign(lag_s=[0.01, 0.3], lag_error_s=[0.02, 0.02], lag_doubt_s=0.02, log_p=-400.0, expected=1.0)
+    surely, behind = _order(seen)
+    assert surely == pytest.approx(-8.0)
+    assert behind == pytest.approx(-1.0)
+
+
+def test_exits_that_a_common_price_brings_near_do_not_excuse_a_lag_that_strays() -> None:
+    """Two who see prices break leave near each other by equal stops; who was followed out repeats the lag."""
+    seen = pd.DataFrame(0.0, index=[0, 1], columns=list(COLUMNS))
+    seen = seen.assign(matched=20.0, events=20.0, lag_s=30.0, lag_spread_s=8.0, local_spread_s=8.0, exits_near=0.6)
+    seen = seen.assign(exits_together=[0.1, 0.9], relation=0, log_p=-60.0, expected=0.5, together=20.0)
+    seen = seen.assign(expected_within_horizon=0.5)
+    broke, followed = _lag(seen)
+    assert broke < -3.0
+    assert followed == pytest.approx(0.0)
+
+
+def test_matches_without_the_company_undo_what_it_says_and_no_more() -> None:
+    """Two of a small family are often there without the third, which says nothing of who is ahead."""
+    seen = pd.DataFrame(0.0, index=[0], columns=list(COLUMNS))
+    seen = seen.assign(matched=120.0, events=120.0, alone=60.0, alone_expected=0.1, others=3.0, expected=0.1)
+    seen = seen.assign(a=0, b=1, relation=0, log_p=-400.0, lag_s=0.3, lag_spread_s=0.3, together=120.0)
+    seen = seen.assign(expected_within_horizon=0.1, lag_doubt_s=0.02, picked_log_p=0.0, picked_always=1.0)
+    _, reasons = weigh(seen, np.array([False]), CoordinationTerms())
+    assert reasons["without_others"][0] > 0.0
+    assert (reasons["company"] + reasons["without_others"])[0] <= 1.5
 
 
 def test_lots_are_set_beside_each_other_within_an_instrument() -> None:

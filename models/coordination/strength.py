@@ -46,6 +46,7 @@ ALWAYS_WITH = [0.25, 0.45]  # share of the company that never gathers without wh
 SOURCE_FIRST = [0.85, 0.95]  # share of meetings opened from which one is the source of a company
 PICKS_WORTH = 1.0  # what company and public moments are worth together where one of the company is picked
 FARTHER = 3.0  # times the lags of nearly everyone around
+ALONE_WORTH = 1.5  # what company is worth at most where many matches are without it: as much as where nobody recurs
 SMALL_RING = 8  # others around a pair up to which a ring is as likely as a shared strategy
 
 
@@ -201,7 +202,8 @@ def _order(seen: pd.DataFrame) -> Floats:
     on_average = np.abs(_column(seen, "lag_s")) > 4.0 * _column(seen, "lag_error_s") + SHORTEST_S
     hidden = np.where(on_average, np.maximum(hidden, -1.0), hidden)
     at_once = np.abs(_column(seen, "lag_s")) + 2.0 * _column(seen, "lag_error_s") < AT_ONCE_S
-    hidden = np.where(at_once | (~on_average & (_surplus(seen) < LOG_P_PASSERS)), hidden - 3.0, hidden)
+    hidden = np.where(~on_average & (_surplus(seen) < LOG_P_PASSERS), hidden - 3.0, hidden)
+    hidden = np.where(at_once, ORDER_WORTH[0], hidden)
     shown = (untied >= 3) & (untied >= 0.3 * _column(seen, "matched"))
     ordered = np.where(untied >= 3, _steps(share, ORDER_AT, ORDER_WORTH), 0.0)
     worth = np.where(shown, ordered, hidden)
@@ -258,7 +260,7 @@ def _lag(seen: pd.DataFrame) -> Floats:
     by_length = _steps(loose, [0.45, 0.7, 1.1], [0.0, -2.5, -5.0])
     # People who see one price break act as far apart as they are slow, and leave each by his own mind.
     people = _steps(1.4826 * unrounded_spread(seen), [0.5 * IRREGULAR_S, IRREGULAR_S], [0.0, 1.0])
-    apart = people * _steps(link_alone(seen), [0.2, 0.6], [1.0, 0.0]) * (1.0 - _accompanied(seen))
+    apart = people * _steps(_kept(seen), [0.2, 0.6], [1.0, 0.0]) * (1.0 - _accompanied(seen))
     by_length = np.minimum(by_length, apart * _steps(_looser(seen), [0.25, 0.45], [0.0, -4.0]))
     return np.minimum(np.where(_by_hand(seen), np.maximum(by_length, -1.0), by_length), in_company) + strays
 
@@ -533,6 +535,9 @@ def weigh(seen: pd.DataFrame, same_owner: Flags, terms: CoordinationTerms) -> tu
             "same_owner": np.where(same_owner, 3.0, 0.0),
         },
         index=seen.index,
+    )
+    reasons["without_others"] = np.minimum(
+        reasons["without_others"], (ALONE_WORTH - reasons["company"]).clip(lower=0.0)
     )
     reasons["same_leader"] = _same_leader(seen, reasons.sum(axis=1).to_numpy(), terms)
     reasons["hub"] = _hub(seen, reasons[["company", "exits", "same_leader"]].sum(axis=1).to_numpy(), terms)
