@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import sys
@@ -26,10 +27,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long begins first, so that no worker is left alone with it at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     for item in items:
-        group = item.get_closest_marker("xdist_group")
+        group = _group(item)
         if group and os.environ.get("PYTEST_XDIST_WORKER"):
             # pytest-xdist 3.8 tells its groups by a name that pytest 9.2 no longer reads
-            item._id = coerce_node_id(f"{item.nodeid}@{group.args[0]}")
+            item._id = coerce_node_id(f"{item.nodeid}@{group}")
+
+
+def _group(item: pytest.Item) -> str | None:
+    """Whom a test shares a worker with: its mark says, else those of its file who use what that makes once for all."""
+    marked = item.get_closest_marker("xdist_group")
+    if marked:
+        return str(marked.args[0])
+    assert isinstance(item, pytest.Function)
+    made = itertools.chain(*item._fixtureinfo.name2fixturedefs.values())
+    return item.path.stem if any(one.scope == "module" for one in made) else None
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -21,9 +21,7 @@ from models.payouts.review import asked_of, published
 from pipelines.score import judge, judged_accounts, register_instruments, register_terms
 from sql import relations, schema
 from sql.decided import register
-from sql.schema import DATASETS, DUCKDB_TYPES, LAKE_COLUMNS
-from sql.warehouse import LAKE_TYPES
-from tests.builders import Row
+from tests.builders import Row, lake
 
 START = dt.datetime(2026, 3, 2, 8, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
@@ -124,21 +122,6 @@ def _observed(deals: Sequence[Row]) -> list[Row]:
             | dict.fromkeys(("balance", "equity"), f"{balances[account]:.2f}")
         )
     return rows
-
-
-def lake(connection: duckdb.DuckDBPyConnection, rows: dict[str, list[Row]]) -> None:
-    """Puts the feed before the SQL files as if it had landed."""
-    connection.execute("set timezone = 'UTC'; create schema lake")
-    for dataset in DATASETS.values():
-        columns = [f'"{column.name}" {DUCKDB_TYPES[column.kind]}' for column in dataset.columns]
-        columns += [f"{name} {LAKE_TYPES[name]}" for name, _, _ in LAKE_COLUMNS]
-        connection.execute(f"create table lake.{dataset.name} ({', '.join(columns)})")
-        for line, row in enumerate(rows.get(dataset.name, []), 1):
-            held = {name: value for name, value in row.items() if value != ""}
-            held |= {"_load_id": 1, "_line": line, "_version": 1}
-            names = ", ".join(f'"{name}"' for name in held)
-            marks = ", ".join("?" * len(held))
-            connection.execute(f"insert into lake.{dataset.name} ({names}) values ({marks})", list(held.values()))
 
 
 ASKED: dict[str, tuple[list[Request], Desk]] = {}

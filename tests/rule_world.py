@@ -18,8 +18,7 @@ from models import catalogue, set_rules, suspects
 from models.catalogue import Rulebook
 from pipelines.score import judged_accounts, register_instruments, register_terms
 from sql import relations
-from sql.schema import DATASETS, DUCKDB_TYPES
-from sql.warehouse import LAKE_TYPES
+from tests.builders import lake
 
 START = dt.datetime(2026, 3, 2, 0, 0, tzinfo=dt.UTC)
 """A Monday; rule tests open their accounts then unless they say otherwise."""
@@ -130,14 +129,8 @@ def rulebook(world: World) -> Rulebook:
 def engine(world: World) -> duckdb.DuckDBPyConnection:
     """A DuckDB that stands at the world's instant with its lake and decisions."""
     connection = duckdb.connect(config={"threads": 1})
-    connection.execute("set timezone = 'UTC'; create schema lake;")
-    for dataset in DATASETS.values():
-        columns = [f'"{column.name}" {DUCKDB_TYPES[column.kind]}' for column in dataset.columns]
-        columns += [f"{name} {kind}" for name, kind in LAKE_TYPES.items()]
-        connection.execute(f"create table lake.{dataset.name} ({', '.join(columns)})")
+    lake(connection, lake_rows(world))
     relations.prepare(connection, world.as_of)
-    for name, rows in lake_rows(world).items():
-        insert(connection, name, rows)
     register_terms(connection, rulebook(world))
     register_instruments(connection)
     relations.build(connection, "facts.accounts")
@@ -145,16 +138,6 @@ def engine(world: World) -> duckdb.DuckDBPyConnection:
     set_rules.register_ends(connection, pd.DataFrame(ends, columns=["account_id", "ended_at", "passed"]))
     decide(connection, world)
     return connection
-
-
-def insert(connection: duckdb.DuckDBPyConnection, dataset: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Puts rows of the same columns into the lake, in the order given."""
-    if not rows:
-        return
-    names = ", ".join(f'"{name}"' for name in (*rows[0], "_load_id", "_line", "_version"))
-    marks = ", ".join("?" for _ in range(len(rows[0]) + 3))
-    told = [[*row.values(), 1, line + 1, 1] for line, row in enumerate(rows)]
-    connection.executemany(f"insert into lake.{dataset} ({names}) values ({marks})", told)
 
 
 def decide(connection: duckdb.DuckDBPyConnection, world: World) -> None:

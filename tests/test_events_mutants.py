@@ -26,7 +26,7 @@ from tests.test_walk_mutants import NOTCHES, at_most, interpreted
 
 SOURCE = Path(events.__file__).read_text(encoding="utf-8")
 FOLLOWING = ("_held_after", "_opens", "_follow", "_rounded", "_sort_within", "_ties", "_merge")
-WORLDS = 4_000
+WORLDS = 2_000
 SECONDS_PER_TURN = 40.0
 INITIAL = 1_000
 SECOND = 1_000_000
@@ -238,8 +238,8 @@ def ordered(module: ModuleType, draw: random.Random) -> tuple[list[Any], list[An
     starts, total = np.cumsum([0, *counts]), sum(counts)
     order = np.arange(total)
     at = np.array([draw.randrange(4) for _ in range(total)])
-    kind = np.array([draw.randrange(3) for _ in range(total)])
-    owner = np.repeat([0, 1], counts)
+    kind = np.array([draw.randrange(3) for _ in range(total)], np.int8)
+    owner = np.repeat(np.array([0, 1], np.int32), counts)
     right = sorted(range(total), key=lambda row: (owner[row], at[row], kind[row]))
     ties = [
         place
@@ -255,7 +255,7 @@ def ordered(module: ModuleType, draw: random.Random) -> tuple[list[Any], list[An
 def rounded(module: ModuleType, draw: random.Random) -> tuple[list[Any], list[Any]]:
     """What a module rounds, and what is right."""
     values = [draw.choice([-150, -50, -49, 0, 49, 50, 51, 150, 100]) for _ in range(5)]
-    found = module._rounded(np.array(values), np.array([100]), np.zeros(5, np.int64)).tolist()
+    found = module._rounded(np.array(values), np.array([100]), np.zeros(5, np.int32)).tolist()
     return found, [int((Decimal(one) / 100).quantize(Decimal(1), ROUND_HALF_UP)) for one in values]
 
 

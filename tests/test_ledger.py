@@ -21,7 +21,8 @@ from sql import relations, schema
 from sql.decided import register, register_tables
 from sql.desk_schema import LEDGER_ENTRIES
 from sql.warehouse import Warehouse
-from tests.payout_world import DAY, START, feed, lake, request, settlement, trade
+from tests.builders import lake
+from tests.payout_world import DAY, START, feed, request, settlement, trade
 
 GOOD = [*trade(1, 1, "600"), *trade(2, 2, "700")]
 T0 = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)

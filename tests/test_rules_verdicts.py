@@ -17,7 +17,7 @@ from pipelines.score import _TOUCHED_BY, ends_of, judged_accounts, score
 from pipelines.score import judge as judge_all
 from sql import schema
 from sql.warehouse import Warehouse, read_frame
-from tests.builders import write_firm
+from tests.builders import insert, write_firm
 from tests.rule_world import (
     START,
     Account,
@@ -27,7 +27,6 @@ from tests.rule_world import (
     World,
     deal_rows,
     engine,
-    insert,
     judge,
     lake_rows,
     occurrences,

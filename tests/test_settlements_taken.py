@@ -25,8 +25,9 @@ from models.decisions.settling import Taken, Transfer
 from sql import relations
 from sql.desk_schema import DECISIONS, LEDGER_ENTRIES, PAYOUT_STATES, RECONCILIATION_MARKS, SETTLEMENT_EVENTS
 from sql.warehouse import Warehouse
+from tests.builders import lake
 from tests.desk_world import AUDE, NOW, PAVEL, PETRA, add_request
-from tests.payout_world import lake, request, settlement
+from tests.payout_world import request, settlement
 
 DAY = dt.timedelta(days=1)
 LATER = NOW + DAY

@@ -19,9 +19,7 @@ from pipelines import whatif
 from pipelines.whatif import History
 from sql import relations
 from sql.decided import register
-from sql.schema import DATASETS, DUCKDB_TYPES, LAKE_COLUMNS
-from sql.warehouse import LAKE_TYPES
-from tests.builders import Row
+from tests.builders import Row, lake
 
 START = dt.datetime(2026, 3, 2, 8, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
@@ -141,17 +139,7 @@ def history(
         for name, listed in part.items():
             rows.setdefault(name, []).extend(listed)
     with duckdb.connect(config={"threads": 1}) as connection:
-        connection.execute("set timezone = 'UTC'; create schema lake")
-        for dataset in DATASETS.values():
-            columns = [f'"{column.name}" {DUCKDB_TYPES[column.kind]}' for column in dataset.columns]
-            columns += [f"{name} {LAKE_TYPES[name]}" for name, _, _ in LAKE_COLUMNS]
-            connection.execute(f"create table lake.{dataset.name} ({', '.join(columns)})")
-            if dataset.name in rows:
-                frame = pd.DataFrame(rows[dataset.name])
-                frame["_load_id"], frame["_line"], frame["_version"] = 1, range(1, len(frame) + 1), 1
-                connection.register("given", frame)
-                connection.execute(f"insert into lake.{dataset.name} by name select * from given")
-                connection.unregister("given")
+        lake(connection, rows)
         relations.prepare(connection, AS_OF)
         for table, found in (decided or {}).items():
             register(connection, table, pd.DataFrame(found))
