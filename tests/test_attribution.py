@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from models.attribution import attribute, coupon_owners, hold_suspects
 from sql import relations
-from tests.payout_world import DAY, START, lake, settlement
+from tests.builders import lake
+from tests.payout_world import DAY, START, settlement
 
 CLICKS = pd.DataFrame({"click_id": ["K1", "K2"], "partner_id": ["P1", "P2"]})
 PARTNERS = pd.DataFrame({"partner_id": ["P1", "P2"]})
