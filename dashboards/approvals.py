@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from dashboards.kit import desk, look, places, reads, words
+from models.clock import zoned
 from models.decisions.desk import open_to
 from models.decisions.holds import Hold
 from sql.desk_schema import PAYOUT_STATES
@@ -55,7 +56,7 @@ def _release(row: dict[str, Any], hold: Hold) -> None:
         left, right = st.columns([3, 2], vertical_alignment="center")
         with left:
             st.markdown(f"**{payout_id}** {desk.money(row['trader_minor'], row['currency'])} to the trader")
-            st.markdown(f"{desk.HELD}: {words.zoned(hold.told, zone)}")
+            st.markdown(f"{desk.HELD}: {zoned(hold.told, zone)}")
             st.caption(f"Granted by {words.marked(row['maker'])}, {words.instant(row['updated_at'], zone)}")
             places.link("payout_review", "Read →", icon=False, payout=payout_id)
         with right:
@@ -70,6 +71,7 @@ def _release(row: dict[str, Any], hold: Hold) -> None:
 def _decision(row: dict[str, Any]) -> None:
     """One decision of somebody else: amount, what the review says, why it needs another person, and the answer."""
     asked = desk.request(row["payout_id"])
+    stops = desk.stops([asked] if asked else [])
     moves = reads.records(desk.decisions(row["payout_id"]))
     submitted: dict[str, Any] = next((one for one in reversed(moves) if one["action"] == "submit"), {})
     made: dict[str, Any] = next((one for one in reversed(moves) if one["person"] == row["maker"] and one["reason"]), {})
@@ -82,8 +84,8 @@ def _decision(row: dict[str, Any]) -> None:
             st.markdown(told)
             if asked:
                 to_read = desk.at_a_glance(asked) or "every check passed"
-                advice = words.RECOMMENDATIONS.get(asked["recommendation"], "? Not reviewed")
-                st.markdown(f"{words.marked(asked['trader_name'])} · {advice} · {to_read}")
+                st.markdown(f"{words.marked(asked['trader_name'])} · {stops.advice(asked)} · {to_read}")
+                stops.tell_freeze(asked)
             why = f" because of: {words.marked(submitted['reason'])}" if submitted.get("reason") else ""
             st.caption(f"{words.plain(row['state'])}{why}")
             said = f": {words.marked(made['reason'])}" if made else ""
@@ -93,7 +95,8 @@ def _decision(row: dict[str, Any]) -> None:
         with right:
             reason = st.text_input("Reason", key=f"why-{row['payout_id']}", placeholder="needed to send back")
             with st.container(horizontal=True):
-                agree = st.button("Agree", key=f"agree-{row['payout_id']}", type="primary")
+                advised = asked is not None and "confirm" in stops.advised(asked)
+                agree = st.button("Agree", key=f"agree-{row['payout_id']}", type="primary" if advised else "secondary")
                 back = st.button("Send back", key=f"back-{row['payout_id']}")
     if agree:
         desk.act(row["payout_id"], "confirm", int(row["version"]), reason=reason)

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.kit import desk, look, places, reads, state, words
+from models.clock import zoned
 from models.decisions.desk import Done
 
 VIEWS = {"waiting": "◷ Waiting", "done": "✓ Transferred", "all": "All"}
@@ -63,7 +64,7 @@ def show() -> None:
     left, right = st.columns([3, 1], gap="medium")
     with left:
         if view == "waiting":
-            _clean(found[~found["trader_id"].isin(list(stops.freezes))])
+            _clean(found)
         place = _queue(found, stops, asked)
     with right:
         _beside(found.iloc[place], stops)
@@ -184,7 +185,7 @@ def _beside(row: pd.Series, stops: desk.Stops) -> None:
     )
     stops.tell_freeze(row)
     if hold := stops.hold(row):
-        look.card("breached", desk.HELD, [f"No money goes out: {words.escaped(words.zoned(hold.told, zone))}."])
+        look.card("breached", desk.HELD, [f"No money goes out: {words.escaped(zoned(hold.told, zone))}."])
     look.facts(
         {
             "Requested": words.instant_html(row["requested_at"], zone),

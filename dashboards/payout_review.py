@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboards.kit import desk, lake, look, paths, places, reads, state, words
+from models.clock import zoned
 from models.decisions.desk import State, Strip, open_to, preview
 from models.decisions.machine import REASON_CODES
 from models.money import to_minor
@@ -165,7 +166,7 @@ def _actions(row: dict[str, Any], held: State | None, stops: desk.Stops, strips:
     stops.tell_freeze(row)
     hold = stops.hold(row)
     if hold:
-        told = words.zoned(hold.told, reads.zone_of(row["desk_id"]))
+        told = zoned(hold.told, reads.zone_of(row["desk_id"]))
         lines = [
             f"No money goes out: {words.escaped(told)}.",
             "Somebody else than who granted it releases it or takes it back.",
@@ -184,18 +185,14 @@ def _actions(row: dict[str, Any], held: State | None, stops: desk.Stops, strips:
         st.caption(desk.who_must_agree(row["payout_id"], override=override))
     reason, code = desk.reason_inputs(row["payout_id"])
     with st.container(horizontal=True):
-        pressed = [
-            action
-            for action in possible
-            if _button(action, first=action in (row["recommendation"], "confirm", "withhold"))
-        ]
+        pressed = [action for action in possible if _button(action, first=action in stops.advised(row))]
     for action in pressed:
         used = strips if action == "deduct" else []
         desk.act(row["payout_id"], action, held.version if held else 0, reason=reason, code=code, strips=used)
 
 
 def _button(action: str, *, first: bool) -> bool:
-    """A button for an act; what the review recommends stands out."""
+    """A button for an act; what is advised stands out."""
     return st.button(
         WORDS[action],
         key=f"do-{action}",
@@ -233,7 +230,7 @@ def _checks(row: dict[str, Any]) -> None:
 
 def _in_words(check: dict[str, Any], currency: str, zone: str) -> dict[str, str]:
     """A check's numbers in words, times in the desk's zone."""
-    return {name: words.zoned(said, zone) for name, said in told.numbers(check, currency).items()}
+    return {name: zoned(said, zone) for name, said in told.numbers(check, currency).items()}
 
 
 def _window(row: dict[str, Any]) -> pd.Timestamp | None:
@@ -365,9 +362,7 @@ def _log(row: dict[str, Any]) -> None:
     desk.table(shown[columns], zone)
     for one in reads.records(desk.releases(row["payout_id"])):
         at, why = words.instant(one["released_at"], zone), words.marked(one["reason"])
-        st.caption(
-            f"Released by **{words.marked(one['person'])}**, {at}, though {words.zoned(one['told'], zone)}: {why}"
-        )
+        st.caption(f"Released by **{words.marked(one['person'])}**, {at}, though {zoned(one['told'], zone)}: {why}")
 
 
 def _notes(payout_id: str, zone: str) -> None:

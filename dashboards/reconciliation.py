@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.kit import desk, look, places, reads, state, words
+from models.clock import zoned
 from sql.desk_schema import PAYOUT_STATES
 
 VIEWS = {
@@ -132,7 +133,7 @@ def _held() -> None:
         zones = {one["payout_id"]: reads.zone_of(one["desk_id"]) for one in reads.records(of)}
         for hold in holds.values():
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(f"**{words.marked(hold.payout_id)}** {words.zoned(hold.told, zones[hold.payout_id])}")
+                st.markdown(f"**{words.marked(hold.payout_id)}** {zoned(hold.told, zones[hold.payout_id])}")
                 places.link("payout_review", "Open →", icon=False, payout=hold.payout_id)
     if found.empty and not holds:
         look.empty("Nothing is held", "A transfer that does not fit its request is held here, and told why.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
@@ -17,6 +18,10 @@ from numpy.typing import NDArray
 Calendar = Literal["fx", "crypto", "cme"]
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MICROSECOND = dt.timedelta(microseconds=1)
+UTC_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d|\d\d [A-Z][a-z]{2} \d{4})[ T](\d\d:\d\d)(:\d\d)?(\.\d{1,6})?(?: UTC|Z|\+00:00)(?!\w)"
+)
+"""An instant in UTC as sentences and records write it."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,22 @@ def place(zone: str) -> str:
     if zone.startswith("Etc/GMT") and town[3:4] in ("+", "-"):
         return f"UTC{'+' if town[3] == '-' else '-'}{town[4:]}"
     return town.replace("_", " ")
+
+
+def zoned(text: str, zone: str) -> str:
+    """A text whose instants are in UTC, with them in a zone instead, the zone shown; what is no date stays as it is."""
+    there = ZoneInfo(zone)
+
+    def told(found: re.Match[str]) -> str:
+        day, minute, second, fraction = found.groups(default="")
+        form = "%Y-%m-%d %H:%M" if "-" in day else "%d %b %Y %H:%M"
+        try:
+            at = dt.datetime.strptime(f"{day} {minute}", form).replace(tzinfo=dt.UTC).astimezone(there)
+        except (ValueError, OverflowError):
+            return found[0]
+        return f"{at:%d %b %Y %H:%M}{second}{fraction.rstrip('0').rstrip('.')} {at:%Z}"
+
+    return UTC_TIME.sub(told, text)
 
 
 def zone_rules(zone: str) -> str:

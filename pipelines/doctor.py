@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from pipelines.score import register_terms
 from pipelines.sources.symbols import instrument
 from sql import relations, schema
 from sql.schema import DATASETS
-from sql.warehouse import Warehouse
+from sql.warehouse import PARTS, Warehouse
 
 CLOCKS_APART = dt.timedelta(hours=1)
 FINE, NOTE, WRONG = "fine", "note", "wrong"
@@ -39,7 +40,7 @@ class Finding:
 
 def examine(warehouse: Warehouse, rulebook: Path) -> list[Finding]:
     """Every finding about a home, its database and a rulebook; nothing is changed."""
-    findings = [Finding("home", FINE, str(warehouse.home)), _database(warehouse)]
+    findings = [_home(warehouse), _database(warehouse)]
     if findings[1].state != FINE:
         return [*findings, _rulebook(rulebook)[1]]
     book, said = _rulebook(rulebook)
@@ -53,6 +54,18 @@ def examine(warehouse: Warehouse, rulebook: Path) -> list[Finding]:
     if book is not None:
         findings += [*_names(warehouse, book), *_taken_out(warehouse, book), *_accounts(warehouse, book)]
     return findings
+
+
+def _home(warehouse: Warehouse) -> Finding:
+    """Where lake and database are, and whether they can be written: pages can be read without, nothing else works."""
+    url = warehouse.database.url
+    kept = [warehouse.home, *(warehouse.home / part for part in PARTS)]
+    kept += [Path(url.database)] if url.get_backend_name() == "sqlite" and url.database else []
+    shut = [str(one) for one in kept if one.exists() and not os.access(one, os.W_OK, effective_ids=True)]
+    if not shut:
+        return Finding("home", FINE, str(warehouse.home))
+    told = f"{shut[0]} cannot be written: nothing lands, is scored or decided"
+    return Finding("home", WRONG, f"{told}; mount it for writing, or give who runs Highwater the right")
 
 
 def _database(warehouse: Warehouse) -> Finding:

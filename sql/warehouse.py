@@ -35,6 +35,8 @@ from sql import (  # noqa: F401 - tables join
 )
 from sql.schema import DATASETS, DUCKDB_TYPES, LAKE_COLUMNS, MONEY_DECIMALS, Dataset, Instant, Money
 
+PARTS = ("lake", "locks", "tmp")
+"""The folders of a home."""
 ENGINE_MEMORY = "3GB"
 # DuckDB shares out groups of 122,880 rows: a lake below that leaves a second thread nothing but the handing over.
 SMALL_LAKE_BYTES = 2_000_000
@@ -69,7 +71,7 @@ class Warehouse:
                 " folder with --home or HIGHWATER_HOME"
             )
         try:
-            for part in ("lake", "locks", "tmp"):
+            for part in PARTS:
                 (folder / part).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise WarehouseRefused(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import gzip
+import os
 import shutil
 import socket
 import sys
+import tempfile
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -27,7 +29,7 @@ from models.commissions.plans import PlanRefused, load_plans, read_plan
 from models.payouts import policy
 from models.toml_files import TomlRefused
 from pipelines import export, faults, marts, report, seals, start
-from pipelines.doctor import WRONG, examine
+from pipelines.doctor import FINE, WRONG, _home, examine
 from pipelines.expectations.reading import FAR_TIME, TOO_LARGE, read_values
 from pipelines.export import export_table
 from pipelines.files import FeedRefused, inspect
@@ -38,6 +40,7 @@ from pipelines.whole import WriteRefused
 from sql.schema import LOADS
 from sql.warehouse import Warehouse, WarehouseRefused
 
+NOBODY = 65534
 EQUITY = "account_id,observed_at,balance,equity\n"
 ROW = "A1,2026-01-01T00:00:00Z,100,100\n"
 PRODUCT = """id = "p"
@@ -567,3 +570,26 @@ def test_bytes_that_are_no_rulebook_are_refused(tmp_path: Path, name: str, data:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(RulebookRefused, match=name):
         catalogue.load(tmp_path)
+
+
+@pytest.mark.parametrize("part", ["", "lake", "highwater.db"])
+def test_a_home_that_cannot_be_written_is_wrong_with_doctor(part: str) -> None:
+    """Its pages can be read, so that nobody would see why no run is ever done."""
+    before = os.geteuid()
+    user = before or NOBODY  # an administrator writes whatever the rights say
+    with tempfile.TemporaryDirectory() as folder:
+        house = Warehouse.open(folder)
+        for one in (house.home, *house.home.iterdir()):
+            os.chown(one, user, -1)
+        told = []
+        for rights in (0o755, 0o555):
+            (house.home / part).chmod(rights)
+            os.seteuid(user)
+            try:
+                told.append(_home(house))
+            finally:
+                os.seteuid(before)
+        (house.home / part).chmod(0o755)
+        house.database.dispose()
+    assert [one.state for one in told] == [FINE, WRONG]
+    assert "cannot be written: nothing lands, is scored or decided" in told[1].found

@@ -23,6 +23,7 @@ from sql import schema
 from sql.case_schema import DISPOSITIONS, OWNER_STANDING, RISK_SCORE_HISTORY, SCORE_CALIBRATIONS, SCORE_EVIDENCE
 from sql.warehouse import Warehouse
 from tests import pages_firm
+from tests.desk_world import checks
 from tests.test_desk_pages import as_person
 from tests.test_pages import told
 
@@ -93,6 +94,11 @@ def _labels(app: AppTest) -> list[str]:
     return [one.label for one in app.button]
 
 
+def _main(app: AppTest) -> list[str]:
+    """The labels of the buttons that stand out."""
+    return [one.label for one in app.button if one.proto.type == "primary"]
+
+
 def test_the_queue_puts_money_at_risk_first_and_names_who_has_it(house: Warehouse) -> None:
     app = as_person("cases", RITA)
     row = app.dataframe[0].value.iloc[0]
@@ -137,10 +143,28 @@ def test_a_freeze_is_seen_at_the_payout_desk_at_once(house: Warehouse) -> None:
     said = f"■ Freeze recommended {case.case_id}: read the case"
     review = as_person("payout_review", pavel, payout=payout_id)
     assert said in told(review) and "■ Freeze recommended · New" in told(review)
-    checks = [one.label for one in review.expander]
     now = "✕ **Case** The case about the owner is in review, a freeze is recommended."
-    assert now in checks, "not as the last run knew it"
+    assert now in [one.label for one in review.expander], "not as the last run knew it"
+    assert _main(review) == [], "nothing is urged while a freeze is recommended, least of all to approve"
     assert said in told(as_person("payout_queue", pavel, state="all", payout=payout_id))
+
+
+def test_a_case_opened_by_hand_is_advice_at_the_payout_desk_at_once(house: Warehouse) -> None:
+    """What one run recommends to approve is no longer clean, nor urged, once somebody looks into the owner."""
+    pavel, maria = Person("pavel", "payout_reviewer"), Person("maria", "manager")
+    queue = sa.Table("mart_payout_queue", sa.MetaData(), autoload_with=house.database)
+    with house.database.begin() as connection:
+        waiting = sa.select(queue.c.payout_id, queue.c.trader_id).where(queue.c.waits)
+        payout_id, trader = connection.execute(waiting).fetchall()[0]
+        reviews = sa.update(schema.PAYOUT_REVIEWS).where(schema.PAYOUT_REVIEWS.c.payout_id == payout_id)
+        connection.execute(reviews.values(checks=checks(), recommendation="approve"))
+    clean, urged = "1 clean request: approve in one go …", "Approve"
+    assert clean in _labels(as_person("payout_queue", pavel))
+    assert urged in _main(as_person("payout_review", pavel, payout=payout_id))
+    open_case(house.database, maria, trader, "A tip.", dt.datetime(2026, 3, 20, 13, tzinfo=dt.UTC))
+    assert clean not in _labels(as_person("payout_queue", pavel))
+    review = as_person("payout_review", pavel, payout=payout_id)
+    assert "? Review · New" in told(review) and urged not in _main(review)
 
 
 def test_why_it_was_so_then_is_shown(house: Warehouse) -> None:

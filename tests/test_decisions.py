@@ -23,6 +23,7 @@ from models.cases.acting import open_case
 from models.decisions import desk, machine
 from models.decisions.desk import Overtaken, State, Strip
 from models.decisions.machine import MoveRefused
+from sql import schema
 from sql.desk_schema import DECISIONS, MOVES, PAYOUT_NOTES, PAYOUT_STATES, PAYOUT_TRANSFERS
 from sql.warehouse import Warehouse
 from tests.desk_world import AUDE, MARIA, NOW, PAVEL, PETRA, RITA, add_request
@@ -243,8 +244,30 @@ def test_what_an_analyst_wants_frozen_is_not_paid_in_one_go_and_not_by_one_perso
     assert needed == (2, f"{case.case_id} recommends a freeze")
     assert moved(warehouse, PAVEL, "Q1", "approve").state == "second_approval"
     moved(warehouse, PETRA, "Q1", "refuse")
-    act_on_case(warehouse.database, RITA, case.case_id, "unfreeze", frozen.version, reason="a household", at=NOW)
+    done = {"reason": "a household", "reason_code": "household", "at": NOW}
+    act_on_case(warehouse.database, RITA, case.case_id, "dismiss", frozen.version, **done)  # type: ignore[arg-type]
     assert moved(warehouse, PAVEL, "Q1", "approve", reason="").state == "queued"
+
+
+def test_a_case_that_was_opened_since_the_run_is_not_paid_in_one_go(warehouse: Warehouse) -> None:
+    """The review says so from its opening on, as the next run will: of the owner's requests, and of their ring's."""
+    for payout_id in ("Q1", "Q2", "Q3"):
+        add_request(warehouse, payout_id)
+    ring = [{"ring_id": "ring-1", "kind": "ring", "account_id": one, "strength": 0.9} for one in ("A-Q1", "A-Q2")]
+    with warehouse.database.begin() as connection:
+        connection.execute(sa.insert(schema.COPY_RINGS), ring)
+    case = open_case(warehouse.database, RITA, "T-Q1", "A tip.", NOW)
+    told = desk.approve_clean(warehouse.database, PAVEL, ["Q1", "Q2", "Q3"], at=NOW)
+    assert [one.done for one in told] == [False, False, True]
+    assert told[0].told == "The review says review: The case about the owner is in review. Open it."
+    assert told[1].told == "The review says review: The case about T-Q1 of the ring is in review. Open it."
+    with pytest.raises(MoveRefused, match="to approve give a reason"):
+        moved(warehouse, PAVEL, "Q1", "approve", reason="")
+    with warehouse.database.connect() as connection:
+        assert desk.who_must_agree(connection, "Q1", override=True, at=NOW)[0] == 2
+    done = {"reason": "a household", "reason_code": "household", "at": NOW}
+    act_on_case(warehouse.database, RITA, case.case_id, "dismiss", case.version, **done)  # type: ignore[arg-type]
+    assert all(one.done for one in desk.approve_clean(warehouse.database, PAVEL, ["Q1", "Q2"], at=NOW))
 
 
 def test_many_reviewers_at_once_decide_each_request_once(warehouse: Warehouse) -> None:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
 
 import cli
-from models import audit, catalogue
+from models import audit, catalogue, clock
 from models.access import Person
 from models.catalogue import Rulebook
 from models.decisions import desk
 from pipelines import packs
 from pipelines.land import land_paths
 from pipelines.packs import PackRefused
+from pipelines.packs.gather import _days
 from pipelines.packs.story import Table
 from sql import schema
 from sql.warehouse import Warehouse
@@ -80,6 +83,26 @@ def test_a_pack_shows_charts_checks_rules_decision_and_what_was_ruled_out(
     assert text.count("<svg") == 3
     assert not re.search(r'(src|href)="', text), "nothing is fetched"
     assert pdf.read_bytes().startswith(b"%PDF")
+
+
+def test_a_pack_tells_days_and_times_in_the_zone_of_the_desk(house: Warehouse, book: Rulebook, tmp_path: Path) -> None:
+    """As pages do, or who reads both takes them for different events; the data that is hashed stays in UTC."""
+    pack = packs.gather(house, book, "Q2")
+    text = packs.FORMS["html"](pack).decode().partition('<script type="application/json"')[0]
+    assert "in the desk&#x27;s zone, Europe/Prague" in text
+    assert clock.zoned(pack.parts["request"]["requested_at"], "Europe/Prague") in text
+    assert not re.findall(r"\d\d:\d\d(?:[:.\d]*)(?:Z| UTC|\+00:00)", text), "no time is left in UTC"
+    assert pack.parts["request"]["requested_at"].endswith("+00:00")
+    late = [{"closed_at": dt.datetime(2026, 3, 2, 23, 30, tzinfo=dt.UTC), "net_profit": 5}]
+    assert _days(late, ZoneInfo("Europe/Prague")) == [{"day": dt.date(2026, 3, 3), "net_profit": 5}]
+
+
+def test_a_pack_of_another_version_is_refused_by_name(house: Warehouse, book: Rulebook, tmp_path: Path) -> None:
+    """It would be told as altered, though nobody touched it."""
+    html = packs.make(house, book, "Q2", tmp_path).files[0]
+    html.write_text(html.read_text(encoding="utf-8").replace('"format":2', '"format":1'), encoding="utf-8")
+    with pytest.raises(PackRefused, match="made by another version"):
+        packs.verify(house, book, html)
 
 
 def test_a_changed_lake_is_named_by_part(house: Warehouse, book: Rulebook, tmp_path: Path) -> None:

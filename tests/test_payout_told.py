@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dashboards.kit import words
+from models.clock import zoned
 from models.payouts import checks, told
 
 
@@ -63,4 +63,18 @@ def test_money_has_the_decimals_of_its_currency() -> None:
 def test_an_instant_in_a_sentence_is_put_into_the_zone_of_the_desk() -> None:
     """The writer and the reader of such instants must agree on their form, or pages tell UTC without saying so."""
     sentence = f"It was breached on {checks.when(dt.datetime(2026, 8, 1, 22, 30, tzinfo=dt.UTC))}, after the request."
-    assert words.zoned(sentence, "Europe/Prague") == "It was breached on 02 Aug 2026 00:30 CEST, after the request."
+    assert zoned(sentence, "Europe/Prague") == "It was breached on 02 Aug 2026 00:30 CEST, after the request."
+
+
+@pytest.mark.parametrize(
+    ("text", "there"),
+    [
+        ("at 2026-03-02T09:15:00.250000+00:00", "at 02 Mar 2026 10:15:00.25 CET"),
+        ("2026-07-01T22:30:00Z", "02 Jul 2026 00:30:00 CEST"),
+        ("9999-99-99 10:00 UTC", "9999-99-99 10:00 UTC"),
+        ("0001-01-01 00:00 UTC to 2026-03-02", "0001-01-01 00:00 UTC to 2026-03-02"),
+    ],
+)
+def test_an_instant_of_a_record_too_and_what_is_none_stays(text: str, there: str) -> None:
+    """Notes of people hold anything; a paper must not fail at what only looks like a time."""
+    assert zoned(text, "Europe/Prague" if "0001" not in text else "America/New_York") == there

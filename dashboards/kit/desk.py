@@ -12,16 +12,17 @@ import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
 
-from dashboards.kit import case_check, lake, look, paths, people, privacy, reads, words
+from dashboards.kit import lake, look, paths, people, privacy, reads, words
 from dashboards.kit import state as address
 from models import access, audit, ledger, settlements
 from models.access import AccessRefused, Person
-from models.clock import place
-from models.decisions import desk, freezes, holds, settling
+from models.clock import place, zoned
+from models.decisions import desk, holds, settling
 from models.decisions.desk import Done, State, Strip
 from models.decisions.holds import Hold
 from models.decisions.machine import REASON_CODES, MoveRefused
 from models.money import from_minor
+from models.payouts import standing
 from pipelines import packs
 from sql import schema
 from sql.desk_schema import DECISIONS, PAYOUT_NOTES, PAYOUT_RELEASES, PAYOUT_STATES, SETTLEMENT_EVENTS
@@ -89,20 +90,11 @@ def held(*conditions: Any) -> dict[str, Hold]:
         return holds.held(connection, *mine)
 
 
-def to_freeze(traders: Sequence[Any]) -> dict[str, str]:
-    """Cases in which a freeze is recommended now, by trader of their owners; the review knows it from the next run."""
-    known = {str(one) for one in traders if not words.missing(one)}
-    with reads.warehouse().database.connect() as connection:
-        return freezes.recommended(connection, known)
-
-
 @dataclass(frozen=True)
 class Stops:
-    """What stands in the way of the money of some requests now: holds by request, cases that recommend a freeze of who
-    asks by trader."""
+    """What stands in the way of the money of some requests now: holds by request, and what their reviews say."""
 
     holds: Mapping[str, Hold]
-    freezes: Mapping[str, str]
 
     def hold(self, row: Row) -> Hold | None:
         """The hold on a request, if its account ended since it was granted."""
@@ -110,7 +102,8 @@ class Stops:
 
     def case(self, row: Row) -> str | None:
         """The case that recommends a freeze of who asks, if one does."""
-        return self.freezes.get(row["trader_id"])
+        found: str | None = row[standing.FREEZE]
+        return found
 
     def advice(self, row: Row, *, short: bool = False) -> str:
         """What is advised about a request: what holds its money, or what its review recommends."""
@@ -121,6 +114,13 @@ class Stops:
             return "■ Freeze" if short else FROZEN
         return words.RECOMMENDATIONS.get(row["recommendation"], "? Not reviewed")
 
+    def advised(self, row: Row) -> tuple[str, ...]:
+        """The acts that are advised about a request, whose buttons stand out: none while a freeze is recommended."""
+        if self.hold(row) is not None:
+            return ("withhold",)
+        advice = None if self.case(row) else row["recommendation"]
+        return (advice, "confirm") if advice in ("approve", "deduct") else ("reject",) if advice == "reject" else ()
+
     def tell_freeze(self, row: Row) -> None:
         """Says that a freeze of who asks is recommended, if it is."""
         if case_id := self.case(row):
@@ -129,8 +129,7 @@ class Stops:
 
 def stops(found: Sequence[Row]) -> Stops:
     """What stands in the way of the money of these requests; read anew."""
-    holds = held(PAYOUT_STATES.c.payout_id.in_([row["payout_id"] for row in found]))
-    return Stops(holds, to_freeze([row["trader_id"] for row in found]))
+    return Stops(held(PAYOUT_STATES.c.payout_id.in_([row["payout_id"] for row in found])))
 
 
 def releases(payout_id: str) -> pd.DataFrame:
@@ -158,7 +157,7 @@ def request(payout_id: str) -> dict[str, Any] | None:
         return None
     table = schema.PAYOUT_REVIEWS
     review = reads.decided(table, table.c.payout_id == payout_id, limit=1).drop(columns=["account_id", "amount"])
-    return reads.records(case_check.as_of_now(found.merge(review, on="payout_id", how="left")))[0]
+    return reads.records(_as_of_now(found.merge(review, on="payout_id", how="left")))[0]
 
 
 def accounts_of_owner(trader_id: str | None) -> pd.DataFrame:
@@ -212,7 +211,16 @@ def with_reviews(found: pd.DataFrame) -> pd.DataFrame:
     standing = states(PAYOUT_STATES.c.payout_id.in_(ids))[["payout_id", "state", "version"]]
     standing = standing.rename(columns={"state": "desk_state"})
     joined = found.merge(reviews, on="payout_id", how="left").merge(standing, on="payout_id", how="left")
-    return case_check.as_of_now(joined) if "trader_id" in joined else joined
+    return _as_of_now(joined) if "trader_id" in joined else joined
+
+
+def _as_of_now(reviewed: pd.DataFrame) -> pd.DataFrame:
+    """Requests with what their reviews say now that cases have moved since the run."""
+    told = reviewed[["account_id", "trader_id", "checks", "recommendation"]].astype(object)
+    with reads.warehouse().database.connect() as connection:
+        rows = standing.as_of_now(connection, reads.records(told.where(told.notna(), None)))
+    now = ("checks", "recommendation", standing.FREEZE)
+    return reviewed.assign(**{name: pd.Series([row[name] for row in rows], reviewed.index, object) for name in now})
 
 
 def checks(row: dict[str, Any] | pd.Series) -> list[dict[str, Any]]:
@@ -231,7 +239,7 @@ def at_a_glance(row: dict[str, Any] | pd.Series, most: int | None = None) -> str
 
 def headline(check: dict[str, Any], zone: str) -> str:
     """A check's outcome, name and finding as Markdown, times in a zone."""
-    found = words.zoned(str(check.get("sentence", "")), zone)
+    found = zoned(str(check.get("sentence", "")), zone)
     return f"{ICONS[check['outcome']]} **{words.plain(check['check'])}** {words.unlinked(found)}"
 
 

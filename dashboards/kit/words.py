@@ -75,7 +75,6 @@ RULES = {
     "login_address": "Log-in address",
 }
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d\S*(Z|[+-]\d\d:\d\d)")
-UTC_TIME = re.compile(r"(\d{4}-\d\d-\d\d|\d\d [A-Z][a-z]{2} \d{4}) (\d\d:\d\d) UTC")
 CHECKS = {"passed": "✓", "failed": "✕", "not_applicable": "·", "unknown": "?"}
 
 
@@ -141,17 +140,6 @@ def instant(at: dt.datetime | None, zone: str = "UTC", *, seconds: bool = False)
     assert at is not None
     local = at.astimezone(ZoneInfo(zone))
     return f"{local:%d %b %Y %H:%M:%S %Z}" if seconds else f"{local:%d %b %Y %H:%M %Z}"
-
-
-def zoned(text: str, zone: str) -> str:
-    """A sentence whose times are in UTC, with them in a zone instead."""
-
-    def there(found: re.Match[str]) -> str:
-        day, time = found.groups()
-        form = "%Y-%m-%d %H:%M" if "-" in day else "%d %b %Y %H:%M"
-        return instant(dt.datetime.strptime(f"{day} {time}", form).replace(tzinfo=dt.UTC), zone)
-
-    return UTC_TIME.sub(there, text)
 
 
 def instant_html(at: dt.datetime | None, zone: str = "UTC", *, seconds: bool = False) -> str:

@@ -18,11 +18,12 @@ import sqlalchemy as sa
 from models import access, audit, ledger
 from models.access import Person
 from models.audit import Record
-from models.decisions import approval, freezes, holds, machine
+from models.decisions import approval, holds, machine
 from models.decisions.book import Book
 from models.decisions.holds import Hold
 from models.decisions.machine import GRANTED, MoveRefused
 from models.money import to_minor, written
+from models.payouts import standing
 from models.payouts.policy import Policy, in_force
 from models.payouts.shares import Split
 from sql import schema
@@ -79,7 +80,7 @@ class Done:
 
 @dataclass(frozen=True)
 class _Review:
-    """The published review of a request, with desk and currency of its account."""
+    """The published review of a request as cases stand now, with desk and currency of its account."""
 
     row: Mapping[str, Any]
     checks: Mapping[str, Mapping[str, Any]]
@@ -88,22 +89,29 @@ class _Review:
     def split(self) -> Split:
         return Split.told(self.checks["split"]["numbers"], self.row["currency"])
 
+    @property
+    def freeze(self) -> str | None:
+        """The case that recommends a freeze of whose request this is, if one does."""
+        case: str | None = self.row[standing.FREEZE]
+        return case
+
+    @property
+    def told(self) -> str:
+        """What it recommends, and what cases say where they say something."""
+        case = self.checks.get("case", {})
+        said: str = self.row["recommendation"]
+        return f"{said}: {case['sentence'].rstrip('.')}" if case.get("outcome") == "failed" else said
+
 
 @dataclass(frozen=True)
 class _Known:
-    """What the database holds of some requests when somebody acts on them; `scored`: whether accounts are at all,
-    `freezes`: cases in which a freeze is recommended, by trader."""
+    """What the database holds of some requests when somebody acts on them; `scored`: whether accounts are at all."""
 
     reviews: Mapping[str, _Review]
     states: Mapping[str, State]
     bands: Mapping[str, str]
     scored: bool
     holds: Mapping[str, Hold]
-    freezes: Mapping[str, str]
-
-    def freeze(self, review: _Review) -> str | None:
-        """The case that recommends a freeze of whose request this is, if one does."""
-        return self.freezes.get(review.row["trader_id"])
 
     def review(self, payout_id: str) -> _Review:
         """The review of a request; MoveRefused when there is none to act on."""
@@ -260,7 +268,7 @@ def _known(connection: sa.Connection, payout_ids: Sequence[str]) -> _Known:
     query = query.join(scores, reviews.c.account_id == scores.c.account_id, isouter=True)
     rows = connection.execute(query.where(reviews.c.payout_id.in_(payout_ids)))
     names = tuple(rows.keys())
-    found = [dict(zip(names, row, strict=True)) for row in rows]
+    found = standing.as_of_now(connection, [dict(zip(names, row, strict=True)) for row in rows])
     states = connection.execute(sa.select(PAYOUT_STATES).where(PAYOUT_STATES.c.payout_id.in_(payout_ids))).mappings()
     return _Known(
         {row["payout_id"]: _Review(row, {one["check"]: one for one in json.loads(row["checks"])}) for row in found},
@@ -268,7 +276,6 @@ def _known(connection: sa.Connection, payout_ids: Sequence[str]) -> _Known:
         {row["account_id"]: row["band"] for row in found if row["band"] is not None},
         connection.execute(sa.select(scores.c.account_id).limit(1)).first() is not None,
         holds.held(connection, PAYOUT_STATES.c.payout_id.in_(payout_ids)),
-        freezes.recommended(connection, {row["trader_id"] for row in found if row["trader_id"] is not None}),
     )
 
 
@@ -409,7 +416,7 @@ def _grant(doing: _Act, state: State, action: str, review: _Review, strips: Sequ
         raise MoveRefused("Name the trades to strip, or approve.")
     _not_taken_twice(review, strips)
     amounts = _stripped_amounts(state, review, strips)
-    override, case = review.row["recommendation"] != wanted or bool(strips), doing.known.freeze(review)
+    override, case = review.row["recommendation"] != wanted or bool(strips), review.freeze
     if (override or case) and (not doing.reason or not doing.reason_code):
         against = f"{case} recommends a freeze" if case else f"The review says {review.row['recommendation']}"
         raise MoveRefused(f"{against}: to {wanted} give a reason and its code.")
@@ -474,7 +481,7 @@ def who_must_agree(
 
 def _people_needed(known: _Known, review: _Review, policy: Policy, *, override: bool) -> tuple[int, str]:
     """How many must agree, and why in words; what an analyst wants frozen is never one person's to pay."""
-    band, case = known.bands.get(review.row["account_id"]), known.freeze(review)
+    band, case = known.bands.get(review.row["account_id"]), review.freeze
     why = approval.reasons_for_two(review.checks, band, override=override, scored=known.scored, policy=policy)
     why += [f"{case} recommends a freeze"] if case else []
     return approval.needed(why, review.checks, policy), ", ".join(why)
@@ -686,10 +693,10 @@ def _one_clean(connection: sa.Connection, doing: _Act, payout_id: str, *, again:
         review = doing.known.review(payout_id)
         if again:
             raise MoveRefused(f"{payout_id} is twice in this batch.")
-        if review.row["recommendation"] != "approve":
-            raise MoveRefused(f"The review says {review.row['recommendation']}: open it.")
-        if case := doing.known.freeze(review):
+        if case := review.freeze:
             raise MoveRefused(f"{case} recommends a freeze: open it.")
+        if review.row["recommendation"] != "approve":
+            raise MoveRefused(f"The review says {review.told}. Open it.")
         state = _acted(doing, payout_id, "approve", 0, ())
     except (MoveRefused, access.AccessRefused) as refused:
         return Done(payout_id, False, str(refused))

@@ -6,6 +6,7 @@ eligibility.py    conditions of the terms bought
 conduct.py        data, rules, signals, identity, payee and transfers
 amounts.py        profit, caps, strips, split
 spells.py         how accounts are split, from each change on
+standing.py       reviews as cases stand since the run
 policy.toml       thresholds of review, screening and approval, versioned
 """
 

@@ -64,11 +64,17 @@ def judged(holds: bool | None) -> Outcome:
 
 
 def recommended(checks: Iterable[Check]) -> str:
-    """What all checks together lead to: reject before review before deduct before approve; unknown is a person's."""
-    leads = {check.leads_to for check in checks if check.outcome == "failed"}
+    """What all checks together lead to."""
+    return led_to((check.outcome, check.leads_to) for check in checks)
+
+
+def led_to(outcomes: Iterable[tuple[str, str | None]]) -> str:
+    """What checks lead to, by outcome and what follows: reject before review before deduct before approve; unknown is a
+    person's."""
+    leads = {follows if outcome == "failed" else outcome for outcome, follows in outcomes}
     if leads & {"reject", "not_yet"}:
         return "reject"
-    if "review" in leads or any(check.outcome == "unknown" for check in checks):
+    if leads & {"review", "unknown"}:
         return "review"
     return "deduct" if "deduct" in leads else "approve"
 

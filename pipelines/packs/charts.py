@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from html import escape
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
+
+from pipelines.packs.gather import zone_of
 
 WIDTH, HEIGHT = 700.0, 230.0
 LEFT, RIGHT, TOP, BOTTOM = 70.0, 12.0, 26.0, 34.0
@@ -56,8 +59,9 @@ class _Scale:
 
 def of_pack(parts: dict[str, Any]) -> list[Chart]:
     """The charts that a pack's parts allow: equity and floors, profit by day, time held."""
+    zone = ZoneInfo(zone_of(parts["account"]))
     drawn = [
-        _path(parts.get("path") or {}, (parts.get("request") or {}).get("requested_at")),
+        _path(parts.get("path") or {}, (parts.get("request") or {}).get("requested_at"), zone),
         _days(parts.get("days") or []),
         _holding(parts.get("trades") or []),
     ]
@@ -86,7 +90,7 @@ def _frame(y: _Scale) -> list[Shape]:
     return shapes
 
 
-def _path(path: dict[str, Any], requested_at: str | None) -> Chart | None:
+def _path(path: dict[str, Any], requested_at: str | None, zone: dt.tzinfo) -> Chart | None:
     """Equity with the floors as they moved."""
     points = path.get("points") or []
     if not points:
@@ -98,7 +102,7 @@ def _path(path: dict[str, Any], requested_at: str | None) -> Chart | None:
     lines = (("equity", "line"), ("daily_floor", "near"), ("max_floor", "breached"))
     values = [one[name] for one in points for name, _ in lines if one.get(name) is not None]
     y = _Scale(min(values), max(values), HEIGHT - BOTTOM, TOP)
-    shapes = _frame(y) + _dates(x)
+    shapes = _frame(y) + _dates(x, zone)
     for name, colour in lines:
         held = [(x(when), y(one[name])) for when, one in zip(at, points, strict=True) if one.get(name) is not None]
         if held:
@@ -117,10 +121,10 @@ def _stepped(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float]
     return tuple(drawn)
 
 
-def _dates(x: _Scale) -> list[Shape]:
+def _dates(x: _Scale, zone: dt.tzinfo) -> list[Shape]:
     shapes = []
     for place, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end")):
-        when = dt.datetime.fromtimestamp(x.low + place * (x.high - x.low), dt.UTC)
+        when = dt.datetime.fromtimestamp(x.low + place * (x.high - x.low), zone)
         shapes.append(Shape("text", ((x(when.timestamp()), HEIGHT - 18),), COLOURS["text"], f"{when:%Y-%m-%d}", anchor))
     return shapes
 

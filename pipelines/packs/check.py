@@ -14,7 +14,7 @@ from typing import Any
 from models.access import Person
 from models.catalogue import Rulebook
 from pipelines.packs import page
-from pipelines.packs.gather import READER, SOURCES, Pack, PackRefused, gather
+from pipelines.packs.gather import FORMAT, READER, SOURCES, Pack, PackRefused, gather
 from pipelines.packs.make import as_pdf
 from sql.warehouse import Warehouse
 
@@ -107,4 +107,6 @@ def _about(file: Path, carried: dict[str, Any]) -> dict[str, Any]:
     about = carried.get("about")
     if not isinstance(about, dict) or not {"id", "as_of", "masked"} <= set(about):
         raise PackRefused(f"{file} is no evidence pack: it does not say what it is about.")
+    if about.get("format") != FORMAT:
+        raise PackRefused(f"{file} was made by another version of Highwater, which alone can check it.")
     return about

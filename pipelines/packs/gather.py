@@ -9,10 +9,12 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import numpy as np
@@ -27,7 +29,7 @@ from pipelines.score import register_instruments
 from sql import desk_schema, relations, schema
 from sql.warehouse import Warehouse, read_frame
 
-FORMAT = 1
+FORMAT = 2
 SOURCES = {
     "about": "the pack",
     "account": "the lake",
@@ -167,7 +169,8 @@ class _Told:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, subject: str) -> None:
         self.connection = connection
-        relations.build(connection, "staging.payouts", "staging.accounts", "staging.traders", "staging.challenges")
+        relations.build(connection, "staging.payouts", "staging.accounts", "staging.traders")
+        relations.build(connection, "staging.challenges", "staging.desks")
         request = _rows(connection, "select * from staging.payouts where payout_id = ?", subject)
         self.request = request[0] if request else None
         self.payout_id = subject if request else None
@@ -178,9 +181,11 @@ class _Told:
     def _account(self, subject: str) -> dict[str, Any]:
         query = (
             "select accounts.*, traders.full_name, traders.country, traders.kyc_status, traders.kyc_checked_at,"
-            " challenges.product, challenges.purchased_at, challenges.fee, challenges.currency as fee_currency"
+            " challenges.product, challenges.purchased_at, challenges.fee, challenges.currency as fee_currency,"
+            " desks.time_zone"
             " from staging.accounts as accounts left join staging.traders as traders using (trader_id)"
-            " left join staging.challenges as challenges using (challenge_id) where accounts.account_id = ?"
+            " left join staging.challenges as challenges using (challenge_id)"
+            " left join staging.desks as desks on desks.desk_id = accounts.desk_id where accounts.account_id = ?"
         )
         found = _rows(self.connection, query, self.account_id)
         if not found:
@@ -203,7 +208,7 @@ class _Told:
             " from facts.trades order by opened_at, trade_id",
         )
         parts: dict[str, Any] = {"account": self.account, "deals": self._deals(), "trades": trades}
-        parts["days"] = _days(trades)
+        parts["days"] = _days(trades, ZoneInfo(zone_of(self.account)))
         if self.payout_id:
             parts["request"] = self.request
             parts["transfers"] = _rows(
@@ -224,12 +229,17 @@ class _Told:
         return {"deals": len(rows), "first_at": ends[0], "last_at": ends[1], "profit_by_kind": kinds, "sha256": hashed}
 
 
-def _days(trades: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Net profit of the round trips closed on each UTC day."""
+def zone_of(account: Mapping[str, Any]) -> str:
+    """The zone of the account's desk, in which a pack tells days and times."""
+    return str(account["time_zone"] or "UTC")
+
+
+def _days(trades: list[dict[str, Any]], zone: dt.tzinfo) -> list[dict[str, Any]]:
+    """Net profit of the round trips closed on each day of a zone."""
     days: dict[dt.date, Decimal] = {}
     for trade in trades:
         if trade["closed_at"] is not None and trade["net_profit"] is not None:
-            day = trade["closed_at"].astimezone(dt.UTC).date()
+            day = trade["closed_at"].astimezone(zone).date()
             days[day] = days.get(day, Decimal(0)) + Decimal(str(trade["net_profit"]))
     return [{"day": day, "net_profit": days[day]} for day in sorted(days)]
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from models.clock import zoned
 from models.money import decimals
 from models.payouts import told
 from pipelines.packs import charts
 from pipelines.packs.charts import Chart
-from pipelines.packs.gather import SOURCES, Pack
+from pipelines.packs.gather import SOURCES, Pack, zone_of
 
 NONE = "—"
 FIGURE = re.compile(r"[-−+]?[0-9][0-9,]*([.][0-9]+)?( %| [A-Z]{3,5})?( \([^()]*[0-9][^()]* %\))?")
@@ -58,7 +59,20 @@ def title(pack: Pack) -> str:
 
 
 def story(pack: Pack) -> Iterator[Block]:
-    """The blocks of a pack, in reading order."""
+    """The blocks of a pack, in reading order, times in the zone of the desk."""
+    zone = zone_of(pack.parts["account"])
+    return (_there(block, zone) for block in _blocks(pack))
+
+
+def _there(block: Block, zone: str) -> Block:
+    """A block with its times in a zone."""
+    if isinstance(block, Table):
+        return Table(block.names, [tuple(zoned(cell, zone) for cell in row) for row in block.rows])
+    return Text(zoned(block.text, zone)) if isinstance(block, Text) else block
+
+
+def _blocks(pack: Pack) -> Iterator[Block]:
+    """The blocks, times in UTC."""
     parts = pack.parts
     yield from _opening(pack)
     if parts.get("review"):
@@ -85,6 +99,7 @@ def _opening(pack: Pack) -> Iterator[Block]:
         ("Account", f"{account['account_id']} ({account['stage']}, {account['platform']})"),
         ("Trader", f"{shown(account['full_name'])} · {account['trader_id']}"),
         ("Desk", account["desk_id"]),
+        ("Times", f"in the desk's zone, {zone_of(account)}; the data that is hashed is in UTC"),
         ("Identity", f"{shown(account['kyc_status'])}, checked {shown(account['kyc_checked_at'])}"),
         ("Product", f"{shown(account['product'])}, bought {shown(account['purchased_at'])}"),
         ("Initial balance", money(account["initial_balance"], account["currency"])),
