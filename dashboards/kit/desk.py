@@ -208,9 +208,9 @@ def with_reviews(found: pd.DataFrame) -> pd.DataFrame:
     table = schema.PAYOUT_REVIEWS
     ids = found["payout_id"].tolist()
     reviews = reads.decided(table, table.c.payout_id.in_(ids)).drop(columns=["account_id", "amount"])
-    standing = states(PAYOUT_STATES.c.payout_id.in_(ids))[["payout_id", "state", "version"]]
-    standing = standing.rename(columns={"state": "desk_state"})
-    joined = found.merge(reviews, on="payout_id", how="left").merge(standing, on="payout_id", how="left")
+    moved = states(PAYOUT_STATES.c.payout_id.in_(ids))[["payout_id", "state", "version"]]
+    moved = moved.rename(columns={"state": "desk_state"})
+    joined = found.merge(reviews, on="payout_id", how="left").merge(moved, on="payout_id", how="left")
     return _as_of_now(joined) if "trader_id" in joined else joined
 
 
