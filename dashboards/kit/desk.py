@@ -216,9 +216,10 @@ def with_reviews(found: pd.DataFrame) -> pd.DataFrame:
 
 def _as_of_now(reviewed: pd.DataFrame) -> pd.DataFrame:
     """Requests with what their reviews say now that cases have moved since the run."""
-    told = reviewed[["account_id", "trader_id", "checks", "recommendation"]].astype(object)
+    told = reads.records(reviewed[["account_id", "trader_id", "checks", "recommendation"]])
+    known = [{name: None if words.missing(value) else value for name, value in row.items()} for row in told]
     with reads.warehouse().database.connect() as connection:
-        rows = standing.as_of_now(connection, reads.records(told.where(told.notna(), None)))
+        rows = standing.as_of_now(connection, known)
     now = ("checks", "recommendation", standing.FREEZE)
     return reviewed.assign(**{name: pd.Series([row[name] for row in rows], reviewed.index, object) for name in now})
 
