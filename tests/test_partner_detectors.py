@@ -9,8 +9,10 @@ from typing import Any
 
 import duckdb
 import pandas as pd
+import pytest
 
 from models import attribution
+from models.detectors.base import strength
 from models.detectors.partners import PARTNER_DETECTORS, detect_partners, own_buyers
 from sql import relations
 from sql.schema import DATASETS, DUCKDB_TYPES
@@ -177,6 +179,27 @@ def test_a_namesake_at_the_same_provider_is_no_self_referral() -> None:
     world.crowd("P", 6)
     world.buyer("P", "namesake", 20, record={"full_name": "Jan Novak", "email": "b@mail.example"})
     assert flags(world) == set()
+
+
+@pytest.mark.parametrize(("namesakes", "buyers", "fires"), [(1, 1, True), (12, 1, False), (1, 40, False)])
+def test_a_buyer_of_the_partners_name_fires_where_chance_hardly_explains_it(
+    namesakes: int, buyers: int, fires: bool
+) -> None:
+    detector = PARTNER_DETECTORS["self_referral"]
+    ties = ("same_destination", "same_instrument", "same_mailbox", "own_cluster", "one_owner", "shared_click_device")
+    seen = pd.DataFrame({"buyers": [buyers], "same_name": 1, "namesakes": namesakes, "traders": 800})
+    seen = seen.assign(**dict.fromkeys(ties, 0))
+    assert bool(strength(detector.weigh(seen, detector.terms))[0] >= 0.5) is fires
+
+
+def test_namesakes_of_a_partner_are_people_not_records() -> None:
+    world = firm()
+    world.partner("P", name="Jan Novak")
+    for number, partner in enumerate(("P", "H1", "H2")):
+        world.buyer(partner, f"namesake{number}", 20, record={"full_name": " jan NOVAK"})
+    world.owners |= {"namesake1": "OX", "namesake2": "OX"}
+    told = world.signals().query("subject_id == 'P' and detector == 'self_referral'")["evidence"]
+    assert json.loads(told.iloc[0])["numbers"]["namesakes"] == 2
 
 
 def test_made_up_buyers_come_at_once_and_never_trade() -> None:

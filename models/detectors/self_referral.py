@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
-from models.detectors.base import Answers, Detector, steps
+from models.detectors.base import Answers, Detector, Floats, numbers, steps
 
 
 @dataclass(frozen=True)
 class Terms:
-    """How sure one tie of each kind makes; log-odds at one and at several buyers."""
+    """The log-odds of a partner before anything is known; how many times as common as in the firm a partner's name is
+    among the buyers, who are mostly of one country, and the log-odds that a name makes at most."""
 
-    version: str = "2026-11"
+    version: str = "2026-11-30"
     prior: float = -3.5
+    of_one_country: float = 5.0
+    name_at_most: float = 4.5
+
+
+def _same_name(seen: pd.DataFrame, terms: Terms) -> Floats:
+    """Log-odds of a buyer of the partner's name: how unlikely one of so many buyers bears it by chance."""
+    share = terms.of_one_country * numbers(seen["namesakes"], 1.0) / np.maximum(numbers(seen["traders"]), 1.0)
+    by_chance = np.clip(share * numbers(seen["buyers"], 1.0), 1e-9, 1.0)
+    return np.where(numbers(seen["same_name"]) > 0, np.minimum(-np.log(by_chance), terms.name_at_most), 0.0)
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
-    """Log-odds from where money goes, who writes, and who is one owner with the partner; names alone do not suffice."""
+    """Log-odds from where money goes, who writes, who is one owner with the partner, and rare names in common."""
     return pd.DataFrame(
         {
             "prior": terms.prior,
@@ -27,7 +38,7 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
             "same_mailbox": steps(seen["same_mailbox"], [0, 1, 2], [0, 5.0, 6.0]),
             "own_cluster": steps(seen["own_cluster"], [0, 1, 2], [0, 4.5, 5.5]),
             "one_owner": steps(seen["one_owner"], [1, 2, 3, 5], [0, 1.5, 3.5, 5.0]),
-            "same_name": steps(seen["same_name"], [0, 1], [0, 2.0]),
+            "same_name": _same_name(seen, terms),
             "shared_click_device": steps(seen["shared_click_device"], [0, 2, 5], [0, 0.8, 1.5]),
         },
         index=seen.index,
@@ -53,6 +64,7 @@ def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
     """What was considered and why it does not explain the finding."""
     return [
         "a common mail provider (only the whole mailbox counts)",
+        "a common name (what counts is how many in the firm bear it, and how many buyers there are)",
         "the buyer's own device at click and log-in (every referred buyer has that)",
     ]
 
