@@ -26,26 +26,29 @@ KEPT_FROM_DEALS = 200_000
 MOST_ANEW = 0.1
 """Once more of the deals belong to positions made anew, everything is kept afresh."""
 
-_POSITION = "coalesce(position_id, 'net ' || symbol)"
+POSITION = "coalesce(position_id, 'net ' || symbol)"
+"""What a deal's trades are named after."""
+POSITION_OF_TRADE = "case when netted then regexp_replace(trade_id, ' [0-9]+$', '') else trade_id end"
+"""The same of a trade."""
 _NEW_POSITIONS = f"""
     create or replace temp table new_positions as
     with told as materialized (
-        select account_id, deal_id, {_POSITION} as position, _version
+        select account_id, deal_id, {POSITION} as position, _version
         from lake.deals
         where not list_contains(?, _load_id)
         union all
         -- what had landed and lay ahead of the run
-        select account_id, deal_id, {_POSITION}, _version
+        select account_id, deal_id, {POSITION}, _version
         from lake.deals
         where executed_at > cast(? as timestamptz) and list_contains(?, _load_id)
     )
     select account_id, position from told where position is not null
     union
     -- a correction may take a deal out of another position
-    select deals.account_id, {_POSITION}
+    select deals.account_id, {POSITION}
     from lake.deals as deals
     semi join (from told where _version > 1) as corrected using (account_id, deal_id)
-    where {_POSITION} is not null
+    where {POSITION} is not null
 """
 _THEIR_DEALS = f"""
     create or replace temp table new_position_deals as
@@ -53,17 +56,16 @@ _THEIR_DEALS = f"""
     from staging.deals as deals
     semi join (select account_id from new_positions) as accounts using (account_id)
     semi join new_positions
-        on deals.account_id = new_positions.account_id and {_POSITION} = new_positions.position
+        on deals.account_id = new_positions.account_id and {POSITION} = new_positions.position
 """
-_REPLACED = """
+_REPLACED = f"""
     create or replace temp table trades_replaced as
     select kept.file_row_number as row
     from read_parquet(?, file_row_number = true) as kept
     semi join new_positions
         on
             kept.account_id = new_positions.account_id
-            and case when kept.netted then regexp_replace(kept.trade_id, ' [0-9]+$', '') else kept.trade_id end
-            = new_positions.position
+            and {POSITION_OF_TRADE} = new_positions.position
 """
 _MERGED = """
     create table facts.trades as

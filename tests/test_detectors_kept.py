@@ -34,7 +34,7 @@ def keep_small_firms(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def firm() -> Firm:
-    """Some of every kind that is judged by an account's history, and ordinary people."""
+    """Some of every kind that is judged by an account's history, and ordinary people; a third trade netted."""
     maker = Maker(FIRMS[0], 8)
     for kind in (
         "fast_hands", "latency_arbitrage", "news_straddling", "all_in", "martingale", "grid", "payout_gaming",
@@ -43,7 +43,16 @@ def firm() -> Firm:
         getattr(maker, kind)()
     for _ in range(12):
         maker.ordinary()
+    netted = {row["account_id"] for row in maker.firm.rows["accounts"][::3]}
+    deals = maker.firm.rows["deals"]
+    deals[:] = [{**row, "position_id": None} if row["account_id"] in netted else row for row in deals]
     return maker.firm
+
+
+def deals_read(connection: duckdb.DuckDBPyConnection, accounts: set[str]) -> pd.DataFrame:
+    """The deals that detectors read of some accounts."""
+    query = "from detectors.trade_deals where account_id in (select unnest(?)) order by all"
+    return connection.execute(query, [sorted(accounts)]).df()
 
 
 def deliveries(firm: Firm, chance: random.Random) -> dict[str, list[tuple[int, int, Row]]]:
@@ -104,8 +113,12 @@ def test_says_the_same_after_any_delivery(firm: Firm) -> None:
         signals, _ = detect_all(connection, now, before=before, loads=loads)
         before = passed_on(connection, signals, day, loads, before)
         assert before is not None
+        accounts = {account for (account,) in connection.sql("select account_id from detectors.trades").fetchall()}
+        read = deals_read(connection, accounts)
         afresh, _ = detect_all(forgotten(connection), now)
         assert len(afresh) > 5
+        assert len(read) > 5
+        pd.testing.assert_frame_equal(read, deals_read(connection, accounts))
         pd.testing.assert_frame_equal(signals, afresh)
 
 

@@ -81,7 +81,7 @@ DETECTOR = Detector(
     rows=(
         "select account_id as subject_id, row_number() over (partition by account_id order by "
         "basket_layers desc, instrument,"
-        " side, basket, opened_at) as place, deal_id, instrument, side, lots, opened_at, price, closed_at from ("
+        " side, basket, opened_at) as place, entry, instrument, side, lots, opened_at, price, closed_at from ("
         " select *, count(*) over (partition by account_id, instrument, side, basket) as basket_layers "
         "from detectors.layers"
         " where account_id in (select subject_id from reported))"

@@ -26,6 +26,7 @@ from models import checkpoints
 from models.detectors.base import Detector, Found, Usual, evidence_rows, features, found_in, read_by, without_gaps
 from sql import relations
 from sql.decided import as_arrow
+from sql.kept_trades import POSITION, POSITION_OF_TRADE
 from sql.schema import CONDUCT_KEPT, SIGNALS
 
 WHOLE = ("account_instruments", "all_in", "manners", "paces", "traded")
@@ -166,13 +167,13 @@ def only(connection: duckdb.DuckDBPyConnection, accounts: str) -> None:
     theirs = f"select rowid from facts.trades semi join {accounts} using (account_id)"
     connection.execute(f"create or replace table detectors.trades as from facts.trades where rowid in ({theirs})")
     # deals are narrowed before they are put to positions, which would order those of the whole firm
-    narrowed = f"from staging.deals semi join {accounts} using (account_id)"
-    connection.execute(f"create or replace temp view their_deals as {narrowed}")
+    connection.execute(_THEIR_POSITIONS)
+    connection.execute(_THEIR_DEALS)
     deals = relations.reading("facts.trade_deals", "staging.deals", "their_deals")
     connection.execute(f"create or replace temp view their_trade_deals as {deals}")
     deals = relations.reading("detectors.trade_deals", "facts.trade_deals", "their_trade_deals")
     connection.execute(f"create or replace table detectors.trade_deals as {deals}")
-    connection.execute("drop view their_trade_deals; drop view their_deals")
+    connection.execute("drop view their_trade_deals; drop view their_deals; drop table their_positions")
 
 
 @dataclass(frozen=True)
@@ -289,6 +290,20 @@ def _anew(connection: duckdb.DuckDBPyConnection, kept: Kept) -> pa.Table:
     return connection.sql(_ANEW).to_arrow_table()
 
 
+_THEIR_POSITIONS = f"""
+    create or replace temp table their_positions as
+    select distinct account_id, {POSITION_OF_TRADE} as position
+    from detectors.trades
+    where opening_deals > 1 or closing_deals > 1
+"""
+_THEIR_DEALS = f"""
+    create or replace temp view their_deals as
+    select deals.*
+    from staging.deals as deals
+    semi join (select account_id from their_positions) as accounts using (account_id)
+    semi join their_positions
+        on deals.account_id = their_positions.account_id and {POSITION} = their_positions.position
+"""
 _NEW_DEALS = """
     create or replace temp table new_deals as
     with told as materialized (
@@ -301,7 +316,8 @@ _NEW_DEALS = """
         from lake.deals
         where executed_at > getvariable('stood_at')
     )
-    select account_id, executed_at from told
+    -- what still lies ahead of the run is new to a later one
+    select account_id, executed_at from told where executed_at <= getvariable('as_of')
     union all
     -- what a correction takes back may have stood earlier
     select deals.account_id, deals.executed_at
