@@ -339,13 +339,18 @@ def write_offs(ledger: Ledger, transfers: list[tuple[str, dt.datetime, int]], as
             within = [line for line, at in mine if f"{at:%Y-%m}" == month]
             balance += sum(line.cents for line in within)
             balance -= sum(cents for at, cents in sent if f"{at:%Y-%m}" == month)
-            lifted = min(-balance, -sum(line.cents for line in within if line.of is not None or line.cents < 0))
+            lifted = min(-balance, -sum(line.cents for line in within if _lowers(ledger, line)))
             if lifted > 0 and month < f"{as_of:%Y-%m}":
                 balance += lifted
                 end = dt.datetime.fromisoformat(f"{month}-01T00:00:00+00:00") + dt.timedelta(days=32)
                 end = end.replace(day=1) - dt.timedelta(microseconds=1)
                 found.append(Line(partner, "", "write_off", 1, lifted, partner, end))
     return found
+
+
+def _lowers(ledger: Ledger, line: Line) -> bool:
+    """A loss, or what was taken back of a commission that had fallen due."""
+    return line.cents < 0 if line.of is None else line.at > _owed(ledger, line.of).due
 
 
 def _forgives(ledger: Ledger, line: Line) -> bool:

@@ -309,8 +309,11 @@ def test_a_statement_brings_forward_what_was_owed_and_carries_over_what_is() -> 
 def test_a_refund_within_the_hold_is_no_debt_to_write_off() -> None:
     kind = plan_of("cpa", "negative_carry = false\n[versions.purchase]\npercent = 20\n")
     events = pd.concat([SALE, events_of(("r1", "refund", "C1", 3, 166.33, "USD"))])
-    found = entries(kind, events, credits_of(("C1", "P1", 1.0)), LONE)
-    assert found["amount"].tolist() == [99.8, -33.27]
+    at = pd.to_datetime([START], utc=True).astype("datetime64[us, UTC]")
+    early = pd.DataFrame({"partner_id": ["P1"], "amount": [500.0], "currency": ["USD"], "settled_at": at})
+    for transfers in (None, early):
+        found = entries(kind, events, credits_of(("C1", "P1", 1.0)), LONE, transfers=transfers)
+        assert found["amount"].tolist() == [99.8, -33.27], "what was sent too early is not written off by it"
 
 
 @pytest.mark.parametrize(("free", "amounts"), [(0.0, [20.0, 10.0]), (0.01, [10.0, 10.0])])

@@ -225,12 +225,16 @@ def _held(entries: pd.DataFrame) -> list[str]:
 def _write_offs(entries: pd.DataFrame, transfers: pd.DataFrame | None, book: Book, as_of: dt.datetime) -> pd.DataFrame:
     """Entries that lift what a closed month's returns and losses left below zero, for plans that carry none over.
 
-    A month holds what fell due in it, less what was sent in it, and what the month before left.
+    A month holds what fell due in it, less what was sent in it, and what the month before left. What was taken back
+    before it fell due left nothing below zero: it takes its own commission away.
     """
     forgiving = {plan for number, plan in book.plan_of.items() if not _carries(book, number)}
     mine = entries[entries["plan"].isin(forgiving) & entries["held_because"].isna()]
     mine = mine[mine["due_at"] <= pd.Timestamp(as_of)]
-    lowering = (mine["source"] != UNKNOWN) | (mine["minor"] < 0)
+    source = mine["source"].to_numpy(np.int64)
+    fell_due = entries["due_at"].iloc[source].set_axis(mine.index)
+    owed_back = (source != UNKNOWN) & (mine["happened_at"] > fell_due)
+    lowering = owed_back | ((source == UNKNOWN) & (mine["minor"] < 0))
     if not lowering.any():
         return mine.iloc[:0]
     mine = mine.assign(month=_months(mine["due_at"]))
