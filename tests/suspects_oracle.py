@@ -91,7 +91,7 @@ class Account:
         """The trades that a trade was stacked upon, and what for all of them are kept."""
         t, limits = self.t, self.limits
         layers = [m for m in self.beside(n) if t.market[m] == t.market[n] and t.sold[m] == t.sold[n]]
-        tied = [m for m in layers if t.opened[m] == t.opened[n]]
+        tied = [m for m in layers if t.opened[m] == t.opened[n] or max(t.openings[m], t.openings[n]) > 1]
         worse = [m for m in layers if (t.price[n] > t.price[m] if t.sold[n] else t.price[n] < t.price[m])]
         losing = bool(tied or worse)
         more = [m for m in layers if t.lots[n] > t.lots[m] * limits["added"] * NEARLY]
