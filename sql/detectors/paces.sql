@@ -34,6 +34,17 @@ markouts as (
     select account_id, avg(markout_spreads) as markout_spreads, count(*) as markouts
     from marked
     group by account_id
+),
+
+-- of all that was closed, targets that the market reached too: what a trader lives on
+gains as (
+    select
+        account_id,
+        sum(greatest(gross_profit, 0)) filter (where hold_s < getvariable('tick_scalping_short_s'))
+        / nullif(sum(greatest(gross_profit, 0)), 0) as short_share_of_gains
+    from detectors.positions
+    where closed_at is not null
+    group by account_id
 )
 
 select
@@ -52,10 +63,12 @@ select
     / nullif(stddev_samp(chosen.gross_profit) filter (where is_brief), 0) as brief_edge,
     sum(greatest(chosen.gross_profit, 0)) filter (where is_brief)
     / nullif(sum(greatest(chosen.gross_profit, 0)), 0) as brief_share_of_gains,
+    any_value(gains.short_share_of_gains) as short_share_of_gains,
     min(chosen.opened_at) as first_at,
     max(chosen.closed_at) as last_at,
     any_value(markouts.markout_spreads) as markout_spreads,
     coalesce(any_value(markouts.markouts), 0) as markouts
 from chosen
 left join markouts using (account_id)
+left join gains using (account_id)
 group by chosen.account_id
