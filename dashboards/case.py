@@ -67,12 +67,12 @@ def show() -> None:
     view = state.tab("View", "view", VIEWS, first=first)
     if view == "scores":
         case_panel.scores(accounts["account_id"].tolist(), zone)
+    elif view == "signals":
+        _signals(held[view], zone)
     elif view == "history":
         case_panel.history(case, zone)
     else:
-        {"signals": _signals, "links": _links, "pairs": _pairs, "verdicts": _verdicts, "payouts": _payouts}[view](
-            held[view]
-        )
+        {"links": _links, "pairs": _pairs, "verdicts": _verdicts, "payouts": _payouts}[view](held[view])
     places.link("network", "See the network →", icon=False, trader=trader)
 
 
@@ -310,30 +310,51 @@ def _accounts(accounts: pd.DataFrame, zone: str) -> None:
         places.go("account", account=str(accounts["account_id"].iloc[event.selection.rows[0]]))
 
 
-def _signals(found: pd.DataFrame) -> None:
+def _signals(found: pd.DataFrame, zone: str) -> None:
+    """What detectors hold against these people: each detector once, with every account that it speaks of."""
     if found.empty:
         look.empty("No signal", "No detector holds anything against these people.")
         return
     learnt = {row["detector"]: row for row in reads.records(casework.learnt())}
-    for row in reads.records(found):
-        flagged, answer = row["strength"] >= FLAG and not row["silent"], row["answer"]
-        evidence = words.parsed(row["evidence"]) or {}
-        weight = f"{'▲ Flag' if row['strength'] >= FLAG else '● Below a flag'} {row['strength']:.2f}"
-        lines = [words.escaped(_sentence(row))]
-        if answer:
-            lines.append(f"<b>{words.escaped(casework.answer(answer))}</b>")
-        for title, told in (
-            ("Ruled out", "; ".join(evidence.get("ruled_out") or [])),
-            ("Do", evidence.get("respond")),
-            ("This detector", casework.precision(learnt.get(row["detector"]))),
-        ):
-            if told:
-                lines.append(f"<small>{title}: {words.escaped(told)}</small>")
-        title = f"{weight} · {words.detector(row['detector'])} · {row['subject_id']}"
-        look.card("near" if flagged else "ended", words.escaped(title), lines)
-        if evidence.get("rows"):
-            with st.expander(f"{words.counted(len(evidence['rows']), 'row')} it rests on"):
-                st.dataframe(pd.DataFrame(evidence["rows"]), hide_index=True, placeholder="")
+    for detector, rows in found.groupby("detector", sort=False):
+        _detector(str(detector), reads.records(rows), learnt.get(detector), zone)
+
+
+def _detector(detector: str, rows: list[dict[str, Any]], learnt: dict[str, Any] | None, zone: str) -> None:
+    """One detector's signals: what differs beside each subject, what all have in common once below."""
+    evidence = [words.parsed(row["evidence"]) or {} for row in rows]
+    notes = [{"Ruled out": one.get("ruled_out") or [], "Do": _listing(one.get("respond"))} for one in evidence]
+    common = {name: [said for said in notes[0][name] if all(said in one[name] for one in notes)] for name in notes[0]}
+    lines = []
+    for row, note in zip(rows, notes, strict=True):
+        lines.append(f"<b>{_weight(row)} · {words.escaped(row['subject_id'])}</b> {words.escaped(_sentence(row))}")
+        if row["answer"]:
+            lines.append(f"<b>{words.escaped(casework.answer(row['answer'], zone))}</b>")
+        lines += _small({name: [said for said in note[name] if said not in common[name]] for name in note})
+    lines += _small(common | {"This detector": [casework.precision(learnt)]})
+    flagged = any(row["strength"] >= FLAG and not row["silent"] for row in rows)
+    look.card("near" if flagged else "ended", words.escaped(words.detector(detector)), lines)
+    rests = [
+        {"about": row["subject_id"]} | one
+        for row, told in zip(rows, evidence, strict=True)
+        for one in told.get("rows") or []
+    ]
+    if rests:
+        with st.expander(f"{words.counted(len(rests), 'row')} it rests on"):
+            st.dataframe(pd.DataFrame(rests), hide_index=True, placeholder="")
+
+
+def _listing(text: str | None) -> list[str]:
+    return [text] if text else []
+
+
+def _weight(row: dict[str, Any]) -> str:
+    return f"{'▲ Flag' if row['strength'] >= FLAG else '● Below a flag'} {row['strength']:.2f}"
+
+
+def _small(notes: dict[str, list[str]]) -> list[str]:
+    """Named notes as small lines of HTML, those that say nothing left out."""
+    return [f"<small>{name}: {words.escaped('; '.join(said))}</small>" for name, said in notes.items() if said]
 
 
 def _links(found: pd.DataFrame) -> None:

@@ -73,11 +73,12 @@ def _beside(row: pd.Series) -> None:
             *(casework.standing(case) if row["came_back"] else []),
         ],
     )
+    came, at = casework.began(case)
     look.facts(
         {
             "At stake": words.money(row["stake_usd"], "USD"),
             "Accounts": words.number(row["accounts"]),
-            "Came back" if row["came_back"] else "Opened": words.instant_html(row["since_at"]),
+            came: at,
         }
     )
     if st.button("Open the case", type="primary", shortcut="Enter", icon=":material/open_in_new:"):

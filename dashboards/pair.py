@@ -10,6 +10,7 @@ import sqlalchemy as sa
 import streamlit as st
 
 from dashboards.kit import judging, lake, look, places, reads, state, words
+from models import clock
 from models.cases.machine import CONFIRMED_CODES, DISMISSED_CODES
 from models.coordination import PairEvidence, ruled_out
 from models.judgements import Together, answer_in_case, answered_pair
@@ -41,10 +42,10 @@ def show() -> None:
         found = lake.pair(first, second, str(relation))
     held = _published(first, second, str(relation))
     _verdict(found, held, str(relation))
-    _judging(held, first, second, str(relation))
+    zone = reads.zone_of_all(one["desk_id"] for one in accounts if one)
+    _judging(held, first, second, str(relation), zone)
     if found.matches.empty:
         return
-    zone = reads.zone_of(accounts[0]["desk_id"] if accounts[0] else None)
     _joined(first, second, str(relation))
     _drawn(found, zone, first, second)
     _table(found.matches, zone, first, second)
@@ -158,7 +159,7 @@ def _verdict(found: PairEvidence, held: dict[str, Any] | None, relation: str) ->
             look.table(others, right=True)
 
 
-def _judging(held: dict[str, Any] | None, first: str, second: str, relation: str) -> None:
+def _judging(held: dict[str, Any] | None, first: str, second: str, relation: str, zone: str) -> None:
     """What was said of the two by itself, with their group or in a case, and the buttons that say it."""
     ends = {first, second}
     judged = [one for one in judging.seen() if ends <= set(one.together.accounts)]
@@ -180,7 +181,7 @@ def _judging(held: dict[str, Any] | None, first: str, second: str, relation: str
         listed = CONFIRMED_CODES | DISMISSED_CODES
         st.caption(
             f"✓ {answer['case_id']}: **{answer['outcome']}** ({listed[answer['reason_code']].lower()})"
-            f" by {words.marked(answer['person'])} on {words.instant(answer['decided_at'])}:"
+            f" by {words.marked(answer['person'])} on {words.instant(answer['decided_at'], zone)}:"
             f" {words.marked(answer['reason'])}"
         )
     judging.ask_trading(Together("pair", named, relation, accounts, float(held["matched"])))
@@ -254,7 +255,7 @@ def _drawn(found: PairEvidence, zone: str, first: str, second: str) -> None:
             customdata=mine[["side", "lots", "symbol", "open_price"]],
             hovertemplate=f"%{{x}}<br>{ENTRY}, no match<extra>{account}</extra>",
         )
-    figure.update_xaxes(title=zone)
+    figure.update_xaxes(title=clock.place(zone))
     several = rows["instrument_a"].ne(rows["instrument_b"]).any()
     scale = f"entry price, those of {second} brought to {first}'s scale" if several else "entry price"
     figure.update_yaxes(title=scale, tickformat=",~f")
@@ -287,5 +288,5 @@ def _table(matches: pd.DataFrame, zone: str, first: str, second: str) -> None:
         "Lag, s", format="%+.2f", help=f"How long after {first} the other entered."
     )
     config["exit_lag_s"] = st.column_config.NumberColumn("Exit lag, s", format="%+.2f")
-    st.caption(f"{len(matches):,} matched entries · times in {zone}")
+    st.caption(f"{len(matches):,} matched entries · times in {clock.place(zone)}")
     st.dataframe(shown[columns], hide_index=True, column_config=config)

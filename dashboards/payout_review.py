@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from dashboards.kit import desk, lake, look, paths, places, reads, state, words
-from models.clock import zoned
+from models.clock import place, zoned
 from models.decisions.desk import State, Strip, open_to, preview
 from models.decisions.machine import REASON_CODES
 from models.money import to_minor
@@ -290,13 +291,16 @@ def _path(row: dict[str, Any]) -> None:
     since = _window(row)
     if since is not None and not st.toggle("Since the account's opening", key="whole-path"):
         steps = steps[steps["at"] >= since]
-    colours = look.palette()
+    colours, zone = look.palette(), reads.zone_of(row["desk_id"])
+    at = pd.to_datetime(steps["at"], utc=True).dt.tz_convert(zone)
+    asked_at = row["requested_at"].astimezone(ZoneInfo(zone)).isoformat()
     figure = go.Figure()
     for name, colour in (("equity", colours.fine), ("daily_floor", colours.near), ("max_floor", colours.breached)):
         if name in steps:
             line = {"color": colour, "shape": "hv"}
-            figure.add_scatter(x=steps["at"], y=steps[name], name=words.plain(name), line=line, mode="lines")
-    figure.add_vline(x=row["requested_at"].isoformat(), line_dash="dot", line_color=colours.unknown)
+            figure.add_scatter(x=at, y=steps[name], name=words.plain(name), line=line, mode="lines")
+    figure.add_vline(x=asked_at, line_dash="dot", line_color=colours.unknown)
+    figure.update_xaxes(title=place(zone))
     look.chart(figure, f"How did the account come to this profit ({row['currency']})?")
 
 

@@ -235,6 +235,48 @@ def test_a_reason_is_for_one_act_and_kept_when_it_was_refused(house: Warehouse) 
     assert _written(app, "Why").value == "Same entries."
 
 
+def test_a_case_is_opened_at_one_time_on_every_page(house: Warehouse) -> None:
+    """The queue told the instant of the figures in UTC where the history told the clock's in the desk's zone."""
+    opened_at = "20 Mar 2026 14:00 CET"
+    assert opened_at in told(as_person("case", RITA, case="CASE-1", view="history"))
+    beside = told(as_person("cases", RITA))
+    assert f"Opened {opened_at}" in beside
+    assert "UTC" not in beside.partition("Figures stand at")[0]
+
+
+def test_what_a_detector_says_of_all_accounts_is_told_once(house: Warehouse) -> None:
+    """A case with fourteen flags of three detectors repeated their advice fourteen times."""
+    common = {"respond": "Look at the largest basket.", "rows": [{"trade": "1"}]}
+    said = {
+        "N1": common | {"sentence": "Grid of N1.", "ruled_out": ["a hedge", "two days only"]},
+        "B1": common | {"sentence": "Grid of B1.", "ruled_out": ["a hedge"]},
+    }
+    strengths = {"N1": 0.9, "B1": 0.8}
+    rows = [
+        {"subject_kind": "account", "detector": "grid", "strength": strengths[one], "subject_id": one}
+        | {"evidence": json.dumps(held)}
+        for one, held in said.items()
+    ]
+    with house.database.begin() as connection:
+        connection.execute(sa.insert(schema.SIGNALS), rows)
+    app = as_person("case", RITA, case="CASE-1")
+    shown = told(app)
+    assert "N1 Grid of N1." in shown and "B1 Grid of B1." in shown
+    assert [shown.count(f"Ruled out: {one}") for one in ("a hedge", "two days only")] == [1, 1]
+    assert shown.count("Do: Look at the largest basket.") == 1
+    rests = next(one for one in app.expander if one.label == "2 rows it rests on")
+    assert rests.dataframe[0].value["about"].tolist() == ["N1", "B1"]
+
+
+def test_an_answer_to_a_signal_tells_its_time_in_the_zone_of_the_desk(house: Warehouse) -> None:
+    maria = Person("maria", "manager")
+    summer = dt.datetime(2026, 7, 1, 10, 30, tzinfo=dt.UTC)
+    act(house.database, maria, "CASE-1", "dismiss", 2, reason="Flatmates.", reason_code="household", at=summer)
+    assert "○ Dismissed by maria, 01 Jul 2026 12:30 CEST" in told(as_person("case", RITA, case="CASE-1"))
+    pair = told(as_person("pair", RITA, a="N1", b="B1"))
+    assert "by maria on 01 Jul 2026 12:30 CEST" in pair
+
+
 def test_an_auditor_reads_and_moves_nothing(house: Warehouse) -> None:
     app = as_person("case", AUDE, case="CASE-1", view="history")
     assert "maria: opened" in told(app)

@@ -139,6 +139,13 @@ def _reason(app: AppTest) -> Any:
     return next(one for one in app.text_input if one.label == "Reason")
 
 
+def test_the_equity_of_a_request_is_drawn_by_the_clock_of_its_desk(house: Warehouse) -> None:
+    """The line where it was asked stood an hour from the list of trades beside it, which is in the desk's zone."""
+    app = as_person("payout_review", Person("pavel", "payout_reviewer"), payout="Q2", view="path")
+    drawn = app.get("plotly_chart")[0].proto.spec
+    assert '"title":{"text":"Prague"}' in drawn and "2026-03-17T11:00:00+01:00" in drawn
+
+
 def test_a_reviewer_takes_rejects_and_the_decision_shows(house: Warehouse) -> None:
     pavel = Person("pavel", "payout_reviewer")
     before = as_person("payout_queue", pavel)

@@ -211,6 +211,7 @@ def test_a_judgement_needs_a_reason_and_is_shown_with_it(at_firm: Path) -> None:
     next(one for one in app.text_input if "one person?" in one.label).set_value("Two passports seen.")
     next(one for one in app.button if one.label == "Not the same").click().run()
     assert "Judged not the same by" in told(app).replace("**", "") and "Two passports seen." in told(app)
+    assert re.search(r"on \d\d \w{3} \d{4} \d\d:\d\d CES?T: Two passports", told(app)), "in the zone of their desk"
 
 
 def _press(app: AppTest, label: str, reason: str) -> AppTest:
@@ -244,6 +245,7 @@ def test_an_allowed_pair_is_told_so_until_it_is_withdrawn(at_firm: Path) -> None
     assert list(opened("pair").dataframe[0].value["account_a"]) == ["B1"]
     _press(app, "Allowed copy", "Agreed in March.")
     assert "judged allowed by" in told(app).replace("**", "") and "Agreed in March." in told(app)
+    assert re.search(r"on \d\d \w{3} \d{4} \d\d:\d\d CES?T: Agreed", told(app)), "in the zone of their desk"
     assert not opened("pair").dataframe
     assert list(opened("rings").dataframe[0].value["ring_id"]) == ["ring-B1"], "their group is another question"
     judged = opened("rings", kind="judged")

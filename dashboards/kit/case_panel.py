@@ -35,8 +35,7 @@ def show(case: Case | None, trader: str, named: dict[str, str]) -> None:
         _open(trader)
         return
     colour = casework.STATES[case.state][0]
-    opened = f"Opened {words.instant_html(case.opened_at)}."
-    look.card(colour, casework.line(case), casework.standing(case) or [opened])
+    look.card(colour, casework.line(case), casework.standing(case) or [" ".join(casework.began(case))])
     if not casework.may_decide(case):
         if casework.person().may("risk.decide"):
             st.caption("Its owner trades at a desk that you do not see: somebody who sees every desk decides.")

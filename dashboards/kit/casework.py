@@ -30,6 +30,8 @@ STATES = {
 }
 BACK = "↻ Back"
 BEGAN = ("open", "renew", "evidence", "reopen")
+"""Moves that tell why a case is before people."""
+CAME = {"open": "Opened", "renew": "Came back", "reopen": "Reopened"}
 """Moves that bring a case before people."""
 DONE = {
     "open": "opened",
@@ -65,7 +67,9 @@ COLUMNS = {
         help="What is at stake times the risk, as a probability: cases come in this order.",
     ),
     "assignee": st.column_config.TextColumn("With", width=62),
-    "age": st.column_config.TextColumn("Age", width=54, help="Since the run that opened it or brought it back."),
+    "age": st.column_config.TextColumn(
+        "Age", width=54, help="Of the figures: since those of the run that opened it or brought it back."
+    ),
     "why": st.column_config.TextColumn("Because of", width=230),
     "stake_usd": st.column_config.NumberColumn(
         "At stake, USD", format="%,.0f", help="Requested and unpaid, and profit that could be asked for."
@@ -185,6 +189,12 @@ def _zone(case: Case) -> str:
     """The zone in which the desks of a case's owner read their times."""
     with reads.warehouse().database.connect() as connection:
         return reads.zone_of_all(acting.desks_of(connection, case.owner_id))
+
+
+def began(case: Case) -> tuple[str, str]:
+    """How a case last came before people and when, as its history tells it, the latter as HTML."""
+    row = next(row for row in reads.records(moves(case.case_id)) if row["action"] in CAME)
+    return CAME[row["action"]], words.instant_html(row["happened_at"], _zone(case))
 
 
 def _told_move(row: dict[str, Any], zone: str) -> str:
@@ -355,9 +365,9 @@ def key(row: dict[str, Any]) -> Key:
     return str(row["subject_kind"]), str(row["subject_id"]), str(row["detector"])
 
 
-def answer(row: dict[str, Any]) -> str:
+def answer(row: dict[str, Any], zone: str) -> str:
     """An answer about a signal in words: what was said, by whom and when, and whether newer evidence came since."""
-    who_said = f"{STATES[row['outcome']][1]} by {row['person']}, {words.instant(row['decided_at'])}"
+    who_said = f"{STATES[row['outcome']][1]} by {row['person']}, {words.instant(row['decided_at'], zone)}"
     newer = " Newer evidence has come since." if row["outdone"] else ""
     return f"{who_said}: {CODES[row['reason_code']]}.{newer}"
 

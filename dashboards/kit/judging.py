@@ -116,9 +116,10 @@ def ask_back(held: Judged) -> None:
 
 def tell(held: Judged) -> None:
     """Who said what of accounts that trade together, when and why."""
+    at = words.instant(held.decided_at, _zone("account_id", held.together.accounts))
     st.caption(
         f"✓ {held.judgement_id}: judged **{said_words(held)}** by {words.marked(held.person)}"
-        f" on {words.instant(held.decided_at)}: {words.marked(held.reason)}"
+        f" on {at}: {words.marked(held.reason)}"
     )
 
 
@@ -197,7 +198,8 @@ def _said(one: str, other: str) -> bool:
     with reads.warehouse().database.connect() as connection:
         held = read_frame(connection, sa.select(JUDGEMENTS).where(both))
     for row in reads.records(held):
-        said, at = SAID.get(row["judgement"], row["judgement"]), words.instant(row["decided_at"])
+        said = SAID.get(row["judgement"], row["judgement"])
+        at = words.instant(row["decided_at"], _zone("trader_id", (one, other)))
         st.caption(f"✓ Judged **{said}** by {words.marked(row['decided_by'])} on {at}: {words.marked(row['reason'])}")
     return len(held) > 0
 
@@ -222,6 +224,11 @@ def _keep(write: Callable[[], Any], told: str) -> None:
     for key in [str(key) for key in st.session_state if str(key).startswith(REASON)]:
         del st.session_state[key]
     st.rerun()
+
+
+def _zone(kind: str, subjects: Sequence[str]) -> str:
+    """The zone in which what is said of traders or accounts tells its times."""
+    return reads.zone_of_all(_desks(kind, subjects))
 
 
 def _desks(kind: str, subjects: Sequence[str]) -> tuple[str, ...]:
