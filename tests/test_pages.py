@@ -208,8 +208,11 @@ def test_a_judgement_needs_a_reason_and_is_shown_with_it(at_firm: Path) -> None:
     not_the_same = next(one for one in app.button if one.label == "Not the same")
     not_the_same.click().run()
     assert app.error[0].value == "A judgement needs a reason."
-    next(one for one in app.text_input if "one person?" in one.label).set_value("Two passports seen.")
+    asked = next(one for one in app.text_input if "one person?" in one.label)
+    asked.set_value("Two passports seen.")
     next(one for one in app.button if one.label == "Not the same").click().run()
+    anew = next(one for one in app.text_input if "one person?" in one.label)
+    assert (anew.value, anew.key == asked.key) == ("", False), "a browser keeps in a field of one key what was written"
     assert "Judged not the same by" in told(app).replace("**", "") and "Two passports seen." in told(app)
     assert re.search(r"on \d\d \w{3} \d{4} \d\d:\d\d CES?T: Two passports", told(app)), "in the zone of their desk"
 

@@ -9,7 +9,7 @@ import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
 
-from dashboards.kit import look, reads, words
+from dashboards.kit import look, reads, state, words
 from dashboards.kit.people import who
 from models import judgements
 from models.access import AccessRefused
@@ -41,7 +41,7 @@ def ask(one: str, other: str) -> None:
         reason = st.text_input(
             f"Are {words.marked(one)} and {words.marked(other)} one person?",
             placeholder="Why, in a sentence another analyst can check",
-            key=f"{REASON}-{one}-{other}",
+            key=state.field(f"{REASON}-{one}-{other}"),
         )
         with st.container(horizontal=True, vertical_alignment="center"):
             same = st.form_submit_button("Same person", icon=":material/link:")
@@ -77,7 +77,7 @@ def ask_trading(found: Together) -> None:
         reason = left.text_input(
             f"What is this {asked}?",
             placeholder="Why, in a sentence another analyst can check",
-            key=f"{REASON}-{found.name}-{found.relation}",
+            key=state.field(f"{REASON}-{found.name}-{found.relation}"),
         )
         code = right.selectbox(
             "If dismissed, because of", list(WHY_DISMISSED), format_func=lambda one: WHY_DISMISSED[one]
@@ -109,7 +109,7 @@ def ask_back(held: Judged) -> None:
     if not who().may(PERMISSION):
         return
     with st.form(f"withdraw-{held.judgement_id}", border=False, clear_on_submit=False):
-        reason = st.text_input("Why is it withdrawn?", key=f"{REASON}-{held.judgement_id}")
+        reason = st.text_input("Why is it withdrawn?", key=state.field(f"{REASON}-{held.judgement_id}"))
         if st.form_submit_button("Withdraw", icon=":material/undo:"):
             _withdraw(held, reason)
 
@@ -221,8 +221,7 @@ def _keep(write: Callable[[], Any], told: str) -> None:
         look.refused(refused)
         return
     st.session_state[TOLD] = told
-    for key in [str(key) for key in st.session_state if str(key).startswith(REASON)]:
-        del st.session_state[key]
+    state.acted()
     st.rerun()
 
 
