@@ -13,6 +13,7 @@ from models.coordination import CoordinationTerms, find_coordination, held, kept
 from models.coordination.candidates import find_candidates
 from models.coordination.entries import Openings, openings, sort_entries
 from models.coordination.kept import Kept
+from tests.test_coordination_public import ahead_of, two_servers
 
 DAY_S = 86_400
 TERMS = CoordinationTerms(matches_min=5, prefilter_p_max=0.2, entries_per_day_max=25, crowd_min=30)
@@ -124,6 +125,22 @@ def test_the_tables_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     pd.testing.assert_frame_equal(on.pairs, anew.pairs)
     pd.testing.assert_frame_equal(on.rings, anew.rings)
     assert len(on.pairs) >= 2
+
+
+def test_a_server_that_is_set_right_later_has_its_pairs_counted_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was counted by a server's own times must not be believed once it is known to be off."""
+    monkeypatch.setattr(kept, "NEW_SHARE_MAX", 1.0)
+    trades, accounts = two_servers(np.random.default_rng(63))
+    trades = ahead_of(trades, accounts.loc[accounts["server"] == "live-2", "account_id"], 3.0)
+    first, untold = trades[trades["opened_at"] < trades["opened_at"].quantile(0.9)], accounts.drop(columns="server")
+    before = find_coordination(first, owners={}, accounts=untold, keeping=True)
+    on = find_coordination(trades, owners={}, accounts=accounts, before=before.kept)
+    anew = find_coordination(trades, owners={}, accounts=accounts)
+    corrected = ["server live-2" in " ".join(found.log) for found in (before, on, anew)]
+    assert corrected == [False, True, True]
+    assert any("counted again" in line for line in on.log)
+    pd.testing.assert_frame_equal(on.pairs, anew.pairs)
+    pd.testing.assert_frame_equal(on.rings, anew.rings)
 
 
 def test_much_that_is_new_or_other_terms_have_everything_counted() -> None:

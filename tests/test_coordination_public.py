@@ -147,6 +147,71 @@ def test_who_was_only_there_when_a_followers_leader_was_is_no_leader() -> None:
     ]
 
 
+def two_servers(rng: np.random.Generator, robots: int = 90) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A market on one platform with a follower .8 s behind a leader, and its accounts, on servers live-1 and live-2."""
+    at, held, buy = plan(rng, 40)
+    frames = [*strangers(rng, 20), *bar_robots(rng, robots), trades_of("leader", at, held, buy)]
+    frames.append(trades_of("follower", at + 0.8 + 0.02 * rng.normal(size=40), held, buy))
+    ids = [str(frame["account_id"].iloc[0]) for frame in frames]
+    accounts = pd.DataFrame({"account_id": ids, "platform": "mt5", "server": ["live-1", "live-2"] * (len(ids) // 2)})
+    assert accounts["server"].tolist()[-2:] == ["live-1", "live-2"], "the two are on different servers"
+    return pd.concat(frames, ignore_index=True), accounts
+
+
+def ahead_of(trades: pd.DataFrame, on: pd.Series, seconds: float) -> pd.DataFrame:
+    """The trades as told where the clocks of the accounts `on` are ahead."""
+    shown = trades["account_id"].isin(on)
+    return pd.concat([late(trades[shown], seconds), trades[~shown]], ignore_index=True)
+
+
+@pytest.mark.parametrize("ahead_s", [-1.5, 1.5])
+def test_a_server_whose_clock_is_off_its_platforms_neither_hides_a_copier_nor_turns_who_leads(ahead_s: float) -> None:
+    trades, accounts = two_servers(np.random.default_rng(61))
+    trades = ahead_of(trades, accounts.loc[accounts["server"] == "live-2", "account_id"], ahead_s)
+    found = find_coordination(trades, owners={}, accounts=accounts)
+    assert any(line.startswith(f"the clocks of mt5 server live-2 are {ahead_s:+.1f}") for line in found.log)
+    assert flagged(found) == [("follower", "leader", "copy", "leader")]
+    sides = [trades[trades["account_id"] == one] for one in ("leader", "follower")]
+    row = found.pairs[(found.pairs["account_a"] == "follower") & (found.pairs["account_b"] == "leader")]
+    assert row["lag_ms"].tolist() == pytest.approx([800], abs=150)
+    assert pair_evidence(*sides, market=trades, accounts=accounts).numbers["lag_ms"] == pytest.approx(800, abs=150)
+    by_platform = pair_evidence(*sides, market=trades, accounts=accounts.drop(columns="server"))
+    assert by_platform.numbers["lag_ms"] == pytest.approx(800 + 1000 * ahead_s, abs=50)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_servers_of_one_platform_that_agree_are_not_set_apart(seed: int) -> None:
+    """However many there are, and where each account has a server of its own."""
+    rng = np.random.default_rng(seed)
+    trades, accounts = two_servers(rng, 160)
+    entries = sort_entries(trades, None, CoordinationTerms(), [])
+    assert entries is not None
+    for servers in (2, 4, 30, len(accounts)):
+        drawn = rng.permutation(len(accounts)) % servers
+        log: list[str] = []
+        clocks = clock_differences(entries, accounts.assign(server=drawn.astype(str)), log)
+        assert not clocks.ahead_s.any()
+        assert not clocks.doubt_between(entries.accounts[:-1], entries.accounts[1:]).any()
+        assert log == []
+
+
+def test_a_server_of_few_accounts_or_an_unknown_one_shows_the_time_of_its_platform() -> None:
+    trades, accounts = two_servers(np.random.default_rng(62))
+    few, unknown = accounts["account_id"][1:20:2], accounts["account_id"][21:30:2]
+    accounts.loc[accounts["server"] == "live-2", "platform"] = "mt4"
+    accounts.loc[accounts["account_id"].isin(few), "server"] = "small"
+    accounts.loc[accounts["account_id"].isin(unknown), "server"] = None
+    trades = ahead_of(trades, accounts.loc[accounts["platform"] == "mt4", "account_id"], 1.2)
+    entries = sort_entries(ahead_of(trades, few, 1.5), None, CoordinationTerms(), [])
+    assert entries is not None
+    log: list[str] = []
+    clocks = clock_differences(entries, accounts, log)
+    of_mt4 = clocks.ahead_s[accounts.loc[accounts["platform"] == "mt4", "account_id"]]
+    assert of_mt4.nunique() == 1
+    assert of_mt4.iloc[0] - clocks.ahead_s["leader"] == pytest.approx(1.2, abs=0.1)
+    assert len(log) == 1, "only the platform was corrected"
+
+
 def test_a_clock_is_read_right_where_crowds_are_larger_than_what_is_read_of_them() -> None:
     rng = np.random.default_rng(38)
     robots = bar_robots(rng, 320)

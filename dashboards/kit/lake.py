@@ -70,7 +70,7 @@ def _mine(*accounts: str) -> tuple[str, ...]:
 
 @st.cache_data(show_spinner=False, max_entries=1)
 def _firm(home: str, stamp: reads.Stamp) -> dict[str, pd.DataFrame] | None:
-    """What the search reads of the whole firm (trades, news, platforms); None for a firm too large for a page."""
+    """What the search reads of the whole firm (trades, news, servers); None for a firm too large for a page."""
     if stamp.as_of is None:
         return None
     with reads.warehouse().engine(stamp.as_of, memory="1GB") as connection:
@@ -84,7 +84,7 @@ def _firm(home: str, stamp: reads.Stamp) -> dict[str, pd.DataFrame] | None:
         return {
             "market": connection.sql(f"select {', '.join(_READ)} from facts.trades").df(),
             "news": connection.sql("select occurs_at, impact from staging.news").df(),
-            "accounts": connection.sql("select account_id, platform from staging.accounts").df(),
+            "accounts": connection.sql("select account_id, platform, server from staging.accounts").df(),
         }
 
 

@@ -1,4 +1,4 @@
-"""Constant differences between the clocks of platforms, read off moments at which strangers act together."""
+"""Constant differences between clocks of platforms and servers, read off moments at which strangers act together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.coordination.compiled import compiled
-from models.coordination.entries import SECOND, Book, Codes, Entries, Floats, Ints
+from models.coordination.entries import SECOND, Book, Codes, Entries, Flags, Floats, Ints
 from models.coordination.lags import typical_lag
 
 REACH_S = 8.0  # gaps between two accounts' entries that are read
@@ -22,6 +22,8 @@ MEETINGS_MIN = 4  # of two accounts that may say something
 MEETINGS_READ = 40
 TOGETHER_S, TOGETHER_MIN = 2.0, 0.5  # share of their meetings within this of their middle: fewer met by chance
 VOICES_MIN, VOICES_MAX = 12, 3_000  # pairs of accounts
+STRANGERS_MIN = 20  # accounts on either side that tell a server from its platform: of fewer one robot may be most
+SERVERS_DIFFER = 0.01  # odds of two servers of one platform to differ before anything is seen
 BLUR_S = 0.08  # strangers differ by so much even when both are quick
 GRID_S = np.arange(-FARTHEST_S, FARTHEST_S + 0.01, 0.02)
 REDRAWS = 60
@@ -31,32 +33,35 @@ ERROR_MIN_S = 0.01
 
 @dataclass(frozen=True)
 class Clocks:
-    """By account id: the seconds by which its clock is ahead, how well they are known, and its platform as a code.
+    """By how many seconds each account's clock is ahead, and how well any two are known to each other.
 
-    `doubt_s` is a standard error; not a number where the platform could not be compared with others.
+    `told` has, by account id, platform and server as codes and the standard errors of both: of a platform not a
+    number where it could not be compared with others, of a server nothing where it shows its platform's time.
     """
 
     ahead_s: pd.Series
-    doubt_s: pd.Series
-    platform: pd.Series
+    told: pd.DataFrame
 
     def doubt_between(self, one: NDArray[Any], other: NDArray[Any]) -> Floats:
-        """How well (s) the difference between the clocks of two accounts is known: wholly on one platform."""
-        apart = np.hypot(self.doubt_s.reindex(one).to_numpy(), self.doubt_s.reindex(other).to_numpy())
-        same = self.platform.reindex(one).to_numpy() == self.platform.reindex(other).to_numpy()
-        return np.where(same, 0.0, apart)
+        """How well (s) the difference between the clocks of two accounts is known: wholly on one server."""
+        left, right = (self.told.reindex(ids).to_dict("series") for ids in (one, other))
+        out = np.zeros(len(one))
+        for of in ("platform", "server"):
+            apart = np.hypot(left[f"{of}_doubt_s"].to_numpy(), right[f"{of}_doubt_s"].to_numpy())
+            out = np.hypot(out, np.where(left[of].to_numpy() == right[of].to_numpy(), 0.0, apart))
+        return out
 
 
 @compiled
-def _meetings(book: Book, group: Codes, reach_us: int) -> tuple[Ints, Ints]:
-    """Pairs of accounts that enter alike within reach, as one number each, and the lag (us) of the later code's group.
+def _met(book: Book, place: Codes, server: Codes, reach_us: int) -> tuple[Ints, Ints]:
+    """Pairs of accounts of different servers that enter alike within reach, and by how much (us) the later is behind.
 
-    Lags are of the account in the higher group behind the one in the lower; within a group, of the higher account.
+    The later is who has the higher `place`; a pair is one number, the later's place times the accounts and the other's.
     """
     size = 1024
     pairs, lags = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
     count = 0
-    n, accounts = len(book.opened_us), len(book.own_start)
+    n, accounts = len(book.opened_us), len(place)
     end = 0
     for i in range(n):
         end = max(end, i + 1)
@@ -70,24 +75,23 @@ def _meetings(book: Book, group: Codes, reach_us: int) -> tuple[Ints, Ints]:
         for j in range(i + 1 + i % stride, end, stride):
             gap = book.opened_us[j] - book.opened_us[i]
             a, b = book.account[i], book.account[j]
-            if a == b or book.side[i] != book.side[j]:
+            if server[a] == server[b] or book.side[i] != book.side[j]:
                 continue
-            turned = group[a] > group[b] or (group[a] == group[b] and a > b)
-            if turned:
+            if place[a] > place[b]:
                 a, b, gap = b, a, -gap
             if count == size:
                 size *= 2
                 more_pairs, more_lags = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
                 more_pairs[:count], more_lags[:count] = pairs, lags
                 pairs, lags = more_pairs, more_lags
-            pairs[count], lags[count] = np.int64(a) * accounts + b, gap
+            pairs[count], lags[count] = np.int64(place[b]) * accounts + place[a], gap
             count += 1
     return pairs[:count], lags[:count]
 
 
 @compiled
 def _voices(pairs: Ints, gaps_s: Floats, accounts: int, step_s: Floats) -> tuple[Codes, Codes, Floats, Floats]:
-    """Per pair of accounts that met often enough: the two, their typical gap (s) and its standard error.
+    """Per pair of accounts that met often enough: the earlier, the later, their typical gap (s), its standard error.
 
     `pairs` are sorted; the clocks of `step_s` bound each gap.
     """
@@ -102,7 +106,7 @@ def _voices(pairs: Ints, gaps_s: Floats, accounts: int, step_s: Floats) -> tuple
             own = own[:: max(-(-len(own) // MEETINGS_READ), 1)]
             near = own[np.abs(own - np.median(own)) <= TOGETHER_S]
             if len(near) >= max(MEETINGS_MIN, TOGETHER_MIN * len(own)):
-                a, b = pairs[start] // accounts, pairs[start] % accounts
+                a, b = pairs[start] % accounts, pairs[start] // accounts
                 one[count], other[count] = a, b
                 middle[count], error[count], _ = typical_lag(near, step_s[a], step_s[b])
                 count += 1
@@ -110,12 +114,12 @@ def _voices(pairs: Ints, gaps_s: Floats, accounts: int, step_s: Floats) -> tuple
     return one[:count], other[:count], middle[:count], error[:count]
 
 
-def _difference(one: Codes, other: Codes, middle: Floats, error: Floats) -> tuple[float, float]:
+def _difference(one: Codes, other: Codes, middle: Floats, error: Floats, odds: float = 1.0) -> tuple[float, float]:
     """Where the voices of pairs of accounts are densest, and its standard error; 0 where that may be no difference.
 
     The quickest strangers act most alike, so the densest place is taken and not the middle. Accounts are drawn anew
     with repetition to see how far it depends on who is there; a difference is believed if it would be less likely by
-    that alone, from clocks that agree, than from clocks that are off by anything up to the farthest.
+    that alone, from clocks that agree, than from clocks that are off by anything up to the farthest, which has `odds`.
     """
     width = np.sqrt(error**2 + BLUR_S**2)[:, None]
     said = np.exp(-0.5 * ((GRID_S - middle[:, None]) / width) ** 2) / width
@@ -127,62 +131,138 @@ def _difference(one: Codes, other: Codes, middle: Floats, error: Floats) -> tupl
     low, seconds, high = np.quantile(drawn, [0.25, 0.5, 0.75])
     doubt = max((high - low) / QUARTILES_APART, ERROR_MIN_S)
     by_chance = math.exp(-0.5 * (seconds / doubt) ** 2) / (doubt * math.sqrt(2.0 * math.pi))
-    believed = by_chance < 0.5 / FARTHEST_S and abs(seconds) >= DIFFERENCE_MIN_S
+    believed = by_chance < odds * 0.5 / FARTHEST_S and abs(seconds) >= DIFFERENCE_MIN_S
     return (float(seconds), doubt) if believed else (0.0, math.hypot(seconds, doubt))
 
 
-def _differences(book: Book, group: Codes, groups: int) -> tuple[Floats, Floats]:
-    """Seconds by which each group's clock is ahead of the busiest group's, 0 where nothing stands out; their errors.
+@dataclass(frozen=True)
+class _Meetings:
+    """Meetings of accounts of different servers, sorted by pair; accounts are numbered by their servers' order."""
+
+    pairs: Ints
+    behind_s: Floats
+    step_s: Floats
+    server: Codes
+
+    def voices(self, first: int, last: int, among: Flags, ahead: Floats) -> tuple[Codes, Codes, Floats, Floats]:
+        """What accounts of the servers from `first` to before `last` say beside those of earlier servers `among`.
+
+        Clocks of servers that are `ahead` are set right.
+        """
+        accounts = len(self.server)
+        bounds = np.searchsorted(self.pairs, np.searchsorted(self.server, [first, last]) * accounts)
+        pairs, behind_s = self.pairs[slice(*bounds)], self.behind_s[slice(*bounds)]
+        later, earlier = self.server[pairs // accounts], self.server[pairs % accounts]
+        chosen = among[earlier]
+        right_s = behind_s - ahead[later] + ahead[earlier]
+        return _voices(pairs[chosen], right_s[chosen], accounts, self.step_s)
+
+
+def _meetings(book: Book, server: Codes) -> _Meetings:
+    """All meetings within reach of accounts that are on different servers."""
+    order = np.argsort(server, kind="stable")
+    place = np.empty(len(order), dtype=np.int32)
+    place[order] = np.arange(len(order))
+    pairs, behind_us = _met(book, place, server, int(REACH_S * SECOND))
+    by_pair = np.argsort(pairs, kind="stable")
+    return _Meetings(pairs[by_pair], behind_us[by_pair] / SECOND, book.step_us[order] / SECOND, server[order])
+
+
+def _heard(voices: tuple[Codes, Codes, Floats, Floats], strangers_min: int, odds: float) -> tuple[float, float]:
+    """The difference that voices tell and its error; not a number where they are too few."""
+    if len(voices[0]) < VOICES_MIN or min(len(np.unique(accounts)) for accounts in voices[:2]) < strangers_min:
+        return np.nan, np.nan
+    one, other, middle, error = voices
+    some = slice(None, None, -(-len(one) // VOICES_MAX))
+    return _difference(one[some], other[some], middle[some], error[some], odds)
+
+
+def _of_servers(met: _Meetings, platform: Codes) -> tuple[Floats, Floats]:
+    """Seconds by which each server is ahead of the largest of its platform, and errors; 0 unless it clearly is.
+
+    One after the other is set beside those of its platform that were before.
+    """
+    ahead, doubt = np.zeros(len(platform)), np.zeros(len(platform))
+    known = np.diff(platform, prepend=-1) > 0
+    for server in np.flatnonzero(~known).tolist():
+        voices = met.voices(server, server + 1, known & (platform == platform[server]), ahead)
+        seconds, error = _heard(voices, STRANGERS_MIN, SERVERS_DIFFER)
+        known[server] = not np.isnan(seconds)
+        if known[server] and seconds:
+            ahead[server], doubt[server] = seconds, error
+    return ahead, doubt
+
+
+def _of_platforms(met: _Meetings, platform: Codes, ahead: Floats) -> tuple[Floats, Floats]:
+    """Seconds by which each platform is ahead of the largest, 0 where nothing stands out, beside its servers' `ahead`.
 
     Not a number where too few strangers of the two meet to say.
     """
-    ahead, doubt = np.zeros(groups), np.zeros(groups)
-    if groups < 2:
-        return ahead, doubt
-    pairs, lags = _meetings(book, group, int(REACH_S * SECOND))
-    accounts = len(book.own_start)
-    busiest = int(np.bincount(group[book.account], minlength=groups).argmax())
-    lower, higher = group[pairs // accounts], group[pairs % accounts]
-    for g in range(groups):
-        chosen = np.flatnonzero((lower == min(g, busiest)) & (higher == max(g, busiest)))
-        if g == busiest:
-            continue
-        chosen = chosen[np.argsort(pairs[chosen], kind="stable")]
-        one, other, middle, error = _voices(pairs[chosen], lags[chosen] / SECOND, accounts, book.step_us / SECOND)
-        kept = slice(None, None, max(-(-len(one) // VOICES_MAX), 1))
-        if len(one) < VOICES_MIN:
-            ahead[g] = doubt[g] = np.nan
-            continue
-        seconds, doubt[g] = _difference(one[kept], other[kept], middle[kept], error[kept])
-        ahead[g] = seconds if g > busiest else -seconds
-    return ahead, doubt
+    out, doubt = np.zeros(platform.max() + 1), np.zeros(platform.max() + 1)
+    for one in range(1, len(out)):
+        first, last = np.searchsorted(platform, [one, one + 1]).tolist()
+        out[one], doubt[one] = _heard(met.voices(first, last, platform == 0, ahead), 1, 1.0)
+    return out, doubt
+
+
+def _servers(entries: Entries, accounts: pd.DataFrame) -> tuple[pd.DataFrame, Codes]:
+    """Servers, those of the largest platform first and the largest of each first, and the server of each account.
+
+    An account whose server has too few to be told apart, or is unknown, counts to the largest of its platform.
+    """
+    known = accounts.drop_duplicates("account_id").set_index("account_id")
+    told = known.reindex(index=entries.accounts, columns=["platform", "server"]).astype(object).fillna("")
+    told["size"] = told.groupby(["platform", "server"])["server"].transform("size")
+    told.loc[told["server"] == "", "size"] = 0
+    largest = told.sort_values(["size", "server"], ascending=[False, True]).groupby("platform")["server"].first()
+    told["server"] = told["server"].where(told["size"] >= STRANGERS_MIN, told["platform"].map(largest))
+    table = told.groupby(["platform", "server"], as_index=False).size()
+    table["all"] = table.groupby("platform")["size"].transform("sum")
+    table = table.sort_values(["all", "platform", "size", "server"], ascending=[False, True, False, True])
+    index = pd.MultiIndex.from_frame(table[["platform", "server"]])
+    server = index.get_indexer(pd.MultiIndex.from_frame(told[["platform", "server"]]))
+    return table.reset_index(drop=True), server.astype(np.int32)
+
+
+def _told(names: list[str], ahead: Floats, doubt: Floats) -> list[str]:
+    """What is said of the clocks of these platforms or servers."""
+    out = []
+    for name, seconds, error in zip(names, ahead, doubt, strict=True):
+        if np.isnan(seconds):
+            out.append(
+                f"the clocks of {name} could not be compared with others: too few strangers act at the same moments; "
+                "lags to accounts there are as the platforms told them"
+            )
+        elif seconds:
+            out.append(f"the clocks of {name} are {seconds:+.2f} s off (known to {error:.2f} s) and were corrected")
+    return out
 
 
 def clock_differences(entries: Entries, accounts: pd.DataFrame, log: list[str]) -> Clocks:
     """By how much each account's clock is ahead, and how well that is known; adds what was found to the log.
 
-    `accounts` has account_id and platform. Strangers act together at public moments (bars, news, levels, robots of
-    one family); on one platform they are as often first as last, so that the gaps of their meetings centre on 0, and
-    between two platforms on the difference of their clocks. Every pair of accounts that met often has one voice, as
+    `accounts` has account_id, platform and, where known, server. Strangers act together at public moments (bars, news,
+    levels, robots of one family); on one clock they are as often first as last, so that the gaps of their meetings
+    centre on 0, and between two clocks on their difference. Every pair of accounts that met often has one voice, as
     sharp as its meetings say, so that followers, who are always late, do not pass for a clock. A difference is
-    believed where it hardly depends on which accounts are there.
+    believed where it hardly depends on which accounts are there. Servers of a platform are held to show one time unless
+    many strangers clearly say otherwise; then platforms are compared.
     """
-    known = accounts.drop_duplicates("account_id").set_index("account_id")["platform"]
-    names: NDArray[Any] = known.reindex(entries.accounts).astype(object).fillna("").to_numpy()
-    group, platforms = pd.factorize(names, sort=True)
-    ahead, doubt = _differences(entries.book, group.astype(np.int32), len(platforms))
-    for platform, seconds, error in zip(platforms, ahead, doubt, strict=True):
-        name = platform or "unnamed platforms"
-        if np.isnan(seconds):
-            log.append(
-                f"the clocks of {name} could not be compared with others: too few strangers act at the same moments; "
-                "lags to accounts there are as the platforms told them"
-            )
-        elif seconds:
-            log.append(f"the clocks of {name} are {seconds:+.2f} s off (known to {error:.2f} s) and were corrected")
-    of = entries.accounts
+    servers, server = _servers(entries, accounts)
+    codes, platforms = pd.factorize(servers["platform"])
+    platform = codes.astype(np.int32)
+    ahead = doubt = np.zeros(len(servers))
+    platform_ahead = platform_doubt = np.zeros(len(platforms))
+    if len(servers) > 1:
+        met = _meetings(entries.book, server)
+        ahead, doubt = _of_servers(met, platform)
+        platform_ahead, platform_doubt = _of_platforms(met, platform, ahead)
+    names = [name or "unnamed platforms" for name in platforms]
+    log += _told(names, platform_ahead, platform_doubt)
+    of = [f"{names[code]} server {name}" for name, code in zip(servers["server"], platform, strict=True)]
+    log += _told(of, ahead, doubt)
+    told = {"platform": platform, "platform_doubt_s": platform_doubt[platform], "server": np.arange(len(servers))}
     return Clocks(
-        ahead_s=pd.Series(np.nan_to_num(ahead)[group], index=of),
-        doubt_s=pd.Series(doubt[group], index=of),
-        platform=pd.Series(group, index=of),
+        ahead_s=pd.Series((ahead + np.nan_to_num(platform_ahead)[platform])[server], index=entries.accounts),
+        told=pd.DataFrame(told | {"server_doubt_s": doubt}).iloc[server].set_axis(entries.accounts),
     )

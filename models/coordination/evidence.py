@@ -79,7 +79,7 @@ def pair_evidence(
 
     `trades_a` and `trades_b` are trades frames of one account each; `relation` is copy or mirror. `market` holds the
     trades of the whole firm, from which chance is reckoned; without it entries count as spread evenly over the hours
-    in which either traded. With `accounts` (account_id, platform) the differences between the platforms' clocks that
+    in which either traded. With `accounts` (account_id, platform, server) the differences between their clocks that
     the market shows are taken off all times, as in the search. Raises ValueError for a frame of several accounts or
     an unknown relation.
     """
