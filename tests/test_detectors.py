@@ -204,16 +204,19 @@ def test_partial_closes_are_one_position() -> None:
     assert account not in flagged(signals_of(firm), "tick_scalping")
 
 
-@pytest.mark.parametrize(("won", "slow", "fires"), [(0.00015, -0.0003, True), (-0.0001, 0.0003, False)])
+@pytest.mark.parametrize(
+    ("won", "slow", "ended_by", "fires"),
+    [(0.00015, -0.0003, "sl", True), (-0.0001, 0.0003, "client", True), (-0.0001, 0.0003, "sl", False)],
+)
 def test_who_loses_quickly_at_tight_stops_and_gains_in_longer_positions_is_no_scalper(
-    won: float, slow: float, fires: bool
+    won: float, slow: float, ended_by: str, fires: bool
 ) -> None:
     firm = filled(times=0)
     account = firm.account(firm.trader(), START)
     for k in range(60):
         at = START + dt.timedelta(days=2 + k // 10, hours=8, minutes=50 * (k % 10))
         hold_s, result = (9 + k % 3, won if k % 2 else -0.0001) if k % 5 else (1500, slow)
-        firm.trade(account, at, hold_s, result)
+        firm.trade(account, at, hold_s, result, reason=ended_by if hold_s < 60 else "client")
     assert (account in flagged(signals_of(firm), "tick_scalping")) is fires
 
 

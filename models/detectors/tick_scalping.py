@@ -43,7 +43,8 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
             share_of(seen["short_positions"], seen["positions"]), [0.3, 0.5, 0.7, 0.9], [-4, -1, 0.5, 1.5]
         ),
         # whose quick positions are losses at a tight stop lives on the others
-        "gains": steps(seen["short_share_of_gains"], [0.1, 0.3, 0.5], [-4.0, -1.5, 0.0]),
+        "gains": numbers(seen["short_share_stopped"])
+        * steps(seen["short_share_of_gains"], [0.1, 0.3, 0.5], [-4.0, -1.5, 0.0]),
         "a_day": log_steps(a_day, [2, 5, 10, 20], [-2, 0, 1, 1.5]),
         "arbitrage": steps(arbitrage, [0.2, 0.5, 0.8], [0.0, -4.0, -8.0]),
     }

@@ -41,7 +41,9 @@ gains as (
     select
         account_id,
         sum(greatest(gross_profit, 0)) filter (where hold_s < getvariable('tick_scalping_short_s'))
-        / nullif(sum(greatest(gross_profit, 0)), 0) as short_share_of_gains
+        / nullif(sum(greatest(gross_profit, 0)), 0) as short_share_of_gains,
+        avg(cast(close_reason is not distinct from 'sl' as integer))
+            filter (where hold_s < getvariable('tick_scalping_short_s')) as short_share_stopped
     from detectors.positions
     where closed_at is not null
     group by account_id
@@ -64,6 +66,7 @@ select
     sum(greatest(chosen.gross_profit, 0)) filter (where is_brief)
     / nullif(sum(greatest(chosen.gross_profit, 0)), 0) as brief_share_of_gains,
     any_value(gains.short_share_of_gains) as short_share_of_gains,
+    any_value(gains.short_share_stopped) as short_share_stopped,
     min(chosen.opened_at) as first_at,
     max(chosen.closed_at) as last_at,
     any_value(markouts.markout_spreads) as markout_spreads,
