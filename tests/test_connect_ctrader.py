@@ -16,20 +16,20 @@ from pipelines.connect.kit.settings import Settings
 from pipelines.connect.runner import Tally
 from sql.warehouse import Warehouse
 from tests import connect_world as world
-from tests.fixtures.connect.ctrader_server import DAY, NOW, Account, CTraderServer, closing, deal, flow, running
+from tests.fixtures.connect.ctrader_server import DAY, Account, CTraderServer, closing, deal, flow, now, running
 
 
 @pytest.fixture
 def server() -> CTraderServer:
     """A demo account funded with 10,000 that opened and closed one position ten days ago."""
-    account = Account()
-    account.flows = [flow(1, NOW - 19 * DAY, 1, 1_000_000, 1_000_000, externalNote="Initial deposit")]
+    account, at = Account(), now()
+    account.flows = [flow(1, at - 19 * DAY, 1, 1_000_000, 1_000_000, externalNote="Initial deposit")]
     account.deals = [
-        deal(11, NOW - 10 * DAY),
-        deal(12, NOW - 9 * DAY, side=2, closing=closing(2, 1_004_930, 5_000)),
-        deal(13, NOW - 9 * DAY, dealStatus=4),
+        deal(11, at - 10 * DAY),
+        deal(12, at - 9 * DAY, side=2, closing=closing(2, 1_004_930, 5_000)),
+        deal(13, at - 9 * DAY, dealStatus=4),
     ]
-    return CTraderServer([account])
+    return CTraderServer([account], now=at)
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_pages_are_read_to_the_end(
 ) -> None:
     """More deals in a week than a page holds, some at one millisecond, whichever end the server begins at."""
     server.newest_first = newest_first
-    server.accounts[0].deals += [deal(100 + n, NOW - 3 * DAY + n // 2) for n in range(25)]
+    server.accounts[0].deals += [deal(100 + n, server.now - 3 * DAY + n // 2) for n in range(25)]
     told.values["rows_per_page"] = 4
     once(warehouse, told)
     assert len(world.deals(warehouse)) == 28
@@ -142,7 +142,7 @@ def test_a_second_run_reads_on_from_the_cursor(warehouse: Warehouse, told: Setti
     """Weeks that are stored are not asked for again, and nothing lands twice."""
     once(warehouse, told)
     before = len(server.asked)
-    server.accounts[0].deals.append(deal(14, NOW - 60_000))
+    server.accounts[0].deals.append(deal(14, server.now - 60_000))
     second = once(warehouse, told)
     assert second.landed == 2
     assert server.asked[before:].count(2133) == 1
@@ -221,9 +221,9 @@ def test_a_break_in_the_middle_is_survived(warehouse: Warehouse, told: Settings,
 def test_events_land_once_whatever_their_order(warehouse: Warehouse, told: Settings, server: CTraderServer) -> None:
     """Twice, late and before their time: every deal once, and no gap is left."""
     account = server.accounts[0]
-    opening = deal(21, NOW, positionId=71)
-    first = deal(22, NOW + 5, side=2, closing=closing(3, 1_005_860, 1_000), positionId=71)
-    second = deal(23, NOW + 9, side=2, closing=closing(4, 1_006_790, 1_000), positionId=71)
+    opening = deal(21, server.now, positionId=71)
+    first = deal(22, server.now + 5, side=2, closing=closing(3, 1_005_860, 1_000), positionId=71)
+    second = deal(23, server.now + 9, side=2, closing=closing(4, 1_006_790, 1_000), positionId=71)
 
     def push() -> None:
         account.deals += [opening, first, second]
@@ -243,8 +243,8 @@ def test_events_land_once_whatever_their_order(warehouse: Warehouse, told: Setti
 def test_an_event_that_never_came_is_fetched(warehouse: Warehouse, told: Settings, server: CTraderServer) -> None:
     """The balance before an event tells that one was missed: the account is read again at once."""
     account = server.accounts[0]
-    missed = deal(22, NOW + 5, side=2, closing=closing(3, 1_005_860, 1_000))
-    shown = deal(23, NOW + 9, side=2, closing=closing(4, 1_006_790, 1_000))
+    missed = deal(22, server.now + 5, side=2, closing=closing(3, 1_005_860, 1_000))
+    shown = deal(23, server.now + 9, side=2, closing=closing(4, 1_006_790, 1_000))
 
     def push() -> None:
         account.deals += [missed, shown]
@@ -258,7 +258,7 @@ def test_an_event_that_never_came_is_fetched(warehouse: Warehouse, told: Setting
 
 def test_what_the_platform_itself_lost_is_reported(warehouse: Warehouse, told: Settings, server: CTraderServer) -> None:
     """A balance change that no list holds is named with both balances, not papered over."""
-    server.accounts[0].deals.append(deal(24, NOW - DAY, side=2, closing=closing(7, 2_000_000, 1_000)))
+    server.accounts[0].deals.append(deal(24, server.now - DAY, side=2, closing=closing(7, 2_000_000, 1_000)))
     said: list[str] = []
     once(warehouse, told, said)
     detail = world.findings(warehouse, "gap")["a-1 balance"]
@@ -272,11 +272,11 @@ def test_the_stream_survives_a_hang_up(warehouse: Warehouse, told: Settings, ser
     account = server.accounts[0]
 
     def hang_up() -> None:
-        account.deals.append(deal(31, NOW + 1))
+        account.deals.append(deal(31, server.now + 1))
         server.hang_up()
 
     def push() -> None:
-        account.deals.append(deal(32, NOW + 2))
+        account.deals.append(deal(32, server.now + 2))
         server.execute(account, deal=account.deals[-1])
 
     script = Script(
@@ -295,7 +295,7 @@ def test_an_invalidated_token_is_renewed_in_the_stream(
 
     def invalidate() -> None:
         server.tokens = set()
-        account.deals.append(deal(41, NOW + 1))
+        account.deals.append(deal(41, server.now + 1))
         server.send(2147, {"ctidTraderAccountIds": [account.ctid], "reason": "changed"})
 
     script = Script((lambda: streaming(warehouse), invalidate), (lambda: "41" in world.deals(warehouse), nothing))
@@ -305,7 +305,7 @@ def test_an_invalidated_token_is_renewed_in_the_stream(
 
 def test_operations_keep_their_sign_and_kind(warehouse: Warehouse, told: Settings, server: CTraderServer) -> None:
     """A withdrawal is negative whatever sign it came with; charges are costs; a correction is called one."""
-    day = NOW - 5 * DAY
+    day = server.now - 5 * DAY
     server.accounts[0].flows += [
         flow(2, day, 3, 984_930, 20_000, 1),
         flow(3, day + 1, 4, 984_430, -500, "BALANCE_WITHDRAW_SWAP"),
@@ -325,13 +325,19 @@ def test_the_order_tells_why_a_position_closed(warehouse: Warehouse, told: Setti
     """Stop loss, take profit and stop-out come from the closing order, label and comment with it."""
     account = server.accounts[0]
     account.deals += [
-        deal(50 + n, NOW - DAY + n, side=2, closing=closing(3 + n, 1_004_930 - 70 * (n + 1), 0)) for n in range(3)
+        deal(50 + n, server.now - DAY + n, side=2, closing=closing(3 + n, 1_004_930 - 70 * (n + 1), 0))
+        for n in range(3)
     ]
     terms = {"tradeData": {"label": "bot 7", "comment": "grid"}, "orderStatus": 2}
     account.orders = [
-        {"orderId": 1050, "utcLastUpdateTimestamp": NOW - DAY, "orderType": 4, "stopPrice": 1.09, **terms},
-        {"orderId": 1051, "utcLastUpdateTimestamp": NOW - DAY, "orderType": "STOP_LOSS_TAKE_PROFIT", "limitPrice": 1.2},
-        {"orderId": 1052, "utcLastUpdateTimestamp": NOW - 15 * DAY, "orderType": 1, "isStopOut": True},
+        {"orderId": 1050, "utcLastUpdateTimestamp": server.now - DAY, "orderType": 4, "stopPrice": 1.09, **terms},
+        {
+            "orderId": 1051,
+            "utcLastUpdateTimestamp": server.now - DAY,
+            "orderType": "STOP_LOSS_TAKE_PROFIT",
+            "limitPrice": 1.2,
+        },
+        {"orderId": 1052, "utcLastUpdateTimestamp": server.now - 15 * DAY, "orderType": 1, "isStopOut": True},
     ]
     once(warehouse, told)
     found = world.deals(warehouse)
@@ -342,7 +348,7 @@ def test_the_order_tells_why_a_position_closed(warehouse: Warehouse, told: Setti
 def test_unknown_symbols_are_rejected_or_reported(warehouse: Warehouse, told: Settings, server: CTraderServer) -> None:
     """A symbol id that the server does not list is a reject with its number; a name unknown here lands and is told."""
     server.symbols[2] = ("QQQZZ7", 100)
-    server.accounts[0].deals += [deal(61, NOW - DAY, symbolId=2), deal(62, NOW - DAY, symbolId=77)]
+    server.accounts[0].deals += [deal(61, server.now - DAY, symbolId=2), deal(62, server.now - DAY, symbolId=77)]
     tally = once(warehouse, told)
     assert tally.rejects == 1
     assert list(world.findings(warehouse, "unknown_symbol")) == ["QQQZZ7"]
