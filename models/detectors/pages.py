@@ -22,7 +22,8 @@ when enough was seen; a subject about whom nothing can be said has no row, which
 An account's low score then has the reason `not enough to say`, without points, with what was too little: fewer than
 eight positions (`positions`), no sign-in of its trader (`sign_ins`), quick trades of which none has a quote beside it
 (`quotes`), or trades of one robot alone that three and more traders run (`own_hand`: they tell of the robot). A trader
-of hundreds of challenges is judged by how they are bought; each account still says what of it was too little.
+of hundreds of challenges is judged by how they are bought; each of its accounts with a low score still says what of it
+was too little.
 
 How often a sight is met among the honest is learnt from the firm's own accounts where that is possible, held near what
 is usual anywhere. The remaining sizes are a person's judgement, checked on made-up firms of other mechanics
