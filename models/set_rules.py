@@ -57,9 +57,15 @@ QUARTER = 900_000_000
 """A quarter of an hour in microseconds."""
 
 _FACTS = (
-    "rule_accounts", "rule_markets", "rule_lines", "rule_named", "rule_trades", "rule_deals", "rule_openings",
+    "rule_accounts",
+    "rule_markets",
+    "rule_lines",
+    "rule_named",
+    "rule_trades",
+    "rule_deals",
+    "rule_openings",
     "rule_trade_values",
-)  # fmt: skip
+)
 _VERDICT_COLUMNS = [
     "account_id",
     "rule",

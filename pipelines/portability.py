@@ -83,9 +83,8 @@ def _feed_query(dataset: Dataset) -> str:
         for one in dataset.columns
     )
     key = ", ".join(f'"{name}"' for name in dataset.key)
-    if (
-        dataset.name == "partners"
-    ):  # an earlier place in the tree counts until its end, an earlier destination was paid to
+    if dataset.name == "partners":
+        # an earlier place in the tree counts until its end, an earlier destination was paid to
         return f"select {columns} from lake.partners order by partner_id, _version"
     return f"select {columns} from staging.{dataset.name} order by {key}"
 

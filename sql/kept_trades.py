@@ -50,14 +50,6 @@ _NEW_POSITIONS = f"""
     semi join (from told where _version > 1) as corrected using (account_id, deal_id)
     where {POSITION} is not null
 """
-_THEIR_DEALS = f"""
-    create or replace temp table new_position_deals as
-    select deals.*
-    from staging.deals as deals
-    semi join (select account_id from new_positions) as accounts using (account_id)
-    semi join new_positions
-        on deals.account_id = new_positions.account_id and {POSITION} = new_positions.position
-"""
 _REPLACED = f"""
     create or replace temp table trades_replaced as
     select kept.file_row_number as row
@@ -104,6 +96,16 @@ def base(connection: duckdb.DuckDBPyConnection) -> str | None:
     return named
 
 
+def deals_of(positions: str) -> str:
+    """The statement that reads the deals of a table of positions (account_id, position)."""
+    return f"""
+        select deals.*
+        from staging.deals as deals
+        semi join (select account_id from {positions}) as accounts using (account_id)
+        semi join {positions} as chosen on deals.account_id = chosen.account_id and {POSITION} = chosen.position
+    """
+
+
 @cache
 def _code() -> str:
     return kept_files.code(__file__, ("staging.deals", "facts.trade_deals", "facts.trades"))
@@ -122,7 +124,7 @@ def _made_on(connection: duckdb.DuckDBPyConnection, path: Path, before: Rests) -
     seen = [int(load) for load in before["loads"]["deals"]]
     connection.execute(_NEW_POSITIONS, [seen, before["as_of"], seen])
     relations.build(connection, "staging.deals")
-    connection.execute(_THEIR_DEALS)
+    connection.execute(f"create or replace temp table new_position_deals as {deals_of('new_positions')}")
     deals = relations.reading("facts.trade_deals", "staging.deals", "new_position_deals")
     connection.execute(f"create or replace temp view new_trade_deals as {deals}")
     trades = relations.reading("facts.trades", "facts.trade_deals", "new_trade_deals")

@@ -231,7 +231,7 @@ def test_a_small_difference_of_clocks_is_believed_only_where_it_does_not_hang_on
     rng = np.random.default_rng(43)
     one, other = (codes.ravel().astype(np.int32) for codes in np.meshgrid(np.arange(12), np.arange(20)))
     gaps = 0.17 + latencies_s * (rng.normal(size=20)[other] - rng.normal(size=12)[one])
-    found, doubt = _difference(one, other, gaps, np.full(len(gaps), 0.02))
+    found, doubt = _difference(one, other, gaps, np.full(len(gaps), 0.02), 1.0)
     assert (found != 0.0) == believed
     assert found == 0.0 or found == pytest.approx(0.17, abs=0.05)
     assert abs(found - 0.17) < 2 * doubt, "what is left wrong lies within what is said to be unknown"

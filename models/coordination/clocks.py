@@ -114,7 +114,7 @@ def _voices(pairs: Ints, gaps_s: Floats, accounts: int, step_s: Floats) -> tuple
     return one[:count], other[:count], middle[:count], error[:count]
 
 
-def _difference(one: Codes, other: Codes, middle: Floats, error: Floats, odds: float = 1.0) -> tuple[float, float]:
+def _difference(one: Codes, other: Codes, middle: Floats, error: Floats, odds: float) -> tuple[float, float]:
     """Where the voices of pairs of accounts are densest, and its standard error; 0 where that may be no difference.
 
     The quickest strangers act most alike, so the densest place is taken and not the middle. Accounts are drawn anew

@@ -26,7 +26,7 @@ from models import checkpoints
 from models.detectors.base import Detector, Found, Usual, evidence_rows, features, found_in, read_by, without_gaps
 from sql import relations
 from sql.decided import as_arrow
-from sql.kept_trades import POSITION, POSITION_OF_TRADE
+from sql.kept_trades import POSITION_OF_TRADE, deals_of
 from sql.schema import CONDUCT_KEPT, SIGNALS
 
 WHOLE = ("account_instruments", "all_in", "manners", "paces", "traded")
@@ -168,7 +168,7 @@ def only(connection: duckdb.DuckDBPyConnection, accounts: str) -> None:
     connection.execute(f"create or replace table detectors.trades as from facts.trades where rowid in ({theirs})")
     # deals are narrowed before they are put to positions, which would order those of the whole firm
     connection.execute(_THEIR_POSITIONS)
-    connection.execute(_THEIR_DEALS)
+    connection.execute(f"create or replace temp view their_deals as {deals_of('their_positions')}")
     deals = relations.reading("facts.trade_deals", "staging.deals", "their_deals")
     connection.execute(f"create or replace temp view their_trade_deals as {deals}")
     deals = relations.reading("detectors.trade_deals", "facts.trade_deals", "their_trade_deals")
@@ -295,14 +295,6 @@ _THEIR_POSITIONS = f"""
     select distinct account_id, {POSITION_OF_TRADE} as position
     from detectors.trades
     where opening_deals > 1 or closing_deals > 1
-"""
-_THEIR_DEALS = f"""
-    create or replace temp view their_deals as
-    select deals.*
-    from staging.deals as deals
-    semi join (select account_id from their_positions) as accounts using (account_id)
-    semi join their_positions
-        on deals.account_id = their_positions.account_id and {POSITION} = their_positions.position
 """
 _NEW_DEALS = """
     create or replace temp table new_deals as

@@ -94,11 +94,9 @@ def _unread(statement: Statement) -> list[Check]:
     rejects = rejects[~titles]
     if rejects.empty or (not statement.deals.empty and any(check["expected"] for check in checks)):
         return []
-    first, missed = (
-        rejects.iloc[0],
-        f"{len(rejects)} of {statement.rows} rows could not be read and no total covers them",
-    )
-    missed = "no row could be read" if statement.deals.empty else missed
+    some = f"{len(rejects)} of {statement.rows} rows could not be read and no total covers them"
+    missed = "no row could be read" if statement.deals.empty else some
+    first = rejects.iloc[0]
     why = f"{missed}; the first: {first['column']} {first['value']!r:.80}: {first['reason']}"
     return [remark("rows read", "does_not_add_up", f"line {first['line']}", why)]
 
