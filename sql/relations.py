@@ -37,6 +37,8 @@ _MACROS = (
     ))""",
     # an instant as a plain time of UTC: what is between two of these takes a twentieth of the time
     "utc(instant) as make_timestamp(epoch_us(instant))",
+    # the days of 24 hours between two instants, to the microsecond
+    "days_between(since, until) as (epoch_us(until) - epoch_us(since)) / 86400000000.0",
     # how many whole days of 24 hours an instant lies before the run's, below zero after it
     """days_ago(instant) as cast(floor(
         (epoch_us(cast(getvariable('as_of') as timestamptz)) - epoch_us(instant)) / 86400000000

@@ -14,6 +14,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from models.cohorts import (
+    PERIOD_DAYS,
     SPAN_DAYS,
     STAGES,
     curves,
@@ -266,6 +267,38 @@ def test_the_triangle_by_hand() -> None:
     assert found["challenge"].tolist() == [20, 50, 50]
     assert found["person"].tolist() == [30, 75, 75]
     assert found["complete"].tolist() == [True, True, False], "the youngest is 60 days old"
+
+
+@pytest.mark.parametrize(("microseconds", "age"), [(-1, 0), (0, 1), (700_000, 1)])
+def test_a_cell_of_the_triangle_leads_to_who_was_paid_in_it(microseconds: int, age: int) -> None:
+    """Guards that the list behind a cell, which goes by `payout_days`, and its sum part at the same microsecond."""
+    bought = pd.Timestamp("2026-03-01T09:00:00.4", tz="UTC")
+    paid = bought + pd.Timedelta(days=PERIOD_DAYS, microseconds=microseconds)
+    connection = duckdb.connect()
+    relations.prepare(connection, None)
+    connection.register("told", pd.DataFrame({"bought": [bought], "paid": [paid]}))
+    connection.execute(
+        """
+        create table staging.challenges as select 'C' as challenge_id, 'T' as trader_id, 'd' as desk_id,
+            'one' as product, bought as purchased_at, null::text as coupon from told;
+        create table staging.desks as select 'd' as desk_id, 'Asia/Tokyo' as time_zone;
+        create table staging.accounts as select 'A' as account_id, 'C' as challenge_id, 'instant' as stage,
+            bought as opened_at, 1000 as initial_balance, 'USD' as currency from told;
+        create table staging.traders as select 'T' as trader_id, 'CZ' as country;
+        create table decided.credits (challenge_id text, partner_id text, share double, how text);
+        create table decided.account_status as select 'A' as account_id, 'active' as status, bought as status_at
+            from told;
+        create table decided.owners (trader_id text, owner_id text);
+        create table facts.challenge_terms as select 'C' as challenge_id, 1 as product_version;
+        create table facts.passed_challenges (challenge_id text, passed_at timestamptz);
+        create table marts.challenge_money as select 'C' as challenge_id, 'payout' as kind, paid as happened_at,
+            null::double as fee, 60.0 as payout from told
+        """
+    )
+    relations.build(connection, "marts.cohort_money")
+    assert connection.sql("select age, payout from marts.cohort_money").fetchall() == [(age, 60)]
+    within = f"select count(*) from marts.cohort_challenges where payout_days < {PERIOD_DAYS}"
+    assert connection.sql(within).fetchall() == [(1 - age,)]
 
 
 def test_the_interval_of_a_payout_ratio_holds_the_true_one_nearly_as_often_as_it_says() -> None:

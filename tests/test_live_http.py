@@ -133,25 +133,50 @@ def test_arrow_and_json_are_the_same_records(house: tuple[Service, Client]) -> N
     assert house[1].post("/v1/rates", json=rows).json()["duplicates"] == 1
 
 
-def test_a_postback_counts_once_and_only_when_signed_and_fresh(house: tuple[Service, Client]) -> None:
+def postback(house: tuple[Service, Client], sent_at: int | str, signed_with: str = "", **changed: str) -> Any:
+    """A postback of event e1 by a key of its own, `changed` after it was signed."""
     service, client = house
     key_id = keys.create(service.warehouse, "partner", datasets=["clicks"]).split("_")[1]
-    secret = postbacks.signing_secret(service.warehouse, key_id)
-    holder = service.keys.named(key_id)
-    assert holder is not None
+    secret = signed_with or postbacks.signing_secret(service.warehouse, key_id)
+    told = {"key": key_id, "event_id": "e1", "partner_id": "P1", "occurred_at": "2026-03-02T09:00:00Z"}
+    told["sent_at"] = str(sent_at)
+    signature = postbacks.sign(secret, list(told.items()))
+    return client.get("/v1/postback", params=told | {"signature": signature} | changed)
 
-    def send(age: int = 0, signed_with: str = secret, **changed: str) -> Any:
-        told = {"key": key_id, "event_id": "e1", "partner_id": "P1", "occurred_at": "2026-03-02T09:00:00Z"}
-        told["sent_at"] = str(int(time.time()) - age)
-        signature = postbacks.sign(signed_with, list(told.items()))
-        return client.get("/v1/postback", params=told | {"signature": signature} | changed)
 
-    assert send().json() == {"accepted": 1, "duplicates": 0, "rejected": []}
-    assert send(postbacks.REPLAY_SECONDS - 120).json()["duplicates"] == 1
-    assert send(postbacks.REPLAY_SECONDS + 2).status_code == 401
-    assert send(partner_id="P2").status_code == 401
-    assert send(key="none").status_code == 401
-    assert send(signed_with=holder.secret_hash).status_code == 401, "what the database holds signs nothing"
+def test_a_postback_counts_once_and_only_when_signed_and_fresh(house: tuple[Service, Client]) -> None:
+    service, _ = house
+    now = int(time.time())
+    hashed = service.keys.named(keys.create(service.warehouse, "other").split("_")[1])
+    assert hashed is not None
+    assert postback(house, now).json() == {"accepted": 1, "duplicates": 0, "rejected": []}
+    assert postback(house, now - postbacks.REPLAY_SECONDS + 120).json()["duplicates"] == 1
+    assert postback(house, now, partner_id="P2").status_code == 401
+    assert postback(house, now, key="none").status_code == 401
+    assert postback(house, now, signed_with=hashed.secret_hash).status_code == 401, "the database's own signs nothing"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "code", "words"),
+    [
+        (-postbacks.REPLAY_SECONDS - 2, 401, "s ago"),
+        (postbacks.REPLAY_SECONDS + 120, 401, "s from now"),
+        (postbacks.REPLAY_SECONDS - 120, 202, "accepted"),
+        (10**400, 401, "s from now"),
+        (-(10**400), 401, "s ago"),
+    ],
+)
+def test_a_postback_of_a_clock_that_is_off_is_refused_in_words_that_fit(
+    house: tuple[Service, Client], seconds: int, code: int, words: str
+) -> None:
+    """Guards that who sends with a fast clock is not told that it was late, and that no number breaks the service."""
+    answer = postback(house, int(time.time()) + seconds)
+    assert (answer.status_code, words in answer.text) == (code, True), answer.text
+
+
+@pytest.mark.parametrize("told", ["1.0", "soon", ""])
+def test_a_postback_whose_time_is_no_number_of_seconds_is_refused(house: tuple[Service, Client], told: str) -> None:
+    assert postback(house, told).status_code in (401, 422)
 
 
 def test_a_disk_that_takes_no_more_is_told_and_nothing_is_taken(

@@ -138,7 +138,8 @@ def _add_accepting(app: FastAPI, service: Service) -> None:
     ) -> dict[str, Any]:
         """A partner's postback: a click, signed with the key's secret, idempotent by its event id."""
         try:
-            holder = await run_in_threadpool(postbacks.signer, service.keys, request.query_params.multi_items())
+            told = request.query_params.multi_items()
+            holder = await run_in_threadpool(postbacks.signer, service.keys, told, sent_at)
         except postbacks.PostbackRefused as refusal:
             raise HTTPException(401, str(refusal)) from refusal
         _check_reach(holder, "clicks")

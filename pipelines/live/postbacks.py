@@ -34,7 +34,7 @@ def sign(secret: str, parameters: Sequence[tuple[str, str]]) -> str:
     return hmac.new(secret.encode(), told.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
-def signer(keyring: Keyring, parameters: Sequence[tuple[str, str]]) -> Key:
+def signer(keyring: Keyring, parameters: Sequence[tuple[str, str]], sent_at: int) -> Key:
     """The key that signed a postback; PostbackRefused when none in force did, or it is too old or from the future."""
     told = dict(parameters)
     if len(told) != len(parameters):
@@ -44,8 +44,11 @@ def signer(keyring: Keyring, parameters: Sequence[tuple[str, str]]) -> Key:
     given = told["signature"].encode("utf-8", "surrogatepass")
     if not hmac.compare_digest(expected.encode(), given) or key is None:
         raise PostbackRefused("the postback's signature does not hold")
-    if abs(time.time() - int(told["sent_at"])) > REPLAY_SECONDS:
+    age = int(time.time()) - sent_at  # whole, since a number that is told may be larger than a float can be
+    if age > REPLAY_SECONDS:
         raise PostbackRefused(f"the postback was sent more than {REPLAY_SECONDS} s ago")
+    if age < -REPLAY_SECONDS:
+        raise PostbackRefused(f"the postback says that it is sent more than {REPLAY_SECONDS} s from now")
     return key
 
 

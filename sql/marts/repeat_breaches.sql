@@ -6,8 +6,8 @@ with challenge as (
         accounts.challenge_id,
         accounts.desk_id,
         accounts.product,
-        any_value(accounts.trader_id) as trader_id,
-        any_value(accounts.trader_name) as trader_name,
+        min(accounts.trader_id) as trader_id,
+        arg_min(accounts.trader_name, accounts.trader_id) as trader_name,
         bool_or(status.status = 'breached') as breached,
         max(status.status_at) filter (where status.status = 'breached') as breached_at,
         arg_max(accounts.account_id, status.status_at) filter (where status.status = 'breached') as account_id,
@@ -48,8 +48,8 @@ repeated as (
 
 select
     challenge.owner_id,
-    any_value(challenge.trader_id) as trader_id,
-    any_value(challenge.trader_name) as trader_name,
+    min(challenge.trader_id) as trader_id,
+    arg_min(challenge.trader_name, challenge.trader_id) as trader_name,
     count(distinct challenge.trader_id) as traders,
     challenge.product,
     challenge.desk_id,
