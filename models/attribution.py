@@ -152,9 +152,9 @@ def read(
     """Attribution of what has landed as of the run; what people said of purchases not landed waits."""
     relations.build(connection, "staging.challenges", "staging.clicks", "staging.partners")
     columns = "challenge_id, trader_id, purchased_at, partner_id, click_id, coupon"
-    challenges = connection.sql(f"select {columns} from staging.challenges").df()
-    clicks = connection.sql("select click_id, partner_id from staging.clicks").df()
-    partners = connection.sql("select partner_id from staging.partners").df()
+    challenges = connection.execute(f"select {columns} from staging.challenges").df()
+    clicks = connection.execute("select click_id, partner_id from staging.clicks").df()
+    partners = connection.execute("select partner_id from staging.partners").df()
     if assigned is not None:
         assigned = assigned[assigned["challenge_id"].isin(challenges["challenge_id"])]
     return attribute(challenges, clicks, partners, assigned, coupons)

@@ -388,9 +388,9 @@ _CHANGE_KINDS: dict[str, Any] = (
 def record(connection: duckdb.DuckDBPyConnection) -> None:
     """Shows changes of terms to the marts as `decided.terms_changes`."""
     relations.build(connection, "marts.cohort_challenges")
-    challenges = connection.sql("select * from marts.cohort_challenges").df()
+    challenges = connection.execute("select * from marts.cohort_challenges").df()
     as_of = connection.execute("select getvariable('as_of')").fetchall()[0][0]
-    versions = connection.sql(
+    versions = connection.execute(
         "select product, product_version, effective_from from terms.versions where narrowness = 0"
     ).df()
     connection.register("found_changes", terms_changes(aged(challenges, as_of), versions).astype(_CHANGE_KINDS))

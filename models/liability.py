@@ -423,7 +423,7 @@ def record(connection: duckdb.DuckDBPyConnection, as_of: dt.datetime, terms: Ter
     register_terms(connection, terms)
     relations.build(connection, "facts.funded_now", "facts.funded_weeks", "facts.open_exposures")
     names = ("funded_now", "funded_weeks", "open_exposures")
-    now, days, positions = (connection.sql(f"select * from facts.{name}").df() for name in names)
+    now, days, positions = (connection.execute(f"select * from facts.{name}").df() for name in names)
     found = assess(now, days, positions, terms)
     for name, frame in (
         ("liability_accounts", found.accounts),

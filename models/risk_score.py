@@ -242,7 +242,9 @@ def weigh(
     held = calibrated(chosen, dispositions)
     answers = None if dispositions is None or dispositions.empty else _newest(dispositions)
     relations.build(connection, "facts.accounts")
-    accounts: pd.DataFrame = connection.sql("select account_id, trader_id from facts.accounts order by account_id").df()
+    accounts: pd.DataFrame = connection.execute(
+        "select account_id, trader_id from facts.accounts order by account_id"
+    ).df()
     found = _answered(_evidence(connection, held, answers), answers, held)
     scored = combine(accounts, _with_elsewhere(connection, found, held), held)
     fresh = scored
@@ -413,13 +415,13 @@ def _signal_items(
     connection: duckdb.DuckDBPyConnection, terms: ScoreTerms, answers: pd.DataFrame | None
 ) -> pd.DataFrame:
     """Signals as items of the accounts they are about; those about a trader count for each of the trader's accounts."""
-    signals = connection.sql(
+    signals = connection.execute(
         "select subject_kind, subject_id, detector as reason, strength, last_at,"
         " coalesce(evidence ->> 'sentence', '') as sentence from decided.signals where subject_kind <> 'partner'"
     ).df()
     connection.register("held_signals", _remembered(signals, answers))
     # two joins by key: one that asks for either would compare everything with everything
-    items: pd.DataFrame = connection.sql(
+    items: pd.DataFrame = connection.execute(
         " union all ".join(
             f"select accounts.account_id, signals.* from held_signals as signals inner join facts.accounts as accounts"
             f" on signals.subject_kind = '{kind}' and signals.subject_id = accounts.{kind}_id"
@@ -447,7 +449,7 @@ def _elsewhere(connection: duckdb.DuckDBPyConnection, found: Items, terms: Score
     """What the strongest signal about another account of the same owner adds."""
     strong = found[(found["strength"] >= FLAG) & (found["subject_kind"] == "account") & (found["weight"] > 0.1)]
     connection.register("strong_items", strong.astype({"strength": float, "weight": float}))
-    items: pd.DataFrame = connection.sql(
+    items: pd.DataFrame = connection.execute(
         "with owned as (select accounts.account_id, coalesce(owners.owner_id, accounts.trader_id) as owner_id"
         " from facts.accounts as accounts left join decided.owners as owners using (trader_id))"
         " select owned.account_id, 'owner''s other accounts' as reason, items.strength, items.weight, "
@@ -463,7 +465,7 @@ def _elsewhere(connection: duckdb.DuckDBPyConnection, found: Items, terms: Score
 
 def _pair_items(connection: duckdb.DuckDBPyConnection, terms: ScoreTerms) -> pd.DataFrame:
     """Pairs of accounts that trade as one, for either account; strategies shared with many are no reason."""
-    items: pd.DataFrame = connection.sql(
+    items: pd.DataFrame = connection.execute(
         "select account_id, 'pair' as subject_kind, account_a || '|' || account_b as subject_id, strength, matched,"
         " case when coalesce(same_owner, false) then 'own ' else '' end || relation as reason,"
         " coalesce(evidence ->> 'sentence', format('{} and {} share {} entries; chance would give {:.2g}.',"
@@ -477,7 +479,7 @@ def _pair_items(connection: duckdb.DuckDBPyConnection, terms: ScoreTerms) -> pd.
 
 def _record_items(connection: duckdb.DuckDBPyConnection, terms: ScoreTerms) -> pd.DataFrame:
     """Being one of several trader records of one owner."""
-    items: pd.DataFrame = connection.sql(
+    items: pd.DataFrame = connection.execute(
         "select accounts.account_id, 1.0 as strength, 'owner' as subject_kind, owners.owner_id as subject_id,"
         " owners.members as amount, owners.members || ' trader records belong to one owner.' as sentence"
         " from facts.accounts as accounts inner join decided.owners as owners using (trader_id)"
@@ -507,7 +509,7 @@ def _verdict_items(connection: duckdb.DuckDBPyConnection, terms: ScoreTerms) -> 
 
 def _with_money(connection: duckdb.DuckDBPyConnection, scored: pd.DataFrame) -> list[str]:
     """Reasons as JSON with the money at stake behind them: what lies above the initial balance, in account currency."""
-    money: pd.DataFrame = connection.sql(
+    money: pd.DataFrame = connection.execute(
         "select account_id, currency, greatest(cast(equity as double) - cast(initial_balance as double), 0) as at_stake"
         " from decided.account_status"
     ).df()

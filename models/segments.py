@@ -140,12 +140,12 @@ def known_at(connection: duckdb.DuckDBPyConnection, as_of: dt.datetime) -> pd.Da
     """What segments may ask about, for every buyer: churn features, near_share of running accounts, churn
     probability."""
     known = features_at(read_history(connection), pd.Timestamp(as_of))
-    near = connection.sql(
+    near = connection.execute(
         "select trader_id, max(near_share) as near_share from decided.account_status where status in "
         "('active', 'paused')"
         " group by trader_id"
     ).df()
-    churn = connection.sql("select trader_id, probability as churn from decided.churn_scores").df()
+    churn = connection.execute("select trader_id, probability as churn from decided.churn_scores").df()
     return known.join(near.set_index("trader_id")).join(churn.set_index("trader_id"))
 
 
@@ -159,7 +159,7 @@ def record(connection: duckdb.DuckDBPyConnection, draft: Draft, as_of: dt.dateti
     if history.purchases.empty:
         return
     found = members(known_at(connection, as_of), rules)
-    desks: pd.DataFrame = connection.sql("select distinct trader_id, desk_id from staging.challenges").df()
+    desks: pd.DataFrame = connection.execute("select distinct trader_id, desk_id from staging.challenges").df()
     sizes = [counted(found, desks, at)]
     for back in range(1, MONTHS_BACK + 1):
         then = at.normalize().replace(day=1) - pd.DateOffset(months=back - 1)

@@ -57,7 +57,7 @@ def identify(
     judgements = read_frame(database, schema.JUDGEMENTS)
     previous = read_frame(database, sa.select(schema.OWNERS.c.trader_id, schema.OWNERS.c.owner_id))
     if kept_in is None or _count(connection, "staging.traders") < kept_from:
-        facts = IdentityFacts(**{name: connection.sql(f"from staging.{name}").df() for name in READ})
+        facts = IdentityFacts(**{name: connection.execute(f"from staging.{name}").df() for name in READ})
         return resolve(facts, previous=previous, judgements=judgements, as_of=as_of)
     connection.execute(f"create or replace temp table identity_digests as {_DIGESTS}")
     book = kept.read(kept_in, DEFAULT_TERMS)
@@ -81,7 +81,7 @@ def _completed(
     previous: pd.DataFrame,
 ) -> Identity:
     """What a book says with the traders of whom something changed; the book is left for the next run."""
-    facts = IdentityFacts(**{name: connection.sql(sql).df() for name, sql in _CHANGED.items()})
+    facts = IdentityFacts(**{name: connection.execute(sql).df() for name, sql in _CHANGED.items()})
     book.add(facts, as_of=as_of, judgements=judgements, whole=True)
     book.evidence.con.register("told", connection.sql("from identity_digests").to_arrow_table())
     book.evidence.con.execute("create or replace table digests as from told")

@@ -465,7 +465,7 @@ def _kind(kind: str) -> Any:
 def frames(connection: duckdb.DuckDBPyConnection, *names: str) -> list[pd.DataFrame]:
     """Relations as frames, built where they are not there yet."""
     relations.build(connection, *names)
-    return [connection.sql(f"select * from {name}").df() for name in names]
+    return [connection.execute(f"select * from {name}").df() for name in names]
 
 
 def read(

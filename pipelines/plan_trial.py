@@ -40,6 +40,6 @@ def try_plans(warehouse: Warehouse, rulebook: Rulebook, changed: Plans) -> pd.Da
             register_terms(connection, rulebook)
             register_tables(connection, database, *WALK_TABLES)
             told, today = read_sources(connection, database), in_force(database)
-            names = connection.sql("select partner_id, name from staging.partners").df()
+            names = connection.execute("select partner_id, name from staging.partners").df()
     found = dry_run(told.events, told.credits, told.tree, today, with_plan(changed, today), as_of, rates=told.rates)
     return found.merge(names, on="partner_id", how="left")[list(TRIAL)]

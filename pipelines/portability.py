@@ -257,7 +257,7 @@ def parallel_run(
         with warehouse.engine() as connection:
             relations.build(connection, "facts.transfers")
             query = "select payout_id, currency, cast(amount as double) as amount, settled_at from facts.transfers"
-            paid = connection.sql(f"{query} where status = 'settled'").df()
+            paid = connection.execute(f"{query} where status = 'settled'").df()
         ours, theirs = within(paid, "settled_at"), within(payouts, "settled_at")
         found["payouts"] = compare(ours, theirs, ["payout_id", "currency"])
     return found

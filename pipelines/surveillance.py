@@ -32,7 +32,7 @@ class Surveillance:
 def staged(connection: duckdb.DuckDBPyConnection, dataset: str) -> pd.DataFrame:
     """The newest records of a dataset as a frame."""
     relations.build(connection, f"staging.{dataset}")
-    frame: pd.DataFrame = connection.sql(f"select * from staging.{dataset}").df()
+    frame: pd.DataFrame = connection.execute(f"select * from staging.{dataset}").df()
     return frame
 
 
@@ -44,7 +44,7 @@ def _frame(connection: duckdb.DuckDBPyConnection, trades: str, *others: str) -> 
         connection.execute(f"create type told_{name} as enum ({told})")
     columns = [f"{name}::varchar::told_{name} as {name}" for name in NAMES]
     columns += ["lots", "opened_at", "closed_at", *others]
-    frame: pd.DataFrame = connection.sql(f"select {', '.join(columns)} from {trades}").df()
+    frame: pd.DataFrame = connection.execute(f"select {', '.join(columns)} from {trades}").df()
     return frame
 
 
@@ -61,7 +61,7 @@ def read_openings(connection: duckdb.DuckDBPyConnection, kept_in: Path | None) -
         trades = _frame(connection, f"read_parquet('{file}', file_row_number = true)", "file_row_number")
         before = held.hold(openings(trades), trades["file_row_number"].to_numpy())
         held.save(before, base, path)
-    replaced = connection.sql("select row from trades_replaced").df()["row"].to_numpy()
+    replaced = connection.execute("select row from trades_replaced").df()["row"].to_numpy()
     return held.goes_on(before, replaced, openings(_frame(connection, "trades_added")))
 
 

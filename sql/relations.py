@@ -111,7 +111,7 @@ def build(connection: duckdb.DuckDBPyConnection, *wanted: str) -> None:
 
     Raises KeyError for a name without a file and ValueError's sentence for files that read each other.
     """
-    if _are_there(connection, wanted):
+    if are_there(connection, *wanted):
         return
     lazy = _lazy(connection)
     for name in _missing(connection, wanted):
@@ -204,12 +204,12 @@ def _make(connection: duckdb.DuckDBPyConnection, name: str, lazy: tuple[str, ...
         raise RuntimeError(f"sql/{name.replace('.', '/')}.sql does not run: {error}") from error
 
 
-def _are_there(connection: duckdb.DuckDBPyConnection, wanted: Iterable[str]) -> bool:
+def are_there(connection: duckdb.DuckDBPyConnection, *wanted: str) -> bool:
     """Whether relations exist; a tenth of what it costs to ask which do."""
     try:
         for name in wanted:
             connection.execute(f"select 1 from {name} limit 0")
-    except duckdb.Error:
+    except duckdb.CatalogException:
         return False
     return True
 
@@ -222,9 +222,3 @@ def _held(connection: duckdb.DuckDBPyConnection) -> set[str]:
         " union all select schema_name || '.' || view_name from duckdb_views() where not internal"
     )
     return {name for (name,) in connection.execute(query).fetchall()}
-
-
-def is_there(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
-    """Whether a connection holds a table of that room and stem."""
-    query = "select 1 from duckdb_tables() where schema_name = ? and table_name = ?"
-    return bool(connection.execute(query, name.split(".")).fetchall())

@@ -54,7 +54,8 @@ def test_those_that_wait_for_no_other_are_built_at_once(connection: duckdb.DuckD
         "marts.stands": [(AT, None, ["NULL", "1,'2"], "UTC")],
         "marts.sums": [(7,)],
     }
-    assert not relations.is_there(connection, "staging.odd")
+    assert relations.are_there(connection, "facts.even", "marts.sums")
+    assert not relations.are_there(connection, "facts.even", "staging.odd")
     assert connection.execute("select current_setting('threads')").fetchall() == [(3,)]
 
 

@@ -52,7 +52,7 @@ def _trades(home: str, stamp: reads.Stamp, accounts: tuple[str, ...]) -> pd.Data
         return pd.DataFrame()
     with _over(accounts, stamp.as_of) as connection:
         relations.build(connection, "facts.trades")
-        found: pd.DataFrame = connection.sql("select * from facts.trades order by opened_at desc, trade_id").df()
+        found: pd.DataFrame = connection.execute("select * from facts.trades order by opened_at desc, trade_id").df()
         return found
 
 
@@ -82,9 +82,9 @@ def _firm(home: str, stamp: reads.Stamp) -> dict[str, pd.DataFrame] | None:
         relations.build(connection, "staging.accounts")
         relations.build(connection, "staging.news")
         return {
-            "market": connection.sql(f"select {', '.join(_READ)} from facts.trades").df(),
-            "news": connection.sql("select occurs_at, impact from staging.news").df(),
-            "accounts": connection.sql("select account_id, platform, server from staging.accounts").df(),
+            "market": connection.execute(f"select {', '.join(_READ)} from facts.trades").df(),
+            "news": connection.execute("select occurs_at, impact from staging.news").df(),
+            "accounts": connection.execute("select account_id, platform, server from staging.accounts").df(),
         }
 
 
@@ -140,12 +140,12 @@ def logins(trader_id: str, limit: int = 200) -> pd.DataFrame:
 def _transfers(home: str, stamp: reads.Stamp, desks: tuple[str, ...] | None) -> tuple[pd.DataFrame, pd.DataFrame]:
     with reads.warehouse().engine(stamp.as_of, memory="1GB") as connection:
         relations.build(connection, "staging.payouts", "staging.accounts", "staging.settlements")
-        requests = connection.sql(
+        requests = connection.execute(
             "select payouts.* exclude (_load_id, _line, _version), accounts.currency, accounts.desk_id"
             " from staging.payouts as payouts left join staging.accounts as accounts using (account_id)"
             " order by payout_id"
         ).df()
-        sent = connection.sql(
+        sent = connection.execute(
             "select * exclude (_load_id, _line, _version), cast(_version as integer) as version"
             " from staging.settlements order by settlement_id"
         ).df()

@@ -80,7 +80,7 @@ SAID = {
 def _accounts(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     """Every account with its owner and what is at stake: account_id, trader_id, desk_id, owner_id, stake_usd."""
     relations.build(connection, "marts.accounts", "marts.usd_rates")
-    found: pd.DataFrame = connection.sql(
+    found: pd.DataFrame = connection.execute(
         "select account_id, trader_id, desk_id, coalesce(owner_id, trader_id) as owner_id,"
         " cast(stake * rate_to_usd as double) as stake_usd"
         " from marts.accounts left join decided.owners using (trader_id)"

@@ -76,9 +76,9 @@ def read_history(connection: duckdb.DuckDBPyConnection) -> History:
     """Reads the history from the facts of a run, in an order that a second run repeats; needs
     `decided.account_status`."""
     relations.build(connection, "detectors.purchases", "detectors.trader_days", "facts.paid", "facts.accounts")
-    purchases = connection.sql("select * from detectors.purchases order by challenge_id").df()
-    days = connection.sql("select * from detectors.trader_days order by trader_id, day").df()
-    paid = connection.sql(
+    purchases = connection.execute("select * from detectors.purchases order by challenge_id").df()
+    days = connection.execute("select * from detectors.trader_days order by trader_id, day").df()
+    paid = connection.execute(
         "select accounts.trader_id, paid.settled_at from facts.paid as paid inner join facts.accounts as "
         "accounts using (account_id) order by all"
     ).df()

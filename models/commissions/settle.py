@@ -375,13 +375,13 @@ def read_sources(
     """Reads events, credits, the tree over time, rates and transfers; commissions on suspects' purchases are held."""
     names = ("commission_events", "partner_records", "partner_transfers")
     relations.build(connection, *(f"facts.{name}" for name in names), "staging.rates")
-    events, tree, transfers = (connection.sql(f"select * from facts.{name}").df() for name in names)
+    events, tree, transfers = (connection.execute(f"select * from facts.{name}").df() for name in names)
     events["happened_at"] = events["happened_at"].astype("datetime64[us, UTC]")
     given = given or attribution.record(connection, database)
     credits = attribution.hold_suspects(given.credits, events, suspects)
     relations.build(connection, "facts.unrated_sales")
-    credits = attribution.hold_unrated(credits, connection.sql("select * from facts.unrated_sales").df())
-    rates = connection.sql("select currency, day, rate_to_usd from staging.rates").df()
+    credits = attribution.hold_unrated(credits, connection.execute("select * from facts.unrated_sales").df())
+    rates = connection.execute("select currency, day, rate_to_usd from staging.rates").df()
     moves = partner_desk.moves(database)
     moves = moves[moves["partner_id"].isin(tree["partner_id"])]
     tree = pd.concat([tree[list(TREE_COLUMNS)], moves], ignore_index=True) if len(moves) else tree[list(TREE_COLUMNS)]

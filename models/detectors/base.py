@@ -92,7 +92,7 @@ def show_terms(connection: duckdb.DuckDBPyConnection, name: str, terms: Any) -> 
 def features(connection: duckdb.DuckDBPyConnection, relation: str, where: str = "true") -> pd.DataFrame:
     """The rows of a relation of the detectors' room, in an order that a second run repeats."""
     relations.build(connection, f"detectors.{relation}")
-    return without_gaps(connection.sql(f"select * from detectors.{relation} where {where} order by all").df())
+    return without_gaps(connection.execute(f"select * from detectors.{relation} where {where} order by all").df())
 
 
 def without_gaps(frame: pd.DataFrame) -> pd.DataFrame:
@@ -268,7 +268,7 @@ def evidence_rows(
         f"select * from ({detector.rows}) as evidence semi join reported using (subject_id)"
         f" qualify row_number() over (partition by subject_id order by place) <= {ROWS_MAX}"
     )
-    frame = connection.sql(query).df().sort_values(["subject_id", "place"])
+    frame = connection.execute(query).df().sort_values(["subject_id", "place"])
     connection.unregister("reported")
     rows: dict[str, list[dict[str, Any]]] = {}
     for record in frame.drop(columns="place").to_dict("records"):

@@ -41,7 +41,7 @@ def own_buyers(connection: duckdb.DuckDBPyConnection, signals: pd.DataFrame) -> 
     """Buyers who look like the partner credited with them, of partners flagged for it: partner_id, trader_id."""
     mine = signals[(signals["detector"] == "self_referral") & (signals["strength"] >= FLAG_MIN)]
     connection.register("flagged_partners", pd.DataFrame({"partner_id": mine["subject_id"].astype("string")}))
-    found: pd.DataFrame = connection.sql(
+    found: pd.DataFrame = connection.execute(
         "select partner_id, trader_id from detectors.partner_buyers semi join flagged_partners using (partner_id)"
         " where same_destination or same_instrument or same_mailbox or in_own_cluster"
     ).df()

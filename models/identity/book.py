@@ -272,7 +272,7 @@ class IdentityBook:
         ]
 
     def _people(self) -> pd.DataFrame:
-        people: pd.DataFrame = self.evidence.con.sql("select trader_id from people order by trader_no").df()
+        people: pd.DataFrame = self.evidence.con.execute("select trader_id from people order by trader_no").df()
         return people
 
 

@@ -401,7 +401,7 @@ def _lists(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def _if_there(connection: duckdb.DuckDBPyConnection, name: str) -> list[Row] | None:
-    there = relations.is_there(connection, f"decided.{name}")
+    there = relations.are_there(connection, f"decided.{name}")
     return records(connection, f"select * from decided.{name}") if there else None
 
 

@@ -116,7 +116,7 @@ def _found(
     of_partners = sa.select(schema.SIGNALS).where(schema.SIGNALS.c.detector.not_in(list(DETECTORS)))
     register(connection, schema.SIGNALS, _together(signals, read_frame(database, of_partners)))
     shared = _shared(connection, rulebook, as_of)
-    kept = connection.sql("select * from decided.verdicts").df()
+    kept = connection.execute("select * from decided.verdicts").df()
     kept = kept[~kept["rule"].isin(set_rules.SHARED)]
     register(connection, schema.VERDICTS, _together(kept, shared))
     scores = weigh(connection, as_of, history.answers(database)).scores

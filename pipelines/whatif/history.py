@@ -199,7 +199,7 @@ def _challenges(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, r
         from facts.net_fees as fees left join facts.rates as rates using (currency)
         order by fees.challenge_id
     """
-    frame: pd.DataFrame = connection.sql(query).df()
+    frame: pd.DataFrame = connection.execute(query).df()
     kept = frame[frame["challenge_id"].isin(set(accounts["challenge_id"]))].reset_index(drop=True)
     place = {challenge: number for number, challenge in enumerate(kept["challenge_id"])}
     bought = accounts.drop_duplicates("challenge_id").set_index("challenge_id")[["product", "product_version"]]
@@ -231,7 +231,7 @@ def _requests(
 ) -> list[tuple[int, list[Request]]]:
     """Payout requests of funded accounts in time order, by the account's number; no verdicts are with them yet."""
     for table in (schema.ACCOUNT_STATUS, schema.VERDICTS, *_DECIDED):
-        if table in _DECIDED and relations.is_there(connection, f"decided.{table.name}"):
+        if table in _DECIDED and relations.are_there(connection, f"decided.{table.name}"):
             continue
         register(connection, table, pd.DataFrame(columns=[column.name for column in table.columns]))
     codes = {account: code for code, account in enumerate(accounts["account_id"])}
