@@ -16,6 +16,7 @@ import cli
 from dashboards.kit import people
 from models import audit, catalogue, drafts
 from models.access import Person
+from pipelines import whatif
 from pipelines.shadow import judge_drafts
 from sql import schema
 from sql.warehouse import Warehouse, read_frame
@@ -145,6 +146,17 @@ def test_who_is_open_on_one_side_has_no_time_there(
     flips = json.loads(capsys.readouterr().out)
     assert {"open"} < {flip["today"] for flip in flips}
     assert all((flip[f"{side}_at"] is None) == (flip[side] == "open") for flip in flips for side in ("today", "draft"))
+
+
+def test_a_history_knows_how_accounts_of_other_products_ended(at_firm: Path) -> None:
+    """Guards that what the last run found of them reaches the rules that look across an owner's accounts."""
+    house = _house(at_firm)
+    with house.database.connect() as database:
+        stood = read_frame(database, schema.ACCOUNT_STATUS)
+    ended = stood[stood["status"].isin(["passed", "breached", "expired", "closed"])]
+    assert 0 < len(ended) < len(stood)
+    with whatif.opened(house, catalogue.load(at_firm / "book"), pages_firm.AS_OF, ["one"]) as held:
+        assert set(held.elsewhere["account_id"]) == set(ended["account_id"])
 
 
 # --- the pages -----------------------------------------------------------------------------------------------------

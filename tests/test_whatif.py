@@ -506,6 +506,6 @@ def test_a_question_without_history_is_refused(tmp_path: Any) -> None:
     with pytest.raises(WhatIfRefused, match="the lake is empty"):
         whatif.compare(house, BOOK, BOOK)
     with house.engine(AS_OF) as connection, pytest.raises(WhatIfRefused, match="no judged account of plan"):
-        whatif.load(connection, BOOK, AS_OF, "plan")
+        whatif.load(connection, BOOK, AS_OF, ["plan"])
     with pytest.raises(WhatIfRefused, match="no such product"):
         whatif.newest(BOOK, "nine_step")

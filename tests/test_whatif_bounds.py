@@ -6,6 +6,7 @@ whether one request more is kept as reviewed, and on which neighbour of a sweep 
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -345,26 +346,66 @@ def test_a_draw_in_which_nobody_passed_has_no_days_to_pass() -> None:
 
 
 def test_only_the_product_asked_for_is_replayed() -> None:
-    other = replace(BOOK.products["plan"], id="other", versions=tuple(_sold_as("other")))
-    book = Rulebook({**BOOK.products, "other": other})
-    second = challenge(2)
-    second["challenges"] = [{**second["challenges"][0], "product": "other"}]
-    with history([challenge(1), second], book, product="plan") as held:
+    book = _both(BOOK)
+    with history([challenge(1), _of_the_other(challenge(2))], book, products=["plan"]) as held:
         assert list(held.accounts["account_id"]) == ["E1"]
 
 
-def _sold_as(product: str) -> Iterator[Version]:
-    for version in BOOK.products["plan"].versions:
-        yield replace(version, product=product)
+def test_products_judged_together_are_told_as_each_alone() -> None:
+    """Guards that a draft of several products says of each what it says when it is asked for alone."""
+    rows = traded_at_random(11, 24)
+    parts = [_of_the_other(part) if place % 3 else part for place, part in enumerate(rows)]
+    book = _both(funded('hyperactivity = { trades_per_day = 3, effect = "terminate" }\n'))
+    axes = [whatif.parse_axis("evaluation_1.daily_loss.percent=3"), whatif.parse_axis("funded.max_loss.percent=4")]
+    versions = {name: next(variants(product.versions[-1], axes))[1] for name, product in book.products.items()}
+    alone = {}
+    for name, version in versions.items():
+        with history(parts, book, products=[name]) as held:
+            alone[name] = whatif.compare_history(held, book, {name: version}, 20)
+            assert set(alone[name].flips["product"]) == {name}
+    with history(parts, book) as held:
+        together = dict(whatif.compare_products(held, book, versions, 20))
+    assert list(together) == ["other", "plan"]
+    for name, found in together.items():
+        assert found.rows == alone[name].rows
+        assert found.flips.equals(alone[name].flips)
+
+
+@pytest.mark.parametrize(("microseconds", "counts"), [(-1, True), (0, False)])
+def test_an_account_of_a_product_that_is_not_replayed_counts_until_its_end(microseconds: int, counts: bool) -> None:
+    """Guards that an owner's cap counts an account of another product as scoring does: to the instant of its end."""
+    book = _both(funded(ACROSS + "daily_loss = { percent = 1 }\n"))
+    ended = START + 1.1 * DAY + dt.timedelta(hours=1)
+    later = challenge(2, ("funded",))
+    later["accounts"] = [{**later["accounts"][0], "opened_at": ended + dt.timedelta(microseconds=microseconds)}]
+    first = [_of_the_other(challenge(1, ("funded",))), trade("F1", 1, 1, -60), trade("F1", 2, 1.1, -60)]
+    owners = [{"trader_id": one, "owner_id": "O", "members": 2} for one in ("T1", "T2")]
+    with history([*first, later], book, products=["plan"], decided={schema.OWNERS: owners}) as held:
+        stood = ends_of(judge(held.connection, judged_accounts(held.connection), book, AS_OF).status)
+        assert stood["ended_at"].tolist() == [ended]
+        firm = replace(held, worded=ALL_WORDED, elsewhere=stood)
+        own = whatif.today(firm).side
+        assert told(firm, own)[1] == scored(firm, own)[1]
+        assert ("allocation_cap" in set(own.found.verdicts["rule"])) == counts
+
+
+def _both(book: Rulebook) -> Rulebook:
+    """The plan beside another product of the same terms."""
+    versions = tuple(replace(version, product="other") for version in book.products["plan"].versions)
+    return Rulebook({**book.products, "other": replace(book.products["plan"], id="other", versions=versions)})
+
+
+def _of_the_other(part: dict[str, list[Row]]) -> dict[str, list[Row]]:
+    """The same sold as the other product."""
+    return part | {name: [{**row, "product": "other"} for row in part[name]] for name in {"challenges"} & {*part}}
 
 
 # --- sweeps --------------------------------------------------------------------------------------------------------
 
 
 def test_a_sweep_of_two_products_asks_which(tmp_path: Any) -> None:
-    other = replace(BOOK.products["plan"], id="other", versions=tuple(_sold_as("other")))
     house, axes = Warehouse.open(tmp_path / "home"), [whatif.parse_axis("funded.split.percent=50")]
-    both = Rulebook({**BOOK.products, "other": other})
+    both = _both(BOOK)
     with pytest.raises(WhatIfRefused, match="needs one product, name it with --product: other, plan"):
         sweep_table(house, both, both, None, axes)
     with pytest.raises(WhatIfRefused, match="the lake is empty"):

@@ -129,7 +129,7 @@ def figure(found: whatif.Comparison, metric: str, stage: str = "all", side: str 
 def history(
     parts: Sequence[dict[str, list[Row]]],
     book: Rulebook,
-    product: str | None = None,
+    products: Sequence[str] | None = None,
     desks: Sequence[str] | None = None,
     decided: Mapping[sa.Table, Sequence[Row]] | None = None,
 ) -> Iterator[History]:
@@ -143,4 +143,4 @@ def history(
         relations.prepare(connection, AS_OF)
         for table, found in (decided or {}).items():
             register(connection, table, pd.DataFrame(found))
-        yield whatif.load(connection, book, AS_OF, product, desks)
+        yield whatif.load(connection, book, AS_OF, products, desks)

@@ -26,7 +26,7 @@ Desks = tuple[str, ...] | None
 def _history(home: str, stamp: reads.Stamp, product: str, desks: Desks, book: str) -> History:
     if stamp.as_of is None:
         raise WhatIfRefused("nothing is scored yet: there is no history to replay")
-    held = whatif.opened(reads.warehouse(), paths.rulebook(), stamp.as_of, product, desks)
+    held = whatif.opened(reads.warehouse(), paths.rulebook(), stamp.as_of, [product], desks)
     history = held.__enter__()
     # the engine lives as long as the history that stands on it
     history.kept["engine"] = held

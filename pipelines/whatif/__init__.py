@@ -11,7 +11,7 @@ early has no history beyond its end; `CAVEATS` says so wherever results are show
 """
 
 from pipelines.whatif.history import History, WhatIfRefused, load, opened
-from pipelines.whatif.measure import Comparison, compare_history, measure
+from pipelines.whatif.measure import Comparison, compare_history, compare_products, measure
 from pipelines.whatif.money import Today, today, under
 from pipelines.whatif.replay import Side, newest, overlaid, replay, walk_parallel
 from pipelines.whatif.run import CAVEATS, Answer, compare, sweep_table
@@ -29,6 +29,7 @@ __all__ = [
     "WhatIfRefused",
     "compare",
     "compare_history",
+    "compare_products",
     "load",
     "measure",
     "newest",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -24,16 +24,18 @@ from models.payouts.facts import Request
 from models.set_rules import ALL_WORDED, Worded
 from models.terms import FUNDED
 from models.walk import NEVER, Array
-from pipelines.score import judged_accounts, register_instruments, register_terms
+from pipelines.score import ends_of, judged_accounts, register_instruments, register_terms
 from sql import relations, schema
 from sql.decided import register, register_tables
-from sql.warehouse import Warehouse
+from sql.warehouse import Warehouse, read_frame
 
 ALIKE = ["product", "product_version", "stage", "currency", "initial_balance"]
 """Accounts that agree in these share their terms."""
 
 TAKING = ("strip", "split_cut", "wait")
 """Effects that take profit from a payout or let it wait."""
+
+ENDS = ["account_id", "ended_at", "passed"]
 
 _DECIDED = (schema.OWNERS, schema.COPY_PAIRS)
 
@@ -72,12 +74,25 @@ class Challenges:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def of(self, accounts: Array) -> Challenges:
+        """Those of some accounts alone, their buyers numbered anew."""
+        bought, place = np.unique(self.place[accounts], return_inverse=True)
+        return Challenges(
+            [self.ids[one] for one in bought],
+            pd.factorize(self.trader[bought])[0],
+            self.price[bought],
+            self.fee[bought],
+            place,
+            [self.path[one] for one in bought],
+        )
+
 
 @dataclass(frozen=True)
 class History:
     """Everything a replay needs. Instants are microseconds; `opened_at` and `closed_at` are those of the accounts.
 
-    `worded` are the verdicts of set-based rules whose words anybody reads: payouts are reckoned with them.
+    `worded` are the verdicts of set-based rules whose words anybody reads: payouts are reckoned with them. `elsewhere`
+    are the ends of all accounts as the last run found them, which hold for those that are not replayed.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -95,6 +110,7 @@ class History:
     stages: list[str]
     stage: Array
     worded: Worded = ALL_WORDED
+    elsewhere: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=ENDS))
     lock: threading.RLock = field(default_factory=threading.RLock)
     clocks: dict[Clock, int] = field(default_factory=dict)
     schedules: list[tuple[Array, Array]] = field(default_factory=list)
@@ -105,6 +121,27 @@ class History:
     def answers(self) -> Answers:
         """What set-based rules found under any terms so far."""
         return Answers(self.connection, self._register)
+
+    def of_product(self, product: str) -> tuple[History, Array]:
+        """What one product's sides are measured on, and the codes that its accounts have here."""
+        codes = np.flatnonzero(self.accounts["product"].to_numpy() == product)
+        accounts = self.accounts.iloc[codes].reset_index(drop=True)
+        place = {code: number for number, code in enumerate(codes.tolist())}
+        stages = _stages(accounts)
+        mine = replace(
+            self,
+            accounts=accounts,
+            groups=_groups(accounts),
+            told=replace(self.told, events=events.of_accounts(self.told.events, codes)),
+            opened_at=self.opened_at[codes],
+            closed_at=self.closed_at[codes],
+            challenges=self.challenges.of(codes),
+            requests=[(place[code], requests) for code, requests in self.requests if code in place],
+            stages=stages,
+            stage=_places(accounts, stages),
+            kept={},
+        )
+        return mine, codes
 
     def _register(self, rulebook: Rulebook) -> None:
         """Puts a rulebook before the SQL files of the connection in the place of the one before."""
@@ -125,14 +162,15 @@ def opened(
     warehouse: Warehouse,
     rulebook: Rulebook,
     as_of: dt.datetime,
-    product: str | None = None,
+    products: Collection[str] | None = None,
     desks: Sequence[str] | None = None,
 ) -> Iterator[History]:
-    """A history over the warehouse, with the owners and pairs that the last run found; it lives while this is open."""
+    """A history over the warehouse, with the owners, pairs and ends that the last run found; it lives while open."""
     with warehouse.engine(as_of) as connection:
         with warehouse.database.connect() as database:
             _register_decided(connection, database)
-        yield load(connection, rulebook, as_of, product, desks)
+            stood = read_frame(database, schema.ACCOUNT_STATUS)
+        yield replace(load(connection, rulebook, as_of, products, desks), elsewhere=ends_of(stood)[ENDS])
 
 
 def _register_decided(connection: duckdb.DuckDBPyConnection, database: sa.Connection) -> None:
@@ -143,10 +181,10 @@ def load(
     connection: duckdb.DuckDBPyConnection,
     rulebook: Rulebook,
     as_of: dt.datetime,
-    product: str | None = None,
+    products: Collection[str] | None = None,
     desks: Sequence[str] | None = None,
 ) -> History:
-    """Reads the history of one product, or of all, at some desks, or all, under the terms that were bought.
+    """Reads the history of some products, or of all, at some desks, or all, under the terms that were bought.
 
     Set-based rules are replayed on the connection, so it stays open while the history is used. Raises WhatIfRefused
     when no account of it was judged.
@@ -155,15 +193,15 @@ def load(
     register_instruments(connection)
     relations.build(connection, "facts.accounts", "facts.net_fees", "facts.rates")
     accounts = judged_accounts(connection)
-    wanted = (accounts["product"] == product) if product is not None else pd.Series(True, accounts.index)
+    wanted = pd.Series(True, accounts.index) if products is None else accounts["product"].isin(list(products))
     if desks is not None:
         wanted &= accounts["desk_id"].isin(desks)
     accounts = accounts[wanted].reset_index(drop=True)
     if accounts.empty:
-        raise WhatIfRefused(f"no judged account of {product or 'any product'}: there is no history to replay")
+        raise no_history("any product" if products is None else ", ".join(sorted(products)))
     told = events.load(connection, accounts)
     compiled, _ = terms.compile_terms(accounts, rulebook)
-    stages = sorted(accounts["stage"].unique())
+    stages = _stages(accounts)
     requests = _requests(connection, accounts, rulebook, as_of)
     asking = accounts["account_id"].to_numpy()[[code for code, _ in requests]]
     rates = dict(connection.execute("select currency, rate_to_usd from facts.rates").fetchall())
@@ -181,9 +219,23 @@ def load(
         requests,
         {currency: float(rate) for currency, rate in rates.items()} | {"USD": 1.0},
         stages,
-        pd.Categorical(accounts["stage"], categories=stages).codes.astype(np.int32),
+        _places(accounts, stages),
         Worded(TAKING, frozenset(asking.tolist())),
     )
+
+
+def no_history(of: str) -> WhatIfRefused:
+    """Says that nothing of some products was traded."""
+    return WhatIfRefused(f"no judged account of {of}: there is no history to replay")
+
+
+def _stages(accounts: pd.DataFrame) -> list[str]:
+    return sorted(accounts["stage"].unique())
+
+
+def _places(accounts: pd.DataFrame, stages: list[str]) -> Array:
+    """Each account's stage as its place among stages."""
+    return pd.Categorical(accounts["stage"], categories=stages).codes.astype(np.int32)
 
 
 def _groups(accounts: pd.DataFrame) -> Groups:

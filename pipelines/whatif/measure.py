@@ -19,7 +19,7 @@ from models.terms import FUNDED
 from models.walk import NEVER, STATUS_BREACHED, STATUS_PASSED, Array
 from pipelines.whatif.history import History
 from pipelines.whatif.money import Money, Today, today, under
-from pipelines.whatif.replay import RULES, STATUS_EXPIRED, Side, overlaid, replay
+from pipelines.whatif.replay import RULES, STATUS_EXPIRED, Side, overlaid, part, replay
 
 RESAMPLES = 400
 STATUS_WORDS = np.array(["open", "passed", "breached", "open", "open", "expired"])
@@ -66,6 +66,18 @@ def compare_history(
     own = today(history)
     draft = replay(history, overlaid(today_rules, versions), own.side)
     return measure(history, own, draft, resamples)
+
+
+def compare_products(
+    history: History, today_rules: Rulebook, versions: Mapping[str, Version], resamples: int = RESAMPLES
+) -> Iterator[tuple[str, Comparison]]:
+    """Each product of the drafts that has accounts: all are judged together, each is measured on its own traders."""
+    own = replay(history, history.rulebook)
+    draft = replay(history, overlaid(today_rules, versions), own)
+    for product in sorted({*versions} & {*history.accounts["product"]}):
+        mine, codes = history.of_product(product)
+        sides = [part(history, side, codes) for side in (own, draft)]
+        yield product, measure(mine, today(mine, sides[0]), sides[1], resamples)
 
 
 def measure(history: History, own: Today, draft: Side, resamples: int = RESAMPLES) -> Comparison:

@@ -90,11 +90,11 @@ class Today:
     money: Money
 
 
-def today(history: History) -> Today:
-    """What really happened; worked out once per history."""
+def today(history: History, own: Side | None = None) -> Today:
+    """What really happened; worked out once per history, from its side under the terms bought where that is known."""
     with history.lock:
         if "today" not in history.kept:
-            history.kept["today"] = _today(history, replay(history, history.rulebook))
+            history.kept["today"] = _today(history, replay(history, history.rulebook) if own is None else own)
         held: Today = history.kept["today"]
         return held
 

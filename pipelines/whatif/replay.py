@@ -121,6 +121,29 @@ class Side:
         }
 
 
+def part(history: History, side: Side, codes: Array) -> Side:
+    """A side of some of the accounts, numbered in the order of their codes."""
+    place = np.full(len(history.accounts), -1)
+    place[codes] = np.arange(len(codes))
+
+    def of(rows: pd.DataFrame) -> pd.DataFrame:
+        mine = rows[rows["account"].isin(codes)]
+        return mine.assign(account=place[mine["account"].to_numpy(np.int64)])
+
+    said = side.walked.verdicts[np.isin(side.walked.verdicts["account"], codes)]
+    said["account"] = place[said["account"]]
+    return Side(
+        side.rulebook,
+        side.rows[pd.unique(history.groups.of[codes])],
+        replace(side.walked, results=side.walked.results[codes], verdicts=said),
+        Found(of(side.found.verdicts), of(side.found.endings)),
+        side.status[codes],
+        side.rule[codes],
+        side.at[codes],
+        place[side.resting[np.isin(side.resting, codes)]],
+    )
+
+
 def newest(draft: Rulebook, product: str | None) -> dict[str, Version]:
     """The newest version of each product of a draft; WhatIfRefused when the product is not in it."""
     if product is not None and product not in draft.products:
@@ -379,20 +402,26 @@ def _judged(
 
 
 def _ends(history: History, walked: Walked, found: Found, codes: Array, rules: tuple[str, ...]) -> pd.DataFrame:
-    """When accounts came to their end: by the walk, and for rules that look across accounts by any other rule too."""
+    """When accounts came to their end: by the walk; for rules that look across accounts also by any other rule, and
+    those that are not replayed as the last run found them."""
     at = np.where(np.isin(walked.results["status"], _ENDED), walked.results["status_at"], NEVER)
-    if set(rules) <= set(SHARED):
+    across = set(rules) <= set(SHARED)
+    if across:
         endings = found.endings
         at[endings["account"].to_numpy(np.int64)] = endings["at"].to_numpy(np.int64)
         codes = np.arange(len(at))
     ended = codes[at[codes] != NEVER]
-    return pd.DataFrame(
+    ends = pd.DataFrame(
         {
             "account_id": history.accounts["account_id"].to_numpy()[ended],
             "ended_at": [from_micros(one) for one in at[ended].tolist()],
             "passed": np.isin(walked.results["status"][ended], [STATUS_PASSED, STATUS_CLOSED]),
         }
     )
+    if not across:
+        return ends
+    others = history.elsewhere[~history.elsewhere["account_id"].isin(history.accounts["account_id"])]
+    return _joined(ends, others)
 
 
 def _merged(found: Found, anew: Found, codes: Array, rules: Sequence[str]) -> Found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from models.catalogue import Rulebook
-from pipelines.whatif.history import History, WhatIfRefused, opened
-from pipelines.whatif.measure import compare_history
+from pipelines.whatif.history import History, WhatIfRefused, no_history, opened
+from pipelines.whatif.measure import compare_products
 from pipelines.whatif.replay import newest
 from pipelines.whatif.sweep import Axis, sweep
 from sql.warehouse import Warehouse, newest_fact
@@ -44,23 +44,17 @@ def compare(
     """The newest version of each product of the draft over all history; WhatIfRefused when none has any."""
     rows: list[dict[str, Any]] = []
     flips: list[dict[str, Any]] = []
-    refused: list[str] = []
-    for one, version in sorted(newest(draft, product).items()):
-        try:
-            with _history(warehouse, today, one) as history:
-                found = compare_history(history, today, {one: version})
-        except WhatIfRefused as why:
-            refused.append(str(why))
-            say(f"{one} is left out: {why}")
-            continue
-        rows += [{"product": one} | row for row in found.rows]
-        # an account that is open ended at no time
-        flips += [
-            {str(name): None if pd.isna(value) else value for name, value in row.items()}
-            for row in found.flips.to_dict(orient="records")
-        ]
-    if not rows:
-        raise WhatIfRefused(refused[0])
+    versions = newest(draft, product)
+    with _history(warehouse, today, versions) as history:
+        for one in sorted({*versions} - {*history.accounts["product"]}):
+            say(f"{one} is left out: {no_history(one)}")
+        for one, found in compare_products(history, today, versions):
+            rows += [{"product": one} | row for row in found.rows]
+            # an account that is open ended at no time
+            flips += [
+                {str(name): None if pd.isna(value) else value for name, value in row.items()}
+                for row in found.flips.to_dict(orient="records")
+            ]
     return Answer(rows, flips)
 
 
@@ -77,15 +71,15 @@ def sweep_table(
     if len(versions) != 1:
         raise WhatIfRefused(f"a sweep needs one product, name it with --product: {', '.join(sorted(versions))}")
     [(one, version)] = versions.items()
-    with _history(warehouse, today, one) as history:
+    with _history(warehouse, today, [one]) as history:
         return sweep(history, today, version, axes, lambda done: say(f"{done} combinations replayed"))
 
 
 @contextmanager
-def _history(warehouse: Warehouse, today: Rulebook, product: str) -> Iterator[History]:
+def _history(warehouse: Warehouse, today: Rulebook, products: Collection[str]) -> Iterator[History]:
     with warehouse.engine() as connection:
         as_of = newest_fact(connection)
     if as_of is None:
         raise WhatIfRefused("the lake is empty: there is no history to replay")
-    with opened(warehouse, today, as_of, product) as history:
+    with opened(warehouse, today, as_of, products) as history:
         yield history
