@@ -379,6 +379,24 @@ def test_a_public_register_is_linked_as_well_as_by_splink_alone() -> None:
     assert float(str(found["innocents_per_10k"])) == 0.0
 
 
+def test_evenings_of_made_up_firms_change_only_when_people_log_in_and_how_often() -> None:
+    """A firm is judged with log-in times and without them by the same things in common."""
+    from benchmarks.quality.identity_evenings import with_evenings
+    from benchmarks.quality.identity_firms import END, FIRMS, make_firm
+
+    facts, truth = make_firm(200, 7, FIRMS[0])
+    timed = with_evenings(facts, truth, [7]).logins
+    columns = ["trader_id", "ip", "device_id"]
+    assert set(timed[columns].itertuples(index=False)) == set(facts.logins[columns].itertuples(index=False))
+    assert len(timed) > 3 * len(facts.logins)
+    assert timed["occurred_at"].max() < END
+    timed = timed.assign(person=timed["trader_id"].map(truth)).sort_values(["person", "occurred_at"])
+    gap = timed.groupby("person")["occurred_at"].diff()
+    near = gap.between(pd.Timedelta(seconds=1), pd.Timedelta(minutes=30)).groupby(timed["person"]).sum()
+    several = truth[truth.duplicated(keep=False)].unique()
+    assert near[several].mean() > 2 * near.drop(several).mean()
+
+
 def test_log_names_the_hub_and_says_why() -> None:
     firm = Firm(5)
     for number in range(90):

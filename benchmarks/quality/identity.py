@@ -13,6 +13,7 @@ from splink import comparison_library as comparisons
 from splink.backends.duckdb import DuckDBAPI
 
 from benchmarks.quality.identity_drawn import make_drawn
+from benchmarks.quality.identity_evenings import with_evenings
 from benchmarks.quality.identity_firms import END, FIRMS, make_firm
 from benchmarks.quality.identity_worlds import WORLDS, make_world
 from models.identity import IdentityFacts, resolve
@@ -230,12 +231,17 @@ def measure(
 
 def firms(people: int, seed: int) -> Iterator[tuple[str, IdentityFacts, pd.Series]]:
     """Each made-up firm of the three families: name, facts and the person behind each trader."""
+    for number, (name, (facts, truth)) in enumerate(_made(people, seed)):
+        yield name, with_evenings(facts, truth, [seed, number]), truth
+
+
+def _made(people: int, seed: int) -> Iterator[tuple[str, tuple[IdentityFacts, pd.Series]]]:
     for how in FIRMS:
-        yield how.name, *make_firm(people, seed, how)
+        yield how.name, make_firm(people, seed, how)
     for world in WORLDS:
-        yield f"world: {world.name}", *make_world(people, seed, world)
+        yield f"world: {world.name}", make_world(people, seed, world)
     for number in range(DRAWN):
-        yield "drawn anew, mean", *make_drawn(1000 * seed + number)
+        yield "drawn anew, mean", make_drawn(1000 * seed + number)
 
 
 def main() -> None:
