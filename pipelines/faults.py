@@ -37,6 +37,8 @@ def _told(error: BaseException) -> str | None:
         return _of_the_database(error)
     if isinstance(error, DeltaError):
         return f"the lake cannot be used: {_first_line(error)}; restore its folder from a copy"
+    if isinstance(error, RuntimeError) and "cannot cache function" in str(error):
+        return "compiled code cannot be kept: set NUMBA_CACHE_DIR to a folder that may be written, for good, and run it again"
     if isinstance(error, _OF_THE_ENGINE) or type(error) is duckdb.Error:
         return f"the lake could not be read: {_first_line(error)}; {AGAIN}, or restore its folder from a copy"
     return None
@@ -54,6 +56,8 @@ def _of_the_database(error: sa.exc.DBAPIError) -> str:
         return f"the database is held by another program ({what}); close that and run it again"
     if isinstance(error.orig, sqlite3.DatabaseError) and ("malformed" in what or "not a database" in what):
         return f"the database is damaged ({what}); restore highwater.db from a copy, or land and score into a new home"
+    if any(words in what.lower() for words in _FULL_WORDS):
+        return f"the database could not be written: {what}"
     if any(words in what for words in ("no such table", "no such column")):
         return f"the database lacks what Highwater keeps there ({what}); restore it from a copy, or use another one"
     return f"the database could not be used: {what}; check HIGHWATER_DATABASE_URL and that it runs, then run it again"

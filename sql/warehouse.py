@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -94,9 +95,7 @@ class Warehouse:
         except sa.exc.DBAPIError as error:
             shown = self.database.url.render_as_string(hide_password=True)
             why = str(error.orig).strip().splitlines()[0]
-            raise WarehouseRefused(
-                f"the database {shown} cannot be opened: {why}; check HIGHWATER_DATABASE_URL, that it runs and is whole"
-            ) from error
+            raise WarehouseRefused(f"the database {shown} cannot be opened: {why}; {_mend(error.orig)}") from error
 
     @cached_property
     def database(self) -> sa.Engine:
@@ -174,6 +173,15 @@ def _driver_url(url: str) -> str:
     if not known or (parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:")):
         raise WarehouseRefused(f"{NO_DATABASE}, not {parsed.render_as_string(hide_password=True)}")
     return url
+
+
+def _mend(error: BaseException | None) -> str:
+    """What to do about a database that its driver did not open."""
+    if isinstance(error, sqlite3.OperationalError):
+        return "see that its folder is there, has room and may be written, or mend HIGHWATER_DATABASE_URL"
+    if isinstance(error, sqlite3.DatabaseError):
+        return "restore it from a copy, or land and score into a new home"
+    return "check HIGHWATER_DATABASE_URL and that it runs"
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -166,7 +166,14 @@ def test_a_damaged_database_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
     """Bytes that are no database end in a sentence."""
     (tmp_path / "highwater.db").write_bytes(b"garbage" * 1000)
     assert cli.main(["--home", str(tmp_path), "doctor"]) == cli.REFUSED
-    assert "not a database" in capsys.readouterr().err
+    assert "not a database; restore it from a copy" in capsys.readouterr().err
+
+
+def test_a_database_that_cannot_be_written_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A full disk or a lack of rights is no damage, and says where to look."""
+    (tmp_path / "highwater.db").mkdir()
+    assert cli.main(["--home", str(tmp_path), "doctor"]) == cli.REFUSED
+    assert "see that its folder is there, has room and may be written" in capsys.readouterr().err
 
 
 def test_a_damaged_lake_is_told(home: Warehouse, feed: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -242,6 +249,8 @@ def test_a_defect_keeps_its_traceback() -> None:
     assert faults.sentence(KeyError("x")) is None
     assert "interrupted" in str(faults.sentence(KeyboardInterrupt()))
     assert "disk is full" in str(faults.sentence(OSError(28, "No space left on device")))
+    assert faults.sentence(RuntimeError("x")) is None
+    assert "NUMBA_CACHE_DIR" in str(faults.sentence(RuntimeError("cannot cache function 'f': no locator available")))
 
 
 def test_a_lake_file_that_changed_is_told_and_nothing_is_judged(home: Warehouse, feed: Path, tmp_path: Path) -> None:
