@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 
 from models.checkpoints import Checkpoints, carried, stand_at
+from models.compiled import compiled
 from models.money import decimals
 from models.walk import (
     BALANCE,
@@ -239,7 +239,7 @@ def _money(column: pa.ChunkedArray | pa.Array) -> Array:
     return joined
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _rounded(value: Any, divisors: Any, account: Any) -> Any:
     """Rounded half up to whole minor units of each account's currency, a half away from zero."""
     whole = np.empty(len(value), np.int64)
@@ -257,7 +257,7 @@ def _codes(column: pa.ChunkedArray, codes: dict[str, int]) -> Array:
     return coded
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _scatter(account: Any, at: Any, starts: Any) -> Any:
     """Row numbers grouped by account, in each in the order in which they came, and their instants."""
     place = starts[:-1].copy()
@@ -270,7 +270,7 @@ def _scatter(account: Any, at: Any, starts: Any) -> Any:
     return order, instants
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _sort_within(order: Any, at: Any, starts: Any, kind: Any) -> None:
     """Sorts each account's rows by instant and reading order; what is in order already is left as it is."""
     for account in range(len(starts) - 1):
@@ -284,7 +284,7 @@ def _sort_within(order: Any, at: Any, starts: Any, kind: Any) -> None:
                 break
 
 
-@njit(cache=True)
+@compiled
 def _ties(order: Any, account: Any, at: Any, kind: Any) -> Any:
     """Places whose deal shares account, instant and reading order with the next."""
     found: Any = [np.int64(0) for _ in range(0)]
@@ -314,7 +314,7 @@ def _deal_key(deal_id: str) -> tuple[bool, int, str]:
     return (not number, int(deal_id) if number else 0, deal_id)
 
 
-@njit(cache=True)
+@compiled
 def _held_after(held: Any, entry: Any, side: Any, lots: Any, netted: Any) -> Any:
     """Signed volume after a deal: of its position, which can only be closed, or of its symbol, which nets.
 
@@ -328,7 +328,7 @@ def _held_after(held: Any, entry: Any, side: Any, lots: Any, netted: Any) -> Any
     return held if entry == NONE and side == 0 else held + sign * lots
 
 
-@njit(cache=True)
+@compiled
 def _opens(held: Any, now: Any, entry: Any, lots: Any) -> Any:
     """Whether a trade opens something; one that says neither entry nor volume is taken to."""
     if entry == NONE:
@@ -337,7 +337,7 @@ def _opens(held: Any, now: Any, entry: Any, lots: Any) -> Any:
     return entry != OUT
 
 
-@njit(cache=True)
+@compiled
 def _follow(
     order: Any,
     starts: Any,
@@ -492,7 +492,7 @@ def _follow(
     return flags, closed_net, opened_at, most_lots, part, beside, gap
 
 
-@njit(cache=True)
+@compiled
 def _merge(
     deal_order: Any,
     deal_starts: Any,

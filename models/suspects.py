@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import duckdb
 import numpy as np
 import pandas as pd
-from numba import njit
 
 from models.catalogue import Rulebook, Terms
+from models.compiled import compiled, inlined
 from models.instrument_names import aliases, meant_by_all
 from models.money import from_minor, to_minor
 from models.terms import amount_of
@@ -174,7 +174,7 @@ def _conditions(row: Array, terms: Terms, initial: Decimal) -> None:
 # --- the pass ------------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _first_from(at: Any, low: Any, high: Any, instant: Any) -> Any:
     """The place of the first instant that is not before another, between two places."""
     while low < high:
@@ -186,7 +186,7 @@ def _first_from(at: Any, low: Any, high: Any, instant: Any) -> Any:
     return low
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _met(at: Any, offsets: Any, one: Any, opened: Any, held: Any) -> Any:
     """Whether an instant of a list lies in a trade's life."""
     if one < 0:
@@ -195,14 +195,14 @@ def _met(at: Any, offsets: Any, one: Any, opened: Any, held: Any) -> Any:
     return place < offsets[one + 1] and at[place] <= held
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _in_spans(first: Any, last: Any, since: Any, until: Any) -> Any:
     """Whether a time meets one of the spans, which follow each other without meeting."""
     place = _first_from(last, 0, len(last), since)
     return place < len(last) and first[place] <= until
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _alone(
     starts: Any, limits: Any, t: Any, bars: Any, cut_offsets: Any, cut_at: Any, first: Any, last: Any, kept: Any
 ) -> None:
@@ -230,7 +230,7 @@ def _alone(
                 kept[i] |= ALONE
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _together(starts: Any, limits: Any, t: Any, balance: Any, lines: Any, kept: Any, accounts: Any) -> None:
     """Keeps trades beside opposite ones or in stacks, and accounts that have much open at once."""
     longest = 0
@@ -275,14 +275,14 @@ def _together(starts: Any, limits: Any, t: Any, balance: Any, lines: Any, kept: 
                 accounts[a] |= MARGIN
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _against(t: Any, i: Any, j: Any, line: Any, opposed: Any) -> Any:
     """Whether two trades may stand against each other; either way where instruments of a line may move apart."""
     either = opposed != 0 and t.market[j] != t.market[i]
     return line[t.market[j]] == line[t.market[i]] and (either or t.sold[j] != t.sold[i])
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _keep_beside(
     beside: Any, count: Any, i: Any, stacked: Any, hedged: Any, t: Any, line: Any, opposed: Any, kept: Any
 ) -> None:
@@ -298,7 +298,7 @@ def _keep_beside(
             kept[j] |= HEDGING
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _ideas(starts: Any, limits: Any, t: Any, markets: Any, kept: Any, accounts: Any) -> None:
     """Keeps ideas that lost much, and accounts with entries far from their average."""
     stamp = np.full(2 * markets, -1, np.int64)
@@ -338,7 +338,7 @@ def _ideas(starts: Any, limits: Any, t: Any, markets: Any, kept: Any, accounts: 
                 accounts[a] |= LOTS
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _by_close(starts: Any, t: Any) -> Any:
     """Closed trades of each account in order of closing; in each account those still open come last."""
     order = np.empty(len(t), np.int64)
@@ -348,7 +348,7 @@ def _by_close(starts: Any, t: Any) -> Any:
     return order
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _rows_of_losses(starts: Any, limits: Any, t: Any, by_close: Any, markets: Any, accounts: Any) -> None:
     """Keeps accounts that raised their lots after losses."""
     stamp, last = np.full(markets, -1, np.int64), np.zeros(markets, np.int64)
@@ -378,7 +378,7 @@ def _rows_of_losses(starts: Any, limits: Any, t: Any, by_close: Any, markets: An
                 accounts[a] |= LOSSES
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _days(
     starts: Any, limits: Any, t: Any, by_close: Any, markets: Any, reset_offsets: Any, reset_at: Any, accounts: Any
 ) -> None:
@@ -420,7 +420,7 @@ def _days(
             accounts[a] |= SYMBOL
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _over_all(starts: Any, limits: Any, t: Any, opened_at: Any, until: Any, accounts: Any) -> None:
     """Keeps accounts that rested long, and those whose trades are short as a whole."""
     for a in range(len(limits)):
@@ -556,7 +556,7 @@ def _told(connection: duckdb.DuckDBPyConnection, accounts: int) -> tuple[Array, 
     return starts, trades
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _place(
     trades: Any,
     place: Any,
@@ -588,7 +588,7 @@ def _place(
         row["sold"], row["closed"] = sold[n], closed[n]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _settle(trades: Any, starts: Any, first: Any, last: Any, currency: Any, market: Any, known: Any) -> None:
     """Puts the trades of some accounts in order of opening and tells their market and what a point is worth at most."""
     held = np.empty(1, trades.dtype)
@@ -603,7 +603,7 @@ def _settle(trades: Any, starts: Any, first: Any, last: Any, currency: Any, mark
             mine.value[n] = 0.0 if np.isnan(worth) else worth
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _in_order(trades: Any, held: Any) -> None:
     """Puts trades in order of opening where they stand; `held` has room for one."""
     order = np.argsort(trades.opened.copy(), kind="mergesort")

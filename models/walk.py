@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from models.compiled import compiled, inlined
 from models.rules import WITHIN_MAX
 
 Array = NDArray[Any]
@@ -325,7 +325,7 @@ def _of_units(events: Events, terms: Array) -> tuple[Array, Array]:
     return best, positive
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _add_up_units(
     starts: Any,
     kind: Any,
@@ -379,32 +379,32 @@ def _resets_walked(terms: Array, schedules: list[tuple[Array, Array]], as_of: in
     return int(longest * len(terms))
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _percent(share: int, base: int) -> int:
     """A percentage × 10⁴ of an amount, rounded half up (a half goes away from zero)."""
     product = share * base
     return (product + 500_000) // 1_000_000 if product >= 0 else -((-product + 500_000) // 1_000_000)
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _under(high_water: int, share: int, size: int, lock: int) -> int:
     """The maximum-loss floor below a high water, no higher than its lock."""
     return min(high_water - (size if share == 0 else _percent(share, high_water)), lock)
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _raised(target: int, best: int, share: int) -> int:
     """The target, or the profit of which the best unit is just the share where that is more; rounded half up."""
     return max(target, (best * 1_000_000 + share // 2) // share)
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _cut(floor: int, effect: int, inclusive: int) -> int:
     """The least equity that does not break a floor; below every amount where there is no such rule."""
     return floor + (1 if inclusive != 0 else 0) if effect != 0 else -NEVER
 
 
-@njit(cache=True)
+@compiled
 def _recent(days: Any, last: Any, today: Any, within: Any) -> Any:
     """How many days that the bits of `days` stand for, counted back from `last`, lie among so many up to today."""
     days &= (1 << max(within - (today - last), 0)) - 1
@@ -415,13 +415,13 @@ def _recent(days: Any, last: Any, today: Any, within: Any) -> Any:
     return count
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _open_day(row: Any, account: int, firm_day: Any, opened_at: int, equity: int) -> None:
     row["account"], row["firm_day"], row["opened_at"] = account, firm_day, opened_at
     row["open_equity"] = row["high_equity"] = row["low_equity"] = equity
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _note_day(row: Any, equity: int, balance: int, profit: int, daily_floor: int, max_floor: int, moved: int) -> None:
     row["high_equity"] = max(row["high_equity"], equity)
     row["low_equity"] = min(row["low_equity"], equity)
@@ -430,7 +430,7 @@ def _note_day(row: Any, equity: int, balance: int, profit: int, daily_floor: int
     row["money_moved"] += moved
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _walk(
     starts: Any,
     at: Any,

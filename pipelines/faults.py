@@ -38,7 +38,7 @@ def _told(error: BaseException) -> str | None:
     if isinstance(error, DeltaError):
         return f"the lake cannot be used: {_first_line(error)}; restore its folder from a copy"
     if isinstance(error, RuntimeError) and "cannot cache function" in str(error):
-        return "compiled code cannot be kept: set NUMBA_CACHE_DIR to a folder that may be written, for good, and run it again"
+        return "compiled code cannot be kept: name a folder that may be written in NUMBA_CACHE_DIR and run it again"
     if isinstance(error, _OF_THE_ENGINE) or type(error) is duckdb.Error:
         return f"the lake could not be read: {_first_line(error)}; {AGAIN}, or restore its folder from a copy"
     return None

@@ -21,8 +21,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
-from numba import njit
 
+from models.compiled import compiled
 from sql.one_line import one_line
 from sql.schema import DATASETS, Dataset, Kind
 
@@ -251,20 +251,25 @@ def _decoded(feed: Feed, data: bytes, line: int) -> str:
 # --- CSV ---------------------------------------------------------------------------------------------------------
 
 
+_Array = np.ndarray[Any, Any]
+
+
 class _Records(NamedTuple):
     """Where the records of a block start and end, on which line, and how many cells they have."""
 
-    starts: np.ndarray[Any, Any]
-    ends: np.ndarray[Any, Any]
-    lines: np.ndarray[Any, Any]
-    cells: np.ndarray[Any, Any]
+    starts: _Array
+    ends: _Array
+    lines: _Array
+    cells: _Array
     consumed: int
     next_line: int
     open_quote: bool
 
 
-@njit(cache=True)  # type: ignore[misc]
-def _scan(data, final, line, starts, ends, lines, cells):  # type: ignore[no-untyped-def]
+@compiled
+def _scan(
+    data: _Array, final: bool, line: int, starts: _Array, ends: _Array, lines: _Array, cells: _Array
+) -> tuple[int, int, int, bool]:
     """Finds records as RFC 4180 reads them, a quote counting only where a cell begins; blank lines are no records."""
     size, count, position, start, commas = len(data), 0, 0, 0, 0
     quoted, fresh, first_line = False, True, line

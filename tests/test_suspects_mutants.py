@@ -227,7 +227,7 @@ def mutants() -> Iterator[tuple[str, ast.Module]]:
 
 def compiled(function: ast.FunctionDef) -> bool:
     """Whether a function is part of the compiled passes."""
-    return any("njit" in ast.unparse(one) for one in function.decorator_list)
+    return any(ast.unparse(one) in ("compiled", "inlined") for one in function.decorator_list)
 
 
 def killed(module: ModuleType, ready: list[Told]) -> bool:

@@ -6,10 +6,10 @@ import datetime as dt
 
 import numpy as np
 import pandas as pd
-from numba import njit
 
 from models.commissions.book import minor_units
 from models.commissions.posting import UNKNOWN, Array
+from models.compiled import compiled
 
 _NEVER = np.iinfo(np.int64).max
 
@@ -57,7 +57,7 @@ def _micros(instants: pd.Series) -> Array:
     return instants.astype("datetime64[us, UTC]").astype("int64").to_numpy().copy()
 
 
-@njit(cache=True)
+@compiled
 def _cover(
     order: Array,
     starts: Array,
@@ -111,7 +111,7 @@ def _cover(
     return covered
 
 
-@njit(cache=True)
+@compiled
 def _in_order(entries: list[int], rank: Array) -> None:
     """Sorts a few entries by when they fell due."""
     for place in range(1, len(entries)):
@@ -121,7 +121,7 @@ def _in_order(entries: list[int], rank: Array) -> None:
             back -= 1
 
 
-@njit(cache=True)
+@compiled
 def _spend(
     due: list[int],
     debts: list[int],

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+
+from models.compiled import compiled
 
 Array = Any
 
@@ -72,21 +73,21 @@ class Desk(NamedTuple):
     count: Array
 
 
-@njit(cache=True)
+@compiled
 def part_of(amount: int, ppm: int) -> int:
     """Parts per million of an amount, rounded half up (a half goes away from zero)."""
     part: int = (abs(amount) * ppm + WHOLE // 2) // WHOLE
     return part if amount >= 0 else -part
 
 
-@njit(cache=True)
+@compiled
 def shared(desk: Desk, row: int, amount: int) -> int:
     """A partner's share of an amount; the shares of one purchase add up to it, whatever their rounding."""
     upto = desk.rows[row, UPTO]
     return part_of(amount, upto) - part_of(amount, upto - desk.rows[row, SHARE])
 
 
-@njit(cache=True)
+@compiled
 def pro_rata(amount: int, part: int, whole: int) -> int:
     """amount · part / whole rounded half up, without overflow for amounts below `MOST_MINOR`."""
     size = abs(amount)
@@ -96,7 +97,7 @@ def pro_rata(amount: int, part: int, whole: int) -> int:
     return found if amount >= 0 else -found
 
 
-@njit(cache=True)
+@compiled
 def append(desk: Desk, event: int, row: int, what: int, amount: int, currency: int) -> int:
     """Writes an entry behind the last one and returns its place."""
     place: int = desk.count[0]
@@ -108,7 +109,7 @@ def append(desk: Desk, event: int, row: int, what: int, amount: int, currency: i
     return place
 
 
-@njit(cache=True)
+@compiled
 def is_taken(desk: Desk, place: int) -> bool:
     """Whether the direct partner's plan takes an entry back with the fee; a bonus goes with its purchase."""
     entry = desk.entries[place]
@@ -117,7 +118,7 @@ def is_taken(desk: Desk, place: int) -> bool:
     return bool((desk.plans[plan, O_TAKEN] >> bit) & 1 == 1)
 
 
-@njit(cache=True)
+@compiled
 def take_back(desk: Desk, place: int, event: int, challenge: int) -> None:
     """Reverses what an entry still owes of the part of its fee that was returned."""
     on, entry = desk.challenges[challenge], desk.entries[place]
@@ -128,7 +129,7 @@ def take_back(desk: Desk, place: int, event: int, challenge: int) -> None:
         desk.entries[taken, SOURCE] = place
 
 
-@njit(cache=True)
+@compiled
 def post(desk: Desk, challenge: int, event: int, row: int, what: int, amount: int, currency: int) -> int:
     """Appends an entry to its challenge; what was returned of the fee before is taken back at once."""
     place = append(desk, event, row, what, amount, currency)
@@ -141,7 +142,7 @@ def post(desk: Desk, challenge: int, event: int, row: int, what: int, amount: in
     return place
 
 
-@njit(cache=True)
+@compiled
 def fee_as_paid(desk: Desk, event: int, plan: int) -> tuple[int, int]:
     """What a plan's percentages are of, and in which currency: the plan's, where it converts and there is a rate."""
     money = desk.plans[plan, O_CURRENCY]
@@ -150,7 +151,7 @@ def fee_as_paid(desk: Desk, event: int, plan: int) -> tuple[int, int]:
     return desk.events[event, OWN_AMOUNT], OWN
 
 
-@njit(cache=True)
+@compiled
 def post_chain(desk: Desk, challenge: int, event: int, row: int, what: int, amount: int, currency: int) -> int:
     """Posts a partner's commission and the overrides of those above, of the commission or of the fee.
 
@@ -172,7 +173,7 @@ def post_chain(desk: Desk, challenge: int, event: int, row: int, what: int, amou
     return place
 
 
-@njit(cache=True)
+@compiled
 def rate_at(desk: Desk, plan: int, done: int) -> int:
     """The rate of the highest step reached."""
     rate: int = desk.plans[plan, STEPS + 1]
@@ -182,7 +183,7 @@ def rate_at(desk: Desk, plan: int, done: int) -> int:
     return rate
 
 
-@njit(cache=True)
+@compiled
 def marginal(desk: Desk, plan: int, before: int, volume: int, basis: int) -> int:
     """A fee's commission when each part of the period's volume earns the rate of the step it lies in."""
     if volume == 0:
@@ -197,7 +198,7 @@ def marginal(desk: Desk, plan: int, before: int, volume: int, basis: int) -> int
     return (total + WHOLE // 2) // WHOLE
 
 
-@njit(cache=True)
+@compiled
 def volume_of(desk: Desk, event: int, row: int) -> int:
     """What an event adds to the partner's period, in the unit that the plan's tiers count."""
     plan, kind = desk.rows[row, PLAN], desk.events[event, KIND]
@@ -207,7 +208,7 @@ def volume_of(desk: Desk, event: int, row: int) -> int:
     return 1 if (kind == PURCHASE and by == BY_SALES) or (kind == FUNDED and by == BY_FUNDED) else 0
 
 
-@njit(cache=True)
+@compiled
 def percentage(desk: Desk, plan: int, what: int, basis: int, before: int, volume: int) -> int:
     """A percentage of the basis: that of the event, or of the tier which the period has reached."""
     by = desk.plans[plan, O_BY]
@@ -218,7 +219,7 @@ def percentage(desk: Desk, plan: int, what: int, basis: int, before: int, volume
     return part_of(basis, rate_at(desk, plan, before + volume))
 
 
-@njit(cache=True)
+@compiled
 def earn(desk: Desk, event: int, row: int, what: int, period: int, volume: int) -> None:
     """Posts what an event earns a directly credited partner under one clause of the plan, and the chain above."""
     plan = desk.rows[row, PLAN]
@@ -240,7 +241,7 @@ def earn(desk: Desk, event: int, row: int, what: int, period: int, volume: int) 
         desk.periods[period, RATED_ENTRIES] += 1
 
 
-@njit(cache=True)
+@compiled
 def lift(desk: Desk, event: int, period: int, plan: int, rate: int) -> None:
     """Pays the difference to a tier just reached on every earlier sale of the period that the same terms bind."""
     place = desk.periods[period, TIERED]
@@ -254,7 +255,7 @@ def lift(desk: Desk, event: int, period: int, plan: int, rate: int) -> None:
         place = entry[OLDER_TIERED]
 
 
-@njit(cache=True)
+@compiled
 def period_of(desk: Desk, event: int, row: int) -> int:
     """The partner's period by its plan's measure that an event falls into: its month, or the one for ever."""
     lifetime = desk.plans[desk.rows[row, PLAN], O_LIFETIME] == 1
@@ -264,7 +265,7 @@ def period_of(desk: Desk, event: int, row: int) -> int:
     return period
 
 
-@njit(cache=True)
+@compiled
 def credit(desk: Desk, event: int, row: int) -> None:
     """All that one event earns one directly credited partner; of a purchase that cost nothing, a share of profit."""
     plan, kind = desk.rows[row, PLAN], desk.events[event, KIND]
@@ -283,7 +284,7 @@ def credit(desk: Desk, event: int, row: int) -> None:
             lift(desk, event, period, plan, rate)
 
 
-@njit(cache=True)
+@compiled
 def give_back(desk: Desk, event: int) -> None:
     """Takes commissions back in the proportion in which the fee was returned, never more than the fee."""
     challenge, amount = desk.events[event, CHALLENGE], desk.events[event, OWN_AMOUNT]
@@ -301,7 +302,7 @@ def give_back(desk: Desk, event: int) -> None:
         place = desk.entries[place, OLDER]
 
 
-@njit(cache=True)
+@compiled
 def most_entries(desk: Desk, event: int) -> int:
     """An upper bound of the entries that one event can post."""
     on = desk.challenges[desk.events[event, CHALLENGE]]
@@ -317,7 +318,7 @@ def most_entries(desk: Desk, event: int) -> int:
     return most
 
 
-@njit(cache=True)
+@compiled
 def post_all(desk: Desk) -> Array:
     """Posts every event in order and returns the entries; challenges and periods end as the pass left them."""
     for event in range(len(desk.events)):

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from models.compiled import compiled
 from models.coordination.chance import log_poisson_tail
-from models.coordination.compiled import compiled
 from models.coordination.entries import SECOND, Book, Codes, Entries, Flags, Floats, Ints, Moments, moments, repeats
 from models.coordination.kept import SLACK, Kept, keep, met_anew, still_near, touched_entries
 from models.coordination.terms import CoordinationTerms

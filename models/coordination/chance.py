@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from models.coordination.compiled import compiled
+from models.compiled import compiled
 
 Floats = NDArray[np.float64]
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from models.compiled import compiled
 from models.coordination.chance import log_poisson_tail
-from models.coordination.compiled import compiled
 from models.coordination.entries import (
     NEVER,
     SECOND,

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.coordination.compiled import compiled
+from models.compiled import compiled
 from models.coordination.entries import SECOND, Book, Codes, Entries, Flags, Floats, Ints
 from models.coordination.lags import typical_lag
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.coordination.compiled import compiled
+from models.compiled import compiled
 from models.coordination.markets import place_of
 from models.coordination.terms import CoordinationTerms
 

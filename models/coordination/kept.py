@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.coordination.compiled import compiled
+from models.compiled import compiled
 from models.coordination.entries import (
     Book,
     Codes,

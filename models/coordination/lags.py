@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from models.coordination.compiled import compiled
+from models.compiled import compiled
 from models.coordination.entries import Floats
 
 MATCHES_FITTED = 120  # more say nothing new

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from models.compiled import compiled
 from models.coordination.candidates import THREADS
-from models.coordination.compiled import compiled
 from models.coordination.entries import SECOND, Book, Codes, Entries, Flags, Floats, Ints, Sides
 
 BARS_S = (60, 300, 900, 3600, 14_400, 86_400)

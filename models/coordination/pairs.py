@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.compiled import compiled
 from models.coordination.candidates import THREADS
 from models.coordination.chance import log_gamma_poisson_tail, log_poisson_tail
-from models.coordination.compiled import compiled
 from models.coordination.entries import SECOND, Book, Codes, Entries, Floats, Ints, first_at
 from models.coordination.lists import BARS_S, Lists, list_accounts
 from models.coordination.terms import CoordinationTerms

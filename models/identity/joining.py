@@ -10,7 +10,8 @@ import heapq
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from models.compiled import compiled
 
 Array = Any
 BEST, AGAINST, COMPARED, HOME, OWN = range(5)
@@ -18,7 +19,7 @@ BEST, AGAINST, COMPARED, HOME, OWN = range(5)
 NONE = -1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _join(groups: Any, ends: Array, links: Array, slots: Array, keep: int, gone: int) -> None:
     """One group takes in another: its members, and its links, added to those it has to the same groups."""
     roots, sizes, heads, at = groups
@@ -61,7 +62,7 @@ def _join(groups: Any, ends: Array, links: Array, slots: Array, keep: int, gone:
         slot = slots[slot]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _between(groups: Any, ends: Array, slots: Array, a: int, b: int, free: int) -> int:
     """The link between two groups: the one they have, or the free one as theirs."""
     heads = groups[2]
@@ -75,14 +76,14 @@ def _between(groups: Any, ends: Array, slots: Array, a: int, b: int, free: int) 
     return free
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _root(roots: Array, member: Any) -> Any:
     while roots[member] != member:
         member = roots[member]
     return member
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _entry(
     sizes: Array, links: Array, link: int, a: int, b: int, absent: float, further: float
 ) -> tuple[float, int, int, int, int, int]:
@@ -97,7 +98,7 @@ def _entry(
     return -bits, a, b, sizes[a], sizes[b], link
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def agglomerate(
     count: int,
     pairs: Array,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipelines.demo.compiled import compiled
+from models.compiled import compiled
 from pipelines.demo.market import DAY_MS, HOUR_MS, MINUTE_MS, Market, price_at
 
 Array = np.ndarray[Any, Any]

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from pipelines.demo.compiled import compiled
+from models.compiled import compiled
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS

@@ -14,9 +14,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 
 from models.clock import to_micros
+from models.compiled import compiled
 from models.walk import Array
 from sql import duck
 from sql.schema import DATASETS, Dataset
@@ -100,7 +100,7 @@ class Index:
         self.tables[-1].has_room(records, None)
 
 
-@njit(cache=True)
+@compiled
 def _put(held_keys: Any, held_values: Any, keys: Any, values: Any) -> Any:
     mask = np.uint64(len(held_keys) - 1)
     told = np.zeros(len(keys), np.int8)
@@ -121,7 +121,7 @@ def _put(held_keys: Any, held_values: Any, keys: Any, values: Any) -> Any:
     return told, added
 
 
-@njit(cache=True)
+@compiled
 def _look_up(held_keys: Any, held_values: Any, keys: Any, values: Any, told: Any) -> None:
     """Tells of the records that a table holds; changed ones get their new value there."""
     mask = np.uint64(len(held_keys) - 1)

@@ -12,9 +12,9 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
-from numba import njit
 
 from models.checkpoints import Checkpoints, carried
+from models.compiled import compiled
 from models.walk import Array
 from sql import relations
 from sql.schema import ARROW_TYPES, DEAL_KINDS, ENTRIES, SIDES
@@ -99,7 +99,7 @@ class Rows:
         self.count = kept
 
 
-@njit(cache=True)
+@compiled
 def _relink(last: Any, before: Any, number: Any, keep: Any) -> None:
     """Makes chains pass over rows that are not kept, in the numbers that the kept ones get."""
     for code in range(len(last)):
@@ -119,14 +119,14 @@ def _relink(last: Any, before: Any, number: Any, keep: Any) -> None:
             before[newer] = -1
 
 
-@njit(cache=True)
+@compiled
 def _link(last: Any, before: Any, account: Any, first: Any) -> None:
     for place in range(len(account)):
         before[first + place] = last[account[place]]
         last[account[place]] = first + place
 
 
-@njit(cache=True)
+@compiled
 def _chained(last: Any, before: Any, struck: Any, accounts: Any) -> Any:
     total = 0
     for code in accounts:
