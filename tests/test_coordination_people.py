@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.coordination import CoordinationTerms, find_coordination
-from models.coordination.circumstances import _local_spread
+from models.coordination.likeness import local_spread
 from models.coordination.search import EXITS_LINKED, _undiscovered
 from models.coordination.strength import link_alone
 from tests.test_coordination import flagged, plan, search, strangers, trades_of
@@ -95,8 +95,8 @@ def test_a_lag_that_moved_is_steady_and_one_that_varies_is_not() -> None:
     opened = np.arange(60, dtype=np.int64)
     moved = np.where(opened < 30, 3e5, 1e6) + rng.normal(0, 1e4, 60)
     varied = rng.permutation(moved)
-    assert _local_spread(opened, moved) < 2e4
-    assert _local_spread(opened, varied) > 2e5
+    assert local_spread(opened, moved) < 2e4
+    assert local_spread(opened, varied) > 2e5
 
 
 @pytest.mark.parametrize(

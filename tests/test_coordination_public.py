@@ -8,10 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 from models.coordination import Coordination, CoordinationTerms, find_coordination, pair_evidence
-from models.coordination.circumstances import COLUMNS, EXITS_TELL, LOTS_TELL, _lots_together
+from models.coordination.circumstances import COLUMNS, EXITS_TELL, LOTS_TELL
 from models.coordination.clocks import _difference, clock_differences
 from models.coordination.entries import sort_entries
 from models.coordination.lags import order_odds, typical_lag
+from models.coordination.likeness import lots_together
 from models.coordination.strength import _lag, _order, weigh
 from tests.test_coordination import OPEN_S, flagged, plan, strangers, trades_of
 
@@ -469,12 +470,12 @@ def test_lots_are_set_beside_each_other_within_an_instrument() -> None:
     """Two strangers who always trade the same lots of each instrument have nothing in common by it."""
     instrument = np.repeat(np.arange(3, dtype=np.int32), 6)
     fixed = np.repeat([0.2, 1.0, 4.0], 6)
-    assert np.isnan(_lots_together(fixed, 2 * fixed, instrument)[0])
+    assert np.isnan(lots_together(fixed, 2 * fixed, instrument)[0])
     varied = fixed * np.random.default_rng(5).choice([1.0, 2.0, 3.0], 18)
-    together, known = _lots_together(varied, 0.5 * varied, instrument)
+    together, known = lots_together(varied, 0.5 * varied, instrument)
     assert together == pytest.approx(1.0)
     assert known == 15
-    assert np.isnan(_lots_together(varied, fixed, instrument)[0])
+    assert np.isnan(lots_together(varied, fixed, instrument)[0])
 
 
 def test_lots_and_exits_of_others_have_no_say_where_those_of_the_pair_do_not_go_together() -> None:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from models.coordination.circumstances import lots_beside, match_entries, match_windows
 from models.coordination.clocks import clock_differences
 from models.coordination.entries import SECOND, Entries, Ints, sort_entries
 from models.coordination.lags import typical_lag
+from models.coordination.likeness import lots_beside
 from models.coordination.markets import one_market, place_of
+from models.coordination.matching import match_entries, match_windows
 from models.coordination.pairs import judge_pairs
 from models.coordination.terms import CoordinationTerms
 

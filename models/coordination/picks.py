@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from models.compiled import compiled
-from models.coordination.circumstances import match_entries
 from models.coordination.entries import SECOND, Book, Codes, Entries, Flags, Floats, Ints
+from models.coordination.matching import match_entries
 from models.coordination.pairs import MINUTE
 from models.coordination.terms import CoordinationTerms
 

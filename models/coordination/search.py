@@ -16,12 +16,13 @@ from scipy.special import expit, logit
 
 from models.coordination.candidates import find_candidates
 from models.coordination.chance import log_q_values
-from models.coordination.circumstances import COLUMNS, describe_pairs, match_entries, match_windows
+from models.coordination.circumstances import COLUMNS, describe_pairs
 from models.coordination.clocks import clock_differences
 from models.coordination.entries import SECOND, Codes, Entries, Flags, Floats, Openings, openings, sort_entries
 from models.coordination.kept import Kept
 from models.coordination.lags import COARSE_S
 from models.coordination.markets import one_market
+from models.coordination.matching import match_entries, match_windows
 from models.coordination.pairs import judge_pairs
 from models.coordination.picks import add_picks
 from models.coordination.strength import link_alone, unrounded_spread, weigh

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from models.coordination.chance import log_poisson_tail
-from models.coordination.circumstances import BAR_S, EXITS_TELL, LOTS_TELL
+from models.coordination.circumstances import EXITS_TELL, LOTS_TELL
 from models.coordination.entries import Flags, Floats
+from models.coordination.likeness import BAR_S
 from models.coordination.terms import CoordinationTerms
 
 FEW_OTHERS = 4  # beyond this many, coincidence of order and exits must be plain
