@@ -86,6 +86,18 @@ def test_rest_counts_from_the_thirtieth_day_on(seconds: int, fires: bool) -> Non
     assert flagged(signals_of(firm), "inactivity") == ({account} if fires else set())
 
 
+def test_evidence_does_not_depend_on_the_order_of_delivery() -> None:
+    """What happened at one instant has no order of its own."""
+    firm = Firm(FIRMS[0], np.random.default_rng(1))
+    account = firm.account(firm.trader(), START)
+    for number in range(30):
+        firm.trade(account, START, 60, 0.0001 * number)
+    told = signals_of(firm)
+    firm.rows["deals"].reverse()
+    assert flagged(told, "inactivity") == {account}
+    pd.testing.assert_frame_equal(told, signals_of(firm))
+
+
 def test_where_no_trade_was_delivered_nobody_is_called_inactive() -> None:
     firm = Firm(FIRMS[0], np.random.default_rng(1))
     for _ in range(12):

@@ -153,7 +153,7 @@ DETECTOR = Detector(
     usual=usual,
     usual_from="changes_of_manner",
     rows=(
-        "select accounts.account_id as subject_id, row_number() over (partition by accounts.account_id"
+        "select accounts.account_id as subject_id, rank() over (partition by accounts.account_id"
         " order by logins.occurred_at) as place, logins.occurred_at, logins.device_id, logins.country, logins.ip,"
         " logins.occurred_at >= accounts.opened_at as is_funded from facts.accounts as accounts"
         " inner join staging.logins as logins using (trader_id)"

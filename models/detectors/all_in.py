@@ -242,7 +242,7 @@ DETECTOR = Detector(
     usual_of=("trader_id", "planned", "log_planned", "log_size"),
     together="trader_id",
     rows=(
-        "select account_id as subject_id, row_number() over (partition by account_id order by stake desc, "
+        "select account_id as subject_id, rank() over (partition by account_id order by stake desc, "
         "opened_at) as place,"
         " instrument, side, opened_at, closed_at, is_planned, round(100 * stake, 3) as stake_pct,"
         " round(100 * allowance, 3) as allowance_pct from detectors.stakes"

@@ -264,9 +264,10 @@ def evidence_rows(
     relations.build(connection, *read_by(detector))
     reported = pd.DataFrame({"subject_id": subjects, **{at: weighed.found[at] for at in ("first_at", "last_at")}})
     connection.register("reported", reported[chosen])
-    query = (
-        f"select * from ({detector.rows}) as evidence semi join reported using (subject_id)"
-        f" qualify row_number() over (partition by subject_id order by place) <= {ROWS_MAX}"
+    query = (  # rows of one rank by what they say, whatever the order in which they were delivered
+        f"select * replace (row_number() over told as place) from ({detector.rows}) as evidence"
+        " semi join reported using (subject_id) window told as (partition by subject_id order by place, evidence)"
+        f" qualify row_number() over told <= {ROWS_MAX}"
     )
     frame = connection.execute(query).df().sort_values(["subject_id", "place"])
     connection.unregister("reported")
@@ -298,7 +299,7 @@ def plain(value: Any) -> Any:
 def positions_by(order: str, where: str = "true") -> str:
     """A select of an account's positions as evidence rows, in an order that shows the behaviour."""
     return (
-        "select account_id as subject_id, row_number() over (partition by account_id order by "
+        "select account_id as subject_id, rank() over (partition by account_id order by "
         f"{order}) as place, trade_id, instrument, side, lots, opened_at, closed_at, round(hold_s, 3) as hold_s,"
         " round(net_profit, 2) as net_profit, close_reason from detectors.positions as positions"
         f" inner join reported on account_id = reported.subject_id where ({where})"

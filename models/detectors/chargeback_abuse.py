@@ -74,7 +74,7 @@ DETECTOR = Detector(
     sentence=sentence,
     ruled_out=ruled_out,
     rows=(
-        "select trader_id as subject_id, row_number() over (partition by trader_id order by occurred_at) "
+        "select trader_id as subject_id, rank() over (partition by trader_id order by occurred_at) "
         "as place, payment_id,"
         " challenge_id, occurred_at, amount, currency, instrument, breached_at, round(days_after_breach, "
         "2) as days_after_breach"

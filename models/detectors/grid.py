@@ -79,7 +79,7 @@ DETECTOR = Detector(
     sentence=sentence,
     ruled_out=ruled_out,
     rows=(
-        "select account_id as subject_id, row_number() over (partition by account_id order by "
+        "select account_id as subject_id, rank() over (partition by account_id order by "
         "basket_layers desc, instrument,"
         " side, basket, opened_at) as place, entry, instrument, side, lots, opened_at, price, closed_at from ("
         " select *, count(*) over (partition by account_id, instrument, side, basket) as basket_layers "

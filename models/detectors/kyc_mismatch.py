@@ -174,7 +174,7 @@ DETECTOR = Detector(
     usual=usual,
     usual_of=("days", "home_days"),
     rows=(
-        "select subject_id, row_number() over (partition by subject_id order by destination is null, is_single,"
+        "select subject_id, rank() over (partition by subject_id order by destination is null, is_single,"
         " occurred_at) as place, occurred_at, country, ip, device_id, account_id, destination from ("
         "select trader_id as subject_id, occurred_at, country, ip, device_id, account_id, null as destination,"
         " min(country) over days = max(country) over days as is_single from staging.logins"

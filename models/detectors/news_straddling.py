@@ -146,7 +146,7 @@ DETECTOR = Detector(
     usual=usual,
     usual_of=("at_once", "soon", "events"),
     rows=(
-        "select account_id as subject_id, row_number() over (partition by account_id order by event_id, "
+        "select account_id as subject_id, rank() over (partition by account_id order by event_id, "
         "opened_at, trade_id) as place,"
         " trade_id, instrument, side, opened_at, event_id, round(offset_s, 3) as offset_s, "
         "round(net_profit, 2) as net_profit"

@@ -66,7 +66,7 @@ DETECTOR = Detector(
     ruled_out=ruled_out,
     rows=(
         "select partner_id as subject_id,"
-        " row_number() over (partition by partner_id order by click_to_purchase_s) as place,"
+        " rank() over (partition by partner_id order by click_to_purchase_s) as place,"
         " trader_id, first_at, click_to_purchase_s, click_device from detectors.partner_buyers"
         " where clicked_purchases > 0 and partner_id in (select subject_id from reported)"
     ),

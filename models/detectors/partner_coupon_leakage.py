@@ -66,7 +66,7 @@ DETECTOR = Detector(
     ruled_out=ruled_out,
     rows=(
         "select partner_id as subject_id,"
-        " row_number() over (partition by partner_id order by first_at desc) as place,"
+        " rank() over (partition by partner_id order by first_at desc) as place,"
         " trader_id, first_at, country, coupon_purchases from detectors.partner_buyers where coupon_purchases > 0"
         " and clicked_purchases = 0 and partner_id in (select subject_id from reported)"
     ),

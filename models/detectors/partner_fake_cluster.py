@@ -73,7 +73,7 @@ DETECTOR = Detector(
     ruled_out=ruled_out,
     rows=(
         "select partner_id as subject_id,"
-        " row_number() over (partition by partner_id order by first_at) as place, trader_id,"
+        " rank() over (partition by partner_id order by first_at) as place, trader_id,"
         " first_at, trades, nearest_sale_s, shares_click_device, chargebacks from detectors.partner_buyers"
         " where partner_id in (select subject_id from reported)"
         " and (trades = 0 or shares_click_device or chargebacks > 0)"

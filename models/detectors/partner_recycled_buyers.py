@@ -56,7 +56,7 @@ DETECTOR = Detector(
     ruled_out=ruled_out,
     rows=(
         "select partner_id as subject_id,"
-        " row_number() over (partition by partner_id order by first_at) as place, trader_id,"
+        " rank() over (partition by partner_id order by first_at) as place, trader_id,"
         " owner_id, first_at, purchases from detectors.partner_buyers"
         " where is_recycled and partner_id in (select subject_id from reported)"
     ),

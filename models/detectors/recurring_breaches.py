@@ -78,7 +78,7 @@ DETECTOR = Detector(
     sentence=sentence,
     ruled_out=ruled_out,
     rows=(
-        "select trader_id as subject_id, row_number() over (partition by trader_id order by purchased_at) as place,"
+        "select trader_id as subject_id, rank() over (partition by trader_id order by purchased_at) as place,"
         " challenge_id, purchased_at, breached_at, positions, days from detectors.purchases"
         " where breached_at is not null and trader_id in (select subject_id from reported)"
     ),

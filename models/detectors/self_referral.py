@@ -86,7 +86,7 @@ DETECTOR = Detector(
     ruled_out=ruled_out,
     rows=(
         "select partner_id as subject_id,"
-        " row_number() over (partition by partner_id order by first_at) as place, trader_id,"
+        " rank() over (partition by partner_id order by first_at) as place, trader_id,"
         " purchases, first_at, same_destination, same_instrument, same_mailbox, in_own_cluster, same_name"
         " from detectors.partner_buyers where partner_id in (select subject_id from reported)"
         " and (same_destination or same_instrument or same_mailbox or in_own_cluster or same_name)"
