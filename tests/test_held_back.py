@@ -52,6 +52,7 @@ CLICK,T2,d,two_step,2026-02-04T00:00:00Z,100,USD,P4,K404
 BEYOND,T2,d,two_step,2026-02-04T00:00:00Z,100,USD,P4,K1
 TOLD,T3,d,two_step,2026-02-04T00:00:00Z,100,USD,,K2
 AFAR,T3,d,two_step,2026-02-05T00:00:00Z,1000,XAF,P5,
+FREE,T2,d,two_step,2026-02-06T00:00:00Z,0,XAF,,
 """,
     "payments": """payment_id,trader_id,challenge_id,kind,amount,currency,occurred_at
 Y1,T2,BEYOND,refund,150,USD,2026-02-05T00:00:00Z
@@ -117,6 +118,13 @@ def test_what_a_partner_brought_is_unknown_where_no_amount_is_known_and_nothing_
     with firm.database.connect() as database:
         brought = {partner: rest for partner, *rest in database.execute(query)}
     assert (brought["P2"], brought["P5"]) == ([0, 0], [None, None])
+
+
+def test_what_cost_nothing_needs_no_rate(firm: Warehouse) -> None:
+    """Guards that a free trial in a currency without a rate is not told as money that is not known."""
+    query = sa.text("select challenge_id from mart_cohort_challenges where unknown_amounts > 0 order by challenge_id")
+    with firm.database.connect() as database:
+        assert list(database.scalars(query)) == ["AFAR", "FRANC", "LOOP"]
 
 
 NAMED = (

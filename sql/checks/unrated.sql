@@ -3,7 +3,7 @@
 with told as (
     select 'desks' as dataset, currency, cast(getvariable('as_of') as date) as day from staging.desks
     union all
-    select 'challenges', currency, cast(purchased_at as date) from staging.challenges
+    select 'challenges', currency, cast(purchased_at as date) from staging.challenges where fee > 0
     union all
     select 'accounts', currency, cast(getvariable('as_of') as date) from staging.accounts
     union all

@@ -1,4 +1,4 @@
--- Purchases whose fee no rate of their day turns into the currency of their desk. Grain: challenge_id.
+-- Purchases whose fee no rate of their day turns into the currency of their desk; nothing needs none. Grain: challenge_id.
 with sold as (
     select
         challenges.challenge_id,
@@ -7,7 +7,7 @@ with sold as (
         cast(challenges.purchased_at as date) as day
     from staging.challenges as challenges
     inner join staging.desks as desks using (desk_id)
-    where challenges.currency <> desks.currency
+    where challenges.currency <> desks.currency and challenges.fee > 0
 ),
 
 rates as (

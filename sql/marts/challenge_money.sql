@@ -47,7 +47,7 @@ valued as (
     select
         placed.*,
         case
-            when placed.currency = placed.desk_currency then 1
+            when placed.currency = placed.desk_currency or coalesce(placed.fee, placed.payout) = 0 then 1
             else
                 coalesce(told.rate_to_usd, case placed.currency when 'USD' then 1 end)
                 / coalesce(wanted.rate_to_usd, case placed.desk_currency when 'USD' then 1 end)
