@@ -67,7 +67,8 @@ class Book:
 
     def desk(self) -> Desk:
         """The tables of a pass that begins at the first event."""
-        rows = self.rows[["partner", "level", "plan", "ppm", "upto", "base"]].to_numpy(np.int64)
+        # tables always lie row by row, else the pass is compiled once more for those that do not
+        rows = np.ascontiguousarray(self.rows[["partner", "level", "plan", "ppm", "upto", "base"]].to_numpy(np.int64))
         starts = np.searchsorted(self.rows["challenge"].to_numpy(), np.arange(len(self.challenges) + 1))
         challenges = np.zeros((len(self.challenges), CHALLENGE_WIDTH), np.int64)
         challenges[:, 0], challenges[:, 1], challenges[:, 2] = self.challenges["fee"], starts[:-1], starts[1:]

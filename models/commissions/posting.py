@@ -251,7 +251,7 @@ def lift(desk: Desk, event: int, period: int, plan: int, rate: int) -> None:
         if bonus > 0 and desk.rows[entry[ROW], PLAN] == plan:
             entry[RATED] += bonus
             challenge = desk.events[entry[EVENT], CHALLENGE]
-            post_chain(desk, challenge, event, entry[ROW], TIER_BONUS, bonus, entry[CURRENCY])
+            post_chain(desk, challenge, event, entry[ROW], int(TIER_BONUS), bonus, entry[CURRENCY])  # as in `credit`
         place = entry[OLDER_TIERED]
 
 
@@ -277,7 +277,7 @@ def credit(desk: Desk, event: int, row: int) -> None:
     earn(desk, event, row, kind, period, volume)
     months = desk.plans[plan, O_MONTHS]
     if kind == PURCHASE and (months == 0 or desk.events[event, MONTHS] < months):
-        earn(desk, event, row, FEE_SHARE, period, volume)
+        earn(desk, event, row, int(FEE_SHARE), period, volume)  # int(): of a constant, another `earn` is compiled
     if desk.plans[plan, O_RETROACTIVE] == 1:
         rate = rate_at(desk, plan, before + volume)
         if rate != rate_at(desk, plan, before):
