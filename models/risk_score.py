@@ -30,7 +30,7 @@ DISPOSITIONS = ("subject_kind", "subject_id", "detector", "outcome", "decided_at
 SEVERAL = "several records of one owner"
 VERDICTS = "verdict history"
 UNSAID = "not enough to say"
-"""A reason without points: what was too little, or not delivered, where little is held against an account."""
+"""A reason without points: what was too little, or not delivered, and which detectors are silent for it."""
 PAIRS = {"copy": "copying", "mirror": "mirroring", "own copy": "own_copying", "own mirror": "own_mirroring"}
 """Reasons that a pair of accounts gives, and the field of the terms that weighs each."""
 FLAG = 0.5
@@ -38,6 +38,78 @@ KEY = ["subject_kind", "subject_id", "reason"]
 Items = pd.DataFrame
 _MONEY = '{"reason": "money at stake", "points": 0.0'
 _TOLD = json.JSONEncoder(ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class Lack:
+    """Something of which an account shows too little: the `condition` on `detectors.seen`, the `detectors` that it
+    keeps from telling, what is said of the account and of the run."""
+
+    condition: str
+    detectors: tuple[str, ...]
+    sentence: str
+    remark: str
+
+
+LACKS = {
+    "positions": Lack(
+        "positions < $positions_enough",
+        (
+            "account_passing",
+            "grid",
+            "latency_arbitrage",
+            "martingale",
+            "news_straddling",
+            "payout_gaming",
+            "tick_scalping",
+        ),
+        "{few}: how the account is traded is not told by fewer than {enough}.",
+        "with fewer than {enough} positions",
+    ),
+    "sign_ins": Lack(
+        "not has_sign_ins",
+        ("account_passing", "kyc_mismatch"),
+        "No sign-in: from where, and at which machine, is not known.",
+        "whose traders never signed in",
+    ),
+    "quotes": Lack(
+        "lacks_quotes",
+        ("latency_arbitrage",),
+        "No quote at its quick trades: whether prices were stale is not known.",
+        "that trade quickly where no quote was delivered",
+    ),
+    "own_hand": Lack(
+        "robot_traders >= $robot_traders_enough",
+        ("account_passing",),
+        "All its trades are those of one robot that {traders} traders run: hours, sizes and holding tell of the robot,"
+        " not of who owns the account.",
+        "traded by a robot of several traders alone",
+    ),
+    "equity": Lack(
+        "positions > 0 and not has_equity",
+        ("challenge_farming", "recurring_breaches"),
+        "No equity was observed: breaches by open losses are not known.",
+        "whose equity was never observed",
+    ),
+    "stops": Lack(
+        "positions > 0 and not has_stops",
+        ("all_in",),
+        "No stop was delivered of any trade: what was staked is told by size and result alone.",
+        "of a feed without stops",
+    ),
+    "news": Lack(
+        "positions > 0 and not has_news",
+        ("news_straddling",),
+        "No calendar was delivered: trades around news are not known.",
+        "that trade while no calendar was delivered",
+    ),
+    "payments": Lack(
+        "not has_payments",
+        ("chargeback_abuse",),
+        "No payment: whether a purchase was disputed is not known.",
+        "whose traders have no payment",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -59,7 +131,7 @@ class ScoreTerms:
         expected_labels: how many labels that expectation is worth.
         quiet_days: a dismissed signal is silent until its evidence is so much newer than what was dismissed.
         grown: what has no time is silent until there is so much more of it (matches, verdicts, trader records).
-        positions_enough: with fewer positions a low score says nothing about how an account is traded.
+        positions_enough: fewer positions say nothing about how an account is traded.
         robot_traders: a robot that does all of an account's trading for so many traders tells of itself alone.
     """
 
@@ -235,8 +307,8 @@ def weigh(
     """Weighs all evidence about every account, with what analysts answered about it.
 
     The connection holds facts.accounts and decided.signals, copy_pairs, owners, verdicts, account_status. Reasons are a
-    JSON list; their points add up to the score. Where a score is low and there was too little to look at, that is told
-    without points; the money at stake comes last, without points too: it orders equals.
+    JSON list; their points add up to the score. Where there was too little to look at, that is told without points with
+    the detectors it silences; the money at stake comes last, without points too: it orders equals.
     """
     chosen = terms or ScoreTerms()
     held = calibrated(chosen, dispositions)
@@ -251,7 +323,7 @@ def weigh(
     if answers is not None:
         unanswered = found.assign(strength=found["strength"].where(found["fresh"], 0.0))
         fresh = combine(accounts, _with_elsewhere(connection, unanswered, held), held)
-    unsaid = _unsaid(connection, scored, held)
+    unsaid = _unsaid(connection, held)
     scored["reasons"] = [
         [*reasons, unsaid[account]] if account in unsaid else reasons
         for account, reasons in zip(scored["account_id"], scored["reasons"], strict=True)
@@ -266,49 +338,41 @@ def weigh(
     )
 
 
-def _unsaid(
-    connection: duckdb.DuckDBPyConnection, scored: pd.DataFrame, terms: ScoreTerms
-) -> dict[str, dict[str, Any]]:
-    """What is not known of accounts of a low score of which too little was seen for that to mean anything."""
+def _unsaid(connection: duckdb.DuckDBPyConnection, terms: ScoreTerms) -> dict[str, dict[str, Any]]:
+    """What is not known of accounts of which too little was seen or delivered, whatever their score."""
     relations.build(connection, "detectors.seen")
+    conditions = [f"({lack.condition}) as no_{name}" for name, lack in LACKS.items()]
     seen: pd.DataFrame = connection.execute(
-        "select * from detectors.seen"
-        " where positions < ? or not has_sign_ins or lacks_quotes or robot_traders >= ? order by account_id",
-        [terms.positions_enough, terms.robot_traders],
+        f"select account_id, positions, robot_traders, {', '.join(conditions)} from detectors.seen"
+        f" where {' or '.join(f'no_{name}' for name in LACKS)} order by account_id",
+        {"positions_enough": terms.positions_enough, "robot_traders_enough": terms.robot_traders},
     ).df()
-    low = scored.loc[scored["score"] < terms.bands[0], "account_id"]
-    chosen = seen[seen["account_id"].isin(low)].to_dict("records")
-    return {str(one["account_id"]): _not_known(one, terms) for one in chosen}
+    return {str(one["account_id"]): _not_known(one, terms) for one in seen.to_dict("records")}
 
 
 def _not_known(seen: Mapping[Hashable, Any], terms: ScoreTerms) -> dict[str, Any]:
-    """What was too little, or not delivered, and what therefore is not known."""
-    lacks, positions, enough = {}, int(seen["positions"]), terms.positions_enough
-    if positions < enough:
-        few = "No position" if positions == 0 else "One position" if positions == 1 else f"{positions} positions"
-        lacks["positions"] = f"{few}: how the account is traded is not told by fewer than {enough}."
-    if not seen["has_sign_ins"]:
-        lacks["sign_ins"] = "No sign-in: from where, and at which machine, is not known."
-    if seen["lacks_quotes"]:
-        lacks["quotes"] = "No quote at its quick trades: whether prices were stale is not known."
-    if seen["robot_traders"] >= terms.robot_traders:
-        lacks["own_hand"] = (
-            f"All its trades are those of one robot that {seen['robot_traders']:.0f} traders run: hours, sizes and"
-            " holding tell of the robot, not of who owns the account."
-        )
-    return {"reason": UNSAID, "points": 0.0, "lacks": list(lacks), "sentence": " ".join(lacks.values())}
+    """What was too little, or not delivered, what therefore is not known, and which detectors that silences."""
+    lacks = [name for name in LACKS if seen[f"no_{name}"]]
+    positions = int(seen["positions"])
+    few = "No position" if positions == 0 else "One position" if positions == 1 else f"{positions} positions"
+    told = {"few": few, "enough": terms.positions_enough, "traders": int(seen["robot_traders"])}
+    return {
+        "reason": UNSAID,
+        "points": 0.0,
+        "lacks": lacks,
+        "detectors": sorted({detector for name in lacks for detector in LACKS[name].detectors}),
+        "sentence": " ".join(LACKS[name].sentence.format(**told) for name in lacks),
+    }
 
 
 def _remarks(unsaid: Mapping[str, Mapping[str, Any]], accounts: int, terms: ScoreTerms) -> list[str]:
-    """Of how many accounts a low score says nothing, and why."""
-    lacking = {
-        "positions": f"with fewer than {terms.positions_enough} positions",
-        "sign_ins": "whose traders never signed in",
-        "quotes": "that trade quickly where no quote was delivered",
-        "own_hand": "traded by a robot of several traders alone",
-    }
+    """Of how many accounts there is not enough to say, and why."""
     each = Counter(lack for one in unsaid.values() for lack in one["lacks"])
-    told = ", ".join(f"{each[lack]:,} {said}" for lack, said in lacking.items() if each[lack])
+    told = ", ".join(
+        f"{each[name]:,} {lack.remark.format(enough=terms.positions_enough)}"
+        for name, lack in LACKS.items()
+        if each[name]
+    )
     return [f"score: not enough to say about {len(unsaid):,} of {accounts:,} accounts ({told})"] if told else []
 
 

@@ -48,8 +48,8 @@ class ExplainRefused(Exception):
 class History:
     """What was said of an account before this replay: `withdrawn` verdicts with when and why, those that the last run
     `only_stored` and this replay does not find, how the last run and this replay differ (`remarks`), how often the
-    owner's challenges of the product breached (`repeated`, None for once or never), and what there was too little of
-    for the account's low risk score to mean anything (`unsaid`)."""
+    owner's challenges of the product breached (`repeated`, None for once or never), and what of the account's
+    risk there was not enough to say, by which detectors and why (`unsaid`)."""
 
     withdrawn: list[dict[str, Any]]
     only_stored: list[dict[str, Any]]
@@ -145,7 +145,7 @@ def _history_lines(history: History) -> list[str]:
             f" {told['first_at']} to {told['last_at']} (of all who bought it, {usual} breach).",
         ]
     if history.unsaid:
-        lines += ["", f"Of its risk there is not enough to say. {history.unsaid}"]
+        lines += ["", f"Of its risk there is not enough to say {history.unsaid}"]
     return lines
 
 
@@ -278,10 +278,13 @@ def _with_history(
 
 
 def _unsaid(database: sa.Connection, account_id: str) -> str:
-    """What the last run had too little of to say anything about the account's risk."""
+    """Which detectors the last run had too little for to say anything about the account, and what it lacked."""
     scores = schema.RISK_SCORES
     held = database.execute(sa.select(scores.c.reasons).where(scores.c.account_id == account_id)).scalar()
-    return next((one["sentence"] for one in json.loads(held or "[]") if one.get("reason") == UNSAID), "")
+    for one in json.loads(held or "[]"):
+        if one.get("reason") == UNSAID:
+            return f"by {', '.join(one['detectors'])}. {one['sentence']}"
+    return ""
 
 
 def _said_of(database: sa.Connection, table: sa.Table, account_id: str, rule: str | None) -> list[dict[str, Any]]:

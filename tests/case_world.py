@@ -97,8 +97,8 @@ class Firm:
         for name in ("facts.accounts", "marts.accounts"):
             connection.execute(f"create table {name} as select * from rows")
         seen = (
-            "select account_id, 100 as positions, true as has_sign_ins, false as lacks_quotes, 0 as robot_traders"
-            " from rows"
+            "select account_id, 100 as positions, true as has_sign_ins, false as lacks_quotes, 0 as robot_traders,"
+            " true as has_payments, true as has_equity, true as has_news, true as has_stops from rows"
         )
         connection.execute(f"create table detectors.seen as {seen}")
         for table, held in (

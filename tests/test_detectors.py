@@ -77,6 +77,20 @@ def test_a_dispute_that_answers_a_breach_is_abuse_and_one_without_a_breach_is_no
     assert flagged(signals_of(maker.firm), "chargeback_abuse") == {trader}
 
 
+@pytest.mark.parametrize(("amounts", "fires"), [([300], True), ([300, 300], False), ([300, 20], True)])
+def test_a_dispute_of_a_fee_that_was_taken_twice_is_no_abuse(amounts: list[int], fires: bool) -> None:
+    maker = Maker(FIRMS[0], 3)
+    trader = maker.firm.trader()
+    account, lost_at = maker.lost(trader, 5)
+    bought = {"trader_id": trader, "challenge_id": f"C{account}", "kind": "purchase", "currency": "USD"}
+    maker.firm.rows["payments"] += [
+        bought | {"payment_id": f"P{place}", "amount": amount, "instrument": "card", "occurred_at": START}
+        for place, amount in enumerate(amounts)
+    ]
+    maker.dispute(trader, account, lost_at + dt.timedelta(days=4))
+    assert flagged(signals_of(maker.firm), "chargeback_abuse") == ({trader} if fires else set())
+
+
 @pytest.mark.parametrize(("seconds", "fires"), [(-1, False), (0, True), (1, True)])
 def test_rest_counts_from_the_thirtieth_day_on(seconds: int, fires: bool) -> None:
     firm = Firm(FIRMS[0], np.random.default_rng(1))
@@ -266,6 +280,8 @@ def kyc_strengths(*rows: dict[str, Any], abroad: float = 260.0, known: float = 1
         "has_returned": False,
         "away_span_days": None,
         "conflict_days": 0,
+        "turns": 0,
+        "steps": 59,
     }
     nothing |= {"kyc_status": "verified", "others": 0, "strangers": 0, "destination_users": None}
     seen = pd.DataFrame([nothing | row for row in rows])
@@ -329,6 +345,20 @@ def test_two_machines_in_two_countries_within_the_hour_are_two_hands() -> None:
             if day < 12:
                 firm.trade(account, at, 3600, 0.001, opened_by="expert" if robot else "client")
     assert flagged(signals_of(firm), "kyc_mismatch") == expected
+
+
+def test_machines_of_two_countries_by_turns_are_two_hands_and_two_homes_are_none() -> None:
+    firm = Firm(FIRMS[0], np.random.default_rng(5))
+    two_hands, two_homes, one_laptop = (firm.trader() for _ in range(3))
+    for trader in (two_hands, two_homes, one_laptop):
+        for day in range(2, 60):
+            is_far = day % 2 if trader in (two_hands, one_laptop) else day // 8 % 2
+            device = "hand" if is_far and trader != one_laptop else "own"
+            signed = {"trader_id": trader, "country": "NG" if is_far else "DE", "device_id": f"{trader} {device}"}
+            at = START + dt.timedelta(days=day, hours=9)
+            firm.rows["logins"].append(signed | {"ip": f"10.{trader}.{is_far}.{day}", "occurred_at": at})
+    firm.account(two_hands, START)
+    assert flagged(signals_of(firm), "kyc_mismatch") == {two_hands}
 
 
 COUPLES: dict[str, tuple[str, str, str, bool]] = {
@@ -588,6 +618,20 @@ def test_one_win_without_a_stop_is_all_in_at_many_times_the_size_of_others_only(
     told = seen.iloc[-1:].assign(planned=1, ideas_weighed=1, log_planned=np.log(0.005))
     assert detector.usual is not None
     assert strength(detector.weigh(told, detector.terms, detector.usual(seen)))[0] < 0.5
+
+
+@pytest.mark.parametrize(
+    ("challenges", "breached", "days_to_breach", "stake", "fires"),
+    [(400, 277, 2.0, 0.74, True), (20, 14, 2.0, 0.67, True), (400, 42, 7.0, 0.23, False), (8, 1, 2.0, 0.08, False)],
+)
+def test_many_challenges_side_by_side_are_farming_only_where_they_are_gambled_away(
+    challenges: int, breached: int, days_to_breach: float, stake: float, fires: bool
+) -> None:
+    bought = {"challenges": challenges, "breached": breached, "side_by_side": min(challenges, 30), "again_at_once": 0}
+    traded = {"busiest": challenges / 2, "days_to_breach": days_to_breach, "stake_share": stake}
+    detector = DETECTORS["challenge_farming"]
+    found = strength(detector.weigh(pd.DataFrame([bought | traded]), detector.terms))[0]
+    assert (found >= 0.5) == fires
 
 
 def gaming(**told: float) -> float:

@@ -4,6 +4,7 @@ alone."""
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from benchmarks.quality.conduct_firms import FIRMS, Maker
 from dashboards.kit import look, words
-from models.detectors import detect_all
+from models.detectors import DETECTORS, detect_all
 from models.risk_score import (
     ITEMS,
     UNSAID,
@@ -169,55 +170,79 @@ def test_money_at_stake_is_shown_without_points(judged) -> None:  # type: ignore
         assert last["reason"] == "money at stake" and last["points"] == 0 and last["amount"] >= 0
 
 
-def test_a_low_score_says_what_there_was_too_little_of(judged) -> None:  # type: ignore[no-untyped-def]
+SEEN = {
+    "positions": 900,
+    "has_sign_ins": True,
+    "lacks_quotes": False,
+    "robot_traders": 0,
+    "has_payments": True,
+    "has_equity": True,
+    "has_news": True,
+    "has_stops": True,
+}
+FEED_LACKS = {"has_equity": False, "has_news": False, "has_stops": False}
+
+
+def test_every_score_says_what_there_was_too_little_of_and_for_which_detectors(judged) -> None:  # type: ignore[no-untyped-def]
     firm, connection = judged
     scores = score_accounts(connection, firm.as_of)
-    guilty = scores.loc[scores["score"].idxmax(), "account_id"]
-    blank = scores.loc[scores["score"] == 0, "account_id"].tolist()[:6]
-    known = [
-        (blank[0], 7, True, False, 0),
-        (blank[1], 8, True, False, 2),
-        (blank[2], 900, False, False, 0),
-        (blank[3], 0, False, False, 0),
-        (blank[4], 900, True, True, 0),
-        (blank[5], 900, True, False, 3),
-        (guilty, 1, False, True, 9),
-    ]
-    columns = ["account_id", "positions", "has_sign_ins", "lacks_quotes", "robot_traders"]
+    guilty = str(scores.loc[scores["score"].idxmax(), "account_id"])
+    blank = scores.loc[scores["score"] == 0, "account_id"].tolist()[:8]
+    known: dict[str, tuple[dict[str, Any], list[str]]] = {
+        blank[0]: ({"positions": 7}, ["positions"]),
+        blank[1]: ({"positions": 8, "robot_traders": 2}, []),
+        blank[2]: ({"has_sign_ins": False}, ["sign_ins"]),
+        blank[3]: ({"positions": 0, "has_sign_ins": False, **FEED_LACKS}, ["positions", "sign_ins"]),
+        blank[4]: ({"lacks_quotes": True}, ["quotes"]),
+        blank[5]: ({"robot_traders": 3}, ["own_hand"]),
+        blank[6]: (FEED_LACKS, ["equity", "stops", "news"]),
+        blank[7]: ({"has_payments": False}, ["payments"]),
+        guilty: ({"positions": 1, "has_sign_ins": False}, ["positions", "sign_ins"]),
+    }
+    rows = [{"account_id": name, **SEEN, **told} for name, (told, _) in known.items()]
     connection.execute("alter table detectors.seen rename to all_seen")
-    connection.register("known", pd.DataFrame(known, columns=columns))
+    connection.register("known", pd.DataFrame(rows))
     connection.execute("create table detectors.seen as from known")
     weighed = weigh(connection, firm.as_of)
     connection.execute("drop table detectors.seen; alter table detectors.all_seen rename to seen")
 
     told = weighed.scores.set_index("account_id")["reasons"].map(json.loads)
-    lacks = {name: [one["lacks"] for one in told[name] if one["reason"] == UNSAID] for name in [*blank, guilty]}
-    expected = [[["positions"]], [], [["sign_ins"]], [["positions", "sign_ins"]], [["quotes"]], [["own_hand"]], []]
-    assert lacks == dict(zip([*blank, guilty], expected, strict=True))
+    unsaid = {name: [one for one in told[name] if one["reason"] == UNSAID] for name in known}
+    assert {name: [one["lacks"] for one in unsaid[name]] for name in known} == {
+        name: [lacks] if lacks else [] for name, (_, lacks) in known.items()
+    }
+    assert unsaid[blank[2]][0]["detectors"] == ["account_passing", "kyc_mismatch"]
+    assert unsaid[blank[7]][0]["detectors"] == ["chargeback_abuse"]
+    assert set(unsaid[guilty][0]["detectors"]) <= set(DETECTORS)
     assert weighed.scores["score"].tolist() == scores["score"].tolist()
     assert all(one["points"] == 0 for one in told[blank[3]])
-    assert "not enough to say about 5 of" in weighed.remarks[0] and "2 with fewer than 8" in weighed.remarks[0]
+    assert "not enough to say about 8 of" in weighed.remarks[0] and "3 with fewer than 8" in weighed.remarks[0]
 
 
 @pytest.mark.parametrize(
-    ("lacks", "title", "queue"),
+    ("lacks", "points", "band", "title", "queue"),
     [
-        (["positions"], "Risk not known yet, 0 of 100 so far", "not enough to say"),
-        (["sign_ins"], "Risk 0 of 100 · low", ""),
-        ([], "Risk 0 of 100 · low", ""),
+        (["positions"], 0.0, "low", "Risk not known yet, 0 of 100 so far", "not enough to say"),
+        (["positions"], 12.0, "low", "Risk not known yet, 12 of 100 so far", "All-in trading, not enough to say"),
+        (["positions"], 70.0, "high", "Risk 70 of 100 · high", "All-in trading"),
+        (["sign_ins"], 0.0, "low", "Risk 0 of 100 · low", ""),
+        ([], 0.0, "low", "Risk 0 of 100 · low", ""),
     ],
 )
 def test_pages_do_not_call_the_unknown_innocent(
-    lacks: list[str], title: str, queue: str, monkeypatch: pytest.MonkeyPatch
+    lacks: list[str], points: float, band: str, title: str, queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[str] = []
     monkeypatch.setattr("dashboards.kit.look.st.html", shown.append)
-    reason = {"reason": UNSAID, "points": 0.0, "lacks": lacks, "sentence": "No <b>sign-in</b>."}
-    text = json.dumps([reason] if lacks else [])
-    look.score(0.0, "low", text)
+    silent = {"detectors": ["account_passing", "kyc_mismatch"], "sentence": "No <b>sign-in</b>."}
+    reason = {"reason": UNSAID, "points": 0.0, "lacks": lacks, **silent}
+    held = {"reason": "all_in", "points": points, "sentence": "Staked."}
+    text = json.dumps([*([held] if points else []), *([reason] if lacks else [])])
+    look.score(points, band, text)
     assert title in shown[0]
-    assert ("Not enough to say. No &lt;b&gt;sign-in" in shown[0]) is bool(lacks)
-    assert ("holds anything against it" in shown[0]) is not bool(lacks)
+    told = "Not enough to say of account passing, identity mismatch. No &lt;b&gt;sign-in"
+    assert (told in shown[0]) is bool(lacks)
+    assert ("holds anything against it" in shown[0]) is not bool(lacks or points)
     assert words.reasons(text) == queue
 
 

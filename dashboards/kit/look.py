@@ -188,9 +188,9 @@ def score(points: Any, band: Any, reasons: Any) -> None:
     )
     lacks, sentence = words.unsaid(reasons)
     if sentence:
-        lines += f"<p><small>? Not enough to say. {words.escaped(sentence)}</small></p>"
+        lines += f"<p><small>? {words.escaped(sentence)}</small></p>"
     told = lines or "<p><small>No detector, link or matched trading holds anything against it.</small></p>"
-    hardly_seen = "positions" in lacks
+    hardly_seen = "positions" in lacks and band == "low"
     colour = palette().of("unknown" if hardly_seen else BANDS.get(str(band), "unknown"))
     title = f"Risk not known yet, {points:.0f} of 100 so far" if hardly_seen else f"Risk {points:.0f} of 100 · {band}"
     st.html(

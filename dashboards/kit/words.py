@@ -12,11 +12,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from models.money import decimals
+from models.risk_score import ScoreTerms
 from sql.one_line import one_line
 
 UNKNOWN = "—"
 UNSAID = "not enough to say"
 """The reason of a score by which it tells what there was too little of (`models.risk_score`)."""
+LITTLE_RISK = ScoreTerms().bands[0]
+"""Points below which a score of an account that hardly traded says nothing."""
 STATES = {
     "breached": ("✕", "Breached"),
     "near": ("▲", "Near floor"),
@@ -229,15 +232,18 @@ def scored(text: Any) -> list[tuple[str, float, str]]:
 
 def reasons(text: Any, most: int = 3) -> str:
     """The strongest reasons of a score in words, and that there was too little to look at."""
-    lacks, _ = unsaid(text)
-    return ", ".join([*(name for name, _, _ in scored(text)[:most]), *([UNSAID] if "positions" in lacks else [])])
+    parts = scored(text)
+    hardly_seen = "positions" in unsaid(text)[0] and sum(points for _, points, _ in parts) < LITTLE_RISK
+    return ", ".join([*(name for name, _, _ in parts[:most]), *([UNSAID] if hardly_seen else [])])
 
 
 def unsaid(text: Any) -> tuple[list[str], str]:
-    """What there was too little of to tell, and the sentence about it; nothing where there was enough."""
+    """What there was too little of to tell, and of what and why in words; nothing where there was enough."""
     for one in parsed(text) or []:
         if isinstance(one, dict) and one.get("reason") == UNSAID:
-            return list(one.get("lacks") or []), str(one.get("sentence") or "")
+            of = ", ".join(detector(name).lower() for name in one.get("detectors") or [])
+            sentence = str(one.get("sentence") or "")
+            return list(one.get("lacks") or []), f"Not enough to say of {of}. {sentence}" if of else sentence
     return [], ""
 
 

@@ -7,23 +7,30 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from models.detectors.base import Answers, Detector, log_steps, numbers, steps
+from models.detectors.base import Answers, Detector, likelihood_ratio, log_steps, numbers, share_of, steps
+
+GAMBLED, LOOKED_AFTER = (3.0, 3.0), (2.0, 8.0)
+"""Which share of many evaluations is lost by gamblers, and by who means to pass, as Beta distributions."""
 
 
 @dataclass(frozen=True)
 class Terms:
     """The span in which purchases are counted; days with trades within which an evaluation is burnt at once; hours
-    within which the next one is bought at once."""
+    within which the next one is bought at once; the share of evaluations that must be lost for their quick end to count
+    in full."""
 
     version: str = "2026-11-30"
     busy_days: int = 30
     burnt_days: float = 5.0
     again_h: int = 24
+    burnt_share: float = 0.4
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     """Log-odds from evaluations side by side, purchases in the busiest span, how soon and how often they burnt, how
     often the next was bought at once, and the stake."""
+    burnt = log_steps(seen["days_to_breach"], [3, 6, 12, 25], [1.5, 1.0, 0, -1.5], missing=-1.0)
+    of_all = np.minimum(share_of(seen["breached"], seen["challenges"]) / terms.burnt_share, 1.0)
     burnt_at_once = numbers(seen["days_to_breach"], 99.0) <= terms.burnt_days
     gambled = np.clip((numbers(seen["stake_share"]) - 0.2) / 0.2, 0.0, 1.0)
     return pd.DataFrame(
@@ -31,7 +38,9 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
             "prior": -4.5,
             "side_by_side": steps(seen["side_by_side"], [1, 2, 3, 5, 8], [-3, -0.5, 1.5, 3, 4.5]),
             "busiest": log_steps(seen["busiest"], [2, 4, 5, 6, 12], [-2, 0.2, 1.2, 1.8, 3]),
-            "burnt": log_steps(seen["days_to_breach"], [3, 6, 12, 25], [1.5, 1.0, 0, -1.5], missing=-1.0),
+            "burnt": np.where(burnt > 0, burnt * of_all, burnt),
+            # many at once of which few are ever lost are looked after
+            "survived": np.minimum(likelihood_ratio(seen["breached"], seen["challenges"], GAMBLED, LOOKED_AFTER), 0.0),
             # soon burnt, and again and again
             "burnt_often": np.where(
                 burnt_at_once,

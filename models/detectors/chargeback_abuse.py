@@ -53,6 +53,7 @@ def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
     return [
         "refunds given by the firm (not counted)",
         "a dispute while the account could still be traded (not counted as an answer)",
+        "a fee that was taken twice and disputed once: it stays paid (not counted)",
     ]
 
 

@@ -17,6 +17,7 @@ from models.detectors.base import (
     log_steps,
     numbers,
     percent,
+    share_of,
     steps,
     thin,
     two_digits,
@@ -32,7 +33,8 @@ class Terms:
     who never were in the country of their papers; the share of a firm's people up to which a life abroad is rare there,
     and how many people must tell it; within how many seconds two countries are too near in time for travel, which share
     of a machine's sign-ins makes it one of a single country, and days of two countries at once needed to count in
-    full; from how many people on a payout destination is one that a service keeps for many."""
+    full; within how many days the next sign-in shows a turn to another country's machine, and how many such turns count
+    in full; from how many people on a payout destination is one that a service keeps for many."""
 
     version: str = "2026-11-30"
     shared_by: int = 3
@@ -43,6 +45,8 @@ class Terms:
     apart_s: float = 3600.0
     of_one_place: float = 0.8
     conflicts_enough: int = 4
+    turn_days: int = 3
+    turns_enough: int = 8
     custodial_from: int = 20
 
 
@@ -86,10 +90,12 @@ def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.Da
     away, lasting = _away(seen, terms, usual(seen) if among is None else among)
     conflicts = numbers(seen["conflict_days"])
     at_once = likelihood_ratio(conflicts, np.maximum(numbers(seen["days"]), conflicts), (1.0, 3.0), (0.2, 20.0))
+    # nobody crosses a border every other day, and leaves a machine on either side
+    turned = steps(share_of(seen["turns"], seen["steps"]), [0.25, 0.45, 0.7], [0.0, 4.5, 6.0])
     others, strangers = numbers(seen["others"]) > 0, numbers(seen["strangers"]) > 0
     few = log_steps(seen["destination_users"], [5, terms.custodial_from], [1.0, 0.0])
     # who lends papers out, or sits beside a second hand, may well be at home
-    by_itself = others | strangers | (conflicts > 0)
+    by_itself = others | strangers | (conflicts > 0) | (turned > 0)
     refused = seen["kyc_status"].isin(["rejected", "expired"]).to_numpy()
     return pd.DataFrame(
         {
@@ -97,6 +103,7 @@ def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.Da
             "away": np.where(by_itself, np.maximum(away, 0.0), away),
             "lasting": np.where(by_itself, 0.0, lasting),
             "two_countries_at_once": thin(np.maximum(at_once, 0.0), conflicts, terms.conflicts_enough),
+            "countries_by_turns": thin(turned, seen["turns"], terms.turns_enough),
             "papers_refused": np.where(refused, 0.7, 0.0),
             "papers_of_others": np.where(others, 5.0, 0.0),
             "paid_with_strangers": np.where(strangers, 5.0 * few, 0.0),
@@ -118,6 +125,11 @@ def sentence(row: pd.Series, terms: Terms) -> str:
         found.append(
             f"On {row['conflict_days']:.0f} of {row['days']:.0f} days there were sign-ins from two countries within "
             f"{terms.apart_s / 60:.0f} minutes, at a machine of its own in each."
+        )
+    if row["turns"] >= terms.turns_enough / 2:
+        found.append(
+            f"{row['turns']:.0f} times in {row['steps']:.0f} the next sign-in, within {terms.turn_days} days, came from"
+            " another country, at a machine of its own."
         )
     if not found or (row["days"] > 0 and row["home_days"] <= 0.5 * row["days"]):
         found.append(

@@ -19,11 +19,13 @@ Generated from `models/detectors`. Each detector measures in SQL (`sql/detectors
 calls the result a probability; 0.5 and more is a flag. Every signal keeps its sentence, its numbers, the log-odds of
 each reason, the rows behind it, what was ruled out and the version of its terms. Reasons in favour count in full only
 when enough was seen; a subject about whom nothing can be said has no row, which is no acquittal.
-An account's low score then has the reason `not enough to say`, without points, with what was too little: fewer than
-eight positions (`positions`), no sign-in of its trader (`sign_ins`), quick trades of which none has a quote beside it
-(`quotes`), or trades of one robot alone that three and more traders run (`own_hand`: they tell of the robot). A trader
-of hundreds of challenges is judged by how they are bought; each of its accounts with a low score still says what of it
-was too little.
+What of an account could not be looked at stands in `risk_scores` whatever its score: the reason `not enough to say`,
+without points, with what was too little (`lacks`), the detectors that it keeps from telling (`detectors`) and a
+sentence. Lacking are eight positions (`positions`), a sign-in of the trader (`sign_ins`), a quote beside any of its
+quick trades (`quotes`), a hand of its own where one robot of three and more traders makes all trades (`own_hand`), an
+observation of its equity (`equity`), a stop of any trade of the firm (`stops`), the calendar (`news`), a payment of
+the trader (`payments`). A trader of hundreds of challenges is judged by how they are bought; each of its accounts
+still says what of it was too little.
 
 How often a sight is met among the honest is learnt from the firm's own accounts where that is possible, held near what
 is usual anywhere. The remaining sizes are a person's judgement, checked on made-up firms of other mechanics

@@ -1,6 +1,16 @@
 -- Disputed payments with what had happened to the challenge when they came. Grain: payment_id.
--- A dispute that names no challenge belongs to the trader's latest purchase before it.
-with disputes as (
+-- A dispute that names no challenge belongs to the trader's latest purchase before it. One of a fee that was taken several times
+-- leaves it paid, and is left out.
+with paid_still as (
+    select challenge_id
+    from staging.payments
+    where challenge_id is not null
+    group by challenge_id, amount
+    having count(*) filter (where kind = 'purchase') > count(*) filter (where kind <> 'purchase')
+        and count(*) filter (where kind = 'chargeback') > 0
+),
+
+disputes as (
     select
         payments.payment_id,
         payments.trader_id,
@@ -14,6 +24,7 @@ with disputes as (
             where purchases.trader_id = payments.trader_id and purchases.purchased_at <= payments.occurred_at
         )) as challenge_id
     from staging.payments as payments
+    anti join paid_still on payments.challenge_id = paid_still.challenge_id
     where payments.kind = 'chargeback'
 ),
 

@@ -38,6 +38,8 @@ select
     places.other_country,
     places.away_span_days,
     coalesce(two_places.conflict_days, 0) as conflict_days,
+    coalesce(two_places.turns, 0) as turns,
+    coalesce(two_places.steps, 0) as steps,
     coalesce(papers.others, 0) as others,
     coalesce(paid.strangers, 0) as strangers,
     paid.destination_users,
