@@ -145,7 +145,7 @@ def _history_lines(history: History) -> list[str]:
             f" {told['first_at']} to {told['last_at']} (of all who bought it, {usual} breach).",
         ]
     if history.unsaid:
-        lines += ["", f"Of its risk there is not enough to say {history.unsaid}"]
+        lines += ["", f"Of its risk there is not enough to say of {history.unsaid}"]
     return lines
 
 
@@ -283,7 +283,7 @@ def _unsaid(database: sa.Connection, account_id: str) -> str:
     held = database.execute(sa.select(scores.c.reasons).where(scores.c.account_id == account_id)).scalar()
     for one in json.loads(held or "[]"):
         if one.get("reason") == UNSAID:
-            return f"by {', '.join(one['detectors'])}. {one['sentence']}"
+            return f"{', '.join(one['detectors']).replace('_', ' ')}. {one['sentence']}"
     return ""
 
 

@@ -627,7 +627,7 @@ def test_one_win_without_a_stop_is_all_in_at_many_times_the_size_of_others_only(
 def test_many_challenges_side_by_side_are_farming_only_where_they_are_gambled_away(
     challenges: int, breached: int, days_to_breach: float, stake: float, fires: bool
 ) -> None:
-    bought = {"challenges": challenges, "breached": breached, "side_by_side": min(challenges, 30), "again_at_once": 0}
+    bought = {"traded": challenges, "breached": breached, "side_by_side": min(challenges, 30), "again_at_once": 0}
     traded = {"busiest": challenges / 2, "days_to_breach": days_to_breach, "stake_share": stake}
     detector = DETECTORS["challenge_farming"]
     found = strength(detector.weigh(pd.DataFrame([bought | traded]), detector.terms))[0]
@@ -1025,7 +1025,7 @@ def test_evaluations_burnt_at_once_and_often_are_farmed_whatever_their_stake() -
     detector = DETECTORS["challenge_farming"]
     seen = pd.DataFrame(
         {"side_by_side": 4, "busiest": 8, "breached": [6, 6], "days_to_breach": [2.0, 14.0], "stake_share": 0.2}
-    ).assign(again_at_once=0)
+    ).assign(again_at_once=0, traded=8)
     at_once, slowly = strength(detector.weigh(seen, detector.terms))
     assert slowly < 0.5 < at_once
 
@@ -1036,7 +1036,7 @@ def test_evaluations_rolled_one_after_the_other_are_farmed_where_they_are_gamble
 ) -> None:
     detector = DETECTORS["challenge_farming"]
     seen = pd.DataFrame({"side_by_side": [1], "busiest": 6, "breached": 9, "days_to_breach": 3.0})
-    seen = seen.assign(stake_share=stake, again_at_once=again)
+    seen = seen.assign(stake_share=stake, again_at_once=again, traded=10)
     assert bool(strength(detector.weigh(seen, detector.terms))[0] >= 0.5) is fires
 
 

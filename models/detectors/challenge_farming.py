@@ -30,7 +30,7 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     """Log-odds from evaluations side by side, purchases in the busiest span, how soon and how often they burnt, how
     often the next was bought at once, and the stake."""
     burnt = log_steps(seen["days_to_breach"], [3, 6, 12, 25], [1.5, 1.0, 0, -1.5], missing=-1.0)
-    of_all = np.minimum(share_of(seen["breached"], seen["challenges"]) / terms.burnt_share, 1.0)
+    of_all = np.minimum(share_of(seen["breached"], seen["traded"]) / terms.burnt_share, 1.0)
     burnt_at_once = numbers(seen["days_to_breach"], 99.0) <= terms.burnt_days
     gambled = np.clip((numbers(seen["stake_share"]) - 0.2) / 0.2, 0.0, 1.0)
     return pd.DataFrame(
@@ -39,8 +39,8 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
             "side_by_side": steps(seen["side_by_side"], [1, 2, 3, 5, 8], [-3, -0.5, 1.5, 3, 4.5]),
             "busiest": log_steps(seen["busiest"], [2, 4, 5, 6, 12], [-2, 0.2, 1.2, 1.8, 3]),
             "burnt": np.where(burnt > 0, burnt * of_all, burnt),
-            # many at once of which few are ever lost are looked after
-            "survived": np.minimum(likelihood_ratio(seen["breached"], seen["challenges"], GAMBLED, LOOKED_AFTER), 0.0),
+            # many at once of which few are ever lost are looked after; what was never traded tells nothing
+            "survived": np.minimum(likelihood_ratio(seen["breached"], seen["traded"], GAMBLED, LOOKED_AFTER), 0.0),
             # soon burnt, and again and again
             "burnt_often": np.where(
                 burnt_at_once,

@@ -6,6 +6,7 @@ with beside as (
         one.purchased_at,
         one.breached_at,
         one.days,
+        one.positions,
         count(other.challenge_id) filter (
             where not other.is_paying and other.purchased_at <= one.purchased_at
             and (other.ended_at is null or other.ended_at > one.purchased_at)
@@ -20,7 +21,7 @@ with beside as (
         ) as bought_again
     from detectors.purchases as one
     inner join detectors.purchases as other using (trader_id)
-    group by one.trader_id, one.challenge_id, one.purchased_at, one.breached_at, one.days
+    group by one.trader_id, one.challenge_id, one.purchased_at, one.breached_at, one.days, one.positions
 ),
 
 staked as (
@@ -32,6 +33,7 @@ staked as (
 select
     beside.trader_id,
     count(*) as challenges,
+    count(*) filter (where beside.positions > 0 or beside.breached_at is not null) as traded,
     count(beside.breached_at) as breached,
     max(beside.side_by_side) as side_by_side,
     max(beside.bought_within) as busiest,
