@@ -194,7 +194,7 @@ def _path(account: dict[str, Any], status: dict[str, Any], zone: str) -> None:
     if steps is not None:
         _draw_steps(figure, steps.assign(at=pd.to_datetime(steps["at"], utc=True).dt.tz_convert(zone)))
     else:
-        _draw_days(figure, days)
+        _draw_days(figure, days if len(days) > 1 else _from_end_to_end(figure, days))
     _marks(figure, account, status, days, zone if steps is not None else "UTC")
     figure.update_yaxes(title=account["currency"], tickformat=",.0f")
     figure.update_xaxes(title=clock.place(zone) if steps is not None else "firm day")
@@ -211,6 +211,14 @@ def _line(figure: go.Figure, x: Any, y: Any, name: str, colour: str, **line: Any
         line={"color": colour, "width": 1.6} | line,
         hovertemplate="%{x}<br>" + name + " %{y:,.2f}<extra></extra>",
     )
+
+
+def _from_end_to_end(figure: go.Figure, days: pd.DataFrame) -> pd.DataFrame:
+    """A single day as its two ends, between which its values are drawn; the axis names the day once."""
+    day = pd.Timestamp(days["firm_day"].iloc[0])
+    noon, end = day + pd.Timedelta(hours=12), day + pd.Timedelta(days=1, seconds=-1)
+    figure.update_xaxes(tickvals=[noon], tickformat="%-d %b %Y", hoverformat="%-d %b %Y")
+    return pd.concat([days.assign(firm_day=at) for at in (day, end)])
 
 
 def _draw_days(figure: go.Figure, days: pd.DataFrame) -> None:

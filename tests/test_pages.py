@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import gc
 import re
 from collections.abc import Iterator
@@ -9,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 import sqlalchemy as sa
 import streamlit as st
 from sqlalchemy.exc import OperationalError
 from streamlit.testing.v1 import AppTest
 
-from dashboards import network, segments
+from dashboards import account, network, segments
 from dashboards.kit import frame, graphs, look, people, places, reads
 from pipelines import attempts
 from pipelines.land import land_paths
@@ -286,6 +288,16 @@ def test_an_account_shows_its_path_and_its_verdict_with_the_evidence(at_firm: Pa
     assert "94,999.99 EUR" in said and "95,000.00 EUR" in said
     assert "03 Mar 2026 15:03:07 CET" in said, "in the desk's zone, the zone shown"
     assert len(app.get("plotly_chart")) == 1
+
+
+def test_a_single_day_is_drawn_and_named_once() -> None:
+    """A line of one point would show nothing, on an axis of milliseconds."""
+    amounts = {"low_equity": 90, "high_equity": 110, "close_equity": 100, "daily_floor": 80, "max_floor": 70}
+    figure, days = go.Figure(), pd.DataFrame([{"firm_day": dt.date(2026, 3, 2)} | amounts])
+    account._draw_days(figure, account._from_end_to_end(figure, days))
+    assert [{pd.Timestamp(x).date() for x in line.x} for line in figure.data] == [{dt.date(2026, 3, 2)}] * 5
+    assert {len(line.x) for line in figure.data} == {2}
+    assert len(figure.layout.xaxis.tickvals) == 1
 
 
 def test_an_account_that_was_paid_shows_its_whole_challenge(at_firm: Path) -> None:
