@@ -142,7 +142,7 @@ def _queue(found: pd.DataFrame, columns: list[str]) -> int:
         floor=found["nearest_floor"].map({"daily": "day", "max": "max"}),
         age=[words.age(hours) for hours in reads.hours_since(found["status_at"])],
         risk=found["score"].astype(float),
-        why=[words.reasons(text) for text in found["score_reasons"]],
+        why=[words.reasons(*one) for one in zip(found["score_reasons"], found["band"], strict=True)],
     )[list(COLUMNS)]
     event: Any = st.dataframe(
         look.amounts(look.coloured(shown, "state", found["state"]), ["headroom", "equity"], found["currency"]),

@@ -9,6 +9,8 @@ import duckdb
 import sqlalchemy as sa
 from deltalake.exceptions import DeltaError
 
+from sql.warehouse import is_damaged, mending
+
 AGAIN = "what was not finished was not kept; run it again"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FULL_WORDS = ("no space left", "disk is full", "could not write all bytes", "os error 28")
@@ -54,13 +56,13 @@ def _of_the_database(error: sa.exc.DBAPIError) -> str:
     what = _first_line(error.orig or error)
     if isinstance(error.orig, sqlite3.OperationalError) and "locked" in what:
         return f"the database is held by another program ({what}); close that and run it again"
-    if isinstance(error.orig, sqlite3.DatabaseError) and ("malformed" in what or "not a database" in what):
-        return f"the database is damaged ({what}); restore highwater.db from a copy, or land and score into a new home"
+    if is_damaged(error.orig):
+        return f"the database is damaged ({what}); {mending(error.orig)}"
     if any(words in what.lower() for words in _FULL_WORDS):
         return f"the database could not be written: {what}"
     if any(words in what for words in ("no such table", "no such column")):
         return f"the database lacks what Highwater keeps there ({what}); restore it from a copy, or use another one"
-    return f"the database could not be used: {what}; check HIGHWATER_DATABASE_URL and that it runs, then run it again"
+    return f"the database could not be used: {what}; {mending(error.orig)}, then run it again"
 
 
 def _first_line(error: BaseException) -> str:

@@ -95,7 +95,7 @@ class Warehouse:
         except sa.exc.DBAPIError as error:
             shown = self.database.url.render_as_string(hide_password=True)
             why = str(error.orig).strip().splitlines()[0]
-            raise WarehouseRefused(f"the database {shown} cannot be opened: {why}; {_mend(error.orig)}") from error
+            raise WarehouseRefused(f"the database {shown} cannot be opened: {why}; {mending(error.orig)}") from error
 
     @cached_property
     def database(self) -> sa.Engine:
@@ -175,13 +175,19 @@ def _driver_url(url: str) -> str:
     return url
 
 
-def _mend(error: BaseException | None) -> str:
-    """What to do about a database that its driver did not open."""
-    if isinstance(error, sqlite3.OperationalError):
-        return "see that its folder is there, has room and may be written, or mend HIGHWATER_DATABASE_URL"
-    if isinstance(error, sqlite3.DatabaseError):
+def mending(error: BaseException | None) -> str:
+    """What to do about a database of which its driver says that it cannot be used."""
+    if not isinstance(error, sqlite3.Error):
+        return "check HIGHWATER_DATABASE_URL and that it runs"
+    if is_damaged(error):
         return "restore it from a copy, or land and score into a new home"
-    return "check HIGHWATER_DATABASE_URL and that it runs"
+    return "see that its folder is there, has room and may be written, or mend HIGHWATER_DATABASE_URL"
+
+
+def is_damaged(error: BaseException | None) -> bool:
+    """Whether SQLite says that its file is no database, or no whole one."""
+    said = str(error)
+    return isinstance(error, sqlite3.DatabaseError) and ("malformed" in said or "not a database" in said)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

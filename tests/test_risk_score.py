@@ -243,7 +243,7 @@ def test_pages_do_not_call_the_unknown_innocent(
     told = "Not enough to say of account passing, identity mismatch. No &lt;b&gt;sign-in"
     assert (told in shown[0]) is bool(lacks)
     assert ("holds anything against it" in shown[0]) is not bool(lacks or points)
-    assert words.reasons(text) == queue
+    assert words.reasons(text, band) == queue
 
 
 def test_an_owner_has_the_highest_score_of_its_accounts() -> None:

@@ -203,7 +203,7 @@ def scores(accounts: list[str], zone: str) -> None:
         look.empty("No score but 0", "A score is kept whenever it, its reasons or its model change.")
         return
     st.caption("A score stands until the next row of its account. Select one for its parts.")
-    shown = found.assign(why=[words.reasons(text) for text in found["reasons"]])
+    shown = found.assign(why=[words.reasons(*one) for one in zip(found["reasons"], found["band"], strict=True)])
     event: Any = st.dataframe(
         shown[["as_of", "account_id", "score", "band", "why", "model_version"]],
         hide_index=True,

@@ -109,10 +109,10 @@ def _accounts(owners: list[str]) -> pd.DataFrame:
     names = ["owner_id", "account_id", "trader_name"]
     found = reads.rows("risk_queue", owner_id=owners, limit=len(owners) * reads.PAGE_ROWS) if owners else pd.DataFrame()
     if found.empty:
-        return pd.DataFrame(columns=[*names, "score", "reasons"])
+        return pd.DataFrame(columns=[*names, "score", "band", "reasons"])
     table = schema.RISK_SCORES
     scored = reads.decided(table, table.c.account_id.in_(found["account_id"].tolist()), limit=len(found))
-    joined = found[names].merge(scored[["account_id", "score", "reasons"]], on="account_id", how="left")
+    joined = found[names].merge(scored[["account_id", "score", "band", "reasons"]], on="account_id", how="left")
     return joined.sort_values(["score", "account_id"], ascending=[False, True], kind="stable", na_position="last")
 
 
@@ -120,7 +120,7 @@ def _told(accounts: pd.DataFrame) -> tuple[str, str]:
     """Whose the accounts are, and why the first of them is there."""
     names = [str(masked(name, person())) for name in accounts["trader_name"].dropna().unique()]
     more = f" +{len(names) - 2}" if len(names) > 2 else ""
-    return ", ".join(names[:2]) + more or words.UNKNOWN, words.reasons(accounts["reasons"].iloc[0])
+    return ", ".join(names[:2]) + more or words.UNKNOWN, words.reasons(*accounts[["reasons", "band"]].iloc[0])
 
 
 def table(found: pd.DataFrame, key: str) -> int:

@@ -186,11 +186,11 @@ def score(points: Any, band: Any, reasons: Any) -> None:
         f"<small>{words.escaped(sentence)}</small></p>"
         for (name, part, sentence), shade in zip(parts, shades, strict=True)
     )
-    lacks, sentence = words.unsaid(reasons)
+    _, sentence = words.unsaid(reasons)
     if sentence:
         lines += f"<p><small>? {words.escaped(sentence)}</small></p>"
     told = lines or "<p><small>No detector, link or matched trading holds anything against it.</small></p>"
-    hardly_seen = "positions" in lacks and band == "low"
+    hardly_seen = words.hardly_seen(reasons, band)
     colour = palette().of("unknown" if hardly_seen else BANDS.get(str(band), "unknown"))
     title = f"Risk not known yet, {points:.0f} of 100 so far" if hardly_seen else f"Risk {points:.0f} of 100 · {band}"
     st.html(

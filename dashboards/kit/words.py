@@ -12,14 +12,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from models.money import decimals
-from models.risk_score import ScoreTerms
 from sql.one_line import one_line
 
 UNKNOWN = "—"
 UNSAID = "not enough to say"
 """The reason of a score by which it tells what there was too little of (`models.risk_score`)."""
-LITTLE_RISK = ScoreTerms().bands[0]
-"""Points below which a score of an account that hardly traded says nothing."""
 STATES = {
     "breached": ("✕", "Breached"),
     "near": ("▲", "Near floor"),
@@ -230,11 +227,14 @@ def scored(text: Any) -> list[tuple[str, float, str]]:
     return sorted((one for one in told if one[1] > 0), key=lambda one: -one[1])
 
 
-def reasons(text: Any, most: int = 3) -> str:
+def reasons(text: Any, band: Any, most: int = 3) -> str:
     """The strongest reasons of a score in words, and that there was too little to look at."""
-    parts = scored(text)
-    hardly_seen = "positions" in unsaid(text)[0] and sum(points for _, points, _ in parts) < LITTLE_RISK
-    return ", ".join([*(name for name, _, _ in parts[:most]), *([UNSAID] if hardly_seen else [])])
+    return ", ".join([*(name for name, _, _ in scored(text)[:most]), *([UNSAID] if hardly_seen(text, band) else [])])
+
+
+def hardly_seen(text: Any, band: Any) -> bool:
+    """Whether a low score says nothing, since the account hardly traded."""
+    return str(band) == "low" and "positions" in unsaid(text)[0]
 
 
 def unsaid(text: Any) -> tuple[list[str], str]:

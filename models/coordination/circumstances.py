@@ -41,7 +41,7 @@ from models.coordination.likeness import (
     market_lots,
     surely,
 )
-from models.coordination.matching import match_entries
+from models.coordination.matching import match_entries, skip_to
 from models.coordination.pairs import MINUTE, in_parts
 from models.coordination.terms import CoordinationTerms
 
@@ -273,21 +273,13 @@ def _turned(
     taken[at_b] = number
     first, second = (pair[1], pair[0]) if lag_us >= 0 else (pair[0], pair[1])  # now the follower is ahead
     found = 0
-    low = book.own_start[second]
+    low, end = book.own_start[second], book.own_start[second + 1]
     for k in range(book.own_start[first], book.own_start[first + 1]):
         p = book.own[k]
         if taken[p] == number:
             continue
-        while low < book.own_start[second + 1] and (
-            book.instrument[book.own[low]] < book.instrument[p]
-            or (
-                book.instrument[book.own[low]] == book.instrument[p]
-                and book.opened_us[book.own[low]] < book.opened_us[p] + least
-            )
-        ):
-            low += 1
-        j = low
-        while j < book.own_start[second + 1]:
+        low = skip_to(book, low, end, book.instrument[p], book.opened_us[p] + least)
+        for j in range(low, end):
             q = book.own[j]
             if book.instrument[q] != book.instrument[p] or book.opened_us[q] > book.opened_us[p] + most:
                 break
@@ -295,7 +287,6 @@ def _turned(
                 taken[q] = number
                 found += 1
                 break
-            j += 1
     return float(found)
 
 

@@ -10,6 +10,17 @@ from models.coordination.terms import CoordinationTerms
 
 
 @compiled
+def skip_to(book: Book, place: int, end: int, instrument: int, at_us: float) -> int:
+    """The first place in `Book.own`, from one on, of an account's entry on an instrument at a time (us) or later."""
+    while place < end:
+        q = book.own[place]
+        if book.instrument[q] > instrument or (book.instrument[q] == instrument and book.opened_us[q] >= at_us):
+            break
+        place += 1
+    return place
+
+
+@compiled
 def match_entries(book: Book, a: int, b: int, relation: int, low_us: int, high_us: int) -> tuple[Codes, Codes]:
     """Positions of the entries of a and b joined one to one within a lag window (b behind a, us), earliest first."""
     size = min(book.own_start[a + 1] - book.own_start[a], book.own_start[b + 1] - book.own_start[b])
@@ -17,19 +28,11 @@ def match_entries(book: Book, a: int, b: int, relation: int, low_us: int, high_u
     at_b = np.empty(size, dtype=np.int32)
     used = np.zeros(book.own_start[b + 1] - book.own_start[b], dtype=np.bool_)
     count = 0
-    low = book.own_start[b]
+    low, end = book.own_start[b], book.own_start[b + 1]
     for k in range(book.own_start[a], book.own_start[a + 1]):
         p = book.own[k]
-        while low < book.own_start[b + 1] and (
-            book.instrument[book.own[low]] < book.instrument[p]
-            or (
-                book.instrument[book.own[low]] == book.instrument[p]
-                and book.opened_us[book.own[low]] < book.opened_us[p] + low_us
-            )
-        ):
-            low += 1
-        j = low
-        while j < book.own_start[b + 1]:
+        low = skip_to(book, low, end, book.instrument[p], book.opened_us[p] + low_us)
+        for j in range(low, end):
             q = book.own[j]
             if book.instrument[q] != book.instrument[p] or book.opened_us[q] > book.opened_us[p] + high_us:
                 break
@@ -39,7 +42,6 @@ def match_entries(book: Book, a: int, b: int, relation: int, low_us: int, high_u
                 at_b[count] = q
                 count += 1
                 break
-            j += 1
     return at_a[:count], at_b[:count]
 
 
