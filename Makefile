@@ -5,6 +5,8 @@ STAMP := .venv/.installed
 DEV_STAMP := .venv/.installed-dev
 PORT ?= 8501
 export HIGHWATER_HOME ?= var
+# every process would else compile Highwater's own modules anew, half a second each
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup run test check audit bench quality clean
 

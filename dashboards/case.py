@@ -11,6 +11,7 @@ import streamlit as st
 
 from dashboards.kit import case_panel, casework, desk, graphs, judging, look, paths, places, reads, state, words
 from models import clock
+from models.chance import by_chance
 from sql import schema
 
 FLAG = 0.5
@@ -178,7 +179,7 @@ def _paragraph(owner: str, traders: list[str], accounts: pd.DataFrame, held: dic
     pairs = held["pairs"]
     if len(pairs):
         best = pairs.iloc[0]
-        chance = f"chance would give {best['expected']:.2g}, false discovery rate {best['q_value']:.2g}"
+        chance = f"chance would give {by_chance(best['expected'])}, false discovery rate {by_chance(best['q_value'])}"
         told.append(
             f"{words.counted(len(pairs), 'pair of accounts trades', 'pairs of accounts trade')} as one;"
             f" the strongest matches {best['matched']} entries ({chance})."

@@ -51,7 +51,7 @@ def show() -> None:
         _told(view, chosen, steps)
     _counted(view)
     traders, graph, found = view.traders, view.graph, view.found
-    others = [one for one in traders if one != trader]
+    others = graphs.nearest_first(trader, traders, found)
     if not others:
         look.empty("Nobody else", "No link, shared value or matched trading joins this trader to another.")
         return
@@ -345,6 +345,6 @@ def _links(links: pd.DataFrame) -> None:
             "trader_a": st.column_config.TextColumn("One", width=80),
             "trader_b": st.column_config.TextColumn("Other", width=80),
             "strength": st.column_config.TextColumn("One person?", width=85),
-            "reasons": st.column_config.TextColumn("Because of", width="large"),
+            "reasons": st.column_config.TextColumn("Because of", width=720),
         },
     )

@@ -12,6 +12,7 @@ import streamlit as st
 from dashboards.kit import judging, lake, look, places, reads, state, words
 from models import clock
 from models.cases.machine import CONFIRMED_CODES, DISMISSED_CODES
+from models.chance import by_chance
 from models.coordination import PairEvidence, ruled_out
 from models.judgements import Together, answer_in_case, answered_pair
 from sql import schema
@@ -141,7 +142,7 @@ def _verdict(found: PairEvidence, held: dict[str, Any] | None, relation: str) ->
     title = f"{'▲' if flagged else '●'} Strength {held['strength']:.2f} · {owner}"
     lines = [
         words.escaped(found.sentence),
-        f"<small>False discovery rate {held['q_value']:.2g} · {_leader(held)}</small>",
+        f"<small>False discovery rate {by_chance(held['q_value'])} · {_leader(held)}</small>",
     ]
     look.card("near" if flagged else "fine", title, lines)
     evidence = words.parsed(held["evidence"]) or {}

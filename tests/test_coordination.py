@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
+from models.chance import by_chance
 from models.coordination import Coordination, find_coordination, pair_evidence, ruled_out
 from models.coordination.chance import log_gamma_poisson_tail, log_poisson_tail, log_q_values
 from models.coordination.search import PAIR_COLUMNS, RING_COLUMNS
@@ -341,6 +342,14 @@ def test_q_values_agree_with_scipy(p_values: list[float]) -> None:
     expected = stats.false_discovery_control(p_values)
     ours = np.exp(log_q_values(np.log(p_values), len(p_values)))
     assert ours == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(0.00009, "under 0.0001"), (0.0001, "0.0001"), (0.034, "0.034"), (9.94, "9.9"), (12.4, "12"), (1234.0, "1,234")],
+)
+def test_what_chance_would_give_is_told_without_an_exponent(number: float, told: str) -> None:
+    assert by_chance(number) == told
 
 
 def test_what_was_ruled_out_is_told_only_where_the_numbers_speak_against_it() -> None:

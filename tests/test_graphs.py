@@ -60,6 +60,23 @@ def test_what_a_click_adds_moves_nothing_and_has_room_before_accounts() -> None:
     assert all(abs(float(part)) < 3 * spread for place in after.values() for part in place), "all in one picture"
 
 
+def test_the_person_to_answer_about_first_is_the_likeliest() -> None:
+    """The question whether two are one person stands below: it must not begin with a stranger of the same café."""
+    links = pd.DataFrame(
+        [
+            {"trader_a": "T5", "trader_b": "T9", "strength": 0.4, "reasons": "[]"},
+            {"trader_a": "T7", "trader_b": "T5", "strength": 0.99, "reasons": "[]"},
+            {"trader_a": "T1", "trader_b": "T2", "strength": 1.0, "reasons": "[]"},
+        ]
+    )
+    pairs = pd.DataFrame([{"account_a": "A3-0", "account_b": "A5-1"}, {"account_a": "A1-0", "account_b": "A2-0"}])
+    found = replace(case_of(10, 2), links=links, pairs=pairs)
+    people = ["T5", "T1", "T2", "T3", "T7", "T9"]
+    assert graphs.nearest_first("T5", people, found) == ["T7", "T9", "T3", "T1", "T2"]
+    alone = replace(found, links=links[:0], pairs=pairs[:0])
+    assert graphs.nearest_first("T5", people, alone) == ["T1", "T2", "T3", "T7", "T9"]
+
+
 def test_the_address_of_a_value_does_not_tell_it() -> None:
     marked = graphs.mark("v:ip:203.0.113.5")
     assert "203" not in marked and marked == graphs.mark("v:ip:203.0.113.5") != graphs.mark("v:ip:203.0.113.6")

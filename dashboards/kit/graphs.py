@@ -154,6 +154,20 @@ def kind(name: Any) -> str:
     return KINDS.get(str(name), str(name).replace("_", " "))
 
 
+def nearest_first(trader: str, traders: list[str], found: Found) -> list[str]:
+    """The other people: first who is most likely the same person, then who trades as one with them, then the rest."""
+    links, pairs = found.links, found.pairs
+    strength: dict[str, float] = {}
+    for one, other in (("trader_a", "trader_b"), ("trader_b", "trader_a")):
+        mine = links[links[one] == trader]
+        strength |= dict(zip(mine[other], mine["strength"], strict=True))
+    holders = dict(zip(found.accounts["account_id"], found.accounts["trader_id"], strict=True))
+    both = [{holders.get(a), holders.get(b)} for a, b in zip(pairs["account_a"], pairs["account_b"], strict=True)]
+    together = {one for two in both if trader in two for one in two}
+    others = [one for one in traders if one != trader]
+    return sorted(others, key=lambda one: (-strength.get(one, 0.0), one not in together, one))
+
+
 def likely(strength: float) -> str:
     """A strength as a percentage that claims no certainty."""
     return "over 99 %" if strength >= 0.995 else words.share(strength)

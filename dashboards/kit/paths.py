@@ -11,6 +11,7 @@ import streamlit as st
 from dashboards.kit import reads, words
 from models import catalogue
 from models.catalogue import Rulebook, Terms
+from models.chance import by_chance
 from models.rule_words import rule_sentence
 from models.term_words import field_words
 from pipelines.explain import ExplainRefused, explain
@@ -68,4 +69,4 @@ def pair_words(pair: dict[str, Any]) -> str:
         follower = other if leader == one else one
         verb = "copies" if verb == "copy" else "mirrors"
         told, lag = f"**{follower} {verb} {leader}**", f"{lag} behind" if lag else ""
-    return f"{told}: {pair['matched']} matched entries{lag}; chance would give {pair['expected']:.2g}"
+    return f"{told}: {pair['matched']} matched entries{lag}; chance would give {by_chance(pair['expected'])}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from models.chance import by_chance
 from models.coordination.clocks import clock_differences
 from models.coordination.entries import SECOND, Entries, Ints, sort_entries
 from models.coordination.lags import typical_lag
@@ -254,5 +255,5 @@ def _sentence(relation: str, ids: list[str], numbers: dict[str, float | int | No
     return (
         f"{numbers['matched']} of {fewer} entries of the smaller account match on {verb}, "
         f"{behind} {abs(lag) / 1000:.1f} s behind {ahead} (typically; {known}); "
-        f"chance would give {numbers['expected']:.2g}."
+        f"chance would give {by_chance(float(numbers['expected'] or 0))}."
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from models.chance import by_chance
+
 ORDERED = 0.9
 TIMED = 0.7
 CROWDED = 2.0  # times the usual number of strangers from which a crowd is not ruled out
@@ -12,10 +14,10 @@ CROWDED = 2.0  # times the usual number of strangers from which a crowd is not r
 
 def ruled_out(matched: int, expected: float, evidence: Mapping[str, Any]) -> list[str]:
     """One sentence for each innocent explanation that the numbers of a pair speak against; none for what is unknown."""
-    told = [f"chance: it would give {expected:.2g} of the {matched} matches"] if expected < matched / 2 else []
+    told = [f"chance: it would give {by_chance(expected)} of the {matched} matches"] if expected < matched / 2 else []
     shifted = evidence.get("shifted")
     if shifted is not None and shifted < matched / 2:
-        told.append(f"a common rhythm: with one clock moved by minutes to days, {shifted:.2g} match on average")
+        told.append(f"a common rhythm: with one clock moved by minutes to days, {shifted:,.1f} match on average")
     passers, usual = evidence.get("passers"), evidence.get("passers_usual")
     if passers is not None and usual is not None and passers <= CROWDED * usual + 1:
         told.append(f"news and crowds: strangers within 2 s of the matches are {passers:.0f}, usual {usual:.1f}")
