@@ -56,7 +56,13 @@ def flag(kind: str, subject: str, **more: Any) -> dict[str, Any]:
 
 def test_an_amount_that_is_not_told_is_called_unknown(tmp_path: Path) -> None:
     it, desk = plain(tmp_path)
-    assert told(it, desk, "amount")["sentence"] == "The amount asked for, 1,000, is positive."
+    assert told(it, desk, "amount")["sentence"] == "The amount asked for, 1,000.00 USD, is positive."
+    said = told(it, desk, "amount", amount=Decimal("2086.3"))["sentence"]
+    assert said == "The amount asked for, 2,086.30 USD, is positive."
+    said = told(it, desk, "amount", amount=Decimal("10.005"))["sentence"]
+    assert said == "The amount asked for, 10.005 USD, is positive.", "every decimal that was asked for"
+    said = told(it, desk, "amount", amount=Decimal("1E+3"), currency="JPY")["sentence"]
+    assert said == "The amount asked for, 1,000 JPY, is positive."
     said = told(it, desk, "amount", amount=None)["sentence"]
     assert said == "The amount asked for, unknown, is not a positive amount."
 

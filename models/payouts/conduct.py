@@ -106,7 +106,9 @@ def rules(request: Request, terms: Terms, worth: Worth) -> Iterator[Check]:
         yield Check("rules", "failed", said, _counts(ending or waiting), _texts(ending or waiting), "rules", leads)
     else:
         ended = "After what ended the account profit can be claimed" if claim else "No rule ended the account"
-        sentence = f"{ended}; {len(warned)} warnings or pauses in the window."
+        sentence = (
+            f"{ended}; {len(warned)} {'warning or pause' if len(warned) == 1 else 'warnings or pauses'} in the window."
+        )
         yield Check("rules", "passed", sentence, _counts(warned), group="rules")
     yield _taken(request, terms, worth)
 

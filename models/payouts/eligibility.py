@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from models.catalogue import FUNDED, Terms
-from models.money import from_minor, percent_of, to_minor, written
+from models.money import decimals, from_minor, percent_of, to_minor, written
 from models.payouts.amounts import Worth, age_days, remains, unit_profits
 from models.payouts.checks import Check, LeadsTo, judged, when
 from models.payouts.facts import Desk, Request
@@ -25,7 +25,7 @@ def known(request: Request) -> Iterator[Check]:
     told = f"Account {request.account_id} is {'known' if there else 'not known: nothing can be checked against it'}."
     yield Check("account", judged(there), told, {"account_id": request.account_id}, leads_to="reject")
     positive = request.amount is not None and request.amount > 0
-    asked = "unknown" if request.amount is None else f"{request.amount.normalize():,f}"
+    asked = "unknown" if request.amount is None else _as_asked(request.amount, request.currency)
     sentence = f"The amount asked for, {asked}, is {'positive' if positive else 'not a positive amount'}."
     yield Check("amount", judged(positive), sentence, {"amount": request.amount}, leads_to="reject")
     if there:
@@ -36,6 +36,12 @@ def known(request: Request) -> Iterator[Check]:
             product = request.product or "unknown"
             sentence = f"No terms are known for product {product} in stage {request.stage}."
             yield Check("terms", "unknown", sentence, {"product": product})
+
+
+def _as_asked(amount: Decimal, currency: str | None) -> str:
+    """An amount with every decimal that was asked for, at least those of its currency."""
+    own = -int(amount.normalize().as_tuple().exponent)
+    return f"{amount:,.{max(own, decimals(currency) if currency else 0)}f} {currency or ''}".strip()
 
 
 def conditions(request: Request, terms: Terms, worth: Worth, desk: Desk) -> Iterator[Check]:
