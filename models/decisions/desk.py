@@ -419,7 +419,9 @@ def _grant(doing: _Act, state: State, action: str, review: _Review, strips: Sequ
     override, case = review.row["recommendation"] != wanted or bool(strips), review.freeze
     if (override or case) and (not doing.reason or not doing.reason_code):
         against = f"{case} recommends a freeze" if case else f"The review says {review.row['recommendation']}"
-        raise MoveRefused(f"{against}: to {wanted} give a reason and its code.")
+        asked = (("a reason", doing.reason), ("the kind of reason", doing.reason_code))
+        lacks = " and ".join(name for name, given in asked if not given)
+        raise MoveRefused(f"{against}: to {wanted} give {lacks}.")
     people, why = _people_needed(doing.known, review, doing.policy, override=override)
     state = _move(doing, state, action, stripped=strips, maker=doing.person.name, approvals_needed=people, **amounts)
     if people > 1:
