@@ -21,6 +21,7 @@ from sql.schema import DATASETS, Dataset
 VIEWS = {"compare": "Parallel run", "import": "Another system's export", "export": "Take everything out"}
 MOVE = "data.move"
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+DECIMALS = {"": "as they stand", ".": "point", ",": "comma"}
 FIRST_ROWS, PREVIEW_ROWS = 3, 8
 
 
@@ -121,6 +122,12 @@ def _import() -> None:
     with columns[3]:
         listed = ["", *sorted(zones())]
         zone = str(st.selectbox("Zone of its times", listed, format_func=lambda one: one or "told in each time"))
+    with columns[0], st.container(horizontal=True):
+        decimal = str(st.selectbox("Its decimals", list(DECIMALS), format_func=DECIMALS.__getitem__))
+        times = st.text_input(
+            "Its times", placeholder="%d/%m/%Y %H:%M", help="Empty: ISO 8601, or day first with dots."
+        )
+        days = st.text_input("Its days", placeholder="%d/%m/%Y", help="Empty: ISO 8601, or day first with dots.")
     if file is None:
         look.empty(
             "No file yet",
@@ -134,7 +141,8 @@ def _import() -> None:
         st.caption("Their first rows")
         st.dataframe(theirs.head(FIRST_ROWS), hide_index=True)
         told = _asked(dataset, list(theirs.columns))
-        told |= {"file": file.name, "separator": separator} | ({"zone": zone} if zone else {})
+        forms = {"zone": zone, "decimal": decimal, "time_format": times, "date_format": days}
+        told |= {"file": file.name, "separator": separator} | {what: form for what, form in forms.items() if form}
         rows = portability.mapped(dataset, told, theirs)
     except (MappingRefused, ValueError) as refused:
         look.card("near", "▲ Not yet", [words.escaped(refused)])

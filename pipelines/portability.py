@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import datetime as dt
+import io
 import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import numpy as np
@@ -17,6 +21,8 @@ from models.clock import zones
 from models.toml_files import TomlRefused, parsed, text_of
 from pipelines import marts
 from pipelines.export import export_table, read_table
+from pipelines.sources.kit.statement import RowProblem
+from pipelines.sources.kit.values import american, clock, plain_number
 from pipelines.whole import put
 from sql import relations, schema
 from sql.desk_schema import LEDGER_ENTRIES
@@ -25,7 +31,9 @@ from sql.schema import DATASETS, Dataset
 from sql.warehouse import Warehouse, read_frame
 
 IMPORTED = tuple(DATASETS)
-MAPPED = ("file", "columns", "values", "fixed", "zone", "separator")
+TABLES = ("columns", "values", "fixed")
+WRITTEN = ("file", "zone", "separator", "decimal", "time_format", "date_format")
+_POINTS_AND_COMMAS = str.maketrans(".,", ",.")
 
 
 class MappingRefused(Exception):
@@ -102,7 +110,7 @@ def written_mapping(mapping: Mapping[str, Mapping[str, Any]]) -> str:
     lines = []
     for dataset, told in mapping.items():
         lines.append(f"[{dataset}]")
-        lines += [f"{name} = {json.dumps(told[name])}" for name in ("file", "zone", "separator") if told.get(name)]
+        lines += [f"{name} = {json.dumps(told[name])}" for name in WRITTEN if told.get(name)]
         for part in ("columns", "fixed"):
             if told.get(part):
                 pairs = ", ".join(f"{json.dumps(ours)} = {json.dumps(theirs)}" for ours, theirs in told[part].items())
@@ -118,8 +126,9 @@ def import_export(folder: Path, mapping: Mapping[str, Any], out: Path) -> dict[s
     """Turns another system's CSV files into a feed that can be landed; returns the rows by dataset.
 
     mapping: dataset → file, columns (ours: theirs), values (column: theirs → ours), fixed (column: value), zone of
-    times without an offset, separator. Raises MappingRefused when a name fits neither side; a value that means nothing
-    is left as it is, so that landing rejects the row with its line.
+    times without an offset, separator, decimal mark of numbers, time_format and date_format (as strptime has them).
+    Raises MappingRefused when a name fits neither side; a value that means nothing is left as it is, so that landing
+    rejects the row with its line.
     """
     out.mkdir(parents=True, exist_ok=True)
     written: dict[str, int] = {}
@@ -143,46 +152,111 @@ def _read(folder: Path, dataset: str, told: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def read_text(file: Any, separator: str = ",") -> pd.DataFrame:
-    """A CSV file with every value as it stands there."""
-    return pd.read_csv(file, dtype=str, sep=separator, keep_default_na=False)
+    """A CSV file with every value as it stands there; ValueError for what is none, with the line.
+
+    A row with more cells than there are columns is none: a decimal comma between commas would shift all behind it.
+    """
+    data: bytes = file.getvalue() if hasattr(file, "getvalue") else Path(file).read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ValueError(f"line {line} is not UTF-8; save the file in UTF-8") from error
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    try:
+        header = next(reader, [])
+        twice = sorted({name for name in header if name and header.count(name) > 1})
+        if not header or twice:
+            raise ValueError(f"two columns are called {', '.join(twice)}" if twice else "there is no header")
+        rows = []
+        for cells in reader:
+            if any(cells[len(header) :]):
+                raise ValueError(f"line {reader.line_num} has {len(cells)} cells, the header {len(header)}")
+            if cells:
+                rows.append(cells[: len(header)] + [""] * (len(header) - len(cells)))
+    except csv.Error as error:
+        raise ValueError(f"line {reader.line_num}: {error}") from error
+    return pd.DataFrame(rows, columns=header, dtype=str)
 
 
 def mapped(dataset: Dataset, told: Mapping[str, Any], theirs: pd.DataFrame) -> pd.DataFrame:
     """Rows of another system in the columns of a dataset; MappingRefused when the mapping fits neither side."""
-    unknown = sorted(set(told) - set(MAPPED))
-    unknown += sorted((set(told.get("columns", {})) | set(told.get("fixed", {}))) - set(dataset.names))
+    for name in TABLES:
+        if not isinstance(told.get(name, {}), Mapping):
+            raise MappingRefused(f"{dataset.name}: {name} is no table")
+    columns, fixed, values = (told.get(name, {}) for name in ("columns", "fixed", "values"))
+    unknown = sorted(set(told) - {*TABLES, *WRITTEN})
+    unknown += sorted((set(columns) | set(fixed)) - set(dataset.names))
     if unknown:
         raise MappingRefused(f"{dataset.name}: unknown {', '.join(unknown)}")
-    given = set(told.get("columns", {})) | set(told.get("fixed", {}))
-    needed = [column.name for column in dataset.columns if column.required and column.name not in given]
+    needed = [one.name for one in dataset.columns if one.required and one.name not in {*columns, *fixed}]
     if needed:
         raise MappingRefused(f"{dataset.name}: nothing is mapped to {', '.join(needed)}")
+    if loose := sorted(set(values) - set(columns)):
+        raise MappingRefused(f"{dataset.name}: values of {', '.join(loose)}, to which no column is mapped")
     if "zone" in told and told["zone"] not in zones():
         raise MappingRefused(f"{dataset.name}: {told['zone']} is no IANA zone")
-    missing = sorted(set(told["columns"].values()) - set(theirs.columns))
+    if told.get("decimal", ".") not in (".", ","):
+        raise MappingRefused(f"{dataset.name}: decimal is . or ,")
+    missing = sorted(set(columns.values()) - set(theirs.columns))
     if missing:
         raise MappingRefused(f"{told.get('file', dataset.name)}: no column {', '.join(missing)}")
-    rows = pd.DataFrame({ours: theirs[name] for ours, name in told["columns"].items()})
-    for column, words in told.get("values", {}).items():
+    rows = pd.DataFrame({ours: theirs[name] for ours, name in columns.items()}, index=theirs.index)
+    for column, words in values.items():
         rows[column] = rows[column].replace(words)
-    for column, value in told.get("fixed", {}).items():
+    for column, value in fixed.items():
         rows[column] = value
     for column in rows.columns:
-        if dataset.column(column).kind == "instant" and "zone" in told:
-            rows[column] = rows[column].map(lambda text: _instant(text, told["zone"]))
+        rows[column] = _ours(rows[column], dataset.column(column).kind, told)
     return rows
 
 
-def _instant(text: str, zone: str) -> str:
-    """A time of a zone as an instant; what cannot be read, or is no single instant there, stays as it is."""
-    if not text.strip():
-        return text
+def _ours(column: pd.Series[str], kind: str, told: Mapping[str, Any]) -> pd.Series[str]:
+    """A column of theirs as a feed writes its kind, by what the mapping says of numbers, times and days."""
+    if kind == "instant" and (told.get("zone") or told.get("time_format")):
+        return column.map(partial(_instant, zone=told.get("zone"), form=told.get("time_format")))
+    if kind == "date":
+        return column.map(partial(_day, form=told.get("date_format", "%d.%m.%Y")))
+    if kind in ("money", "number", "integer") and "decimal" in told:
+        return column.map(partial(_number, mark=told["decimal"]))
+    return column
+
+
+def _number(text: str, mark: str) -> str:
+    """A number with that decimal mark as a feed writes it; what is none stays as it is."""
+    plain = plain_number(american(text.translate(_POINTS_AND_COMMAS) if mark == "," else text))
+    return text if plain is None else plain
+
+
+def _day(text: str, form: str) -> str:
+    """A day in that form as a feed writes it; any other text stays as it is."""
     try:
-        at = pd.Timestamp(text)
-        at = at.tz_localize(zone) if at.tzinfo is None else at
-    except (ValueError, TypeError):
+        return dt.datetime.strptime(text.strip(), form).date().isoformat()
+    except ValueError:
         return text
-    return at.tz_convert("UTC").isoformat().replace("+00:00", "Z")
+
+
+def _instant(text: str, zone: str | None, form: str | None) -> str:
+    """A time of a zone as an instant; what cannot be read, or is no single instant there, stays as it is.
+
+    Without a form: ISO 8601, or the day first with dots. What stands before slashes may be day or month.
+    """
+    try:
+        at = dt.datetime.strptime(text.strip(), form) if form else _plain_time(text.strip())
+    except (ValueError, RowProblem):
+        return text
+    if at.tzinfo is None and zone is None:
+        return text
+    told = [at] if at.tzinfo else [at.replace(tzinfo=ZoneInfo(str(zone)), fold=fold) for fold in (0, 1)]
+    first, *other = [one.astimezone(dt.UTC) for one in told]
+    return first.isoformat().replace("+00:00", "Z") if other in ([], [first]) else text
+
+
+def _plain_time(text: str) -> dt.datetime:
+    try:
+        return dt.datetime.fromisoformat(text)
+    except ValueError:
+        return clock(text, "")
 
 
 def compare(ours: pd.DataFrame, theirs: pd.DataFrame, key: Sequence[str]) -> pd.DataFrame:

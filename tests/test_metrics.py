@@ -484,6 +484,59 @@ def test_a_mapping_that_does_not_fit_is_refused(tmp_path: Path, change: dict[str
     assert not (tmp_path / "feed" / "partners.csv").exists()
 
 
+FOREIGN: dict[str, Any] = {
+    "file": "paid.csv",
+    "columns": {"payment_id": "No", "trader_id": "Client", "amount": "Sum", "occurred_at": "When"},
+    "fixed": {"kind": "purchase", "currency": "EUR"},
+    "separator": ";",
+    "zone": "Europe/Berlin",
+}
+
+
+@pytest.mark.parametrize(
+    ("told", "cell", "read"),
+    [
+        ({"decimal": ","}, "1.234,56;03.02.2026 14:05", "1234.56,2026-02-03T13:05:00Z"),
+        ({"decimal": ","}, "1.234;2026-02-03T14:05:00+09:00", "1234,2026-02-03T05:05:00Z"),
+        ({"decimal": "."}, "1,234.5;2026-02-03", "1234.5,2026-02-02T23:00:00Z"),
+        ({"time_format": "%m/%d/%Y %I:%M %p"}, "9.5;02/03/2026 2:05 PM", "9.5,2026-02-03T13:05:00Z"),
+        ({}, '"9,5";02/03/2026 14:05', '"9,5",02/03/2026 14:05'),
+        ({}, "9;29.03.2026 02:30", "9,29.03.2026 02:30"),
+        ({}, "9;25.10.2026 02:30", "9,25.10.2026 02:30"),
+    ],
+)
+def test_numbers_and_times_of_another_system_are_read_as_told_or_left_to_be_rejected(
+    tmp_path: Path, told: dict[str, Any], cell: str, read: str
+) -> None:
+    """Never guessed: a day that may be a month, a time that a clock change skips or repeats, stay as they are."""
+    (tmp_path / "paid.csv").write_text(f"No;Client;Sum;When\n1;T1;{cell}\n", encoding="utf-8")
+    import_export(tmp_path, {"payments": FOREIGN | told}, tmp_path / "feed")
+    row = (tmp_path / "feed" / "payments.csv").read_text(encoding="utf-8").splitlines()[1]
+    assert row == f"1,T1,{read},purchase,EUR"
+    assert tomllib.loads(written_mapping({"payments": FOREIGN | told})) == {"payments": FOREIGN | told}
+
+
+@pytest.mark.parametrize(
+    ("text", "change", "words"),
+    [
+        ("No;Client;Sum;When\n1;T1;9;2026-02-03;x\n", {}, "line 2 has 5 cells, the header 4"),
+        ("No;Client;Sum;When;Sum\n1;T1;9;2026-02-03;8\n", {}, "two columns are called Sum"),
+        ("No;Client;Sum;When\n1;M\u00fcller;9;2026-02-03\n", {}, "line 2 is not UTF-8"),
+        ("No;Client;Sum;When\n", {"values": {"kid": {"a": "b"}}}, "values of kid, to which no column"),
+        ("No;Client;Sum;When\n", {"columns": "No"}, "columns is no table"),
+        ("No;Client;Sum;When\n", {"decimal": ";"}, "decimal is"),
+    ],
+)
+def test_a_file_whose_columns_cannot_be_told_is_refused(
+    tmp_path: Path, text: str, change: dict[str, Any], words: str
+) -> None:
+    """No cell may come to stand in another column unseen."""
+    (tmp_path / "paid.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(MappingRefused, match=words):
+        import_export(tmp_path, {"payments": FOREIGN | change}, tmp_path / "feed")
+    assert not (tmp_path / "feed" / "payments.csv").exists()
+
+
 def test_another_systems_amounts_are_read_or_refused_with_the_line(tmp_path: Path) -> None:
     path = tmp_path / "theirs.csv"
     path.write_text("partner_id,currency,amount,happened_at\nP1,EUR,10,2026-03-01\nP1,EUR,ten,2026-03-01\n")
