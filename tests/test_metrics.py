@@ -174,31 +174,37 @@ def test_what_the_desk_refused_waits_no_more_and_is_in_no_sum() -> None:
 
 
 def test_the_tenth_that_is_hedged_has_most_profit_in_dollars_and_counts_what_it_opened_since() -> None:
-    """Nine accounts with 1 to 9 dollars of profit and one with 1,000 yen, which are 7 dollars and not the most."""
+    """Ten accounts with 1 to 10 dollars of profit, the richest idle for a year, and one with 1,000 yen, which are 7
+    dollars; those that had ended a horizon ago, or had not begun, would have been richer still."""
     connection = duckdb.connect()
     connection.execute(
         "set timezone = 'UTC'; set variable as_of = timestamptz '2026-06-30'; set variable liability_horizon_days = 30;"
-        "create schema facts; create schema marts;"
-        "create table facts.accounts as select 'D' || n as account_id, 'USD' as currency from range(1, 10) as t (n)"
-        " union all select 'Y', 'JPY';"
+        "create schema facts; create schema marts; create schema decided;"
+        "create table facts.accounts as select *, 'funded' as stage, 100 as initial_balance,"
+        " if(account_id = 'D99', timestamptz '2026-06-01', timestamptz '2025-01-01') as opened_at"
+        " from (select 'D' || n as account_id, 'USD' as currency from range(1, 11) as t (n)"
+        " union all from (values ('Y', 'JPY'), ('D98', 'USD'), ('D99', 'USD')));"
+        "create table decided.account_status as select account_id, timestamptz '2026-05-30 12:00' as status_at,"
+        " if(account_id = 'D98', 'breached', 'active') as status from facts.accounts;"
         "create table marts.usd_rates as from (values ('USD', 1.0), ('JPY', 0.007)) as t (currency, rate_to_usd);"
-        "create table facts.funded_days as select account_id, date '2026-05-30' as firm_day, 100.0 as initial,"
-        " timestamptz '2026-05-31' as stands_at, if(account_id = 'Y', 1000, cast(account_id[2:] as double)) / 100"
-        " as profit_share from facts.accounts;"
+        "create table facts.funded_days as select account_id,"
+        " if(account_id = 'D10', timestamptz '2025-06-01', timestamptz '2026-05-30') as stands_at,"
+        " if(account_id = 'Y', 1000, cast(account_id[2:] as double)) / 100 as profit_share from facts.accounts;"
         "create table facts.trades as select account_id, timestamptz '2026-06-01' + to_days(day) as opened_at,"
         " timestamptz '2026-06-02' + to_days(day) as closed_at, 50.0 as profit, -3.0 as commission, -2.0 as swap,"
         " 0.0 as fee from facts.accounts, (values (0), (-10)) as t (day);"
         "create table facts.transfers as select account_id, 'USD' as currency, 40.0 as amount, 'settled' as status,"
-        " timestamptz '2026-06-10' as settled_at from facts.accounts where account_id in ('Y', 'D9')"
+        " timestamptz '2026-06-10' as settled_at from facts.accounts where account_id in ('Y', 'D8', 'D9')"
+        " union all select 'D10', 'USD', 30.0, 'settled', timestamptz '2026-05-20'"
     )
     found = connection.execute(relations.text("marts.hedging")).df().iloc[0].to_dict()
     assert found == {
-        "accounts": 1,
-        "hedge_gross_usd": 50.0,
-        "hedge_cost_usd": 5.0,
-        "hedge_net_usd": 45.0,
+        "accounts": 2,
+        "hedge_gross_usd": 100.0,
+        "hedge_cost_usd": 10.0,
+        "hedge_net_usd": 90.0,
         "paid_usd": 40.0,
-    }, "of D9 alone, without what it had opened before"
+    }, "of D10 and D9 alone, without what they had opened or been paid before"
 
 
 def test_accrued_agrees_between_liability_and_its_accounts(house: Warehouse) -> None:

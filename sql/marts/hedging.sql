@@ -1,35 +1,42 @@
--- Had the firm copied, a horizon ago, the tenth of funded accounts with the most profit then (in dollars): what the copies earned since,
--- what the copied accounts were paid, and what their trades cost in commission and swap. Grain: one row.
-with then_live as (
-    select account_id, initial, profit_share, stands_at
-    from facts.funded_days
-    where stands_at <= getvariable('as_of') - to_days(cast(getvariable('liability_horizon_days') as integer))
-    qualify row_number() over (partition by account_id order by firm_day desc) = 1
+-- Had the firm copied, a horizon ago, the tenth of the funded accounts then alive with the most profit (in dollars): what the
+-- copies earned since, what the copied accounts were paid, and what their trades cost in commission and swap. Idle accounts
+-- count with what stood in them last. Grain: one row.
+with lived as (
+    select
+        accounts.account_id,
+        accounts.currency,
+        cast(accounts.initial_balance as double) as initial,
+        getvariable('as_of') - to_days(cast(getvariable('liability_horizon_days') as integer)) as stands_at
+    from decided.account_status as status
+    inner join facts.accounts as accounts using (account_id)
+    where
+        accounts.stage in ('funded', 'instant')
+        and accounts.initial_balance > 0
+        and accounts.opened_at <= stands_at
+        and (status.status in ('active', 'paused') or status.status_at > stands_at)
 ),
 
 ranked as (
     select
-        then_live.*,
+        lived.*,
         rates.rate_to_usd,
         ntile(10) over (
-            order by then_live.profit_share * then_live.initial * rates.rate_to_usd desc nulls last, then_live.account_id
+            order by coalesce(told.profit_share, 0) * lived.initial * rates.rate_to_usd desc nulls last, lived.account_id
         ) as tenth
-    from then_live
-    inner join facts.accounts as accounts using (account_id)
-    left join marts.usd_rates as rates on accounts.currency = rates.currency
-    where then_live.stands_at > getvariable('as_of') - to_days(cast(2 * getvariable('liability_horizon_days') as integer))
+    from lived
+    asof left join facts.funded_days as told
+        on lived.account_id = told.account_id and lived.stands_at >= told.stands_at
+    left join marts.usd_rates as rates on lived.currency = rates.currency
 ),
 
 traded as (
     select
-        ranked.account_id,
         sum(trades.profit * ranked.rate_to_usd) as gross_usd,
         -sum((trades.commission + trades.swap + trades.fee) * ranked.rate_to_usd) as cost_usd
     from ranked
     inner join facts.trades as trades
         on ranked.account_id = trades.account_id and trades.opened_at > ranked.stands_at and trades.closed_at is not null
     where ranked.tenth = 1
-    group by ranked.account_id
 ),
 
 paid as (
@@ -42,8 +49,8 @@ paid as (
 
 select
     (select count(*) from ranked where tenth = 1) as accounts,
-    sum(traded.gross_usd) as hedge_gross_usd,
-    sum(traded.cost_usd) as hedge_cost_usd,
-    sum(traded.gross_usd) - sum(traded.cost_usd) as hedge_net_usd,
-    (select paid_usd from paid) as paid_usd
+    coalesce(gross_usd, 0) as hedge_gross_usd,
+    coalesce(cost_usd, 0) as hedge_cost_usd,
+    coalesce(gross_usd, 0) - coalesce(cost_usd, 0) as hedge_net_usd,
+    coalesce((select paid_usd from paid), 0) as paid_usd
 from traded
