@@ -520,6 +520,7 @@ def test_a_dry_run_weighs_losses_of_several_currencies_by_what_they_are_worth() 
         ("", "no rate"),
         ("[versions.purchase]\nrepeat_percent = 50\n", "no rate"),
         ("[versions.overrides]\npercents = [0]\n", "no rate"),
+        ('[versions.purchase]\npercent = 20\n[versions.overrides]\nof = "fee"\n', "overrides: no rate"),
         ("[versions.purchase]\npercent = 20\namount = 5\n", "exactly one"),
         ("[versions.purchase]\npercent = 101\n", "within 0 and 100"),
         ("[versions.purchse]\npercent = 1\n", "unknown purchse"),

@@ -177,6 +177,8 @@ def _version(told: Mapping[str, Any], where: str) -> PlanVersion:
     rates = {name: _rate(told[name], f"{where}, {name}") for name in EARNING if name in told}
     overrides = _table(told.get("overrides", {}), {"percents", "of"}, f"{where}, overrides")
     levels = _levels(overrides.get("percents", []), f"{where}, overrides")
+    if "overrides" in told and not levels:
+        raise PlanRefused(f"{where}, overrides: no rate; percents is a list, for level 2 and up")
     if not rates and "tiers" not in told and not any(levels):
         raise PlanRefused(f"{where}: no rate; a plan pays for at least one of {', '.join(EARNING)}, overrides")
     currency, convert = told.get("currency"), _flag(told.get("convert", False), f"{where}, convert")
