@@ -246,7 +246,10 @@ def test_a_partner_under_themselves() -> None:
     world.partner("S", parent_partner_id="T")
     world.partner("T", parent_partner_id="S")
     world.partner("U", parent_partner_id="P")
-    assert flags(world) == {(name, "sub_partner_loop") for name in ("R", "S", "T")}
+    world.partner("V", email="vera.desk@gmail.com")
+    world.partner("W", email="VeraDesk+team@googlemail.com", parent_partner_id="V")
+    world.partner("X", email="vera@gmail.com", parent_partner_id="V")
+    assert flags(world) == {(name, "sub_partner_loop") for name in ("R", "S", "T", "W")}
 
 
 def test_a_code_that_escaped_abroad() -> None:

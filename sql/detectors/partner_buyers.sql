@@ -1,25 +1,5 @@
 -- Traders whom a partner is credited with, with what ties them to the partner and to each other. Grain: partner_id, trader_id.
--- A mailbox is an address without letter case, tags and, at Google, dots.
-with mailboxes as (
-    select
-        kind,
-        id,
-        case
-            when domain in ('gmail.com', 'googlemail.com') then replace(split_part(box, '+', 1), '.', '') || '@gmail.com'
-            else split_part(box, '+', 1) || '@' || domain
-        end as mailbox
-    from (
-        select kind, id, split_part(lower(trim(email)), '@', 1) as box, split_part(lower(trim(email)), '@', 2) as domain
-        from (
-            select 'partner' as kind, partner_id as id, email from staging.partners
-            union all
-            select 'trader', trader_id, email from staging.traders
-        )
-        where email like '%_@_%'
-    )
-),
-
-destinations as (
+with destinations as (
     select distinct accounts.trader_id, payouts.destination
     from staging.payouts as payouts
     inner join staging.accounts as accounts using (account_id)
@@ -35,8 +15,8 @@ instruments as (
 -- a trader record that is the partner: same mailbox, or paid to the same place
 partner_as_trader as (
     select partners.id as partner_id, traders.id as trader_id
-    from mailboxes as partners
-    inner join mailboxes as traders using (mailbox)
+    from detectors.mailboxes as partners
+    inner join detectors.mailboxes as traders using (mailbox)
     where partners.kind = 'partner' and traders.kind = 'trader'
     union
     select partners.partner_id, destinations.trader_id
@@ -121,8 +101,8 @@ from bought
 inner join staging.partners as partners using (partner_id)
 left join staging.traders as traders on bought.trader_id = traders.trader_id
 left join decided.owners as owners on bought.trader_id = owners.trader_id
-left join mailboxes as mine on mine.kind = 'partner' and mine.id = bought.partner_id
-left join mailboxes as theirs on theirs.kind = 'trader' and theirs.id = bought.trader_id
+left join detectors.mailboxes as mine on mine.kind = 'partner' and mine.id = bought.partner_id
+left join detectors.mailboxes as theirs on theirs.kind = 'trader' and theirs.id = bought.trader_id
 left join own_cluster on bought.partner_id = own_cluster.partner_id and bought.trader_id = own_cluster.trader_id
 left join traded on bought.trader_id = traded.trader_id
 left join returned on bought.trader_id = returned.trader_id

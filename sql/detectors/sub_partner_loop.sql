@@ -18,17 +18,19 @@ select
         where up.above <> mine.partner_id and theirs.payout_destination = mine.payout_destination
     ) as same_destination,
     count(distinct up.above) filter (
-        where up.above <> mine.partner_id and lower(trim(theirs.email)) = lower(trim(mine.email))
+        where up.above <> mine.partner_id and their_box.mailbox = my_box.mailbox
     ) as same_mailbox,
     min(mine.joined_at) as first_at,
     max(theirs.joined_at) as last_at
 from up
 inner join staging.partners as mine using (partner_id)
 inner join staging.partners as theirs on up.above = theirs.partner_id
+left join detectors.mailboxes as my_box on my_box.kind = 'partner' and mine.partner_id = my_box.id
+left join detectors.mailboxes as their_box on their_box.kind = 'partner' and theirs.partner_id = their_box.id
 group by mine.partner_id
 having
     count(*) filter (
         where up.above = mine.partner_id
         or theirs.payout_destination = mine.payout_destination
-        or lower(trim(theirs.email)) = lower(trim(mine.email))
+        or their_box.mailbox = my_box.mailbox
     ) > 0
