@@ -171,6 +171,22 @@ def test_a_partner_who_is_their_own_ancestor_is_named_and_the_loop_is_not_paid()
     assert [line.split()[1] for line in named] == ["P1", "P3"]
 
 
+def test_a_loop_that_closed_for_a_week_is_paid_as_it_stood_at_each_sale_and_told_as_past() -> None:
+    """B was put under A for a week: once each for a sale of that week, and for B's others nothing above B."""
+    moved = [("A", "B", 0), ("B", None, 0), ("B", "A", 10), ("B", None, 17)]
+    columns = ["partner_id", "parent_partner_id", "plan", "effective_from"]
+    places = [(one, above, "cpa", START + dt.timedelta(days=on)) for one, above, on in moved]
+    tree = pd.DataFrame(places, columns=columns)
+    sales = events_of(*((f"e{on}", "purchase", f"C{on}", on, 100.0, "USD") for on in (5, 12, 20)))
+    credits = credits_of(*((f"C{on}", "B", 1.0) for on in (5, 12, 20)))
+    found = settle(sales, credits, tree, CPA, LATER, rates=NO_RATES)
+    paid = {(one.challenge_id, one.partner_id, one.level) for one in found.entries.itertuples()}
+    assert paid == {("C5", "B", 1), ("C12", "B", 1), ("C12", "A", 2), ("C20", "B", 1)}
+    assert found.log == [
+        "partner A was their own ancestor for a time (A under B under A): nothing was paid up the loop"
+    ]
+
+
 def test_a_plan_that_is_not_there_earns_nothing_and_is_named() -> None:
     found = settle(SALE, credits_of(("C1", "P9", 1.0)), tree_of(P9=(None, "gold")), CPA, LATER, rates=NO_RATES)
     assert found.entries.empty

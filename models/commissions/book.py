@@ -311,7 +311,8 @@ def _rows(
     held = direct["held_because"].to_numpy(object)
     levels, chain, alive = [], [partner], np.arange(len(direct))
     names = segments.drop_duplicates("partner").set_index("partner")["partner_id"]
-    loops = _loops_now(segments)
+    loops_now = _loops_now(segments)
+    loops = set(loops_now)
     for level in range(1, MOST_LEVELS + 2):
         segment = _in_force(segments, chain[-1][alive], bought[challenge[alive]])
         plan = _plan_rows(segments["plan"].iloc[segment], bought[challenge[alive]], plans, number)
@@ -340,11 +341,7 @@ def _rows(
         above[alive] = parent
         chain.append(above)
         alive = alive[going]
-    remarks += [
-        f"partner {loop[0]} is their own ancestor ({' under '.join([*loop, loop[0]])}): nothing is paid up the loop;"
-        " correct the parent of one of them"
-        for loop in sorted(loops)
-    ]
+    remarks += [_loop_told(loop, loop in loops_now) for loop in sorted(loops)]
     rows = pd.concat(levels, ignore_index=True)
     table = np.array([[_override(v, level) > 0 for level in range(MOST_LEVELS + 2)] for v in versions])
     paid = (rows["level"] == 1) | table[rows["plan"], rows["level"]]
@@ -364,6 +361,15 @@ def _loop(members: Sequence[str]) -> tuple[str, ...]:
     """A loop of the tree, begun at the first of its names."""
     at = members.index(min(members))
     return (*members[at:], *members[:at])
+
+
+def _loop_told(loop: tuple[str, ...], stands: bool) -> str:
+    """A loop in a sentence: one that stands is to be mended, one that is over tells why its sales paid less."""
+    members = " under ".join([*loop, loop[0]])
+    if not stands:
+        return f"partner {loop[0]} was their own ancestor for a time ({members}): nothing was paid up the loop"
+    told = f"partner {loop[0]} is their own ancestor ({members}): nothing is paid up the loop"
+    return f"{told}; correct the parent of one of them"
 
 
 def _loops_now(segments: pd.DataFrame) -> set[tuple[str, ...]]:
