@@ -586,7 +586,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--mapping", type=a_path, required=True, help="TOML file, a table per dataset")
     one.add_argument("--out", type=a_path, required=True, help="folder of the feed to write")
     one = command("parallel", parallel)
-    one.add_argument("--commissions", type=a_path, help="CSV: partner_id, currency, amount, happened_at")
+    one.add_argument(
+        "--commissions", type=a_path, help="CSV: partner_id, currency, amount, happened_at; challenge_id too"
+    )
     one.add_argument("--payouts", type=a_path, help="CSV: payout_id, currency, amount, settled_at")
     one.add_argument("--since", type=instant, required=True, help="the period begins at this instant")
     one.add_argument("--until", type=instant, required=True, help="and ends before this one")

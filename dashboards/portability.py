@@ -58,9 +58,7 @@ def _compare() -> None:
     given: dict[str, Any] = {}
     for column, kind in zip(columns[1:], portability.COMPARED, strict=True):
         with column:
-            given[kind] = st.file_uploader(
-                f"Their {kind}, CSV", type="csv", help=f"Columns {', '.join(portability.COMPARED[kind])}."
-            )
+            given[kind] = st.file_uploader(f"Their {kind}, CSV", type="csv", help=_columns(kind))
     if len(period) != 2 or not any(given.values()):
         look.empty(
             "Nothing to compare yet",
@@ -79,6 +77,14 @@ def _compare() -> None:
         _differences(kind, frame)
 
 
+def _columns(kind: str) -> str:
+    """What a file of the other system holds."""
+    needed, finer = (", ".join(names[kind]) for names in (portability.COMPARED, portability.FINER))
+    return f"Columns {needed}." + (
+        f" With {finer}, or some of them, each is compared and not their sum." if finer else ""
+    )
+
+
 def _differences(kind: str, frame: pd.DataFrame) -> None:
     st.subheader(words.plain(kind), anchor=False)
     if frame.empty:
@@ -88,6 +94,7 @@ def _differences(kind: str, frame: pd.DataFrame) -> None:
     told = ", ".join(words.money(amount, str(currency), signed=True) for currency, amount in sums.items())
     look.card("near", f"▲ {words.counted(len(frame), 'difference')}", [f"Highwater less the other system: {told}."])
     names = {"partner_id": "Partner", "payout_id": "Request", "currency": "Currency", "why": "Why"}
+    names |= {column: words.plain(column) for column in portability.FINER[kind]}
     amounts = {"ours": "Highwater", "theirs": "Other system", "difference": "Difference"}
     st.dataframe(
         look.amounts(frame, list(amounts), frame["currency"]),

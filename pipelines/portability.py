@@ -278,6 +278,8 @@ COMPARED = {
     "commissions": ("partner_id", "currency", "amount", "happened_at"),
     "payouts": ("payout_id", "currency", "amount", "settled_at"),
 }
+FINER = {"commissions": ("challenge_id", "event", "level"), "payouts": ()}
+"""Columns that a file may have besides: sums by these too hide no two differences that make up for each other."""
 
 
 def read_other(kind: str, file: Any) -> pd.DataFrame:
@@ -298,7 +300,8 @@ def read_other(kind: str, file: Any) -> pd.DataFrame:
             place = int(wrong.to_numpy().argmax())
             value = rows[column].iloc[place]
             raise MappingRefused(f"{name}, line {place + 2}: {column} is {value!r}, no {_WANTED[column == 'amount']}")
-    return rows.assign(amount=amount, **{COMPARED[kind][3]: at})[list(COMPARED[kind])]
+    finer = [column for column in FINER[kind] if column in rows.columns]
+    return rows.assign(amount=amount, **{COMPARED[kind][3]: at})[[*COMPARED[kind], *finer]]
 
 
 _WANTED = {True: "number", False: "ISO 8601 time with an offset"}
@@ -314,8 +317,8 @@ def parallel_run(
 ) -> dict[str, pd.DataFrame]:
     """Differences of a period to another system, by partner for commissions and by request for what was paid.
 
-    Columns as in `COMPARED`; a side that is not given is not compared. Ours are the published commissions and settled
-    transfers. The period begins at `since` and ends before `until`.
+    Columns as in `COMPARED`, of `FINER` those that they have; a side that is not given is not compared. Ours are the
+    published commissions and settled transfers. The period begins at `since` and ends before `until`.
     """
 
     def within(frame: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -326,7 +329,9 @@ def parallel_run(
     if commissions is not None:
         earned = read_table(warehouse, "commissions").astype({"amount": "float64"})
         ours, theirs = within(earned, "happened_at"), within(commissions, "happened_at")
-        found["commissions"] = compare(ours, theirs, ["partner_id", "currency"])
+        finer = [column for column in FINER["commissions"] if column in theirs.columns]
+        ours = ours.assign(**{column: ours[column].astype("string").fillna("") for column in finer})
+        found["commissions"] = compare(ours, theirs, ["partner_id", *finer, "currency"])
     if payouts is not None:
         with warehouse.engine() as connection:
             relations.build(connection, "facts.transfers")

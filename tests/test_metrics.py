@@ -584,6 +584,26 @@ def test_a_parallel_run_lists_every_difference_and_nothing_else() -> None:
     assert compare(ours, ours, ["key", "currency"]).empty
 
 
+def test_a_commissions_file_that_names_challenges_is_compared_challenge_by_challenge(
+    house: Warehouse, tmp_path: Path
+) -> None:
+    """Two differences of one partner that make up for each other are seen there, and not in the sums."""
+    told = mart(house, "commissions").astype({"amount": "float64"})
+    at = pd.to_datetime(told["happened_at"], utc=True)
+    told["happened_at"] = at.dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    first, second = told[told["partner_id"] == "P1"].index[:2]
+    changed = told.assign(amount=told["amount"].add(pd.Series({first: 7.0, second: -7.0}), fill_value=0))
+    plain = ["partner_id", "currency", "amount", "happened_at"]
+    found = {}
+    for names in (plain, [*plain, "challenge_id", "event", "level"]):
+        changed[names].to_csv(tmp_path / "theirs.csv", index=False)
+        theirs = read_other("commissions", tmp_path / "theirs.csv")
+        found[len(names)] = parallel_run(house, theirs, None, at.min(), at.max() + pd.Timedelta(days=1))["commissions"]
+    assert found[4].empty
+    assert sorted(found[7]["difference"]) == [-7, 7]
+    assert set(found[7]["event"]) == set(told.loc[[first, second], "event"])
+
+
 def test_a_partners_total_is_the_sum_of_its_desks(house: Warehouse) -> None:
     found = mart(house, "partners")
     sums = ["challenges", "traders", "funded", "refunds", "chargebacks", "fees_usd", "payouts_usd", "commission_usd"]
