@@ -30,10 +30,11 @@ WRITTEN: dict[str, Callable[[Any], str]] = {
 }
 BEHIND = {
     "near": {"state": "near"},
-    "breaches": {"state": "breached"},
-    "passes": {"state": "ended"},
-    "live": {"state": "fine"},
-    "paid": {"state": "done"},
+    "breaches": {"state": "breached", "time": "day"},
+    "passes": {"state": "passed", "time": "day"},
+    "live": {"state": "live"},
+    "requests": {"state": "all", "time": "day"},
+    "paid": {"state": "done", "time": "day"},
 }
 
 

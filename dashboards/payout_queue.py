@@ -39,12 +39,14 @@ def show() -> None:
     """Requests by age, and beside them the one that is selected with what is known about it."""
     asked = state.parameter("payout")
     desk.told()
-    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    left, middle, right = st.columns([3, 1, 1], vertical_alignment="bottom")
     with left:
         view = state.tab("View", "state", VIEWS)
+    with middle:
+        since = reads.day_before() if state.lately() else None
     with right:
         at_desk = state.desk()
-    filters = OF_VIEW[view] | {"desk_id": at_desk}
+    filters = OF_VIEW[view] | {"desk_id": at_desk, "transfer_at" if view == "done" else "requested_at": since}
     if not reads.how_many("payout_queue", **filters):
         look.empty(
             "No request here",

@@ -21,20 +21,21 @@ BY_SCORE = {"score": "◆ Money × risk"}
 VIEWS = {
     "near": "▲ Near a floor",
     "breached": "✕ Breached",
+    "live": "● Live",
+    "passed": "✓ Passed",
     "fine": "● Fine",
     "ended": "○ Ended",
     "unknown": "? Unknown",
     "all": "All",
 }
 AGAIN = {"again": "↻ Breached again"}
-ORDERS = {
-    "near": ["place"],
-    "breached": ["-status_at", "account_id"],
-    "fine": ["place"],
-    "ended": ["-status_at", "account_id"],
-    "unknown": ["place"],
-    "all": ["place"],
+OF_VIEW: dict[str, dict[str, Any]] = {
+    "live": {"state": ["near", "fine", "unknown"]},
+    "passed": {"status": "passed"},
+    "score": {},
+    "all": {},
 }
+NEWEST_FIRST = ("breached", "passed", "ended")
 COLUMNS = {
     "state": st.column_config.TextColumn("State", width=105),
     "account_id": st.column_config.TextColumn("Account", width=95),
@@ -79,8 +80,13 @@ def show() -> None:
     if view == "again":
         repeats.show(filters["desk_id"], filters["product"])
         return
-    filters |= {"state": None if view in ("score", "all") else view}
-    total = reads.total("risk_facets", "accounts", **filters)
+    filters |= OF_VIEW.get(view, {"state": view})
+    if "status" in filters or filters["status_at"]:
+        total = reads.how_many("risk_queue", **filters)
+    else:
+        total = reads.total(
+            "risk_facets", "accounts", **{name: filters[name] for name in filters if name != "status_at"}
+        )
     if not total:
         look.empty(
             "No account here",
@@ -94,7 +100,8 @@ def show() -> None:
     if view == "score":
         found = reads.riskiest(offset=start, **filters)
     else:
-        found = reads.queue(order=ORDERS[view], limit=reads.PAGE_ROWS, offset=start, **filters)
+        order = ["-status_at", "account_id"] if view in NEWEST_FIRST else ["place"]
+        found = reads.queue(order=order, limit=reads.PAGE_ROWS, offset=start, **filters)
         found = found.merge(_scores(found["account_id"].tolist()), on="account_id", how="left")
     left, right = st.columns([3, 1], gap="medium")
     with left:
@@ -118,12 +125,13 @@ def _scores(accounts: list[str]) -> pd.DataFrame:
 
 
 def _filters() -> dict[str, Any]:
-    """Desk, product, stage and platform from the address."""
-    columns = st.columns(4)
+    """Desk, product, stage, platform and since when it stands so, from the address."""
+    columns = st.columns(5)
     with columns[0]:
         desk = state.desk()
-    chosen: dict[str, Any] = {"desk_id": desk}
-    for column, name in zip(columns[1:], ("product", "stage", "platform"), strict=True):
+    with columns[-1]:
+        chosen: dict[str, Any] = {"desk_id": desk, "status_at": reads.day_before() if state.lately() else None}
+    for column, name in zip(columns[1:-1], ("product", "stage", "platform"), strict=True):
         with column:
             shown = words.stage if name == "stage" else words.plain
             chosen[name] = state.one_of(words.plain(name), name, reads.choices("risk_facets", name), shown=shown)

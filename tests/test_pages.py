@@ -19,6 +19,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboards import account, network, segments
 from dashboards.kit import frame, graphs, look, people, places, reads
+from dashboards.overview import BEHIND
 from pipelines import attempts
 from pipelines.land import land_paths
 from sql import relations
@@ -172,6 +173,17 @@ def test_the_risk_queue_shows_each_account_under_its_state(view: str, accounts: 
     shown = list(app.dataframe[0].value["account_id"]) if app.dataframe else []
     assert sorted(shown) == accounts
     assert bool(shown) != ("No account here" in told(app))
+
+
+@pytest.mark.parametrize("figure", ["near", "breaches", "passes", "live", "waiting", "requests"])
+def test_a_figure_of_the_overview_opens_the_list_that_it_counts(figure: str, at_firm: Path) -> None:
+    """As many rows as the figure says: of the 24 hours where it counts these."""
+    with Warehouse.open(at_firm).database.connect() as database:
+        query = sa.text("select page, value from mart_overview where desk_id = 'all' and figure = :figure")
+        page, value = database.execute(query, {"figure": figure}).one()
+    app = opened(page, **BEHIND.get(figure, {}))
+    shown = len(app.dataframe[0].value) if app.dataframe else 0
+    assert shown == value
 
 
 def test_the_risk_queue_tells_headroom_and_the_breach_in_words(at_firm: Path) -> None:

@@ -196,6 +196,18 @@ def total(name: str, column: str, **equal: Any) -> int:
     return int(summed["total"].iloc[0])
 
 
+@dataclass(frozen=True)
+class After:
+    """A filter that lets through what is later than an instant."""
+
+    instant: dt.datetime
+
+
+def day_before() -> After:
+    """The 24 hours up to the run's instant, as the overview counts them."""
+    return After(stands_at() - dt.timedelta(days=1))
+
+
 def filtered(table: Any, **equal: Any) -> sa.Select[Any]:
     """A select of a table's rows that pass the filters and belong to the person's desks."""
     statement = sa.select(table)
@@ -203,6 +215,9 @@ def filtered(table: Any, **equal: Any) -> sa.Select[Any]:
         if wanted is None or wanted == []:
             continue
         column = table.c[name]
+        if isinstance(wanted, After):
+            statement = statement.where(column > wanted.instant)
+            continue
         statement = statement.where(column.in_(wanted) if isinstance(wanted, list) else column == wanted)
     return within_desks(statement)
 

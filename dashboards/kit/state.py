@@ -59,6 +59,11 @@ def one_of(
     return None if chosen == EVERY else str(chosen)
 
 
+def lately() -> bool:
+    """Whether only the last 24 hours are asked for, as the overview counts them."""
+    return one_of("Time", "time", ["day"], shown=lambda _: "in the last 24 hours") is not None
+
+
 def tab(label: str, key: str, options: dict[str, str], first: str | None = None) -> str:
     """A view among a few, kept in the address."""
     start = first or next(iter(options))
