@@ -119,6 +119,17 @@ def partners_of(told: pd.DataFrame, flagged: Sequence[str]) -> duckdb.DuckDBPyCo
     return connection
 
 
+def test_what_a_partner_brought_is_the_fees_less_the_payouts_that_are_shown_beside_it() -> None:
+    """Also where a buyer's fee is in a currency without a rate: what the buyer was paid was paid all the same."""
+    fees, payouts = [100.0, 49.0, np.nan], [20.0, 0.0, 50.0]
+    told = pd.DataFrame({"challenge_id": ["1", "2", "3"], "fees": fees, "payouts": payouts, "funded_days": np.nan})
+    told["person"] = told["trader_id"] = told["challenge_id"]
+    partners = partners_of(told.assign(desk_id="d", partner_id="P"), flagged=[]).sql("from marts.partners").df()
+    for column, value in {"fees_usd": 149, "payouts_usd": 70, "net_usd": 79, "contribution_usd": 79}.items():
+        assert (partners[column] == value).all(), column
+    assert ((partners["net_low_usd"] < 79) & (partners["net_high_usd"] > 79)).all()
+
+
 @pytest.mark.parametrize(
     ("buyers", "registrations", "chance", "size"),
     [(15, 0.0, 0.06, 4000), (60, 0.0, 0.15, 1500), (40, 0.5, 0.06, 4000), (120, 0.3, 0.02, 4000)],

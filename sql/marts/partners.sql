@@ -5,8 +5,8 @@
 -- The interval of the net contribution is that of a sum of independent people (95 %), who may have several registrations;
 -- they vary as they do together with some of all the firm's or the desk's; unknown below two people. The abuse rate is the
 -- share of buyers with a flag (inactivity is no abuse) on them or on an account of theirs, with the Wilson interval of so
--- many people alike, beside the rate of all buyers of the firm or the desk. Who brought nobody brought no money; where no amount of
--- the buyers is known, what they brought is unknown.
+-- many people alike, beside the rate of all buyers of the firm or the desk. Who brought nobody brought no money; where no fee of
+-- the buyers is known, what they brought is unknown; where some are not, these are left out and what was paid out is not.
 with credited as (
     select
         unnest(['all', challenges.desk_id]) as desk_id,
@@ -58,7 +58,7 @@ buyers as (
         count(*) as traders,
         sum(fees) as fees,
         sum(payouts) as payouts,
-        sum(fees - payouts) as net,
+        sum(fees) - sum(payouts) as net,
         sum(challenges) as challenges,
         sum(funded) as funded,
         sum(refunds) as refunds,
@@ -72,7 +72,7 @@ buyers as (
 people as (
     select desk_id, partner_id, count(*) as people, var_samp(net) as variance
     from (
-        select desk_id, partner_id, sum(fees - payouts) as net
+        select desk_id, partner_id, sum(fees) - sum(payouts) as net
         from movements
         group by desk_id, partner_id, person
     )
