@@ -22,7 +22,7 @@ from models.toml_files import TomlRefused, parsed, text_of
 from pipelines import marts
 from pipelines.export import export_table, read_table
 from pipelines.sources.kit.statement import RowProblem
-from pipelines.sources.kit.values import american, clock, plain_number
+from pipelines.sources.kit.values import american, clock, plain_number, with_commas
 from pipelines.whole import put
 from sql import relations, schema
 from sql.desk_schema import LEDGER_ENTRIES
@@ -33,7 +33,6 @@ from sql.warehouse import Warehouse, read_frame
 IMPORTED = tuple(DATASETS)
 TABLES = ("columns", "values", "fixed")
 WRITTEN = ("file", "zone", "separator", "decimal", "time_format", "date_format")
-_POINTS_AND_COMMAS = str.maketrans(".,", ",.")
 
 
 class MappingRefused(Exception):
@@ -224,7 +223,7 @@ def _ours(column: pd.Series[str], kind: str, told: Mapping[str, Any]) -> pd.Seri
 
 def _number(text: str, mark: str) -> str:
     """A number with that decimal mark as a feed writes it; what is none stays as it is."""
-    plain = plain_number(american(text.translate(_POINTS_AND_COMMAS) if mark == "," else text))
+    plain = plain_number(with_commas(text) if mark == "," else american(text))
     return text if plain is None else plain
 
 

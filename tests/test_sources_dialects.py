@@ -129,6 +129,31 @@ def test_mapped_csv_comes_back_to_the_cent(history: History) -> None:
     check_trades(statement, history, ZONE)
 
 
+def test_a_mapping_that_tells_commas_reads_a_point_as_thousands_and_leaves_texts_alone() -> None:
+    """1.234 of such a file is no 1.234; a ticket and a comment are no numbers."""
+    mapping = """[file]
+decimal = ","
+delimiter = ";"
+[columns]
+ticket = "No"
+side = "Way"
+symbol = "What"
+volume = "Lots"
+opened_at = "In"
+open_price = "At"
+closed_at = "Out"
+close_price = "To"
+profit = "Result"
+comment = "Note"
+"""
+    row = "1.234;buy;XAUUSD;0,5;2026-03-02T09:00:00;2.345;2026-03-02T10:00:00;2.346,50;1.075;1,5 lots"
+    data = f"No;Way;What;Lots;In;At;Out;To;Result;Note\n{row}\n".encode()
+    statement = read(None, data, file_name="x", account_id="A1", server_zone=ZONE, mapping=mapping)
+    opened, closed = (statement.deals[statement.deals["entry"] == entry].iloc[0] for entry in ("in", "out"))
+    assert (opened["price"], closed["price"], closed["profit"], closed["volume"]) == ("2345", "2346.50", "1075", "0.5")
+    assert (opened["position_id"], closed["comment"]) == ("1.234", "1,5 lots")
+
+
 def test_futures_lists_land_short_and_long() -> None:
     """Tradovate and TopstepX: the side comes from the order of the times and from the sign of the size."""
     for write, source in ((dialects.tradovate, "tradovate-performance"), (dialects.topstepx, "topstepx-trades")):

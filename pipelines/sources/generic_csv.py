@@ -11,7 +11,7 @@ from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.ledger import Ledger, RoundTrip, less, side_of
 from pipelines.sources.kit.money_rows import classify
 from pipelines.sources.kit.statement import Ask, RowProblem, SourceRefusal, Statement
-from pipelines.sources.kit.values import clock, clock_by, european, level, number, positive
+from pipelines.sources.kit.values import clock, clock_by, level, number, positive, with_commas
 from pipelines.sources.kit.zones import needed_clock
 
 NAME = "generic-csv"
@@ -20,6 +20,8 @@ _TRADE = {"ticket", "side", "symbol", "volume", "opened_at", "open_price", "clos
 _DEAL = {"deal_id", "executed_at", "profit"}
 _OPTIONAL = {"position_id", "commission", "swap", "fee", "stop_loss", "take_profit", "reason", "comment", "magic"}
 _OF_DEALS = {"kind", "entry", "side", "symbol", "volume", "price"}
+_NUMBERS = {"volume", "open_price", "close_price", "price", "profit", "commission", "swap", "fee"}
+_NUMBERS |= {"stop_loss", "take_profit"}
 _ENTRIES = {
     "in": "in",
     "open": "in",
@@ -62,9 +64,9 @@ class Mapping:
             raise SourceRefusal(f"the mapping's columns for rows of kind {self.row} {words}")
 
     def text(self, row: Line, name: str) -> str:
-        """Return a cell by our name for its column, decimal comma undone."""
+        """Return a cell by our name for its column, decimal comma of numbers undone."""
         cell = row.get(self.columns[name]) if name in self.columns else ""
-        return european(cell) if self.settings.get("decimal") == "," else cell
+        return with_commas(cell) if name in _NUMBERS and self.settings.get("decimal") == "," else cell
 
     def need(self, row: Line, name: str) -> str:
         """Return the same, or raise RowProblem when it is blank."""

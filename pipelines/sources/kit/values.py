@@ -9,6 +9,7 @@ from functools import lru_cache
 from pipelines.sources.kit.statement import RowProblem, SourceRefusal
 
 _DROPPED = {ord(c): None for c in " \t\r\n\u00a0\u2007\u2009\u202f\u2060\ufeff'’"} | {ord("−"): "-", ord("–"): "-"}
+_POINTS_AND_COMMAS = str.maketrans(".,", ",.")
 _NUMBER = re.compile(r"([+-]?)(\d{1,24})(\.\d{1,20})?")
 _GROUPED = re.compile(r"([+-]?\d{1,3}(?:,\d{3})+)(\.\d{1,20})|([+-]?\d{1,3}(?:,\d{3}){2,})")
 _COMMA = re.compile(r"([+-]?\d{1,3}(?:\.\d{3})+|[+-]?\d{1,24}),(\d{1,20})")
@@ -130,6 +131,11 @@ def dollars(text: str, column: str) -> str:
 def american(text: str) -> str:
     """Return a number without commas; one before three digits divides thousands, any other is a decimal comma."""
     return _pointed(text.translate(_DROPPED)).replace(",", "")
+
+
+def with_commas(text: str) -> str:
+    """Return a number whose decimal mark is a comma with a point instead; a point before three digits divides thousands."""
+    return american(text.translate(_POINTS_AND_COMMAS))
 
 
 def tick_price(text: str, column: str) -> str:
