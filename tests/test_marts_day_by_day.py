@@ -103,10 +103,9 @@ def a_day(chance: random.Random, day: int) -> Feed:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
-def test_any_days_leave_the_marts_of_a_single_run(tmp_path: Path, seed: int) -> None:
+def test_any_days_leave_the_marts_of_a_single_run(tmp_path: Path) -> None:
     rulebook = catalogue.load(write_rulebook(tmp_path / "rules", accounts()))
-    chance = random.Random(seed)
+    chance = random.Random(1)
     days = [opening(), *(a_day(chance, day) for day in range(1, DAYS))]
     daily, once = Warehouse.open(tmp_path / "daily"), Warehouse.open(tmp_path / "once")
     told = []

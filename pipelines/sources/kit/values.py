@@ -134,7 +134,7 @@ def american(text: str) -> str:
 
 
 def with_commas(text: str) -> str:
-    """Return a number whose decimal mark is a comma with a point instead; a point before three digits divides thousands."""
+    """Return a number whose decimal mark is a comma with a point; a point before three digits divides thousands."""
     return american(text.translate(_POINTS_AND_COMMAS))
 
 
