@@ -110,6 +110,7 @@ def test_a_flag_must_be_a_discovery_among_flags_however_many_pairs_share_a_robot
     pair |= {"relation": 0, "events": 20}
     robots = pair | {"strength": 0.1, "log_p": -200.0}
     seen = pd.DataFrame([pair, *[robots] * shared]).assign(exits_together=0.0, exits_by_chance=0.0)
+    seen = seen.assign(lag_s=4.0, step_s=0.001, exits_met=0.0, exits_repeated=0.0)
     _undiscovered(seen, reasons := pd.DataFrame(index=seen.index), 1000, CoordinationTerms())
     assert (seen["strength"].iloc[0] >= 0.5) is np.bool_(kept)
     assert (reasons["undiscovered"].iloc[0] == 0.0) is np.bool_(kept)
@@ -119,5 +120,6 @@ def test_a_flag_must_be_a_discovery_among_flags_however_many_pairs_share_a_robot
 def test_a_few_exits_that_one_path_of_prices_brought_near_are_no_link(events: int, relation: int, linked: bool) -> None:
     """Who enters with a stranger on one side leaves near it by the same prices; on opposite sides, or often, not."""
     pair = {"exits_near": 0.9, "near_by_chance": 0.0, "exits_after": 0.5, "exits_together": 0.0, "exits_by_chance": 0.0}
-    seen = pd.DataFrame([pair | {"events": events, "relation": relation, "log_p": -40.0}])
+    apart = {"lag_s": 4.0, "step_s": 0.001, "exits_met": 0.0, "exits_repeated": 0.0}
+    seen = pd.DataFrame([pair | apart | {"events": events, "relation": relation, "log_p": -40.0}])
     assert (link_alone(seen)[0] >= EXITS_LINKED) == linked

@@ -507,3 +507,15 @@ def test_lots_and_exits_of_others_have_no_say_where_those_of_the_pair_do_not_go_
         read = weigh(told, nobody, terms)[1]
         unread = weigh(told.assign(**dict.fromkeys(of_others, np.nan)), nobody, terms)[1]
         assert (not read.equals(unread)) is matters
+
+
+@pytest.mark.parametrize(("closes_later_s", "pairs"), [(0.0, 0), (0.8, 1)])
+def test_two_who_close_at_once_share_a_price_and_who_closes_as_late_as_it_opened_follows(
+    closes_later_s: float, pairs: int
+) -> None:
+    rng = np.random.default_rng(7)
+    at, held, buy = plan(rng, 40)
+    late = 0.8 * rng.lognormal(0.0, 0.15, 40)
+    closed = held + closes_later_s * rng.lognormal(0.0, 0.15, 40) + rng.normal(0.0, 0.05, 40)
+    pair = [trades_of("first", at, held, buy), trades_of("second", at + late, closed - late, buy)]
+    assert len(flagged(search([*strangers(rng, 60), *pair]))) == pairs

@@ -33,6 +33,7 @@ from models.coordination.lags import order_odds, typical_lag
 from models.coordination.likeness import (
     bar_share,
     correlation,
+    exit_gaps,
     exit_order,
     held_alike,
     held_s,
@@ -103,6 +104,8 @@ class Column(IntEnum):
     LOTS_KNOWN = 47
     COMPANY_LOTS_KNOWN = 48
     COMPANY_LOTS_ALIKE = 49
+    EXITS_MET = 50
+    EXITS_REPEATED = 51
 
 
 COLUMNS = tuple(one.name.lower() for one in Column)
@@ -185,8 +188,8 @@ def _describe_pair(book: Book, a: int, b: int, at_a: Codes, at_b: Codes, out: Fl
     lag = lag_s * SECOND
     tie_us = abs(book.step_us[a] - book.step_us[b]) / 2  # clocks of one step keep the order, of two steps they may not
     untied = (np.abs(lags) > tie_us).sum()
-    first = (lags > tie_us).sum()
-    ahead = (first + 0.5 * (len(lags) - untied)) / len(lags)
+    in_order = (lags > tie_us).sum()
+    ahead = (in_order + 0.5 * (len(lags) - untied)) / len(lags)
     own = min(book.own_start[a + 1] - book.own_start[a], book.own_start[b + 1] - book.own_start[b])
     out[Column.MATCHED] = len(lags)
     out[Column.LAG_S], out[Column.LAG_SPREAD_S] = lag / SECOND, np.median(np.abs(lags - lag)) / SECOND
@@ -206,12 +209,12 @@ def _describe_pair(book: Book, a: int, b: int, at_a: Codes, at_b: Codes, out: Fl
     out[Column.BAR_SHARE_A], out[Column.BAR_SHARE_B] = bar_share(book.opened_us[at_a]), bar_share(book.opened_us[at_b])
     out[Column.CONTAINMENT] = len(lags) / own
     out[Column.DAYS] = len(np.unique(book.opened_us[at_a] // (1440 * MINUTE)))
-    out[Column.UNTIED], out[Column.UNTIED_AHEAD] = untied, first / untied if untied > 0 else np.nan
+    out[Column.UNTIED], out[Column.UNTIED_AHEAD] = untied, in_order / untied if untied > 0 else np.nan
     out[Column.STEP_S] = max(book.step_us[a], book.step_us[b]) / SECOND
     out[Column.LAG_ERROR_S], out[Column.LAG_ODDS] = error_s, order_odds(gaps, step_a, step_b, lag_s, error_s, scale)
-    out[Column.EXITS_AT_ONCE], out[Column.EXITS_AFTER] = exit_order(
-        book, at_a if lag >= 0 else at_b, at_b if lag >= 0 else at_a
-    )
+    first, second = (at_a, at_b) if lag >= 0 else (at_b, at_a)
+    out[Column.EXITS_AT_ONCE], out[Column.EXITS_AFTER] = exit_order(book, first, second)
+    out[Column.EXITS_MET], out[Column.EXITS_REPEATED] = exit_gaps(book, first, second, abs(lag))
 
 
 @compiled

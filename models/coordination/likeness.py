@@ -111,6 +111,22 @@ def exit_order(book: Book, ahead: Codes, behind: Codes) -> tuple[float, float]:
 
 
 @compiled
+def exit_gaps(book: Book, ahead: Codes, behind: Codes, lag_us: float) -> tuple[float, float]:
+    """Shares of matches whose closings are less than half the lag of the entries apart, and half to one and a half.
+
+    The first closed for one reason, in the second one followed the other out. NaN where no closing is known.
+    """
+    met = repeated = known = 0.0
+    for i in range(len(ahead)):
+        one, other = book.closed_us[ahead[i]], book.closed_us[behind[i]]
+        if one != NEVER and other != NEVER:
+            known += 1.0
+            met += 2.0 * abs(other - one) < lag_us
+            repeated += 2.0 * abs(other - one - lag_us) <= lag_us
+    return (met / known, repeated / known) if known > 0 else (np.nan, np.nan)
+
+
+@compiled
 def bar_share(opened: Ints) -> float:
     """Share of entries near the commonest second of the minute: most for robots, BAR_S / 30 for people."""
     second = np.sort(opened % MINUTE)

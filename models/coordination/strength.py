@@ -18,6 +18,7 @@ SHORTEST_S = 0.05  # a lag below this is as good as none
 MOVED, MOVED_MIN = 0.6, 20  # of the spread, from one match to the next, below which a lag has moved; and matches
 LATER_WORTH = 0.6  # closing later is less than closing alike: a wider target does as much
 PATH_MATCHES = [8.0, 16.0]  # so many exits one path of prices may bring near each other, and so many it does not
+PATH_HOLDING = [0.9, 0.97]  # correlation of holding times that one path may give, and that it does not
 ALL_HOLD_ALIKE = 0.7  # share of swapped matches that close together from which common exits prove nothing
 LATENCY_S = 3.0  # no robot is so much slower than another
 FAR_S = 10.0  # and nothing that many hear is heard so late so steadily
@@ -48,6 +49,9 @@ SOURCE_FIRST = [0.85, 0.95]  # share of meetings opened from which one is the so
 PICKS_WORTH = 1.0  # what company and public moments are worth together where one of the company is picked
 FARTHER = 3.0  # times the lags of nearly everyone around
 ALONE_WORTH = 1.5  # what company is worth at most where many matches are without it: as much as where nobody recurs
+STRUCK = [0.1, 0.25]  # share of exits at once from which one price closed both
+FOLLOWED = [0.25, 0.4]  # and of those that repeat the lag from which some were followed nevertheless
+STRUCK_WORTH = -3.0  # of such exits where nobody recurs, besides telling nothing: two of one robot are as alone
 SMALL_RING = 8  # others around a pair up to which a ring is as likely as a shared strategy
 
 
@@ -71,12 +75,20 @@ def _link_of_exits(seen: pd.DataFrame) -> Floats:
     """How far exits go together (0-1), each sign read cautiously.
 
     The share of common exits beyond chance, the correlation of holding times, or always closing after the other did.
+    Who enters at once meets the same prices, which holding times show as well: there they count as far as exits are
+    near each other, those of others around are less alike, or they agree more than one path makes them.
     """
     holding = np.clip(_column(seen, "holding_correlation"), -0.999, 0.999)
     error = 1.0 / np.sqrt(np.maximum(_column(seen, "events") - 3.0, 0.5))
+    holding = np.tanh(np.arctanh(holding) - error)
+    own = np.maximum(holding - _column(seen, "company_holding"), _near(seen))
+    own = np.maximum(own, holding * _steps(holding, PATH_HOLDING, [0.0, 1.0]))
+    at_once = (np.abs(_column(seen, "lag_s")) <= LATENCY_S) & seen["company_holding"].notna()
+    told = at_once * _steps(holding, [EXITS_TELL, PATH_HOLDING[0]], [0.0, 1.0])  # others are read from there on
+    holding = holding - told * np.maximum(holding - own, 0.0)
     after = _column(seen, "exits_after", 0.5) - 0.5 * error * (_column(seen, "events") < 30)
     later = _steps(after, [0.8, 0.97], [0.0, LATER_WORTH])
-    return np.asarray(np.maximum(np.maximum(_kept(seen), np.tanh(np.arctanh(holding) - error)), later))
+    return np.asarray(np.maximum(np.maximum(_kept(seen), holding), later) * (1.0 - _struck(seen)))
 
 
 def link_alone(seen: pd.DataFrame) -> Floats:
@@ -87,13 +99,30 @@ def link_alone(seen: pd.DataFrame) -> Floats:
     but for a few that the path brought near on one side. Closing later is so little that the matches must be plainly
     beyond chance.
     """
-    near = _column(seen, "exits_near") - _column(seen, "near_by_chance")
+    near = _near(seen)
     near = np.where(
         _column(seen, "relation") == 0, near * _steps(_column(seen, "events"), PATH_MATCHES, [0.5, 1.0]), near
     )
     later = _steps(_column(seen, "exits_after", 0.5), [0.8, 0.97], [0.0, LATER_WORTH])
     later = later * (_column(seen, "log_p") <= HAND_LOG_P)
-    return np.asarray(np.maximum(np.maximum(_kept(seen), near), later * _steps(near, [0.05, 0.25], [0.0, 1.0])))
+    link = np.maximum(np.maximum(_kept(seen), near), later * _steps(near, [0.05, 0.25], [0.0, 1.0]))
+    return np.asarray(link * (1.0 - _struck(seen)))
+
+
+def _near(seen: pd.DataFrame) -> Floats:
+    """Share of matches whose exits are near each other for their holding time, beyond chance."""
+    return _column(seen, "exits_near") - _column(seen, "near_by_chance")
+
+
+def _struck(seen: pd.DataFrame) -> Floats:
+    """How far (0-1) positions of one side opened by machines' latencies apart close at once and not that far apart.
+
+    Who follows an entry follows the exit as late; equal stops and targets of one robot are struck by one price.
+    """
+    lag = np.abs(_column(seen, "lag_s"))
+    apart = (_column(seen, "relation") == 0) & (lag <= LATENCY_S) & (lag >= _column(seen, "step_s"))
+    followed = _steps(_column(seen, "exits_repeated"), FOLLOWED, [0.0, 1.0])
+    return np.asarray(apart * _steps(_column(seen, "exits_met"), STRUCK, [0.0, 1.0]) * (1.0 - followed))
 
 
 def _kept(seen: pd.DataFrame) -> Floats:
@@ -116,7 +145,7 @@ def _exits(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
     link, shared, others = link_alone(seen), _link_in_company(seen), _column(seen, "others")
     trust = np.minimum(_column(seen, "events") / 10.0, 1.0)
     known = seen["exits_together"].notna().to_numpy()
-    alone = _steps(link, [0.1, 0.4, 0.8], [-3.0, 0.0, 2.5])
+    alone = _steps(link, [0.1, 0.4, 0.8], [-3.0, 0.0, 2.5]) + STRUCK_WORTH * _struck(seen)
     company = _steps(shared, [0.1, 0.5, 0.85], [-5.0, -2.0, 2.5])
     crowd = _steps(shared, [0.3, 0.6, 0.9], [-5.0, -3.0, 2.5])
     led = np.minimum(_column(seen, "first_share"), _column(seen, "cover")) >= LED
