@@ -13,7 +13,7 @@ from models.coordination.clocks import _difference, clock_differences
 from models.coordination.entries import sort_entries
 from models.coordination.lags import order_odds, typical_lag
 from models.coordination.likeness import lots_together
-from models.coordination.strength import _lag, _order, weigh
+from models.coordination.strength import _lag, _order, _same_leader, weigh
 from tests.test_coordination import OPEN_S, flagged, plan, strangers, trades_of
 
 Floats = NDArray[np.float64]
@@ -519,3 +519,12 @@ def test_two_who_close_at_once_share_a_price_and_who_closes_as_late_as_it_opened
     closed = held + closes_later_s * rng.lognormal(0.0, 0.15, 40) + rng.normal(0.0, 0.05, 40)
     pair = [trades_of("first", at, held, buy), trades_of("second", at + late, closed - late, buy)]
     assert len(flagged(search([*strangers(rng, 60), *pair]))) == pairs
+
+
+def test_who_mirrors_a_leader_that_many_read_is_not_taken_for_a_reader() -> None:
+    seen = pd.DataFrame(0.0, index=range(7), columns=list(COLUMNS))
+    seen = seen.assign(a=0, b=range(1, 8), lag_s=3.0, first_share=1.0, cover=1.0, matched=20.0, lag_spread_s=2.0)
+    seen = seen.assign(local_spread_s=2.0, untied=20.0, same_order=1.0, lag_error_s=0.1, expected=0.1, log_p=-60.0)
+    seen["relation"] = [0, 0, 0, 0, 0, 0, 1]
+    worth = _same_leader(seen, np.where(seen["relation"] == 1, 4.0, 0.0), CoordinationTerms())
+    assert worth.tolist() == [-5.0] * 6 + [0.0]

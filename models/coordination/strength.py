@@ -491,9 +491,10 @@ def _few(seen: pd.DataFrame) -> Floats:
 def _same_leader(seen: pd.DataFrame, total: Floats, terms: CoordinationTerms) -> Floats:
     """Log-odds from a leader's other followers: where most do not follow closely, it is read rather than copied.
 
-    A signal's readers take their time, each differently every time; copiers of one leader do not all do so.
+    A signal's readers take their time, each differently every time; copiers of one leader do not all do so. Who turns
+    it about is set beside others who do, as readers do not.
     """
-    leader = np.where(_column(seen, "lag_s") > 0, seen["a"], seen["b"])
+    leader = 2 * np.where(_column(seen, "lag_s") > 0, seen["a"], seen["b"]) + seen["relation"].to_numpy()
     star = np.minimum(_column(seen, "first_share"), _column(seen, "cover")) >= 0.7
     stars = pd.DataFrame({"leader": leader[star], "total": total[star], "loose": _loose(seen)[star]})
     usual = stars.groupby("leader")[["total", "loose"]].median()[stars.groupby("leader").size() >= FEW_OTHERS]
