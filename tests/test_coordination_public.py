@@ -461,6 +461,7 @@ def test_matches_without_the_company_undo_what_it_says_and_no_more() -> None:
     seen = seen.assign(matched=120.0, events=120.0, alone=60.0, alone_expected=0.1, others=3.0, expected=0.1)
     seen = seen.assign(a=0, b=1, relation=0, log_p=-400.0, lag_s=0.3, lag_spread_s=0.3, together=120.0)
     seen = seen.assign(expected_within_horizon=0.1, lag_doubt_s=0.02, picked_log_p=0.0, picked_always=1.0)
+    seen["silence_log_p"] = 0.0
     _, reasons = weigh(seen, np.array([False]), CoordinationTerms())
     assert reasons["without_others"][0] > 0.0
     assert (reasons["company"] + reasons["without_others"])[0] <= 1.5
@@ -489,6 +490,7 @@ def test_lots_and_exits_of_others_have_no_say_where_those_of_the_pair_do_not_go_
     seen["matched"] += 1.0
     seen["lag_doubt_s"] = seen["lag_error_s"]
     seen["picked_log_p"], seen["picked_always"] = rng.uniform(-20, 0, count), rng.uniform(0, 1, count)
+    seen["silence_log_p"] = rng.uniform(-20, 0, count)
     seen["others"] = rng.integers(0, 9, count).astype(float)
     seen["a"], seen["b"], seen["relation"] = rng.integers(0, 50, count), 100, rng.integers(0, 2, count)
     seen["company_lots_known"] = rng.integers(0, 9, count).astype(float)

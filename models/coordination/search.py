@@ -27,6 +27,7 @@ from models.coordination.pairs import judge_pairs
 from models.coordination.picks import add_picks
 from models.coordination.strength import link_alone, unrounded_spread, weigh
 from models.coordination.terms import CoordinationTerms
+from models.coordination.turns import add_turns
 
 PAIR_COLUMNS = (
     "account_a",
@@ -126,7 +127,7 @@ def find_coordination(
     seen["same_owner"] = _same_owner(entries, seen, owners)
     left, right = entries.accounts[seen["a"]], entries.accounts[seen["b"]]
     seen["lag_doubt_s"] = np.hypot(seen["lag_error_s"], clocks.doubt_between(left, right) if clocks else 0.0)
-    seen = add_picks(entries, seen, terms)
+    seen = add_turns(entries, add_picks(entries, seen, terms))
     known_same = seen["same_owner"].eq(True).to_numpy(dtype=bool)
     seen["strength"], reasons = weigh(seen, known_same, terms)
     beside = _beside(entries, seen, terms)

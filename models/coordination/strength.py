@@ -52,6 +52,8 @@ ALONE_WORTH = 1.5  # what company is worth at most where many matches are withou
 STRUCK = [0.1, 0.25]  # share of exits at once from which one price closed both
 FOLLOWED = [0.25, 0.4]  # and of those that repeat the lag from which some were followed nevertheless
 STRUCK_WORTH = -3.0  # of such exits where nobody recurs, besides telling nothing: two of one robot are as alone
+LOG_P_TURNS = [-6.0, -4.0]  # log-probability of so few close behind who is first, if a source told all
+TURNS_WORTH = 1.0  # what order, lag and company are worth together where a few lead by turns
 SMALL_RING = 8  # others around a pair up to which a ring is as likely as a shared strategy
 
 
@@ -539,6 +541,15 @@ def _picks(seen: pd.DataFrame, worth: Floats) -> Floats:
     return np.where(ordered, picked * np.maximum(PICKS_WORTH - worth, 0.0), 0.0)
 
 
+def _turns(seen: pd.DataFrame, worth: Floats) -> Floats:
+    """Log-odds that undo what order, lag and company say against a few of whom now one leads and now another.
+
+    Nobody is close behind whoever is first: they follow each other and no common source.
+    """
+    proven = _steps(_column(seen, "silence_log_p"), LOG_P_TURNS, [1.0, 0.0])
+    return proven * np.maximum(TURNS_WORTH - worth, 0.0)
+
+
 def weigh(seen: pd.DataFrame, same_owner: Flags, terms: CoordinationTerms) -> tuple[Floats, pd.DataFrame]:
     """Strength (0-1) of each significant pair and the log-odds of each reason, from its circumstances.
 
@@ -573,6 +584,7 @@ def weigh(seen: pd.DataFrame, same_owner: Flags, terms: CoordinationTerms) -> tu
     reasons["same_leader"] = _same_leader(seen, reasons.sum(axis=1).to_numpy(), terms)
     reasons["hub"] = _hub(seen, reasons[["company", "exits", "same_leader"]].sum(axis=1).to_numpy(), terms)
     public = reasons[["company", "bar_openings", "moments", "passers_by", "same_leader"]].sum(axis=1).to_numpy()
+    reasons["turns"] = _turns(seen, reasons[["order", "lag", "company", "same_leader"]].sum(axis=1).to_numpy())
     reasons["picks"] = _picks(seen, public + reasons["hub"].to_numpy())
     total = reasons.sum(axis=1).to_numpy()
     return 1.0 / (1.0 + np.exp(-np.clip(total, -30.0, 30.0))), reasons
