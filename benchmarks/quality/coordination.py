@@ -3,7 +3,8 @@
 The weights of the search were set while looking at the named firms (seeds 1 to 151): other seeds of them show that it
 does not hang on one draw, not that it knows other mechanics. `drawn` firms mix mechanics at random, in `market` firms
 all act on one price path, in `poisson` firms people enter at random among robots, rooms, news and copiers, in `ledger`
-firms the price itself draws strangers in and leaders have many followers, chains and turncoats.
+firms the price itself draws strangers in and leaders have many followers, chains or turncoats, in `levels` firms orders
+wait at public levels, robot families are small and rings lead by turns.
 
 Run from the root: python -m benchmarks.quality.coordination [--seeds 101 102] [--firms plain small] [--commands]
 
@@ -25,6 +26,7 @@ import pandas as pd
 from benchmarks.quality.coordination_feed import through_commands
 from benchmarks.quality.coordination_firms import FIRMS, Firm, make_firm, mechanics_of
 from benchmarks.quality.coordination_ledger import make_ledger_firm
+from benchmarks.quality.coordination_levels import make_levels_firm
 from benchmarks.quality.coordination_market import make_market_firm
 from benchmarks.quality.coordination_poisson import make_poisson_firm
 from models.coordination import Coordination, find_coordination
@@ -163,6 +165,7 @@ FAMILIES: dict[str, Callable[[int], Firm]] = {
     "market": make_market_firm,
     "poisson": make_poisson_firm,
     "ledger": make_ledger_firm,
+    "levels": make_levels_firm,
 }
 
 
