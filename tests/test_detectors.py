@@ -856,25 +856,56 @@ def test_sizes_doubled_on_whichever_instrument_comes_next_are_a_martingale() -> 
     assert account in flagged(signals_of(firm), "martingale")
 
 
-def test_a_step_between_two_sizes_is_no_sign_of_a_steady_factor() -> None:
-    detector = DETECTORS["martingale"]
-    seen = pd.DataFrame({"losses": [10, 10], "raised_after_loss": 7, "wins": 10, "raised_after_win": 1})
-    seen = seen.assign(step_after_loss=2.0, step_spread=0.0, raised_sizes=[1, 4])
-    two, several = detector.weigh(seen, detector.terms)["steady_step"]
-    assert two == 0 < several
+MOODY = (65, 86, 26, 40, 90, 140, 68, 67, 21, 56, 48, 41, 33, 49, 40, 114, 142, 60, 50)
+"""Sizes of an ordinary person's mood, raised after six of nine losses and after none of nine wins."""
 
 
-@pytest.mark.parametrize(("raised_after_win", "fires"), [(0, True), (12, False)])
-def test_sizes_that_grow_from_the_second_loss_of_a_run_on_are_a_martingale_where_wins_are_not_answered(
-    raised_after_win: int, fires: bool
+@pytest.mark.parametrize(
+    ("sizes", "lost", "fires"),
+    [
+        (MOODY, "WWWLLWLWLLLWLWLLWWW", False),
+        ((1, 2, 4, 8, 16, 32), "LLLLLL", True),
+        ((1, 2, 1, 2, 4, 1, 2, 4, 8, 1, 1), "LWLLWLLLWWW", True),
+        ((1, 1, 2, 3, 5, 1, 1, 1, 1, 2, 3, 1, 1, 2, 1), "LLLLWWWLLLWLLWW", True),
+        ((2, 2, 2, 2, 2, 9, 2, 2, 2, 2, 2), "LLWLLLWWLLW", False),
+        ((16, 8, 4, 2, 1, 1, 16, 8, 4, 16, 8), "LLLLLWLLWLW", False),
+        ((1, 1, 2, 2, 4, 4, 1, 1, 2, 2, 4), "LWWLWWLWWLW", False),
+    ],
+    ids=["mood", "burnt at once", "doubled", "from the second loss", "one raise", "smaller", "after wins"],
+)
+def test_sizes_that_climb_with_each_loss_of_a_run_are_a_martingale_and_raises_at_random_are_not(
+    sizes: tuple[int, ...], lost: str, fires: bool
 ) -> None:
+    firm = filled()
+    account = firm.account(firm.trader(), START)
+    for turn, (size, ended) in enumerate(zip(sizes, lost, strict=True)):
+        at = START + dt.timedelta(days=2 + turn // 4, hours=8 + 2 * (turn % 4))
+        firm.trade(account, at, 1800, -0.0001 if ended == "L" else 0.0001, lots=size / 10)
+    assert flagged(signals_of(firm), "martingale") == ({account} if fires else set())
+
+
+@pytest.mark.parametrize(("factor", "fires"), [(2.0, True), (1.0, False)])
+def test_layers_doubled_beside_losing_ones_are_a_martingale_though_the_next_basket_begins_anew(
+    factor: float, fires: bool
+) -> None:
+    firm = filled()
+    account, level = firm.account(firm.trader(), START), LEVELS["EURUSD"][0]
+    for day, layer in itertools.product(range(6), range(3)):
+        at, end = START + dt.timedelta(days=2 + day, hours=8, minutes=30 * layer), -0.001 if day % 2 else 0.001
+        price = level * (1 - 0.002 * layer)
+        firm.trade(account, at, 7200 - 1800 * layer + layer, end, side="buy", price=price, lots=0.1 * factor**layer)
+    assert (account in flagged(signals_of(firm), "martingale")) is fires
+
+
+@pytest.mark.parametrize(("explained", "fires"), [(0.9, True), (0.15, False)])
+def test_a_ladder_that_explains_little_of_many_sizes_is_no_martingale(explained: float, fires: bool) -> None:
     detector = DETECTORS["martingale"]
-    seen = pd.DataFrame(
-        {"losses": [75], "raised_after_loss": [37], "wins": [51], "raised_after_win": [raised_after_win],
-         "step_after_loss": [1.0], "step_spread": [0.12], "raised_sizes": [5]}
-    )  # fmt: skip
-    usual = {"after_loss": [3.2, 10.8], "after_win": [3.2, 10.8]}
-    assert bool(strength(detector.weigh(seen, detector.terms, usual))[0] >= 0.5) is fires
+    seen = pd.DataFrame({"losses": [75], "raised_after_loss": 37, "wins": 51, "raised_after_win": 5})
+    # sizes climb by a factor of e a rung: what that explains is the squared correlation
+    seen = seen.assign(heights=125, heights_varied=100 / explained, rung_varied=100, rung_with_height=100)
+    for other in ("lots_more", "later", "layer"):
+        seen = seen.assign(**{f"{other}_varied": 100, f"{other}_with_height": 0})
+    assert bool(strength(detector.weigh(seen, detector.terms))[0] >= 0.5) is fires
 
 
 def manners(kind: str, pairs: int, **changes: float) -> pd.DataFrame:
