@@ -119,22 +119,20 @@ def _differences(kind: str, frame: pd.DataFrame) -> None:
 
 def _import() -> None:
     """A file of another system put into our columns, looked at, and taken as a feed with its mapping."""
+    empty = "Empty: ISO 8601, or the day first with dots. %d day, %m month, %Y year, %H hours, %I of twelve with %p."
     columns = st.columns([2, 1, 1, 1])
     with columns[0]:
         file = st.file_uploader("A CSV file of the other system", type=["csv", "txt"])
     with columns[1]:
         name = str(st.selectbox("Holds", list(DATASETS)))
+        decimal = str(st.selectbox("Its decimals", list(DECIMALS), format_func=DECIMALS.__getitem__))
     with columns[2]:
         separator = str(st.selectbox("Separated by", list(SEPARATORS), format_func=SEPARATORS.__getitem__))
+        times = st.text_input("Its times", placeholder="%d/%m/%Y %H:%M", help=empty)
     with columns[3]:
         listed = ["", *sorted(zones())]
         zone = str(st.selectbox("Zone of its times", listed, format_func=lambda one: one or "told in each time"))
-    with columns[0], st.container(horizontal=True):
-        decimal = str(st.selectbox("Its decimals", list(DECIMALS), format_func=DECIMALS.__getitem__))
-        times = st.text_input(
-            "Its times", placeholder="%d/%m/%Y %H:%M", help="Empty: ISO 8601, or day first with dots."
-        )
-        days = st.text_input("Its days", placeholder="%d/%m/%Y", help="Empty: ISO 8601, or day first with dots.")
+        days = st.text_input("Its days", placeholder="%d/%m/%Y", help=empty)
     if file is None:
         look.empty(
             "No file yet",
