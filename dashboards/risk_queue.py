@@ -84,9 +84,7 @@ def show() -> None:
     if "status" in filters or filters["status_at"]:
         total = reads.how_many("risk_queue", **filters)
     else:
-        total = reads.total(
-            "risk_facets", "accounts", **{name: filters[name] for name in filters if name != "status_at"}
-        )
+        total = reads.total("risk_facets", "accounts", **filters)
     if not total:
         look.empty(
             "No account here",

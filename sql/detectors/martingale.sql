@@ -86,7 +86,7 @@ by_instrument as (
 -- runs of losses, or of wins; how far sizes have climbed since the first. Before its first position nothing was lost
 climbed as (
     select
-        account, 'account' as sequence, account as of_chain, place, opened_at, chain, lots, is_usual,
+        account, 'account' as sequence, account as of_chain, place, opened_at, is_usual,
         account_height as height,
         account_step as step,
         account_in_turn as in_turn,
@@ -103,7 +103,7 @@ climbed as (
     union all
 
     select
-        account, 'instrument', chain, place, opened_at, chain, lots, is_usual, ln(lots), step, in_turn, after_loss,
+        account, 'instrument', chain, place, opened_at, is_usual, ln(lots), step, in_turn, after_loss,
         after_loss is distinct from lag(after_loss) over entries,
         after_loss is distinct from lead(after_loss) over entries,
         sum(ln(step)) over (entries rows between unbounded preceding and current row),
