@@ -777,7 +777,7 @@ def _walk(
             profit: Any = (equity - credit if on_equity else balance) - ops - initial
             hit_max, hit_daily = equity < max_cut, equity < daily_cut
             if not (hit_max or hit_daily or profit >= target or watched):
-                if is_reset and event < 0 and not want_steps:
+                if is_reset and event < 0 and not pausing and not want_steps:
                     # nothing moves until the next event, so every reset before it says the same
                     until: Any = min(upcoming, stop + 1)
                     while next_reset < until:
