@@ -52,8 +52,8 @@ _FOUND = {
     "stop_risk": "Trade {trade} in {instrument} risked about {observed_money} to its stop, more than the "
     "{allowed_money} "
     "allowed, {when}.",
-    "news_window": "Trade {trade} in {instrument} was {did} {seconds} s {side_of_news} {title} "
-    "({currency_moved}), {when}.",
+    "news_window": "Trade {trade} in {instrument} was {did} {seconds_off} s {side_of_news} {title} "
+    "({currency_moved}), inside the {window} s that count, {when}.",
     "weekend": "Trade {trade} in {instrument} ({observed} lots) was open at the weekend cutoff, {when}.",
     "overnight": "Trade {trade} in {instrument} ({observed} lots) was open at the daily cutoff, {when}.",
     "inactivity": "No trade was opened for {observed} days after {last_active_at}, of the {allowed} allowed, {when}.",
@@ -140,6 +140,8 @@ _WORDS_IN_SQL = {
     "when": "'at ' || strftime(local_at, '%H:%M:%S') || ' ' || place_name || ' on ' || strftime(local_at, '%Y-%m-%d')",
     "when_short": "strftime(local_at, '%Y-%m-%d %H:%M:%S') || ' ' || place_name",
     "did": "case (detail ->> 'role') when 'in' then 'opened' else 'closed' end",
+    "seconds_off": "told(abs(seen))",
+    "window": "told(abs(most))",
     "side_of_news": "case when observed < 0 then 'before' else 'after' end",
     "title": "coalesce(nullif((detail ->> 'title'), ''), 'news')",
     "currency_moved": "(detail ->> 'currency')",
@@ -176,8 +178,7 @@ def _in_sql(template: str) -> str:
         if literal:
             parts.append("'" + literal.replace("'", "''") + "'")
         if name:
-            seconds = template == "news_window" and name == "seconds"
-            parts.append("told(abs(seen))" if seconds else _WORDS_IN_SQL.get(name, f"(detail ->> '{name}')"))
+            parts.append(_WORDS_IN_SQL.get(name, f"(detail ->> '{name}')"))
     return f"concat({', '.join(parts)})"
 
 

@@ -488,7 +488,8 @@ def _occurrences(rules: Sequence[str]) -> str:
         numbered as (
             select found.*, accounts.until, accounts.ended, accounts.passed,
                 row_number() over (
-                    partition by found.account_id, found.rule, found.outcome order by found.happened_at, found.trade_id
+                    partition by found.account_id, found.rule, found.outcome
+                    order by found.happened_at, found.trade_id, found.allowed, found.observed
                 ) as place
             from found inner join facts.rule_accounts as accounts using (account_id)
             where found.happened_at <= accounts.until

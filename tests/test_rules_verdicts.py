@@ -238,6 +238,29 @@ def test_evidence_tells_a_dispute_everything() -> None:
     assert evidence["rule_text"].startswith("One trade idea may not lose more than 1 % of the initial balance")
 
 
+def test_a_trade_near_one_release_is_told_once_with_what_was_published_and_how_near_counts() -> None:
+    """Guards that the figures of one release, published together, are not told as the same thing happening again."""
+    titles = (
+        ("N2", "USD", "Payrolls"),
+        ("N1", "USD", "Unemployment rate"),
+        ("N3", "EUR", "Rate decision"),
+        ("N4", "USD", ""),
+    )
+    news = [
+        {"event_id": name, "occurs_at": at(9), "currency": currency, "impact": "high", "title": title}
+        for name, currency, title in titles
+    ]
+    world = World(
+        [Account("A", [Trade("a", at(8), at(9.025))])], "news_window = {}", LATER, news=news, zone="Europe/Prague"
+    )
+    evidence = rows(judge(world))[0]["evidence"]
+    assert evidence["occurrences_in_all"] == 1
+    assert evidence["sentence"] == (
+        "Trade a in EURUSD was closed 90 s after Payrolls, Rate decision, Unemployment rate (EUR, USD), "
+        "inside the 120 s that count, at 10:01:30 Prague on 2026-03-02."
+    )
+
+
 def test_every_rule_states_its_verdicts_in_a_sentence() -> None:
     """Guards that no rule leaves a gap in its words."""
     news = [{"event_id": "N", "occurs_at": at(9), "currency": "USD", "impact": "high"}]

@@ -1,4 +1,5 @@
--- Trades opened or closed too near to news on a currency they depend on. Grain: account_id, trade_id, event.
+-- Trades opened or closed too near to news on a currency they depend on. Grain: account_id, trade_id, occurs_at: what is
+-- published at one instant, as the figures of one release are, is one event.
 -- Executions and events meet by minute and currency, so that only what is near is compared.
 with events as (
     select
@@ -70,8 +71,11 @@ select
     cast(case when min(executed_at) < occurs_at then -before_seconds else after_seconds end as double) as allowed,
     trade_id,
     json_object(
-        'instrument', instrument, 'event_id', event_id, 'currency', currency, 'title', title,
+        'instrument', instrument,
+        'event_id', min(event_id),
+        'currency', string_agg(distinct currency, ', ' order by currency),
+        'title', string_agg(distinct title, ', ' order by title),
         'role', arg_min(role, (executed_at, role))
     ) as detail
 from affected
-group by account_id, trade_id, instrument, event_id, currency, title, occurs_at, before_seconds, after_seconds
+group by account_id, trade_id, instrument, occurs_at, before_seconds, after_seconds
