@@ -189,7 +189,7 @@ def register_terms(
         connection,
         "sizes",
         "rule varchar, product varchar, product_version integer, stage varchar, currency varchar,"
-        " initial_balance decimal(18, 8), size decimal(18, 8)",
+        " initial_balance decimal(18, 8), size decimal(18, 8), beyond decimal(18, 8)",
         _sizes(accounts, rulebook),
     )
     _put(
@@ -377,7 +377,8 @@ def _trading_day_ends(at: dt.datetime, weekday: int) -> bool:
 
 
 def _sizes(accounts: pd.DataFrame, rulebook: Rulebook) -> list[tuple[Any, ...]]:
-    """What a percentage or an amount of a rule is in money, rounded as the walk rounds it."""
+    """What a percentage or an amount of a rule is in money, rounded as the walk rounds it, and the least
+    that rounded is more."""
     columns = ["product", "product_version", "stage", "currency", "initial_balance"]
     rows = []
     for product, number, stage, currency, initial in (
@@ -387,8 +388,10 @@ def _sizes(accounts: pd.DataFrame, rulebook: Rulebook) -> list[tuple[Any, ...]]:
         start = to_minor(Decimal(initial), currency)
         for rule in ("idea_risk", "symbol_loss"):
             if rule in terms:
-                size = from_minor(amount_of(terms[rule], start, currency), currency)
-                rows.append((rule, product, int(number), stage, currency, Decimal(initial), size))
+                most = amount_of(terms[rule], start, currency)
+                size = from_minor(most, currency)
+                beyond = (size + from_minor(most + 1, currency)) / 2
+                rows.append((rule, product, int(number), stage, currency, Decimal(initial), size, beyond))
     return rows
 
 

@@ -1,8 +1,9 @@
 -- Trade ideas that lost more than the stage allows, at the close with which they did. Grain: account_id, idea.
 -- An idea is what is open together in one instrument and direction; reopening soon after a loss continues it. A position
--- that is closed in parts has lost what it had lost by then, its costs so far with the first part.
+-- that is closed in parts has lost what it had lost by then, its costs so far with the first part. Sums are compared in
+-- whole minor units.
 with accounts as (
-    select accounts.account, sizes.size, terms.merge_seconds
+    select accounts.account, sizes.size, sizes.beyond, terms.merge_seconds
     from facts.rule_accounts as accounts
     inner join terms.idea_risk as terms using (product, product_version, stage)
     inner join terms.sizes as sizes using (product, product_version, stage, currency, initial_balance)
@@ -32,6 +33,7 @@ numbered as (
         followed.side,
         followed.place,
         accounts.size,
+        accounts.beyond,
         count(*) filter (
             where coalesce(
                 epoch_us(followed.opened_at)
@@ -76,6 +78,7 @@ losses as (
         trades.side,
         numbered.idea,
         numbered.size,
+        numbered.beyond,
         made.made_at,
         -sum(made.net) over (
             partition by numbered.account, numbered.market, numbered.side, numbered.idea order by made.made_at
@@ -94,5 +97,5 @@ select
     arg_min(trade_id, (made_at, trade_id)) as trade_id,
     json_object('instrument', instrument, 'side', side) as detail
 from losses
-where lost > size
+where lost >= beyond
 group by account_id, instrument, side, idea, size

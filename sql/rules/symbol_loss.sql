@@ -1,7 +1,8 @@
 -- Instruments that lost more in a firm day than the stage allows, at the deal with which they did.
--- Every deal counts on the day of its execution, costs included. Grain: account_id, instrument, firm_day.
+-- Every deal counts on the day of its execution, costs included; the sum is compared in whole minor units.
+-- Grain: account_id, instrument, firm_day.
 with accounts as (
-    select accounts.account, accounts.product, accounts.product_version, sizes.size
+    select accounts.account, accounts.product, accounts.product_version, sizes.size, sizes.beyond
     from facts.rule_accounts as accounts
     inner join terms.symbol_loss as terms using (product, product_version, stage)
     semi join (select account from decided.suspect_accounts where rule = 'symbol_loss') as suspects using (account)
@@ -10,7 +11,15 @@ with accounts as (
 ),
 
 on_days as (
-    select deals.account, deals.market, deals.place, deals.executed_at, deals.net, accounts.size, resets.firm_day
+    select
+        deals.account,
+        deals.market,
+        deals.place,
+        deals.executed_at,
+        deals.net,
+        accounts.size,
+        accounts.beyond,
+        resets.firm_day
     from facts.rule_deals as deals
     inner join accounts using (account)
     asof inner join terms.resets as resets
@@ -35,5 +44,5 @@ select
     json_object('instrument', trades.instrument, 'firm_day', running.firm_day) as detail
 from running
 inner join facts.rule_trades as trades using (account, place)
-where running.lost > running.size
+where running.lost >= running.beyond
 group by trades.account_id, trades.instrument, running.firm_day, running.size
