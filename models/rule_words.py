@@ -121,6 +121,10 @@ create or replace macro plainly(exact) as bare(cast(exact as varchar));
 create or replace macro told(exact) as
     case when abs(exact) < 1000 then bare(cast(round(exact, 6) as varchar))
     else grouped(bare(cast(round(exact, 6) as varchar))) end;
+create or replace macro by_clock(local_at, place_name) as
+    strftime(local_at, '%H:%M:%S') || ' ' || place_name || ' on ' || strftime(local_at, '%Y-%m-%d');
+create or replace macro told_by_clock(instant, zone, place_name) as
+    by_clock(timezone(zone, cast(instant as timestamptz)), place_name);
 create or replace macro in_money(exact, decimals, currency) as grouped(
     case decimals
         when 0 then cast(round(exact, 0) as varchar)
@@ -137,9 +141,12 @@ _WORDS_IN_SQL = {
     "allowed": "most_told",
     "observed_money": "in_money(seen, decimals, currency)",
     "allowed_money": "in_money(most, decimals, currency)",
-    "when": "'at ' || strftime(local_at, '%H:%M:%S') || ' ' || place_name || ' on ' || strftime(local_at, '%Y-%m-%d')",
+    "when": "'at ' || by_clock(local_at, place_name)",
     "when_short": "strftime(local_at, '%Y-%m-%d %H:%M:%S') || ' ' || place_name",
     "did": "case (detail ->> 'role') when 'in' then 'opened' else 'closed' end",
+    "last_active_at": "told_by_clock((detail ->> 'last_active_at'), zone, place_name)",
+    "opened_at": "told_by_clock((detail ->> 'opened_at'), zone, place_name)",
+    "started_at": "told_by_clock((detail ->> 'started_at'), zone, place_name)",
     "seconds_off": "told(abs(seen))",
     "window": "told(abs(most))",
     "side_of_news": "case when observed < 0 then 'before' else 'after' end",
@@ -157,7 +164,7 @@ def sentence_sql(rule: str) -> str:
     """The SQL of a verdict's sentence: what was observed against what is allowed, and when on the firm's clock.
 
     Reads the columns observed, seen and most (observed and allowed, exactly), seen_told and most_told (both in words),
-    trade_id, detail (JSON), occurrences, currency, decimals, local_at (the firm's local time) and place_name,
+    trade_id, detail (JSON), occurrences, currency, decimals, zone, local_at (the firm's local time) and place_name,
     and the macros of `SQL_WORDS`.
     """
     if rule in PARTS:

@@ -790,7 +790,7 @@ def _evidence(rules: Sequence[str], first: int, until: int) -> str:
     return f"""
         with shared as (
             select
-                said.*, evidence.decimals, evidence.place_name, evidence.members,
+                said.*, evidence.decimals, evidence.zone, evidence.place_name, evidence.members,
                 seen.exact as seen, seen.words as seen_told, seen.digits as seen_digits,
                 most.exact as most, most.words as most_told, most.digits as most_digits,
                 timezone(evidence.zone, said.happened_at) as local_at,

@@ -261,6 +261,32 @@ def test_a_trade_near_one_release_is_told_once_with_what_was_published_and_how_n
     )
 
 
+@pytest.mark.parametrize(
+    ("terms", "sentence"),
+    [
+        (
+            "inactivity = 10",
+            "No trade was opened for 10 days after 09:00:00 New York on 2026-03-02, of the 10 allowed, "
+            "at 10:00:00 New York on 2026-03-12.",
+        ),
+        (
+            'time_limit = { days = 10, starts = "first_trade" }',
+            "The stage was not passed within 10 days of 09:00:00 New York on 2026-03-02: "
+            "they were over at 10:00:00 New York on 2026-03-12.",
+        ),
+        (
+            'lot_consistency = { min_trades = 1, high = 0.9, effect = "warn" }',
+            "1 lots in EURUSD (trade a, opened 09:00:00 New York on 2026-03-02) are more than the 0.9 that the average "
+            "of 1 lots over 1 entries allows, as of 2026-03-02 09:00:00 New York.",
+        ),
+    ],
+)
+def test_every_instant_of_a_sentence_is_told_by_the_firms_clock(terms: str, sentence: str) -> None:
+    """Guards against sentences of two zones, of which one has to be converted to be understood."""
+    world = World([Account("A", [Trade("a", at(14), at(15))])], terms, at(0, 20), zone="America/New_York")
+    assert [row["evidence"]["sentence"] for row in rows(judge(world))] == [sentence]
+
+
 def test_every_rule_states_its_verdicts_in_a_sentence() -> None:
     """Guards that no rule leaves a gap in its words."""
     news = [{"event_id": "N", "occurs_at": at(9), "currency": "USD", "impact": "high"}]
