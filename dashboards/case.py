@@ -12,9 +12,9 @@ import streamlit as st
 from dashboards.kit import case_panel, casework, desk, graphs, judging, look, paths, places, reads, state, words
 from models import clock
 from models.chance import by_chance
+from models.risk_score import FLAG
 from sql import schema
 
-FLAG = 0.5
 LISTED = 20
 VIEWS = {
     "signals": "Signals",

@@ -34,7 +34,8 @@ BEHIND = {
     "passes": {"state": "passed", "time": "day"},
     "live": {"state": "live"},
     "requests": {"state": "all", "time": "day"},
-    "paid": {"state": "done", "time": "day"},
+    "paid": {"state": "settled", "time": "day"},
+    "open_risk": {"state": "flagged"},
 }
 
 

@@ -11,8 +11,13 @@ from dashboards.kit import desk, look, places, reads, state, words
 from models.clock import zoned
 from models.decisions.desk import Done
 
-VIEWS = {"waiting": "◷ Waiting", "done": "✓ Transferred", "all": "All"}
-OF_VIEW: dict[str, dict[str, Any]] = {"waiting": {"waits": True}, "done": {"state": ["sent", "settled"]}, "all": {}}
+VIEWS = {"waiting": "◷ Waiting", "sent": "→ Sent", "settled": "✓ Settled", "all": "All"}
+OF_VIEW: dict[str, dict[str, Any]] = {
+    "waiting": {"waits": True},
+    "sent": {"state": "sent"},
+    "settled": {"state": "settled"},
+    "all": {},
+}
 COLUMNS = {
     "late": st.column_config.TextColumn("Wait", width=82, help="Time since the request; ▲ beyond the service level."),
     "payout_id": st.column_config.TextColumn("Request", width=80),
@@ -46,7 +51,8 @@ def show() -> None:
         since = reads.day_before() if state.lately() else None
     with right:
         at_desk = state.desk()
-    filters = OF_VIEW[view] | {"desk_id": at_desk, "transfer_at" if view == "done" else "requested_at": since}
+    happened = "transfer_at" if view in ("sent", "settled") else "requested_at"
+    filters = OF_VIEW[view] | {"desk_id": at_desk, happened: since}
     if not reads.how_many("payout_queue", **filters):
         look.empty(
             "No request here",

@@ -11,9 +11,9 @@ import streamlit as st
 
 from dashboards import repeats
 from dashboards.kit import casework, fresh, look, places, reads, state, words
+from models.risk_score import FLAG
 from sql import schema
 
-FLAG = 0.5
 SELECTED = "queue-account"
 """Under which name a person's session keeps the account that is selected."""
 MONEY_FIRST = ("state", "account_id", "stake_usd", "risk", "why")
@@ -22,6 +22,7 @@ VIEWS = {
     "near": "▲ Near a floor",
     "breached": "✕ Breached",
     "live": "● Live",
+    "flagged": "⚑ Flagged",
     "passed": "✓ Passed",
     "fine": "● Fine",
     "ended": "○ Ended",
@@ -29,8 +30,10 @@ VIEWS = {
     "all": "All",
 }
 AGAIN = {"again": "↻ Breached again"}
+LIVE = ["near", "fine", "unknown"]
 OF_VIEW: dict[str, dict[str, Any]] = {
-    "live": {"state": ["near", "fine", "unknown"]},
+    "live": {"state": LIVE},
+    "flagged": {"state": LIVE},
     "passed": {"status": "passed"},
     "score": {},
     "all": {},
@@ -81,7 +84,9 @@ def show() -> None:
         repeats.show(filters["desk_id"], filters["product"])
         return
     filters |= OF_VIEW.get(view, {"state": view})
-    if "status" in filters or filters["status_at"]:
+    if view == "flagged":
+        filters["account_id"] = reads.flagged()
+    if filters.keys() & {"status", "account_id"} or filters["status_at"]:
         total = reads.how_many("risk_queue", **filters)
     else:
         total = reads.total("risk_facets", "accounts", **filters)

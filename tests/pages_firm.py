@@ -207,6 +207,8 @@ def suspect(house: Warehouse) -> None:
                 "subject_id": "T1",
                 "detector": "recurring_breaches",
                 "strength": 0.8,
+                "first_at": AS_OF,
+                "last_at": AS_OF,
                 "evidence": evidence,
             }
         ],

@@ -166,7 +166,14 @@ def test_a_page_about_one_thing_offers_a_way_in_without_it(page: str, at_firm: P
 
 @pytest.mark.parametrize(
     ("view", "accounts"),
-    [("near", ["N1"]), ("breached", ["B1"]), ("ended", ["P1"]), ("fine", ["F1", "J1"]), ("unknown", [])],
+    [
+        ("near", ["N1"]),
+        ("breached", ["B1"]),
+        ("ended", ["P1"]),
+        ("fine", ["F1", "J1"]),
+        ("flagged", ["N1"]),
+        ("unknown", []),
+    ],
 )
 def test_the_risk_queue_shows_each_account_under_its_state(view: str, accounts: list[str], at_firm: Path) -> None:
     app = opened("risk_queue", state=view)
@@ -175,7 +182,7 @@ def test_the_risk_queue_shows_each_account_under_its_state(view: str, accounts: 
     assert bool(shown) != ("No account here" in told(app))
 
 
-@pytest.mark.parametrize("figure", ["near", "breaches", "passes", "live", "waiting", "requests"])
+@pytest.mark.parametrize("figure", ["near", "breaches", "passes", "live", "waiting", "requests", "open_risk"])
 def test_a_figure_of_the_overview_opens_the_list_that_it_counts(figure: str, at_firm: Path) -> None:
     """As many rows as the figure says: of the 24 hours where it counts these."""
     with Warehouse.open(at_firm).database.connect() as database:
@@ -352,7 +359,7 @@ def test_the_payout_queue_shows_amount_age_and_checks(at_firm: Path) -> None:
     said = told(app)
     assert "1 waiting, 1 longer than the 48 h service level" in said
     assert "✕ **Open positions** 1 is open." in said
-    done = opened("payout_queue", state="done").dataframe[0].value.iloc[0]
+    done = opened("payout_queue", state="settled").dataframe[0].value.iloc[0]
     assert (done["payout_id"], done["transfer"], done["transfer_amount"]) == ("Q1", "✓ Settled", 800.0)
 
 

@@ -14,6 +14,7 @@ import streamlit as st
 from dashboards.kit import privacy
 from dashboards.kit.house import warehouse as warehouse
 from dashboards.kit.people import Person, who
+from models.risk_score import FLAG
 from pipelines import attempts, marts
 from pipelines.attempts import Attempt
 from sql import schema
@@ -203,9 +204,26 @@ class After:
     instant: dt.datetime
 
 
+@dataclass(frozen=True)
+class Among:
+    """A filter that lets through what a select lists."""
+
+    listed: sa.SelectBase
+
+
 def day_before() -> After:
     """The 24 hours up to the run's instant, as the overview counts them."""
     return After(stands_at() - dt.timedelta(days=1))
+
+
+def flagged() -> Among:
+    """Accounts with a flag on them or on their trader, as the overview counts them: inactivity is none."""
+    signals, status = schema.SIGNALS.c, schema.ACCOUNT_STATUS.c
+    flags = sa.select(signals.subject_id).where(
+        signals.strength >= FLAG, signals.detector != "inactivity", signals.first_at.is_not(None)
+    )
+    of_traders = sa.select(status.account_id).where(status.trader_id.in_(flags.where(signals.subject_kind == "trader")))
+    return Among(flags.where(signals.subject_kind == "account").union(of_traders))
 
 
 def filtered(table: Any, **equal: Any) -> sa.Select[Any]:
@@ -217,8 +235,10 @@ def filtered(table: Any, **equal: Any) -> sa.Select[Any]:
         column = table.c[name]
         if isinstance(wanted, After):
             statement = statement.where(column > wanted.instant)
-            continue
-        statement = statement.where(column.in_(wanted) if isinstance(wanted, list) else column == wanted)
+        elif isinstance(wanted, Among):
+            statement = statement.where(column.in_(wanted.listed))
+        else:
+            statement = statement.where(column.in_(wanted) if isinstance(wanted, list) else column == wanted)
     return within_desks(statement)
 
 
