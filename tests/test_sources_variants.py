@@ -131,6 +131,17 @@ def test_ctrader_lots_with_a_decimal_comma_are_no_tenfold() -> None:
     assert closing(ctrader(",", ['"1,428 Lots"', "-0.70", "49.30", '"10,049.30"']))["volume"] == "1428"
 
 
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_ctrader_decimal_commas_are_told_by_the_other_numbers_of_the_file(delimiter: str) -> None:
+    """In quotes between commas too: 1,125 lots are no thousand where another number can only have a decimal comma."""
+    cells = [cell.replace(".", ",") if place > 4 else cell for place, cell in enumerate(CTRADER_ROW)]
+    money = ["1,125 Lots", "-0,70", "49,30", "10 049,30"]
+    quoted = delimiter.join(f'"{cell}"' for cell in [*cells, *money])
+    titles = CTRADER.format("+8", "+8", "USD", "USD").replace(",", delimiter)
+    deal = closing(land(f"Deals\n{titles}\n{quoted}\n\nSummary\n", None))
+    assert (deal["volume"], deal["price"]) == ("1.125", "1.10500")
+
+
 def test_a_ctrader_zone_with_a_typographic_minus_is_a_zone() -> None:
     deal = closing(ctrader(",", ["0.1 Lots", "-0.70", "49.30", "10049.30"], zone="−5"))
     assert str(deal["executed_at"]) == "2026-01-06 23:00:00+00:00"

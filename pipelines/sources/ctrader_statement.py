@@ -112,7 +112,7 @@ def _csv_blocks(document: Document) -> Blocks:
     header = next((line for line in document.text[:20_000].splitlines()[:60] if _names_deals(line)), ",")
     delimiter = delimiter_of(header)
     rows = read_lines(document.text, document.name, delimiter)
-    if delimiter != "," and divided_by([_bare(cell) for row in rows for cell in row], document.name) == ",":
+    if divided_by([_bare(cell) for row in rows for cell in row], document.name, delimiter) == ",":
         rows = [[european(cell) for cell in row] for row in rows]
     blocks, index = Blocks(), 0
     while index < len(rows):

@@ -140,10 +140,10 @@ class Document:
         return end.rfind("<td") > end.rfind("</t") and not tag.startswith("</") and bool(rest.strip())
 
     def _text_rows(self) -> list[Row]:
-        """The lines of delimited text as rows; between semicolons and tabs a number may have a decimal comma."""
+        """The lines of delimited text as rows, decimal commas turned into points."""
         delimiter = max(",;\t", key=self.text[:100_000].count)
         lines = read_lines(self.text, self.name, delimiter)
-        commas = delimiter != "," and divided_by([cell for cells in lines for cell in cells], self.name) == ","
+        commas = divided_by([cell for cells in lines for cell in cells], self.name, delimiter) == ","
         numbered = ((line, [cell.strip() for cell in cells]) for line, cells in enumerate(lines, start=1) if cells)
         return [Row(line, [european(cell) for cell in cells] if commas else cells, []) for line, cells in numbered]
 

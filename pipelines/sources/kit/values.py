@@ -13,7 +13,7 @@ _POINTS_AND_COMMAS = str.maketrans(".,", ",.")
 _NUMBER = re.compile(r"([+-]?)(\d{1,24})(\.\d{1,20})?")
 _GROUPED = re.compile(r"([+-]?\d{1,3}(?:,\d{3})+)(\.\d{1,20})|([+-]?\d{1,3}(?:,\d{3}){2,})")
 _COMMA = re.compile(r"([+-]?\d{1,3}(?:\.\d{3})+|[+-]?\d{1,24}),(\d{1,20})")
-_EUROPEAN = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?")
+_EUROPEAN = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?([A-Za-z]+)?")
 _CLOCK = re.compile(r"(\d{4})[.\-/](\d\d)[.\-/](\d\d)[ T](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?")
 _DAY_FIRST = re.compile(r"(\d\d)\.(\d\d)\.(\d{4})(?=[ T])")
 _SERIAL = re.compile(r"[2-7]\d{4}(\.\d+)?")
@@ -65,11 +65,14 @@ def number(text: str, column: str) -> str:
     return value
 
 
-def divided_by(cells: list[str], name: str) -> str:
-    """Return the decimal mark of text whose columns no comma divides: a comma, unless its numbers have points.
+def divided_by(cells: list[str], name: str, delimiter: str = ";") -> str:
+    """Return the decimal mark of delimited text: a comma, unless its numbers have points.
 
-    A point before three digits may divide thousands where other numbers have decimal commas, and then nothing is read.
+    Where commas divide the columns, some number has to have a comma that can only be decimal. A point before three
+    digits may divide thousands where other numbers have decimal commas, and then nothing is read.
     """
+    if delimiter == ",":
+        return "," if has_decimal_commas(cells) else "."
     numbers = {cell.translate(_DROPPED) for cell in cells if "." in cell or "," in cell}
     points = {number for number in numbers if "." in number and _NUMBER.fullmatch(number)}
     if not points:
@@ -113,7 +116,7 @@ def level(text: str, column: str) -> str | None:
 
 
 def european(text: str) -> str:
-    """Return a number with decimal comma rewritten with a decimal point; other text as it is."""
+    """Return a number with decimal comma, with or without unit, with a decimal point; other text as it is."""
     cleaned = text.translate(_DROPPED)
     if _EUROPEAN.fullmatch(cleaned) and "," in cleaned:
         return cleaned.replace(".", "").replace(",", ".")
