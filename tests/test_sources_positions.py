@@ -190,6 +190,19 @@ def test_ftmo_tickets_written_together_are_taken_apart() -> None:
     assert Decimal(statement.deals["commission"].dropna().iloc[0]) == Decimal("-2.58")
 
 
+def test_ftmo_parts_alone_are_one_position() -> None:
+    """Where every ticket of a file is two ids, those that begin alike and were opened alike are parts of one."""
+    head = "Ticket;Open;Type;Volume;Symbol;Price;SL;TP;Close;Price;Swap;Commissions;Profit;Pips;Seconds"
+    row = "{};2025-03-03 09:00:00;buy;0.10;EURUSD;1.05;0;0;2025-03-03 {}:00:00;1.06;0;0;100;100;{}"
+    tickets = ("7772935777736261", "7772935777736299", "7772936100000007")
+    rows = [
+        row.format(ticket, hour, 3600 * (int(hour) - 9))
+        for hour, ticket in zip(["10", "11", "12"], tickets, strict=True)
+    ]
+    statement = land("\n".join([head, *rows]) + "\n")
+    assert list(statement.deals["position_id"].value_counts()) == [4, 2]
+
+
 def test_a_stop_out_and_levels_are_kept() -> None:
     """The comment's mark is the reason, in MT5's words."""
     book = Book()

@@ -14,6 +14,7 @@ from pipelines.sources.kit.values import clock, divided_by, european, is_clock, 
 from pipelines.sources.kit.zones import needed_clock
 
 NAME = "ftmo-client-area"
+TWO_IDS_DIGITS_MIN = 14  # no platform numbers a single trade with as many
 
 _TRADE = ["Ticket", "Open", "Type", "Volume", "Symbol", "Price", "SL", "TP", "Close", "ClosePrice"]
 _PLACES = {"swap": 10, "commis": 11, "kommis": 11, "comis": 11, "profit": 12, "pips": 13, "tax": -1}
@@ -68,9 +69,10 @@ def read(document: Document, ask: Ask) -> Statement:
     A ticket made of two ids written together is a partial close: the first is the position, the second the closing.
     """
     ledger = Ledger(NAME, ask, needed_clock(ask.server_zone, NAME))
-    rows = read_lines(document.text, document.name, delimiter_of(document.first_line))
+    delimiter = delimiter_of(document.first_line)
+    rows = read_lines(document.text, document.name, delimiter)
     start = next((index for index, row in enumerate(rows) if row), 0)
-    commas = divided_by([cell for row in rows for cell in row], document.name) == ","
+    commas = divided_by([cell for row in rows for cell in row], document.name, delimiter) == ","
     found = [
         Line(line, dict(zip(_COLUMNS, [european(cell) if commas else cell for cell in cells], strict=False)))
         for line, cells in enumerate(rows[start + 1 :], start=start + 2)
@@ -100,13 +102,16 @@ def _split_tickets(rows: list[Line]) -> dict[str, Ids]:
 
 
 def _ids(ticket: str, alike: list[str], usual: int) -> Ids:
-    """Return position and closing: by another row of the same opening, else by halves when twice as long as usual."""
+    """Return position and closing: by other rows of the same opening, else by halves when twice as long as usual."""
+    half = ticket[: len(ticket) // 2]
+    if len(ticket) >= TWO_IDS_DIGITS_MIN and any(other.startswith(half) for other in alike if other != ticket):
+        return Ids(half, ticket)
     beginnings = [other for other in alike if len(ticket) >= 2 * len(other) - 1 and ticket.startswith(other)]
     shorter = [other for other in beginnings if other and other != ticket]
     if shorter:
         return Ids(shorter[0], ticket)
     if usual and len(ticket) in range(2 * usual - 1, 2 * usual + 3) and len(ticket) > usual + 2:
-        return Ids(ticket[: len(ticket) // 2], ticket)
+        return Ids(half, ticket)
     return Ids(ticket, ticket)
 
 
