@@ -86,6 +86,41 @@ def test_what_reduced_an_open_position_is_tied_to_it() -> None:
     assert statement.facts["open_positions"] == 1
 
 
+def test_the_last_part_of_a_position_begun_before_the_file_is_tied_to_it() -> None:
+    """Its row tells the whole position and the file holds a part of it: that is neither loose nor a contradiction."""
+    book = Book()
+    book.deal("09:00:00", "buy", "in", "0.10", 511)
+    parts = [book.deal("10:00:00", "sell", "out", "0.20", 503, "1.00")]
+    parts.append(book.deal("10:30:00", "sell", "out", "0.10", 504, "2.00"))
+    book.position(501, "buy", "0.50", "07:00:00", "10:30:00", "7.00")
+    book.still_open(511, "buy", "0.10", "09:00:00")
+    statement = land(page(book.rows))
+    assert {tied(statement)[str(part)] for part in parts} == {"501"}
+    assert not accused(statement)
+
+
+def test_a_part_of_either_of_two_positions_begun_before_the_file_stays_untied() -> None:
+    """Nothing tells which was reduced, so neither is accused; a position whose end is not in the file is."""
+    book = Book()
+    for order in (511, 512, 513):
+        book.deal("09:00:00", "buy", "in", "0.10", order)
+        book.still_open(order, "buy", "0.10", "09:00:00")
+    part = book.deal("10:00:00", "sell", "out", "0.20", 503, "1.00")
+    book.position(501, "buy", "0.50", "07:00:00", "10:00:00", "7.00")
+    book.position(502, "buy", "0.40", "07:10:00", "10:00:00", "7.00")
+    statement = land(page(book.rows))
+    assert tied(statement)[str(part)] is None
+    assert not accused(statement)
+    book.position(505, "buy", "0.40", "07:20:00", "11:00:00", "7.00")
+    assert accused(land(page(book.rows))) == ["position 505"]
+
+
+def accused(statement: Statement) -> list[str]:
+    """Where the tables contradict each other."""
+    checks = statement.reconciliation.checks
+    return [check["where"] for check in checks if check["verdict"] != "exact" and "position" in check["name"]]
+
+
 def test_two_positions_alike_are_told_apart_by_their_money() -> None:
     """Same symbol, side, size and second: profit decides, whatever the order of the rows."""
     book = Book()

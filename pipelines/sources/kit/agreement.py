@@ -56,9 +56,11 @@ def _position_checks(deals: list[Deal], positions: list[Position]) -> list[Check
         if not opening and position.opened_at >= first_at:
             found.append(_missing(position, "opening"))
         found += _beginning(position, opening)
-        if position.closed_at is not None:
+        if position.began_earlier:
+            found += _last_part(position, deals)
+        elif position.closed_at is not None:
             found += _ending(position, closing) if closing else [_missing(position, "closing")]
-    return found + _not_shown(deals, positions, begun)
+    return found + _not_shown(deals, positions)
 
 
 def _by_position(deals: list[Deal], *entries: str) -> dict[str, list[Deal]]:
@@ -95,6 +97,14 @@ def _ending(position: Position, deals: list[Deal]) -> list[Check]:
     return _price_check(position, "closing price", position.price, deals) + _volume_check(position, deals)
 
 
+def _last_part(position: Position, deals: list[Deal]) -> list[Check]:
+    """Look for the deal that ended a position of which an unknown part was closed before the file."""
+    ended = any(
+        deal["executed_at"] == position.closed_at and deal["position_id"] in (position.ticket, None) for deal in deals
+    )
+    return [] if ended or position.closed_at is None else [_missing(position, "closing")]
+
+
 def _volume_check(position: Position, deals: list[Deal]) -> list[Check]:
     """Compare a closed position's volume with that of its deals."""
     volume = sum((Decimal(deal["volume"]) for deal in deals), Decimal(0))
@@ -114,10 +124,10 @@ def _price_check(position: Position, name: str, printed: Decimal, deals: list[De
     return [compare(name, printed, round(mean, digits), f"position {position.ticket}, Price")]
 
 
-def _not_shown(deals: list[Deal], positions: list[Position], begun: dict[str, list[Deal]]) -> list[Check]:
+def _not_shown(deals: list[Deal], positions: list[Position]) -> list[Check]:
     """Name the closings whose position no table shows, but those of a position that was opened before the file."""
     shown = {position.ticket for position in positions}
-    earlier = {(p.symbol, p.side) for p in positions if p.closed_at is None and p.ticket not in begun}
+    earlier = {(position.symbol, position.side) for position in positions if position.began_earlier}
     other = {"buy": "sell", "sell": "buy"}
     lost = [
         deal

@@ -37,6 +37,7 @@ class Position:
     take_profit: str | None = None
     open_price: Decimal = Decimal(0)
     tied: bool = False
+    began_earlier: bool = False
 
 
 def tie(deals: list[Deal], positions: list[Position], *, netting: bool) -> None:
@@ -69,6 +70,7 @@ class _Closings:
     def __init__(self, trades: list[Deal], positions: list[Position]) -> None:
         """Sort the deals by what they can belong to."""
         self.positions = positions
+        self.first_at = min((deal["executed_at"] for deal in trades), default=datetime.min)
         self.openings = {deal["order"]: deal for deal in trades if deal["entry"] == "in"}
         self.closings = [deal for deal in trades if deal["entry"] != "in"]
 
@@ -78,6 +80,7 @@ class _Closings:
         self._tie_whole(_closing, _end_of)
         self._tie_parts()
         self._tie_left()
+        self._tie_earlier()
 
     def _tie_whole(self, deal_key: Callable[[Deal], Key], position_key: Callable[[Position], Key]) -> None:
         """Tie each position to the one deal that closed it, if one did."""
@@ -124,6 +127,26 @@ class _Closings:
             fitting = left[deal["symbol"], _OTHER[deal["side"]], Decimal(deal["volume"])]
             if len(fitting) == 1 and fitting[0]["executed_at"] <= deal["executed_at"]:
                 deal["position_id"] = fitting.pop()["order"]
+
+    def _tie_earlier(self) -> None:
+        """Tie a deal that is left to the one position it may have reduced of those opened before the file.
+
+        How much of them was closed before is not known, so nothing can add up.
+        """
+        for position in self.positions:
+            begun = position.ticket in self.openings or position.opened_at >= self.first_at
+            position.began_earlier = not (begun or position.tied)
+        for deal in self._free():
+            fitting = [position for position in self.positions if position.began_earlier and _reduces(deal, position)]
+            ending = [position for position in fitting if position.closed_at == deal["executed_at"]] or fitting
+            if len(ending) == 1:
+                deal["position_id"] = ending[0].ticket
+
+
+def _reduces(deal: Deal, position: Position) -> bool:
+    """Tell whether a deal may have closed a part of a position."""
+    fits = (deal["symbol"], _OTHER[deal["side"]]) == (position.symbol, position.side)
+    return fits and _may_close(deal, position) and Decimal(deal["volume"]) <= position.volume
 
 
 def _assign(position: Position, deals: list[Deal]) -> None:
