@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
 import sqlalchemy as sa
 
 from pipelines import sources
@@ -205,6 +206,7 @@ def _remember_zone(warehouse: Warehouse, known: Known, zone: str, say: Say) -> N
 
 def _land(warehouse: Warehouse, path: Path, statement: Statement, account: str, said: list[str]) -> list[Taken]:
     """Lands one file. It has no fingerprint: the same bytes read by another clock are other deals."""
+    ours = joined(statement, _positions_known(warehouse, account))
     refused = [
         Broken(int(row["line"]), row["column"], row["value"], row["reason"])
         for row in statement.rejects.to_dict("records")
@@ -213,7 +215,7 @@ def _land(warehouse: Warehouse, path: Path, statement: Statement, account: str, 
     deals = land_frame(
         warehouse,
         "deals",
-        statement.deals,
+        ours,
         file=shown(path),
         source=statement.source,
         reconciliation=json.dumps(told, default=str, ensure_ascii=False),
@@ -224,6 +226,31 @@ def _land(warehouse: Warehouse, path: Path, statement: Statement, account: str, 
         return [Taken(deals, outcome)]
     equity = land_frame(warehouse, "equity", statement.equity, file=shown(path), source=statement.source)
     return [Taken(deals, outcome), Taken(equity, outcome)]
+
+
+def _positions_known(warehouse: Warehouse, account: str) -> dict[str, str | None]:
+    """The position of every deal that the lake holds of an account."""
+    with warehouse.engine() as connection:
+        relations.build(connection, "staging.deals")
+        query = "select deal_id, position_id from staging.deals where account_id = ?"
+        return dict(connection.execute(query, [account]).fetchall())
+
+
+def joined(statement: Statement, known: dict[str, str | None]) -> pd.DataFrame:
+    """The deals of a file that may hold a part of the history, beside what earlier files told of the same positions.
+
+    A position of which an earlier file knew an opening goes by the name that it has there, a deal that fits no position
+    of the file keeps the one it has. A trade that the file shows open and that closed since lands nothing: it was left
+    smaller, and what remained has a number of its own.
+    """
+    deals = statement.deals.copy()
+    earlier = deals["deal_id"].map(known)
+    openings = pd.DataFrame({"name": deals["position_id"], "earlier": earlier})[deals["entry"].eq("in")]
+    renamed = openings.dropna().drop_duplicates("name").set_index("name")["earlier"]
+    renamed = renamed[~renamed.duplicated(keep=False)]
+    deals["position_id"] = deals["position_id"].map(renamed).fillna(deals["position_id"]).fillna(earlier)
+    closes_as = deals["deal_id"].map(statement.facts.get("open_trades", {}))
+    return deals[~closes_as.isin(list(known))]
 
 
 def _told(statement: Statement) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dashboards.data_health import differing
 from pipelines.land import land_paths
 from pipelines.sources import SourceRefusal
 from pipelines.statements import Taken, land_statements
+from sql import relations
 from sql.schema import LOADS
 from sql.warehouse import Warehouse
 from tests.fixtures.sources import dialects
@@ -127,3 +128,50 @@ def test_data_health_lists_what_does_not_add_up_before_what_is_explained(firm: W
     assert list(cells["name"]) == ["Closed P/L", "Balance"]
     assert list(cells["difference"]) == ["-0.01", "-7.00"]
     assert set(cells["account"]) == {"A"}
+
+
+CLOSED_PARTS = {
+    "1": ("buy 0.30 1.10 to #2", "2020.01.06 10:00:00"),
+    "2": ("buy 0.20 1.10 to #3", "2020.01.14 10:00:00"),
+    "3": ("buy 0.50 1.10 from #2", "2020.01.21 10:00:00"),
+}
+
+
+def week(closed: str, opened: str = "") -> bytes:
+    """A statement of the parts of one trade of 1.00 lot that were closed in a week, and of the part still open."""
+    rows = [_part(ticket, *CLOSED_PARTS[ticket]) for ticket in closed]
+    left = {"2": "buy 0.70 1.10 from #1", "3": "buy 0.50 1.10 from #2"}
+    still = [_part(ticket, left[ticket], "&nbsp;") for ticket in opened]
+    heads = ("Closed Transactions:", "Open Trades:", "Summary:")
+    bodies = ("".join(rows), "".join(still), "")
+    tables = "".join(f"<tr><td>{head}</td></tr>{body}" for head, body in zip(heads, bodies, strict=True))
+    return f"<html><title>Statement: 7001234 - A</title><table>{tables}</table></html>".encode()
+
+
+def _part(ticket: str, trade: str, closed_at: str) -> str:
+    """One row of a statement: ticket, times, sizes and prices, no costs, 1.00 profit."""
+    side, lots, price, *said = trade.split()
+    cells = [ticket, "2020.01.02 10:00:00", side, lots, "eurusd", price, "0", "0", closed_at, price]
+    first, *others = [f">{cell}</td>" for cell in [*cells, "0.00", "0.00", "0.00", "1.00"]]
+    return f'<tr><td title="{" ".join(said)}"{first}' + "".join(f"<td{cell}" for cell in others) + "</tr>"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        [week("1", "2"), week("2", "3"), week("3")],
+        [week("123"), week("23"), week("1", "2")],
+        [week("23"), week("1", "2")],
+        [week("3"), week("123"), week("2", "3")],
+    ],
+)
+def test_weeks_and_months_tell_one_position_in_any_order(firm: Warehouse, tmp_path: Path, files: list[bytes]) -> None:
+    """A trade closed in parts over several exports is one flat position, also where an older export lands last."""
+    for place, data in enumerate(files):
+        land(firm, statement(tmp_path, data, f"{place}.htm"), "A")
+    with firm.engine() as connection:
+        relations.build(connection, "staging.deals")
+        query = """
+            select count(distinct position_id), sum(volume) filter (entry = 'in'), sum(volume) filter (entry = 'out')
+            from staging.deals"""
+        assert connection.execute(query).fetchone() == (1, 1, 1)

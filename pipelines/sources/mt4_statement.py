@@ -204,6 +204,7 @@ def read(document: Document, ask: Ask) -> Statement:
         "name": header.get("Name") or None,
         "leverage": header.get("Leverage") or None,
         "printed": tables.printed,
+        "open_trades": {f"{trade.ticket}0": f"{trade.ticket}1" for trade in opened if trade},
     }
     return ledger.close(header.get("Currency") or None)
 
