@@ -44,7 +44,7 @@ def tie(deals: list[Deal], positions: list[Position], *, netting: bool) -> None:
     """Set position_id on every trade deal for which it can be decided; the others keep None."""
     trades = [deal for deal in deals if deal["kind"] == "trade"]
     if netting:
-        _tie_netting(trades)
+        _tie_netting(trades, positions)
         return
     for deal in trades:
         if deal["entry"] == "in":
@@ -52,10 +52,20 @@ def tie(deals: list[Deal], positions: list[Position], *, netting: bool) -> None:
     _Closings(trades, positions).tie()
 
 
-def _tie_netting(trades: list[Deal]) -> None:
-    """Follow each symbol's net volume; a position is named after the order that opened it from flat."""
+def _tie_netting(trades: list[Deal], positions: list[Position]) -> None:
+    """Follow each symbol's net volume; a position is named after the order that opened it from flat.
+
+    One that was begun before the file has the number that the tables give it, until it ends: how large it was is not
+    known, so its end cannot be reckoned.
+    """
+    first_at = min((deal["executed_at"] for deal in trades), default=datetime.max)
+    earlier = {position.symbol: position for position in positions if position.opened_at < first_at}
     held: dict[str, tuple[str, Decimal]] = {}
     for deal in trades:
+        before = earlier.get(deal["symbol"])
+        if before and deal["executed_at"] <= (before.closed_at or datetime.max):
+            deal["position_id"] = before.ticket
+            continue
         signed = Decimal(deal["volume"]) * (1 if deal["side"] == "buy" else -1)
         name, net = held.get(deal["symbol"], ("", Decimal(0)))
         if not net and deal["entry"] == "in":

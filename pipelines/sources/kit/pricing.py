@@ -82,15 +82,18 @@ def price_checks(deals: list[dict[str, Any]]) -> list[Check]:
 
 
 def _closings(deals: list[dict[str, Any]]) -> list[Priced]:
-    """Return every closing whose position has one opening price."""
+    """Return every closing whose position has one opening price, that of the order it is named after if it has one."""
     opened: dict[str, set[str]] = defaultdict(set)
+    begun = set()
     for deal in deals:
-        if deal.get("entry") == "in" and deal.get("position_id"):
-            opened[deal["position_id"]].add(deal["price"])
+        name = deal.get("position_id")
+        if name and deal.get("entry") in ("in", "inout"):
+            opened[name].add(deal["price"])
+            begun |= {name} if deal.get("order") in (None, name) else set()
     found = []
     for deal in deals:
         prices = opened.get(deal.get("position_id") or "", set())
-        if deal.get("entry") in ("out", "out_by") and len(prices) == 1:
+        if deal.get("entry") in ("out", "out_by") and len(prices) == 1 and deal["position_id"] in begun:
             found.append(_priced(deal, next(iter(prices))))
     return found
 
