@@ -173,8 +173,11 @@ def test_a_netting_position_begun_before_the_file_ends_where_the_tables_say() ->
 
 
 def test_profits_after_a_reversal_are_not_held_against_the_first_opening() -> None:
-    """From the reversal on its price is the opening one."""
+    """From the reversal on its price is the opening one; what was added to an older position is none at all."""
     book = Book()
+    book.deal("08:10:00", "buy", "in", "0.10", 4, price="1.04000")
+    book.deal("08:20:00", "sell", "out", "0.30", 5, "9.00", price="1.05000")
+    book.position(555, "buy", "0.30", "07:00:00", "08:20:00", "9.00")
     book.deal("09:00:00", "buy", "in", "0.10", 1, price="1.05000")
     book.deal("09:10:00", "sell", "in/out", "0.20", 2, "10.00", price="1.05100")
     book.deal("09:20:00", "buy", "out", "0.10", 3, "2.00", price="1.05080")
