@@ -354,6 +354,17 @@ def test_deals_of_every_layout_are_read_from_the_right(
     assert [c["verdict"] for c in statement.reconciliation.checks if c["name"] == "running balance"] == ["exact"]
 
 
+def test_a_deal_that_ends_before_its_profit_is_rejected_and_not_taken_for_nothing() -> None:
+    """A page that was cut between two cells leaves a row whose money is not there."""
+    book = Book()
+    book.deal("09:00:00", "buy", "in", "0.10", 501)
+    book.deal("10:00:00", "sell", "out", "0.10", 502, "5.00")
+    whole = page(book.rows)
+    statement = land(whole[: whole.rindex("<td>5.00")])
+    assert list(statement.rejects["reason"]) == ["the row ends before it"]
+    assert len(statement.deals) == 2
+
+
 def test_a_row_without_a_readable_time_is_rejected_and_not_lost() -> None:
     """A deal whose time is no time at all is still a row of the file."""
     book = Book()

@@ -199,6 +199,26 @@ def test_a_file_that_ends_in_a_row_does_not_add_up(write: Callable[[History], by
     assert "end of the file" in findings(statement)
 
 
+def test_a_list_cut_within_a_row_does_not_add_up_and_takes_no_half_number() -> None:
+    """Without totals nothing else tells that rows are missing; in the last column, which is not read, its row lands."""
+    whole = dialects.ftmo(HISTORY).rstrip()
+    for places in range(1, 40):
+        statement = land(whole[:-places])
+        is_in_last_column = b";" not in whole[-places:]
+        assert is_in_last_column or statement.reconciliation.outcome == "does_not_add_up"
+        printed = {f"{trade.profit}" for trade in HISTORY.trades} | {"0"}
+        assert set(statement.deals["profit"]) <= printed
+
+
+def test_a_ctrader_row_cut_before_its_symbol_is_no_totals_row() -> None:
+    """What is left of it is told and counted, in the middle of its id as well as behind it."""
+    whole = dialects.ctrader_csv(HISTORY)
+    ends = whole.index(b"DID", whole.index(b"DID") + 20) + 6
+    for statement in (land(whole[:ends]), land(whole[:ends] + b",7,")):
+        assert statement.reconciliation.outcome == "does_not_add_up"
+        assert len(statement.rejects) == 1
+
+
 def test_a_later_period_is_explained() -> None:
     """A report that begins in mid-life carries a balance in; that is explained and not an error."""
     later = History(HISTORY.trades[10:], [])

@@ -77,7 +77,8 @@ def _cut_off(document: Document, statement: Statement) -> list[Check]:
     if any(check["name"] == "complete" for check in statement.reconciliation.checks):
         return []
     why = "the page is not closed, so rows may be missing at its end: export it again"
-    if not statement.rejects.empty and document.is_cut_off(int(statement.rejects["line"].max())):
+    has_rejects = not statement.rejects.empty
+    if document.is_short_list or (has_rejects and document.is_cut_off(int(statement.rejects["line"].max()))):
         why = "the file ends in the middle of a row: export it again"
     elif not document.is_open_page:
         return []

@@ -235,8 +235,10 @@ def _read_pairs(blocks: Blocks, cells: list[str]) -> None:
 
 
 def _is_footer(row: Line) -> bool:
-    """Tell a totals row: it names no symbol and no time."""
-    return not any(row.get(name) for name in ("symbol", "opening time", "closing time", "time", "type"))
+    """Tell a totals row: it names no deal, no symbol and no time."""
+    return not any(
+        row.get(name) for name in ("deal id", "id", "symbol", "opening time", "closing time", "time", "type")
+    )
 
 
 def _amount(row: Line, *names: str) -> str | None:

@@ -230,9 +230,10 @@ def _columns(width: int) -> dict[str, int]:
 
 
 def _money(cells: list[str], index: int, name: str) -> str:
-    """Return a money cell; a blank one is nothing."""
-    text = cells[index] if index < len(cells) else ""
-    return number(text, name) if text else "0"
+    """Return a money cell; a blank one is nothing, one that the row does not reach is missing."""
+    if index >= len(cells):
+        raise RowProblem(name, "", "the row ends before it")
+    return number(cells[index], name) if cells[index] else "0"
 
 
 def _deal_row(ledger: Ledger, cells: list[str], width: int) -> DealRow:

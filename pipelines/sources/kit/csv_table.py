@@ -10,6 +10,7 @@ from pipelines.sources.kit.statement import RowProblem, SourceRefusal
 ROWS_MAX = 500_000
 LINE_CHARS_MAX = 1_000_000
 COLUMNS_MAX = 400
+CUT_OFF = "…"
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def delimiter_of(header: str) -> str:
 
 
 def read_lines(text: str, name: str, delimiter: str | None = None) -> list[list[str]]:
-    """Return the file's rows as cells, an empty list for a blank line."""
+    """Return the file's rows as cells, an empty list for a blank line; where the text ends within a row is marked."""
     first = next((line for line in text.splitlines() if line.strip()), "")
     try:
         reader = csv.reader(_bounded(text, name), delimiter=delimiter or delimiter_of(first))
@@ -52,7 +53,15 @@ def read_lines(text: str, name: str, delimiter: str | None = None) -> list[list[
             rows.append(row if any(cell.strip() for cell in row) else [])
     except csv.Error as error:
         raise SourceRefusal(f"{name} is not readable as delimited text: {error}") from error
+    if not text.endswith(("\n", "\r")) and rows[1:] and 0 < len(rows[-1]) < len(rows[-2]):
+        rows[-1][-1] += CUT_OFF  # of a number only the first digits may be left
     return rows
+
+
+def is_cut_off(rows: list[list[str]]) -> bool:
+    """Tell a list that ends within its last row: it was marked, and is shorter than every other."""
+    others = [len(row) for row in rows[:-1] if row]
+    return bool(others) and 0 < len(rows[-1]) < min(others) and rows[-1][-1].endswith(CUT_OFF)
 
 
 def _bounded(text: str, name: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ from xml.parsers import expat
 
 from lxml import etree
 
-from pipelines.sources.kit.csv_table import delimiter_of, read_lines
+from pipelines.sources.kit.csv_table import delimiter_of, is_cut_off, read_lines
 from pipelines.sources.kit.statement import SourceRefusal
 from pipelines.sources.kit.values import divided_by, european, has_decimal_commas, shortest
 
@@ -163,6 +163,13 @@ class Document:
             return False
         last = self.rows[-1].line if self.is_html and self.rows else self.text.count("\n") + 1
         return line >= last
+
+    @property
+    def is_short_list(self) -> bool:
+        """Tell delimited text that was cut off within its last row."""
+        if self.is_zip or self.is_html or not self.text or self.text.endswith("\n") or self.head.lstrip()[:1] in "{[":
+            return False
+        return is_cut_off(read_lines(self.text, self.name, delimiter_of(self.first_line)))
 
     def json(self) -> Any:
         """The file as JSON; refused when it is none or longer than an account's history."""
