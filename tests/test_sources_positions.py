@@ -172,6 +172,17 @@ def test_a_netting_position_begun_before_the_file_ends_where_the_tables_say() ->
     assert [positions[str(deal)] for deal in old + new] == ["555", "555", "603", "603"]
 
 
+def test_deals_that_a_spreadsheet_sorted_are_followed_in_their_time() -> None:
+    """Newest first or by symbol, the balance still runs and a netting position is named after its opening."""
+    book = Book()
+    deals = [book.deal("09:00:00", "buy", "in", "0.20", 601), book.deal("09:00:00", "buy", "in", "0.10", 602)]
+    deals.append(book.deal("10:00:00", "sell", "out", "0.30", 603, "5.00"))
+    for rows in (book.rows[::-1], [book.rows[place] for place in (2, 0, 3, 1)]):
+        statement = land(page(rows, "Netting"))
+        assert [tied(statement)[str(deal)] for deal in deals] == ["601"] * 3
+        assert "running balance" not in [name for name, _ in wrong(statement)]
+
+
 def test_profits_after_a_reversal_are_not_held_against_the_first_opening() -> None:
     """From the reversal on its price is the opening one; what was added to an older position is none at all."""
     book = Book()

@@ -40,6 +40,7 @@ _LAYOUT_WIDTHS = range(13, 16)
 class DealRow:
     """One row of the Deals table with its running balance."""
 
+    at: datetime
     deal: Deal
     amounts: dict[str, Decimal]
     balance: Decimal
@@ -85,11 +86,11 @@ def read(document: Document, ask: Ask) -> Statement:
         raise SourceRefusal(f"{document.name} is a strategy tester report: a simulation is no account's history")
     refuse_several_accounts(document.name, report.accounts)
     orders = _read_orders(ledger, report)
-    rows = [
-        row
+    taken = [
+        ledger.take("deals", source.line, partial(_deal_row, ledger, cells, width))
         for source, cells, width in report.deals
-        if (row := ledger.take("deals", source.line, partial(_deal_row, ledger, cells, width)))
     ]
+    rows = _in_time([row for row in taken if row])
     positions = _read_positions(ledger, report)
     for source, cells in report.unknown:
         ledger.reject(source.line, RowProblem("row", " | ".join(cells), "a row of no known shape"))
@@ -250,7 +251,14 @@ def _deal_row(ledger: Ledger, cells: list[str], width: int) -> DealRow:
         deal |= {name: printed[name] for name in ("commission", "swap", "fee") if name in printed}
     elif "cancel" not in cells[3].lower():
         deal = ledger.trade(ticket, at, **_trade_values(cells, printed, comment))
-    return DealRow(deal, amounts, Decimal(printed["balance"]))
+    return DealRow(at, deal, amounts, Decimal(printed["balance"]))
+
+
+def _in_time(rows: list[DealRow]) -> list[DealRow]:
+    """Return the deals as the terminal writes them, the oldest first; a spreadsheet may have sorted them otherwise."""
+    if all(before.at <= row.at for before, row in pairwise(rows)):
+        return rows
+    return sorted(rows, key=lambda row: (row.at, int(row.deal["deal_id"])))
 
 
 def _ticket(cells: list[str]) -> str:
