@@ -269,6 +269,10 @@ def remarks(statement: Statement, known: Known) -> list[str]:
     ]
     if facts.get("warning"):
         said.append(f"warning: {facts['warning']}")
+    if facts.get("uncertain_times"):
+        said.append(
+            f"times in an hour that the clock change repeats or skips, read as its first: {facts['uncertain_times']}"
+        )
     if facts.get("unknown_symbols"):
         said.append(f"symbols that the reference table does not know: {_few(facts['unknown_symbols'])}")
     if facts.get("untied_deals"):

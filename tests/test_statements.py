@@ -130,6 +130,13 @@ def test_data_health_lists_what_does_not_add_up_before_what_is_explained(firm: W
     assert set(cells["account"]) == {"A"}
 
 
+def test_times_that_a_clock_change_repeats_are_said(firm: Warehouse, tmp_path: Path) -> None:
+    """Half past three comes twice in Athens on 25 October: which it was is not known, and that is told."""
+    path = statement(tmp_path, week("1").replace(b"2020.01.06 10:00:00", b"2020.10.25 03:30:00"))
+    assert any("clock change" in line and line.endswith(": 1") for line in land(firm, path, "A")[1])
+    assert not any("clock change" in line for line in land(firm, statement(tmp_path, week("2")), "A")[1])
+
+
 CLOSED_PARTS = {
     "1": ("buy 0.30 1.10 to #2", "2020.01.06 10:00:00"),
     "2": ("buy 0.20 1.10 to #3", "2020.01.14 10:00:00"),
