@@ -210,7 +210,26 @@ def test_survival_falls_and_keeps_its_band(known: History) -> None:
     curve = survival_curve(known, END)
     assert (np.diff(curve["staying"]) <= 0).all()
     assert ((curve["low"] <= curve["staying"]) & (curve["staying"] <= curve["high"])).all()
-    assert curve["at_risk"].iloc[0] == known.purchases["trader_id"].nunique()
+    came = known.purchases.groupby("trader_id")["purchased_at"].min()
+    assert curve["at_risk"].iloc[0] == (came <= END - pd.Timedelta(days=60)).sum()
+
+
+def test_survival_is_that_of_the_people_though_nobody_knows_yet_who_left_last() -> None:
+    """Half of these leave on day 20 and half stay: taking who was seen lately for gone, or for watched to the end,
+    tells another share."""
+    came = [START + pd.Timedelta(days=k / 2) for k in range(400)]
+    names = [f"T{k:04d}" for k in range(400)]
+    bought = pd.DataFrame({"trader_id": names, "purchased_at": came})
+    active = [
+        (name, (at + pd.Timedelta(days=day)).floor("D"), 1)
+        for k, (name, at) in enumerate(zip(names, came, strict=True))
+        for day in range(1, 20 if k % 2 else 201)
+        if at + pd.Timedelta(days=day) < START + pd.Timedelta(days=200)
+    ]
+    days = pd.DataFrame(active, columns=["trader_id", "day", "entries"])
+    curve = survival_curve(History(bought, days, pd.DataFrame()), START + pd.Timedelta(days=200)).set_index("day")
+    assert curve.loc[:15, "staying"].min() > 0.95
+    assert curve.loc[25:, "staying"].to_numpy() == pytest.approx(0.5, abs=0.03)
 
 
 def test_a_challenge_that_runs_has_no_end_even_at_the_instant_of_the_run() -> None:

@@ -11,14 +11,17 @@ from models.churn.features import History
 def survival_curve(history: History, last: pd.Timestamp, quiet_days: int = 60) -> pd.DataFrame:
     """Kaplan-Meier curve of the time from first purchase to last sign of life, with Greenwood's 95 % band.
 
-    A trader counts as gone once `quiet_days` have passed without purchase or trade; all others are still under
-    observation. Gives day, staying, low, high, at_risk.
+    A trader is gone once `quiet_days` have passed without purchase or trade. Of the last `quiet_days` it is not known
+    yet who left in them: who was seen in them counts as staying up to their beginning, who came in them not at all.
+    Gives day, staying, low, high, at_risk.
     """
+    known_until = last - pd.Timedelta(days=quiet_days)
     traded = history.days[history.days["entries"] > 0].groupby("trader_id")["day"].max()
     bought = history.purchases.groupby("trader_id")["purchased_at"].agg(["min", "max"])
+    bought = bought[bought["min"] <= known_until]
     latest = pd.concat([bought["max"], traded.reindex(bought.index)], axis=1).max(axis=1)
-    gone = ((last - latest).dt.days >= quiet_days).to_numpy()
-    stayed = (latest - bought["min"]).dt.days.clip(lower=0).to_numpy() + np.where(gone, 0, 1)
+    gone = (latest <= known_until).to_numpy()
+    stayed = (latest.clip(upper=known_until) - bought["min"]).dt.days.clip(lower=0).to_numpy() + np.where(gone, 0, 1)
     days, place = np.unique(stayed, return_inverse=True)
     left = np.bincount(place, weights=gone.astype(float))
     at_risk = len(stayed) - np.concatenate([[0], np.cumsum(np.bincount(place))[:-1]])
