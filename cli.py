@@ -618,6 +618,7 @@ def parser() -> argparse.ArgumentParser:
 def refusals() -> tuple[type[Exception], ...]:
     """The exceptions that carry a sentence for the user."""
     from models.catalogue import RulebookRefused
+    from models.churn import ChurnRefused
     from models.commissions.plans import PlanRefused
     from models.segments import SegmentsRefused
     from models.toml_files import TomlRefused
@@ -643,6 +644,7 @@ def refusals() -> tuple[type[Exception], ...]:
         Refused,
         WarehouseRefused,
         RulebookRefused,
+        ChurnRefused,
         FeedRefused,
         SourceRefusal,
         ExportRefused,

@@ -77,7 +77,7 @@ def _expected(inside: sa.Select[Any], total: int) -> None:
     summed = reads.records(reads.fetch(sa.select(*told)))[0]
     st.caption(
         f"Of {words.counted(total, 'trader')} some {words.number(summed['leaving'])} are expected to leave within"
-        f" {words.number(summed['days'])} days: no purchase in them, and no running account at their end."
+        f" {words.number(summed['days'])} days: no purchase and no trade in them."
         " Who stands near certain may be gone already."
     )
 
@@ -118,7 +118,9 @@ def _because(text: Any) -> str:
 
 
 def _fact(reason: dict[str, Any]) -> str:
-    """A reason with its value: days and counts whole, shares and log-odds to hundredths."""
+    """A reason with its value: days and counts whole, shares to hundredths."""
+    if reason["value"] is None:
+        return f"{reason['reason']}: none on record"
     value = float(reason["value"])
     return (
         f"{reason['reason']}: {value:,.0f}"

@@ -248,6 +248,7 @@ def suspect(house: Warehouse) -> None:
                     [
                         {"reason": "days since the last trade", "value": 12.4, "log_odds": 1.5},
                         {"reason": "funded at present", "value": 1.0, "log_odds": -0.7},
+                        {"reason": "days since the last breach", "value": None, "log_odds": -0.2},
                     ]
                 ),
                 "as_of": AS_OF,

@@ -15,21 +15,28 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks.quality.conduct_firms import FIRMS, Maker
+from cli import sentence
+from models import churn
 from models.churn import (
+    HORIZON_VARIABLE,
     ChurnModel,
+    ChurnRefused,
     ChurnTerms,
     History,
     buying,
+    churn_of_traders,
     drift,
     features_at,
     fit,
+    horizon,
     left_after,
     measures,
     read_history,
+    reasons,
     survival_curve,
     trees,
 )
-from models.churn.features import FEATURES
+from models.churn.features import BUYS_NOTHING, FEATURES, NEVER_DAYS, WORDS
 from models.churn.keeping import data_version
 from models.churn.model import cut_offs
 from sql import relations
@@ -87,6 +94,26 @@ def until(told: History, at: pd.Timestamp) -> History:
     for name in ("breached_at", "ended_at", "paying_at"):
         bought[name] = bought[name].where(bought[name] <= at)
     return History(bought, told.days[told.days["day"] <= at], told.paid[told.paid["settled_at"] <= at])
+
+
+def test_the_horizon_is_the_one_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(HORIZON_VARIABLE, raising=False)
+    assert horizon() == 60
+    monkeypatch.setenv(HORIZON_VARIABLE, "30")
+    assert horizon() == 30
+    for wrong in ("a month", "-30", "0", "4000", "30.5"):
+        monkeypatch.setenv(HORIZON_VARIABLE, wrong)
+        with pytest.raises(ChurnRefused, match="whole number of days from 7 to 365") as refused:
+            horizon()
+        assert sentence(refused.value), "a sentence of the command, no traceback"
+
+
+def test_a_run_scores_by_the_horizon_that_is_named(monkeypatch: pytest.MonkeyPatch, known: History) -> None:
+    monkeypatch.setenv(HORIZON_VARIABLE, "30")
+    monkeypatch.setattr(churn, "read_history", lambda _: known)
+    scores = churn_of_traders(duckdb.connect(), END.to_pydatetime()).scores
+    assert set(scores["horizon_days"]) == {30}
+    assert scores["model_version"].nunique() == 1
 
 
 @pytest.mark.parametrize("day", [40, 100.5, 180])
@@ -197,6 +224,17 @@ def test_a_history_too_short_for_the_horizon_teaches_a_shorter_one() -> None:
     quiet, busy = (pd.DataFrame({name: [days] for name in FEATURES}) for days in (100.0, 0.0))
     assert model.probability(quiet)[0][0] > model.probability(busy)[0][0]
     assert model.content["base"] < 1
+
+
+def test_a_reason_tells_no_number_where_there_is_no_record(known: History) -> None:
+    """Who never breached did not do so 400 days ago; who did so long ago keeps his days."""
+    row = features_at(known, END - pd.Timedelta(days=80)).iloc[0]
+    row["days_since_breach"], row["days_since_purchase"], row["buys_nothing"] = NEVER_DAYS, 612.0, 1.386
+    moves = np.array([float(name in ("days_since_breach", "days_since_purchase", "buys_nothing")) for name in FEATURES])
+    told = {one["reason"]: one["value"] for one in reasons(row, moves, 4)}
+    assert told[WORDS["days_since_breach"]] is None
+    assert told[WORDS["days_since_purchase"]] == 612
+    assert told[BUYS_NOTHING] == pytest.approx(0.8, abs=0.001), "a chance, as its words say"
 
 
 def test_drift_is_small_at_home_and_large_abroad(known: History, model: ChurnModel) -> None:

@@ -482,6 +482,7 @@ def test_who_is_about_to_leave_is_listed_with_the_reasons(
         assert rows["trader_id"].tolist() == listed
         assert set(rows["because"]) == {"days since the last trade: 12"}
         assert "▼ funded at present: 1" in told(app)
+        assert "▼ days since the last breach: none on record" in told(app)
 
 
 def test_the_list_of_a_segment_is_whole_where_no_session_says_who_asks(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 from dataclasses import dataclass
 
 import duckdb
@@ -17,6 +18,7 @@ from models.churn.survival import survival_curve
 __all__ = [
     "FEATURES",
     "ChurnModel",
+    "ChurnRefused",
     "ChurnTerms",
     "History",
     "Learn",
@@ -25,15 +27,31 @@ __all__ = [
     "drift",
     "features_at",
     "fit",
+    "horizon",
     "kept_by",
     "left_after",
     "measures",
     "read_history",
-    "score_traders",
+    "reasons",
     "survival_curve",
 ]
 DRIFT = ("feature", "stability", "model_version", "as_of")
+HORIZON_VARIABLE = "HIGHWATER_CHURN_DAYS"
+HORIZON_DAYS = 60
+HORIZONS = range(7, 366)
 COLUMNS = ("trader_id", "probability", "horizon_days", "reasons", "as_of", "model_version")
+
+
+class ChurnRefused(Exception):
+    """The horizon that is configured cannot be meant."""
+
+
+def horizon() -> int:
+    """The days without purchase and trade after which a trader has left: those that `HIGHWATER_CHURN_DAYS` names."""
+    told = os.environ.get(HORIZON_VARIABLE) or str(HORIZON_DAYS)
+    if not told.isdecimal() or int(told) not in HORIZONS:
+        raise ChurnRefused(f"{HORIZON_VARIABLE} is a whole number of days from 7 to 365, not {told!r}")
+    return int(told)
 
 
 @dataclass(frozen=True)
@@ -44,39 +62,28 @@ class Leaving:
     drift: pd.DataFrame
 
 
-def score_traders(
-    connection: duckdb.DuckDBPyConnection,
-    as_of: dt.datetime,
-    horizon_days: int = 60,
-    model: ChurnModel | None = None,
-    terms: ChurnTerms | None = None,
-    learn: Learn = fit,
-) -> pd.DataFrame:
-    """The scores of `churn_of_traders` alone."""
-    return churn_of_traders(connection, as_of, horizon_days, model, terms, learn).scores
-
-
 def churn_of_traders(
     connection: duckdb.DuckDBPyConnection,
     as_of: dt.datetime,
-    horizon_days: int = 60,
+    horizon_days: int | None = None,
     model: ChurnModel | None = None,
     terms: ChurnTerms | None = None,
     learn: Learn = fit,
 ) -> Leaving:
     """Scores every trader who has bought: trader_id, probability (0-1), horizon_days, reasons, as_of, model_version.
 
-    Learns from the firm's own past, by `learn`, unless a model is given. A model that could not be learnt says so in
-    its version.
+    The horizon is that of `horizon` unless one is given. Learns from the firm's own past, by `learn`, unless a model is
+    given. A model that could not be learnt says so in its version.
     """
+    days = horizon_days or horizon()
     held, at, history = terms or ChurnTerms(), pd.Timestamp(as_of), read_history(connection)
     if history.purchases.empty:
         return Leaving(pd.DataFrame(columns=list(COLUMNS)), pd.DataFrame(columns=list(DRIFT)))
-    used = model or learn(history, at, horizon_days, held)
+    used = model or learn(history, at, days, held)
     known = features_at(history, at)
     chance, moves = used.probability(known)
     told = [json.dumps(reasons(known.iloc[k], moves[k], held.reasons_max)) for k in range(len(known))]
-    scored = pd.DataFrame({"trader_id": known.index, "probability": chance.round(6), "horizon_days": horizon_days})
+    scored = pd.DataFrame({"trader_id": known.index, "probability": chance.round(6), "horizon_days": days})
     moved = pd.DataFrame(drift(used, known, chance).items(), columns=["feature", "stability"])
     return Leaving(
         scored.assign(reasons=told, as_of=at, model_version=used.version)[list(COLUMNS)],

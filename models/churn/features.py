@@ -56,6 +56,10 @@ WORDS = {
     "entry_gap_days": "usual days between days with trades",
     "buys_nothing": "log-odds of no purchase in 60 days, by purchases alone (BG/NBD)",
 }
+BUYS_NOTHING = "chance of no purchase in 60 days, by purchases alone (BG/NBD)"
+"""What stands in reasons for `buys_nothing`, told as a share of 1."""
+UNTIL = tuple(name for name in FEATURES if name.startswith("days_since_") or name.endswith("_gap_days"))
+"""Features that are NEVER_DAYS where there is no record of the kind."""
 BUYING_WEEKS = 60 / 7
 
 

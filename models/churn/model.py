@@ -15,7 +15,16 @@ from scipy.special import expit, logit
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from models.churn import trees
-from models.churn.features import FEATURES, WORDS, History, features_at, left_after
+from models.churn.features import (
+    BUYS_NOTHING,
+    FEATURES,
+    NEVER_DAYS,
+    UNTIL,
+    WORDS,
+    History,
+    features_at,
+    left_after,
+)
 
 # takes a second to import, which a firm with too little to learn from is spared
 if TYPE_CHECKING:
@@ -270,14 +279,17 @@ def _stability(edges: list[float], values: Floats) -> float:
 
 
 def reasons(features: pd.Series, moves: Floats, reasons_max: int) -> list[dict[str, Any]]:
-    """The features that moved a trader's log-odds most, in words."""
+    """The features that moved a trader's log-odds most, in words; value None where there is no record of the kind."""
     order = np.argsort(-np.abs(moves))[:reasons_max]
     return [
-        {
-            "reason": WORDS[FEATURES[k]],
-            "value": round(float(features.iloc[k]), 3),
-            "log_odds": round(float(moves[k]), 3),
-        }
+        {**_told(FEATURES[k], float(features.iloc[k])), "log_odds": round(float(moves[k]), 3)}
         for k in order
         if abs(moves[k]) > 0.01
     ]
+
+
+def _told(feature: str, value: float) -> dict[str, Any]:
+    """A feature in words, with its value as a reader understands it."""
+    if feature == "buys_nothing":
+        return {"reason": BUYS_NOTHING, "value": round(float(expit(value)), 3)}
+    return {"reason": WORDS[feature], "value": None if feature in UNTIL and value == NEVER_DAYS else round(value, 3)}
