@@ -38,7 +38,7 @@ from models.churn import (
 )
 from models.churn.features import BUYS_NOTHING, FEATURES, NEVER_DAYS, WORDS
 from models.churn.keeping import data_version
-from models.churn.model import cut_offs
+from models.churn.model import _by_recency, cut_offs
 from sql import relations
 
 pytestmark = pytest.mark.xdist_group("churn")  # its firm is made once
@@ -202,13 +202,36 @@ def test_a_purchase_model_finds_the_parameters_its_people_were_drawn_from() -> N
     assert found[2] / (found[2] + found[3]) == pytest.approx(a / (a + b), rel=0.2)
 
 
-def test_a_small_firm_gets_rates_by_recency_that_never_fall() -> None:
+def test_a_small_firm_is_judged_by_how_long_nobody_was_seen() -> None:
     told = history(traders=20)
     model = fit(told, END, 60)
     assert model.kind == "recency"
-    assert model.content["rates"] == sorted(model.content["rates"])
-    chance, _ = model.probability(features_at(told, END))
-    assert ((chance > 0) & (chance < 1)).all()
+    known = features_at(told, END)
+    chance, moves = model.probability(known)
+    silence = known[["days_since_entry", "days_since_purchase"]].min(axis=1)
+    assert (np.diff(chance[np.argsort(silence)]) >= 0).all()
+    assert 0 < chance.min() < 0.5 < chance.max() < 1
+    assert ((moves != 0).sum(axis=1) == 1).all(), "one reason, the newer of the two"
+
+
+def test_who_bought_today_and_never_traded_is_no_silent_one() -> None:
+    told = history(traders=20)
+    model = fit(told, END, 60)
+    fresh, silent = (pd.DataFrame({name: [NEVER_DAYS] for name in FEATURES}) for _ in range(2))
+    chances = [
+        model.probability(frame.assign(days_since_purchase=days))[0][0]
+        for frame, days in ((fresh, 0.5), (silent, 120.0))
+    ]
+    assert chances[0] < 0.5 < chances[1]
+
+
+def test_a_small_firm_where_nobody_left_yet_is_drawn_to_a_guess() -> None:
+    """Nobody seen to leave does not mean that nobody will."""
+    content = _by_recency(np.zeros(8), np.zeros(8, bool))
+    model = ChurnModel("recency", 60, content)
+    known = features_at(history(traders=20), END).head(1)
+    busy, quiet = (model.probability(known.assign(days_since_entry=d, days_since_purchase=d))[0][0] for d in (1, 90))
+    assert 0 < busy < 0.3 < quiet < 1
 
 
 def test_a_history_shorter_than_the_horizon_is_a_guess_that_says_so() -> None:
@@ -223,7 +246,7 @@ def test_a_history_too_short_for_the_horizon_teaches_a_shorter_one() -> None:
     assert model.card["trained_on"] > 0
     quiet, busy = (pd.DataFrame({name: [days] for name in FEATURES}) for days in (100.0, 0.0))
     assert model.probability(quiet)[0][0] > model.probability(busy)[0][0]
-    assert model.content["base"] < 1
+    assert model.content["stretch"] < 1
 
 
 def test_a_reason_tells_no_number_where_there_is_no_record(known: History) -> None:

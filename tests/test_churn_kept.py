@@ -50,7 +50,7 @@ def learnt(database: sa.Engine, known: History, run_id: int) -> ChurnModel:
 
 def model(share: float = 0.5) -> ChurnModel:
     """A model by recency."""
-    return ChurnModel("recency", 60, {"edges": [14.0], "rates": [0.3, 0.9], "base": share}, {"trained_on": 0})
+    return ChurnModel("recency", 60, {"slope": 1.0, "shift": share, "usual": 2.0}, {"trained_on": 0})
 
 
 @pytest.fixture(autouse=True)

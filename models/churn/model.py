@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, logit
+from scipy.special import expit
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from models.churn import trees
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 MONOTONE = {"days_since_entry": 1, "active_days_30d": -1, "running": -1, "buys_nothing": 1}
+SEEN = ("days_since_entry", "days_since_purchase")
+"""What says when a trader was last seen."""
+GUESS = ((5.0, 0.3), (28.0, 0.6), (90.0, 0.9))
+"""Days since a trader was last seen and the share who leave, where nothing is known yet."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class ChurnTerms:
     """Spacing of training cut-offs, first history and shortest horizon taught (days), fewest examples for the trees,
     seed, shown reasons."""
 
-    version: str = "2026-11"
+    version: str = "2026-12"
     spacing_days: int = 7
     history_days: int = 14
     taught_days_min: int = 7
@@ -81,12 +85,12 @@ class ChurnModel:
         """Probability of leaving and each feature's share of its log-odds; rows x FEATURES."""
         values = features[list(FEATURES)].to_numpy(float)
         if self.kind == "recency":
-            place = np.searchsorted(self.content["edges"], values[:, 0], side="right")
-            moves = np.zeros(values.shape)
-            chance = np.asarray(self.content["rates"])[place]
-            moves[:, 0] = logit(chance) - logit(self.content["base"])
-            return chance, moves
-        if self.kind == "purchases":
+            raw, moves = _silence(features), np.zeros(values.shape)
+            newest = features[list(SEEN)].to_numpy(float).argmin(axis=1)
+            moves[np.arange(len(raw)), np.array([FEATURES.index(name) for name in SEEN])[newest]] = (
+                raw - self.content["usual"]
+            )
+        elif self.kind == "purchases":
             alone = FEATURES.index("buys_nothing")
             raw, moves = values[:, alone], np.zeros(values.shape)
             moves[:, alone] = raw
@@ -94,6 +98,11 @@ class ChurnModel:
             raw, moves = trees.explain(self.content, values)
         slope, shift = self.content["slope"], self.content["shift"]
         return self.content.get("stretch", 1.0) * np.asarray(expit(slope * raw + shift)), slope * moves
+
+
+def _silence(features: pd.DataFrame) -> Floats:
+    """Logarithm of the days since a trader was last seen to trade or buy."""
+    return np.asarray(np.log1p(features[list(SEEN)].min(axis=1)), dtype=float)
 
 
 def cut_offs(first: pd.Timestamp, last: pd.Timestamp, horizon_days: int, terms: ChurnTerms) -> list[pd.Timestamp]:
@@ -111,7 +120,7 @@ def examples(history: History, instants: list[pd.Timestamp], horizon_days: int) 
 
 
 def fit(history: History, last: pd.Timestamp, horizon_days: int, terms: ChurnTerms | None = None) -> ChurnModel:
-    """Learns from cut-offs whose outcome was known at `last`: trees where there is enough, else rates by recency.
+    """Learns from cut-offs whose outcome was known at `last`: trees where there is enough, else by recency alone.
 
     Calibration (Platt, 1999) uses what trees learnt from every second trader say of the others, so that nobody is
     judged by trees that have seen what became of them. Where nobody was ever seen to trade, what is known of purchases
@@ -121,12 +130,15 @@ def fit(history: History, last: pd.Timestamp, horizon_days: int, terms: ChurnTer
     held = terms or ChurnTerms()
     taught, instants = _teachable(history, last, horizon_days, held)
     if not instants:
-        return _prior(horizon_days)
+        card = {"trained_on": 0, "features": "a guess: no outcome is known yet"}
+        return ChurnModel("recency", horizon_days, _by_recency(np.zeros(0), np.zeros(0, bool)), card)
     seen, left = examples(history, instants, taught)
     stretch = _stretch(history, instants, taught, horizon_days)
     enough = len(seen) >= held.examples_min and min(left.sum(), (~left).sum()) >= held.rarer_class_min
     if not enough:
-        return _by_recency(seen, left, horizon_days, stretch)
+        card = {"trained_on": len(seen), "features": "days since the last trade or purchase"}
+        content = _by_recency(_silence(seen), left) | {"stretch": stretch}
+        return ChurnModel("recency", horizon_days, content, card)
     if (history.days["entries"] > 0).any():
         kind, content, raw = "trees", *_boosted(seen, left, held)
     else:
@@ -201,25 +213,19 @@ def _platt(raw: Floats, left: np.ndarray) -> dict[str, Any]:
     return {"slope": float(max(platt.coef_[0, 0], 0.05)), "shift": float(platt.intercept_[0])}
 
 
-def _by_recency(seen: pd.DataFrame, left: np.ndarray, horizon_days: int, stretch: float = 1.0) -> ChurnModel:
-    """Rates by days since the last trade, each pulled to the overall one by ten examples and never falling
-    with time."""
-    edges = [2.0, 5.0, 10.0, 20.0, 40.0, 80.0]
-    place = np.searchsorted(edges, seen["days_since_entry"].to_numpy(float), side="right")
-    base = (left.sum() + 1) / (len(left) + 2)
-    rates = [(left[place == k].sum() + 10 * base) / ((place == k).sum() + 10) for k in range(len(edges) + 1)]
-    card = {"trained_on": len(seen), "features": "days since the last trade"}
-    rates = (np.maximum.accumulate(rates) * stretch).tolist()
-    content = {"edges": edges, "rates": rates, "base": float(base) * stretch}
-    return ChurnModel("recency", horizon_days, content, card)
+def _by_recency(silence: Floats, left: np.ndarray) -> dict[str, Any]:
+    """Log-odds that rise with the logarithm of the days since a trader was last seen, drawn to a guess by as much as
+    ten examples weigh."""
+    from sklearn.linear_model import LogisticRegression
 
-
-def _prior(horizon_days: int) -> ChurnModel:
-    """A firm whose history is shorter than the horizon: a plain guess that says so."""
-    content = {"edges": [14.0, 45.0], "rates": [0.3, 0.6, 0.9], "base": 0.5}
-    return ChurnModel(
-        "recency", horizon_days, content, {"trained_on": 0, "features": "a guess: no outcome is known yet"}
-    )
+    guessed = np.log1p([days for days, _ in GUESS])
+    shares = np.array([share for _, share in GUESS])
+    raw = np.concatenate([silence, guessed, guessed])
+    gone = np.concatenate([left, np.ones(len(GUESS), bool), np.zeros(len(GUESS), bool)])
+    weights = np.concatenate([np.ones(len(left)), *(10 / len(GUESS) * share for share in (shares, 1 - shares))])
+    line = LogisticRegression(C=10.0).fit(raw[:, None], gone, sample_weight=weights)
+    held = {"slope": float(max(line.coef_[0, 0], 0.05)), "shift": float(line.intercept_[0])}
+    return held | {"usual": float((raw * weights).sum() / weights.sum())}
 
 
 def measures(left: np.ndarray, chance: Floats) -> dict[str, float]:
