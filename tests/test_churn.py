@@ -38,7 +38,7 @@ from models.churn import (
 )
 from models.churn.features import BUYS_NOTHING, FEATURES, NEVER_DAYS, WORDS
 from models.churn.keeping import data_version
-from models.churn.model import _by_recency, cut_offs
+from models.churn.model import _by_recency, cut_offs, examples
 from sql import relations
 
 pytestmark = pytest.mark.xdist_group("churn")  # its firm is made once
@@ -212,6 +212,13 @@ def test_a_small_firm_is_judged_by_how_long_nobody_was_seen() -> None:
     assert (np.diff(chance[np.argsort(silence)]) >= 0).all()
     assert 0 < chance.min() < 0.5 < chance.max() < 1
     assert ((moves != 0).sum(axis=1) == 1).all(), "one reason, the newer of the two"
+
+
+def test_many_examples_of_few_people_teach_no_trees() -> None:
+    told = history(traders=100)
+    seen, _ = examples(told, cut_offs(told.first_at(), END, 60, ChurnTerms()), 60)
+    assert len(seen) > ChurnTerms().examples_min
+    assert fit(told, END, 60).kind == "recency"
 
 
 def test_who_bought_today_and_never_traded_is_no_silent_one() -> None:

@@ -40,8 +40,8 @@ GUESS = ((5.0, 0.3), (28.0, 0.6), (90.0, 0.9))
 
 @dataclass(frozen=True)
 class ChurnTerms:
-    """Spacing of training cut-offs, first history and shortest horizon taught (days), fewest examples for the trees,
-    seed, shown reasons."""
+    """Spacing of training cut-offs, first history and shortest horizon taught (days), fewest examples, traders and
+    leavers for the trees, seed, shown reasons."""
 
     version: str = "2026-12"
     spacing_days: int = 7
@@ -49,6 +49,7 @@ class ChurnTerms:
     taught_days_min: int = 7
     cut_offs_max: int = 12
     examples_min: int = 400
+    traders_min: int = 150
     rarer_class_min: int = 40
     seed: int = 7
     reasons_max: int = 4
@@ -134,7 +135,9 @@ def fit(history: History, last: pd.Timestamp, horizon_days: int, terms: ChurnTer
         return ChurnModel("recency", horizon_days, _by_recency(np.zeros(0), np.zeros(0, bool)), card)
     seen, left = examples(history, instants, taught)
     stretch = _stretch(history, instants, taught, horizon_days)
-    enough = len(seen) >= held.examples_min and min(left.sum(), (~left).sum()) >= held.rarer_class_min
+    # a trader is an example at every cut-off: many examples of few people teach trees those people
+    enough = len(seen) >= held.examples_min and seen.index.nunique() >= held.traders_min
+    enough = enough and min(left.sum(), (~left).sum()) >= held.rarer_class_min
     if not enough:
         card = {"trained_on": len(seen), "features": "days since the last trade or purchase"}
         content = _by_recency(_silence(seen), left) | {"stretch": stretch}

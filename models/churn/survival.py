@@ -21,7 +21,7 @@ def survival_curve(history: History, last: pd.Timestamp, quiet_days: int = 60) -
     bought = bought[bought["min"] <= known_until]
     latest = pd.concat([bought["max"], traded.reindex(bought.index)], axis=1).max(axis=1)
     gone = (latest <= known_until).to_numpy()
-    stayed = (latest.clip(upper=known_until) - bought["min"]).dt.days.clip(lower=0).to_numpy() + np.where(gone, 0, 1)
+    stayed = (latest.where(gone, known_until) - bought["min"]).dt.days.clip(lower=0).to_numpy() + np.where(gone, 0, 1)
     days, place = np.unique(stayed, return_inverse=True)
     left = np.bincount(place, weights=gone.astype(float))
     at_risk = len(stayed) - np.concatenate([[0], np.cumsum(np.bincount(place))[:-1]])
