@@ -140,7 +140,7 @@ def test_text_gives_the_same_probabilities(known: History, model: ChurnModel) ->
     seen = features_at(known, END)
     assert again.version == model.version and model.kind == "trees"
     np.testing.assert_array_equal(again.probability(seen)[0], model.probability(seen)[0])
-    assert {"trained_from", "outcomes_until", "measures", "quantiles"} <= set(model.card)
+    assert {"trained_from", "outcomes_until", "measures", "spreads"} <= set(model.card)
 
 
 def test_a_text_without_its_parts_is_refused() -> None:
@@ -265,6 +265,15 @@ def test_a_reason_tells_no_number_where_there_is_no_record(known: History) -> No
     assert told[WORDS["days_since_breach"]] is None
     assert told[WORDS["days_since_purchase"]] == 612
     assert told[BUYS_NOTHING] == pytest.approx(0.8, abs=0.001), "a chance, as its words say"
+
+
+def test_what_is_counted_has_not_moved_while_its_people_are_the_same(known: History, model: ChurnModel) -> None:
+    """Most buy once and few are funded: many of the same value are one part of the spread, now as in training."""
+    seen, _ = examples(known, cut_offs(known.first_at(), END, 60, ChurnTerms()), 60)
+    moved = drift(model, seen)
+    assert max(moved.values()) < 0.02, moved
+    more = drift(model, seen.assign(purchases=seen["purchases"] + 1))
+    assert more["purchases"] > 0.25
 
 
 def test_drift_is_small_at_home_and_large_abroad(known: History, model: ChurnModel) -> None:

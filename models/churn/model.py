@@ -250,10 +250,8 @@ def measures(left: np.ndarray, chance: Floats) -> dict[str, float]:
 
 
 def _card(seen: pd.DataFrame, left: np.ndarray, chance: Floats, horizon_days: int, stretch: float) -> dict[str, Any]:
-    """What a reader of the model must know: windows, sizes, metrics on unseen traders, quantiles for drift."""
+    """What a reader of the model must know: windows, sizes, metrics on unseen traders, spreads for drift."""
     watched = {name: seen[name].to_numpy(float) for name in FEATURES} | {"probability": chance * stretch}
-    deciles = np.linspace(0.1, 0.9, 9)
-    quantiles = {name: np.quantile(values, deciles).round(4).tolist() for name, values in watched.items()}
     return {
         "trained_from": seen["cut_off"].min().isoformat(),
         "trained_to": seen["cut_off"].max().isoformat(),
@@ -263,27 +261,33 @@ def _card(seen: pd.DataFrame, left: np.ndarray, chance: Floats, horizon_days: in
         "examples": len(seen),
         "left_share": round(float(left.mean()), 4),
         "measures": {name: round(value, 4) for name, value in measures(left, chance).items()},
-        "quantiles": quantiles,
+        "spreads": {name: _spread(values) for name, values in watched.items()},
     }
 
 
 def drift(model: ChurnModel, features: pd.DataFrame, chance: Floats | None = None) -> dict[str, float]:
     """Population stability index of each feature, and of the probability, against the model's training data.
 
-    Above 0.25 it has moved. Empty for a model that keeps no quantiles.
+    Above 0.25 it has moved. Empty for a model that keeps no spreads.
     """
     seen = features if chance is None else features.assign(probability=chance)
-    quantiles = model.card.get("quantiles", {})
-    return {name: _stability(edges, seen[name].to_numpy(float)) for name, edges in quantiles.items() if name in seen}
+    spreads = model.card.get("spreads", {})
+    return {name: _stability(spread, seen[name].to_numpy(float)) for name, spread in spreads.items() if name in seen}
 
 
-def _stability(edges: list[float], values: Floats) -> float:
-    """Population stability index of values against the deciles of what was seen in training."""
-    steps = np.unique(edges)
-    place = np.searchsorted(steps, values, side="right")
-    now = (np.bincount(place, minlength=len(steps) + 1) + 0.5) / (len(place) + 0.5 * (len(steps) + 1))
-    below = [0.1 * (1 + int(np.max(np.flatnonzero(np.asarray(edges) == step)))) for step in steps]
-    then = np.maximum(np.diff([0.0, *below, 1.0]), 0.01)
+def _spread(values: Floats) -> dict[str, list[float]]:
+    """The distinct deciles of values with the share of values up to each; the greatest value is no border."""
+    steps = np.unique(np.quantile(values, np.linspace(0.1, 0.9, 9)).round(4))
+    below = np.array([(values <= step).mean() for step in steps])
+    return {"steps": steps[below < 1].tolist(), "below": below[below < 1].round(4).tolist()}
+
+
+def _stability(spread: dict[str, list[float]], values: Floats) -> float:
+    """Population stability index of values against how those of training were spread."""
+    place = np.searchsorted(spread["steps"], values, side="left")
+    parts = len(spread["steps"]) + 1
+    now = (np.bincount(place, minlength=parts) + 0.5) / (len(place) + 0.5 * parts)
+    then = np.maximum(np.diff([0.0, *spread["below"], 1.0]), 0.01)
     return round(float(((now - then) * np.log(now / then)).sum()), 4)
 
 
