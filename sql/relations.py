@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +26,8 @@ ROOMS = ("staging", "facts", "rules", "detectors", "marts", "checks")
 LAZY = ("staging.", "facts.trade_deals", "detectors.trades")
 """How the names of those begin that become views, but over a small lake, where reading them once costs less than
 planning them anew in everything that reads them."""
+PASSES = {"detectors.martingale": ("models.size_runs", "follow")}
+"""Relations that a compiled pass makes of what their file selects: its module, loaded when needed, and function."""
 MOST_AT_ONCE = 4
 """So many relations are built at once at most, since they share one memory."""
 _NAMED = re.compile(r"\b(" + "|".join(ROOMS) + r")\.([a-z_][a-z0-9_]*)\b")
@@ -199,6 +202,12 @@ def _missing(connection: duckdb.DuckDBPyConnection, wanted: Iterable[str]) -> li
 def _make(connection: duckdb.DuckDBPyConnection, name: str, lazy: tuple[str, ...]) -> None:
     form = "view" if name.startswith(lazy) else "table"
     try:
+        if name in PASSES:
+            module, function = PASSES[name]
+            connection.register("passed", getattr(import_module(module), function)(connection, text(name)))
+            connection.execute(f"create table {name} as from passed")
+            connection.unregister("passed")
+            return
         connection.execute(f"create {form} {name} as {text(name)}")
     except duckdb.Error as error:
         raise RuntimeError(f"sql/{name.replace('.', '/')}.sql does not run: {error}") from error
