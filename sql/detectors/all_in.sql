@@ -9,14 +9,21 @@ with phased as (
     left join detectors.first_payouts as first_paid using (account_id)
 ),
 
-ranked as (
-    select
-        *,
-        sum(stake) over (
-            partition by account_id, phase, is_planned order by stake desc, opened_at, instrument, side, idea
-        ) as stake_above,
-        sum(stake) over (partition by account_id, phase, is_planned) as all_stake
-    from phased
+told as (
+    select account_id, phase, max(ln(stake)) filter (where stake_above >= all_stake / 2) as log_planned
+    from (
+        select
+            account_id,
+            phase,
+            stake,
+            sum(stake) over (
+                partition by account_id, phase order by stake desc, opened_at, instrument, side
+            ) as stake_above,
+            sum(stake) over (partition by account_id, phase) as all_stake
+        from phased
+        where is_planned
+    )
+    group by account_id, phase
 ),
 
 -- losses that were answered by a larger size, where most were: the last rungs of a ladder are large
@@ -35,7 +42,7 @@ select
     count(*) filter (where phased.is_planned) as planned,
     count(distinct cast(phased.opened_at as date)) as days,
     sum(phased.stake) * sum(phased.stake) / sum(phased.stake * phased.stake) as ideas_weighed,
-    max(ln(phased.stake)) filter (where phased.is_planned and stake_above >= all_stake / 2) as log_planned,
+    any_value(told.log_planned) as log_planned,
     median(ln(phased.stake)) as log_stake,
     median(ln(phased.size)) filter (where phased.size > 0) as log_size,
     sqrt(greatest(
@@ -52,7 +59,8 @@ select
     coalesce(any_value(ladders.rungs), 0) as rungs,
     min(phased.opened_at) as first_at,
     max(phased.opened_at) as last_at
-from ranked as phased
+from phased
 inner join detectors.allowances as accounts using (account_id)
+left join told using (account_id, phase)
 left join ladders using (account_id)
 group by phased.account_id, accounts.trader_id, phased.phase

@@ -10,7 +10,7 @@ with ideas as (
         stakes.closed_at,
         row_number() over (
             partition by stakes.account_id, coalesce(paid.payout, 0)
-            order by stakes.net_profit desc, stakes.opened_at, stakes.instrument, stakes.side, stakes.idea
+            order by stakes.net_profit desc, stakes.opened_at, stakes.instrument, stakes.side
         ) as place
     from detectors.stakes as stakes
     semi join staging.payouts as asked on stakes.account_id = asked.account_id

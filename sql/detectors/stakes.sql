@@ -3,7 +3,7 @@
 -- root of it), though not more than a gambler stakes on purpose; as far as it was entered
 -- at once: what a netted position was built up by later was not staked on the entry, nor counted as its profit. Pieces of one
 -- idea are together, whatever instruments they are in.
--- Grain: account_id, idea. Stakes and sizes are shares of the initial balance.
+-- Grain: account_id, opened_at, instrument, side. Stakes and sizes are shares of the initial balance.
 with built as (
     select
         trades.account_id,
@@ -28,14 +28,26 @@ entered as (
         positions.net_profit * coalesce(built.entered_share, 1) as net_profit,
         positions.usual_result * coalesce(built.entered_share, 1)
         * sqrt(least(coalesce(exp(manners.log_hold / manners.held) / nullif(positions.usual_hold_s, 0), 1), 1)) as usual,
-        positions.opened_at - lag(positions.opened_at) over entries > to_seconds(getvariable('all_in_merge_s')) as begins
+        coalesce(
+            least(
+                positions.opened_at - lag(positions.opened_at) over opened,
+                lead(positions.opened_at) over opened - positions.opened_at
+            ) > to_seconds(getvariable('all_in_merge_s')), true
+        ) as is_far
     from detectors.positions as positions
     left join detectors.manners as manners using (account_id)
     left join built using (account_id, trade_id)
-    window entries as (
-        partition by positions.account_id, positions.instrument, positions.side
-        order by positions.opened_at, positions.trade_id
-    )
+    window opened as (partition by positions.account_id order by positions.opened_at)
+),
+
+-- most entries are far from all others, and need no grouping
+near as (
+    select
+        *,
+        opened_at - lag(opened_at) over (partition by account_id, instrument, side order by opened_at, trade_id)
+        > to_seconds(getvariable('all_in_merge_s')) as begins
+    from entered
+    where not is_far
 ),
 
 numbered as (
@@ -45,7 +57,7 @@ numbered as (
             partition by account_id, instrument, side order by opened_at, trade_id
             rows between unbounded preceding and current row
         ) as idea
-    from entered
+    from near
 ),
 
 alone as (
@@ -97,8 +109,6 @@ joined as (
         account_id,
         string_agg(distinct instrument, ' + ' order by instrument) as instrument,
         string_agg(distinct side, ' + ' order by side) as side,
-        min(instrument) as first_instrument,
-        min(side) as first_side,
         min(opened_at) as opened_at,
         max(closed_at) as closed_at,
         sum(planned) as planned,
@@ -109,20 +119,19 @@ joined as (
 
     union all
 
-    -- most are alone, and need no grouping
-    select
-        account_id, instrument, side, instrument, side, opened_at, closed_at, planned, usual, net_profit
+    select account_id, instrument, side, opened_at, closed_at, planned, usual, net_profit
     from met
     where is_alone
+
+    union all
+
+    select account_id, instrument, side, opened_at, closed_at, stop_risk, usual, net_profit
+    from entered
+    where is_far
 ),
 
 ideas as (
-    select
-        *,
-        row_number() over (
-            partition by account_id order by opened_at, first_instrument, first_side
-        ) as idea,
-        greatest(-net_profit, getvariable('all_in_of_gain') * net_profit) as shown
+    select *, greatest(-net_profit, getvariable('all_in_of_gain') * net_profit) as shown
     from joined
 ),
 
@@ -148,7 +157,6 @@ select
     account_id,
     instrument,
     side,
-    idea,
     opened_at,
     closed_at,
     planned is not null as is_planned,
