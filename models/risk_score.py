@@ -14,7 +14,7 @@ import json
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import numpy as np
@@ -324,11 +324,7 @@ def weigh(
         unanswered = found.assign(strength=found["strength"].where(found["fresh"], 0.0))
         fresh = combine(accounts, _with_elsewhere(connection, unanswered, held), held)
     unsaid = _unsaid(connection, held)
-    scored["reasons"] = [
-        [*reasons, unsaid[account]] if account in unsaid else reasons
-        for account, reasons in zip(scored["account_id"], scored["reasons"], strict=True)
-    ]
-    scored["reasons"] = _with_money(connection, scored)
+    scored["reasons"] = _in_words(connection, scored, unsaid)
     return Weighed(
         scored.assign(as_of=pd.Timestamp(as_of), model_version=model_version(held))[list(COLUMNS)],
         found.assign(strength=found["found"])[[*EVIDENCE, "fresh"]],
@@ -338,7 +334,14 @@ def weigh(
     )
 
 
-def _unsaid(connection: duckdb.DuckDBPyConnection, terms: ScoreTerms) -> dict[str, dict[str, Any]]:
+class Unsaid(NamedTuple):
+    """What is lacking of an account, and what therefore is not known, as JSON."""
+
+    lacks: list[str]
+    told: str
+
+
+def _unsaid(connection: duckdb.DuckDBPyConnection, terms: ScoreTerms) -> dict[str, Unsaid]:
     """What is not known of accounts of which too little was seen or delivered, whatever their score."""
     relations.build(connection, "detectors.seen")
     conditions = [f"({lack.condition}) as no_{name}" for name, lack in LACKS.items()]
@@ -360,24 +363,25 @@ def _rows(frame: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
     return frame.itertuples(index=False, name=None)
 
 
-def _not_known(seen: Mapping[Hashable, Any], terms: ScoreTerms) -> dict[str, Any]:
+def _not_known(seen: Mapping[Hashable, Any], terms: ScoreTerms) -> Unsaid:
     """What was too little, or not delivered, what therefore is not known, and which detectors that silences."""
     lacks = [name for name in LACKS if seen[f"no_{name}"]]
     positions = int(seen["positions"])
     few = "No position" if positions == 0 else "One position" if positions == 1 else f"{positions} positions"
     told = {"few": few, "enough": terms.positions_enough, "traders": int(seen["robot_traders"])}
-    return {
+    reason = {
         "reason": UNSAID,
         "points": 0.0,
         "lacks": lacks,
         "detectors": sorted({detector for name in lacks for detector in LACKS[name].detectors}),
         "sentence": " ".join(LACKS[name].sentence.format(**told) for name in lacks),
     }
+    return Unsaid(lacks, _TOLD.encode(reason))
 
 
-def _remarks(unsaid: Mapping[str, Mapping[str, Any]], accounts: int, terms: ScoreTerms) -> list[str]:
+def _remarks(unsaid: Mapping[str, Unsaid], accounts: int, terms: ScoreTerms) -> list[str]:
     """Of how many accounts there is not enough to say, and why."""
-    each = Counter(lack for one in unsaid.values() for lack in one["lacks"])
+    each = Counter(lack for one in unsaid.values() for lack in one.lacks)
     told = ", ".join(
         f"{each[name]:,} {lack.remark.format(enough=terms.positions_enough)}"
         for name, lack in LACKS.items()
@@ -581,8 +585,9 @@ def _verdict_items(connection: duckdb.DuckDBPyConnection, terms: ScoreTerms) -> 
     )
 
 
-def _with_money(connection: duckdb.DuckDBPyConnection, scored: pd.DataFrame) -> list[str]:
-    """Reasons as JSON with the money at stake behind them: what lies above the initial balance, in account currency."""
+def _in_words(connection: duckdb.DuckDBPyConnection, scored: pd.DataFrame, unsaid: Mapping[str, Unsaid]) -> list[str]:
+    """Reasons as JSON with what is not known and the money at stake behind them: what lies above the initial balance,
+    in account currency."""
     money: pd.DataFrame = connection.execute(
         "select account_id, currency, greatest(cast(equity as double) - cast(initial_balance as double), 0) as at_stake"
         " from decided.account_status"
@@ -592,8 +597,12 @@ def _with_money(connection: duckdb.DuckDBPyConnection, scored: pd.DataFrame) -> 
     currencies = scored["account_id"].map(held["currency"]).tolist()
     named = {currency: _TOLD.encode(currency) for currency in set(currencies)}
     told = []
-    for reasons, stake, currency in zip(scored["reasons"], stakes, currencies, strict=True):
+    for account, reasons, stake, currency in zip(
+        scored["account_id"], scored["reasons"], stakes, currencies, strict=True
+    ):
         listed = [_TOLD.encode(reasons)[1:-1]] if reasons else []
+        if account in unsaid:
+            listed.append(unsaid[account].told)
         if stake == stake:
             listed.append(f'{_MONEY}, "amount": {stake}, "currency": {named[currency]}}}')
         told.append(f"[{', '.join(listed)}]")
