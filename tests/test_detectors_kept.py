@@ -14,8 +14,11 @@ import sqlalchemy as sa
 from benchmarks.quality.conduct_firms import FIRMS, START, Firm, Maker, Row
 from models import checkpoints
 from models.detectors import detect_all, kept
+from models.detectors.base import FLAG_MIN
 from models.detectors.kept import Kept
+from models.risk_score import weigh
 from sql import schema
+from sql.decided import register
 from sql.warehouse import replace_rows
 
 DATED = {
@@ -101,8 +104,9 @@ def forgotten(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnectio
 
 
 def measured(connection: duckdb.DuckDBPyConnection) -> int:
-    """How many accounts were measured."""
-    return int(connection.sql("select count(distinct account_id) from detectors.trades").fetchall()[0][0])
+    """How many accounts that are known were measured."""
+    query = "select count(distinct account_id) from detectors.trades semi join facts.accounts using (account_id)"
+    return int(connection.sql(query).fetchall()[0][0])
 
 
 def test_says_the_same_after_any_delivery(firm: Firm) -> None:
@@ -144,6 +148,57 @@ def test_measures_only_accounts_of_which_something_else_is_known(firm: Firm) -> 
     again, _ = detect_all(forgotten(first), now, before=held, loads={1, 2})
     assert measured(first) < everybody / 2
     pd.testing.assert_frame_equal(again, signals)
+
+
+def answered(signals: pd.DataFrame, decided_at: dt.datetime) -> pd.DataFrame:
+    """What analysts answer about flagged accounts, by turns that it is so and that it is not."""
+    flags = signals[(signals["subject_kind"] == "account") & (signals["strength"] >= FLAG_MIN)].reset_index(drop=True)
+    assert len(flags) > 3
+    outcome = ["confirmed" if n % 2 else "dismissed" for n in range(len(flags))]
+    told = flags[["subject_kind", "subject_id", "detector", "strength"]]
+    return told.assign(
+        outcome=outcome, counts=True, seen_until=flags["last_at"], seen_amount=None, decided_at=pd.Timestamp(decided_at)
+    )
+
+
+OTHER_TERMS = "; ".join(f"update terms.{rule} set percent = percent / 2" for rule in ("daily_loss", "max_loss"))
+CALENDAR = """
+    insert into lake.news
+    select * replace (occurs_at + to_hours(5) as occurs_at, 2 as _load_id, 2 as _version) from lake.news
+    where event_id = 'N15'
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "measures_all"),
+    [(OTHER_TERMS, True), (CALENDAR, False), ("select 1", False)],
+    ids=["terms", "calendar", "answers"],
+)
+def test_says_the_same_when_something_else_than_deals_is_told(firm: Firm, change: str, measures_all: bool) -> None:
+    told = {
+        name: [(0, version, row) for step, version, row in rows if step == 0 or (name == "deals" and step == 1)]
+        for name, rows in deliveries(firm, random.Random(0)).items()
+    }
+    now = START + dt.timedelta(days=DAYS[1])
+    connection = stood(firm, told, 1)
+    signals, _ = detect_all(connection, now)
+    everybody = measured(connection)
+    before, answers = passed_on(connection, signals, DAYS[1], {1}), answered(signals, now)
+    assert before is not None
+    register(connection, schema.SIGNALS, signals)
+    unanswered = weigh(connection, now).scores
+
+    forgotten(connection)
+    connection.execute(change)
+    again, _ = detect_all(connection, now, before=before, loads={1, 2})
+    register(connection, schema.SIGNALS, again)
+    scores = weigh(connection, now, answers).scores
+    assert (measured(connection) == everybody) == measures_all
+    afresh, _ = detect_all(forgotten(connection), now)
+    pd.testing.assert_frame_equal(again, afresh)
+    register(connection, schema.SIGNALS, afresh)
+    pd.testing.assert_frame_equal(scores, weigh(connection, now, answers).scores)
+    assert not scores["score"].equals(unanswered["score"])
 
 
 def test_what_other_code_left_and_a_small_firm_are_not_gone_on_from(
