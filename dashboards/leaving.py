@@ -1,17 +1,23 @@
-"""About to leave: traders by the chance that they are gone within the horizon, and why; a view of the segments."""
+"""About to leave: traders by the chance that they are gone within the horizon, and why; and how long traders stay.
+
+Views of the segments.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
 import sqlalchemy as sa
 import streamlit as st
 
 from dashboards.kit import look, places, reads, state, words
+from models.churn.survival import EVERY_DESK
+from models.metrics import definition
 from models.segments import Segment
 from sql.schema import CHURN_SCORES
-from sql.segment_schema import SEGMENT_MEMBERS
+from sql.segment_schema import CHURN_CURVES, SEGMENT_MEMBERS
 
 CHANCES = {"likely": "Likely, 50 to 90 %", "near": "Nearly certain", "unlikely": "Unlikely", "all": "All"}
 BOUNDS = {"likely": (0.5, 0.9), "near": (0.9, 1.01), "unlikely": (0.0, 0.5), "all": (0.0, 1.01)}
@@ -136,4 +142,56 @@ def _why(row: dict[str, Any]) -> None:
     look.card("ended", words.escaped(title), [words.escaped(one) for one in lines or ["Nothing stands out."]])
     st.caption(f"▲ raises, ▼ lowers the chance, strongest first; by {row['model_version']}.")
     places.link("case", "Everything known of this trader →", icon=False, trader=str(row["trader_id"]))
-    places.link("cohorts", "How long traders stay →", icon=False)
+    places.link("segments", "How long traders stay →", icon=False, view="staying")
+
+
+def how_long(desk: str | None) -> None:
+    """How long traders stay after their first purchase: everybody, and desk by desk."""
+    table = CHURN_CURVES.c
+    wanted = () if desk is None else (table.desk_id == desk,)
+    found = reads.fetch(sa.select(CHURN_CURVES).where(*wanted).order_by(table.desk_id, table.day))
+    if found.empty:
+        look.empty("Not known yet", "Nobody's first purchase lies so far back that who bought then may have left.")
+        return
+    figure, colours = go.Figure(), look.palette()
+    for place, (name, rows) in enumerate(_told_apart(found)):
+        of_all = name in (EVERY_DESK, desk)
+        colour = colours.text if of_all else colours.series[place % len(colours.series)]
+        line = {"x": rows["day"], "line_shape": "hv", "mode": "lines"}
+        if of_all:
+            _band(figure, rows, line)
+        width = 3 if of_all else 1.5
+        shown = "every desk" if name == EVERY_DESK else name
+        figure.add_scatter(
+            y=rows["staying"], name=shown, line={"color": colour, "width": width}, customdata=rows["at_risk"],
+            hovertemplate="%{y:.1f} % stay longer than %{x} days, of %{customdata:,}<extra>%{fullData.name}</extra>",
+            **line,
+        )  # fmt: skip
+    figure.update_yaxes(rangemode="tozero", title="of traders")
+    look.percent(figure, "y")
+    figure.update_xaxes(title="days since the first purchase")
+    look.chart(figure, "How long do traders stay?", height=420, key="staying")
+    st.caption(f"{definition('staying')} {_half(_told_apart(found)[0][1])}")
+
+
+def _told_apart(found: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The curves by desk, that of the whole firm first; of one desk alone its own says the same."""
+    curves = {str(name): rows for name, rows in found.groupby("desk_id", sort=True)}
+    every = {EVERY_DESK: curves.pop(EVERY_DESK)} if EVERY_DESK in curves else {}
+    return list((every | (curves if len(curves) > 1 or not every else {})).items())
+
+
+def _band(figure: go.Figure, rows: pd.DataFrame, line: dict[str, Any]) -> None:
+    """The 95 % band of a curve, from where anybody has left."""
+    quiet = {"line": {"width": 0}, "hoverinfo": "skip", **line}
+    figure.add_scatter(y=rows["low"], showlegend=False, **quiet)
+    band = look.palette().band
+    figure.add_scatter(y=rows["high"], fill="tonexty", fillcolor=band, name="95 % band", **quiet)
+
+
+def _half(curve: pd.DataFrame) -> str:
+    """When half of the traders have left."""
+    gone = curve.loc[curve["staying"] <= 0.5, "day"]
+    if gone.empty:
+        return f"More than half stay longer than {words.counted(int(curve['day'].max()), 'day')}, the longest watched."
+    return f"Half have left within {words.counted(int(gone.min()), 'day')}."

@@ -21,6 +21,7 @@ from sql.segment_schema import CHURN_DRIFT, SEGMENT_MEMBERS, SEGMENT_SIZES
 from sql.warehouse import read_frame
 
 MOVED = 0.25
+VIEWS = {"segments": "Segments", "leaving": "About to leave", "staying": "How long traders stay"}
 COLUMNS = {
     "name": st.column_config.TextColumn("Segment", width=170),
     "traders": st.column_config.NumberColumn("Traders", format="%,d", width=80),
@@ -35,19 +36,24 @@ FIT_COLUMNS = {
 
 
 def show() -> None:
-    """Sizes now and before, one segment's list and the rules; or who is about to leave, and whether to believe it."""
+    """Sizes now and before, one segment's list and the rules; or who is about to leave, and whether to believe it; or
+    how long traders stay."""
     rules = segments.load(segments.in_force(reads.warehouse().home))
     with st.columns(3)[0]:
         desk = state.desk()
+    view = state.tab("View", "view", VIEWS)
+    if view == "leaving":
+        leaving.show(rules, desk)
+        _drift()
+        return
+    if view == "staying":
+        leaving.how_long(desk)
+        return
     sizes = _sizes(desk)
     if sizes.empty:
         look.empty(
             "No segments yet", "<code>highwater score</code> finds them once challenges were bought for some time."
         )
-        return
-    if state.tab("View", "view", {"segments": "Segments", "leaving": "About to leave"}) == "leaving":
-        leaving.show(rules, desk)
-        _drift()
         return
     left, right = st.columns([3, 1], gap="medium")
     with left:
@@ -56,7 +62,7 @@ def show() -> None:
     with right:
         _campaign(chosen, desk)
     _edit()
-    places.link("cohorts", "Cohorts: how long traders stay →", icon=False)
+    places.link("cohorts", "Cohorts: how far purchases get →", icon=False)
 
 
 def _sizes(desk: str | None) -> pd.DataFrame:

@@ -24,7 +24,7 @@ from models.risk_score import Weighed, weigh
 from pipelines.surveillance import survey
 from sql import schema
 from sql.decided import Draft, register, register_tables
-from sql.segment_schema import CHURN_DRIFT
+from sql.segment_schema import CHURN_CURVES, CHURN_DRIFT
 from sql.warehouse import read_frame, replace_rows
 
 Say = Callable[[str], None]
@@ -80,6 +80,7 @@ def weigh_all(
     for table, frame in ((schema.RISK_SCORES, weighed.scores), (schema.CHURN_SCORES, leaving.scores)):
         draft.replace(table, frame)
     draft.then(lambda writing: replace_rows(writing, CHURN_DRIFT, leaving.drift))
+    draft.then(lambda writing: replace_rows(writing, CHURN_CURVES, leaving.staying))
     return weighed
 
 

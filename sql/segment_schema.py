@@ -1,4 +1,4 @@
-"""Segments of traders as runs found them, and how far what the churn model sees has moved."""
+"""Segments of traders as runs found them, how far what the churn model sees has moved, and how long traders stay."""
 
 from __future__ import annotations
 
@@ -30,4 +30,15 @@ CHURN_DRIFT = sa.Table(
     sa.Column("model_version", sa.Text, nullable=False, comment="version of the model"),
     sa.Column("as_of", Instant, nullable=False, comment="instant the run stood at"),
     comment="How far features and probability of churn lie from what the model was learnt from.",
+)
+CHURN_CURVES = sa.Table(
+    "churn_curves",
+    METADATA,
+    sa.Column("desk_id", sa.Text, primary_key=True, comment="desk at which its traders buy; all for the whole firm"),
+    sa.Column("day", sa.BigInteger, primary_key=True, comment="days since the first purchase"),
+    sa.Column("at_risk", sa.BigInteger, nullable=False, comment="traders who were watched so long and had not left"),
+    sa.Column("staying", sa.Double, nullable=False, comment="share that stays longer (Kaplan-Meier)"),
+    sa.Column("low", sa.Double, comment="lower end of its 95 % band; unknown before anybody left"),
+    sa.Column("high", sa.Double, comment="upper end of its 95 % band"),
+    comment="How long traders stay after their first purchase, at the newest run.",
 )

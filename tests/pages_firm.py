@@ -16,7 +16,7 @@ from models import catalogue
 from pipelines.land import land_paths
 from pipelines.score import score
 from sql import schema
-from sql.segment_schema import SEGMENT_MEMBERS, SEGMENT_SIZES
+from sql.segment_schema import CHURN_CURVES, SEGMENT_MEMBERS, SEGMENT_SIZES
 from sql.warehouse import Warehouse
 
 RULEBOOK = """
@@ -257,6 +257,11 @@ def suspect(house: Warehouse) -> None:
             for trader, chance in (("T1", 0.9), ("T2", 0.7), ("T3", 0.5))
         ],
         SEGMENT_SIZES: [{"segment": "new", "desk_id": "paris", "day": AS_OF.date(), "traders": 2}],
+        CHURN_CURVES: [
+            {"desk_id": desk, "day": day, "at_risk": people, "staying": staying, "low": staying, "high": staying}
+            for desk in ("all", "prague", "tokyo")
+            for day, people, staying in ((0, 5, 1.0), (12, 4, 0.4))
+        ],
         SEGMENT_MEMBERS: [{"segment": "new", "trader_id": one} for one in ("T1", "T3")],
         schema.COMMISSIONS: [
             {

@@ -39,6 +39,7 @@ from models.churn import (
 from models.churn.features import BUYS_NOTHING, FEATURES, NEVER_DAYS, WORDS
 from models.churn.keeping import data_version
 from models.churn.model import _by_recency, cut_offs, examples
+from models.churn.survival import curves_by_desk
 from sql import relations
 
 pytestmark = pytest.mark.xdist_group("churn")  # its firm is made once
@@ -111,7 +112,9 @@ def test_the_horizon_is_the_one_that_the_environment_names(monkeypatch: pytest.M
 def test_a_run_scores_by_the_horizon_that_is_named(monkeypatch: pytest.MonkeyPatch, known: History) -> None:
     monkeypatch.setenv(HORIZON_VARIABLE, "30")
     monkeypatch.setattr(churn, "read_history", lambda _: known)
-    scores = churn_of_traders(duckdb.connect(), END.to_pydatetime()).scores
+    connection = duckdb.connect()
+    connection.execute("create schema staging; create table staging.challenges (trader_id varchar, desk_id varchar)")
+    scores = churn_of_traders(connection, END.to_pydatetime()).scores
     assert set(scores["horizon_days"]) == {30}
     assert scores["model_version"].nunique() == 1
 
@@ -286,7 +289,8 @@ def test_drift_is_small_at_home_and_large_abroad(known: History, model: ChurnMod
 def test_survival_falls_and_keeps_its_band(known: History) -> None:
     curve = survival_curve(known, END)
     assert (np.diff(curve["staying"]) <= 0).all()
-    assert ((curve["low"] <= curve["staying"]) & (curve["staying"] <= curve["high"])).all()
+    told = curve.dropna()
+    assert len(told) > 50 and ((told["low"] <= told["staying"]) & (told["staying"] <= told["high"])).all()
     came = known.purchases.groupby("trader_id")["purchased_at"].min()
     assert curve["at_risk"].iloc[0] == (came <= END - pd.Timedelta(days=60)).sum()
 
@@ -307,6 +311,19 @@ def test_survival_is_that_of_the_people_though_nobody_knows_yet_who_left_last() 
     curve = survival_curve(History(bought, days, pd.DataFrame()), START + pd.Timedelta(days=200)).set_index("day")
     assert curve.loc[:15, "staying"].min() > 0.95
     assert curve.loc[25:, "staying"].to_numpy() == pytest.approx(0.5, abs=0.03)
+
+
+def test_curves_of_desks_are_those_of_who_ever_bought_there() -> None:
+    stayed = pd.DataFrame({"trader_id": list("abcd"), "days": [3, 9, 9, 20], "left": [True, True, False, False]})
+    desks = pd.DataFrame({"trader_id": list("abcde"), "desk_id": ["one", "one", "two", "two", "three"]})
+    curves = curves_by_desk(stayed, pd.concat([desks, pd.DataFrame({"trader_id": ["b"], "desk_id": ["two"]})]))
+    told = {desk: rows.set_index("day")["staying"].to_dict() for desk, rows in curves.groupby("desk_id")}
+    assert told == {
+        "all": {0: 1.0, 3: 0.75, 9: 0.5, 20: 0.5},
+        "one": {0: 1.0, 3: 0.5, 9: 0.0},
+        "two": {0: 1.0, 9: pytest.approx(2 / 3), 20: pytest.approx(2 / 3)},
+    }
+    assert curves_by_desk(stayed[:0], desks).empty
 
 
 def test_a_challenge_that_runs_has_no_end_even_at_the_instant_of_the_run() -> None:

@@ -57,8 +57,8 @@ def balances(database: sa.Connection, account: str) -> dict[str, int]:
 
 
 def mart(house: Warehouse, name: str) -> pd.DataFrame:
-    """A mart or published table as the pages read it."""
-    table = name if name in schema.PUBLISHED else f"mart_{name}"
+    """A mart or another table as the pages read it."""
+    table = name if name in schema.METADATA.tables else f"mart_{name}"
     with house.database.connect() as database:
         return pd.read_sql(sa.text(f"select * from {table}"), database)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gc
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -483,6 +484,20 @@ def test_who_is_about_to_leave_is_listed_with_the_reasons(
         assert set(rows["because"]) == {"days since the last trade: 12"}
         assert "▼ funded at present: 1" in told(app)
         assert "▼ days since the last breach: none on record" in told(app)
+
+
+@pytest.mark.parametrize(
+    ("desk", "lines"),
+    [(None, ["95 % band", "every desk", "prague", "tokyo"]), ("tokyo", ["95 % band", "tokyo"])],
+)
+def test_how_long_traders_stay_is_drawn_for_the_firm_and_desk_by_desk(
+    desk: str | None, lines: list[str], at_firm: Path
+) -> None:
+    app = opened("segments", view="staying", **({"desk": desk} if desk else {}))
+    figures = [json.loads(one.proto.spec) for one in app.get("plotly_chart")]
+    named = [line["name"] for figure in figures for line in figure["data"] if line.get("showlegend", True)]
+    assert named == lines
+    assert "Half have left within 12 days." in told(app)
 
 
 def test_the_list_of_a_segment_is_whole_where_no_session_says_who_asks(

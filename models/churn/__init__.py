@@ -13,7 +13,7 @@ import pandas as pd
 from models.churn.features import FEATURES, History, features_at, left_after, read_history
 from models.churn.keeping import Learn, kept_by
 from models.churn.model import ChurnModel, ChurnTerms, drift, fit, measures, reasons
-from models.churn.survival import survival_curve
+from models.churn.survival import CURVE, curves_by_desk, stays, survival_curve
 
 __all__ = [
     "FEATURES",
@@ -56,10 +56,12 @@ def horizon() -> int:
 
 @dataclass(frozen=True)
 class Leaving:
-    """Churn scores in published columns, and how far what the model sees and says has moved (`DRIFT`)."""
+    """Churn scores in published columns, how far what the model sees and says has moved (`DRIFT`), and by desk how long
+    traders stay (`curves_by_desk`)."""
 
     scores: pd.DataFrame
     drift: pd.DataFrame
+    staying: pd.DataFrame
 
 
 def churn_of_traders(
@@ -78,14 +80,16 @@ def churn_of_traders(
     days = horizon_days or horizon()
     held, at, history = terms or ChurnTerms(), pd.Timestamp(as_of), read_history(connection)
     if history.purchases.empty:
-        return Leaving(pd.DataFrame(columns=list(COLUMNS)), pd.DataFrame(columns=list(DRIFT)))
+        return Leaving(*(pd.DataFrame(columns=list(names)) for names in (COLUMNS, DRIFT, ("desk_id", *CURVE))))
     used = model or learn(history, at, days, held)
     known = features_at(history, at)
     chance, moves = used.probability(known)
     told = [json.dumps(reasons(known.iloc[k], moves[k], held.reasons_max)) for k in range(len(known))]
     scored = pd.DataFrame({"trader_id": known.index, "probability": chance.round(6), "horizon_days": days})
     moved = pd.DataFrame(drift(used, known, chance).items(), columns=["feature", "stability"])
+    desks = connection.execute("select distinct trader_id, desk_id from staging.challenges").df()
     return Leaving(
         scored.assign(reasons=told, as_of=at, model_version=used.version)[list(COLUMNS)],
         moved.assign(model_version=used.version, as_of=at)[list(DRIFT)],
+        curves_by_desk(stays(history, at, days), desks),
     )
