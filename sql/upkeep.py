@@ -2,7 +2,8 @@
 
 Tables that are missing are made; columns that are missing are added, empty. What cannot be added in place (a column
 that must have a value, in a table that has rows) is refused by name, and so is one that another version asks of every
-row. A fingerprint of the tables is kept in the database, so that opening one that is up to date costs a single read.
+row. Tables of marts are left alone: every run makes those anew whose columns are others. A fingerprint of the tables is
+kept in the database, so that opening one that is up to date costs a single read.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sql import schema
+from sql import relations, schema
 
 STATE = sa.Table(
     "schema_state",
@@ -50,10 +51,8 @@ def bring_up(engine: sa.Engine) -> None:
     """Makes what is missing; UpkeepRefused names the column that cannot be added, and then nothing is changed."""
     with engine.begin() as connection:
         known = sa.inspect(connection)
-        present = set(known.get_table_names())
-        held = {
-            table: known.get_columns(table.name) for table in schema.METADATA.sorted_tables if table.name in present
-        }
+        kept = set(known.get_table_names()) - {name.split(".")[1] for name in relations.names("marts")}
+        held = {table: known.get_columns(table.name) for table in schema.METADATA.sorted_tables if table.name in kept}
         lacking = {
             table: [column for column in table.columns if column.name not in {one["name"] for one in columns}]
             for table, columns in held.items()

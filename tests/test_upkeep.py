@@ -6,9 +6,11 @@ import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import pytest
 import sqlalchemy as sa
 
+from pipelines import marts
 from sql import schema, upkeep
 from sql.warehouse import Warehouse, WarehouseRefused
 
@@ -88,6 +90,24 @@ def test_what_a_newer_highwater_asks_of_every_row_is_refused_by_name(warehouse: 
     age(warehouse, "delete from churn_scores")
     Warehouse.open(warehouse.home, warehouse.database_url).database.dispose()
     assert "shade" not in columns(warehouse, "churn_scores")
+
+
+def test_what_runs_make_anew_is_left_as_it_is(warehouse: Warehouse) -> None:
+    """A published mart has keys of its own once a run wrote it: an update must neither refuse the home nor empty it."""
+    written = duckdb.connect()
+    written.execute("create schema marts")
+    named = ", ".join(f"'1' as {column.name}" for column in schema.METADATA.tables["cohorts"].columns)
+    written.execute(f"create table marts.cohorts as select {named}")
+    with warehouse.database.begin() as connection:
+        marts.bring(written, connection, "marts.cohorts", marts.number(written, "marts.cohorts"))
+    age(warehouse, "drop table churn_scores")
+    again = Warehouse.open(warehouse.home, warehouse.database_url)
+    assert columns(again, "churn_scores") and set(marts.OWN) < columns(again, "cohorts")
+    with again.database.connect() as connection:
+        assert (
+            connection.execute(sa.select(sa.func.count()).select_from(schema.METADATA.tables["cohorts"])).scalar() == 1
+        )
+    again.database.dispose()
 
 
 def test_a_current_database_is_not_looked_through(
