@@ -117,7 +117,7 @@ def _order(found: pd.DataFrame, view: str) -> list[str]:
     """Columns in the order of the view; without any score there is no column for one."""
     if found["score"].isna().all():
         return [name for name in COLUMNS if name not in ("risk", "why")]
-    return [*MONEY_FIRST, *COLUMNS] if view == "score" else list(COLUMNS)
+    return [*MONEY_FIRST, *COLUMNS] if view in ("score", "flagged") else list(COLUMNS)
 
 
 def _scores(accounts: list[str]) -> pd.DataFrame:
