@@ -402,8 +402,8 @@ def _news(terms: Terms, _currency: str | None) -> str:
 
 
 def _inactivity(terms: Terms, _currency: str | None) -> str:
-    warn = "" if terms["warn_days"] is None else f" A warning is given after {terms['warn_days']} days."
-    return f"The account expires after {terms['days']} days without a new trade.{warn}"
+    warn = "" if terms["warn_days"] is None else f" A warning is given after {_counted(terms['warn_days'], 'day')}."
+    return f"At most {_counted(terms['days'], 'day')} may pass without a new trade.{warn}"
 
 
 def _holding_share(terms: Terms, _currency: str | None) -> str:

@@ -354,13 +354,11 @@ _RULES = (
     Rule(
         "inactivity",
         (
-            Field(
-                "days", "count", required=True, meaning="days without an opening deal after which the account expires"
-            ),
+            Field("days", "count", required=True, meaning="most days that may pass without an opening deal"),
             Field("warn_days", "count", meaning="days after which a warning is given"),
             _effect("terminate"),
         ),
-        "The account expires after {days} days without a new trade.",
+        "At most {days} days may pass without a new trade.",
         short="days",
     ),
     Rule(
