@@ -15,9 +15,10 @@ FILLS = (
 ORDERS = "orderId,Account,Order ID,B/S,Contract,Product,Description,avgPrice,filledQty,Fill Time,lastId,Status"
 
 
-def land(text: str) -> Statement:
+def land(text: str, currency: str | None = None) -> Statement:
     """Read text for account A1; New York is the browser's zone."""
-    return read(None, text.encode(), file_name="export", account_id="A1", server_zone="America/New_York")
+    zone = "America/New_York"
+    return read(None, text.encode(), file_name="export", account_id="A1", server_zone=zone, currency=currency)
 
 
 def fill(
@@ -136,3 +137,48 @@ def test_dxtrade_executions_and_cash_land() -> None:
     assert list(statement.deals["kind"]) == ["balance", "trade", "trade", "fee"]
     assert [Decimal(text) for text in statement.deals["volume"].dropna()] == [Decimal("0.5"), Decimal("0.5")]
     assert Decimal(statement.deals["profit"].iloc[2]) == Decimal(50)
+
+
+def tradelocker(symbol: str, opened: float, closed: float, currency: str | None = None) -> Statement:
+    """Read one lot bought and sold again."""
+    rows = [
+        ["e1", opened, "buy", 1770820200000, 1.0, "o1", "p1", 3],
+        ["e2", closed, "sell", 1770820260000, 1.0, "o2", "p1", 3],
+    ]
+    return land(
+        json.dumps({"executions": rows, "instruments": [{"tradableInstrumentId": 3, "name": symbol}]}), currency
+    )
+
+
+@pytest.mark.parametrize(
+    ("symbol", "opened", "closed", "currency", "profit"),
+    [
+        ("USDJPY", 150.1, 150.2, None, "66.58"),
+        ("USDJPY", 150.1, 150.2, "JPY", "10000.00"),
+        ("EURUSD", 1.1, 1.101, "EUR", "90.83"),
+        ("EURUSD", 1.1, 1.101, "USD", "100.00"),
+        ("SHIBUSD", 0.00002345, 1.00002345, "USD", "1.00"),
+    ],
+)
+def test_results_of_fills_are_in_the_accounts_currency(
+    symbol: str, opened: float, closed: float, currency: str | None, profit: str
+) -> None:
+    """Guards that ten thousand yen do not land as ten thousand dollars; small prices are written 2.345e-05 in JSON."""
+    statement = tradelocker(symbol, opened, closed, currency)
+    assert (statement.deals["profit"].iloc[-1], statement.facts["currency"]) == (profit, currency or "USD")
+
+
+def test_a_result_in_a_third_currency_is_rejected() -> None:
+    """No rate is in the file: pounds against yen on a dollar account."""
+    statement = tradelocker("GBPJPY", 190.1, 190.2, "USD")
+    assert statement.deals.empty
+    assert "its result is in JPY and the account in USD" in statement.rejects["reason"].iloc[0]
+
+
+def test_two_fills_of_one_number_are_refused_and_a_repeated_one_counts_once() -> None:
+    """Guards that of two rows with one id the last does not win unsaid."""
+    one = fill(1, 0, "Buy", 1, "100")
+    again = land("\n".join([FILLS, one, one]))
+    assert (len(again.deals), again.facts["repeated_rows"]) == (1, 1)
+    with pytest.raises(SourceRefusal, match="two different rows with the id 1"):
+        land("\n".join([FILLS, one, fill(1, 0, "Buy", 3, "100")]))

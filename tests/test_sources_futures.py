@@ -88,3 +88,59 @@ def test_topstepx_closings_without_ids_prices_and_openings_land_as_what_is_told(
     assert deals["deal_id"].is_unique
     assert [float(one) for one in deals["profit"]] == [-88.5, 20.0]
     assert [float(one) for one in deals["fee"]] == [-2.22, -2.22]
+
+
+GRID = "Trade number,Instrument,Account,Market pos.,Qty,Entry price,Exit price,Entry time,Exit time,Profit,Commission"
+TIMES = "12/5/2024 9:45:12 AM,12/5/2024 10:01:03 AM"
+
+
+@pytest.mark.parametrize(
+    ("contract", "printed", "price"),
+    [
+        ("ZN 12-24", "110'165", "110.515625"),
+        ("ZT 12-24", "103'161", "103.50390625"),
+        ("ZC 12-24", "450'2", "450.25"),
+        ("NQ 12-24", "21'005", "21005"),
+    ],
+)
+def test_a_grids_fractions_are_read_by_the_contract(contract: str, printed: str, price: str) -> None:
+    """Guards that 110 and 16.5 thirty-seconds are not 110165, nor Swiss thousands fractions."""
+    deals = land(f"{GRID}\n1,{contract},Sim101,Long,1,{printed},{printed},{TIMES},$0.00,$0.00\n").deals
+    assert list(deals["price"]) == [price, price]
+
+
+@pytest.mark.parametrize("profit", ["4.00", "16"])
+def test_a_grid_in_points_or_ticks_is_refused(profit: str) -> None:
+    """Guards that four points of ES, worth 200, do not land as 4.00."""
+    with pytest.raises(SourceRefusal, match="Profit in points or ticks"):
+        land(f"{GRID}\n1,ES 12-24,Sim101,Long,1,6050.25,6054.25,{TIMES},{profit},$4.30\n")
+
+
+def test_a_grids_currencies_are_counted_in_units() -> None:
+    """Ten thousand euros are a tenth of a lot."""
+    deals = land(f"{GRID}\n1,EURUSD,Sim101,Long,10000,1.1,1.101,{TIMES},$10.00,$0.00\n").deals
+    assert list(deals["volume"]) == ["0.1", "0.1"]
+
+
+EXECUTIONS = futures.NINJA_EXECUTIONS.splitlines()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_executions_of_one_second_keep_the_grids_order(order: int) -> None:
+    """Ids of executions are no numbers: what was bought first was not sold first, whichever way the grid is sorted."""
+    rows = ["NQ 12-24,Buy,1,20990.00,12/5/2024 9:29:01 AM,z9,Entry,1 L,o0,Entry,$2.15,1,Sim101,"]
+    rows += [
+        "NQ 12-24,Sell,1,21000.00,12/5/2024 9:30:01 AM,z1,Exit,-,o1,Exit,$2.15,1,Sim101,",
+        "NQ 12-24,Sell,1,21000.25,12/5/2024 9:30:01 AM,a1,Entry,1 S,o1,Entry,$2.15,1,Sim101,",
+        "NQ 12-24,Buy,1,21000.25,12/5/2024 9:30:01 AM,a0,Exit,-,o1,Exit,$2.15,1,Sim101,",
+    ]
+    statement = land("\n".join([EXECUTIONS[0], *rows[::order]]) + "\n")
+    assert statement.reconciliation.outcome == "exact"
+    assert list(statement.deals["deal_id"]) == ["z9", "z1", "a1", "a0"]
+
+
+def test_executions_that_begin_within_a_position_do_not_add_up() -> None:
+    """The grid prints the position behind each execution: one contract was held before the first."""
+    statement = land("\n".join([EXECUTIONS[0], EXECUTIONS[1].replace("1 L", "2 L")]) + "\n")
+    check = next(check for check in statement.reconciliation.checks if check["name"] == "position")
+    assert (check["expected"], check["observed"], check["verdict"]) == ("2", "1", "does_not_add_up")

@@ -144,7 +144,11 @@ class TradeLocker:
         orders = await self._orders(account)
         names = await self._instruments(account)
         ledger = Ledger(NAME, Ask(account.account_id), server_clock("UTC"))
-        fills = [ledger.take("orders", place, partial(_fill, row, names)) for place, row in enumerate(orders, start=1)]
+        currency = (account.currency or "USD").upper()
+        fills = [
+            ledger.take("orders", place, partial(_fill, row, names, currency))
+            for place, row in enumerate(orders, start=1)
+        ]
         land_fills(ledger, [fill for fill in fills if fill])
         statement = ledger.close(account.currency)
         state, columns = await self._of(account, "state", "accountDetailsConfig")
@@ -184,7 +188,7 @@ class TradeLocker:
         return self._names[account.platform_id]
 
 
-def _fill(row: Row, names: Mapping[str, str]) -> Fill:
+def _fill(row: Row, names: Mapping[str, str], currency: str) -> Fill:
     """A filled order as one fill at its average price."""
     number = str(row["tradableInstrumentId"])
     if number not in names:
@@ -197,7 +201,7 @@ def _fill(row: Row, names: Mapping[str, str]) -> Fill:
         volume=decimal(row["filledQty"], "filledQty"),
         price=decimal(row["avgPrice"], "avgPrice"),
         position=str(row["positionId"]),
-    ).priced()
+    ).priced(currency)
 
 
 def _compared(account: AccountRef, deals: list[Record], balance: Decimal) -> Finding:

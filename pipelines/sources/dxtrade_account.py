@@ -11,7 +11,7 @@ from typing import Any
 
 from pipelines.sources.kit.csv_table import Line
 from pipelines.sources.kit.document import Document
-from pipelines.sources.kit.fills import Fill, land_fills
+from pipelines.sources.kit.fills import Fill, land_fills, money_of
 from pipelines.sources.kit.ledger import Ledger, side_of
 from pipelines.sources.kit.money_rows import MoneyRow, classify
 from pipelines.sources.kit.refusals import refuse_several_accounts
@@ -50,14 +50,14 @@ def read(document: Document, ask: Ask) -> Statement:
     fills = []
     for row in _lines(answer, "executions", document):
         if row.get("status").upper() in ("FILLED", "PARTIALLY_FILLED", "COMPLETED", ""):
-            fills.append(ledger.take("executions", row.line, partial(_fill, row)))
+            fills.append(ledger.take("executions", row.line, partial(_fill, row, money_of(ask))))
         else:
             ledger.take("other executions", row.line, partial(row.need, "executionCode"))
     for row in _lines(answer, "cashTransactions", document):
         ledger.take("cash transactions", row.line, partial(_cash, ledger, row))
     land_fills(ledger, [fill for fill in fills if fill])
     ledger.facts |= {"login": answer.get("account") if isinstance(answer.get("account"), str) else None}
-    return ledger.close(None)
+    return ledger.close(money_of(ask) if fills else None)
 
 
 def _answer(document: Document) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def _time(row: Line, name: str) -> datetime:
         raise RowProblem(name, text, "not a time") from error
 
 
-def _fill(row: Line) -> Fill:
+def _fill(row: Line, currency: str) -> Fill:
     """Read one execution; units become lots."""
     symbol = row.need("instrument", "symbol")
     known = instrument(symbol)
@@ -107,7 +107,7 @@ def _fill(row: Line) -> Fill:
         volume=quantity if known.asset_class == "future" else quantity / units,
         price=Decimal(number(row.need("lastPrice", "averagePrice"), "lastPrice")),
         position=row.get("positionCode") or None,
-    ).priced()
+    ).priced(currency)
 
 
 def _cash(ledger: Ledger, row: Line) -> None:

@@ -4,19 +4,21 @@ The trade numbers of a grid begin anew with every export, so ids are made of wha
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import NamedTuple
 
+from pipelines.sources.kit.checks import compare
 from pipelines.sources.kit.csv_table import Line, delimiter_of, has_columns, header_names, read_lines
 from pipelines.sources.kit.document import Document
-from pipelines.sources.kit.fills import Fill, land_fills
+from pipelines.sources.kit.fills import FLAT_NOTE, Fill, in_order, land_fills, money_of
 from pipelines.sources.kit.ledger import Ledger, RoundTrip, less, side_of, stamp
 from pipelines.sources.kit.refusals import refuse_several_accounts
-from pipelines.sources.kit.statement import Ask, RowProblem, Statement
+from pipelines.sources.kit.statement import Ask, Check, RowProblem, SourceRefusal, Statement
 from pipelines.sources.kit.values import (
     american,
     clock,
@@ -26,6 +28,7 @@ from pipelines.sources.kit.values import (
     is_clock,
     number,
     positive,
+    tick_price,
     total,
 )
 from pipelines.sources.kit.zones import needed_clock
@@ -39,6 +42,9 @@ _FEES = ("clearing fee", "exchange fee", "ip fee", "nfa fee")
 _CLOCKS = ("%H:%M:%S", "%I:%M:%S %p", "%H:%M", "%I:%M %p")
 _DATE = re.compile(r"(\d{1,2})[/.\-](\d{1,2})[/.\-]\d{2,4}")
 _SIGNS = re.compile(r"[$€£¥]|[A-Z]{3}")
+_EIGHTHS = re.compile(r"\d{1,6}['’]\d")
+_TICKS = re.compile(r"\d{1,6}['’-]\d{1,2}\.?\d?")
+_POSITION = re.compile(r"-|(\d{1,6}) ?([LS])")
 _HEADER_LINES = 5
 
 
@@ -61,8 +67,18 @@ class Grid(NamedTuple):
             raise RowProblem(names[0], printed, "not an amount") from problem
 
     def price(self, row: Line, name: str) -> str:
-        """Return a price as plain decimal text."""
-        return number(self._point(row.need(name)), name)
+        """Return a price as plain decimal text; behind an apostrophe may be thirty-seconds, eighths or thousands."""
+        text, known = row.need(name), instrument(row.get("instrument"))
+        if _EIGHTHS.fullmatch(text) or (known and known.is_in_thirty_seconds and _TICKS.fullmatch(text)):
+            return tick_price(text, name)
+        return number(self._point(text), name)
+
+    def volume(self, row: Line, *names: str) -> str:
+        """Return a size in contracts or lots; currencies are counted in units."""
+        column = next((name for name in names if row.get(name)), names[0])
+        units = positive(number(self._point(row.need(column)), column), column)
+        known = instrument(row.get("instrument"))
+        return f"{Decimal(units) / known.units:f}" if known and known.units and known.asset_class == "fx" else units
 
     def _point(self, text: str) -> str:
         """Return a number with a decimal point and without thousands."""
@@ -112,11 +128,14 @@ def read(document: Document, ask: Ask) -> Statement:
     ledger = Ledger(NAME, ask, needed_clock(ask.server_zone, NAME))
     ledger.facts |= {"login": accounts[0] if accounts else None}
     if kind == "executions":
-        fills = [ledger.take("executions", row.line, partial(_fill, grid, row)) for row in grid.rows]
-        land_fills(ledger, [fill for fill in fills if fill])
-        return ledger.close(None)
+        fills = [ledger.take("executions", row.line, partial(_fill, grid, row, money_of(ask))) for row in grid.rows]
+        placed = _placed(fills)
+        land_fills(ledger, placed)
+        ledger.checks += _position_checks(placed, {row.get("id"): row.get("position") for row in grid.rows})
+        return ledger.close(money_of(ask))
     seen: Counter[str] = Counter()
     trips = [ledger.take("trades", row.line, partial(_trip, grid, row, seen)) for row in grid.rows]
+    _refuse_points([trip for trip in trips if trip], document.name)
     is_net = _is_net([trip for trip in trips if trip])
     ledger.facts["profit"] = "after costs" if is_net else "before costs"
     for trip in trips:
@@ -178,7 +197,7 @@ def _trip(grid: Grid, row: Line, seen: Counter[str]) -> RoundTrip:
         position_id=position,
         side=side,
         symbol=symbol,
-        volume=positive(grid.price(row, "qty" if row.get("qty") else "quantity"), "qty"),
+        volume=grid.volume(row, "qty", "quantity"),
         opened_at=opened,
         open_price=price,
         closed_at=closed,
@@ -197,6 +216,24 @@ def _reason(name: str) -> str | None:
     return "sl" if low.startswith("stop") else "tp" if low.startswith(("target", "profit target")) else None
 
 
+def _refuse_points(trips: list[RoundTrip], name: str) -> None:
+    """Refuse a grid whose Profit is set to points or ticks: more results of known contracts say so than are money."""
+    points_or_money: Counter[bool] = Counter()
+    for trip in trips:
+        known = instrument(trip.symbol)
+        points = abs(Decimal(trip.close_price) - Decimal(trip.open_price))
+        if known and known.units and points:
+            money = points * Decimal(trip.volume) * known.units
+            profit, costs = abs(Decimal(trip.profit)), abs(total([trip.commission, trip.fee]))
+            sizes = (points, points * Decimal(trip.volume))
+            is_points = profit in {size / pip for size in sizes for pip in (1, known.pip)}
+            points_or_money[is_points and abs(profit - money) > costs] += 1
+    if points_or_money[True] > points_or_money[False]:
+        raise SourceRefusal(
+            f"{name} has its Profit in points or ticks: set the grid to show it in currency, export again"
+        )
+
+
 def _is_net(trips: list[RoundTrip]) -> bool:
     """Tell whether Profit is after costs: more known contracts with costs say so than say the contrary."""
     votes: Counter[bool] = Counter()
@@ -210,7 +247,33 @@ def _is_net(trips: list[RoundTrip]) -> bool:
     return votes[True] >= votes[False]
 
 
-def _fill(grid: Grid, row: Line) -> Fill:
+def _placed(fills: Sequence[Fill | None]) -> list[Fill]:
+    """Return the fills with their places in time: a grid is sorted either way, and its ids tell nothing."""
+    found = [fill for fill in fills if fill]
+    step = -1 if found and found[0].at > found[-1].at else 1
+    return [replace(fill, place=step * place) for place, fill in enumerate(found)]
+
+
+def _position_checks(fills: list[Fill], printed: dict[str, str]) -> list[Check]:
+    """Hold the position printed beside each execution against the fills up to it; the first that differs is named.
+
+    It differs from the start where the grid begins within a position. Currencies are left out: their sizes are units.
+    """
+    held: dict[str, Decimal] = defaultdict(Decimal)
+    for fill in sorted(set(fills), key=in_order):
+        held[fill.symbol] += fill.volume if fill.side == "buy" else -fill.volume
+        told = _POSITION.fullmatch(printed[fill.fill_id])
+        known = instrument(fill.symbol)
+        if told is None or (known and known.asset_class == "fx"):
+            continue
+        size = Decimal(told[1] or 0) * (-1 if told[2] == "S" else 1)
+        if size != held[fill.symbol]:
+            why = f"{FLAT_NOTE}: export from a time when the account was flat"
+            return [compare("position", size, held[fill.symbol], f"execution {fill.fill_id}", explanation=why)]
+    return []
+
+
+def _fill(grid: Grid, row: Line, currency: str) -> Fill:
     """Read one execution."""
     paid = grid.cost(row, "commission")
     return Fill(
@@ -218,7 +281,7 @@ def _fill(grid: Grid, row: Line) -> Fill:
         at=grid.time(row, "time"),
         side=side_of(row.need("action"), "action"),
         symbol=row.need("instrument"),
-        volume=Decimal(positive(grid.price(row, "quantity"), "quantity")),
+        volume=Decimal(grid.volume(row, "quantity")),
         price=Decimal(grid.price(row, "price")),
         commission=None if paid is None else Decimal(paid),
-    ).priced()
+    ).priced(currency)

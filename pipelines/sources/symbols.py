@@ -32,6 +32,11 @@ class Instrument:
     pip: Decimal
     quote: str
 
+    @property
+    def is_in_thirty_seconds(self) -> bool:
+        """Whether the exchange counts its price in thirty-seconds of a point, as for Treasury futures."""
+        return self.asset_class == "future" and 1 / self.pip in (32, 64, 128, 256)
+
 
 @cache
 def _reference() -> dict[str, Any]:

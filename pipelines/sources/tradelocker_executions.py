@@ -10,7 +10,7 @@ from typing import Any
 
 from pipelines.sources.kit.csv_table import Line, has_columns, whole_table
 from pipelines.sources.kit.document import Document
-from pipelines.sources.kit.fills import Fill, land_fills
+from pipelines.sources.kit.fills import Fill, land_fills, money_of
 from pipelines.sources.kit.ledger import Ledger, side_of
 from pipelines.sources.kit.statement import Ask, RowProblem, SourceRefusal, Statement
 from pipelines.sources.kit.values import number, positive
@@ -38,10 +38,10 @@ def read(document: Document, ask: Ask) -> Statement:
     ledger = Ledger(NAME, ask, server_clock("UTC"))
     is_json = document.head.lstrip().startswith(("{", "["))
     rows = _json_rows(document) if is_json else whole_table(document.text, document.name)
-    fills = [ledger.take("executions", row.line, partial(_fill, row)) for row in rows]
+    fills = [ledger.take("executions", row.line, partial(_fill, row, money_of(ask))) for row in rows]
     land_fills(ledger, [fill for fill in fills if fill])
     ledger.facts |= {"login": None}
-    return ledger.close(None)
+    return ledger.close(money_of(ask))
 
 
 def _json_rows(document: Document) -> list[Line]:
@@ -63,7 +63,7 @@ def _cells(row: Any, names: dict[str, str]) -> dict[str, str]:
     return {"symbol": names.get(cells.get("tradableInstrumentId", ""), ""), **cells}
 
 
-def _fill(row: Line) -> Fill:
+def _fill(row: Line, currency: str) -> Fill:
     """Read one execution."""
     milliseconds = number(row.need("createdDate"), "createdDate")
     if not (milliseconds.isdigit() and len(milliseconds) == 13):
@@ -80,4 +80,4 @@ def _fill(row: Line) -> Fill:
         volume=Decimal(positive(row.need("qty"), "qty")),
         price=Decimal(number(row.need("price"), "price")),
         position=row.need("positionId"),
-    ).priced()
+    ).priced(currency)

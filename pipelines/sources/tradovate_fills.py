@@ -5,7 +5,7 @@ from functools import partial
 
 from pipelines.sources.kit.csv_table import Line, has_columns, whole_table
 from pipelines.sources.kit.document import Document
-from pipelines.sources.kit.fills import Fill, land_fills
+from pipelines.sources.kit.fills import Fill, land_fills, money_of
 from pipelines.sources.kit.ledger import Ledger, side_of
 from pipelines.sources.kit.refusals import refuse_several_accounts
 from pipelines.sources.kit.statement import Ask, Statement
@@ -28,10 +28,10 @@ def read(document: Document, ask: Ask) -> Statement:
     rows = whole_table(document.text, document.name)
     only_account(rows, document.name)
     ledger = Ledger(NAME, ask, server_clock("UTC"))
-    fills = [ledger.take("fills", row.line, partial(_fill, row)) for row in rows]
+    fills = [ledger.take("fills", row.line, partial(_fill, row, money_of(ask))) for row in rows]
     land_fills(ledger, [fill for fill in fills if fill])
     ledger.facts |= {"login": rows[0].get("Account") or None if rows else None}
-    return ledger.close(None)
+    return ledger.close(money_of(ask))
 
 
 def only_account(rows: list[Line], name: str) -> None:
@@ -39,7 +39,7 @@ def only_account(rows: list[Line], name: str) -> None:
     refuse_several_accounts(name, (row.get("Account") for row in rows))
 
 
-def _fill(row: Line) -> Fill:
+def _fill(row: Line, currency: str) -> Fill:
     """Read one execution; words carry a leading space, the commission is printed positive."""
     at = clock(row.need("_timestamp").removesuffix("Z"), "_timestamp")
     paid = dollars(row.get("commission") or "0", "commission")
@@ -51,4 +51,4 @@ def _fill(row: Line) -> Fill:
         volume=Decimal(positive(row.need("Quantity"), "Quantity")),
         price=Decimal(tick_price(row.need("Price"), "Price")),
         commission=-abs(Decimal(paid)) if row.get("commission") else None,
-    ).priced()
+    ).priced(currency)

@@ -5,7 +5,7 @@ from functools import partial
 
 from pipelines.sources.kit.csv_table import Line, has_columns, whole_table
 from pipelines.sources.kit.document import Document
-from pipelines.sources.kit.fills import Fill, land_fills
+from pipelines.sources.kit.fills import Fill, land_fills, money_of
 from pipelines.sources.kit.ledger import Ledger, side_of
 from pipelines.sources.kit.statement import Ask, Statement
 from pipelines.sources.kit.values import clock_by, positive, tick_price
@@ -33,7 +33,7 @@ def read(document: Document, ask: Ask) -> Statement:
     fills = []
     for row in rows:
         if row.get("Fill Time") and row.get("filledQty", "Filled Qty").strip("0."):
-            fills.append(ledger.take("filled orders", row.line, partial(_fill, row)))
+            fills.append(ledger.take("filled orders", row.line, partial(_fill, row, money_of(ask))))
         else:
             ledger.take("other orders", row.line, partial(row.need, "orderId", "Order ID"))
     land_fills(ledger, [fill for fill in fills if fill])
@@ -41,10 +41,10 @@ def read(document: Document, ask: Ask) -> Statement:
         "login": rows[0].get("Account") or None if rows else None,
         "commissions": "not in this export",
     }
-    return ledger.close(None)
+    return ledger.close(money_of(ask))
 
 
-def _fill(row: Line) -> Fill:
+def _fill(row: Line, currency: str) -> Fill:
     """Read one filled order."""
     return Fill(
         fill_id=row.need("orderId", "Order ID"),
@@ -53,4 +53,4 @@ def _fill(row: Line) -> Fill:
         symbol=row.need("Contract"),
         volume=Decimal(positive(row.need("filledQty", "Filled Qty"), "filledQty")),
         price=Decimal(tick_price(row.need("avgPrice", "Avg Fill Price"), "avgPrice")),
-    ).priced()
+    ).priced(currency)

@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property, lru_cache
 from io import BytesIO
 from typing import Any, NamedTuple
@@ -29,6 +30,7 @@ PARTS_MAX = 2_000
 CELL_CHARS_MAX = 32_767
 ROW_CELLS_MAX = 4_000
 SPAN_MAX = 64
+DIGITS_MAX = 24
 TAG_CHARS_MAX = 20_000
 _CYRILLIC = re.compile(rb"[\xc0-\xff\xa8\xb8]{3,}")
 _HIGH = re.compile(rb"[\x80-\xbf]")
@@ -176,7 +178,7 @@ class Document:
         if len(self.text) > JSON_CHARS_MAX:
             raise SourceRefusal(f"{self.name} has more than {JSON_CHARS_MAX:,} characters of JSON: split it")
         try:
-            return json.loads(self.text)
+            return json.loads(self.text, parse_float=_plain)
         except (ValueError, RecursionError) as error:
             raise SourceRefusal(f"{self.name} is not readable as JSON: {error!r:.200}") from error
 
@@ -190,6 +192,12 @@ class Document:
     def first_line(self) -> str:
         """The first line with anything in it."""
         return next((line for line in self.text[:100_000].splitlines() if line.strip(" ,;\ufeff")), "").lstrip("\ufeff")
+
+
+def _plain(text: str) -> str:
+    """Return a JSON number with a point as decimal text: 2.345e-05 is 0.00002345."""
+    value = Decimal(text)
+    return f"{value:f}" if abs(value.adjusted()) < DIGITS_MAX else text
 
 
 def decode(data: bytes) -> str:

@@ -1,22 +1,29 @@
 """Single fills without a result: paired first in, first out, and priced by the contract's size."""
 
 from collections import defaultdict, deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
 from pipelines.sources.kit.ledger import Ledger
-from pipelines.sources.kit.statement import RowProblem
+from pipelines.sources.kit.statement import Ask, RowProblem, SourceRefusal
 from pipelines.sources.symbols import instrument
 
 FLAT_NOTE = "profits are reckoned first in, first out, from a flat account before the first fill"
+
+
+def money_of(ask: Ask) -> str:
+    """Return the currency in which profits are reckoned: the account's, US dollars where nobody named it."""
+    return (ask.currency or "USD").upper()
 
 
 @dataclass(frozen=True)
 class Fill:
     """One execution: ``at`` is a clock reading, volume in lots or contracts, ``commission`` signed as in our deals.
 
-    ``position`` groups the fills of one position where the platform names it, else the symbol's fills are netted.
+    ``position`` groups the fills of one position where the platform names it, else the symbol's fills are netted. A
+    result ``is_converted`` at the closing price where the account's currency is the pair's first. ``place``
+    orders the fills of one instant whose ids are not numbered in order.
     """
 
     fill_id: str
@@ -27,6 +34,8 @@ class Fill:
     price: Decimal
     commission: Decimal | None = None
     position: str | None = None
+    is_converted: bool = False
+    place: int = field(default=0, compare=False)
 
     @property
     def units(self) -> Decimal:
@@ -34,20 +43,36 @@ class Fill:
         found = instrument(self.symbol)
         return (found.units if found else None) or Decimal(0)
 
-    def priced(self) -> "Fill":
-        """Return the fill, or raise RowProblem: without a contract size there is no profit."""
-        if not self.units:
+    def priced(self, currency: str) -> "Fill":
+        """Return the fill, or raise RowProblem: without a contract size, or a rate into the currency, no profit."""
+        found = instrument(self.symbol)
+        if found is None or not found.units:
             raise RowProblem("symbol", self.symbol, "its contract size is unknown, so its profit cannot be reckoned")
-        return self
+        is_converted = found.asset_class == "fx" and found.name.startswith(currency)
+        if currency != found.quote and not is_converted:
+            why = f"its result is in {found.quote} and the account in {currency}, so its profit cannot be reckoned"
+            raise RowProblem("symbol", self.symbol, why)
+        return replace(self, is_converted=is_converted)
 
 
 def land_fills(ledger: Ledger, fills: list[Fill]) -> None:
     """Add a deal per fill, two for a fill that closes one position and opens the next, in time order."""
     ledger.facts["profits"] = FLAT_NOTE
     books: dict[str, _Book] = defaultdict(_Book)
-    unique = {fill.fill_id: fill for fill in fills}
-    for fill in sorted(unique.values(), key=lambda fill: (fill.at, len(fill.fill_id), fill.fill_id)):
+    unique: dict[str, Fill] = {}
+    for fill in fills:
+        if unique.setdefault(fill.fill_id, fill) != fill:
+            raise SourceRefusal(
+                f"the file holds two different rows with the id {fill.fill_id}: export it again from the platform"
+            )
+    ledger.repeated_rows += len(fills) - len(unique)
+    for fill in sorted(unique.values(), key=in_order):
         books[fill.position or fill.symbol].add(ledger, fill)
+
+
+def in_order(fill: Fill) -> tuple[datetime, int, int, str]:
+    """Return what fills are sorted by."""
+    return fill.at, fill.place, len(fill.fill_id), fill.fill_id
 
 
 class _Book:
@@ -83,7 +108,8 @@ class _Book:
         while left and self.open:
             oldest = self.open.popleft()
             taken = min(left, oldest.volume)
-            profit += (fill.price - oldest.price) * sign * taken * fill.units
+            worth = (fill.price - oldest.price) * sign * taken * fill.units
+            profit += worth / fill.price if fill.is_converted else worth
             left -= taken
             if oldest.volume > taken:
                 self.open.appendleft(replace(oldest, volume=oldest.volume - taken))

@@ -42,6 +42,7 @@ class Ledger:
         """Start an empty ledger for one account on one clock."""
         self.source, self.ask, self.clock = source, ask, clock
         self.volumes_are_exact = True
+        self.repeated_rows = 0
         self.deals: list[Deal] = []
         self.rejects: list[dict[str, Any]] = []
         self.accounted: Counter[str] = Counter()
@@ -134,7 +135,7 @@ class Ledger:
                     f"the file holds two different rows with the id {deal['deal_id']} "
                     f"({known['executed_at']} and {deal['executed_at']}): export it again from the platform"
                 )
-        self.facts["repeated_rows"] = len(self.deals) - len(seen)
+        self.facts["repeated_rows"] = self.repeated_rows + len(self.deals) - len(seen)
         return list(seen.values())
 
     def _equity_frame(self) -> pd.DataFrame:

@@ -149,10 +149,10 @@ def tick_price(text: str, column: str) -> str:
     whole, ticks, rest = match.groups()
     if rest is None and len(ticks) == 1:
         return f"{Decimal(whole) + Decimal(ticks) / 8:f}"
-    eighths = {"": "0", "0": "0", "2": "0.25", "5": "0.5", "7": "0.75"}.get(rest or "")
-    if len(ticks) != 2 or int(ticks) > 31 or eighths is None:
+    eighths = "01235678".find(rest or "0")
+    if len(ticks) != 2 or int(ticks) > 31 or eighths < 0:
         raise RowProblem(column, text, "not a price in thirty-seconds")
-    return f"{Decimal(whole) + (Decimal(ticks) + Decimal(eighths)) / 32:f}"
+    return f"{Decimal(whole) + (Decimal(ticks) + Decimal(eighths) / 8) / 32:f}"
 
 
 def shortest(text: str) -> str:
