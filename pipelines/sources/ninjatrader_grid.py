@@ -21,6 +21,7 @@ from pipelines.sources.kit.refusals import refuse_several_accounts
 from pipelines.sources.kit.statement import Ask, Check, RowProblem, SourceRefusal, Statement
 from pipelines.sources.kit.values import (
     american,
+    bare_amount,
     clock,
     clock_by,
     divided_by,
@@ -41,7 +42,6 @@ _EXECUTIONS = ("Instrument", "Action", "Quantity", "Price", "Time", "ID", "E/X")
 _FEES = ("clearing fee", "exchange fee", "ip fee", "nfa fee")
 _CLOCKS = ("%H:%M:%S", "%I:%M:%S %p", "%H:%M", "%I:%M %p")
 _DATE = re.compile(r"(\d{1,2})[/.\-](\d{1,2})[/.\-]\d{2,4}")
-_SIGNS = re.compile(r"[$€£¥]|[A-Z]{3}")
 _EIGHTHS = re.compile(r"\d{1,6}['’]\d")
 _TICKS = re.compile(r"\d{1,6}['’-]\d{1,2}\.?\d?")
 _POSITION = re.compile(r"-|(\d{1,6}) ?([LS])")
@@ -58,11 +58,8 @@ class Grid(NamedTuple):
     def amount(self, row: Line, *names: str) -> str:
         """Return a money cell such as '-$ 45,50', '58,00 $' or '($200.00)' as plain decimal text."""
         printed = row.need(*names)
-        text = _SIGNS.sub("", printed).strip()
-        if text.startswith("(") and text.endswith(")"):
-            text = f"-{text[1:-1]}"
         try:
-            return number(self._point(text), names[0])
+            return number(self._point(bare_amount(printed)), names[0])
         except RowProblem as problem:
             raise RowProblem(names[0], printed, "not an amount") from problem
 
@@ -159,7 +156,7 @@ def _grid(document: Document) -> tuple[str, Grid]:
 
 def _decimal_mark(rows: list[Line], name: str) -> str:
     """Return the grid's decimal mark."""
-    return divided_by([_SIGNS.sub("", cell).strip(" ()") for row in rows for cell in row.cells.values()], name)
+    return divided_by([bare_amount(cell) for row in rows for cell in row.cells.values()], name)
 
 
 def _is_day_first(rows: list[Line], has_comma: bool) -> bool | None:

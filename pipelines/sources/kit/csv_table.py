@@ -95,7 +95,11 @@ def table(rows: list[list[str]], start: int = 0) -> list[Line]:
 def whole_table(text: str, name: str, delimiter: str | None = None) -> list[Line]:
     """Return all rows of a file that is one table; blank lines are passed over."""
     rows = read_lines(text, name, delimiter)
-    start = next((index for index, row in enumerate(rows) if row), 0)
+    return rows_below(rows, next((index for index, row in enumerate(rows) if row), 0))
+
+
+def rows_below(rows: list[list[str]], start: int) -> list[Line]:
+    """Return all rows below a header at ``start``; blank lines are passed over."""
     names = header_names(rows[start]) if rows else []
     numbered = enumerate(rows[start + 1 :], start=start + 2)
     return [Line(line, dict(zip(names, cells, strict=False))) for line, cells in numbered if cells]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from functools import lru_cache
 
@@ -19,6 +19,8 @@ _DAY_FIRST = re.compile(r"(\d\d)\.(\d\d)\.(\d{4})(?=[ T])")
 _SERIAL = re.compile(r"[2-7]\d{4}(\.\d+)?")
 _FRACTION = re.compile(r"(\d{1,6})['’-](\d{1,2})\.?(\d)?")
 _TWO_WAY_POINT = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
+_CURRENCY = re.compile(r"[$€£¥]|[A-Z]{3}")
+_INSTANT = re.compile(r"(.*\d:\d\d(?:\.\d{1,6})?)\d* ?(?:Z|UTC|GMT|([+-]\d\d):?(\d\d)?)")
 _YEARS = range(1990, 2100)
 
 
@@ -136,6 +138,12 @@ def american(text: str) -> str:
     return _pointed(text.translate(_DROPPED)).replace(",", "")
 
 
+def bare_amount(text: str) -> str:
+    """Return an amount without its currency, brackets as a minus: '-$ 45,50' is '- 45,50', '($200.00)' is '-200.00'."""
+    bare = _CURRENCY.sub("", text).strip()
+    return f"-{bare[1:-1]}" if bare.startswith("(") and bare.endswith(")") else bare
+
+
 def with_commas(text: str) -> str:
     """Return a number whose decimal mark is a comma with a point; a point before three digits divides thousands."""
     return american(text.translate(_POINTS_AND_COMMAS))
@@ -188,6 +196,26 @@ def clock(text: str, column: str) -> datetime:
     except ValueError as error:
         raise RowProblem(column, text, f"not a time: {error}") from error
     return _checked(moment, text, column)
+
+
+def moment(text: str, column: str) -> datetime:
+    """Return a time of the same shapes, aware where an offset (Z, UTC, +01:00) stands behind it."""
+    match = _INSTANT.fullmatch(text.strip())
+    if match is None:
+        return clock(text, column)
+    reading, hours, minutes = match.groups()
+    offset = timedelta(hours=int(hours or 0), minutes=int(f"{(hours or '+')[0]}{minutes or 0}"))
+    if abs(offset) > timedelta(hours=15):
+        raise RowProblem(column, text, "an offset of more than fifteen hours")
+    return clock(reading, column).replace(tzinfo=timezone(offset))
+
+
+def unix_clock(text: str, column: str, micros: int) -> datetime:
+    """Return the instant of a count since 1970, each of so many microseconds."""
+    count = Decimal(number(text, column))
+    if not 0 < count * micros < 2**52:
+        raise RowProblem(column, text, "not a count since 1970 of this era")
+    return _checked(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(count * micros)), text, column)
 
 
 def _clock_match(text: str) -> re.Match[str] | None:
