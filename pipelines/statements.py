@@ -14,8 +14,10 @@ import sqlalchemy as sa
 
 from pipelines import sources
 from pipelines.files import Broken, shown
+from pipelines.held import named_as_before, refuse_within_positions
 from pipelines.land import Landed, land_frame
 from pipelines.sources import SourceRefusal, Statement
+from pipelines.sources.kit.fills import FLAT_NOTE
 from sql import relations
 from sql.connect_schema import SERVER_ZONES
 from sql.schema import LOADS
@@ -87,6 +89,7 @@ def land_statements(
     for path, statement in read:
         _refuse_anothers(warehouse, path, statement, known)
     _refuse_two_logins(read)
+    refuse_within_positions(warehouse, read, account)
     if server_zone:
         _remember_zone(warehouse, known, server_zone, say)
     taken = []
@@ -206,7 +209,10 @@ def _remember_zone(warehouse: Warehouse, known: Known, zone: str, say: Say) -> N
 
 def _land(warehouse: Warehouse, path: Path, statement: Statement, account: str, said: list[str]) -> list[Taken]:
     """Lands one file. It has no fingerprint: the same bytes read by another clock are other deals."""
-    ours = joined(statement, _positions_known(warehouse, account))
+    known = _positions_known(warehouse, account)
+    if statement.facts.get("profits") == FLAT_NOTE:
+        statement = dataclasses.replace(statement, deals=named_as_before(statement.deals, known))
+    ours = joined(statement, known)
     refused = [
         Broken(int(row["line"]), row["column"], row["value"], row["reason"])
         for row in statement.rejects.to_dict("records")

@@ -182,3 +182,58 @@ def test_weeks_and_months_tell_one_position_in_any_order(firm: Warehouse, tmp_pa
             select count(distinct position_id), sum(volume) filter (entry = 'in'), sum(volume) filter (entry = 'out')
             from staging.deals"""
         assert connection.execute(query).fetchone() == (1, 1, 1)
+
+
+TRADOVATE = "_id,_orderId,_timestamp,Fill ID,B/S,Quantity,Price,Contract,commission"
+
+
+def fills(folder: Path, name: str, *rows: tuple[int, str, int]) -> Path:
+    """A file of fills of MNQ, each of a number, a side and a size; the number is also the minute and the price."""
+    lines = [
+        f"{n},{n},2026-02-11 14:{n:02d}:00.000Z,{n}, {side},{size},{20000 + n},MNQH6,0.50" for n, side, size in rows
+    ]
+    path = folder / name
+    path.write_text("\n".join([TRADOVATE, *lines, ""]))
+    return path
+
+
+WEEKS = ((1, "Buy", 2), (2, "Sell", 1)), ((2, "Sell", 1), (3, "Sell", 3), (4, "Buy", 2))
+
+
+def profits(firm: Warehouse) -> dict[str, Decimal]:
+    """The profit of every deal of account C."""
+    with firm.engine() as connection:
+        relations.build(connection, "staging.deals")
+        query = "select deal_id, profit from staging.deals where account_id = 'C' order by executed_at"
+        return dict(connection.execute(query).fetchall())
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_fills_from_within_a_position_are_refused_whichever_part_came_first(
+    firm: Warehouse, tmp_path: Path, order: tuple[int, int]
+) -> None:
+    """Guards that closing what another export opened does not land as an opening; the whole then mends what landed."""
+    parts = [fills(tmp_path, f"week-{n}.csv", *WEEKS[n]) for n in order]
+    land_statements(firm, parts[:1], "tradovate-fills", "C", None)
+    landed = profits(firm)
+    with pytest.raises(SourceRefusal, match="within a position of MNQH6"):
+        land_statements(firm, parts[1:], "tradovate-fills", "C", None)
+    assert profits(firm) == landed
+    whole = fills(tmp_path, "whole.csv", WEEKS[0][0], *WEEKS[1])
+    land_statements(firm, [whole], "tradovate-fills", "C", None)
+    assert sorted(profits(firm).values()) == [-4, 0, 0, 2, 4]
+
+
+def test_whole_exports_of_fills_and_those_from_flat_to_flat_land_beside_each_other(
+    firm: Warehouse, tmp_path: Path
+) -> None:
+    """An export that holds everything before it, and one that begins flat, are as good as one file."""
+    whole = [WEEKS[0][0], *WEEKS[1]]
+    early, later = fills(tmp_path, "a.csv", *WEEKS[0]), fills(tmp_path, "b.csv", *whole)
+    next_day = fills(tmp_path, "c.csv", (5, "Buy", 1), (6, "Sell", 1))
+    for paths in ([early], [later], [next_day], [later, next_day]):
+        land_statements(firm, paths, "tradovate-fills", "C", None)
+    one = fills(tmp_path, "one.csv", *whole, (5, "Buy", 1), (6, "Sell", 1))
+    assert profits(firm) == {"1": 0, "2": 2, "3-out": 4, "3-in": 0, "4": -4, "5": 0, "6": 2}
+    land_statements(firm, [one], "tradovate-fills", "C", None)
+    assert len(profits(firm)) == 7
