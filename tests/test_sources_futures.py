@@ -144,3 +144,17 @@ def test_executions_that_begin_within_a_position_do_not_add_up() -> None:
     statement = land("\n".join([EXECUTIONS[0], EXECUTIONS[1].replace("1 L", "2 L")]) + "\n")
     check = next(check for check in statement.reconciliation.checks if check["name"] == "position")
     assert (check["expected"], check["observed"], check["verdict"]) == ("2", "1", "does_not_add_up")
+
+
+@pytest.mark.parametrize("behind", ["$450.00", "$4", "$450.00,$4"])
+def test_a_grid_cut_off_before_its_costs_lands_no_trade_without_them(behind: str) -> None:
+    """Guards that what stood behind the end of the file is not taken for a cell without anything in it."""
+    whole = f"1,ES 12-24,Sim101,Short,2,6050.25,6045.75,{TIMES},$450.00,$4.30"
+    statement = land(f"{GRID}\n{whole}\n{whole[: whole.index('$450')]}{behind}")
+    assert (len(statement.deals), len(statement.rejects)) == ((2, 1) if behind != "$450.00,$4" else (4, 0))
+
+
+def test_an_account_that_is_cut_in_two_is_no_second_one() -> None:
+    whole = "\n".join([EXECUTIONS[0], EXECUTIONS[1], EXECUTIONS[2].removesuffix("101,")])
+    statement = land(whole)
+    assert (statement.facts["login"], statement.reconciliation.outcome) == ("Sim101", "does_not_add_up")

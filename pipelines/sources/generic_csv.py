@@ -7,7 +7,15 @@ from functools import partial
 from typing import Any
 
 from models.toml_files import TomlRefused, parsed
-from pipelines.sources.kit.csv_table import Line, delimiter_of, has_columns, header_names, read_lines, rows_below
+from pipelines.sources.kit.csv_table import (
+    CUT_OFF,
+    Line,
+    delimiter_of,
+    has_columns,
+    header_names,
+    read_lines,
+    rows_below,
+)
 from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.ledger import Ledger, RoundTrip, less, side_of, stamp
 from pipelines.sources.kit.money_rows import classify
@@ -203,9 +211,9 @@ def read(document: Document, ask: Ask) -> Statement:
     mapping.has_offsets = any(_has_offset(mapping, row) for row in rows)
     zone = mapping.settings.get("time_zone") or ask.server_zone
     ledger = Ledger(NAME, ask, server_clock("UTC") if mapping.has_offsets else needed_clock(zone, NAME))
-    accounts = sorted({mapping.text(row, "account") for row in rows} - {""})
-    refuse_several_accounts(document.name, accounts)
-    currencies = sorted({mapping.text(row, "currency").upper() for row in rows} - {""})
+    login = refuse_several_accounts(document.name, (mapping.text(row, "account") for row in rows))
+    told = {mapping.text(row, "currency").upper() for row in rows} - {""}
+    currencies = sorted(currency for currency in told if not currency.endswith(CUT_OFF))
     if len(currencies) > 1:
         raise SourceRefusal(f"{document.name} has amounts in {', '.join(currencies)}: an account has one currency")
     seen: Counter[str] = Counter()
@@ -214,7 +222,7 @@ def read(document: Document, ask: Ask) -> Statement:
     )
     for row in rows:
         ledger.take(f"{mapping.row}s", row.line, partial(land, row))
-    ledger.facts |= {"login": accounts[0] if accounts else None}
+    ledger.facts |= {"login": login}
     return ledger.close(currencies[0] if currencies else mapping.settings.get("currency"))
 
 

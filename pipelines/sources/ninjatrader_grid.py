@@ -13,7 +13,7 @@ from functools import partial
 from typing import NamedTuple
 
 from pipelines.sources.kit.checks import compare
-from pipelines.sources.kit.csv_table import Line, delimiter_of, has_columns, header_names, read_lines
+from pipelines.sources.kit.csv_table import Line, delimiter_of, has_columns, read_lines, rows_below
 from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.fills import FLAT_NOTE, Fill, in_order, land_fills, money_of
 from pipelines.sources.kit.ledger import Ledger, RoundTrip, less, side_of, stamp
@@ -120,10 +120,9 @@ def read(document: Document, ask: Ask) -> Statement:
     worth, and is after costs where no contract is known. Needs the zone of the desktop.
     """
     kind, grid = _grid(document)
-    accounts = sorted({row.get("account") for row in grid.rows if row.get("account")})
-    refuse_several_accounts(document.name, accounts)
+    login = refuse_several_accounts(document.name, (row.get("account") for row in grid.rows))
     ledger = Ledger(NAME, ask, needed_clock(ask.server_zone, NAME))
-    ledger.facts |= {"login": accounts[0] if accounts else None}
+    ledger.facts |= {"login": login}
     if kind == "executions":
         fills = [ledger.take("executions", row.line, partial(_fill, grid, row, money_of(ask))) for row in grid.rows]
         placed = _placed(fills)
@@ -147,9 +146,7 @@ def _grid(document: Document) -> tuple[str, Grid]:
     header = next((line for line in document.text.splitlines()[:_HEADER_LINES] if _kind(line)), "")
     lines = read_lines(document.text, document.name, delimiter_of(header))
     start = next((place for place, cells in enumerate(lines) if "instrument" in {c.strip().lower() for c in cells}), 0)
-    names = [name.lower() for name in header_names(lines[start])] if lines else []
-    numbered = enumerate(lines[start + 1 :], start=start + 2)
-    rows = [Line(line, dict(zip(names, cells, strict=False))) for line, cells in numbered if cells]
+    rows = [row.in_lower_case() for row in rows_below(lines, start)]
     has_comma = delimiter_of(header) != "," and _decimal_mark(rows, document.name) == ","
     return _kind(header) or "trades", Grid(rows, has_comma, _is_day_first(rows, has_comma))
 

@@ -29,8 +29,7 @@ def read(document: Document, ask: Ask) -> Statement:
     """
     ledger = Ledger(NAME, ask, server_clock("UTC"))
     for row in whole_table(document.text, document.name):
-        low = Line(row.line, {name.lower(): cell for name, cell in row.cells.items()})
-        ledger.take("closings", row.line, partial(_closing, ledger, low))
+        ledger.take("closings", row.line, partial(_closing, ledger, row.in_lower_case()))
     ledger.facts |= {"login": None}
     return ledger.close(None)
 

@@ -35,6 +35,10 @@ class Line:
             raise RowProblem(names[0], text, "is blank")
         return text
 
+    def in_lower_case(self) -> "Line":
+        """Return the row with its columns' names in lower case."""
+        return Line(self.line, {name.lower(): cell for name, cell in self.cells.items()})
+
 
 def delimiter_of(header: str) -> str:
     """Return the delimiter that occurs most in a header line."""
@@ -99,10 +103,15 @@ def whole_table(text: str, name: str, delimiter: str | None = None) -> list[Line
 
 
 def rows_below(rows: list[list[str]], start: int) -> list[Line]:
-    """Return all rows below a header at ``start``; blank lines are passed over."""
+    """Return all rows below a header at ``start``; blank lines are passed over, what a cut-off row lacks is marked."""
     names = header_names(rows[start]) if rows else []
     numbered = enumerate(rows[start + 1 :], start=start + 2)
-    return [Line(line, dict(zip(names, cells, strict=False))) for line, cells in numbered if cells]
+    return [Line(line, dict(zip(names, _marked(cells, len(names)), strict=False))) for line, cells in numbered if cells]
+
+
+def _marked(cells: list[str], columns: int) -> list[str]:
+    """Return a row's cells, those behind the end of the file as unreadable as the last one: none is a blank."""
+    return cells + [CUT_OFF] * (columns - len(cells)) if cells[-1].endswith(CUT_OFF) else cells
 
 
 def has_columns(header: str, *names: str) -> bool:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 
+from pipelines.sources.kit.csv_table import CUT_OFF
 from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.statement import SourceRefusal
 
@@ -35,11 +36,12 @@ def refuse_what_is_no_evidence(document: Document) -> None:
         raise SourceRefusal(f"{name} is a report template without rows: export a report from the platform")
 
 
-def refuse_several_accounts(name: str, accounts: Iterable[str]) -> None:
-    """Refuse a file that holds more than one account's history; a blank names none."""
-    found = sorted({account for account in accounts if account})
+def refuse_several_accounts(name: str, accounts: Iterable[str]) -> str | None:
+    """Return the account whose history a file holds, or refuse several; a blank and a cut-off cell name none."""
+    found = sorted({account for account in accounts if account and not account.endswith(CUT_OFF)})
     if len(found) > 1:
         raise SourceRefusal(f"{name} holds {len(found)} accounts ({', '.join(found[:5])}): export one at a time")
+    return found[0] if found else None
 
 
 def _is_tester(document: Document) -> bool:
