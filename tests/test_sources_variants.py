@@ -528,3 +528,13 @@ def test_a_blank_line_within_a_ctrader_block_loses_nothing(blank: str) -> None:
     assert len(whole.deals) > 2
     assert parted.rows == whole.rows
     assert parted.deals.equals(whole.deals)
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_futures_prices_with_decimal_commas_are_no_thousandfold(delimiter: str) -> None:
+    """Guards that 1,105 dollars of a euro, saved again by a European spreadsheet, are not read as 1105."""
+    titles = "_orderId,_timestamp,Fill ID,B/S,Quantity,Price,Contract,commission"
+    rows = ["1;2026-02-11 14:01:00.000Z;1; Buy;1;1,105;6EH6;0,5", "2;2026-02-11 14:02:00.000Z;2; Sell;1;1,106;6EH6;0,5"]
+    statement = land("\n".join([titles.replace(",", delimiter), *(row.replace(";", delimiter) for row in rows), ""]))
+    assert list(statement.deals["price"]) == ["1.105", "1.106"]
+    assert list(statement.deals["profit"]) == ["0.00", "125.00"]

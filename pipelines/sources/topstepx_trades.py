@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from functools import partial
 
-from pipelines.sources.kit.csv_table import Line, has_columns, whole_table
+from pipelines.sources.kit.csv_table import Line, has_columns
 from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.ledger import Ledger, RoundTrip, opposite, side_of
 from pipelines.sources.kit.statement import Ask, RowProblem, Statement
@@ -28,7 +28,7 @@ def read(document: Document, ask: Ask) -> Statement:
     an id of their own are named by contract and closing time.
     """
     ledger = Ledger(NAME, ask, server_clock("UTC"))
-    for row in whole_table(document.text, document.name):
+    for row in document.table():
         ledger.take("closings", row.line, partial(_closing, ledger, row.in_lower_case()))
     ledger.facts |= {"login": None}
     return ledger.close(None)
@@ -77,7 +77,13 @@ def _instant(text: str, column: str) -> datetime | None:
     """Return an instant as a reading of the UTC clock; the year 1 is the platform's word for none."""
     if text.startswith("0001-01-01"):
         return None
-    for pattern in ("%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%dT%H:%M:%S%z", "%m/%d/%Y %H:%M:%S %z", "%Y-%m-%d %H:%M:%S.%f%z"):
+    for pattern in (
+        "%Y-%m-%dT%H:%M:%S.%f%z",
+        "%Y-%m-%dT%H:%M:%S%z",
+        "%m/%d/%Y %H:%M:%S %z",
+        "%m/%d/%Y %I:%M:%S %p %z",
+        "%Y-%m-%d %H:%M:%S.%f%z",
+    ):
         try:
             moment = datetime.strptime(text.strip()[:40], pattern)
             return moment.astimezone(UTC).replace(tzinfo=None)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from pipelines.sources.kit.csv_table import Line, has_columns, whole_table
+from pipelines.sources.kit.csv_table import Line, has_columns
 from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.fills import Fill, land_fills, money_of
 from pipelines.sources.kit.ledger import Ledger, side_of
@@ -37,7 +37,7 @@ def read(document: Document, ask: Ask) -> Statement:
     """Read executions: those of one position are paired first in, first out, and priced by the contract's size."""
     ledger = Ledger(NAME, ask, server_clock("UTC"))
     is_json = document.head.lstrip().startswith(("{", "["))
-    rows = _json_rows(document) if is_json else whole_table(document.text, document.name)
+    rows = _json_rows(document) if is_json else document.table()
     fills = [ledger.take("executions", row.line, partial(_fill, row, money_of(ask))) for row in rows]
     land_fills(ledger, [fill for fill in fills if fill])
     ledger.facts |= {"login": None}

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from functools import partial
 
-from pipelines.sources.kit.csv_table import Line, has_columns, whole_table
+from pipelines.sources.kit.csv_table import Line, has_columns
 from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.fills import Fill, land_fills, money_of
 from pipelines.sources.kit.ledger import Ledger, side_of
@@ -25,7 +25,7 @@ def read(document: Document, ask: Ask) -> Statement:
 
     A file of several accounts is refused: the ids of one account are landed at a time.
     """
-    rows = whole_table(document.text, document.name)
+    rows = document.table()
     only_account(rows, document.name)
     ledger = Ledger(NAME, ask, server_clock("UTC"))
     fills = [ledger.take("fills", row.line, partial(_fill, row, money_of(ask))) for row in rows]

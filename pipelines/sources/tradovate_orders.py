@@ -3,7 +3,7 @@
 from decimal import Decimal
 from functools import partial
 
-from pipelines.sources.kit.csv_table import Line, has_columns, whole_table
+from pipelines.sources.kit.csv_table import Line, has_columns
 from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.fills import Fill, land_fills, money_of
 from pipelines.sources.kit.ledger import Ledger, side_of
@@ -27,7 +27,7 @@ def read(document: Document, ask: Ask) -> Statement:
 
     Needs the zone of the browser that exported the file. Partly filled and then cancelled orders count as filled.
     """
-    rows = whole_table(document.text, document.name)
+    rows = document.table()
     only_account(rows, document.name)
     ledger = Ledger(NAME, ask, needed_clock(ask.server_zone, NAME))
     fills = []

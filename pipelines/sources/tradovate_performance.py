@@ -6,7 +6,7 @@ from decimal import Decimal
 from functools import partial
 
 from pipelines.sources.kit.checks import compare, remark
-from pipelines.sources.kit.csv_table import Line, has_columns, whole_table
+from pipelines.sources.kit.csv_table import Line, has_columns
 from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.ledger import Keys, Ledger, RoundTrip
 from pipelines.sources.kit.statement import Ask, Check, RowProblem, Statement
@@ -40,7 +40,7 @@ def read(document: Document, ask: Ask) -> Statement:
     """
     ledger = Ledger(NAME, ask, needed_clock(ask.server_zone, NAME))
     seen = Keys()
-    rows = [row for row in whole_table(document.text, document.name) if any(row.get(*names) for names in _FILLS)]
+    rows = [row for row in document.table() if any(row.get(*names) for names in _FILLS)]
     only_account(rows, document.name)
     pairs = [ledger.take("pairs", row.line, partial(_pair, ledger, row, seen)) for row in rows]
     ledger.checks += _profit_checks([pair for pair in pairs if pair])

@@ -15,7 +15,7 @@ from xml.parsers import expat
 
 from lxml import etree
 
-from pipelines.sources.kit.csv_table import delimiter_of, is_cut_off, read_lines
+from pipelines.sources.kit.csv_table import Line, delimiter_of, is_cut_off, read_lines, whole_table
 from pipelines.sources.kit.statement import SourceRefusal
 from pipelines.sources.kit.values import divided_by, european, has_decimal_commas, shortest
 
@@ -148,6 +148,13 @@ class Document:
         commas = divided_by([cell for cells in lines for cell in cells], self.name, delimiter) == ","
         numbered = ((line, [cell.strip() for cell in cells]) for line, cells in enumerate(lines, start=1) if cells)
         return [Row(line, [european(cell) for cell in cells] if commas else cells, []) for line, cells in numbered]
+
+    def table(self) -> list[Line]:
+        """The rows of text that is one table; between other marks than commas, decimal commas become points."""
+        rows, delimiter = whole_table(self.text, self.name), delimiter_of(self.first_line)
+        if delimiter == "," or divided_by([cell for row in rows for cell in row.cells.values()], self.name) != ",":
+            return rows
+        return [Line(row.line, {name: european(cell) for name, cell in row.cells.items()}) for row in rows]
 
     @property
     def is_open_page(self) -> bool:

@@ -127,10 +127,7 @@ def european(text: str) -> str:
 
 def dollars(text: str, column: str) -> str:
     """Return '$1,062.50' as '1062.50' and '$(41.25)' or '-$41.25' as '-41.25'."""
-    cleaned = text.translate(_DROPPED).replace("$", "")
-    if cleaned.startswith("(") and cleaned.endswith(")"):
-        cleaned = "-" + cleaned[1:-1]
-    return number(american(cleaned), column)
+    return number(american(bare_amount(text)), column)
 
 
 def american(text: str) -> str:
