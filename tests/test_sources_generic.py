@@ -22,6 +22,7 @@ profit = "Result"
 commission = "Cost"
 swap = "Carry"
 """
+PRICES = COLUMNS.replace("In price", "Price").replace("Out price", "Price.2")
 DEALS = """
 deal_id = "Id"
 executed_at = "Time"
@@ -182,6 +183,8 @@ def test_titles_may_stand_below_others_and_a_page_is_no_table() -> None:
     """Guards that a workbook is not read as an empty period."""
     above = land(f"My broker\nAccount 7;;;\n\n{rows(ROW)}")
     assert landed(above) == landed(land(rows(ROW)))
+    twice = land(f"My broker\n{rows(ROW).replace('In price', 'Price').replace('Out price', 'Price')}", PRICES)
+    assert landed(twice) == landed(above)
     for data in (dialects.as_workbook(b"<table><tr><td>1</td></tr></table>"), b"<html><body></body></html>"):
         with pytest.raises(SourceRefusal, match="save it as CSV"):
             land(data)

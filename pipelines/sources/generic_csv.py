@@ -11,7 +11,6 @@ from pipelines.sources.kit.csv_table import (
     CUT_OFF,
     Line,
     delimiter_of,
-    has_columns,
     header_names,
     read_lines,
     rows_below,
@@ -230,8 +229,8 @@ def _rows(document: Document, mapping: Mapping) -> list[Line]:
     """Return the rows below the line that has the mapping's titles; a file without one is refused."""
     if document.is_zip or document.is_html:
         raise SourceRefusal(f"{document.name} is a workbook or a page: a mapping reads delimited text, save it as CSV")
-    heads = document.text.splitlines()[:_HEADER_LINES]
-    head = next((line for line in heads if has_columns(line, *mapping.titles)), document.first_line)
+    heads = [line for line in document.text.splitlines()[:_HEADER_LINES] if line.strip()]
+    head = next((line for line in heads if mapping.titles <= _titles(line)), document.first_line)
     lines = read_lines(document.text, document.name, mapping.settings.get("delimiter") or delimiter_of(head))
     filled = [place for place, cells in enumerate(lines[:_HEADER_LINES]) if cells]
     fitting = (place for place in filled if mapping.titles <= set(header_names(lines[place])))
@@ -240,6 +239,11 @@ def _rows(document: Document, mapping: Mapping) -> list[Line]:
     if absent:
         raise SourceRefusal(f"{document.name} has no column {', '.join(absent)}, which the mapping names")
     return rows_below(lines, start)
+
+
+def _titles(line: str) -> set[str]:
+    """Return the names that a line would give to columns."""
+    return set(header_names(next(iter(read_lines(line, "the line")), [])))
 
 
 def _has_offset(mapping: Mapping, row: Line) -> bool:
