@@ -15,6 +15,8 @@ _EXPIRING = re.compile(rf"([A-Z0-9]{{1,4}})[ -](?:\d\d-\d\d|20\d\d(?:0[1-9]|1[0-
 # A root without a month is a future's only where the writing says so.
 _MARKED = re.compile(r"[/@]([A-Z0-9]{1,5})#?|([A-Z0-9]{1,5})(?:=F|\.[CNV]\.\d|[12]!)")
 _VENDOR = re.compile(r"(?:CON\.)?F\.US\.([A-Z0-9]{1,5}?)(?:\.?[FGHJKMNQUVXZ]\d{1,2})?")
+# `F.US.EU6` names a root whose end looks like a month.
+_VENDOR_ROOT = re.compile(r"(?:CON\.)?F\.US\.([A-Z0-9]{1,5})")
 _EXCHANGE = re.compile(r"[A-Z_]+:([^:]{3,})|(/[^:]+):[A-Z]+")
 _CLASSES = {"metals": "metal", "indices": "index", "energies": "energy", "commodities": "commodity"}
 
@@ -88,11 +90,11 @@ def _future(text: str) -> Instrument | None:
     Months are 'MESH5', 'MES 03-25', 'MES MAR25', 'MES 202503'; marked are '/MES', '@MES', 'MES=F', 'MES.c.0', 'MES1!'.
     """
     dated = _MONTHLY.fullmatch(text) or _EXPIRING.fullmatch(text)
-    marked = None if dated else _VENDOR.fullmatch(text) or _MARKED.fullmatch(text)
-    root = dated[1] if dated else marked[1] or marked[2] if marked else None
-    root = _reference()["futures_aliases"].get(root, root) if marked else root
-    row = _reference()["futures"].get(root)
-    return _entry(root, "future", row) if root and row else None
+    marked = [match for pattern in (_VENDOR_ROOT, _VENDOR, _MARKED) if (match := pattern.fullmatch(text))]
+    names = [next(filter(None, match.groups())) for match in marked]
+    roots = [dated[1]] if dated else [_reference()["futures_aliases"].get(name, name) for name in names]
+    known = next((root for root in roots if root in _reference()["futures"]), None)
+    return _entry(known, "future", _reference()["futures"][known]) if known else None
 
 
 def _exact(text: str) -> Instrument | None:
