@@ -158,3 +158,12 @@ def test_an_account_that_is_cut_in_two_is_no_second_one() -> None:
     whole = "\n".join([EXECUTIONS[0], EXECUTIONS[1], EXECUTIONS[2].removesuffix("101,")])
     statement = land(whole)
     assert (statement.facts["login"], statement.reconciliation.outcome) == ("Sim101", "does_not_add_up")
+
+
+def test_executions_may_say_what_they_open_and_cover() -> None:
+    rows = [
+        EXECUTIONS[1].replace("Buy", "SellShort").replace("1 L", "1 S"),
+        EXECUTIONS[2].replace("Sell", "Buy to cover"),
+    ]
+    deals = land("\n".join([EXECUTIONS[0], *rows, ""])).deals
+    assert list(zip(deals["entry"], deals["side"], strict=True)) == [("in", "sell"), ("out", "buy")]

@@ -259,10 +259,10 @@ def opposite(side: str) -> str:
 
 def side_of(text: str, column: str) -> str:
     """Return buy or sell for the words platforms use, or raise RowProblem."""
-    word = text.strip().lower()
-    if word in ("buy", "long", "b", "bot"):
+    word = re.sub("[ _]", "", text).lower()
+    if word in ("buy", "long", "b", "bot", "buytoopen", "buytoclose", "buytocover"):
         return "buy"
-    if word in ("sell", "short", "s", "sld"):
+    if word in ("sell", "short", "s", "sld", "selltoopen", "selltoclose", "sellshort"):
         return "sell"
     raise RowProblem(column, text, "neither buy nor sell")
 
