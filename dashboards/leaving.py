@@ -153,25 +153,29 @@ def how_long(desk: str | None) -> None:
     if found.empty:
         look.empty("Not known yet", "Nobody's first purchase lies so far back that who bought then may have left.")
         return
+    curves, names = _told_apart(found), {EVERY_DESK: "every desk"} | state.desk_names()
+    alone = curves[0][0] == EVERY_DESK or len(curves) == 1
     figure, colours = go.Figure(), look.palette()
-    for place, (name, rows) in enumerate(_told_apart(found)):
-        of_all = name in (EVERY_DESK, desk)
-        colour = colours.text if of_all else colours.series[place % len(colours.series)]
+    for place, (desk_id, rows) in enumerate(curves):
+        is_first = alone and place == 0
+        colour = colours.text if is_first else colours.series[place % len(colours.series)]
         line = {"x": rows["day"], "line_shape": "hv", "mode": "lines"}
-        if of_all:
+        if is_first:
             _band(figure, rows, line)
-        width = 3 if of_all else 1.5
-        shown = "every desk" if name == EVERY_DESK else name
         figure.add_scatter(
-            y=rows["staying"], name=shown, line={"color": colour, "width": width}, customdata=rows["at_risk"],
+            y=rows["staying"],
+            name=names.get(desk_id, desk_id),
+            line={"color": colour, "width": 3 if is_first else 1.5},
+            customdata=rows["at_risk"],
             hovertemplate="%{y:.1f} % stay longer than %{x} days, of %{customdata:,}<extra>%{fullData.name}</extra>",
             **line,
-        )  # fmt: skip
+        )
     figure.update_yaxes(rangemode="tozero", title="of traders")
     look.percent(figure, "y")
     figure.update_xaxes(title="days since the first purchase")
     look.chart(figure, "How long do traders stay?", height=420, key="staying")
-    st.caption(f"{definition('staying')} {_half(_told_apart(found)[0][1])}")
+    half = [_half(names.get(desk_id, desk_id), rows) for desk_id, rows in (curves[:1] if alone else curves)]
+    st.caption(f"{definition('staying')} {' '.join(half)}")
 
 
 def _told_apart(found: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -189,9 +193,10 @@ def _band(figure: go.Figure, rows: pd.DataFrame, line: dict[str, Any]) -> None:
     figure.add_scatter(y=rows["high"], fill="tonexty", fillcolor=band, name="95 % band", **quiet)
 
 
-def _half(curve: pd.DataFrame) -> str:
+def _half(name: str, curve: pd.DataFrame) -> str:
     """When half of the traders have left."""
     gone = curve.loc[curve["staying"] <= 0.5, "day"]
     if gone.empty:
-        return f"More than half stay longer than {words.counted(int(curve['day'].max()), 'day')}, the longest watched."
-    return f"Half have left within {words.counted(int(gone.min()), 'day')}."
+        longest = words.counted(int(curve["day"].max()), "day")
+        return f"Of {name} more than half stay longer than {longest}, the longest watched."
+    return f"Of {name} half have left within {words.counted(int(gone.min()), 'day')}."

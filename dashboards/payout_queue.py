@@ -60,7 +60,7 @@ def show() -> None:
         )
         return
     _totals(at_desk)
-    order = ["requested_at"] if view == "waiting" else ["-requested_at"]
+    order = ["requested_at"] if view == "waiting" else [f"-{happened}"]
     found = desk.with_reviews(reads.rows("payout_queue", order=order, limit=reads.PAGE_ROWS * 4, **filters))
     if view == "waiting":
         found = found[~found["desk_state"].isin(desk.OVER)].reset_index(drop=True)

@@ -198,7 +198,7 @@ def _drift() -> None:
     found = reads.decided(CHURN_DRIFT, order=CHURN_DRIFT.c.stability.desc())
     with st.expander("Does the churn model still fit"):
         if found.empty:
-            st.caption("The model in use was not learnt from this firm's past, so that nothing can have moved.")
+            st.caption("The model in use goes by when a trader was last seen and keeps nothing that could have moved.")
             return
         far = found["stability"] > MOVED
         moved = f"{int(far.sum())} of the {len(found)} things below" if far.any() else "nothing"

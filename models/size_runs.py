@@ -115,14 +115,20 @@ def _came_to(entries: Entries, n: int, before: int, is_alike: bool) -> int:
 
 
 @compiled
+def _times(size: float, before: float) -> float:
+    """How many times as large; not known where either is nothing."""
+    return size / before if size > 0 and before > 0 else math.nan
+
+
+@compiled
 def _step(entries: Entries, n: int, before: int, is_alike: bool) -> float:
     """How many times as large an entry is as the one before; NaN where there is none or sizes are not known."""
     if before < 0:
         return math.nan
     if is_alike:
-        return float(entries.lots[n] / entries.lots[before])
-    step = entries.own_size[n] / entries.own_size[before]
-    return float(entries.size[n] / entries.size[before] if np.isnan(step) else step)
+        return _times(entries.lots[n], entries.lots[before])
+    step = _times(entries.own_size[n], entries.own_size[before])
+    return _times(entries.size[n], entries.size[before]) if np.isnan(step) else step
 
 
 @compiled

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from models import audit, catalogue
 from models.catalogue import Rulebook, RulebookRefused
+from models.churn import ChurnRefused, horizon
 from models.commissions import unrated
 from models.decisions.automation import TERMS_CHANGED
 from models.exports import CROOKED, superseded
@@ -44,7 +45,7 @@ def examine(warehouse: Warehouse, rulebook: Path) -> list[Finding]:
     if findings[1].state != FINE:
         return [*findings, _rulebook(rulebook)[1]]
     book, said = _rulebook(rulebook)
-    findings.append(said)
+    findings += [said, _churn()]
     findings += _lake(warehouse)
     damaged = list(_damaged(warehouse))
     if damaged:
@@ -88,6 +89,14 @@ def _rulebook(folder: Path) -> tuple[Rulebook | None, Finding]:
         return None, Finding("rulebook", WRONG, str(error))
     versions = sum(len(product.versions) for product in book.products.values())
     return book, Finding("rulebook", FINE, f"{len(book.products)} products, {versions} versions in {folder.name}")
+
+
+def _churn() -> Finding:
+    """The days without a sign of life after which a trader counts as gone."""
+    try:
+        return Finding("churn", FINE, f"{horizon()} days without purchase or trade")
+    except ChurnRefused as error:
+        return Finding("churn", WRONG, str(error))
 
 
 def _names(warehouse: Warehouse, book: Rulebook) -> Iterator[Finding]:

@@ -84,8 +84,11 @@ def score(
     say: Say = lambda _: None,
 ) -> Scored:
     """Judges every account that needs it and rebuilds what hangs on it; stands at `as_of` or at the newest fact."""
-    from pipelines import across  # what learns takes seconds to import, and who judges accounts alone needs none of it
+    # what learns takes seconds to import, and who judges accounts alone needs none of it
+    from models.churn import horizon
+    from pipelines import across
 
+    horizon()  # one that cannot be meant is refused before anything is done
     with warehouse.lock("score"):
         started = dt.datetime.now(dt.UTC)
         loads, stood, brought = _finished_loads(warehouse), _standing_now(warehouse), lost.landed(warehouse)

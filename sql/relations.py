@@ -203,14 +203,18 @@ def _make(connection: duckdb.DuckDBPyConnection, name: str, lazy: tuple[str, ...
     form = "view" if name.startswith(lazy) else "table"
     try:
         if name in PASSES:
-            module, function = PASSES[name]
-            connection.register("passed", getattr(import_module(module), function)(connection, text(name)))
-            connection.execute(f"create table {name} as from passed")
-            connection.unregister("passed")
-            return
-        connection.execute(f"create {form} {name} as {text(name)}")
+            _pass(connection, name)
+        else:
+            connection.execute(f"create {form} {name} as {text(name)}")
     except duckdb.Error as error:
         raise RuntimeError(f"sql/{name.replace('.', '/')}.sql does not run: {error}") from error
+
+
+def _pass(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    module, function = PASSES[name]
+    connection.register("passed", getattr(import_module(module), function)(connection, text(name)))
+    connection.execute(f"create table {name} as from passed")
+    connection.unregister("passed")
 
 
 def are_there(connection: duckdb.DuckDBPyConnection, *wanted: str) -> bool:

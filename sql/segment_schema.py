@@ -34,7 +34,7 @@ CHURN_DRIFT = sa.Table(
 CHURN_CURVES = sa.Table(
     "churn_curves",
     METADATA,
-    sa.Column("desk_id", sa.Text, primary_key=True, comment="desk at which its traders buy; all for the whole firm"),
+    sa.Column("desk_id", sa.Text, primary_key=True, comment="desk of the first purchase; all for the whole firm"),
     sa.Column("day", sa.BigInteger, primary_key=True, comment="days since the first purchase"),
     sa.Column("at_risk", sa.BigInteger, nullable=False, comment="traders who were watched so long and had not left"),
     sa.Column("staying", sa.Double, nullable=False, comment="share that stays longer (Kaplan-Meier)"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -16,7 +17,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks.quality.conduct_firms import FIRMS, Maker
 from cli import sentence
-from models import churn
+from models import catalogue, churn
 from models.churn import (
     HORIZON_VARIABLE,
     ChurnModel,
@@ -38,9 +39,11 @@ from models.churn import (
 )
 from models.churn.features import BUYS_NOTHING, FEATURES, NEVER_DAYS, WORDS
 from models.churn.keeping import data_version
-from models.churn.model import _by_recency, cut_offs, examples
+from models.churn.model import _by_recency, _silence, _spread, _stability, cut_offs, examples
 from models.churn.survival import curves_by_desk
+from pipelines.score import score
 from sql import relations
+from sql.warehouse import Warehouse
 
 pytestmark = pytest.mark.xdist_group("churn")  # its firm is made once
 START = pd.Timestamp("2026-01-01", tz="UTC")
@@ -109,11 +112,22 @@ def test_the_horizon_is_the_one_that_the_environment_names(monkeypatch: pytest.M
         assert sentence(refused.value), "a sentence of the command, no traceback"
 
 
+def test_a_horizon_that_cannot_be_meant_is_refused_before_anything_is_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(HORIZON_VARIABLE, "sixty")
+    with pytest.raises(ChurnRefused, match="'sixty'"):
+        score(Warehouse.open(tmp_path), catalogue.load())
+
+
 def test_a_run_scores_by_the_horizon_that_is_named(monkeypatch: pytest.MonkeyPatch, known: History) -> None:
     monkeypatch.setenv(HORIZON_VARIABLE, "30")
     monkeypatch.setattr(churn, "read_history", lambda _: known)
     connection = duckdb.connect()
-    connection.execute("create schema staging; create table staging.challenges (trader_id varchar, desk_id varchar)")
+    connection.execute(
+        "create schema staging; create table staging.challenges"
+        " (challenge_id varchar, trader_id varchar, desk_id varchar, purchased_at timestamp)"
+    )
     scores = churn_of_traders(connection, END.to_pydatetime()).scores
     assert set(scores["horizon_days"]) == {30}
     assert scores["model_version"].nunique() == 1
@@ -237,7 +251,7 @@ def test_who_bought_today_and_never_traded_is_no_silent_one() -> None:
 
 def test_a_small_firm_where_nobody_left_yet_is_drawn_to_a_guess() -> None:
     """Nobody seen to leave does not mean that nobody will."""
-    content = _by_recency(np.zeros(8), np.zeros(8, bool))
+    content = _by_recency(np.zeros(8), np.zeros(8, bool), 60)
     model = ChurnModel("recency", 60, content)
     known = features_at(history(traders=20), END).head(1)
     busy, quiet = (model.probability(known.assign(days_since_entry=d, days_since_purchase=d))[0][0] for d in (1, 90))
@@ -279,6 +293,29 @@ def test_what_is_counted_has_not_moved_while_its_people_are_the_same(known: Hist
     assert more["purchases"] > 0.25
 
 
+@pytest.mark.parametrize(
+    ("learnt", "now"),
+    [
+        ([400.0] * 95 + [3, 9, 14, 20, 27], [400.0] * 40 + [12.0] * 60),
+        ([400.0] * 100, [12.0] * 100),
+        ([0.0] * 100, [1.0] * 100),
+        ([1.0] * 95 + [0.0] * 5, [1.0] * 30 + [0.0] * 70),
+    ],
+    ids=["few had a record", "a feed began", "none, then all", "nearly all, then few"],
+)
+def test_what_leaves_the_value_of_nearly_all_has_moved(learnt: list[float], now: list[float]) -> None:
+    spread = _spread(np.array(learnt))
+    assert _stability(spread, np.array(now)) > 0.25
+    assert _stability(spread, np.array(learnt)) < 0.05
+
+
+def test_who_never_traded_is_told_the_days_since_the_purchase(known: History) -> None:
+    """Never is no day: who bought 500 days ago was last seen then, not 400 days ago."""
+    row = features_at(known, END).iloc[[0]].assign(days_since_entry=NEVER_DAYS, days_since_purchase=500.0)
+    newest, silence = _silence(row)
+    assert (FEATURES[newest[0]], silence[0]) == ("days_since_purchase", pytest.approx(np.log(501)))
+
+
 def test_drift_is_small_at_home_and_large_abroad(known: History, model: ChurnModel) -> None:
     home = features_at(known, END - pd.Timedelta(days=80))
     abroad = home.assign(days_since_entry=home["days_since_entry"] * 50 + 90)
@@ -313,17 +350,19 @@ def test_survival_is_that_of_the_people_though_nobody_knows_yet_who_left_last() 
     assert curve.loc[25:, "staying"].to_numpy() == pytest.approx(0.5, abs=0.03)
 
 
-def test_curves_of_desks_are_those_of_who_ever_bought_there() -> None:
+def test_curves_of_desks_part_the_firm() -> None:
+    """A desk to which people come later would else be credited with the days until they came."""
     stayed = pd.DataFrame({"trader_id": list("abcd"), "days": [3, 9, 9, 20], "left": [True, True, False, False]})
-    desks = pd.DataFrame({"trader_id": list("abcde"), "desk_id": ["one", "one", "two", "two", "three"]})
-    curves = curves_by_desk(stayed, pd.concat([desks, pd.DataFrame({"trader_id": ["b"], "desk_id": ["two"]})]))
+    first = pd.Series({"a": "one", "b": "one", "c": "two", "d": "two", "e": "three"})
+    curves = curves_by_desk(stayed, first)
     told = {desk: rows.set_index("day")["staying"].to_dict() for desk, rows in curves.groupby("desk_id")}
     assert told == {
         "all": {0: 1.0, 3: 0.75, 9: 0.5, 20: 0.5},
         "one": {0: 1.0, 3: 0.5, 9: 0.0},
-        "two": {0: 1.0, 9: pytest.approx(2 / 3), 20: pytest.approx(2 / 3)},
+        "two": {0: 1.0, 9: 1.0, 20: 1.0},
     }
-    assert curves_by_desk(stayed[:0], desks).empty
+    assert curves_by_desk(stayed[:0], first).empty
+    assert not curves_by_desk(stayed, first.replace("one", "all")).duplicated(["desk_id", "day"]).any()
 
 
 def test_a_challenge_that_runs_has_no_end_even_at_the_instant_of_the_run() -> None:

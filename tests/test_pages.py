@@ -488,7 +488,7 @@ def test_who_is_about_to_leave_is_listed_with_the_reasons(
 
 @pytest.mark.parametrize(
     ("desk", "lines"),
-    [(None, ["95 % band", "every desk", "prague", "tokyo"]), ("tokyo", ["95 % band", "tokyo"])],
+    [(None, ["95 % band", "every desk", "Prague", "Tokyo"]), ("tokyo", ["95 % band", "Tokyo"])],
 )
 def test_how_long_traders_stay_is_drawn_for_the_firm_and_desk_by_desk(
     desk: str | None, lines: list[str], at_firm: Path
@@ -497,7 +497,21 @@ def test_how_long_traders_stay_is_drawn_for_the_firm_and_desk_by_desk(
     figures = [json.loads(one.proto.spec) for one in app.get("plotly_chart")]
     named = [line["name"] for figure in figures for line in figure["data"] if line.get("showlegend", True)]
     assert named == lines
-    assert "Half have left within 12 days." in told(app)
+    assert f"Of {lines[1]} half have left within 12 days." in told(app)
+
+
+@pytest.mark.parametrize(
+    ("desks", "lines"), [(("tokyo",), ["95 % band", "Tokyo"]), (("prague", "tokyo"), ["Prague", "Tokyo"])]
+)
+def test_who_is_bound_to_desks_sees_how_long_their_traders_stay(
+    desks: tuple[str, ...], lines: list[str], at_firm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for room in ("reads", "people", "privacy"):
+        monkeypatch.setattr(f"dashboards.kit.{room}.who", lambda: people.Person("maria", "manager", desks=desks))
+    app = opened("segments", view="staying")
+    drawn = json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
+    assert [line["name"] for line in drawn if line.get("showlegend", True)] == lines
+    assert all(f"Of {name} half have left within 12 days." in told(app) for name in lines if name != "95 % band")
 
 
 def test_the_list_of_a_segment_is_whole_where_no_session_says_who_asks(

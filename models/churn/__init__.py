@@ -36,6 +36,11 @@ __all__ = [
     "survival_curve",
 ]
 DRIFT = ("feature", "stability", "model_version", "as_of")
+FIRST_DESKS = """
+    select trader_id, arg_min(desk_id, (purchased_at, challenge_id)) as desk_id
+    from staging.challenges
+    group by trader_id
+"""
 HORIZON_VARIABLE = "HIGHWATER_CHURN_DAYS"
 HORIZON_DAYS = 60
 HORIZONS = range(7, 366)
@@ -87,7 +92,7 @@ def churn_of_traders(
     told = [json.dumps(reasons(known.iloc[k], moves[k], held.reasons_max)) for k in range(len(known))]
     scored = pd.DataFrame({"trader_id": known.index, "probability": chance.round(6), "horizon_days": days})
     moved = pd.DataFrame(drift(used, known, chance).items(), columns=["feature", "stability"])
-    desks = connection.execute("select distinct trader_id, desk_id from staging.challenges").df()
+    desks = connection.execute(FIRST_DESKS).df().set_index("trader_id")["desk_id"]
     return Leaving(
         scored.assign(reasons=told, as_of=at, model_version=used.version)[list(COLUMNS)],
         moved.assign(model_version=used.version, as_of=at)[list(DRIFT)],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import minimize
 from scipy.special import expit
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -34,8 +35,10 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 MONOTONE = {"days_since_entry": 1, "active_days_30d": -1, "running": -1, "buys_nothing": 1}
 SEEN = ("days_since_entry", "days_since_purchase")
 """What says when a trader was last seen."""
-GUESS = ((5.0, 0.3), (28.0, 0.6), (90.0, 0.9))
-"""Days since a trader was last seen and the share who leave, where nothing is known yet."""
+GUESS = ((1 / 12, 0.3), (7 / 15, 0.6), (1.5, 0.9))
+"""Horizons since a trader was last seen and the share who leave, where nothing is known yet."""
+GUESS_WEIGHS = 10
+"""The guess weighs as much as so many examples."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,9 @@ class ChurnModel:
         """Probability of leaving and each feature's share of its log-odds; rows x FEATURES."""
         values = features[list(FEATURES)].to_numpy(float)
         if self.kind == "recency":
-            raw, moves = _silence(features), np.zeros(values.shape)
-            newest = features[list(SEEN)].to_numpy(float).argmin(axis=1)
-            moves[np.arange(len(raw)), np.array([FEATURES.index(name) for name in SEEN])[newest]] = (
-                raw - self.content["usual"]
-            )
+            newest, raw = _silence(features)
+            moves = np.zeros(values.shape)
+            moves[np.arange(len(raw)), newest] = raw - self.content["usual"]
         elif self.kind == "purchases":
             alone = FEATURES.index("buys_nothing")
             raw, moves = values[:, alone], np.zeros(values.shape)
@@ -101,9 +102,13 @@ class ChurnModel:
         return self.content.get("stretch", 1.0) * np.asarray(expit(slope * raw + shift)), slope * moves
 
 
-def _silence(features: pd.DataFrame) -> Floats:
-    """Logarithm of the days since a trader was last seen to trade or buy."""
-    return np.asarray(np.log1p(features[list(SEEN)].min(axis=1)), dtype=float)
+def _silence(features: pd.DataFrame) -> tuple[np.ndarray, Floats]:
+    """By which of `FEATURES` each trader was last seen to trade or buy, and the logarithm of the days since then."""
+    days = features[list(SEEN)].to_numpy(float)
+    days[days[:, 0] == NEVER_DAYS, 0] = np.inf
+    newest = days.argmin(axis=1)
+    places = np.array([FEATURES.index(name) for name in SEEN])
+    return places[newest], np.log1p(days[np.arange(len(days)), newest])
 
 
 def cut_offs(first: pd.Timestamp, last: pd.Timestamp, horizon_days: int, terms: ChurnTerms) -> list[pd.Timestamp]:
@@ -132,7 +137,7 @@ def fit(history: History, last: pd.Timestamp, horizon_days: int, terms: ChurnTer
     taught, instants = _teachable(history, last, horizon_days, held)
     if not instants:
         card = {"trained_on": 0, "features": "a guess: no outcome is known yet"}
-        return ChurnModel("recency", horizon_days, _by_recency(np.zeros(0), np.zeros(0, bool)), card)
+        return ChurnModel("recency", horizon_days, _by_recency(np.zeros(0), np.zeros(0, bool), horizon_days), card)
     seen, left = examples(history, instants, taught)
     stretch = _stretch(history, instants, taught, horizon_days)
     # a trader is an example at every cut-off: many examples of few people teach trees those people
@@ -140,7 +145,7 @@ def fit(history: History, last: pd.Timestamp, horizon_days: int, terms: ChurnTer
     enough = enough and min(left.sum(), (~left).sum()) >= held.rarer_class_min
     if not enough:
         card = {"trained_on": len(seen), "features": "days since the last trade or purchase"}
-        content = _by_recency(_silence(seen), left) | {"stretch": stretch}
+        content = _by_recency(_silence(seen)[1], left, taught) | {"stretch": stretch}
         return ChurnModel("recency", horizon_days, content, card)
     if (history.days["entries"] > 0).any():
         kind, content, raw = "trees", *_boosted(seen, left, held)
@@ -216,19 +221,23 @@ def _platt(raw: Floats, left: np.ndarray) -> dict[str, Any]:
     return {"slope": float(max(platt.coef_[0, 0], 0.05)), "shift": float(platt.intercept_[0])}
 
 
-def _by_recency(silence: Floats, left: np.ndarray) -> dict[str, Any]:
-    """Log-odds that rise with the logarithm of the days since a trader was last seen, drawn to a guess by as much as
-    ten examples weigh."""
-    from sklearn.linear_model import LogisticRegression
-
-    guessed = np.log1p([days for days, _ in GUESS])
+def _by_recency(silence: Floats, left: np.ndarray, horizon_days: int) -> dict[str, Any]:
+    """Log-odds that rise with the logarithm of the days since a trader was last seen, drawn to a guess."""
+    guessed = np.log1p([horizon_days * part for part, _ in GUESS])
     shares = np.array([share for _, share in GUESS])
     raw = np.concatenate([silence, guessed, guessed])
-    gone = np.concatenate([left, np.ones(len(GUESS), bool), np.zeros(len(GUESS), bool)])
-    weights = np.concatenate([np.ones(len(left)), *(10 / len(GUESS) * share for share in (shares, 1 - shares))])
-    line = LogisticRegression(C=10.0).fit(raw[:, None], gone, sample_weight=weights)
-    held = {"slope": float(max(line.coef_[0, 0], 0.05)), "shift": float(line.intercept_[0])}
-    return held | {"usual": float((raw * weights).sum() / weights.sum())}
+    gone = np.concatenate([left, np.ones(len(GUESS)), np.zeros(len(GUESS))]).astype(float)
+    guesses = GUESS_WEIGHS / len(GUESS) * np.concatenate([shares, 1 - shares])
+    weights = np.concatenate([np.ones(len(left)), guesses])
+
+    def loss(line: Floats) -> tuple[float, Floats]:
+        odds = line[0] * raw + line[1]
+        off = weights * (expit(odds) - gone)
+        told = (weights * (np.logaddexp(0, odds) - gone * odds)).sum() + line[0] ** 2 / 20
+        return float(told), np.array([(off * raw).sum() + line[0] / 10, off.sum()])
+
+    slope, shift = (float(one) for one in minimize(loss, (1.0, 0.0), jac=True, method="L-BFGS-B").x)
+    return {"slope": max(slope, 0.05), "shift": shift, "usual": float((raw * weights).sum() / weights.sum())}
 
 
 def measures(left: np.ndarray, chance: Floats) -> dict[str, float]:
@@ -276,10 +285,13 @@ def drift(model: ChurnModel, features: pd.DataFrame, chance: Floats | None = Non
 
 
 def _spread(values: Floats) -> dict[str, list[float]]:
-    """The distinct deciles of values with the share of values up to each; the greatest value is no border."""
-    steps = np.unique(np.quantile(values, np.linspace(0.1, 0.9, 9)).round(4))
-    below = np.array([(values <= step).mean() for step in steps])
-    return {"steps": steps[below < 1].tolist(), "below": below[below < 1].round(4).tolist()}
+    """Borders between values with the share of values up to each: the distinct deciles, and where one is the greatest
+    value also the greatest below it, so that what leaves either is seen."""
+    steps, greatest = np.unique(np.quantile(values, np.linspace(0.1, 0.9, 9))), values.max()
+    if steps[-1] == greatest:
+        below = values[values < greatest].max(initial=-np.inf)
+        steps = np.unique([*steps, below if np.isfinite(below) else np.nextafter(greatest, -np.inf)])
+    return {"steps": steps.tolist(), "below": [round(float((values <= step).mean()), 4) for step in steps]}
 
 
 def _stability(spread: dict[str, list[float]], values: Floats) -> float:
@@ -287,7 +299,7 @@ def _stability(spread: dict[str, list[float]], values: Floats) -> float:
     place = np.searchsorted(spread["steps"], values, side="left")
     parts = len(spread["steps"]) + 1
     now = (np.bincount(place, minlength=parts) + 0.5) / (len(place) + 0.5 * parts)
-    then = np.maximum(np.diff([0.0, *spread["below"], 1.0]), 0.01)
+    then = np.maximum(np.diff([0.0, *spread["below"], 1.0]), 0.001)
     return round(float(((now - then) * np.log(now / then)).sum()), 4)
 
 

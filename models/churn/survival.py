@@ -16,15 +16,15 @@ def survival_curve(history: History, last: pd.Timestamp, quiet_days: int = 60) -
     return _curve(stays(history, last, quiet_days))
 
 
-def curves_by_desk(stayed: pd.DataFrame, desks: pd.DataFrame) -> pd.DataFrame:
-    """The curve of everybody (`all`) and of who ever bought at each desk: desk_id and `CURVE`.
+def curves_by_desk(stayed: pd.DataFrame, first_desks: pd.Series) -> pd.DataFrame:
+    """The curve of everybody (`all`) and of who bought first at each desk: desk_id and `CURVE`.
 
-    stayed: as `stays` gives it; desks: trader_id, desk_id.
+    stayed: as `stays` gives it; first_desks: by trader_id. Who came to a desk later had stayed until then, and would
+    make it look as if people stayed longer there.
     """
-    found = [_curve(stayed).assign(desk_id=EVERY_DESK)] if len(stayed) else []
-    for desk, people in desks.groupby("desk_id", sort=True)["trader_id"]:
-        mine = stayed[stayed["trader_id"].isin(people)]
-        found += [_curve(mine).assign(desk_id=desk)] if len(mine) else []
+    desks = stayed["trader_id"].map(first_desks)
+    groups = [(EVERY_DESK, stayed), *stayed[desks != EVERY_DESK].groupby(desks, sort=True)] if len(stayed) else []
+    found = [_curve(rows).assign(desk_id=desk) for desk, rows in groups]
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["desk_id", *CURVE])
 
 
