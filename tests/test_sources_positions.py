@@ -172,6 +172,22 @@ def test_a_netting_position_begun_before_the_file_ends_where_the_tables_say() ->
     assert [positions[str(deal)] for deal in old + new] == ["555", "555", "603", "603"]
 
 
+def test_a_netting_position_begun_before_the_file_may_turn_and_a_new_one_begin_within_its_last_second() -> None:
+    """A reversal ends its row in the tables and not the position; what opens after the end is no part of it."""
+    book = Book()
+    turned = [
+        book.deal("09:00:00", "sell", "in/out", "2.00", 601, "5.00"),
+        book.deal("10:00:00", "buy", "out", "0.80", 602, "1.00"),
+    ]
+    opened = book.deal("10:00:00", "buy", "in", "0.30", 603)
+    closed = book.deal("11:00:00", "sell", "out", "0.30", 604, "1.00")
+    book.position(555, "buy", "1.20", "07:00:00", "09:00:00", "5.00")
+    book.position(555, "sell", "0.80", "09:00:00", "10:00:00", "1.00")
+    book.position(603, "buy", "0.30", "10:00:00", "11:00:00", "1.00")
+    positions = tied(land(page(book.rows, "Netting")))
+    assert [positions[str(deal)] for deal in (*turned, opened, closed)] == ["555", "555", "603", "603"]
+
+
 def test_deals_that_a_spreadsheet_sorted_are_followed_in_their_time() -> None:
     """Newest first or by symbol, the balance still runs and a netting position is named after its opening."""
     book = Book()

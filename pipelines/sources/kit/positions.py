@@ -7,7 +7,7 @@ netting account a symbol has one position from flat to flat.
 
 from collections import defaultdict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -58,13 +58,12 @@ def _tie_netting(trades: list[Deal], positions: list[Position]) -> None:
     One that was begun before the file has the number that the tables give it, until it ends: how large it was is not
     known, so its end cannot be reckoned.
     """
-    first_at = min((deal["executed_at"] for deal in trades), default=datetime.max)
-    earlier = {position.symbol: position for position in positions if position.opened_at < first_at}
+    earlier = _Earlier(trades, positions)
     held: dict[str, tuple[str, Decimal]] = {}
     for deal in trades:
-        before = earlier.get(deal["symbol"])
-        if before and deal["executed_at"] <= (before.closed_at or datetime.max):
-            deal["position_id"] = before.ticket
+        ticket = earlier.of(deal)
+        if ticket:
+            deal["position_id"] = ticket
             continue
         signed = Decimal(deal["volume"]) * (1 if deal["side"] == "buy" else -1)
         name, net = held.get(deal["symbol"], ("", Decimal(0)))
@@ -72,6 +71,35 @@ def _tie_netting(trades: list[Deal], positions: list[Position]) -> None:
             name = deal["order"] or deal["deal_id"]
         deal["position_id"] = name or None
         held[deal["symbol"]] = (name, net + signed)
+
+
+class _Earlier:
+    """The netting positions that were begun before the file, by symbol, until they end."""
+
+    def __init__(self, trades: list[Deal], positions: list[Position]) -> None:
+        """Find each symbol's position that was open when the file begins, and what any instant's reversal opened."""
+        first_at = min((deal["executed_at"] for deal in trades), default=datetime.max)
+        self.open = {position.symbol: position for position in positions if position.opened_at < first_at}
+        self.rows = {(position.symbol, position.opened_at): position for position in positions}
+        self.closed: set[str] = set()
+
+    def of(self, deal: Deal) -> str | None:
+        """The ticket of the earlier position that a deal, in order of time, belongs to."""
+        symbol, at = deal["symbol"], deal["executed_at"]
+        position = self.open.get(symbol)
+        if position is None:
+            return None
+        ends_at = position.closed_at or datetime.max
+        if at > ends_at or (deal["entry"] == "in" and symbol in self.closed):
+            del self.open[symbol]
+            return None
+        if at == ends_at and deal["entry"] == "inout":
+            # a reversal ends the row and not the position
+            after = self.rows.get((symbol, at))
+            self.open[symbol] = replace(position, closed_at=after.closed_at if after else None)
+        elif at == ends_at and deal["entry"] != "in":
+            self.closed.add(symbol)
+        return position.ticket
 
 
 class _Closings:
