@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -249,14 +250,31 @@ def joined(statement: Statement, known: dict[str, str | None]) -> pd.DataFrame:
     of the file keeps the one it has. A trade that the file shows open and that closed since lands nothing: it was left
     smaller, and what remained has a number of its own.
     """
-    deals = statement.deals.copy()
-    earlier = deals["deal_id"].map(known)
-    openings = pd.DataFrame({"name": deals["position_id"], "earlier": earlier})[deals["entry"].eq("in")]
-    renamed = openings.dropna().drop_duplicates("name").set_index("name")["earlier"]
-    renamed = renamed[~renamed.duplicated(keep=False)]
-    deals["position_id"] = deals["position_id"].map(renamed).fillna(deals["position_id"]).fillna(earlier)
+    deals = statement.deals
+    named = _as_before(deals, known)
+    held = [
+        named.get(name, name) or known.get(deal) for deal, name in zip(deals["deal_id"], _names(deals), strict=True)
+    ]
     closes_as = deals["deal_id"].map(statement.facts.get("open_trades", {}))
-    return deals[~closes_as.isin(list(known))]
+    kept = deals.assign(position_id=pd.Series(held, index=deals.index, dtype=object))
+    return kept[~closes_as.isin(list(known))]
+
+
+def _as_before(deals: pd.DataFrame, known: dict[str, str | None]) -> dict[str | None, str]:
+    """By which name earlier files know positions of a file, where it names one alone and stands for no other here."""
+    before: dict[str | None, str] = {}
+    for deal, name, entry in zip(deals["deal_id"], _names(deals), deals["entry"], strict=True):
+        earlier = known.get(deal)
+        if entry == "in" and name and earlier:
+            before.setdefault(name, earlier)
+    times, own = Counter(before.values()), set(_names(deals))
+    stays = own - {name for name, earlier in before.items() if earlier != name}
+    return {name: earlier for name, earlier in before.items() if times[earlier] == 1 and earlier not in stays}
+
+
+def _names(deals: pd.DataFrame) -> list[str | None]:
+    """The position of each deal of a file, None where it tells none."""
+    return [None if pd.isna(name) else str(name) for name in deals["position_id"]]
 
 
 def _told(statement: Statement) -> dict[str, Any]:

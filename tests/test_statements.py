@@ -4,13 +4,14 @@ import json
 from decimal import Decimal
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 
 from dashboards.data_health import differing
 from pipelines.land import land_paths
 from pipelines.sources import SourceRefusal
-from pipelines.statements import Taken, land_statements
+from pipelines.statements import Taken, _as_before, land_statements
 from sql import relations
 from sql.schema import LOADS
 from sql.warehouse import Warehouse
@@ -237,3 +238,27 @@ def test_whole_exports_of_fills_and_those_from_flat_to_flat_land_beside_each_oth
     assert profits(firm) == {"1": 0, "2": 2, "3-out": 4, "3-in": 0, "4": -4, "5": 0, "6": 2}
     land_statements(firm, [one], "tradovate-fills", "C", None)
     assert len(profits(firm)) == 7
+
+
+@pytest.mark.parametrize(
+    ("known", "named"),
+    [
+        ({"1": "C"}, {"A": "C"}),
+        ({"1": "B", "2": "A"}, {"A": "B", "B": "A"}),
+        ({"1": "B"}, {}),
+        ({"1": "C", "2": "C"}, {}),
+        ({"3": "C", "5": "D", "6": None}, {}),
+    ],
+    ids=["an earlier name", "exchanged", "a name of another here", "one name for two", "no opening known"],
+)
+def test_positions_take_the_name_that_an_earlier_file_gave_unless_two_would_become_one(
+    known: dict[str, str | None], named: dict[str, str]
+) -> None:
+    deals = pd.DataFrame(
+        {
+            "deal_id": list("123456"),
+            "position_id": ["A", "B", "A", "B", None, None],
+            "entry": ["in", "in", "out", "out", None, "out"],
+        }
+    )
+    assert _as_before(deals, known) == named
