@@ -153,19 +153,19 @@ def how_long(desk: str | None) -> None:
     if found.empty:
         look.empty("Not known yet", "Nobody's first purchase lies so far back that who bought then may have left.")
         return
-    curves, names = _told_apart(found), {EVERY_DESK: "every desk"} | state.desk_names()
-    alone = curves[0][0] == EVERY_DESK or len(curves) == 1
+    curves, names = _told_apart(found), {EVERY_DESK: "all desks"} | state.desk_names()
+    has_main = curves[0][0] == EVERY_DESK or len(curves) == 1
     figure, colours = go.Figure(), look.palette()
     for place, (desk_id, rows) in enumerate(curves):
-        is_first = alone and place == 0
-        colour = colours.text if is_first else colours.series[place % len(colours.series)]
+        is_main = has_main and place == 0
+        colour = colours.text if is_main else colours.series[place % len(colours.series)]
         line = {"x": rows["day"], "line_shape": "hv", "mode": "lines"}
-        if is_first:
+        if is_main:
             _band(figure, rows, line)
         figure.add_scatter(
             y=rows["staying"],
             name=names.get(desk_id, desk_id),
-            line={"color": colour, "width": 3 if is_first else 1.5},
+            line={"color": colour, "width": 3 if is_main else 1.5},
             customdata=rows["at_risk"],
             hovertemplate="%{y:.1f} % stay longer than %{x} days, of %{customdata:,}<extra>%{fullData.name}</extra>",
             **line,
@@ -174,7 +174,7 @@ def how_long(desk: str | None) -> None:
     look.percent(figure, "y")
     figure.update_xaxes(title="days since the first purchase")
     look.chart(figure, "How long do traders stay?", height=420, key="staying")
-    half = [_half(names.get(desk_id, desk_id), rows) for desk_id, rows in (curves[:1] if alone else curves)]
+    half = [_half(names.get(desk_id, desk_id), rows) for desk_id, rows in (curves[:1] if has_main else curves)]
     st.caption(f"{definition('staying')} {' '.join(half)}")
 
 
@@ -198,5 +198,5 @@ def _half(name: str, curve: pd.DataFrame) -> str:
     gone = curve.loc[curve["staying"] <= 0.5, "day"]
     if gone.empty:
         longest = words.counted(int(curve["day"].max()), "day")
-        return f"Of {name} more than half stay longer than {longest}, the longest watched."
-    return f"Of {name} half have left within {words.counted(int(gone.min()), 'day')}."
+        return f"At {name} more than half stay longer than {longest}, the longest watched."
+    return f"At {name} half have left within {words.counted(int(gone.min()), 'day')}."

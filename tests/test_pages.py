@@ -488,7 +488,7 @@ def test_who_is_about_to_leave_is_listed_with_the_reasons(
 
 @pytest.mark.parametrize(
     ("desk", "lines"),
-    [(None, ["95 % band", "every desk", "Prague", "Tokyo"]), ("tokyo", ["95 % band", "Tokyo"])],
+    [(None, ["95 % band", "all desks", "Prague", "Tokyo"]), ("tokyo", ["95 % band", "Tokyo"])],
 )
 def test_how_long_traders_stay_is_drawn_for_the_firm_and_desk_by_desk(
     desk: str | None, lines: list[str], at_firm: Path
@@ -497,7 +497,7 @@ def test_how_long_traders_stay_is_drawn_for_the_firm_and_desk_by_desk(
     figures = [json.loads(one.proto.spec) for one in app.get("plotly_chart")]
     named = [line["name"] for figure in figures for line in figure["data"] if line.get("showlegend", True)]
     assert named == lines
-    assert f"Of {lines[1]} half have left within 12 days." in told(app)
+    assert f"At {lines[1]} half have left within 12 days." in told(app)
 
 
 @pytest.mark.parametrize(
@@ -511,7 +511,7 @@ def test_who_is_bound_to_desks_sees_how_long_their_traders_stay(
     app = opened("segments", view="staying")
     drawn = json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
     assert [line["name"] for line in drawn if line.get("showlegend", True)] == lines
-    assert all(f"Of {name} half have left within 12 days." in told(app) for name in lines if name != "95 % band")
+    assert all(f"At {name} half have left within 12 days." in told(app) for name in lines if name != "95 % band")
 
 
 def test_the_list_of_a_segment_is_whole_where_no_session_says_who_asks(

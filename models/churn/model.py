@@ -230,6 +230,7 @@ def _by_recency(silence: Floats, left: np.ndarray, horizon_days: int) -> dict[st
     guesses = GUESS_WEIGHS / len(GUESS) * np.concatenate([shares, 1 - shares])
     weights = np.concatenate([np.ones(len(left)), guesses])
 
+    # the loss and penalty of `_platt`, without the second that its library takes to import
     def loss(line: Floats) -> tuple[float, Floats]:
         odds = line[0] * raw + line[1]
         off = weights * (expit(odds) - gone)
