@@ -123,6 +123,11 @@ def inspect(path: Path) -> Feed:
     return Feed(path, dataset, form, compressed, _known(feed, columns))
 
 
+def untold(feed: Feed) -> frozenset[str]:
+    """Columns of the dataset that a checked file does not have; none of JSON Lines, where each record names its own."""
+    return frozenset() if feed.form == "jsonl" else frozenset(feed.dataset.names) - set(feed.columns)
+
+
 def read(feed: Feed) -> Iterator[Stretch]:
     """The rows of a checked file, in order; FeedRefused when the file turns out to be unreadable."""
     return _READERS[feed.form](feed)

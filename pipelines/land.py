@@ -69,6 +69,8 @@ class _Delivery:
     fingerprint: str | None = None
     source: str | None = None
     reconciliation: str | None = None
+    untold: frozenset[str] = frozenset()
+    """Columns of which the whole file says nothing: it leaves what is known of a record there."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def land_paths(warehouse: Warehouse, paths: list[Path], progress: Progress | Non
     landed: list[Landed] = []
     for feed in feeds:
         before = files.stamp(feed.path)
-        delivery = _Delivery(feed.dataset, feed.label, fingerprint(feed.path))
+        delivery = _Delivery(feed.dataset, feed.label, fingerprint(feed.path), untold=files.untold(feed))
         try:
             rows = files.read_unchanged(feed, before)
             landed.append(_land(warehouse, delivery, rows, by_size, progress))
@@ -230,7 +232,9 @@ def _write(warehouse: Warehouse, delivery: _Delivery, staged: _Staged) -> Landed
     with duck.connect({"memory_limit": COMPARE_MEMORY, "temp_directory": str(staged.folder)}) as connection:
         connection.execute("set timezone = 'UTC'")
         _check_known(warehouse, dataset.name)
-        found = versions.compare(connection, dataset, staged.folder / "rows", warehouse.lake_files(dataset.name))
+        found = versions.compare(
+            connection, dataset, staged.folder / "rows", warehouse.lake_files(dataset.name), delivery.untold
+        )
         if not found.landed:
             return _record(warehouse, delivery, staged, found)
         load = _open_load(warehouse, delivery, staged, found)

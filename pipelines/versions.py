@@ -6,6 +6,7 @@ rest is compared column by column, as distinct values, with the row before it an
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,16 +27,23 @@ class Versions:
     corrections: int
 
 
-def compare(connection: duckdb.DuckDBPyConnection, dataset: Dataset, staged: Path, lake: list[str]) -> Versions:
+def compare(
+    connection: duckdb.DuckDBPyConnection,
+    dataset: Dataset,
+    staged: Path,
+    lake: list[str],
+    untold: Collection[str] = (),
+) -> Versions:
     """Compares staged rows (`_row` their order) with the lake's files and leaves the answer in the connection.
 
     A row equal to the version before it is a duplicate; a key whose last row equals the lake's newest version brings
-    nothing new at all; every other row is a version of its own.
+    nothing new at all; every other row is a version of its own. In columns that are `untold`, empty in every row, a
+    record stays as the lake's newest version has it.
     """
     connection.execute(f"create view staged as select * from read_parquet({_literal(f'{staged}/*.parquet')})")
     held = f"select * from read_parquet([{', '.join(_literal(file) for file in lake)}])" if lake else _EMPTY_LAKE
     connection.execute(f"create view held as {held}")
-    for statement in (_contested(dataset), _told(dataset), _newest(dataset), _changed(dataset)):
+    for statement in (_contested(dataset), _newest(dataset), _told(dataset, sorted(untold)), _changed(dataset)):
         connection.execute(statement)
     total, told = _count(connection, "staged"), _count(connection, "told")
     changed, corrections = _count(connection, "changed"), _count(connection, "changed where _version > 1")
@@ -103,14 +111,6 @@ def _contested(dataset: Dataset) -> str:
     """
 
 
-def _told(dataset: Dataset) -> str:
-    return f"""
-        create view told as
-        select staged.*, contested.is_repeated
-        from staged join contested on contested.hash = {_hash(dataset, "staged")}
-    """
-
-
 def _newest(dataset: Dataset) -> str:
     """The lake's newest version of every contested key."""
     key = ", ".join(dataset.key)
@@ -122,6 +122,18 @@ def _newest(dataset: Dataset) -> str:
         join contested on contested.hash = {_hash(dataset, "held")}
         left join corrected using ({key})
         where corrected.newest is null or held._version = corrected.newest
+    """
+
+
+def _told(dataset: Dataset, untold: list[str]) -> str:
+    """Rows of contested keys, in untold columns with what is known of their records."""
+    kept = f" replace ({', '.join(f'newest.{name} as {name}' for name in untold)})" if untold else ""
+    known = f"left join newest on {_joined(dataset, 'newest', 'staged')}" if untold else ""
+    return f"""
+        create view told as
+        select staged.*{kept}, contested.is_repeated
+        from staged join contested on contested.hash = {_hash(dataset, "staged")}
+        {known}
     """
 
 

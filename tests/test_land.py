@@ -160,6 +160,43 @@ def test_values_that_appear_or_disappear_are_changes(warehouse: Warehouse) -> No
     assert landed == [1, 0, 1, 0, 1]
 
 
+@pytest.mark.parametrize(
+    ("name", "told", "left"),
+    [
+        ("traders-kyc.csv", "trader_id,full_name,kyc_status,registered_at\nT1,Ann,{},2026-01-01T00:00:00Z\n", "a@b.co"),
+        (
+            "traders-kyc.csv",
+            "trader_id,full_name,email,kyc_status,registered_at\nT1,Ann,,{},2026-01-01T00:00:00Z\n",
+            None,
+        ),
+        (
+            "traders-kyc.jsonl",
+            '{{"trader_id": "T1", "full_name": "Ann", "kyc_status": "{}", "registered_at": "2026-01-01T00:00:00Z"}}\n',
+            None,
+        ),
+    ],
+    ids=["a file without the column", "a file with the column empty", "a record without it"],
+)
+def test_a_column_that_a_file_does_not_have_stays_as_it_is_known(
+    warehouse: Warehouse, tmp_path: Path, name: str, told: str, left: str | None
+) -> None:
+    first = "trader_id,full_name,email,kyc_status,registered_at\nT1,Ann,a@b.co,none,2026-01-01T00:00:00Z\n"
+    land_paths(warehouse, [_write(tmp_path / "a", "traders.csv", first)])
+    [load] = land_paths(warehouse, [_write(tmp_path / "b", name, told.format("verified"))])
+    assert (load.landed, load.corrections) == (1, 1)
+    newest = _lake(warehouse, "traders").set_index("_version").loc[2]
+    assert (newest["email"], newest["kyc_status"]) == (left, "verified")
+
+
+def test_known_records_told_in_fewer_columns_are_duplicates(warehouse: Warehouse, tmp_path: Path) -> None:
+    paid = "settlement_id,payout_id,amount,currency,settled_at,status,reference\n"
+    row = "S1,P1,10,USD,2026-01-01T00:00:00Z,settled"
+    land_paths(warehouse, [_write(tmp_path / "a", "settlements.csv", f"{paid}{row},R1\nS2{row[2:]},R2\n")])
+    narrower = f"{paid.removesuffix(',reference' + chr(10))}\n{row}\n{row}\nS2{row[2:]}\nS3{row[2:]}\n"
+    [load] = land_paths(warehouse, [_write(tmp_path / "b", "settlements.csv", narrower)])
+    assert (load.landed, load.duplicates, load.corrections) == (1, 3, 0)
+
+
 def test_a_record_that_goes_back_is_a_third_version(warehouse: Warehouse, tmp_path: Path) -> None:
     """A later delivery corrects an earlier one, also when it says what the first one said."""
     names = ("equity-1.csv", "equity-2.csv", "equity-3.csv")
