@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 
 import duckdb
 
+from models.money import DECIMALS
+
 T = TypeVar("T")
 
 FOLDER = Path(__file__).parent
@@ -31,6 +33,13 @@ PASSES = {"detectors.martingale": ("models.size_runs", "follow")}
 MOST_AT_ONCE = 4
 """So many relations are built at once at most, since they share one memory."""
 _NAMED = re.compile(r"\b(" + "|".join(ROOMS) + r")\.([a-z_][a-z0-9_]*)\b")
+
+
+def _listed(decimals: int) -> str:
+    """The currencies of so many decimals, as SQL names them."""
+    return ", ".join(f"'{currency}'" for currency, of in DECIMALS.items() if of == decimals)
+
+
 _MACROS = (
     # the trader's part of a profit whose percentages hold part by part
     """traders_part(profit, begins, percents) as list_sum(list_transform(
@@ -55,6 +64,13 @@ _MACROS = (
     """next_share(profit, begins, percents) as case
         when len(begins) = 1 or profit <= 0 then percents[1] / 100
         else percents[len(list_filter(begins, lambda one: one <= profit))] / 100
+    end""",
+    # an amount as the walk reads it: in whole minor units of its currency, a half away from zero
+    f"""as_walked(amount, currency) as case
+        when upper(currency) in ({_listed(8)}) then cast(amount as decimal(38, 8))
+        when upper(currency) in ({_listed(3)}) then cast(round(cast(amount as decimal(38, 8)), 3) as decimal(38, 8))
+        when upper(currency) in ({_listed(0)}) then cast(round(cast(amount as decimal(38, 8)), 0) as decimal(38, 8))
+        else cast(round(cast(amount as decimal(38, 8)), 2) as decimal(38, 8))
     end""",
     # how many dollars one of a currency is by the rate that is told of it
     "in_dollars(currency, rate) as coalesce(rate, case currency when 'USD' then 1 end)",

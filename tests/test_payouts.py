@@ -91,6 +91,27 @@ def test_what_is_above_a_cap_or_the_profit_stays(
     assert told["trader_share"] + told["firm_share"] + told["deductions"] == Decimal(amount)
 
 
+@pytest.mark.parametrize(("amount", "deducted"), [("1000.02", "0"), ("1000.03", "0.01")])
+def test_amounts_with_more_decimals_are_rounded_one_by_one_as_in_the_balance(
+    tmp_path: Path, amount: str, deducted: str
+) -> None:
+    """333.335 is 333.34 and a cost of .004 none in the balance, so three of them make 1,000.02, and not 999.993."""
+    made = [row for number in (1, 2, 3) for row in trade(number, number, "333.335", commission="-0.004")]
+    told = one(tmp_path, feed(made, [request("Q1", 20, amount)]))
+    assert told["deductions"] == Decimal(deducted)
+
+
+@pytest.mark.parametrize(
+    ("share", "outcome"), [("33.35", "passed"), ("33.33", "failed")], ids=["a third and some", "less than a third"]
+)
+def test_the_largest_trades_share_is_of_amounts_rounded_one_by_one(tmp_path: Path, share: str, outcome: str) -> None:
+    """Guards that numerator and denominator of consistency by trade are rounded alike: 333.34 of 1,000.02 each."""
+    made = [row for number in (1, 2, 3) for row in trade(number, number, "333.335")]
+    terms = TERMS + f'\nconsistency = {{ unit = "trade", share = {share} }}'
+    told = one(tmp_path, feed(made, [request("Q1", 20, "500")]), terms)
+    assert told["checks"]["consistency"]["outcome"] == outcome
+
+
 @pytest.mark.parametrize(
     ("rule", "check", "outcome"),
     [

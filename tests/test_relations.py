@@ -1,14 +1,18 @@
-"""Relations built at once are those built one after another, and say what is wrong with them."""
+"""Relations built at once are those built one after another, and say what is wrong with them; amounts as walked."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from models.money import from_minor, to_minor
 from sql import relations
 
 AT = dt.datetime(2026, 3, 2, 9, 15, tzinfo=dt.UTC)
@@ -80,3 +84,25 @@ def test_what_cannot_be_built_is_named(
     with pytest.raises(error, match=sentence):
         relations.build_apart(connection, *relations.names("marts"), then=told)
     assert connection.execute("select current_setting('threads')").fetchall() == [(3,)]
+
+
+CURRENCIES = ("USD", "usd", "JPY", "KWD", "BTC", "XYZ")
+EIGHTHS = st.decimals(-10_000, 10_000, places=8)
+HALVES = st.decimals(-10, 10, places=2).map(lambda amount: amount + Decimal("0.005"))
+
+
+@pytest.fixture(scope="module")
+def walked() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as connection:
+        relations.prepare(connection, AT)
+        yield connection
+
+
+@given(amounts=st.lists(EIGHTHS | HALVES, min_size=1, max_size=20), currency=st.sampled_from(CURRENCIES))
+def test_an_amount_is_rounded_in_sql_as_in_the_walk(
+    walked: duckdb.DuckDBPyConnection, amounts: list[Decimal], currency: str
+) -> None:
+    """Guards what payouts sum: whole minor units of the currency, a half away from zero."""
+    query = "select as_walked(cast(unnest(?) as decimal(18, 8)), ?)"
+    told = walked.execute(query, [[str(amount) for amount in amounts], currency]).fetchall()
+    assert [row[0] for row in told] == [from_minor(to_minor(one, currency), currency) for one in amounts]

@@ -1,6 +1,7 @@
 -- Money events of the accounts that ever asked for a payout or whose split changes with them, up to the run. Grain:
 -- account_id, deal_id.
--- `net` is what the event adds to the balance; the opening deposit adds nothing, the initial balance stands for it.
+-- `net` is what the event adds to the balance, each amount rounded as the walk does; the opening deposit adds nothing, the
+-- initial balance stands for it.
 -- `payout`: money that left for the trader. `deposit`: money put in that is no profit; a payout that came back is neither.
 with asked as (
     select account_id
@@ -17,14 +18,15 @@ deals as (
         deals.kind,
         deals.entry,
         deals.executed_at,
-        cast(deals.profit as decimal(38, 8)) as profit,
-        cast(
-            deals.profit + coalesce(deals.commission, 0) + coalesce(deals.swap, 0) + coalesce(deals.fee, 0)
-            as decimal(38, 8)
-        ) as net,
+        as_walked(deals.profit, accounts.currency) as profit,
+        as_walked(deals.profit, accounts.currency)
+        + as_walked(coalesce(deals.commission, 0), accounts.currency)
+        + as_walked(coalesce(deals.swap, 0), accounts.currency)
+        + as_walked(coalesce(deals.fee, 0), accounts.currency) as net,
         deals.kind = 'balance'
         and not coalesce(deals.comment ilike '%correction%', false) as operation,
-        deals.kind = 'balance' and deals.profit = accounts.initial_balance as opening
+        deals.kind = 'balance'
+        and as_walked(deals.profit, accounts.currency) = as_walked(accounts.initial_balance, accounts.currency) as opening
     from staging.deals as deals
     inner join asked using (account_id)
     inner join staging.accounts as accounts using (account_id)

@@ -1,12 +1,17 @@
 -- What each position made in a request's window (after the last payout, up to the request), closed or not, costs
--- included; a position whose opening lies before the history has no opened_at. Grain: payout_id, trade_id.
+-- included and each amount rounded as the walk does; a position whose opening lies before the history has no opened_at.
+-- Grain: payout_id, trade_id.
 with made as (
     select
         windows.payout_id,
         windows.account_id,
         deals.trade_id,
-        sum(cast(deals.profit + deals.commission + deals.swap + deals.fee as decimal(38, 8))) as made
+        sum(
+            as_walked(deals.profit, accounts.currency) + as_walked(deals.commission, accounts.currency)
+            + as_walked(deals.swap, accounts.currency) + as_walked(deals.fee, accounts.currency)
+        ) as made
     from facts.payout_windows as windows
+    inner join facts.accounts as accounts using (account_id)
     inner join facts.trade_deals as deals
         on
             windows.account_id = deals.account_id
