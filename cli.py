@@ -121,7 +121,8 @@ def score(args: Args) -> None:
     show(args, [{"as_of": stands_at, "accounts": scored.accounts, "walked": scored.walked}])
     for remark in scored.log:
         say(remark)
-    say(f"Scored {scored.accounts:,} accounts as of {stands_at}.")
+    if stands_at:
+        say(f"Scored {scored.accounts:,} accounts as of {stands_at}.")
 
 
 def export(args: Args) -> None:

@@ -173,7 +173,9 @@ def funnel_of(counted: pd.DataFrame) -> pd.DataFrame:
 
 
 def ratio_intervals(challenges: pd.DataFrame) -> dict[Any, tuple[float, float]]:
-    """Where 95 of 100 payout ratios of each month lie if its people were drawn anew; unknown below two people.
+    """Where 95 of 100 payout ratios of each month lie if its people were drawn anew.
+
+    Unknown below two people, and where nobody of any month was paid: how payouts vary has not been seen.
 
     A person's part in the error is what they were paid less the ratio times their fees; how far that varies is told by
     the month's people together with `USUAL_PEOPLE` of all months, since a month may just have seen no large payout.
@@ -194,12 +196,12 @@ def _money(challenges: pd.DataFrame) -> pd.DataFrame:
 
 def _intervals(money: pd.DataFrame) -> dict[Any, tuple[float, float]]:
     """The same of rows with cohort_month and `MONEY`."""
-    usual = _apart(money[list(MONEY)].sum().to_dict())
+    usual, paid = _apart(money[list(MONEY)].sum().to_dict()), bool(money["payouts"].gt(0).any())
     found = {}
     for month, *values in money[["cohort_month", *MONEY]].itertuples(index=False):
         each = dict(zip(MONEY, values, strict=True))
         people, fees = each["people"], each["fees"]
-        if people < 2 or not fees > 0:
+        if people < 2 or not fees > 0 or not paid:
             found[month] = (float("nan"), float("nan"))
             continue
         variance = (people * _apart(each) + USUAL_PEOPLE * usual) / (people + USUAL_PEOPLE)

@@ -314,6 +314,15 @@ def test_the_interval_of_a_payout_ratio_holds_the_true_one_nearly_as_often_as_it
     assert 0.92 <= np.mean(held) <= 0.98
 
 
+def test_where_nobody_was_paid_yet_the_payout_ratio_has_no_interval() -> None:
+    """Guards that a young firm is not told that its ratio is surely zero; beside a month with payouts there is one."""
+    months = ["2026-01", "2026-01", "2026-02", "2026-02"]
+    told = pd.DataFrame({"cohort_month": months, "person": list("ABCD"), "fees": 100.0, "payouts": 0.0})
+    assert all(np.isnan(interval).all() for interval in ratio_intervals(told).values())
+    beside = ratio_intervals(told.assign(payouts=[0.0, 50.0, 0.0, 0.0]))["2026-02"]
+    assert beside[0] == 0 < beside[1]
+
+
 def test_one_persons_payout_ratio_has_no_interval() -> None:
     told = pd.DataFrame({"cohort_month": "2026-01", "person": ["a", "a"], "fees": 100.0, "payouts": [0.0, 50.0]})
     assert np.isnan(ratio_intervals(told)["2026-01"]).all()
