@@ -713,6 +713,8 @@ PUBLISHED = (
     "signals",
     "risk_scores",
     "churn_scores",
+    "churn_curves",
+    "churn_drift",
     "payout_reviews",
     "commissions",
     "cohorts",
