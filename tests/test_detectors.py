@@ -1092,12 +1092,31 @@ def test_tiny_positions_that_fill_days_take_no_stale_quotes(share: float, fires:
     assert bool(strength(detector.weigh(seen, detector.terms))[0] >= 0.5) is fires
 
 
+@pytest.mark.parametrize(("apart", "hedges", "fires"), [(8, False, True), (200, False, False), (8, True, False)])
+def test_a_few_releases_with_both_sides_within_seconds_are_brackets_where_both_sides_are_no_habit(
+    apart: int, hedges: bool, fires: bool
+) -> None:
+    firm = Firm(FIRMS[0], np.random.default_rng(6))
+    account = firm.account(firm.trader(), START)
+    for day in range(1, 11):
+        at = START + dt.timedelta(days=day, hours=12, minutes=30)
+        firm.rows["news"].append({"event_id": f"E{day}", "occurs_at": at, "currency": "USD", "impact": "high"})
+        firm.trade(account, at - dt.timedelta(seconds=40), 90, 0.0004, side="buy")
+        if day % 3 == 0:
+            firm.trade(account, at - dt.timedelta(seconds=40 - apart), 90, -0.0001, side="sell")
+        for hour in range(2, 6 if hedges else 2):
+            for side, wait in (("buy", 0), ("sell", 8)):
+                firm.trade(account, at + dt.timedelta(hours=hour, seconds=wait), 900, 0.0002, side=side)
+    assert flagged(signals_of(firm), "news_straddling") == ({account} if fires else set())
+
+
 @pytest.mark.parametrize(("soon_by_the_clock", "fires"), [(0, True), (17, False)])
 def test_who_comes_in_soon_after_the_clock_every_day_does_so_at_news_by_habit(
     soon_by_the_clock: int, fires: bool
 ) -> None:
     detector = DETECTORS["news_straddling"]
     seen = pd.DataFrame({"events": [18], "both_sides": 0, "at_once": 8, "soon": 18, "rode": 5, "turns": 0})
+    seen = seen.assign(brackets=0, turns_at_once=0)
     seen = seen.assign(news_positions=18, positions=35, quiet_positions=17, by_the_clock=soon_by_the_clock // 2)
     seen = seen.assign(soon_by_the_clock=soon_by_the_clock)
     among = {"at_once": [1.0, 5.0], "soon": [0.8, 2.4]}

@@ -21,21 +21,23 @@ from models.detectors.base import (
     thin,
 )
 
-BOTH_SIDES_BY_CHANCE = (0.8, 19.2)
+BOTH_SIDES_BY_CHANCE, BRACKETS_BY_CHANCE = (0.8, 19.2), (0.3, 29.7)
+"""Around how many events the honest turn within `apart_s`, and within `bracket_s`, as Beta distributions."""
 SOON_BY_CHANCE = (0.8, 2.4)
 """Of how many events traded the honest come in within `soon_s` after the release, as a Beta distribution."""
 
 
 @dataclass(frozen=True)
 class Terms:
-    """The surroundings of an event (seconds before and after), how near two sides are a bracket, what is at once, what
-    is soon after where spreads widen and which share of that is at once when nobody waited to read, and at which
-    round times (seconds) releases come."""
+    """The surroundings of an event (seconds before and after), within what two sides belong together and within what
+    they are a bracket, what is at once, what is soon after where spreads widen and which share of that is at once when
+    nobody waited to read, and at which round times (seconds) releases come."""
 
-    version: str = "2026-11-30"
+    version: str = "2026-12-03"
     before_s: float = 600.0
     after_s: float = 300.0
     apart_s: float = 300.0
+    bracket_s: float = 15.0
     instant_s: float = 6.0
     soon_s: float = 30.0
     of_soon: float = 0.15
@@ -60,13 +62,17 @@ def _by_habit(seen: pd.DataFrame, name: str, by_chance: float, others: list[floa
     return both * mean, both * (1 - mean)
 
 
+def _both(seen: pd.DataFrame, name: str, habit: str, by_chance: tuple[float, float]) -> Floats:
+    """Log-likelihood ratio of the events with both sides, beside how often the account turns so quickly elsewhere."""
+    elsewhere = numbers(seen[habit]) / np.maximum(numbers(seen["positions"]) - numbers(seen["news_positions"]), 10)
+    a, b = by_chance
+    mean = np.clip(a / (a + b) + 2 * elsewhere, 0.0, 0.8)
+    return likelihood_ratio(seen[name], seen["events"], (2.0, 3.0), (mean * (a + b), (1 - mean) * (a + b)))
+
+
 def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.DataFrame:
     """Log-odds from events entered on both sides, from fills within seconds, and from how far the account lives on
     news."""
-    elsewhere = numbers(seen["turns"]) / np.maximum(numbers(seen["positions"]) - numbers(seen["news_positions"]), 10)
-    a, b = BOTH_SIDES_BY_CHANCE
-    mean = np.clip(a / (a + b) + 2 * elsewhere, 0.0, 0.8)
-    innocent = (mean * (a + b), (1 - mean) * (a + b))
     held = usual(seen) if among is None else among
     at_once = likelihood_ratio(
         seen["at_once"],
@@ -83,7 +89,12 @@ def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.Da
     # a stop that is hit by the release rides it; a limit order that is hit stands against it
     rode = steps((numbers(seen["rode"]) + 1) / (numbers(seen["at_once"]) + 2), [0.2, 0.4, 0.7], [-1.5, 0.0, 0.7])
     reasons = {
-        "both_sides": likelihood_ratio(seen["both_sides"], seen["events"], (2.0, 3.0), innocent),
+        "both_sides": np.maximum(
+            _both(seen, "both_sides", "turns", BOTH_SIDES_BY_CHANCE),
+            np.where(
+                numbers(seen["brackets"]) >= 2, _both(seen, "brackets", "turns_at_once", BRACKETS_BY_CHANCE), -np.inf
+            ),
+        ),
         "at_once": np.clip(at_once, -0.3, 2.5),
         "lives_on_news": steps(share_of(seen["news_positions"], seen["positions"]), [0.05, 0.2, 0.5], [-0.4, 0, 1]),
     }
@@ -105,7 +116,8 @@ def sentence(row: pd.Series, terms: Terms) -> str:
     return (
         f"Around {row['both_sides']:.0f} of {row['events']:.0f} high-impact events both a long and a short "
         "were opened within "
-        f"{terms.apart_s:.0f} s of each other; around {row['at_once']:.0f} the first fill came within "
+        f"{terms.apart_s:.0f} s of each other, around {row['brackets']:.0f} within "
+        f"{terms.bracket_s:.0f} s; around {row['at_once']:.0f} the first fill came within "
         f"{terms.instant_s:.0f} s, around {row['soon']:.0f} within {terms.soon_s:.0f} s "
         f"of the release. {percent(row['news_positions'] / row['positions'])} of all positions are entries around news."
     )

@@ -4,10 +4,7 @@ with by_event as (
         account_id,
         event_id,
         instrument,
-        count(distinct side) = 2
-        and max(opened_at) filter (where side = 'buy') - min(opened_at) filter (where side = 'sell')
-        between to_seconds(-getvariable('news_straddling_apart_s')) and to_seconds(getvariable('news_straddling_apart_s'))
-            as both_sides,
+        abs(epoch(max(opened_at) filter (where side = 'buy') - min(opened_at) filter (where side = 'sell'))) as apart_s,
         min(abs(offset_s)) <= getvariable('news_straddling_instant_s') as at_once,
         min(offset_s) between -getvariable('news_straddling_instant_s') and getvariable('news_straddling_soon_s') as soon,
         sum(net_profit) filter (where offset_s between 0 and getvariable('news_straddling_instant_s')) > 0 as rode,
@@ -49,7 +46,9 @@ habits as (
             where epoch(opened_at) % getvariable('news_straddling_clock_s') <= getvariable('news_straddling_soon_s')
         ) as soon_by_the_clock,
         count(*) filter (where earlier_side <> side and opened_at - earlier_at
-            <= to_seconds(getvariable('news_straddling_apart_s'))) as turns
+            <= to_seconds(getvariable('news_straddling_apart_s'))) as turns,
+        count(*) filter (where earlier_side <> side and opened_at - earlier_at
+            <= to_seconds(getvariable('news_straddling_bracket_s'))) as turns_at_once
     from (
         select
             *,
@@ -70,13 +69,15 @@ totals as (
 select
     by_event.account_id,
     count(distinct by_event.event_id) as events,
-    count(distinct by_event.event_id) filter (where by_event.both_sides) as both_sides,
+    count(distinct by_event.event_id) filter (where by_event.apart_s <= getvariable('news_straddling_apart_s')) as both_sides,
+    count(distinct by_event.event_id) filter (where by_event.apart_s <= getvariable('news_straddling_bracket_s')) as brackets,
     count(distinct by_event.event_id) filter (where by_event.at_once) as at_once,
     count(distinct by_event.event_id) filter (where by_event.soon) as soon,
     count(distinct by_event.event_id) filter (where by_event.rode) as rode,
     sum(by_event.positions) as news_positions,
     any_value(totals.positions) as positions,
     coalesce(any_value(habits.turns), 0) as turns,
+    coalesce(any_value(habits.turns_at_once), 0) as turns_at_once,
     coalesce(any_value(habits.quiet_positions), 0) as quiet_positions,
     coalesce(any_value(habits.by_the_clock), 0) as by_the_clock,
     coalesce(any_value(habits.soon_by_the_clock), 0) as soon_by_the_clock,
