@@ -620,6 +620,12 @@ def test_one_win_without_a_stop_is_all_in_at_many_times_the_size_of_others_only(
     assert strength(detector.weigh(told, detector.terms, detector.usual(seen)))[0] < 0.5
 
 
+NEVER_IN_A_ROW = {
+    "in_a_row": np.nan, "row_breaches": np.nan, "row_days_to_breach": np.nan, "row_returns": np.nan,
+    "row_days_to_each_return": np.nan, "row_is_in_ring": False,
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("challenges", "breached", "days_to_breach", "stake", "fires"),
     [(400, 277, 2.0, 0.74, True), (20, 14, 2.0, 0.67, True), (400, 42, 7.0, 0.23, False), (8, 1, 2.0, 0.08, False)],
@@ -630,7 +636,7 @@ def test_many_challenges_side_by_side_are_farming_only_where_they_are_gambled_aw
     bought = {"traded": challenges, "breached": breached, "side_by_side": min(challenges, 30), "again_at_once": 0}
     traded = {"busiest": challenges / 2, "days_to_breach": days_to_breach, "stake_share": stake}
     detector = DETECTORS["challenge_farming"]
-    found = strength(detector.weigh(pd.DataFrame([bought | traded]), detector.terms))[0]
+    found = strength(detector.weigh(pd.DataFrame([bought | traded | NEVER_IN_A_ROW]), detector.terms))[0]
     assert (found >= 0.5) == fires
 
 
@@ -1056,7 +1062,7 @@ def test_evaluations_burnt_at_once_and_often_are_farmed_whatever_their_stake() -
     detector = DETECTORS["challenge_farming"]
     seen = pd.DataFrame(
         {"side_by_side": 4, "busiest": 8, "breached": [6, 6], "days_to_breach": [2.0, 14.0], "stake_share": 0.2}
-    ).assign(again_at_once=0, traded=8)
+    ).assign(again_at_once=0, traded=8, **NEVER_IN_A_ROW)
     at_once, slowly = strength(detector.weigh(seen, detector.terms))
     assert slowly < 0.5 < at_once
 
@@ -1067,8 +1073,33 @@ def test_evaluations_rolled_one_after_the_other_are_farmed_where_they_are_gamble
 ) -> None:
     detector = DETECTORS["challenge_farming"]
     seen = pd.DataFrame({"side_by_side": [1], "busiest": 6, "breached": 9, "days_to_breach": 3.0})
-    seen = seen.assign(stake_share=stake, again_at_once=again, traded=10)
+    seen = seen.assign(stake_share=stake, again_at_once=again, traded=10, **NEVER_IN_A_ROW)
     assert bool(strength(detector.weigh(seen, detector.terms))[0] >= 0.5) is fires
+
+
+@pytest.mark.parametrize(("stake", "in_a_row", "fires"), [(0.38, 10, False), (0.38, 2, True), (0.6, 10, True)])
+def test_who_loses_one_after_the_other_and_buys_the_next_at_once_farms_only_at_stakes_of_a_gambler(
+    stake: float, in_a_row: int, fires: bool
+) -> None:
+    detector = DETECTORS["challenge_farming"]
+    seen = pd.DataFrame({"side_by_side": [1], "busiest": 10, "breached": 10, "traded": 10, "days_to_breach": 2.0})
+    seen = seen.assign(stake_share=stake, again_at_once=7, in_a_row=in_a_row, row_breaches=10, row_days_to_breach=1.5)
+    seen = seen.assign(row_returns=in_a_row - 1, row_days_to_each_return=1.0, row_is_in_ring=False)
+    assert bool(strength(detector.weigh(seen, detector.terms))[0] >= 0.5) is fires
+
+
+def test_instant_accounts_bought_at_once_run_side_by_side_and_accounts_that_were_passed_to_do_not() -> None:
+    firm = Firm(FIRMS[0], np.random.default_rng(6))
+    instant, passed = firm.trader(), firm.trader()
+    for day in range(4):
+        firm.account(instant, START + dt.timedelta(days=day), "instant")
+        first = START + dt.timedelta(days=day)
+        account = firm.account(passed, first)
+        firm.account(passed, first + dt.timedelta(hours=6), "funded", challenge_id=f"C{account}")
+    connection = firm.engine()
+    detect_all(connection, firm.as_of)
+    found = connection.sql("select trader_id, side_by_side from detectors.challenge_farming").fetchall()
+    assert dict(found) == {instant: 4, passed: 0}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from models.detectors.base import Answers, Detector, likelihood_ratio, log_steps, numbers, share_of, steps
+from models.detectors import recurring_breaches
+from models.detectors.base import (
+    Answers,
+    Detector,
+    Floats,
+    likelihood_ratio,
+    log_steps,
+    numbers,
+    share_of,
+    steps,
+    strength,
+)
 
 GAMBLED, LOOKED_AFTER = (3.0, 3.0), (2.0, 8.0)
 """Which share of many evaluations is lost by gamblers, and by who means to pass, as Beta distributions."""
@@ -19,20 +30,28 @@ class Terms:
     within which the next one is bought at once; the share of evaluations that must be lost for their quick end to count
     in full."""
 
-    version: str = "2026-11-30"
+    version: str = "2026-12-03"
     busy_days: int = 30
     burnt_days: float = 5.0
     again_h: int = 24
     burnt_share: float = 0.4
 
 
+def _in_a_row(seen: pd.DataFrame) -> Floats:
+    """How likely the breaches are those of someone who loses one evaluation and buys the next, again and again."""
+    names = ("breaches", "days_to_breach", "returns", "days_to_each_return", "is_in_ring")
+    row = seen[["in_a_row"]].assign(**{name: seen[f"row_{name}"] for name in names}).fillna({"breaches": 1})
+    return strength(recurring_breaches.weigh(row, recurring_breaches.DETECTOR.terms))
+
+
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     """Log-odds from evaluations side by side, purchases in the busiest span, how soon and how often they burnt, how
-    often the next was bought at once, and the stake."""
+    often the next was bought at once, the stake, and recurring breaches as the other reading."""
     burnt = log_steps(seen["days_to_breach"], [3, 6, 12, 25], [1.5, 1.0, 0, -1.5], missing=-1.0)
     of_all = np.minimum(share_of(seen["breached"], seen["traded"]) / terms.burnt_share, 1.0)
     burnt_at_once = numbers(seen["days_to_breach"], 99.0) <= terms.burnt_days
     gambled = np.clip((numbers(seen["stake_share"]) - 0.2) / 0.2, 0.0, 1.0)
+    by_several_losses = steps(seen["stake_share"], [0.45, 0.55], [1.0, 0.0])
     return pd.DataFrame(
         {
             "prior": -4.5,
@@ -52,6 +71,8 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
                 burnt_at_once, gambled * log_steps(seen["again_at_once"], [2, 4, 8], [0, 1.0, 2.0]), 0.0
             ),
             "stake": steps(seen["stake_share"], [0.1, 0.2, 0.4, 0.6, 0.8], [-3.0, -2.0, 0.3, 1.6, 2.6], missing=-0.5),
+            # lost by several ideas each, one after the other, and bought again: breached again and again
+            "in_a_row": -3.0 * by_several_losses * _in_a_row(seen),
         },
         index=seen.index,
     )
@@ -77,6 +98,8 @@ def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
     return [
         "honest retries: they come one after the other, days apart, at ordinary stakes",
         "several accounts traded with ordinary stakes",
+        f"breaching again and again: {numbers(row['in_a_row'])[0]:.0f} of {row['breached']:.0f} breaches came one after"
+        " the other, which explains them where each took several losses",
     ]
 
 

@@ -5,7 +5,7 @@ with ended as (
         min(status.status_at) filter (where status.status = 'breached') as breached_at,
         max(coalesce(accounts.closed_at, status.status_at)) as last_change_at,
         bool_or(status.status in ('active', 'paused')) as is_running,
-        bool_or(accounts.stage in ('funded', 'instant')) as is_paying,
+        bool_or(accounts.stage = 'funded') as is_funded,
         min(accounts.opened_at) filter (where accounts.stage in ('funded', 'instant')) as paying_at
     from facts.accounts as accounts
     left join decided.account_status as status using (account_id)
@@ -44,7 +44,7 @@ select
     challenges.reset_of,
     ended.breached_at,
     coalesce(ended.breached_at, if(coalesce(ended.is_running, true), null, ended.last_change_at)) as ended_at,
-    coalesce(ended.is_paying, false) as is_paying,
+    coalesce(ended.is_funded, false) as is_funded,
     ended.paying_at,
     coalesce(traded.positions, 0) as positions,
     coalesce(together.days, traded.days, 0) as days
