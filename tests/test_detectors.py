@@ -613,6 +613,7 @@ def test_one_win_without_a_stop_is_all_in_at_many_times_the_size_of_others_only(
     wins = wins.assign(ideas=1, days=1, log_stake=np.log(0.03), is_ended=False)
     seen = pd.concat([others, wins], ignore_index=True)
     seen = seen.assign(planned=0, ideas_weighed=np.nan, log_planned=np.nan, spread=np.nan, allowance=0.05, rungs=0)
+    seen = seen.assign(**NOTHING_LOST)
     usual, huge = strength(detector.weigh(seen, detector.terms))[-2:]
     assert usual < 0.5 < huge
     told = seen.iloc[-1:].assign(planned=1, ideas_weighed=1, log_planned=np.log(0.005))
@@ -620,6 +621,7 @@ def test_one_win_without_a_stop_is_all_in_at_many_times_the_size_of_others_only(
     assert strength(detector.weigh(told, detector.terms, detector.usual(seen)))[0] < 0.5
 
 
+NOTHING_LOST = {"losses": 0, "log_lost": np.nan, "lost_spread": np.nan}
 NEVER_IN_A_ROW = {
     "in_a_row": np.nan, "row_breaches": np.nan, "row_days_to_breach": np.nan, "row_returns": np.nan,
     "row_days_to_each_return": np.nan, "row_is_in_ring": False,
@@ -968,6 +970,7 @@ def test_a_loss_without_a_stop_ran_away_where_its_trader_stakes_little_at_that_s
     detector = DETECTORS["all_in"]
     seen = pd.DataFrame({"ideas": [1, 30], "days": [1, 12], "log_stake": np.log([0.045, elsewhere]), "planned": 0})
     seen = seen.assign(trader_id="t", log_size=np.log(0.006), is_ended=True, allowance=0.05, rungs=0)
+    seen = seen.assign(**NOTHING_LOST)
     seen = seen.assign(ideas_weighed=np.nan, log_planned=np.nan, spread=np.nan)
     assert bool(strength(detector.weigh(seen, detector.terms))[0] >= 0.5) is fires
 
@@ -1050,6 +1053,7 @@ def test_a_bold_account_that_bad_luck_ends_soon_is_no_all_in_by_its_end() -> Non
     share = np.array([0.65, 0.95])
     seen = pd.DataFrame({"trader_id": ["bold", "gambler"], "ideas": 3, "planned": 3, "days": 2, "ideas_weighed": 3.0})
     seen = seen.assign(log_planned=np.log(0.04 * share), log_stake=np.log(0.04 * share), log_size=np.nan, rungs=0)
+    seen = seen.assign(**NOTHING_LOST)
     seen = seen.assign(spread=0.25, allowance=0.04, is_ended=True)
     among = {"stake": [float(np.log(0.006)), 0.65], "size": [float(np.log(0.003)), 0.9, 0.7]}
     weighed = detector.weigh(seen, detector.terms, among)
@@ -1159,8 +1163,21 @@ def test_small_ideas_that_try_a_market_out_hide_no_all_in() -> None:
     seen = pd.DataFrame({"trader_id": ["probed", "steady"], "ideas": [3, 12], "planned": [3, 12], "days": [2, 8]})
     seen = seen.assign(ideas_weighed=[1.1, 11.0], log_planned=np.log([0.045, 0.006]), log_stake=np.log([0.001, 0.006]))
     seen = seen.assign(log_size=np.nan, spread=[0.3, 0.2], allowance=0.05, is_ended=[True, False], rungs=0)
+    seen = seen.assign(**NOTHING_LOST)
     probed, steady = strength(detector.weigh(seen, detector.terms))
     assert steady < 0.2 and probed >= 0.5
+
+
+@pytest.mark.parametrize(("lost", "varied", "fires"), [(0.9, 0.05, True), (0.9, 0.6, False), (0.4, 0.05, False)])
+def test_who_loses_nearly_the_allowance_again_and_again_without_a_stop_goes_all_in(
+    lost: float, varied: float, fires: bool
+) -> None:
+    detector = DETECTORS["all_in"]
+    seen = pd.DataFrame({"trader_id": ["t"], "ideas": 6, "planned": 0, "ideas_weighed": 6.0, "days": 6, "rungs": 0})
+    seen = seen.assign(log_planned=np.nan, log_stake=np.log(0.03 * lost), log_size=np.nan, spread=np.nan)
+    seen = seen.assign(allowance=0.03, is_ended=True, losses=5, log_lost=np.log(0.03 * lost), lost_spread=varied)
+    among = {"stake": [-4.83, 0.65], "size": [-5.0, 0.9, 0.0]}
+    assert bool(strength(detector.weigh(seen, detector.terms, among))[0] >= 0.5) is fires
 
 
 @pytest.mark.parametrize(("rungs", "fires"), [(0, True), (5, False)])
@@ -1169,5 +1186,5 @@ def test_a_stake_near_the_allowance_is_all_in_and_the_last_rung_of_a_ladder_is_n
     seen = {"trader_id": "t", "ideas": 2, "planned": 2, "days": 2, "ideas_weighed": 2.0, "log_planned": np.log(0.045)}
     seen |= {"log_stake": np.log(0.045), "log_size": np.nan, "spread": 0.15, "allowance": 0.05, "is_ended": True}
     among = {"stake": [float(np.log(0.008)), 0.65], "size": [float(np.log(0.003)), 0.9, 0.7]}
-    weighed = detector.weigh(pd.DataFrame([seen | {"rungs": rungs}]), detector.terms, among)
+    weighed = detector.weigh(pd.DataFrame([seen | NOTHING_LOST | {"rungs": rungs}]), detector.terms, among)
     assert (strength(weighed)[0] >= 0.5) == fires

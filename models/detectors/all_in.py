@@ -34,7 +34,7 @@ class Terms:
     most; the share of the allowance up to which a stake is little, and how many times as large a size may be to be
     alike; how many gamblers lose within so few ideas."""
 
-    version: str = "2026-12-02"
+    version: str = "2026-12-03"
     merge_s: float = 120.0
     gambler_share: float = 0.85
     gambler_spread: float = 0.25
@@ -109,6 +109,22 @@ def _stake(seen: pd.DataFrame, terms: Terms, among: Usual) -> Floats:
     return np.asarray(np.where(ratio > 0, ratio * unplanned, ratio), dtype=np.float64)
 
 
+def _constant(seen: pd.DataFrame) -> Floats:
+    """Log-odds of the same stake again and again: of stops where they are told, or else of what was lost.
+
+    It is a gambler's mark near the allowance only: well below it, it is discipline. Losses without a stop that vary say
+    nothing against.
+    """
+    told = numbers(seen["planned"]) > 0
+    ideas = np.maximum(np.where(told, numbers(seen["planned"]), numbers(seen["losses"])) - 1, 0)
+    varied = np.square(np.where(told, numbers(seen["spread"]), numbers(seen["lost_spread"]))) * ideas
+    constant = np.clip(2 * np.log(0.15 / np.sqrt((0.15**2 * 2 + varied) / (2 + ideas))), -1.5, 1.2)
+    stake = np.where(told, numbers(seen["log_planned"]), numbers(seen["log_lost"], -9.0))
+    share = np.exp(stake) / np.maximum(numbers(seen["allowance"], math.nan), 1e-6)
+    near = np.clip((np.nan_to_num(share, nan=1.0) - 0.6) / 0.25, 0.0, 1.0)
+    return np.asarray(np.where(constant > 0, near * constant, np.where(told, constant, 0.0)), dtype=np.float64)
+
+
 def _company(seen: pd.DataFrame, alone: Floats) -> Floats:
     """What the same trader's other accounts show beyond a bold habit: a hand that goes all in does so again.
 
@@ -164,15 +180,9 @@ def _bad_luck(seen: pd.DataFrame, soon: Floats, terms: Terms) -> Floats:
 def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.DataFrame:
     """Log-odds from the usual stake and size, its constancy, ideas a day and in all, the end, and other accounts."""
     planned = numbers(seen["planned"])
-    deviations = np.square(numbers(seen["spread"])) * np.maximum(planned - 1, 0)
-    spread = np.sqrt((0.15**2 * 2 + deviations) / (2 + np.maximum(planned - 1, 0)))
     held = usual(seen) if among is None else among
     stake = _stake(seen, terms, held)
-    # the same stake again is a gambler's mark near the allowance only: well below it, it is discipline
-    share = np.exp(numbers(seen["log_planned"])) / np.maximum(numbers(seen["allowance"], math.nan), 1e-6)
-    near = np.clip((np.nan_to_num(share, nan=1.0) - 0.6) / 0.25, 0.0, 1.0)
     ideas = _ideas(seen)
-    constant = np.clip(2 * np.log(0.15 / spread), -1.5, 1.2)
     ended = seen["is_ended"].fillna(False).to_numpy(dtype=bool)
     few_ideas = log_steps(ideas, [3, 6, 12, 25, 50], [1.2, 0.2, -0.8, -2, -4])
     ended_at_once = np.where(ended & (ideas <= terms.ideas_few), 0.8, 0.0)
@@ -181,7 +191,7 @@ def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.Da
             "prior": -4.0,
             "stake": stake,
             "size": _size(seen, held),
-            "constant": np.where(constant > 0, near * constant, constant),
+            "constant": _constant(seen),
             "ideas_a_day": log_steps(ideas / np.maximum(numbers(seen["days"]), 1), [2.5, 5, 10], [0.4, -1, -2.5]),
             "few_ideas": few_ideas,
             "ended_at_once": ended_at_once,

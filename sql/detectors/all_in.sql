@@ -53,6 +53,9 @@ select
             / sum(phased.stake) filter (where phased.is_planned), 2
         ), 0
     )) as spread,
+    count(*) filter (where phased.net_profit < 0) as losses,
+    avg(ln(-phased.net_profit / accounts.initial_balance)) filter (where phased.net_profit < 0) as log_lost,
+    stddev_pop(ln(-phased.net_profit / accounts.initial_balance)) filter (where phased.net_profit < 0) as lost_spread,
     any_value(phased.allowance) as allowance,
     any_value(accounts.status) in ('breached', 'passed') as is_ended,
     max(phased.stake) as stake_max,
