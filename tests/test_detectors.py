@@ -1118,6 +1118,17 @@ def test_whose_every_card_is_disputed_need_not_have_lost_the_account(
     assert bool(strength(detector.weigh(seen, detector.terms))[0] >= 0.5) is fires
 
 
+@pytest.mark.parametrize(("markouts", "spreads", "fires"), [(58, 2.0, True), (58, 0.2, False), (0, np.nan, False)])
+def test_who_leaves_before_the_price_has_come_is_told_by_where_the_market_stood_a_moment_after_entry(
+    markouts: int, spreads: float, fires: bool
+) -> None:
+    detector = DETECTORS["latency_arbitrage"]
+    seen = pd.DataFrame([{"hold_s": 1.6, "hold_quarter_s": 0.9, "hold_three_quarters_s": 2.2, "brief_edge": -0.1}])
+    seen = seen.assign(brief_positions=58, brief_wins=28, markouts=markouts, markout_spreads=spreads)
+    seen = seen.assign(brief_share_of_gains=1.0)
+    assert bool(strength(detector.weigh(seen, detector.terms))[0] >= 0.5) is fires
+
+
 @pytest.mark.parametrize(("share", "fires"), [(0.9, True), (0.005, False)])
 def test_tiny_positions_that_fill_days_take_no_stale_quotes(share: float, fires: bool) -> None:
     detector = DETECTORS["latency_arbitrage"]

@@ -26,13 +26,13 @@ from models.detectors.base import (
 class Terms:
     """Seconds after entry at which the market is looked at again, up to which holding time (and for whom) a position is
     brief; positions needed to say anything in full; by how much a market that moved in favour at once outweighs that
-    little was made of it."""
+    little was made of it, or that few were won."""
 
-    version: str = "2026-11-30"
+    version: str = "2026-12-03"
     markout_s: float = 5.0
     markout_hold_s_max: float = 30.0
     positions_enough: int = 15
-    markout_over_edge: float = 0.7
+    markout_over_exit: float = 0.85
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
@@ -47,12 +47,13 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     )
     edge = steps(seen["brief_edge"], [0, 0.3, 0.8, 1.5], [-3, -1, 1, 2])
     # once the market is known to have moved in favour at once, what the exit made of it says little against
-    doubted = np.where(edge < 0, 1 - terms.markout_over_edge * np.clip(markout, 0.0, 1.0), 1.0)
+    edge = np.where(edge < 0, edge * (1 - terms.markout_over_exit * np.clip(markout, 0.0, 1.0)), edge)
+    wins = np.where(wins < 0, wins * (1 - terms.markout_over_exit * np.clip(markout / 2, 0.0, 1.0)), wins)
     reasons = {
         "brief": log_steps(seen["hold_s"], [0.5, 3, 8, 15, 30, 60], [3, 3, 2, 0, -3, -8]),
         "wins": wins,
         "even_holds": log_steps(even, [1.3, 2, 4, 10], [1, 0.5, -0.5, -1.5]),
-        "edge": edge * doubted,
+        "edge": edge,
         "markout": markout,
         # days filled with tiny positions are made for their number, not for what they make
         "little_made": log_steps(seen["brief_share_of_gains"], [0.01, 0.05, 0.15], [-3, -1, 0]),
