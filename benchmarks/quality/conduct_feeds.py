@@ -1000,6 +1000,8 @@ class People:
                 self.firm.position(account, times[k], path, side, size, close - times[k], entry=entry, exit_price=out)
         if baskets > 1:
             self.firm.plant("grid", account.account_id, f"{variant} {baskets}")
+            if growth > 1:  # a position that grows against the market is a martingale too
+                self.firm.plant("martingale", account.account_id, f"grid x{growth}")
 
     def payout_gaming(self) -> None:
         """Fillers for days, a winner cut over the reset, or the account thrown away once it has paid."""
