@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import sqlalchemy as sa
 
 from pipelines.whole import put
@@ -13,6 +18,7 @@ from sql.one_line import in_a_cell
 from sql.warehouse import Warehouse, read_frame
 
 FORMATS = ("csv", "jsonl", "parquet")
+ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_(), dt.date: pa.date32()}
 
 
 class ExportRefused(Exception):
@@ -34,10 +40,7 @@ def export_table(warehouse: Warehouse, table: str, out: Path, form: str | None =
     chosen = form or out.suffix.lstrip(".")
     if chosen not in FORMATS:
         raise ExportRefused(f"{out}: the format is not clear from the name; add --format {'|'.join(FORMATS)}")
-    frame = read_table(warehouse, table)
-    for name in frame.columns:
-        if isinstance(schema.METADATA.tables[table].c[name].type, schema.Instant):
-            frame[name] = pd.to_datetime(frame[name], utc=True)
+    frame = _typed(read_table(warehouse, table), table)
     put(out, lambda beside: _write(frame, table, beside, chosen))
     return len(frame)
 
@@ -47,15 +50,49 @@ def for_spreadsheets(frame: pd.DataFrame) -> str:
     return str(frame.map(lambda told: in_a_cell(told) if isinstance(told, str) else told).to_csv(index=False))
 
 
+def _typed(frame: pd.DataFrame, table: str) -> pd.DataFrame:
+    """Columns of the table's own types, also where rows are missing or leave them empty."""
+    for column in schema.METADATA.tables[table].columns:
+        if isinstance(column.type, schema.Instant):
+            frame[column.name] = pd.to_datetime(frame[column.name], utc=True)
+        elif isinstance(column.type, sa.Integer):
+            frame[column.name] = frame[column.name].astype("Int64")
+    return frame
+
+
 def _write(frame: pd.DataFrame, table: str, out: Path, form: str) -> None:
     if form == "parquet":
-        _as_numbers(frame, table).to_parquet(out, index=False)
+        _as_numbers(frame, table).to_parquet(out, index=False, schema=_arrow(table))
     elif form == "csv":
         _as_text(frame).to_csv(out, index=False)
-    elif frame.empty:
-        out.write_text("")  # pandas would write an empty line, which is no JSON
     else:
-        _as_text(_as_numbers(frame, table)).to_json(out, orient="records", lines=True, force_ascii=False)
+        with out.open("w", encoding="utf-8") as lines:
+            lines.writelines(_json_lines(_as_text(_as_numbers(frame, table))))
+
+
+def _arrow(table: str) -> pa.Schema:
+    """What Parquet calls each column, the same in every file of the table."""
+    return pa.schema([(column.name, _arrow_type(column.type)) for column in schema.METADATA.tables[table].columns])
+
+
+def _arrow_type(kind: Any) -> pa.DataType:
+    if isinstance(kind, schema.Instant):
+        return pa.timestamp("ns", tz="UTC")
+    if isinstance(kind, schema.Money):
+        return pa.float64()
+    return ARROW[kind.python_type]
+
+
+def _json_lines(frame: pd.DataFrame) -> Iterator[str]:
+    """A line for each row, numbers in their shortest exact form and what is missing as null."""
+    told = frame.astype(object)
+    told[frame.isna()] = None
+    for row in told.itertuples(index=False, name=None):
+        named = dict(zip(told.columns, row, strict=True))
+        yield (
+            json.dumps(named, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=dt.date.isoformat)
+            + "\n"
+        )
 
 
 def _as_numbers(frame: pd.DataFrame, table: str) -> pd.DataFrame:
