@@ -246,8 +246,11 @@ def _freshness(newest: dt.datetime | None, last: dt.datetime | None) -> Finding:
 def _accounts(warehouse: Warehouse, book: Rulebook) -> Iterator[Finding]:
     with warehouse.engine() as connection:
         register_terms(connection, book)
-        relations.build(connection, "checks.orphans", "checks.unjudged")
-        orphans = connection.sql("select dataset, count(*) from checks.orphans group by 1 order by 1").fetchall()
+        relations.build(connection, "marts.orphans", "checks.unjudged")
+        orphans = connection.sql(
+            "select dataset, refers_to, sum(records), count(*), min(missing_id) from marts.orphans"
+            " group by dataset, refers_to order by dataset, refers_to"
+        ).fetchall()
         unjudged = connection.sql(
             "select reason, count(*), min(account_id) from checks.unjudged group by 1 order by 2 desc"
         ).fetchall()
@@ -256,7 +259,10 @@ def _accounts(warehouse: Warehouse, book: Rulebook) -> Iterator[Finding]:
         held_back = [
             str(one["told"]) for one in marts.records(marts.read(database, "held_back")) if one["told"] not in without
         ]
-    told = ", ".join(f"{count} {dataset}" for dataset, count in orphans)
+    told = "; ".join(
+        f"{records} {dataset} to {refers_to} that have not landed ({first}{', …' if missing > 1 else ''})"
+        for dataset, refers_to, records, missing, first in orphans
+    )
     yield Finding("orphans", NOTE if orphans else FINE, told or "every reference resolves")
     for reason, count, first in unjudged:
         yield Finding("unjudged accounts", NOTE, f"{count} ({first}, …): {reason}")

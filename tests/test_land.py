@@ -17,6 +17,8 @@ from deltalake import DeltaTable
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from models import catalogue
+from pipelines.doctor import examine
 from pipelines.expectations import judging
 from pipelines.expectations.reading import Batch
 from pipelines.files import Broken, FeedRefused
@@ -241,6 +243,39 @@ def test_orphans_land(warehouse: Warehouse, tmp_path: Path) -> None:
     """References may arrive in any order, so an account that nobody knows is no reason to refuse its equity."""
     (load,) = land_paths(warehouse, [_write(tmp_path, "equity.csv", EQUITY + _equity(("nobody", 1, "1")))])
     assert load.landed == 1
+
+
+def test_doctor_lists_every_reference_that_waits(warehouse: Warehouse, tmp_path: Path) -> None:
+    """It had left out desks of accounts and partners of clicks, and counted the deals of one account as one."""
+    at = "2026-03-02T09:00:00Z"
+    feeds = {
+        "accounts": "account_id,challenge_id,trader_id,desk_id,login,opened_at,stage,platform,"
+        "currency,initial_balance\n"
+        f"A1,C1,T1,D1,1,{at},funded,mt5,USD,1000\n",
+        "challenges": "challenge_id,trader_id,desk_id,product,purchased_at,fee,currency,partner_id,click_id,reset_of\n"
+        f"C2,T1,D1,plan,{at},1,USD,P1,K1,C9\n",
+        "deals": f"account_id,deal_id,kind,executed_at,profit\nA9,1,fee,{at},1\nA9,2,fee,{at},1\n",
+        "logins": f"trader_id,occurred_at,ip,account_id\nT1,{at},1.1.1.1,A8\n",
+        "clicks": f"click_id,partner_id,occurred_at\nK2,P8,{at}\nK3,P9,{at}\n",
+        "consents": f"trader_id,occurred_at,given\nT2,{at},yes\n",
+    }
+    land_paths(warehouse, [_write(tmp_path, f"{name}.csv", text) for name, text in feeds.items()])
+    (told,) = (one.found for one in examine(warehouse, catalogue.FOLDER) if one.check == "orphans")
+    assert [one.replace(" that have not landed", "") for one in told.split("; ")] == [
+        "1 accounts to challenges (C1)",
+        "1 accounts to desks (D1)",
+        "1 accounts to traders (T1)",
+        "1 challenges to challenges (C9)",
+        "1 challenges to clicks (K1)",
+        "1 challenges to desks (D1)",
+        "1 challenges to partners (P1)",
+        "1 challenges to traders (T1)",
+        "2 clicks to partners (P8, …)",
+        "1 consents to traders (T2)",
+        "2 deals to accounts (A9)",
+        "1 logins to accounts (A8)",
+        "1 logins to traders (T1)",
+    ]
 
 
 def test_a_frame_lands_with_its_lines_source_and_refused_rows(warehouse: Warehouse) -> None:

@@ -6,6 +6,14 @@ with pointers as (
     select 'challenges', 'desks', desk_id, count(*)
     from staging.challenges anti join staging.desks using (desk_id) group by desk_id
     union all
+    select 'challenges', 'challenges', told.reset_of, count(*)
+    from staging.challenges as told
+    anti join staging.challenges as earlier on told.reset_of = earlier.challenge_id
+    where told.reset_of is not null group by told.reset_of
+    union all
+    select 'accounts', 'desks', desk_id, count(*)
+    from staging.accounts anti join staging.desks using (desk_id) group by desk_id
+    union all
     select 'accounts', 'challenges', challenge_id, count(*)
     from staging.accounts anti join staging.challenges using (challenge_id) group by challenge_id
     union all
@@ -17,6 +25,13 @@ with pointers as (
     union all
     select 'logins', 'traders', trader_id, cast(sum(records) as bigint)
     from facts.sign_ins anti join staging.traders using (trader_id) group by trader_id
+    union all
+    select 'logins', 'accounts', account_id, count(*)
+    from staging.logins anti join staging.accounts using (account_id)
+    where account_id is not null group by account_id
+    union all
+    select 'consents', 'traders', trader_id, count(*)
+    from staging.consents anti join staging.traders using (trader_id) group by trader_id
     union all
     select 'payments', 'traders', trader_id, count(*)
     from staging.payments anti join staging.traders using (trader_id) group by trader_id
