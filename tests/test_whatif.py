@@ -14,17 +14,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from models import catalogue, drafts, set_rules
 from models.catalogue import Version
 from models.set_rules import ALL_WORDED
 from pipelines import whatif
+from pipelines.land import land_frame
 from pipelines.score import judge, judged_accounts, register_terms
 from pipelines.whatif import History, WhatIfRefused
 from pipelines.whatif.measure import STATUS_WORDS, values
 from pipelines.whatif.replay import RULES
 from pipelines.whatif.sweep import variants
+from sql import schema
 from sql.warehouse import Warehouse
 from tests import whatif_world
 from tests.whatif_world import (
@@ -509,3 +512,25 @@ def test_a_question_without_history_is_refused(tmp_path: Any) -> None:
         whatif.load(connection, BOOK, AS_OF, ["plan"])
     with pytest.raises(WhatIfRefused, match="no such product"):
         whatif.newest(BOOK, "nine_step")
+
+
+def test_another_rulebook_than_the_last_run_had_is_told(tmp_path: Any) -> None:
+    """Who scored with `--rulebook` and forgets `HIGHWATER_RULEBOOK` would compare a draft with Highwater's products."""
+    house = Warehouse.open(tmp_path / "home")
+    login = {"trader_id": ["T1"], "occurred_at": ["2026-03-02T09:00:00Z"], "ip": ["1.1.1.1"]}
+    land_frame(house, "logins", pa.table(login), file="logins")
+    said: list[str] = []
+    for number, scored in enumerate((BOOK.digest, "another"), 1):
+        run = {
+            "run_id": number,
+            "started_at": AS_OF,
+            "as_of": AS_OF,
+            "mode": "full",
+            "accounts_walked": 0,
+            "rulebook": scored,
+        }
+        with house.database.begin() as database:
+            database.execute(schema.RUNS.insert().values(run))
+        with pytest.raises(WhatIfRefused, match="no judged account of plan"):
+            whatif.compare(house, BOOK, BOOK, "plan", said.append)
+    assert [one.split(" than ")[0] for one in said] == ["The last run judged by another rulebook"]

@@ -213,7 +213,8 @@ def _pass_rate(sides: _Sides, stage: str) -> Array:
 
 def _row(metric: str, stage: str, unit: str, before: Array, after: Array) -> dict[str, Any]:
     """One figure: both sides of the sample, their change, and the interval of each over the draws."""
-    change = after - before
+    with np.errstate(invalid="ignore"):  # neither side known: the change is not either
+        change = after - before
     row: dict[str, Any] = {"metric": metric, "stage": stage, "unit": unit}
     row |= {"today": _finite(before[0]), "draft": _finite(after[0]), "change": _finite(change[0])}
     for prefix, draws in (("", change), ("today_", before), ("draft_", after)):

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+import sqlalchemy as sa
 
 from models.catalogue import Rulebook
 from pipelines.whatif.history import History, WhatIfRefused, no_history, opened
 from pipelines.whatif.measure import compare_products
 from pipelines.whatif.replay import newest
 from pipelines.whatif.sweep import Axis, sweep
+from sql import schema
 from sql.warehouse import Warehouse, newest_fact
 
 CAVEATS = (
@@ -26,6 +28,10 @@ CAVEATS = (
     "Rules across an owner's accounts look at the owners and pairs that the last run found.",
 )
 
+OTHER_TERMS = (
+    "The last run judged by another rulebook than the one taken as today's here, which HIGHWATER_RULEBOOK names"
+    " (without it Highwater's own products); --rulebook names the draft."
+)
 
 Say = Callable[[str], None]
 
@@ -45,7 +51,7 @@ def compare(
     rows: list[dict[str, Any]] = []
     flips: list[dict[str, Any]] = []
     versions = newest(draft, product)
-    with _history(warehouse, today, versions) as history:
+    with _history(warehouse, today, versions, say) as history:
         for one in sorted({*versions} - {*history.accounts["product"]}):
             say(f"{one} is left out: {no_history(one)}")
         for one, found in compare_products(history, today, versions):
@@ -71,15 +77,25 @@ def sweep_table(
     if len(versions) != 1:
         raise WhatIfRefused(f"a sweep needs one product, name it with --product: {', '.join(sorted(versions))}")
     [(one, version)] = versions.items()
-    with _history(warehouse, today, [one]) as history:
+    with _history(warehouse, today, [one], say) as history:
         return sweep(history, today, version, axes, lambda done: say(f"{done} combinations replayed"))
 
 
 @contextmanager
-def _history(warehouse: Warehouse, today: Rulebook, products: Collection[str]) -> Iterator[History]:
+def _history(warehouse: Warehouse, today: Rulebook, products: Collection[str], say: Say) -> Iterator[History]:
     with warehouse.engine() as connection:
         as_of = newest_fact(connection)
     if as_of is None:
         raise WhatIfRefused("the lake is empty: there is no history to replay")
+    if _judged_by_another(warehouse, today):
+        say(OTHER_TERMS)
     with opened(warehouse, today, as_of, products) as history:
         yield history
+
+
+def _judged_by_another(warehouse: Warehouse, today: Rulebook) -> bool:
+    """Whether the last run's rulebook was not today's, as where `HIGHWATER_RULEBOOK` does not name the firm's own."""
+    runs = schema.RUNS
+    with warehouse.database.connect() as database:
+        last = database.scalar(sa.select(runs.c.rulebook).order_by(runs.c.run_id.desc()).limit(1))
+    return last is not None and last != today.digest
