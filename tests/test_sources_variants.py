@@ -60,9 +60,16 @@ def verdict(statement: Statement, name: str) -> str:
         ("1,105", None),
         ("-12,500", None),
         ("1,2,3", None),
+        ("12,34,567.80", "1234567.80"),
+        ("-1,23,456", "-123456"),
+        ("12,34", "12.34"),
+        ("(1 234.50)", "-1234.50"),
+        ("12.50-", "-12.50"),
+        ("(-5)", None),
+        ("－7\u200a500.5", "-7500.5"),
     ],
 )
-def test_a_comma_is_read_where_only_one_reading_is_possible(printed: str, plain: str | None) -> None:
+def test_a_number_is_read_where_only_one_reading_is_possible(printed: str, plain: str | None) -> None:
     assert plain_number(printed) == plain
 
 
@@ -80,6 +87,22 @@ def test_dates_with_dots_and_the_year_last_have_the_day_first() -> None:
     assert str(clock("26.01.2026 10:30:00", "Time")) == "2026-01-26 10:30:00"
     text = re.sub(r">(\d{4})\.(\d\d)\.(\d\d) (\d\d:\d\d)", r">\3.\2.\1 \4", dialects.mt4(HISTORY).decode())
     check_trades(land(text), HISTORY, ZONE)
+
+
+@pytest.mark.parametrize("told", ["26.1.2026 9:30", "2026/1/26 9:30", "2026-01-26 9:30:00"])
+def test_a_spreadsheets_short_dates_are_read_where_their_order_is_clear(told: str) -> None:
+    """Protects exports that a Czech, Chinese or Japanese spreadsheet has saved again."""
+    assert str(clock(told, "Time")) == "2026-01-26 09:30:00"
+    row = [told if place in (1, 8) else cell for place, cell in enumerate(TRADE)]
+    assert len(land(table(TITLES + MONEY_TITLES, row + MONEY, delimiter=";")).deals) == 2
+
+
+@pytest.mark.parametrize("pattern", [r"\3.\2.\1 \4", r"\1/\2/\3 \4"])
+def test_an_mt5_report_whose_dates_a_spreadsheet_wrote_anew_is_known(pattern: str) -> None:
+    text = dialects.as_text(dialects.mt5_html(HISTORY, encoding="utf-8")).decode()
+    statement = land(re.sub(r"(\d{4})\.(\d\d)\.(\d\d) (\d\d:\d\d)", pattern, text))
+    check_trades(statement, HISTORY, ZONE)
+    assert statement.source == "mt5-report"
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
@@ -388,6 +411,14 @@ def test_commas_between_semicolons_are_decimal_only_where_no_number_has_a_point(
     assert closing(land(table(TITLES + MONEY_TITLES, commas, delimiter=delimiter)))["price"] == "33.927"
 
 
+def test_commas_beside_decimal_points_divide_thousands_where_commas_divide_the_columns() -> None:
+    """Protects whole amounts (yen, index points) that an American spreadsheet saved again, and decimal commas."""
+    index = [*TRADE[:4], "us30", '"33,877"', "0", "0", TRADE[8], '"33,927"', *MONEY]
+    assert closing(land(table(TITLES + MONEY_TITLES, index)))["price"] == "33927"
+    mixed = [*index[:3], '"0,10"', *index[4:]]
+    assert land(table(TITLES + MONEY_TITLES, mixed)).deals.empty
+
+
 def test_a_point_that_may_divide_thousands_beside_decimal_commas_is_refused() -> None:
     yen = [*TRADE[:3], "0,10", "usdjpy", "150,000", "0", "0", TRADE[8], "151,234", "0", "0", "0", "1.234"]
     with pytest.raises(SourceRefusal, match=r"1\.234, whose point may stand before thousands"):
@@ -501,10 +532,10 @@ def test_ninjatrader_dates_are_read_where_their_order_is_told(entry: str, exit_:
 
 
 def test_a_list_without_totals_of_which_a_row_is_rejected_does_not_add_up() -> None:
-    """Guards that losses in brackets do not leave an account of winners alone that is called exact."""
+    """Guards that losses marked in a way of their own do not leave an account of winners alone that is called exact."""
     lines = dialects.ftmo(HISTORY).decode().splitlines()
     cells = lines[1].split(";")
-    lines[1] = ";".join([*cells[:12], f"({cells[12].lstrip('-')})", *cells[13:]])
+    lines[1] = ";".join([*cells[:12], f"{cells[12].lstrip('-')} DR", *cells[13:]])
     statement = land("\n".join(lines) + "\n")
     assert (len(statement.rejects), statement.reconciliation.outcome) == (1, "does_not_add_up")
     assert f"1 of {statement.rows} rows could not be read and no total covers them" in verdict(statement, "rows read")

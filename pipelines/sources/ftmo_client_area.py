@@ -10,7 +10,7 @@ from pipelines.sources.kit.csv_table import Line, delimiter_of, read_lines
 from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.ledger import Ledger, RoundTrip, side_of
 from pipelines.sources.kit.statement import Ask, RowProblem, Statement
-from pipelines.sources.kit.values import clock, divided_by, european, is_clock, level, number, plain_number, positive
+from pipelines.sources.kit.values import clock, is_clock, level, number, plain_number, positive, unmarked
 from pipelines.sources.kit.zones import needed_clock
 
 NAME = "ftmo-client-area"
@@ -72,9 +72,9 @@ def read(document: Document, ask: Ask) -> Statement:
     delimiter = delimiter_of(document.first_line)
     rows = read_lines(document.text, document.name, delimiter)
     start = next((index for index, row in enumerate(rows) if row), 0)
-    commas = divided_by([cell for row in rows for cell in row], document.name, delimiter) == ","
+    plain = unmarked([cell for row in rows for cell in row], document.name, delimiter)
     found = [
-        Line(line, dict(zip(_COLUMNS, [european(cell) if commas else cell for cell in cells], strict=False)))
+        Line(line, dict(zip(_COLUMNS, map(plain, cells), strict=False)))
         for line, cells in enumerate(rows[start + 1 :], start=start + 2)
         if cells
     ]

@@ -17,7 +17,7 @@ from lxml import etree
 
 from pipelines.sources.kit.csv_table import Line, delimiter_of, is_cut_off, read_lines, whole_table
 from pipelines.sources.kit.statement import SourceRefusal
-from pipelines.sources.kit.values import divided_by, european, has_decimal_commas, shortest
+from pipelines.sources.kit.values import divided_by, european, has_decimal_commas, shortest, unmarked
 
 BYTES_MAX = 64 * 1024 * 1024
 UNPACKED_BYTES_MAX = 128 * 1024 * 1024
@@ -142,12 +142,12 @@ class Document:
         return end.rfind("<td") > end.rfind("</t") and not tag.startswith("</") and bool(rest.strip())
 
     def _text_rows(self) -> list[Row]:
-        """The lines of delimited text as rows, decimal commas turned into points."""
+        """The lines of delimited text as rows, decimal commas turned into points, thousands undivided."""
         delimiter = max(",;\t", key=self.text[:100_000].count)
         lines = read_lines(self.text, self.name, delimiter)
-        commas = divided_by([cell for cells in lines for cell in cells], self.name, delimiter) == ","
+        plain = unmarked([cell for cells in lines for cell in cells], self.name, delimiter)
         numbered = ((line, [cell.strip() for cell in cells]) for line, cells in enumerate(lines, start=1) if cells)
-        return [Row(line, [european(cell) for cell in cells] if commas else cells, []) for line, cells in numbered]
+        return [Row(line, [plain(cell) for cell in cells], []) for line, cells in numbered]
 
     def table(self) -> list[Line]:
         """The rows of text that is one table; between other marks than commas, decimal commas become points."""

@@ -1,21 +1,26 @@
 """Numbers and times as platforms print them, turned into decimal text and naive clock readings."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from functools import lru_cache
 
 from pipelines.sources.kit.statement import RowProblem, SourceRefusal
 
-_DROPPED = {ord(c): None for c in " \t\r\n\u00a0\u2007\u2009\u202f\u2060\ufeff'’"} | {ord("−"): "-", ord("–"): "-"}
+_SPACES = " \t\r\n\u00a0\u2007\u2008\u2009\u200a\u202f\u2060\ufeff"
+_DROPPED = {ord(c): None for c in f"{_SPACES}'’"} | {ord(c): "-" for c in "−–－"}
 _POINTS_AND_COMMAS = str.maketrans(".,", ",.")
 _NUMBER = re.compile(r"([+-]?)(\d{1,24})(\.\d{1,20})?")
-_GROUPED = re.compile(r"([+-]?\d{1,3}(?:,\d{3})+)(\.\d{1,20})|([+-]?\d{1,3}(?:,\d{3}){2,})")
+# Thousands, or as India divides them: 12,34,567.
+_GROUPED = re.compile(
+    r"[+-]?\d{1,3}(,\d{3})+\.\d{1,20}|[+-]?\d{1,3}(,\d{3}){2,}|[+-]?\d{1,2}(,\d\d)+,\d{3}(\.\d{1,20})?"
+)
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
 _COMMA = re.compile(r"([+-]?\d{1,3}(?:\.\d{3})+|[+-]?\d{1,24}),(\d{1,20})")
 _EUROPEAN = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?([A-Za-z]+)?")
-_CLOCK = re.compile(r"(\d{4})[.\-/](\d\d)[.\-/](\d\d)[ T](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?")
-_DAY_FIRST = re.compile(r"(\d\d)\.(\d\d)\.(\d{4})(?=[ T])")
+_CLOCK = re.compile(r"(\d{4})[.\-/](\d\d?)[.\-/](\d\d?)[ T](\d\d?):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?")
+_DAY_FIRST = re.compile(r"(\d\d?)\.(\d\d?)\.(\d{4})(?=[ T])")
 _SERIAL = re.compile(r"[2-7]\d{4}(\.\d+)?")
 _FRACTION = re.compile(r"(\d{1,6})['’-](\d{1,2})\.?(\d)?")
 _TWO_WAY_POINT = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
@@ -27,11 +32,19 @@ _YEARS = range(1990, 2100)
 @lru_cache(maxsize=65536)
 def plain_number(text: str) -> str | None:
     """Return the number as plain decimal text ('- 1 093.94' becomes '-1093.94'), or None if it is not one."""
-    match = _NUMBER.fullmatch(_pointed(text.translate(_DROPPED)))
+    match = _NUMBER.fullmatch(_pointed(_bare(text)))
     if match is None:
         return None
     sign, whole, fraction = match.groups()
     return ("-" if sign == "-" else "") + (whole.lstrip("0") or "0") + (fraction or "")
+
+
+def _bare(text: str) -> str:
+    """Return a number without spaces and apostrophes, a minus in front where brackets or a minus behind stand for it."""
+    bare = text.translate(_DROPPED)
+    if bare.startswith("(") and bare.endswith(")"):
+        return f"-{bare[1:-1]}"
+    return f"-{bare[:-1]}" if bare.endswith("-") and bare != "-" else bare
 
 
 def _pointed(text: str) -> str:
@@ -61,7 +74,7 @@ def number(text: str, column: str) -> str:
     """Return plain decimal text; a cell that is no number raises RowProblem."""
     value = plain_number(text)
     if value is None:
-        two_ways = (match := _COMMA.fullmatch(text.translate(_DROPPED))) is not None and _is_two_ways(match)
+        two_ways = (match := _COMMA.fullmatch(_bare(text))) is not None and _is_two_ways(match)
         why = "its comma may stand before thousands or before decimals" if two_ways else "not a number"
         raise RowProblem(column, text, why)
     return value
@@ -75,7 +88,7 @@ def divided_by(cells: list[str], name: str, delimiter: str = ";") -> str:
     """
     if delimiter == ",":
         return "," if has_decimal_commas(cells) else "."
-    numbers = {cell.translate(_DROPPED) for cell in cells if "." in cell or "," in cell}
+    numbers = {_bare(cell) for cell in cells if "." in cell or "," in cell}
     points = {number for number in numbers if "." in number and _NUMBER.fullmatch(number)}
     if not points:
         return ","
@@ -89,11 +102,36 @@ def divided_by(cells: list[str], name: str, delimiter: str = ";") -> str:
     return "."
 
 
+def unmarked(cells: list[str], name: str, delimiter: str) -> Callable[[str], str]:
+    """Return how a text's cells become numbers with a decimal point alone.
+
+    Beside decimal points a comma divides thousands, but in a European spreadsheet's text, where cells that it took for
+    words keep their points.
+    """
+    if divided_by(cells, name, delimiter) == ",":
+        return european
+    return _without_thousands if delimiter == "," and _has_decimal_points(cells) else str
+
+
+def _has_decimal_points(cells: list[str]) -> bool:
+    """Tell a file that prints decimal points: some number can only be read so, and none has to have a decimal comma."""
+    numbers = {_bare(cell) for cell in cells if "." in cell or "," in cell}
+    commas = filter(None, map(_COMMA.fullmatch, numbers))
+    points = (number for number in numbers if "." in number and _NUMBER.fullmatch(number))
+    return all(map(_is_two_ways, commas)) and not all(map(_TWO_WAY_POINT.fullmatch, points))
+
+
+def _without_thousands(text: str) -> str:
+    """Return a number without the commas between its thousands, other text as it is."""
+    bare = _bare(text)
+    return bare.replace(",", "") if _THOUSANDS.fullmatch(bare) else text
+
+
 def has_decimal_commas(cells: Iterable[str]) -> bool:
     """Tell a file that prints decimal commas: some cell can only be read so, and none has a decimal point."""
     found = False
     for cell in cells:
-        text = cell.translate(_DROPPED)
+        text = _bare(cell)
         if "." in text and _NUMBER.fullmatch(text):
             return False
         found = found or ((match := _COMMA.fullmatch(text)) is not None and not _is_two_ways(match))
@@ -119,7 +157,7 @@ def level(text: str, column: str) -> str | None:
 
 def european(text: str) -> str:
     """Return a number with decimal comma, with or without unit, with a decimal point; other text as it is."""
-    cleaned = text.translate(_DROPPED)
+    cleaned = _bare(text)
     if _EUROPEAN.fullmatch(cleaned) and "," in cleaned:
         return cleaned.replace(".", "").replace(",", ".")
     return text
@@ -132,7 +170,7 @@ def dollars(text: str, column: str) -> str:
 
 def american(text: str) -> str:
     """Return a number without commas; one before three digits divides thousands, any other is a decimal comma."""
-    return _pointed(text.translate(_DROPPED)).replace(",", "")
+    return _pointed(_bare(text)).replace(",", "")
 
 
 def bare_amount(text: str) -> str:
@@ -162,7 +200,7 @@ def tick_price(text: str, column: str) -> str:
 
 def shortest(text: str) -> str:
     """Return a spreadsheet's stored number without binary noise ('0.30000000000000004' is '0.3')."""
-    if len(text) < 16 and "e" not in text.lower():
+    if (len(text) < 16 and "e" not in text.lower()) or text.isdigit():
         return text
     try:
         value = float(text)
