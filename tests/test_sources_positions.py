@@ -86,6 +86,16 @@ def test_what_reduced_an_open_position_is_tied_to_it() -> None:
     assert statement.facts["open_positions"] == 1
 
 
+def test_a_position_opened_in_parts_and_reduced_keeps_its_closing_deals() -> None:
+    """Protects an order that was filled twice: what is left of its position is held against all that it opened."""
+    book = Book()
+    book.deal("09:00:00", "sell", "in", "0.30", 601)
+    book.deal("09:00:01", "sell", "in", "0.20", 601)
+    part = book.deal("09:30:00", "buy", "out", "0.20", 602, "3.00")
+    book.still_open(601, "sell", "0.30", "09:00:00")
+    assert tied(land(page(book.rows)))[str(part)] == "601"
+
+
 def test_the_last_part_of_a_position_begun_before_the_file_is_tied_to_it() -> None:
     """Its row tells the whole position and the file holds a part of it: that is neither loose nor a contradiction."""
     book = Book()

@@ -109,7 +109,11 @@ class _Closings:
         """Sort the deals by what they can belong to."""
         self.positions = positions
         self.first_at = min((deal["executed_at"] for deal in trades), default=datetime.min)
-        self.openings = {deal["order"]: deal for deal in trades if deal["entry"] == "in"}
+        self.openings: dict[str, Deal] = {}
+        for deal in trades:
+            if deal["entry"] == "in":  # an order may be filled in parts
+                opening = self.openings.setdefault(deal["order"], deal | {"volume": Decimal(0)})
+                opening["volume"] += Decimal(deal["volume"])
         self.closings = [deal for deal in trades if deal["entry"] != "in"]
 
     def tie(self) -> None:
@@ -152,7 +156,7 @@ class _Closings:
         if position.closed_at is not None:
             return position.volume
         opening = self.openings.get(position.ticket)
-        return Decimal(opening["volume"]) - position.volume if opening else None
+        return opening["volume"] - position.volume if opening else None
 
     def _tie_left(self) -> None:
         """Tie a deal that is left where exactly one opening of its size is left to close."""
@@ -160,7 +164,7 @@ class _Closings:
         left: dict[Key, list[Deal]] = defaultdict(list)
         for order, opening in self.openings.items():
             if order not in tied:
-                left[opening["symbol"], opening["side"], Decimal(opening["volume"])].append(opening)
+                left[opening["symbol"], opening["side"], opening["volume"]].append(opening)
         for deal in self._free():
             fitting = left[deal["symbol"], _OTHER[deal["side"]], Decimal(deal["volume"])]
             if len(fitting) == 1 and fitting[0]["executed_at"] <= deal["executed_at"]:
