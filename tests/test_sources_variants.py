@@ -10,6 +10,7 @@ from io import BytesIO
 import pytest
 
 from pipelines.sources import SourceRefusal, Statement, read
+from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.money_rows import classify
 from pipelines.sources.kit.statement import RowProblem
 from pipelines.sources.kit.values import clock, plain_number
@@ -445,6 +446,13 @@ def test_a_workbook_that_counts_its_days_from_1904_is_refused() -> None:
         archive.writestr("xl/worksheets/sheet1.xml", "<worksheet><sheetData/></worksheet>")
     with pytest.raises(SourceRefusal, match="counts its days from 1904"):
         land(stream.getvalue())
+
+
+def test_a_workbooks_long_numbers_keep_every_digit() -> None:
+    """Guards that tickets of nineteen digits, stored as numbers, are not rounded into another's."""
+    row = '<row r="1"><c r="A1"><v>1234567890123456789</v></c><c r="B1"><v>0.30000000000000004</v></c></row>'
+    data = dialects.workbook({"xl/worksheets/sheet1.xml": f"<worksheet><sheetData>{row}</sheetData></worksheet>"})
+    assert Document(data, "export").rows[0].cells == ["1234567890123456789", "0.3"]
 
 
 FTMO = "Ticket;Open;Type;Volume;Symbol;Price;SL;TP;Close;Price;{};{};{};Pips;Duration"

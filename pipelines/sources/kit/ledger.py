@@ -29,6 +29,10 @@ from pipelines.sources.kit.values import total
 from pipelines.sources.kit.zones import ServerClock
 from pipelines.sources.symbols import canonical
 
+# A spreadsheet keeps fifteen digits of a number and shows a long one as 3.32215E+11.
+_SHORTENED = re.compile(r"\d(\.\d+)?E\+\d")
+_ROUNDED = re.compile(r"\d{15}0+[01]?")
+_LONG_IDS_MIN = 6
 _YEAR_LAST = re.compile(r"(\d{1,2})[/.\-](\d{1,2})[/.\-]\d{2,4}\b")
 
 Deal = dict[str, Any]
@@ -93,6 +97,7 @@ class Ledger:
                 f"the file is in {currency} and account {self.ask.account_id} is in {self.ask.currency}: "
                 "land it under the account it belongs to"
             )
+        self._refuse_rounded_ids()
         self._refuse_half_turned_dates()
         deals = self._frame()
         if self.volumes_are_exact:
@@ -103,6 +108,18 @@ class Ledger:
         rows = sum(self.accounted.values()) + len(rejects)
         reconciliation = Reconciliation(outcome_of(self.checks), self.checks)
         return Statement(self.source, deals, self._equity_frame(), rejects, rows, self.facts, reconciliation)
+
+    def _refuse_rounded_ids(self) -> None:
+        """Refuse a file in which a spreadsheet has rounded the numbers of deals: several may have become one."""
+        ids = {str(deal.get(name)) for deal in self.deals for name in ("deal_id", "position_id")}
+        long = {name for name in ids if len(name) > 15}
+        has_lost = len(long) >= _LONG_IDS_MIN and all(map(_ROUNDED.fullmatch, long))
+        rounded = {name for name in ids if _SHORTENED.match(name)} | (long if has_lost else set())
+        if rounded:
+            raise SourceRefusal(
+                f"a spreadsheet has rounded the numbers of deals or positions ({min(rounded)}): export the file again "
+                "and do not save it with a spreadsheet"
+            )
 
     def _refuse_half_turned_dates(self) -> None:
         """Refuse a file of which a spreadsheet read some dates and left others, with days behind 12, as text.

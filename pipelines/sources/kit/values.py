@@ -40,7 +40,7 @@ def plain_number(text: str) -> str | None:
 
 
 def _bare(text: str) -> str:
-    """Return a number without spaces and apostrophes, a minus in front where brackets or a minus behind stand for it."""
+    """Return a number without spaces and apostrophes; brackets, or a minus behind it, become a minus in front."""
     bare = text.translate(_DROPPED)
     if bare.startswith("(") and bare.endswith(")"):
         return f"-{bare[1:-1]}"
