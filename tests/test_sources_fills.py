@@ -139,6 +139,33 @@ def test_dxtrade_executions_and_cash_land() -> None:
     assert Decimal(statement.deals["profit"].iloc[2]) == Decimal(50)
 
 
+def test_dxtrade_parts_of_an_order_that_tell_only_the_whole_are_taken_apart() -> None:
+    """Guards that an order filled in three parts is not counted as the sum of what was filled up to each."""
+    up_to = [("y1", 20000, 1.1), ("y3", 60000, 1.102), ("y2", 50000, 1.101)]
+    executions = [
+        {"executionCode": code, "orderCode": "o1", "instrument": "EURUSD", "status": "PARTIALLY_FILLED", "side": "BUY",
+         "filledQuantity": filled, "averagePrice": average, "transactionTime": f"2026-02-11T14:00:0{code[1]}Z"}
+        for code, filled, average in up_to
+    ]  # fmt: skip
+    deals = land(json.dumps({"executions": [*executions, executions[1]]})).deals
+    assert [Decimal(text) for text in deals["volume"]] == [Decimal("0.2"), Decimal("0.3"), Decimal("0.1")]
+    assert list(deals["price"]) == ["1.1", "1.102", "1.107"]
+
+
+def test_numbers_of_deals_that_a_spreadsheet_rounded_refuse_the_file() -> None:
+    """Guards that fills or positions of 18 digits do not become one, and that long ones of a platform are taken."""
+
+    def told(numbers: list[str]) -> str:
+        lines = [f"{n},1.1,buy,1770820200000,1.0,o,{n},EURUSD" for n in numbers]
+        return "\n".join(["id,price,side,createdDate,qty,orderId,positionId,symbol", *lines]) + "\n"
+
+    long = [f"36028797018976{tail}" for tail in range(5041, 5047)]
+    assert list(land(told(long)).deals["deal_id"]) == long
+    for rounded in (["3.60288E+17"], [f"3602879701{tail}0000" for tail in range(50410, 50416)]):
+        with pytest.raises(SourceRefusal, match="rounded the numbers of deals"):
+            land(told(rounded))
+
+
 def tradelocker(symbol: str, opened: float, closed: float, currency: str | None = None) -> Statement:
     """Read one lot bought and sold again."""
     rows = [

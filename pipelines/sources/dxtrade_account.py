@@ -4,10 +4,11 @@ Executions carry no result, so they are priced by the contract's size. Quantitie
 API counts them, and become lots by the same size.
 """
 
+from collections import defaultdict
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipelines.sources.kit.csv_table import Line
 from pipelines.sources.kit.document import Document
@@ -16,12 +17,13 @@ from pipelines.sources.kit.ledger import Ledger, side_of
 from pipelines.sources.kit.money_rows import MoneyRow, classify
 from pipelines.sources.kit.refusals import refuse_several_accounts
 from pipelines.sources.kit.statement import Ask, RowProblem, SourceRefusal, Statement
-from pipelines.sources.kit.values import number, positive
+from pipelines.sources.kit.values import number, plain_number, positive
 from pipelines.sources.kit.zones import server_clock
 from pipelines.sources.symbols import instrument
 
 NAME = "dxtrade-account"
 
+_FILLED = ("FILLED", "PARTIALLY_FILLED", "COMPLETED", "")
 _TYPES = {
     "COMMISSION": ("fee", "charge"),
     "FINANCING": ("fee", "financing"),
@@ -33,6 +35,13 @@ _TYPES = {
     "ADJUSTMENT": ("balance", "correction"),
     "NEGATIVE_BALANCE_CORRECTION": ("balance", "correction"),
 }
+
+
+class Filled(NamedTuple):
+    """How much of an order was filled, and the sum of its quantities times prices."""
+
+    quantity: Decimal = Decimal(0)
+    worth: Decimal = Decimal(0)
 
 
 def recognise(document: Document) -> bool:
@@ -47,11 +56,12 @@ def read(document: Document, ask: Ask) -> Statement:
     told = [row.get("account") for name in ("executions", "cashTransactions") for row in _lines(answer, name, document)]
     refuse_several_accounts(document.name, told)
     ledger = Ledger(NAME, ask, server_clock("UTC"))
-    fills = []
-    for row in _lines(answer, "executions", document):
-        if row.get("status").upper() in ("FILLED", "PARTIALLY_FILLED", "COMPLETED", ""):
-            fills.append(ledger.take("executions", row.line, partial(_fill, row, money_of(ask))))
-        else:
+    executions = _lines(answer, "executions", document)
+    filled = [row for row in executions if row.get("status").upper() in _FILLED]
+    before = _filled_before(filled)
+    fills = [ledger.take("executions", row.line, partial(_fill, row, before, money_of(ask))) for row in filled]
+    for row in executions:
+        if row.get("status").upper() not in _FILLED:
             ledger.take("other executions", row.line, partial(row.need, "executionCode"))
     for row in _lines(answer, "cashTransactions", document):
         ledger.take("cash transactions", row.line, partial(_cash, ledger, row))
@@ -91,21 +101,49 @@ def _time(row: Line, name: str) -> datetime:
         raise RowProblem(name, text, "not a time") from error
 
 
-def _fill(row: Line, currency: str) -> Fill:
+def _filled_before(rows: list[Line]) -> dict[str, Filled]:
+    """Return what its order had filled before each execution that does not tell its own part."""
+    whole = {row.get("executionCode"): row for row in rows if row.get("orderCode") and not row.get("lastQuantity")}
+    sizes = {code: Decimal(plain_number(row.get("filledQuantity")) or 0) for code, row in whole.items()}
+    found, orders = {}, defaultdict[str, Filled](Filled)
+    for code in sorted(whole, key=sizes.__getitem__):
+        order = whole[code].get("orderCode")
+        found[code] = orders[order]
+        average = Decimal(plain_number(whole[code].get("averagePrice")) or 0)
+        orders[order] = Filled(sizes[code], sizes[code] * average)
+    return found
+
+
+def _part(row: Line, before: Filled) -> tuple[Decimal, Decimal]:
+    """Return an execution's own quantity and price: those of the order up to it, less those before it."""
+    quantity = Decimal(positive(row.need("lastQuantity", "filledQuantity"), "lastQuantity"))
+    price = Decimal(number(row.need("lastPrice", "averagePrice"), "lastPrice"))
+    if row.get("lastQuantity"):
+        return quantity, price
+    own = quantity - before.quantity
+    if own <= 0:
+        raise RowProblem("filledQuantity", row.get("filledQuantity"), "no more than the order had filled before")
+    if before.quantity and not row.get("lastPrice"):
+        price = ((price * quantity - before.worth) / own).quantize(price)
+    return own, price
+
+
+def _fill(row: Line, before: dict[str, Filled], currency: str) -> Fill:
     """Read one execution; units become lots."""
     symbol = row.need("instrument", "symbol")
     known = instrument(symbol)
     units = (known.units if known else None) or Decimal(0)
     if known is None or not units:
         raise RowProblem("instrument", symbol, "its contract size is unknown, so its profit cannot be reckoned")
-    quantity = Decimal(positive(row.need("lastQuantity", "filledQuantity"), "lastQuantity"))
+    code = row.need("executionCode")
+    quantity, price = _part(row, before.get(code, Filled()))
     return Fill(
-        fill_id=row.need("executionCode"),
+        fill_id=code,
         at=_time(row, "transactionTime"),
         side=side_of(row.need("side"), "side"),
         symbol=symbol,
         volume=quantity if known.asset_class == "future" else quantity / units,
-        price=Decimal(number(row.need("lastPrice", "averagePrice"), "lastPrice")),
+        price=price,
         position=row.get("positionCode") or None,
     ).priced(currency)
 
