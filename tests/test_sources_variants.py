@@ -84,6 +84,14 @@ def test_a_page_saved_again_with_decimal_commas_is_read(write: Writer, between: 
     assert statement.reconciliation.outcome == "exact"
 
 
+def test_a_page_with_decimal_commas_and_whole_thousands_with_points_is_refused() -> None:
+    """Guards that 1.234 yen beside lots of 0,10 do not land as one yen."""
+    text = re.sub(r">(-?\d+)\.(\d+)<", r">\1,\2<", dialects.matchtrader(HISTORY).decode())
+    profit = re.compile(r"<td>-?\d+,\d+</td>(?=<td>[^<]*</td></tr>)")
+    with pytest.raises(SourceRefusal, match="whose point may stand before thousands"):
+        land(profit.sub("<td>1.234</td>", text), None)
+
+
 def test_dates_with_dots_and_the_year_last_have_the_day_first() -> None:
     assert str(clock("26.01.2026 10:30:00", "Time")) == "2026-01-26 10:30:00"
     text = re.sub(r">(\d{4})\.(\d\d)\.(\d\d) (\d\d:\d\d)", r">\3.\2.\1 \4", dialects.mt4(HISTORY).decode())
@@ -457,6 +465,19 @@ def test_a_workbooks_long_numbers_keep_every_digit() -> None:
 
 FTMO = "Ticket;Open;Type;Volume;Symbol;Price;SL;TP;Close;Price;{};{};{};Pips;Duration"
 FTMO_ROW = "7000;2026-01-06 11:00:00;buy;0.10;US30;{};0;0;2026-01-06 12:00:00;{};{};{};{};50;3600"
+
+
+@pytest.mark.parametrize("lasted", ["3600", "9000"])
+def test_ftmo_in_a_language_of_other_words_is_told_by_its_durations(lasted: str) -> None:
+    """Protects the client area's lists in Czech, Spanish or Chinese, and other lists from being taken for them."""
+    head = "Tiket;Otevření;Typ;Objem;Symbol;Cena;SL;TP;Uzavření;Cena;Swap;Komise;Profit;Pipy;Doba trvání"
+    row = FTMO_ROW.format("44000,1", "44010,1", "-1,2", "0,7", "1,00").removesuffix("3600")
+    if lasted == "3600":
+        deal = closing(land(f"{head}\n{row}{lasted}\n"))
+        assert (deal["commission"], deal["swap"], deal["profit"]) == ("-0.7", "-1.2", "1.00")
+    else:
+        with pytest.raises(SourceRefusal, match="no export that is known here"):
+            land(f"{head}\n{row}{lasted}\n{row}3600\n")
 
 
 def test_ftmo_numbers_have_one_decimal_mark() -> None:

@@ -32,17 +32,12 @@ def recognise(document: Document) -> bool:
     """Tell the file by its shape: a ticket first, times second and ninth, side third, and swap before commission.
 
     Other platforms' lists begin alike and have their money columns in another order, so the titles of the money columns
-    or the printed duration have to say that this is the one.
+    or, in a language of other words, the printed duration have to say that this is the one.
     """
     header = document.first_line.lower()
     delimiter = delimiter_of(header)
     header = header.rstrip(f"{delimiter} ")
-    if (
-        document.is_zip
-        or document.is_html
-        or header.strip('"')[:6] != "ticket"
-        or header.count(delimiter) not in (13, 14)
-    ):
+    if document.is_zip or document.is_html or header.count(delimiter) not in (13, 14):
         return False
     lines = [line for line in document.text[:20_000].replace('"', "").splitlines() if line.strip()]
     rows = [row for row in (line.split(delimiter) for line in lines[1:3]) if len(row) > 8]
@@ -51,7 +46,8 @@ def recognise(document: Document) -> bool:
     titles = header.split(delimiter)
     if any(word in title and place != own for place, title in enumerate(titles) for word, own in _PLACES.items()):
         return False
-    return "swap" in titles[10] or (bool(rows) and all(map(_lasts_as_printed, rows)))
+    is_named = header.strip('"').startswith("ticket") and "swap" in titles[10]
+    return is_named or (bool(rows) and all(map(_lasts_as_printed, rows)))
 
 
 def _lasts_as_printed(row: list[str]) -> bool:

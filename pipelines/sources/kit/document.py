@@ -17,7 +17,7 @@ from lxml import etree
 
 from pipelines.sources.kit.csv_table import Line, delimiter_of, is_cut_off, read_lines, whole_table
 from pipelines.sources.kit.statement import SourceRefusal
-from pipelines.sources.kit.values import divided_by, european, has_decimal_commas, shortest, unmarked
+from pipelines.sources.kit.values import divided_by, european, shortest, unmarked
 
 BYTES_MAX = 64 * 1024 * 1024
 UNPACKED_BYTES_MAX = 128 * 1024 * 1024
@@ -130,7 +130,7 @@ class Document:
         rows = self.page.rows
         if rows and rows[-1].cells and self._ends_in_a_cell:
             rows = [*rows[:-1], rows[-1]._replace(cells=[*rows[-1].cells[:-1], f"{rows[-1].cells[-1]}…"])]
-        if "," not in self.text or not has_decimal_commas(cell for row in rows for cell in row.cells):
+        if "," not in self.text or divided_by([cell for row in rows for cell in row.cells], self.name, ",") != ",":
             return rows
         return [row._replace(cells=[european(cell) for cell in row.cells]) for row in rows]
 

@@ -81,20 +81,18 @@ def number(text: str, column: str) -> str:
 
 
 def divided_by(cells: list[str], name: str, delimiter: str = ";") -> str:
-    """Return the decimal mark of delimited text: a comma, unless its numbers have points.
+    """Return the decimal mark of a text's numbers: a comma, unless they have points.
 
-    Where commas divide the columns, some number has to have a comma that can only be decimal. A point before three
-    digits may divide thousands where other numbers have decimal commas, and then nothing is read.
+    Where commas divide the columns, and in a page, some number has to have a comma that can only be decimal. A point
+    before three digits may divide thousands where other numbers have decimal commas, and then nothing is read.
     """
-    if delimiter == ",":
-        return "," if has_decimal_commas(cells) else "."
     numbers = {_bare(cell) for cell in cells if "." in cell or "," in cell}
     points = {number for number in numbers if "." in number and _NUMBER.fullmatch(number)}
     if not points:
-        return ","
+        return "," if delimiter != "," or _has_decimal_commas(numbers) else "."
     two_ways = next((point for point in sorted(points) if _TWO_WAY_POINT.fullmatch(point)), None)
     is_all_two_ways = all(_TWO_WAY_POINT.fullmatch(point) for point in points)
-    if two_ways is not None and is_all_two_ways and has_decimal_commas(numbers - points):
+    if two_ways is not None and is_all_two_ways and _has_decimal_commas(numbers - points):
         raise SourceRefusal(
             f"{name} has decimal commas and {two_ways}, whose point may stand before thousands or before decimals: "
             "save it without marks between thousands"
@@ -116,9 +114,8 @@ def unmarked(cells: list[str], name: str, delimiter: str) -> Callable[[str], str
 def _has_decimal_points(cells: list[str]) -> bool:
     """Tell a file that prints decimal points: some number can only be read so, and none has to have a decimal comma."""
     numbers = {_bare(cell) for cell in cells if "." in cell or "," in cell}
-    commas = filter(None, map(_COMMA.fullmatch, numbers))
     points = (number for number in numbers if "." in number and _NUMBER.fullmatch(number))
-    return all(map(_is_two_ways, commas)) and not all(map(_TWO_WAY_POINT.fullmatch, points))
+    return not _has_decimal_commas(numbers) and not all(map(_TWO_WAY_POINT.fullmatch, points))
 
 
 def _without_thousands(text: str) -> str:
@@ -127,15 +124,9 @@ def _without_thousands(text: str) -> str:
     return bare.replace(",", "") if _THOUSANDS.fullmatch(bare) else text
 
 
-def has_decimal_commas(cells: Iterable[str]) -> bool:
-    """Tell a file that prints decimal commas: some cell can only be read so, and none has a decimal point."""
-    found = False
-    for cell in cells:
-        text = _bare(cell)
-        if "." in text and _NUMBER.fullmatch(text):
-            return False
-        found = found or ((match := _COMMA.fullmatch(text)) is not None and not _is_two_ways(match))
-    return found
+def _has_decimal_commas(numbers: Iterable[str]) -> bool:
+    """Tell numbers of which some can only be read with a decimal comma."""
+    return not all(map(_is_two_ways, filter(None, map(_COMMA.fullmatch, numbers))))
 
 
 def positive(text: str, column: str) -> str:
