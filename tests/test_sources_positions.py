@@ -1,5 +1,6 @@
 """Positions come out whole: partial closes in every form, close-by, netting and reversal, parts still open."""
 
+from datetime import datetime
 from decimal import Decimal
 
 import pandas as pd
@@ -207,6 +208,24 @@ def test_deals_that_a_spreadsheet_sorted_are_followed_in_their_time() -> None:
         statement = land(page(rows, "Netting"))
         assert [tied(statement)[str(deal)] for deal in deals] == ["601"] * 3
         assert "running balance" not in [name for name, _ in wrong(statement)]
+
+
+def test_a_repeated_hour_keeps_the_order_of_deals_and_no_trade_closes_before_it_opened() -> None:
+    """Protects coins traded while the server's clock is set back: their hour is neither mixed up nor rejected."""
+    book = Book()
+    book.deal("03:50:00", "buy", "in", "0.10", 601)
+    book.deal("03:05:00", "sell", "out", "0.10", 602, "1.00")
+    book.deal("03:55:00", "buy", "in", "0.10", 603)
+    book.deal("04:10:00", "sell", "out", "0.10", 604, "2.00")
+    autumn = page(book.rows).replace("2025.03.03 0", "2025.10.26 0").replace("2025.10.26 08", "2025.10.24 08")
+    statement = read(None, autumn.encode(), file_name="export", account_id="A1", server_zone="Europe/Athens")
+    trades = statement.deals[statement.deals["kind"] == "trade"]
+    assert [f"{at:%H:%M}" for at in trades["executed_at"]] == ["00:50", "01:05", "01:55", "02:10"]
+    assert "running balance" not in [name for name, _ in wrong(statement)]
+    clock = server_clock("Europe/Athens")
+    times = [datetime(2025, 10, 26, 3, minute) for minute in (50, 5)]
+    assert clock.closing(*times) == times[1] and clock.utc(clock.closing(*times) or times[0]).hour == 1
+    assert clock.closing(datetime(2025, 10, 27, 3, 50), datetime(2025, 10, 27, 3, 5)) is None
 
 
 def test_profits_after_a_reversal_are_not_held_against_the_first_opening() -> None:

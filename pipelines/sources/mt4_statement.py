@@ -328,19 +328,20 @@ def _closed_trade(ledger: Ledger, row: Row) -> Trade:
     cells, opening = row.cells, _opening(ledger, row)
     money = _row_money(cells)
     magic, comment = _remark_of(row.title)
+    closed_at = ledger.clock.closing(opening["at"], clock(cells[8], "Close Time"))
+    if closed_at is None:
+        raise RowProblem("Close Time", cells[8], f"before the open time {cells[1]}")
     closing = opening | {
         "magic": magic,
         "comment": comment,
         "deal_id": f"{opening['position_id']}1",
-        "at": clock(cells[8], "Close Time"),
+        "at": closed_at,
         "entry": "out",
         "side": _opposite(opening["side"]),
         "price": number(cells[9], "Close Price"),
         "profit": money["Profit"],
         "reason": reason_of(row.title),
     }
-    if closing["at"] < opening["at"]:
-        raise RowProblem("Close Time", cells[8], f"before the open time {cells[1]}")
     ledger.trade(**opening)
     ledger.trade(**(closing | _costs(money)))
     return Trade(opening["position_id"], money)

@@ -21,7 +21,7 @@ from pipelines.sources.kit.positions import Position, tie
 from pipelines.sources.kit.refusals import refuse_several_accounts
 from pipelines.sources.kit.statement import Ask, Check, RowProblem, SourceRefusal, Statement
 from pipelines.sources.kit.values import clock, is_clock, level, number, plain_number, positive
-from pipelines.sources.kit.zones import needed_clock
+from pipelines.sources.kit.zones import ServerClock, needed_clock
 
 NAME = "mt5-report"
 
@@ -90,7 +90,7 @@ def read(document: Document, ask: Ask) -> Statement:
         ledger.take("deals", source.line, partial(_deal_row, ledger, cells, width))
         for source, cells, width in report.deals
     ]
-    rows = _in_time([row for row in taken if row])
+    rows = _in_time([row for row in taken if row], ledger.clock)
     positions = _read_positions(ledger, report)
     for source, cells in report.unknown:
         ledger.reject(source.line, RowProblem("row", " | ".join(cells), "a row of no known shape"))
@@ -254,11 +254,21 @@ def _deal_row(ledger: Ledger, cells: list[str], width: int) -> DealRow:
     return DealRow(at, deal, amounts, Decimal(printed["balance"]))
 
 
-def _in_time(rows: list[DealRow]) -> list[DealRow]:
-    """Return the deals as the terminal writes them, the oldest first; a spreadsheet may have sorted them otherwise."""
-    if all(before.at <= row.at for before, row in pairwise(rows)):
-        return rows
-    return sorted(rows, key=lambda row: (row.at, int(row.deal["deal_id"])))
+def _in_time(rows: list[DealRow], server: ServerClock) -> list[DealRow]:
+    """Return the deals as the terminal writes them, the oldest first; a spreadsheet may have sorted them otherwise.
+
+    Deals whose numbers rise while their times go back within a repeated hour stand where the clock was set back.
+    """
+    back = [row for before, row in pairwise(rows) if row.at < before.at]
+    numbers = [int(row.deal["deal_id"]) for row in rows]
+    if numbers != sorted(numbers) or not all(server.is_repeated(row.at) for row in back):
+        return sorted(rows, key=lambda row: (row.at, int(row.deal["deal_id"]))) if back else rows
+    set_back_on = None
+    for before, row in pairwise(rows):
+        set_back_on = row.at.date() if row.at < before.at else set_back_on
+        if row.at.date() == set_back_on:
+            row.deal["executed_at"] = row.at.replace(fold=1)
+    return rows
 
 
 def _ticket(cells: list[str]) -> str:

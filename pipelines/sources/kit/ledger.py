@@ -251,7 +251,8 @@ class RoundTrip:
 
     def land(self, ledger: Ledger) -> "RoundTrip":
         """Add the in and the out deal; all money sits on the closing one."""
-        if self.closed_at < self.opened_at:
+        closed_at = ledger.clock.closing(self.opened_at, self.closed_at)
+        if closed_at is None:
             raise RowProblem("Close time", self.closed_at.isoformat(sep=" "), "before the opening")
         shared: Deal = {
             "position_id": self.position_id,
@@ -265,7 +266,7 @@ class RoundTrip:
         closing = {"entry": "out", "side": opposite(self.side), "price": self.close_price, "profit": self.profit}
         costs = {"commission": self.commission, "swap": self.swap, "fee": self.fee, "reason": self.reason}
         ledger.trade(self.in_id, self.opened_at, **shared, **opening)
-        ledger.trade(self.out_id, self.closed_at, **shared, **closing, **costs)
+        ledger.trade(self.out_id, closed_at, **shared, **closing, **costs)
         return self
 
 

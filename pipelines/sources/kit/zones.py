@@ -20,7 +20,8 @@ class ServerClock:
     """A wall clock: the zone whose daylight saving it follows, and what it shows beyond that zone's own time.
 
     Many FX servers show New York time plus seven hours: ``America/New_York+7``. A time that the clock change repeats is
-    its first occurrence; one that it skips is the first instant after the gap.
+    its first occurrence, unless its ``fold`` says that it is the second; one that it skips is the first instant after
+    the gap.
     """
 
     name: str
@@ -30,14 +31,26 @@ class ServerClock:
     def instants(self, readings: Sequence[datetime]) -> pd.DatetimeIndex:
         """Return aware UTC instants in microseconds for naive clock readings, in their order."""
         local = self._local(readings)
-        first = np.ones(len(local), dtype=bool)
+        first = np.array([not reading.fold for reading in readings], dtype=bool)
         aware = local.tz_localize(self.zone, ambiguous=first, nonexistent="shift_forward")
         return aware.tz_convert("UTC").as_unit("us")
 
     def utc(self, reading: datetime) -> datetime:
         """Return the UTC reading of one clock reading, for names that must not depend on the zone of an export."""
         zone = ZoneInfo(self.zone) if isinstance(self.zone, str) else self.zone
-        return (reading - self.ahead).replace(tzinfo=zone).astimezone(UTC).replace(tzinfo=None)
+        own = (reading - self.ahead).replace(tzinfo=zone, fold=reading.fold)
+        return own.astimezone(UTC).replace(tzinfo=None)
+
+    def is_repeated(self, reading: datetime) -> bool:
+        """Tell whether the clock change repeats a reading."""
+        return self.utc(reading.replace(fold=1)) > self.utc(reading.replace(fold=0))
+
+    def closing(self, opened: datetime, closed: datetime) -> datetime | None:
+        """Return when a trade closed: within a repeated hour, later than it opened; None where it closed before."""
+        again = closed.replace(fold=1)
+        if closed < opened and self.is_repeated(closed) and self.utc(again) >= self.utc(opened):
+            return again
+        return None if closed < opened else closed
 
     def uncertain(self, readings: Sequence[datetime]) -> int:
         """Count the readings that the clock change repeats or skips."""
