@@ -114,6 +114,19 @@ def test_an_mt5_report_whose_dates_a_spreadsheet_wrote_anew_is_known(pattern: st
     assert statement.source == "mt5-report"
 
 
+def test_an_mt5_report_from_a_spreadsheet_that_shows_hidden_cells_keeps_its_positions() -> None:
+    """The comment of a position then stands in eight columns between its side and its volume."""
+    text = dialects.as_text(dialects.mt5_html(HISTORY, encoding="utf-8")).decode()
+    lines = [line.split(",") for line in text.splitlines()]
+    is_position = [":" in "".join(row[8:9]) and "/" not in row[4] for row in lines]
+    shown = [
+        [*row[:4], "77", *[""] * 7, *row[4:]] if found else row for found, row in zip(is_position, lines, strict=True)
+    ]
+    statement = land(table(*shown))
+    check_trades(statement, HISTORY, ZONE)
+    assert statement.facts["closed_positions"] == len(HISTORY.trades) and statement.rejects.empty
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("order", [range(14), [4, 2, 3, 0, 1, 5, 8, 9, 6, 7, 13, 12, 10, 11]])
 @pytest.mark.parametrize("extra", [[], [""], ["my note"]])

@@ -34,6 +34,7 @@ _DATED_ROW = re.compile(r"^\"?\d{1,4}[./-]\d\d?[./-]\d{1,4} \d\d?:\d\d(:\d\d)?\"
 _WON = re.compile(r"\d[\d ]* \([\d.]+%\)")
 _REASON = re.compile(r"\[(sl|tp|so)\b|^so: ", re.IGNORECASE)
 _LAYOUT_WIDTHS = range(13, 16)
+_COMMENT_SPAN = 8
 
 
 @dataclass(frozen=True)
@@ -113,14 +114,15 @@ def _is_simulation(report: Report) -> bool:
 
 
 def _grids(rows: list[Row]) -> Iterator[tuple[Row, list[str]]]:
-    """Yield each row laid on columns; a position's comment cell, hidden or shown, is left out."""
+    """Yield each row laid on columns; a position's comment cell, hidden or shown, and what it spans is left out."""
     for row in rows:
-        spans = row.spans
-        if len(spans) > 12 and spans[4] == 8:
-            kept = Row(row.line, row.cells[:4] + row.cells[5:], spans[:4] + spans[5:], row.title)
-            yield row, kept.grid()
+        cells, spans = row.grid(), row.spans
+        if len(spans) > 12 and spans[4] == _COMMENT_SPAN:
+            yield row, cells[:4] + cells[4 + _COMMENT_SPAN :]
+        elif not spans and len(cells) > 20 and cells[3].lower() in _SIDES and not any(cells[5 : 4 + _COMMENT_SPAN]):
+            yield row, cells[:4] + cells[4 + _COMMENT_SPAN :]  # as a spreadsheet shows it that hides no cells
         else:
-            yield row, row.grid()
+            yield row, cells
 
 
 def kind_of(cells: list[str]) -> str | None:
