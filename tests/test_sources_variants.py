@@ -5,7 +5,11 @@ import re
 import zipfile
 from collections.abc import Callable
 from decimal import Decimal
+from email.mime.image import MIMEImage
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
 from io import BytesIO
+from quopri import encodestring
 
 import pytest
 
@@ -351,6 +355,32 @@ def test_a_matchtrader_table_in_other_words_is_refused() -> None:
     with pytest.raises(SourceRefusal, match="no table with the columns"):
         land(page.replace("Volume", "Volumen"))
     assert land(page.replace("Volume", "VOLUME")).deals.equals(land(page).deals)
+
+
+def test_matchtrader_positions_still_open_and_orders_are_counted_and_land_nothing() -> None:
+    """Protects a statement whose further tables have columns of their own: their rows are no closings."""
+    opened = (
+        "<td>ID</td><td>Symbol</td><td>Open time</td><td>Volume</td><td>Side</td><td>Current price</td><td>Profit</td>"
+    )
+    order = "<td>ID</td><td>Symbol</td><td>Time</td><td>Volume</td><td>Side</td><td>Type</td><td>Price</td>"
+    row = (
+        "<td>W900001</td><td>EURUSD</td><td>20.02.2026 10:00:00</td><td>1.00</td><td>BUY</td><td>1.1</td><td>5.00</td>"
+    )
+    further = "".join(f"<table><tr>{heading}</tr><tr>{row}</tr></table>" for heading in (opened, order))
+    statement = land(dialects.matchtrader(HISTORY).decode().replace("</body>", f"{further}</body>"), None)
+    check_trades(statement, HISTORY, "UTC")
+    assert statement.facts["accounted"]["open positions and orders"] == 2
+
+
+def test_a_browsers_archive_of_a_page_is_the_page() -> None:
+    """Protects what people get who save a report as one file: quoted-printable parts with a picture behind."""
+    archive = MIMEMultipart("related")
+    page = MIMEText("", "html", "utf-8")
+    page.replace_header("Content-Transfer-Encoding", "quoted-printable")
+    page.set_payload(encodestring(dialects.mt4(HISTORY)))
+    archive.attach(page)
+    archive.attach(MIMEImage(b"\x89PNG\r\n", "png"))
+    check_trades(land(b"From: <Saved by Blink>\r\n" + archive.as_bytes()), HISTORY, ZONE)
 
 
 def test_a_matchtrader_table_without_a_column_beside_says_what_is_lacking() -> None:

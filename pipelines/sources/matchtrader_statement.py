@@ -19,7 +19,7 @@ _HEADER = re.compile(r"(Account|Name|Currency|Leverage):\s*(.*)", re.DOTALL)
 _REASONS = {"stop loss": "sl", "sl": "sl", "take profit": "tp", "tp": "tp", "stopout": "so", "stop out": "so"}
 _NUMBER = re.compile(r"[A-Z]{0,3}\d{6,}")
 _BESIDE = ("Commission", "Swap", "Stop loss", "Take profit", "Reason")
-_NAMED = {"id", "symbol", "open time", "volume", "side", "profit"}
+_NAMED = {"id", "symbol", "open time", "close time", "volume", "side", "profit"}
 
 
 def recognise(document: Document) -> bool:
@@ -30,18 +30,25 @@ def recognise(document: Document) -> bool:
 
 
 def _is_header(row: Row) -> bool:
-    """Tell the row of column names."""
+    """Tell the row of column names of the closed positions."""
     return {cell.lower() for cell in row.cells} >= _NAMED
+
+
+def _begins_other_table(row: Row) -> bool:
+    """Tell the row of column names of open positions or pending orders."""
+    return "".join(row.cells[:1]).lower() == "id" and not _is_header(row)
 
 
 def read(document: Document, ask: Ask) -> Statement:
     """Read a statement: each row is one closing; the position is its id, the deal ids are the id with the closing time.
 
-    A repeated id is a partial close. Profit is printed net of commission and swap and lands gross.
+    A repeated id is a partial close. Profit is printed net of commission and swap and lands gross. Positions still open
+    and pending orders are counted.
     """
     ledger = Ledger(NAME, ask, server_clock("UTC"))
     header: dict[str, str] = {}
     names: list[str] = []
+    is_other = False
     seen = Keys()
     accounts = []
     for row in document.rows:
@@ -49,8 +56,12 @@ def read(document: Document, ask: Ask) -> Statement:
         header |= {match[1]: match[2].strip() for match in found if match}
         accounts.append(header.get("Account", ""))
         if _is_header(row):
-            names = header_names(row.cells)
-        elif names and (len(row.cells) >= 10 or _NUMBER.fullmatch(row.cells[0] if row.cells else "")):
+            names, is_other = header_names(row.cells), False
+        elif _begins_other_table(row):
+            is_other = True
+        elif is_other and len(row.cells) > 5:
+            ledger.take("open positions and orders", row.line, partial(_position_id, row.cells[0]))
+        elif names and not is_other and (len(row.cells) >= 10 or _NUMBER.fullmatch(row.cells[0] if row.cells else "")):
             line = Line(row.line, dict(zip(names, row.cells, strict=False)))
             ledger.take("closings", row.line, partial(_closing, ledger, line, seen))
     if not names and any(len(row.cells) >= 10 for row in document.rows):
@@ -69,9 +80,7 @@ def read(document: Document, ask: Ask) -> Statement:
 
 def _closing(ledger: Ledger, row: Line, seen: Keys) -> RoundTrip:
     """Land one closing of a position."""
-    position = row.need("ID")
-    if not re.fullmatch(r"[A-Za-z0-9\-]{1,60}", position):
-        raise RowProblem("ID", position, "not a position id")
+    position = _position_id(row.need("ID"))
     closed_at = _time(row, "Close time")
     key = f"{position}-{stamp(closed_at)}"
     key = seen.of(key, row.cells)
@@ -95,6 +104,13 @@ def _closing(ledger: Ledger, row: Line, seen: Keys) -> RoundTrip:
         reason=_REASONS.get(row.get("Reason").lower()),
         comment=row.get("Reason") or None,
     ).land(ledger)
+
+
+def _position_id(text: str) -> str:
+    """Return the id of a position or order."""
+    if not re.fullmatch(r"[A-Za-z0-9\-]{1,60}", text):
+        raise RowProblem("ID", text, "not a position id")
+    return text
 
 
 def _time(row: Line, name: str) -> datetime:

@@ -1,6 +1,7 @@
 """A delivered file, decoded once: its text, the rows of its tables, or the rows of its sheets. Nothing in it is run."""
 
 import codecs
+import email
 import json
 import re
 import zipfile
@@ -33,6 +34,7 @@ SPAN_MAX = 64
 DIGITS_MAX = 24
 TAG_CHARS_MAX = 20_000
 _CYRILLIC = re.compile(rb"[\xc0-\xff\xa8\xb8]{3,}")
+_ARCHIVED_PAGE = re.compile(rb"(From|MIME-Version): .*multipart/related", re.DOTALL)
 _HIGH = re.compile(rb"[\x80-\xbf]")
 _LONG_TAG = re.compile(rf"<[^<>]{{{TAG_CHARS_MAX}}}")
 # Marks that right-to-left terminals and spreadsheets set around numbers and dates.
@@ -71,7 +73,7 @@ class Document:
         """Hold the bytes; one too large to be an export is refused."""
         if len(data) > BYTES_MAX:
             raise SourceRefusal(f"{name} has {len(data):,} bytes; an export of more than {BYTES_MAX:,} is not read")
-        self.data, self.name = data, name
+        self.data, self.name = page_of(data), name
 
     @property
     def is_zip(self) -> bool:
@@ -227,6 +229,16 @@ def _eight_bit(data: bytes) -> str:
         return data.decode("gb18030")
     except UnicodeDecodeError:
         return data.decode("cp1252", "replace")
+
+
+def page_of(data: bytes) -> bytes:
+    """Return the page within a browser's archive of it (MHTML), other bytes as they are."""
+    if not _ARCHIVED_PAGE.match(data[:2_000]):
+        return data
+    pages = (part for part in email.message_from_bytes(data).walk() if part.get_content_type() == "text/html")
+    page = next(pages, None)
+    found = page.get_payload(decode=True) if page else None
+    return found if isinstance(found, bytes) else data
 
 
 class Page(NamedTuple):
