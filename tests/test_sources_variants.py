@@ -8,12 +8,14 @@ from decimal import Decimal
 from email.mime.image import MIMEImage
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
+from html import escape
 from io import BytesIO
 from quopri import encodestring
 
 import pytest
 
 from pipelines.sources import SourceRefusal, Statement, read
+from pipelines.sources.kit.csv_table import read_lines
 from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.money_rows import classify
 from pipelines.sources.kit.statement import RowProblem
@@ -497,6 +499,22 @@ def test_a_workbook_that_counts_its_days_from_1904_is_refused() -> None:
         archive.writestr("xl/worksheets/sheet1.xml", "<worksheet><sheetData/></worksheet>")
     with pytest.raises(SourceRefusal, match="counts its days from 1904"):
         land(stream.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("write", "zone"), [(dialects.ftmo, ZONE), (dialects.ctrader_csv, "UTC"), (dialects.tradovate, ZONE)]
+)
+@pytest.mark.parametrize("above", [[], [["Trades of account 7"], []]])
+def test_a_list_that_was_saved_as_a_workbook_is_the_same_list(write: Writer, zone: str, above: list[list[str]]) -> None:
+    text = write(HISTORY).decode()
+    rows = [*above, *read_lines(text, "text")]
+    sheet = "".join(
+        f'<row r="{line}">' + "".join(f'<c t="str"><v>{escape(cell)}</v></c>' for cell in cells) + "</row>"
+        for line, cells in enumerate(rows, start=1)
+        if cells
+    )
+    data = dialects.workbook({"xl/worksheets/sheet1.xml": f"<worksheet><sheetData>{sheet}</sheetData></worksheet>"})
+    assert land(data, zone).deals.equals(land(text, zone).deals)
 
 
 def test_a_workbooks_long_numbers_keep_every_digit() -> None:

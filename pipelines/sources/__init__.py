@@ -5,6 +5,7 @@ A reader has ``NAME``, ``recognise(document)`` (by content, never by file name) 
 
 import importlib
 import pkgutil
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from types import ModuleType
@@ -31,12 +32,24 @@ def recognise(data: bytes, file_name: str) -> str | None:
 
 
 def _recognised(document: Document) -> tuple[str | None, Document]:
-    """Return the one source that knows the document's shape, and the document without the titles above its list."""
-    for shown in (document, *document.below_titles()):
+    """Return the one source that knows the document's shape, and the document as it knows it.
+
+    That is without the titles above its list, or as text where somebody saved a list as a workbook.
+    """
+    for shown in _shapes(document):
         for name, module in sources().items():
             if module.recognise(shown):
                 return name, shown
     return None, document
+
+
+def _shapes(document: Document) -> Iterator[Document]:
+    """Yield the document as it is, then without titles, then what its workbook would be as text."""
+    yield document
+    yield from document.below_titles()
+    for text in document.as_text():
+        yield text
+        yield from text.below_titles()
 
 
 def read(

@@ -1,6 +1,7 @@
 """A delivered file, decoded once: its text, the rows of its tables, or the rows of its sheets. Nothing in it is run."""
 
 import codecs
+import csv
 import email
 import json
 import re
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property, lru_cache
-from io import BytesIO
+from io import BytesIO, StringIO
 from typing import Any, NamedTuple
 from xml.parsers import expat
 
@@ -99,6 +100,20 @@ class Document:
                 return
             lines[place] = "\n"
             yield Document("".join(lines).encode(), self.name)
+
+    def as_text(self) -> Iterator["Document"]:
+        """Yield a workbook as the text that its sheets would be saved as, with a blank line where rows are missing."""
+        if not self.is_zip:
+            return
+        buffer = StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        for sheet in self.sheets:
+            last = 0
+            for row in sheet:
+                buffer.write("\n" * min(row.line - last - 1, 1))
+                writer.writerow(row.cells)
+                last = row.line
+        yield Document(buffer.getvalue().encode(), self.name)
 
     @cached_property
     def head(self) -> str:
