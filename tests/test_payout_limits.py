@@ -188,7 +188,7 @@ def test_days_that_come_to_nothing_have_no_best_day(tmp_path: Path) -> None:
     it, _ = plain(tmp_path)
     days = [{"firm_day": dt.date(2026, 3, day), "net": net} for day, net in ((3, "100"), (4, "-100"))]
     rule = {"unit": "day", "of": "net", "effect": "strip", "share": 50, "merge_seconds": None}
-    assert amounts.consistency_excess(replace(it, days=days), {"consistency": rule}) == 0
+    assert amounts.consistency_excess(replace(it, days=days), {"consistency": rule}, ()) == 0
 
 
 def test_an_export_is_told_by_what_is_wrong_with_it(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -40,7 +40,6 @@ class Worth:
     cap: int | None
     stripped: tuple[Stripped, ...]
     unknown_strips: tuple[str, ...]
-    consistency_excess: int
     deductions: int
     split: Split | None
     trader_share: int | None
@@ -160,7 +159,7 @@ def worth(request: Request, terms: Terms) -> Worth:
     available = to_minor(request.earned, currency) - buffer_of(terms, size, currency)
     cap = cap_of(terms, size, to_minor(request.balance, currency), available, request.number, currency)
     stripped, unknown = strips(request, terms)
-    excess = consistency_excess(request, terms)
+    excess = consistency_excess(request, terms, stripped)
     void = sum(one.taken for one in stripped) + excess
     payable = max(min(profit, available) - void, 0)
     payable = payable if cap is None else min(payable, cap)
@@ -172,7 +171,6 @@ def worth(request: Request, terms: Terms) -> Worth:
         cap,
         stripped,
         unknown,
-        excess,
         profit - payable,
         split,
         trader,
@@ -227,16 +225,33 @@ def _later(one: dt.datetime | None, other: dt.datetime | None) -> dt.datetime | 
     return None if one is None or other is None else max(one, other)
 
 
-def consistency_excess(request: Request, terms: Terms) -> int:
-    """Where consistency takes the excess instead of waiting: what the best unit made above its share."""
+def takes_excess(rule: Mapping[str, Any]) -> bool:
+    """Whether consistency takes what one unit made too much instead of waiting."""
+    return rule["effect"] in TAKEN and rule["unit"] != "lot"
+
+
+def consistency_excess(request: Request, terms: Terms, stripped: tuple[Stripped, ...]) -> int:
+    """Where consistency takes the excess: what the other rules left of a unit above its share of what was made."""
     rule = terms.get("consistency")
-    if rule is None or rule["effect"] not in TAKEN or rule["unit"] == "lot":
+    if rule is None or not takes_excess(rule):
         return 0
-    units, total = unit_profits(request, rule)
-    if total <= 0 or not units:
+    total = unit_profits(request, rule)[1]
+    left = unit_profits(_left(request, stripped), rule)[0]
+    if total <= 0 or not left:
         return 0
-    over = max(profit for _, profit in units) - total * rule["share"] / 100
+    over = max(profit for _, profit in left) - total * rule["share"] / 100
     return max(to_minor(over, request.currency), 0)
+
+
+def _left(request: Request, stripped: tuple[Stripped, ...]) -> Request:
+    """The request with what rules took off the trades, and off the days on which these were closed."""
+    taken = {one.trade_id: from_minor(one.taken, request.currency) for one in stripped}
+    off: dict[dt.date, Decimal] = {}
+    for trade in request.trades:
+        off[trade["closed_day"]] = off.get(trade["closed_day"], Decimal(0)) + taken.get(trade["trade_id"], Decimal(0))
+    days = [day | {"net": Decimal(day["net"]) - off.get(day["firm_day"], Decimal(0))} for day in request.days]
+    units = [one | {"made": Decimal(one["made"]) - taken.get(one["trade_id"], Decimal(0))} for one in request.units]
+    return replace(request, days=days, units=units)
 
 
 def age_days(since: dt.datetime, until: dt.datetime) -> Decimal:

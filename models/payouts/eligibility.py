@@ -9,7 +9,7 @@ from typing import Any
 
 from models.catalogue import FUNDED, Terms
 from models.money import decimals, from_minor, percent_of, to_minor, written
-from models.payouts.amounts import Worth, age_days, remains, unit_profits
+from models.payouts.amounts import Worth, age_days, remains, takes_excess, unit_profits
 from models.payouts.checks import Check, LeadsTo, judged, when
 from models.payouts.facts import Desk, Request
 from models.payouts.shares import claimed
@@ -270,7 +270,7 @@ def _consistency(request: Request, terms: Terms, worth: Worth) -> Check:
     if rule["unit"] == "lot":
         made = f"The largest trade ({name}) held {share:.2f} % of the lots of all closed trades"
     sentence = f"{made}, {allowed.normalize():f} % allowed."
-    leads: LeadsTo = "deduct" if worth.consistency_excess else "not_yet"
+    leads: LeadsTo = remains(worth, terms) if takes_excess(rule) else "not_yet"
     return Check("consistency", judged(holds), sentence, numbers, text, leads_to=leads)
 
 
