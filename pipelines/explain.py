@@ -75,13 +75,16 @@ class Explanation:
 
     def as_json(self) -> dict[str, Any]:
         """The replay for a machine: of the steps, those at which a floor moved."""
-        path = floor_path(self.steps)
+        told: dict[str, Any] = _plain(self._told())
+        return told
+
+    def _told(self) -> dict[str, Any]:
         return {
             "account": self.account,
             "status": self.status,
             "terms": self.terms,
             "verdicts": self.verdicts,
-            "floors": json.loads(path.to_json(orient="records", date_format="iso")),
+            "floors": floor_path(self.steps).to_dict("records"),
             "withdrawn": self.history.withdrawn,
             "only_stored": self.history.only_stored,
             "remarks": self.history.remarks,
@@ -108,6 +111,21 @@ class Explanation:
         for verdict in self.verdicts:
             lines += _verdict_lines(verdict)
         return "\n".join([*lines, *_history_lines(self.history)])
+
+
+def _plain(held: Any) -> Any:
+    """The same for JSON: numbers as numbers, exact terms as text, instants as ISO 8601 with microseconds in UTC."""
+    if isinstance(held, dict):
+        return {str(name): _plain(value) for name, value in held.items()}
+    if isinstance(held, list | tuple):
+        return [_plain(value) for value in held]
+    if isinstance(held, np.generic):
+        held = held.item()
+    if held is None or pd.isna(held):
+        return None
+    if isinstance(held, dt.datetime):
+        return held.astimezone(dt.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return held if isinstance(held, str | bool | int | float) else str(held)
 
 
 def _verdict_lines(verdict: dict[str, Any]) -> list[str]:
@@ -324,8 +342,11 @@ def _repeated(database: sa.Connection, account: dict[str, Any]) -> dict[str, Any
     table, owners = sa.Table(REPEATED, sa.MetaData(), autoload_with=database), schema.OWNERS
     owner = sa.select(owners.c.owner_id).where(owners.c.trader_id == account["trader_id"])
     mine = table.c.owner_id.in_(owner) | (table.c.owner_id == account["trader_id"])
-    row = database.execute(sa.select(table).where(mine, table.c.product == account["product"])).mappings().first()
-    return None if row is None else dict(row)
+    frame = read_frame(database, sa.select(table).where(mine, table.c.product == account["product"]).limit(1))
+    times = [name for name in frame.columns if name.endswith("_at")]
+    frame = frame.assign(**{name: pd.to_datetime(frame[name], utc=True) for name in times})
+    told = [name for name in frame.columns if not name.startswith("_")]
+    return None if frame.empty else _record(frame[told].iloc[0])
 
 
 def _record(row: pd.Series[Any]) -> dict[str, Any]:

@@ -94,6 +94,9 @@ def test_stored_verdicts_are_found_again_and_withdrawn_ones_are_told(tmp_path: P
 
     (passed,) = explain(house, book, "P", "profit_target", END).verdicts
     at = to_micros(pd.Timestamp(passed["happened_at"]).to_pydatetime())
+    told = json.loads(json.dumps(explain(house, book, "P", as_of=END).as_json(), allow_nan=False))
+    assert (told["account"]["product_version"], told["status"]["trading_days"]) == (1, 1)
+    assert told["verdicts"][0]["happened_at"] == told["floors"][-1]["at"] == "2026-03-02T11:00:00.000000Z"
     outbox.connect(house, "D", "https://gateway.test", "enforce")
     with house.database.begin() as database:
         went, waits = (Action("P", name, "profit_target", at) for name in ("disable", "provision"))
