@@ -232,6 +232,14 @@ def test_a_clock_may_run_ahead_by_five_minutes_and_no_more(micros: int, held: in
     request = Request(DATASETS["deals"], *read_json(DATASETS["deals"], body([row])), nobody)
     judged = judge_requests([request], MONDAY)[0]
     assert (judged.held.num_rows, len(judged.refused)) == (held, 1 - held)
+    assert [one.value for one in judged.refused] == [json.loads(body([row]))[0]["executed_at"]] * (1 - held)
+
+
+def test_what_is_no_record_is_told_as_it_was_sent() -> None:
+    """It had been told in Python's words: None, True and {'a': '1'}."""
+    sent = b'[null, true, 7, {"account_id": {"a": null}}, [false]]'
+    _, _, broken = read_json(DATASETS["deals"], sent)
+    assert [one.value for one in broken] == ["null", "true", "7", '{"a": null}', "[false]"]
 
 
 def test_what_was_journalled_lands_at_the_next_start(tmp_path: Path) -> None:

@@ -57,14 +57,15 @@ def _rejects(batch: Batch, expectations: tuple[Expectation, ...], first: np.ndar
         {
             "line": batch.lines.take(pa.array(rows)).to_pylist(),
             "column": [expectation.column for _, expectation in told],
-            "value": [_as_read(batch, expectation.column, row) for row, expectation in told],
+            "value": [as_read(batch, expectation.column, row) for row, expectation in told],
             "reason": [_reason(batch, expectation, row) for row, expectation in told],
         },
         dtype=object,
     )
 
 
-def _as_read(batch: Batch, column: str, row: int) -> str | None:
+def as_read(batch: Batch, column: str, row: int) -> str | None:
+    """A value as the feed had it, None where it had none."""
     value = batch.raw[column][row] if column in batch.raw.column_names else None
     if value is None or not value.is_valid:
         return None

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.walk import Array
-from pipelines.expectations.judging import judge, printable, with_arrow
+from pipelines.expectations.judging import as_read, judge, printable, with_arrow
 from pipelines.expectations.reading import read_batch
 from pipelines.files import Broken, FeedRefused, check_types, once
 from pipelines.live.index import SAME
@@ -72,6 +72,11 @@ def read_json(dataset: Dataset, body: bytes) -> tuple[pa.Table, Array, list[Brok
     return pa.table(columns), places, broken
 
 
+def _written(value: Any) -> str:
+    """What JSON held; numbers came as their text."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def _check_size(rows: int) -> None:
     if rows > ROWS_MAX:
         raise BodyRefused(f"the body has {rows:,} records; send at most {ROWS_MAX:,} at a time")
@@ -80,11 +85,11 @@ def _check_size(rows: int) -> None:
 def _wrong(row: Any, dataset: Dataset) -> tuple[str | None, str, str] | None:
     """Why something cannot be a row: column, value, reason."""
     if not isinstance(row, dict):
-        return None, printable(str(row)), NO_RECORD
+        return None, printable(_written(row)), NO_RECORD
     for name in dataset.names:
         value = row.get(name)
         if isinstance(value, list | dict):
-            return name, printable(str(value)), NO_VALUE
+            return name, printable(_written(value)), NO_VALUE
         if isinstance(value, str) and not encodable(value):
             return name, printable(value.encode("utf-8", "replace").decode()), "is not valid Unicode"
     return None
@@ -143,8 +148,8 @@ def _judge(dataset: Dataset, requests: list[Request], now: dt.datetime) -> list[
     keep = found.keep & ~_ahead(dataset, batch.typed, now)
     for row in np.flatnonzero(found.keep & ~keep).tolist():
         assert dataset.dated_by is not None
-        at = batch.typed[dataset.dated_by][row].as_py()
-        rejects.append(Broken(row, dataset.dated_by, at.isoformat(), f"lies in the future; it is {now.isoformat()}"))
+        told = as_read(batch, dataset.dated_by, row)
+        rejects.append(Broken(row, dataset.dated_by, told, f"lies in the future; it is {now.isoformat()}"))
     return _apart(requests, batch.typed, keep, rejects)
 
 
