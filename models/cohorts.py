@@ -165,7 +165,7 @@ def funnel_of(counted: pd.DataFrame) -> pd.DataFrame:
     intervals = _intervals(counted)
     for row in counted.sort_values("cohort_month").to_dict("records"):
         month, fees, payouts = row["cohort_month"], row["fees"], row["payouts"]
-        ratio = (payouts / fees if fees else float("nan"), *intervals[month])
+        ratio = (payouts / fees if fees > 0 else float("nan"), *intervals[month])
         told = (row["running"], fees, payouts, *ratio)
         found.append((month, "purchase", row["accounts"], row["accounts"], 0.0, *told))
         found += [(month, stage, row["accounts"], row[stage], row[f"{stage}_days"], *told) for stage in stages]
@@ -247,7 +247,7 @@ def triangle(months: pd.DataFrame, money: pd.DataFrame, as_of: dt.datetime) -> p
             pd.DataFrame({"fees": grown["fee"], "payouts": grown["payout"]}, index=ages)
             .assign(
                 cohort_month=row["cohort_month"],
-                ratio=grown["payout"] / grown["fee"].where(grown["fee"] != 0),
+                ratio=grown["payout"] / grown["fee"].where(grown["fee"] > 0),
                 challenge=grown["payout"] / row["challenges"],
                 person=grown["payout"] / row["people"],
                 complete=row["last_at"] >= ages + 1,

@@ -323,6 +323,16 @@ def test_where_nobody_was_paid_yet_the_payout_ratio_has_no_interval() -> None:
     assert beside[0] == 0 < beside[1]
 
 
+@pytest.mark.parametrize(("fees", "ratio"), [(-0.01, None), (0.0, None), (0.01, 1000.0)])
+def test_a_payout_ratio_needs_fees_that_are_left(fees: float, ratio: float | None) -> None:
+    """Guards against a negative share where refunds exceed what was paid in."""
+    at = pd.Timestamp("2026-01-01", tz="UTC")
+    months = pd.DataFrame({"cohort_month": ["2026-01"], "challenges": 1, "people": 1, "first_at": at, "last_at": at})
+    money = pd.DataFrame({"cohort_month": ["2026-01"], "age": 0, "fee": fees, "payout": 10.0})
+    told = triangle(months, money, (at + pd.Timedelta(days=PERIOD_DAYS - 1)).to_pydatetime())["ratio"].iloc[0]
+    assert np.isnan(told) if ratio is None else told == pytest.approx(ratio)
+
+
 def test_one_persons_payout_ratio_has_no_interval() -> None:
     told = pd.DataFrame({"cohort_month": "2026-01", "person": ["a", "a"], "fees": 100.0, "payouts": [0.0, 50.0]})
     assert np.isnan(ratio_intervals(told)["2026-01"]).all()

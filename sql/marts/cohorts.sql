@@ -51,6 +51,6 @@ select
     stage.median_days as median_days,
     fees,
     payouts,
-    payouts / nullif(fees, 0) as payout_ratio
+    case when fees > 0 then payouts / fees end as payout_ratio
 from stages
 where reached_ever > 0

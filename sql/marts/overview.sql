@@ -201,7 +201,9 @@ summed as (
 with_all as (
     select * from summed
     union all
-    select fees.desk_id, 'payout_ratio', fees.age, coalesce(paid.amount_usd, 0) / nullif(fees.amount_usd, 0), null
+    select
+        fees.desk_id, 'payout_ratio', fees.age,
+        case when fees.amount_usd > 0 then coalesce(paid.amount_usd, 0) / fees.amount_usd end, null
     from summed as fees
     left join summed as paid
         on fees.desk_id = paid.desk_id and fees.age = paid.age and paid.figure = 'paid_to_traders in 30 days'
