@@ -116,7 +116,7 @@ def day(deals: int, accounts: int, folder: str) -> None:
     register(connection, schema.SIGNALS, signals)
     timed("score", lambda: weigh(connection, now))
     on, on_busy = time.perf_counter() - started, time.process_time() - busy
-    connection.execute("drop schema detectors cascade; create schema detectors")
+    relations.clear(connection, "detectors")
     started, busy = time.perf_counter(), time.process_time()
     again, _ = timed("everybody measured: all detectors", lambda: detect_all(connection, now))
     register(connection, schema.SIGNALS, again)
@@ -155,7 +155,7 @@ def main() -> None:
         both = time.perf_counter() - started
         for name, one in DETECTORS.items():
             measured = f"detectors.{one.relation}"
-            connection.execute(f"drop table if exists {measured}")
+            relations.drop(connection, measured)
             timed(f"of this {name}, shared measurements built", partial(judge_one, connection, one, one.terms))
         timed("pandas: usual holding under a minute", lambda: naive(connection))
     print(

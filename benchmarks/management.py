@@ -328,8 +328,7 @@ def forget(connection: duckdb.DuckDBPyConnection) -> None:
     """Drops every table that was built, as a new process has none."""
     rooms = ", ".join(f"'{room}'" for room in relations.ROOMS)
     held = f"select schema_name || '.' || table_name from duckdb_tables() where schema_name in ({rooms})"
-    for (name,) in connection.execute(held).fetchall():
-        connection.execute(f"drop table {name}")
+    relations.drop(connection, *(name for (name,) in connection.execute(held).fetchall()))
 
 
 VIEWS: tuple[tuple[str, dict[str, str]], ...] = (

@@ -186,11 +186,11 @@ def main() -> None:
         accounts = judged_accounts(connection)
         _timed(f"all {len(set_rules.OWN)} rules", lambda: set_rules.judge(connection, accounts, rulebook, AS_OF))
         for fact in ("rule_trades", "rule_deals", "rule_trade_values"):
-            connection.execute(f"drop table facts.{fact}")
+            relations.drop(connection, f"facts.{fact}")
             _timed(f"  of this facts.{fact}", partial(relations.build, connection, f"facts.{fact}"))
         counts = dict(connection.execute("select rule, count(*) from decided.occurrences group by all").fetchall())
         for rule in set_rules.OWN:
-            connection.execute(f"drop table rules.{rule}")
+            relations.drop(connection, f"rules.{rule}")
             name = f"  of this {rule} ({counts.get(rule, 0):,} occurrences)"
             _timed(name, partial(relations.build, connection, f"rules.{rule}"))
         _beside(connection)

@@ -72,7 +72,7 @@ def load(connection: duckdb.DuckDBPyConnection, accounts: pd.DataFrame, checkpoi
     """
     register_walked(connection, accounts["account_id"].tolist(), checkpoints)
     for name in ("facts.judged_deals", "facts.judged_equity"):
-        connection.execute(f"drop table if exists {name}")
+        relations.drop(connection, name)
         for other in relations.needs(name):
             if not other.startswith("decided."):
                 relations.build(connection, other)

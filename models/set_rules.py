@@ -466,10 +466,7 @@ def find(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, limits: pd.D
 
     Reads the terms that `register_terms`, here and in `pipelines.score`, puts before the files.
     """
-    for rule in rules:
-        connection.execute(f"drop table if exists rules.{rule}")
-    for name in _FACTS:
-        connection.execute(f"drop table if exists facts.{name}")
+    relations.drop(connection, *(f"rules.{rule}" for rule in rules), *(f"facts.{name}" for name in _FACTS))
     register_limits(connection, limits)
     if any(_reads_trades(f"rules.{rule}") for rule in rules):
         suspects.find(connection, rulebook)

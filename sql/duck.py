@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import duckdb
+
+_PARSED: dict[str, list[Any]] = {}
+
+
+def run(connection: duckdb.DuckDBPyConnection, fixed: str) -> None:
+    """Executes statements that are the same in every run, and parses them once in a process: of statements over few
+    rows that is a fifth of the work."""
+    if fixed not in _PARSED:
+        _PARSED[fixed] = connection.extract_statements(fixed)
+    for statement in _PARSED[fixed]:
+        connection.execute(statement)
 
 
 def connect(config: Mapping[str, str | int | bool], path: Path | None = None) -> duckdb.DuckDBPyConnection:

@@ -16,10 +16,12 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import duckdb
 
 from models.money import DECIMALS
+from sql import duck
 
 T = TypeVar("T")
 
@@ -79,6 +81,8 @@ _MACROS = (
         (people * own + usual_people * usual) / (people + usual_people)""",
 )
 _COMMENT = re.compile(r"--[^\n]*")
+_KNOWN: WeakKeyDictionary[duckdb.DuckDBPyConnection, set[str]] = WeakKeyDictionary()
+"""Relations that a connection is known to hold: to ask it for each would cost as much as building a few."""
 
 
 @cache
@@ -117,10 +121,8 @@ def needs(name: str) -> tuple[str, ...]:
 
 def prepare(connection: duckdb.DuckDBPyConnection, as_of: dt.datetime | None) -> None:
     """Makes the rooms and the macros, and says at which instant the facts stand (`getvariable('as_of')`)."""
-    for room in (*ROOMS, "terms", "decided"):
-        connection.execute(f"create schema if not exists {room}")
-    for macro in _MACROS:
-        connection.execute(f"create or replace macro {macro}")
+    duck.run(connection, "".join(f"create schema if not exists {room};" for room in (*ROOMS, "terms", "decided")))
+    duck.run(connection, "".join(f"create or replace macro {macro};" for macro in _MACROS))
     stands_at = as_of.isoformat() if as_of else "1970-01-01T00:00:00+00:00"
     connection.execute(f"set variable as_of = timestamptz '{stands_at}'")
 
@@ -130,11 +132,28 @@ def build(connection: duckdb.DuckDBPyConnection, *wanted: str) -> None:
 
     Raises KeyError for a name without a file and ValueError's sentence for files that read each other.
     """
-    if are_there(connection, *wanted):
-        return
-    lazy = _lazy(connection)
-    for name in _missing(connection, wanted):
+    missing = _missing(connection, wanted)
+    lazy = _lazy(connection) if missing else ()
+    for name in missing:
         _make(connection, name, lazy)
+        _known(connection).add(name)
+
+
+def drop(connection: duckdb.DuckDBPyConnection, *names: str) -> None:
+    """Drops relations where they are there, so that they are built anew: `build` asks for none twice."""
+    for name in names:
+        connection.execute(f"drop table if exists {name}")
+    _known(connection).difference_update(names)
+
+
+def clear(connection: duckdb.DuckDBPyConnection, room: str) -> None:
+    """Drops everything in a room."""
+    connection.execute(f"drop schema {room} cascade; create schema {room}")
+    _known(connection).difference_update(names(room))
+
+
+def _known(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    return _KNOWN.setdefault(connection, set())
 
 
 def build_apart(
@@ -146,11 +165,10 @@ def build_apart(
     Small relations that each run on all processors spend a fifth of these on waiting and handing over.
     """
     threads = int(connection.execute("select current_setting('threads')").fetchall()[0][0])
-    missing, lazy = _missing(connection, wanted), _lazy(connection)
     if threads == 1:
-        for name in missing:
-            _make(connection, name, lazy)
+        build(connection, *wanted)
         return {name: then(connection, name) for name in wanted}
+    missing, lazy = _missing(connection, wanted), _lazy(connection)
     waiting = {name: set(needs(name)).intersection(missing) for name in dict.fromkeys((*missing, *wanted))}
     cursors = [_beside(connection) for _ in range(min(threads, MOST_AT_ONCE))]
     free = list(cursors)
@@ -176,6 +194,7 @@ def build_apart(
                 for done in wait(running, return_when=FIRST_COMPLETED).done:
                     found[running.pop(done)] = done.result()
     finally:
+        _known(connection).update(found)
         for cursor in cursors:
             cursor.close()
         connection.execute(f"set threads = {threads}")
@@ -199,12 +218,15 @@ def _lazy(connection: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
 
 def _missing(connection: duckdb.DuckDBPyConnection, wanted: Iterable[str]) -> list[str]:
     """What is to be built for relations, each after all that it reads."""
-    held, found = _held(connection), dict[str, None]()
+    known, found = _known(connection), dict[str, None]()
 
     def visit(name: str, above: tuple[str, ...]) -> None:
         if name in above:
             raise ValueError(f"relations read each other: {' → '.join((*above, name))}")
-        if name in held or name in found:
+        if name in known or name in found:
+            return
+        if are_there(connection, name):
+            known.add(name)
             return
         for other in needs(name):
             visit(other, (*above, name))
@@ -221,7 +243,7 @@ def _make(connection: duckdb.DuckDBPyConnection, name: str, lazy: tuple[str, ...
         if name in PASSES:
             _pass(connection, name)
         else:
-            connection.execute(f"create {form} {name} as {text(name)}")
+            duck.run(connection, f"create {form} {name} as {text(name)}")
     except duckdb.Error as error:
         raise RuntimeError(f"sql/{name.replace('.', '/')}.sql does not run: {error}") from error
 
@@ -241,13 +263,3 @@ def are_there(connection: duckdb.DuckDBPyConnection, *wanted: str) -> bool:
     except duckdb.CatalogException:
         return False
     return True
-
-
-def _held(connection: duckdb.DuckDBPyConnection) -> set[str]:
-    """The tables and views that a connection holds, by room and stem."""
-    # some times quicker than the same from the information schema
-    query = (
-        "select schema_name || '.' || table_name from duckdb_tables()"
-        " union all select schema_name || '.' || view_name from duckdb_views() where not internal"
-    )
-    return {name for (name,) in connection.execute(query).fetchall()}

@@ -17,7 +17,7 @@ from models.detectors import detect_all, kept
 from models.detectors.base import FLAG_MIN
 from models.detectors.kept import Kept
 from models.risk_score import weigh
-from sql import schema
+from sql import relations, schema
 from sql.decided import register
 from sql.warehouse import replace_rows
 
@@ -100,7 +100,8 @@ def passed_on(
 
 def forgotten(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     """The same firm, of which nothing was measured yet."""
-    return connection.execute("drop schema detectors cascade; create schema detectors")
+    relations.clear(connection, "detectors")
+    return connection
 
 
 def measured(connection: duckdb.DuckDBPyConnection) -> int:

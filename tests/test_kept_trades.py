@@ -109,10 +109,10 @@ def check(
 ) -> tuple[Trades, Trades]:
     """Trades made on from what the folder keeps, and from the start."""
     show(connection, rows, until, instruments)
-    connection.execute("drop table if exists facts.trades")
+    relations.drop(connection, "facts.trades")
     kept_trades.build(connection, folder)
     on = connection.sql(TRADES).fetchall()
-    connection.execute("drop table facts.trades")
+    relations.drop(connection, "facts.trades")
     relations.build(connection, "facts.trades")
     return on, connection.sql(TRADES).fetchall()
 
@@ -126,7 +126,7 @@ def counted(folder: Path, connection: duckdb.DuckDBPyConnection) -> tuple[Trades
     )
     told = []
     for build in (kept_records.build, lambda connection, _: relations.build(connection, kept_records.NAME)):
-        connection.execute(f"drop table if exists {kept_records.NAME}")
+        relations.drop(connection, kept_records.NAME)
         build(connection, folder)
         told.append(connection.sql(f"from {kept_records.NAME} order by all").fetchall())
     return told[0], told[1]

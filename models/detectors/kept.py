@@ -160,8 +160,7 @@ def complete(connection: duckdb.DuckDBPyConnection, before: Kept, name: str) -> 
 
 def only(connection: duckdb.DuckDBPyConnection, accounts: str) -> None:
     """Lets detectors see the trades of a table's accounts (`account_id`) alone; what was seen of others is dropped."""
-    for name in ROW_RELATIONS:
-        connection.execute(f"drop table if exists {name}")
+    relations.drop(connection, *ROW_RELATIONS)
     relations.build(connection, "facts.trades", "staging.deals")
     # by their places, since a join would read every column of every trade
     theirs = f"select rowid from facts.trades semi join {accounts} using (account_id)"
