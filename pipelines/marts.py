@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import duckdb
@@ -37,6 +37,8 @@ KEPT_FROM_ROWS = 10_000
 """The numbers of a smaller mart are read from its table in no time."""
 # From this share of new rows on, indexes are quicker made again than kept up.
 MOSTLY_NEW = 0.3
+FEW_ROWS = 200
+"""The indexes of no more rows than these are sooner kept up."""
 OVER_FROM_ROWS = 200
 """Fewer rows that changed are sooner taken away and put beside the others than matched with what they replace."""
 HELD_ROWS_MAX = 50_000
@@ -45,10 +47,11 @@ HELD_ROWS_MAX = 50_000
 
 @dataclass(frozen=True)
 class Numbered:
-    """Rows by what they say, sorted: the numbers, and where each row stands."""
+    """Rows by what they say, sorted: the numbers, and where each row stands; of a mart also its columns."""
 
     said: np.ndarray
     at: np.ndarray
+    kinds: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.said)
@@ -71,7 +74,7 @@ def build(connection: duckdb.DuckDBPyConnection, database: sa.Engine) -> dict[st
     def compare(cursor: duckdb.DuckDBPyConnection, name: str) -> Ready:
         told = number(cursor, name)
         with database.connect() as reading:
-            return ready(cursor, reading, differing(cursor, reading, name, told), keep=True)
+            return ready(cursor, reading, differing(reading, name, told), keep=True)
 
     return relations.build_apart(connection, *relations.names("marts"), then=compare)
 
@@ -156,13 +159,13 @@ def are_there(warehouse: Warehouse) -> bool:
 
 def bring(connection: duckdb.DuckDBPyConnection, database: sa.Connection, name: str, told: Numbered) -> int:
     """Makes a mart's table hold the mart's rows; returns how many were written or taken away."""
-    found = differing(connection, database, name, told)
+    found = differing(database, name, told)
     return carry_out(connection, database, ready(connection, database, found, keep=True))
 
 
-def differing(connection: duckdb.DuckDBPyConnection, database: sa.Connection, name: str, told: Numbered) -> Differing:
+def differing(database: sa.Connection, name: str, told: Numbered) -> Differing:
     """Compares a mart, of which the numbers are told, with its table; one with other columns counts as none."""
-    kinds = _kinds(connection, name)
+    kinds = told.kinds
     table = _mart_table(name.split(".")[1], kinds)
     unmade = _columns(database, table.name) != [*OWN, *kinds]
     kept = NONE if unmade else _held(database, table.name)
@@ -176,16 +179,13 @@ def differing(connection: duckdb.DuckDBPyConnection, database: sa.Connection, na
     return Differing(name, table, kinds, kept.at[went], new, places, len(told), stays, len(kept), unmade)
 
 
-def _kinds(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, str]:
-    return {str(row[0]): str(row[1]) for row in connection.execute(f"describe {name}").fetchall()}
-
-
 def number(connection: duckdb.DuckDBPyConnection, name: str) -> Numbered:
     """The rows of a mart; those that say the same are told apart by their count."""
-    listed = ", ".join(f'"{column}"' for column in _kinds(connection, name))
+    kinds = {str(row[0]): str(row[1]) for row in connection.execute(f"describe {name}").fetchall()}
+    listed = ", ".join(f'"{column}"' for column in kinds)
     query = f"select rowid as place, cast(hash({listed}) >> 1 as bigint) as said from {name}"
     found: Any = connection.execute(query).fetchnumpy()
-    told = _by_number(found["said"], found["place"])
+    told = replace(_by_number(found["said"], found["place"]), kinds=kinds)
     again = np.flatnonzero(told.said[1:] == told.said[:-1]) + 1
     if not len(again):
         return told
@@ -193,7 +193,7 @@ def number(connection: duckdb.DuckDBPyConnection, name: str) -> Numbered:
     first = places.copy()
     first[again] = 0
     counted = places - np.maximum.accumulate(first)
-    return _by_number((told.said + counted * APART) & np.iinfo(np.int64).max, told.at)
+    return replace(_by_number((told.said + counted * APART) & np.iinfo(np.int64).max, told.at), kinds=kinds)
 
 
 def _by_number(said: np.ndarray, at: np.ndarray) -> Numbered:
@@ -214,7 +214,7 @@ def ready(
     `keep` the numbers of its rows where the table is the whole mart then.
     """
     lite, everything = database.dialect.name == "sqlite", len(found.gone) == found.had
-    anew = lite and len(found.new) > MOSTLY_NEW * found.told and (everything or not len(found.gone))
+    anew = lite and len(found.new) > max(MOSTLY_NEW * found.told, FEW_ROWS) and (everything or not len(found.gone))
     over: list[Put] = []
     stands = np.zeros(len(found.new), dtype=np.int64)
     if lite and len(found.gone) >= OVER_FROM_ROWS and not everything:
@@ -278,7 +278,7 @@ def _of_mart(
     connection: duckdb.DuckDBPyConnection, found: Differing, rows: dict[str, np.ndarray], told: Iterable[str]
 ) -> duckdb.DuckDBPyConnection:
     """What is to be told of rows of a mart, in the order in which they stand in the table."""
-    connection.register("told_rows", pa.table(rows))
+    told_rows = pa.table(rows)  # noqa: F841 - read by this name
     return connection.execute(
         f"select {', '.join(told)} from {found.name} as mart inner join told_rows on mart.rowid = told_rows.{AT}"
         f" order by {ROW}"

@@ -33,7 +33,7 @@ from models.walk import Events
 from pipelines import lost, marts, seals
 from pipelines.sources.symbols import Instrument, aliases, instrument
 from pipelines.withdrawals import withdraw
-from sql import kept_records, kept_trades, relations, schema
+from sql import duck, kept_records, kept_trades, relations, schema
 from sql.decided import Draft
 from sql.one_line import one_line
 from sql.warehouse import Warehouse, delete_rows, newest_fact, read_frame, replace_rows, write_rows
@@ -187,13 +187,11 @@ def register_terms(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, be
     if before is not None:
         held = _told_terms(before)
         told = {name: rows for name, rows in told.items() if rows != held[name]}
-    # most rules are held by no product, and one statement makes all tables quicker than one each
-    connection.execute("".join(_terms_table(name) for name in told))
     for name, rows in told.items():
+        duck.run(connection, _terms_table(name))
         if rows:
-            connection.register("told_terms", pa.Table.from_pylist(_as_json(name, rows), _terms_columns(name)))
-            connection.execute(f"insert into terms.{name} select * from told_terms")
-            connection.unregister("told_terms")
+            told_terms = pa.Table.from_pylist(_as_json(name, rows), _terms_columns(name))  # noqa: F841 - read by name
+            connection.execute(f"insert into terms.{name} from told_terms")
 
 
 def _told_terms(rulebook: Rulebook) -> dict[str, list[dict[str, Any]]]:
@@ -261,15 +259,13 @@ def register_instruments(connection: duckdb.DuckDBPyConnection) -> None:
     ]
     moved = [(symbol, currency) for symbol, i in known if i for currency in _moved_by(i)]
     for name, columns, rows in (
-        ("instruments", {"symbol": str, "instrument": str, "asset_class": str, "units": float, "quote": str}, kinds),
-        ("instrument_currencies", {"symbol": str, "currency": str}, moved),
-        ("instrument_aliases", {"alias": str, "instrument": str}, list(aliases().items())),
+        ("instruments", ("symbol", "instrument", "asset_class", "units", "quote"), kinds),
+        ("instrument_currencies", ("symbol", "currency"), moved),
+        ("instrument_aliases", ("alias", "instrument"), list(aliases().items())),
     ):
-        frame = pd.DataFrame(rows, columns=list(columns)).astype(
-            {column: "string" if kind is str else "float64" for column, kind in columns.items()}
-        )
-        connection.register(f"found_{name}", frame)
-        connection.execute(f"create or replace table terms.{name} as select * from found_{name}")
+        types = pa.schema({column: pa.float64() if column == "units" else pa.string() for column in columns})
+        told = pa.Table.from_pylist([dict(zip(columns, row, strict=True)) for row in rows], types)  # noqa: F841 - by name
+        connection.execute(f"create or replace table terms.{name} as from told")
 
 
 def _moved_by(known: Instrument) -> set[str]:

@@ -62,11 +62,9 @@ def register(connection: duckdb.DuckDBPyConnection, table: sa.Table, frame: pd.D
     _show(connection, table, as_arrow(table, frame))
 
 
-def _show(connection: duckdb.DuckDBPyConnection, table: sa.Table, rows: pa.Table) -> None:
-    view = f"decided_{table.name}"
-    connection.register(view, rows)
-    connection.execute(f"create or replace table decided.{table.name} as select * from {view}")
-    connection.unregister(view)
+def _show(connection: duckdb.DuckDBPyConnection, table: sa.Table, shown: pa.Table) -> None:
+    # read by the name of the variable: to register it would take longer than all the rest
+    connection.execute(f"create or replace table decided.{table.name} as from shown")
 
 
 def register_tables(connection: duckdb.DuckDBPyConnection, database: sa.Connection, *tables: sa.Table) -> None:

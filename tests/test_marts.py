@@ -175,9 +175,7 @@ def test_what_is_written_in_parts_is_seen(connection: duckdb.DuckDBPyConnection)
     with house.begin() as database:
         bring(connection, database, rows)
         connection.execute("update marts.made set share = 0.5 where place > 5")
-        for part in marts.differing(connection, database, "marts.made", marts.number(connection, "marts.made")).parts(
-            2
-        ):
+        for part in marts.differing(database, "marts.made", marts.number(connection, "marts.made")).parts(2):
             marts.write(connection, database, part)
         assert again(connection, database) == 0
     house.dispose()

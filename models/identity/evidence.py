@@ -463,9 +463,10 @@ class Evidence:
             values = (self.con.execute("select value from keys where kind = ?", [kind]).fetchnumpy() for kind in kinds)
             counted = list(pool.map(_held_by_several, (column["value"] for column in values)))
         for kind, found in zip(kinds, counted, strict=True):
-            self.con.register("counted", found)
-            self.con.execute("insert into degrees select ?, value, holders from counted", [kind])
-            self.con.unregister("counted")
+            if len(found):
+                self.con.register("counted", found)
+                self.con.execute("insert into degrees select ?, value, holders from counted", [kind])
+                self.con.unregister("counted")
 
     def _count_told(self) -> None:
         """Counts the holders of the values told, and looks up who else holds those that say something.

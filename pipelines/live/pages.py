@@ -55,7 +55,7 @@ def refresh(warehouse: Warehouse, rulebook: Rulebook) -> float | None:
                 relations.build(connection, name)
                 told = marts.number(connection, name)
                 with warehouse.database.begin() as database:
-                    found = marts.differing(connection, database, name, told)
+                    found = marts.differing(database, name, told)
                 changed += len(found)
                 for part in found.parts(AT_ONCE_MAX):
                     wrote = time.monotonic()
