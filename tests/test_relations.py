@@ -66,11 +66,11 @@ def test_those_that_wait_for_no_other_are_built_at_once(connection: duckdb.DuckD
 def test_what_is_dropped_is_built_anew(connection: duckdb.DuckDBPyConnection) -> None:
     """A connection remembers what it holds; what is dropped, by itself or with its room, must not count as there."""
     relations.build(connection, "marts.sums")
-    for forget in (lambda: relations.drop(connection, "marts.sums"), lambda: relations.clear(connection, "marts")):
+    for forget, name in ((relations.drop, "marts.sums"), (relations.clear, "marts")):
         connection.execute("create or replace table marts.sums as select 7 as said")
         relations.build(connection, "marts.sums")
         assert told(connection, "marts.sums") == [(7,)]
-        forget()
+        forget(connection, name)
         assert not relations.are_there(connection, "marts.sums")
         relations.build(connection, "marts.sums")
         assert told(connection, "marts.sums") == [(499_500,)]
