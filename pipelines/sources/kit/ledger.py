@@ -32,7 +32,7 @@ from pipelines.sources.symbols import canonical
 # A spreadsheet keeps fifteen digits of a number and shows a long one as 3.32215E+11.
 _SHORTENED = re.compile(r"\d(\.\d+)?E\+\d")
 _ROUNDED = re.compile(r"\d{15}0+[01]?")
-_LONG_IDS_MIN = 6
+_LONG_IDS_MIN = 12
 _YEAR_LAST = re.compile(r"(\d{1,2})[/.\-](\d{1,2})[/.\-]\d{2,4}\b")
 
 Deal = dict[str, Any]
@@ -111,10 +111,10 @@ class Ledger:
 
     def _refuse_rounded_ids(self) -> None:
         """Refuse a file in which a spreadsheet has rounded the numbers of deals: several may have become one."""
-        ids = {str(deal.get(name)) for deal in self.deals for name in ("deal_id", "position_id")}
-        long = {name for name in ids if len(name) > 15}
+        ids = [str(deal.get(name)) for deal in self.deals for name in ("deal_id", "position_id")]
+        long = [name for name in ids if len(name) > 15]
         has_lost = len(long) >= _LONG_IDS_MIN and all(map(_ROUNDED.fullmatch, long))
-        rounded = {name for name in ids if _SHORTENED.match(name)} | (long if has_lost else set())
+        rounded = [name for name in ids if _SHORTENED.match(name)] + (long if has_lost else [])
         if rounded:
             raise SourceRefusal(
                 f"a spreadsheet has rounded the numbers of deals or positions ({min(rounded)}): export the file again "
