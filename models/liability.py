@@ -346,10 +346,11 @@ def assess(now: pd.DataFrame, days: pd.DataFrame, positions: pd.DataFrame, terms
     frame["eligible_usd"] = frame["accrued_usd"].where(frame["is_eligible"].astype(bool), 0.0)
     frame["chance"], frame["amount_usd"] = np.nan, np.nan
     log = []
-    if forecast is not None and len(frame):
-        frame["chance"], share = forecast.predict(frame)
-        frame["amount_usd"] = share * frame["initial"] * frame["rate_to_usd"]
-    elif len(frame):
+    sized = frame["initial"] > 0  # what begins at zero has no size of which profit is a share
+    if forecast is not None and sized.any():
+        frame.loc[sized, "chance"], share = forecast.predict(frame[sized])
+        frame.loc[sized, "amount_usd"] = share * frame.loc[sized, "initial"] * frame.loc[sized, "rate_to_usd"]
+    elif forecast is None and len(frame):
         log.append(
             f"expected payouts are unknown: fewer than {terms.paid_min} payments followed the days to learn from"
         )

@@ -763,6 +763,21 @@ def test_an_account_is_burnt_soon_by_larger_sizes_or_by_larger_stakes(
     assert (found >= 0.5) == fires
 
 
+def test_an_account_that_begins_at_zero_trades_positions_of_a_size_too() -> None:
+    """Guards futures firms' funded accounts: without a size every day seemed to hold nothing but tiny positions."""
+    maker = Maker(FIRMS[0], 3)
+    account = maker.firm.account(maker.firm.trader(), START, "funded")
+    for day in range(12):
+        maker.firm.trade(account, START + dt.timedelta(days=day, hours=8), 3600, 0.002 if day % 2 else -0.001)
+    maker.paid(account, 12, 300)
+    connection = maker.firm.engine()
+    for table in ("lake.accounts", "decided.account_status"):
+        connection.execute(f"update {table} set initial_balance = 0")
+    told, _ = detect_all(connection, maker.firm.as_of)
+    assert connection.sql("select count(*) from detectors.positions where size > 0").fetchall() == [(12,)]
+    assert account not in flagged(told, "payout_gaming")
+
+
 @pytest.mark.parametrize(("ideas", "fires"), [(1, False), (4, True)])
 def test_the_one_loss_that_breached_an_account_after_its_payout_does_not_make_it_burnt(ideas: int, fires: bool) -> None:
     maker = Maker(FIRMS[0], 3)

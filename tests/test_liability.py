@@ -255,6 +255,15 @@ def test_a_currency_without_a_rate_is_unknown_and_not_zero() -> None:
     assert any("no rate" in line for line in found.log)
 
 
+def test_what_begins_at_zero_has_no_forecast_and_spoils_none() -> None:
+    """Guards futures firms' funded accounts: profit is no share of nothing, and the others' forecast stays."""
+    found = assess(now(3, initial=[10_000.0, 0.0, 10_000.0]), past(), NO_POSITIONS)
+    alone = assess(now(1), past(), NO_POSITIONS)
+    assert found.accounts["expected_usd"].isna().tolist() == [False, True, False]
+    assert found.accounts["expected_usd"].iloc[0] == pytest.approx(alone.accounts["expected_usd"].iloc[0])
+    assert found.totals["unknown_accounts"].iloc[0] == 1
+
+
 def winners(**more: Any) -> pd.DataFrame:
     """An account in profit and one in loss."""
     told: dict[str, Any] = {"account_id": ["A", "B"], "accrued_usd": [80.0, 0.0], "room_usd": [100.0, -500.0]}

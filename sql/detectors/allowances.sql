@@ -1,5 +1,7 @@
 -- What each account may lose, must gain and how long it may rest under the terms it bought, in its own currency.
--- Grain: account_id. A term that the product does not hold is empty.
+-- Grain: account_id. A term that the product does not hold is empty. `initial_balance` is what sizes are shares of: an account
+-- that begins at zero, as some futures firms' funded ones do, counts as 25 times what it may lose, which is usual there (2,000
+-- of 50,000).
 select
     accounts.account_id,
     accounts.trader_id,
@@ -10,12 +12,12 @@ select
     accounts.opened_at,
     accounts.closed_at,
     accounts.purchased_at,
-    cast(accounts.initial_balance as double) as initial_balance,
+    coalesce(nullif(cast(accounts.initial_balance as double), 0), nullif(25 * total.amount, 0), 50000) as initial_balance,
     case when daily.effect = 'terminate'
-        then coalesce(daily.amount, daily.percent / 100 * cast(accounts.initial_balance as double))
+        then coalesce(daily.amount, nullif(daily.percent / 100 * cast(accounts.initial_balance as double), 0))
     end as daily_allowance,
-    coalesce(total.amount, total.percent / 100 * cast(accounts.initial_balance as double)) as total_allowance,
-    coalesce(target.amount, target.percent / 100 * cast(accounts.initial_balance as double)) as target,
+    coalesce(total.amount, nullif(total.percent / 100 * cast(accounts.initial_balance as double), 0)) as total_allowance,
+    coalesce(target.amount, nullif(target.percent / 100 * cast(accounts.initial_balance as double), 0)) as target,
     inactivity.days as inactivity_days,
     holding.seconds as holding_s,
     status.status,

@@ -12,10 +12,10 @@ results as (
         cast(trades.closed_at as date) as day,
         -- decimals, whose sum does not hang on the order in which they are added
         sum(cast(
-            cast(trades.net_profit as decimal(24, 4)) / cast(accounts.initial_balance as double) as decimal(30, 12)
+            cast(trades.net_profit as decimal(24, 4)) / accounts.initial_balance as decimal(30, 12)
         )) as result
     from facts.trades as trades
-    inner join facts.accounts as accounts using (account_id)
+    inner join detectors.allowances as accounts using (account_id)
     where trades.closed_at is not null
     group by accounts.trader_id, cast(trades.closed_at as date)
 ),
