@@ -149,7 +149,20 @@ def test_dxtrade_parts_of_an_order_that_tell_only_the_whole_are_taken_apart() ->
     ]  # fmt: skip
     deals = land(json.dumps({"executions": [*executions, executions[1]]})).deals
     assert [Decimal(text) for text in deals["volume"]] == [Decimal("0.2"), Decimal("0.3"), Decimal("0.1")]
-    assert list(deals["price"]) == ["1.1", "1.102", "1.107"]
+    assert list(deals["price"]) == ["1.1", "1.10166667", "1.107"]
+
+
+@pytest.mark.parametrize("first", [{"averagePrice": 1.0995}, {"lastQuantity": 100000, "lastPrice": 1.0995}])
+def test_dxtrade_price_of_a_part_keeps_the_digits_that_an_average_hides(first: dict[str, float]) -> None:
+    """Guards that an average of 1.1 does not cut 1.1005 to 1.1, and that a part before it that tells itself counts."""
+    executions = [
+        {"executionCode": code, "orderCode": "o1", "instrument": "EURUSD", "status": "FILLED", "side": "BUY",
+         "filledQuantity": filled, "transactionTime": f"2026-02-11T14:00:0{code[1]}Z", **told}
+        for code, filled, told in (("y1", 100000, first), ("y2", 200000, {"averagePrice": 1.1}))
+    ]  # fmt: skip
+    deals = land(json.dumps({"executions": executions})).deals
+    assert [Decimal(text) for text in deals["volume"]] == [Decimal(1), Decimal(1)]
+    assert list(deals["price"]) == ["1.0995", "1.1005"]
 
 
 def test_numbers_of_deals_that_a_spreadsheet_rounded_refuse_the_file() -> None:

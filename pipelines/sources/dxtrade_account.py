@@ -24,6 +24,7 @@ from pipelines.sources.symbols import instrument
 NAME = "dxtrade-account"
 
 _FILLED = ("FILLED", "PARTIALLY_FILLED", "COMPLETED", "")
+_SMALLEST = Decimal("1e-8")
 _TYPES = {
     "COMMISSION": ("fee", "charge"),
     "FINANCING": ("fee", "financing"),
@@ -102,15 +103,17 @@ def _time(row: Line, name: str) -> datetime:
 
 
 def _filled_before(rows: list[Line]) -> dict[str, Filled]:
-    """Return what its order had filled before each execution that does not tell its own part."""
-    whole = {row.get("executionCode"): row for row in rows if row.get("orderCode") and not row.get("lastQuantity")}
+    """Return what its order had filled before each execution, where executions tell how much that was."""
+    whole = {row.get("executionCode"): row for row in rows if row.get("orderCode") and row.get("filledQuantity")}
     sizes = {code: Decimal(plain_number(row.get("filledQuantity")) or 0) for code, row in whole.items()}
     found, orders = {}, defaultdict[str, Filled](Filled)
     for code in sorted(whole, key=sizes.__getitem__):
-        order = whole[code].get("orderCode")
-        found[code] = orders[order]
-        average = Decimal(plain_number(whole[code].get("averagePrice")) or 0)
-        orders[order] = Filled(sizes[code], sizes[code] * average)
+        order, average, last = (whole[code].get(name) for name in ("orderCode", "averagePrice", "lastPrice"))
+        found[code] = before = orders[order]
+        worth = sizes[code] * Decimal(plain_number(average) or 0)
+        if not average:
+            worth = before.worth + (sizes[code] - before.quantity) * Decimal(plain_number(last) or 0)
+        orders[order] = Filled(sizes[code], worth)
     return found
 
 
@@ -124,7 +127,7 @@ def _part(row: Line, before: Filled) -> tuple[Decimal, Decimal]:
     if own <= 0:
         raise RowProblem("filledQuantity", row.get("filledQuantity"), "no more than the order had filled before")
     if before.quantity and not row.get("lastPrice"):
-        price = ((price * quantity - before.worth) / own).quantize(price)
+        price = ((price * quantity - before.worth) / own).quantize(_SMALLEST).normalize()
     return own, price
 
 
