@@ -465,6 +465,15 @@ def test_commas_between_semicolons_are_decimal_only_where_no_number_has_a_point(
     assert closing(land(table(TITLES + MONEY_TITLES, commas, delimiter=delimiter)))["price"] == "33.927"
 
 
+def test_an_archive_of_parts_deep_in_one_another_is_refused() -> None:
+    """Protects whoever lands a stranger's file from a traceback."""
+    parts = "".join(
+        f'Content-Type: multipart/related; boundary="b{depth}"\r\n\r\n--b{depth}\r\n' for depth in range(3000)
+    )
+    with pytest.raises(SourceRefusal, match="parts too deep in one another"):
+        land(f"From: x\r\n{parts}")
+
+
 def test_commas_beside_decimal_points_divide_thousands_where_commas_divide_the_columns() -> None:
     """Protects whole amounts (yen, index points) that an American spreadsheet saved again, and decimal commas."""
     index = [*TRADE[:4], "us30", '"33,877"', "0", "0", TRADE[8], '"33,927"', *MONEY]

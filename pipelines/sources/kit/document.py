@@ -74,7 +74,7 @@ class Document:
         """Hold the bytes; one too large to be an export is refused."""
         if len(data) > BYTES_MAX:
             raise SourceRefusal(f"{name} has {len(data):,} bytes; an export of more than {BYTES_MAX:,} is not read")
-        self.data, self.name = page_of(data), name
+        self.data, self.name = page_of(data, name), name
 
     @property
     def is_zip(self) -> bool:
@@ -246,12 +246,15 @@ def _eight_bit(data: bytes) -> str:
         return data.decode("cp1252", "replace")
 
 
-def page_of(data: bytes) -> bytes:
+def page_of(data: bytes, name: str) -> bytes:
     """Return the page within a browser's archive of it (MHTML), other bytes as they are."""
     if not _ARCHIVED_PAGE.match(data[:2_000]):
         return data
-    pages = (part for part in email.message_from_bytes(data).walk() if part.get_content_type() == "text/html")
-    page = next(pages, None)
+    try:
+        parts = email.message_from_bytes(data).walk()
+        page = next((part for part in parts if part.get_content_type() == "text/html"), None)
+    except RecursionError as error:
+        raise SourceRefusal(f"{name} is an archive of a page with parts too deep in one another") from error
     found = page.get_payload(decode=True) if page else None
     return found if isinstance(found, bytes) else data
 
