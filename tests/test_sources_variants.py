@@ -480,6 +480,9 @@ def test_commas_beside_decimal_points_divide_thousands_where_commas_divide_the_c
     assert closing(land(table(TITLES + MONEY_TITLES, index)))["price"] == "33927"
     mixed = [*index[:3], '"0,10"', *index[4:]]
     assert land(table(TITLES + MONEY_TITLES, mixed)).deals.empty
+    printed = dialects.ctrader_csv(HISTORY).decode()
+    divided, plain = (land(printed.replace(",31.45,", net), "UTC") for net in (',"29,966",', ",29966,"))
+    assert divided.rejects.empty and divided.deals.equals(plain.deals) and "29970.55" in set(divided.deals["profit"])
 
 
 def test_a_point_that_may_divide_thousands_beside_decimal_commas_is_refused() -> None:

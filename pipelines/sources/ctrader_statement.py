@@ -17,7 +17,7 @@ from pipelines.sources.kit.document import TITLE_LINES_MAX, Document
 from pipelines.sources.kit.ledger import Ledger, RoundTrip, less, opposite, side_of, stamp
 from pipelines.sources.kit.money_rows import classify
 from pipelines.sources.kit.statement import Ask, RowProblem, SourceRefusal, Statement
-from pipelines.sources.kit.values import clock_by, divided_by, european, number, plain_number, positive, total
+from pipelines.sources.kit.values import clock_by, number, plain_number, positive, total, unmarked
 from pipelines.sources.kit.zones import server_clock
 from pipelines.sources.symbols import instrument
 
@@ -112,8 +112,8 @@ def _csv_blocks(document: Document) -> Blocks:
     header = next((line for line in document.text[:20_000].splitlines()[:60] if _names_deals(line)), ",")
     delimiter = delimiter_of(header)
     rows = read_lines(document.text, document.name, delimiter)
-    if divided_by([_bare(cell) for row in rows for cell in row], document.name, delimiter) == ",":
-        rows = [[european(cell) for cell in row] for row in rows]
+    plain = unmarked([_bare(cell) for row in rows for cell in row], document.name, delimiter)
+    rows = [[plain(cell) for cell in row] for row in rows]
     blocks, index = Blocks(), 0
     while index < len(rows):
         title = rows[index][0].strip().lstrip("\ufeff").lower() if rows[index] else ""
