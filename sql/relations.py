@@ -74,6 +74,11 @@ _MACROS = (
         when upper(currency) in ({_listed(0)}) then cast(round(cast(amount as decimal(38, 8)), 0) as decimal(38, 8))
         else cast(round(cast(amount as decimal(38, 8)), 2) as decimal(38, 8))
     end""",
+    # what a deal adds to the balance, each of its amounts rounded by itself
+    """net_as_walked(profit, commission, swap, fee, currency) as as_walked(profit, currency)
+        + as_walked(coalesce(commission, 0), currency)
+        + as_walked(coalesce(swap, 0), currency)
+        + as_walked(coalesce(fee, 0), currency)""",
     # how many dollars one of a currency is by the rate that is told of it
     "in_dollars(currency, rate) as coalesce(rate, case currency when 'USD' then 1 end)",
     # how far the money of so many people varies when they are taken together with so many usual ones

@@ -101,6 +101,13 @@ def test_amounts_with_more_decimals_are_rounded_one_by_one_as_in_the_balance(
     assert told["deductions"] == Decimal(deducted)
 
 
+def test_what_rules_take_of_trades_is_rounded_as_in_the_balance(tmp_path: Path) -> None:
+    """Guards that of three trades of 333.335 less .004, all void, not 0.03 are left to be paid."""
+    made = [row for number in (1, 2, 3) for row in trade(number, number, "333.335", commission="-0.004")]
+    told = one(tmp_path, feed(made, [request("Q1", 20, "1000.02")]), f"{TERMS}\nholding_time = 7200")
+    assert (told["deductions"], told["trader_share"], told["firm_share"]) == (Decimal("1000.02"), 0, 0)
+
+
 @pytest.mark.parametrize(
     ("share", "outcome"), [("33.35", "passed"), ("33.33", "failed")], ids=["a third and some", "less than a third"]
 )

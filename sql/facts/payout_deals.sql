@@ -19,10 +19,7 @@ deals as (
         deals.entry,
         deals.executed_at,
         as_walked(deals.profit, accounts.currency) as profit,
-        as_walked(deals.profit, accounts.currency)
-        + as_walked(coalesce(deals.commission, 0), accounts.currency)
-        + as_walked(coalesce(deals.swap, 0), accounts.currency)
-        + as_walked(coalesce(deals.fee, 0), accounts.currency) as net,
+        net_as_walked(deals.profit, deals.commission, deals.swap, deals.fee, accounts.currency) as net,
         deals.kind = 'balance'
         and not coalesce(deals.comment ilike '%correction%', false) as operation,
         deals.kind = 'balance'

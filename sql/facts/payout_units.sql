@@ -6,10 +6,7 @@ with made as (
         windows.payout_id,
         windows.account_id,
         deals.trade_id,
-        sum(
-            as_walked(deals.profit, accounts.currency) + as_walked(deals.commission, accounts.currency)
-            + as_walked(deals.swap, accounts.currency) + as_walked(deals.fee, accounts.currency)
-        ) as made
+        sum(net_as_walked(deals.profit, deals.commission, deals.swap, deals.fee, accounts.currency)) as made
     from facts.payout_windows as windows
     inner join facts.accounts as accounts using (account_id)
     inner join facts.trade_deals as deals
