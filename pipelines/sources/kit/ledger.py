@@ -110,10 +110,14 @@ class Ledger:
         return Statement(self.source, deals, self._equity_frame(), rejects, rows, self.facts, reconciliation)
 
     def _refuse_rounded_ids(self) -> None:
-        """Refuse a file in which a spreadsheet has rounded the numbers of deals: several may have become one."""
+        """Refuse a file in which a spreadsheet has rounded the numbers of deals: several may have become one.
+
+        Numbers that are times in whole seconds end in zeros too, and have one in the last of a spreadsheet's digits.
+        """
         ids = [str(deal.get(name)) for deal in self.deals for name in ("deal_id", "position_id")]
         long = [name for name in ids if len(name) > 15]
-        has_lost = len(long) >= _LONG_IDS_MIN and all(map(_ROUNDED.fullmatch, long))
+        is_rounded = all(map(_ROUNDED.fullmatch, long)) and any(name[14] != "0" for name in long)
+        has_lost = len(long) >= _LONG_IDS_MIN and is_rounded
         rounded = [name for name in ids if _SHORTENED.match(name)] + (long if has_lost else [])
         if rounded:
             raise SourceRefusal(
