@@ -273,13 +273,17 @@ def _marks(figure: go.Figure, account: dict[str, Any], status: dict[str, Any], d
         )
     table = schema.VERDICTS
     condition = (table.c.account_id == account["account_id"]) & table.c.outcome.in_(("breached", "passed"))
+    named = set[str]()
     for verdict in reads.records(reads.decided(table, condition, order=table.c.happened_at, limit=20)):
-        breached = verdict["outcome"] == "breached"
+        breached, name = verdict["outcome"] == "breached", _name_of(verdict)
         figure.add_scatter(
             x=[pd.Timestamp(verdict["happened_at"]).tz_convert(zone)],
-            y=[status["equity"]],
+            y=[_stood(verdict, status, days)],
             mode="markers+text",
-            name=f"{words.OUTCOMES[verdict['outcome']]}: {words.rule(verdict['rule'])}",
+            name=name,
+            legendgroup=name,
+            showlegend=name not in named,
+            cliponaxis=False,
             text=["✕ breached" if breached else "✓ passed"],
             textposition="top left",
             marker={
@@ -289,6 +293,20 @@ def _marks(figure: go.Figure, account: dict[str, Any], status: dict[str, Any], d
             },
             hovertemplate="%{x}<br>" + words.rule(verdict["rule"]) + " %{y:,.2f}<extra></extra>",
         )
+        named.add(name)
+
+
+def _name_of(verdict: dict[str, Any]) -> str:
+    return f"{words.OUTCOMES[verdict['outcome']]}: {words.rule(verdict['rule'])}"
+
+
+def _stood(verdict: dict[str, Any], status: dict[str, Any], days: pd.DataFrame) -> float:
+    """The equity at a verdict: as its evidence tells it, else at the end of its day."""
+    told = ((words.parsed(verdict["evidence"]) or {}).get("numbers") or {}).get("equity")
+    if told is not None:
+        return float(told)
+    until = days[pd.to_datetime(days["opened_at"], utc=True) <= pd.Timestamp(verdict["happened_at"])]
+    return float(status["equity"] if until.empty else until["close_equity"].iloc[-1])
 
 
 def _verdicts(account_id: str, zone: str) -> None:

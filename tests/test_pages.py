@@ -320,6 +320,24 @@ def test_a_single_day_is_drawn_and_named_once() -> None:
     assert len(figure.layout.xaxis.tickvals) == 1
 
 
+@pytest.mark.parametrize(
+    ("at", "evidence", "stood"),
+    [
+        ("2026-03-03T10:00:00Z", {"numbers": {"equity": "97000.50"}}, 97000.5),
+        ("2026-03-03T10:00:00Z", {"numbers": {"observed": "3"}}, 98000),
+        ("2026-03-02T21:59:59Z", {}, 99000),
+        ("2026-03-01T00:00:00Z", {}, 101000),
+    ],
+    ids=["told by the verdict", "end of its day", "end of the day before the reset", "before the first day"],
+)
+def test_a_verdict_is_marked_where_equity_stood_then(at: str, evidence: dict[str, Any], stood: float) -> None:
+    """Guards against pauses of the past that were marked at today's equity."""
+    opened = pd.to_datetime(["2026-03-01T22:00:00Z", "2026-03-02T22:00:00Z"])
+    days = pd.DataFrame({"opened_at": opened, "close_equity": [99000.0, 98000.0]})
+    verdict = {"happened_at": at, "evidence": json.dumps(evidence)}
+    assert account._stood(verdict, {"equity": 101000.0}, days) == stood
+
+
 def test_an_account_that_was_paid_shows_its_whole_challenge(at_firm: Path) -> None:
     said = told(opened("account", account="F1"))
     for step in ("Purchased", "Started Evaluation 1", "Passed Evaluation 1", "Started Funded", "Paid Funded"):
