@@ -163,6 +163,8 @@ def test_dxtrade_price_of_a_part_keeps_the_digits_that_an_average_hides(first: d
     deals = land(json.dumps({"executions": executions})).deals
     assert [Decimal(text) for text in deals["volume"]] == [Decimal(1), Decimal(1)]
     assert list(deals["price"]) == ["1.0995", "1.1005"]
+    huge = {**executions[1], "averagePrice": "9" * 24}
+    assert len(land(json.dumps({"executions": [executions[0], huge]})).deals) == 2
 
 
 def test_numbers_of_deals_that_a_spreadsheet_rounded_refuse_the_file() -> None:

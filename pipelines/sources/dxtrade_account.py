@@ -24,7 +24,6 @@ from pipelines.sources.symbols import instrument
 NAME = "dxtrade-account"
 
 _FILLED = ("FILLED", "PARTIALLY_FILLED", "COMPLETED", "")
-_SMALLEST = Decimal("1e-8")
 _TYPES = {
     "COMMISSION": ("fee", "charge"),
     "FINANCING": ("fee", "financing"),
@@ -127,7 +126,7 @@ def _part(row: Line, before: Filled) -> tuple[Decimal, Decimal]:
     if own <= 0:
         raise RowProblem("filledQuantity", row.get("filledQuantity"), "no more than the order had filled before")
     if before.quantity and not row.get("lastPrice"):
-        price = ((price * quantity - before.worth) / own).quantize(_SMALLEST).normalize()
+        price = Decimal(f"{(price * quantity - before.worth) / own:.8f}").normalize()
     return own, price
 
 
