@@ -95,11 +95,13 @@ def sentence(row: pd.Series, terms: Terms) -> str:
 
 def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
     """What was considered and why it does not explain the finding."""
+    in_a_row = int(numbers([row["in_a_row"]])[0])
+    in_turn = f"{in_a_row} of {row['breached']:.0f} breaches" if in_a_row else "no breach"
     return [
         "honest retries: they come one after the other, days apart, at ordinary stakes",
         "several accounts traded with ordinary stakes",
-        f"breaching again and again: {numbers(row['in_a_row'])[0]:.0f} of {row['breached']:.0f} breaches came one after"
-        " the other, which explains them where each took several losses",
+        f"breaching again and again: {in_turn} came one after the other, which explains them where each took several"
+        " losses",
     ]
 
 
