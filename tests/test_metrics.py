@@ -180,7 +180,7 @@ def test_the_tenth_that_is_hedged_has_most_profit_in_dollars_and_counts_what_it_
     connection.execute(
         "set timezone = 'UTC'; set variable as_of = timestamptz '2026-06-30'; set variable liability_horizon_days = 30;"
         "create schema facts; create schema marts; create schema decided;"
-        "create table facts.accounts as select *, 'funded' as stage, 100 as initial_balance,"
+        "create table facts.accounts as select *, 'funded' as stage,"
         " if(account_id = 'D99', timestamptz '2026-06-01', timestamptz '2025-01-01') as opened_at"
         " from (select 'D' || n as account_id, 'USD' as currency from range(1, 11) as t (n)"
         " union all from (values ('Y', 'JPY'), ('D98', 'USD'), ('D99', 'USD')));"
@@ -189,7 +189,7 @@ def test_the_tenth_that_is_hedged_has_most_profit_in_dollars_and_counts_what_it_
         "create table marts.usd_rates as from (values ('USD', 1.0), ('JPY', 0.007)) as t (currency, rate_to_usd);"
         "create table facts.funded_days as select account_id,"
         " if(account_id = 'D10', timestamptz '2025-06-01', timestamptz '2026-05-30') as stands_at,"
-        " if(account_id = 'Y', 1000, cast(account_id[2:] as double)) / 100 as profit_share from facts.accounts;"
+        " if(account_id = 'Y', 1000, cast(account_id[2:] as double)) as profit from facts.accounts;"
         "create table facts.trades as select account_id, timestamptz '2026-06-01' + to_days(day) as opened_at,"
         " timestamptz '2026-06-02' + to_days(day) as closed_at, 50.0 as profit, -3.0 as commission, -2.0 as swap,"
         " 0.0 as fee from facts.accounts, (values (0), (-10)) as t (day);"
@@ -205,6 +205,21 @@ def test_the_tenth_that_is_hedged_has_most_profit_in_dollars_and_counts_what_it_
         "hedge_net_usd": 90.0,
         "paid_usd": 40.0,
     }, "of D10 and D9 alone, without what they had opened or been paid before"
+
+
+@pytest.mark.parametrize(("initial", "balance"), [(0, 250.0), (1000, 1250.0)])
+def test_what_stood_in_a_funded_account_is_told_of_one_that_began_at_zero_too(initial: float, balance: float) -> None:
+    """Guards the trend of what is accrued: of such accounts it had the newest day alone."""
+    connection = duckdb.connect()
+    connection.execute(
+        "set timezone = 'UTC'; create schema facts; create schema decided;"
+        "create table facts.accounts as select 'A' as account_id, 'd' as desk_id, 'funded' as stage,"
+        f" {initial} as initial_balance; create table decided.account_status as select 'A' as account_id,"
+        " 'active' as status, timestamptz '2026-05-30' as status_at; create table decided.account_days as"
+        f" select 'A' as account_id, date '2026-05-29' as firm_day, {balance} as close_balance"
+    )
+    (told,) = connection.execute(relations.text("facts.funded_days")).fetchall()
+    assert told[1:] == ("d", dt.datetime(2026, 5, 30, tzinfo=dt.UTC), 250.0)
 
 
 def test_accrued_agrees_between_liability_and_its_accounts(house: Warehouse) -> None:

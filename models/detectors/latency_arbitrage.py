@@ -10,6 +10,7 @@ import pandas as pd
 from models.detectors.base import (
     Answers,
     Detector,
+    Floats,
     duration,
     likelihood_ratio,
     log_steps,
@@ -35,6 +36,12 @@ class Terms:
     markout_over_exit: float = 0.85
 
 
+def _by_exit(told: Floats, moved: Floats, terms: Terms) -> Floats:
+    """What the exits say: little against, the more the market is known to have moved in favour at once (0 to 1)."""
+    doubted = told * (1 - terms.markout_over_exit * np.clip(moved, 0.0, 1.0))
+    return np.asarray(np.where(told < 0, doubted, told), dtype=np.float64)
+
+
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     """Log-odds from holding times, wins, edge and gains of brief positions, and where the market was a moment after
     entry."""
@@ -46,14 +53,11 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
         0.0,
     )
     edge = steps(seen["brief_edge"], [0, 0.3, 0.8, 1.5], [-3, -1, 1, 2])
-    # once the market is known to have moved in favour at once, what the exit made of it says little against
-    edge = np.where(edge < 0, edge * (1 - terms.markout_over_exit * np.clip(markout, 0.0, 1.0)), edge)
-    wins = np.where(wins < 0, wins * (1 - terms.markout_over_exit * np.clip(markout / 2, 0.0, 1.0)), wins)
     reasons = {
         "brief": log_steps(seen["hold_s"], [0.5, 3, 8, 15, 30, 60], [3, 3, 2, 0, -3, -8]),
-        "wins": wins,
+        "wins": _by_exit(wins, markout / 2, terms),
         "even_holds": log_steps(even, [1.3, 2, 4, 10], [1, 0.5, -0.5, -1.5]),
-        "edge": edge,
+        "edge": _by_exit(edge, markout, terms),
         "markout": markout,
         # days filled with tiny positions are made for their number, not for what they make
         "little_made": log_steps(seen["brief_share_of_gains"], [0.01, 0.05, 0.15], [-3, -1, 0]),

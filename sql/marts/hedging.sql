@@ -5,13 +5,11 @@ with lived as (
     select
         accounts.account_id,
         accounts.currency,
-        cast(accounts.initial_balance as double) as initial,
         getvariable('as_of') - to_days(cast(getvariable('liability_horizon_days') as integer)) as stands_at
     from decided.account_status as status
     inner join facts.accounts as accounts using (account_id)
     where
         accounts.stage in ('funded', 'instant')
-        and accounts.initial_balance > 0
         and accounts.opened_at <= stands_at
         and (status.status in ('active', 'paused') or status.status_at > stands_at)
 ),
@@ -21,7 +19,7 @@ ranked as (
         lived.*,
         rates.rate_to_usd,
         ntile(10) over (
-            order by coalesce(told.profit_share, 0) * lived.initial * rates.rate_to_usd desc nulls last, lived.account_id
+            order by coalesce(told.profit, 0) * rates.rate_to_usd desc nulls last, lived.account_id
         ) as tenth
     from lived
     asof left join facts.funded_days as told

@@ -100,7 +100,7 @@ day_ends as (
     select
         account_id,
         desk_id,
-        profit_share * initial as profit,
+        profit,
         days_ago(stands_at) as since_age,
         coalesce(days_ago(lead(stands_at) over (partition by account_id order by stands_at)), 0) as later_age
     from facts.funded_days

@@ -74,7 +74,7 @@ class Document:
         """Hold the bytes; one too large to be an export is refused."""
         if len(data) > BYTES_MAX:
             raise SourceRefusal(f"{name} has {len(data):,} bytes; an export of more than {BYTES_MAX:,} is not read")
-        self.data, self.name = page_of(data, name), name
+        self.data, self.name = _page_of(data, name), name
 
     @property
     def is_zip(self) -> bool:
@@ -246,7 +246,7 @@ def _eight_bit(data: bytes) -> str:
         return data.decode("cp1252", "replace")
 
 
-def page_of(data: bytes, name: str) -> bytes:
+def _page_of(data: bytes, name: str) -> bytes:
     """Return the page within a browser's archive of it (MHTML), other bytes as they are."""
     if not _ARCHIVED_PAGE.match(data[:2_000]):
         return data
