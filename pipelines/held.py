@@ -47,8 +47,8 @@ def refuse_within_positions(warehouse: Warehouse, read: Sequence[tuple[Path, Sta
     for path, changes in sorted((one for one in told if one[1]), key=lambda one: min(change.at for change in one[1])):
         numbers = {change.fill for change in changes}
         others = [change for change in known if change.fill not in numbers]
-        _refuse_left_over(path, changes, [change for change in known if change.fill in numbers])
         _refuse(path, changes, others)
+        _refuse_left_over(path, changes, [change for change in known if change.fill in numbers])
         known = others + changes
 
 

@@ -293,6 +293,8 @@ def remarks(statement: Statement, known: Known) -> list[str]:
     ]
     if facts.get("warning"):
         said.append(f"warning: {facts['warning']}")
+    if facts.get("profits"):
+        said.append(facts["profits"])
     if facts.get("uncertain_times"):
         said.append(
             f"times in an hour that the clock change repeats or skips, read as its first: {facts['uncertain_times']}"

@@ -225,6 +225,17 @@ def test_fills_from_within_a_position_are_refused_whichever_part_came_first(
     assert sorted(profits(firm).values()) == [-4, 0, 0, 2, 4]
 
 
+def test_the_part_that_began_within_a_position_is_the_one_that_is_named(firm: Warehouse, tmp_path: Path) -> None:
+    """Protects who lands the whole history next: it was told that what had landed was wrong, and to begin anew."""
+    early = fills(tmp_path, "early.csv", (1, "Buy", 2), (2, "Sell", 3))
+    later = fills(tmp_path, "later.csv", (2, "Sell", 3), (3, "Buy", 1))
+    said: list[str] = []
+    land_statements(firm, [early], "tradovate-fills", "C", None, say=said.append)
+    assert any("from a flat account before the first fill" in one for one in said)
+    with pytest.raises(SourceRefusal, match=r"later\.csv begins within a position of MNQH6 \(2 held"):
+        land_statements(firm, [later], "tradovate-fills", "C", None)
+
+
 def test_whole_exports_of_fills_and_those_from_flat_to_flat_land_beside_each_other(
     firm: Warehouse, tmp_path: Path
 ) -> None:
