@@ -46,6 +46,16 @@ def test_profits_before_costs_are_told_by_what_the_contracts_are_worth() -> None
     assert money(statement) == money(land(futures.NINJA_AMERICAN))
 
 
+def test_a_trade_within_the_hour_that_the_clock_change_repeats_is_not_before_its_entry() -> None:
+    """Protects what was opened at 1:50 and closed at 1:10 of the second hour; a day later it is an error."""
+    for exit_time, hours in (("11/3/2024 1:10:00 AM", ["06:50", "07:10"]), ("11/2/2024 1:10:00 AM", [])):
+        times = f"11/3/2024 1:50:00 AM,{exit_time}"
+        row = f"1,ES 12-24,Sim101,Short,2,6050.25,6045.75,{times},$450.00,$4.30"
+        statement = land(f"{GRID}\n{row}\n")
+        assert [f"{at:%H:%M}" for at in statement.deals["executed_at"]] == hours
+        assert len(statement.rejects) == (0 if hours else 1)
+
+
 def test_a_later_grid_numbers_anew_and_lands_the_same_deals() -> None:
     """Trade numbers restart with every export; the ids do not."""
     lines = futures.NINJA_AMERICAN.splitlines()
@@ -88,6 +98,14 @@ def test_topstepx_closings_without_ids_prices_and_openings_land_as_what_is_told(
     assert deals["deal_id"].is_unique
     assert [float(one) for one in deals["profit"]] == [-88.5, 20.0]
     assert [float(one) for one in deals["fee"]] == [-2.22, -2.22]
+
+
+def test_whole_thousands_beside_decimal_points_are_read() -> None:
+    """Protects trades at a whole price in a list whose commas stand before thousands."""
+    head = "Id,ContractName,EnteredAt,ExitedAt,EntryPrice,ExitPrice,Fees,PnL,Size,Type\n"
+    row = '7,NQH6,02/11/2026 09:00:00 -06:00,02/11/2026 09:05:00 -06:00,"20,990.25","21,000",1.24,"1,195.00",1,Long\n'
+    deals = read(None, (head + row + row.replace("7", "8", 1)).encode(), file_name="t.csv", account_id="A1").deals
+    assert list(deals["price"].unique()) == ["20990.25", "21000"]
 
 
 GRID = "Trade number,Instrument,Account,Market pos.,Qty,Entry price,Exit price,Entry time,Exit time,Profit,Commission"

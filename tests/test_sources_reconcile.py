@@ -7,7 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from pipelines.sources import Statement, read
+from pipelines.sources import SourceRefusal, Statement, read
+from pipelines.sources.kit.document import decode
 from tests.fixtures.sources import dialects
 from tests.fixtures.sources.history import History, Money, sample_history
 
@@ -217,6 +218,49 @@ def test_a_ctrader_row_cut_before_its_symbol_is_no_totals_row() -> None:
     for statement in (land(whole[:ends]), land(whole[:ends] + b",7,")):
         assert statement.reconciliation.outcome == "does_not_add_up"
         assert len(statement.rejects) == 1
+
+
+@pytest.mark.parametrize("rest", ["", "-", "-4 ", "-4 918"])
+def test_a_ctrader_row_cut_where_its_columns_begin_with_money_is_no_totals_row(rest: str) -> None:
+    """Protects statements whose first chosen column is no id: deals behind the cut would be missing unsaid."""
+    lines = dialects.ctrader_csv(HISTORY).decode().splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith("DID"))
+    head = lines[start - 1].split(",")
+    rows = [",".join(line.split(",")[::-1]) for line in (",".join(head), *lines[start : start + 4])]
+    statement = land("\n".join(["Deals", *rows, rest]).encode())
+    assert statement.reconciliation.outcome == "does_not_add_up"
+    assert len(statement.deals) == 8
+
+
+@pytest.mark.parametrize(
+    ("tail", "is_told"), [("0.62", False), ("0.6", True), ("0", True), ("", True), ("0.62\n", False)]
+)
+def test_a_last_cell_that_may_be_cut_is_told(tail: str, is_told: bool) -> None:
+    """Protects costs of which only the first digits are left, where the last row has all its cells."""
+    head = "_orderId,_timestamp,Fill ID,B/S,Quantity,Price,Contract,commission"
+    sides = ("Buy", "Sell") * 2 + ("Buy",)
+    rows = [f"{n},2026-02-11 14:0{n}:00.000Z,{n}, {side},1,6000.25,ESH6," for n, side in enumerate(sides)]
+    statement = land("\n".join([head, *(f"{row}1.24" for row in rows[:-1]), rows[-1] + tail]).encode())
+    told = [check["verdict"] for check in statement.reconciliation.checks if check["name"] == "complete"]
+    assert told == (["suspect"] if is_told else [])
+
+
+def test_fills_that_begin_with_the_newest_are_refused_when_they_are_cut() -> None:
+    """Protects results, which are reckoned from the oldest fills; what a cut left of a list of the oldest is sound."""
+    head = "_orderId,_timestamp,Fill ID,B/S,Quantity,Price,Contract,commission"
+    rows = [f"{n},2026-02-11 14:0{n}:00.000Z,{n}, {('Buy', 'Sell')[n % 2]},1,60{n}0.25,ESH6,1.24" for n in range(6)]
+    assert len(land("\n".join([head, *rows])[:-8].encode()).deals) == 5
+    with pytest.raises(SourceRefusal, match="would be reckoned from are missing"):
+        land("\n".join([head, *rows[::-1]])[:-8].encode())
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8"])
+def test_a_piece_of_a_character_at_the_end_is_none(encoding: str) -> None:
+    """Protects symbols from a replaced character, and the whole file's text from another code page."""
+    whole = "id,price,side,createdDate,qty,orderId,positionId,symbol,note\n1,1.1,buy,1770820200000,1,o,p,EURUSD,é–"
+    deals = land(whole.encode(encoding)[:-1]).deals
+    assert list(deals["symbol"]) == ["EURUSD"]
+    assert decode("é–".encode(encoding)[:-1]) == "é"
 
 
 def test_a_later_period_is_explained() -> None:

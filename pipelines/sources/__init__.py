@@ -93,6 +93,13 @@ def _cut_off(document: Document, statement: Statement) -> list[Check]:
     has_rejects = not statement.rejects.empty
     if document.is_short_list or (has_rejects and document.is_cut_off(int(statement.rejects["line"].max()))):
         why = "the file ends in the middle of a row: export it again"
+        if statement.facts.get("is_newest_first"):
+            raise SourceRefusal(
+                f"{document.name}: the fills that its results would be reckoned from are missing, since {why}"
+            )
+    elif document.ends_short:
+        why = "no line ends behind it and it is shorter than others of its column: if the file was cut, export it again"
+        return [remark("complete", "suspect", "last cell of the file", why)]
     elif not document.is_open_page:
         return []
     return [remark("complete", "does_not_add_up", "end of the file", why)]

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import pairwise
 
 from pipelines.sources.kit.checks import chain_checks, compare, remark
-from pipelines.sources.kit.csv_table import Line, delimiter_of, header_names, read_lines
+from pipelines.sources.kit.csv_table import CUT_OFF, Line, delimiter_of, header_names, read_lines
 from pipelines.sources.kit.document import TITLE_LINES_MAX, Document
 from pipelines.sources.kit.ledger import Ledger, RoundTrip, less, opposite, side_of, stamp
 from pipelines.sources.kit.money_rows import classify
@@ -48,6 +48,7 @@ class Blocks:
     login: str | None = None
     printed_at: str | None = None
     balance: str | None = None
+    is_cut_off: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def read(document: Document, ask: Ask) -> Statement:
     _count(ledger, blocks)
     footers = [row for row in deals if _is_footer(row)]
     _reconcile(ledger, blocks, footers, [c for c in closings if c])
-    if deals and not (footers or document.is_html or blocks.summary or len(blocks.rows) > 1):
+    has_more = bool(footers or blocks.summary) or len(blocks.rows) > 1
+    if deals and not document.is_html and (blocks.is_cut_off or not has_more):
         why = "the file ends before its totals: export it again"
         ledger.checks.append(remark("complete", "does_not_add_up", "end of the file", why))
     _add_equity(ledger, blocks)
@@ -114,7 +116,7 @@ def _csv_blocks(document: Document) -> Blocks:
     rows = read_lines(document.text, document.name, delimiter)
     plain = unmarked([_bare(cell) for row in rows for cell in row], document.name, delimiter)
     rows = [[plain(cell) for cell in row] for row in rows]
-    blocks, index = Blocks(), 0
+    blocks, index = Blocks(is_cut_off=bool(rows and rows[-1]) and rows[-1][-1].endswith(CUT_OFF)), 0
     while index < len(rows):
         title = rows[index][0].strip().lstrip("\ufeff").lower() if rows[index] else ""
         end = next((place for place in range(index, len(rows)) if not rows[place]), len(rows))
@@ -235,10 +237,9 @@ def _read_pairs(blocks: Blocks, cells: list[str]) -> None:
 
 
 def _is_footer(row: Line) -> bool:
-    """Tell a totals row: it names no deal, no symbol and no time."""
-    return not any(
-        row.get(name) for name in ("deal id", "id", "symbol", "opening time", "closing time", "time", "type")
-    )
+    """Tell a totals row: it names no deal, no symbol and no time, and the file does not end within it."""
+    names = ("deal id", "id", "symbol", "opening time", "closing time", "time", "type")
+    return not any(row.get(name) for name in names) and not any(cell.endswith(CUT_OFF) for cell in row.cells.values())
 
 
 def _amount(row: Line, *names: str) -> str | None:

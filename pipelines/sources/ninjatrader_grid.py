@@ -32,7 +32,7 @@ from pipelines.sources.kit.values import (
     tick_price,
     total,
 )
-from pipelines.sources.kit.zones import needed_clock
+from pipelines.sources.kit.zones import ServerClock, needed_clock
 from pipelines.sources.symbols import instrument
 
 NAME = "ninjatrader-grid"
@@ -130,7 +130,7 @@ def read(document: Document, ask: Ask) -> Statement:
         ledger.checks += _position_checks(placed, {row.get("id"): row.get("position") for row in grid.rows})
         return ledger.close(money_of(ask))
     seen: Counter[str] = Counter()
-    trips = [ledger.take("trades", row.line, partial(_trip, grid, row, seen)) for row in grid.rows]
+    trips = [ledger.take("trades", row.line, partial(_trip, ledger.clock, grid, row, seen)) for row in grid.rows]
     _refuse_points([trip for trip in trips if trip], document.name)
     is_net = _is_net([trip for trip in trips if trip])
     ledger.facts["profit"] = "after costs" if is_net else "before costs"
@@ -174,10 +174,11 @@ def _is_day_first(rows: list[Line], has_comma: bool) -> bool | None:
     return False if all(re.search("[AP]M", date.string.upper()) for date in dates) else None
 
 
-def _trip(grid: Grid, row: Line, seen: Counter[str]) -> RoundTrip:
+def _trip(clock_of_desktop: ServerClock, grid: Grid, row: Line, seen: Counter[str]) -> RoundTrip:
     """Read one trade, its profit as printed."""
-    opened, closed = grid.time(row, "entry time"), grid.time(row, "exit time")
-    if closed < opened:
+    opened = grid.time(row, "entry time")
+    closed = clock_of_desktop.closing(opened, grid.time(row, "exit time"))
+    if closed is None:
         raise RowProblem("exit time", row.get("exit time"), "before the entry")
     side, symbol = side_of(row.need("market pos."), "market pos."), row.need("instrument")
     price = grid.price(row, "entry price")

@@ -1,6 +1,7 @@
 """Rows of a delimited text file, by column name, with the delimiter found from its header."""
 
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import StringIO
@@ -11,6 +12,8 @@ ROWS_MAX = 500_000
 LINE_CHARS_MAX = 1_000_000
 COLUMNS_MAX = 400
 CUT_OFF = "…"
+ENDS_MIN = 3
+_FRACTION = re.compile(r"\d[.,](\d+)\D*$")
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,22 @@ def is_cut_off(rows: list[list[str]]) -> bool:
     """Tell a list that ends within its last row: it was marked, and is shorter than every other."""
     others = [len(row) for row in rows[:-1] if row]
     return bool(others) and 0 < len(rows[-1]) < min(others) and rows[-1][-1].endswith(CUT_OFF)
+
+
+def ends_short(rows: list[list[str]]) -> bool:
+    """Tell a list whose last cell is less than all others of its column: fewer decimals, or the beginning of one."""
+    cell = rows[-1][-1] if rows and rows[-1] else ""
+    others = [row[-1] for row in rows[1:-1] if row and len(row) == len(rows[-1])]
+    if len(others) < ENDS_MIN or cell in others:
+        return False
+    is_beginning = not cell[-1:].isdigit() and any(other.startswith(cell) for other in others)
+    return is_beginning or _decimals(cell) < min(map(_decimals, others))
+
+
+def _decimals(cell: str) -> int:
+    """Return how many digits stand behind a number's decimal mark."""
+    found = _FRACTION.search(cell)
+    return len(found[1]) if found else 0
 
 
 def _bounded(text: str, name: str) -> Iterator[str]:

@@ -17,7 +17,7 @@ from xml.parsers import expat
 
 from lxml import etree
 
-from pipelines.sources.kit.csv_table import Line, delimiter_of, is_cut_off, read_lines, whole_table
+from pipelines.sources.kit.csv_table import Line, delimiter_of, ends_short, is_cut_off, read_lines, whole_table
 from pipelines.sources.kit.statement import SourceRefusal
 from pipelines.sources.kit.values import divided_by, european, shortest, unmarked
 
@@ -167,11 +167,10 @@ class Document:
         return [Row(line, [plain(cell) for cell in cells], []) for line, cells in numbered]
 
     def table(self) -> list[Line]:
-        """The rows of text that is one table; between other marks than commas, decimal commas become points."""
+        """The rows of text that is one table, decimal commas turned into points, thousands undivided."""
         rows, delimiter = whole_table(self.text, self.name), delimiter_of(self.first_line)
-        if delimiter == "," or divided_by([cell for row in rows for cell in row.cells.values()], self.name) != ",":
-            return rows
-        return [Line(row.line, {name: european(cell) for name, cell in row.cells.items()}) for row in rows]
+        plain = unmarked([cell for row in rows for cell in row.cells.values()], self.name, delimiter)
+        return [Line(row.line, {name: plain(cell) for name, cell in row.cells.items()}) for row in rows]
 
     @property
     def is_open_page(self) -> bool:
@@ -196,6 +195,13 @@ class Document:
         if self.is_zip or self.is_html or not self.text or self.text.endswith("\n") or self.head.lstrip()[:1] in "{[":
             return False
         return is_cut_off(read_lines(self.text, self.name, delimiter_of(self.first_line)))
+
+    @property
+    def ends_short(self) -> bool:
+        """Tell delimited text that may have been cut off within its very last cell."""
+        if self.is_zip or self.is_html or self.text.endswith("\n") or self.head.lstrip()[:1] in "{[":
+            return False
+        return ends_short(read_lines(self.text, self.name, delimiter_of(self.first_line)))
 
     def json(self) -> Any:
         """The file as JSON; refused when it is none or longer than an account's history."""
@@ -225,13 +231,14 @@ def _plain(text: str) -> str:
 
 
 def decode(data: bytes) -> str:
-    """Return text from UTF-16 (a stray odd byte allowed), UTF-8, or an undeclared 8-bit code page."""
+    """Return text from UTF-16, UTF-8, or an undeclared 8-bit code page; a piece of a character at the end is none."""
+    pairs = data[: len(data) // 2 * 2]
     if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        return data.decode("utf-16", "replace")
+        return pairs.decode("utf-16", "replace")
     if data[:400].count(0) > len(data[:400]) // 4:
-        return data.decode("utf-16-le" if data[1:2] == b"\x00" else "utf-16-be", "replace")
+        return pairs.decode("utf-16-le" if data[1:2] == b"\x00" else "utf-16-be", "replace")
     try:
-        return data.decode("utf-8-sig")
+        return codecs.getincrementaldecoder("utf-8-sig")().decode(data)
     except UnicodeDecodeError:
         return _eight_bit(data)
 

@@ -57,7 +57,7 @@ class Fill:
 
 def land_fills(ledger: Ledger, fills: list[Fill]) -> None:
     """Add a deal per fill, two for a fill that closes one position and opens the next, in time order."""
-    ledger.facts["profits"] = FLAT_NOTE
+    ledger.facts |= {"profits": FLAT_NOTE, "is_newest_first": bool(fills) and fills[0].at > fills[-1].at}
     books: dict[str, _Book] = defaultdict(_Book)
     unique: dict[str, Fill] = {}
     for fill in fills:
