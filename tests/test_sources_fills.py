@@ -139,6 +139,23 @@ def test_dxtrade_executions_and_cash_land() -> None:
     assert Decimal(statement.deals["profit"].iloc[2]) == Decimal(50)
 
 
+def test_dxtrade_cash_is_in_the_accounts_currency_and_a_withdrawal_takes_out() -> None:
+    """Protects balances from euros counted as dollars, payouts as deposits and credit as money."""
+    flows = [("DEPOSIT", 1000, "USD"), ("WITHDRAWAL", 100, "USD"), ("CREDIT", 50, "USD"), ("DEPOSIT", 7, "EUR")]
+    cash = [
+        {"transactionCode": f"c{n}", "type": kind, "value": value, "currency": currency,
+         "transactionTime": f"2026-02-11T14:0{n}:00Z"}
+        for n, (kind, value, currency) in enumerate(flows)
+    ]  # fmt: skip
+    deals = land(json.dumps({"cashTransactions": cash}), currency="USD").deals
+    assert list(zip(deals["kind"], deals["profit"], strict=True)) == [
+        ("balance", "1000"), ("balance", "-100"), ("credit", "50")
+    ]  # fmt: skip
+    execution = {"executionCode": "x1", "instrument": "EURUSD", "side": "BUY", "lastQuantity": 1000, "lastPrice": 1.1}
+    file = {"executions": [{**execution, "transactionTime": "2026-02-11T14:00:00Z"}], "cashTransactions": cash[3:]}
+    assert land(json.dumps(file)).facts["currency"] == "EUR"
+
+
 def test_dxtrade_parts_of_an_order_that_tell_only_the_whole_are_taken_apart() -> None:
     """Guards that an order filled in three parts is not counted as the sum of what was filled up to each."""
     up_to = [("y1", 20000, 1.1), ("y3", 60000, 1.102), ("y2", 50000, 1.101)]

@@ -228,6 +228,32 @@ def test_a_repeated_hour_keeps_the_order_of_deals_and_no_trade_closes_before_it_
     assert clock.closing(datetime(2025, 10, 27, 3, 50), datetime(2025, 10, 27, 3, 5)) is None
 
 
+FTMO = "Ticket;Open;Type;Volume;Symbol;Price;SL;TP;Close;Price;Swap;Commissions;Profit;Pips;Trade duration in seconds"
+PAIRS = "symbol,buyFillId,sellFillId,qty,buyPrice,sellPrice,pnl,boughtTimestamp,soldTimestamp,duration"
+
+
+@pytest.mark.parametrize(
+    ("opened", "closed", "lasted", "hours"),
+    [
+        ("02:10", "02:50", 2400, ["00:10", "00:50"]),
+        ("02:10", "02:50", 6000, ["00:10", "01:50"]),
+        ("02:50", "02:10", 1200, ["00:50", "01:10"]),
+        ("02:50", "03:10", 1200, ["01:50", "02:10"]),
+        ("02:50", "03:10", 4800, ["00:50", "02:10"]),
+    ],
+)
+def test_a_printed_duration_tells_which_of_a_repeated_hour_was_meant(
+    opened: str, closed: str, lasted: int, hours: list[str]
+) -> None:
+    """Protects holding times and the side of a trade (Tradovate's fills are numbered) around the change."""
+    row = f"11111111;2025-10-26 {opened}:00;buy;0.10;BTCUSD;100000;0;0;2025-10-26 {closed}:00;100100;0;0;10;1;{lasted}"
+    pair = f"MBTZ5,7,9,1,100000,100100,$10.00,10/26/2025 {opened}:00,10/26/2025 {closed}:00,{lasted // 60}min"
+    for text in (f"{FTMO}\n{row}\n", f"{PAIRS}\n{pair}\n"):
+        deals = read(None, text.encode(), file_name="export", account_id="A1", server_zone="Europe/Prague").deals
+        assert [f"{at:%H:%M}" for at in deals["executed_at"]] == hours
+        assert list(deals["side"]) == ["buy", "sell"]
+
+
 def test_profits_after_a_reversal_are_not_held_against_the_first_opening() -> None:
     """From the reversal on its price is the opening one; what was added to an older position is none at all."""
     book = Book()

@@ -15,7 +15,7 @@ from pipelines.sources.kit.checks import chain_checks, compare, remark
 from pipelines.sources.kit.csv_table import CUT_OFF, Line, delimiter_of, header_names, read_lines
 from pipelines.sources.kit.document import TITLE_LINES_MAX, Document
 from pipelines.sources.kit.ledger import Ledger, RoundTrip, less, opposite, side_of, stamp
-from pipelines.sources.kit.money_rows import classify
+from pipelines.sources.kit.money_rows import classify, taken_out
 from pipelines.sources.kit.statement import Ask, RowProblem, SourceRefusal, Statement
 from pipelines.sources.kit.values import clock_by, number, plain_number, positive, total, unmarked
 from pipelines.sources.kit.zones import server_clock
@@ -328,9 +328,7 @@ def _quantity(text: str) -> str:
 def _transaction(ledger: Ledger, row: Line) -> None:
     """Land a deposit, a withdrawal or another cash flow."""
     kind = row.need("type")
-    amount = number(row.need("amount"), "amount")
-    if "withdraw" in kind.lower() and not amount.startswith("-"):
-        amount = f"-{amount}"
+    amount = taken_out(kind, number(row.need("amount"), "amount"))
     note = row.get("note")
     comment = f"{kind}: {note}" if note and note not in _NONE else kind
     at = _time(row, "time")

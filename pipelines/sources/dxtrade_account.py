@@ -14,7 +14,7 @@ from pipelines.sources.kit.csv_table import Line
 from pipelines.sources.kit.document import Document
 from pipelines.sources.kit.fills import Fill, land_fills, money_of
 from pipelines.sources.kit.ledger import Ledger, side_of
-from pipelines.sources.kit.money_rows import MoneyRow, classify
+from pipelines.sources.kit.money_rows import MoneyRow, classify, taken_out
 from pipelines.sources.kit.refusals import refuse_several_accounts
 from pipelines.sources.kit.statement import Ask, RowProblem, SourceRefusal, Statement
 from pipelines.sources.kit.values import number, plain_number, positive
@@ -59,15 +59,17 @@ def read(document: Document, ask: Ask) -> Statement:
     executions = _lines(answer, "executions", document)
     filled = [row for row in executions if row.get("status").upper() in _FILLED]
     before = _filled_before(filled)
-    fills = [ledger.take("executions", row.line, partial(_fill, row, before, money_of(ask))) for row in filled]
+    flows = _lines(answer, "cashTransactions", document)
+    currency = _currency(flows, ask)
+    fills = [ledger.take("executions", row.line, partial(_fill, row, before, currency)) for row in filled]
     for row in executions:
         if row.get("status").upper() not in _FILLED:
             ledger.take("other executions", row.line, partial(row.need, "executionCode"))
-    for row in _lines(answer, "cashTransactions", document):
-        ledger.take("cash transactions", row.line, partial(_cash, ledger, row))
+    for row in flows:
+        ledger.take("cash transactions", row.line, partial(_cash, ledger, row, currency))
     land_fills(ledger, [fill for fill in fills if fill])
     ledger.facts |= {"login": answer.get("account") if isinstance(answer.get("account"), str) else None}
-    return ledger.close(money_of(ask) if fills else None)
+    return ledger.close(currency if fills else None)
 
 
 def _answer(document: Document) -> dict[str, Any]:
@@ -150,13 +152,23 @@ def _fill(row: Line, before: dict[str, Filled], currency: str) -> Fill:
     ).priced(currency)
 
 
-def _cash(ledger: Ledger, row: Line) -> None:
+def _currency(flows: list[Line], ask: Ask) -> str:
+    """Return the account's currency: as it is known, else the one of all cash transactions, else US dollars."""
+    told = {row.get("currency").upper() for row in flows} - {""}
+    return told.pop() if len(told) == 1 and not ask.currency else money_of(ask)
+
+
+def _cash(ledger: Ledger, row: Line, currency: str) -> None:
     """Land one cash transaction by its type."""
     kind, amount = row.need("type").upper(), number(row.need("value", "amount"), "value")
+    told = row.get("currency").upper() or currency
+    if told != currency:
+        raise RowProblem("currency", told, f"the account is in {currency}, and the file holds no rate")
+    amount = taken_out(kind, amount)
     key, at = row.need("transactionCode", "code", "id"), _time(row, "transactionTime")
     comment = " ".join(filter(None, [kind, row.get("comment", "description")]))
     if kind == "SETTLEMENT":
         return
     known = _TYPES.get(kind)
-    verdict = MoneyRow(*known, f"type {kind}") if known else classify("balance", comment, amount)
+    verdict = MoneyRow(*known, f"type {kind}") if known else classify(kind, comment, amount)
     ledger.money(key, at, amount, comment, verdict)

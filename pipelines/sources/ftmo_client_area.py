@@ -1,7 +1,9 @@
 """FTMO client-area CSV: one row per closing, commission printed positive, no currency, headers in any language."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from typing import NamedTuple
@@ -141,6 +143,7 @@ def _closed(ledger: Ledger, row: Line, ids: Mapping[str, Ids], *, as_printed: bo
         swap=number(row.get("Swap") or "0", "Swap"),
         stop_loss=level(row.get("SL"), "SL"),
         take_profit=level(row.get("TP"), "TP"),
+        lasted=timedelta(seconds=int(lasted)) if re.fullmatch(r"[0-9]{1,9}", lasted := row.get("Duration")) else None,
     ).land(ledger)
 
 

@@ -54,8 +54,9 @@ def _pair(ledger: Ledger, row: Line, seen: Keys) -> RoundTrip:
     bought = clock_by(row.need("boughtTimestamp", "Bought Timestamp"), "boughtTimestamp", *_TIMES)
     sold = clock_by(row.need("soldTimestamp", "Sold Timestamp"), "soldTimestamp", *_TIMES)
     buy, sell = _fill(row, "buyFillId", "Buy Fill ID"), _fill(row, "sellFillId", "Sell Fill ID")
-    _refuse_other_duration(row, abs(sold - bought))
-    is_short = sold < bought or (sold == bought and _is_earlier(sell, buy))
+    lasted = _lasted(row, abs(sold - bought))
+    is_told_by_numbers = sold == bought or (ledger.clock.is_repeated(sold) and ledger.clock.is_repeated(bought))
+    is_short = _is_earlier(sell, buy) if is_told_by_numbers else sold < bought
     first, last = (sell, buy) if is_short else (buy, sell)
     key = f"{first}-{last}"
     key = seen.of(key, row.cells)
@@ -70,27 +71,29 @@ def _pair(ledger: Ledger, row: Line, seen: Keys) -> RoundTrip:
         side="sell" if is_short else "buy",
         symbol=row.need("symbol", "Contract"),
         volume=positive(row.need("qty", "Paired Qty"), "qty"),
-        opened_at=min(bought, sold),
+        opened_at=sold if is_short else bought,
         open_price=prices[1] if is_short else prices[0],
-        closed_at=max(bought, sold),
+        closed_at=bought if is_short else sold,
         close_price=prices[0] if is_short else prices[1],
         profit=dollars(row.need("pnl", "P/L"), "pnl"),
+        lasted=lasted,
     ).land(ledger)
 
 
 def _is_earlier(fill: str, other: str) -> bool:
-    """Tell which of two fills of one second came first: fills are numbered in order."""
+    """Tell which of two fills came first where times do not tell: fills are numbered in order."""
     return fill.isdigit() and other.isdigit() and int(fill) < int(other)
 
 
-def _refuse_other_duration(row: Line, lasted: timedelta) -> None:
-    """Refuse times that are not as far apart as the row says; a clock change in between may make an hour of it."""
+def _lasted(row: Line, apart: timedelta) -> timedelta | None:
+    """Return the printed duration, or refuse times that are not as far apart; a clock change may make an hour of it."""
     printed = row.get("duration")
     if not _DURATION.fullmatch(printed):
-        return
+        return None
     told = sum((int(count) * _UNITS[unit] for count, unit in _PART.findall(printed)), timedelta())
-    if abs(told - lasted) > timedelta(hours=1, seconds=1):
-        raise RowProblem("duration", printed, f"the times are {lasted} apart: are day and month in another order?")
+    if abs(told - apart) > timedelta(hours=1, seconds=1):
+        raise RowProblem("duration", printed, f"the times are {apart} apart: are day and month in another order?")
+    return told
 
 
 def _fill(row: Line, column: str, other: str) -> str:

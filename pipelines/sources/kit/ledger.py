@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -226,7 +226,7 @@ class RoundTrip:
     """One closing of a position, where a format prints opening and closing in one row.
 
     ``side`` is the position's; prices, volume and money are decimal texts, money as signed in our deals (a cost is
-    negative). The deal ids are ``in_id`` and ``out_id``.
+    negative). The deal ids are ``in_id`` and ``out_id``. ``lasted`` is how long the format says that it was open.
     """
 
     in_id: str
@@ -247,6 +247,7 @@ class RoundTrip:
     take_profit: str | None = None
     reason: str | None = None
     comment: str | None = None
+    lasted: timedelta | None = None
 
     @property
     def net(self) -> Decimal:
@@ -255,7 +256,7 @@ class RoundTrip:
 
     def land(self, ledger: Ledger) -> "RoundTrip":
         """Add the in and the out deal; all money sits on the closing one."""
-        closed_at = ledger.clock.closing(self.opened_at, self.closed_at)
+        opened_at, closed_at = ledger.clock.apart(self.opened_at, self.closed_at, self.lasted)
         if closed_at is None:
             raise RowProblem("Close time", self.closed_at.isoformat(sep=" "), "before the opening")
         shared: Deal = {
@@ -269,7 +270,7 @@ class RoundTrip:
         opening = {"entry": "in", "side": self.side, "price": self.open_price, "profit": "0"}
         closing = {"entry": "out", "side": opposite(self.side), "price": self.close_price, "profit": self.profit}
         costs = {"commission": self.commission, "swap": self.swap, "fee": self.fee, "reason": self.reason}
-        ledger.trade(self.in_id, self.opened_at, **shared, **opening)
+        ledger.trade(self.in_id, opened_at, **shared, **opening)
         ledger.trade(self.out_id, closed_at, **shared, **closing, **costs)
         return self
 

@@ -62,6 +62,11 @@ def money_type(printed: str) -> str | None:
     return next((name for name in _TYPES if name in word), None)
 
 
+def taken_out(kind: str, amount: str) -> str:
+    """Return the amount of a money row as our deals sign it: a withdrawal may be printed without its minus."""
+    return f"-{amount}" if "withdraw" in kind.lower() and not amount.startswith("-") else amount
+
+
 def classify(printed_type: str, comment: str, amount: str) -> MoneyRow:
     """Return what a money row is, by its type, else by the first fitting comment rule, else by its sign.
 

@@ -52,6 +52,19 @@ class ServerClock:
             return again
         return None if closed < opened else closed
 
+    def apart(self, opened: datetime, closed: datetime, lasted: timedelta | None) -> tuple[datetime, datetime | None]:
+        """Return when a trade opened and closed: where the clock repeats an hour, as far apart as the trade lasted."""
+        if lasted is not None:
+            ways = [(first, last) for first in self._occurrences(opened) for last in self._occurrences(closed)]
+            fitting = (way for way in ways if abs(self.utc(way[1]) - self.utc(way[0]) - lasted) <= timedelta(seconds=1))
+            if told := next(fitting, None):
+                return told
+        return opened, self.closing(opened, closed)
+
+    def _occurrences(self, reading: datetime) -> list[datetime]:
+        """Return both occurrences of a reading that the clock change repeats."""
+        return [reading, reading.replace(fold=1)] if self.is_repeated(reading) else [reading]
+
     def uncertain(self, readings: Sequence[datetime]) -> int:
         """Count the readings that the clock change repeats or skips."""
         quarters, counts = np.unique(self._local(readings).floor("15min"), return_counts=True)
