@@ -32,7 +32,8 @@ from pipelines.sources.symbols import canonical
 # A spreadsheet keeps fifteen digits of a number and shows a long one as 3.32215E+11.
 _SHORTENED = re.compile(r"\d(\.\d+)?E\+\d")
 _ROUNDED = re.compile(r"\d{15}0+[01]?")
-_LONG_IDS_MIN = 12
+_SPREADSHEET_DIGITS = 15
+_LOST_DIGITS_MIN = 6
 _YEAR_LAST = re.compile(r"(\d{1,2})[/.\-](\d{1,2})[/.\-]\d{2,4}\b")
 
 Deal = dict[str, Any]
@@ -114,10 +115,11 @@ class Ledger:
 
         Numbers that are times in whole seconds end in zeros too, and have one in the last of a spreadsheet's digits.
         """
-        ids = [str(deal.get(name)) for deal in self.deals for name in ("deal_id", "position_id")]
-        long = [name for name in ids if len(name) > 15]
-        is_rounded = all(map(_ROUNDED.fullmatch, long)) and any(name[14] != "0" for name in long)
-        has_lost = len(long) >= _LONG_IDS_MIN and is_rounded
+        ids = {str(deal.get(name)) for deal in self.deals for name in ("deal_id", "position_id")}
+        long = [name for name in ids if len(name) > _SPREADSHEET_DIGITS]
+        is_rounded = all(map(_ROUNDED.fullmatch, long)) and any(name[_SPREADSHEET_DIGITS - 1] != "0" for name in long)
+        lost = {name[:_SPREADSHEET_DIGITS]: len(name.rstrip("1")) - _SPREADSHEET_DIGITS for name in sorted(long)[::-1]}
+        has_lost = is_rounded and sum(lost.values()) >= _LOST_DIGITS_MIN
         rounded = [name for name in ids if _SHORTENED.match(name)] + (long if has_lost else [])
         if rounded:
             raise SourceRefusal(

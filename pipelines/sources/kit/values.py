@@ -120,6 +120,8 @@ def _has_decimal_points(cells: list[str]) -> bool:
 
 def _without_thousands(text: str) -> str:
     """Return a number without the commas between its thousands, other text as it is."""
+    if "," not in text:
+        return text
     bare = _bare(text)
     return bare.replace(",", "") if _THOUSANDS.fullmatch(bare) else text
 

@@ -54,8 +54,8 @@ class ServerClock:
 
     def apart(self, opened: datetime, closed: datetime, lasted: timedelta | None) -> tuple[datetime, datetime | None]:
         """Return when a trade opened and closed: where the clock repeats an hour, as far apart as the trade lasted."""
-        if lasted is not None:
-            ways = [(first, last) for first in self._occurrences(opened) for last in self._occurrences(closed)]
+        ways = [(first, last) for first in self._occurrences(opened) for last in self._occurrences(closed)]
+        if lasted is not None and len(ways) > 1:
             fitting = (way for way in ways if abs(self.utc(way[1]) - self.utc(way[0]) - lasted) <= timedelta(seconds=1))
             if told := next(fitting, None):
                 return told
