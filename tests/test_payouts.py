@@ -222,6 +222,33 @@ def test_profits_of_trades_that_a_rule_strips_are_deducted(
     assert told["eligible"]
 
 
+@pytest.mark.parametrize(("taken", "void"), [("-700", 300), ("-800", 200), ("-1000", 0)])
+def test_profit_that_was_stripped_once_is_not_paid_later(tmp_path: Path, taken: str, void: int) -> None:
+    """Guards void profit still in the account after a payout; what left it beyond what was due took it along."""
+    deals = [
+        *trade(1, 1, "300"),
+        *trade(2, 2, "700", hours=5),
+        operation(1, 20.5, taken),
+        *trade(3, 30, "400", hours=5),
+    ]
+    rows = feed(deals, [request("Q1", 20, "1000"), request("Q2", 40, "700")])
+    told = reviewed(tmp_path, rows, f"holding_time = 3601\n{TERMS}")
+    assert (told["Q1"]["trader_share"], told["Q1"]["deductions"]) == (560, 300)
+    assert (told["Q2"]["trader_share"], told["Q2"]["firm_share"], told["Q2"]["deductions"]) == (320, 80, 300)
+    profit = told["Q2"]["checks"]["profit"]
+    assert (Decimal(profit["numbers"]["void_before"]), Decimal(profit["numbers"]["withdrawable"])) == (void, 400)
+    assert ("is void and still in the account" in profit["sentence"]) == bool(void)
+
+
+def test_consistency_that_only_warns_keeps_nobody_from_a_payout(tmp_path: Path) -> None:
+    """Guards terms that say `warn`: a person is told, the request stays eligible."""
+    terms = f'consistency = {{ share = 10, effect = "warn" }}\n{TERMS}'
+    told = one(tmp_path, feed(GOOD, [request("Q1", 20, "1000")]), terms)
+    assert told["eligible"] and told["recommendation"] == "approve"
+    assert told["checks"]["consistency"]["outcome"] == "not_applicable"
+    assert told["checks"]["consistency"]["sentence"].endswith("10 % allowed. The terms only warn of it.")
+
+
 @pytest.mark.parametrize(
     ("first", "second", "share"),
     [("60.00", "61.80", 80), ("60.01", "61.80", 50), ("60.01", "61.81", 40), ("60.00", "61.81", 50)],
@@ -409,6 +436,22 @@ def test_what_the_desk_decided_answers_a_request_and_what_it_granted_is_taken_of
     granted = one(tmp_path / "c", rows, payout="Q2", decided={PAYOUT_STATES: [stands("Q1", "queued", 21)]})
     assert (granted["trader_share"], granted["checks"]["split"]["numbers"]["paid_before"]) == (320, 1)
     assert granted["checks"]["profit"]["numbers"]["withdrawable"] == "400"
+
+
+@pytest.mark.parametrize(("granted", "share", "before"), [(21, 800, 0), (23, 320, 1)])
+def test_what_came_back_and_was_granted_again_is_taken_off(
+    tmp_path: Path, granted: float, share: int, before: int
+) -> None:
+    """Guards that money on its way for the second time is not promised to the next request too."""
+    came_back = [settlement(1, "Q1", 22, "800", status="returned")]
+    asked = [request("Q1", 20, "1000"), request("Q2", 35, "1000")]
+    told = one(
+        tmp_path,
+        feed(GOOD, asked, settlements=came_back),
+        payout="Q2",
+        decided={PAYOUT_STATES: [stands("Q1", "queued", granted)]},
+    )
+    assert (told["trader_share"], told["checks"]["split"]["numbers"]["paid_before"]) == (share, before)
 
 
 @pytest.mark.parametrize(

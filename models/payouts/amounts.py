@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from models.catalogue import Terms
+from models.catalogue import Rulebook, Terms
 from models.money import from_minor, percent_of, to_minor
 from models.payouts.checks import LeadsTo
-from models.payouts.facts import Request, evidence
+from models.payouts.facts import Request, draws, evidence
 from models.payouts.shares import LASTING, Split, asked_profit, exact, grown, split_of
 
 TAKEN = ("strip", "split_cut")
@@ -31,7 +32,8 @@ class Stripped:
 class Worth:
     """A request in minor units of the account's currency: `profit` = trader_share + firm_share + deductions.
 
-    `profit` is what leaves the account. Shares are None when the terms do not say how profit is split.
+    `profit` is what leaves the account. Shares are None when the terms do not say how profit is split. `void` is what
+    rules have taken so far, of this window and of earlier ones, and what has not left the account.
     """
 
     currency: str
@@ -46,6 +48,17 @@ class Worth:
     firm_share: int | None
     refund: int | None = None
     size: int | None = None
+    void: int = 0
+
+    @property
+    def payable(self) -> int:
+        """What is drawn from the account."""
+        return self.profit - self.deductions
+
+    def void_after(self, drew: int) -> int:
+        """What of the void profit is still there once so much has left the account for the request: what left beyond
+        what was due took it along."""
+        return max(self.void - max(drew - self.payable, 0), 0)
 
     @property
     def split_percent(self) -> Decimal | None:
@@ -156,7 +169,7 @@ def worth(request: Request, terms: Terms) -> Worth:
     split = split_of(terms, request.row, request.cuts, request.past)
     asked = to_minor(request.amount, currency)
     profit = asked_profit(asked, split, net=bool(request.asked_net))
-    available = to_minor(request.earned, currency) - buffer_of(terms, size, currency)
+    available = to_minor(request.earned, currency) - buffer_of(terms, size, currency) - request.void
     cap = cap_of(terms, size, to_minor(request.balance, currency), available, request.number, currency)
     stripped, unknown = strips(request, terms)
     excess = consistency_excess(request, terms, stripped)
@@ -177,7 +190,20 @@ def worth(request: Request, terms: Terms) -> Worth:
         None if trader is None else payable - trader,
         _refund(request, terms),
         size if size != initial else None,
+        request.void + void,
     )
+
+
+def with_void(asked: Iterable[Request], rulebook: Rulebook) -> list[Request]:
+    """Requests with the profit that rules took with earlier payouts of their account and that is still in it."""
+    told = list(asked)
+    void: defaultdict[str, int] = defaultdict(int)
+    for place, one in sorted(enumerate(told), key=lambda held: (held[1].requested_at, held[1].payout_id)):
+        told[place] = one = replace(one, void=void[one.account_id])
+        if one.honoured_at is not None and one.terms is not None and (one.amount or 0) > 0:
+            drew = to_minor(draws(one, rulebook), one.currency)
+            void[one.account_id] = worth(one, one.terms).void_after(drew)
+    return told
 
 
 def _refund(request: Request, terms: Terms) -> int | None:
@@ -193,8 +219,7 @@ def _refund(request: Request, terms: Terms) -> int | None:
 def remains(worth: Worth, terms: Terms) -> LeadsTo:
     """What follows from asking for too much: the rest is paid when there is enough of it."""
     least = to_minor((terms.get("payout") or {}).get("minimum") or 0, worth.currency)
-    payable = worth.profit - worth.deductions
-    return "deduct" if payable > 0 and payable >= least else "not_yet"
+    return "deduct" if worth.payable > 0 and worth.payable >= least else "not_yet"
 
 
 def unit_profits(request: Request, rule: Mapping[str, Any]) -> tuple[list[tuple[str, Decimal]], Decimal]:

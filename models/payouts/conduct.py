@@ -423,7 +423,7 @@ def _reading(request: Request, worth: Worth) -> Check:
     if request.asked_net is None:
         sentence = "Transfers of this desk fit neither amounts before nor after the split."
         return Check("split", "unknown", sentence, numbers, group="amount")
-    parts = (worth.profit - worth.deductions, worth.trader_share or 0, worth.firm_share or 0)
+    parts = (worth.payable, worth.trader_share or 0, worth.firm_share or 0)
     paid, trader, firm = (written(part, worth.currency) for part in parts)
     share = worth.split.percent(parts[0])
     sentence = f"Of {paid} {worth.currency} the trader receives {trader} ({share.normalize():f} %), the firm {firm}."
@@ -456,9 +456,9 @@ def _still_there(request: Request, worth: Worth) -> Check:
     if request.balance_now is None:
         return Check(name, "unknown", "Where the account stands now is not known.", numbers, group="amount")
     left = to_minor(request.balance_now - request.initial_balance, worth.currency)
-    holds = not ended and left >= worth.profit - worth.deductions
+    holds = not ended and left >= worth.payable
     sentence = f"The account holds a profit of {written(left, worth.currency)} {worth.currency} now"
-    short = "" if left >= worth.profit - worth.deductions else ", less than is to be drawn"
+    short = "" if left >= worth.payable else ", less than is to be drawn"
     sentence += f"{short}, and {end}." if ended else f"{short}."
     return Check(name, judged(holds), sentence, numbers, group="amount")
 

@@ -169,6 +169,7 @@ def _profit(request: Request, terms: Terms, worth: Worth) -> Check:
         "initial_balance": request.initial_balance,
         "in_window": sum((Decimal(day["net"]) for day in request.days), Decimal(0)),
         "deposited": request.deposited,
+        "void_before": worth.money(request.void),
         "withdrawable": worth.money(worth.available),
     }
     asked, there = (written(amount, worth.currency) for amount in (worth.profit, worth.available))
@@ -176,6 +177,9 @@ def _profit(request: Request, terms: Terms, worth: Worth) -> Check:
     if request.deposited:
         put_in = written(to_minor(request.deposited, worth.currency), worth.currency)
         sentence += f" {put_in} {worth.currency} was put into the account since its opening and is no profit."
+    if request.void:
+        void = written(request.void, worth.currency)
+        sentence += f" {void} {worth.currency} that rules took with earlier payouts is void and still in the account."
     holds = worth.profit <= worth.available
     return Check(
         "profit", judged(holds), sentence, numbers, _rule(terms, "payout", request), leads_to=remains(worth, terms)
@@ -270,6 +274,8 @@ def _consistency(request: Request, terms: Terms, worth: Worth) -> Check:
     if rule["unit"] == "lot":
         made = f"The largest trade ({name}) held {share:.2f} % of the lots of all closed trades"
     sentence = f"{made}, {allowed.normalize():f} % allowed."
+    if not holds and rule["effect"] == "warn":
+        return Check("consistency", "not_applicable", f"{sentence} The terms only warn of it.", numbers, text)
     leads: LeadsTo = remains(worth, terms) if takes_excess(rule) else "not_yet"
     return Check("consistency", judged(holds), sentence, numbers, text, leads_to=leads)
 

@@ -35,7 +35,8 @@ OF_CASES = (CASES, DISPOSITIONS)
 class Request:
     """One request as `facts.payout_requests` holds it, its terms (None: unknown) and what belongs to its window.
 
-    `cuts` is how often a rule had lowered the trader's share for good.
+    `cuts` is how often a rule had lowered the trader's share for good; `void` is profit that rules took with earlier
+    payouts and that is still in the account (minor units).
     """
 
     row: Row
@@ -47,6 +48,7 @@ class Request:
     asked_net: bool | None = False
     cuts: int = 0
     past: Past = field(default_factory=Past)
+    void: int = 0
 
     def __getattr__(self, name: str) -> Any:
         """A column of the request."""

@@ -12,7 +12,7 @@ import pandas as pd
 from models import screening
 from models.catalogue import Rulebook
 from models.payouts import conduct, eligibility, facts, spells
-from models.payouts.amounts import Worth, worth
+from models.payouts.amounts import Worth, with_void, worth
 from models.payouts.checks import Check, eligible, recommended
 from models.payouts.facts import Desk, Request, Row
 from models.payouts.policy import Policy, in_force
@@ -89,7 +89,7 @@ def asked_of(
 ) -> tuple[list[Request], Desk]:
     """Every request with all that is known of it, and what their desks know; a review needs nothing else."""
     policy = in_force(as_of)
-    asked = facts.requests(connection, rulebook, as_of, policy)
+    asked = with_void(facts.requests(connection, rulebook, as_of, policy), rulebook)
     spells.show(connection, rulebook, asked, as_of)
     return asked, facts.surroundings(connection, as_of, policy, _screened(asked, policy))
 

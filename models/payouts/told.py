@@ -38,6 +38,7 @@ LABELS = {
     "split_pct": "The trader's share",
     "taken": "Taken from the account",
     "used_before": "Paid to before",
+    "void_before": "Void since earlier payouts",
     "withdrawable": "Could be withdrawn",
 }
 MONEY = frozenset(
@@ -65,6 +66,7 @@ MONEY = frozenset(
         "taken",
         "total",
         "trader_share",
+        "void_before",
         "withdrawable",
     )
 )

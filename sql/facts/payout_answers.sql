@@ -65,7 +65,9 @@ select
     decided_on.granted_minor,
     case
         when transfers.status in ('sent', 'settled') then least(operations.operated_at, transfers.first_at)
-        when transfers.status is null then least(operations.operated_at, decided_on.granted_at)
+        -- what came back is on its way anew once the desk has granted it again
+        when transfers.status is null or decided_on.granted_at > transfers.last_at
+            then least(operations.operated_at, decided_on.granted_at)
         else operations.operated_at
     end as honoured_at,
     least(operations.operated_at, transfers.first_at, decided_on.decided_at) as answered_at
