@@ -282,6 +282,42 @@ def test_growth_that_asks_for_payouts_counts_those_of_the_draft(first_after: int
     assert payouts(parts, BOOK, draft("funded", rules, BOOK)) == pytest.approx(trader)
 
 
+CAPPED = rulebook(STAGES.replace("minimum = 100", "minimum = 100, cap_amount = 500"))
+DREW_LESS = [{**one, "deals": [one["deals"][0] | {"profit": "-500"}]} for one in [paid("F1", 1, 15, 800, share=0.5)]]
+
+
+@pytest.mark.parametrize(
+    ("rules", "second", "trader"),
+    [
+        ("payout = { first_after_days = 16, cycle_days = 14 }", 1400, 800),
+        ("payout = { first_after_days = 14, cycle_days = 14 }", 500, 640 + 160),
+        ("payout = { first_after_days = 14, cycle_days = 14, cap_amount = 300 }", 500, 240 + 240),
+        ("holding_time = { seconds = 3601 }\npayout = { first_after_days = 16, cycle_days = 14 }", 1400, 0),
+    ],
+    ids=["not drawn at all", "drawn wholly", "drawn less", "void in the window that goes on"],
+)
+def test_a_request_stands_on_what_the_draft_drew_before_it(rules: str, second: float, trader: float) -> None:
+    """Guards the account under a draft: 1,000 were made, today's cap let 500 be drawn first, the rest stayed."""
+    parts = [*FUNDED, *DREW_LESS, paid("F1", 2, 30, second, share=400 / second)]
+    assert payouts(parts, CAPPED, draft("funded", rules, CAPPED)) == pytest.approx(trader)
+
+
+@pytest.mark.parametrize(("share", "trader"), [(53, 120), (52, 0)])
+def test_trades_of_a_request_that_the_draft_refuses_count_for_the_next(share: int, trader: float) -> None:
+    """Guards consistency of trades over a window that goes on: 600 of 1,150 is the best of it."""
+    rules = f'consistency = {{ unit = "trade", share = {share} }}\npayout = {{ first_after_days = 16 }}'
+    parts = [*FUNDED, paid("F1", 1, 15, 800), trade("F1", 3, 16, 150), paid("F1", 2, 30, 150)]
+    assert payouts(parts, BOOK, draft("funded", rules, BOOK)) == pytest.approx(trader)
+
+
+@pytest.mark.parametrize(("day", "trader"), [(10 - 1 / 24, 320), (10 + 1 / 24, 320 + 600)])
+def test_a_window_begins_at_a_request_that_only_the_draft_pays(day: float, trader: float) -> None:
+    """Guards conditions of a window: what was done until the request that is now paid counts for that one alone."""
+    parts = [*FUNDED, trade("F1", 3, day, 150), asked("F1", 1, 10, 400), paid("F1", 2, 15, 800)]
+    rules = 'consistency = { unit = "trade", share = 100 }\nmin_trading_days = 1\npayout = { first_after_days = 10 }'
+    assert payouts(parts, BOOK, draft("funded", rules, BOOK)) == pytest.approx(trader)
+
+
 SENT = {
     "as it was sent": ({"amount": "700"}, 700),
     "not yet settled": ({"amount": "700", "status": "sent"}, 700),

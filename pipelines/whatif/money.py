@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from bisect import bisect_right
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -18,9 +19,9 @@ import numpy as np
 
 from models.catalogue import Rulebook, Terms
 from models.clock import from_micros, to_micros
-from models.money import from_minor
+from models.money import from_minor, to_minor
 from models.payouts import eligibility, facts, policy
-from models.payouts.amounts import worth
+from models.payouts.amounts import Worth, worth
 from models.payouts.facts import Desk, Request, Row
 from models.set_rules import OWN, SHARED
 from models.terms import FUNDED
@@ -46,12 +47,13 @@ REVIEWED_MOST = 100_000
 
 @dataclass(frozen=True)
 class Review:
-    """A request under some terms: conditions that fail, and what it is worth in US dollars."""
+    """A request under some terms: conditions that fail, and what it is worth, in US dollars and in minor units."""
 
     failed: frozenset[str]
     trader: float
     firm: float
     refund: float
+    worth: Worth
 
 
 @dataclass(frozen=True)
@@ -104,9 +106,13 @@ def _today(history: History, own: Side) -> Today:
     reviews: dict[int, list[Review]] = {}
     taken = _taken(own)
     for code, requests in history.requests:
-        held = [_with_verdicts(request, taken.get(code, [])) for request in requests]
-        reviews[code] = [_review(history, own, code, request) for request in held]
-        for request, said in zip(requests, reviews[code], strict=True):
+        reviews[code], void = [], 0
+        for request in requests:
+            told = _with_verdicts(replace(request, void=void), taken.get(code, []))
+            said = _review(history, own, code, told)
+            reviews[code].append(said)
+            if request.honoured_at is not None:
+                void = said.worth.void_after(_drew(history, request))
             if request.paid:
                 trader = _sent(history, request, said.trader)
                 rows.append((code, to_micros(request.requested_at), trader, said.firm, said.refund))
@@ -239,32 +245,56 @@ def _again(
 ) -> list[tuple[Any, ...]]:
     """An account's requests in time order under the draft, each standing on what was paid before under the draft."""
     rows: list[tuple[Any, ...]] = []
-    before: list[tuple[Request, bool]] = []
+    before: list[Answered] = []
+    void = 0
     for request, was in zip(requests, own.reviews[code], strict=True):
-        said = _review(history, draft, code, _with_verdicts(_standing(request, before), taken))
+        stands = replace(_standing(request, before), void=void)
+        said = _review(history, draft, code, _with_verdicts(stands, taken))
         pays = not said.failed - was.failed if request.paid else bool(was.failed) and not said.failed
         if pays:
             beyond = _sent(history, request, was.trader) - was.trader if request.paid else 0.0
             trader = max(said.trader + beyond, 0.0)
             rows.append((code, to_micros(request.requested_at), trader, said.firm, said.refund))
-        before.append((request, pays))
+        drew = draws = _drew(history, request) if request.honoured_at is not None else 0
+        if pays or request.paid:
+            beyond_due = drew - was.worth.payable if request.paid else 0
+            draws = max(said.worth.payable + beyond_due, 0) if pays else 0
+        if draws:
+            void = said.worth.void_after(draws)
+        before.append(Answered(request, pays, from_minor(drew - draws, request.currency)))
     return rows
 
 
-def _standing(request: Request, before: list[tuple[Request, bool]]) -> Request:
+def _drew(history: History, request: Request) -> int:
+    """What an honoured request took from its account, in minor units."""
+    return to_minor(facts.draws(request, history.rulebook), request.currency)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An earlier request: whether a draft pays it, and how much more of it than today that leaves in the account."""
+
+    request: Request
+    pays: bool
+    left: Decimal
+
+
+def _standing(request: Request, before: list[Answered]) -> Request:
     """A request as it stands when earlier ones of its account were, or were not, paid otherwise than they really were.
 
     Its window then begins at the last one that was paid; profit that was not drawn is still in the account.
     """
-    if all(pays == one.paid for one, pays in before):
-        return request
-    balance = sum((one.amount for one, pays in before if one.paid and not pays), Decimal(0))
-    balance -= sum((one.amount for one, pays in before if pays and not one.paid), Decimal(0))
-    count = sum(pays - one.paid for one, pays in before)
-    last = max((one.requested_at for one, pays in before if pays), default=None)
+    balance = sum((one.left for one in before), Decimal(0))
+    if all(one.pays == one.request.paid for one in before):
+        row = request.row | {"moved": request.moved + balance, "drawn": request.drawn - balance}
+        return replace(request, row=row) if balance else request
+    count = sum(one.pays - one.request.paid for one in before)
+    last = max((one.request.requested_at for one in before if one.pays), default=None)
     # windows end at requests that were paid, so what a refused one held belongs to the next
-    since = next((place + 1 for place in range(len(before) - 1, -1, -1) if before[place][1]), 0)
-    windows = [one for one, _ in before[since:] if one.paid] + [request]
+    since = next((place + 1 for place in range(len(before) - 1, -1, -1) if before[place].pays), 0)
+    windows = [one.request for one in before[since:] if one.request.paid] + [request]
+    if since and not before[since - 1].request.paid:
+        windows[0] = _after(before[since - 1].request, windows[0])
     row = request.row | {
         "paid_before": max(int(request.paid_before) + count, 0),
         "last_paid_at": last if last or request.paid_before + count <= 0 else request.last_paid_at,
@@ -273,31 +303,43 @@ def _standing(request: Request, before: list[tuple[Request, bool]]) -> Request:
     }
     trades = {trade["trade_id"]: trade for one in windows for trade in one.trades}
     past = replace(request.past, paid_at=_paid_at(request, before))
-    return replace(request, row=row, days=_days(windows), trades=list(trades.values()), past=past)
+    days = _added([one.days for one in windows], "firm_day", "net", "openings")
+    units = _added([one.units for one in windows], "trade_id", "made")
+    return replace(request, row=row, days=days, units=units, trades=list(trades.values()), past=past)
 
 
-def _paid_at(request: Request, before: list[tuple[Request, bool]]) -> tuple[dt.datetime, ...]:
+def _paid_at(request: Request, before: list[Answered]) -> tuple[dt.datetime, ...]:
     """When an account was paid: as it was, without what now is not and with what now is."""
-    gone = [one.honoured_at for one, pays in before if one.paid and not pays]
+    gone = [one.request.honoured_at for one in before if one.request.paid and not one.pays]
     kept = [at for at in request.past.paid_at if at not in gone]
-    return tuple(sorted([*kept, *(one.requested_at for one, pays in before if pays and not one.paid)]))
+    newly = (one.request.requested_at for one in before if one.pays and not one.request.paid)
+    return tuple(sorted([*kept, *newly]))
 
 
-def _days(windows: list[Request]) -> list[Row]:
-    """Firm days of several windows that follow each other, a divided one put together."""
-    days: dict[Any, Row] = {}
-    for day in (day for one in windows for day in one.days):
-        held = days.get(day["firm_day"])
-        days[day["firm_day"]] = (
-            day
-            if held is None
-            else day
-            | {
-                "net": held["net"] + day["net"],
-                "openings": held["openings"] + day["openings"],
-            }
-        )
-    return list(days.values())
+def _after(earlier: Request, request: Request) -> Request:
+    """A request whose window begins at an earlier one, which really was refused and whose window began with its own."""
+    until = earlier.requested_at
+    days = _added([request.days, _negated(earlier.days, "net", "openings")], "firm_day", "net", "openings")
+    units = _added([request.units, _negated(earlier.units, "made")], "trade_id", "made")
+    return replace(
+        request,
+        days=[day for day in days if day["net"] or day["openings"]],
+        units=[one for one in units if one["closed_at"] is None or one["closed_at"] > until],
+        trades=[one for one in request.trades if one["closed_at"] is None or one["closed_at"] > until],
+    )
+
+
+def _negated(rows: Iterable[Row], *sums: str) -> list[Row]:
+    return [row | {name: -row[name] for name in sums} for row in rows]
+
+
+def _added(windows: Iterable[Iterable[Row]], key: str, *sums: str) -> list[Row]:
+    """What several windows that follow each other hold, with the sums of what a payout divides."""
+    rows: dict[Any, Row] = {}
+    for row in (row for window in windows for row in window):
+        held = rows.get(row[key])
+        rows[row[key]] = row if held is None else row | {name: held[name] + row[name] for name in sums}
+    return list(rows.values())
 
 
 def _review(history: History, side: Side, code: int, request: Request) -> Review:
@@ -314,7 +356,7 @@ def _review(history: History, side: Side, code: int, request: Request) -> Review
     rate = history.rates.get(currency, 0.0)
     trader, firm = (float(from_minor(part or 0, currency)) * rate for part in (value.trader_share, value.firm_share))
     refund = 0.0 if value.refund is None else float(request.fee) * history.rates.get(request.fee_currency, 0.0)
-    return Review(frozenset((failed | waits) - {"other_request"}), trader, firm, refund)
+    return Review(frozenset((failed | waits) - {"other_request"}), trader, firm, refund, value)
 
 
 def _as_ended(side: Side, code: int, request: Request) -> Request:
