@@ -438,6 +438,19 @@ def test_what_the_desk_decided_answers_a_request_and_what_it_granted_is_taken_of
     assert granted["checks"]["profit"]["numbers"]["withdrawable"] == "400"
 
 
+@pytest.mark.parametrize(
+    ("first", "outcome"), [("1000", "failed"), ("400", "failed"), ("399.99", "passed"), ("1", "passed")]
+)
+def test_an_old_request_is_not_given_what_a_later_one_was_promised(tmp_path: Path, first: str, outcome: str) -> None:
+    """Guards one profit from being paid twice: the first request, long unanswered, is answered after the second."""
+    rows = feed(GOOD, [request("Q1", 20, first), request("Q2", 35, "600.01")])
+    told = one(tmp_path, rows | {"settlements": [settlement(1, "Q2", 36, "480.01")]})
+    still_there = told["checks"]["still_there"]
+    assert (still_there["outcome"], Decimal(still_there["numbers"]["promised"])) == (outcome, Decimal("600.01"))
+    assert "399.99 USD now, 600.01 of other payouts taken off" in still_there["sentence"]
+    assert (told["recommendation"] == "review") == (outcome == "failed")
+
+
 @pytest.mark.parametrize(("granted", "share", "before"), [(21, 800, 0), (23, 320, 1)])
 def test_what_came_back_and_was_granted_again_is_taken_off(
     tmp_path: Path, granted: float, share: int, before: int

@@ -453,11 +453,16 @@ def _still_there(request: Request, worth: Worth) -> Check:
         said += f"; the account {end}." if ended else "."
         return Check(name, "not_applicable", said, {"taken": request.taken}, group="amount")
     numbers = {"balance": request.balance_now, "status": request.status, "status_at": request.status_at}
+    numbers |= {"promised": request.promised}
     if request.balance_now is None:
         return Check(name, "unknown", "Where the account stands now is not known.", numbers, group="amount")
-    left = to_minor(request.balance_now - request.initial_balance, worth.currency)
+    left = to_minor(request.balance_now - request.initial_balance - request.promised, worth.currency)
     holds = not ended and left >= worth.payable
     sentence = f"The account holds a profit of {written(left, worth.currency)} {worth.currency} now"
+    if request.promised:
+        sentence += (
+            f", {written(to_minor(request.promised, worth.currency), worth.currency)} of other payouts taken off"
+        )
     short = "" if left >= worth.payable else ", less than is to be drawn"
     sentence += f"{short}, and {end}." if ended else f"{short}."
     return Check(name, judged(holds), sentence, numbers, group="amount")

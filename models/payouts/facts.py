@@ -203,15 +203,22 @@ def _take_off(
 ) -> None:
     """Takes payouts honoured before off the balance of requests made while their money was still in the account.
 
-    An account that is not yet known has no currency, and nothing to take off.
+    `promised` is what payouts of the account will still take off it, whenever they were asked for. An account that is
+    not yet known has no currency, and nothing to take off.
     """
     known = {row["payout_id"]: row for row in rows if row["currency"] is not None}
+    left: dict[str, Decimal] = {}
+    promised: defaultdict[str, Decimal] = defaultdict(Decimal)
     for row in sorted(known.values(), key=lambda row: (row["requested_at"], row["payout_id"])):
         for payout_id in row["not_yet_taken"] or []:
-            net = bool(asked_net.get(row["desk_id"]))
-            left = _drawn(known[payout_id], rulebook, net, cuts[payout_id], pasts[payout_id])
-            row["moved"] -= left
-            row["drawn"] += left
+            row["moved"] -= left[payout_id]
+            row["drawn"] += left[payout_id]
+        if row["honoured_at"] is not None:
+            name, net = row["payout_id"], bool(asked_net.get(row["desk_id"]))
+            left[name] = _drawn(row, rulebook, net, cuts[name], pasts[name])
+            promised[row["account_id"]] += left[name] if row["operated_at"] is None else 0
+    for row in rows:
+        row["promised"] = promised[row["account_id"]]
 
 
 def _drawn(row: Row, rulebook: Rulebook, net: bool, cuts: int, past: Past) -> Decimal:
