@@ -259,7 +259,7 @@ def _again(
         if pays or request.paid:
             beyond_due = drew - was.worth.payable if request.paid else 0
             draws = max(said.worth.payable + beyond_due, 0) if pays else 0
-        if draws:
+        if pays or (draws and not request.paid):
             void = said.worth.void_after(draws)
         before.append(Answered(request, pays, from_minor(drew - draws, request.currency)))
     return rows
