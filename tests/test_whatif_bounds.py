@@ -318,6 +318,15 @@ def test_a_window_begins_at_a_request_that_only_the_draft_pays(day: float, trade
     assert payouts(parts, BOOK, draft("funded", rules, BOOK)) == pytest.approx(trader)
 
 
+@pytest.mark.parametrize(("zone", "trader"), [("UTC", 0), ("America/New_York", 640)])
+def test_the_days_of_a_payout_are_those_of_the_drafts_clock(zone: str, trader: float) -> None:
+    """Guards trades of one day by the clock bought, between which a reset at 17:00 in New York lies."""
+    parts = [challenge(1, ("funded",)), trade("F1", 1, 1 + 10 / 24, 600), trade("F1", 2, 1 + 14.5 / 24, 400)]
+    version = draft("funded", "min_trading_days = 2", BOOK)
+    clock = replace(version.clock, zone=zone, reset=dt.time(17) if zone != "UTC" else version.clock.reset)
+    assert payouts([*parts, paid("F1", 1, 15, 800)], BOOK, replace(version, clock=clock)) == pytest.approx(trader)
+
+
 SENT = {
     "as it was sent": ({"amount": "700"}, 700),
     "not yet settled": ({"amount": "700", "status": "sent"}, 700),

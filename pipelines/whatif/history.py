@@ -298,6 +298,34 @@ def _requests(
     ]
 
 
+def requests_by(history: History, rulebook: Rulebook) -> list[tuple[int, list[Request]]]:
+    """Payout requests with their firm days as the clocks of a rulebook divide them."""
+    clocks = _clocks(history, rulebook)
+    if clocks == _clocks(history, history.rulebook):
+        return history.requests
+    with history.lock:
+        held: dict[Any, list[tuple[int, list[Request]]]] = history.kept.setdefault("requests", {})
+        if clocks not in held:
+            relations.drop(history.connection, *_BY_DAY)
+            again = _requests(history.connection, history.accounts, rulebook, history.as_of)
+            divided = {one.payout_id: one for _, listed in again for one in listed}
+            held[clocks] = [(code, [_divided_as(divided, one) for one in listed]) for code, listed in history.requests]
+        return held[clocks]
+
+
+_BY_DAY = ("facts.payout_requests", "facts.payout_days", "facts.payout_trades")
+
+
+def _clocks(history: History, rulebook: Rulebook) -> tuple[Clock, ...]:
+    return tuple(rulebook.version(product, int(number)).clock for product, number, *_ in history.groups.keys)
+
+
+def _divided_as(others: dict[str, Request], request: Request) -> Request:
+    other = others[request.payout_id]
+    row = request.row | {"firm_day": other.row["firm_day"]}
+    return replace(request, row=row, days=other.days, trades=other.trades)
+
+
 def micros(column: pd.Series[Any]) -> Array:
     """Instants as microseconds, NEVER where there is none."""
     aware = pd.to_datetime(column, utc=True).astype("datetime64[us, UTC]")

@@ -26,7 +26,7 @@ from models.payouts.facts import Desk, Request, Row
 from models.set_rules import OWN, SHARED
 from models.terms import FUNDED
 from models.walk import NEVER, STATUS_BREACHED, STATUS_PASSED, Array
-from pipelines.whatif.history import TAKING, History
+from pipelines.whatif.history import TAKING, History, requests_by
 from pipelines.whatif.replay import RULES, STATUS_EXPIRED, Side, replay
 
 MONEY_RULES = (
@@ -164,7 +164,7 @@ def _renewed(history: History, own: Today, draft: Side) -> Paid:
     reviewed: dict[tuple[Any, ...], list[tuple[Any, ...]]] = history.kept.setdefault("reviewed", {})
     if len(reviewed) > REVIEWED_MOST:
         reviewed.clear()
-    for code, requests in history.requests:
+    for code, requests in requests_by(history, draft.rulebook):
         if code not in others:
             continue
         mine = taken.get(code, [])
