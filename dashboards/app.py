@@ -14,7 +14,7 @@ from dashboards.kit import frame, look, people, places
 
 def main(default: str = "overview") -> None:
     """Draws the page that the address names, the default one without a name."""
-    st.set_page_config(page_title="Highwater", page_icon=":material/water:", layout="wide", initial_sidebar_state=200)
+    st.set_page_config(page_title="Highwater", page_icon=look.ICON, layout="wide", initial_sidebar_state=200)
     look.style()
     if people.nobody():
         # the address is kept for after the sign-in

@@ -14,9 +14,10 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
 import cli
 from models import access, audit
@@ -130,6 +131,19 @@ def test_from_the_overview_to_the_evidence(served: str, screen: BrowserContext) 
     when = page.locator("time").first
     assert str(when.get_attribute("title")).endswith("UTC"), "UTC on hover"
     page.close()
+
+
+def test_the_browser_asks_nobody_but_the_app(served: str, screen: BrowserContext) -> None:
+    """The icon of the tab was fetched from a host outside, at every page."""
+    asked: set[str] = set()
+
+    def note(request: Request) -> None:
+        asked.add(urlsplit(request.url).netloc)
+
+    screen.on("request", note)
+    _open(screen, served).close()
+    screen.remove_listener("request", note)
+    assert asked - {""} == {urlsplit(served).netloc}
 
 
 def test_a_filter_goes_to_the_address_and_the_address_opens_the_same_view(served: str, screen: BrowserContext) -> None:

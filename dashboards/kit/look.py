@@ -66,6 +66,8 @@ BANDS = {"critical": "breached", "high": "breached", "medium": "near", "low": "f
 TALLEST_ROWS = 18
 FONT = '"Source Sans", "Source Sans Pro", sans-serif'
 STYLE = Path(__file__).parent / "style.css"
+ICON = Path(__file__).parent / "icon.svg"
+"""The icon of the browser's tab; one by its name would be fetched from a host outside at every page."""
 
 
 def dark() -> bool:
