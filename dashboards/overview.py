@@ -55,7 +55,7 @@ def show() -> None:
             with column:
                 _figure(figure)
                 if people.may_open(figure["page"]):
-                    behind = BEHIND.get(figure["figure"], {}) | ({"desk": desk} if desk else {})
+                    behind = BEHIND.get(figure["figure"], {}) | _of(desk)
                     places.link(figure["page"], "Open →", icon=False, **behind)
     st.caption(
         "The 24 hours up to the run's instant, with the change from the 24 hours before; lines show 14 such days."
@@ -104,10 +104,10 @@ def _cases(desk: str | None) -> None:
     waiting, mine = (casework.how_many(desk=desk, assignee=one) for one in (None, who().name))
     untaken, back = casework.how_many(desk=desk, states=("new",)), casework.how_many(desk=desk, back=True)
     told = f"{words.counted(waiting, 'case')} open, {untaken} that nobody has taken, {mine} with you →"
-    places.link("cases", told if waiting else "No case is open →", icon=False)
+    places.link("cases", told if waiting else "No case is open →", icon=False, **_of(desk))
     if back:
         told = f"{words.counted(back, 'decided case')} came back with new evidence →"
-        places.link("cases", told, icon=False, view="back")
+        places.link("cases", told, icon=False, view="back", **_of(desk))
 
 
 def _near(desk: str | None) -> None:
@@ -120,7 +120,7 @@ def _near(desk: str | None) -> None:
     paused = reads.how_many("risk_queue", state="near", status="paused", desk_id=desk)
     if paused:
         st.caption(f"{words.counted(paused, 'more account')}: paused below the daily floor until it resets.")
-    _end(found, "No live account is near a floor.", "risk_queue", "All that are near", state="near")
+    _end(found, "No live account is near a floor.", "risk_queue", "All that are near", desk, state="near")
 
 
 def _headroom(row: dict[str, Any]) -> str:
@@ -135,7 +135,7 @@ def _breached(desk: str | None) -> None:
     for row in reads.records(found.assign(age=reads.hours_since(found["status_at"])) if len(found) else found):
         when = f"{words.rule(row['last_rule'])}, {words.age(row['age'])} ago"
         _item("account", row["account_id"], when, account=row["account_id"])
-    _end(found, "No account has breached.", "risk_queue", "All breaches", state="breached")
+    _end(found, "No account has breached.", "risk_queue", "All breaches", desk, state="breached")
 
 
 def _waiting(desk: str | None) -> None:
@@ -148,14 +148,19 @@ def _waiting(desk: str | None) -> None:
         late = "▲ " if row["overdue"] else ""
         asked = f"{words.money(row['amount'], row['currency'])}, {late}{words.age(row['age'])}"
         _item("payout_queue", row["payout_id"], asked, payout=row["payout_id"])
-    _end(found, "No request waits.", "payout_queue", "All requests")
+    _end(found, "No request waits.", "payout_queue", "All requests", desk)
 
 
 def _item(page: str, name: str, told: str, **parameters: str) -> None:
     places.link(page, f"**{name}** {told}", icon=False, **parameters)
 
 
-def _end(found: pd.DataFrame, nothing: str, page: str, label: str, **parameters: str) -> None:
+def _end(found: pd.DataFrame, nothing: str, page: str, label: str, desk: str | None, **parameters: str) -> None:
     if found.empty:
         st.caption(nothing)
-    places.link(page, f"{label} →", icon=False, **parameters)
+    places.link(page, f"{label} →", icon=False, **parameters, **_of(desk))
+
+
+def _of(desk: str | None) -> dict[str, str]:
+    """The chosen desk as what a link hands on, so that the list behind it is what was counted."""
+    return {"desk": desk} if desk else {}

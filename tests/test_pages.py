@@ -437,6 +437,14 @@ def test_the_overview_counts_and_leads_on(at_firm: Path) -> None:
     assert figures["Funded"] == "1"
 
 
+def test_what_the_overview_leads_to_is_of_the_desk_that_it_counts(at_firm: Path) -> None:
+    """The lists below the figures opened those of every desk, which disagreed with what had been counted."""
+    leads = [one.proto for one in opened("overview", desk="prague").get("page_link")]
+    lists = [one for one in leads if not one.label.startswith("**")]
+    assert {"All breaches →", "All that are near →", "All requests →"} < {one.label for one in lists}
+    assert [one.label for one in lists if "desk=prague" not in one.query_string] == []
+
+
 def test_a_case_joins_what_is_known_of_an_owner(at_firm: Path) -> None:
     said = told(opened("case", trader="T2"))
     assert "owner-T1" in said and "2 traders held to be one owner" in said
