@@ -124,9 +124,10 @@ def _done() -> None:
 def _second_look(clean: pd.DataFrame) -> None:
     """What would be approved, in sum and one by one, and the button that does it."""
     names = clean["payout_id"].tolist()
-    amounts = dict(zip(names, clean["amount"], strict=True))
+    asked = zip(clean["amount"], clean["currency"], strict=True)
+    amounts = dict(zip(names, (words.money(*one) for one in asked), strict=True))
     chosen = st.multiselect(
-        "Requests", names, default=names, format_func=lambda one: f"{one} · {amounts[one]:,.2f}", key="clean"
+        "Requests", names, default=names, format_func=lambda one: f"{one} · {amounts[one]}", key="clean"
     )
     sums = clean[clean["payout_id"].isin(chosen)].groupby("currency")["amount"].sum()
     st.caption("Asked for: " + " · ".join(words.money(total, str(currency)) for currency, total in sums.items()))

@@ -270,6 +270,7 @@ def _trades(row: dict[str, Any]) -> None:
         selection_mode="multi-row",
         key=f"trades-{row['payout_id']}",
     )
+    st.caption(f"Tick winning trades to see what is paid without them; *{WORDS['deduct']}* then pays that.")
     picked = shown.iloc[event.selection.rows]
     profits = picked[(picked["net_profit"] > 0) & (picked["taken_by"] == "")]
     strips = {
@@ -295,13 +296,22 @@ def _path(row: dict[str, Any]) -> None:
     at = pd.to_datetime(steps["at"], utc=True).dt.tz_convert(zone)
     asked_at = row["requested_at"].astimezone(ZoneInfo(zone)).isoformat()
     figure = go.Figure()
-    for name, colour in (("equity", colours.fine), ("daily_floor", colours.near), ("max_floor", colours.breached)):
+    lines = (
+        ("equity", "Equity", colours.fine, "solid"),
+        ("daily_floor", "Daily floor", colours.near, "dot"),
+        ("max_floor", "Maximum floor", colours.breached, "dash"),
+    )
+    for name, said, colour, dash in lines:
         if name in steps:
-            line = {"color": colour, "shape": "hv"}
-            figure.add_scatter(x=at, y=steps[name], name=words.plain(name), line=line, mode="lines")
-    figure.add_vline(x=asked_at, line_dash="dot", line_color=colours.unknown)
+            line = {"color": colour, "shape": "hv", "dash": dash}
+            figure.add_scatter(x=at, y=steps[name], name=said, line=line, mode="lines")
+    figure.add_vline(x=asked_at, line_dash="longdash", line_color=colours.unknown)
+    figure.add_annotation(
+        x=asked_at, y=0, yref="paper", text="requested", showarrow=False, xanchor="left", yanchor="bottom"
+    )
     figure.update_xaxes(title=place(zone))
-    look.chart(figure, f"How did the account come to this profit ({row['currency']})?")
+    figure.update_yaxes(title=row["currency"], tickformat=",")
+    look.chart(figure, "How did the account come to this profit?")
 
 
 def _linked(row: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -146,6 +147,16 @@ def test_the_equity_of_a_request_is_drawn_by_the_clock_of_its_desk(house: Wareho
     assert '"title":{"text":"Prague"}' in drawn and "2026-03-17T11:00:00+01:00" in drawn
 
 
+def test_the_lines_of_a_requests_equity_are_told_apart_without_their_colour(house: Warehouse) -> None:
+    """Equity and floors differed in colour alone, and the line of the request had no name."""
+    app = as_person("payout_review", Person("pavel", "payout_reviewer"), payout="Q2", view="path")
+    drawn = json.loads(app.get("plotly_chart")[0].proto.spec)
+    dashes = {one["name"]: one["line"]["dash"] for one in drawn["data"]}
+    assert len(dashes) > 1 and len(set(dashes.values())) == len(dashes)
+    assert [one["text"] for one in drawn["layout"]["annotations"]] == ["requested"]
+    assert drawn["layout"]["yaxis"]["title"]["text"] == "EUR"
+
+
 def test_a_reviewer_takes_rejects_and_the_decision_shows(house: Warehouse) -> None:
     pavel = Person("pavel", "payout_reviewer")
     before = as_person("payout_queue", pavel)
@@ -163,7 +174,7 @@ def test_a_reviewer_takes_rejects_and_the_decision_shows(house: Warehouse) -> No
     app.button(key="do-answer").click().run()
     assert not app.error
     _reason(app).set_value("The account was copied")
-    next(one for one in app.selectbox if one.label == "Kind").set_value("copying")
+    next(one for one in app.selectbox if one.label == "Of the list").set_value("copying")
     app.button(key="do-reject").click().run()
     assert not app.error
     log = as_person("payout_review", pavel, payout=payout_id, view="log").dataframe[0].value
@@ -255,6 +266,7 @@ def test_a_transfer_that_names_nobody_waits_for_a_person_to_confirm_its_pair(hou
     app = as_person("reconciliation", Person("pavel", "payout_reviewer"))
     assert "1 likely, for a person to confirm" in told(app)
     assert app.dataframe[0].value["settlement_id"].tolist() == ["S8"]
+    assert "Likeliest requests" in told(app), "partners are those who bring buyers"
     prague = Person("pavel", "payout_reviewer", ("prague",))
     app = as_person("reconciliation", prague)
     _reason(app).set_value("another firm's money")

@@ -382,7 +382,7 @@ def reason_inputs(key: str) -> tuple[str, str | None]:
         )
     with right:
         code = st.selectbox(
-            "Kind",
+            "Of the list",
             list(REASON_CODES),
             index=None,
             key=address.field(f"code-{key}"),
