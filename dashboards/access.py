@@ -40,6 +40,7 @@ def show() -> None:
 
 
 def _add(*, first: bool) -> None:
+    st.subheader("Add a person", anchor=False)
     with st.form("new-person", width=520):
         name = st.text_input("Name")
         password = st.text_input("Password", type="password", help="8 characters or more")
@@ -50,8 +51,8 @@ def _add(*, first: bool) -> None:
 
 
 def _change(held: list[dict[str, Any]]) -> None:
-    """Role, desks and sign-in of an account; nobody changes their own, and what changed is in the audit log."""
-    with st.expander("Change an account"):
+    """Role, desks and sign-in of a person; nobody changes their own, and what changed is in the audit log."""
+    with st.expander("Change a person"):
         name = st.selectbox("Who", [one["name"] for one in held])
         now = next(one for one in held if one["name"] == name)
         with st.form(f"change-{name}", border=False):

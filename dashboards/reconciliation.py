@@ -28,7 +28,7 @@ WORDS = {"disputed": "Dispute", "explained": "Explained", "open": "Open again"}
 
 
 def show() -> None:
-    """What is left over on either side, each with its likeliest partners, what is held, and what is owed."""
+    """What is left over on either side, each with what fits it best, what is held, and what is owed."""
     desk.told()
     pairs, requests, transfers, suggestions, every_request, every_transfer = desk.matching()
     if every_request.empty and every_transfer.empty:
@@ -86,7 +86,7 @@ def _zone(rows: pd.DataFrame | None = None) -> str:
 def _left_over(side: str, rows: pd.DataFrame, suggestions: pd.DataFrame, others: pd.DataFrame) -> None:
     """One side's leftovers with what was said of them, and what to do with the chosen one."""
     if rows.empty:
-        look.empty("Nothing is left over on this side", "Every record has found its partner.")
+        look.empty("Nothing is left over on this side", "Every record has found its match.")
         return
     key, other_key = ("settlement_id", "payout_id") if side == "transfer" else ("payout_id", "settlement_id")
     said = desk.marks(side).set_index("record_id")
@@ -98,7 +98,7 @@ def _left_over(side: str, rows: pd.DataFrame, suggestions: pd.DataFrame, others:
     if best.empty:
         st.caption("Nothing on the other side is alike.")
     else:
-        st.markdown("**Likeliest partners**")
+        st.markdown("**Likeliest requests**" if side == "transfer" else "**Likeliest transfers**")
         listed = best.merge(others, left_on="other", right_on=other_key)
         listed = listed.assign(log_odds=listed["score"])
         first = [name for name in (REQUEST if side == "transfer" else TRANSFER) if name in listed]

@@ -113,7 +113,8 @@ def _chart(rules: list[Segment], sizes: pd.DataFrame) -> None:
         if len(mine) > 1:
             figure.add_scatter(x=mine.index, y=mine, name=words.plain(one.name), mode="lines+markers")
     if figure.data:
-        look.chart(figure, "Which segments grow", height=300, key="segment-sizes")
+        figure.update_yaxes(title="traders")
+        look.chart(figure, "Which segments grow?", height=300, key="segment-sizes")
     st.caption("Each point is judged by today's rules from what was known on that day.")
 
 
