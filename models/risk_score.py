@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import betaincinv
 
+from models.chance import by_chance
 from sql import relations
 
 COLUMNS = ("account_id", "trader_id", "score", "band", "reasons", "as_of", "model_version")
@@ -546,13 +547,19 @@ def _pair_items(connection: duckdb.DuckDBPyConnection, terms: ScoreTerms) -> pd.
     items: pd.DataFrame = connection.execute(
         "select account_id, 'pair' as subject_kind, account_a || '|' || account_b as subject_id, strength, matched,"
         " case when coalesce(same_owner, false) then 'own ' else '' end || relation as reason,"
-        " coalesce(evidence ->> 'sentence', format('{} and {} share {} entries; chance would give {:.2g}.',"
-        " account_a, account_b, matched, expected), '') as sentence from ("
+        " account_a, account_b, expected, evidence ->> 'sentence' as sentence from ("
         " select *, account_a as account_id from decided.copy_pairs"
         " union all select *, account_b from decided.copy_pairs)"
     ).df()
+    told = [row.sentence if isinstance(row.sentence, str) else _matched(row) for row in items.itertuples()]
     weight = [terms.weight(name) for name in items["reason"]]
-    return items.assign(weight=weight, amount=items["matched"])
+    return items.assign(weight=weight, amount=items["matched"], sentence=told)
+
+
+def _matched(pair: Any) -> str:
+    """A pair without a sentence of its own, in one."""
+    shared = f"{pair.account_a} and {pair.account_b} share {pair.matched} entries"
+    return shared + "." if pd.isna(pair.expected) else f"{shared}; chance would give {by_chance(pair.expected)}."
 
 
 def _record_items(connection: duckdb.DuckDBPyConnection, terms: ScoreTerms) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -20,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from models import audit
 from models.access import AccessRefused, Person
-from models.cases import history, queue, terms
+from models.cases import history, opening, queue, terms
 from models.cases.acting import act, note, open_case
 from models.cases.machine import BY_PEOPLE, Case, CaseRefused, Overtaken
 from models.judgements import Together, judge_trading, withdraw_trading
@@ -117,6 +118,12 @@ def test_new_evidence_moves_an_open_case_and_takes_up_one_that_waits(house: Ware
     assert firm.read(CASE_MOVES)[-1]["reason"] == "New: grid of A1."
     with pytest.raises(Overtaken, match=r"highwater \(evidence\)"):
         act(house.database, RITA, "CASE-1", "dismiss", 3, reason="r", reason_code="innocent", at=NOW)
+
+
+@pytest.mark.parametrize(("kind", "subject", "told"), [("pair", "A1|A2", "A1 and A2"), ("account", "A|1", "A|1")])
+def test_evidence_about_a_pair_names_both_accounts(kind: str, subject: str, told: str) -> None:
+    row = SimpleNamespace(detector="own copy", subject_kind=kind, subject_id=subject)
+    assert opening._named(row) == f"own copy of {told}"
 
 
 def test_owners_that_become_one_have_one_case(warehouse: Warehouse) -> None:

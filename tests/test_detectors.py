@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.quality.conduct_firms import FIRMS, LEVELS, START, Firm, Maker
-from models.detectors import DETECTORS, detect_all
+from models.detectors import DETECTORS, detect_all, payout_gaming
 from models.detectors.base import COLUMNS, likelihood_ratio, peers, steps, strength, thin
 from models.risk_score import ScoreTerms
 from sql import relations
@@ -640,6 +640,14 @@ def test_many_challenges_side_by_side_are_farming_only_where_they_are_gambled_aw
     detector = DETECTORS["challenge_farming"]
     found = strength(detector.weigh(pd.DataFrame([bought | traded | NEVER_IN_A_ROW]), detector.terms))[0]
     assert (found >= 0.5) == fires
+
+
+@pytest.mark.parametrize(("cycles", "told"), [(1.0, False), (2.0, True)])
+def test_one_of_several_cycles_is_ruled_out_where_there_are_several(cycles: float, told: bool) -> None:
+    """It had been told as "in one of 1 cycles"."""
+    row = pd.Series({"cycles": cycles, "filler_days": 0.0, "days": 10.0})
+    said = payout_gaming.ruled_out(row, payout_gaming.Terms())
+    assert any("in one of" in one for one in said) is told
 
 
 def gaming(**told: float) -> float:

@@ -4,6 +4,7 @@ alone."""
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from benchmarks.quality.conduct_firms import FIRMS, Maker
 from dashboards.kit import look, words
+from models import risk_score
 from models.detectors import DETECTORS, detect_all
 from models.risk_score import (
     ITEMS,
@@ -69,6 +71,16 @@ def test_points_add_up_to_the_score(found: dict[str, float]) -> None:
 def test_more_evidence_never_lowers_the_score(found: dict[str, float], name: str, more: float) -> None:
     grown = {**found, name: max(found.get(name, 0.0), more)}
     assert score_of(grown) >= score_of(found)
+
+
+@pytest.mark.parametrize(
+    ("expected", "told"),
+    [(7.4e-05, "; chance would give under 0.0001."), (0.5, "; chance would give 0.5."), (None, ".")],
+)
+def test_a_pair_tells_what_chance_would_give_without_an_exponent(expected: float | None, told: str) -> None:
+    """7.4e-05 stood beside "under 0.0001" for the same pair on another page."""
+    pair = SimpleNamespace(account_a="A", account_b="B", matched=14, expected=expected)
+    assert risk_score._matched(pair) == f"A and B share 14 entries{told}"
 
 
 def test_nothing_found_is_zero_and_low() -> None:

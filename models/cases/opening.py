@@ -200,7 +200,10 @@ def _news(connection: sa.Connection, evidence: pd.DataFrame) -> Reasons:
 
 
 def _named(row: Any) -> str:
-    return f"{str(row.detector).replace('_', ' ')} of {row.subject_id}"
+    """A piece of evidence in words; a pair's id holds both accounts."""
+    subject = str(row.subject_id)
+    of = " and ".join(subject.split("|")) if row.subject_kind == "pair" else subject
+    return f"{str(row.detector).replace('_', ' ')} of {of}"
 
 
 def _telling(cases: list[Case], news: Reasons) -> list[Move]:

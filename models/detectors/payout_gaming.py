@@ -223,8 +223,9 @@ def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
     told = [
         "sizes of many instruments: they are compared in money",
         "an early payout request by itself: many honest traders are impatient",
-        f"coincidence in one of {row['cycles']:.0f} cycles: it is taken off",
     ]
+    if row["cycles"] > 1:
+        told.append(f"coincidence in one of {row['cycles']:.0f} cycles: it is taken off")
     if row["filler_days"] / max(row["days"], 1) >= 0.2:
         told.append(f"trying out a market: it does not fill {percent(row['filler_days'] / row['days'])} of the days")
     return told
