@@ -162,6 +162,21 @@ def test_an_event_told_twice_counts_once_and_is_named() -> None:
     assert any("e1" in line for line in found.log)
 
 
+def test_an_event_of_a_challenge_that_was_not_bought_moves_nothing() -> None:
+    """Nor one that names no challenge; the sale beside them is paid, and a firm of such events alone pays nobody."""
+    lost = events_of(
+        ("r0", "refund", "C0", -1, 50.0, "USD"),
+        ("r1", "refund", "C2", 1, 50.0, "USD"),
+        ("g1", "profit_share", "C9", 2, 500.0, "EUR"),
+    )
+    lost.loc[1, "challenge_id"] = None
+    credits = credits_of(("C0", "P1", 1.0), ("C1", "P1", 1.0))
+    found = entries(CPA, pd.concat([lost, SALE]), credits, CHAIN)
+    assert found[["event_id", "amount", "currency"]].to_numpy().tolist() == [["e1", 99.8, "USD"]]
+    assert entries(CPA, lost, credits, CHAIN).empty
+    assert entries(CPA, lost.iloc[:0], credits, CHAIN).empty
+
+
 def test_a_partner_who_is_their_own_ancestor_is_named_and_the_loop_is_not_paid() -> None:
     tree = tree_of(P1=("P2", "cpa"), P2=("P1", "cpa"), P3=("P3", "cpa"))
     credits = credits_of(("C1", "P1", 0.5), ("C1", "P3", 0.5))

@@ -15,17 +15,23 @@ from models.commissions.plans import EARNING, MILESTONES, MOST_LEVELS, TIERED_BY
 from models.commissions.posting import (
     BY_FEES,
     BY_FUNDED,
+    CHALLENGE,
     CHALLENGE_WIDTH,
     DONE,
     ENTRY_WIDTH,
     FIXED,
+    IN_PLAN,
+    KIND,
+    MONTHS,
     MOST_MINOR,
     NEWEST,
+    NTH,
     O_BY,
     O_CURRENCY,
     O_MEASURE,
     OVERRIDES,
     OWN,
+    OWN_AMOUNT,
     PERCENTS,
     PERIOD_WIDTH,
     PURCHASE,
@@ -58,6 +64,7 @@ class Book:
     events: pd.DataFrame
     challenges: pd.DataFrame
     rows: pd.DataFrame
+    partners: Array
     versions: list[PlanVersion | None]
     plan_of: dict[int, str]
     currencies: list[str]
@@ -71,7 +78,7 @@ class Book:
         rows = np.ascontiguousarray(self.rows[["partner", "level", "plan", "ppm", "upto", "base"]].to_numpy(np.int64))
         starts = np.searchsorted(self.rows["challenge"].to_numpy(), np.arange(len(self.challenges) + 1))
         challenges = np.zeros((len(self.challenges), CHALLENGE_WIDTH), np.int64)
-        challenges[:, 0], challenges[:, 1], challenges[:, 2] = self.challenges["fee"], starts[:-1], starts[1:]
+        challenges[:, 0], challenges[:, 1], challenges[:, 2] = self.challenges["minor"], starts[:-1], starts[1:]
         challenges[:, NEWEST], challenges[:, RETURN_WHAT] = UNKNOWN, REFUND
         months, measures = int(self.told[:, SLOT].max(initial=-1)) + 1, int(self.paying[:, O_MEASURE].max()) + 1
         partners = int(self.rows["partner"].max()) + 1 if len(self.rows) else 0
@@ -88,41 +95,49 @@ def compile_book(
     """Orders events, finds who is credited with whom above and under which plan version, and converts amounts.
 
     events: `EVENT_COLUMNS`, amounts in units of the currency with at most eight decimals. credits: `CREDIT_COLUMNS`,
-    share as a part of one. tree: `TREE_COLUMNS`. rates: currency, day, rate_to_usd.
+    share as a part of one. tree: `TREE_COLUMNS`. rates: currency, day, rate_to_usd. From here on names are numbers:
+    of a million strings each pass costs more than the posting.
     """
     remarks: list[str] = [f"commission plan refused: {reason}" for reason in plans.refused.values()]
     remarks += plans.remarks
-    ordered = _ordered(events, remarks)
-    challenges = _challenges(ordered)
-    place = challenges.index.get_indexer(pd.Index(ordered["challenge_id"]))
-    ordered = ordered.assign(challenge=place)[place >= 0].reset_index(drop=True)
     versions, number = _versions(plans)
-    rows = _rows(credits, challenges, _segments(tree), plans, number, versions, remarks)
-    currencies = sorted({v.currency for v in versions if v is not None and v.currency})
-    table = Rates(rates)
-    told = _happened(ordered, challenges, currencies, table, remarks)
+    in_plans = sorted({v.currency for v in versions if v is not None and v.currency})
+    ordered, currencies = _ordered(events, in_plans, remarks)
+    challenges = _challenges(ordered)
+    ordered["challenge"] = _renumbered(ordered["challenge"], challenges["challenge"])
+    segments = _segments(tree)
+    rows = _rows(credits, challenges, segments, plans, number, versions, remarks)
+    told = _happened(ordered, challenges, currencies, len(in_plans), Rates(rates), remarks)
     plan_of = {number[name] + later: name for name, plan in plans.known.items() for later in range(len(plan.versions))}
     paying = _paying(versions, currencies)
-    return Book(ordered, challenges, rows, versions, plan_of, currencies, told, paying, remarks)
+    partners = segments["partner_id"].unique()
+    return Book(ordered, challenges, rows, partners, versions, plan_of, currencies, told, paying, remarks)
 
 
 def minor_units(amounts: pd.Series[Any], currencies: pd.Series[Any]) -> Array:
     """Amounts in whole minor units, rounded half up; exact for amounts of at most eight decimals below 90 million."""
     fine = np.rint(amounts.astype("float64").to_numpy() * 10.0**LOW_EXPONENT)
-    places = currencies.map({c: decimals(str(c)) for c in currencies.dropna().unique()}).fillna(2).to_numpy(np.int64)
-    step = 10 ** (LOW_EXPONENT - places)
+    step = 10 ** (LOW_EXPONENT - minor_places(currencies))
     known = np.where(np.abs(fine) < 9e18, np.nan_to_num(fine), 0).astype(np.int64)
     return np.sign(known) * ((np.abs(known) + step // 2) // step)
 
 
-def _ordered(events: pd.DataFrame, remarks: list[str]) -> pd.DataFrame:
-    """Events by time; one event id counts once, kinds not known and amounts beyond belief are left out and named."""
-    frame = events[list(EVENT_COLUMNS)]
-    codes, kinds = pd.factorize(frame["kind"])
-    code = np.array([WHATS.index(kind) if kind in KINDS else UNKNOWN for kind in kinds] + [UNKNOWN])[codes]
-    minor = minor_units(frame["amount"].fillna(0), frame["currency"])
-    twice, large = frame.duplicated("event_id").to_numpy(), np.abs(minor) > MOST_MINOR
-    unknown = frame["amount"].isna().to_numpy()
+def minor_places(currencies: pd.Series[Any]) -> Array:
+    """How many decimals each currency has; two where none is named."""
+    number, names = pd.factorize(currencies)
+    return np.array([*(decimals(str(name)) for name in names), 2], np.int64)[number]
+
+
+def _ordered(events: pd.DataFrame, in_plans: list[str], remarks: list[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Events by time on challenges that were bought, and the currencies by number, those of plans first.
+
+    One event id counts once, kinds not known and amounts beyond belief are left out and named.
+    """
+    number, kinds = pd.factorize(events["kind"])
+    code = np.array([WHATS.index(kind) if kind in KINDS else UNKNOWN for kind in kinds] + [UNKNOWN])[number]
+    minor = minor_units(events["amount"].fillna(0), events["currency"])
+    twice, large = events["event_id"].duplicated().to_numpy(), np.abs(minor) > MOST_MINOR
+    unknown = events["amount"].isna().to_numpy()
     for wrong, words in (
         (twice, "commission events told twice count once"),
         (code == UNKNOWN, "commission events of an unknown kind are left out"),
@@ -130,52 +145,62 @@ def _ordered(events: pd.DataFrame, remarks: list[str]) -> pd.DataFrame:
         (unknown, "amounts that no rate turns into the currency of the account are left out"),
     ):
         if wrong.any():
-            remarks.append(f"{words}: {named(frame.loc[wrong, 'event_id'])}")
-    kept: pd.DataFrame = frame.assign(minor=minor, code=code)[~twice & ~large & ~unknown & (code != UNKNOWN)]
-    return kept.take(_in_order(kept)).reset_index(drop=True)
+            remarks.append(f"{words}: {named(events.loc[wrong, 'event_id'])}")
+    challenge, challenges = pd.factorize(events["challenge_id"])
+    right = ~twice & ~large & ~unknown & (code != UNKNOWN)
+    bought = np.zeros(len(challenges) + 1, np.bool_)
+    bought[challenge[right & (code == PURCHASE)]] = True
+    bought[UNKNOWN] = False
+    kept = np.flatnonzero(right & bought[challenge])
+    order = kept[_in_order(micros(events["happened_at"])[kept], code[kept], events["event_id"].to_numpy(object)[kept])]
+    currency, names = pd.factorize(events["currency"])
+    currencies = [*in_plans, *(name for name in names if name not in in_plans)]
+    frame = events[["event_id", "challenge_id", "trader_id"]].take(order).reset_index(drop=True)
+    frame["at"] = micros(events["happened_at"])[order]
+    frame["code"], frame["minor"], frame["challenge"] = code[order], minor[order], challenge[order]
+    frame["currency"] = np.array([*map(currencies.index, names), UNKNOWN])[currency[order]]
+    return frame, currencies
 
 
-def _in_order(events: pd.DataFrame) -> Array:
+def _in_order(at: Array, code: Array, ids: Array) -> Array:
     """Places of events by time and kind, and by id where both are the same."""
-    at, code = _micros(events["happened_at"]), events["code"].to_numpy()
-    order = np.lexsort([code, at])
-    same = (np.diff(at[order]) == 0) & (np.diff(code[order]) == 0)
+    moment = at * len(WHATS) + code
+    order = np.argsort(moment, kind="stable")
+    same = np.diff(moment[order]) == 0
     tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
     if len(tied):
-        ids = events["event_id"].to_numpy(object)[order[tied]].astype(str)
-        order[tied] = order[tied][np.lexsort([ids, code[order[tied]], at[order[tied]]])]
+        order[tied] = order[tied][np.lexsort([ids[order[tied]].astype(str), moment[order[tied]]])]
     return order
 
 
 def _challenges(events: pd.DataFrame) -> pd.DataFrame:
-    """Purchases by challenge: trader_id, purchased_at, fee in minor units, currency, nth of the trader, months.
+    """Challenges in order of purchase: challenge_id, trader_id, at, minor (the fee), currency, nth of the trader and
+    months since their first.
 
     A purchase that cost nothing is no first purchase: the next one that is paid for is.
     """
-    bought = events[events["code"] == PURCHASE].drop_duplicates("challenge_id").set_index("challenge_id")
-    frame = pd.DataFrame(
-        {
-            "trader_id": bought["trader_id"],
-            "purchased_at": bought["happened_at"],
-            "fee": bought["minor"].astype("int64"),
-            "currency": bought["currency"],
-        }
-    )
-    paid = (frame["fee"] > 0).astype("int64")
-    frame["nth"] = paid.groupby(frame["trader_id"]).cumsum()
-    first = frame["purchased_at"].where(frame["fee"] > 0).groupby(frame["trader_id"]).transform("min")
-    first = first.where(first <= frame["purchased_at"], frame["purchased_at"])
-    frame["months"] = _months_between(first, frame["purchased_at"])
-    return frame
+    bought = events[events["code"] == PURCHASE].drop_duplicates("challenge", ignore_index=True)
+    at, paid = bought["at"].to_numpy(), bought["minor"].to_numpy() > 0
+    trader, traders = pd.factorize(bought["trader_id"], use_na_sentinel=False)
+    begun = np.full(len(traders), np.iinfo(np.int64).max)
+    np.minimum.at(begun, trader[paid], at[paid])
+    bought["nth"] = pd.Series(paid.astype(np.int64)).groupby(trader).cumsum()
+    bought["months"] = _months_between(np.minimum(begun[trader], at), at)
+    return bought
 
 
-def _months_between(first: pd.Series[Any], then: pd.Series[Any]) -> Array:
-    """Whole calendar months from one instant to a later one."""
-    months = (then.dt.year - first.dt.year) * 12 + then.dt.month - first.dt.month
-    early = (then - then.dt.normalize() + pd.to_timedelta(then.dt.day, "D")) < (
-        first - first.dt.normalize() + pd.to_timedelta(first.dt.day, "D")
-    )
-    return (months - early.astype(int)).to_numpy(np.int64)
+def _renumbered(challenge: pd.Series[Any], bought: pd.Series[Any]) -> Array:
+    """Challenges by their place among those bought."""
+    place = np.full(int(challenge.max()) + 1 if len(challenge) else 0, UNKNOWN)
+    place[bought] = np.arange(len(bought))
+    return place[challenge]
+
+
+def _months_between(first: Array, then: Array) -> Array:
+    """Whole calendar months from one instant to a later one, both in microseconds."""
+    first, then = first.astype("datetime64[us]"), then.astype("datetime64[us]")
+    begun, ended = first.astype("datetime64[M]"), then.astype("datetime64[M]")
+    return (ended - begun).astype(np.int64) - ((then - ended) < (first - begun))
 
 
 class Rates:
@@ -200,32 +225,38 @@ class Rates:
 
 
 def _happened(
-    events: pd.DataFrame, challenges: pd.DataFrame, currencies: list[str], rates: Rates, remarks: list[str]
+    events: pd.DataFrame,
+    challenges: pd.DataFrame,
+    currencies: list[str],
+    in_plans: int,
+    rates: Rates,
+    remarks: list[str],
 ) -> Array:
-    on = challenges.iloc[events["challenge"].to_numpy()]
-    own = events["minor"].to_numpy(np.int64).copy()
-    milestone = events["code"].isin([WHATS.index(name) for name in MILESTONES]).to_numpy()
-    own[milestone] = on["fee"].to_numpy(np.int64)[milestone]
-    currency = pd.Series(np.where(milestone, on["currency"].to_numpy(object), events["currency"].to_numpy(object)))
-    days = events["happened_at"].dt.tz_convert("UTC").dt.tz_localize(None).dt.normalize().to_numpy()
-    returns = (events["code"] >= WHATS.index("refund")).to_numpy()
-    foreign = returns & (currency.to_numpy() != on["currency"].to_numpy())
+    """The table of events that the pass reads; the first so many of the currencies are those of plans."""
+    challenge, code = events["challenge"].to_numpy(), events["code"].to_numpy()
+    milestone = np.isin(code, [WHATS.index(name) for name in MILESTONES])
+    fee, of_fee = challenges["minor"].to_numpy()[challenge], challenges["currency"].to_numpy()[challenge]
+    own = np.where(milestone, fee, events["minor"])
+    currency = np.where(milestone, of_fee, events["currency"])
+    days = events["at"].to_numpy().astype("datetime64[us]")
+    foreign = (code >= REFUND) & (currency != of_fee)
+    name = [*currencies, "?"]
     for place in np.flatnonzero(foreign):
-        wanted = str(on["currency"].iloc[place])
-        turned = convert(own[place : place + 1], str(currency.iloc[place]), wanted, days[place : place + 1], rates)[0]
-        own[place] = max(turned, 0)
-        if turned == UNKNOWN:
+        held, wanted = name[currency[place]], name[of_fee[place]]
+        turned = convert(own[place : place + 1], held, wanted, days[place : place + 1], rates)
+        own[place] = np.maximum(turned, 0)[0]
+        if turned[0] == UNKNOWN:
             remarks.append(f"{events['event_id'].iloc[place]}: no rate into {wanted}, nothing is taken back yet")
-    in_plan = np.full((len(events), max(len(currencies), 1)), UNKNOWN, np.int64)
-    for number, wanted in enumerate(currencies):
-        for held in currency.dropna().unique():
-            mine = (currency == held).to_numpy()
-            in_plan[mine, number] = convert(own[mine], str(held), wanted, days[mine], rates)
-    months = events["happened_at"].dt.year * 12 + events["happened_at"].dt.month
-    slots = (months - (months.min() if len(months) else 0)).to_numpy(np.int64)
-    nths, since = on["nth"].to_numpy(np.int64), on["months"].to_numpy(np.int64)
-    named = (events["code"].to_numpy(np.int64), events["challenge"].to_numpy(np.int64), nths, since, slots, own)
-    return np.ascontiguousarray(np.column_stack([*named, in_plan]))
+    told = np.full((len(events), IN_PLAN + max(in_plans, 1)), UNKNOWN)
+    months = days.astype("datetime64[M]").astype(np.int64)
+    told[:, KIND], told[:, CHALLENGE], told[:, OWN_AMOUNT] = code, challenge, own
+    told[:, NTH], told[:, MONTHS] = challenges["nth"].to_numpy()[challenge], challenges["months"].to_numpy()[challenge]
+    told[:, SLOT] = months - (months.min() if len(months) else 0)
+    for number, held in enumerate(currencies):
+        mine = np.flatnonzero(currency == number)
+        for plan, wanted in enumerate(currencies[:in_plans]):
+            told[mine, IN_PLAN + plan] = convert(own[mine], held, wanted, days[mine], rates)
+    return told
 
 
 def convert(minor: Array, held: str, wanted: str, days: Array, rates: Rates) -> Array:
@@ -252,7 +283,7 @@ def _segments(tree: pd.DataFrame) -> pd.DataFrame:
 
 def _in_force(segments: pd.DataFrame, partners: Array, instants: Array) -> Array:
     """The row of `segments` in force for each partner number at each instant."""
-    since = _micros(segments["effective_from"])
+    since = micros(segments["effective_from"])
     found = np.searchsorted(segments["partner"].to_numpy(np.int64), partners, side="right") - 1
     late = since[found] > instants
     while late.any():
@@ -261,7 +292,8 @@ def _in_force(segments: pd.DataFrame, partners: Array, instants: Array) -> Array
     return found
 
 
-def _micros(instants: pd.Series[Any]) -> Array:
+def micros(instants: pd.Series[Any]) -> Array:
+    """Microseconds since 1970."""
     return instants.astype("datetime64[us, UTC]").astype("int64").to_numpy()
 
 
@@ -275,13 +307,13 @@ def _versions(plans: Plans) -> tuple[list[PlanVersion | None], dict[str, int]]:
     return versions, number
 
 
-def _plan_rows(names: pd.Series[Any], instants: Array, plans: Plans, number: dict[str, int]) -> Array:
-    """The number of the plan version in force for each name at each instant; `NO_PLAN` for a plan not known."""
-    found = np.full(len(names), NO_PLAN, np.int64)
-    for name in names.dropna().unique():
+def _plan_rows(segments: pd.DataFrame, segment: Array, instants: Array, plans: Plans, number: dict[str, int]) -> Array:
+    """The plan version in force of some rows of `segments` at an instant each; `NO_PLAN` for a plan not known."""
+    found = np.full(len(segment), NO_PLAN, np.int64)
+    for name in segments["plan"].dropna().unique():
         if name not in number:
             continue
-        mine = (names == name).to_numpy()
+        mine = np.flatnonzero((segments["plan"] == name).to_numpy()[segment])
         since = np.array([int(v.effective_from.timestamp() * 1e6) for v in plans.known[name].versions])
         found[mine] = number[name] + np.maximum(np.searchsorted(since, instants[mine], side="right") - 1, 0)
     return found
@@ -297,39 +329,23 @@ def _rows(
     remarks: list[str],
 ) -> pd.DataFrame:
     """Who earns on each challenge and at which level, the chain above bound at the purchase."""
-    partner_of = segments.drop_duplicates("partner_id").set_index("partner_id")["partner"]
-    place = challenges.index.get_indexer(pd.Index(credits["challenge_id"]))
-    counted = (place >= 0) & credits["partner_id"].isin(partner_of.index).to_numpy()
-    direct = (
-        credits[counted].assign(challenge=place[counted]).sort_values(["challenge", "partner_id"], ignore_index=True)
-    )
-    challenge = direct["challenge"].to_numpy(np.int64)
-    bought = _micros(challenges["purchased_at"])
-    ppm = np.rint(direct["share"].to_numpy(np.float64) * WHOLE).astype(np.int64)
-    upto = pd.Series(ppm).groupby(challenge).cumsum().to_numpy()
-    partner = direct["partner_id"].map(partner_of).to_numpy(np.int64)
-    held = direct["held_because"].to_numpy(object)
-    levels, chain, alive = [], [partner], np.arange(len(direct))
-    names = segments.drop_duplicates("partner").set_index("partner")["partner_id"]
+    names = pd.Index(segments["partner_id"].unique())
+    place = pd.Index(challenges["challenge_id"]).get_indexer(pd.Index(credits["challenge_id"]))
+    whose = names.get_indexer(pd.Index(credits["partner_id"]))
+    counted = np.flatnonzero((place >= 0) & (whose >= 0))
+    counted = counted[np.lexsort([whose[counted], place[counted]])]
+    challenge, partner = place[counted], whose[counted]
+    bought = challenges["at"].to_numpy()[challenge]
+    ppm = np.rint(credits["share"].to_numpy(np.float64)[counted] * WHOLE).astype(np.int64)
+    parent_of = names.get_indexer(pd.Index(segments["parent_partner_id"]))
+    levels, chain, alive = [], [partner], np.arange(len(counted))
     loops_now = _loops_now(segments)
     loops = set(loops_now)
     for level in range(1, MOST_LEVELS + 2):
-        segment = _in_force(segments, chain[-1][alive], bought[challenge[alive]])
-        plan = _plan_rows(segments["plan"].iloc[segment], bought[challenge[alive]], plans, number)
-        levels.append(
-            pd.DataFrame(
-                {
-                    "challenge": challenge[alive],
-                    "direct": alive,
-                    "level": level,
-                    "partner": chain[-1][alive],
-                    "plan": plan,
-                    "ppm": ppm[alive],
-                    "upto": upto[alive],
-                }
-            )
-        )
-        parent = segments["parent_partner_id"].iloc[segment].map(partner_of).fillna(-1).to_numpy(np.int64)
+        segment = _in_force(segments, chain[-1][alive], bought[alive])
+        plan = _plan_rows(segments, segment, bought[alive], plans, number)
+        levels.append((alive, np.full(len(alive), level), chain[-1][alive], plan))
+        parent = parent_of[segment]
         seen = np.any([earlier[alive] == parent for earlier in chain], axis=0)
         closed = np.flatnonzero(seen & (parent >= 0))
         if len(closed):
@@ -337,19 +353,28 @@ def _rows(
             for *climbed, again in climbs.T.tolist():
                 loops.add(_loop([str(names[one]) for one in climbed[climbed.index(again) :]]))
         going = (parent >= 0) & ~seen
-        above = np.full(len(direct), -1, np.int64)
+        above = np.full(len(counted), -1, np.int64)
         above[alive] = parent
         chain.append(above)
         alive = alive[going]
     remarks += [_loop_told(loop, loop in loops_now) for loop in sorted(loops)]
-    rows = pd.concat(levels, ignore_index=True)
+    direct, at_level, who, by_plan = (np.concatenate(one) for one in zip(*levels, strict=True))
     table = np.array([[_override(v, level) > 0 for level in range(MOST_LEVELS + 2)] for v in versions])
-    paid = (rows["level"] == 1) | table[rows["plan"], rows["level"]]
-    rows = rows[paid].sort_values(["challenge", "direct", "level"], kind="stable", ignore_index=True)
-    first = pd.Series(rows.index[rows["level"] == 1], index=rows.loc[rows["level"] == 1, "direct"])
-    rows["base"] = rows["direct"].map(first).to_numpy(np.int64)
-    rows["partner_id"] = rows["partner"].map(names)
-    rows["held_because"] = held[rows["direct"].to_numpy(np.int64)]
+    order = np.flatnonzero((at_level == 1) | table[by_plan, at_level])
+    order = order[np.argsort(direct[order], kind="stable")]
+    direct, own = direct[order], at_level[order] == 1
+    rows = pd.DataFrame(
+        {
+            "challenge": challenge[direct],
+            "level": at_level[order],
+            "partner": who[order],
+            "plan": by_plan[order],
+            "ppm": ppm[direct],
+            "upto": pd.Series(ppm).groupby(challenge).cumsum().to_numpy()[direct],
+            "base": np.maximum.accumulate(np.where(own, np.arange(len(order)), 0)),
+            "held_because": credits["held_because"].to_numpy(object)[counted][direct],
+        }
+    )
     for name, mine in segments[~segments["plan"].isin(number) & segments["plan"].notna()].groupby("plan"):
         remarks.append(
             f"no commission plan {name}: its partners ({named(mine['partner_id'])}) earn nothing until there is one"

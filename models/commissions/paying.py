@@ -7,54 +7,50 @@ import datetime as dt
 import numpy as np
 import pandas as pd
 
-from models.commissions.book import minor_units
+from models.commissions.book import micros, minor_units
 from models.commissions.posting import UNKNOWN, Array
 from models.compiled import compiled
 
 _NEVER = np.iinfo(np.int64).max
 
 
-def paid(entries: pd.DataFrame, transfers: pd.DataFrame | None, as_of: dt.datetime) -> pd.DataFrame:
-    """Marks what transfers up to `as_of` cover, oldest due first; a return after payment is owed back.
+def paid(entries: pd.DataFrame, transfers: pd.DataFrame | None, as_of: dt.datetime) -> Array:
+    """The states of entries with what transfers up to `as_of` cover, oldest due first; a return after payment is owed
+    back.
 
     An entry counts with what was taken back of it by then. Where a transfer does not reach, debts (what is owed back of
     entries paid before, and commissions below zero) are set against the entry, if that makes it whole. What was sent
     too early covers what falls due later at that instant.
     """
+    state = entries["state"].to_numpy(object).copy()
     if transfers is None or transfers.empty or entries.empty:
-        return entries
+        return state
     sent = transfers[transfers["settled_at"] <= pd.Timestamp(as_of)].sort_values("settled_at", kind="stable")
-    partners = pd.MultiIndex.from_frame(sent[["partner_id", "currency"]].drop_duplicates())
-    group = partners.get_indexer(pd.MultiIndex.from_frame(entries[["partner_id", "currency"]]))
-    source = entries["source"].to_numpy(np.int64)
-    at = _micros(entries["due_at"])
-    at[source != UNKNOWN] = _micros(entries["happened_at"])[source != UNKNOWN]
+    by = ["partner_id", "currency"]
+    numbers = pd.concat([sent[by], entries[by]]).groupby(by, sort=False).ngroup().to_numpy()
+    whose, group = numbers[: len(sent)], numbers[len(sent) :]
+    source, at = entries["source"].to_numpy(np.int64), micros(entries["due_at"]).copy()
+    taken = np.flatnonzero(source != UNKNOWN)
+    at[taken] = micros(entries["happened_at"])[taken]
     at[entries["held_because"].notna().to_numpy()] = _NEVER
+    # who was sent nothing comes last and is left out
+    partners = np.arange(whose.max(initial=UNKNOWN) + 2)
     order = np.lexsort([source == UNKNOWN, at, group])
-    order = order[group[order] >= 0]
-    times, amounts = _micros(sent["settled_at"]), minor_units(sent["amount"], sent["currency"])
-    whose = partners.get_indexer(pd.MultiIndex.from_frame(sent[["partner_id", "currency"]]))
     by_group = np.argsort(whose, kind="stable")
-    numbers = np.arange(len(partners) + 1)
     covered = _cover(
         order,
-        np.searchsorted(group[order], numbers),
+        np.searchsorted(group[order], partners),
         entries["minor"].to_numpy(np.int64),
         at,
         source,
-        np.searchsorted(whose[by_group], numbers),
-        times[by_group],
-        amounts[by_group],
+        np.searchsorted(whose[by_group], partners),
+        micros(sent["settled_at"])[by_group],
+        minor_units(sent["amount"], sent["currency"])[by_group],
         pd.Timestamp(as_of).value // 1000,
     )
-    state = entries["state"].to_numpy(object).copy()
     owed_back = (source != UNKNOWN) & covered[source] & ~covered & (at != _NEVER)
     state[owed_back], state[covered] = "payable", "paid"
-    return entries.assign(state=state)
-
-
-def _micros(instants: pd.Series) -> Array:
-    return instants.astype("datetime64[us, UTC]").astype("int64").to_numpy().copy()
+    return state
 
 
 @compiled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -13,7 +14,16 @@ import pandas as pd
 import sqlalchemy as sa
 
 from models import attribution, partner_desk
-from models.commissions.book import TREE_COLUMNS, Book, compile_book, listing, minor_units, named, places
+from models.commissions.book import (
+    EVENT_COLUMNS,
+    TREE_COLUMNS,
+    Book,
+    compile_book,
+    listing,
+    minor_places,
+    minor_units,
+    places,
+)
 from models.commissions.kept import in_force
 from models.commissions.paying import paid
 from models.commissions.plans import Plans
@@ -39,7 +49,7 @@ from models.commissions.posting import (
     Array,
     post_all,
 )
-from models.money import decimals, from_minor
+from models.money import from_minor
 from sql import relations
 
 PUBLISHED = ("partner_id", "challenge_id", "event", "level", "amount", "currency", "state", "happened_at")
@@ -48,6 +58,8 @@ TRANSFERS = ("destination", "amount", "currency", "settled_at")
 ON_HOLD = "on hold"
 """Why an entry waits that a person has wait; the person's reason is not told to the partner."""
 STATES = ("accrued", "held", "payable", "paid", "reversed")
+DAY = 86_400_000_000
+"""Microseconds."""
 
 
 @dataclass(frozen=True)
@@ -83,62 +95,59 @@ def settle(
     falling due, and reversed when the fee it came from was returned in full before it was paid.
     Frames as in `compile_book`; transfers: partner_id, amount, currency, settled_at.
     """
-    before = events[events["happened_at"] <= pd.Timestamp(as_of)]
+    before = events.loc[events["happened_at"] <= pd.Timestamp(as_of), list(EVENT_COLUMNS)]
     book = compile_book(before, credits, tree, plans, rates)
     desk = book.desk()
-    posted = post_all(desk)
-    entries = _frame(book, posted)
-    entries["state"] = _states(book, posted, entries, as_of)
+    entries = _frame(book, np.ascontiguousarray(post_all(desk).T), as_of)
     written = _write_offs(entries, transfers, book, as_of)
-    entries = paid(pd.concat([entries, written], ignore_index=True) if len(written) else entries, transfers, as_of)
+    if len(written):
+        entries = pd.concat([entries, written], ignore_index=True)
+    entries["state"] = paid(entries, transfers, as_of)
     log = [*book.remarks, *_beyond_fee(book, desk.challenges[:, EXCESS]), *_held(entries)]
     log += _sent_beyond(entries, transfers, as_of)
-    amounts = entries["minor"].to_numpy() / 10.0 ** _places(entries["currency"])
-    return Settled(entries.assign(amount=amounts)[list(COLUMNS)], log)
+    entries["amount"] = entries["minor"].to_numpy() / 10.0 ** minor_places(entries["currency"])
+    return Settled(pd.DataFrame({name: entries[name] for name in COLUMNS}, copy=False), log)
 
 
-def _places(currencies: pd.Series[Any]) -> Array:
-    known = {c: decimals(str(c)) for c in currencies.dropna().unique()}
-    return currencies.map(known).fillna(2).to_numpy(np.int64)
-
-
-def _frame(book: Book, posted: Array) -> pd.DataFrame:
-    """Postings with the names behind their numbers."""
-    event, row = posted[:, EVENT], posted[:, ROW]
-    rows = book.rows.iloc[row]
-    events = book.events[["event_id", "happened_at", "currency"]].iloc[event]
-    challenge = rows["challenge"].to_numpy()
-    base_plan = book.rows["plan"].to_numpy()[book.rows["base"].to_numpy()[row]]
-    refund_days, hold_days = _holds(book)
-    purchased = book.challenges["purchased_at"].iloc[challenge].reset_index(drop=True)
-    happened = events["happened_at"].reset_index(drop=True)
-    released = purchased + pd.to_timedelta(hold_days[base_plan], "D")
-    names = np.array([None if v is None else v.version for v in book.versions], dtype=object)
-    return pd.DataFrame(
-        {
-            "partner_id": rows["partner_id"].to_numpy(),
-            "challenge_id": book.challenges.index.to_numpy()[challenge],
-            "event": np.array(WHATS, dtype=object)[posted[:, WHAT]],
-            "level": rows["level"].to_numpy(np.int64),
-            "minor": posted[:, AMOUNT],
-            "currency": _currencies(book, posted, challenge, events),
-            "happened_at": happened,
-            "due_at": happened.where(happened > released, released),
-            "accrues_until": purchased + pd.to_timedelta(refund_days[base_plan], "D"),
-            "plan": _plan_names(book)[rows["plan"].to_numpy()],
-            "plan_version": names[rows["plan"].to_numpy()],
-            "event_id": events["event_id"].to_numpy(),
-            "trader_id": book.challenges["trader_id"].to_numpy()[challenge],
-            "held_because": _reasons(book, posted, rows),
-            "source": posted[:, SOURCE],
-        }
+def _frame(book: Book, posted: Array, as_of: dt.datetime) -> pd.DataFrame:
+    """Postings, a column each in `posted`, with the names behind their numbers and their states before transfers."""
+    challenge, level, partner, plan, base = (
+        book.rows[name].to_numpy()[posted[ROW]] for name in ("challenge", "level", "partner", "plan", "base")
     )
+    refund_days, hold_days = _holds(book)[:, book.rows["plan"].to_numpy()[base]]
+    happened, bought = book.events["at"].to_numpy()[posted[EVENT]], book.challenges["at"].to_numpy()[challenge]
+    due = np.maximum(happened, bought + hold_days * DAY)
+    held_because = _reasons(book, posted, plan, base)
+    versions = np.array([None if v is None else v.version for v in book.versions], dtype=object)
+    columns = {
+        "partner_id": book.partners[partner],
+        "challenge_id": book.challenges["challenge_id"].to_numpy()[challenge],
+        "event": np.array(WHATS, dtype=object)[posted[WHAT]],
+        "level": level,
+        "minor": posted[AMOUNT],
+        "currency": _currencies(book, posted, challenge),
+        "state": _states(posted, due, bought + refund_days * DAY, held_because, as_of),
+        "happened_at": _instants(happened),
+        "due_at": _instants(due),
+        "plan": _plan_names(book)[plan],
+        "plan_version": versions[plan],
+        "event_id": book.events["event_id"].to_numpy()[posted[EVENT]],
+        "trader_id": book.challenges["trader_id"].to_numpy()[challenge],
+        "held_because": held_because,
+        "source": posted[SOURCE],
+    }
+    return pd.DataFrame(columns, copy=False)
 
 
-def _holds(book: Book) -> tuple[Array, Array]:
+def _instants(micros: Array) -> pd.Series[Any]:
+    return pd.Series(micros.astype("datetime64[us]")).dt.tz_localize("UTC")
+
+
+def _holds(book: Book) -> Array:
+    """Days for which each plan version's commissions accrue, and until they may be paid."""
     refund = np.array([0 if v is None else v.refund_days for v in book.versions], np.int64)
     chargeback = np.array([0 if v is None else v.chargeback_days for v in book.versions], np.int64)
-    return refund, np.maximum(refund, chargeback)
+    return np.stack([refund, np.maximum(refund, chargeback)])
 
 
 def _plan_names(book: Book) -> Array:
@@ -148,48 +157,54 @@ def _plan_names(book: Book) -> Array:
     return np.array(names, dtype=object)
 
 
-def _currencies(book: Book, posted: Array, challenge: Array, events: pd.DataFrame) -> Array:
+def _currencies(book: Book, posted: Array, challenge: Array) -> Array:
     """An entry's currency: its plan's, else that of the event (of the fee for what hangs on the fee)."""
-    of_fee = book.challenges["currency"].to_numpy(object)[challenge]
-    own = np.where(posted[:, WHAT] == WHATS.index("profit_share"), events["currency"].to_numpy(object), of_fee)
-    table = np.array([*book.currencies, None], dtype=object)
-    return np.where(posted[:, CURRENCY] == OWN, own, table[posted[:, CURRENCY]])
+    of_fee, of_event = book.challenges["currency"].to_numpy()[challenge], book.events["currency"].to_numpy()
+    own = np.where(posted[WHAT] == WHATS.index("profit_share"), of_event[posted[EVENT]], of_fee)
+    number = np.where(posted[CURRENCY] == OWN, own, posted[CURRENCY])
+    return np.array([*book.currencies, None], dtype=object)[number]
 
 
-def _reasons(book: Book, posted: Array, rows: pd.DataFrame) -> Array:
+def _reasons(book: Book, posted: Array, plan: Array, base: Array) -> Array:
     """Why an entry is kept back, empty when nothing speaks against it."""
-    reasons = rows["held_because"].to_numpy(object).copy()
-    base, own = book.rows["plan"].to_numpy(np.int64)[rows["base"].to_numpy(np.int64)], rows["plan"].to_numpy(np.int64)
-    of_fee = (rows["level"].to_numpy() > 1) & (book.paying[own, O_OF_FEE] == 1)
-    plan = np.where(of_fee, own, base)
+    reasons = book.rows["held_because"].to_numpy(object)[posted[ROW]]
+    of_fee = (base != posted[ROW]) & (book.paying[plan, O_OF_FEE] == 1)
+    plan = np.where(of_fee, plan, book.rows["plan"].to_numpy()[base])
     needs = (book.paying[:, O_CONVERT] == 1) | (book.paying[:, O_BY] == BY_FEES)
     money = np.maximum(book.paying[:, O_CURRENCY], 0)
-    missing = book.told[posted[:, EVENT], IN_PLAN + money[plan]] == UNKNOWN
-    without = needs[plan] & missing & (posted[:, CURRENCY] == OWN)
-    reasons[without & pd.isna(reasons)] = "no rate into the plan's currency"
+    without = np.flatnonzero(needs[plan] & (posted[CURRENCY] == OWN))
+    without = without[book.told[posted[EVENT][without], IN_PLAN + money[plan[without]]] == UNKNOWN]
+    reasons[without[pd.isna(reasons[without])]] = "no rate into the plan's currency"
     return reasons
 
 
-def _states(book: Book, posted: Array, entries: pd.DataFrame, as_of: dt.datetime) -> Array:
+def _states(posted: Array, due: Array, accrues_until: Array, held_because: Array, as_of: dt.datetime) -> Array:
     """The state of every entry before transfers; what returns took back follows the entry it reverses."""
-    now = pd.Timestamp(as_of)
-    state = np.where(entries["due_at"] <= now, "payable", "held").astype(object)
-    state[(entries["accrues_until"] > now).to_numpy()] = "accrued"
-    state[entries["held_because"].notna().to_numpy()] = "held"
-    state[(posted[:, AMOUNT] != 0) & (posted[:, REVERSED] == posted[:, AMOUNT])] = "reversed"
-    taken = posted[:, SOURCE] != UNKNOWN
-    state[taken] = state[posted[taken, SOURCE]]
-    return state
+    now = pd.Timestamp(as_of).value // 1000
+    state = np.where(due <= now, STATES.index("payable"), STATES.index("held"))
+    state[accrues_until > now] = STATES.index("accrued")
+    state[pd.notna(held_because)] = STATES.index("held")
+    state[(posted[AMOUNT] != 0) & (posted[REVERSED] == posted[AMOUNT])] = STATES.index("reversed")
+    taken = np.flatnonzero(posted[SOURCE] != UNKNOWN)
+    state[taken] = state[posted[SOURCE][taken]]
+    return np.array(STATES, dtype=object)[state]
 
 
 def _beyond_fee(book: Book, excess: Array) -> list[str]:
-    told, returned = [], book.events[book.events["code"] >= REFUND].groupby("challenge")["event_id"]
-    for place in np.flatnonzero(excess):
-        on = book.challenges.iloc[place]
-        more, fee = (from_minor(int(one), str(on["currency"])) for one in (excess[place], on["fee"]))
+    """One line per challenge of which more than its fee was returned."""
+    beyond, returned = np.flatnonzero(excess), defaultdict(list)
+    events = book.events[(book.events["code"] >= REFUND) & book.events["challenge"].isin(beyond)]
+    for challenge, event in zip(events["challenge"], events["event_id"], strict=True):
+        returned[challenge].append(str(event))
+    told = []
+    for place, challenge_id, number, minor in book.challenges.iloc[beyond][
+        ["challenge_id", "currency", "minor"]
+    ].itertuples(name=None):
+        currency = [*book.currencies, "?"][number]
+        more, fee = (from_minor(int(one), currency) for one in (excess[place], minor))
         told.append(
-            f"challenge {on.name}: returned {more:,} {on['currency']} more than its fee of {fee:,} by"
-            f" {named(returned.get_group(place))}; commissions are taken back up to the fee"
+            f"challenge {challenge_id}: returned {more:,} {currency} more than its fee of {fee:,} by"
+            f" {listing(returned[place])}; commissions are taken back up to the fee"
         )
     return told
 
@@ -201,7 +216,7 @@ def _sent_beyond(entries: pd.DataFrame, transfers: pd.DataFrame | None, as_of: d
     sent = transfers[transfers["settled_at"] <= pd.Timestamp(as_of)]
     by = ["partner_id", "currency"]
     got = sent.assign(minor=minor_units(sent["amount"], sent["currency"])).groupby(by)["minor"].sum()
-    earned = entries[entries["happened_at"] <= pd.Timestamp(as_of)].groupby(by)["minor"].sum()
+    earned = entries.groupby(by)["minor"].sum()
     beyond = got.sub(earned.reindex(got.index, fill_value=0))
     rows = beyond[beyond > 0].rename("minor").reset_index()
     listed = [
