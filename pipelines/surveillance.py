@@ -81,7 +81,7 @@ def survey(
         read_openings(connection, kept_in),
         owners=owner_of[["account_id", "owner_id"]].dropna(),
         news=staged(connection, "news"),
-        accounts=accounts[["account_id", "platform", "server"]],
+        accounts=accounts[["account_id", "trader_id", "platform", "server"]],
         before=before,
         keeping=counted is not None,
     )

@@ -374,6 +374,39 @@ def test_matches_that_all_fall_into_one_second_name_no_order() -> None:
     assert abs(order_odds(np.zeros(8), 1.0, 1.0, lag, error, scale)) < 0.1
 
 
+def test_one_slow_member_of_a_robot_family_is_not_taken_for_a_clock() -> None:
+    """Drawn anew it is mostly there, and whoever meets it is as late; without it nothing stands out."""
+    rng = np.random.default_rng(44)
+    one = np.concatenate([np.arange(10), np.arange(10, 20)]).astype(np.int32)
+    other = np.concatenate([np.full(10, 30), np.arange(31, 41)]).astype(np.int32)
+    gaps = np.concatenate([rng.normal(0.53, 0.05, 10), rng.uniform(-2.0, 2.0, 10)])
+    found, doubt = _difference(one, other, gaps, np.full(20, 0.15), 1.0)
+    assert found == 0.0
+    assert doubt > 0.4
+    everybody = np.arange(30, 50).astype(np.int32)
+    found, _ = _difference(np.arange(20).astype(np.int32), everybody, np.repeat(gaps[:10], 2), np.full(20, 0.15), 1.0)
+    assert found == pytest.approx(0.53, abs=0.1), "as many of whom each meets one other tell a clock"
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_who_copies_himself_from_one_platform_to_another_does_not_tell_their_clocks(known: bool) -> None:
+    rng = np.random.default_rng(45)
+    frames = []
+    for k in range(16):
+        at, up = np.sort(rng.uniform(0, OPEN_S, 60)), rng.random(60) < 0.5
+        frames += [
+            trades_of(f"{k:02d}{side}", at + late_s, np.full(60, 900.0), up)
+            for side, late_s in (("a", 0.0), ("b", 0.8))
+        ]
+    trades = pd.concat(frames, ignore_index=True)
+    accounts = pd.DataFrame({"account_id": trades["account_id"].unique()})
+    accounts["platform"] = np.where(accounts["account_id"].str.endswith("b"), "mt4", "mt5")
+    accounts["trader_id"] = accounts["account_id"].str[:2] if known else None
+    entries = sort_entries(trades, None, CoordinationTerms(), [])
+    assert entries is not None
+    assert clock_differences(entries, accounts, []).ahead_s.any() != known
+
+
 def test_a_clock_of_whole_seconds_that_is_ahead_by_half_of_one_is_corrected() -> None:
     rng = np.random.default_rng(17)
     frames: list[pd.DataFrame] = []

@@ -84,7 +84,7 @@ def _firm(home: str, stamp: reads.Stamp) -> dict[str, pd.DataFrame] | None:
         return {
             "market": connection.execute(f"select {', '.join(_READ)} from facts.trades").df(),
             "news": connection.execute("select occurs_at, impact from staging.news").df(),
-            "accounts": connection.execute("select account_id, platform, server from staging.accounts").df(),
+            "accounts": connection.execute("select account_id, trader_id, platform, server from staging.accounts").df(),
         }
 
 

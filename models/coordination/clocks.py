@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from models.compiled import compiled
 from models.coordination.entries import SECOND, Book, Codes, Entries, Flags, Floats, Ints
@@ -119,7 +120,8 @@ def _difference(one: Codes, other: Codes, middle: Floats, error: Floats, odds: f
 
     The quickest strangers act most alike, so the densest place is taken and not the middle. Accounts are drawn anew
     with repetition to see how far it depends on who is there; a difference is believed if it would be less likely by
-    that alone, from clocks that agree, than from clocks that are off by anything up to the farthest, which has `odds`.
+    that alone, from clocks that agree, than from clocks that are off by anything up to the farthest, which has `odds`,
+    and if it is there without any one of them: a robot's user on a slow line meets all others of its family as late.
     """
     width = np.sqrt(error**2 + BLUR_S**2)[:, None]
     said = np.exp(-0.5 * ((GRID_S - middle[:, None]) / width) ** 2) / width
@@ -132,22 +134,33 @@ def _difference(one: Codes, other: Codes, middle: Floats, error: Floats, odds: f
     doubt = max((high - low) / QUARTILES_APART, ERROR_MIN_S)
     by_chance = math.exp(-0.5 * (seconds / doubt) ** 2) / (doubt * math.sqrt(2.0 * math.pi))
     believed = by_chance < odds * 0.5 / FARTHEST_S and abs(seconds) >= DIFFERENCE_MIN_S
-    return (float(seconds), doubt) if believed else (0.0, math.hypot(seconds, doubt))
+    if believed and np.abs(_without_each(one, other, said) - seconds).max() < abs(seconds) / 2.0:
+        return float(seconds), doubt
+    return 0.0, math.hypot(seconds, doubt)
+
+
+def _without_each(one: Codes, other: Codes, said: Floats) -> Floats:
+    """Where the voices are densest without each person who has a part in some."""
+    voices = np.tile(np.arange(len(one)), 2)
+    part = csr_array((np.ones(len(voices)), (np.concatenate([one, other]), voices)))
+    of_each = part[np.flatnonzero(part.sum(axis=1))] @ said
+    return np.asarray(GRID_S[np.argmax(said.sum(axis=0) - of_each, axis=1)])
 
 
 @dataclass(frozen=True)
 class _Meetings:
-    """Meetings of accounts of different servers, sorted by pair; accounts are numbered by their servers' order."""
+    """Meetings of people on different servers, sorted by pair; accounts are numbered by their servers' order."""
 
     pairs: Ints
     behind_s: Floats
     step_s: Floats
     server: Codes
+    person: Codes
 
     def voices(self, first: int, last: int, among: Flags, ahead: Floats) -> tuple[Codes, Codes, Floats, Floats]:
         """What accounts of the servers from `first` to before `last` say beside those of earlier servers `among`.
 
-        Clocks of servers that are `ahead` are set right.
+        Told are the people behind the accounts. Clocks of servers that are `ahead` are set right.
         """
         accounts = len(self.server)
         bounds = np.searchsorted(self.pairs, np.searchsorted(self.server, [first, last]) * accounts)
@@ -155,22 +168,25 @@ class _Meetings:
         later, earlier = self.server[pairs // accounts], self.server[pairs % accounts]
         chosen = among[earlier]
         right_s = behind_s - ahead[later] + ahead[earlier]
-        return _voices(pairs[chosen], right_s[chosen], accounts, self.step_s)
+        one, other, middle, error = _voices(pairs[chosen], right_s[chosen], accounts, self.step_s)
+        return self.person[one], self.person[other], middle, error
 
 
-def _meetings(book: Book, server: Codes) -> _Meetings:
-    """All meetings within reach of accounts that are on different servers."""
+def _meetings(book: Book, server: Codes, person: Codes) -> _Meetings:
+    """All meetings within reach of accounts of two people that are on different servers."""
     order = np.argsort(server, kind="stable")
     place = np.empty(len(order), dtype=np.int32)
     place[order] = np.arange(len(order))
     pairs, behind_us = _met(book, place, server, int(REACH_S * SECOND))
     by_pair = np.argsort(pairs, kind="stable")
-    return _Meetings(pairs[by_pair], behind_us[by_pair] / SECOND, book.step_us[order] / SECOND, server[order])
+    by_pair = by_pair[np.not_equal(*(person[order[accounts[by_pair]]] for accounts in np.divmod(pairs, len(order))))]
+    steps_s = book.step_us[order] / SECOND
+    return _Meetings(pairs[by_pair], behind_us[by_pair] / SECOND, steps_s, server[order], person[order])
 
 
 def _heard(voices: tuple[Codes, Codes, Floats, Floats], strangers_min: int, odds: float) -> tuple[float, float]:
     """The difference that voices tell and its error; not a number where they are too few."""
-    if len(voices[0]) < VOICES_MIN or min(len(np.unique(accounts)) for accounts in voices[:2]) < strangers_min:
+    if len(voices[0]) < VOICES_MIN or min(len(np.unique(people)) for people in voices[:2]) < strangers_min:
         return np.nan, np.nan
     one, other, middle, error = voices
     some = slice(None, None, -(-len(one) // VOICES_MAX))
@@ -224,6 +240,15 @@ def _servers(entries: Entries, accounts: pd.DataFrame) -> tuple[pd.DataFrame, Co
     return table.reset_index(drop=True), server.astype(np.int32)
 
 
+def _people(entries: Entries, accounts: pd.DataFrame) -> Codes:
+    """The trader of each account as a code; an account whose trader is unknown is a person of its own."""
+    known = accounts.drop_duplicates("account_id").set_index("account_id")
+    codes = pd.factorize(known.reindex(index=entries.accounts, columns=["trader_id"])["trader_id"])[0]
+    alone = codes < 0
+    codes[alone] = codes.max(initial=-1) + 1 + np.arange(np.count_nonzero(alone))
+    return codes.astype(np.int32)
+
+
 def _told(names: list[str], ahead: Floats, doubt: Floats) -> list[str]:
     """What is said of the clocks of these platforms or servers."""
     out = []
@@ -241,12 +266,12 @@ def _told(names: list[str], ahead: Floats, doubt: Floats) -> list[str]:
 def clock_differences(entries: Entries, accounts: pd.DataFrame, log: list[str]) -> Clocks:
     """By how much each account's clock is ahead, and how well that is known; adds what was found to the log.
 
-    `accounts` has account_id, platform and, where known, server. Strangers act together at public moments (bars, news,
-    levels, robots of one family); on one clock they are as often first as last, so that the gaps of their meetings
-    centre on 0, and between two clocks on their difference. Every pair of accounts that met often has one voice, as
-    sharp as its meetings say, so that followers, who are always late, do not pass for a clock. A difference is
-    believed where it hardly depends on which accounts are there. Servers of a platform are held to show one time unless
-    many strangers clearly say otherwise; then platforms are compared.
+    `accounts` has account_id, platform and, where known, server and trader_id. Strangers act together at public moments
+    (bars, news, levels, robots of one family); on one clock they are as often first as last, so that the gaps of their
+    meetings centre on 0, and between two clocks on their difference. Every pair of accounts of two people that met
+    often has one voice, as sharp as its meetings say, so that followers, who are always late, do not pass for a clock.
+    A difference is believed where it hardly depends on who is there. Servers of a platform are held to show one time
+    unless many strangers clearly say otherwise; then platforms are compared.
     """
     servers, server = _servers(entries, accounts)
     codes, platforms = pd.factorize(servers["platform"])
@@ -254,7 +279,7 @@ def clock_differences(entries: Entries, accounts: pd.DataFrame, log: list[str]) 
     ahead = doubt = np.zeros(len(servers))
     platform_ahead = platform_doubt = np.zeros(len(platforms))
     if len(servers) > 1:
-        met = _meetings(entries.book, server)
+        met = _meetings(entries.book, server, _people(entries, accounts))
         ahead, doubt = _of_servers(met, platform)
         platform_ahead, platform_doubt = _of_platforms(met, platform, ahead)
     names = [name or "unnamed platforms" for name in platforms]

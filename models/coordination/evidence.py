@@ -80,10 +80,10 @@ def pair_evidence(
     """Matches the entries of two accounts at their likeliest lag, as the search does.
 
     `trades_a` and `trades_b` are trades frames of one account each; `relation` is copy or mirror. `market` holds the
-    trades of the whole firm, from which chance is reckoned; without it entries count as spread evenly over the hours
-    in which either traded. With `accounts` (account_id, platform, server) the differences between their clocks that
-    the market shows are taken off all times, as in the search. Raises ValueError for a frame of several accounts or
-    an unknown relation.
+    trades of the whole firm, from which chance is reckoned; without it entries count as spread evenly over the hours in
+    which either traded. With `accounts` (account_id, platform, server, trader_id) the differences between their clocks
+    that the market shows are taken off all times, as in the search. Raises ValueError for a frame of several accounts
+    or an unknown relation.
     """
     if relation not in ("copy", "mirror"):
         raise ValueError(f"relation is copy or mirror, not {relation!r}")
