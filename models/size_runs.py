@@ -48,6 +48,7 @@ FOUND = np.dtype(
     [
         ("losses", "i8"),
         ("raised_after_loss", "i8"),
+        ("climbed_after_loss", "i8"),
         ("wins", "i8"),
         ("raised_after_win", "i8"),
         ("step_after_loss", "f8"),
@@ -190,19 +191,21 @@ def _follow(starts: Array, entries: Entries, terms: tuple[float, float, float], 
                 if came_to == UNKNOWN:
                     continue
                 run["climb"] = math.log(step) + (0.0 if is_turn else run["climb"])
-                # layers that grow a little are a grid
+                # layers that grow a little are told by the ladder that they make
                 if in_turn and not is_turn and climb_min <= step < step_min - EXACT:
                     is_raised = run["climb"] >= math.log(step_min) - EXACT
                 else:
                     is_raised = step >= step_min - EXACT
                 # back to what the account usually begins with is no raise
                 is_raised = is_raised and not own <= 1
+                is_climb = step >= climb_min - EXACT and not own <= 1
                 if came_to == WIN:
                     told["wins"] += 1
                     told["raised_after_win"] += is_raised
                     continue
                 steps[way, starts[a] + told["losses"]] = step
                 told["losses"] += 1
+                told["climbed_after_loss"] += is_climb
                 if is_raised:
                     told["raised_after_loss"] += 1
                     told["first_at"] = min(told["first_at"], opened[n])
@@ -227,7 +230,8 @@ def _table(names: pa.ChunkedArray, found: Array) -> pa.Table:
         "account_id": names.take(pa.array(np.repeat(np.arange(len(found)), 2)[seen])),
         "sequence": pa.array(np.tile(["account", "instrument"], len(found))[seen], pa.string()),
     }
-    columns |= {name: rows[name] for name in ("losses", "raised_after_loss", "wins", "raised_after_win")}
+    columns |= {name: rows[name] for name in ("losses", "raised_after_loss", "climbed_after_loss")}
+    columns |= {name: rows[name] for name in ("wins", "raised_after_win")}
     columns["step_after_loss"] = pa.array(rows["step_after_loss"], mask=rows["losses"] == 0)
     for name in ("first_at", "last_at"):
         columns[name] = pa.array(rows[name], pa.timestamp("us", "UTC"), mask=rows["raised_after_loss"] == 0)

@@ -915,23 +915,43 @@ def test_sizes_that_climb_with_each_loss_of_a_run_are_a_martingale_and_raises_at
     assert flagged(signals_of(firm), "martingale") == ({account} if fires else set())
 
 
-@pytest.mark.parametrize(("factor", "fires"), [(2.0, True), (1.0, False)])
-def test_layers_doubled_beside_losing_ones_are_a_martingale_though_the_next_basket_begins_anew(
-    factor: float, fires: bool
+@pytest.mark.parametrize("netted", [False, True], ids=["each by itself", "netted"])
+@pytest.mark.parametrize(("factor", "layers", "fires"), [(2.0, 3, True), (1.3, 6, True), (1.0, 6, False)])
+def test_layers_that_grow_beside_losing_ones_are_a_martingale_though_the_next_basket_begins_anew(
+    factor: float, layers: int, fires: bool, netted: bool
 ) -> None:
     firm = filled()
     account, level = firm.account(firm.trader(), START), LEVELS["EURUSD"][0]
-    for day, layer in itertools.product(range(6), range(3)):
-        at, end = START + dt.timedelta(days=2 + day, hours=8, minutes=30 * layer), -0.001 if day % 2 else 0.001
-        price = level * (1 - 0.002 * layer)
-        firm.trade(account, at, 7200 - 1800 * layer + layer, end, side="buy", price=price, lots=0.1 * factor**layer)
+    for day, layer in itertools.product(range(6), range(layers)):
+        at, end = START + dt.timedelta(days=2 + day, hours=8, minutes=15 * layer), -0.001 if day % 2 else 0.001
+        price, held = level * (1 - 0.002 * layer), 7200 - 900 * layer + layer
+        firm.trade(account, at, held, end, side="buy", price=price, lots=round(0.1 * factor**layer, 2))
+        if netted:
+            for deal in firm.rows["deals"][-2:]:
+                deal["position_id"] = f"{account} {day}"
     assert (account in flagged(signals_of(firm), "martingale")) is fires
+
+
+def test_the_pieces_of_one_order_are_one_entry_of_a_netted_position() -> None:
+    firm = filled()
+    account = firm.account(firm.trader(), START)
+    for day, piece in itertools.product(range(8), range(4)):
+        at = START + dt.timedelta(days=2 + day, hours=8, seconds=2 * piece)
+        firm.trade(account, at, 3600, -0.001, side="buy", price=1.1 - 0.0001 * piece, lots=0.1 * 2**piece)
+        for deal in firm.rows["deals"][-2:]:
+            deal["position_id"] = f"{account} {day}"
+    connection = firm.engine()
+    detect_all(connection, firm.as_of)
+    told = "select losses, raised_after_loss from detectors.martingale where account_id = ? and sequence = 'instrument'"
+    assert connection.execute(told, [account]).fetchall() == [(7, 0)]
 
 
 @pytest.mark.parametrize(("explained", "fires"), [(0.9, True), (0.15, False)])
 def test_a_ladder_that_explains_little_of_many_sizes_is_no_martingale(explained: float, fires: bool) -> None:
     detector = DETECTORS["martingale"]
-    seen = pd.DataFrame({"losses": [75], "raised_after_loss": 37, "wins": 51, "raised_after_win": 5})
+    seen = pd.DataFrame(
+        {"losses": [75], "raised_after_loss": 37, "climbed_after_loss": 37, "wins": 51, "raised_after_win": 5}
+    )
     # sizes climb by a factor of e a rung: what that explains is the squared correlation
     seen = seen.assign(heights=125, heights_varied=100 / explained, rung_varied=100, rung_with_height=100)
     for other in ("lots_more", "later", "layer"):

@@ -51,13 +51,13 @@ LADDERS = (
 
 @dataclass(frozen=True)
 class Terms:
-    """From which ratio a size counts as raised, each smaller step by which it may climb there, the raises needed to say
+    """From which ratio a size counts as raised, each smaller step by which it may climb there, the climbs needed to say
     anything in full, positions that make a usual size, the rung from which a ladder is level."""
 
     version: str = "2026-11-30"
     step_min: float = 1.4
     climb_min: float = 1.15
-    raises_enough: int = 5
+    climbs_enough: int = 5
     usual_positions: int = 4
     rungs_max: int = 6
 
@@ -101,12 +101,12 @@ def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.Da
     not_after_win = likelihood_ratio(seen["raised_after_win"], seen["wins"], (1.0, 11.0), after_win)
     ladder, explained = _ladder(seen)
     reasons = {
-        # one raise that went far is no ladder
-        "ladder": thin(np.clip(ladder, -10, 10), seen["raised_after_loss"], terms.raises_enough),
+        # one step that went far is no ladder
+        "ladder": thin(np.clip(ladder, -10, 10), seen["climbed_after_loss"], terms.climbs_enough),
         # who climbs on purpose strays little, however many sizes there are
         "explained": steps(explained, [0.1, 0.3, 0.5, 0.7], [-8, -4, -1.5, 0]),
-        # a ladder tells already that losses are answered and wins are not
-        "raised_after_loss": np.minimum(raised, 0.0),
+        # a ladder tells already that losses are answered and wins are not, by however small a step
+        "raised_after_loss": np.minimum(raised, 0.0) * steps(explained, [0.5, 0.7], [1, 0]),
         "not_after_win": np.minimum(not_after_win, 0.0),
     }
     return pd.DataFrame({"prior": -5.5, **reasons}, index=seen.index)
@@ -143,7 +143,7 @@ DETECTOR = Detector(
             "The order of positions, their sizes, and how many before had lost in a row, by account and by instrument."
         ),
         assumes="The next position answers the last one; one still open at a worse price counts as lost.",
-        fails="With several strategies in one account, with loss sequences across accounts, and below four raises.",
+        fails="With several strategies in one account, with loss sequences across accounts, and below four steps up.",
         respond=(
             "Show the sequence; apply the product's martingale rule, otherwise watch the exposure of the next step."
         ),
