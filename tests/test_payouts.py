@@ -236,7 +236,7 @@ def test_profit_that_was_stripped_once_is_not_paid_later(tmp_path: Path, taken: 
     assert (told["Q1"]["trader_share"], told["Q1"]["deductions"]) == (560, 300)
     assert (told["Q2"]["trader_share"], told["Q2"]["firm_share"], told["Q2"]["deductions"]) == (320, 80, 300)
     profit = told["Q2"]["checks"]["profit"]
-    assert (Decimal(profit["numbers"]["void_before"]), Decimal(profit["numbers"]["withdrawable"])) == (void, 400)
+    assert [float(profit["numbers"][name]) for name in ("void_before", "withdrawable")] == [void, 400]
     assert ("is void and still in the account" in profit["sentence"]) == bool(void)
 
 

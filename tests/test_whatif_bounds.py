@@ -283,7 +283,7 @@ def test_growth_that_asks_for_payouts_counts_those_of_the_draft(first_after: int
 
 
 CAPPED = rulebook(STAGES.replace("minimum = 100", "minimum = 100, cap_amount = 500"))
-DREW_LESS = [{**one, "deals": [one["deals"][0] | {"profit": "-500"}]} for one in [paid("F1", 1, 15, 800, share=0.5)]]
+DREW_LESS = [{**one, "deals": [{**one["deals"][0], "profit": "-500"}]} for one in [paid("F1", 1, 15, 800, share=0.5)]]
 
 
 @pytest.mark.parametrize(
