@@ -263,9 +263,9 @@ def test_a_case_that_was_opened_since_the_run_is_not_paid_in_one_go(warehouse: W
     assert told[1].told == "The review says review: The case about T-Q1 of the ring is in review. Open it."
     with pytest.raises(MoveRefused, match=r"to approve give a reason\.$"):
         moved(warehouse, PAVEL, "Q1", "approve", reason="")
-    with pytest.raises(MoveRefused, match=r"to approve give a reason and the kind of reason\.$"):
+    with pytest.raises(MoveRefused, match=r"to approve give a reason and a reason of the list\.$"):
         moved(warehouse, PAVEL, "Q1", "approve", reason="", reason_code="")
-    with pytest.raises(MoveRefused, match=r"to approve give the kind of reason\.$"):
+    with pytest.raises(MoveRefused, match=r"to approve give a reason of the list\.$"):
         moved(warehouse, PAVEL, "Q1", "approve", reason_code="")
     with warehouse.database.connect() as connection:
         assert desk.who_must_agree(connection, "Q1", override=True, at=NOW)[0] == 2

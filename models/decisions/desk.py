@@ -419,7 +419,7 @@ def _grant(doing: _Act, state: State, action: str, review: _Review, strips: Sequ
     override, case = review.row["recommendation"] != wanted or bool(strips), review.freeze
     if (override or case) and (not doing.reason or not doing.reason_code):
         against = f"{case} recommends a freeze" if case else f"The review says {review.row['recommendation']}"
-        asked = (("a reason", doing.reason), ("the kind of reason", doing.reason_code))
+        asked = (("a reason", doing.reason), ("a reason of the list", doing.reason_code))
         lacks = " and ".join(name for name, given in asked if not given)
         raise MoveRefused(f"{against}: to {wanted} give {lacks}.")
     people, why = _people_needed(doing.known, review, doing.policy, override=override)
