@@ -55,7 +55,7 @@ def show() -> None:
         "days": lambda: _days(account_id, account["currency"]),
         "trades": lambda: _trades(account_id, zone, account["currency"]),
         "logins": lambda: _logins(account["trader_id"], zone),
-        "terms": lambda: _terms(account),
+        "terms": lambda: _terms(account, zone),
     }[view]()
 
 
@@ -414,7 +414,7 @@ def _trades(account_id: str, zone: str, currency: str) -> None:
         return
     start = state.page_number(len(found)) * reads.PAGE_ROWS
     page = found.iloc[start : start + reads.PAGE_ROWS]
-    st.caption(f"{words.counted(len(found), 'round trip')}, newest first · times in {zone}")
+    st.caption(f"{words.counted(len(found), 'round trip')}, newest first · times in {clock.place(zone)}")
     shown = page.assign(held=[_held(row["opened_at"], row["closed_at"]) for row in reads.records(page)])[
         [
             "trade_id",
@@ -445,7 +445,7 @@ def _trades(account_id: str, zone: str, currency: str) -> None:
         for name in ("profit", "commission", "swap", "net_profit")
     }
     amounts["lots"] = st.column_config.NumberColumn("Lots", format="%,.2f")
-    st.dataframe(shown, hide_index=True, column_config=when | amounts, placeholder="")
+    st.dataframe(shown, hide_index=True, column_config=words.titles(shown) | when | amounts, placeholder="")
 
 
 def _held(opened: dt.datetime, closed: dt.datetime) -> str:
@@ -462,17 +462,20 @@ def _logins(trader_id: str, zone: str) -> None:
         look.empty("No sign-in", "Sign-ins come from the dataset <code>logins</code>.")
         return
     when = {"occurred_at": st.column_config.DatetimeColumn("When", format="DD MMM YY HH:mm:ss", timezone=zone)}
-    st.caption(f"The newest {words.counted(len(found), 'sign-in')} of {words.marked(trader_id)} · times in {zone}")
-    st.dataframe(found, hide_index=True, column_config=when, placeholder="")
+    st.caption(
+        f"The newest {words.counted(len(found), 'sign-in')} of {words.marked(trader_id)} · times in {clock.place(zone)}"
+    )
+    titles = words.titles(found) | {"ip": "IP address"} | when
+    st.dataframe(found, hide_index=True, column_config=titles, placeholder="")
 
 
-def _terms(account: dict[str, Any]) -> None:
+def _terms(account: dict[str, Any], zone: str) -> None:
     """The rules of the version that this challenge bought, in words and numbers."""
     rules = paths.terms(account["product"], account["product_version"], account["stage"], account["currency"])
     if rules is None:
         look.empty("No terms in force", "The rulebook holds none for this product, version and stage.")
         return
-    version, bought = words.number(account["product_version"]), words.instant(account["purchased_at"])
+    version, bought = words.number(account["product_version"]), words.instant(account["purchased_at"], zone)
     st.caption(f"{words.plain(account['product'])} version {version}, bought {bought}")
     for rule, told, fields in rules:
         with st.container(border=True):

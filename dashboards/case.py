@@ -342,7 +342,8 @@ def _detector(detector: str, rows: list[dict[str, Any]], learnt: dict[str, Any] 
     ]
     if rests:
         with st.expander(f"{words.counted(len(rests), 'row')} it rests on"):
-            st.dataframe(pd.DataFrame(rests), hide_index=True, placeholder="")
+            shown = pd.DataFrame(rests)
+            st.dataframe(shown, hide_index=True, column_config=words.titles(shown), placeholder="")
 
 
 def _listing(text: str | None) -> list[str]:
@@ -437,10 +438,20 @@ def _payouts(found: pd.DataFrame) -> None:
             for at, desk in zip(found["requested_at"], found["desk_id"], strict=True)
         ],
     )
+    columns = [
+        "payout_id",
+        "account_id",
+        "requested",
+        "amount",
+        "currency",
+        "transfer",
+        "transfer_amount",
+        "destination",
+    ]
+    sent = look.amounts(shown[columns], ["transfer_amount"], found["transfer_currency"])
     st.dataframe(
-        shown[
-            ["payout_id", "account_id", "requested", "amount", "currency", "transfer", "transfer_amount", "destination"]
-        ],
+        look.amounts(sent, ["amount"], found["currency"]),
         hide_index=True,
+        column_config=words.titles(columns),
         placeholder="",
     )

@@ -93,6 +93,18 @@ def told(app: AppTest) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", " ".join(parts)).split())
 
 
+def unnamed(app: AppTest) -> list[str]:
+    """Columns that a page shows under the names that they have in the database."""
+    found = []
+    for table in app.dataframe:
+        titles = json.loads(table.proto.columns or "{}")
+        for name in list(table.proto.column_order) or list(table.value.columns):
+            title = titles.get(str(name), {})
+            if "_" in str(title.get("label", name)) and not title.get("hidden"):
+                found.append(str(name))
+    return found
+
+
 def test_garbage_is_not_looked_for_in_what_a_page_imported(at_nothing: Path) -> None:
     """Streamlit collects garbage after every page; what lasts made that a tenth of a second each."""
     opened("access")
@@ -153,7 +165,9 @@ def test_figures_of_another_version_are_told_so(at_firm: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_over_the_small_firm_says_what_it_stands_on(page: str, at_firm: Path) -> None:
-    said = told(opened(page, **OPENED.get(page, {})))
+    app = opened(page, **OPENED.get(page, {}))
+    said = told(app)
+    assert unnamed(app) == []
     assert "Figures stand at 20 Mar 2026 12:00:00 UTC" in said
     assert "cannot be read" not in said
 
@@ -347,6 +361,7 @@ def test_an_account_that_was_paid_shows_its_whole_challenge(at_firm: Path) -> No
 @pytest.mark.parametrize("view", ["days", "trades", "logins", "terms"])
 def test_every_view_of_an_account_has_rows(view: str, at_firm: Path) -> None:
     app = opened("account", account="N1", view=view)
+    assert unnamed(app) == []
     if view == "terms":
         assert "The stage is passed at a closed profit of" in told(app)
     else:
@@ -449,6 +464,12 @@ def test_a_case_joins_what_is_known_of_an_owner(at_firm: Path) -> None:
     said = told(opened("case", trader="T2"))
     assert "owner-T1" in said and "2 traders held to be one owner" in said
     assert "Both were opened from device-1." in said and "Ruled out: a household" in said
+
+
+def test_the_requests_of_a_case_stand_under_names_in_words(at_firm: Path) -> None:
+    app = opened("case", trader="T3", view="payouts")
+    (requests,) = [one.value for one in app.dataframe if "payout_id" in one.value]
+    assert len(requests) and unnamed(app) == []
 
 
 def test_the_network_says_why_two_people_belong_together(at_firm: Path) -> None:

@@ -7,6 +7,7 @@ import html
 import json
 import math
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -173,6 +174,11 @@ def plain(name: Any) -> str:
     """A snake_case name as a person writes it."""
     text = str(name).replace("_", " ")
     return text[:1].upper() + text[1:]
+
+
+def titles(names: Iterable[Any]) -> dict[str, Any]:
+    """The columns of a table under their names as a person writes them."""
+    return {str(name): plain(name) for name in names}
 
 
 def identity(status: Any) -> str:
