@@ -65,6 +65,7 @@ def show() -> None:
         told = f"▲ No rate for {', '.join(without['currency'])}: such money is in none of these sums →"
         places.link("data_health", told, icon=False, view="held")
     _cases(desk)
+    _partners(desk)
     lists = (("risk_queue", _near), ("risk_queue", _breached), ("payout_queue", _waiting))
     mine = [listed for page, listed in lists if people.may_open(page)]
     for column, listed in zip(st.columns(3, gap="medium"), mine, strict=False):
@@ -108,6 +109,17 @@ def _cases(desk: str | None) -> None:
     if back:
         told = f"{words.counted(back, 'decided case')} came back with new evidence →"
         places.link("cases", told, icon=False, view="back", **_of(desk))
+
+
+def _partners(desk: str | None) -> None:
+    """How many partners' buyers are flagged more often than all buyers, for those who may see partners."""
+    if not people.may_open("partners"):
+        return
+    of = desk or EVERY_DESK
+    known, abused = reads.how_many("partners", desk_id=of), reads.abused_partners(desk_id=of)
+    if known:
+        told = f"{words.counted(known, 'partner')}, {abused} with an abuse rate clear of all buyers' →"
+        places.link("partners", told, icon=False, **_of(desk))
 
 
 def _near(desk: str | None) -> None:

@@ -632,6 +632,9 @@ def test_a_partner_manager_is_led_to_no_page_of_others(at_firm: Path, monkeypatc
     shown = told(app)
     assert "Net fees" in str([one.label for one in app.metric])
     assert "Open" not in {one.value for one in app.caption} and "Closest to a floor" not in shown
+    assert [one.proto.label for one in app.get("page_link")] == [
+        "1 partner, 0 with an abuse rate clear of all buyers' →"
+    ], "what there is for them to look at"
 
 
 def test_a_changed_plan_is_dry_run_beside_todays(at_firm: Path) -> None:

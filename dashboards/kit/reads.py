@@ -187,6 +187,12 @@ def how_many(name: str, **equal: Any) -> int:
     return 0 if table is None else count(filtered(table, **equal))
 
 
+def abused_partners(**equal: Any) -> int:
+    """How many partners' buyers are flagged more often than all buyers, beyond what chance explains."""
+    table = mart("partners")
+    return 0 if table is None else count(filtered(table, **equal).where(table.c.abuse_low > table.c.abuse_baseline))
+
+
 def total(name: str, column: str, **equal: Any) -> int:
     """The sum of a count column over the rows of a mart that pass the same filters as `rows`."""
     table = mart(name)
