@@ -375,19 +375,17 @@ def table(rows: pd.DataFrame, zone: str = "UTC", *, currency: str | None = None,
 
 def reason_inputs(key: str) -> tuple[str, str | None]:
     """Why, in words and by the list."""
-    left, right = st.columns([2, 1])
-    with left:
-        reason = st.text_input(
-            "Reason", key=address.field(f"reason-{key}"), placeholder="Why, in a sentence the trader could be sent"
-        )
-    with right:
-        code = st.selectbox(
-            "Of the list",
-            list(REASON_CODES),
-            index=None,
-            key=address.field(f"code-{key}"),
-            format_func=lambda one: REASON_CODES[one],
-        )
+    reason = st.text_input(
+        "Reason", key=address.field(f"reason-{key}"), placeholder="Why, in a sentence the trader could be sent"
+    )
+    # below the sentence, since its words are cut off in a column beside it
+    code = st.selectbox(
+        "Of the list",
+        list(REASON_CODES),
+        index=None,
+        key=address.field(f"code-{key}"),
+        format_func=lambda one: REASON_CODES[one],
+    )
     return reason, code
 
 
