@@ -14,7 +14,7 @@ import pytest
 from models.payouts import amounts
 from models.payouts.facts import Desk, Request
 from models.payouts.review import review
-from models.payouts.shares import Past, first_growth, split_of
+from models.payouts.shares import Past, first_growth, split_of, steps_of
 from models.screening import Screened
 from tests.payout_world import DAY, START, TERMS, asked, feed, request, trade
 
@@ -316,8 +316,24 @@ def test_parts_of_a_split_follow_their_limits_in_whatever_order_they_are_written
 
 @pytest.mark.parametrize(("made", "grows"), [("499.99", False), ("500.00", True), ("500.01", True)])
 def test_growth_begins_with_the_profit_that_it_asks_for(made: str, grows: bool) -> None:
-    at, terms = START + DAY, {"scaling": {"percent": Decimal(5), "months": None}}
+    at, terms = START + DAY, {"scaling": {"percent": Decimal(5), "months": None, "min_payouts": 0}}
     past = Past(((at, Decimal(made)),), (), START, at)
     assert first_growth(terms, past, 10_000_00, "USD") == (at if grows else None)
     assert first_growth(terms, replace(past, opened_at=None), 10_000_00, "USD") is None
     assert first_growth({}, past, 10_000_00, "USD") is None
+
+
+@pytest.mark.parametrize(
+    ("paid", "steps", "since"),
+    [([], 0, None), ([0.5], 1, 1), ([3], 1, 3), ([4], 0, None), ([0.5, 3], 2, 1), ([0.5, 2, 3], 2, 1)],
+)
+def test_growth_without_periods_asks_for_payouts_for_each_step(
+    paid: list[float], steps: int, since: float | None
+) -> None:
+    """Guards `min_payouts` beside `months = 0`: two steps of profit are reached on days 1 and 2, one payout each."""
+    rule = {"percent": Decimal(5), "months": 0, "min_payouts": 1}
+    made = tuple((START + day * DAY, Decimal(500)) for day in (1, 2))
+    past = Past(made, tuple(START + day * DAY for day in paid), START, START + 4 * DAY)
+    assert steps_of({"scaling": rule}, past, 10_000_00, "USD") == steps
+    first = first_growth({"scaling": rule}, past, 10_000_00, "USD")
+    assert first == (None if since is None else START + since * DAY)

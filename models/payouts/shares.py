@@ -125,14 +125,15 @@ def steps_of(terms: Terms, past: Past, initial: int, currency: str) -> int:
     """Steps of growth that the account had earned by the request.
 
     Each period of `months` since the opening with enough net profit and payouts is one; without periods every further
-    time that the profit made reaches the percentage.
+    time that the profit made reaches the percentage, with as many payouts for each.
     """
     rule = terms.get("scaling")
     if rule is None or past.opened_at is None:
         return 0
     size = percent_of(rule["percent"], initial)
     if not rule["months"]:
-        return _highest(past, currency) // size if size else 0
+        made = _highest(past, currency) // size if size else 0
+        return min(made, len(_paid_before(past)) // rule["min_payouts"]) if rule["min_payouts"] else made
     return sum(_is_step(past, rule, size, currency, *period) for period in _periods(past, rule["months"]))
 
 
@@ -145,9 +146,19 @@ def first_growth(terms: Terms, past: Past, initial: int, currency: str) -> dt.da
     if rule["months"]:
         periods = _periods(past, rule["months"])
         return next((one[1] for one in periods if _is_step(past, rule, size, currency, *one)), None)
+    paid = _paid_before(past)
+    if len(paid) < rule["min_payouts"]:
+        return None
     made = itertools.accumulate(net for _, net in past.results)
     reached = zip(past.results, made, strict=True)
-    return next((at for (at, _), so_far in reached if size and to_minor(so_far, currency) >= size), None)
+    first = next((at for (at, _), so_far in reached if size and to_minor(so_far, currency) >= size), None)
+    return first if first is None else max([first, *paid[: rule["min_payouts"]]])
+
+
+def _paid_before(past: Past) -> list[dt.datetime]:
+    """When the account was paid until then, in order of time."""
+    assert past.requested_at is not None
+    return sorted(at for at in past.paid_at if at < past.requested_at)
 
 
 def _is_step(

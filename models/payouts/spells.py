@@ -79,7 +79,8 @@ def _spells(
     for since in sorted({opened_at, *later}):
         before = [amount for at, amount in told.drawn if at <= since]
         state = account | {"status": "active", "paid_before": len(before), "drawn": sum(before, Decimal(0))}
-        past = Past(tuple(one for one in told.results if one[0] <= since), whole.paid_at, opened_at, since)
+        # a payout of that very instant lies before what comes next
+        past = Past(tuple(one for one in told.results if one[0] <= since), whole.paid_at, opened_at, since + MOMENT)
         split = split_of(terms, state, sum(at <= since for at in told.cut_at), past)
         if split is not None:
             begins, percents = zip(*split.bands, strict=True)
@@ -106,6 +107,8 @@ def _told(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, asked: Iter
         held.drawn.sort()
     return found
 
+
+MOMENT = dt.timedelta(microseconds=1)
 
 _RESULTS: Any = """
     select deals.account_id, deals.executed_at, deals.net
