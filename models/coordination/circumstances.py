@@ -32,6 +32,7 @@ from models.coordination.entries import SECOND, Book, Codes, Entries, Floats, In
 from models.coordination.lags import order_odds, typical_lag
 from models.coordination.likeness import (
     bar_share,
+    bar_spread,
     correlation,
     exit_gaps,
     exit_order,
@@ -106,6 +107,7 @@ class Column(IntEnum):
     COMPANY_LOTS_ALIKE = 49
     EXITS_MET = 50
     EXITS_REPEATED = 51
+    BAR_SPREAD_S = 52
 
 
 COLUMNS = tuple(one.name.lower() for one in Column)
@@ -207,6 +209,7 @@ def _describe_pair(book: Book, a: int, b: int, at_a: Codes, at_b: Codes, out: Fl
         market_lots(book, at_a), market_lots(book, at_b), book.instrument[at_a]
     )
     out[Column.BAR_SHARE_A], out[Column.BAR_SHARE_B] = bar_share(book.opened_us[at_a]), bar_share(book.opened_us[at_b])
+    out[Column.BAR_SPREAD_S] = min(bar_spread(book.opened_us[at_a]), bar_spread(book.opened_us[at_b])) / SECOND
     out[Column.CONTAINMENT] = len(lags) / own
     out[Column.DAYS] = len(np.unique(book.opened_us[at_a] // (1440 * MINUTE)))
     out[Column.UNTIED], out[Column.UNTIED_AHEAD] = untied, in_order / untied if untied > 0 else np.nan

@@ -129,14 +129,29 @@ def exit_gaps(book: Book, ahead: Codes, behind: Codes, lag_us: float) -> tuple[f
 @compiled
 def bar_share(opened: Ints) -> float:
     """Share of entries near the commonest second of the minute: most for robots, BAR_S / 30 for people."""
+    return commonest_second(opened)[0]
+
+
+@compiled
+def bar_spread(opened: Ints) -> float:
+    """Median distance (us) of entries from their middle in the minute that lies about its commonest second."""
+    _, middle = commonest_second(opened)
+    places = (opened - middle + MINUTE // 2) % MINUTE
+    return float(np.median(np.abs(places - np.median(places))))
+
+
+@compiled
+def commonest_second(opened: Ints) -> tuple[float, int]:
+    """Share of entries within BAR_S of the commonest second of the minute, and where in the minute that is (us)."""
     second = np.sort(opened % MINUTE)
     around = np.concatenate((second, second + MINUTE))
-    most = left = 0
+    most = left = middle = 0
     for right in range(len(around)):
         while around[right] - around[left] > 2 * BAR_S * SECOND:
             left += 1
-        most = max(most, right - left + 1)
-    return most / len(opened)
+        if right - left + 1 > most:
+            most, middle = right - left + 1, (around[right] + around[left]) // 2
+    return most / len(opened), middle
 
 
 @compiled

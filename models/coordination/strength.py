@@ -359,9 +359,14 @@ def _choice(seen: pd.DataFrame, terms: CoordinationTerms) -> Floats:
 
 
 def _timed(seen: pd.DataFrame, terms: CoordinationTerms) -> Flags:
-    """Whether each of the two (rows) acts at one second of the minute, as robots do on bars."""
+    """Whether each of the two (rows) acts at one second of the minute, as robots do on bars.
+
+    Not where either strays from it by seconds, and the lag between them hardly by any of that: no bar tells them when.
+    """
     share = np.array([_column(seen, "bar_share_a"), _column(seen, "bar_share_b")])
-    return np.asarray(share >= terms.bar_share_min)
+    own_s = _column(seen, "bar_spread_s")
+    told = (own_s >= terms.bar_stray_s) & (_column(seen, "lag_spread_s") <= terms.bar_repeat_max * own_s)
+    return np.asarray((share >= terms.bar_share_min) & ~told)
 
 
 def _at_bars(seen: pd.DataFrame, terms: CoordinationTerms) -> Flags:
