@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.sources import SourceRefusal, Statement, read
 from pipelines.sources.kit.document import decode
+from pipelines.sources.kit.pricing import price_checks
 from tests.fixtures.sources import dialects
 from tests.fixtures.sources.history import History, Money, sample_history
 
@@ -261,6 +262,24 @@ def test_a_piece_of_a_character_at_the_end_is_none(encoding: str) -> None:
     deals = land(whole.encode(encoding)[:-1]).deals
     assert list(deals["symbol"]) == ["EURUSD"]
     assert decode("é–".encode(encoding)[:-1]) == "é"
+
+
+def test_a_yen_pair_is_priced_by_the_size_that_is_known() -> None:
+    """Protects sound lists of dollars on the yen near 149.25, where 100,000 over the price is about a round 670."""
+    deals, at = list[dict[str, object]](), datetime(2026, 2, 11, 14)
+    for place in range(12):
+        shared = {"position_id": f"{place}", "symbol": "USDJPY", "volume": "1.50", "executed_at": at}
+        closed = Decimal("149.200") + Decimal("0.010") * place + (2 if place == 11 else 0)
+        profit = f"{(closed - Decimal(150)) * 150_000 / closed:.2f}"
+        deals.append(
+            {**shared, "deal_id": f"{place}0", "entry": "in", "side": "buy", "price": "150.000", "profit": "0"}
+        )
+        deals.append(
+            {**shared, "deal_id": f"{place}1", "entry": "out", "side": "sell", "price": f"{closed}", "profit": profit}
+        )
+    assert [check["verdict"] for check in price_checks(deals)] == ["exact"]
+    deals[-1]["profit"] = "250.00"
+    assert [check["where"] for check in price_checks(deals)] == ["deal 111 on USDJPY, Profit"]
 
 
 def test_a_later_period_is_explained() -> None:

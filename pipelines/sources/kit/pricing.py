@@ -115,11 +115,13 @@ def _of_symbol(symbol: str, rows: list[Priced]) -> Odd | None:
     known = instrument(symbol)
     units = float(known.units) if known and known.units else None
     scales: list[Callable[[Priced], float]] = [lambda row: 1.0, lambda row: 1 / row.close_price]
+    agreed: list[tuple[Callable[[Priced], float], float]] = []
     for scale in scales if all(row.close_price > 0 for row in rows) else scales[:1]:
         moved = [row.profit / (row.points * scale(row)) for row in rows if row.has_moved]
         value = _agreed_value(moved, units)
-        if value is None:
-            continue
+        agreed += [] if value is None else [(scale, value)]
+    # Dollars of a yen pair near 149.25 are also worth about 670 a point; the size that is known goes first.
+    for scale, value in sorted(agreed, key=lambda one: one[1] != units):
         odd = [(row, value * scale(row) * row.points) for row in rows]
         odd = [(row, worth) for row, worth in odd if _differs(row, worth, value * scale(row))]
         share = AGREEING_SHARE_MIN if len(moved) >= TRADES_MIN else FEW_AGREEING_SHARE_MIN
