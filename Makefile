@@ -49,12 +49,14 @@ $(STAMP): requirements.txt pyproject.toml | .venv/bin/python
 	@echo "highwater: installing what it needs (a minute or two the first time)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@echo "highwater: compiling the numeric kernels (one to four minutes, once)"
+	@$(BIN)/python -m pipelines.warm
 	@touch $@
 	@echo "highwater: installed"
 
 $(DEV_STAMP): requirements-dev.txt $(STAMP)
-	@echo "highwater: installing what the tests and checks need, and compiling the numeric kernels"
-	@$(BIN)/python -m tests.warm & warming=$$!; \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt \
-		&& bash tests/system.sh && wait $$warming && $(BIN)/python -m tests.warm cases
+	@echo "highwater: installing what the tests and checks need"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@bash tests/system.sh
+	@$(BIN)/python -m tests.warm
 	@touch $@

@@ -1,20 +1,10 @@
-"""Compiles the numeric kernels once, so that no test process has to wait for them or compiles what another does too.
-
-`python -m tests.warm` scores a small demo firm; `python -m tests.warm cases` runs tests of what no such firm reaches.
-"""
+"""Compiles what `make setup` leaves, so that no test process has to wait for it or compiles what another does too."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
-
-from models import catalogue
-from pipelines.demo import write_demo
-from pipelines.land import land_paths
-from pipelines.score import score
-from sql.warehouse import Warehouse
 
 CASES = (
     "test_rules_cases.py::test_cases[hedging]",
@@ -27,16 +17,6 @@ CASES = (
 """Rules over trades, what transfers pay, a day's increment of copying, the live index, consistency by trade."""
 
 
-def firm() -> None:
-    """Makes, lands and scores fifty traders in a folder that goes away."""
-    with tempfile.TemporaryDirectory() as folder:
-        home = Warehouse.open(Path(folder) / "home")
-        write_demo(Path(folder) / "demo", 50, 30)
-        land_paths(home, [Path(folder) / "demo"])
-        score(home, catalogue.load())
-        home.database.dispose()
-
-
 def cases() -> None:
     """Runs the cases; CalledProcessError when one fails or is no longer there."""
     tests = Path(__file__).parent
@@ -44,4 +24,4 @@ def cases() -> None:
 
 
 if __name__ == "__main__":
-    cases() if sys.argv[1:] == ["cases"] else firm()
+    cases()
