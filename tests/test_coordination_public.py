@@ -117,14 +117,19 @@ def test_two_robots_on_the_same_bars_with_equal_exits_are_no_ring_but_a_slow_han
     assert flagged(search([*strangers(rng, 60), robots[0], slow])) == [("ea0", "slow", "copy", "ea0")]
 
 
-@pytest.mark.parametrize(("lag_s", "stray_s", "copies"), [(0.3, 0.05, True), (1.2, 0.1, True), (0.3, 3.0, False)])
+@pytest.mark.parametrize(
+    ("answer_s", "lag_s", "stray_s", "copies"),
+    [(6.0, 0.3, 0.05, True), (6.0, 1.2, 0.1, True), (6.0, 0.3, 3.0, False), (3.0, 0.3, 0.05, False)],
+    ids=["0.3 s behind", "1.2 s behind", "each in his own time", "one first tick"],
+)
 def test_who_repeats_how_another_strays_from_the_bar_follows_the_other_and_not_the_bar(
-    lag_s: float, stray_s: float, copies: bool
+    answer_s: float, lag_s: float, stray_s: float, copies: bool
 ) -> None:
-    """People answer a closed candle within seconds: two who do are no copiers, who is as late each time is one."""
+    """People answer a closed candle within seconds: two who do are no copiers, who is as late each time is one; robots
+    wait for the first tick together."""
     rng = np.random.default_rng(46)
     bars = np.sort(rng.choice(np.arange(0, OPEN_S, 900), 60, replace=False)).astype(float)
-    at = bars + 4.0 * np.exp(0.5 * rng.normal(size=60))
+    at = bars + answer_s * np.exp(0.5 * rng.normal(size=60))
     behind = at + lag_s + stray_s * rng.normal(size=60)
     up, held = rng.random(60) < 0.5, rng.exponential(3000, 60) + 60
     frames = [trades_of("leader", at, held, up), trades_of("follower", behind, rng.exponential(3000, 60) + 60, up)]

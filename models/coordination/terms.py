@@ -27,7 +27,7 @@ class CoordinationTerms:
         cover_min: share of a follower's shared entries that its leader must be part of.
         family_min: other accounts recurring in a pair's matched entries from which it may be a family.
         bar_share_min: share of entries at one second of the minute from which bar openings explain them.
-        bar_stray_s: median distance from that second from which people and not robots answer the bar.
+        bar_stray_s: median distance from that second from which people answer the bar, and not robots its first tick.
         bar_repeat_max: spread of the lag, in shares of that distance, up to which one repeats how the other strays.
     """
 
@@ -49,5 +49,5 @@ class CoordinationTerms:
     cover_min: float = 0.8
     family_min: int = 2
     bar_share_min: float = 0.7
-    bar_stray_s: float = 0.8
+    bar_stray_s: float = 1.5
     bar_repeat_max: float = 0.2
