@@ -54,8 +54,9 @@ class Clocks:
 
 
 @compiled
-def _met(book: Book, place: Codes, server: Codes, reach_us: int) -> tuple[Ints, Ints]:
-    """Pairs of accounts of different servers that enter alike within reach, and by how much (us) the later is behind.
+def _met(book: Book, place: Codes, server: Codes, person: Codes, reach_us: int) -> tuple[Ints, Ints]:
+    """Pairs of accounts of two people on different servers that enter alike within reach, and by how much (us) the
+    later is behind.
 
     The later is who has the higher `place`; a pair is one number, the later's place times the accounts and the other's.
     """
@@ -76,7 +77,7 @@ def _met(book: Book, place: Codes, server: Codes, reach_us: int) -> tuple[Ints, 
         for j in range(i + 1 + i % stride, end, stride):
             gap = book.opened_us[j] - book.opened_us[i]
             a, b = book.account[i], book.account[j]
-            if server[a] == server[b] or book.side[i] != book.side[j]:
+            if server[a] == server[b] or person[a] == person[b] or book.side[i] != book.side[j]:
                 continue
             if place[a] > place[b]:
                 a, b, gap = b, a, -gap
@@ -177,9 +178,8 @@ def _meetings(book: Book, server: Codes, person: Codes) -> _Meetings:
     order = np.argsort(server, kind="stable")
     place = np.empty(len(order), dtype=np.int32)
     place[order] = np.arange(len(order))
-    pairs, behind_us = _met(book, place, server, int(REACH_S * SECOND))
+    pairs, behind_us = _met(book, place, server, person, int(REACH_S * SECOND))
     by_pair = np.argsort(pairs, kind="stable")
-    by_pair = by_pair[np.not_equal(*(person[order[accounts[by_pair]]] for accounts in np.divmod(pairs, len(order))))]
     steps_s = book.step_us[order] / SECOND
     return _Meetings(pairs[by_pair], behind_us[by_pair] / SECOND, steps_s, server[order], person[order])
 
