@@ -946,6 +946,24 @@ def test_the_pieces_of_one_order_are_one_entry_of_a_netted_position() -> None:
     assert connection.execute(told, [account]).fetchall() == [(7, 0)]
 
 
+@pytest.mark.parametrize("untold", [{0, 1}, {1}], ids=["of an entry", "of a piece of one"])
+def test_a_price_that_is_not_told_makes_no_losing_entry_of_a_netted_position(untold: set[int]) -> None:
+    """Each position is added to while it wins, and wins; the price of the whole is below all that are told."""
+    firm = filled()
+    account = firm.account(firm.trader(), START)
+    for day, layer, piece in itertools.product(range(8), range(3), range(2)):
+        at = START + dt.timedelta(days=2 + day, hours=8, minutes=15 * layer, seconds=2 * piece)
+        firm.trade(account, at, 3600, 0.001, price=1.1 + 0.002 * layer, lots=0.1)
+        opening, closing = firm.rows["deals"][-2:]
+        opening["position_id"] = closing["position_id"] = f"{account} {day}"
+        if layer == 1 and piece in untold:
+            opening["price"] = None
+    connection = firm.engine()
+    detect_all(connection, firm.as_of)
+    told = "select losses from detectors.martingale where account_id = ? and sequence = 'instrument'"
+    assert connection.execute(told, [account]).fetchall() == [(0,)]
+
+
 @pytest.mark.parametrize(("explained", "fires"), [(0.9, True), (0.15, False)])
 def test_a_ladder_that_explains_little_of_many_sizes_is_no_martingale(explained: float, fires: bool) -> None:
     detector = DETECTORS["martingale"]

@@ -26,7 +26,7 @@ built as (
         trade_id,
         min(executed_at) as opened_at,
         sum(lots) as lots,
-        sum(price * lots) / nullif(sum(lots), 0) as open_price
+        sum(price * lots) / nullif(sum(lots) filter (where price is not null), 0) as open_price
     from (
         select
             *,
@@ -48,7 +48,8 @@ entries as (
         positions.closed_at,
         positions.net_profit,
         coalesce(built.opened_at, positions.opened_at) as opened_at,
-        cast(coalesce(built.open_price, positions.open_price) as double) as open_price,
+        -- an entry whose price is not told has none, not that of the whole position
+        cast(if(built.opened_at is null, positions.open_price, built.open_price) as double) as open_price,
         cast(coalesce(built.lots, positions.lots) as double) as lots,
         cast(positions.size as double) * coalesce(built.lots / nullif(positions.lots, 0), 1) as size
     from detectors.positions as positions
