@@ -222,21 +222,36 @@ def test_profits_of_trades_that_a_rule_strips_are_deducted(
     assert told["eligible"]
 
 
-@pytest.mark.parametrize(("taken", "void"), [("-700", 300), ("-800", 200), ("-1000", 0)])
-def test_profit_that_was_stripped_once_is_not_paid_later(tmp_path: Path, taken: str, void: int) -> None:
-    """Guards void profit still in the account after a payout; what left it beyond what was due took it along."""
+@pytest.mark.parametrize(
+    ("taken", "corrected", "void", "due"),
+    [
+        ("-700", "0", 300, 400),
+        ("-800", "0", 200, 400),
+        ("-1000", "0", 0, 400),
+        ("-700", "-300", 0, 400),
+        ("-700", "-299.99", 300, 100.01),
+    ],
+)
+def test_profit_that_was_stripped_once_is_not_paid_later(
+    tmp_path: Path, taken: str, corrected: str, void: int, due: float
+) -> None:
+    """Guards void profit still in the account after a payout; what left it beyond what was due took it along, as a
+    correction of its very amount does."""
     deals = [
         *trade(1, 1, "300"),
         *trade(2, 2, "700", hours=5),
         operation(1, 20.5, taken),
+        {**operation(2, 21, corrected), "comment": "correction: holding time"},
         *trade(3, 30, "400", hours=5),
     ]
     rows = feed(deals, [request("Q1", 20, "1000"), request("Q2", 40, "700")])
     told = reviewed(tmp_path, rows, f"holding_time = 3601\n{TERMS}")
     assert (told["Q1"]["trader_share"], told["Q1"]["deductions"]) == (560, 300)
-    assert (told["Q2"]["trader_share"], told["Q2"]["firm_share"], told["Q2"]["deductions"]) == (320, 80, 300)
+    second = {name: float(told["Q2"][name]) for name in ("trader_share", "firm_share", "deductions")}
+    assert second["trader_share"] + second["firm_share"] == pytest.approx(due)
+    assert second["deductions"] == pytest.approx(700 - due)
     profit = told["Q2"]["checks"]["profit"]
-    assert [float(profit["numbers"][name]) for name in ("void_before", "withdrawable")] == [void, 400]
+    assert [float(profit["numbers"][name]) for name in ("void_before", "withdrawable")] == [void, due]
     assert ("is void and still in the account" in profit["sentence"]) == bool(void)
 
 

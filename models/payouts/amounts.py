@@ -194,11 +194,19 @@ def worth(request: Request, terms: Terms) -> Worth:
     )
 
 
+def still_void(request: Request, void: int) -> int:
+    """What of the profit that rules took before is void still: the firm may have taken it off as a correction of just
+    that amount; one of another amount is about something else."""
+    taken_off = (to_minor(one, request.currency) for one in request.corrected or [])
+    return 0 if void in taken_off else void
+
+
 def with_void(asked: Iterable[Request], rulebook: Rulebook) -> list[Request]:
     """Requests with the profit that rules took with earlier payouts of their account and that is still in it."""
     told = list(asked)
     void: defaultdict[str, int] = defaultdict(int)
     for place, one in sorted(enumerate(told), key=lambda held: (held[1].requested_at, held[1].payout_id)):
+        void[one.account_id] = still_void(one, void[one.account_id])
         told[place] = one = replace(one, void=void[one.account_id])
         if one.honoured_at is not None and one.terms is not None and (one.amount or 0) > 0:
             drew = to_minor(draws(one, rulebook), one.currency)

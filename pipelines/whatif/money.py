@@ -21,7 +21,7 @@ from models.catalogue import Rulebook, Terms
 from models.clock import from_micros, to_micros
 from models.money import from_minor, to_minor
 from models.payouts import eligibility, facts, policy
-from models.payouts.amounts import Worth, worth
+from models.payouts.amounts import Worth, still_void, worth
 from models.payouts.facts import Desk, Request, Row
 from models.set_rules import OWN, SHARED
 from models.terms import FUNDED
@@ -108,6 +108,7 @@ def _today(history: History, own: Side) -> Today:
     for code, requests in history.requests:
         reviews[code], void = [], 0
         for request in requests:
+            void = still_void(request, void)
             told = _with_verdicts(replace(request, void=void), taken.get(code, []))
             said = _review(history, own, code, told)
             reviews[code].append(said)
@@ -248,6 +249,7 @@ def _again(
     before: list[Answered] = []
     void = 0
     for request, was in zip(requests, own.reviews[code], strict=True):
+        void = still_void(request, void)
         stands = replace(_standing(request, before), void=void)
         said = _review(history, draft, code, _with_verdicts(stands, taken))
         pays = not said.failed - was.failed if request.paid else bool(was.failed) and not said.failed

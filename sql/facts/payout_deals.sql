@@ -3,6 +3,7 @@
 -- `net` is what the event adds to the balance, each amount rounded as the walk does; the opening deposit adds nothing, the
 -- initial balance stands for it.
 -- `payout`: money that left for the trader. `deposit`: money put in that is no profit; a payout that came back is neither.
+-- `taken_off`: what a correction took from the balance.
 with asked as (
     select account_id
     from staging.payouts
@@ -71,7 +72,8 @@ select
         else numbered.net
     end as net,
     numbered.operation and numbered.profit < 0 and paid.deal_id is null as payout,
-    numbered.operation and numbered.profit > 0 and not numbered.opens and back.back_id is null as deposit
+    numbered.operation and numbered.profit > 0 and not numbered.opens and back.back_id is null as deposit,
+    numbered.kind = 'balance' and not numbered.operation and numbered.profit < 0 as taken_off
 from numbered
 left join came_back as paid
     on

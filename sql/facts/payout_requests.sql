@@ -162,6 +162,7 @@ select
     windows.moved,
     windows.deposited,
     windows.drawn,
+    windows.corrected,
     windows.first_trade_at,
     observed.observed_at,
     observed.balance as observed_balance,

@@ -1,7 +1,7 @@
 -- What stood before each request of an account: payouts already honoured, the instant from which profit counts, and
 -- what is not yet answered. Grain: payout_id. Requests of one instant follow each other by id. `not_yet_taken` names
 -- the honoured requests whose money was still in the account; `deposited` is money put in that is no profit, `drawn` what
--- earlier payouts took out.
+-- earlier payouts took out, `corrected` what each correction since the last honoured request took off.
 with earlier as (
     select
         now.payout_id,
@@ -54,6 +54,19 @@ balances as (
         on deals.account_id = own.account_id and deals.deal_id = own.deal_id
     where own.payout_id is distinct from now.payout_id or own.deal_id is null
     group by now.payout_id
+),
+
+corrections as (
+    select now.payout_id, list(-deals.net order by deals.executed_at, deals.deal_id) as corrected
+    from facts.payout_answers as now
+    inner join earlier using (payout_id)
+    inner join facts.payout_deals as deals
+        on
+            now.account_id = deals.account_id
+            and deals.executed_at > earlier.last_honoured_at
+            and deals.executed_at <= now.requested_at
+    where deals.taken_off
+    group by now.payout_id
 )
 
 select
@@ -70,9 +83,11 @@ select
     coalesce(balances.moved, 0) as moved,
     coalesce(balances.deposited, 0) as deposited,
     coalesce(balances.drawn, 0) as drawn,
+    corrections.corrected,
     balances.first_trade_at,
     balances.last_deal_at
 from facts.payout_answers as now
 left join earlier using (payout_id)
 left join unasked using (payout_id)
 left join balances using (payout_id)
+left join corrections using (payout_id)
