@@ -144,6 +144,26 @@ def small_firms_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept_records, "KEPT_FROM_RECORDS", 0)
 
 
+def test_a_deal_without_a_price_does_not_lower_the_price_of_its_trade(connection: duckdb.DuckDBPyConnection) -> None:
+    deals = [("in", 1.5, 1.0), ("in", None, 3.0), ("out", None, 1.0), ("out", 1.75, 3.0)]
+    rows = [
+        {
+            "account_id": "A1",
+            "deal_id": str(place),
+            "position_id": "7",
+            "kind": "trade",
+            "symbol": "EURUSD",
+            "profit": 0,
+        }
+        | {"side": "buy" if entry == "in" else "sell", "entry": entry, "price": price, "volume": lots}
+        | {"_load_id": 1, "_line": place, "_version": 1, "executed_at": BEGIN + dt.timedelta(minutes=place)}
+        for place, (entry, price, lots) in enumerate(deals)
+    ]
+    show(connection, rows, 100, INSTRUMENTS)
+    relations.build(connection, "facts.trades")
+    assert connection.sql("select open_price, close_price from facts.trades").fetchall() == [(1.5, 1.75)]
+
+
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(days=DAYS, most=st.sampled_from([0.0, 0.5, 1.0]), learnt=st.booleans(), dropped=st.booleans())
 def test_any_days_come_to_the_trades_of_a_whole_run(

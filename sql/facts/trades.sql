@@ -12,8 +12,11 @@ with positions as (
         sum(lots) filter (where role = 'out') as lots_closed,
         min(executed_at) filter (where role = 'in') as opened_at,
         max(executed_at) filter (where role = 'out') as last_out_at,
-        sum(price * lots) filter (where role = 'in') / nullif(sum(lots) filter (where role = 'in'), 0) as open_price,
-        sum(price * lots) filter (where role = 'out') / nullif(sum(lots) filter (where role = 'out'), 0) as close_price,
+        -- the mean of the prices that are told
+        sum(price * lots) filter (where role = 'in')
+        / nullif(sum(lots) filter (where role = 'in' and price is not null), 0) as open_price,
+        sum(price * lots) filter (where role = 'out')
+        / nullif(sum(lots) filter (where role = 'out' and price is not null), 0) as close_price,
         sum(profit) as profit,
         sum(commission) as commission,
         sum(swap) as swap,
