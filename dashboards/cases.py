@@ -96,7 +96,7 @@ def _dismiss(case: Case) -> None:
     """A dismissal from the queue, with its reason."""
     with st.expander("Dismiss with a reason"), st.form(f"dismiss-{case.case_id}", border=False):
         code = st.selectbox(
-            "Of the list", list(DISMISSED_CODES), index=None, format_func=lambda one: DISMISSED_CODES[one]
+            "Reason of the list", list(DISMISSED_CODES), index=None, format_func=lambda one: DISMISSED_CODES[one]
         )
         reason = st.text_input("Reason", placeholder="Why, in a sentence another analyst can check")
         if st.form_submit_button("Dismiss"):

@@ -294,7 +294,7 @@ def test_a_case_is_opened_by_hand_from_a_trader(house: Warehouse) -> None:
 def test_a_case_is_dismissed_from_the_queue_with_a_reason(house: Warehouse) -> None:
     maria = Person("maria", "manager")
     app = as_person("cases", maria)
-    next(one for one in app.selectbox if one.label == "Of the list").set_value("household")
+    next(one for one in app.selectbox if one.label == "Reason of the list").set_value("household")
     next(one for one in app.text_input if one.label == "Reason").set_value("Two flatmates.")
     next(one for one in app.button if one.label == "Dismiss").click().run()
     assert "No case here" in told(app)

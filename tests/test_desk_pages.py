@@ -174,7 +174,7 @@ def test_a_reviewer_takes_rejects_and_the_decision_shows(house: Warehouse) -> No
     app.button(key="do-answer").click().run()
     assert not app.error
     _reason(app).set_value("The account was copied")
-    next(one for one in app.selectbox if one.label == "Of the list").set_value("copying")
+    next(one for one in app.selectbox if one.label == "Reason of the list").set_value("copying")
     app.button(key="do-reject").click().run()
     assert not app.error
     log = as_person("payout_review", pavel, payout=payout_id, view="log").dataframe[0].value

@@ -380,7 +380,7 @@ def reason_inputs(key: str) -> tuple[str, str | None]:
     )
     # below the sentence, since its words are cut off in a column beside it
     code = st.selectbox(
-        "Of the list",
+        "Reason of the list",
         list(REASON_CODES),
         index=None,
         key=address.field(f"code-{key}"),
