@@ -305,10 +305,7 @@ def _path(row: dict[str, Any]) -> None:
         if name in steps:
             line = {"color": colour, "shape": "hv", "dash": dash}
             figure.add_scatter(x=at, y=steps[name], name=said, line=line, mode="lines")
-    figure.add_vline(x=asked_at, line_dash="longdash", line_color=colours.unknown)
-    figure.add_annotation(
-        x=asked_at, y=0, yref="paper", text="requested", showarrow=False, xanchor="left", yanchor="bottom"
-    )
+    figure.add_vline(x=asked_at, line_dash="longdash", line_color=colours.unknown, name="Requested", showlegend=True)
     figure.update_xaxes(title=place(zone))
     figure.update_yaxes(title=row["currency"], tickformat=",")
     look.chart(figure, "How did the account come to this profit?")

@@ -153,7 +153,7 @@ def test_the_lines_of_a_requests_equity_are_told_apart_without_their_colour(hous
     drawn = json.loads(app.get("plotly_chart")[0].proto.spec)
     dashes = {one["name"]: one["line"]["dash"] for one in drawn["data"]}
     assert len(dashes) > 1 and len(set(dashes.values())) == len(dashes)
-    assert [one["text"] for one in drawn["layout"]["annotations"]] == ["requested"]
+    assert [(one["name"], one["showlegend"]) for one in drawn["layout"]["shapes"]] == [("Requested", True)]
     assert drawn["layout"]["yaxis"]["title"]["text"] == "EUR"
 
 

@@ -1,5 +1,5 @@
 -- How sizes follow losses and wins, in the account's own order and instrument by instrument: the entries that the pass of
--- `models.size_runs` follows. Grain: account_id, sequence; of the entries account_id, trade_id.
+-- `models.size_runs` follows. Grain: account_id, sequence; of the entries account_id, trade_id, opened_at.
 -- A position opened while the one before is still open and worse priced follows a loss. What a netted position was built up
 -- by are entries of their own, pieces of one order together.
 -- Raised is what is larger by a step than the last, or, once that is closed, climbs to it from where the losses, or the
