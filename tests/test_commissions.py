@@ -743,3 +743,22 @@ def test_a_refund_without_a_challenge_finds_the_only_one_it_can_be_of(
         connection.executemany("insert into staging.challenges values (?, ?, ?, ?, ?)", [*rows, late])
         found = connection.execute(relations.text("facts.returned_fees")).fetchall()
     assert [row[2] for row in found] == [challenge]
+
+
+@pytest.mark.parametrize("challenge", ["C1", None])
+def test_a_dispute_that_was_corrected_down_to_nothing_is_none(challenge: str | None) -> None:
+    """A firm that wins one tells it anew with nothing; the partner's page had still counted it as a chargeback."""
+    with duckdb.connect() as connection:
+        connection.execute("create schema staging")
+        connection.execute(
+            "create table staging.payments as select unnest(['R', 'W']) as payment_id, 'T' as trader_id,"
+            " 'chargeback' as kind, ?::varchar as challenge_id, unnest([30.0, 0.0])::decimal(18, 8) as amount,"
+            " 'USD' as currency, timestamptz '2026-02-01' as occurred_at",
+            [challenge],
+        )
+        connection.execute(
+            "create table staging.challenges as select 'C1' as challenge_id, 'T' as trader_id,"
+            " 30::decimal(18, 8) as fee, 'USD' as currency, timestamptz '2026-01-01' as purchased_at"
+        )
+        found = connection.execute(relations.text("facts.returned_fees")).fetchall()
+    assert [(row[0], row[2]) for row in found] == [("R", "C1")]

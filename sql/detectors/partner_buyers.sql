@@ -59,7 +59,7 @@ traded as (
 returned as (
     select trader_id, count(*) filter (where kind = 'chargeback') as chargebacks, count(*) as returns
     from staging.payments
-    where kind in ('refund', 'chargeback')
+    where kind in ('refund', 'chargeback') and amount <> 0
     group by trader_id
 ),
 

@@ -1,10 +1,11 @@
 -- Refunds and chargebacks with the challenge whose fee they return. Grain: payment_id.
 -- One that names no challenge belongs to the only challenge that its trader had paid for by then, or else to the only one
--- of exactly that fee; where neither is one, the challenge stays unknown.
+-- of exactly that fee; where neither is one, the challenge stays unknown. One that was corrected down to nothing, such as a
+-- dispute that the firm won, returned nothing and is left out.
 with nameless as (
     select payment_id, trader_id, amount, currency, occurred_at
     from staging.payments
-    where kind in ('refund', 'chargeback') and challenge_id is null
+    where kind in ('refund', 'chargeback') and challenge_id is null and amount <> 0
 ),
 
 found as (
@@ -33,4 +34,4 @@ select
     payments.occurred_at
 from staging.payments as payments
 left join found using (payment_id)
-where payments.kind in ('refund', 'chargeback')
+where payments.kind in ('refund', 'chargeback') and payments.amount <> 0
