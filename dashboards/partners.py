@@ -39,7 +39,7 @@ COLUMNS: dict[str, Any] = {
     "challenges": st.column_config.NumberColumn("Sold", format="%,d", help="Purchases credited to the partner."),
     "clicks": st.column_config.NumberColumn("Clicks", format="%,d", help=definition("clicks")),
     "funded": st.column_config.NumberColumn(
-        "Funded", format="%,d", help="Of the purchases sold, those with a funded account so far."
+        "Funded", format="%,d", help="Of the purchases sold, those with a funded or instant account so far."
     ),
     "fees_usd": st.column_config.NumberColumn("Net fees, USD", format="%,.0f", help=definition("net_fees")),
     "payouts_usd": st.column_config.NumberColumn(
@@ -223,7 +223,7 @@ def _profile(partner: pd.Series, everyone: pd.DataFrame) -> None:
             "Net fees less payouts, USD": f"{net} ({low} to {high})",
             "Contribution, USD": words.whole(partner["contribution_usd"]),
             "Abuse rate": f"{rate} ({from_} to {to}), all buyers {words.share(partner['abuse_baseline'], 1)}",
-            "Of the firm's fees": words.share(partner["fees_share"], 1),
+            "Of the firm's fees" if desk == EVERY_DESK else "Of the desk's fees": words.share(partner["fees_share"], 1),
             "Ten largest buyers": f"{words.share(partner['top_ten_share'])} of its fees",
         }
     )

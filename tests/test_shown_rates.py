@@ -6,6 +6,7 @@ Many small firms are drawn at once, each a partner of one table: what the marts 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -81,6 +82,7 @@ def money_of(buyers: int, registrations: float, chance: float, size: float, seed
         product="p",
         purchased_at=pd.Timestamp("2026-03-01", tz="UTC"),
         funded_days=np.nan,
+        instant_days=np.nan,
         fees=rng.choice([49.0, 155.0, 345.0, 540.0], len(people)),
         payouts=np.where(won, rng.lognormal(np.log(size), 0.9, len(people)), 0.0),
     )
@@ -98,11 +100,12 @@ def partners_of(told: pd.DataFrame, flagged: Sequence[str]) -> duckdb.DuckDBPyCo
     connection.register("flagged", pd.DataFrame({"trader_id": flagged}, dtype="string"))
     for statement in (
         "create table marts.cohort_challenges as select * from told",
-        "create table decided.credits as select challenge_id, partner_id, 1.0 as share from told",
+        "create table decided.credits as select challenge_id, partner_id, 1.0 as share from told"
+        " where partner_id is not null",
         "create table staging.partners as select distinct partner_id, '' as name, null as parent_partner_id,"
-        " '' as plan, null as joined_at from told",
+        " '' as plan, null as joined_at from told where partner_id is not null",
         "create table decided.partner_places as select distinct partner_id, null as parent_partner_id, '' as plan"
-        " from told",
+        " from told where partner_id is not null",
         "create table staging.desks as select 'd' as desk_id, 'USD' as currency",
         "create table marts.usd_rates as select 'USD' as currency, 1.0 as rate_to_usd",
         "create table marts.challenge_money as select '' as challenge_id, '' as kind where false",
@@ -119,12 +122,52 @@ def partners_of(told: pd.DataFrame, flagged: Sequence[str]) -> duckdb.DuckDBPyCo
     return connection
 
 
+def reached(told: pd.DataFrame, funded: Any = np.nan, instant: Any = np.nan) -> pd.DataFrame:
+    """Purchases of one desk with the days to a funded account, and to an instant one."""
+    return told.assign(desk_id="d", funded_days=funded, instant_days=instant)
+
+
+def test_a_partners_share_is_one_of_all_fees_also_of_those_who_came_without_a_partner() -> None:
+    told = pd.DataFrame({"challenge_id": ["1", "2", "3"], "fees": [100.0, 60.0, 240.0], "payouts": 0.0})
+    told["person"] = told["trader_id"] = told["challenge_id"]
+    told["partner_id"] = pd.Series(["P", "Q", None], dtype=object)
+    partners = partners_of(reached(told), flagged=[]).sql("from marts.partners").df()
+    assert len(partners) == 4
+    assert partners.set_index("partner_id")["fees_share"].to_dict() == {"P": 0.25, "Q": 0.15}
+
+
+def test_a_partner_whose_fees_were_all_returned_has_no_shares_of_them() -> None:
+    """A tenth of less than nothing would read as a concentration."""
+    told = pd.DataFrame({"challenge_id": ["1", "2"], "fees": [50.0, -70.0], "payouts": 0.0})
+    told["person"] = told["trader_id"] = told["challenge_id"]
+    partners = partners_of(reached(told).assign(partner_id="P"), flagged=[]).sql("from marts.partners").df()
+    assert partners[["top_ten_share", "fees_share"]].isna().all(axis=None)
+
+
+def test_instant_accounts_are_funded_in_the_table_as_in_the_funnel() -> None:
+    told = pd.DataFrame({"challenge_id": ["1", "2", "3"], "fees": 50.0, "payouts": 0.0})
+    told["person"] = told["trader_id"] = told["challenge_id"]
+    told = reached(told, funded=pd.Series([9.0, np.nan, np.nan]), instant=pd.Series([np.nan, 0.1, np.nan]))
+    partners = partners_of(told.assign(partner_id="P"), flagged=[]).sql("from marts.partners").df()
+    assert partners["funded"].tolist() == [2, 2]
+
+
+def test_a_buyer_whose_fees_were_all_returned_cost_nothing() -> None:
+    """Guards that what sums of doubles leave below zero is not told as a buyer who cost more than they brought."""
+    told = pd.DataFrame({"challenge_id": ["1", "2", "3"], "fees": [0.3, -0.1, -0.2], "payouts": 0.0})
+    told = reached(told.assign(person="T", trader_id="T", partner_id="P", channel="c", product="p"))
+    connection = partners_of(told.assign(purchased_at=pd.Timestamp("2026-03-01", tz="UTC")), flagged=[])
+    relations.build(connection, "marts.lifetime_value")
+    said = connection.sql("select value_mean_usd, negative_share from marts.lifetime_value").fetchall()
+    assert said == [(pytest.approx(0), 0.0)] and said[0][0] != 0
+
+
 def test_what_a_partner_brought_is_the_fees_less_the_payouts_that_are_shown_beside_it() -> None:
     """Also where a buyer's fee is in a currency without a rate: what the buyer was paid was paid all the same."""
     fees, payouts = [100.0, 49.0, np.nan], [20.0, 0.0, 50.0]
-    told = pd.DataFrame({"challenge_id": ["1", "2", "3"], "fees": fees, "payouts": payouts, "funded_days": np.nan})
+    told = pd.DataFrame({"challenge_id": ["1", "2", "3"], "fees": fees, "payouts": payouts})
     told["person"] = told["trader_id"] = told["challenge_id"]
-    partners = partners_of(told.assign(desk_id="d", partner_id="P"), flagged=[]).sql("from marts.partners").df()
+    partners = partners_of(reached(told).assign(partner_id="P"), flagged=[]).sql("from marts.partners").df()
     for column, value in {"fees_usd": 149, "payouts_usd": 70, "net_usd": 79, "contribution_usd": 79}.items():
         assert (partners[column] == value).all(), column
     assert ((partners["net_low_usd"] < 79) & (partners["net_high_usd"] > 79)).all()
@@ -162,7 +205,7 @@ def test_a_partners_abuse_rate_lies_in_its_interval_as_often_as_said(
     told = told.assign(trader_id=told["challenge_id"], desk_id="d", partner_id=(people // buyers).astype(str))
     flagged = told.loc[alike(rng, people, rate, likeness), "trader_id"]
     found = (
-        partners_of(told.assign(funded_days=np.nan, fees=1.0, payouts=0.0), flagged.tolist())
+        partners_of(reached(told.assign(fees=1.0, payouts=0.0)), flagged.tolist())
         .sql("select abuse_low, abuse_high, abuse_baseline from marts.partners where desk_id = 'd'")
         .df()
     )

@@ -1,6 +1,7 @@
 -- What a buyer has brought so far: net fees less payouts less commissions, in US dollars. Grain: desk_id, product, channel,
 -- of the buyer's first purchase. The tail is what the mean hides: a few winners cost many fees. The margin (95 %) is that
--- of independent people, who may have several registrations, and who vary as they do together with some of the desk's.
+-- of independent people, who may have several registrations, and who vary as they do together with some of the desk's. Whose fees
+-- were all returned brought nothing, and did not cost more than nothing: what sums of doubles leave is no loss.
 with buyers as (
     select
         challenges.trader_id,
@@ -78,7 +79,7 @@ select
     quantile_cont(valued.value, 0.05) as value_p05_usd,
     quantile_cont(valued.value, 0.5) as value_p50_usd,
     quantile_cont(valued.value, 0.95) as value_p95_usd,
-    count(*) filter (where valued.value < 0) / count(*) as negative_share
+    count(*) filter (where round(valued.value, 2) < 0) / count(*) as negative_share
 from valued
 inner join varied using (desk_id, product, channel)
 inner join everyone using (desk_id)

@@ -7,6 +7,7 @@
 -- share of buyers with a flag (inactivity is no abuse) on them or on an account of theirs, with the Wilson interval of so
 -- many people alike, beside the rate of all buyers of the firm or the desk. Who brought nobody brought no money; where no fee of
 -- the buyers is known, what they brought is unknown; where some are not, these are left out and what was paid out is not.
+-- A share of fees is one of all the firm's or the desk's, who came without a partner too, and unknown where returns leave none.
 with credited as (
     select
         unnest(['all', challenges.desk_id]) as desk_id,
@@ -16,7 +17,7 @@ with credited as (
         challenges.trader_id,
         challenges.person,
         challenges.desk_id as sold_at,
-        challenges.funded_days is not null as is_funded,
+        challenges.funded_days is not null or challenges.instant_days is not null as is_funded,
         challenges.fees,
         challenges.payouts
     from decided.credits as credits
@@ -64,7 +65,7 @@ buyers as (
         sum(refunds) as refunds,
         sum(chargebacks) as chargebacks,
         count(*) filter (where chargebacks > 0) as traders_charging_back,
-        list_sum(max(fees, 10)) / nullif(sum(fees), 0) as top_ten_share
+        case when sum(fees) > 0 then list_sum(max(fees, 10)) / sum(fees) end as top_ten_share
     from movements
     group by desk_id, partner_id
 ),
@@ -80,11 +81,12 @@ people as (
 ),
 
 everyone as (
-    select desk_id, var_samp(net) as variance
+    select desk_id, var_samp(net) as variance, sum(fees) as fees
     from (
         select
             unnest(['all', challenges.desk_id]) as desk_id,
             challenges.person,
+            sum(challenges.fees * rates.rate_to_usd) as fees,
             sum((challenges.fees - challenges.payouts) * rates.rate_to_usd) as net
         from marts.cohort_challenges as challenges
         left join staging.desks as desks on challenges.desk_id = desks.desk_id
@@ -197,7 +199,7 @@ select
     if(buyers.partner_id is null, 0, buyers.fees) as fees_usd,
     if(buyers.partner_id is null, 0, buyers.payouts) as payouts_usd,
     if(buyers.partner_id is null, 0, buyers.net) as net_usd,
-    buyers.fees / nullif(sum(buyers.fees) over (partition by places.desk_id), 0) as fees_share,
+    case when everyone.fees > 0 then buyers.fees / everyone.fees end as fees_share,
     buyers.top_ten_share,
     buyers.net - limits.quantile * spreads.net_spread as net_low_usd,
     buyers.net + limits.quantile * spreads.net_spread as net_high_usd,
@@ -222,6 +224,7 @@ inner join staging.partners as partners using (partner_id)
 left join decided.partner_places as stands using (partner_id)
 cross join marts.limits as limits
 left join baseline using (desk_id)
+left join everyone using (desk_id)
 left join intervals using (desk_id, partner_id)
 left join visits using (desk_id, partner_id)
 left join buyers using (desk_id, partner_id)
