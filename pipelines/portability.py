@@ -7,6 +7,7 @@ import datetime as dt
 import io
 import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,8 @@ from sql.schema import DATASETS, Dataset
 from sql.warehouse import Warehouse, read_frame
 
 IMPORTED = tuple(DATASETS)
-TABLES = ("columns", "values", "fixed")
+TABLES = ("columns", "values", "fixed", "factors")
+NUMBERS = ("money", "number", "integer")
 WRITTEN = ("file", "zone", "separator", "decimal", "time_format", "date_format")
 
 
@@ -110,7 +112,7 @@ def written_mapping(mapping: Mapping[str, Mapping[str, Any]]) -> str:
     for dataset, told in mapping.items():
         lines.append(f"[{dataset}]")
         lines += [f"{name} = {json.dumps(told[name])}" for name in WRITTEN if told.get(name)]
-        for part in ("columns", "fixed"):
+        for part in ("columns", "fixed", "factors"):
             if told.get(part):
                 pairs = ", ".join(f"{json.dumps(ours)} = {json.dumps(theirs)}" for ours, theirs in told[part].items())
                 lines.append(f"{part} = {{ {pairs} }}")
@@ -124,8 +126,9 @@ def written_mapping(mapping: Mapping[str, Mapping[str, Any]]) -> str:
 def import_export(folder: Path, mapping: Mapping[str, Any], out: Path) -> dict[str, int]:
     """Turns another system's CSV files into a feed that can be landed; returns the rows by dataset.
 
-    mapping: dataset → file, columns (ours: theirs), values (column: theirs → ours), fixed (column: value), zone of
-    times without an offset, separator, decimal mark of numbers, time_format and date_format (as strptime has them).
+    mapping: dataset → file, columns (ours: theirs), values (column: theirs → ours), fixed (column: value), factors
+    (column: what theirs times it is in our unit, such as 0.01 of cents), zone of times without an offset, separator,
+    decimal mark of numbers, time_format and date_format (as strptime has them).
     Raises MappingRefused when a name fits neither side; a value that means nothing is left as it is, so that landing
     rejects the row with its line.
     """
@@ -183,7 +186,7 @@ def mapped(dataset: Dataset, told: Mapping[str, Any], theirs: pd.DataFrame) -> p
     for name in TABLES:
         if not isinstance(told.get(name, {}), Mapping):
             raise MappingRefused(f"{dataset.name}: {name} is no table")
-    columns, fixed, values = (told.get(name, {}) for name in ("columns", "fixed", "values"))
+    columns, values, fixed, factors = (told.get(name, {}) for name in TABLES)
     unknown = sorted(set(told) - {*TABLES, *WRITTEN})
     unknown += sorted((set(columns) | set(fixed)) - set(dataset.names))
     if unknown:
@@ -193,6 +196,11 @@ def mapped(dataset: Dataset, told: Mapping[str, Any], theirs: pd.DataFrame) -> p
         raise MappingRefused(f"{dataset.name}: nothing is mapped to {', '.join(needed)}")
     if loose := sorted(set(values) - set(columns)):
         raise MappingRefused(f"{dataset.name}: values of {', '.join(loose)}, to which no column is mapped")
+    for column, factor in factors.items():
+        if column not in columns or dataset.column(column).kind not in NUMBERS or not _multiplies(factor):
+            raise MappingRefused(
+                f"{dataset.name}: factors are numbers above zero, of mapped columns with numbers: {column}"
+            )
     if "zone" in told and told["zone"] not in zones():
         raise MappingRefused(f"{dataset.name}: {told['zone']} is no IANA zone")
     if told.get("decimal", ".") not in (".", ","):
@@ -207,7 +215,19 @@ def mapped(dataset: Dataset, told: Mapping[str, Any], theirs: pd.DataFrame) -> p
         rows[column] = value
     for column in rows.columns:
         rows[column] = _ours(rows[column], dataset.column(column).kind, told)
+    for column, factor in factors.items():
+        rows[column] = rows[column].map(partial(_times, factor=Decimal(str(factor))))
     return rows
+
+
+def _multiplies(factor: object) -> bool:
+    return isinstance(factor, int | float) and not isinstance(factor, bool) and 0 < factor < float("inf")
+
+
+def _times(text: str, factor: Decimal) -> str:
+    """A number in another unit as a feed writes it in ours; what is none stays as it is."""
+    plain = plain_number(text)
+    return text if plain is None else f"{Decimal(plain) * factor:f}"
 
 
 def _ours(column: pd.Series[str], kind: str, told: Mapping[str, Any]) -> pd.Series[str]:
@@ -216,7 +236,7 @@ def _ours(column: pd.Series[str], kind: str, told: Mapping[str, Any]) -> pd.Seri
         return column.map(partial(_instant, zone=told.get("zone"), form=told.get("time_format")))
     if kind == "date":
         return column.map(partial(_day, form=told.get("date_format", "%d.%m.%Y")))
-    if kind in ("money", "number", "integer") and "decimal" in told:
+    if kind in NUMBERS and "decimal" in told:
         return column.map(partial(_number, mark=told["decimal"]))
     return column
 
