@@ -36,10 +36,10 @@ def show(args: Args, rows: list[dict[str, Any]]) -> None:
         return
     if not rows:
         return
-    names = list(rows[0])
-    cells = [[("" if row[name] is None else one_line(str(row[name]))) for name in names] for row in rows]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[("" if row.get(name) is None else one_line(str(row[name]))) for name in names] for row in rows]
     widths = [max(len(name), *(len(row[place]) for row in cells)) for place, name in enumerate(names)]
-    numeric = [all(isinstance(row[name], int | float) for row in rows) for name in names]
+    numeric = [all(isinstance(row.get(name), int | float) for row in rows) for name in names]
     for line in [names, *cells]:
         padded = (c.rjust(w) if n else c.ljust(w) for c, w, n in zip(line, widths, numeric, strict=True))
         print("  ".join(padded).rstrip())

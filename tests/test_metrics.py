@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+import cli
 from models import catalogue, cohorts, metrics, partner_desk
 from models.access import Person
 from models.commissions import Plans, plans_folder, read_plan, settle_all
@@ -646,6 +647,35 @@ def test_a_commissions_file_that_names_challenges_is_compared_challenge_by_chall
     assert found[4].empty
     assert sorted(found[7]["difference"]) == [-7, 7]
     assert set(found[7]["event"]) == set(told.loc[[first, second], "event"])
+
+
+def test_differences_of_both_kinds_are_listed_in_one_table(
+    house: Warehouse, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Guards the command where commissions name challenges, which payouts have not: it had ended in a traceback."""
+    given = {
+        "commissions": "partner_id,challenge_id,currency,amount,happened_at\nP1,C99,EUR,7.5,2026-03-01T00:00:00Z\n",
+        "payouts": "payout_id,currency,amount,settled_at\nW99,EUR,9.5,2026-03-01T00:00:00Z\n",
+    }
+    asked = [
+        "--home",
+        str(house.home),
+        "parallel",
+        "--since",
+        "2026-03-01T00:00:00Z",
+        "--until",
+        "2026-03-01T00:00:01Z",
+    ]
+    for kind, text in given.items():
+        (tmp_path / f"{kind}.csv").write_text(text, encoding="utf-8")
+        asked += [f"--{kind}", str(tmp_path / f"{kind}.csv")]
+    assert cli.main(asked) == 0
+    header, *told = capsys.readouterr().out.splitlines()
+    assert header.split() == ["what", "id", "challenge_id", "currency", "ours", "theirs", "difference", "why"]
+    assert [line.split() for line in told] == [
+        ["commissions", "P1", "C99", "EUR", "7.5", "-7.5", "only", "there"],
+        ["payouts", "W99", "EUR", "9.5", "-9.5", "only", "there"],
+    ]
 
 
 def test_a_partners_total_is_the_sum_of_its_desks(house: Warehouse) -> None:
