@@ -273,14 +273,21 @@ def test_a_code_that_escaped_abroad() -> None:
     assert flags(steady) == set()
 
 
-def test_clicks_that_nobody_made() -> None:
+@pytest.mark.parametrize(("clicks", "visitors"), [(400, 4), (3000, 3000)])
+def test_clicks_that_nobody_made(clicks: int, visitors: int) -> None:
+    """Also where each is fired in another person's browser, so that no visitor clicks twice."""
     world = firm()
     world.partner("P")
-    for number in range(10):
+    for number in range(14):
         world.buyer("P", f"stuffed{number}", 10 + 7 * number, delay_s=4)
-    for number in range(400):
+    for number in range(clicks):
         world.rows["clicks"].append(
-            {"click_id": f"X{number}", "partner_id": "P", "occurred_at": START, "device_id": f"bot_{number % 4}"}
+            {
+                "click_id": f"X{number}",
+                "partner_id": "P",
+                "occurred_at": START,
+                "device_id": f"seen_{number % visitors}",
+            }
         )
     assert ("P", "click_stuffing") in flags(world)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from models.detectors.base import Answers, Detector, likelihood_ratio, numbers, peers, thin
@@ -20,7 +21,10 @@ class Terms:
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
-    """Log-odds from sales right after the click, clicks of the same visitor, and clicks without sales."""
+    """Log-odds from sales right after the click, clicks of the same visitor, and clicks without sales.
+
+    Visitors who click once tell nothing: what is fired in the browsers of many people comes from each of them once.
+    """
     clicks, clicked = numbers(seen["clicks"]), numbers(seen["clicked"])
     instant = likelihood_ratio(seen["instant"], clicked, (6, 3), peers(seen["instant"], clicked, (0.3, 9.7)), 5.0)
     again = likelihood_ratio(seen["repeated"], clicks, (7, 3), peers(seen["repeated"], clicks, (1, 9), 20), 3.0)
@@ -29,7 +33,7 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
         {
             "prior": -4.5,
             "instant": thin(instant, clicked, terms.sales_enough),
-            "repeated": thin(again, clicks, terms.clicks_enough),
+            "repeated": np.maximum(thin(again, clicks, terms.clicks_enough), 0),
             "idle": thin(idle, clicks, terms.clicks_enough),
         },
         index=seen.index,
