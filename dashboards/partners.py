@@ -71,7 +71,7 @@ FUNNEL = {
     "funded": "Funded",
     "payout": "Paid out",
     "breached": "Breached",
-    "bought_again": "Bought again",
+    "bought_again": "Breached, bought again",
 }
 
 
