@@ -385,6 +385,52 @@ def test_a_month_s_report_tells_what_stood_at_its_start(house: Warehouse) -> Non
     assert all(len(json.loads(one)) == 14 for one in figures.query("figure != 'near'")["trend"])
 
 
+def test_what_stood_a_month_before_is_counted_of_those_that_stood_then() -> None:
+    """Guards the month's report, which had told that nobody was funded and nothing was asked for a month before."""
+    stands = dt.datetime(2026, 5, 31, 12, tzinfo=dt.UTC)
+    with duckdb.connect() as connection:
+        relations.prepare(connection, stands)
+        connection.execute(
+            """
+            create table staging.desks as select 'd' as desk_id, 'USD' as currency;
+            create table staging.challenges as
+                select 'C' as challenge_id, 'd' as desk_id, getvariable('as_of') - interval 90 day as purchased_at;
+            create table staging.accounts as
+                from (values ('old', 100), ('ended', 60), ('gone', 90), ('new', 20)) as told (account_id, days)
+                select account_id, 'd' as desk_id, getvariable('as_of') - to_days(days) as opened_at;
+            create table decided.account_status as
+                from (
+                    values ('old', 'active', 3), ('ended', 'breached', 25), ('gone', 'breached', 40),
+                        ('new', 'active', 1)
+                ) as told (account_id, status, days)
+                select account_id, 'T' as trader_id, 'd' as desk_id, 'funded' as stage, status, 'USD' as currency,
+                    getvariable('as_of') - to_days(days) as status_at;
+            create table decided.signals (
+                subject_kind text, subject_id text, detector text, strength double, first_at timestamptz
+            );
+            create table marts.payout_queue as
+                select 'd' as desk_id, getvariable('as_of') - interval 50 day as requested_at, false as waits,
+                    null::timestamptz as over_at, getvariable('as_of') - interval 20 day as transfer_at,
+                    'settled' as state, 70.0 as amount_usd, 70.0 as transfer_amount, 'USD' as transfer_currency;
+            create table marts.challenge_money as
+                from (values ('purchase', 35, 100, null), ('purchase', 55, 100, null), ('payout', 55, null, 50))
+                    as told (kind, days, fee, payout)
+                select 'C' as challenge_id, kind, getvariable('as_of') - to_days(days) as happened_at, fee, payout,
+                    'USD' as currency;
+            create table marts.usd_rates as select 'USD' as currency, 1.0 as rate_to_usd;
+            create table marts.risk_queue (desk_id text, state text);
+            create table facts.funded_days (account_id text, desk_id text, profit double, stands_at timestamptz);
+            create table facts.funded_now (desk_id text, profit double, split double, rate_to_usd double);
+            create table facts.splits (account_id text, begins double[], percents double[], since timestamptz)
+            """
+        )
+        relations.build(connection, "marts.overview")
+        query = "select figure, value, month_before from marts.overview where desk_id = 'all' and month_before > 0"
+        told = {figure: (value, before) for figure, value, before in connection.execute(query).fetchall()}
+    assert told.pop("payout_ratio") == (None, 0.25), "over the whole 30 days before that day"
+    assert told == {"live": (2, 2), "funded": (2, 2), "waiting": (0, 1), "requested": (0, 70)}
+
+
 def test_a_report_counts_its_own_period(house: Warehouse) -> None:
     """A week's and a month's figures are those of all their days, not of the last one."""
     paid = mart(house, "challenge_money").query("kind == 'purchase'")

@@ -143,7 +143,7 @@ accrued_days as (
 flow_ages as (
     select desk_id, figure, days_ago(happened_at) as age, sum(counted) as counted, sum(amount_usd) as amount_usd
     from flows
-    where happened_at <= getvariable('as_of') and happened_at > getvariable('as_of') - interval 44 days
+    where happened_at <= getvariable('as_of') and happened_at > getvariable('as_of') - interval 62 days
     group by all
 ),
 
@@ -159,11 +159,12 @@ flow_days as (
     select desk_id, figure, age, counted, amount_usd from flow_ages where age < 14
 ),
 
+-- what is older than a month, the eldest of the days, is alike
 stock_ages as (
     select
         desk_id,
         figure,
-        least(days_ago(since), 13) as since_age,
+        least(days_ago(since), 31) as since_age,
         greatest(days_ago(until), -1) as until_age,
         sum(counted) as counted,
         sum(amount_usd) as amount_usd
