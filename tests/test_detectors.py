@@ -109,6 +109,16 @@ def test_a_dispute_of_a_fee_that_was_taken_twice_is_no_abuse(amounts: list[int],
     assert flagged_by("chargeback_abuse", maker.firm) == ({trader} if fires else set())
 
 
+@pytest.mark.parametrize(("amount", "fires"), [(0.01, True), (0, False)])
+def test_a_dispute_that_was_corrected_down_to_nothing_is_none(amount: float, fires: bool) -> None:
+    maker = Maker(FIRMS[0], 3)
+    trader = maker.firm.trader()
+    account, lost_at = maker.lost(trader, 5)
+    maker.dispute(trader, account, lost_at + dt.timedelta(days=4))
+    maker.firm.rows["payments"][-1]["amount"] = amount
+    assert flagged_by("chargeback_abuse", maker.firm) == ({trader} if fires else set())
+
+
 @pytest.mark.parametrize(("seconds", "fires"), [(-1, False), (0, True), (1, True)])
 def test_rest_counts_from_the_thirtieth_day_on(seconds: int, fires: bool) -> None:
     firm = Firm(FIRMS[0], np.random.default_rng(1))

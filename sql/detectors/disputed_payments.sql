@@ -1,6 +1,6 @@
 -- Disputed payments with what had happened to the challenge when they came. Grain: payment_id.
 -- A dispute that names no challenge belongs to the trader's latest purchase before it. One of a fee that was taken several times
--- leaves it paid, and is left out.
+-- leaves it paid, and is left out, as is one that was corrected down to nothing.
 with paid_still as (
     select challenge_id
     from staging.payments
@@ -25,7 +25,7 @@ disputes as (
         )) as challenge_id
     from staging.payments as payments
     anti join paid_still on payments.challenge_id = paid_still.challenge_id
-    where payments.kind = 'chargeback'
+    where payments.kind = 'chargeback' and payments.amount <> 0
 ),
 
 paid as (

@@ -37,7 +37,7 @@ fees as (
         challenge_id,
         sum(abs(amount)) filter (where kind = 'chargeback') as charged_back,
         sum(abs(amount)) filter (where kind = 'refund') as refunded,
-        min(occurred_at) filter (where kind = 'refund') as refunded_at
+        min(occurred_at) filter (where kind = 'refund' and amount <> 0) as refunded_at
     from staging.payments
     where challenge_id is not null
     group by challenge_id
