@@ -193,7 +193,7 @@ def bring_up(
         settled = commissions.record(connection, into, as_of, attribution.record(connection, into))
         replace_rows(into, schema.COMMISSIONS, settled.commissions)
         lap("commissions")
-        spells.show(connection, rulebook, [], as_of)
+        spells.show_of(connection, rulebook, [], as_of)
         across.manage(connection, as_of)
         lap("cohorts and liability")
         kept_records.build(connection, target.home / KEPT)

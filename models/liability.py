@@ -290,7 +290,7 @@ def _stretched(chance: np.ndarray, spread: float) -> np.ndarray:
 def stressed(accounts: pd.DataFrame, positions: pd.DataFrame, terms: Terms = TERMS) -> pd.DataFrame:
     """What more could be owed when the largest winners ask for all, or when a market moves: scenario, amount_usd.
 
-    accounts: account_id, accrued_usd, room_usd (balance less initial, may be negative), rate_to_usd, begins and
+    accounts: account_id, accrued_usd, room_usd (profit to be shared, may be negative), rate_to_usd, begins and
     percents of the split; positions: account_id, instrument, net_usd. A move adds each account's gain and never less
     than nothing is owed.
     """
@@ -336,11 +336,11 @@ def assess(now: pd.DataFrame, days: pd.DataFrame, positions: pd.DataFrame, terms
     if forecast is not None and tested is not None:
         forecast = replace(forecast, correction=tested.correction)
     frame = now.assign(
-        profit_share=(now["balance"] - now["initial"]) / now["initial"],
+        profit_share=now["earned"] / now["initial"],
         open_share=(now["equity"] - now["balance"]) / now["initial"],
         waiting_share=now["waiting"] / now["initial"],
         profit_usd=now["profit"] * now["rate_to_usd"],
-        room_usd=(now["balance"] - now["initial"]) * now["rate_to_usd"],
+        room_usd=now["earned"] * now["rate_to_usd"],
     )
     frame["accrued_usd"] = frame["profit_usd"] * frame["split"]
     frame["eligible_usd"] = frame["accrued_usd"].where(frame["is_eligible"].astype(bool), 0.0)

@@ -18,8 +18,8 @@ from models.churn import churn_of_traders, kept_by
 from models.decisions.automation import after_run
 from models.detectors import DETECTORS, detect_all, kept
 from models.detectors.partners import PARTNER_DETECTORS, detect_partners, own_buyers
-from models.payouts import review_all
-from models.payouts.facts import OF_CASES, OF_THE_DESK
+from models.payouts import desk_of, published
+from models.payouts.facts import OF_CASES, OF_THE_DESK, Request
 from models.risk_score import Weighed, weigh
 from pipelines.surveillance import survey
 from sql import schema
@@ -90,13 +90,17 @@ def segment(connection: duckdb.DuckDBPyConnection, draft: Draft, as_of: dt.datet
 
 
 def review_payouts(
-    connection: duckdb.DuckDBPyConnection, database: sa.Connection, draft: Draft, rulebook: Rulebook, as_of: dt.datetime
+    connection: duckdb.DuckDBPyConnection,
+    database: sa.Connection,
+    draft: Draft,
+    asked: list[Request],
+    as_of: dt.datetime,
 ) -> None:
     """Reviews every payout request, after all that a review asks about has been judged."""
     register_tables(connection, database, *OF_CASES)
     exports = sa.select(schema.LOADS).where(schema.LOADS.c.reconciliation.is_not(None))
     register(connection, schema.LOADS, read_frame(database, exports))
-    draft.replace(schema.PAYOUT_REVIEWS, review_all(connection, rulebook, as_of))
+    draft.replace(schema.PAYOUT_REVIEWS, published(asked, desk_of(connection, asked, as_of)))
 
 
 def manage(connection: duckdb.DuckDBPyConnection, as_of: dt.datetime) -> list[str]:

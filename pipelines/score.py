@@ -86,6 +86,7 @@ def score(
     """Judges every account that needs it and rebuilds what hangs on it; stands at `as_of` or at the newest fact."""
     # what learns takes seconds to import, and who judges accounts alone needs none of it
     from models.churn import horizon
+    from models.payouts import spells
     from pipelines import across
 
     horizon()  # one that cannot be meant is refused before anything is done
@@ -121,8 +122,9 @@ def score(
                 _judge_shared(connection, draft, accounts, rulebook, stands_at)
                 weighed = across.weigh_all(connection, database, draft, stands_at)
                 across.segment(connection, draft, stands_at, warehouse.home)
+                asked = spells.show(connection, rulebook, stands_at)
                 across.foresee(connection, database, weighed, stands_at)
-                across.review_payouts(connection, database, draft, rulebook, stands_at)
+                across.review_payouts(connection, database, draft, asked, stands_at)
                 log += weighed.remarks + across.manage(connection, stands_at)
                 say("building the marts")
                 if kept_in is not None:

@@ -16,8 +16,8 @@ import sqlalchemy as sa
 
 from dashboards.kit import reads
 from models import catalogue
+from models.payouts import desk_of, published, spells
 from models.payouts.facts import Desk, Request
-from models.payouts.review import asked_of, published
 from pipelines.score import judge, judged_accounts, register_instruments, register_terms
 from sql import relations, schema
 from sql.decided import register
@@ -146,7 +146,8 @@ def asked(
         if terms is not None:
             (folder / "plan.toml").write_text(product(terms), encoding="utf-8")
         with world(folder, rows, signals, decided) as connection:
-            ASKED[made_of] = asked_of(connection, catalogue.load(folder), NOW)
+            requests = spells.show(connection, catalogue.load(folder), NOW)
+            ASKED[made_of] = requests, desk_of(connection, requests, NOW)
     return ASKED[made_of]
 
 

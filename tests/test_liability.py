@@ -60,6 +60,7 @@ def now(count: int = 3, **more: Any) -> pd.DataFrame:
             "initial": 10_000.0,
             "balance": 11_000.0,
             "equity": 11_000.0,
+            "earned": 1000.0,
             "profit": 1000.0,
             "split": 0.8,
             "begins": [[0.0]] * count,

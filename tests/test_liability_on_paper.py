@@ -62,6 +62,7 @@ def funded_now() -> pd.DataFrame:
     told: dict[str, Any] = {
         "trader_id": "T" + frame["account_id"],
         "product": "two step",
+        "earned": frame["balance"] - frame["initial"],
         "profit": profit,
         "split": split,
     }
@@ -265,8 +266,8 @@ def test_a_payout_in_another_currency_teaches_as_well() -> None:
             " unnest([1.1, 9.9]) as rate_to_usd",
             "staging.payouts": "select '' as payout_id, '' as account_id, 0.0 as amount,"
             " timestamptz '2026-09-20 00:00Z' as requested_at where false",
-            "decided.account_days": "select '' as account_id, date '2026-09-01' as firm_day, 0.0 as close_balance,"
-            " 0.0 as close_equity, 0 as trades, 0.0 as closed_profit where false",
+            "facts.funded_days": "select '' as account_id, timestamptz '2026-09-01 00:00Z' as stands_at, 0.0 as profit,"
+            " 0.0 as open_profit, false as is_traded where false",
             "facts.splits": "select 'E' as account_id, timestamptz '2026-09-01 00:00Z' as since, [0.0] as begins,"
             " [80.0] as percents",
         }.items():

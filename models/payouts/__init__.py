@@ -6,10 +6,11 @@ eligibility.py    conditions of the terms bought
 conduct.py        data, rules, signals, identity, payee and transfers
 amounts.py        profit, caps, strips, split
 spells.py         how accounts are split, from each change on
+spoken_for.py     profit that is promised or void, from when to when
 standing.py       reviews as cases stand since the run
 policy.toml       thresholds of review, screening and approval, versioned
 """
 
-from models.payouts.review import Reviewed, review, review_all
+from models.payouts.review import Reviewed, desk_of, published, review, review_all
 
-__all__ = ["Reviewed", "review", "review_all"]
+__all__ = ["Reviewed", "desk_of", "published", "review", "review_all"]

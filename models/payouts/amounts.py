@@ -206,11 +206,13 @@ def with_void(asked: Iterable[Request], rulebook: Rulebook) -> list[Request]:
     told = list(asked)
     void: defaultdict[str, int] = defaultdict(int)
     for place, one in sorted(enumerate(told), key=lambda held: (held[1].requested_at, held[1].payout_id)):
-        void[one.account_id] = still_void(one, void[one.account_id])
-        told[place] = one = replace(one, void=void[one.account_id])
+        left = still_void(one, void[one.account_id])
+        one = replace(one, void=left)
         if one.honoured_at is not None and one.terms is not None and (one.amount or 0) > 0:
             drew = to_minor(draws(one, rulebook), one.currency)
-            void[one.account_id] = worth(one, one.terms).void_after(drew)
+            left = worth(one, one.terms).void_after(drew)
+        told[place] = replace(one, void_after=left)
+        void[one.account_id] = left
     return told
 
 

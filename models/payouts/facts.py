@@ -36,7 +36,7 @@ class Request:
     """One request as `facts.payout_requests` holds it, its terms (None: unknown) and what belongs to its window.
 
     `cuts` is how often a rule had lowered the trader's share for good; `void` is profit that rules took with earlier
-    payouts and that is still in the account (minor units).
+    payouts and that is still in the account, `void_after` what is void once an honoured request is paid (minor units).
     """
 
     row: Row
@@ -49,6 +49,7 @@ class Request:
     cuts: int = 0
     past: Past = field(default_factory=Past)
     void: int = 0
+    void_after: int = 0
 
     def __getattr__(self, name: str) -> Any:
         """A column of the request."""

@@ -12,7 +12,7 @@ import pandas as pd
 from models import screening
 from models.catalogue import Rulebook
 from models.payouts import conduct, eligibility, facts, spells
-from models.payouts.amounts import Worth, with_void, worth
+from models.payouts.amounts import Worth, worth
 from models.payouts.checks import Check, eligible, recommended
 from models.payouts.facts import Desk, Request, Row
 from models.payouts.policy import Policy, in_force
@@ -78,20 +78,17 @@ def review_all(
     """Reviews every request up to `as_of`; columns of the published table `payout_reviews`, in order of payout_id.
 
     Reads staging, facts, terms and `decided` (account_status, verdicts, owners, copy_pairs, copy_rings and, once
-    detectors have run, signals), and the screening list that is configured; without one nobody is screened. Shows
-    `decided.split_spells`, how accounts are split from each change on.
+    detectors have run, signals), and the screening list that is configured; without one nobody is screened. Shows what
+    `spells.show` does.
     """
-    return published(*asked_of(connection, rulebook, as_of))
+    asked = spells.show(connection, rulebook, as_of)
+    return published(asked, desk_of(connection, asked, as_of))
 
 
-def asked_of(
-    connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, as_of: dt.datetime
-) -> tuple[list[Request], Desk]:
-    """Every request with all that is known of it, and what their desks know; a review needs nothing else."""
+def desk_of(connection: duckdb.DuckDBPyConnection, asked: list[Request], as_of: dt.datetime) -> Desk:
+    """What the desks of requests know beside them; a review needs nothing else."""
     policy = in_force(as_of)
-    asked = with_void(facts.requests(connection, rulebook, as_of, policy), rulebook)
-    spells.show(connection, rulebook, asked, as_of)
-    return asked, facts.surroundings(connection, as_of, policy, _screened(asked, policy))
+    return facts.surroundings(connection, as_of, policy, _screened(asked, policy))
 
 
 def published(asked: list[Request], desk: Desk) -> pd.DataFrame:

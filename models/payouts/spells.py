@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -14,6 +14,8 @@ import pyarrow as pa
 
 from models.catalogue import Rulebook, Terms
 from models.money import from_minor, to_minor
+from models.payouts import spoken_for
+from models.payouts.amounts import with_void
 from models.payouts.facts import Request, Row, draws, is_cut, records, requests, terms_of
 from models.payouts.policy import in_force
 from models.payouts.shares import Past, first_growth, split_of
@@ -38,13 +40,22 @@ class Told:
     results: list[tuple[dt.datetime, Decimal]] = field(default_factory=list)
 
 
-def show(
-    connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, asked: Iterable[Request], as_of: dt.datetime
+def show(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, as_of: dt.datetime) -> list[Request]:
+    """Shows `decided.split_spells` and `decided.spoken_for` to SQL, and gives the requests up to the run of which these
+    are told."""
+    asked = with_void(requests(connection, rulebook, as_of, in_force(as_of)), rulebook)
+    show_of(connection, rulebook, asked, as_of)
+    return asked
+
+
+def show_of(
+    connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, asked: Sequence[Request], as_of: dt.datetime
 ) -> None:
-    """Shows `decided.split_spells` to SQL, from all requests up to the run.
+    """The same of requests that are read already.
 
     An account's first spell begins with it; every payout, cut and first step of growth begins another.
     """
+    spoken_for.show(connection, rulebook, asked, as_of)
     relations.build(connection, "facts.changing_splits")
     accounts = records(connection, "select * from facts.changing_splits order by account_id")
     told = _told(connection, rulebook, asked) if accounts else {}
@@ -57,15 +68,6 @@ def show(
     connection.register("found_spells", pa.Table.from_pylist(rows, _COLUMNS))
     connection.execute("create or replace table decided.split_spells as select * from found_spells")
     connection.unregister("found_spells")
-
-
-def show_now(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, as_of: dt.datetime) -> None:
-    """The same where no review is made: requests are read only if an account's split may change."""
-
-    def asked() -> Iterator[Request]:
-        yield from requests(connection, rulebook, as_of, in_force(as_of))
-
-    show(connection, rulebook, asked(), as_of)
 
 
 def _spells(

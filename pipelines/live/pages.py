@@ -49,7 +49,7 @@ def refresh(warehouse: Warehouse, rulebook: Rulebook) -> float | None:
                 register_tables(connection, database, schema.ACCOUNT_STATUS, schema.VERDICTS)
                 register_tables(connection, database, schema.OWNERS, schema.SIGNALS, *OF_THE_DESK)
                 register(connection, schema.ACCOUNT_DAYS, read_frame(database, _days()))
-            spells.show_now(connection, rulebook, as_of)
+            spells.show(connection, rulebook, as_of)
             changed = 0
             for name in (f"marts.{one}" for one in LIVE_MARTS):
                 relations.build(connection, name)

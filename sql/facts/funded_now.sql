@@ -1,4 +1,5 @@
 -- Live funded accounts as of the run, with what could be drawn from them. Grain: account_id. Money in the account's currency.
+-- `earned`: the profit still to be shared, below zero where there is a loss; `profit`: what it is above nothing.
 -- `split`: the trader's part of the profit that stands, as a share of it; `next_split`: of what would be gained next.
 -- Eligible: the profit may be asked for by age, cycle and minimum, and no request waits; days are of 24 hours and begin where
 -- the review has them begin. What consistency or conduct would strip is the review's.
@@ -50,8 +51,9 @@ select
     status.initial_balance as initial,
     status.balance,
     status.equity,
-    share_of(status.balance - status.initial_balance, splits.begins, splits.percents) as split,
-    next_share(status.balance - status.initial_balance, splits.begins, splits.percents) as next_split,
+    profits.profit as earned,
+    share_of(profits.profit, splits.begins, splits.percents) as split,
+    next_share(profits.profit, splits.begins, splits.percents) as next_split,
     splits.begins,
     splits.percents,
     date_diff('day', accounts.opened_at, getvariable('as_of')) as age_days,
@@ -63,7 +65,7 @@ select
         ),
         0
     ) as idle_days,
-    greatest(status.balance - status.initial_balance, 0) as profit,
+    greatest(profits.profit, 0) as profit,
     coalesce(asked.waiting, 0) as waiting,
     case when coalesce(asked.waiting, 0) = 0 then 0 else asked.waiting_part end as waiting_part,
     (select count(*) from facts.transfers as paid where paid.account_id = status.account_id and paid.status = 'settled')
@@ -76,9 +78,10 @@ select
             getvariable('as_of') >= if(payout.cycle_start = 'first_trade', first_trades.first_at, accounts.opened_at)
             + to_days(payout.first_after_days)
     end
-    and status.balance - status.initial_balance >= greatest(coalesce(payout.minimum, 0), 0.01) as is_eligible
+    and profits.profit >= greatest(coalesce(payout.minimum, 0), 0.01) as is_eligible
 from decided.account_status as status
 inner join staging.accounts as accounts using (account_id)
+inner join facts.profits_now as profits using (account_id)
 left join traded on status.account_id = traded.account_id
 left join asked on status.account_id = asked.account_id
 left join paid on status.account_id = paid.account_id

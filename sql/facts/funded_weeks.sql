@@ -87,11 +87,11 @@ asked as (
 days as (
     select
         days.account_id,
-        timezone('UTC', cast(days.firm_day as timestamp)) + interval 1 day as stands_at,
-        (days.close_balance - lived.initial) / lived.initial as profit_share,
-        (days.close_equity - days.close_balance) / lived.initial as open_share,
-        days.trades > 0 or days.closed_profit <> 0 as is_traded
-    from decided.account_days as days
+        days.stands_at,
+        days.profit / lived.initial as profit_share,
+        days.open_profit / lived.initial as open_share,
+        days.is_traded
+    from facts.funded_days as days
     inner join lived using (account_id)
 ),
 

@@ -1,5 +1,5 @@
--- Money events of the accounts that ever asked for a payout or whose split changes with them, up to the run. Grain:
--- account_id, deal_id.
+-- Money events of the accounts that ever asked for a payout, into which money was put or from which it was taken, or whose
+-- split changes with them, up to the run. Grain: account_id, deal_id.
 -- `net` is what the event adds to the balance, each amount rounded as the walk does; the opening deposit adds nothing, the
 -- initial balance stands for it.
 -- `payout`: money that left for the trader. `deposit`: money put in that is no profit; a payout that came back is neither.
@@ -10,6 +10,14 @@ with asked as (
     union
     select account_id
     from facts.changing_splits
+    union
+    -- funded ones that know more operations than their opening
+    select deals.account_id
+    from staging.deals as deals
+    inner join staging.accounts as accounts using (account_id)
+    where deals.kind = 'balance' and accounts.stage in ('funded', 'instant')
+    group by deals.account_id
+    having count(*) > 1 or bool_or(deals.profit <> accounts.initial_balance)
 ),
 
 deals as (

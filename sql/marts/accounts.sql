@@ -42,7 +42,7 @@ select
     case
         when accounts.stage not in ('funded', 'instant') then coalesce(requested.waiting, 0)
         when status.status in ('active', 'paused')
-            then greatest(coalesce(requested.waiting, 0), status.balance - status.initial_balance, 0)
+            then greatest(coalesce(requested.waiting, 0), profits.profit, 0)
         else coalesce(requested.waiting, 0)
     end as stake
 from staging.accounts as accounts
@@ -51,4 +51,5 @@ left join facts.challenge_terms as terms using (challenge_id)
 left join staging.traders as traders on accounts.trader_id = traders.trader_id
 left join staging.desks as desks on accounts.desk_id = desks.desk_id
 left join decided.account_status as status on accounts.account_id = status.account_id
+left join facts.profits_now as profits on accounts.account_id = profits.account_id
 left join requested on accounts.account_id = requested.account_id

@@ -18,10 +18,11 @@ select
         if(trades.side = 'buy', 1, -1) * trades.lots * instruments.units
         * coalesce(trades.open_price * rates.rate_to_usd, bases.rate_to_usd)
     )
-    * any_value(next_share(status.balance - status.initial_balance, splits.begins, splits.percents)) as weighted_usd
+    * any_value(next_share(profits.profit, splits.begins, splits.percents)) as weighted_usd
 from facts.trades as trades
 inner join facts.accounts as accounts using (account_id)
 inner join decided.account_status as status on trades.account_id = status.account_id
+inner join facts.profits_now as profits on trades.account_id = profits.account_id
 left join terms.instruments as instruments on trades.symbol = instruments.symbol
 left join marts.usd_rates as rates on instruments.quote = rates.currency
 left join marts.usd_rates as bases on instruments.asset_class = 'fx' and instruments.instrument[1:3] = bases.currency

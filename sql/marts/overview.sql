@@ -95,7 +95,7 @@ stocks as (
     group by lived.account_id, lived.desk_id, lived.opened_at
 ),
 
--- each day's end stands until the next of which something is told, each split until the next
+-- each profit stands until the next that is told, each split until the next
 day_ends as (
     select
         account_id,

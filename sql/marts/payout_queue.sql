@@ -41,7 +41,7 @@ requests as (
         status.status as account_status,
         status.balance,
         status.initial_balance,
-        status.balance - status.initial_balance as profit_left,
+        profits.profit as profit_left,
         case
             when transfers.transfer_status in ('sent', 'settled') then transfers.transfer_status
             when refused.payout_id is not null then 'over'
@@ -59,6 +59,7 @@ requests as (
     left join staging.traders as traders on accounts.trader_id = traders.trader_id
     left join marts.usd_rates as rates on accounts.currency = rates.currency
     left join decided.account_status as status on payouts.account_id = status.account_id
+    left join facts.profits_now as profits on payouts.account_id = profits.account_id
     left join transfers on payouts.payout_id = transfers.payout_id
     left join refused on payouts.payout_id = refused.payout_id
 ),
