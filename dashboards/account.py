@@ -217,7 +217,7 @@ def _from_end_to_end(figure: go.Figure, days: pd.DataFrame) -> pd.DataFrame:
     """A single day as its two ends, between which its values are drawn; the axis names the day once."""
     day = pd.Timestamp(days["firm_day"].iloc[0])
     noon, end = day + pd.Timedelta(hours=12), day + pd.Timedelta(days=1, seconds=-1)
-    figure.update_xaxes(tickvals=[noon], tickformat="%-d %b %Y", hoverformat="%-d %b %Y")
+    figure.update_xaxes(tickvals=[noon], tickformat=look.DATE, hoverformat=look.DATE)
     return pd.concat([days.assign(firm_day=at) for at in (day, end)])
 
 
@@ -397,7 +397,8 @@ def _days(account_id: str, currency: str) -> None:
     config: dict[str, Any] = {
         name: st.column_config.NumberColumn(words.plain(name), format=words.column(currency)) for name in amounts
     }
-    st.dataframe(found, hide_index=True, column_config=config | {"firm_day": "Firm day", "trades": "Opening deals"})
+    day = st.column_config.DateColumn("Firm day", format=words.DAY)
+    st.dataframe(found, hide_index=True, column_config=config | {"firm_day": day, "trades": "Opening deals"})
 
 
 def _select_days(account_id: str) -> Any:
@@ -437,7 +438,7 @@ def _trades(account_id: str, zone: str, currency: str) -> None:
         ]
     ]
     when = {
-        name: st.column_config.DatetimeColumn(words.plain(name), format="DD MMM YY HH:mm:ss", timezone=zone)
+        name: st.column_config.DatetimeColumn(words.plain(name), format=words.SECOND, timezone=zone)
         for name in ("opened_at", "closed_at")
     }
     amounts = {
@@ -461,7 +462,7 @@ def _logins(trader_id: str, zone: str) -> None:
     if found.empty:
         look.empty("No sign-in", "Sign-ins come from the dataset <code>logins</code>.")
         return
-    when = {"occurred_at": st.column_config.DatetimeColumn("When", format="DD MMM YY HH:mm:ss", timezone=zone)}
+    when = {"occurred_at": st.column_config.DatetimeColumn("When", format=words.SECOND, timezone=zone)}
     st.caption(
         f"The newest {words.counted(len(found), 'sign-in')} of {words.marked(trader_id)} · times in {clock.place(zone)}"
     )

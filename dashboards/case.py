@@ -302,7 +302,7 @@ def _accounts(accounts: pd.DataFrame, zone: str) -> None:
             "stake": "At stake",
             "paid": "Paid",
             "opened_at": st.column_config.DatetimeColumn(
-                f"Opened, {clock.place(zone)}", format="DD MMM YY HH:mm", timezone=zone
+                f"Opened, {clock.place(zone)}", format=words.MINUTE, timezone=zone
             ),
             "partner_id": "Partner",
         },

@@ -497,7 +497,7 @@ def _behind(
         "account_id": "Newest account",
         "person": "Person",
         "product": "Product",
-        "purchased_at": st.column_config.DatetimeColumn("Bought, UTC", format="YYYY-MM-DD HH:mm"),
+        "purchased_at": st.column_config.DatetimeColumn("Bought, UTC", format=words.MINUTE),
         "size_name": "Size",
     }
     columns |= {

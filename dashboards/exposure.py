@@ -339,7 +339,7 @@ def _crowding() -> None:
             "accounts": st.column_config.NumberColumn("Accounts", format="%,d", help=definition("crowding")),
             "owners": st.column_config.NumberColumn("Owners", format="%,d"),
             "lots": st.column_config.NumberColumn("Lots", format="%,.2f"),
-            "first_at": st.column_config.DatetimeColumn("Since, UTC", format="YYYY-MM-DD HH:mm:ss"),
+            "first_at": st.column_config.DatetimeColumn("Since, UTC", format=words.SECOND),
         },
     )
 

@@ -284,7 +284,7 @@ def _table(matches: pd.DataFrame, zone: str, first: str, second: str) -> None:
     ends = {"_a": f" {first}", "_b": f" {second}"}
     names = {n: n[:-2].replace("_", " ").capitalize() + ends[n[-2:]] if n[-2:] in ends else n for n in columns}
     config: dict[str, Any] = dict(names)
-    config["opened_a"] = st.column_config.DatetimeColumn(f"Opened {first}", format="DD MMM YY HH:mm:ss", timezone=zone)
+    config["opened_a"] = st.column_config.DatetimeColumn(f"Opened {first}", format=words.SECOND, timezone=zone)
     config["lag_s"] = st.column_config.NumberColumn(
         "Lag, s", format="%+.2f", help=f"How long after {first} the other entered."
     )

@@ -138,7 +138,11 @@ def _every(found: pd.DataFrame) -> None:
     held = found["partner_id"].isin(partner_acts.holds_in_force())
     columns = [name for name in COLUMNS if name != "on_hold" or held.any()]
     event: Any = st.dataframe(
-        found.assign(on_hold=held.map({True: "▲ held", False: ""}), **shares)[columns],
+        found.assign(
+            on_hold=held.map({True: "▲ held", False: ""}),
+            plan=found["plan"].map(partner_acts.plan_names()).fillna(found["plan"]),
+            **shares,
+        )[columns],
         column_config=COLUMNS,
         hide_index=True,
         height=look.height(len(found)),
@@ -218,7 +222,7 @@ def _profile(partner: pd.Series, everyone: pd.DataFrame) -> None:
     look.facts(
         {
             "Partner": words.escaped(partner_id),
-            "Plan": words.escaped(partner["plan"]),
+            "Plan": words.escaped(partner_acts.plan_name(partner["plan"])),
             "Joined": words.instant_html(partner["joined_at"]),
             "Net fees less payouts, USD": f"{net} ({low} to {high})",
             "Contribution, USD": words.whole(partner["contribution_usd"]),
@@ -406,7 +410,9 @@ def _owed(partner_id: str, desk: str | None) -> None:
         )
         return
     shown = entries.drop(columns=["partner_id", "desk_id", "plan_version"]).assign(
-        event=[words.plain(one) for one in entries["event"]], state=[words.plain(one) for one in entries["state"]]
+        event=[words.plain(one) for one in entries["event"]],
+        state=[words.plain(one) for one in entries["state"]],
+        plan=entries["plan"].map(partner_acts.plan_names()).fillna(entries["plan"]),
     )
     told = "Every entry, newest first" if len(shown) < reads.MOST_ROWS else f"The newest {reads.MOST_ROWS} entries"
     with st.expander(told):
@@ -416,7 +422,7 @@ def _owed(partner_id: str, desk: str | None) -> None:
             height=look.height(len(shown)),
             placeholder=words.UNKNOWN,
             column_config={
-                name: st.column_config.DatetimeColumn(label, format="YYYY-MM-DD HH:mm")
+                name: st.column_config.DatetimeColumn(label, format=words.MINUTE)
                 for name, label in (("happened_at", "When, UTC"), ("due_at", "Due, UTC"))
             }
             | {

@@ -24,7 +24,7 @@ COLUMNS = {
     "rule": st.column_config.TextColumn("Mostly by", width=100),
     "held": st.column_config.TextColumn("Breached after", width=105, help="Usual time from opening to breach."),
     "fees_usd": st.column_config.NumberColumn("Fees, USD", format="%,.0f", help="Net of refunds and chargebacks."),
-    "last_at": st.column_config.DatetimeColumn("Last breach, UTC", format="DD MMM YY HH:mm", timezone="UTC"),
+    "last_at": st.column_config.DatetimeColumn("Last breach, UTC", format=words.MINUTE, timezone="UTC"),
     "desk_id": st.column_config.TextColumn("Desk", width=85),
 }
 

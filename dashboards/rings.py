@@ -150,7 +150,7 @@ def _judged() -> None:
         key="judged-list",
         column_config={
             "accounts": st.column_config.NumberColumn("Accounts", format="%d", width=80),
-            "at": st.column_config.DatetimeColumn("When, UTC", format="DD MMM YY HH:mm", timezone="UTC"),
+            "at": st.column_config.DatetimeColumn("When, UTC", format=words.MINUTE, timezone="UTC"),
             "why": st.column_config.TextColumn("Why", width="large"),
         },
     )

@@ -45,6 +45,32 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "export": frozenset({"risk_analyst", "payout_reviewer", "manager", "auditor"}),
 }
 """Who may do what: permission → roles. Nobody has a permission that is not listed."""
+IN_WORDS: dict[str, str] = {
+    "payouts.read": "see payout requests and their reviews",
+    "payouts.decide": "decide on payout requests",
+    "payouts.confirm": "agree to another's decision as the second person",
+    "payouts.finance": "agree to large payouts as the third person",
+    "payouts.note": "write notes on payout requests",
+    "settlements.match": "match transfers with requests",
+    "risk.read": "see accounts, cases and risk",
+    "risk.decide": "decide cases and answer flags",
+    "actions.decide": "decide actions on platforms",
+    "alerts.manage": "manage who is alerted",
+    "management.read": "see cohorts, exposure and other figures of management",
+    "segments.edit": "edit the rules of segments",
+    "partners.read": "see partners and their commissions",
+    "partners.decide": "decide about partners",
+    "operations.read": "see the health of data and alerts",
+    "whatif.read": "try other terms in the policy lab",
+    "terms.draft": "keep drafts of terms",
+    "terms.read": "see the overview and the terms",
+    "personal.read": "see names and contact data unmasked",
+    "audit.read": "see the audit log",
+    "people.manage": "manage people and roles",
+    "data.move": "move whole datasets in and out",
+    "export": "download tables and packs",
+}
+"""What each permission lets its roles do."""
 
 NAMES = frozenset({"full_name", "trader_name", "email", "phone", "address", "date_of_birth"})
 """Fields that name or reach a person."""
@@ -122,7 +148,7 @@ class Person:
 def require(person: Person, permission: str, desk: str | None = None, *, any_desk: bool = False) -> None:
     """Raises AccessRefused when a person lacks a permission, or has it but not at that desk."""
     if not person.may(permission):
-        raise AccessRefused(f"{person.name} ({person.role.replace('_', ' ')}) may not do this: {permission}.")
+        raise AccessRefused(f"{person.name} ({person.role.replace('_', ' ')}) may not do this: {IN_WORDS[permission]}.")
     if not any_desk and not person.sees(desk):
         raise AccessRefused(f"{person.name} does not work at desk {desk or 'unknown'}.")
 

@@ -16,6 +16,13 @@ from sql.warehouse import Warehouse
 ADAM = Person("adam", "admin")
 
 
+def test_every_permission_is_told_in_words() -> None:
+    """The page and refusals showed `payouts.decide`."""
+    assert access.IN_WORDS.keys() == PERMISSIONS.keys()
+    with pytest.raises(access.AccessRefused, match=r"rita \(risk analyst\) may not do this: manage people and roles\."):
+        access.require(Person("rita", "risk_analyst"), "people.manage")
+
+
 @pytest.mark.parametrize("permission", sorted(PERMISSIONS))
 @pytest.mark.parametrize("role", [*ROLES, LOCAL, "nobody", ""])
 def test_a_role_may_what_the_table_says_and_nothing_else(role: str, permission: str) -> None:

@@ -94,3 +94,18 @@ def test_percentages_of_charts_are_written_as_those_of_texts() -> None:
     pages = Path(look.__file__).parents[1].rglob("*.py")
     own = re.compile(r"""%\{[^}]*:[^}]*%\}|tickformat="[^"]*%\"""")
     assert not [page.name for page in pages if own.search(page.read_text(encoding="utf-8"))]
+
+
+def test_dates_of_a_chart_are_written_as_in_texts_and_tables() -> None:
+    """Axes read Aug 9, 2026 where everything beside them reads 09 Aug 2026."""
+    day, instant = pd.Timestamp("2026-08-09"), pd.Timestamp("2026-08-09 14:00", tz="Europe/Prague")
+    wanted = {day: "%d %b %Y", day.date(): "%d %b %Y", instant: "%d %b %Y %H:%M:%S", 5.0: None, "9": None}
+    for at, hover in wanted.items():
+        figure = go.Figure(go.Scatter(x=[at], y=[1]))
+        figure.add_scatter(x=[], y=[])
+        look._dress(figure, "When?", 300)
+        assert figure.layout.xaxis.hoverformat == hover
+        assert bool(figure.layout.xaxis.tickformatstops) == (hover is not None)
+    said = go.Figure(go.Scatter(x=[day], y=[1])).update_xaxes(tickformat="%Y", hoverformat="%b")
+    look._dress(said, "When?", 300)
+    assert (said.layout.xaxis.hoverformat, said.layout.xaxis.tickformatstops) == ("%b", ())

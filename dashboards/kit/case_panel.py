@@ -189,7 +189,7 @@ def _answers(found: pd.DataFrame, zone: str) -> None:
             "teaches": st.column_config.TextColumn("Teaches", help="Whether it tells if the detector was right."),
             "person": "By",
             "decided_at": st.column_config.DatetimeColumn(
-                f"When, {clock.place(zone)}", format="DD MMM YY HH:mm", timezone=zone
+                f"When, {clock.place(zone)}", format=words.MINUTE, timezone=zone
             ),
         },
     )
@@ -213,7 +213,7 @@ def scores(accounts: list[str], zone: str) -> None:
         key="scores",
         column_config={
             "as_of": st.column_config.DatetimeColumn(
-                f"As of, {clock.place(zone)}", format="DD MMM YY HH:mm", timezone=zone, width=130
+                f"As of, {clock.place(zone)}", format=words.MINUTE, timezone=zone, width=130
             ),
             "account_id": st.column_config.TextColumn("Account", width=90),
             "score": st.column_config.ProgressColumn("Risk", format="%.0f", min_value=0, max_value=100, width=90),

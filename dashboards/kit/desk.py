@@ -357,7 +357,7 @@ def table(rows: pd.DataFrame, zone: str = "UTC", *, currency: str | None = None,
             config[name] = st.column_config.NumberColumn(said, format="%.1f", help=ODDS)
         elif name.endswith("_at"):
             config[name] = st.column_config.DatetimeColumn(
-                f"{said} ({place(zone)})", format="DD MMM YY HH:mm:ss", timezone=zone
+                f"{said} ({place(zone)})", format=words.SECOND, timezone=zone
             )
         else:
             config[name] = st.column_config.Column(said, width=WIDE.get(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,17 @@ def style() -> None:
     st.html(STYLE)
 
 
+DATE = "%d %b %Y"
+_DAY, _MONTH, _YEAR = 86_400_000, "M1", "M12"
+DATES = [
+    {"dtickrange": [None, _DAY - 1], "value": f"%H:%M\n{DATE}"},
+    {"dtickrange": [_DAY, _MONTH], "value": "%d %b\n%Y"},
+    {"dtickrange": [_MONTH, _YEAR], "value": "%b\n%Y"},
+    {"dtickrange": [_YEAR, None], "value": "%Y"},
+]
+"""How ticks are written that lie so far apart, from the next finer to the next wider."""
+
+
 def template() -> go.layout.Template:
     """The one Plotly template: no background of its own, quiet grid, tabular digits, right-hand legend off the data."""
     colours = palette()
@@ -135,8 +147,25 @@ def pick(figure: go.Figure, question: str, *, height: int, key: str) -> list[Any
 
 def _dress(figure: go.Figure, question: str, height: int) -> None:
     figure.update_layout(template=template(), title=question, height=height)
+    _date(figure)
     if sum(trace.showlegend is not False for trace in figure.data) < 2:
         figure.update_layout(margin={"t": 44})
+
+
+def _date(figure: go.Figure) -> None:
+    """Writes dates as texts and tables do, 09 Aug 2026, with the time where any is told; what a figure says otherwise
+    stands."""
+    drawn = [pd.Series(trace["x"]) for trace in figure.data if "x" in trace and trace["x"] is not None]
+    dated = [pd.to_datetime(one).dropna() for one in drawn if len(one) and isinstance(one.iloc[0], dt.date)]
+    if not dated:
+        return
+    days = all((one == one.dt.normalize()).all() for one in dated)
+
+    def write(axis: Any) -> None:
+        axis.hoverformat = axis.hoverformat or (DATE if days else f"{DATE} %H:%M:%S")
+        axis.tickformatstops = axis.tickformatstops or (() if axis.tickformat else DATES)
+
+    figure.for_each_xaxis(write)
 
 
 def percent(figure: go.Figure, *axes: str) -> None:

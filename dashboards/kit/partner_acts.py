@@ -94,7 +94,8 @@ def _move(partner: pd.Series, everyone: pd.DataFrame) -> None:
     nobody = "nobody"
     above = [nobody, *(one for one in names if one != partner_id)]
     held = partner["parent_partner_id"]
-    plans = sorted(load_plans().known)
+    names_of = plan_names()
+    plans = sorted(names_of)
     with st.form(f"move-{partner_id}", border=False):
         columns = st.columns(3)
         parent = columns[0].selectbox(
@@ -104,14 +105,17 @@ def _move(partner: pd.Series, everyone: pd.DataFrame) -> None:
             format_func=lambda one: "Nobody" if one == nobody else f"{names[one]} ({one})",
         )
         plan = columns[1].selectbox(
-            "Plan", plans, index=plans.index(partner["plan"]) if partner["plan"] in plans else 0
+            "Plan",
+            plans,
+            index=plans.index(partner["plan"]) if partner["plan"] in plans else 0,
+            format_func=lambda one: names_of[one],
         )
         since = columns[2].date_input("From, UTC", (reads.stamp().as_of or dt.datetime.now(dt.UTC)).date())
         reason = st.text_input("Reason", placeholder="Signed for the new plan on …")
         st.caption("Purchases before that day keep who stood above and the plan of their time.")
         if st.form_submit_button("Change"):
             at = dt.datetime.combine(since, dt.time(), dt.UTC)
-            told = f"{partner_id} is on {plan} from {since}."
+            told = f"{partner_id} is on the plan {plan_name(plan)} from {since:%d %b %Y}."
             above_it = None if parent == nobody else str(parent)
             _act(told, lambda db: partner_desk.move(db, who(), partner_id, above_it, str(plan), at, reason))
 
@@ -174,13 +178,13 @@ def decisions(everyone: pd.DataFrame) -> None:
             " otherwise or to give it a coupon. Each decision is here and in the audit log.",
         )
         return
-    names = dict(zip(everyone["partner_id"], everyone["name"], strict=True))
+    names, plans = dict(zip(everyone["partner_id"], everyone["name"], strict=True)), plan_names()
     rows = [
         {
             "When": words.instant(row["decided_at"]),
             "What": words.plain(row["kind"]),
             "Of": row["subject_id"],
-            "Decision": _told(row["kind"], row["body"], names),
+            "Decision": _told(row["kind"], row["body"], names, plans),
             "By": f"{row['person']} ({row['role']})",
             "Reason": row["reason"],
         }
@@ -189,7 +193,7 @@ def decisions(everyone: pd.DataFrame) -> None:
     st.dataframe(pd.DataFrame(rows), hide_index=True, height=look.height(len(rows)))
 
 
-def _told(kind: str, body: dict[str, Any], names: dict[str, str]) -> str:
+def _told(kind: str, body: dict[str, Any], names: dict[str, str], plans: dict[str, str]) -> str:
     if kind == "purchase":
         return ", ".join(f"{names.get(one, one)} {share}" for one, share in body.items()) or "nobody"
     if kind == "hold":
@@ -197,7 +201,21 @@ def _told(kind: str, body: dict[str, Any], names: dict[str, str]) -> str:
     if kind == "coupon":
         return names.get(body["partner"], "whoever uses it")
     above = names.get(body["parent"], body["parent"]) if body["parent"] else "nobody"
-    return f"under {above}, plan {body['plan']}, from {body['since'][:10]}"
+    since = dt.date.fromisoformat(body["since"][:10])
+    return f"under {above}, plan {plans.get(body['plan'], body['plan'])}, from {since:%d %b %Y}"
+
+
+def plan_names() -> dict[str, str]:
+    """The names of the plans in force by id; none where their folder cannot be read."""
+    try:
+        return {plan_id: plan.name for plan_id, plan in load_plans().known.items()}
+    except PlanRefused:
+        return {}
+
+
+def plan_name(plan_id: Any) -> str:
+    """A plan's name; its id where no plan of it is in force."""
+    return plan_names().get(str(plan_id), str(plan_id))
 
 
 def plans() -> None:
@@ -214,7 +232,7 @@ def plans() -> None:
         return
     left, right = st.columns([2, 3], gap="medium")
     with left:
-        name = str(st.selectbox("Plan", sorted(held.known), format_func=lambda one: held.known[one].name))
+        name = str(st.selectbox("Plan", sorted(held.known), format_func=lambda one: f"{held.known[one].name} ({one})"))
         text = held.known[name].text
         changed = st.text_area("The plan as it stands; change it to try another", text, height=420, key=f"plan-{name}")
         sent = st.button(

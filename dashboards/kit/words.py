@@ -134,6 +134,10 @@ def age(hours: Any) -> str:
     return f"{minutes // 1440} d {minutes % 1440 // 60} h"
 
 
+DAY, MINUTE, SECOND = "DD MMM YYYY", "DD MMM YY HH:mm", "DD MMM YY HH:mm:ss"
+"""How tables write days and instants."""
+
+
 def instant(at: dt.datetime | None, zone: str = "UTC", *, seconds: bool = False) -> str:
     """An instant in a zone, the zone shown."""
     if missing(at):
