@@ -18,6 +18,7 @@ OF_VIEW: dict[str, dict[str, Any]] = {
     "settled": {"state": "settled"},
     "all": {},
 }
+CAME_BACK = ["returned", "failed"]
 COLUMNS = {
     "late": st.column_config.TextColumn("Wait", width=82, help="Time since the request; ▲ beyond the service level."),
     "payout_id": st.column_config.TextColumn("Request", width=80),
@@ -84,15 +85,21 @@ def _totals(at_desk: str | None) -> None:
     if table.empty:
         return
     over = desk.over()
-    gone = reads.rows("payout_queue", payout_id=over, waits=True, desk_id=at_desk) if over else table[:0]
+    gone = (
+        reads.rows("payout_queue", payout_id=over, waits=True, desk_id=at_desk) if over else table[:0].assign(state="")
+    )
     waiting = int(table["waiting"].sum()) - len(gone)
     late = int(table["overdue"].sum()) - int(gone["overdue"].sum())
     sums = table.groupby("currency")["amount"].sum()
     sums = sums.sub(gone.groupby("currency")["amount"].sum(), fill_value=0)
     asked = " · ".join(words.money(total, str(currency)) for currency, total in sums.items() if round(total, 8))
+    # Reconciliation counts these as matched
+    back = reads.how_many("payout_queue", state=CAME_BACK, waits=True, desk_id=at_desk)
+    back -= int(gone["state"].isin(CAME_BACK).sum())
+    of_them = f" ({back:,} of them because their transfer came back)" if back else ""
     hours = words.number(table["payout_hours"].iloc[0])
     unpaid = f" · requested and unpaid, before the split: {asked}" if asked else ""
-    st.caption(f"{waiting:,} waiting, {late:,} longer than the {hours} h service level{unpaid}")
+    st.caption(f"{waiting:,} waiting{of_them}, {late:,} longer than the {hours} h service level{unpaid}")
 
 
 def _clean(found: pd.DataFrame) -> None:

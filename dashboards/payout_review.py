@@ -173,7 +173,9 @@ def _actions(row: dict[str, Any], held: State | None, stops: desk.Stops, strips:
             "Somebody else than who granted it releases it or takes it back.",
         ]
         look.card("breached", desk.HELD, lines)
-    possible = open_to(person, now, held, hold)
+    deducted = held.deducted_minor if held else row["deductions"]
+    whole = not strips and (words.missing(deducted) or not deducted)
+    possible = [one for one in open_to(person, now, held, hold) if one != ("deduct" if whole else "approve")]
     if not possible:
         others = held and person.name in (held.maker, held.checker)
         st.caption("You have decided; somebody else must agree." if others else "Nothing for you to do here.")

@@ -39,8 +39,11 @@ def show() -> None:
     failed = len(every_transfer) - len(pairs) - len(transfers)
     likely = _likely(pairs, every_transfer)
     to_confirm = f" · {words.number(len(likely))} likely, for a person to confirm" if len(likely) else ""
+    sure = pairs[~pairs["right"].isin(likely["right"])]
+    back = int((every_transfer.loc[every_transfer["settlement_id"].isin(sure["right"]), "status"] == "returned").sum())
+    came_back = f", {back:,} of which came back, so that their requests wait to be paid again" if back else ""
     st.caption(
-        f"{len(pairs) - len(likely):,} of {words.counted(len(every_transfer), 'transfer')} matched{to_confirm} ·"
+        f"{len(sure):,} of {words.counted(len(every_transfer), 'transfer')} matched{came_back}{to_confirm} ·"
         f" {words.number(failed)} failed and paid nothing ·"
         f" {words.counted(len(transfers), 'transfer')} and {words.counted(len(requests), 'request')} left over"
     )
@@ -50,7 +53,7 @@ def show() -> None:
     first = "likely" if len(likely) else "requests" if transfers.empty and len(requests) else None
     view = state.tab("View", "view", named, first=first)
     if view == "matched":
-        _matched(pairs[~pairs["right"].isin(likely["right"])], every_request, every_transfer)
+        _matched(sure, every_request, every_transfer)
     elif view == "likely":
         st.caption("These name no request and fit one. Until a person says so the request waits and is not approved.")
         rows = every_transfer[every_transfer["settlement_id"].isin(likely["right"])]

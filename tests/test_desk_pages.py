@@ -14,6 +14,7 @@ import sqlalchemy as sa
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from dashboards.kit import desk as page_desk
 from dashboards.kit import people, places
 from models import access, audit
 from models.access import PAGES, ROLES, Person
@@ -155,6 +156,42 @@ def test_the_lines_of_a_requests_equity_are_told_apart_without_their_colour(hous
     assert len(dashes) > 1 and len(set(dashes.values())) == len(dashes)
     assert [(one["name"], one["showlegend"]) for one in drawn["layout"]["shapes"]] == [("Requested", True)]
     assert drawn["layout"]["yaxis"]["title"]["text"] == "EUR"
+
+
+def test_the_rest_is_offered_where_something_is_deducted_and_the_whole_elsewhere(house: Warehouse) -> None:
+    """Both buttons stood there, and one of them was always refused."""
+    reviews, offered = schema.PAYOUT_REVIEWS, {}
+    with house.database.begin() as connection:
+        was = connection.execute(sa.select(reviews.c.deductions).where(reviews.c.payout_id == "Q2")).scalar()
+    for deducted in (0, 10, None, was):
+        with house.database.begin() as connection:
+            connection.execute(sa.update(reviews).where(reviews.c.payout_id == "Q2").values(deductions=deducted))
+        st.cache_data.clear()
+        app = as_person("payout_review", Person("pavel", "payout_reviewer"), payout="Q2")
+        offered[deducted] = {str(one.key) for one in app.button} & {"do-approve", "do-deduct"}
+    assert (offered[0], offered[10], offered[None]) == ({"do-approve"}, {"do-deduct"}, {"do-approve"})
+
+
+def test_what_came_back_waits_in_the_queue_and_is_told_beside_what_is_matched(
+    house: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queue showed 46 waiting, Reconciliation 31 left over and 6 to confirm: 9 had come back."""
+    pavel, table = (
+        Person("pavel", "payout_reviewer"),
+        sa.table("mart_payout_queue", sa.column("state"), sa.column("waits")),
+    )
+    back = sa.update(table).where(table.c.waits)
+    with house.database.begin() as connection:
+        connection.execute(back.values(state="returned"))
+    assert "1 waiting (1 of them because their transfer came back)" in told(as_person("payout_queue", pavel))
+    with house.database.begin() as connection:
+        connection.execute(back.values(state="waiting"))
+    st.cache_data.clear()
+    assert "1 waiting, " in told(as_person("payout_queue", pavel))
+    matching = page_desk.matching
+    monkeypatch.setattr(page_desk, "matching", lambda: (*(found := matching())[:5], found[5].assign(status="returned")))
+    said = as_person("reconciliation", pavel).caption[0].value
+    assert "1 of 1 transfer matched, 1 of which came back" in said
 
 
 def test_a_reviewer_takes_rejects_and_the_decision_shows(house: Warehouse) -> None:
