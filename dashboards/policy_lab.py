@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,10 @@ SWEPT_IN = {"payout ratio": "% of fees", "pass rate": "% of accounts", "breach r
 """The units of swept figures that their names do not tell."""
 STEPS = 5
 TOLD = "draft-told"
+MOVED, MORE = "moved", "more"
+"""Where the address keeps moved figures, and beside them the rules that were written."""
+LARGEST = 10**12
+"""A figure of the address above it was not moved by hand."""
 
 
 def show() -> None:
@@ -76,10 +81,12 @@ def _form(version: Version, stage: str) -> Version | None:
     """The stage's figures to change; the draft once it is sent, until another stage is chosen."""
     held = version.stages[stage]
     name = f"{version.product}-{stage}"
+    linked = _linked(name)
     with st.form(f"draft-{name}"):
-        changed = _asked_all(held, name)
+        changed = _asked_all(held, name, linked)
         more = st.text_area(
             "Other rules, as a product file says them",
+            linked.get(MORE, ""),
             key=f"more-{name}",
             height=80,
             placeholder="holding_time = { seconds = 60 }\nconsistency = { share = 40 }",
@@ -87,15 +94,42 @@ def _form(version: Version, stage: str) -> Version | None:
         )
         sent = st.form_submit_button("Replay history", type="primary", icon=":material/play_arrow:")
     key = f"sent-{name}"
-    st.session_state[key] = sent or st.session_state.get(key, False)
+    st.session_state[key] = sent or st.session_state.get(key, bool(linked))
     if not st.session_state[key]:
         look.empty(
             "Change a figure, then replay",
             "Every account of the product is judged again under the draft and stands beside what its own terms did.",
         )
         return None
+    _link(name, held, changed, more)
     terms: Terms = {rule: changed.get(rule, fields) for rule, fields in held.items()}
     return _refusable(lambda: _with_rules(replace(version, stages={**version.stages, stage: terms}), stage, more))
+
+
+def _linked(name: str) -> dict[str, str]:
+    """What the address says of a stage's figures, by rule and field; what it says of another stage's is none."""
+    try:
+        told = json.loads(state.parameter(MOVED) or "{}")
+    except ValueError:
+        return {}
+    mine = told.get(name) if isinstance(told, dict) else None
+    return {str(key): str(said) for key, said in mine.items()} if isinstance(mine, dict) else {}
+
+
+def _link(name: str, held: Terms, changed: Mapping[str, Mapping[str, Any]], more: str) -> None:
+    """Puts the figures that were moved into the address, so that a link replays the same draft."""
+    moved = {
+        f"{rule}.{field}": str(value)
+        for rule, fields in changed.items()
+        for field, value in fields.items()
+        if value != held[rule][field]
+    }
+    if more.strip():
+        moved[MORE] = more.strip()
+    if moved:
+        st.query_params[MOVED] = json.dumps({name: moved}, separators=(",", ":"))
+    elif MOVED in st.query_params:
+        del st.query_params[MOVED]
 
 
 def _with_rules(version: Version, stage: str, text: str) -> Version:
@@ -128,15 +162,27 @@ def _asked_for(field: Field, value: Any) -> bool:
     return field.required or value != 0 or field.default != 0
 
 
-def _asked_all(held: Terms, name: str) -> dict[str, dict[str, Any]]:
-    """Every number of the stage, as it is asked for; the rules that hold one."""
+def _asked_all(held: Terms, name: str, linked: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Every number of the stage, as it is asked for and at first as it is linked; the rules that hold one."""
     columns = st.columns(4)
     changed: dict[str, dict[str, Any]] = {}
     for place, (rule, field, value) in enumerate(_figures(held)):
         with columns[place % 4]:
-            given = _asked(rule, field, value, f"{name}-{rule}-{field.name}")
+            first = _number_of(linked.get(f"{rule}.{field.name}"), value)
+            given = _asked(rule, field, first, f"{name}-{rule}-{field.name}")
         changed.setdefault(rule, dict(held[rule]))[field.name] = given
     return changed
+
+
+def _number_of(said: str | None, held: Any) -> Any:
+    """A linked figure as the number that it is, the one held where there is none."""
+    try:
+        given = Decimal(said or "")
+    except InvalidOperation:
+        return held
+    if not given.is_finite() or not 0 <= given <= LARGEST:
+        return held
+    return int(given) if isinstance(held, int) else given
 
 
 def _asked(rule: str, field: Field, value: Any, key: str) -> Any:

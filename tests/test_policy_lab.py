@@ -186,6 +186,28 @@ def test_other_rules_join_the_draft_and_a_wrong_one_is_told_by_its_field(at_firm
     assert not app.dataframe
 
 
+def test_a_link_replays_the_figures_that_were_moved(at_firm: Path) -> None:
+    """A page loaded again had forgotten them; those of another stage, and what is no figure, move nothing."""
+    app = _lab()
+    next(one for one in app.number_input if one.label.startswith("Profit target")).set_value(15.0)
+    app.text_area[0].set_value("max_lots = { lots = 50 }")
+    _press(app, "Replay history")
+    moved = str(app.query_params["moved"])
+    again = _lab(moved=moved)
+    assert next(one for one in again.number_input if one.label.startswith("Profit target")).value == 15.0
+    assert again.text_area[0].value == "max_lots = { lots = 50 }"
+    assert again.dataframe[0].value.equals(app.dataframe[0].value)
+    target = next(key for key in json.loads(moved)["one-evaluation_1"] if key.startswith("profit_target"))
+    wrong = (
+        {"one-funded": {target: "15"}},
+        {"one-evaluation_1": {target: "-1", "more": ""}},
+        {"one-evaluation_1": [1]},
+    )
+    for said in (*map(json.dumps, wrong), "[", '"1"'):
+        other = _lab(moved=said)
+        assert next(one for one in other.number_input if one.label.startswith("Profit target")).value == 8.0
+
+
 def test_a_loaded_rulebook_stands_beside_today_or_is_refused_with_the_fields_sentence(at_firm: Path) -> None:
     app = _lab("file")
     text = pages_firm.RULEBOOK.replace("percent = 8 }\nmax_loss", "percent = 12 }\nmax_loss")
