@@ -7,6 +7,13 @@ with changes as (
     where deposit
     union all
     select account_id, happened_at, amount, booked from decided.spoken_for
+),
+
+-- few of all days, which would be put in order otherwise
+days as (
+    select account_id, firm_day, opened_at
+    from decided.account_days
+    semi join changes using (account_id)
 )
 
 select
@@ -19,5 +26,5 @@ select
     ) as since,
     changes.amount
 from changes
-asof left join decided.account_days as days
+asof left join days
     on changes.account_id = days.account_id and changes.happened_at > days.opened_at
