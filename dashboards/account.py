@@ -123,10 +123,9 @@ def _lifecycle(account: dict[str, Any], zone: str) -> None:
 
 def _outlook(account: dict[str, Any]) -> None:
     """What would break a live account, what of its allowances is used, and how far the target is at the pace so far."""
-    found = reads.rows("outlook", account_id=account["account_id"], limit=1)
-    if found.empty:
+    row = paths.outlook(account["account_id"])
+    if row is None:
         return
-    row = reads.records(found)[0]
     lines = [_room(row, name) for name in ("daily", "max") if not words.missing(row[f"{name}_headroom"])]
     lines.append(_pace(row))
     shares = [row[name] for name in ("daily_share", "max_share") if not words.missing(row[name])]

@@ -124,9 +124,7 @@ def _partners(desk: str | None) -> None:
 
 def _near(desk: str | None) -> None:
     st.subheader("Closest to a floor", anchor=False)
-    found = reads.rows(
-        "risk_queue", order=["place"], limit=reads.LIST_ROWS, state="near", status="active", desk_id=desk
-    )
+    found = reads.queue(limit=reads.LIST_ROWS, state="near", status="active", desk_id=desk)
     for row in reads.records(found):
         _item("account", row["account_id"], _headroom(row), account=row["account_id"])
     paused = reads.how_many("risk_queue", state="near", status="paused", desk_id=desk)

@@ -103,7 +103,7 @@ def show() -> None:
     if view == "score":
         found = reads.riskiest(offset=start, **filters)
     else:
-        order = ["-status_at", "account_id"] if view in NEWEST_FIRST else ["place"]
+        order = ["-status_at", "account_id"] if view in NEWEST_FIRST else []
         found = reads.queue(order=order, limit=reads.PAGE_ROWS, offset=start, **filters)
         found = found.merge(_scores(found["account_id"].tolist()), on="account_id", how="left")
     left, right = st.columns([3, 1], gap="medium")

@@ -24,7 +24,7 @@ from sql import relations, schema
 from sql.warehouse import WRITE_CHUNK_ROWS, Warehouse, read_frame
 
 # Beside ids, what pages filter and sort by. A desk holds too much of a mart for an index to spare anything.
-SORTED_BY = ("status", "state", "place", "status_at", "requested_at", "waits")
+SORTED_BY = ("status", "state", "status_at", "requested_at", "waits")
 FEW = ("desk_id",)
 ROW, SAID = "_row", "_said"
 OWN = (ROW, SAID)

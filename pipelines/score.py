@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -180,14 +180,19 @@ def _judge_shared(
     draft.replace(schema.VERDICTS, found.verdicts, {"rule": list(set_rules.SHARED)})
 
 
-def register_terms(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, before: Rulebook | None = None) -> None:
-    """Puts the rulebook before the SQL files: `terms.versions`, `terms.stages` and one table per rule.
+def register_terms(
+    connection: duckdb.DuckDBPyConnection,
+    rulebook: Rulebook,
+    before: Rulebook | None = None,
+    rules: Iterable[str] = tuple(RULES),
+) -> None:
+    """Puts the rulebook before the SQL files: `terms.versions`, `terms.stages` and one table for each of the rules.
 
     Where the tables are known to hold a rulebook `before`, only those that differ are written.
     """
-    told = _told_terms(rulebook)
+    told = _told_terms(rulebook, rules)
     if before is not None:
-        held = _told_terms(before)
+        held = _told_terms(before, rules)
         told = {name: rows for name, rows in told.items() if rows != held[name]}
     for name, rows in told.items():
         duck.run(connection, _terms_table(name))
@@ -196,14 +201,14 @@ def register_terms(connection: duckdb.DuckDBPyConnection, rulebook: Rulebook, be
             connection.execute(f"insert into terms.{name} from told_terms")
 
 
-def _told_terms(rulebook: Rulebook) -> dict[str, list[dict[str, Any]]]:
+def _told_terms(rulebook: Rulebook, rules: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
     versions = [version for product in rulebook.products.values() for version in product.versions]
     return {
         "versions": [{**vars(v), "product_version": v.version, "narrowness": v.narrowness} for v in versions],
         "stages": [
             {"product": v.product, "product_version": v.version, "stage": stage} for v in versions for stage in v.stages
         ],
-    } | {rule: rulebook.rows(rule) for rule in RULES}
+    } | {rule: rulebook.rows(rule) for rule in rules}
 
 
 STAGE = {"product": pa.string(), "product_version": pa.int64(), "stage": pa.string()}

@@ -172,7 +172,9 @@ def test_the_selected_account_stays_selected_when_the_queue_moves(house: Warehou
     ids = queue.dataframe[0].value["account_id"].tolist()
     queue.session_state["queue-account"] = ids[2]
     with house.database.begin() as database:
-        database.execute(sa.text("update mart_risk_queue set place = '00' where account_id = :last"), {"last": ids[-1]})
+        last = {"last": ids[-1]}
+        database.execute(sa.text("update mart_risk_queue set state = 'near' where account_id = :last"), last)
+        database.execute(sa.text("update account_status set near_share = 9 where account_id = :last"), last)
     st.cache_data.clear()
     queue.run()
     assert queue.dataframe[0].value["account_id"].tolist() == [ids[-1], *ids[:-1]]

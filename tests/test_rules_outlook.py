@@ -47,8 +47,8 @@ def outlook(accounts: Sequence[Account], terms: str = FLOORS, days: int = 4) -> 
     """The outlook of each account some hours into a day of a calendar without weekends."""
     world = World(accounts, terms, START + dt.timedelta(days=days) + 12 * HOUR, calendar="crypto")
     connection = scored(world)
-    relations.build(connection, "marts.outlook")
-    frame: pd.DataFrame = connection.sql("from marts.outlook").df()
+    relations.build(connection, "facts.outlook")
+    frame: pd.DataFrame = connection.sql("from facts.outlook").df()
     return {row["account_id"]: row for row in frame.to_dict("records")}
 
 

@@ -36,4 +36,4 @@ def of_account(account_id: str) -> Hashable:
     if table is None:
         return stands.run_id
     row = reads.now(reads.standing(table, account_id=account_id))
-    return stands.run_id, row.drop(columns="place").to_json()
+    return stands.run_id, row.to_json()

@@ -15,6 +15,7 @@ from models.chance import by_chance
 from models.rule_words import rule_sentence
 from models.term_words import field_words
 from pipelines.explain import ExplainRefused, explain
+from pipelines.outlook import outlook as worked_out
 
 Told = list[tuple[str, str, list[tuple[str, str]]]]
 
@@ -40,6 +41,11 @@ def _steps(home: str, stamp: reads.Stamp, account_id: str) -> pd.DataFrame | Non
 def steps(account_id: str) -> pd.DataFrame | None:
     """Every instant of an account's equity and floors, None when it cannot be replayed."""
     return _steps(str(reads.warehouse().home), reads.stamp(), account_id)
+
+
+def outlook(account_id: str) -> dict[str, Any] | None:
+    """What would end or pass an account as it stands, None when it is over or has no terms."""
+    return worked_out(reads.warehouse(), rulebook(), account_id)
 
 
 def terms(product: str | None, version: Any, stage: str, currency: str | None = None) -> Told | None:

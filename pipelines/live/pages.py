@@ -24,7 +24,7 @@ from sql.decided import register, register_tables
 from sql.live_schema import PAGE_REFRESHES
 from sql.warehouse import Warehouse, newest_fact, read_frame
 
-LIVE_MARTS = ("accounts", "risk_queue", "risk_facets", "outlook", "lifecycle", "overview")
+LIVE_MARTS = ("accounts", "risk_queue", "risk_facets", "lifecycle", "overview")
 DRAWABLE = ("funded", "instant")
 """Stages whose accounts owe something to their traders."""
 AT_ONCE_MAX = 1_000
@@ -63,7 +63,7 @@ def refresh(warehouse: Warehouse, rulebook: Rulebook) -> float | None:
                         marts.write(connection, database, part)
                     # verdicts wait for the database too, and would miss their turn
                     time.sleep(time.monotonic() - wrote)
-            if changed:
+            if changed or as_of != _noted(warehouse):
                 _note(warehouse, as_of)
     except Timeout:
         return None
@@ -76,6 +76,12 @@ def _days() -> sa.Select[tuple[object, ...]]:
     wanted = sa.or_(status.c.status.not_in(TERMINAL), status.c.stage.in_(DRAWABLE))
     columns = [sa.type_coerce(c, sa.Double()).label(c.name) if isinstance(c.type, schema.Money) else c for c in days.c]
     return sa.select(*columns).join(status, status.c.account_id == days.c.account_id).where(wanted)
+
+
+def _noted(warehouse: Warehouse) -> dt.datetime | None:
+    """The newest fact at the last refresh; with a newer one accounts may stand elsewhere, which no mart repeats."""
+    with warehouse.database.connect() as database:
+        return database.execute(sa.select(PAGE_REFRESHES.c.as_of)).scalar()
 
 
 def _note(warehouse: Warehouse, as_of: dt.datetime) -> None:
