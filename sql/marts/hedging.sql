@@ -14,16 +14,22 @@ with lived as (
         and (status.status in ('active', 'paused') or status.status_at > stands_at)
 ),
 
+stood as (
+    select account_id, arg_max_null(profit, stands_at) as profit
+    from facts.funded_days
+    where stands_at <= getvariable('as_of') - to_days(cast(getvariable('liability_horizon_days') as integer))
+    group by account_id
+),
+
 ranked as (
     select
         lived.*,
         rates.rate_to_usd,
         ntile(10) over (
-            order by coalesce(told.profit, 0) * rates.rate_to_usd desc nulls last, lived.account_id
+            order by coalesce(stood.profit, 0) * rates.rate_to_usd desc nulls last, lived.account_id
         ) as tenth
     from lived
-    asof left join facts.funded_days as told
-        on lived.account_id = told.account_id and lived.stands_at >= told.stands_at
+    left join stood using (account_id)
     left join marts.usd_rates as rates on lived.currency = rates.currency
 ),
 
