@@ -1269,6 +1269,18 @@ def test_who_comes_in_soon_after_the_clock_every_day_does_so_at_news_by_habit(
     assert bool(strength(detector.weigh(seen, detector.terms, among))[0] >= 0.5) is fires
 
 
+@pytest.mark.parametrize(("at_once", "fires"), [(11, True), (3, False)])
+def test_where_most_who_trade_many_releases_straddle_those_who_trade_few_tell_what_is_usual(
+    at_once: int, fires: bool
+) -> None:
+    detector = DETECTORS["news_straddling"]
+    seen = pd.DataFrame({"events": [2] * 40 + [9] * 16 + [12], "at_once": [0] * 40 + [8] * 12 + [1] * 4 + [at_once]})
+    seen = seen.assign(soon=seen["at_once"], rode=seen["at_once"], both_sides=0, brackets=0, turns=0, turns_at_once=0)
+    seen = seen.assign(news_positions=13, positions=70, quiet_positions=57, by_the_clock=2, soon_by_the_clock=9)
+    assert detector.usual is not None
+    assert bool(strength(detector.weigh(seen, detector.terms, detector.usual(seen)))[-1] >= 0.5) is fires
+
+
 def test_small_ideas_that_try_a_market_out_hide_no_all_in() -> None:
     detector = DETECTORS["all_in"]
     seen = pd.DataFrame({"trader_id": ["probed", "steady"], "ideas": [3, 12], "planned": [3, 12], "days": [2, 8]})

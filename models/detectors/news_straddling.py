@@ -23,6 +23,8 @@ from models.detectors.base import (
 
 BOTH_SIDES_BY_CHANCE, BRACKETS_BY_CHANCE = (0.8, 19.2), (0.3, 29.7)
 """Around how many events the honest turn within `apart_s`, and within `bracket_s`, as Beta distributions."""
+AT_ONCE_BY_CHANCE = (1.0, 5.0)
+"""Of how many events traded the honest come in within `instant_s` of the release, as a Beta distribution."""
 SOON_BY_CHANCE = (0.8, 2.4)
 """Of how many events traded the honest come in within `soon_s` after the release, as a Beta distribution."""
 
@@ -33,7 +35,7 @@ class Terms:
     they are a bracket, what is at once, what is soon after where spreads widen and which share of that is at once when
     nobody waited to read, and at which round times (seconds) releases come."""
 
-    version: str = "2026-12-03"
+    version: str = "2026-12-04"
     before_s: float = 600.0
     after_s: float = 300.0
     apart_s: float = 300.0
@@ -46,10 +48,13 @@ class Terms:
 
 
 def usual(seen: pd.DataFrame) -> Usual:
-    """Around how many of the events that they trade the firm's accounts come in within seconds, and soon after."""
+    """Around how many of the events that they trade the firm's accounts come in within seconds, and soon after.
+
+    Two events are enough to be asked: of those who trade many, half may straddle.
+    """
     return {
-        "at_once": list(peers(seen["at_once"], seen["events"], (1.0, 5.0))),
-        "soon": list(peers(seen["soon"], seen["events"], SOON_BY_CHANCE)),
+        "at_once": list(peers(seen["at_once"], seen["events"], AT_ONCE_BY_CHANCE, tries_min=2)),
+        "soon": list(peers(seen["soon"], seen["events"], SOON_BY_CHANCE, tries_min=2)),
     }
 
 
