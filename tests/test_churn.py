@@ -232,7 +232,7 @@ def test_a_small_firm_is_judged_by_how_long_nobody_was_seen() -> None:
 
 
 def test_many_examples_of_few_people_teach_no_trees() -> None:
-    told = history(traders=100)
+    told = history(traders=55)
     seen, _ = examples(told, cut_offs(told.first_at(), END, 60, ChurnTerms()), 60)
     assert len(seen) > ChurnTerms().examples_min
     assert fit(told, END, 60).kind == "recency"

@@ -39,6 +39,8 @@ GUESS = ((1 / 12, 0.3), (7 / 15, 0.6), (1.5, 0.9))
 """Horizons since a trader was last seen and the share who leave, where nothing is known yet."""
 GUESS_WEIGHS = 10
 """The guess weighs as much as so many examples."""
+SILENCE_WEIGHS = 200
+"""What silence alone says weighs as much as trees learnt from so many traders."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ class ChurnTerms:
     taught_days_min: int = 7
     cut_offs_max: int = 12
     examples_min: int = 400
-    traders_min: int = 150
-    rarer_class_min: int = 40
+    traders_min: int = 60
+    rarer_class_min: int = 15
     seed: int = 7
     reasons_max: int = 4
 
@@ -99,7 +101,13 @@ class ChurnModel:
         else:
             raw, moves = trees.explain(self.content, values)
         slope, shift = self.content["slope"], self.content["shift"]
-        return self.content.get("stretch", 1.0) * np.asarray(expit(slope * raw + shift)), slope * moves
+        odds, moves = slope * raw + shift, slope * moves
+        if beside := self.content.get("beside"):
+            newest, silence = _silence(features)
+            odds, moves = _drawn(odds, silence, beside), (1 - beside["weight"]) * moves
+            by_silence = beside["weight"] * beside["slope"] * (silence - beside["usual"])
+            moves[np.arange(len(moves)), newest] += by_silence
+        return self.content.get("stretch", 1.0) * np.asarray(expit(odds)), moves
 
 
 def _silence(features: pd.DataFrame) -> tuple[np.ndarray, Floats]:
@@ -109,6 +117,12 @@ def _silence(features: pd.DataFrame) -> tuple[np.ndarray, Floats]:
     newest = days.argmin(axis=1)
     places = np.array([FEATURES.index(name) for name in SEEN])
     return places[newest], np.log1p(days[np.arange(len(days)), newest])
+
+
+def _drawn(odds: Floats, silence: Floats, beside: dict[str, float]) -> Floats:
+    """Log-odds drawn to what silence alone says."""
+    weight = beside["weight"]
+    return (1 - weight) * odds + weight * (beside["slope"] * silence + beside["shift"])
 
 
 def cut_offs(first: pd.Timestamp, last: pd.Timestamp, horizon_days: int, terms: ChurnTerms) -> list[pd.Timestamp]:
@@ -129,9 +143,10 @@ def fit(history: History, last: pd.Timestamp, horizon_days: int, terms: ChurnTer
     """Learns from cut-offs whose outcome was known at `last`: trees where there is enough, else by recency alone.
 
     Calibration (Platt, 1999) uses what trees learnt from every second trader say of the others, so that nobody is
-    judged by trees that have seen what became of them. Where nobody was ever seen to trade, what is known of purchases
-    alone is used (BG/NBD), calibrated alike. A history too short for the horizon teaches a shorter one, from which the
-    share that stays away to the end of the horizon is taken; see `_stretch`.
+    judged by trees that have seen what became of them; what trees of few traders say is drawn to what silence alone
+    says. Where nobody was ever seen to trade, what is known of purchases alone is used (BG/NBD), calibrated alike. A
+    history too short for the horizon teaches a shorter one, from which the share that stays away to the end of the
+    horizon is taken; see `_stretch`.
     """
     held = terms or ChurnTerms()
     taught, instants = _teachable(history, last, horizon_days, held)
@@ -152,7 +167,13 @@ def fit(history: History, last: pd.Timestamp, horizon_days: int, terms: ChurnTer
     else:
         kind, content, raw = "purchases", {}, seen["buys_nothing"].to_numpy(float)
     content |= _platt(raw, left)
-    chance = np.asarray(expit(content["slope"] * raw + content["shift"]))
+    odds = content["slope"] * raw + content["shift"]
+    if kind == "trees":
+        silence = _silence(seen)[1]
+        weight = SILENCE_WEIGHS / (SILENCE_WEIGHS + seen.index.nunique())
+        content["beside"] = _by_recency(silence, left, taught) | {"weight": round(weight, 4)}
+        odds = _drawn(odds, silence, content["beside"])
+    chance = np.asarray(expit(odds))
     card = _card(seen, left, chance, taught, stretch)
     return ChurnModel(kind, horizon_days, {**content, "stretch": stretch}, card)
 
