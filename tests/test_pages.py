@@ -23,7 +23,7 @@ from dashboards.kit import frame, graphs, look, people, places, reads
 from dashboards.overview import BEHIND
 from pipelines import attempts
 from pipelines.land import land_paths
-from sql import relations
+from sql import relations, schema
 from sql.warehouse import Warehouse
 from tests import pages_firm
 
@@ -727,6 +727,23 @@ def test_colours_live_in_one_file_and_pages_hold_no_sql() -> None:
             assert not re.search(r"#[0-9A-Fa-f]{6}\b|rgba?\(", text), f"{path.name} has a colour of its own"
         if path.name != "lake.py":
             assert not re.search(r"[\"'](select|insert|update|delete) ", text), f"{path.name} has SQL of its own"
+
+
+@pytest.mark.parametrize("state", [None, ["breached", "near"]])
+def test_the_queue_in_pages_of_any_size_is_every_account_once_by_state_then_by_what_is_used(
+    at_firm: Path, state: list[str] | None
+) -> None:
+    """States are read one after another; what a page breaks must neither come twice nor be left out."""
+    stands = reads.decided(schema.ACCOUNT_STATUS)[["account_id", "near_share"]]
+    everyone = reads.rows("risk_queue", state=state).merge(stands, on="account_id")
+    rank = everyone["state"].map({one: place for place, one in enumerate(reads.STATES)})
+    everyone = everyone.assign(rank=rank, newest=-everyone["status_at"].astype("int64"), used=-everyone["near_share"])
+    wanted = everyone.sort_values(["rank", "used", "newest", "account_id"])["account_id"].tolist()
+    assert len(set(everyone["state"])) > 1
+    for size in (1, 2, 3, 50):
+        starts = range(0, len(wanted) + size, size)
+        pages = [reads.queue(state=state, limit=size, offset=start) for start in starts]
+        assert [one for page in pages for one in page["account_id"]] == wanted
 
 
 def test_an_unknown_mart_reads_as_nothing(at_firm: Path) -> None:

@@ -10,6 +10,7 @@ import duckdb
 import pandas as pd
 import pytest
 
+from models.payouts import spells
 from pipelines.score import judge, judged_accounts
 from sql import relations
 from tests.rule_world import START, Account, Trade, World, engine, rulebook
@@ -40,6 +41,7 @@ def scored(world: World) -> duckdb.DuckDBPyConnection:
     connection.execute(
         "create table if not exists decided.payout_states (payout_id varchar, updated_at timestamptz, state varchar)"
     )
+    spells.show_of(connection, rulebook(world), [], world.as_of)
     return connection
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Hashable
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from dashboards.kit import reads, words
+from dashboards.kit import fresh, reads, words
 from models import catalogue
 from models.catalogue import Rulebook, Terms
 from models.chance import by_chance
@@ -43,9 +44,14 @@ def steps(account_id: str) -> pd.DataFrame | None:
     return _steps(str(reads.warehouse().home), reads.stamp(), account_id)
 
 
+@st.cache_data(ttl=reads.CACHE_SECONDS, show_spinner=False, max_entries=200)
+def _outlook(home: str, stands: Hashable, account_id: str) -> dict[str, Any] | None:
+    return worked_out(reads.warehouse(), rulebook(), account_id)
+
+
 def outlook(account_id: str) -> dict[str, Any] | None:
     """What would end or pass an account as it stands, None when it is over or has no terms."""
-    return worked_out(reads.warehouse(), rulebook(), account_id)
+    return _outlook(str(reads.warehouse().home), fresh.of_account(account_id), account_id)
 
 
 def terms(product: str | None, version: Any, stage: str, currency: str | None = None) -> Told | None:

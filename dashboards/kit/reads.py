@@ -307,12 +307,10 @@ def standing(table: Any, **equal: Any) -> sa.Select[Any]:
     return filtered(table, **equal).add_columns(*told).outerjoin(status, status.c.account_id == table.c.account_id)
 
 
-def _first_look(table: Any, *, by_state: bool) -> list[Any]:
-    """The order in which accounts need a look: by state, then who has used most of the allowance, then the newest."""
-    rank = {state: place for place, state in enumerate(STATES)}
+def _first_look(table: Any) -> list[Any]:
+    """The order in which accounts of a state need a look: who has used most of the allowance, then the newest."""
     used = sa.nulls_last(schema.ACCOUNT_STATUS.c.near_share.desc())
-    order = [used, sa.nulls_last(table.c.status_at.desc()), table.c.account_id]
-    return [sa.case(rank, value=table.c.state), *order] if by_state else order
+    return [used, sa.nulls_last(table.c.status_at.desc()), table.c.account_id]
 
 
 def queue(*, order: Sequence[str] = (), limit: int = MOST_ROWS, offset: int = 0, **equal: Any) -> pd.DataFrame:
@@ -321,15 +319,39 @@ def queue(*, order: Sequence[str] = (), limit: int = MOST_ROWS, offset: int = 0,
     table = mart("risk_queue")
     if table is None:
         return pd.DataFrame()
-    by_state = not isinstance(equal.get("state"), str)
-    wanted = [_ordered(table, column) for column in order] or _first_look(table, by_state=by_state)
-    return _some(table, standing(table, **equal), wanted, limit, offset)
+    wanted = [_ordered(table, column) for column in order] or _first_look(table)
+    if order or "account_id" in equal:
+        return _some(table, standing(table, **equal), wanted, [_picked(table, wanted, limit, offset, **equal)])
+    picked = [
+        _picked(table, wanted, most, start, **{**equal, "state": state})
+        for state, most, start in _state_by_state(limit, offset, **equal)
+    ]
+    rank = sa.case({state: place for place, state in enumerate(STATES)}, value=table.c.state)
+    return _some(table, standing(table, **equal), [rank, *wanted], picked)
 
 
-def _some(table: Any, statement: sa.Select[Any], order: list[Any], limit: int, offset: int) -> pd.DataFrame:
-    """Some rows of the risk queue, found by account first: to sort whole rows takes twice as long."""
-    some = within_desks(statement).with_only_columns(table.c.account_id).order_by(*order).limit(limit).offset(offset)
-    found = sa.select(some.subquery().c.account_id)
+def _state_by_state(limit: int, offset: int, state: Any = None, **equal: Any) -> Iterator[tuple[str, int, int]]:
+    """How many rows of which states are on a page, and from which on: to put all in order takes much longer."""
+    told = [state] if isinstance(state, str) else state or STATES
+    for one in [one for one in STATES if one in told]:
+        held = how_many("risk_queue", state=one, **equal) if len(told) > 1 else offset + limit
+        if offset < held and limit > 0:
+            yield one, limit, offset
+            limit -= held - offset
+        offset = max(offset - held, 0)
+
+
+def _picked(table: Any, order: list[Any], limit: int, offset: int, **equal: Any) -> sa.Select[Any]:
+    """The accounts of a page."""
+    ids = standing(table, **equal).with_only_columns(table.c.account_id)
+    return ids.order_by(*order).limit(limit).offset(offset)
+
+
+def _some(table: Any, statement: sa.Select[Any], order: list[Any], picked: Sequence[sa.Select[Any]]) -> pd.DataFrame:
+    """Rows of picked accounts: to sort whole rows instead takes twice as long."""
+    if not picked:
+        return fetch(statement.limit(0))
+    found = sa.union_all(*(sa.select(one.subquery().c.account_id) for one in picked))
     return fetch(statement.where(table.c.account_id.in_(found)).order_by(*order))
 
 
@@ -342,7 +364,8 @@ def riskiest(*, limit: int = PAGE_ROWS, offset: int = 0, **equal: Any) -> pd.Dat
     joined = standing(table, **equal).add_columns(*told).outerjoin(scores, scores.c.account_id == table.c.account_id)
     stake = sa.func.coalesce(table.c.stake_usd, 0) * sa.func.coalesce(scores.c.score, 0)
     order = [stake.desc(), sa.nulls_last(scores.c.score.desc()), table.c.account_id]
-    return _some(table, joined, order, limit, offset)
+    ids = joined.with_only_columns(table.c.account_id).order_by(*order).limit(limit).offset(offset)
+    return _some(table, joined, order, [ids])
 
 
 def scored() -> bool:
