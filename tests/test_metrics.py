@@ -419,15 +419,20 @@ def test_what_stood_a_month_before_is_counted_of_those_that_stood_then() -> None
                     'USD' as currency;
             create table marts.usd_rates as select 'USD' as currency, 1.0 as rate_to_usd;
             create table marts.risk_queue (desk_id text, state text);
-            create table facts.funded_days (account_id text, desk_id text, profit double, stands_at timestamptz);
+            create table facts.funded_days as
+                from (values ('old', 35, 100.0), ('old', 20, 300), ('gone', 50, 700), ('ended', 33, 40))
+                    as told (account_id, days, profit)
+                select account_id, 'd' as desk_id, profit, getvariable('as_of') - to_days(days) as stands_at;
             create table facts.funded_now (desk_id text, profit double, split double, rate_to_usd double);
-            create table facts.splits (account_id text, begins double[], percents double[], since timestamptz)
+            create table facts.splits as
+                select account_id, [0.0] as begins, [80.0] as percents, opened_at as since from staging.accounts
             """
         )
         relations.build(connection, "marts.overview")
         query = "select figure, value, month_before from marts.overview where desk_id = 'all' and month_before > 0"
         told = {figure: (value, before) for figure, value, before in connection.execute(query).fetchall()}
     assert told.pop("payout_ratio") == (None, 0.25), "over the whole 30 days before that day"
+    assert told.pop("accrued") == (0, 0.8 * (100 + 40)), "the last told by then of the two that lived"
     assert told == {"live": (2, 2), "funded": (2, 2), "waiting": (0, 1), "requested": (0, 70)}
 
 

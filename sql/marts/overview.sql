@@ -128,7 +128,12 @@ profit_days as (
         and instants.instant >= shared.since
         and (shared.until is null or instants.instant < shared.until)
     left join marts.usd_rates as rates on status.currency = rates.currency
-    where status.stage in ('funded', 'instant') and day_ends.later_age < 13
+    where
+        status.stage in ('funded', 'instant')
+        and (
+            day_ends.later_age < 13
+            or (select max(age) from instants) between day_ends.later_age + 1 and day_ends.since_age
+        )
 ),
 
 accrued_days as (
