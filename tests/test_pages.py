@@ -729,20 +729,23 @@ def test_colours_live_in_one_file_and_pages_hold_no_sql() -> None:
             assert not re.search(r"[\"'](select|insert|update|delete) ", text), f"{path.name} has SQL of its own"
 
 
+@pytest.mark.parametrize("listed", [False, True])
 @pytest.mark.parametrize("state", [None, ["breached", "near"]])
 def test_the_queue_in_pages_of_any_size_is_every_account_once_by_state_then_by_what_is_used(
-    at_firm: Path, state: list[str] | None
+    at_firm: Path, state: list[str] | None, listed: bool
 ) -> None:
-    """States are read one after another; what a page breaks must neither come twice nor be left out."""
+    """States are read one after another, listed accounts (the flagged) at once; what a page breaks must neither come
+    twice nor be left out."""
     stands = reads.decided(schema.ACCOUNT_STATUS)[["account_id", "near_share"]]
     everyone = reads.rows("risk_queue", state=state).merge(stands, on="account_id")
     rank = everyone["state"].map({one: place for place, one in enumerate(reads.STATES)})
     everyone = everyone.assign(rank=rank, newest=-everyone["status_at"].astype("int64"), used=-everyone["near_share"])
     wanted = everyone.sort_values(["rank", "used", "newest", "account_id"])["account_id"].tolist()
     assert len(set(everyone["state"])) > 1
+    filters = {"state": state} | ({"account_id": wanted} if listed else {})
     for size in (1, 2, 3, 50):
         starts = range(0, len(wanted) + size, size)
-        pages = [reads.queue(state=state, limit=size, offset=start) for start in starts]
+        pages = [reads.queue(limit=size, offset=start, **filters) for start in starts]
         assert [one for page in pages for one in page["account_id"]] == wanted
 
 

@@ -319,15 +319,16 @@ def queue(*, order: Sequence[str] = (), limit: int = MOST_ROWS, offset: int = 0,
     table = mart("risk_queue")
     if table is None:
         return pd.DataFrame()
-    wanted = [_ordered(table, column) for column in order] or _first_look(table)
-    if order or "account_id" in equal:
-        return _some(table, standing(table, **equal), wanted, [_picked(table, wanted, limit, offset, **equal)])
-    picked = [
-        _picked(table, wanted, most, start, **{**equal, "state": state})
-        for state, most, start in _state_by_state(limit, offset, **equal)
-    ]
     rank = sa.case({state: place for place, state in enumerate(STATES)}, value=table.c.state)
-    return _some(table, standing(table, **equal), [rank, *wanted], picked)
+    wanted = [_ordered(table, column) for column in order] or [rank, *_first_look(table)]
+    if order or "account_id" in equal:
+        picked = [_picked(table, wanted, limit, offset, **equal)]
+    else:
+        picked = [
+            _picked(table, _first_look(table), most, start, **{**equal, "state": state})
+            for state, most, start in _state_by_state(limit, offset, **equal)
+        ]
+    return _some(table, standing(table, **equal), wanted, picked)
 
 
 def _state_by_state(limit: int, offset: int, state: Any = None, **equal: Any) -> Iterator[tuple[str, int, int]]:
