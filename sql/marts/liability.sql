@@ -1,7 +1,7 @@
 -- What the firm could owe its funded traders, by how sure it is. Grain: desk_id, currency, kind.
--- All are the traders' parts. requested: of what is asked for and not yet paid. eligible: the traders' share of profit that age, cycle and minimum let them ask
--- for now. accrued: the traders' share of the profit that live funded accounts show now. expected: what is likely to be
--- paid within the horizon.
+-- All are the traders' parts. requested: of what is asked for and not yet paid. accrued: of the profit of live funded accounts
+-- that is still to be shared. eligible: of what is accrued where age, cycle and minimum let them ask for it now and no request
+-- waits. expected: what is likely to be paid within the horizon.
 with owed as (
     select
         queue.desk_id, queue.currency, 'requested' as kind, queue.account_id,
