@@ -28,7 +28,7 @@ TRADERS, DAYS = 50, 30
 
 def compile_kernels() -> None:
     """Makes, lands and scores a firm in a folder that goes away, whatever home, database and rulebook are set."""
-    beside = multiprocessing.get_context("spawn").Process(target=describe_a_copier)
+    beside = multiprocessing.get_context("spawn").Process(target=describe_a_copier, daemon=True)
     beside.start()
     with tempfile.TemporaryDirectory() as told:
         folder = Path(told)
