@@ -150,6 +150,7 @@ def test_what_the_desk_refused_waits_no_more_and_is_in_no_sum() -> None:
         " as told (payout_id, status);"
         "create table marts.usd_rates as select 'USD' as currency, 1.0 as rate_to_usd;"
         "create table marts.limits as select 48.0 as payout_hours;"
+        "create schema facts; create table facts.profits_now as select 'A1' as account_id, 0.0 as profit;"
         "create table decided.account_status as select 'A1' as account_id, 'active' as status, 10.0 as balance,"
         " 10.0 as initial_balance;"
         "create table decided.payout_states as select *, timestamptz '2026-03-25 12:00:00+00' as updated_at"
@@ -214,13 +215,14 @@ def test_what_stood_in_a_funded_account_is_told_of_one_that_began_at_zero_too(in
     connection = duckdb.connect()
     connection.execute(
         "set timezone = 'UTC'; create schema facts; create schema decided;"
-        "create table facts.accounts as select 'A' as account_id, 'd' as desk_id, 'funded' as stage,"
-        f" {initial} as initial_balance; create table decided.account_status as select 'A' as account_id,"
-        " 'active' as status, timestamptz '2026-05-30' as status_at; create table decided.account_days as"
-        f" select 'A' as account_id, date '2026-05-29' as firm_day, {balance} as close_balance"
+        "create table decided.account_status as select 'A' as account_id, 'd' as desk_id, 'funded' as stage,"
+        f" {initial} as initial_balance, 'active' as status, timestamptz '2026-05-30' as status_at;"
+        "create table facts.set_aside (account_id text, since timestamptz, amount double);"
+        "create table decided.account_days as select 'A' as account_id, date '2026-05-29' as firm_day,"
+        f" {balance} as close_balance, {balance} + 5 as close_equity, 1 as trades, 250 as closed_profit"
     )
-    (told,) = connection.execute(relations.text("facts.funded_days")).fetchall()
-    assert told[1:] == ("d", dt.datetime(2026, 5, 30, tzinfo=dt.UTC), 250.0)
+    told = connection.execute(relations.text("facts.funded_days")).fetchall()
+    assert told == [("A", "d", dt.datetime(2026, 5, 30, tzinfo=dt.UTC), 250.0, 5.0, True)]
 
 
 def test_accrued_agrees_between_liability_and_its_accounts(house: Warehouse) -> None:
