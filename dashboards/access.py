@@ -33,9 +33,7 @@ def show() -> None:
     _add(first=not held)
     st.subheader("Permissions", anchor=False)
     table = {
-        access.IN_WORDS[permission][:1].upper() + access.IN_WORDS[permission][1:]: [
-            ("✓" if role in roles else "") for role in access.ROLES
-        ]
+        access.IN_WORDS[permission].capitalize(): [("✓" if role in roles else "") for role in access.ROLES]
         for permission, roles in access.PERMISSIONS.items()
     }
     st.dataframe(pd.DataFrame(table, index=[words.plain(role) for role in access.ROLES]).T)

@@ -569,26 +569,6 @@ FOREIGN: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    ("told", "cell", "read"),
-    [
-        ({"factors": {"amount": 0.01}}, "15501", "155.01"),
-        ({"factors": {"amount": 0.01}, "decimal": ","}, "1.550.100,5", "15501.005"),
-        ({"factors": {"amount": 1000}}, "0.0355", "35.5000"),
-        ({"factors": {"amount": 0.01}}, "n/a", "n/a"),
-    ],
-)
-def test_numbers_in_another_unit_are_turned_into_ours_exactly(
-    tmp_path: Path, told: dict[str, Any], cell: str, read: str
-) -> None:
-    """Payment processors tell cents; 0.01 times them is no binary fraction."""
-    (tmp_path / "paid.csv").write_text(f"No;Client;Sum;When\n1;T1;{cell};2026-02-03\n", encoding="utf-8")
-    import_export(tmp_path, {"payments": FOREIGN | told}, tmp_path / "feed")
-    row = (tmp_path / "feed" / "payments.csv").read_text(encoding="utf-8").splitlines()[1]
-    assert row == f"1,T1,{read},2026-02-02T23:00:00Z,purchase,EUR"
-    assert tomllib.loads(written_mapping({"payments": FOREIGN | told})) == {"payments": FOREIGN | told}
-
-
-@pytest.mark.parametrize(
     "factors", [{"amount": 0}, {"amount": "0.01"}, {"kind": 2}, {"trader_id": 2}, {"amount": True}]
 )
 def test_a_factor_that_turns_nothing_is_refused(tmp_path: Path, factors: dict[str, Any]) -> None:
@@ -604,6 +584,10 @@ def test_a_factor_that_turns_nothing_is_refused(tmp_path: Path, factors: dict[st
         ({"decimal": ","}, "1.234;2026-02-03T14:05:00+09:00", "1234,2026-02-03T05:05:00Z"),
         ({"decimal": "."}, "1,234.5;2026-02-03", "1234.5,2026-02-02T23:00:00Z"),
         ({"time_format": "%m/%d/%Y %I:%M %p"}, "9.5;02/03/2026 2:05 PM", "9.5,2026-02-03T13:05:00Z"),
+        ({"factors": {"amount": 0.01}}, "15501;2026-02-03", "155.01,2026-02-02T23:00:00Z"),
+        ({"factors": {"amount": 0.01}, "decimal": ","}, "1.550.100,5;2026-02-03", "15501.005,2026-02-02T23:00:00Z"),
+        ({"factors": {"amount": 1000}}, "0.0355;2026-02-03", "35.5000,2026-02-02T23:00:00Z"),
+        ({"factors": {"amount": 0.01}}, "n/a;2026-02-03", "n/a,2026-02-02T23:00:00Z"),
         ({}, '"9,5";02/03/2026 14:05', '"9,5",02/03/2026 14:05'),
         ({}, "9;29.03.2026 02:30", "9,29.03.2026 02:30"),
         ({}, "9;25.10.2026 02:30", "9,25.10.2026 02:30"),
@@ -612,7 +596,8 @@ def test_a_factor_that_turns_nothing_is_refused(tmp_path: Path, factors: dict[st
 def test_numbers_and_times_of_another_system_are_read_as_told_or_left_to_be_rejected(
     tmp_path: Path, told: dict[str, Any], cell: str, read: str
 ) -> None:
-    """Never guessed: a day that may be a month, a time that a clock change skips or repeats, stay as they are."""
+    """Never guessed: a day that may be a month, a time that a clock change skips or repeats, stay as they are. Other
+    units are turned into ours exactly: 0.01 times cents is no binary fraction."""
     (tmp_path / "paid.csv").write_text(f"No;Client;Sum;When\n1;T1;{cell}\n", encoding="utf-8")
     import_export(tmp_path, {"payments": FOREIGN | told}, tmp_path / "feed")
     row = (tmp_path / "feed" / "payments.csv").read_text(encoding="utf-8").splitlines()[1]

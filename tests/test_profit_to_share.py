@@ -16,7 +16,7 @@ import duckdb
 import pytest
 
 from models import catalogue, liability
-from models.payouts import review_all
+from models.payouts import spells
 from sql import relations
 from tests.builders import Row
 from tests.payout_world import DAY, NOW, START, feed, operation, product, request, reviewed, settlement, trade, world
@@ -186,7 +186,7 @@ def marts(lives: list[Life], tmp_path_factory: pytest.TempPathFactory) -> Iterat
     folder = tmp_path_factory.mktemp("plans")
     (folder / "plan.toml").write_text(product(TERMS), encoding="utf-8")
     with world(folder, told_of(lives)) as connection:
-        review_all(connection, catalogue.load(folder), NOW)
+        spells.show(connection, catalogue.load(folder), NOW)
         liability.record(connection, NOW)
         yield connection
 
@@ -299,7 +299,7 @@ def days_of(folder: Path, rows: dict[str, list[Row]], terms: str, zone: str = "U
     """The profit of the firm's one account, by the day on which it stood so; now is 60."""
     (folder / "plan.toml").write_text(product(terms).replace('zone = "UTC"', f'zone = "{zone}"'), encoding="utf-8")
     with world(folder, rows) as connection:
-        review_all(connection, catalogue.load(folder), NOW)
+        spells.show(connection, catalogue.load(folder), NOW)
         liability.register_terms(connection)
         relations.build(connection, "facts.funded_days", "facts.funded_now")
         query = """
@@ -358,6 +358,6 @@ def test_a_minimum_is_met_to_the_cent(tmp_path: Path) -> None:
         product("split = { percent = 80 }\npayout = { minimum = 50.05 }"), encoding="utf-8"
     )
     with world(tmp_path, feed(trade(1, 1, "50.05", 5), [])) as connection:
-        review_all(connection, catalogue.load(tmp_path), NOW)
+        spells.show(connection, catalogue.load(tmp_path), NOW)
         relations.build(connection, "facts.funded_now")
         assert connection.execute("select is_eligible from facts.funded_now").fetchall() == [(True,)]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from models import catalogue, liability
-from models.payouts import review_all
+from models.payouts import desk_of, published, spells
 from sql import relations
 from tests.builders import Row
 from tests.payout_world import NOW, feed, operation, product, request, settlement, trade, world
@@ -28,7 +28,7 @@ def stands(folder: Path, rows: dict[str, list[Row]], terms: str) -> tuple[float,
     """The traders' part of the profit that stands in the firm's one account, that share, and that of the next gain."""
     (folder / "plan.toml").write_text(product(terms), encoding="utf-8")
     with world(folder, rows) as connection:
-        review_all(connection, catalogue.load(folder), NOW)
+        spells.show(connection, catalogue.load(folder), NOW)
         liability.register_terms(connection)
         relations.build(connection, "facts.funded_now")
         query = "select profit * split, split, next_split from facts.funded_now"
@@ -41,7 +41,8 @@ def asked(folder: Path, rows: dict[str, list[Row]], terms: str, amount: str) -> 
     (folder / "plan.toml").write_text(product(terms), encoding="utf-8")
     now = [*rows["payouts"], request("QNOW", 59.9, amount)]
     with world(folder, rows | {"payouts": now}) as connection:
-        found = review_all(connection, catalogue.load(folder), NOW).set_index("payout_id")
+        asked = spells.show(connection, catalogue.load(folder), NOW)
+        found = published(asked, desk_of(connection, asked, NOW)).set_index("payout_id")
     return found.loc["QNOW"]
 
 
@@ -130,12 +131,13 @@ def test_eligible_now_is_what_the_desk_would_let_be_asked_for_now(tmp_path: Path
     if before == "paid":
         rows["settlements"] = [settlement(1, "Q1", day + 0.1, "160")]
     with world(tmp_path, rows) as connection:
-        review_all(connection, catalogue.load(tmp_path), NOW)
+        spells.show(connection, catalogue.load(tmp_path), NOW)
         liability.register_terms(connection)
         relations.build(connection, "facts.funded_now")
         [(found,)] = connection.execute("select is_eligible from facts.funded_now").fetchall()
     with world(tmp_path, rows | {"payouts": [*requests, request("QNOW", 60, "100")]}) as connection:
-        reviews = review_all(connection, catalogue.load(tmp_path), NOW).set_index("payout_id")
+        asked = spells.show(connection, catalogue.load(tmp_path), NOW)
+        reviews = published(asked, desk_of(connection, asked, NOW)).set_index("payout_id")
     told = json.loads(str(reviews.loc["QNOW", "checks"]))
     failed = {check["check"] for check in told if check["outcome"] == "failed"}
     desk = not failed & {"waiting_time", "other_request"}

@@ -11,6 +11,6 @@ standing.py       reviews as cases stand since the run
 policy.toml       thresholds of review, screening and approval, versioned
 """
 
-from models.payouts.review import Reviewed, desk_of, published, review, review_all
+from models.payouts.review import Reviewed, desk_of, published, review
 
-__all__ = ["Reviewed", "desk_of", "published", "review", "review_all"]
+__all__ = ["Reviewed", "desk_of", "published", "review"]

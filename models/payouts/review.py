@@ -10,8 +10,7 @@ import duckdb
 import pandas as pd
 
 from models import screening
-from models.catalogue import Rulebook
-from models.payouts import conduct, eligibility, facts, spells
+from models.payouts import conduct, eligibility, facts
 from models.payouts.amounts import Worth, worth
 from models.payouts.checks import Check, eligible, recommended
 from models.payouts.facts import Desk, Request, Row
@@ -70,29 +69,18 @@ def review(request: Request, desk: Desk) -> Reviewed:
     return Reviewed(request, tuple(checks), value)
 
 
-def review_all(
-    connection: duckdb.DuckDBPyConnection,
-    rulebook: Rulebook,
-    as_of: dt.datetime,
-) -> pd.DataFrame:
-    """Reviews every request up to `as_of`; columns of the published table `payout_reviews`, in order of payout_id.
-
-    Reads staging, facts, terms and `decided` (account_status, verdicts, owners, copy_pairs, copy_rings and, once
-    detectors have run, signals), and the screening list that is configured; without one nobody is screened. Shows what
-    `spells.show` does.
-    """
-    asked = spells.show(connection, rulebook, as_of)
-    return published(asked, desk_of(connection, asked, as_of))
-
-
 def desk_of(connection: duckdb.DuckDBPyConnection, asked: list[Request], as_of: dt.datetime) -> Desk:
-    """What the desks of requests know beside them; a review needs nothing else."""
+    """What the desks of requests know beside them; a review needs nothing else.
+
+    Reads staging, facts and `decided` (account_status, owners, copy_pairs, copy_rings and, once detectors have run,
+    signals), and the screening list that is configured; without one nobody is screened.
+    """
     policy = in_force(as_of)
     return facts.surroundings(connection, as_of, policy, _screened(asked, policy))
 
 
 def published(asked: list[Request], desk: Desk) -> pd.DataFrame:
-    """The reviews of requests as they are published."""
+    """The reviews of requests: columns of the published table `payout_reviews`, in the order of the requests."""
     return pd.DataFrame([review(request, desk).as_row() for request in asked], columns=COLUMNS)
 
 
