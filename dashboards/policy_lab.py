@@ -262,7 +262,8 @@ def _changes(today: Version, draft: Version) -> None:
     if lines:
         look.card("near", "What the draft changes", lines)
     else:
-        look.card("ended", "The draft says what the terms of today say", ["Nothing can come out otherwise."])
+        lines = ["Only what was bought under an earlier version can come out otherwise."]
+        look.card("ended", "The draft says what the terms of today say", lines)
 
 
 def _clocks(today: Version, draft: Version) -> str:
@@ -298,11 +299,11 @@ def _rows(found: Comparison, stage: str) -> None:
             **{f"{name}_range": [_range(row, row["unit"], prefix) for row in rows] for name, prefix in RANGES.items()},
         }
     )
-    figure = st.column_config.TextColumn("Figure", width="medium")
+    figure = st.column_config.TextColumn("Figure", width=190)
     columns: dict[str, Any] = {"verdict": "", "metric": figure, "stage": "Stage"}
     for name in RANGES:
         columns[name] = st.column_config.TextColumn(words.plain(name), alignment="right")
-        columns[f"{name}_range"] = st.column_config.TextColumn("95 %", alignment="right", help=f"of {name}")
+        columns[f"{name}_range"] = st.column_config.TextColumn("95 %", width=128, alignment="right", help=f"of {name}")
     st.dataframe(
         look.coloured(shown, "verdict", states),
         hide_index=True,
@@ -376,9 +377,7 @@ def _rule(name: Any) -> str:
 
 def _columns(frame: pd.DataFrame) -> dict[str, Any]:
     return {
-        str(name): st.column_config.DatetimeColumn(
-            f"{words.plain(name)} (UTC)", format="D MMM YY HH:mm", timezone="UTC"
-        )
+        str(name): st.column_config.DatetimeColumn(f"{words.plain(name)} (UTC)", format=words.MINUTE, timezone="UTC")
         if str(name).endswith("_at")
         else words.plain(str(name).removesuffix("_id"))
         for name in frame.columns
