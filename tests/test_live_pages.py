@@ -22,7 +22,7 @@ from pipelines.score import score
 from sql import schema
 from sql.warehouse import Warehouse
 from tests import pages_firm
-from tests.builders import Row
+from tests.builders import Row, product_text
 from tests.test_pages import opened, told
 from tests.test_score_same import land
 
@@ -134,6 +134,25 @@ def test_pages_show_what_the_live_service_decides_as_a_full_run_would(house: War
     assert fresh.figures() == number, "a refresh that changes nothing draws nothing"
     score(house, rulebook, full=True)
     run = marts_of(house)
+    assert [name for name in pages.LIVE_MARTS if not live[name].equals(run[name])] == []
+
+
+def test_live_pages_read_the_deals_of_all_who_may_be_owed_something(house: Warehouse) -> None:
+    """Guards that money put into a funded account that never asked is no profit on live pages either: right after a run
+    they show what it shows."""
+    book = house.home.parent / "book"
+    (book / "two.toml").write_text(product_text({"split": {"percent": 80}}, stage="funded", product="two"))
+    rulebook, since = catalogue.load(book), dt.datetime(2026, 3, 5, tzinfo=dt.UTC)
+    bought = {"challenge_id": "C8", "trader_id": "T3", "desk_id": "prague", "product": "two", "purchased_at": since}
+    account = {"account_id": "F9", "challenge_id": "C8", "trader_id": "T3", "desk_id": "prague", "stage": "funded"}
+    account |= {"platform": "mt5", "login": "9", "currency": "EUR", "initial_balance": 100_000, "opened_at": since}
+    deposit = {"account_id": "F9", "deal_id": "1", "kind": "balance", "executed_at": NOON, "profit": 900}
+    bought |= {"fee": 500, "currency": "EUR"}
+    land(house, {"challenges": [bought], "accounts": [account], "deals": [deposit]}, "more")
+    score(house, rulebook)
+    run = marts_of(house)
+    assert pages.refresh(house, rulebook) is not None
+    live = marts_of(house)
     assert [name for name in pages.LIVE_MARTS if not live[name].equals(run[name])] == []
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 
+import duckdb
 import sqlalchemy as sa
 from filelock import Timeout
 
@@ -29,6 +30,13 @@ DRAWABLE = ("funded", "instant")
 """Stages whose accounts owe something to their traders."""
 AT_ONCE_MAX = 1_000
 """Rows of a mart that are written in one transaction."""
+_THEIR_DEALS = f"""
+    select * from lake.deals where account_id in (
+        select account_id from staging.accounts where stage in {DRAWABLE}
+        union select account_id from staging.payouts
+        union select account_id from facts.changing_splits
+    )
+"""
 
 
 def refresh(warehouse: Warehouse, rulebook: Rulebook) -> float | None:
@@ -49,6 +57,7 @@ def refresh(warehouse: Warehouse, rulebook: Rulebook) -> float | None:
                 register_tables(connection, database, schema.ACCOUNT_STATUS, schema.VERDICTS)
                 register_tables(connection, database, schema.OWNERS, schema.SIGNALS, *OF_THE_DESK)
                 register(connection, schema.ACCOUNT_DAYS, read_frame(database, _days()))
+            _only_deals_that_are_read(connection)
             spells.show(connection, rulebook, as_of)
             changed = 0
             for name in (f"marts.{one}" for one in LIVE_MARTS):
@@ -68,6 +77,15 @@ def refresh(warehouse: Warehouse, rulebook: Rulebook) -> float | None:
     except Timeout:
         return None
     return time.monotonic() - began
+
+
+def _only_deals_that_are_read(connection: duckdb.DuckDBPyConnection) -> None:
+    """Lets SQL see the deals of accounts that owe something, whose split changes, or that ever asked for a payout: the
+    marts read no others, and to put those of a whole firm to positions costs more than all else."""
+    relations.build(connection, "staging.accounts", "staging.payouts", "facts.changing_splits")
+    connection.execute(f"create temp view their_deals as {_THEIR_DEALS}")
+    theirs = relations.reading("staging.deals", "lake.deals", "their_deals")
+    connection.execute(f"create table staging.deals as {theirs}")
 
 
 def _days() -> sa.Select[tuple[object, ...]]:
