@@ -95,8 +95,7 @@ def _facts(account: dict[str, Any], status: dict[str, Any] | None, zone: str) ->
 
 def _lifecycle(account: dict[str, Any], zone: str) -> None:
     """The challenge's path as a strip, this account's steps among those of its challenge."""
-    table = schema.LIFECYCLE
-    steps = reads.decided(table, table.c.challenge_id == account["challenge_id"], order=table.c.sequence)
+    steps = lake.lifecycle(pd.DataFrame([account]))
     if steps.empty:
         return
     colours = look.palette()

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import sqlalchemy as sa
 import streamlit as st
 
-from dashboards.kit import case_panel, casework, desk, graphs, judging, look, paths, places, reads, state, words
+from dashboards.kit import case_panel, casework, desk, graphs, judging, lake, look, paths, places, reads, state, words
 from models import clock
 from models.chance import by_chance
 from models.risk_score import FLAG
@@ -221,10 +221,7 @@ def _score(accounts: pd.DataFrame) -> None:
 
 
 def _timeline(accounts: pd.DataFrame, zone: str) -> None:
-    table = schema.LIFECYCLE
-    steps = reads.decided(
-        table, table.c.challenge_id.in_(accounts["challenge_id"].unique().tolist()), order=table.c.happened_at
-    )
+    steps = lake.lifecycle(accounts).sort_values("happened_at", kind="stable")
     if steps.empty:
         return
     steps = steps.assign(happened_at=pd.to_datetime(steps["happened_at"], utc=True).dt.tz_convert(zone))

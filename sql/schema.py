@@ -569,18 +569,6 @@ ACCOUNT_DAYS = _table(
     _col("trades", sa.Integer, "opening deals of the day"),
     _col("money_moved", Money, "balance operations of the day"),
 )
-LIFECYCLE = _table(
-    "lifecycle",
-    "A challenge's path, one row per transition.",
-    _col("challenge_id", sa.Text, "challenge", nullable=False, index=True),
-    _col("trader_id", sa.Text, "trader", nullable=False, index=True),
-    _col("account_id", sa.Text, "account of the stage, empty for the purchase"),
-    _col("stage", sa.Text, "stage entered or left"),
-    _col("event", sa.Text, "purchased, started, passed, breached, paid, expired, closed, reset", nullable=False),
-    _col("happened_at", Instant, "when", nullable=False),
-    _col("cause", sa.Text, "what brought it about, in words", nullable=False),
-    _col("sequence", sa.Integer, "order within the challenge", nullable=False),
-)
 LINKS = _table(
     "links",
     "Pairs of traders with evidence that they are one person.",

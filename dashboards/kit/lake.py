@@ -1,4 +1,4 @@
-"""Reads of the lake for a single account or pair: trades and sign-ins, a page at a time."""
+"""Reads of the lake for a few accounts or a pair: trades, sign-ins and steps, a page at a time."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import streamlit as st
 
 from dashboards.kit import privacy, reads
 from models.coordination import PairEvidence, pair_evidence
+from pipelines.lifecycle import lifecycle as worked_out
 from pipelines.sources.symbols import canonical
 from sql import relations
 from sql.desk_schema import PAYOUT_TRANSFERS
@@ -113,6 +114,20 @@ def pair(first: str, second: str, relation: str) -> PairEvidence:
     if len(_mine(first, second)) < 2:
         return PairEvidence(relation, pd.DataFrame(), {}, f"{first} and {second} are not both of your desks.")
     return _pair(str(reads.warehouse().home), reads.stamp(), first, second, relation)
+
+
+@st.cache_data(ttl=reads.CACHE_SECONDS, show_spinner=False, max_entries=200)
+def _lifecycle(home: str, stamp: reads.Stamp, challenges: tuple[str, ...]) -> pd.DataFrame:
+    return worked_out(reads.warehouse(), challenges, stamp.live_at or reads.stands_at())
+
+
+def lifecycle(accounts: pd.DataFrame) -> pd.DataFrame:
+    """The steps of the challenges of accounts that the person sees, in their order."""
+    challenges = tuple(sorted(accounts["challenge_id"].unique()))
+    found = _lifecycle(str(reads.warehouse().home), reads.stamp(), challenges)
+    mine = _mine(*found["account_id"].dropna().unique())
+    seen = found[found["account_id"].isna() | found["account_id"].isin(mine)]
+    return privacy.shown(seen, reads.warehouse().database)
 
 
 @st.cache_data(ttl=reads.CACHE_SECONDS, show_spinner=False, max_entries=200)

@@ -25,7 +25,7 @@ from sql.decided import register, register_tables
 from sql.live_schema import PAGE_REFRESHES
 from sql.warehouse import Warehouse, newest_fact, read_frame
 
-LIVE_MARTS = ("accounts", "risk_queue", "risk_facets", "lifecycle", "overview")
+LIVE_MARTS = ("accounts", "risk_queue", "risk_facets", "overview")
 DRAWABLE = ("funded", "instant")
 """Stages whose accounts owe something to their traders."""
 AT_ONCE_MAX = 1_000
