@@ -258,6 +258,7 @@ def _accounts(accounts: pd.DataFrame, zone: str) -> None:
         stage=[words.stage(one) for one in accounts["stage"]],
         product=[words.plain(one or "unknown") for one in accounts["product"]],
         status=[words.plain(one or "not judged") for one in accounts["status"]],
+        stake=reads.stakes(accounts),
     )
     event: Any = st.dataframe(
         look.amounts(

@@ -254,7 +254,7 @@ def _with_people(owners: pd.DataFrame) -> pd.DataFrame:
     members = reads.decided(table, table.c.owner_id.in_(owners["owner_id"].tolist()))[["trader_id", "owner_id"]]
     accounts = reads.rows("accounts", trader_id=members["trader_id"].tolist()).merge(members, on="trader_id")
     rates = reads.rows("usd_rates").set_index("currency")["rate_to_usd"]
-    accounts["stake_usd"] = accounts["stake"] * accounts["currency"].map(rates)
+    accounts["stake_usd"] = reads.stakes(accounts) * accounts["currency"].map(rates)
     told = accounts.groupby("owner_id").agg(
         people=("trader_name", lambda names: ", ".join(sorted(set(names.dropna())))), stake_usd=("stake_usd", "sum")
     )

@@ -143,7 +143,8 @@ def _breached(desk: str | None) -> None:
     st.subheader("Breached last", anchor=False)
     found = reads.rows("risk_queue", order=["-status_at"], limit=reads.LIST_ROWS, state="breached", desk_id=desk)
     for row in reads.records(found.assign(age=reads.hours_since(found["status_at"])) if len(found) else found):
-        when = f"{words.rule(row['last_rule'])}, {words.age(row['age'])} ago"
+        said = reads.last_broken(row["account_id"])
+        when = f"{'' if said is None else words.rule(said['rule']) + ', '}{words.age(row['age'])} ago"
         _item("account", row["account_id"], when, account=row["account_id"])
     _end(found, "No account has breached.", "risk_queue", "All breaches", desk, state="breached")
 

@@ -176,7 +176,8 @@ def _queue(found: pd.DataFrame, columns: list[str]) -> int:
 def _beside(row: pd.Series) -> None:
     """The selected account: what happened or how near it is, and the next action."""
     zone = reads.zone_of(row["desk_id"])
-    sentence = words.escaped(row["last_sentence"]) if row["last_sentence"] else "No rule has been broken."
+    said = reads.last_broken(row["account_id"])
+    sentence = "No rule has been broken." if said is None else words.escaped(said["sentence"])
     look.card(row["state"], f"{words.escaped(row['account_id'])} · {words.escaped(row['trader_name'])}", [sentence])
     currency = row["currency"]
     look.facts(

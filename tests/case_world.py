@@ -95,7 +95,8 @@ class Firm:
         connection.register("rows", pd.DataFrame(self.rows()))
         connection.execute("create table marts.usd_rates as select 'USD' as currency, 1.0 as rate_to_usd")
         for name in ("facts.accounts", "marts.accounts"):
-            connection.execute(f"create table {name} as select * from rows")
+            connection.execute(f"create table {name} as select * exclude (stake) from rows")
+        connection.execute("create table facts.stakes as select account_id, stake from rows")
         seen = (
             "select account_id, 100 as positions, true as has_sign_ins, false as lacks_quotes, 0 as robot_traders,"
             " true as has_payments, true as has_equity, true as has_news, true as has_stops from rows"

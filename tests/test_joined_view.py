@@ -37,13 +37,12 @@ def accounts() -> pd.DataFrame:
                 "desk_id": "D1",
                 "partner_id": partner,
                 "status": status,
-                "stake": stake,
                 "waiting": waiting,
                 "fee": 100.0,
                 "fee_currency": "EUR" if account.startswith("B") else "USD",
                 "currency": "EUR" if account.startswith("B") else "USD",
             }
-            for account, (trader, partner, status, stake, waiting) in ACCOUNTS.items()
+            for account, (trader, partner, status, _, waiting) in ACCOUNTS.items()
         ]
     )
 
@@ -54,6 +53,9 @@ def joined() -> Iterator[dict[str, pd.DataFrame]]:
     owner_of = {trader: OWNER.get(trader, f"own-{trader}") for trader, *_ in ACCOUNTS.values()}
     tables = {
         "marts.accounts": accounts(),
+        "facts.stakes": pd.DataFrame(
+            [(account, stake) for account, (*_, stake, _) in ACCOUNTS.items() if stake], columns=["account_id", "stake"]
+        ),
         "marts.usd_rates": pd.DataFrame({"currency": ["USD", "EUR"], "rate_to_usd": [1.0, 1.1]}),
         "marts.limits": pd.DataFrame({"flag_strength": [0.5]}),
         "decided.verdicts": pd.DataFrame({"account_id": ["C1"], "rule": ["copy_own_accounts"]}),
@@ -80,7 +82,7 @@ def joined() -> Iterator[dict[str, pd.DataFrame]]:
         ),
     }
     with duckdb.connect() as con:
-        con.execute("create schema marts; create schema decided")
+        con.execute("create schema facts; create schema marts; create schema decided")
         for name, frame in tables.items():
             con.register("frame", frame)
             con.execute(f"create table {name} as from frame")

@@ -280,9 +280,12 @@ def test_the_overview_shows_the_same_fourteen_days(lives: list[Life], marts: duc
 def test_what_is_at_stake_and_the_next_share_are_of_the_same_profit(
     lives: list[Life], marts: duckdb.DuckDBPyConnection
 ) -> None:
-    relations.build(marts, "marts.accounts", "marts.payout_queue")
+    relations.build(marts, "marts.risk_queue", "marts.accounts", "marts.payout_queue")
     alive = {one.name: one for one in lives if one.lives(60)}
-    staked = marts.execute("select account_id, stake from marts.accounts where waiting = 0").fetchall()
+    query = (
+        "select account_id, stake from marts.risk_queue inner join marts.accounts using (account_id) where waiting = 0"
+    )
+    staked = marts.execute(query).fetchall()
     assert {name: minor(alive[name], stake) for name, stake in staked if name in alive} == {
         name: max(alive[name].profit(60), 0) for name, _ in staked if name in alive
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -367,6 +368,28 @@ def riskiest(*, limit: int = PAGE_ROWS, offset: int = 0, **equal: Any) -> pd.Dat
     order = [stake.desc(), sa.nulls_last(scores.c.score.desc()), table.c.account_id]
     ids = joined.with_only_columns(table.c.account_id).order_by(*order).limit(limit).offset(offset)
     return _some(table, joined, order, [ids])
+
+
+def last_broken(account_id: str) -> dict[str, Any] | None:
+    """The rule that an account broke or was warned of last, and the sentence about it; None where it broke none."""
+    table = schema.VERDICTS
+    order = sa.desc(table.c.happened_at)
+    conditions = (table.c.account_id == account_id, table.c.outcome.in_(("breached", "warned")))
+    found = decided(table, *conditions, order=order, limit=1)
+    if found.empty:
+        return None
+    row = records(found)[0]
+    return {"rule": row["rule"], "sentence": json.loads(row["evidence"])["sentence"]}
+
+
+def stakes(accounts: pd.DataFrame) -> pd.Series[Any]:
+    """What is at stake of accounts: of one that is not judged, what it waits for."""
+    table = mart("risk_queue")
+    if table is None:
+        return accounts["waiting"]
+    told = sa.select(table.c.account_id, table.c.stake).where(table.c.account_id.in_(accounts["account_id"].tolist()))
+    held = fetch(told).set_index("account_id")["stake"]
+    return accounts["account_id"].map(held).fillna(accounts["waiting"])
 
 
 def scored() -> bool:

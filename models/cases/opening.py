@@ -36,8 +36,8 @@ def open_from(
 ) -> list[str]:
     """Moves cases as a run's evidence asks, in one transaction; returns remarks.
 
-    Needs marts.accounts and decided.owners of the run. A case is opened, or a decided one renewed, where evidence that
-    no answer covers reaches the terms. What has nothing new stays as it is.
+    Needs marts.accounts, facts.stakes and decided.owners of the run. A case is opened, or a decided one renewed, where
+    evidence that no answer covers reaches the terms. What has nothing new stays as it is.
     """
     held, now = terms.in_force(as_of), at or dt.datetime.now(dt.UTC)
     accounts = _accounts(connection)
@@ -79,11 +79,11 @@ SAID = {
 
 def _accounts(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     """Every account with its owner and what is at stake: account_id, trader_id, desk_id, owner_id, stake_usd."""
-    relations.build(connection, "marts.accounts", "marts.usd_rates")
+    relations.build(connection, "marts.accounts", "facts.stakes", "marts.usd_rates")
     found: pd.DataFrame = connection.execute(
         "select account_id, trader_id, desk_id, coalesce(owner_id, trader_id) as owner_id,"
-        " cast(stake * rate_to_usd as double) as stake_usd"
-        " from marts.accounts left join decided.owners using (trader_id)"
+        " cast(coalesce(stake, 0) * rate_to_usd as double) as stake_usd"
+        " from marts.accounts left join decided.owners using (trader_id) left join facts.stakes using (account_id)"
         " left join marts.usd_rates using (currency) order by account_id"
     ).df()
     return found

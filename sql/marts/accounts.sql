@@ -1,5 +1,5 @@
 -- Every account with its buyer, its purchase and the money that hangs on it. Grain: account_id.
--- At stake: what was requested and waits, and in funded stages the profit that could be requested next.
+-- What moves with every trade is in marts.risk_queue and account_status.
 with requested as (
     select
         account_id,
@@ -38,18 +38,11 @@ select
     status.status,
     coalesce(requested.waiting, 0) as waiting,
     coalesce(requested.paid, 0) as paid,
-    coalesce(requested.requests_waiting, 0) as requests_waiting,
-    case
-        when accounts.stage not in ('funded', 'instant') then coalesce(requested.waiting, 0)
-        when status.status in ('active', 'paused')
-            then greatest(coalesce(requested.waiting, 0), profits.profit, 0)
-        else coalesce(requested.waiting, 0)
-    end as stake
+    coalesce(requested.requests_waiting, 0) as requests_waiting
 from staging.accounts as accounts
 left join staging.challenges as challenges using (challenge_id)
 left join facts.challenge_terms as terms using (challenge_id)
 left join staging.traders as traders on accounts.trader_id = traders.trader_id
 left join staging.desks as desks on accounts.desk_id = desks.desk_id
 left join decided.account_status as status on accounts.account_id = status.account_id
-left join facts.profits_now as profits on accounts.account_id = profits.account_id
 left join requested on accounts.account_id = requested.account_id

@@ -26,8 +26,8 @@ select
     end as own_copy,
     case
         when pairs.relation <> 'mirror' then null
-        when (one.status = 'passed' or one.stake > 0) and other.status = 'breached' then pairs.account_a
-        when (other.status = 'passed' or other.stake > 0) and one.status = 'breached' then pairs.account_b
+        when (one.status = 'passed' or one_stake.stake > 0) and other.status = 'breached' then pairs.account_a
+        when (other.status = 'passed' or other_stake.stake > 0) and one.status = 'breached' then pairs.account_b
     end as passed_account_id,
     coalesce(one.partner_id = other.partner_id, false) as same_partner,
     case when one.partner_id = other.partner_id then one.partner_id end as partner_id,
@@ -35,13 +35,16 @@ select
     other.trader_id as trader_b,
     one.desk_id as desk_a,
     other.desk_id as desk_b,
-    coalesce(one.stake * one_rate.rate_to_usd, 0) + coalesce(other.stake * other_rate.rate_to_usd, 0) as stake_usd,
+    coalesce(one_stake.stake * one_rate.rate_to_usd, 0)
+    + coalesce(other_stake.stake * other_rate.rate_to_usd, 0) as stake_usd,
     coalesce(one.waiting * one_rate.rate_to_usd, 0) + coalesce(other.waiting * other_rate.rate_to_usd, 0) as waiting_usd,
     coalesce(one.fee * one_fee.rate_to_usd, 0) + coalesce(other.fee * other_fee.rate_to_usd, 0) as fees_usd
 from decided.copy_pairs as pairs
 cross join marts.limits as limits
 inner join marts.accounts as one on pairs.account_a = one.account_id
 inner join marts.accounts as other on pairs.account_b = other.account_id
+left join facts.stakes as one_stake on pairs.account_a = one_stake.account_id
+left join facts.stakes as other_stake on pairs.account_b = other_stake.account_id
 left join marts.usd_rates as one_rate on one.currency = one_rate.currency
 left join marts.usd_rates as other_rate on other.currency = other_rate.currency
 left join marts.usd_rates as one_fee on one.fee_currency = one_fee.currency

@@ -1,9 +1,11 @@
 -- Groups of accounts that trade as one, with the money that hangs on them. Grain: ring_id.
 -- passed_beside_breached counts mirror pairs of which one account passed, or holds profit, and the other breached.
 with members as (
-    select rings.ring_id, rings.kind, rings.strength, accounts.*, owners.owner_id
+    select
+        rings.ring_id, rings.kind, rings.strength, accounts.*, coalesce(stakes.stake, 0) as stake, owners.owner_id
     from decided.copy_rings as rings
     inner join marts.accounts as accounts using (account_id)
+    left join facts.stakes as stakes using (account_id)
     left join decided.owners as owners on accounts.trader_id = owners.trader_id
 ),
 

@@ -2,13 +2,6 @@
 -- Balance, equity, floors, the share of the allowance used by which the queue is in order, and what else moves with every
 -- trade stand in account_status and are not written twice.
 -- `state`: breached, near (its tighter allowance used up to the line of marts.limits, or paused), fine, unknown, ended.
-with verdict as (
-    select account_id, arg_max(sentence, happened_at) as sentence, arg_max(rule, happened_at) as rule
-    from facts.verdicts
-    where outcome in ('breached', 'warned')
-    group by account_id
-)
-
 select
     status.account_id,
     status.trader_id,
@@ -30,13 +23,11 @@ select
         else 'fine'
     end as state,
     status.status_at,
-    accounts.stake,
-    accounts.stake * rates.rate_to_usd as stake_usd,
-    verdict.rule as last_rule,
-    verdict.sentence as last_sentence
+    coalesce(stakes.stake, 0) as stake,
+    coalesce(stakes.stake, 0) * rates.rate_to_usd as stake_usd
 from decided.account_status as status
 cross join marts.limits as limits
 left join marts.accounts as accounts using (account_id)
 left join marts.usd_rates as rates on accounts.currency = rates.currency
+left join facts.stakes as stakes on status.account_id = stakes.account_id
 left join decided.owners as owners on status.trader_id = owners.trader_id
-left join verdict on status.account_id = verdict.account_id
