@@ -28,22 +28,27 @@ _RECOUNTED = """
     where _version > 1 and ({landed} or {at} > timestamptz '{as_of}')
 """
 _LANDED = """
-    select '{dataset}' as dataset, account_id, {at} as newest_at from staging.{dataset} where {landed}
+    select '{dataset}' as dataset, account_id, count(*) as records, max({at}) as newest_at
+    from staging.{dataset}
+    where {landed}
+    group by account_id
     union all
     -- what had landed and lay ahead of the run
-    select '{dataset}', account_id, {at}
+    select '{dataset}', account_id, count(*), max({at})
     from staging.{dataset}
     where {at} > timestamptz '{as_of}' and not {landed}
+    group by account_id
 """
 _OF_RECOUNTED = """
-    select '{dataset}' as dataset, account_id, {at} as newest_at
+    select '{dataset}' as dataset, account_id, count(*) as records, max({at}) as newest_at
     from staging.{dataset}
     semi join (select account_id from recounted where dataset = '{dataset}') as again using (account_id)
+    group by account_id
 """
 _COUNTED_ON = """
     create table facts.account_records as
     with added as (
-        select dataset, account_id, count(*) as records, max(newest_at) as newest_at
+        select dataset, account_id, cast(sum(records) as bigint) as records, max(newest_at) as newest_at
         from (select * from landed anti join recounted using (dataset, account_id) union all ({of_recounted}))
         group by dataset, account_id
     ),
@@ -94,7 +99,7 @@ def _counted_on(connection: duckdb.DuckDBPyConnection, path: Path, before: Rests
     connection.execute(f"create or replace temp table recounted as {of_both(_RECOUNTED)}")
     connection.execute(f"create or replace temp table landed as {of_both(_LANDED)}")
     connection.execute(_COUNTED_ON.format(of_recounted=of_both(_OF_RECOUNTED)), [str(path)])
-    query = f"select (select count(*) from landed) / sum(records) from {NAME}"
+    query = f"select (select sum(records) from landed) / sum(records) from {NAME}"
     share = float(connection.execute(query).fetchall()[0][0] or 0)
     connection.execute("drop table landed; drop table recounted")
     return share

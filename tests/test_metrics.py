@@ -417,7 +417,8 @@ def test_what_stood_a_month_before_is_counted_of_those_that_stood_then() -> None
             create table marts.challenge_money as
                 from (values ('purchase', 35, 100, null), ('purchase', 55, 100, null), ('payout', 55, null, 50))
                     as told (kind, days, fee, payout)
-                select 'C' as challenge_id, kind, getvariable('as_of') - to_days(days) as happened_at, fee, payout,
+                select 'C' as challenge_id, 'd' as desk_id, kind, fee, payout,
+                    getvariable('as_of') - to_days(days) as happened_at,
                     'USD' as currency;
             create table marts.usd_rates as select 'USD' as currency, 1.0 as rate_to_usd;
             create table marts.risk_queue (desk_id text, state text);

@@ -19,6 +19,7 @@ select
     challenges.fee,
     challenges.currency as fee_currency,
     challenges.partner_id,
+    challenges.reset_of,
     stages.stage is not null as has_terms
 from staging.accounts as accounts
 inner join staging.challenges as challenges using (challenge_id)

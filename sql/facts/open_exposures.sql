@@ -10,10 +10,9 @@ select
         if(trades.side = 'buy', 1, -1) * trades.lots * instruments.units
         * coalesce(trades.open_price * rates.rate_to_usd, bases.rate_to_usd)
     ) as net_usd
-from facts.trades as trades
+from facts.open_trades as trades
 inner join facts.funded_now as funded using (account_id)
 left join terms.instruments as instruments on trades.symbol = instruments.symbol
 left join marts.usd_rates as rates on instruments.quote = rates.currency
 left join marts.usd_rates as bases on instruments.asset_class = 'fx' and instruments.instrument[1:3] = bases.currency
-where trades.closed_at is null
 group by trades.account_id, trades.instrument

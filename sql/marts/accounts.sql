@@ -8,6 +8,14 @@ with requested as (
         count(*) filter (where waits) as requests_waiting
     from marts.payout_queue
     group by account_id
+),
+
+every as (
+    select * exclude (has_terms) from facts.accounts
+    union all by name
+    -- the purchase has not arrived
+    select * exclude (_load_id, _line, _version)
+    from staging.accounts anti join facts.accounts using (account_id)
 )
 
 select
@@ -20,8 +28,8 @@ select
     traders.registered_at,
     accounts.desk_id,
     desks.time_zone,
-    challenges.product,
-    terms.product_version,
+    accounts.product,
+    accounts.product_version,
     accounts.stage,
     accounts.platform,
     accounts.login,
@@ -30,18 +38,16 @@ select
     cast(accounts.initial_balance as double) as initial_balance,
     accounts.opened_at,
     accounts.closed_at,
-    challenges.purchased_at,
-    cast(challenges.fee as double) as fee,
-    challenges.currency as fee_currency,
-    challenges.partner_id,
-    challenges.reset_of,
+    accounts.purchased_at,
+    cast(accounts.fee as double) as fee,
+    accounts.fee_currency,
+    accounts.partner_id,
+    accounts.reset_of,
     status.status,
     coalesce(requested.waiting, 0) as waiting,
     coalesce(requested.paid, 0) as paid,
     coalesce(requested.requests_waiting, 0) as requests_waiting
-from staging.accounts as accounts
-left join staging.challenges as challenges using (challenge_id)
-left join facts.challenge_terms as terms using (challenge_id)
+from every as accounts
 left join staging.traders as traders on accounts.trader_id = traders.trader_id
 left join staging.desks as desks on accounts.desk_id = desks.desk_id
 left join decided.account_status as status on accounts.account_id = status.account_id

@@ -9,7 +9,7 @@ with held as (
     from (values ('deals'), ('equity')) as kinds (dataset)
     left join facts.account_records as told using (dataset)
     group by kinds.dataset
-    union all select 'logins', count(*), max(occurred_at) from staging.logins
+    union all select 'logins', cast(coalesce(sum(records), 0) as bigint), max(newest_at) from facts.sign_ins
     union all select 'payments', count(*), max(occurred_at) from staging.payments
     union all select 'payouts', count(*), max(requested_at) from staging.payouts
     union all select 'settlements', count(*), max(settled_at) from staging.settlements

@@ -19,7 +19,7 @@ select
         * coalesce(trades.open_price * rates.rate_to_usd, bases.rate_to_usd)
     )
     * any_value(next_share(profits.profit, splits.begins, splits.percents)) as weighted_usd
-from facts.trades as trades
+from facts.open_trades as trades
 inner join facts.accounts as accounts using (account_id)
 inner join decided.account_status as status on trades.account_id = status.account_id
 inner join facts.profits_now as profits on trades.account_id = profits.account_id
@@ -27,5 +27,5 @@ left join terms.instruments as instruments on trades.symbol = instruments.symbol
 left join marts.usd_rates as rates on instruments.quote = rates.currency
 left join marts.usd_rates as bases on instruments.asset_class = 'fx' and instruments.instrument[1:3] = bases.currency
 left join facts.splits_now as splits on trades.account_id = splits.account_id
-where trades.closed_at is null and status.status in ('active', 'paused')
+where status.status in ('active', 'paused')
 group by trades.account_id, status.trader_id, accounts.desk_id, accounts.stage, trades.instrument

@@ -1,69 +1,73 @@
 -- Records that point to one that has not arrived; they wait and count once it has. Grain: dataset, refers_to, missing_id.
-with pointers as (
-    select 'challenges' as dataset, 'traders' as refers_to, trader_id as missing_id, count(*) as records
-    from staging.challenges anti join staging.traders using (trader_id) group by trader_id
+with to_traders as (
+    select 'challenges' as dataset, trader_id as missing_id, 1 as records from staging.challenges
     union all
-    select 'challenges', 'desks', desk_id, count(*)
-    from staging.challenges anti join staging.desks using (desk_id) group by desk_id
+    select 'accounts', trader_id, 1 from staging.accounts
     union all
-    select 'challenges', 'challenges', told.reset_of, count(*)
-    from staging.challenges as told
-    anti join staging.challenges as earlier on told.reset_of = earlier.challenge_id
-    where told.reset_of is not null group by told.reset_of
+    select 'logins', trader_id, records from facts.sign_ins
     union all
-    select 'accounts', 'desks', desk_id, count(*)
-    from staging.accounts anti join staging.desks using (desk_id) group by desk_id
+    select 'consents', trader_id, 1 from staging.consents
     union all
-    select 'accounts', 'challenges', challenge_id, count(*)
-    from staging.accounts anti join staging.challenges using (challenge_id) group by challenge_id
+    select 'payments', trader_id, 1 from staging.payments
+),
+
+to_desks as (
+    select 'challenges' as dataset, desk_id as missing_id, 1 as records from staging.challenges
     union all
-    select 'accounts', 'traders', trader_id, count(*)
-    from staging.accounts anti join staging.traders using (trader_id) group by trader_id
+    select 'accounts', desk_id, 1 from staging.accounts
+),
+
+to_challenges as (
+    select 'challenges' as dataset, reset_of as missing_id, 1 as records from staging.challenges where reset_of is not null
     union all
-    select dataset, 'accounts', account_id, records
-    from facts.account_records anti join staging.accounts using (account_id)
+    select 'accounts', challenge_id, 1 from staging.accounts
     union all
-    select 'logins', 'traders', trader_id, cast(sum(records) as bigint)
-    from facts.sign_ins anti join staging.traders using (trader_id) group by trader_id
+    select 'payments', challenge_id, 1 from staging.payments where challenge_id is not null
+),
+
+to_accounts as (
+    select dataset, account_id as missing_id, records from facts.account_records
     union all
-    select 'logins', 'accounts', account_id, count(*)
-    from staging.logins anti join staging.accounts using (account_id)
-    where account_id is not null group by account_id
+    select 'logins', account_id, records from facts.sign_ins where account_id is not null
     union all
-    select 'consents', 'traders', trader_id, count(*)
-    from staging.consents anti join staging.traders using (trader_id) group by trader_id
+    select 'payouts', account_id, 1 from staging.payouts
+),
+
+to_partners as (
+    select 'challenges' as dataset, partner_id as missing_id, 1 as records
+    from staging.challenges where partner_id is not null
     union all
-    select 'payments', 'traders', trader_id, count(*)
-    from staging.payments anti join staging.traders using (trader_id) group by trader_id
+    select 'partners', parent_partner_id, 1 from staging.partners where parent_partner_id is not null
     union all
-    select 'payments', 'challenges', challenge_id, count(*)
-    from staging.payments anti join staging.challenges using (challenge_id)
-    where challenge_id is not null group by challenge_id
+    select 'clicks', partner_id, 1 from staging.clicks
+),
+
+pointers as (
+    select dataset, 'traders' as refers_to, missing_id, records
+    from to_traders anti join staging.traders on missing_id = trader_id
     union all
-    select 'payments', 'challenges', 'one of trader ' || trader_id, count(*)
-    from facts.returned_fees where challenge_id is null group by trader_id
+    select dataset, 'desks', missing_id, records
+    from to_desks anti join staging.desks on missing_id = desk_id
     union all
-    select 'challenges', 'clicks', click_id, count(*)
-    from staging.challenges anti join staging.clicks using (click_id) where click_id is not null group by click_id
+    select dataset, 'challenges', missing_id, records
+    from to_challenges anti join staging.challenges on missing_id = challenge_id
     union all
-    select 'challenges', 'partners', partner_id, count(*)
-    from staging.challenges anti join staging.partners using (partner_id)
-    where partner_id is not null group by partner_id
+    select dataset, 'accounts', missing_id, records
+    from to_accounts anti join staging.accounts on missing_id = account_id
     union all
-    select 'partners', 'partners', parent_partner_id, count(*)
-    from staging.partners as told
-    anti join staging.partners as above on told.parent_partner_id = above.partner_id
-    where told.parent_partner_id is not null group by parent_partner_id
+    select dataset, 'partners', missing_id, records
+    from to_partners anti join staging.partners on missing_id = partner_id
     union all
-    select 'payouts', 'accounts', account_id, count(*)
-    from staging.payouts anti join staging.accounts using (account_id) group by account_id
+    select 'payments', 'challenges', 'one of trader ' || trader_id, 1
+    from facts.returned_fees where challenge_id is null
     union all
-    select 'settlements', 'payouts', payout_id, count(*)
-    from staging.settlements anti join staging.payouts using (payout_id) where payout_id is not null group by payout_id
+    select 'challenges', 'clicks', click_id, 1
+    from staging.challenges anti join staging.clicks using (click_id) where click_id is not null
     union all
-    select 'clicks', 'partners', partner_id, count(*)
-    from staging.clicks anti join staging.partners using (partner_id) group by partner_id
+    select 'settlements', 'payouts', payout_id, 1
+    from staging.settlements anti join staging.payouts using (payout_id) where payout_id is not null
 )
 
-select dataset, refers_to, missing_id, records
+select dataset, refers_to, missing_id, cast(sum(records) as bigint) as records
 from pointers
+group by dataset, refers_to, missing_id

@@ -16,13 +16,12 @@ instants as (
 -- ratios look 30 days back from the eldest of the days
 moved as (
     select
-        challenges.desk_id,
+        money.desk_id,
         money.kind,
         money.happened_at,
         money.fee * rates.rate_to_usd as fee_usd,
         money.payout * rates.rate_to_usd as payout_usd
     from marts.challenge_money as money
-    inner join staging.challenges as challenges using (challenge_id)
     left join marts.usd_rates as rates on money.currency = rates.currency
     where money.happened_at > getvariable('as_of') - interval 62 days
 ),

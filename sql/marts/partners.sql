@@ -30,6 +30,7 @@ returned as (
         count(*) filter (where kind = 'refund') as refunds,
         count(*) filter (where kind = 'chargeback') as chargebacks
     from marts.challenge_money
+    where kind in ('refund', 'chargeback')
     group by challenge_id
 ),
 
