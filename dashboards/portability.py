@@ -204,7 +204,7 @@ def _export() -> None:
     look.facts(
         {
             "feed": "what was told, one CSV per dataset, which lands again as it is",
-            "decided": "every published table",
+            "decided": "every published table, and every step of every challenge",
             "books": "ledger, credits, commissions, what people decided about partners",
         }
     )

@@ -22,10 +22,12 @@ from models.clock import zones
 from models.toml_files import TomlRefused, parsed, text_of
 from pipelines import marts
 from pipelines.export import export_table, read_table
+from pipelines.lifecycle import NAME as LIFECYCLE
 from pipelines.sources.kit.statement import RowProblem
 from pipelines.sources.kit.values import american, clock, plain_number, with_commas
 from pipelines.whole import put
 from sql import relations, schema
+from sql.decided import register_tables
 from sql.desk_schema import LEDGER_ENTRIES
 from sql.partner_schema import COMMISSION_PLANS, PARTNER_DECISIONS, PARTNER_HOLDS
 from sql.schema import DATASETS, Dataset
@@ -43,13 +45,19 @@ class MappingRefused(Exception):
 
 LEDGER = "ledger_entries"
 TOLD_BESIDE = ("credits", "commission_entries", "partner_transfers")
+_INSTANT = "strftime({0}, '%Y-%m-%dT%H:%M:%S.%fZ')"
+"""An instant as feeds write it."""
+_STEPS = f"""
+    select * replace ({_INSTANT.format("happened_at")} as happened_at) from {LIFECYCLE} order by challenge_id, sequence
+"""
 
 
 def export_all(warehouse: Warehouse, out: Path) -> dict[str, int]:
     """Writes everything into three folders and returns the rows by name.
 
-    `feed`: what was told, one CSV per dataset, lands again as it is. `decided`: every published table. `books`: the
-    ledger, whose every purchase is, every commission and what it waits for, and what people decided about partners.
+    `feed`: what was told, one CSV per dataset, lands again as it is. `decided`: every published table, and every step
+    of every challenge. `books`: the ledger, whose every purchase is, every commission and what it waits for, and what
+    people decided about partners.
     """
     written: dict[str, int] = {}
     for folder in ("feed", "decided", "books"):
@@ -61,6 +69,11 @@ def export_all(warehouse: Warehouse, out: Path) -> dict[str, int]:
             if rows:
                 put(out / "feed" / f"{dataset.name}.csv", partial(_copy, connection, _feed_query(dataset)))
                 written[dataset.name] = int(rows)
+        with warehouse.database.connect() as database:
+            register_tables(connection, database, schema.ACCOUNT_STATUS, schema.VERDICTS)
+        relations.build(connection, LIFECYCLE)
+        put(out / "decided" / "lifecycle.csv", partial(_copy, connection, _STEPS))
+        written["lifecycle"] = int(connection.execute(f"select count(*) from {LIFECYCLE}").fetchall()[0][0])
     for table in schema.PUBLISHED:
         written[table] = export_table(warehouse, table, out / "decided" / f"{table}.csv")
     with warehouse.database.connect() as database:
@@ -84,7 +97,7 @@ def _copy(connection: duckdb.DuckDBPyConnection, query: str, place: Path) -> Non
 def _feed_query(dataset: Dataset) -> str:
     """A select of the newest records as text, the way a feed writes them."""
     shown = {
-        "instant": "strftime({0}, '%Y-%m-%dT%H:%M:%S.%fZ')",
+        "instant": _INSTANT,
         "money": "regexp_replace(cast({0} as varchar), '[.]?0+$', '')",
     }
     columns = ", ".join(

@@ -495,6 +495,11 @@ def test_everything_leaves_and_comes_back(house: Warehouse, tmp_path: Path) -> N
     assert list(feed.columns) == list(DATASETS["payments"].names)
     assert sorted(feed["payment_id"]) == ["Y1", "Y2", "Y3"]
     assert feed.loc[feed["payment_id"] == "Y3", ["kind", "amount"]].iloc[0].tolist() == ["chargeback", "500"]
+    steps = pd.read_csv(tmp_path / "out" / "decided" / "lifecycle.csv", dtype=str)
+    told = steps[steps["challenge_id"] == "C2"]
+    assert told["event"].tolist() == ["purchased", "started", "breached"]
+    assert told["happened_at"].iloc[0] == "2026-03-01T10:00:00.000000Z"
+    assert written["lifecycle"] == len(steps)
     again = Warehouse.open(tmp_path / "again")
     land_paths(again, [tmp_path / "out" / "feed"])
     back = export_all(again, tmp_path / "back")
