@@ -15,6 +15,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 from numba import config, njit
 from numba.core import caching
 from numba.core.dispatcher import Dispatcher
@@ -77,6 +78,17 @@ def compiled(function: F) -> F:
 def inlined(function: F) -> F:
     """The same, compiled into each function that calls it."""
     return _kept(function, inline="always")
+
+
+def to_read(values: Any, kind: Any) -> npt.NDArray[Any]:
+    """Values as an array that a compiled function may only read, laid out without gaps.
+
+    A function is compiled for every kind of array that it is given, seconds each, and a table gives some columns as its
+    own memory and, where a value is missing, others as copies that may be written.
+    """
+    told = np.ascontiguousarray(values, dtype=kind).view()
+    told.flags.writeable = False
+    return told
 
 
 def _kept(function: F, inline: Literal["never", "always"] = "never") -> F:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.checkpoints import Checkpoints, carried, stand_at
-from models.compiled import compiled
+from models.compiled import compiled, to_read
 from models.money import decimals
 from models.walk import (
     BALANCE,
@@ -160,7 +160,7 @@ def prepare(
         traded.at,
         traded.kind,
         traded.amount,
-        _rounded(_money(starting), divisors, np.arange(len(accounts), dtype=np.int32)),
+        _rounded(_money(starting), divisors, to_read(np.arange(len(accounts)), np.int32)),
         _codes(deals["entry"], ENTRIES),
         _codes(deals["side"], {"buy": 1, "sell": -1}),
         _numbers(deals["volume"], np.float64),
@@ -221,7 +221,7 @@ def _micros(column: pa.ChunkedArray) -> Array:
 
 
 def _numbers(column: pa.ChunkedArray, kind: Any) -> Array:
-    return np.ascontiguousarray(column.to_numpy(), dtype=kind)
+    return to_read(column.to_numpy(), kind)
 
 
 def _booleans(column: pa.ChunkedArray) -> Array:

@@ -13,7 +13,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from models.compiled import compiled
+from models.compiled import compiled, to_read
 from models.walk import NEVER, Array
 
 UNKNOWN, LOSS, WIN = 0, 1, 2
@@ -87,9 +87,7 @@ def follow(connection: duckdb.DuckDBPyConnection, entries: str) -> pa.Table:
     """
     seen = connection.sql(entries).to_arrow_table()
     columns = {name: seen[name].to_numpy() for name in Entries._fields}
-    given = Entries(
-        **{name: np.asarray(one, np.int64 if name in WHOLE else np.float64) for name, one in columns.items()}
-    )
+    given = Entries(**{name: to_read(one, np.int64 if name in WHOLE else np.float64) for name, one in columns.items()})
     starts = np.flatnonzero(np.diff(seen["account"].to_numpy(), prepend=-1))
     found = np.zeros((len(starts), 2), FOUND)
     found["first_at"], found["last_at"] = NEVER, -NEVER

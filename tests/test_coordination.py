@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from models.chance import by_chance
-from models.coordination import Coordination, find_coordination, pair_evidence, ruled_out
+from models.coordination import Coordination, circumstances, find_coordination, pair_evidence, ruled_out
 from models.coordination.chance import log_gamma_poisson_tail, log_poisson_tail, log_q_values
 from models.coordination.search import PAIR_COLUMNS, RING_COLUMNS
 
@@ -192,6 +192,13 @@ def test_many_who_follow_a_leader_of_bursts_at_lags_of_their_own_are_copiers_whe
     led = {a for a, _, _, leader in flagged(found) if leader == "leader"}
     far = {f"f{k:02d}" for k, lag in enumerate(np.geomspace(0.5, 100.0, 14)) if lag > 6}
     assert led >= far if jitter < 0.3 else not led & far
+
+
+def test_one_pair_and_many_are_described_by_one_compiled_pass() -> None:
+    """The firm of the setup has a single one: who has more would else wait for another to be compiled."""
+    pair, beside = copied(10, 2.0), [frame.assign(account_id=frame["account_id"] + "2") for frame in copied(11, 2.0)]
+    assert [len(flagged(search(frames))) for frames in (pair, [*pair, *beside])] == [1, 2]
+    assert len(circumstances._describe_pairs.signatures) == 1  # type: ignore[attr-defined]
 
 
 def test_whole_seconds_still_name_the_leader_of_a_short_lag() -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models import size_runs
 from models.detectors.base import show_terms
 from models.detectors.martingale import Terms
 from models.size_runs import follow
@@ -155,6 +156,15 @@ def followed(rows: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
     named = ", ".join(f"cast({name} as {kind}) as {name}" for name, kind in zip(ENTRIES, kinds, strict=True))
     found: list[dict[str, Any]] = follow(connection, f"select {named} from told order by place").to_pylist()
     return found
+
+
+@pytest.mark.parametrize("missing", ["lots", "size", "net_profit"])
+def test_columns_with_and_without_gaps_are_followed_by_one_compiled_pass(missing: str) -> None:
+    """Whoever first has another mixture of the two would else wait seconds for it to be compiled."""
+    row = ("a0", 0, 0, 1, 1, 0, 1, 1.0, 1.0, 1.0, 1.1, -5.0)
+    gap = tuple(None if name == missing else value for name, value in zip(ENTRIES, row, strict=True))
+    assert [len(followed(rows)) for rows in ([row, row], [row, row, gap])] == [2, 2]
+    assert len(size_runs._follow.signatures) == 1  # type: ignore[attr-defined]
 
 
 def test_the_pass_says_what_its_words_say() -> None:

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from models.compiled import compiled
+from models.compiled import compiled, to_read
 from models.coordination.around import NARROW_US, Around, positions_elsewhen, spare_strangers
 from models.coordination.company import (
     MATCHES_MAX,
@@ -349,8 +349,7 @@ def describe_pairs(entries: Entries, pairs: Codes, windows: Ints, terms: Coordin
     around = Around(moments(book), positions_elsewhen(book), spare_strangers(book, close, wanted))
 
     def describe(part: Ints) -> Floats:
-        return _describe_pairs(
-            book, around, part[:, :3].astype(np.int32), part[:, 3:], int(terms.horizon_s * SECOND), len(COLUMNS)
-        )
+        pairs, windows = to_read(part[:, :3], np.int32), to_read(part[:, 3:], np.int64)
+        return _describe_pairs(book, around, pairs, windows, int(terms.horizon_s * SECOND), len(COLUMNS))
 
     return in_parts(describe, both)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.compiled import compiled
+from models.compiled import compiled, to_read
 from models.coordination.entries import (
     Book,
     Codes,
@@ -293,7 +293,7 @@ def met_anew(entries: Entries, touched: Flags, horizon_us: int, threads: int) ->
     own = beside[places].astype(np.int32)
     busy = np.flatnonzero(np.diff(start)).astype(np.int32)
     every = moments(book)
-    shares = [busy[k :: threads * 8] for k in range(threads * 8)]
+    shares = [to_read(busy[k :: threads * 8], np.int32) for k in range(threads * 8)]
 
     def meet(share: Codes) -> Codes:
         return np.asarray(_met_anew(share, own, start, every, touched, horizon_us))

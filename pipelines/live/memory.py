@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from models.checkpoints import Checkpoints, carried
-from models.compiled import compiled
+from models.compiled import compiled, to_read
 from models.walk import Array
 from sql import relations
 from sql.schema import ARROW_TYPES, DEAL_KINDS, ENTRIES, SIDES
@@ -56,7 +56,7 @@ class Rows:
     def of(self, accounts: Array) -> tuple[Array, Array]:
         """Rows of accounts that are not struck out, and for each the place of its account in `accounts`."""
         self._make_room(0, int(accounts.max()) + 1 if len(accounts) else 0)
-        rows, owners = _chained(self.last, self.before, self.struck, accounts)
+        rows, owners = _chained(self.last, self.before, self.struck, to_read(accounts, np.int64))
         return np.asarray(rows), np.asarray(owners)
 
     def counts(self, accounts: Array) -> Array:
