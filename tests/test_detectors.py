@@ -5,6 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import duckdb
@@ -59,25 +62,62 @@ def flagged(signals: pd.DataFrame, detector: str) -> set[str]:
     return set(signals.loc[(signals["detector"] == detector) & (signals["strength"] >= 0.5), "subject_id"])
 
 
-PAIRS = [
-    ("latency_arbitrage", "fast_hands", ["latency_arbitrage", "tick_scalping"]),
-    ("tick_scalping", "fast_hands", ["latency_arbitrage", "tick_scalping"]),
-    ("news_straddling", "news_people", ["news_straddling"]),
-    ("all_in", "swing", ["all_in"]),
-    ("martingale", "size_changers", ["martingale"]),
-    ("grid", "scale_in", ["grid"]),
-    ("payout_gaming", "honest_payout", ["payout_gaming"]),
-    ("account_passing", "funded_people", ["account_passing"]),
-    ("kyc_mismatch", "travellers", ["kyc_mismatch"]),
-    ("challenge_farming", "many_accounts", ["challenge_farming", "recurring_breaches"]),
-    ("recurring_breaches", "many_accounts", ["recurring_breaches", "challenge_farming"]),
-]
+CROWDS = (
+    (
+        ("latency_arbitrage", "fast_hands", ["latency_arbitrage", "tick_scalping"]),
+        ("tick_scalping", "fast_hands", ["latency_arbitrage", "tick_scalping"]),
+        ("news_straddling", "news_people", ["news_straddling"]),
+        ("all_in", "swing", ["all_in"]),
+    ),
+    (
+        ("martingale", "size_changers", ["martingale"]),
+        ("grid", "scale_in", ["grid"]),
+        ("payout_gaming", "honest_payout", ["payout_gaming"]),
+        ("account_passing", "funded_people", ["account_passing"]),
+    ),
+    (
+        ("kyc_mismatch", "travellers", ["kyc_mismatch"]),
+        ("challenge_farming", "many_accounts", ["challenge_farming", "recurring_breaches"]),
+        ("recurring_breaches", "many_accounts", ["recurring_breaches", "challenge_farming"]),
+    ),
+)
+"""Firms of several kinds, each beside what looks like it and must not be flagged by the detectors named last."""
+LADDERS, BUYERS = 1, 2
+"""The second of them, of sizes, cycles and hands, and the third, of places and purchases."""
 
 
-@pytest.mark.parametrize(("kind", "alike", "silent"), PAIRS, ids=[pair[0] for pair in PAIRS])
-def test_fires_on_its_kind_and_not_on_what_looks_alike(kind: str, alike: str, silent: list[str]) -> None:
-    firm = filled(kind, alike, times=3 if kind == "kyc_mismatch" else 2)
-    signals = signals_of(firm)
+@dataclass(frozen=True)
+class Judged:
+    """A firm, the tables made of it, and what is said about it."""
+
+    firm: Firm
+    connection: duckdb.DuckDBPyConnection
+    signals: pd.DataFrame
+
+
+@pytest.fixture(scope="module")
+def crowds() -> Callable[[int], Judged]:
+    """Each of `CROWDS` as a firm with ordinary people, judged once."""
+
+    @cache
+    def judged(place: int) -> Judged:
+        kinds = dict.fromkeys(name for kind, alike, _ in CROWDS[place] for name in (kind, alike))
+        times = {name: 3 if name in ("kyc_mismatch", "travellers") else 2 for name in kinds}
+        firm = filled(*(name for name in kinds for _ in range(times[name])), times=1)
+        connection = firm.engine()
+        return Judged(firm, connection, detect_all(connection, firm.as_of)[0])
+
+    return judged
+
+
+PAIRS = [(place, kind, silent) for place, crowd in enumerate(CROWDS) for kind, _, silent in crowd]
+
+
+@pytest.mark.parametrize(("crowd", "kind", "silent"), PAIRS, ids=[kind for _, kind, _ in PAIRS])
+def test_fires_on_its_kind_and_not_on_what_looks_alike(
+    crowds: Callable[[int], Judged], crowd: int, kind: str, silent: list[str]
+) -> None:
+    firm, signals = crowds(crowd).firm, crowds(crowd).signals
     assert flagged(signals, kind) == firm.planted[kind]
     assert not signals["evidence"].str.contains(r"\bnan\b", case=False).any()
     innocent = {subject for subjects in firm.look_alikes.values() for subject in subjects}
@@ -274,9 +314,11 @@ def test_who_loses_quickly_at_tight_stops_and_gains_in_longer_positions_is_no_sc
     assert (account in flagged_by("tick_scalping", firm)) is fires
 
 
-def test_every_row_has_sentence_rows_numbers_and_what_was_ruled_out() -> None:
-    firm = filled("martingale", "kyc_mismatch", "grid")
-    signals = signals_of(firm)
+@pytest.mark.parametrize("crowd", range(len(CROWDS)))
+def test_every_row_has_sentence_rows_numbers_and_what_was_ruled_out(
+    crowds: Callable[[int], Judged], crowd: int
+) -> None:
+    signals = crowds(crowd).signals
     assert signals["first_at"].notna().all() and (signals["first_at"] <= signals["last_at"]).all()
     for text, sure in zip(signals["evidence"], signals["strength"], strict=True):
         held = json.loads(text)
@@ -286,20 +328,21 @@ def test_every_row_has_sentence_rows_numbers_and_what_was_ruled_out() -> None:
         assert told == pytest.approx(sure, abs=0.01)
 
 
-def test_one_detector_alone_says_what_it_says_among_all() -> None:
+@pytest.mark.parametrize(
+    ("crowd", "kind"),
+    [(LADDERS, "martingale"), (LADDERS, "payout_gaming"), (LADDERS, "account_passing"), (BUYERS, "kyc_mismatch")],
+)
+def test_one_detector_alone_says_what_it_says_among_all(crowds: Callable[[int], Judged], crowd: int, kind: str) -> None:
     """Guards the tests that look at one alone: what another would have built or told is missed by none."""
-    kinds = ("martingale", "payout_gaming", "account_passing", "kyc_mismatch")
-    firm = filled(*kinds, times=1)
-    signals = signals_of(firm)
-    for kind in kinds:
-        told = signals[signals["detector"] == kind].reset_index(drop=True)
-        assert len(told)
-        pd.testing.assert_frame_equal(look(firm.engine(), firm.as_of, kind), told)
+    firm, signals = crowds(crowd).firm, crowds(crowd).signals
+    told = signals[signals["detector"] == kind].reset_index(drop=True)
+    assert len(told)
+    pd.testing.assert_frame_equal(look(firm.engine(), firm.as_of, kind), told)
 
 
-def test_a_run_repeats_itself() -> None:
-    firm = filled("martingale", "account_passing", times=1)
-    pd.testing.assert_frame_equal(signals_of(firm), signals_of(firm))
+def test_a_run_repeats_itself(crowds: Callable[[int], Judged]) -> None:
+    judged = crowds(LADDERS)
+    pd.testing.assert_frame_equal(signals_of(judged.firm), judged.signals)
 
 
 def test_every_detector_answers_its_five_questions() -> None:
@@ -488,10 +531,8 @@ def test_strength_is_the_probability_of_the_log_odds() -> None:
     assert strength(pd.DataFrame({"prior": [-2.0, 0.0], "a": [2.0, 50.0]})).tolist() == pytest.approx([0.5, 1.0])
 
 
-def test_relations_keep_their_grain() -> None:
-    firm = filled("grid", "martingale", "account_passing", "payout_gaming", times=1)
-    connection = firm.engine()
-    detect_all(connection, firm.as_of)
+def test_relations_keep_their_grain(crowds: Callable[[int], Judged]) -> None:
+    connection = crowds(LADDERS).connection
     grains = {
         "paces": "account_id",
         "grid": "account_id",
@@ -863,27 +904,35 @@ def paid_thrice(
     return firm, account
 
 
-@pytest.mark.parametrize(
-    ("fillers_in", "larger", "fires", "says"),
-    [
-        (2, 1.0, True, "in payout cycle 3 of 3"),
-        (0, 1.0, True, "in payout cycle 1 of 3"),
-        (3, 1.0, False, ""),
-        (None, 3.0, True, "days after the last payout the account was breached, at"),
-        (None, 1.0, False, ""),
-    ],
-)
+CYCLES: dict[str, tuple[int | None, float, str]] = {
+    "fillers in the last": (2, 1.0, "in payout cycle 3 of 3"),
+    "fillers in the first": (0, 1.0, "in payout cycle 1 of 3"),
+    "fillers in none": (3, 1.0, ""),
+    "burnt": (None, 3.0, "days after the last payout the account was breached, at"),
+    "honest": (None, 1.0, ""),
+}
+"""In which cycle there are fillers, by how much sizes are larger at last, and what is said, if anything."""
+
+
+@pytest.fixture(scope="module")
+def paid() -> tuple[dict[str, str], pd.DataFrame]:
+    """Accounts of `CYCLES`, and what is said of their payouts."""
+    firm = Maker(FIRMS[0], 3).firm
+    accounts = {way: paid_thrice(fillers, larger, within=firm)[1] for way, (fillers, larger, _) in CYCLES.items()}
+    return accounts, look(firm.engine(), firm.as_of, "payout_gaming")
+
+
+@pytest.mark.parametrize("way", CYCLES)
 def test_each_payout_cycle_is_judged_and_the_one_that_was_gamed_is_told(
-    fillers_in: int | None, larger: float, fires: bool, says: str
+    paid: tuple[dict[str, str], pd.DataFrame], way: str
 ) -> None:
-    firm, account = paid_thrice(fillers_in, larger)
-    signals = look(firm.engine(), firm.as_of, "payout_gaming")
-    assert (account in flagged(signals, "payout_gaming")) == fires
-    if fires:
-        told = signals[signals["detector"] == "payout_gaming"].iloc[0]
-        held = json.loads(told["evidence"])
+    accounts, signals = paid
+    fillers, _, says = CYCLES[way]
+    assert (accounts[way] in flagged(signals, "payout_gaming")) is bool(says)
+    if says:
+        held = json.loads(signals.set_index("subject_id").loc[accounts[way], "evidence"])
         assert says in held["sentence"]
-        if fillers_in is not None:
+        if fillers is not None:
             assert {row["lots"] for row in held["rows"][:6]} == {0.02}
 
 
@@ -930,45 +979,66 @@ MOODY = (65, 86, 26, 40, 90, 140, 68, 67, 21, 56, 48, 41, 33, 49, 40, 114, 142, 
 """Sizes of an ordinary person's mood, raised after six of nine losses and after none of nine wins."""
 
 
-@pytest.mark.parametrize(
-    ("sizes", "lost", "fires"),
-    [
-        (MOODY, "WWWLLWLWLLLWLWLLWWW", False),
-        ((1, 2, 4, 8, 16, 32), "LLLLLL", True),
-        ((1, 2, 1, 2, 4, 1, 2, 4, 8, 1, 1), "LWLLWLLLWWW", True),
-        ((1, 1, 2, 3, 5, 1, 1, 1, 1, 2, 3, 1, 1, 2, 1), "LLLLWWWLLLWLLWW", True),
-        ((2, 2, 2, 2, 2, 9, 2, 2, 2, 2, 2), "LLWLLLWWLLW", False),
-        ((16, 8, 4, 2, 1, 1, 16, 8, 4, 16, 8), "LLLLLWLLWLW", False),
-        ((1, 1, 2, 2, 4, 4, 1, 1, 2, 2, 4), "LWWLWWLWWLW", False),
-    ],
-    ids=["mood", "burnt at once", "doubled", "from the second loss", "one raise", "smaller", "after wins"],
-)
+RUNS: dict[str, tuple[tuple[int, ...], str, bool]] = {
+    "mood": (MOODY, "WWWLLWLWLLLWLWLLWWW", False),
+    "burnt at once": ((1, 2, 4, 8, 16, 32), "LLLLLL", True),
+    "doubled": ((1, 2, 1, 2, 4, 1, 2, 4, 8, 1, 1), "LWLLWLLLWWW", True),
+    "from the second loss": ((1, 1, 2, 3, 5, 1, 1, 1, 1, 2, 3, 1, 1, 2, 1), "LLLLWWWLLLWLLWW", True),
+    "one raise": ((2, 2, 2, 2, 2, 9, 2, 2, 2, 2, 2), "LLWLLLWWLLW", False),
+    "smaller": ((16, 8, 4, 2, 1, 1, 16, 8, 4, 16, 8), "LLLLLWLLWLW", False),
+    "after wins": ((1, 1, 2, 2, 4, 4, 1, 1, 2, 2, 4), "LWWLWWLWWLW", False),
+}
+"""Sizes one after the other, what each came to, and whether they are a martingale."""
+LAYERS: dict[str, tuple[float, int, bool, bool]] = {
+    f"{name}, {'netted' if netted else 'each by itself'}": (*told, netted)
+    for name, told in {"doubled": (2.0, 3, True), "grown": (1.3, 6, True), "alike": (1.0, 6, False)}.items()
+    for netted in (False, True)
+}
+"""By how much each layer is larger, how many there are, whether it is a martingale, and whether positions net."""
+
+
+@pytest.fixture(scope="module")
+def climbers() -> tuple[dict[str, str], set[str]]:
+    """Accounts by their `RUNS` and `LAYERS` among ordinary people, and who is flagged."""
+    firm, level = filled(), LEVELS["EURUSD"][0]
+    accounts = {way: firm.account(firm.trader(), START) for way in (*RUNS, *LAYERS)}
+    for way, (sizes, lost, _) in RUNS.items():
+        for turn, (size, ended) in enumerate(zip(sizes, lost, strict=True)):
+            at = START + dt.timedelta(days=2 + turn // 4, hours=8 + 2 * (turn % 4))
+            firm.trade(accounts[way], at, 1800, -0.0001 if ended == "L" else 0.0001, lots=size / 10)
+    for way, (factor, layers, _, netted) in LAYERS.items():
+        for day, layer in itertools.product(range(6), range(layers)):
+            at, end = START + dt.timedelta(days=2 + day, hours=8, minutes=15 * layer), -0.001 if day % 2 else 0.001
+            price, held = level * (1 - 0.002 * layer), 7200 - 900 * layer + layer
+            lots = round(0.1 * factor**layer, 2)
+            firm.trade(accounts[way], at, held, end, side="buy", price=price, lots=lots)
+            if netted:
+                for deal in firm.rows["deals"][-2:]:
+                    deal["position_id"] = f"{accounts[way]} {day}"
+    return accounts, flagged_by("martingale", firm)
+
+
+@pytest.mark.parametrize("way", RUNS)
 def test_sizes_that_climb_with_each_loss_of_a_run_are_a_martingale_and_raises_at_random_are_not(
-    sizes: tuple[int, ...], lost: str, fires: bool
+    climbers: tuple[dict[str, str], set[str]], way: str
 ) -> None:
-    firm = filled()
-    account = firm.account(firm.trader(), START)
-    for turn, (size, ended) in enumerate(zip(sizes, lost, strict=True)):
-        at = START + dt.timedelta(days=2 + turn // 4, hours=8 + 2 * (turn % 4))
-        firm.trade(account, at, 1800, -0.0001 if ended == "L" else 0.0001, lots=size / 10)
-    assert flagged_by("martingale", firm) == ({account} if fires else set())
+    accounts, found = climbers
+    assert (accounts[way] in found) is RUNS[way][-1]
 
 
-@pytest.mark.parametrize("netted", [False, True], ids=["each by itself", "netted"])
-@pytest.mark.parametrize(("factor", "layers", "fires"), [(2.0, 3, True), (1.3, 6, True), (1.0, 6, False)])
+@pytest.mark.parametrize("way", LAYERS)
 def test_layers_that_grow_beside_losing_ones_are_a_martingale_though_the_next_basket_begins_anew(
-    factor: float, layers: int, fires: bool, netted: bool
+    climbers: tuple[dict[str, str], set[str]], way: str
 ) -> None:
-    firm = filled()
-    account, level = firm.account(firm.trader(), START), LEVELS["EURUSD"][0]
-    for day, layer in itertools.product(range(6), range(layers)):
-        at, end = START + dt.timedelta(days=2 + day, hours=8, minutes=15 * layer), -0.001 if day % 2 else 0.001
-        price, held = level * (1 - 0.002 * layer), 7200 - 900 * layer + layer
-        firm.trade(account, at, held, end, side="buy", price=price, lots=round(0.1 * factor**layer, 2))
-        if netted:
-            for deal in firm.rows["deals"][-2:]:
-                deal["position_id"] = f"{account} {day}"
-    assert (account in flagged_by("martingale", firm)) is fires
+    accounts, found = climbers
+    assert (accounts[way] in found) is LAYERS[way][2]
+
+
+def test_ordinary_people_beside_those_whose_sizes_climb_are_no_martingale(
+    climbers: tuple[dict[str, str], set[str]],
+) -> None:
+    accounts, found = climbers
+    assert found <= set(accounts.values())
 
 
 def test_the_pieces_of_one_order_are_one_entry_of_a_netted_position() -> None:
