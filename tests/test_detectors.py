@@ -930,7 +930,7 @@ def test_each_payout_cycle_is_judged_and_the_one_that_was_gamed_is_told(
     fillers, _, says = CYCLES[way]
     assert (accounts[way] in flagged(signals, "payout_gaming")) is bool(says)
     if says:
-        held = json.loads(signals.set_index("subject_id").loc[accounts[way], "evidence"])
+        held = json.loads(str(signals.set_index("subject_id").loc[accounts[way], "evidence"]))
         assert says in held["sentence"]
         if fillers is not None:
             assert {row["lots"] for row in held["rows"][:6]} == {0.02}

@@ -11,24 +11,27 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
 from models import catalogue
-from pipelines.live import folding
+from pipelines import score as scoring
+from pipelines.live import folding, settling
 from pipelines.live.accepting import AHEAD, DeskRefused, Request, judge_requests, read_json
 from pipelines.live.folding import TAIL_EVENTS, read_events
 from pipelines.live.journal import Entry, Journal
 from pipelines.live.keys import Key
 from pipelines.live.service import Busy, Pace, Service, Steady
 from pipelines.score import Scored, score
+from sql import relations
 from sql.live_schema import OUTBOX, WEBHOOKS, WITHDRAWN_VERDICTS
 from sql.schema import CHECKPOINTS, DATASETS
-from sql.warehouse import Warehouse
+from sql.warehouse import Warehouse, newest_fact
 from tests import postgres
 from tests.builders import Row, firm_rows, write_rulebook
-from tests.live_parts import BRISK, body, decided, key_for, loads, push, running, until
+from tests.live_parts import BRISK, WALKED, body, decided, key_for, loads, push, running, until
 from tests.test_score_same import MONDAY, drawn, firm, in_steps, land, one_account, shuffled, status_of
 from tests.walk_oracle import Observation
 
@@ -41,6 +44,22 @@ def check_full_run_changes_nothing(warehouse: Warehouse, rulebook: catalogue.Rul
         gone = frame.merge(after[name], how="outer", indicator=True).query("_merge != 'both'")
         assert gone.empty, f"{name}: {gone.to_dict('records')}"
     return done
+
+
+def check_walks_from_the_start_change_nothing(warehouse: Warehouse, rulebook: catalogue.Rulebook) -> None:
+    """What a full run would say of every account is what stands, evidence and instants included."""
+    with warehouse.engine() as connection:
+        stands_at = newest_fact(connection)
+        assert stands_at is not None
+        scoring.register_terms(connection, rulebook)
+        scoring.register_instruments(connection)
+        relations.build(connection, "facts.accounts")
+        accounts = scoring.judged_accounts(connection)
+        judged = scoring.judge(connection, accounts, rulebook, stands_at)
+    names = accounts["account_id"].tolist()
+    assert settling._differing(warehouse, judged, names) == {name: set() for name in WALKED}
+    status = decided(warehouse)["account_status"]
+    assert sorted(status["account_id"]) == sorted(names) and set(status["as_of"]) == {str(pd.Timestamp(stands_at))}
 
 
 def deliver(service: Service, rows: dict[str, list[Row]], chance: random.Random) -> None:
@@ -116,7 +135,7 @@ def test_a_late_event_goes_on_from_the_last_checkpoint_before_it(
         with warehouse.database.connect() as database:
             kept = database.execute(sa.select(sa.func.count()).select_from(CHECKPOINTS)).scalar()
         assert kept == begun, "a checkpoint that an event belongs before is let go"
-    check_full_run_changes_nothing(warehouse, rulebook)
+    check_walks_from_the_start_change_nothing(warehouse, rulebook)
 
 
 def journal_is_empty(service: Service) -> bool:
@@ -185,7 +204,7 @@ def test_a_settling_run_overwrites_nothing_that_came_after_what_it_read(tmp_path
         until(lambda: service.counts.settlings > settled_before[0])
         assert status_of(warehouse) == "breached"
     assert status_of(warehouse) == "breached"
-    check_full_run_changes_nothing(warehouse, rulebook)
+    check_walks_from_the_start_change_nothing(warehouse, rulebook)
 
 
 def test_an_unknown_account_waits_and_is_judged_when_it_appears(tmp_path: Path) -> None:
@@ -200,7 +219,7 @@ def test_an_unknown_account_waits_and_is_judged_when_it_appears(tmp_path: Path) 
             push(service, name, rows[name], key)
         until(lambda: status_of(warehouse) == "breached")
         assert service.folding.parked == set()
-    check_full_run_changes_nothing(warehouse, rulebook)
+    check_walks_from_the_start_change_nothing(warehouse, rulebook)
 
 
 def test_rows_in_are_rows_landed_duplicates_and_rejects(tmp_path: Path) -> None:
@@ -295,7 +314,7 @@ def test_time_alone_changes_what_another_account_stands_at(tmp_path: Path) -> No
             push(service, name, rows[name], key)
         later = {**rows["equity"][0], "observed_at": MONDAY + dt.timedelta(days=3)}
         push(service, "equity", [later], key)
-    check_full_run_changes_nothing(warehouse, rulebook)
+    check_walks_from_the_start_change_nothing(warehouse, rulebook)
 
 
 @pytest.mark.postgres
@@ -319,7 +338,7 @@ def test_a_server_that_is_stopped_and_started_loses_nothing(tmp_path: Path) -> N
         until(lambda: status_of(warehouse) == "breached")
         service.stop()
         assert deals_landed(loads(warehouse)) == len(rows["deals"])
-        check_full_run_changes_nothing(warehouse, rulebook)
+        check_walks_from_the_start_change_nothing(warehouse, rulebook)
 
 
 def deals_landed(told: Any) -> int:
