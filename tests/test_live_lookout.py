@@ -97,8 +97,11 @@ def test_who_writes_while_a_run_detects_neither_waits_nor_is_overwritten(
 ) -> None:
     rulebook, rows = firm_of_two(tmp_path)
     land(warehouse, rows, "all")
-    score(warehouse, rulebook)
     status, later = schema.ACCOUNT_STATUS, MONDAY + dt.timedelta(days=9)
+    stood = {"desk_id": "D1", "product": "p", "product_version": 1, "stage": "evaluation_1", "status": "active"}
+    with warehouse.database.begin() as database:
+        known = [{"account_id": row["account_id"], "trader_id": row["trader_id"]} for row in rows["accounts"]]
+        database.execute(sa.insert(status), [one | stood for one in known])
 
     def meanwhile(*told: Any) -> Surveillance:
         with warehouse.database.begin() as other:
