@@ -103,7 +103,11 @@ def without_gaps(frame: pd.DataFrame) -> pd.DataFrame:
 
 def numbers(values: Any, missing: float = 0.0) -> Floats:
     """A column as floats, with a value for what is unknown."""
-    column = pd.to_numeric(pd.Series(values), errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    kind = getattr(values, "dtype", None)
+    if isinstance(kind, np.dtype) and kind.kind in "biuf":
+        column = np.asarray(values, dtype=np.float64)
+    else:
+        column = pd.to_numeric(pd.Series(values), errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     return np.asarray(np.nan_to_num(column, nan=missing))
 
 
