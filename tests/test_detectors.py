@@ -20,7 +20,8 @@ from models import detectors
 from models.detectors import DETECTORS, detect_all, kept, payout_gaming
 from models.detectors.base import COLUMNS, likelihood_ratio, peers, show_terms, steps, strength, thin
 from models.risk_score import ScoreTerms
-from sql import relations
+from sql import relations, schema
+from sql.decided import register
 
 HONEST = 30
 
@@ -133,6 +134,16 @@ def test_a_dispute_that_answers_a_breach_is_abuse_and_one_without_a_breach_is_no
     other = maker.firm.account(calm, START)
     maker.dispute(calm, other, START + dt.timedelta(days=30))
     assert flagged_by("chargeback_abuse", maker.firm) == {trader}
+
+
+@pytest.mark.parametrize(("cards", "fires"), [(("one", "one"), True), (("one", "other"), False)])
+def test_one_card_of_several_traders_who_all_dispute_is_stolen(cards: tuple[str, str], fires: bool) -> None:
+    maker = Maker(FIRMS[0], 3)
+    traders = [maker.firm.trader() for _ in cards]
+    for trader, card in zip(traders, cards, strict=True):
+        maker.dispute(trader, maker.firm.account(trader, START), START + dt.timedelta(days=30))
+        maker.firm.rows["payments"][-1]["instrument"] = card
+    assert flagged_by("chargeback_abuse", maker.firm) == (set(traders) if fires else set())
 
 
 @pytest.mark.parametrize(("amounts", "fires"), [([300], True), ([300, 300], False), ([300, 20], True)])
@@ -366,6 +377,7 @@ def kyc_strengths(*rows: dict[str, Any], abroad: float = 260.0, known: float = 1
         "steps": 59,
     }
     nothing |= {"kyc_status": "verified", "others": 0, "strangers": 0, "destination_users": None}
+    nothing |= {"owned_papers": 0, "owned_countries": 0}
     seen = pd.DataFrame([nothing | row for row in rows])
     return list(strength(detector.weigh(seen, detector.terms, {"abroad": [abroad, known]})))
 
@@ -377,6 +389,30 @@ def test_who_lives_abroad_is_flagged_where_few_do_and_worth_a_question_where_man
     (few,) = kyc_strengths(abroad, abroad=120.0)
     assert 0.1 < many < 0.5 < few < of_others and many < refused
     assert 100 * weight * few < bands[1] < 100 * weight * of_others
+
+
+@pytest.mark.parametrize(
+    ("papers", "countries", "fires"),
+    [(2, 1, True), (1, 1, False), (3, 0, False)],
+    ids=["three", "a couple", "a family"],
+)
+def test_one_owner_of_papers_of_several_people_and_countries_has_borrowed_them(
+    papers: int, countries: int, fires: bool
+) -> None:
+    strong = kyc_strengths({"days": 0, "home_days": 0, "owned_papers": papers, "owned_countries": countries})[0]
+    assert bool(strong >= 0.5) is fires
+
+
+def test_papers_of_one_owner_are_those_of_other_names_birth_dates_and_numbers() -> None:
+    firm = filled()
+    traders = [firm.trader(country) for country in ("NG", "BR", "IN", "DE")]
+    for place, row in enumerate(firm.rows["traders"][-4:]):
+        row |= {"date_of_birth": dt.date(1990 + place % 3, 1, 1), "kyc_document": f"paper{place}"}
+    engine = firm.engine()
+    owners = [{"trader_id": one, "owner_id": "owner", "members": 3} for one in traders[:3]]
+    owners.append({"trader_id": traders[3], "owner_id": "alone", "members": 1})
+    register(engine, schema.OWNERS, pd.DataFrame(owners))
+    assert flagged(look(engine, firm.as_of, "kyc_mismatch"), "kyc_mismatch") == set(traders[:3])
 
 
 def test_who_left_home_once_has_moved_and_who_keeps_coming_back_has_not() -> None:
@@ -683,6 +719,35 @@ def test_the_daily_allowance_on_several_instruments_at_once_is_all_in_and_hours_
     assert flagged_by("all_in", firm) == {accounts[20]}
 
 
+@pytest.mark.parametrize(
+    ("share", "lots", "place", "fires"),
+    [(0.95, 8.0, 11, True), (0.95, 8.0, 0, True), (0.95, 1.0, 11, False), (0.3, 2.5, 11, False)],
+    ids=["the last", "the first", "a stop far away", "a bold one"],
+)
+def test_one_idea_far_beyond_all_others_is_all_in_unless_only_its_stop_is_far(
+    share: float, lots: float, place: int, fires: bool
+) -> None:
+    firm = filled()
+    account = firm.account(firm.trader(), START)
+    for k in range(12):
+        stake, times = (share * 0.04, lots) if k == place else (0.005 * (1 + 0.1 * (k % 3)), 1.0)
+        size = times * 0.005 * 50_000 / (0.002 * 100_000)
+        distance = stake * 50_000 / (size * 100_000)
+        won = distance if k % 2 else -0.4 * distance
+        firm.trade(account, START + dt.timedelta(days=k, hours=9), 3600, won, lots=size, stop=distance)
+    assert (account in flagged_by("all_in", firm)) is fires
+
+
+def test_three_usual_pieces_entered_together_are_no_all_in_though_they_come_near_the_allowance() -> None:
+    firm = filled()
+    account = firm.account(firm.trader(), START)
+    for k in range(40):
+        at, pieces = START + dt.timedelta(days=k, hours=9), 3 if k == 20 else 1
+        for piece in range(pieces):
+            firm.trade(account, at + dt.timedelta(seconds=20 * piece), 3600, 0.001, lots=2.6, stop=0.002)
+    assert account not in flagged_by("all_in", firm)
+
+
 def test_one_win_without_a_stop_is_all_in_at_many_times_the_size_of_others_only() -> None:
     detector = DETECTORS["all_in"]
     others = pd.DataFrame(
@@ -701,7 +766,10 @@ def test_one_win_without_a_stop_is_all_in_at_many_times_the_size_of_others_only(
     assert strength(detector.weigh(told, detector.terms, detector.usual(seen)))[0] < 0.5
 
 
-NOTHING_LOST = {"losses": 0, "log_lost": np.nan, "lost_spread": np.nan}
+NOTHING_LOST = {
+    "losses": 0, "log_lost": np.nan, "lost_spread": np.nan, "others": 0, "stake_beyond": np.nan, "size_beyond": np.nan,
+    "others_varied": np.nan,
+}  # fmt: skip
 NEVER_IN_A_ROW = {
     "in_a_row": np.nan, "row_breaches": np.nan, "row_days_to_breach": np.nan, "row_returns": np.nan,
     "row_days_to_each_return": np.nan, "row_is_in_ring": False,
@@ -1121,6 +1189,20 @@ def test_another_hand_on_the_same_device_is_told_by_how_rarely_the_firms_traders
     assert strength(detector.weigh(few, detector.terms, among))[0] < 0.5
 
 
+@pytest.mark.parametrize(("sessions", "fires"), [(20, True), (60, False)])
+def test_another_manner_counts_less_the_more_often_the_same_devices_signed_in_on_either_side(
+    sessions: int, fires: bool
+) -> None:
+    detector = DETECTORS["account_passing"]
+    strangers = manners("strangers", 100, **OTHERWISE)
+    assert detector.usual is not None
+    among = detector.usual(pd.concat([manners("onward", 300), manners("again", 300), strangers], ignore_index=True))
+    signed = {"devices_changed": 0.0, "devices_gone": 0.0, "devices_new": 0.0, "countries_changed": 0.0,
+              "device_users_before": 1, "also_given_up": 0}  # fmt: skip
+    seen = manners("funding", 1, **OTHERWISE).assign(sessions_before=sessions, sessions_after=sessions, **signed)
+    assert bool(strength(detector.weigh(seen, detector.terms, among))[0] >= 0.5) is fires
+
+
 def test_the_same_change_never_counts_less_when_more_of_it_is_seen() -> None:
     detector = DETECTORS["account_passing"]
     assert detector.usual is not None
@@ -1283,7 +1365,9 @@ def test_whose_every_card_is_disputed_need_not_have_lost_the_account(
     disputes: int, instruments: int, fires: bool
 ) -> None:
     detector = DETECTORS["chargeback_abuse"]
-    seen = pd.DataFrame({"soon_after_breach": [0.0], "after_payout": 0, "disputes": disputes})
+    seen = pd.DataFrame(
+        {"soon_after_breach": [0.0], "after_payout": 0, "disputes": disputes, "others_on_instrument": 0}
+    )
     seen = seen.assign(instruments=instruments)
     assert bool(strength(detector.weigh(seen, detector.terms))[0] >= 0.5) is fires
 
@@ -1368,7 +1452,8 @@ def test_who_loses_nearly_the_allowance_again_and_again_without_a_stop_goes_all_
     detector = DETECTORS["all_in"]
     seen = pd.DataFrame({"trader_id": ["t"], "ideas": 6, "planned": 0, "ideas_weighed": 6.0, "days": 6, "rungs": 0})
     seen = seen.assign(log_planned=np.nan, log_stake=np.log(0.03 * lost), log_size=np.nan, spread=np.nan)
-    seen = seen.assign(allowance=0.03, is_ended=True, losses=5, log_lost=np.log(0.03 * lost), lost_spread=varied)
+    seen = seen.assign(**NOTHING_LOST, allowance=0.03, is_ended=True)
+    seen = seen.assign(losses=5, log_lost=np.log(0.03 * lost), lost_spread=varied)
     among = {"stake": [-4.83, 0.65], "size": [-5.0, 0.9, 0.0]}
     assert bool(strength(detector.weigh(seen, detector.terms, among))[0] >= 0.5) is fires
 

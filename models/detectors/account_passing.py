@@ -16,13 +16,15 @@ NO_PAIRS = pd.DataFrame(columns=["kind", "account_id", "instrument_overlap", "in
 @dataclass(frozen=True)
 class Terms:
     """Sign-ins and positions on either side that are needed to say anything in full; more sign-ins where one device did
-    not simply replace another, which is a share of them; what a manner that stayed may say against at most; and how
-    many traders are enough to know how traders change by themselves."""
+    not simply replace another, which is a share of them; so many on either side at the same devices leave hardly room
+    for another hand; what a manner that stayed may say against at most; and how many traders are enough to know how
+    traders change by themselves."""
 
-    version: str = "2026-11-30"
+    version: str = "2026-12-05"
     sessions_enough: int = 2
     sessions_mixed: int = 8
     replaced_share: float = 0.6
+    sessions_many: int = 40
     positions_enough: int = 8
     alike_at_most: float = -3.0
     pairs_enough: int = 1000
@@ -65,6 +67,9 @@ def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.Da
     # the buyer may have looked in before: what counts is whose device does the work. That it stayed says little where a
     # hired hand trades over the terminal's own connection, or on the machine of the buyer
     device = steps(seen["devices_changed"], [0, 0.3, 0.6, 1], [-1, -0.5, 0.5, 2.5])
+    # where no device came or went, the more often these signed in on either side the surer it is who did
+    same = (numbers(seen["devices_gone"]) == 0) & (numbers(seen["devices_new"]) == 0)
+    device = np.where(same & (device < 0), -1.0 - 1.5 * np.minimum(sessions / terms.sessions_many, 1.0), device)
     # a mix of devices is known from more sign-ins than one device that replaces another
     replaced = np.minimum(numbers(seen["devices_gone"]), numbers(seen["devices_new"])) >= terms.replaced_share
     enough = np.where(replaced, terms.sessions_enough, terms.sessions_mixed)

@@ -24,6 +24,8 @@ from models.detectors.base import (
 USUAL_STAKE, USUAL_SPREAD = math.log(0.008), 0.65
 SIZE_SPREAD = 0.9
 USUAL_WEIGHT = 30.0
+OWN_SPREAD, OWN_WEIGHT = 0.4, 3.0
+"""How stakes of one account vary, as a spread of logarithms, and how many ideas of its own that counts for."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,9 @@ class Terms:
     the allowance gamblers stake, and how it varies between them; the part of a gain that is taken for the stake where
     no stop is told; ideas after which an end came at once; the log-odds that so few ideas without a stop reach at
     most; the share of the allowance up to which a stake is little, and how many times as large a size may be to be
-    alike; how many gamblers lose within so few ideas."""
+    alike; how many gamblers lose within so few ideas; from how many other ideas on one is compared with them."""
 
-    version: str = "2026-12-03"
+    version: str = "2026-12-05"
     merge_s: float = 120.0
     gambler_share: float = 0.85
     gambler_spread: float = 0.25
@@ -44,6 +46,7 @@ class Terms:
     little_share: float = 0.33
     as_large: float = 1.5
     gamblers_lose: float = 0.7
+    others_enough: int = 5
 
 
 def _middle(values: Floats, traders: pd.Series[str]) -> tuple[float, float, float]:
@@ -65,6 +68,7 @@ def usual(seen: pd.DataFrame) -> Usual:
     Stakes stay near what is usual anywhere, so that a firm full of gamblers does not make gambling usual; sizes come
     with how far they are known.
     """
+    seen = seen[~_is_once(seen)]
     planned = numbers(seen["planned"]) > 0
     middle, spread, weight = _middle(numbers(seen["log_planned"])[planned], seen.loc[planned, "trader_id"])
     middle = min(weight * middle + (1 - weight) * USUAL_STAKE, USUAL_STAKE + 0.7)
@@ -75,6 +79,11 @@ def usual(seen: pd.DataFrame) -> Usual:
         "stake": [round(middle, 2), round(spread, 2)],
         "size": [round(size, 2), round(apart, 2), two_digits(known)],
     }
+
+
+def _is_once(seen: pd.DataFrame) -> np.ndarray:
+    """Which rows are of one idea beside the account's others."""
+    return np.asarray(numbers(seen["others"]) > 0)
 
 
 def _ideas(seen: pd.DataFrame) -> Floats:
@@ -125,17 +134,37 @@ def _constant(seen: pd.DataFrame) -> Floats:
     return np.asarray(np.where(constant > 0, near * constant, np.where(told, constant, 0.0)), dtype=np.float64)
 
 
+def _unlike_others(seen: pd.DataFrame) -> Floats:
+    """Log-likelihood ratio of one told stake beside how large the largest of an account's ideas is.
+
+    Its size has to be beyond them too: a stop far away, kept against disaster, stakes nothing on purpose.
+    """
+    others, by = numbers(seen["others"]), numbers(seen["stake_beyond"], 0.0)
+    known = np.maximum(others - 1, 0.0)
+    varied = (OWN_WEIGHT * OWN_SPREAD**2 + known * numbers(seen["others_varied"])) / (OWN_WEIGHT + known)
+    # two or three usual pieces entered together are one idea, now and then
+    largest = np.maximum(np.sqrt(2 * varied * np.log(np.maximum(others + 1, 2))), np.log(2.5))
+    honest = log_density(np.maximum(by, largest), largest, np.sqrt(0.3 * varied + 0.06))
+    beyond = np.clip(np.log(0.25) - honest, -4.0, 4.0)
+    is_larger = steps(seen["size_beyond"], [np.log(1.5), np.log(3.0)], [0.0, 1.0])
+    found = np.where(beyond > 0, beyond * is_larger, beyond) - 4.0 * (1 - is_larger)
+    return np.asarray(np.where(_is_once(seen), found, 0.0), dtype=np.float64)
+
+
 def _company(seen: pd.DataFrame, alone: Floats) -> Floats:
     """What the same trader's other accounts show beyond a bold habit: a hand that goes all in does so again.
 
     One habit seen in several accounts is seen once: stakes that say little alone say nothing more together.
     """
-    frame = pd.DataFrame({"trader": seen["trader_id"].to_numpy(), "alone": np.maximum(alone, 0.0)})
-    grouped = frame.groupby("trader")["alone"]
-    others: pd.Series[float] = (grouped.transform("sum") - frame["alone"]) / np.maximum(
-        grouped.transform("size") - 1, 1
+    usually = ~_is_once(seen)
+    frame = pd.DataFrame(
+        {"trader": seen["trader_id"].to_numpy(), "alone": np.where(usually, np.maximum(alone, 0.0), 0.0)}
     )
-    return np.asarray(np.clip(others.to_numpy() - 2.0, 0.0, 2.0), dtype=np.float64)
+    grouped = frame.assign(usually=usually).groupby("trader")
+    others: pd.Series[float] = (grouped["alone"].transform("sum") - frame["alone"]) / np.maximum(
+        grouped["usually"].transform("sum") - 1, 1
+    )
+    return np.asarray(np.where(usually, np.clip(others.to_numpy() - 2.0, 0.0, 2.0), 0.0), dtype=np.float64)
 
 
 def _at_that_size(seen: pd.DataFrame, terms: Terms) -> Floats:
@@ -184,15 +213,18 @@ def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.Da
     stake = _stake(seen, terms, held)
     ideas = _ideas(seen)
     ended = seen["is_ended"].fillna(False).to_numpy(dtype=bool)
-    few_ideas = log_steps(ideas, [3, 6, 12, 25, 50], [1.2, 0.2, -0.8, -2, -4])
-    ended_at_once = np.where(ended & (ideas <= terms.ideas_few), 0.8, 0.0)
+    is_once = _is_once(seen)
+    few_ideas = np.where(is_once, 0.0, log_steps(ideas, [3, 6, 12, 25, 50], [1.2, 0.2, -0.8, -2, -4]))
+    ended_at_once = np.where(ended & ~is_once & (ideas <= terms.ideas_few), 0.8, 0.0)
+    ideas_a_day = log_steps(ideas / np.maximum(numbers(seen["days"]), 1), [2.5, 5, 10], [0.4, -1, -2.5])
     reasons = pd.DataFrame(
         {
             "prior": -4.0,
             "stake": stake,
             "size": _size(seen, held),
-            "constant": _constant(seen),
-            "ideas_a_day": log_steps(ideas / np.maximum(numbers(seen["days"]), 1), [2.5, 5, 10], [0.4, -1, -2.5]),
+            "constant": np.where(is_once, 0.0, _constant(seen)),
+            "unlike_others": _unlike_others(seen),
+            "ideas_a_day": np.where(is_once, 0.0, ideas_a_day),
             "few_ideas": few_ideas,
             "ended_at_once": ended_at_once,
             "bad_luck": _bad_luck(seen, np.maximum(few_ideas, 0.0) + ended_at_once, terms),
@@ -211,6 +243,12 @@ def sentence(row: pd.Series, terms: Terms) -> str:
     """The finding in words."""
     planned = row["planned"] > 0
     stake = math.exp(row["log_planned"] if planned else row["log_stake"])
+    if row["others"] > 0:
+        return (
+            f"One idea of {row['others'] + 1:.0f} had a planned loss at the stop of {100 * stake:.1f} % of the initial "
+            f"balance, {percent(stake / row['allowance'])} of what may be lost before the account ends and "
+            f"{math.exp(row['stake_beyond']):.1f} times what the others usually stake."
+        )
     how = "planned loss at the stop" if planned else "loss"
     ideas = f"{row['ideas']:.0f} {'idea' if row['ideas'] == 1 else 'ideas'}"
     return (
@@ -227,6 +265,7 @@ def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
         "the last rungs of a martingale: sizes that answered losses speak against it",
         "pieces of one idea, scaling in, several instruments at once: entries close together are counted as one",
         f"{row['ideas'] / max(row['days'], 1):.1f} ideas a day: not the sum of many small ones",
+        "a stop far away, kept against disaster: beside an account's other ideas its size has to be larger too",
     ]
 
 
@@ -236,7 +275,10 @@ DETECTOR = Detector(
     relation="all_in",
     terms=Terms(),
     answers=Answers(
-        behaviour="Nearly all that may be lost is staked on one idea, once or twice, target or nothing.",
+        behaviour=(
+            "Nearly all that may be lost is staked on one idea, once or twice, target or nothing; or on one of many, "
+            "far beyond the others."
+        ),
         data=(
             "Loss at the stop (without one: what was lost, part of what was won, the usual result of that size) "
             "beside the terminating allowance."
@@ -249,7 +291,7 @@ DETECTOR = Detector(
     sentence=sentence,
     ruled_out=ruled_out,
     usual=usual,
-    usual_of=("trader_id", "planned", "log_planned", "log_size"),
+    usual_of=("trader_id", "planned", "log_planned", "log_size", "others"),
     together="trader_id",
     rows=(
         "select account_id as subject_id, rank() over (partition by account_id order by stake desc, "
@@ -270,5 +312,8 @@ DETECTOR = Detector(
         "allowance",
         "stake_max",
         "rungs",
+        "others",
+        "stake_beyond",
+        "size_beyond",
     ),
 )

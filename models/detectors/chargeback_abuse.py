@@ -14,12 +14,13 @@ from models.detectors.base import Answers, Detector, numbers, steps
 class Terms:
     """Within how many days after a breach a dispute is taken as its answer."""
 
-    version: str = "2026-11-30"
+    version: str = "2026-12-05"
     answer_days: float = 12.0
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
-    """Log-odds from disputes that answer a breach, disputes after a payout, their number and that of instruments."""
+    """Log-odds from disputes that answer a breach, disputes after a payout, their number and that of instruments,
+    and others whose payments by the same instrument were disputed."""
     answers = numbers(seen["soon_after_breach"])
     # each way suffices alone: whose every card is disputed need not have lost the account
     unanswered = steps(seen["instruments"], [1, 3], [-1.5, 0.0])
@@ -32,6 +33,7 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
             "after_payout": steps(seen["after_payout"], [0, 1, 2], [0, 4.2, 5.5]),
             "repeated": steps(seen["disputes"], [1, 2, 3], [0, 1.2, 2.0]),
             "instruments": steps(seen["instruments"], [1, 2, 3], [0, 0.8, 2.5]),
+            "one_instrument_of_several": steps(seen["others_on_instrument"], [0, 1, 2], [0, 4.2, 5.5]),
         },
         index=seen.index,
     )
@@ -44,7 +46,12 @@ def sentence(row: pd.Series, terms: Terms) -> str:
         f"{row['soon_after_breach']:.0f} of them within "
         f"{terms.answer_days:.0f} days after the account was breached, {row['after_payout']:.0f} after a "
         f"payout had been received; {row['instruments']:.0f} "
-        f"{'instrument was' if row['instruments'] == 1 else 'instruments were'} used."
+        f"{'instrument was' if row['instruments'] == 1 else 'instruments were'} used"
+        + (
+            f", also disputed by {row['others_on_instrument']:.0f} other traders."
+            if row["others_on_instrument"] > 0
+            else "."
+        )
     )
 
 
@@ -63,8 +70,14 @@ DETECTOR = Detector(
     relation="chargeback_abuse",
     terms=Terms(),
     answers=Answers(
-        behaviour="The account is used up or has paid, then the bank is told that the purchase never was.",
-        data="Disputed payments, the challenges they paid for, when those were breached and when payouts arrived.",
+        behaviour=(
+            "The account is used up or has paid, then the bank is told that the purchase never was; or "
+            "several buy with one stolen card."
+        ),
+        data=(
+            "Disputed payments, the challenges they paid for, when those were breached and when payouts arrived, and "
+            "others whose payments by the same instrument were disputed."
+        ),
         assumes=(
             "A dispute soon after a breach answers the breach; one that names no challenge means the latest purchase."
         ),

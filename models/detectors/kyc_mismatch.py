@@ -34,9 +34,10 @@ class Terms:
     and how many people must tell it; within how many seconds two countries are too near in time for travel, which share
     of a machine's sign-ins makes it one of a single country, and days of two countries at once needed to count in
     full; within how many days the next sign-in shows a turn to another country's machine, and how many such turns count
-    in full; from how many people on a payout destination is one that a service keeps for many."""
+    in full; from how many people on a payout destination is one that a service keeps for many; and how many papers of
+    others one owner holds who is nobody's relative."""
 
-    version: str = "2026-11-30"
+    version: str = "2026-12-05"
     shared_by: int = 3
     wanderers: float = 0.1
     emigrants: float = 0.01
@@ -48,6 +49,7 @@ class Terms:
     turn_days: int = 3
     turns_enough: int = 8
     custodial_from: int = 20
+    papers_enough: int = 2
 
 
 def _lives_abroad(seen: pd.DataFrame) -> np.ndarray:
@@ -94,8 +96,10 @@ def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.Da
     turned = steps(share_of(seen["turns"], seen["steps"]), [0.25, 0.45, 0.7], [0.0, 4.5, 6.0])
     others, strangers = numbers(seen["others"]) > 0, numbers(seen["strangers"]) > 0
     few = log_steps(seen["destination_users"], [5, terms.custodial_from], [1.0, 0.0])
+    # two of one household may look like one owner, three of several countries do not
+    owned = (numbers(seen["owned_papers"]) >= terms.papers_enough) & (numbers(seen["owned_countries"]) > 0)
     # who lends papers out, or sits beside a second hand, may well be at home
-    by_itself = others | strangers | (conflicts > 0) | (turned > 0)
+    by_itself = others | strangers | owned | (conflicts > 0) | (turned > 0)
     refused = seen["kyc_status"].isin(["rejected", "expired"]).to_numpy()
     return pd.DataFrame(
         {
@@ -107,6 +111,7 @@ def weigh(seen: pd.DataFrame, terms: Terms, among: Usual | None = None) -> pd.Da
             "papers_refused": np.where(refused, 0.7, 0.0),
             "papers_of_others": np.where(others, 5.0, 0.0),
             "paid_with_strangers": np.where(strangers, 5.0 * few, 0.0),
+            "papers_of_one_owner": np.where(owned, 5.0, 0.0),
         },
         index=seen.index,
     )
@@ -120,6 +125,11 @@ def sentence(row: pd.Series, terms: Terms) -> str:
     if (row["strangers"] or 0) > 0:
         found.append(
             f"Payouts go to a destination of {row['strangers']:.0f} other people of other names, birth dates and homes."
+        )
+    if row["owned_papers"] >= terms.papers_enough and row["owned_countries"] > 0:
+        found.append(
+            f"The same owner holds papers of {row['owned_papers']:.0f} others, of other names and birth dates, from "
+            f"{row['owned_countries']:.0f} other {'country' if row['owned_countries'] == 1 else 'countries'}."
         )
     if row["conflict_days"] > 0:
         found.append(
@@ -149,6 +159,8 @@ def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
     ]
     if row["conflict_days"] > 0:
         told.append("a private exit or roaming: a machine that is seen in both countries is left out, a robot's too")
+    if row["owned_papers"] >= terms.papers_enough and row["owned_countries"] > 0:
+        told.append("a couple or family on one machine: these are three and more, and not of one country")
     if (row["strangers"] or 0) > 0:
         told.append("a family: none shares a surname or address, nor in one country a card, device or connection")
         told.append(f"an exchange: {row['destination_users']:.0f} people use the destination")
@@ -164,7 +176,8 @@ DETECTOR = Detector(
         behaviour="The papers belong to someone else or somewhere else: bought, lent or forged.",
         data=(
             "Country of the papers against the countries of sign-ins by day, and two countries at once; the same "
-            "document under other dates or countries; payout destinations that strangers share."
+            "document under other dates or countries; payout destinations that strangers share; papers of several "
+            "people and countries with one owner."
         ),
         assumes=(
             "Countries of addresses are right; people sign in from home on most days; a household shares a surname, "

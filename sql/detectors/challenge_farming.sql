@@ -28,6 +28,7 @@ with beside as (
 staked as (
     select trader_id, median(exp(log_stake) / allowance) as stake_share
     from detectors.all_in
+    where phase <> 'on one idea'
     group by trader_id
 )
 

@@ -3,6 +3,15 @@ with bought as (
     select trader_id, count(*) as purchases
     from detectors.purchases
     group by trader_id
+),
+
+-- one instrument of several traders whose payments are all disputed was nobody's of them
+together as (
+    select one.trader_id, count(distinct other.trader_id) as others_on_instrument
+    from detectors.disputed_payments as one
+    inner join detectors.disputed_payments as other
+        on one.instrument = other.instrument and one.trader_id <> other.trader_id
+    group by one.trader_id
 )
 
 select
@@ -15,9 +24,11 @@ select
     else 0 end) as soon_after_breach,
     count(*) filter (where disputed.is_after_payout) as after_payout,
     count(distinct disputed.instrument) as instruments,
+    coalesce(any_value(together.others_on_instrument), 0) as others_on_instrument,
     sum(disputed.amount) as amount,
     min(disputed.occurred_at) as first_at,
     max(disputed.occurred_at) as last_at
 from detectors.disputed_payments as disputed
 left join bought using (trader_id)
+left join together using (trader_id)
 group by disputed.trader_id

@@ -1,5 +1,5 @@
 -- Days on which each trader signed in from the country of the papers or from elsewhere, or from both at once, who else handed
--- those papers in, and which strangers are paid to the same destination. Grain: trader_id.
+-- those papers in, which strangers are paid to the same destination, and the papers of others in the same hand. Grain: trader_id.
 with days as (
     select
         sign_ins.trader_id,
@@ -44,6 +44,8 @@ select
     coalesce(paid.strangers, 0) as strangers,
     paid.destination_users,
     paid.destination,
+    coalesce(owned.owned_papers, 0) as owned_papers,
+    coalesce(owned.owned_countries, 0) as owned_countries,
     coalesce(places.first_at, two_places.first_day, paid.first_at, traders.kyc_checked_at, traders.registered_at) as first_at,
     coalesce(
         greatest(places.last_at, two_places.last_day, paid.last_at), traders.kyc_checked_at, traders.registered_at
@@ -53,4 +55,7 @@ left join places using (trader_id)
 left join detectors.two_places as two_places using (trader_id)
 left join detectors.shared_papers as papers using (trader_id)
 left join detectors.shared_destinations as paid using (trader_id)
-where places.trader_id is not null or papers.trader_id is not null or paid.trader_id is not null
+left join detectors.papers_of_one_owner as owned using (trader_id)
+where
+    places.trader_id is not null or papers.trader_id is not null or paid.trader_id is not null
+    or owned.trader_id is not null
