@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ast
-import inspect
-import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from importlib import import_module
@@ -21,6 +19,7 @@ from models.payouts.facts import Desk, Request
 from models.payouts.review import Reviewed, review
 from models.payouts.shares import Split
 from tests import test_payout_limits, test_payouts
+from tests.payout_world import Test, every_test, walk_together
 from tests.test_payout_cases import CASES, all_reviewed, said
 from tests.test_walk_mutants import NOTCHES
 
@@ -34,7 +33,6 @@ SAME = {
 """Turned comparisons that say the same, and why."""
 NOTCHED = NOTCHES | {ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is}
 Asked = list[tuple[Request, Desk]]
-Test = Callable[[Path], None]
 
 
 def places(module: ModuleType) -> Iterator[tuple[str, str, ast.Module]]:
@@ -107,31 +105,6 @@ def by_hand() -> bool:
     )
 
 
-def every_test(module: ModuleType) -> list[Test]:
-    """Every test of a module that needs a folder at most, once for each of its parameters."""
-    found: list[Test] = []
-    for name, test in vars(module).items():
-        if not name.startswith("test_") or hasattr(test, "hypothesis"):
-            continue
-        asks = set(inspect.signature(test).parameters)
-        listed = [_values(mark.args) for mark in getattr(test, "pytestmark", ()) if mark.name == "parametrize"]
-        for told in itertools.product(*listed):
-            given = {key: value for one in told for key, value in one.items()}
-            if asks - set(given) <= {"tmp_path"}:
-                found.append(_bound(test, given, "tmp_path" in asks))
-    return found
-
-
-def _values(told: tuple[Any, ...]) -> list[dict[str, Any]]:
-    names = told[0].replace(" ", "").split(",") if isinstance(told[0], str) else told[0]
-    rows: list[Sequence[Any]] = [(row,) if len(names) == 1 else row for row in told[1]]
-    return [dict(zip(names, row, strict=True)) for row in rows]
-
-
-def _bound(test: Callable[..., None], given: dict[str, Any], folder: bool) -> Test:
-    return lambda path: test(**given, **({"tmp_path": path} if folder else {}))
-
-
 def holds(asked: Asked) -> bool:
     """Whether every case is told as it was worked out by hand."""
     if not by_hand():
@@ -170,6 +143,8 @@ def test_every_turned_comparison_is_noticed(tmp_path: Path, monkeypatch: pytest.
     def as_by_hand(_: Path) -> None:
         assert holds(asked)
 
+    (tmp_path / "together").mkdir()
+    walk_together(every_test(test_payouts), tmp_path / "together")
     tests = [*every_test(test_payout_limits), as_by_hand, *every_test(test_payouts)]
     killers: dict[str, Test | None] = {}
     for module in JUDGING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,28 @@ from sql import schema
 from sql.case_schema import CASES, DISPOSITIONS
 from sql.desk_schema import PAYOUT_STATES, PAYOUT_TRANSFERS
 from tests.builders import Row
-from tests.payout_world import DAY, START, TERMS, feed, operation, request, reviewed, settlement, trade
+from tests.payout_world import (
+    DAY,
+    START,
+    TERMS,
+    every_test,
+    feed,
+    operation,
+    request,
+    reviewed,
+    settlement,
+    trade,
+    walk_together,
+)
 
 pytestmark = pytest.mark.xdist_group("payouts")
 SECOND = 1 / 86_400
 GOOD = [*trade(1, 1, "300"), *trade(2, 2, "300"), *trade(3, 3, "400")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def firms(tmp_path_factory: pytest.TempPathFactory) -> None:
+    walk_together(every_test(sys.modules[__name__]), tmp_path_factory.mktemp("firms"))
 
 
 def one(folder: Path, rows: Any, terms: str = TERMS, payout: str = "Q1", **more: Any) -> dict[str, Any]:
