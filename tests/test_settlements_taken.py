@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -27,6 +23,7 @@ from sql.desk_schema import DECISIONS, LEDGER_ENTRIES, PAYOUT_STATES, RECONCILIA
 from sql.warehouse import Warehouse
 from tests.builders import lake
 from tests.desk_world import AUDE, NOW, PAVEL, PETRA, add_request
+from tests.killed import killed_at
 from tests.payout_world import request, settlement
 
 DAY = dt.timedelta(days=1)
@@ -279,39 +276,22 @@ def test_marks_need_a_reason_a_role_and_the_desk(warehouse: Warehouse) -> None:
     assert state(warehouse) == "queued"
 
 
-_KILLED = """
-import sys
-sys.path.insert(0, {root!r})
-from models.decisions import settling
-from sql.warehouse import Warehouse
-from tests.test_settlements_taken import many
-warehouse = Warehouse.open({home!r}, {url!r})
-print("ready", flush=True)
-settling.take_in(warehouse.database, many())
-"""
-
-
-def many(count: int = 160) -> Sequence[Transfer]:
+def many(count: int = settling.BATCH_TRANSFERS + 10) -> Sequence[Transfer]:
     """A settled transfer for each of many requests."""
     return [told(f"S{n}", payout_id=f"Q{n}") for n in range(count)]
 
 
+def take_many_in(home: Path, url: str, _: Path) -> None:
+    """Takes all of them in, in a process of its own."""
+    settling.take_in(Warehouse.open(home, url).database, many())
+
+
 def test_a_killed_import_loses_nothing_and_doubles_nothing(warehouse: Warehouse) -> None:
-    home, root = str(warehouse.home), str(Path.cwd())
-    url = warehouse.database.url.render_as_string(hide_password=False)
+    """Guards that a part that was all written but for its commit is not there, and is taken in by the next import."""
     with warehouse.database.begin() as connection:
         _stand_queued(connection, len(many()))
-    process = subprocess.Popen(
-        [sys.executable, "-c", _KILLED.format(root=root, home=home, url=url)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    _until_some_are_done(warehouse)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    before = _settled(warehouse)
-    assert before % settling.BATCH_TRANSFERS == 0
+    assert killed_at(2, take_many_in, warehouse, warehouse.home, commits=True)
+    assert _settled(warehouse) == settling.BATCH_TRANSFERS
     settling.take_in(warehouse.database, many())
     assert _settled(warehouse) == len(many())
     with warehouse.database.connect() as connection:
@@ -326,14 +306,6 @@ def _stand_queued(connection: sa.Connection, count: int) -> None:
     for number in range(count):
         add_request(connection, f"Q{number}")
         desk.act_within(connection, PAVEL, f"Q{number}", "approve", at=NOW)
-
-
-def _until_some_are_done(warehouse: Warehouse) -> None:
-    for _ in range(60_000):
-        if _settled(warehouse):
-            return
-        time.sleep(0.002)
-    pytest.fail("the import did not begin")
 
 
 def _settled(warehouse: Warehouse) -> int:
