@@ -143,11 +143,13 @@ def test_live_pages_read_the_deals_of_all_who_may_be_owed_something(house: Wareh
     book = house.home.parent / "book"
     (book / "two.toml").write_text(product_text({"split": {"percent": 80}}, stage="funded", product="two"))
     rulebook, since = catalogue.load(book), dt.datetime(2026, 3, 5, tzinfo=dt.UTC)
-    bought = {"challenge_id": "C8", "trader_id": "T3", "desk_id": "prague", "product": "two", "purchased_at": since}
-    account = {"account_id": "F9", "challenge_id": "C8", "trader_id": "T3", "desk_id": "prague", "stage": "funded"}
-    account |= {"platform": "mt5", "login": "9", "currency": "EUR", "initial_balance": 100_000, "opened_at": since}
+    who = {"challenge_id": "C8", "trader_id": "T3", "desk_id": "prague"}
+    bought: Row = {**who, "product": "two", "purchased_at": since, "fee": 500, "currency": "EUR"}
+    account: Row = {
+        **who, "account_id": "F9", "stage": "funded", "platform": "mt5", "login": "9", "currency": "EUR",
+        "initial_balance": 100_000, "opened_at": since,
+    }  # fmt: skip
     deposit = {"account_id": "F9", "deal_id": "1", "kind": "balance", "executed_at": NOON, "profit": 900}
-    bought |= {"fee": 500, "currency": "EUR"}
     land(house, {"challenges": [bought], "accounts": [account], "deals": [deposit]}, "more")
     score(house, rulebook)
     run = marts_of(house)
