@@ -14,6 +14,7 @@ from sql.decided import register
 from sql.warehouse import Warehouse, read_frame
 
 NAME = "facts.lifecycle"
+READS = ("challenges", "accounts", "payouts", "settlements")
 OF_CHALLENGES = {
     "challenges": "list_has_any(?, [challenge_id, reset_of])",
     "accounts": "list_contains(?, challenge_id)",
@@ -23,7 +24,7 @@ OF_CHALLENGES = {
 
 def lifecycle(warehouse: Warehouse, challenges: Sequence[str], as_of: dt.datetime) -> pd.DataFrame:
     """The rows of `facts.lifecycle` of some challenges in their order, as accounts stand in the database."""
-    with warehouse.engine(as_of, memory="1GB") as connection:
+    with warehouse.engine(as_of, memory="1GB", datasets=READS) as connection:
         for dataset, wanted in OF_CHALLENGES.items():
             told = relations.text(f"staging.{dataset}")
             connection.execute(f"create table staging.{dataset} as from ({told}) where {wanted}", [list(challenges)])

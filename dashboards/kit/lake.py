@@ -28,7 +28,7 @@ _READ = (
 @contextmanager
 def _over(accounts: Sequence[str], as_of: dt.datetime) -> Iterator[duckdb.DuckDBPyConnection]:
     """An engine whose `staging.deals` holds only these accounts, so that the facts cost what they show."""
-    with reads.warehouse().engine(as_of, memory="1GB") as connection:
+    with reads.warehouse().engine(as_of, memory="1GB", datasets=["deals"]) as connection:
         listed = ", ".join("'" + account.replace("'", "''") + "'" for account in accounts)
         deals = relations.text("staging.deals")
         connection.execute(f"create view staging.deals as select * from ({deals}) where account_id in ({listed})")
@@ -134,7 +134,7 @@ def lifecycle(accounts: pd.DataFrame) -> pd.DataFrame:
 def _logins(home: str, stamp: reads.Stamp, trader_id: str, limit: int) -> pd.DataFrame:
     if stamp.as_of is None:
         return pd.DataFrame()
-    with reads.warehouse().engine(stamp.as_of, memory="1GB") as connection:
+    with reads.warehouse().engine(stamp.as_of, memory="1GB", datasets=["logins"]) as connection:
         query = (
             "select occurred_at, ip, country, device_id, account_id from staging.logins"
             " where trader_id = ? order by occurred_at desc limit ?"
