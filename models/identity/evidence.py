@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +48,9 @@ create table if not exists people (
 );
 create table if not exists keys (
     trader_no integer, kind utinyint, value ubigint, raw varchar, first_day integer, last_day integer, uses integer
+);
+create table if not exists shared_keys (
+    trader_no integer, kind utinyint, value ubigint, first_day integer, last_day integer, uses integer
 );
 create table if not exists degrees (kind utinyint, value ubigint, holders integer);
 create table if not exists placeholders (trader_no integer, kind utinyint, raw varchar);
@@ -266,7 +270,7 @@ class Evidence:
             self._merge_keys(whole)
             self._count_told()
             self._near_told(pairs)
-        self._know(first)
+            self._know_told()
         return first
 
     def _kind_numbers(self) -> dict[str, int]:
@@ -457,16 +461,41 @@ class Evidence:
         """)
 
     def _count_all(self) -> None:
-        """Counts the holders of all values that several hold; sorting the values of a kind is quicker than grouping."""
+        """Counts the holders of all values that several hold, and notes what is known of everybody; holding a hub is as
+        good as nothing known.
+
+        Sorting the values of a kind is quicker than grouping, and marking traders by their numbers too."""
         kinds = (*range(len(self.kinds)), *range(BIRTH_NAME, RARE_BIRTH + 1))
+        everyone = np.arange(self.traders())
+        known: dict[str, npt.NDArray[np.int64]] = {name: np.zeros_like(everyone) for name in ("kinds", *COUNTED)}
         with ThreadPoolExecutor(self.threads) as pool:
-            values = (self.con.execute("select value from keys where kind = ?", [kind]).fetchnumpy() for kind in kinds)
-            counted = list(pool.map(_held_by_several, (column["value"] for column in values)))
-        for kind, found in zip(kinds, counted, strict=True):
-            if len(found):
+            held = [self._held_of(kind) for kind in kinds]
+            counted = pool.map(_held_by_several, (columns["value"] for columns in held))
+            for kind, columns, found in zip(kinds, held, counted, strict=True):
                 self.con.register("counted", found)
                 self.con.execute("insert into degrees select ?, value, holders from counted", [kind])
                 self.con.unregister("counted")
+                if kind < BIRTH_NAME:
+                    self._mark_known(kind, columns, found, known)
+        self.census.known(everyone, {"trader_no": everyone, **known})
+
+    def _held_of(self, kind: int) -> dict[str, npt.NDArray[Any]]:
+        """The keys of one kind, with whose they are only where that says that something is known."""
+        counted = kind < len(self.kinds) and self.kinds[kind] in COUNTED
+        told = "value, trader_no, uses" if counted else "value, trader_no" if kind < BIRTH_NAME else "value"
+        return self.con.execute(f"select {told} from keys where kind = ?", [kind]).fetchnumpy()
+
+    def _mark_known(
+        self, kind: int, held: dict[str, npt.NDArray[Any]], several: pd.DataFrame, known: dict[str, npt.NDArray[Any]]
+    ) -> None:
+        """Notes of whom a thing of this kind is known, and how often it was used."""
+        name = self.kinds[kind]
+        hubs = several["value"][several["holders"] > self.terms.kinds[name].cap]
+        own = slice(None) if hubs.empty else ~np.isin(held["value"], hubs.to_numpy())
+        traders = held["trader_no"][own]
+        known["kinds"][traders] |= 1 << kind
+        if name in COUNTED:
+            known[name] += np.bincount(traders, held["uses"][own], len(known[name])).astype(np.int64)
 
     def _count_told(self) -> None:
         """Counts the holders of the values told, and looks up who else holds those that say something.
@@ -478,9 +507,17 @@ class Evidence:
                 case when before is null then change <> 0 else least(before, after) <= cap end as near
             from told_values join kinds using (kind) left join degrees using (value)
         """)
+        # All keys of a value that a few held are among the shared ones; only for others all keys are looked through.
         self.con.execute("""
             create or replace temp table holders as
-            select keys.* exclude (raw) from keys semi join (from moved where near) using (value)
+            select incoming_keys.* exclude (raw) from incoming_keys semi join (from moved where near) using (value)
+            union all
+            from shared_keys semi join (from moved where near and before <= cap) using (value)
+            where trader_no not in (from own)
+            union all
+            select keys.* exclude (raw)
+            from keys semi join (from moved where near and (before is null or before > cap)) using (value)
+            where trader_no not in (from own)
         """)
         self.con.execute("""
             create or replace temp table recounted as
@@ -494,6 +531,13 @@ class Evidence:
         """)
         self.con.execute("""
             insert into degrees select kind, value, holders from recounted where holders > 1 and change <> 0
+        """)
+        self.con.execute(
+            "delete from shared_keys where value in (select value from moved where near and before <= cap)"
+        )
+        self.con.execute("""
+            insert into shared_keys
+            select holders.* from holders join recounted using (value) where recounted.holders between 2 and cap
         """)
 
     def _near_told(self, pairs: pd.DataFrame) -> None:
@@ -526,18 +570,16 @@ class Evidence:
             select trader_no from passed union select unnest([a, b]) from again
         """)
         self.con.execute("""
-            create or replace temp table their_keys as
-            select * exclude (raw) from keys where trader_no in (from others)
-        """)
-        self.con.execute("""
             create or replace temp table near_keys as
             select holders.*, recounted.holders
             from holders join recounted using (value) where recounted.holders between 2 and cap
             union all
-            select their_keys.*, degrees.holders
-            from (from their_keys anti join (from recounted where near) using (value)) as their_keys
-            join degrees using (value) join kinds on kinds.kind = their_keys.kind
-            where degrees.holders <= kinds.cap
+            select theirs.*, degrees.holders
+            from (
+                from shared_keys anti join (from recounted where near) using (value)
+                where trader_no in (from others)
+            ) as theirs
+            join degrees using (value)
         """)
 
     def _near_everyone(self) -> None:
@@ -555,9 +597,10 @@ class Evidence:
             create or replace temp table near_keys as
             select keys.* exclude (raw), shared_values.holders from keys join shared_values using (value)
         """)
+        self.con.execute("insert into shared_keys select * exclude (holders) from near_keys")
 
-    def _know(self, everyone: bool) -> None:
-        """Notes what is known of touched traders; holding a hub is as good as nothing known."""
+    def _know_told(self) -> None:
+        """Notes what is known of the traders told, and of those who have a thing that became or was a hub."""
         self.con.execute("""
             create or replace temp table hubs as
             select degrees.value from degrees join kinds using (kind) where degrees.holders > kinds.cap
@@ -565,13 +608,17 @@ class Evidence:
         counts = ", ".join(
             f"coalesce(sum(uses) filter (kind = {self.kinds.index(kind)}), 0) as {kind}" for kind in COUNTED
         )
-        theirs = "keys" if everyone else "(select * exclude (raw) from incoming_keys union all from their_keys)"
         known = self.con.sql(f"""
             select trader_no, bit_or(1 << kind::integer) as kinds, {counts}
-            from {theirs} anti join hubs using (value)
+            from (
+                from incoming_keys
+                union all
+                from keys where trader_no in (select trader_no from passed where hub)
+            )
+            anti join hubs using (value)
             where kind < {BIRTH_NAME} group by trader_no
         """).fetchnumpy()
-        self.census.known(np.arange(self.traders()) if everyone else self.touched(), known)
+        self.census.known(self._ints("from own union all select trader_no from passed where hub"), known)
 
     def traders(self) -> int:
         """How many traders are known; their numbers run from zero."""
@@ -646,11 +693,14 @@ class Evidence:
             create or replace temp table met as
             select a, b, bool_or(kind < {BIRTH_NAME}) as shares from ({met}) group by a, b
         """)
-        self.con.execute("""
-            create or replace temp table faces as
-            select * exclude (trader_id, raw_email, raw_phone, raw_address, email, registered_at, country) from people
-            where trader_no in (select a from met union all select b from met union all from drawn_before)
-        """)
+        if not everyone:
+            self.con.execute("""
+                create or replace temp table faces_told as
+                select * exclude (trader_id, raw_email, raw_phone, raw_address, email, registered_at, country)
+                from people
+                where trader_no in (select a from met union all select b from met union all from drawn_before)
+            """)
+        self.con.execute(f"create or replace temp view faces as from {'people' if everyone else 'faces_told'}")
         self.con.execute(f"""
             create or replace temp table candidates as
             select a, b from met where shares
