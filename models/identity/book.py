@@ -124,7 +124,7 @@ class IdentityBook:
         with ThreadPoolExecutor(1) as pool:
             older = {name: self.pairs[name].to_numpy() for name in self.pairs.columns}
             staying = pool.submit(lambda: {name: column.take(kept) for name, column in older.items()})
-            stay = self.evidence.draw()
+            stay = self.evidence.draw(everyone)
             self.evidence.propose(everyone)
             strangers = compare(self.evidence)
             known = self.strangers["a"].isin(stay) & self.strangers["b"].isin(stay)

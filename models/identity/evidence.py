@@ -58,7 +58,9 @@ create table if not exists name_counts (sound varchar, code integer, holders int
 create table if not exists birth_counts (birth varchar, code integer, holders integer);
 create table if not exists drawn_before (trader_no integer);
 create table if not exists turns (trader_no integer, value ubigint, minute integer);
-create table if not exists spellings (token varchar, word varchar, sound varchar, forms varchar);
+create table if not exists spellings (
+    token varchar, word varchar, sound varchar, forms varchar, code integer
+);
 """
 
 # Two writings of one value are few, so that only those are grouped again.
@@ -136,11 +138,22 @@ length(raw) < 2 or raw like '127.%'
 or (length(raw) <= 9 and lower(raw) in ('unknown', 'null', 'none', 'nan', 'n/a', 'undefined', 'test', 'default',
     'anonymous', 'localhost', '0.0.0.0', '::1', 'no device'))
 or ({MASKED_SQL.format("raw")} and (contains(raw, '@') or length(regexp_replace(raw, '[^0-9]', '', 'g')) < 8))
-or (raw[1:1] = raw[2:2] and ltrim(translate(lower(raw), '-:._ ', ''), left(lower(raw), 1)) = '')
+or (raw[1] = raw[2] and ltrim(translate(lower(raw), '-:._ ', ''), left(lower(raw), 1)) = '')
 """
 
 PERSON_KEYS = """
 select trader_no, {number}, hash({number}, {kind}), {kind}, null, null, null from fresh where {kind} is not null
+"""
+
+# The sounds of people's names, each once, beside their other columns; most names are of two words and need no list.
+SOUNDS_SQL = """
+select {columns}, given_sound as sound from {people} where given_sound is not null
+union all
+select {columns}, family_sound from {people} where family_sound <> given_sound
+union all
+select {columns}, unnest(list_filter(
+    list_distinct(string_split(sounds, ' ')), lambda sound: sound not in (given_sound, family_sound)))
+from {people} where length(sounds) > length(given_sound) + 1 + length(family_sound)
 """
 
 BLOCK_KEYS = f"""
@@ -151,11 +164,11 @@ named as (
     select *, least(given_sound, family_sound) as low, greatest(given_sound, family_sound) as high
     from numbered where family_sound is not null
 ),
-parts as (select trader_no, birth, digits, unnest(list_distinct(string_split(sounds, ' '))) as part from named)
-select trader_no, {BIRTH_NAME}, hash({BIRTH_NAME}, birth, part), null, null, null, null
+parts as ({SOUNDS_SQL.format(columns="trader_no, birth, digits", people="named")})
+select trader_no, {BIRTH_NAME}, hash({BIRTH_NAME}, birth, sound), null, null, null, null
 from parts where birth is not null
 union all
-select trader_no, {NAME_NUMBERS}, hash({NAME_NUMBERS}, digits, part), null, null, null, null
+select trader_no, {NAME_NUMBERS}, hash({NAME_NUMBERS}, digits, sound), null, null, null, null
 from parts where digits is not null
 union all
 select trader_no, {BIRTH_NUMBERS}, hash({BIRTH_NUMBERS}, birth, digits), null, null, null, null
@@ -313,19 +326,37 @@ class Evidence:
         """).fetchall()
         new = pd.DataFrame(spellings(row[0] for row in tokens), columns=["token", "word", "sound", "forms"])
         self.con.register("new_spellings", new)
-        self.con.execute("insert into spellings select * from new_spellings")
+        self.con.execute("""
+            insert into spellings
+            select *, (select count(*) from spellings) + row_number() over () - 1 from new_spellings
+        """)
         self.con.unregister("new_spellings")
 
     def _read_people(self, first: bool) -> None:
         """Puts the incoming people in normal form; `fresh` shows them, whom the first time all people are."""
         self.con.execute("""
             create or replace temp table spelled as
-            select trader_no, arg_min(word, place) as given, arg_max(word, place) as family,
-                arg_min(sound, place) as given_sound, arg_max(sound, place) as family_sound,
-                string_agg(sound, ' ') as sounds,
-                arg_min(forms, place) as given_forms, arg_max(forms, place) as family_forms
-            from (select trader_no, unnest(tokens) as token, generate_subscripts(tokens, 1) as place from named)
-            join spellings using (token) group by trader_no
+            with tokened as (
+                select trader_no, unnest(tokens) as token, generate_subscripts(tokens, 1)::bigint as place from named
+            ),
+            placed as (
+                select trader_no, count(*) as words, min(place << 32 | code) & 4294967295 as first,
+                    max(place << 32 | code) & 4294967295 as last
+                from tokened join spellings using (token) group by trader_no
+            ),
+            longer as (
+                select trader_no, string_agg(sound, ' ') as sounds
+                from tokened join spellings using (token) semi join (from placed where words > 2) using (trader_no)
+                group by trader_no
+            )
+            select trader_no, given.word as given, family.word as family, given.sound as given_sound,
+                family.sound as family_sound, given.forms as given_forms, family.forms as family_forms,
+                case words when 1 then given.sound when 2 then given.sound || ' ' || family.sound else longer.sounds end
+                    as sounds
+            from placed
+            join spellings as given on given.code = first
+            join spellings as family on family.code = last
+            left join longer using (trader_no)
         """)
         self.con.execute(
             "create or replace temp table replaced as from people semi join incoming_people using (trader_no)"
@@ -371,16 +402,15 @@ class Evidence:
 
     def _count_people(self) -> None:
         """Counts the names and birth dates of the incoming people, and forgets those of the people they replace."""
-        sounds = "select unnest(list_distinct(string_split(sounds, ' '))) as sound"
         for table, thing, counted in (
-            ("name_counts", "sound", sounds),
-            ("birth_counts", "birth", "select birth"),
+            ("name_counts", "sound", SOUNDS_SQL),
+            ("birth_counts", "birth", "select {columns}, birth from {people}"),
         ):
             self.con.execute(f"""
                 create or replace temp table recount as
                 select {thing}, sum(change)::integer as change
-                from (select *, 1 as change from ({counted} from fresh)
-                    union all select *, -1 from ({counted} from replaced))
+                from ({counted.format(columns="1 as change", people="fresh")}
+                    union all {counted.format(columns="-1 as change", people="replaced")})
                 where {thing} is not null group by {thing}
             """)
             self.con.execute(f"""
@@ -711,16 +741,20 @@ class Evidence:
             where not shares and ({_WORTH_COMPARING})
         """)
 
-    def draw(self) -> npt.NDArray[np.int64]:
+    def draw(self, everyone: bool) -> npt.NDArray[np.int64]:
         """Numbers of the traders whose ids hash lowest, the same draw however the firm grew, but for those new in it.
 
         Table `drawn` is filled with the pairs of the new ones."""
-        self.con.execute(
+        among = "true as new from people"
+        if not everyone:
+            among = """
+                trader_no in (select trader_no from fresh) or trader_no not in (from drawn_before) as new
+                from people where trader_no in (select trader_no from fresh union all from drawn_before)
             """
+        self.con.execute(
+            f"""
             create or replace temp table lowest as
-            select trader_no, trader_no in (select trader_no from fresh) or trader_no not in (from drawn_before) as new
-            from people where trader_no in (select trader_no from fresh union all from drawn_before)
-            order by hash(trader_id), trader_id limit ?
+            select trader_no, {among} order by hash(trader_id), trader_id limit ?
             """,
             [self.terms.drawn_traders],
         )
