@@ -509,14 +509,14 @@ class Evidence:
                     self._mark_known(kind, columns, found, known)
         self.census.known(everyone, {"trader_no": everyone, **known})
 
-    def _held_of(self, kind: int) -> dict[str, npt.NDArray[Any]]:
+    def _held_of(self, kind: int) -> dict[str, Any]:
         """The keys of one kind, with whose they are only where that says that something is known."""
         counted = kind < len(self.kinds) and self.kinds[kind] in COUNTED
         told = "value, trader_no, uses" if counted else "value, trader_no" if kind < BIRTH_NAME else "value"
         return self.con.execute(f"select {told} from keys where kind = ?", [kind]).fetchnumpy()
 
     def _mark_known(
-        self, kind: int, held: dict[str, npt.NDArray[Any]], several: pd.DataFrame, known: dict[str, npt.NDArray[Any]]
+        self, kind: int, held: dict[str, Any], several: pd.DataFrame, known: dict[str, npt.NDArray[np.int64]]
     ) -> None:
         """Notes of whom a thing of this kind is known, and how often it was used."""
         name = self.kinds[kind]
@@ -600,15 +600,15 @@ class Evidence:
             select trader_no from passed union select unnest([a, b]) from again
         """)
         self.con.execute("""
+            create or replace temp table their_keys as from shared_keys where trader_no in (from others)
+        """)
+        self.con.execute("""
             create or replace temp table near_keys as
             select holders.*, recounted.holders
             from holders join recounted using (value) where recounted.holders between 2 and cap
             union all
-            select theirs.*, degrees.holders
-            from (
-                from shared_keys anti join (from recounted where near) using (value)
-                where trader_no in (from others)
-            ) as theirs
+            select their_keys.*, degrees.holders
+            from (from their_keys anti join (from recounted where near) using (value)) as their_keys
             join degrees using (value)
         """)
 
