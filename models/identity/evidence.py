@@ -49,9 +49,6 @@ create table if not exists people (
 create table if not exists keys (
     trader_no integer, kind utinyint, value ubigint, raw varchar, first_day integer, last_day integer, uses integer
 );
-create table if not exists shared_keys (
-    trader_no integer, kind utinyint, value ubigint, first_day integer, last_day integer, uses integer
-);
 create table if not exists degrees (kind utinyint, value ubigint, holders integer);
 create table if not exists placeholders (trader_no integer, kind utinyint, raw varchar);
 create table if not exists name_counts (sound varchar, code integer, holders integer);
@@ -537,17 +534,9 @@ class Evidence:
                 case when before is null then change <> 0 else least(before, after) <= cap end as near
             from told_values join kinds using (kind) left join degrees using (value)
         """)
-        # All keys of a value that a few held are among the shared ones; only for others all keys are looked through.
         self.con.execute("""
             create or replace temp table holders as
-            select incoming_keys.* exclude (raw) from incoming_keys semi join (from moved where near) using (value)
-            union all
-            from shared_keys semi join (from moved where near and before <= cap) using (value)
-            where trader_no not in (from own)
-            union all
-            select keys.* exclude (raw)
-            from keys semi join (from moved where near and (before is null or before > cap)) using (value)
-            where trader_no not in (from own)
+            select keys.* exclude (raw) from keys semi join (from moved where near) using (value)
         """)
         self.con.execute("""
             create or replace temp table recounted as
@@ -561,13 +550,6 @@ class Evidence:
         """)
         self.con.execute("""
             insert into degrees select kind, value, holders from recounted where holders > 1 and change <> 0
-        """)
-        self.con.execute(
-            "delete from shared_keys where value in (select value from moved where near and before <= cap)"
-        )
-        self.con.execute("""
-            insert into shared_keys
-            select holders.* from holders join recounted using (value) where recounted.holders between 2 and cap
         """)
 
     def _near_told(self, pairs: pd.DataFrame) -> None:
@@ -600,7 +582,8 @@ class Evidence:
             select trader_no from passed union select unnest([a, b]) from again
         """)
         self.con.execute("""
-            create or replace temp table their_keys as from shared_keys where trader_no in (from others)
+            create or replace temp table their_keys as
+            select * exclude (raw) from keys where trader_no in (from others)
         """)
         self.con.execute("""
             create or replace temp table near_keys as
@@ -609,7 +592,8 @@ class Evidence:
             union all
             select their_keys.*, degrees.holders
             from (from their_keys anti join (from recounted where near) using (value)) as their_keys
-            join degrees using (value)
+            join degrees using (value) join kinds on kinds.kind = their_keys.kind
+            where degrees.holders <= kinds.cap
         """)
 
     def _near_everyone(self) -> None:
@@ -627,7 +611,6 @@ class Evidence:
             create or replace temp table near_keys as
             select keys.* exclude (raw), shared_values.holders from keys join shared_values using (value)
         """)
-        self.con.execute("insert into shared_keys select * exclude (holders) from near_keys")
 
     def _know_told(self) -> None:
         """Notes what is known of the traders told, and of those who have a thing that became or was a hub."""
