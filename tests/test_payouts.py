@@ -228,6 +228,13 @@ def test_a_second_request_beside_an_open_one_waits(tmp_path: Path) -> None:
     assert told["Q3"]["checks"]["other_request"]["outcome"] == "not_applicable"
 
 
+def test_of_requests_of_one_instant_the_last_by_id_is_the_newest(tmp_path: Path) -> None:
+    """Guards that a review says the same whatever order its records come in."""
+    rows = feed(GOOD, [request(name, 20, "400") for name in ("Q3", "Q5", "Q4", "Q2")] + [request("Q9", 21, "400")])
+    numbers = reviewed(tmp_path, rows)["Q9"]["checks"]["other_request"]["numbers"]
+    assert numbers["request"] == "Q5"
+
+
 @pytest.mark.parametrize(("limit", "deducted", "recommendation"), [(3600, 0, "approve"), (3601, 700, "deduct")])
 def test_profits_of_trades_that_a_rule_strips_are_deducted(
     tmp_path: Path, limit: int, deducted: int, recommendation: str

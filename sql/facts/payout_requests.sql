@@ -105,7 +105,7 @@ namesakes as (
 payees as (
     select
         now.payout_id,
-        arg_max(before.destination, before.requested_at) as last_destination,
+        arg_max(before.destination, (before.requested_at, before.payout_id)) as last_destination,
         count(*) filter (where before.destination = now.destination) as used_before,
         min(before.requested_at) filter (where before.destination = now.destination) as used_since,
         count(*) filter (where before.destination is distinct from now.destination) as other_destinations

@@ -14,10 +14,12 @@ with earlier as (
         max(before.requested_at) filter (
             where before.answered_at is null or before.answered_at > now.requested_at
         ) as open_request_at,
-        arg_max(before.payout_id, before.requested_at) filter (
+        arg_max(before.payout_id, (before.requested_at, before.payout_id)) filter (
             where before.answered_at is null or before.answered_at > now.requested_at
         ) as open_request,
-        arg_max(before.payout_id, before.requested_at) filter (where before.amount = now.amount) as same_request,
+        arg_max(before.payout_id, (before.requested_at, before.payout_id)) filter (
+            where before.amount = now.amount
+        ) as same_request,
         max(before.requested_at) filter (where before.amount = now.amount) as same_request_at
     from facts.payout_answers as now
     inner join facts.payout_answers as before
