@@ -474,6 +474,8 @@ class Maker:
                     lots=round(0.1 * growth**k, 2), opened_by="expert",
                 )  # fmt: skip
         self.firm.plant("grid", account_id)
+        if growth > 1:  # every layer is larger than the losing ones beside it
+            self.firm.plant("martingale", account_id)
 
     def scale_in(self) -> None:
         """Look-alike: up to three equal entries into one idea, sometimes on a pull-back."""
