@@ -280,7 +280,7 @@ class Evidence:
             self._merge_keys(whole)
             self._count_told()
             self._near_told(pairs)
-            self._know_told()
+            self._know_touched()
         return first
 
     def _kind_numbers(self) -> dict[str, int]:
@@ -612,8 +612,8 @@ class Evidence:
             select keys.* exclude (raw), shared_values.holders from keys join shared_values using (value)
         """)
 
-    def _know_told(self) -> None:
-        """Notes what is known of the traders told, and of those who have a thing that became or was a hub."""
+    def _know_touched(self) -> None:
+        """Notes what is known of touched traders."""
         self.con.execute("""
             create or replace temp table hubs as
             select degrees.value from degrees join kinds using (kind) where degrees.holders > kinds.cap
@@ -623,15 +623,10 @@ class Evidence:
         )
         known = self.con.sql(f"""
             select trader_no, bit_or(1 << kind::integer) as kinds, {counts}
-            from (
-                from incoming_keys
-                union all
-                from keys where trader_no in (select trader_no from passed where hub)
-            )
-            anti join hubs using (value)
+            from (select * exclude (raw) from incoming_keys union all from their_keys) anti join hubs using (value)
             where kind < {BIRTH_NAME} group by trader_no
         """).fetchnumpy()
-        self.census.known(self._ints("from own union all select trader_no from passed where hub"), known)
+        self.census.known(self.touched(), known)
 
     def traders(self) -> int:
         """How many traders are known; their numbers run from zero."""
