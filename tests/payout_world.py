@@ -161,11 +161,15 @@ def settings() -> list[tuple[str, str]]:
     return [one for one in os.environ.items() if one[0].startswith("HIGHWATER_")]
 
 
+USUAL = settings()
+"""What it says as the tests begin: whoever runs them may have a home."""
+
+
 def reviewed(
     folder: Path, rows: dict[str, list[Row]], terms: str | None = TERMS, **more: Any
 ) -> dict[str, dict[str, Any]]:
     """Walks and reviews a firm; the published reviews by request, checks by name."""
-    among = terms is not None and not more and not settings() and _is_plain(rows)
+    among = terms is not None and not more and settings() == USUAL and _is_plain(rows)
     if NOTED is not None:
         if among:
             NOTED[repr((rows, terms))] = rows, str(terms)
@@ -218,6 +222,8 @@ def walk_together(tests: Iterable[Test], folder: Path) -> None:
         (folder / f"{mark}.toml").write_text(product(terms, f"{mark}plan"), encoding="utf-8")
         for name in held.keys() - {"rates"}:
             rows.setdefault(name, []).extend(_marked(row, mark) for row in held[name])
+    if not firms:
+        return
     requests, desk = asked(folder, rows, terms=None)
     for mark, held, terms in firms:
         mine = [one for one in requests if one.row["payout_id"].startswith(mark)]
