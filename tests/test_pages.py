@@ -749,6 +749,27 @@ def test_the_queue_in_pages_of_any_size_is_every_account_once_by_state_then_by_w
         assert [one for page in pages for one in page["account_id"]] == wanted
 
 
+def test_of_one_instant_a_breach_is_told_before_a_warning(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards that the overview names the rule that ended an account, in whatever order its verdicts were written."""
+    folder = pages_firm.copied(tmp_path_factory)
+    next(_look_at(folder / "home", monkeypatch, None))
+    house, table = Warehouse.open(folder / "home"), schema.VERDICTS
+    with house.database.begin() as database:
+        (breach,) = database.execute(table.select().where(table.c.account_id == "B1")).mappings().all()
+        warning = dict(breach) | {"rule": "a_rule", "outcome": "warned", "evidence": '{"sentence": "Nearly."}'}
+        database.execute(table.delete().where(table.c.account_id == "B1"))
+        database.execute(table.insert(), [warning, dict(breach)])
+    house.database.dispose()
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    told = reads.last_broken("B1")
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    assert told == {"rule": breach["rule"], "sentence": json.loads(breach["evidence"])["sentence"]}
+
+
 def test_an_unknown_mart_reads_as_nothing(at_firm: Path) -> None:
     assert reads.rows("not_there").empty
     assert reads.how_many("not_there") == 0

@@ -373,9 +373,9 @@ def riskiest(*, limit: int = PAGE_ROWS, offset: int = 0, **equal: Any) -> pd.Dat
 def last_broken(account_id: str) -> dict[str, Any] | None:
     """The rule that an account broke or was warned of last, and the sentence about it; None where it broke none."""
     table = schema.VERDICTS
-    order = sa.desc(table.c.happened_at)
-    conditions = (table.c.account_id == account_id, table.c.outcome.in_(("breached", "warned")))
-    found = decided(table, *conditions, order=order, limit=1)
+    held = sa.select(table).where(table.c.account_id == account_id, table.c.outcome.in_(("breached", "warned")))
+    # of one instant a breach before a warning
+    found = fetch(held.order_by(table.c.happened_at.desc(), table.c.outcome, table.c.rule).limit(1))
     if found.empty:
         return None
     row = records(found)[0]
