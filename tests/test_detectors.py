@@ -146,6 +146,13 @@ def test_one_card_of_several_traders_who_all_dispute_is_stolen(cards: tuple[str,
     assert flagged_by("chargeback_abuse", maker.firm) == (set(traders) if fires else set())
 
 
+@pytest.mark.parametrize(("others", "words"), [(1, "by 1 other trader."), (2, "by 2 other traders.")])
+def test_others_who_disputed_the_same_card_are_told_in_words(others: int, words: str) -> None:
+    detector = DETECTORS["chargeback_abuse"]
+    row = {"disputes": 1, "purchases": 1, "soon_after_breach": 0, "after_payout": 0, "instruments": 1}
+    assert detector.sentence(pd.Series(row | {"others_on_instrument": others}), detector.terms).endswith(words)
+
+
 @pytest.mark.parametrize(("amounts", "fires"), [([300], True), ([300, 300], False), ([300, 20], True)])
 def test_a_dispute_of_a_fee_that_was_taken_twice_is_no_abuse(amounts: list[int], fires: bool) -> None:
     maker = Maker(FIRMS[0], 3)
@@ -1225,6 +1232,20 @@ def test_a_loss_without_a_stop_ran_away_where_its_trader_stakes_little_at_that_s
     seen = seen.assign(**NOTHING_LOST)
     seen = seen.assign(ideas_weighed=np.nan, log_planned=np.nan, spread=np.nan)
     assert bool(strength(detector.weigh(seen, detector.terms))[0] >= 0.5) is fires
+
+
+def test_one_idea_beside_an_accounts_others_is_no_account_of_its_own_where_a_loss_without_a_stop_ran_away() -> None:
+    """Guards that the largest told stake of an account that stakes little does not take this away again."""
+    detector = DETECTORS["all_in"]
+    seen = pd.DataFrame(
+        {"ideas": [1, 30, 1], "days": [1, 12, 1], "log_stake": np.log([0.045, 0.008, 0.02]), "planned": [0, 30, 1]}
+    )
+    seen = seen.assign(trader_id="t", log_size=np.log(0.006), is_ended=True, allowance=0.05, rungs=0)
+    seen = seen.assign(**NOTHING_LOST).assign(others=[0, 0, 29], stake_beyond=[np.nan, np.nan, np.log(2.5)])
+    seen = seen.assign(size_beyond=[np.nan, np.nan, 0.0], others_varied=[np.nan, np.nan, 0.1], spread=0.1)
+    seen = seen.assign(ideas_weighed=[np.nan, 30, 1], log_planned=[np.nan, *np.log([0.008, 0.02])])
+    elsewhere = detector.weigh(seen, detector.terms)["size_elsewhere"]
+    assert elsewhere.iloc[0] == detector.weigh(seen[:2], detector.terms)["size_elsewhere"].iloc[0] < -1
 
 
 @pytest.mark.parametrize(("markout", "fires"), [(1.2, True), (-0.3, False)])

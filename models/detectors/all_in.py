@@ -183,7 +183,8 @@ def _at_that_size(seen: pd.DataFrame, terms: Terms) -> Floats:
         }
     )
     asked = told[untold & (told["ideas"] <= terms.ideas_few)]
-    both = asked.merge(told, on="trader", suffixes=("", "_elsewhere"))
+    # one idea beside an account's others is counted among these already
+    both = asked.merge(told[~_is_once(seen)], on="trader", suffixes=("", "_elsewhere"))
     as_large = both["size_elsewhere"] >= both["size"] - math.log(terms.as_large)
     others = both[as_large & (both["place"] != both["place_elsewhere"])]
     others = others.assign(is_little=others["share_elsewhere"] <= terms.little_share)

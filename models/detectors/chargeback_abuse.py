@@ -48,7 +48,8 @@ def sentence(row: pd.Series, terms: Terms) -> str:
         f"payout had been received; {row['instruments']:.0f} "
         f"{'instrument was' if row['instruments'] == 1 else 'instruments were'} used"
         + (
-            f", also disputed by {row['others_on_instrument']:.0f} other traders."
+            f", also disputed by {row['others_on_instrument']:.0f} other "
+            f"{'trader' if row['others_on_instrument'] == 1 else 'traders'}."
             if row["others_on_instrument"] > 0
             else "."
         )

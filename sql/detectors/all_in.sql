@@ -76,6 +76,8 @@ beside as (
     select
         account_id,
         opened_at,
+        instrument,
+        side,
         ln(stake) as log_stake,
         ln(nullif(size, 0)) as log_size,
         count(*) over ideas - 1 as others,
@@ -100,7 +102,7 @@ once as (
         greatest((others_squares - others * pow(others_log_stake, 2)) / nullif(others - 1, 0), 0) as others_varied
     from beside
     where is_planned and others >= getvariable('all_in_others_enough')
-    qualify row_number() over (partition by account_id order by log_stake desc, opened_at) = 1
+    qualify row_number() over (partition by account_id order by log_stake desc, opened_at, instrument, side) = 1
 )
 
 select *, 0 as others, null as stake_beyond, null as size_beyond, null as others_varied

@@ -7,8 +7,7 @@ with held as (
         lower(traders.full_name) as full_name,
         traders.date_of_birth,
         traders.country,
-        traders.kyc_document,
-        traders.kyc_checked_at
+        traders.kyc_document
     from staging.traders as traders
     inner join decided.owners as owners using (trader_id)
     where traders.kyc_document is not null and owners.members > 1
@@ -17,8 +16,7 @@ with held as (
 select
     one.trader_id,
     count(distinct other.kyc_document) as owned_papers,
-    count(distinct other.country) filter (where other.country <> one.country) as owned_countries,
-    max(greatest(one.kyc_checked_at, other.kyc_checked_at)) as last_at
+    count(distinct other.country) filter (where other.country <> one.country) as owned_countries
 from held as one
 inner join held as other using (owner_id)
 where
