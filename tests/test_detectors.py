@@ -146,6 +146,21 @@ def test_one_card_of_several_traders_who_all_dispute_is_stolen(cards: tuple[str,
     assert flagged_by("chargeback_abuse", maker.firm) == (set(traders) if fires else set())
 
 
+@pytest.mark.parametrize(("others", "fires"), [(0, True), (1, False)])
+def test_an_instrument_by_which_others_pay_and_dispute_nothing_is_not_stolen(others: int, fires: bool) -> None:
+    """Guards two honest disputes of a firm that tells one name for all who pay by some service."""
+    maker = Maker(FIRMS[0], 3)
+    traders = [maker.firm.trader() for _ in range(2 + others)]
+    for place, trader in enumerate(traders):
+        account = maker.firm.account(trader, START)
+        maker.dispute(trader, account, START + dt.timedelta(days=30))
+        row = maker.firm.rows["payments"][-1]
+        row |= {"instrument": "a service"}
+        bought = row | {"payment_id": f"P{place}", "kind": "purchase", "occurred_at": START}
+        maker.firm.rows["payments"][-1:] = [bought, row] if place < 2 else [bought]
+    assert flagged_by("chargeback_abuse", maker.firm) == (set(traders) if fires else set())
+
+
 @pytest.mark.parametrize(("others", "words"), [(1, "by 1 other trader."), (2, "by 2 other traders.")])
 def test_others_who_disputed_the_same_card_are_told_in_words(others: int, words: str) -> None:
     detector = DETECTORS["chargeback_abuse"]

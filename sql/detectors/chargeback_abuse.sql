@@ -5,12 +5,21 @@ with bought as (
     group by trader_id
 ),
 
--- one instrument of several traders whose payments are all disputed was nobody's of them
+-- instruments by which somebody paid who disputes nothing: that person's own, or a name that stands for those of many
+standing as (
+    select payments.instrument
+    from staging.payments as payments
+    anti join detectors.disputed_payments as disputed using (trader_id, instrument)
+    where payments.kind = 'purchase' and payments.instrument is not null
+),
+
+-- one instrument of several traders who all dispute was nobody's of them
 together as (
     select one.trader_id, count(distinct other.trader_id) as others_on_instrument
     from detectors.disputed_payments as one
     inner join detectors.disputed_payments as other
         on one.instrument = other.instrument and one.trader_id <> other.trader_id
+    anti join standing on one.instrument = standing.instrument
     group by one.trader_id
 )
 
