@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import sqlalchemy as sa
-
 from models.catalogue import Rulebook
 from pipelines.score import register_terms
 from sql import duck, relations, schema
-from sql.decided import register
-from sql.warehouse import Warehouse, read_frame
+from sql.decided import register_of
+from sql.warehouse import Warehouse
 
 NAME = "facts.outlook"
 READS = ("daily_loss", "max_loss", "profit_target", "consistency")
@@ -23,10 +21,7 @@ def outlook(warehouse: Warehouse, rulebook: Rulebook, account_id: str) -> dict[s
         relations.prepare(connection, None)
         register_terms(connection, rulebook, rules=READS)
         with warehouse.database.connect() as database:
-            for table in (schema.ACCOUNT_STATUS, schema.ACCOUNT_DAYS):
-                register(
-                    connection, table, read_frame(database, sa.select(table).where(table.c.account_id == account_id))
-                )
+            register_of(connection, database, [account_id], schema.ACCOUNT_STATUS, schema.ACCOUNT_DAYS)
         relations.build(connection, NAME)
         found = connection.sql(f"from {NAME}").df()
     return None if found.empty else {str(name): value for name, value in found.iloc[0].items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -71,6 +71,14 @@ def register_tables(connection: duckdb.DuckDBPyConnection, database: sa.Connecti
     """Shows tables of the database to SQL as they stand in this transaction, in one order on every database."""
     for table in tables:
         _show(connection, table, _in_order(table, _held(database, table)))
+
+
+def register_of(
+    connection: duckdb.DuckDBPyConnection, database: sa.Connection, accounts: Sequence[str], *tables: sa.Table
+) -> None:
+    """Shows what tables of the database say of some accounts to SQL."""
+    for table in tables:
+        register(connection, table, read_frame(database, sa.select(table).where(table.c.account_id.in_(accounts))))
 
 
 def _held(database: sa.Connection, table: sa.Table) -> pa.Table:

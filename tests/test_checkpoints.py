@@ -17,11 +17,10 @@ from models.clock import to_micros
 from pipelines import score as scoring
 from pipelines.live.settling import _differing
 from pipelines.score import Judged, score
-from sql import relations
 from sql.schema import CHECKPOINTS
-from sql.warehouse import Warehouse, newest_fact
+from sql.warehouse import Warehouse
 from tests.builders import Case, firm_rows, write_rulebook
-from tests.test_score_same import MONDAY, drawn, firm, in_steps, land, one_account
+from tests.test_score_same import MONDAY, drawn, firm, in_steps, land, one_account, to_be_judged
 from tests.walk_oracle import Account, Deal, FirmClock, Observation, Rules
 
 HOUR = dt.timedelta(hours=1)
@@ -31,12 +30,7 @@ def walk_on(warehouse: Warehouse, rulebook: Rulebook, seen: set[int]) -> Judged:
     """The part of a scoring run that walks, after loads that were seen; then nothing may differ from the start."""
     loads = scoring._finished_loads(warehouse)
     with warehouse.engine() as connection:
-        stands_at = newest_fact(connection)
-        assert stands_at is not None
-        scoring.register_terms(connection, rulebook)
-        scoring.register_instruments(connection)
-        relations.build(connection, "facts.accounts")
-        accounts = scoring.judged_accounts(connection)
+        stands_at, accounts = to_be_judged(connection, rulebook)
         news = checkpoints.news_of(connection, loads - seen)
         kept = scoring.resume_points(warehouse, accounts, rulebook, news)
         judged = scoring.judge(connection, accounts, rulebook, stands_at, kept)

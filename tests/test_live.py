@@ -25,14 +25,13 @@ from pipelines.live.journal import Entry, Journal
 from pipelines.live.keys import Key
 from pipelines.live.service import Busy, Pace, Service, Steady
 from pipelines.score import Scored, score
-from sql import relations
 from sql.live_schema import OUTBOX, WEBHOOKS, WITHDRAWN_VERDICTS
 from sql.schema import CHECKPOINTS, DATASETS
-from sql.warehouse import Warehouse, newest_fact
+from sql.warehouse import Warehouse
 from tests import postgres
 from tests.builders import Row, firm_rows, write_rulebook
 from tests.live_parts import BRISK, WALKED, body, decided, key_for, loads, push, running, until
-from tests.test_score_same import MONDAY, drawn, firm, in_steps, land, one_account, shuffled, status_of
+from tests.test_score_same import MONDAY, drawn, firm, in_steps, land, one_account, shuffled, status_of, to_be_judged
 from tests.walk_oracle import Observation
 
 
@@ -49,12 +48,7 @@ def check_full_run_changes_nothing(warehouse: Warehouse, rulebook: catalogue.Rul
 def check_walks_from_the_start_change_nothing(warehouse: Warehouse, rulebook: catalogue.Rulebook) -> None:
     """What a full run would say of every account is what stands, evidence and instants included."""
     with warehouse.engine() as connection:
-        stands_at = newest_fact(connection)
-        assert stands_at is not None
-        scoring.register_terms(connection, rulebook)
-        scoring.register_instruments(connection)
-        relations.build(connection, "facts.accounts")
-        accounts = scoring.judged_accounts(connection)
+        stands_at, accounts = to_be_judged(connection, rulebook)
         judged = scoring.judge(connection, accounts, rulebook, stands_at)
     names = accounts["account_id"].tolist()
     assert settling._differing(warehouse, judged, names) == {name: set() for name in WALKED}

@@ -16,6 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
 import pytest
 import sqlalchemy as sa
@@ -25,9 +26,9 @@ from models import catalogue
 from pipelines import marts
 from pipelines.export import export_table
 from pipelines.land import land_frame, land_paths
-from pipelines.score import score
+from pipelines.score import judged_accounts, register_instruments, register_terms, score
 from sql import relations, schema
-from sql.warehouse import Warehouse, read_frame
+from sql.warehouse import Warehouse, newest_fact, read_frame
 from tests.builders import Case, Row, firm_rows, oracle_says, write_firm, write_rulebook, written
 from tests.test_walk_oracle import cases
 from tests.walk_oracle import Account, Deal, FirmClock, Observation, Rules, tell
@@ -45,6 +46,18 @@ def land(warehouse: Warehouse, rows: Feed, label: str) -> None:
             frame = pd.DataFrame([{name: written(value) for name, value in row.items()} for row in listed]).fillna("")
             landed = land_frame(warehouse, dataset, frame, file=f"{dataset}-{label}.csv", quick=True)
             assert landed.rejects == 0
+
+
+def to_be_judged(
+    connection: duckdb.DuckDBPyConnection, rulebook: catalogue.Rulebook
+) -> tuple[dt.datetime, pd.DataFrame]:
+    """The newest fact, and every account that is to be judged as of it, with the terms before the SQL files."""
+    stands_at = newest_fact(connection)
+    assert stands_at is not None
+    register_terms(connection, rulebook)
+    register_instruments(connection)
+    relations.build(connection, "facts.accounts")
+    return stands_at, judged_accounts(connection)
 
 
 def table(warehouse: Warehouse, name: str) -> pd.DataFrame:
