@@ -42,6 +42,8 @@ def show(desk: str | None, product: str | None) -> None:
     found = reads.rows(
         "repeat_breaches", order=ORDER, limit=reads.PAGE_ROWS, offset=start, desk_id=desk, product=product
     )
+    rates = reads.rows("breach_rates")
+    found["usual_share"] = found["product"].map(dict(zip(rates["product"], rates["breached_share"], strict=True)))
     left, right = st.columns([3, 1], gap="medium")
     with left:
         event: Any = st.dataframe(

@@ -36,7 +36,7 @@ from sql.warehouse import Warehouse, newest_fact, read_frame
 NOT_KNOWN = "no such account in the lake, or its challenge has not arrived yet"
 
 
-REPEATED = "mart_repeat_breaches"
+REPEATED, RATES = "mart_repeat_breaches", "mart_breach_rates"
 SAME, ABSENT = "the last run stored the same", "the last run did not store it"
 
 
@@ -336,13 +336,16 @@ def _remarks(database: sa.Connection, rulebook: Rulebook, as_of: dt.datetime) ->
 
 
 def _repeated(database: sa.Connection, account: dict[str, Any]) -> dict[str, Any] | None:
-    """The owner's breaches of the account's product as the last run counted them."""
-    if not sa.inspect(database).has_table(REPEATED):
+    """The owner's breaches of the account's product as the last run counted them, and everybody's share (`usual_share`)."""
+    if not all(sa.inspect(database).has_table(name) for name in (REPEATED, RATES)):
         return None
-    table, owners = sa.Table(REPEATED, sa.MetaData(), autoload_with=database), schema.OWNERS
+    table, rates = (sa.Table(name, sa.MetaData(), autoload_with=database) for name in (REPEATED, RATES))
+    owners = schema.OWNERS
     owner = sa.select(owners.c.owner_id).where(owners.c.trader_id == account["trader_id"])
     mine = table.c.owner_id.in_(owner) | (table.c.owner_id == account["trader_id"])
-    frame = read_frame(database, sa.select(table).where(mine, table.c.product == account["product"]).limit(1))
+    usual = sa.select(rates.c.breached_share).where(rates.c.product == table.c.product).scalar_subquery()
+    query = sa.select(table, usual.label("usual_share")).where(mine, table.c.product == account["product"])
+    frame = read_frame(database, query.limit(1))
     times = [name for name in frame.columns if name.endswith("_at")]
     frame = frame.assign(**{name: pd.to_datetime(frame[name], utc=True) for name in times})
     told = [name for name in frame.columns if not name.startswith("_")]

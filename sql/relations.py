@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import cache
 from importlib import import_module
@@ -174,36 +174,58 @@ def build_apart(
         build(connection, *wanted)
         return {name: then(connection, name) for name in wanted}
     missing, lazy = _missing(connection, wanted), _lazy(connection)
-    waiting = {name: set(needs(name)).intersection(missing) for name in dict.fromkeys((*missing, *wanted))}
+    waiting = {name: set(needs(name)).intersection(missing) for name in missing}
+    behind = _behind(waiting)
     cursors = [_beside(connection) for _ in range(min(threads, MOST_AT_ONCE))]
     free = list(cursors)
 
-    def work(name: str) -> T | None:
+    def work(name: str, *, made: bool) -> T | None:
         cursor = free.pop()
         try:
-            if name in missing:
-                _make(cursor, name, lazy)
-            return then(cursor, name) if name in wanted else None
+            return then(cursor, name) if made else _make(cursor, name, lazy)
         finally:
             free.append(cursor)
 
     found: dict[str, Any] = {}
-    running: dict[Future[T | None], str] = {}
+    built = set[str]()
+    todo = [(name, True) for name in dict.fromkeys(wanted) if name not in waiting]
+    running: dict[Future[T | None], tuple[str, bool]] = {}
     connection.execute("set threads = 1")
     try:
         with ThreadPoolExecutor(len(cursors)) as pool:
-            while waiting or running:
-                for name in [name for name, others in waiting.items() if others <= found.keys()]:
+            while waiting or todo or running:
+                for name in [name for name, others in waiting.items() if others <= built]:
                     del waiting[name]
-                    running[pool.submit(work, name)] = name
+                    todo.append((name, False))
+                # that for which most waits goes first, and what is told of one only then
+                todo.sort(key=lambda one: -behind[one[0]] if not one[1] else 1)
+                for one in todo[: len(cursors) - len(running)]:
+                    todo.remove(one)
+                    running[pool.submit(work, one[0], made=one[1])] = one
                 for done in wait(running, return_when=FIRST_COMPLETED).done:
-                    found[running.pop(done)] = done.result()
+                    name, made = running.pop(done)
+                    said = done.result()
+                    if made:
+                        found[name] = said
+                    else:
+                        built.add(name)
+                        todo += [(name, True)] * (name in wanted)
     finally:
-        _known(connection).update(found)
+        _known(connection).update(built)
         for cursor in cursors:
             cursor.close()
         connection.execute(f"set threads = {threads}")
     return {name: found[name] for name in wanted}
+
+
+def _behind(waiting: Mapping[str, set[str]]) -> dict[str, int]:
+    """How many relations, one after the other, wait at most for each: `waiting` says for which others each waits, every one
+    after those."""
+    behind = dict.fromkeys(waiting, 0)
+    for name in reversed(waiting):
+        for other in waiting[name]:
+            behind[other] = max(behind[other], behind[name] + 1)
+    return behind
 
 
 def _beside(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:

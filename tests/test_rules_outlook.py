@@ -119,8 +119,9 @@ def test_recurring_breaches_are_told_per_owner_and_product() -> None:
     ]
     owners = {"T1": "O1", "T2": "O1", "T3": "O3"}
     connection = scored(World(accounts, FLOORS, START + dt.timedelta(days=4), calendar="crypto", owners=owners))
-    relations.build(connection, "marts.repeat_breaches")
+    relations.build(connection, "marts.repeat_breaches", "marts.breach_rates")
     (row,) = connection.sql("from marts.repeat_breaches").df().to_dict("records")
     told = ("owner_id", "product", "traders", "challenges", "breached", "live", "rule", "account_id", "hours_held")
     assert [row[name] for name in told] == ["O1", "plan", 2, 3, 2, 1, "daily_loss", "A2", pytest.approx(34)]
-    assert (row["breached_share"], row["usual_share"], row["fees_usd"]) == pytest.approx((2 / 3, 3 / 5, 300))
+    assert (row["breached_share"], row["fees_usd"]) == pytest.approx((2 / 3, 300))
+    assert connection.sql("from marts.breach_rates").fetchall() == [("plan", 5, 3, pytest.approx(3 / 5))]

@@ -1,28 +1,54 @@
--- Owners whose challenges of one product breached more than once, beside how often anybody's do. Grain: owner_id, product,
--- desk_id. Fees are net of refunds and chargebacks, in US dollars; `hours_held` is the usual time from opening to breach.
-with challenge as (
+-- Owners whose challenges of one product breached more than once; how often anybody's do is in marts.breach_rates. Grain:
+-- owner_id, product, desk_id. Fees are net of refunds and chargebacks, in US dollars; `hours_held` is the usual time from
+-- opening to breach.
+with held as (
     select
         coalesce(owners.owner_id, accounts.trader_id) as owner_id,
+        accounts.trader_id,
+        accounts.trader_name,
+        accounts.account_id,
         accounts.challenge_id,
         accounts.desk_id,
         accounts.product,
-        min(accounts.trader_id) as trader_id,
-        arg_min(accounts.trader_name, accounts.trader_id) as trader_name,
-        bool_or(status.status = 'breached') as breached,
-        max(status.status_at) filter (where status.status = 'breached') as breached_at,
-        arg_max(accounts.account_id, status.status_at) filter (where status.status = 'breached') as account_id,
-        max(date_diff('minute', utc(accounts.opened_at), utc(status.status_at))) filter (where status.status = 'breached') / 60.0
-            as hours_held,
-        bool_or(status.status in ('active', 'paused')) as live
-    from decided.account_status as status
-    inner join marts.accounts as accounts using (account_id)
+        accounts.opened_at,
+        accounts.status
+    from marts.accounts as accounts
     left join decided.owners as owners on accounts.trader_id = owners.trader_id
-    group by all
+    where accounts.status is not null
+),
+
+repeated as (
+    select owner_id, product, desk_id
+    from held
+    where status = 'breached'
+    group by owner_id, product, desk_id
+    having count(distinct challenge_id) > 1
+),
+
+challenge as (
+    select
+        held.owner_id,
+        held.challenge_id,
+        held.desk_id,
+        held.product,
+        min(held.trader_id) as trader_id,
+        arg_min(held.trader_name, held.trader_id) as trader_name,
+        bool_or(held.status = 'breached') as breached,
+        max(stood.status_at) filter (where held.status = 'breached') as breached_at,
+        arg_max(held.account_id, stood.status_at) filter (where held.status = 'breached') as account_id,
+        max(date_diff('minute', utc(held.opened_at), utc(stood.status_at))) filter (where held.status = 'breached') / 60.0
+            as hours_held,
+        bool_or(held.status in ('active', 'paused')) as live
+    from held
+    semi join repeated using (owner_id, product, desk_id)
+    inner join decided.account_status as stood on held.account_id = stood.account_id
+    group by held.owner_id, held.challenge_id, held.desk_id, held.product
 ),
 
 money as (
     select money.challenge_id, sum(money.fee * rates.rate_to_usd) as fees_usd
     from marts.challenge_money as money
+    semi join challenge using (challenge_id)
     left join marts.usd_rates as rates on money.currency = rates.currency
     group by money.challenge_id
 ),
@@ -32,18 +58,6 @@ broken as (
     from decided.verdicts
     where outcome = 'breached' and effect = 'terminate'
     group by account_id
-),
-
-usual as (
-    select product, avg(cast(breached as double)) as usual_share from challenge group by product
-),
-
-repeated as (
-    select owner_id, product, desk_id
-    from challenge
-    where breached
-    group by owner_id, product, desk_id
-    having count(*) > 1
 )
 
 select
@@ -57,7 +71,6 @@ select
     count(*) filter (where challenge.breached) as breached,
     count(*) filter (where challenge.live) as live,
     avg(cast(challenge.breached as double)) as breached_share,
-    any_value(usual.usual_share) as usual_share,
     mode(broken.rule order by broken.rule) as rule,
     median(challenge.hours_held) as hours_held,
     sum(money.fees_usd) as fees_usd,
@@ -65,8 +78,6 @@ select
     max(challenge.breached_at) as last_at,
     arg_max(challenge.account_id, challenge.breached_at) as account_id
 from challenge
-semi join repeated using (owner_id, product, desk_id)
-inner join usual using (product)
 left join money using (challenge_id)
 left join broken on challenge.account_id = broken.account_id
 group by challenge.owner_id, challenge.product, challenge.desk_id
