@@ -336,7 +336,7 @@ def _remarks(database: sa.Connection, rulebook: Rulebook, as_of: dt.datetime) ->
 
 
 def _repeated(database: sa.Connection, account: dict[str, Any]) -> dict[str, Any] | None:
-    """The owner's breaches of the account's product as the last run counted them, and everybody's share (`usual_share`)."""
+    """The owner's breaches of the account's product as the last run counted them, and everybody's share."""
     if not all(sa.inspect(database).has_table(name) for name in (REPEATED, RATES)):
         return None
     table, rates = (sa.Table(name, sa.MetaData(), autoload_with=database) for name in (REPEATED, RATES))

@@ -219,8 +219,8 @@ def build_apart(
 
 
 def _behind(waiting: Mapping[str, set[str]]) -> dict[str, int]:
-    """How many relations, one after the other, wait at most for each: `waiting` says for which others each waits, every one
-    after those."""
+    """How long the longest row of relations is that wait for each; `waiting` names what each waits for, itself named
+    before."""
     behind = dict.fromkeys(waiting, 0)
     for name in reversed(waiting):
         for other in waiting[name]:

@@ -63,6 +63,25 @@ def test_those_that_wait_for_no_other_are_built_at_once(connection: duckdb.DuckD
     assert connection.execute("select current_setting('threads')").fetchall() == [(3,)]
 
 
+def test_what_most_waits_for_is_built_first(
+    connection: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a processor idles at the end, while the last of a long row is built."""
+    (relations.FOLDER / "marts/alone.sql").write_text("select 1 as said")
+    made = list[str]()
+    make = relations._make
+
+    def noted(cursor: duckdb.DuckDBPyConnection, name: str, lazy: tuple[str, ...]) -> None:
+        made.append(name)
+        make(cursor, name, lazy)
+
+    monkeypatch.setattr(relations, "MOST_AT_ONCE", 1)
+    monkeypatch.setattr(relations, "_make", noted)
+    relations.build_apart(connection, *relations.names("marts"), then=told)
+    assert made[0] == "facts.numbers"
+    assert set(made[-2:]) == {"marts.alone", "marts.both"}
+
+
 def test_what_is_dropped_is_built_anew(connection: duckdb.DuckDBPyConnection) -> None:
     """A connection remembers what it holds; what is dropped, by itself or with its room, must not count as there."""
     relations.build(connection, "marts.sums")
