@@ -182,7 +182,10 @@ def build_apart(
     def work(name: str, *, made: bool) -> T | None:
         cursor = free.pop()
         try:
-            return then(cursor, name) if made else _make(cursor, name, lazy)
+            if made:
+                return then(cursor, name)
+            _make(cursor, name, lazy)
+            return None
         finally:
             free.append(cursor)
 
@@ -222,7 +225,7 @@ def _behind(waiting: Mapping[str, set[str]]) -> dict[str, int]:
     """How long the longest row of relations is that wait for each; `waiting` names what each waits for, itself named
     before."""
     behind = dict.fromkeys(waiting, 0)
-    for name in reversed(waiting):
+    for name in reversed(tuple(waiting)):
         for other in waiting[name]:
             behind[other] = max(behind[other], behind[name] + 1)
     return behind
