@@ -618,6 +618,17 @@ def test_each_quick_return_counts_and_one_says_little() -> None:
     assert once < 0.05 and quick >= 0.5 > slow > slower
 
 
+@pytest.mark.parametrize(("in_a_row", "days_to_breach", "fires"), [(9, 2.4, True), (9, 30.0, False), (5, 2.4, False)])
+def test_many_that_were_lost_soon_count_however_long_the_pauses(
+    in_a_row: int, days_to_breach: float, fires: bool
+) -> None:
+    """Nine lost within days each are told also where the next was bought a week later; nine that lasted are patience."""
+    seen = pd.DataFrame({"in_a_row": [in_a_row], "breaches": [in_a_row], "days_to_breach": [days_to_breach]})
+    seen = seen.assign(returns=[in_a_row - 1], days_to_each_return=[7.0], is_in_ring=False)
+    detector = DETECTORS["recurring_breaches"]
+    assert bool(strength(detector.weigh(seen, detector.terms))[0] >= 0.5) is fires
+
+
 @pytest.fixture(scope="module")
 def straddlers() -> tuple[dict[str, str], set[str]]:
     """Accounts around 25 releases of the dollar, by what they do there, and those that are flagged."""

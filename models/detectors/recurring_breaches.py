@@ -17,7 +17,7 @@ RETURN = 1.2
 class Terms:
     """Days after a breach up to which a return is at once, and from which it says no more."""
 
-    version: str = "2026-11"
+    version: str = "2026-12-04"
     soon_days: float = 1.0
     late_days: float = 10.0
 
@@ -29,7 +29,7 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     """
     beside = numbers(seen["breaches"]) / numbers(seen["in_a_row"], 1.0)
     each_return = log_steps(seen["days_to_each_return"], [terms.soon_days, 3, terms.late_days], [RETURN, 0.0, -RETURN])
-    back = np.clip(each_return * numbers(seen["returns"]), -2.5, 3.6)
+    back = np.clip(each_return * numbers(seen["returns"]), -1.5, 3.6)
     return pd.DataFrame(
         {
             "prior": -5.0,
