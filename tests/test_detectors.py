@@ -622,7 +622,7 @@ def test_each_quick_return_counts_and_one_says_little() -> None:
 def test_many_that_were_lost_soon_count_however_long_the_pauses(
     in_a_row: int, days_to_breach: float, fires: bool
 ) -> None:
-    """Nine lost within days each are told also where the next was bought a week later; nine that lasted are patience."""
+    """Nine lost within days are told also where the next was bought a week later; nine that lasted are patience."""
     seen = pd.DataFrame({"in_a_row": [in_a_row], "breaches": [in_a_row], "days_to_breach": [days_to_breach]})
     seen = seen.assign(returns=[in_a_row - 1], days_to_each_return=[7.0], is_in_ring=False)
     detector = DETECTORS["recurring_breaches"]
