@@ -133,6 +133,17 @@ def test_from_the_overview_to_the_evidence(served: str, screen: BrowserContext) 
     page.close()
 
 
+def test_the_view_of_one_page_is_not_taken_for_that_of_the_next(served: str, screen: BrowserContext) -> None:
+    """The account's first view has a namesake on the case, which then had no view at all and fell over."""
+    page = _open(screen, f"{served}/account?account=N1")
+    page.get_by_role("link", name="Open the case").click()
+    expect(page.get_by_role("heading", name="Case", exact=True)).to_be_visible(timeout=WAIT_MS)
+    expect(page.get_by_text("See the network →")).to_be_visible(timeout=WAIT_MS)
+    assert page.locator("[data-testid=stException]").count() == 0
+    assert "None" not in page.url
+    page.close()
+
+
 def test_the_browser_asks_nobody_but_the_app(served: str, screen: BrowserContext) -> None:
     """The icon of the tab was fetched from a host outside, at every page."""
     asked: set[str] = set()

@@ -9,7 +9,7 @@ import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
 from streamlit.navigation.page import Page
 
-from dashboards.kit import fresh, look, places, reads, words
+from dashboards.kit import fresh, look, places, reads, state, words
 from dashboards.kit.people import who
 from models.access import PAGES, PERMISSIONS, ROLES
 from pipelines.attempts import RUN, Attempt
@@ -27,6 +27,7 @@ OF_THE_HOUSE = ("access", "alerts", "audit", "outbox", "portability", "terms")
 def around(page: Page) -> None:
     """Draws a page; when the data cannot be read it says so, and what to try, instead of a trace."""
     st.title(page.title, anchor=False)
+    state.on(places.named(page.title))
     try:
         if not allowed(page):
             return

@@ -15,6 +15,8 @@ from dashboards.kit import reads, words
 
 EVERY = "all"
 ACTS = "acts"
+PAGE = "page-drawn"
+SEEN = "address-"
 
 
 def field(name: str) -> str:
@@ -27,11 +29,22 @@ def acted() -> None:
     st.session_state[ACTS] = st.session_state.get(ACTS, 0) + 1
 
 
+def on(page: str) -> None:
+    """Forgets what was chosen on the page before this one: a choice of the same name there is another one here."""
+    held = st.session_state
+    if held.get(PAGE) == page:
+        return
+    held[PAGE] = page
+    for seen in [one for one in held if str(one).startswith(SEEN)]:
+        del held[seen]
+        held.pop(str(seen).removeprefix(SEEN), None)
+
+
 def _take(key: str, first: str, allowed: Callable[[str], bool]) -> None:
     """Puts what the address says into the widget when the address has changed since the widget was last drawn."""
     given = st.query_params.get(key)
     held = st.session_state
-    if key not in held or given != held.get(f"address-{key}") or not allowed(str(held[key])):
+    if key not in held or given != held.get(f"{SEEN}{key}") or not allowed(str(held[key])):
         held[key] = given if given is not None and allowed(given) else first
 
 
@@ -41,7 +54,7 @@ def _keep(key: str, value: str, first: str) -> None:
         st.query_params[key] = value
     elif key in st.query_params:
         del st.query_params[key]
-    st.session_state[f"address-{key}"] = st.query_params.get(key)
+    st.session_state[f"{SEEN}{key}"] = st.query_params.get(key)
 
 
 def one_of(
