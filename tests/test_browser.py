@@ -38,7 +38,21 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 WAIT_MS = 180_000
 GROUND = "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
 LIGHT = "rgb(255, 255, 255)"
-SEEN = ("", "overview", "risk_queue?state=all", "account?account=B1", "payout_queue", "cohorts", "data_health")
+WIDER = """Math.max(...[document.documentElement, document.querySelector('[data-testid=stMain]')].map(
+    one => one.scrollWidth - one.clientWidth))"""
+CUT = """[...document.querySelectorAll('[data-testid=stMetricLabel], [data-testid=stMetricLabel] *')].filter(
+    one => one.scrollWidth > one.clientWidth && getComputedStyle(one).overflowX === 'hidden').map(
+    one => one.innerText)"""
+SEEN = (
+    "",
+    "overview",
+    "overview?view=glance",
+    "risk_queue?state=all",
+    "account?account=B1",
+    "payout_queue",
+    "cohorts",
+    "data_health",
+)
 
 
 @pytest.fixture(scope="module")
@@ -184,10 +198,19 @@ def test_pages_fit_both_screens_and_follow_both_themes(served: str, screen: Brow
         page.close()
 
 
+def test_a_word_without_an_end_does_not_widen_the_page(served: str, screen: BrowserContext) -> None:
+    """A reason of 6,000 letters made a case 40,000 pixels wide."""
+    page = _open(screen, f"{served}/account?account=B1")
+    page.locator(".hw-card p").first.evaluate("one => { one.textContent = 'x'.repeat(6000) }")
+    assert page.evaluate(WIDER) <= 0
+    page.close()
+
+
 def _fits(page: Page, name: str) -> None:
     """The page is no wider than its screen and fell over nowhere."""
-    overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    overflow = page.evaluate(WIDER)
     assert overflow <= 0, f"/{name} is {overflow} px wider than the screen"
+    assert not page.evaluate(CUT), f"names of figures are cut on /{name}"
     assert page.locator("[data-testid=stException]").count() == 0, name
 
 
