@@ -49,7 +49,7 @@ def show() -> None:
     accounts = reads.rows("accounts", trader_id=traders, order=["opened_at"])
     if accounts.empty:
         look.empty(
-            f"There is no case, trader or account {words.escaped(asked)}",
+            f"There is no case, trader or account {asked}",
             "Nothing of that name landed, or it belongs to a desk that you do not see.",
         )
         return

@@ -34,10 +34,13 @@ def show() -> None:
         _listed()
         return
     accounts = [reads.account(one) for one in (first, second)]
-    if None in accounts or first == second:
-        look.empty(
-            "Two different accounts are needed", "One of them has not landed, or belongs to a desk that you do not see."
-        )
+    unknown = [one for one, known in zip((first, second), accounts, strict=True) if known is None]
+    if unknown:
+        told = f"There is no account {' and no account '.join(dict.fromkeys(unknown))}"
+        look.empty(told, "It has not landed, or belongs to a desk that you do not see.")
+        return
+    if first == second:
+        look.empty("Two different accounts are needed", f"{words.escaped(first)} is given twice.")
         return
     with st.skeleton(height=420):
         found = lake.pair(first, second, str(relation))
@@ -209,9 +212,9 @@ def _joined(first: str, second: str, relation: str) -> None:
     elif pair["own_copy"] == "allowed":
         told.append("own accounts may be copied under the plan")
     if not words.missing(pair["passed_account_id"]):
-        told.append(f"{pair['passed_account_id']} passed or holds profit and the other breached")
+        told.append(f"{words.marked(pair['passed_account_id'])} passed or holds profit and the other breached")
     if not words.missing(pair["partner_id"]):
-        told.append(f"both came through partner {pair['partner_id']}")
+        told.append(f"both came through partner {words.marked(pair['partner_id'])}")
     st.caption(" · ".join(told))
 
 
@@ -285,6 +288,8 @@ def _table(matches: pd.DataFrame, zone: str, first: str, second: str) -> None:
     names = {n: n[:-2].replace("_", " ").capitalize() + ends[n[-2:]] if n[-2:] in ends else n for n in columns}
     config: dict[str, Any] = dict(names)
     config["opened_a"] = st.column_config.DatetimeColumn(f"Opened {first}", format=words.SECOND, timezone=zone)
+    for end, account in zip("ab", (first, second), strict=True):
+        config[f"lots_{end}"] = st.column_config.NumberColumn(f"Lots {account}", format="%,.2f")
     config["lag_s"] = st.column_config.NumberColumn(
         "Lag, s", format="%+.2f", help=f"How long after {first} the other entered."
     )

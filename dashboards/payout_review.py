@@ -10,8 +10,10 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboards.kit import desk, lake, look, paths, places, reads, state, words
+from models.access import Person
 from models.clock import place, zoned
-from models.decisions.desk import State, Strip, open_to, preview
+from models.decisions.desk import State, Strip, open_to, preview, roles_for
+from models.decisions.holds import Hold
 from models.decisions.machine import REASON_CODES
 from models.money import to_minor
 from models.payouts import told
@@ -60,7 +62,7 @@ def show() -> None:
     row = desk.request(payout_id) if payout_id else None
     if row is None:
         look.empty(
-            f"There is no request {words.escaped(payout_id)}" if payout_id else "Which request?",
+            f"There is no request {payout_id}" if payout_id else "Which request?",
             "Open one from the payout queue, or write its id above.",
         )
         places.link("payout_queue", "To the payout queue →", icon=False)
@@ -177,8 +179,7 @@ def _actions(row: dict[str, Any], held: State | None, stops: desk.Stops, strips:
     whole = not strips and (words.missing(deducted) or not deducted)
     possible = [one for one in open_to(person, now, held, hold) if one != ("deduct" if whole else "approve")]
     if not possible:
-        others = held and person.name in (held.maker, held.checker)
-        st.caption("You have decided; somebody else must agree." if others else "Nothing for you to do here.")
+        st.caption(_why_nothing(person, now, held, hold))
         return
     if now == "queued" and not hold and row["recommendation"] in ("review", "reject"):
         advice = f"{words.RECOMMENDATIONS[row['recommendation']]}: {desk.at_a_glance(row)}"
@@ -192,6 +193,17 @@ def _actions(row: dict[str, Any], held: State | None, stops: desk.Stops, strips:
     for action in pressed:
         used = strips if action == "deduct" else []
         desk.act(row["payout_id"], action, held.version if held else 0, reason=reason, code=code, strips=used)
+
+
+def _why_nothing(person: Person, now: str, held: State | None, hold: Hold | None) -> str:
+    """Why a person has no button here: it is over, they have decided already, or others decide it."""
+    if held and person.name in (held.maker, held.checker):
+        return "You have decided; somebody else must agree."
+    roles = roles_for(now, held, hold)
+    if not roles or person.role in roles:
+        return "Nothing is left to decide here."
+    named = " and ".join(f"{words.plain(role).lower()}s" for role in roles)
+    return f"{named[:1].upper()}{named[1:]} decide here; you are signed in as {words.plain(person.role).lower()}."
 
 
 def _button(action: str, *, first: bool) -> bool:

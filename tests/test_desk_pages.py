@@ -129,6 +129,11 @@ def test_a_request_of_another_desk_does_not_exist(house: Warehouse) -> None:
     assert "There is no request Q1" in told(as_person("payout_review", stranger, payout="Q1"))
 
 
+def test_who_cannot_decide_a_request_is_told_who_can(house: Warehouse) -> None:
+    said = told(as_person("payout_review", Person("rita", "risk_analyst"), payout="Q2"))
+    assert "Payout reviewers and managers decide here; you are signed in as risk analyst." in said
+
+
 def test_names_are_masked_for_roles_that_do_not_need_them(house: Warehouse) -> None:
     auditor, reviewer = Person("aude", "auditor"), Person("pavel", "payout_reviewer")
     for person, shown in ((auditor, False), (reviewer, True)):

@@ -494,6 +494,22 @@ def test_a_click_in_the_network_adds_what_is_next_to_a_node_and_tells_it(
     assert "1 person" in told(app) and "open" not in app.query_params
 
 
+@pytest.mark.parametrize(
+    ("page", "address", "says"),
+    [
+        ("pair", {"a": "N1", "b": "GONE"}, "There is no account GONE It has not landed"),
+        ("pair", {"a": "GONE", "b": "GONE"}, "There is no account GONE It has not landed"),
+        ("pair", {"a": "N1", "b": "N1"}, "Two different accounts are needed N1 is given twice."),
+        ("account", {"account": "A&B"}, "There is no account A&amp;B It"),
+        ("case", {"case": "A&B"}, "There is no case, trader or account A&amp;B Nothing"),
+        ("payout_review", {"payout": "A&B"}, "There is no request A&amp;B Open"),
+    ],
+)
+def test_a_wrong_id_is_told_as_it_was_given(page: str, address: dict[str, str], says: str, at_firm: Path) -> None:
+    """Some were escaped twice, and a pair said that two accounts are needed where one of two was not known."""
+    assert says in told(opened(page, **address))
+
+
 def test_a_pair_shows_its_matches_and_what_chance_would_give(at_firm: Path) -> None:
     app = opened("pair", a="N1", b="B1")
     assert "Strength 0.94 · one owner" in told(app)

@@ -10,13 +10,13 @@ import datetime as dt
 import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from models import access, audit, ledger
-from models.access import Person
+from models.access import ROLES, Person
 from models.audit import Record
 from models.decisions import approval, holds, machine
 from models.decisions.book import Book
@@ -458,6 +458,12 @@ def open_to(person: Person, now: str, held: State | None, hold: Hold | None = No
     if person.name == held.checker or (now == "finance_approval" and not person.may("payouts.finance")):
         possible = [one for one in possible if one != "confirm"]
     return possible
+
+
+def roles_for(now: str, held: State | None, hold: Hold | None = None) -> list[str]:
+    """The roles of which somebody may do something with a request that is in state `now`."""
+    by_nobody = held and replace(held, maker=None, checker=None)
+    return [role for role in ROLES if open_to(Person("", role), now, by_nobody, hold)]
 
 
 def preview(state: State, split: Split, strips: Iterable[Strip]) -> tuple[int, int, int, int]:
