@@ -175,6 +175,7 @@ def _score(account_id: str) -> None:
     for row in reads.records(reads.decided(table, table.c.account_id == account_id, limit=1)):
         look.score(row["score"], row["band"], row["reasons"])
         places.link("case", "Open the case →", icon=False, trader=str(row["trader_id"]))
+        places.link("case", "Earlier scores, and why →", icon=False, trader=str(row["trader_id"]), view="scores")
 
 
 def _path(account: dict[str, Any], status: dict[str, Any], zone: str) -> None:

@@ -8,12 +8,14 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from dashboards.kit import casework
 from models import access
 from models.access import Person
 from models.cases.acting import act, open_case
@@ -174,8 +176,22 @@ def test_why_it_was_so_then_is_shown(house: Warehouse) -> None:
     app.date_input[0].set_value(pages_firm.AS_OF.date()).run()
     then = app.dataframe[-1].value
     assert then["account_id"].is_unique and then["score"].max() == 90.0, "the last word of that day, per account"
-    app.date_input[0].set_value(pages_firm.AS_OF.date() - dt.timedelta(days=1)).run()
-    assert "No score but 0" in told(app)
+    assert app.query_params["day"] == str(pages_firm.AS_OF.date()), "a colleague is sent the same day"
+    before = str(pages_firm.AS_OF.date() - dt.timedelta(days=1))
+    sent = as_person("case", RITA, case="CASE-1", view="scores", day=before)
+    assert str(sent.date_input[0].value) == before
+    assert "No score but 0" in told(sent)
+    assert as_person("case", RITA, case="CASE-1", view="scores", day="last Tuesday").date_input[0].value is None
+
+
+def test_the_day_of_a_score_ends_with_the_day_of_its_desk(house: Warehouse) -> None:
+    """Times beside it are the desk's: in Tokyo a score of 16:00 UTC is of the next day."""
+    with house.database.connect() as connection:
+        at = connection.execute(sa.select(sa.func.max(RISK_SCORE_HISTORY.c.as_of))).scalar_one()
+    west, east = (at.astimezone(ZoneInfo(zone)).date() for zone in ("Etc/GMT+12", "Etc/GMT-14"))
+    assert west < east
+    assert len(casework.scores_on(["N1"], west, "Etc/GMT+12")) == 1
+    assert casework.scores_on(["N1"], west, "Etc/GMT-14").empty
 
 
 def test_an_analyst_takes_a_case_over_and_confirms_what_holds(house: Warehouse) -> None:

@@ -197,8 +197,8 @@ def _answers(found: pd.DataFrame, zone: str) -> None:
 
 def scores(accounts: list[str], zone: str) -> None:
     """Every score that was kept of some accounts, or those of a day, and what each was made of."""
-    day = st.date_input("As it stood on", value=None, key="score-day", format="YYYY-MM-DD", width=200)
-    found = casework.scores_on(accounts, day) if day else casework.scores(accounts)
+    day = state.day("As it stood on", "day")
+    found = casework.scores_on(accounts, day, zone) if day else casework.scores(accounts)
     if found.empty:
         look.empty("No score but 0", "A score is kept whenever it, its reasons or its model change.")
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import streamlit as st
@@ -384,9 +385,10 @@ def scores(accounts: list[str]) -> pd.DataFrame:
         return queue.scores(connection, accounts)
 
 
-def scores_on(accounts: list[str], day: dt.date) -> pd.DataFrame:
-    """The score of each of some accounts as it stood at the end of a day (UTC), without those that were always 0."""
-    end = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), dt.UTC) - dt.timedelta(microseconds=1)
+def scores_on(accounts: list[str], day: dt.date, zone: str) -> pd.DataFrame:
+    """The score of each of some accounts as it stood at the end of a day in a zone, without those always 0."""
+    midnight = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), ZoneInfo(zone))
+    end = midnight.astimezone(dt.UTC) - dt.timedelta(microseconds=1)
     with reads.warehouse().database.connect() as connection:
         found = [history.score_at(connection, account, end) for account in accounts]
     return pd.DataFrame([one for one in found if one])

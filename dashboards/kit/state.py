@@ -6,6 +6,7 @@ which one stands work as well.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -99,6 +100,23 @@ def text(label: str, key: str, hint: str = "") -> str:
     given = st.text_input(label, key=key, placeholder=hint, width=260)
     _keep(key, given.strip(), "")
     return given.strip()
+
+
+def day(label: str, key: str) -> dt.date | None:
+    """A day kept in the address; None while none is chosen."""
+    held, given = st.session_state, st.query_params.get(key)
+    if key not in held or given != held.get(f"{SEEN}{key}"):
+        held[key] = _dated(given)
+    chosen: Any = st.date_input(label, value=None, key=key, format="YYYY-MM-DD", width=200)
+    _keep(key, chosen.isoformat() if chosen else "", "")
+    return chosen if isinstance(chosen, dt.date) else None
+
+
+def _dated(given: str | None) -> dt.date | None:
+    try:
+        return dt.date.fromisoformat(given or "")
+    except ValueError:
+        return None
 
 
 def switch(label: str, key: str) -> bool:
