@@ -106,6 +106,10 @@ def test_dates_of_a_chart_are_written_as_in_texts_and_tables() -> None:
         look._dress(figure, "When?", 300)
         assert figure.layout.xaxis.hoverformat == hover
         assert bool(figure.layout.xaxis.tickformatstops) == (hover is not None)
+    for days, every in ((3, 86_400_000), (40, None)):
+        figure = go.Figure(go.Scatter(x=[day, day + pd.Timedelta(days=days)], y=[1, 2]))
+        look._dress(figure, "When?", 300)
+        assert figure.layout.xaxis.dtick == every, "a chart of days names no hours"
     said = go.Figure(go.Scatter(x=[day], y=[1])).update_xaxes(tickformat="%Y", hoverformat="%b")
     look._dress(said, "When?", 300)
     assert (said.layout.xaxis.hoverformat, said.layout.xaxis.tickformatstops) == ("%b", ())

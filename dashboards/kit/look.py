@@ -88,6 +88,8 @@ def style() -> None:
 
 DATE = "%d %b %Y"
 _DAY, _MONTH, _YEAR = 86_400_000, "M1", "M12"
+FEW_DAYS = 12
+"""Up to so many days an axis of days names each; by itself it would name hours, at which nothing is told."""
 DATES = [
     {"dtickrange": [None, _DAY - 1], "value": f"%H:%M\n{DATE}"},
     {"dtickrange": [_DAY, _MONTH], "value": "%d %b\n%Y"},
@@ -120,6 +122,7 @@ def template() -> go.layout.Template:
             "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.0, "yanchor": "bottom"},
             "margin": {"l": 10, "r": 10, "t": 76, "b": 10},
             "hoverlabel": {"font": {"size": 13}},
+            "modebar": {"bgcolor": CLEAR, "color": colours.unknown, "activecolor": colours.text},
             "separators": ".,",
         }
     )
@@ -160,9 +163,12 @@ def _date(figure: go.Figure) -> None:
     if not dated:
         return
     days = all((one == one.dt.normalize()).all() for one in dated)
+    told = pd.concat([one.dt.tz_localize(None) for one in dated])
+    few = days and told.max() - told.min() <= pd.Timedelta(days=FEW_DAYS)
 
     def write(axis: Any) -> None:
         axis.hoverformat = axis.hoverformat or (DATE if days else f"{DATE} %H:%M:%S")
+        axis.dtick = axis.dtick or (_DAY if few and not axis.tickvals else None)
         axis.tickformatstops = axis.tickformatstops or (() if axis.tickformat else DATES)
 
     figure.for_each_xaxis(write)
