@@ -213,8 +213,8 @@ _RULES = (
                 "choice",
                 "day",
                 choices=("day", "trade", "lot"),
-                meaning="what is compared: the best day or trade, or of the lots of all closed trades those of the"
-                " largest, where `of` says nothing",
+                meaning="what is compared: the best day, the best trade, or the most lots of a trade, whose share is of"
+                " the lots of all closed trades",
             ),
             Field("share", "percent", required=True, meaning="largest share that one unit may have"),
             Field(
