@@ -217,6 +217,8 @@ def add_person(
         raise ValueError(f"{role} is no role; roles are {', '.join(ROLES)}")
     if not name or len(password) < 8:
         raise ValueError("a person needs a name, and a password of 8 characters or more")
+    if connection.execute(sa.select(PEOPLE.c.name).where(PEOPLE.c.name == name)).first():
+        raise ValueError(f"{name} has an account already; it can be changed")
     row = {"name": name, "role": role, "desks": json.dumps(desks), "demo": demo, "active": True}
     audit.append(connection, Record(by.name, "person added", f"person:{name}", role=by.role, after=row))
     connection.execute(sa.insert(PEOPLE).values(password_hash=_HASHER.hash(password), **row))

@@ -38,7 +38,7 @@ def reassign(
     ).scalar_one_or_none()
     require(person, PERMISSION, desk, any_desk=desk is None)
     if desk is None:
-        raise PartnerRefused(f"{challenge_id}: no such purchase in the last run")
+        raise PartnerRefused(f"{challenge_id or 'no challenge given'}: no such purchase in the last run")
     for partner, share in shares.items():
         _known(database, partner)
         if not 0 < share <= 1 or share != round(share, SHARE_DECIMALS):

@@ -243,6 +243,11 @@ def test_accounts_are_added_and_changed_on_their_page(house: Warehouse) -> None:
     named(app.button, "Add").click().run()
     assert not app.error
     app = as_person("access", adam)
+    named(app.text_input, "Name").set_value("nina")
+    named(app.text_input, "Password").set_value("another one")
+    named(app.button, "Add").click().run()
+    assert "nina has an account already" in app.error[0].value, "the page could not be read at all"
+    app = as_person("access", adam)
     named(app.selectbox, "Who").set_value("nina").run()
     named(app.selectbox, "Role").set_value("auditor")
     named(app.button, "Change").click().run()
