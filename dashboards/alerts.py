@@ -12,6 +12,7 @@ import streamlit as st
 from dashboards.kit import desk, look, reads, state, words
 from models import audit
 from models.access import ROLES, AccessRefused, require
+from models.rules import RULES
 from pipelines.live import alerts
 from pipelines.live.alerts import AlertRefused
 
@@ -162,7 +163,7 @@ def _subscribe() -> None:
         url = right.text_input("Address", placeholder="slack://…, tgram://…, mailto://…, json://…")
         desks = state.desk_names()
         of = left.selectbox("Desk", [None, *desks], format_func=lambda one: desks[one] if one else "Every desk")
-        rule = right.text_input("Rule or detector", placeholder="all")
+        rule = right.selectbox("Rule or detector", [None, *alerts.CAUSES], format_func=_cause)
         outcomes = left.multiselect("Outcomes", list(alerts.SEVERITIES), default=list(alerts.USUAL))
         grave = right.selectbox("At least", range(len(GRAVE)), format_func=GRAVE.__getitem__)
         first = left.text_input("Quiet from", placeholder="22:00")
@@ -175,13 +176,17 @@ def _subscribe() -> None:
             _change(
                 "alert subscribed",
                 lambda: alerts.subscribe(
-                    reads.warehouse(), str(role), url.strip(), desk_id=of, rule=rule.strip() or None,
+                    reads.warehouse(), str(role), url.strip(), desk_id=of, rule=rule,
                     outcomes=outcomes, quiet=(first.strip(), last.strip()) if first.strip() else None,
                     zone=zone.strip(), digest_minutes=int(digest), severity_min=int(grave),
                     escalate=(int(minutes), other.strip()) if other.strip() else None,
                 ),
                 of,
             )  # fmt: skip
+
+
+def _cause(name: str | None) -> str:
+    return "All" if name is None else words.rule(name) if name in RULES else words.detector(name)
 
 
 def _end(held: list[dict[str, Any]]) -> None:

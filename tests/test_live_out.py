@@ -214,6 +214,13 @@ def test_a_subscription_that_was_ended_tells_nothing_more_and_its_log_stays(hous
         alerts.end(house, number)
 
 
+def test_a_subscription_to_what_never_tells_anything_is_refused(house: Warehouse) -> None:
+    """A rule mistyped was taken, and nobody would ever have been told of it."""
+    with pytest.raises(alerts.AlertRefused, match="there is no rule or detector 'dayly_loss'"):
+        alerts.subscribe(house, "risk", "json://localhost", rule="dayly_loss")
+    assert {"daily_loss", "grid", "self_referral", "risk_score", "source"} <= set(alerts.CAUSES)
+
+
 def test_an_address_is_shown_without_its_secret() -> None:
     assert alerts.shown_address("slack://xoxb-1234-secret-abcd/#risk") == "slack://…risk"
     assert "short" not in alerts.shown_address("tgram://short")

@@ -75,6 +75,8 @@ def test_an_alert_is_seen_and_a_subscription_ended_from_the_page(house: Warehous
     assert alerts.log(house)[0]["opened_by"]
     assert "Nobody is waited for" in told(opened("alerts"))
     app = opened("alerts", view="subscriptions")
+    offered = next(one for one in app.selectbox if one.label == "Rule or detector").options
+    assert {"All", "Daily loss", "All-in trading", "Risk score"} <= set(offered)
     assert "secret" not in str(app.dataframe[0].value.to_dict())
     press(app, "End it")
     with house.database.connect() as database:

@@ -15,6 +15,9 @@ import apprise
 import sqlalchemy as sa
 
 from models.clock import zones
+from models.detectors import DETECTORS
+from models.detectors.partners import PARTNER_DETECTORS
+from models.rules import RULES
 from sql.live_schema import ALERT_SUBSCRIPTIONS, DELIVERIES
 from sql.warehouse import Warehouse
 
@@ -23,6 +26,8 @@ LINES_MAX = 50
 SEVERITIES = {"passed": 0, "warned": 1, "flagged": 1, "high": 1, "breached": 2, "critical": 2, "silent": 3}
 """How grave each outcome is: a feed that stopped is louder than a breach, and is told in quiet hours too."""
 LOUDEST = 3
+CAUSES = tuple(sorted({*RULES, *DETECTORS, *PARTNER_DETECTORS, "risk_score", "source"}))
+"""What news can come from: rules, detectors, the risk score and a source that fell silent."""
 USUAL = ("breached", "passed", "silent")
 Notify = Callable[[str, str, str], bool]
 
@@ -51,6 +56,8 @@ def subscribe(
     """
     if not all(apprise.Apprise().add(address) for address in (url, *(escalate or ())[1:])):
         raise AlertRefused("the address is none that Apprise knows")
+    if rule is not None and rule not in CAUSES:
+        raise AlertRefused(f"there is no rule or detector {rule!r}: nothing would ever be told")
     unknown = sorted(set(outcomes) - SEVERITIES.keys())
     if unknown:
         raise AlertRefused(f"there is no outcome {unknown[0]}; the outcomes are {', '.join(SEVERITIES)}")
