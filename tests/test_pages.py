@@ -510,6 +510,13 @@ def test_a_wrong_id_is_told_as_it_was_given(page: str, address: dict[str, str], 
     assert says in told(opened(page, **address))
 
 
+def test_a_choice_of_the_address_that_is_not_there_is_told(at_firm: Path) -> None:
+    """A link to a desk that is not seen showed every desk, or the first one, without a word."""
+    app = opened("risk_queue", state="all", desk="paris")
+    assert [one.value for one in app.toast] == ["Desk paris is not among those here. Shown instead: All desks."]
+    assert not opened("risk_queue", state="all", desk="tokyo").toast
+
+
 def test_a_pair_shows_its_matches_and_what_chance_would_give(at_firm: Path) -> None:
     app = opened("pair", a="N1", b="B1")
     assert "Strength 0.94 · one owner" in told(app)

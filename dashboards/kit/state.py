@@ -65,9 +65,13 @@ def one_of(
     listed = [EVERY, *options] if every else list(options)
     if not listed:
         return None
+    given = st.query_params.get(key)
     _take(key, listed[0], listed.__contains__)
     lower = label.lower()
     named = f"All {lower[:-1]}ies" if lower.endswith("y") else f"All {lower}s"
+    if given and given not in listed:
+        instead = named if every else shown(listed[0])
+        st.toast(f"{label} {words.marked(given)} is not among those here. Shown instead: {instead}.")
     chosen = st.selectbox(label, listed, key=key, format_func=lambda one: named if one == EVERY else shown(one))
     _keep(key, str(chosen), listed[0])
     return None if chosen == EVERY else str(chosen)
