@@ -982,3 +982,17 @@ def test_a_later_login_of_a_known_trader_counts() -> None:
     links = book.links()
     assert {"late"} <= set(links["trader_a"]) | set(links["trader_b"])
     assert DEFAULT_TERMS.link_min <= float(links["strength"].min())
+
+
+def test_nothing_is_compressed_between_two_deliveries() -> None:
+    """What a large firm says of itself is far beyond what DuckDB writes before it packs all it holds, in memory too."""
+    con = IdentityBook().evidence.con
+    rows = "select i::varchar || ' told of a trader at length, as names are' as said, i from range({}) as t(i)"
+    con.execute(f"create table written as {rows.format(400_000)}")
+    for turn in range(3):
+        con.execute("delete from written where i % 6 = ?", [turn])
+        con.execute(f"insert into written {rows.format(20_000)}")
+        con.execute(f"insert into written {rows.format(40_000)}")
+        con.execute("update written set said = said || '.' where i % 7 = ?", [turn])
+    packed = con.execute("select count(*) from pragma_storage_info('written') where compression <> 'Uncompressed'")
+    assert packed.fetchall() == [(0,)]
