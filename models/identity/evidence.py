@@ -30,8 +30,8 @@ from sql import duck
 
 # Minutes between two log-ins at one device within which one sitting had both.
 SITTING = 30
-# Past so much that is written DuckDB compresses what it holds, in memory too, in the midst of what comes next; a file is
-# written out when it is closed.
+# Past so much that is written DuckDB packs what it holds, in memory too, in the midst of what comes next; a file is
+# packed when it is closed.
 NEVER_BETWEEN = "1TB"
 # Both names at least this alike (Jaro-Winkler), or there is nothing for a closer comparison to find.
 NAME_FLOOR = 0.75
@@ -241,8 +241,9 @@ class Evidence:
     def __init__(self, terms: IdentityTerms, threads: int = 2, path: Path | None = None) -> None:
         self.terms, self.threads = terms, threads
         self.kinds = list(terms.kinds)
-        settings = {"threads": threads, "preserve_insertion_order": False, "checkpoint_threshold": NEVER_BETWEEN}
-        self.con = duck.connect(settings, path)
+        self.con = duck.connect(
+            {"threads": threads, "preserve_insertion_order": False, "checkpoint_threshold": NEVER_BETWEEN}, path
+        )
         self.con.execute(SCHEMA)
         self.con.execute("create or replace table kinds (kind utinyint, name varchar, cap integer, proposes integer)")
         rows = [(number, name, kind.cap, kind.proposes) for number, (name, kind) in enumerate(terms.kinds.items())]
