@@ -20,12 +20,13 @@ import pandas as pd
 from models.identity.crowds import CROWDED, Crowds, beside, count_places, crowd_bits, traced
 from models.identity.mixing import mix
 from models.identity.terms import IdentityTerms, Kind, Level, Shares
-from models.identity.weighing import THING_OF, Floats, Marks, Population, bits_of, mark_crowds, marks_of, step
+from models.identity.weighing import THING_OF, Floats, Ints, Marks, Population, bits_of, mark_crowds, marks_of, step
 
 Flags = npt.NDArray[np.bool_]
 SHARED_AT_HOME = ("device", "instrument", "ip", "destination", "phone", "email")
 KEPT = ("document", "email", "phone", "instrument", "destination", "device", "address", "ip")
 HOLDERS_MAX = 4
+EVERY = slice(None)
 GIVEN, FAMILY, SIMILAR, SAME = 1, 2, 3, 4
 TRADERS_PRIOR = 400.0
 PAIRS_PRIOR = 20.0
@@ -93,12 +94,16 @@ class _Clear:
         self.marks = traced(pairs)
         self.known = population.known_kinds[self.a] & population.known_kinds[self.b]
         self.name, self.birth = pairs["name"].to_numpy(), pairs["birth"].to_numpy()
-        self.few = {kind: _between(pairs[f"{kind}_holders"], HOLDERS_MAX) for kind in terms.kinds}
+        few = ("address", "destination", "device", "document", "email", "instrument")
+        self.few = {kind: _between(pairs[f"{kind}_holders"], HOLDERS_MAX) for kind in few}
         self.apart = np.isin(self.name, (0, 2)) & (self.birth == 0)
         self.home = self.few["address"] & self.apart
         self.one_person = self._rare((self.name >= 3) & (self.birth == 3))
         paper = self.few["document"] | self.few["email"]
-        self.by_paper = {"name": paper & (self.birth >= 2), "birth": paper & (self.name >= 3)}
+        by_paper = {"name": paper & (self.birth >= 2), "birth": paper & (self.name >= 3)}
+        self.persons, self.homes = np.flatnonzero(self.one_person), np.flatnonzero(self.home)
+        self.of_one_name = np.flatnonzero(self._of_one_name())
+        self.by_paper = {field: np.flatnonzero(chosen) for field, chosen in by_paper.items()}
 
     def _rare(self, alike: Flags) -> Flags:
         """The pairs among those alike of whose two names less than one other trader is expected to have both."""
@@ -109,9 +114,10 @@ class _Clear:
         rare[rows] = expected < max(self.population.traders, 1)
         return rare
 
-    def _both(self, kind: str) -> Flags:
-        """Whether a thing of this kind is known of both."""
-        return np.asarray((self.known >> list(self.terms.kinds).index(kind)) & 1, dtype=np.bool_)
+    def _shared(self, kind: str, rows: Ints) -> Flags:
+        """Which of these pairs of whom both have a thing of this kind share one."""
+        both = rows[(self.known[rows] >> list(self.terms.kinds).index(kind)) & 1 > 0]
+        return _between(self.pairs[f"{kind}_holders"], self.terms.kinds[kind].cap, both)
 
     def partners(self, levels: Mapping[str, tuple[Level, ...]]) -> Shares:
         """Partners of each sort per trader; pairs show only where what makes them clear is known of both."""
@@ -142,8 +148,8 @@ class _Clear:
 
     def careful_share(self) -> float:
         """How often one person's two traders have nothing in common but name and birth date."""
-        alike = np.logical_or.reduce([self.pairs[f"{kind}_holders"].to_numpy() > 0 for kind in KEPT])
-        return _share(~alike[self.one_person], self.terms.careful_share)
+        alike = [self.pairs[f"{kind}_holders"].to_numpy()[self.persons] > 0 for kind in KEPT]
+        return _share(~np.logical_or.reduce(alike), self.terms.careful_share)
 
     def trace_share(self) -> float:
         """How often borrowed names that share a payout destination of two share something more."""
@@ -167,15 +173,14 @@ class _Clear:
 
     def kind(self, kind: str) -> Kind:
         """The kind with how often one person and a household share it where both have one."""
-        old, both = self.terms.kinds[kind], self._both(kind)
-        shared = _between(self.pairs[f"{kind}_holders"], old.cap)
+        old = self.terms.kinds[kind]
         shares = old.shares
         if kind in KEPT:
-            shares = shares._replace(same=_share(shared[self.one_person & both], shares.same))
+            shares = shares._replace(same=_share(self._shared(kind, self.persons), shares.same))
         if kind in SHARED_AT_HOME:
-            shares = shares._replace(household=_share(shared[self.home & both], shares.household))
+            shares = shares._replace(household=_share(self._shared(kind, self.homes), shares.household))
         if kind == "address":
-            shares = shares._replace(household=_share(shared[self._of_one_name() & both], shares.household))
+            shares = shares._replace(household=_share(self._shared(kind, self.of_one_name), shares.household))
         return replace(old, shares=shares)
 
     def _of_one_name(self) -> Flags:
@@ -184,12 +189,11 @@ class _Clear:
 
     def levels(self, field: str) -> tuple[Level, ...]:
         """The levels of a field with how often one person's records compare so."""
-        level = self.pairs[field].to_numpy()
-        chosen = self.by_paper.get(field, self.one_person)
+        chosen = self.by_paper.get(field, self.persons)
         if field in THING_OF:
-            chosen = chosen & (self.pairs[f"{THING_OF[field]}_holders"].to_numpy() == 0)
-        old = self.terms.levels[field]
-        counts = np.bincount(level[chosen & (level >= 0)], minlength=len(old))
+            chosen = chosen[self.pairs[f"{THING_OF[field]}_holders"].to_numpy()[chosen] == 0]
+        level, old = self.pairs[field].to_numpy()[chosen], self.terms.levels[field]
+        counts = np.bincount(level[level >= 0], minlength=len(old))
         total = counts.sum() + PAIRS_PRIOR
         same = [(count + PAIRS_PRIOR * each.same) / total for count, each in zip(counts.tolist(), old, strict=True)]
         return tuple(each._replace(same=_step(share)) for each, share in zip(old, same, strict=True))
@@ -261,8 +265,8 @@ def _names_by_chance(strangers: pd.DataFrame, levels: tuple[Level, ...]) -> tupl
     )
 
 
-def _between(holders: pd.Series, most: int) -> Flags:
-    held = holders.to_numpy()
+def _between(holders: pd.Series, most: int, rows: Ints | slice = EVERY) -> Flags:
+    held = holders.to_numpy()[rows]
     return np.asarray((held >= 1) & (held <= most), dtype=np.bool_)
 
 
