@@ -61,6 +61,7 @@ class IdentityBook:
         self.evidence = Evidence(terms, threads, path)
         self.pairs = self._no_pairs()
         self.strangers = self.pairs[["a", "b", *FIELDS]]
+        self.births_told = np.empty(0, dtype=np.bool_)
         self.weights = Weights(*(np.empty(0) for _ in Weights._fields))
         self.weighed = Weighed.nothing()
         self.further_bits = 0.0
@@ -108,7 +109,7 @@ class IdentityBook:
         shown = bits >= bits_of(self.terms.link_min)
         if only is not None:
             shown &= self.pairs["a"].isin(only).to_numpy() | self.pairs["b"].isin(only).to_numpy()
-        return link_table(self.evidence, self.pairs[shown], strength_of(bits[shown]))
+        return link_table(self.evidence, self._told()[shown], strength_of(bits[shown]))
 
     def _no_pairs(self) -> pd.DataFrame:
         kinds = [f"{kind}_holders" for kind in self.terms.kinds]
@@ -184,8 +185,10 @@ class IdentityBook:
         """Weighs the pairs that are new or of which something that decides has changed; `kept` are the former rows of
         the first pairs. Answers the rows of those that weigh otherwise now."""
         population = self.evidence.population()
-        day = int(as_of.timestamp() // 86_400)
-        terms, crowds, marks = fit(self.pairs, self.strangers, population, self.terms, day)
+        crowded = population.birth_holders > population.births_at_most(self.terms.birth_dates)
+        self.births_told = ~(crowded[self.pairs["a"].to_numpy()] | crowded[self.pairs["b"].to_numpy()])
+        pairs, day = self._told(), int(as_of.timestamp() // 86_400)
+        terms, crowds, marks = fit(pairs, self.strangers, population, self.terms, day)
         deciding = Weighed(alike_for_all(population, terms), marks)
         rows = np.arange(len(self.pairs))
         if deciding.alike == self.weighed.alike:
@@ -196,18 +199,23 @@ class IdentityBook:
             rows,
             deciding.pairs[rows],
             lambda some: weigh(
-                self.pairs.iloc[some], population, terms, day, {kind: bits[some] for kind, bits in crowds.items()}
+                pairs.iloc[some], population, terms, day, {kind: bits[some] for kind, bits in crowds.items()}
             ),
         )
         grown = [np.append(column, np.zeros(len(self.pairs) - len(kept))) for column in before]
         for column, fresh in zip(grown, new, strict=True):
             column[rows] = fresh
         self.weights, self.weighed = Weights(*grown), deciding
-        further, self.further_bits = self.further_bits, further_bits(self.pairs, self.weights.bits, terms)
+        further, self.further_bits = self.further_bits, further_bits(pairs, self.weights.bits, terms)
         if further != self.further_bits:
             return np.arange(len(kept))
         moved = [now[: len(kept)] != then for now, then in zip(self.weights, before, strict=True)]
         return np.flatnonzero(np.logical_or.reduce(moved))
+
+    def _told(self) -> pd.DataFrame:
+        """The pairs; of those with a birth date that many give it is not known whether birth dates agree."""
+        births = np.where(self.births_told, self.pairs["birth"], -1).astype(np.int8)
+        return self.pairs.assign(birth=births)
 
     def _weights_of_sorts(self, rows: Ints, marks: Marks, weights_of: Callable[[Ints], Weights]) -> list[Floats]:
         """The weights of rows of pairs, of which those of one mark weigh the same, so that one of them is weighed."""

@@ -807,7 +807,7 @@ class Evidence:
 
     def remarks(self) -> list[str]:
         """A sentence for each value or kind of thing that proves nothing, and why."""
-        return [*self._hubs(), *self._placeholders(), *self._unknown()]
+        return [*self._hubs(), *self._crowded_births(), *self._placeholders(), *self._unknown()]
 
     def _hubs(self) -> list[str]:
         """Values so widely held that they prove nothing, the widest first."""
@@ -819,6 +819,18 @@ class Evidence:
             order by degrees.holders desc, kinds.name, 2
         """).fetchall()
         return [f"{kind} {raw} is held by {holders:,} traders and links none of them" for kind, raw, holders in rows]
+
+    def _crowded_births(self) -> list[str]:
+        """Birth dates that more traders give than are born on one day, the commonest first."""
+        many = self.population().births_at_most(self.terms.birth_dates)
+        rows = self.con.execute(
+            "select strptime(birth, '%Y%m%d')::date, holders from birth_counts where holders > ? order by 2 desc, 1",
+            [many],
+        ).fetchall()
+        return [
+            f"birth date {birth} of {holders:,} traders is more common than births are and counts as not known"
+            for birth, holders in rows
+        ]
 
     def _placeholders(self) -> list[str]:
         rows = self.con.execute("""

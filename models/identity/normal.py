@@ -22,12 +22,25 @@ SOUNDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"ue|ou", "u"),
         (r"x", "ks"),
         (r"ck|[cq]", "k"),
+        (r"ee(?=.)", "i"),
+        (r"oo(?=.)", "u"),
         (r"w", "v"),
         (r"[yj]", "i"),
         (r"(.)\1+", r"\1"),
         (r"ie", "e"),
     )
 )
+
+# Names whose writings from one alphabet, or from the state's other language, differ by more than sounds do.
+WRITINGS = """
+aleksandr oleksandr aliaksandr alexander; aleksei oleksii aliaksei; anna hanna ganna; artem artyom; daniil danylo danil;
+dmitri dmytro dzmitry; egor yehor; ekaterina kateryna; elena olena alena; elizaveta yelyzaveta; evgenia yevheniia;
+evgeni yevhen yevgeni yauheni; fedor fedir fyodor; georgi heorhii; grigori hryhorii; igor ihor; ilia illia;
+kirill kyrylo; liudmila liudmyla; mikhail mykhailo mikhas; nikita mykyta; nikolai mykola mikalai; oleg oleh;
+pavel pavlo; petr petro pyotr piotr; sergei serhii siarhei; svetlana svitlana sviatlana; tatiana tetiana tatsiana;
+vasili vasyl; vladimir volodymyr uladzimir; husain hussein hossain hossein husayn; muhammad mohammed mohamed mohammad;
+usman osman uthman othman; yusuf youssef yousef yousuf; chaudhry chaudhary choudhary choudhury chowdhury
+"""
 
 
 def plain(token: str) -> str:
@@ -37,9 +50,21 @@ def plain(token: str) -> str:
 
 def sound(word: str) -> str:
     """The key under which the usual transliterations of one name are the same word."""
+    heard = _heard(word)
+    return _one_writing().get(heard, heard)
+
+
+def _heard(word: str) -> str:
     for pattern, replacement in SOUNDS:
         word = pattern.sub(replacement, word)
     return word
+
+
+@cache
+def _one_writing() -> dict[str, str]:
+    """The first writing of each name of `WRITINGS`, by every other, as they are heard."""
+    names = ([_heard(writing) for writing in name.split()] for name in WRITINGS.split(";"))
+    return {other: first for first, *others in names for other in others if other != first}
 
 
 def spellings(tokens: Iterable[str]) -> list[tuple[str, str, str, str]]:

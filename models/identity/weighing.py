@@ -43,6 +43,9 @@ SAT_SEVERAL = 2
 # A circle of one device has so many holders, and so many of them use no other.
 CIRCLE, CIRCLE_WHOLLY = 3, 0.9
 PAID_MAX, BOTH_PAID_MAX = 0.9, 0.95
+# How many times as many as on a day of an average year are born on one of the commonest, in a firm that may have twice
+# as many traders as its step says; by how many standard deviations, and how many traders, a date must exceed that.
+COMMONEST_YEARS, BIRTH_SPREADS, BIRTHS_BEYOND = 4.0, 6.0, 8
 EXPONENT = 0x7FF << 52
 MARKED_AT_ONCE = 1 << 14
 # A field that is nearly alike counts where the thing itself is not shared.
@@ -78,6 +81,12 @@ class Population:
     def size(self) -> float:
         """How many traders there are, in steps."""
         return max(1.0, float(step(np.array([self.traders]))[0]))
+
+    def births_at_most(self, birth_dates: int) -> float:
+        """The most traders who are born on one day; a date that more give is one that a form offers, or the first of a
+        year of which no more is known."""
+        usual = COMMONEST_YEARS * self.size / birth_dates
+        return float(usual + BIRTH_SPREADS * np.sqrt(usual) + BIRTHS_BEYOND)
 
     def country_share(self, country: Ints) -> Floats:
         """Share of the traders who live in the country, in steps."""
