@@ -513,7 +513,7 @@ def test_one_device_on_one_line_joins_where_others_leave_several_traces() -> Non
 
 
 @pytest.mark.parametrize(("offered", "of_one"), [("1990-01-01", True), ("1990-01-02", False)])
-def test_a_birth_date_that_many_give_is_not_known(offered: str, of_one: bool) -> None:
+def test_another_birth_date_than_one_that_many_give_says_nothing(offered: str, of_one: bool) -> None:
     firm = Firm(400)
     for number in range(30):
         firm.person(f"form{number}", date_of_birth="1990-01-01")
@@ -525,11 +525,11 @@ def test_a_birth_date_that_many_give_is_not_known(offered: str, of_one: bool) ->
     told = path(identity.links, "a", "b")[0]
     assert ("different birth date" in told) is not of_one
     assert [line for line in identity.log if "1990" in line] == [
-        f"birth date 1990-01-01 of {30 + of_one} traders is more common than births are and counts as not known"
+        f"birth date 1990-01-01 of {30 + of_one} traders is commoner than births are: others that differ from it say nothing"
     ]
 
 
-def test_a_birth_date_that_many_come_to_give_is_not_known_of_those_before() -> None:
+def test_a_birth_date_that_many_come_to_give_says_less_of_those_before() -> None:
     firm, more = Firm(400), Firm(0)
     said: dict[str, Any] = {"full_name": "Ottoline Quillfeather", "address": "8 Bridge Ave, Town", "device": "shared"}
     firm.person("a", **said, date_of_birth="1990-01-01")

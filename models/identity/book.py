@@ -38,6 +38,7 @@ from models.identity.weighing import (
 HARDLY, WHOLLY = 0.2, 0.9
 # Uses from which it is known that a trader has nothing else of the kind: who came once used what there was.
 ALONE_USES = 3
+SAME_BIRTH = 3
 # Days on which two sat down together from which those are few, several and many, and how large a share of uses counts.
 SITTINGS, SITTING_SHARE = (2, 3, 6), 1 / 4
 
@@ -186,7 +187,8 @@ class IdentityBook:
         the first pairs. Answers the rows of those that weigh otherwise now."""
         population = self.evidence.population()
         crowded = population.birth_holders > population.births_at_most(self.terms.birth_dates)
-        self.births_told = ~(crowded[self.pairs["a"].to_numpy()] | crowded[self.pairs["b"].to_numpy()])
+        offered = crowded[self.pairs["a"].to_numpy()] | crowded[self.pairs["b"].to_numpy()]
+        self.births_told = ~offered | (self.pairs["birth"].to_numpy() == SAME_BIRTH)
         pairs, day = self._told(), int(as_of.timestamp() // 86_400)
         terms, crowds, marks = fit(pairs, self.strangers, population, self.terms, day)
         deciding = Weighed(alike_for_all(population, terms), marks)
@@ -213,7 +215,7 @@ class IdentityBook:
         return np.flatnonzero(np.logical_or.reduce(moved))
 
     def _told(self) -> pd.DataFrame:
-        """The pairs; of those with a birth date that many give it is not known whether birth dates agree."""
+        """The pairs; that one has another birth date than one that many give says nothing."""
         births = np.where(self.births_told, self.pairs["birth"], -1).astype(np.int8)
         return self.pairs.assign(birth=births)
 

@@ -828,7 +828,7 @@ class Evidence:
             [many],
         ).fetchall()
         return [
-            f"birth date {birth} of {holders:,} traders is more common than births are and counts as not known"
+            f"birth date {birth} of {holders:,} traders is commoner than births are: others that differ from it say nothing"
             for birth, holders in rows
         ]
 
