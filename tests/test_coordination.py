@@ -134,6 +134,41 @@ def test_robots_on_the_same_bar_openings_are_no_ring() -> None:
     assert set(found.rings["kind"]) <= {"shared_strategy"}
 
 
+def gatherings(seed: int, people: int, share: float, stray_s: float) -> tuple[Floats, list[pd.DataFrame]]:
+    """Forty moments and accounts that each take a share of them, within moments of each other."""
+    rng = np.random.default_rng(seed)
+    at, buy = np.sort(rng.choice(np.arange(0, OPEN_S, 900), 40, replace=False)).astype(float), rng.random(40) < 0.5
+    accounts = []
+    for k in range(people):
+        on = rng.random(40) < share
+        late, held = rng.exponential(0.4) + rng.exponential(stray_s, on.sum()), rng.exponential(3000, on.sum()) + 60
+        accounts.append(trades_of(f"robot{k:03d}", at[on] + late, held, buy[on]))
+    return at, [*accounts, *strangers(rng, 60)]
+
+
+def test_a_robot_family_that_is_a_crowd_of_its_own_shares_a_strategy() -> None:
+    _, frames = gatherings(21, people=90, share=0.75, stray_s=0.2)
+    found = search(frames)
+    assert flagged(found) == []
+    assert set(found.rings["kind"]) == {"shared_strategy"}
+    assert set(found.rings["account_id"]) == {f"robot{k:03d}" for k in range(90)}
+
+
+@pytest.mark.parametrize(
+    ("people", "share", "stray_s"), [(900, 0.1, 0.2), (90, 0.75, 6.0)], ids=["others each time", "people"]
+)
+def test_crowds_of_others_each_time_or_of_people_are_nothing(people: int, share: float, stray_s: float) -> None:
+    _, frames = gatherings(22, people, share, stray_s)
+    assert search(frames).rings.empty
+
+
+def test_a_crowd_at_news_is_no_family() -> None:
+    at, frames = gatherings(23, people=90, share=0.75, stray_s=0.2)
+    told = pd.DataFrame({"occurs_at": START + pd.to_timedelta(at, unit="s"), "impact": "high"})
+    found = find_coordination(pd.concat(frames, ignore_index=True), owners={}, news=told)
+    assert found.rings.empty
+
+
 def test_robots_of_strangers_that_wait_for_the_same_bars_are_nothing() -> None:
     rng = np.random.default_rng(7)
     bars = np.arange(0, OPEN_S, 3600)

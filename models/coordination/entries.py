@@ -190,7 +190,7 @@ def neighbours(instrument: Codes, side: Sides, opened: Ints, counts: Flags, half
     return near
 
 
-def _near_news(opened: Ints, news: pd.DataFrame | None, terms: CoordinationTerms) -> Flags:
+def near_news(opened: Ints, news: pd.DataFrame | None, terms: CoordinationTerms) -> Flags:
     """True for entries around an event of high impact."""
     if news is None or news.empty:
         return np.zeros(len(opened), dtype=np.bool_)
@@ -556,7 +556,7 @@ def _index(accounts: int, columns: Columns, step: Ints, news: pd.DataFrame | Non
     own, own_start = own_lists(account, accounts)
     near = neighbours(instrument, side, opened, np.ones(len(opened), np.bool_), int(terms.rate_window_s * SECOND))
     idea, first_of_idea = _ideas(columns, accounts, int(terms.idea_gap_s * SECOND))
-    crowd = _crowds(columns, first_of_idea, near, _near_news(opened, news, terms), terms)
+    crowd = _crowds(columns, first_of_idea, near, near_news(opened, news, terms), terms)
     keys = int(instrument.max()) * 2 + 2
     totals, crowd_totals = _totals(instrument, side, crowd, keys)
     first, last = spans(account, opened, accounts)

@@ -19,6 +19,7 @@ from models.coordination.chance import log_q_values
 from models.coordination.circumstances import COLUMNS, describe_pairs
 from models.coordination.clocks import clock_differences
 from models.coordination.entries import SECOND, Codes, Entries, Flags, Floats, Openings, openings, sort_entries
+from models.coordination.families import crowd_families
 from models.coordination.kept import Kept
 from models.coordination.lags import COARSE_S
 from models.coordination.markets import one_market
@@ -120,10 +121,12 @@ def find_coordination(
         clocks = clock_differences(entries, accounts, log)
         if clocks.ahead_s.any():
             entries = sort_entries(told, news, terms, [], clocks.ahead_s) or entries
+    families = crowd_families(entries, news, terms, SHARED_CONTAINMENT_MIN)
     candidates, kept = find_candidates(entries, terms, log, before, keeping=keeping)
     seen = _significant_pairs(entries, candidates, terms)
     if seen.empty:
-        return Coordination(_empty(PAIR_COLUMNS), _empty(RING_COLUMNS), log, kept)
+        rings = _ring_rows(entries, families, "shared_strategy", families["strength"].to_numpy())
+        return Coordination(_empty(PAIR_COLUMNS), rings, log, kept)
     seen["same_owner"] = _same_owner(entries, seen, owners)
     left, right = entries.accounts[seen["a"]], entries.accounts[seen["b"]]
     seen["lag_doubt_s"] = np.hypot(seen["lag_error_s"], clocks.doubt_between(left, right) if clocks else 0.0)
@@ -138,7 +141,7 @@ def find_coordination(
     joined, seen["sibling"] = _joined(seen)
     seen.loc[joined, "strength"] = np.maximum(seen.loc[joined, "strength"], _joined_strength(seen, joined))
     seen = _one_relation(seen)
-    rings = _rings(entries, seen)
+    rings = _rings(entries, seen, families)
     flagged = int((seen["strength"] >= FLAG).sum())
     log.append(f"{len(seen)} pairs beyond chance at q <= {terms.q_max:g}, {flagged} of them flagged")
     return Coordination(_published_pairs(entries, seen, reasons, terms), rings, log, kept)
@@ -314,14 +317,16 @@ def _ring_rows(entries: Entries, edges: pd.DataFrame, kind: str, strength: Float
     )
 
 
-def _rings(entries: Entries, seen: pd.DataFrame) -> pd.DataFrame:
+def _rings(entries: Entries, seen: pd.DataFrame, families: pd.DataFrame) -> pd.DataFrame:
     """Rings of flagged pairs, and groups whose coincidences a shared robot or a public signal explains."""
     flagged = seen[seen["strength"] >= FLAG]
     shared = seen[(seen["strength"] < FLAG) & (seen["others"] > 0) & (seen["relation"] == 0)]
     shared = shared[shared["containment"] >= SHARED_CONTAINMENT_MIN]
+    shared = shared[["a", "b"]].assign(strength=1.0 - shared["strength"])
+    shared = pd.concat([shared, families], ignore_index=True) if len(families) else shared
     rings = [
         _ring_rows(entries, flagged, "ring", flagged["strength"].to_numpy()),
-        _ring_rows(entries, shared, "shared_strategy", 1.0 - shared["strength"].to_numpy()),
+        _ring_rows(entries, shared, "shared_strategy", shared["strength"].to_numpy()),
     ]
     return pd.concat(rings, ignore_index=True).sort_values(["ring_id", "account_id"], ignore_index=True)
 

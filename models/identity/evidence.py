@@ -828,7 +828,7 @@ class Evidence:
             [many],
         ).fetchall()
         return [
-            f"birth date {birth} of {holders:,} traders is commoner than births are: others that differ from it say nothing"
+            f"birth date {birth} of {holders:,} traders is commoner than births are: another does not speak against it"
             for birth, holders in rows
         ]
 
