@@ -33,8 +33,8 @@ SOUNDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 
 # Names whose writings from one alphabet, or from the state's other language, differ by more than sounds do.
 WRITINGS = """
-aleksandr oleksandr aliaksandr alexander; aleksei oleksii aliaksei; anna hanna ganna; artem artyom; daniil danylo danil;
-dmitri dmytro dzmitry; egor yehor; ekaterina kateryna; elena olena alena; elizaveta yelyzaveta; evgenia yevheniia;
+aleksandr oleksandr aliaksandr alexander; aleksei oleksii aliaksei; artem artyom; daniil danylo danil;
+dmitri dmytro dzmitry; egor yehor; ekaterina kateryna; elena olena; elizaveta yelyzaveta; evgenia yevheniia;
 evgeni yevhen yevgeni yauheni; fedor fedir fyodor; georgi heorhii; grigori hryhorii; igor ihor; ilia illia;
 kirill kyrylo; liudmila liudmyla; mikhail mykhailo mikhas; nikita mykyta; nikolai mykola mikalai; oleg oleh;
 pavel pavlo; petr petro pyotr piotr; sergei serhii siarhei; svetlana svitlana sviatlana; tatiana tetiana tatsiana;
