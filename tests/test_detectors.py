@@ -6,7 +6,7 @@ import datetime as dt
 import itertools
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -601,6 +601,7 @@ def test_relations_keep_their_grain(crowds: Callable[[int], Judged]) -> None:
         "payout_gaming": "account_id, cycle",
         "payout_cycles": "account_id, trade_id",
         "payout_instants": "account_id, paid_at",
+        "thin_days": "account_id, cycle",
         "kyc_mismatch": "trader_id",
         "purchases": "challenge_id",
         "positions": "account_id, trade_id",
@@ -826,7 +827,7 @@ def test_many_challenges_side_by_side_are_farming_only_where_they_are_gambled_aw
 @pytest.mark.parametrize(("cycles", "told"), [(1.0, False), (2.0, True)])
 def test_one_of_several_cycles_is_ruled_out_where_there_are_several(cycles: float, told: bool) -> None:
     """It had been told as "in one of 1 cycles"."""
-    row = pd.Series({"cycles": cycles, "filler_days": 0.0, "days": 10.0})
+    row = pd.Series({"cycles": cycles, "filler_days": 0.0, "thin_days": 0.0, "days": 10.0})
     said = payout_gaming.ruled_out(row, payout_gaming.Terms())
     assert any("in one of" in one for one in said) is told
 
@@ -836,7 +837,8 @@ def gaming(**told: float) -> float:
     nothing = dict.fromkeys(
         ("cycle", "days", "filler_days", "end_filler_days", "other_days", "other_filler_days", "splits", "near_splits",
          "splits_by_chance", "winners_in_two", "over_resets_by_chance", "near_largest", "largest_by_chance",
-         "spike_others", "stakes_before", "stakes_after", "sizes_before", "sizes_after"), 0.0,
+         "spike_others", "stakes_before", "stakes_after", "sizes_before", "sizes_after", "thin_days", "near_days",
+         "other_thin_days", "other_near_days"), 0.0,
     )  # fmt: skip
     unknown = dict.fromkeys(
         ("spike", "spike_varied", "won_share", "spike_days_after", "spike_days_expected", "breached_after_days",
@@ -857,6 +859,49 @@ def test_winners_split_near_the_reset_count_beside_splits_at_other_times(
         days=30, splits=splits, near_splits=splits, splits_by_chance=by_chance, winners_in_two=winners
     )  # fmt: skip
     assert (found >= 0.5) == fires
+
+
+@pytest.mark.parametrize(
+    ("thin", "near", "elsewhere", "fires"),
+    [(6, 6, (0, 0), True), (6, 6, (2, 8), True), (6, 6, (7, 8), False), (3, 9, (0, 0), False), (3, 3, (0, 0), False)],
+)
+def test_days_that_win_just_enough_count_beside_what_was_won_where_it_does_not_matter(
+    thin: int, near: int, elsewhere: tuple[int, int], fires: bool
+) -> None:
+    found = gaming(
+        days=12, thin_days=thin, near_days=near, other_thin_days=elsewhere[0], other_near_days=elsewhere[1]
+    )  # fmt: skip
+    assert (found >= 0.5) == fires
+
+
+def thin_days(goal: float, elsewhere: float | None) -> pd.DataFrame:
+    """What is said of an account paid for eight days, each of which won a multiple of what a day must win, and of two
+    that won much; what the days of its evaluation won is given too."""
+    maker = Maker(replace(FIRMS[0], profitable=0.5), 3)
+    firm, trader = maker.firm, maker.firm.trader()
+    evaluation = firm.account(trader, START)
+    account = firm.account(trader, START + dt.timedelta(days=20), "funded", f"C{evaluation}")
+    for day in range(10):
+        for into, first, times in ((evaluation, 2, elsewhere or 0.4 + 0.3 * day), (account, 22, goal)):
+            won = 250 * (4.0 if into == account and day < 2 else times * (1 + 0.01 * day)) / 100_000
+            firm.trade(into, START + dt.timedelta(days=first + day, hours=8), 3600, won)
+    maker.paid(account, 33, 300)
+    signals = look(firm.engine(), firm.as_of, "payout_gaming")
+    return signals[signals["strength"] >= 0.5]
+
+
+@pytest.mark.parametrize(
+    ("goal", "elsewhere", "fires"), [(1.03, None, True), (1.03, 1.03, False), (1.6, None, False), (0.9, None, False)]
+)
+def test_days_that_end_once_they_count_are_told_with_what_a_day_must_win(
+    goal: float, elsewhere: float | None, fires: bool
+) -> None:
+    found = thin_days(goal, elsewhere)
+    assert len(found) == fires
+    if fires:
+        held = json.loads(str(found.iloc[0]["evidence"]))
+        assert "8 of 10 days that count as profitable won at most 20 % more than the 250.00" in held["sentence"]
+        assert any("0 days ended as near below or above" in one for one in held["ruled_out"])
 
 
 @pytest.mark.parametrize(("largest", "winners", "fires"), [(1, 10, True), (0, 10, False), (1, 2, False)])
@@ -1403,6 +1448,27 @@ def test_instant_accounts_bought_at_once_run_side_by_side_and_accounts_that_were
     look(connection, firm.as_of, "challenge_farming")
     found = connection.sql("select trader_id, side_by_side from detectors.challenge_farming").fetchall()
     assert dict(found) == {instant: 4, passed: 0}
+
+
+@pytest.mark.parametrize(("tied", "fires"), [(True, True), (False, False)])
+def test_evaluations_spread_over_the_records_of_one_owner_are_farmed_together(tied: bool, fires: bool) -> None:
+    firm = Firm(FIRMS[0], np.random.default_rng(6))
+    records = [firm.trader() for _ in range(3)]
+    for number in range(9):
+        account = firm.account(records[number % 3], START + dt.timedelta(days=number))
+        firm.trade(account, START + dt.timedelta(days=number + 1, hours=8), 3600, -0.0245, stop=0.0245)
+        firm.trade(account, START + dt.timedelta(days=number + 2, hours=8), 3600, -0.0245, stop=0.0245)
+    owners = pd.DataFrame(
+        {"trader_id": records, "owner_id": "O", "owner_id_strict": ["O" if tied else one for one in records]}
+    )
+    connection = firm.engine()
+    register(connection, schema.OWNERS, owners)
+    told = look(connection, firm.as_of, "challenge_farming")
+    assert flagged(told, "challenge_farming") == (set(records) if fires else set())
+    if fires:
+        held = json.loads(str(told.iloc[0]["evidence"]))
+        assert held["sentence"].startswith("9 challenges of one owner's 3 records")
+        assert {row["trader_id"] for row in held["rows"]} == set(records)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ SMALL_FIRM_ROWS = 50_000
 @dataclass(frozen=True)
 class Mechanics:
     """What differs between firms: allowance (%), usual stake (share of the balance) and holding (minutes), account
-    currency."""
+    currency, what a day of a funded account must win to count (%)."""
 
     name: str
     daily: float | None
@@ -50,6 +50,7 @@ class Mechanics:
     currency: str = "USD"
     honest: int = 150
     each: int = 8
+    profitable: float | None = None
 
 
 FIRMS = (
@@ -200,6 +201,8 @@ class Firm:
         text = 'id = "plan"\nname = "Plan"\n[[versions]]\nversion = 1\neffective_from = 2000-01-01T00:00:00Z\n'
         text += 'clock = { zone = "UTC", reset = "00:00", calendar = "crypto" }\n'
         text += "".join(f"[versions.stages.{stage}]\n{terms}\n" for stage in STAGES)
+        if held.profitable:
+            text += f"[versions.stages.funded.min_profitable_days]\ndays = 5\npercent = {held.profitable}\n"
         return Rulebook({"plan": catalogue.read_product(text, "plan.toml")})
 
     def engine(self, origins: Mapping[str, list[tuple[int, int]]] | None = None) -> duckdb.DuckDBPyConnection:

@@ -30,7 +30,7 @@ class Terms:
     within which the next one is bought at once; the share of evaluations that must be lost for their quick end to count
     in full."""
 
-    version: str = "2026-12-03"
+    version: str = "2026-12-04"
     busy_days: int = 30
     burnt_days: float = 5.0
     again_h: int = 24
@@ -85,8 +85,9 @@ def sentence(row: pd.Series, terms: Terms) -> str:
         if pd.notna(row["stake_share"])
         else ""
     )
+    of_owner = f" of one owner's {row['records']:.0f} records" if row["records"] > 1 else ""
     return (
-        f"{row['challenges']:.0f} challenges, up to {row['side_by_side']:.0f} side by side and "
+        f"{row['challenges']:.0f} challenges{of_owner}, up to {row['side_by_side']:.0f} side by side and "
         f"{row['busiest']:.0f} within "
         f"{terms.busy_days} days; {row['breached']:.0f} breached{stake}; {row['again_at_once']:.0f} times the next was "
         f"bought within {terms.again_h} hours."
@@ -116,12 +117,12 @@ DETECTOR = Detector(
             "pays for the rest."
         ),
         data=(
-            "Purchases and ends of a trader's challenges, how many overlap, trading days until the "
-            "breach, usual stakes."
+            "Purchases and ends of the challenges of a trader and of his other records, how many overlap, "
+            "trading days until the breach, usual stakes."
         ),
-        assumes="One trader record buys them; records of one owner are joined by identity, not here.",
+        assumes="One owner buys them: records count together where identity holds them as one's all but for certain.",
         fails=(
-            "For those who spread purchases over several records, and for traders who honestly run many "
+            "For those who spread purchases over records that nothing ties, and for traders who honestly run many "
             "accounts at high risk."
         ),
         respond="Cap concurrent evaluations per owner; review the passed one for the style that passed it.",
@@ -130,8 +131,9 @@ DETECTOR = Detector(
     sentence=sentence,
     ruled_out=ruled_out,
     rows=(
-        "select trader_id as subject_id, rank() over (partition by trader_id order by purchased_at) as place,"
-        " challenge_id, purchased_at, breached_at, positions, days from detectors.purchases"
-        " where trader_id in (select subject_id from reported)"
+        "select own.trader_id as subject_id, rank() over (partition by own.trader_id order by purchased_at) as place,"
+        " challenge_id, theirs.trader_id, purchased_at, breached_at, positions, days from detectors.bought as theirs"
+        " inner join (select distinct trader_id, owner from detectors.bought) as own using (owner)"
+        " where own.trader_id in (select subject_id from reported)"
     ),
 )

@@ -1,4 +1,5 @@
-"""Payout gaming: days filled with nothing, winners split over the reset, one spike and silence, the account burnt.
+"""Payout gaming: days filled with nothing or won by just enough, winners split over the reset, one spike and silence,
+the account burnt.
 
 Each payout ends a cycle, and each cycle is judged beside all of them together.
 """
@@ -28,26 +29,34 @@ from models.detectors.base import (
 MOVED_HONESTLY = 0.3
 """How far honest people's usual sizes move from one time to another, as a spread of logarithms."""
 USUAL_SPREAD, USUAL_WEIGHT = 0.4, 3.0
+THIN_TOLD = 3
+"""Days that won just enough from which they are told."""
 SMALL_DAYS = (0.2, 4.0)
 """Which share of honest people's days holds nothing but tiny positions, as a Beta distribution."""
+JUST_ENOUGH, BY_CHANCE = (8.0, 1.5), (4.0, 8.0)
+"""Which share of days that end near what a day must win has just enough, on purpose and by chance, as Beta
+distributions: one of three ranges of one width, more or less where somebody's results are few sizes."""
 
 
 @dataclass(frozen=True)
 class Terms:
     """What is a filler beside the account's real size, or beside its real chance when closed within `filler_s`, and
     what a day of them wins and loses at most beside a real day; what are twins; how near a reset (seconds) two ends
-    are a split; days needed to say anything in full, and ideas beside which one is a spike; within how many days of a
-    payout an account is burnt; how many times its usual size one who burns it or spikes trades, and how that varies
-    among them (in logarithms); how often a winner split on purpose is the one that won most, and the log-odds that this
-    reaches at most."""
+    are a split; up to how many times what a day must win is just enough, and the log-odds that such days reach at most;
+    days needed to say anything in full, and ideas beside which one is a spike; within how many days of a payout an
+    account is burnt; how many times its usual size one who burns it or spikes trades, and how that varies among them
+    (in logarithms); how often a winner split on purpose is the one that won most, and the log-odds that this reaches at
+    most."""
 
-    version: str = "2026-12-02"
+    version: str = "2026-12-04"
     filler_share: float = 0.1
     filler_s: float = 300.0
     filler_moved: float = 0.2
     twin_s: float = 60.0
     twin_ratio_min: float = 0.2
     near_s: float = 3600.0
+    thin_times: float = 1.2
+    thin_at_most: float = 6.0
     days_enough: int = 5
     ideas_enough: int = 4
     burnt_within_days: float = 14.0
@@ -129,6 +138,18 @@ def _at_the_end(seen: pd.DataFrame) -> Floats:
     return np.asarray(np.clip(np.log(0.5) - by_chance, 0.0, meant))
 
 
+def _thin_days(seen: pd.DataFrame, terms: Terms) -> Floats:
+    """Log-odds of days that end once they count, beside as much less and more, and beside what was won elsewhere.
+
+    Who ends at that result where nothing hangs on it has a goal of his own.
+    """
+    others = numbers(seen["other_thin_days"])
+    a, b = BY_CHANCE
+    known = (a + others, b + numbers(seen["other_near_days"]) - others)
+    ended = likelihood_ratio(seen["thin_days"], seen["near_days"], JUST_ENOUGH, known, terms.thin_at_most)
+    return np.asarray(np.maximum(ended, 0.0))
+
+
 def _of_all(splits: Floats, seen: pd.DataFrame) -> Floats:
     """What splits count: who often closes in two steps does so over a reset now and then."""
     return steps(share_of(splits, seen["winners_in_two"]), [0.1, 0.35], [0.4, 1.0])
@@ -156,8 +177,8 @@ def _looks(seen: pd.DataFrame, found: Floats) -> Floats:
 
 
 def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
-    """Log-odds of each way: days of fillers only, winners that end on either side of a reset, a spike and silence, the
-    account burnt.
+    """Log-odds of each way: days of fillers only, days that won just enough, winners that end on either side of a
+    reset, a spike and silence, the account burnt.
 
     Each way suffices alone, so that one not taken says nothing against another.
     """
@@ -170,6 +191,8 @@ def weigh(seen: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     in_cycle = pd.DataFrame(
         {
             "filler_days": fillers,
+            # a day of fillers that won just enough is seen once
+            "thin_days": np.maximum(_thin_days(seen, terms) - np.maximum(fillers, 0.0), 0.0),
             "split_winners": np.maximum(splits, near),
             # beside one large idea all others are small: that is seen once
             "spike_and_silence": np.maximum(_spike(seen, terms) - fillers, 0.0),
@@ -200,6 +223,11 @@ def sentence(row: pd.Series, terms: Terms) -> str:
     ]
     if row["end_filler_days"] >= 2:
         parts[0] += f", {row['end_filler_days']:.0f} of them the last before a payout"
+    if row["thin_days"] >= THIN_TOLD:
+        parts.append(
+            f"{row['thin_days']:.0f} of {row['counting_days']:.0f} days that count as profitable won at most"
+            f" {percent(terms.thin_times - 1)} more than the {row['profitable_day']:,.2f} that a day must win"
+        )
     if row["splits"]:
         parts.append(
             f"{row['splits']:.0f} winners were closed in two parts on either side of a reset"
@@ -228,6 +256,12 @@ def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
         told.append(f"coincidence in one of {row['cycles']:.0f} cycles: it is taken off")
     if row["filler_days"] / max(row["days"], 1) >= 0.2:
         told.append(f"trying out a market: it does not fill {percent(row['filler_days'] / row['days'])} of the days")
+    if row["thin_days"] >= THIN_TOLD:
+        less_or_more, near = row["near_days"] - row["thin_days"], row["other_near_days"]
+        told.append(
+            f"results that fall there by chance: {less_or_more:.0f} days ended as near below or above, and where no"
+            f" such day is asked for {row['other_thin_days']:.0f} of {near:.0f} fell there"
+        )
     return told
 
 
@@ -238,11 +272,12 @@ DETECTOR = Detector(
     terms=Terms(),
     answers=Answers(
         behaviour=(
-            "Conditions of a payout are met in form only: filler trades make days, a winner is cut in "
-            "two days, one spike is followed by silence, then all is risked."
+            "Conditions of a payout are met in form only: filler trades make days, days end once they count, "
+            "a winner is cut in two days, one spike is followed by silence, then all is risked."
         ),
         data=(
-            "By payout cycle: sizes beside the account's own large ones, days that hold only small ones, twins around "
+            "By payout cycle: sizes beside the account's own large ones, days that hold only small ones, days that won "
+            "just what a day must win beside those as near below and above, twins around "
             "resets, the idea that won most; what followed the last payout."
         ),
         assumes=(

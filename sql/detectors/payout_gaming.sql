@@ -1,5 +1,5 @@
--- What accounts that asked for payouts did for each: filler days, winners split over a reset, one spike and silence, the account
--- burnt afterwards. Grain: account_id, cycle; an account of several cycles has a row for all of them, whose cycle is empty.
+-- What accounts that asked for payouts did for each: filler days, days that won just what they had to, winners split over a reset,
+-- one spike and silence, the account burnt afterwards. Grain: account_id, cycle; an account of several cycles has a row for all of them, whose cycle is empty.
 with asked as (
     select account_id, count(*) as requests
     from staging.payouts
@@ -169,10 +169,19 @@ by_cycle as (
         coalesce(
             around.splits_by_chance * habits.winners_in_two
             / sum(habits.winners_in_two) over (partition by days.account_id), 0
-        ) as splits_by_chance
+        ) as splits_by_chance,
+        coalesce(thin.counting_days, 0) as counting_days,
+        coalesce(thin.thin_days, 0) as thin_days,
+        coalesce(thin.near_days, 0) as near_days,
+        thin.profitable_day,
+        thin.other_thin_days,
+        thin.other_near_days,
+        thin.first_thin_at,
+        thin.last_thin_at
     from days
     left join splits using (account_id, cycle)
     left join habits using (account_id, cycle)
+    left join detectors.thin_days as thin using (account_id, cycle)
     left join around using (account_id)
 ),
 
@@ -193,6 +202,14 @@ judged as (
         sum(splits_by_chance) as splits_by_chance,
         sum(winners_in_two) as winners_in_two,
         sum(over_resets_by_chance) as over_resets_by_chance,
+        sum(counting_days) as counting_days,
+        sum(thin_days) as thin_days,
+        sum(near_days) as near_days,
+        any_value(profitable_day) as profitable_day,
+        coalesce(any_value(other_thin_days), 0) as other_thin_days,
+        coalesce(any_value(other_near_days), 0) as other_near_days,
+        min(first_thin_at) as first_thin_at,
+        max(last_thin_at) as last_thin_at,
         any_value(all_days) - sum(days) as other_days,
         any_value(all_filler_days) - sum(filler_days) as other_filler_days,
         least(min(first_filler_at), min(first_split_at)) as first_at,
@@ -220,6 +237,12 @@ select
     judged.splits_by_chance,
     judged.winners_in_two,
     judged.over_resets_by_chance,
+    judged.counting_days,
+    judged.thin_days,
+    judged.near_days,
+    judged.profitable_day,
+    judged.other_thin_days,
+    judged.other_near_days,
     spikes.spike,
     spikes.varied as spike_varied,
     spikes.others as spike_others,
@@ -236,8 +259,8 @@ select
     burnt.stakes_after,
     burnt.sizes_before,
     burnt.sizes_after,
-    coalesce(judged.first_at, spikes.won_from, burnt.last_paid_at) as first_at,
-    coalesce(judged.last_at, spikes.won_at, burnt.breached_at) as last_at
+    coalesce(judged.first_at, judged.first_thin_at, spikes.won_from, burnt.last_paid_at) as first_at,
+    coalesce(judged.last_at, judged.last_thin_at, spikes.won_at, burnt.breached_at) as last_at
 from judged
 inner join asked using (account_id)
 left join detectors.payout_spikes as spikes using (account_id, cycle)

@@ -1,4 +1,5 @@
--- A number for all that an account's measurements rest on beside its trades: terms, state, payouts and resets.
+-- A number for all that an account's measurements rest on beside its trades: terms, state, payouts, resets, and days that
+-- ended near what a day must win, its own and those of its trader elsewhere.
 -- Grain: account_id.
 with asked as (
     select account_id, bit_xor(hash(payout_id, requested_at)) as asked
@@ -17,6 +18,12 @@ resets as (
     from decided.account_days as days
     semi join asked using (account_id)
     group by days.account_id
+),
+
+thin as (
+    select account_id, bit_xor(hash(cycle, thin_days, near_days, other_thin_days, other_near_days)) as thin
+    from detectors.thin_days
+    group by account_id
 )
 
 select
@@ -26,10 +33,11 @@ select
         allowances.opened_at, allowances.closed_at, allowances.purchased_at, allowances.initial_balance,
         allowances.daily_allowance, allowances.total_allowance, allowances.target, allowances.holding_s,
         allowances.status, allowances.status_at, first_payouts.first_paid_at, paid.paid, paid.payouts, asked.asked,
-        resets.resets, resets.days
+        resets.resets, resets.days, allowances.profitable_day, thin.thin
     ) as rests_on
 from detectors.allowances as allowances
 left join detectors.first_payouts as first_payouts using (account_id)
 left join paid using (account_id)
 left join asked using (account_id)
 left join resets using (account_id)
+left join thin using (account_id)
