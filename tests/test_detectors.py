@@ -1088,6 +1088,25 @@ def test_days_of_brief_positions_that_win_as_real_days_do_are_no_fillers() -> No
     assert flagged_by("payout_gaming", firm) & {flipper, winner} == {flipper}
 
 
+def test_what_a_trader_won_elsewhere_has_the_account_measured_anew() -> None:
+    maker = Maker(replace(FIRMS[0], profitable=0.5), 3)
+    firm, trader = maker.firm, maker.firm.trader()
+    evaluation, account = firm.account(trader, START), firm.account(trader, START, "funded")
+    firm.trade(account, START + dt.timedelta(days=2, hours=8), 3600, 0.0026)
+    maker.paid(account, 12, 300)
+    seen = set()
+    for won in (0.0027, 0.0026, 0.0032):
+        firm.trade(evaluation, START + dt.timedelta(days=20, hours=8), 3600, won)
+        firm.rows["deals"][-1]["profit"] = round(won * 100_000, 2)
+        connection = firm.engine()
+        look(connection, firm.as_of, "payout_gaming")
+        seen |= set(
+            connection.sql(f"select rests_on from detectors.rests_on where account_id = '{account}'").fetchall()
+        )
+        del firm.rows["deals"][-2:]
+    assert len(seen) == 2
+
+
 def test_a_later_payout_and_its_change_have_the_account_measured_anew() -> None:
     firm, account = paid_thrice(None, 1.0)
     left = [row for row in firm.rows["deals"] if row["kind"] == "balance" and row["profit"] == -300][-1]
@@ -1458,9 +1477,7 @@ def test_evaluations_spread_over_the_records_of_one_owner_are_farmed_together(ti
         account = firm.account(records[number % 3], START + dt.timedelta(days=number))
         firm.trade(account, START + dt.timedelta(days=number + 1, hours=8), 3600, -0.0245, stop=0.0245)
         firm.trade(account, START + dt.timedelta(days=number + 2, hours=8), 3600, -0.0245, stop=0.0245)
-    owners = pd.DataFrame(
-        {"trader_id": records, "owner_id": "O", "owner_id_strict": ["O" if tied else one for one in records]}
-    )
+    owners = pd.DataFrame({"trader_id": records, "owner_id": "O" if tied else records})
     connection = firm.engine()
     register(connection, schema.OWNERS, owners)
     told = look(connection, firm.as_of, "challenge_farming")

@@ -120,7 +120,7 @@ DETECTOR = Detector(
             "Purchases and ends of the challenges of a trader and of his other records, how many overlap, "
             "trading days until the breach, usual stakes."
         ),
-        assumes="One owner buys them: records count together where identity holds them as one's all but for certain.",
+        assumes="One owner buys them: records count together where identity holds them as one's.",
         fails=(
             "For those who spread purchases over records that nothing ties, and for traders who honestly run many "
             "accounts at high risk."

@@ -139,9 +139,9 @@ def _at_the_end(seen: pd.DataFrame) -> Floats:
 
 
 def _thin_days(seen: pd.DataFrame, terms: Terms) -> Floats:
-    """Log-odds of days that end once they count, beside as much less and more, and beside what was won elsewhere.
+    """Log-odds of days that end once they count, beside as much less and more, and where nothing hangs on it.
 
-    Who ends at that result where nothing hangs on it has a goal of his own.
+    Who wins as much elsewhere has a goal of his own, who wins it on days that end otherwise has one target.
     """
     others = numbers(seen["other_thin_days"])
     a, b = BY_CHANCE
@@ -259,8 +259,8 @@ def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
     if row["thin_days"] >= THIN_TOLD:
         less_or_more, near = row["near_days"] - row["thin_days"], row["other_near_days"]
         told.append(
-            f"results that fall there by chance: {less_or_more:.0f} days ended as near below or above, and where no"
-            f" such day is asked for {row['other_thin_days']:.0f} of {near:.0f} fell there"
+            f"results that fall there by chance: {less_or_more:.0f} days ended as near below or above, and where it does"
+            f" not count (positions of other days, other accounts) {row['other_thin_days']:.0f} of {near:.0f} fell there"
         )
     return told
 

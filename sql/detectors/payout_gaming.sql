@@ -151,6 +151,32 @@ around as (
     group by ends.account_id
 ),
 
+-- who always wins the same wins it on days too that do not end there
+near_results as (
+    select positions.account_id, positions.closed_at, positions.net_profit / accounts.profitable_day as times
+    from positions
+    inner join detectors.allowances as accounts using (account_id)
+    where
+        accounts.profitable_day > 0
+        and positions.net_profit >= accounts.profitable_day / getvariable('payout_gaming_thin_times')
+        and positions.net_profit < accounts.profitable_day * pow(getvariable('payout_gaming_thin_times'), 2)
+),
+
+same_results as (
+    select
+        results.account_id,
+        count(*) as near_results,
+        count(*) filter (where results.times >= 1 and results.times < getvariable('payout_gaming_thin_times')) as thin_results
+    from near_results as results
+    asof inner join decided.account_days as days
+        on results.account_id = days.account_id and results.closed_at >= days.opened_at
+    inner join detectors.allowances as accounts on results.account_id = accounts.account_id
+    where
+        days.closed_profit < accounts.profitable_day
+        or days.closed_profit >= accounts.profitable_day * getvariable('payout_gaming_thin_times')
+    group by results.account_id
+),
+
 by_cycle as (
     select
         days.*,
@@ -174,14 +200,15 @@ by_cycle as (
         coalesce(thin.thin_days, 0) as thin_days,
         coalesce(thin.near_days, 0) as near_days,
         thin.profitable_day,
-        thin.other_thin_days,
-        thin.other_near_days,
+        thin.other_thin_days + coalesce(same_results.thin_results, 0) as other_thin_days,
+        thin.other_near_days + coalesce(same_results.near_results, 0) as other_near_days,
         thin.first_thin_at,
         thin.last_thin_at
     from days
     left join splits using (account_id, cycle)
     left join habits using (account_id, cycle)
     left join detectors.thin_days as thin using (account_id, cycle)
+    left join same_results using (account_id)
     left join around using (account_id)
 ),
 
