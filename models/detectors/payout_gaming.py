@@ -259,8 +259,8 @@ def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
     if row["thin_days"] >= THIN_TOLD:
         less_or_more, near = row["near_days"] - row["thin_days"], row["other_near_days"]
         told.append(
-            f"results that fall there by chance: {less_or_more:.0f} days ended as near below or above; where it does not"
-            f" count (positions of other days, other accounts) {row['other_thin_days']:.0f} of {near:.0f} fell there"
+            f"results that fall there by chance: {less_or_more:.0f} days ended as near below or above; where it does"
+            f" not count (positions of other days, other accounts) {row['other_thin_days']:.0f} of {near:.0f} fell there"
         )
     return told
 

@@ -1,5 +1,6 @@
 -- What accounts that asked for payouts did for each: filler days, days that won just what they had to, winners split over a reset,
--- one spike and silence, the account burnt afterwards. Grain: account_id, cycle; an account of several cycles has a row for all of them, whose cycle is empty.
+-- one spike and silence, the account burnt afterwards. Grain: account_id, cycle; an account of several cycles has a row for all of
+-- them, whose cycle is empty.
 with asked as (
     select account_id, count(*) as requests
     from staging.payouts
