@@ -260,7 +260,7 @@ def ruled_out(row: pd.Series, terms: Terms) -> list[str]:
         less_or_more, near = row["near_days"] - row["thin_days"], row["other_near_days"]
         told.append(
             f"results that fall there by chance: {less_or_more:.0f} days ended as near below or above; where it does"
-            f" not count (positions of other days, other accounts) {row['other_thin_days']:.0f} of {near:.0f} fell there"
+            f" not count (other days' positions, other accounts) {row['other_thin_days']:.0f} of {near:.0f} fell there"
         )
     return told
 
