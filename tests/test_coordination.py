@@ -229,6 +229,42 @@ def test_many_who_follow_a_leader_of_bursts_at_lags_of_their_own_are_copiers_whe
     assert led >= far if jitter < 0.3 else not led & far
 
 
+def test_followers_within_a_fifth_of_a_second_are_a_ring_though_their_lags_vary() -> None:
+    """A lag that varies by a third of its length is a reader's, but nobody reads within hundredths of a second."""
+    rng = np.random.default_rng(31)
+    at, held, buy = plan(rng, 110)
+    frames = [*strangers(rng, 60), trades_of("leader", at, held, buy)]
+    for i in range(7):
+        taken = rng.random(110) < 0.6
+        lag, out = rng.uniform(0.18, 0.23) * (1 + 0.38 * rng.normal(size=(2, 110)))
+        own = np.where(rng.random(110) < 0.35, rng.exponential(3000, 110) + 60, held + out - lag)
+        frames.append(trades_of(f"f{i}", (at + lag)[taken], own[taken], buy[taken]))
+    found = search(frames)
+    with_leader = {(a, b) for a, b, _, leader in flagged(found) if leader == "leader"}
+    assert with_leader == {(f"f{i}", "leader") for i in range(7)}
+    assert set(found.rings["kind"]) == {"ring"}
+
+
+def test_two_who_copy_a_member_of_a_robot_family_make_no_ring_of_the_family() -> None:
+    """The quickest of a family is followed by all of it, and by two from afar: only those copy it."""
+    rng = np.random.default_rng(33)
+    at, held, buy = plan(rng, 140)
+    frames = strangers(rng, 60)
+    late = np.append(0.0, rng.uniform(1.4, 2.4, 24))
+    for i in range(25):
+        there = rng.random(140) < 0.93
+        strays = late[i] + 0.02 * rng.normal(size=140)
+        own = held if i == 0 else rng.exponential(3000, 140) + 60
+        frames.append(trades_of(f"r{i:02d}", (at + strays)[there], own[there], buy[there]))
+        if i == 0:
+            for name, lag in (("far", 21.0), ("farther", 55.0)):
+                behind = (at + strays + lag * (1 + 0.02 * rng.normal(size=140)))[there]
+                frames.append(trades_of(name, behind, held[there], buy[there]))
+    found = flagged(search(frames))
+    assert {(a, b) for a, b, _, _ in found if "r00" in (a, b)} == {("far", "r00"), ("farther", "r00")}
+    assert not [(a, b) for a, b, _, _ in found if a.startswith("r") and b.startswith("r")]
+
+
 def test_one_pair_and_many_are_described_by_one_compiled_pass() -> None:
     """The firm of the setup has a single one: who has more would else wait for another to be compiled."""
     copiers = [

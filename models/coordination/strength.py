@@ -35,12 +35,15 @@ STEADY_COVER = 0.95  # share of its meetings with others that who is behind shar
 IRREGULAR_S = 1.0  # whoever strays so far from everyone around is no machine
 ONLY_WITH = 0.9  # share of public moments taken with the leader from which the choice is the leader's
 READERS_LOOSE = [0.3, 0.42]  # looseness of a leader's followers: as of copiers, and of people who read
+READERS_STRAY_S = [0.1, 0.25]  # seconds by which people who read stray at least: machines alone are steadier
+LEADS_MACHINES = 0.8  # share of meetings opened from which one is followed by machines: their latencies vary
 FEW_MATCHES = [8.0, 12.0]  # so many, and common exits alone do not prove what a loose lag leaves open
 LEADS = 0.85  # of a small company whose common exits then prove that it was followed
 LED = 0.95  # share of meetings opened from which one is the leader of all around
 HUB_FIRST = 0.6  # share of meetings opened by whom many follow: later bursts hide some
 HUB_COVER = 0.75  # share of a follower's meetings with the others that such a leader is part of
 HUB_STEADY = [0.5, 0.7]  # share of its far followers who are steady: of a room that reads, and of a leader copied
+HUB_FAR = [0.1, 0.2]  # share of its followers who are far and steady: a family's member that two copy, and a hub
 HUB_WORTH = 1.0  # what company, exits and other followers are worth together where many follow one leader
 LOG_P_PICKS = [-10.0, -5.0]  # log-probability of being only where one of a company is, if the company explained it
 PICKS_LOOSE = [0.35, 0.5]  # and looseness from which the lag is that of one who reads
@@ -277,6 +280,17 @@ def _looser(seen: pd.DataFrame) -> Floats:
     return np.asarray(_loose(seen) * (1.0 + 1.0 / np.sqrt(np.maximum(_column(seen, "matched"), 1.0))))
 
 
+def _has_source(seen: pd.DataFrame) -> Floats:
+    """How far (0-1) a lag that varies beside its length may be that of people who read, or of machines with one source.
+
+    People stray by more than a tenth of a second, and machines with one source meet without the quickest of them too.
+    """
+    people = _steps(1.4826 * unrounded_spread(seen), READERS_STRAY_S, [0.0, 1.0])
+    leads = np.minimum(_column(seen, "first_share"), _column(seen, "cover")) >= LEADS_MACHINES
+    without = _steps(_column(seen, "company_cover", 0.0), FAMILY_COVER, [1.0, 0.0])
+    return np.where(leads, np.maximum(people, without), 1.0)
+
+
 def _lag(seen: pd.DataFrame) -> Floats:
     """Log-odds from the lag: a reader's delay varies as much as it lasts and, in company, strays out of the window."""
     loose = _loose(seen)
@@ -288,6 +302,7 @@ def _lag(seen: pd.DataFrame) -> Floats:
     )  # common exits prove what a loose lag leaves open
     unproven = np.maximum(unproven, _steps(_beyond_company(seen), [0.05, 0.3], [1.0, 0.0]))
     unproven = np.maximum(unproven, _steps(matched, FEW_MATCHES, [0.5, 0.0]))
+    unproven = unproven * _has_source(seen)
     in_company = _accompanied(seen) * unproven * _steps(_looser(seen), [0.25, 0.45, 0.6], [0.0, -4.0, -8.0])
     by_length = _steps(loose, [0.45, 0.7, 1.1], [0.0, -2.5, -5.0])
     # People who see one price break act as far apart as they are slow, and leave each by his own mind.
@@ -508,7 +523,7 @@ def _same_leader(seen: pd.DataFrame, total: Floats, terms: CoordinationTerms) ->
     of_leader = usual.reindex(leader)
     weak = _steps(of_leader["total"].fillna(9.0).to_numpy(), [0.5, 3.5], [-5.0, 0.0])
     unhurried = np.minimum(of_leader["loose"].fillna(0.0).to_numpy(), _loose(seen))
-    worth = np.minimum(weak, _steps(unhurried, READERS_LOOSE, [0.0, -5.0]))
+    worth = np.minimum(weak, _has_source(seen) * _steps(unhurried, READERS_LOOSE, [0.0, -5.0]))
     return np.where(star & (_column(seen, "alone") < 5), worth * (1.0 - _machine(seen, terms)), 0.0)
 
 
@@ -516,7 +531,8 @@ def _hub(seen: pd.DataFrame, worth: Floats, terms: CoordinationTerms) -> Floats:
     """Log-odds that undo what company and exits say against followers of a leader whom machines follow at long lags.
 
     Machines that share a source are all as quick, people who share one are not steady; followers who each keep a
-    lag of their own, some too long for machines, have no source but the leader. A mirror of it says the same.
+    lag of their own, some too long for machines, have no source but the leader. A mirror of it says the same. Where few
+    of many are so far, those are copiers of a machine, and the others are its family.
     """
     ahead = np.where(_column(seen, "lag_s") >= 0, seen["a"], seen["b"])
     ordered = (_column(seen, "same_order") >= 0.95) & (_one_way(seen) >= 0.95) & (_column(seen, "matched") >= 8)
@@ -524,10 +540,13 @@ def _hub(seen: pd.DataFrame, worth: Floats, terms: CoordinationTerms) -> Floats:
     first = ordered & (_column(seen, "first_share", 1.0) >= HUB_FIRST)
     far = first & (np.abs(_column(seen, "lag_s")) > 2.0 * LATENCY_S)  # clocks may differ by as much as machines do
     telling = far & (_loose(seen) <= READERS_LOOSE[0])
-    of_leader = pd.DataFrame({"far": far, "telling": telling}).groupby(ahead).sum().reindex(ahead)
+    told = pd.DataFrame({"far": far, "telling": telling, "ordered": ordered})
+    of_leader = told.groupby(ahead).sum().reindex(ahead)
     share = of_leader["telling"].to_numpy() / np.maximum(of_leader["far"].to_numpy(), 1)
     count = of_leader["telling"].to_numpy() - telling
     proven = _steps(count, [1.0, 2.0], [0.0, 1.0]) * _steps(share, HUB_STEADY, [0.0, 1.0])
+    among = of_leader["telling"].to_numpy() / np.maximum(of_leader["ordered"].to_numpy(), 1)
+    proven = proven * np.where(far, 1.0, _steps(among, HUB_FAR, [0.0, 1.0]))
     proven = proven * _steps(_loose(seen), [0.35, 0.6], [1.0, 0.0])
     return np.where(ordered, proven * np.maximum(HUB_WORTH - worth, 0.0), 0.0)
 
