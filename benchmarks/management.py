@@ -127,6 +127,17 @@ def multiply(connection: duckdb.DuckDBPyConnection, room: str, name: str, column
     connection.execute(f"create table {room}.{name} as select * from copied; drop table copied")
 
 
+def to_file(connection: duckdb.DuckDBPyConnection, name: str, told: str, file: Path) -> None:
+    """Puts rows into a file of the lake, beside those that it has of the dataset: a run reads files, and has its memory
+    for what it builds."""
+    connection.execute(f"copy {told} to '{file}' (format parquet, compression zstd)")
+    connection.execute(f"drop table {told}")
+    files = [str(one) for one in sorted(file.parent.glob(f"{name}-*.parquet"))]
+    connection.execute(
+        f"create or replace view lake.{name} as select * from read_parquet({files}, union_by_name = true)"
+    )
+
+
 def large(traders: int) -> dict[str, float]:
     """Seconds of each step for a firm of so many traders."""
     took: dict[str, float] = {}
@@ -153,6 +164,9 @@ def large(traders: int) -> dict[str, float]:
             for dataset in DATASETS.values():
                 if dataset.name not in SHARED:
                     multiply(connection, "lake", dataset.name, list(dataset.names), copies)
+                    to_file(
+                        connection, dataset.name, f"lake.{dataset.name}", Path(folder) / f"{dataset.name}-1.parquet"
+                    )
             for one in told:
                 multiply(connection, "decided", one.name, [column.name for column in one.columns], copies)
             register_terms(connection, rulebook)
@@ -161,7 +175,7 @@ def large(traders: int) -> dict[str, float]:
             steps = bring_up(connection, target, rulebook, as_of)
             took |= {name: seconds for name, seconds in steps.items() if name != "rows written"}
             as_of += DAY
-            took |= a_day(connection, as_of)
+            took |= a_day(connection, as_of, Path(folder))
             took |= {
                 f"after a day: {name}": each for name, each in bring_up(connection, target, rulebook, as_of).items()
             }
@@ -219,7 +233,7 @@ OF_A_DAY = {
 """What lands on a day: by which column it is dated, and the ids that it has of its own."""
 
 
-def a_day(connection: duckdb.DuckDBPyConnection, until: dt.datetime) -> dict[str, float]:
+def a_day(connection: duckdb.DuckDBPyConnection, until: dt.datetime, folder: Path) -> dict[str, float]:
     """The last day's rows once more a day later, with what the walk says of it; forgets all that rested on the lake.
 
     Traders and accounts are those of before; a payment is that of a challenge bought on the same day, and requests that
@@ -243,11 +257,10 @@ def a_day(connection: duckdb.DuckDBPyConnection, until: dt.datetime) -> dict[str
         )
         if name == "deals":
             _walk_on(connection, until)
-        connection.execute(f"insert into lake.{name} by name select * from landed")
         landed[f"{name} of the day"] = float(connection.sql("select count(*) from landed").fetchall()[0][0])
-        connection.execute("drop table landed")
+        to_file(connection, name, "landed", folder / f"{name}-2.parquet")
     connection.execute("drop table bought")
-    landed["settlements of the day"] = float(_pay(connection, until, load))
+    landed["settlements of the day"] = float(_pay(connection, until, load, folder))
     connection.execute("update decided.account_status set as_of = ?", [until])
     return landed
 
@@ -297,7 +310,7 @@ def _walk_on(connection: duckdb.DuckDBPyConnection, until: dt.datetime) -> None:
     connection.execute("drop table moved")
 
 
-def _pay(connection: duckdb.DuckDBPyConnection, until: dt.datetime, load: int) -> int:
+def _pay(connection: duckdb.DuckDBPyConnection, until: dt.datetime, load: int, folder: Path) -> int:
     """Settles as many of the requests that wait as were asked for on the day; returns how many."""
     connection.execute(
         f"""
@@ -321,9 +334,8 @@ def _pay(connection: duckdb.DuckDBPyConnection, until: dt.datetime, load: int) -
         """,
         [until - dt.timedelta(hours=1)],
     )
-    connection.execute("insert into lake.settlements by name select * from landed")
     paid = int(connection.sql("select count(*) from landed").fetchall()[0][0])
-    connection.execute("drop table landed")
+    to_file(connection, "settlements", "landed", folder / "settlements-2.parquet")
     return paid
 
 
