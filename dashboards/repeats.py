@@ -42,8 +42,8 @@ def show(desk: str | None, product: str | None) -> None:
     found = reads.rows(
         "repeat_breaches", order=ORDER, limit=reads.PAGE_ROWS, offset=start, desk_id=desk, product=product
     )
-    rates = reads.rows("breach_rates")
-    found["usual_share"] = found["product"].map(dict(zip(rates["product"], rates["breached_share"], strict=True)))
+    usual = {rate["product"]: rate["breached_share"] for rate in reads.records(reads.rows("breach_rates"))}
+    found["usual_share"] = found["product"].map(usual)
     left, right = st.columns([3, 1], gap="medium")
     with left:
         event: Any = st.dataframe(
@@ -68,9 +68,11 @@ def show(desk: str | None, product: str | None) -> None:
 def _beside(row: dict[str, Any]) -> None:
     """The selected owner in a sentence, with the way to the case and to the last breach."""
     people = f" under {row['traders']} registrations" if row["traders"] > 1 else ""
+    usual = row["usual_share"]
+    beside = "" if words.missing(usual) else f"; of all challenges of it {words.share(usual)} do"
     sentence = (
         f"{row['breached']} of {words.counted(row['challenges'], 'challenge')} of {words.plain(row['product'])}"
-        f" breached{people}; of all challenges of it {words.share(row['usual_share'])} do."
+        f" breached{people}{beside}."
     )
     title = f"{row['owner_id']} · {words.escaped(row['trader_name'])}"
     look.card("breached" if row["live"] else "ended", title, [words.escaped(sentence)])

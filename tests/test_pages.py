@@ -239,6 +239,37 @@ def test_nobody_breached_twice_in_the_small_firm(at_firm: Path) -> None:
     assert "Nobody breached twice" in told(opened("risk_queue", state="again"))
 
 
+@pytest.mark.parametrize(
+    ("rates", "beside"), [("mart_breach_rates", "; of all challenges of it 40 % do"), ("mart_of_before", "")]
+)
+def test_who_breached_again_stands_beside_how_often_anybody_does(at_firm: Path, rates: str, beside: str) -> None:
+    """Guards also a home whose last run knew no such rates yet."""
+    house = Warehouse.open(at_firm)
+    row = "'T1', 'T1', 'Ann', 1, 'plan', 'd', 3, 2, 1, 0.6667, 'daily_loss', 34.0, 300.0, null, null, 'B1'"
+    with house.database.begin() as database:
+        named = [one["name"] for one in sa.inspect(database).get_columns("mart_repeat_breaches")][2:]
+        database.exec_driver_sql("create table kept_rates as select * from mart_breach_rates")
+        database.exec_driver_sql(
+            f"insert into mart_repeat_breaches (_row, _said, {', '.join(named)}) values (1, 1, {row})"
+        )
+        database.exec_driver_sql("update mart_breach_rates set product = 'plan', breached_share = 0.4")
+        if rates != "mart_breach_rates":
+            database.exec_driver_sql(f"alter table mart_breach_rates rename to {rates}")
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    try:
+        said = told(opened("risk_queue", state="again"))
+    finally:
+        with house.database.begin() as database:
+            for statement in ("delete from mart_repeat_breaches", f"drop table {rates}",
+                              "alter table kept_rates rename to mart_breach_rates"):  # fmt: skip
+                database.exec_driver_sql(statement)
+        st.cache_resource.clear()
+        st.cache_data.clear()
+        house.database.dispose()
+    assert f"2 of 3 challenges of Plan breached{beside}." in said
+
+
 def test_a_judgement_needs_a_reason_and_is_shown_with_it(at_firm: Path) -> None:
     app = opened("network", trader="T1", to="T2")
     not_the_same = next(one for one in app.button if one.label == "Not the same")
