@@ -367,7 +367,7 @@ def _statement(partner_id: str) -> None:
         return
     house = reads.warehouse().database
     with house.connect() as database:
-        lines, entries = partner_papers.summed(database, partner_id, period[0], period[1])
+        lines = partner_papers.summed(database, partner_id, period[0], period[1])
     if lines.empty:
         st.caption("Nothing was earned or sent until the end of this period.")
         return
@@ -384,21 +384,27 @@ def _statement(partner_id: str) -> None:
         ):
             st.download_button(
                 f"Statement as {label}",
-                partial(_paper, house, partner_id, period, written),
+                partial(_paper, house, partner_id, period, written, partial(privacy.taken, who())),
                 f"{stem}.{label.lower()}",
                 kind,
                 icon=":material/download:",
-                on_click=privacy.exported,
-                args=(f"statement {partner_id}", entries, house),
+                # drawn anew while the browser asks for it, the page would forget what it was to write
+                on_click="ignore",
             )
 
 
 def _paper(
-    house: sa.Engine, partner_id: str, period: tuple[dt.date, dt.date], written: Callable[[Statement], str | bytes]
+    house: sa.Engine,
+    partner_id: str,
+    period: tuple[dt.date, dt.date],
+    written: Callable[[Statement], str | bytes],
+    taken: Callable[[str, int, sa.Engine], None],
 ) -> str | bytes:
     """A statement written when it is asked for: the entries of a large partner are many, and its PDF takes seconds."""
     with house.connect() as database:
-        return written(partner_papers.make(database, partner_id, *period))
+        made = partner_papers.make(database, partner_id, *period)
+    taken(f"statement {partner_id}", len(made.entries), house)
+    return written(made)
 
 
 def _owed(partner_id: str, desk: str | None) -> None:

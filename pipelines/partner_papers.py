@@ -56,7 +56,7 @@ def make(database: sa.Connection, partner_id: str, since: dt.date, until: dt.dat
     known = marts.read(database, "partners", partner_id=partner_id, desk_id="all")
     if known.empty:
         raise StatementRefused(f"{partner_id}: no such partner in the last run")
-    lines, _ = summed(database, partner_id, since, until)
+    lines = summed(database, partner_id, since, until)
     first, end = _period(since, until)
     entries = marts.read(database, "commission_entries", ENTRY, ("happened_at", first, end), partner_id=partner_id)
     transfers = marts.read(database, "partner_transfers", partner_id=partner_id)
@@ -67,13 +67,12 @@ def make(database: sa.Connection, partner_id: str, since: dt.date, until: dt.dat
     return Statement(partner_id, str(known["name"].iloc[0]), since, until, lines, entries, transfers)
 
 
-def summed(database: sa.Connection, partner_id: str, since: dt.date, until: dt.date) -> tuple[pd.DataFrame, int]:
-    """The lines of a statement, one per currency, and how many entries its period has: a large partner's are many."""
+def summed(database: sa.Connection, partner_id: str, since: dt.date, until: dt.date) -> pd.DataFrame:
+    """The lines of a statement, one per currency, without its entries: a large partner's are many."""
     first, end = _period(since, until)
     whole = _sums(database, partner_id, first, end)
     transfers = marts.read(database, "partner_transfers", partner_id=partner_id)
-    lines = statement(whole, transfers, partner_id, first.to_pydatetime(), end.to_pydatetime())
-    return lines, int(whole.loc[whole["happened_at"] >= first, "entries"].sum())
+    return statement(whole, transfers, partner_id, first.to_pydatetime(), end.to_pydatetime())
 
 
 def _period(since: dt.date, until: dt.date) -> tuple[pd.Timestamp, pd.Timestamp]:
@@ -85,17 +84,13 @@ def _period(since: dt.date, until: dt.date) -> tuple[pd.Timestamp, pd.Timestamp]
 
 def _sums(database: sa.Connection, partner_id: str, first: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
     """A partner's entries before and in a period, added up by currency and event: those of a large one are many."""
-    columns = ["partner_id", "currency", "event", "amount", "happened_at", "entries"]
+    columns = ["partner_id", "currency", "event", "amount", "happened_at"]
     table = marts.told_of(database, "commission_entries")
     if table is None:
         return pd.DataFrame(columns=columns)
     held, since = table.c, first.to_pydatetime()
     keys = (held.partner_id, held.currency, held.event, held.happened_at >= since)
-    sums = (
-        sa.func.sum(held.amount).label("amount"),
-        sa.func.max(held.happened_at).label("happened_at"),
-        sa.func.count().label("entries"),
-    )
+    sums = (sa.func.sum(held.amount).label("amount"), sa.func.max(held.happened_at).label("happened_at"))
     query = sa.select(*keys, *sums).where(held.partner_id == partner_id, held.happened_at < end.to_pydatetime())
     return read_frame(database, query.group_by(*keys))[columns]
 

@@ -158,6 +158,18 @@ def test_the_view_of_one_page_is_not_taken_for_that_of_the_next(served: str, scr
     page.close()
 
 
+def test_a_statement_comes_whenever_it_is_asked_for_and_is_written_down(served: str, screen: BrowserContext) -> None:
+    """The click once drew the page anew, which then forgot what the browser was about to ask for."""
+    page = _open(screen, f"{served}/partners?partner=P1")
+    for label, begins in (("CSV", b"happened_at,"), ("PDF", b"%PDF"), ("CSV", b"happened_at,")):
+        with page.expect_download(timeout=WAIT_MS) as coming:
+            page.get_by_role("button", name=f"Statement as {label}").click()
+        assert Path(coming.value.path()).read_bytes().startswith(begins)
+    page.goto(f"{served}/audit")
+    expect(page.get_by_text("statement P1").first).to_be_attached(timeout=WAIT_MS)
+    page.close()
+
+
 def test_the_browser_asks_nobody_but_the_app(served: str, screen: BrowserContext) -> None:
     """The icon of the tab was fetched from a host outside, at every page."""
     asked: set[str] = set()

@@ -104,7 +104,11 @@ def keep(record: Record, database: sa.Engine) -> None:
 
 def exported(what: str, rows: int, database: sa.Engine) -> None:
     """Writes down that somebody took rows away as a file; for the click on a download."""
-    person = who()
+    taken(who(), what, rows, database)
+
+
+def taken(person: Person, what: str, rows: int, database: sa.Engine) -> None:
+    """Writes down that a person took rows away as a file that is written when it is asked for."""
     keep(Record(person.name, "exported", f"export:{what}", role=person.role, after={"rows": rows}), database)
 
 
