@@ -1,7 +1,7 @@
--- What each account may lose, must gain, must win on a day that counts and how long it may rest under the terms it bought, in its own currency.
--- Grain: account_id. A term that the product does not hold is empty. `initial_balance` is what sizes are shares of: an account
--- that begins at zero, as some futures firms' funded ones do, counts as 25 times what it may lose, which is usual there (2,000
--- of 50,000).
+-- What each account may lose, must gain, must win on a day that counts and how long it may rest under the terms it bought, in its
+-- own currency. Grain: account_id. A term that the product does not hold is empty. `initial_balance` is what sizes are shares of:
+-- an account that begins at zero, as some futures firms' funded ones do, counts as 25 times what it may lose, which is usual there
+-- (2,000 of 50,000).
 select
     accounts.account_id,
     accounts.trader_id,
