@@ -97,7 +97,7 @@ def work(events: int) -> None:
 
 # --- the marts of a large firm ---------------------------------------------------------------------------------------
 
-SMALL_TRADERS, SMALL_DAYS = 500, 45
+SMALL_TRADERS, SMALL_DAYS = 500, 80
 COPIED: tuple[str, ...] = (
     "trader_id",
     "challenge_id",
