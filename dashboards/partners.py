@@ -388,7 +388,7 @@ def _statement(partner_id: str) -> None:
                 f"{stem}.{label.lower()}",
                 kind,
                 icon=":material/download:",
-                # drawn anew while the browser asks for it, the page would forget what it was to write
+                # the page is not drawn anew under what the browser asks for
                 on_click="ignore",
             )
 

@@ -34,6 +34,9 @@ PASSES = {"detectors.martingale": ("models.size_runs", "follow")}
 """Relations that a compiled pass makes of what their file selects: its module, loaded when needed, and function."""
 MOST_AT_ONCE = 4
 """So many relations are built at once at most, since they share one memory."""
+TOLD_LAST = 1
+"""The order of what is told of a relation that stands: after the building of all, of which that for which most waits is
+first (below zero)."""
 _NAMED = re.compile(r"\b(" + "|".join(ROOMS) + r")\.([a-z_][a-z0-9_]*)\b")
 
 
@@ -179,10 +182,10 @@ def build_apart(
     cursors = [_beside(connection) for _ in range(min(threads, MOST_AT_ONCE))]
     free = list(cursors)
 
-    def work(name: str, *, made: bool) -> T | None:
+    def work(order: int, name: str) -> T | None:
         cursor = free.pop()
         try:
-            if made:
+            if order == TOLD_LAST:
                 return then(cursor, name)
             _make(cursor, name, lazy)
             return None
@@ -191,28 +194,28 @@ def build_apart(
 
     found: dict[str, Any] = {}
     built = set[str]()
-    todo = [(name, True) for name in dict.fromkeys(wanted) if name not in waiting]
-    running: dict[Future[T | None], tuple[str, bool]] = {}
+    todo = [(TOLD_LAST, name) for name in dict.fromkeys(wanted) if name not in waiting]
+    running: dict[Future[T | None], tuple[int, str]] = {}
     connection.execute("set threads = 1")
     try:
         with ThreadPoolExecutor(len(cursors)) as pool:
             while waiting or todo or running:
                 for name in [name for name, others in waiting.items() if others <= built]:
                     del waiting[name]
-                    todo.append((name, False))
-                # that for which most waits goes first, and what is told of one only then
-                todo.sort(key=lambda one: -behind[one[0]] if not one[1] else 1)
-                for one in todo[: len(cursors) - len(running)]:
-                    todo.remove(one)
-                    running[pool.submit(work, one[0], made=one[1])] = one
+                    todo.append((-behind[name], name))
+                todo.sort(reverse=True)
+                while todo and len(running) < len(cursors):
+                    one = todo.pop()
+                    running[pool.submit(work, *one)] = one
                 for done in wait(running, return_when=FIRST_COMPLETED).done:
-                    name, made = running.pop(done)
+                    order, name = running.pop(done)
                     said = done.result()
-                    if made:
+                    if order == TOLD_LAST:
                         found[name] = said
-                    else:
-                        built.add(name)
-                        todo += [(name, True)] * (name in wanted)
+                        continue
+                    built.add(name)
+                    if name in wanted:
+                        todo.append((TOLD_LAST, name))
     finally:
         _known(connection).update(built)
         for cursor in cursors:

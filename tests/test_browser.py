@@ -159,7 +159,7 @@ def test_the_view_of_one_page_is_not_taken_for_that_of_the_next(served: str, scr
 
 
 def test_a_statement_comes_whenever_it_is_asked_for_and_is_written_down(served: str, screen: BrowserContext) -> None:
-    """The click once drew the page anew, which then forgot what the browser was about to ask for."""
+    """Each click brings the file, however the page stands, and says so in the audit log."""
     page = _open(screen, f"{served}/partners?partner=P1")
     for label, begins in (("CSV", b"happened_at,"), ("PDF", b"%PDF"), ("CSV", b"happened_at,")):
         with page.expect_download(timeout=WAIT_MS) as coming:
