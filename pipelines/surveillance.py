@@ -15,7 +15,7 @@ from models.coordination.entries import Openings, openings
 from pipelines.identity import identify
 from sql import kept_trades, relations
 
-NAMES = ("account_id", "instrument", "side")
+NAMES = ("account_id", "instrument", "side", "open_reason", "magic")
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,9 @@ def _firm(rng: np.random.Generator, days: int = 12) -> pd.DataFrame:
 
 def _timed(rows: pd.DataFrame) -> pd.DataFrame:
     opened = pd.Timestamp("2026-03-02", tz="UTC") + pd.to_timedelta(rows["at"], unit="s").dt.round("us")
-    return rows.assign(lots=1.0, opened_at=opened, closed_at=opened + pd.Timedelta(minutes=9))
+    number = rows["account_id"].str[1:].astype(int)
+    told = {"open_reason": np.where(number % 5 == 0, "expert", "client"), "magic": np.where(number % 5 == 0, number, 0)}
+    return rows.assign(lots=1.0, opened_at=opened, closed_at=opened + pd.Timedelta(minutes=9), **told)
 
 
 def _parts(rng: np.random.Generator, whole: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

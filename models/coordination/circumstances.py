@@ -29,6 +29,7 @@ from models.coordination.company import (
     usual_by_instrument,
 )
 from models.coordination.entries import SECOND, Book, Codes, Entries, Floats, Ints, moments, neighbours
+from models.coordination.hands import one_program, robot_share
 from models.coordination.lags import order_odds, typical_lag
 from models.coordination.likeness import (
     bar_share,
@@ -108,6 +109,10 @@ class Column(IntEnum):
     EXITS_MET = 50
     EXITS_REPEATED = 51
     BAR_SPREAD_S = 52
+    ROBOT_A = 53
+    ROBOT_B = 54
+    COMPANY_ROBOT = 55
+    ONE_PROGRAM = 56
 
 
 COLUMNS = tuple(one.name.lower() for one in Column)
@@ -166,6 +171,7 @@ def _describe_company(
         may_lead, shadowed = out[Column.FIRST_SHARE] >= 0.5, out[Column.RELATIVE_SPREAD] <= 0.6
         if others >= FAMILY_MIN and relation == 0 and (may_lead or shadowed):
             out[Column.COMPANY_COVER] = company_cover(book, around, work, number, ahead, company.who, reach, horizon_us)
+    out[Column.COMPANY_ROBOT] = robot_share(book, work.place[company.found])
     out[Column.ALONE], out[Column.ALONE_EXPECTED], out[Column.EVENTS] = events - shared, events * absent, events
     out[Column.CROWDING], out[Column.CROWDING_USUAL] = crowding, usual
     out[Column.PASSERS], out[Column.PASSERS_USUAL], out[Column.PUBLIC_SHARE], out[Column.CROWDED_SHARE] = passers(
@@ -210,6 +216,8 @@ def _describe_pair(book: Book, a: int, b: int, at_a: Codes, at_b: Codes, out: Fl
     )
     out[Column.BAR_SHARE_A], out[Column.BAR_SHARE_B] = bar_share(book.opened_us[at_a]), bar_share(book.opened_us[at_b])
     out[Column.BAR_SPREAD_S] = min(bar_spread(book.opened_us[at_a]), bar_spread(book.opened_us[at_b])) / SECOND
+    out[Column.ROBOT_A], out[Column.ROBOT_B] = robot_share(book, at_a), robot_share(book, at_b)
+    out[Column.ONE_PROGRAM] = one_program(book, at_a, at_b)
     out[Column.CONTAINMENT] = len(lags) / own
     out[Column.DAYS] = len(np.unique(book.opened_us[at_a] // (1440 * MINUTE)))
     out[Column.UNTIED], out[Column.UNTIED_AHEAD] = untied, in_order / untied if untied > 0 else np.nan

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,6 +25,8 @@ Moments = NDArray[np.void]
 SECOND = 1_000_000  # times are whole microseconds
 WHOLE_SECONDS = 0.9  # share of entries at whole seconds from which a clock shows no less
 NEVER = np.iinfo(np.int64).min
+BY_ROBOT = {"expert": 1, "client": 0, "mobile": 0, "web": 0}  # reasons of a deal that tell whose hand it was
+NO_MAGIC = {"", "0", "nan", "None"}
 MOMENT = np.dtype([("at_us", "i8"), ("account", "i4"), ("idea", "i4"), ("instrument", "i4"), ("side", "i4")])
 
 
@@ -35,6 +39,8 @@ class Columns(NamedTuple):
     opened_us: Ints
     closed_us: Ints
     lots: Floats
+    robot: Sides
+    program: Codes
 
     def take(self, rows: Ints | Flags) -> Columns:
         """The chosen rows of every column."""
@@ -45,6 +51,8 @@ class Columns(NamedTuple):
             opened_us=self.opened_us[rows],
             closed_us=self.closed_us[rows],
             lots=self.lots[rows],
+            robot=self.robot[rows],
+            program=self.program[rows],
         )
 
 
@@ -59,7 +67,8 @@ class Book(NamedTuple):
     instrument * 2 + side; `crowd_meets[key]` is the mean share of a side's crowd entries that lie within
     the horizon of a crowd entry of the same (0) or the other side (1), and within the narrow reach of such (2, 3).
     `open_s` is the time in which anyone traded, `span_s` the time from first to last; `step_us` is the step of an
-    account's clock; `closed_us` is NEVER while a position is open.
+    account's clock; `closed_us` is NEVER while a position is open. `robot` is 1 for an entry by a robot, 0 for one by
+    hand and -1 where that is not told; `program` tells robots of one magic number, 0 where there is none.
     """
 
     opened_us: Ints
@@ -68,6 +77,8 @@ class Book(NamedTuple):
     instrument: Codes
     side: Sides
     lots: Floats
+    robot: Sides
+    program: Codes
     idea: Codes
     own: Codes
     own_start: Ints
@@ -376,6 +387,29 @@ def occurring(codes: NDArray[Any], names: NDArray[np.object_]) -> tuple[Codes, N
     return places[codes], names[occur]
 
 
+def _of_names(column: pd.Series, value: Callable[[str], int], missing: int) -> Ints:
+    """What each name of a column stands for, row by row."""
+    codes, names = pd.factorize(column)
+    return np.array([*(value(str(name)) for name in names), missing], dtype=np.int64)[codes]
+
+
+def _program(magic: str) -> int:
+    """A number for a magic number, the same in every run; 0 where it names no robot."""
+    return 0 if magic in NO_MAGIC else zlib.crc32(magic.encode()) % (2**31 - 1) + 1
+
+
+def _hands(trades: pd.DataFrame) -> tuple[Sides, Codes]:
+    """Whether a robot opened each trade, by `magic` or else by `open_reason`, and which; see `Book`."""
+    robot = np.full(len(trades), -1, dtype=np.int8)
+    program = np.zeros(len(trades), dtype=np.int32)
+    if "open_reason" in trades:
+        robot = _of_names(trades["open_reason"], lambda name: BY_ROBOT.get(name, -1), -1).astype(np.int8)
+    if "magic" in trades:
+        program = _of_names(trades["magic"], _program, 0).astype(np.int32)
+        robot[program > 0] = 1
+    return robot, program
+
+
 class Openings(NamedTuple):
     """Every trade of a firm, names as codes in their order; -1, or NEVER, where something is missing."""
 
@@ -388,6 +422,7 @@ def openings(trades: pd.DataFrame) -> Openings:
     """A trades frame with codes in the place of names, row by row."""
     account, accounts = _codes(trades["account_id"])
     instrument, instruments = _codes(trades["instrument"])
+    robot, program = _hands(trades)
     columns = Columns(
         account=account,
         instrument=instrument,
@@ -395,6 +430,8 @@ def openings(trades: pd.DataFrame) -> Openings:
         opened_us=_microseconds(trades["opened_at"]),
         closed_us=_microseconds(trades["closed_at"]),
         lots=trades["lots"].to_numpy(dtype=np.float64, na_value=np.nan),
+        robot=robot,
+        program=program,
     )
     return Openings(accounts, instruments, columns)
 
@@ -552,7 +589,7 @@ def sort_entries(
 
 def _index(accounts: int, columns: Columns, step: Ints, news: pd.DataFrame | None, terms: CoordinationTerms) -> Book:
     """Adds to sorted columns what the search looks up again and again."""
-    account, instrument, side, opened, closed, lots = columns
+    account, instrument, side, opened, closed, lots, robot, program = columns
     own, own_start = own_lists(account, accounts)
     near = neighbours(instrument, side, opened, np.ones(len(opened), np.bool_), int(terms.rate_window_s * SECOND))
     idea, first_of_idea = _ideas(columns, accounts, int(terms.idea_gap_s * SECOND))
@@ -568,6 +605,8 @@ def _index(accounts: int, columns: Columns, step: Ints, news: pd.DataFrame | Non
         instrument=instrument,
         side=side,
         lots=lots,
+        robot=robot,
+        program=program,
         idea=idea,
         own=own,
         own_start=own_start,

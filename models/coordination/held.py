@@ -55,6 +55,8 @@ def goes_on(held: Held, replaced: Ints, added: Openings) -> Openings:
         opened_us=np.concatenate([before.columns.opened_us[keep], added.columns.opened_us]),
         closed_us=np.concatenate([before.columns.closed_us[keep], added.columns.closed_us]),
         lots=np.concatenate([before.columns.lots[keep], added.columns.lots]),
+        robot=np.concatenate([before.columns.robot[keep], added.columns.robot]),
+        program=np.concatenate([before.columns.program[keep], added.columns.program]),
     )
     return Openings(accounts, instruments, columns)
 

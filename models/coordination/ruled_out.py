@@ -9,6 +9,7 @@ from models.chance import by_chance
 
 ORDERED = 0.9
 TIMED = 0.7
+BY_HAND = 0.1  # share of entries by a robot up to which one trades by hand
 CROWDED = 2.0  # times the usual number of strangers from which a crowd is not ruled out
 
 
@@ -26,6 +27,11 @@ def ruled_out(matched: int, expected: float, evidence: Mapping[str, Any]) -> lis
         told.append(f"bar openings: {100 * min(bars):.0f} % of the entries of one fall at one second of the minute")
     if evidence.get("others") == 0:
         told.append("a common robot or signal: nobody else recurs at the matched moments")
+    robots = [evidence[name] for name in ("robot_a", "robot_b") if evidence.get(name) is not None]
+    if len(robots) == 2 and min(robots) <= BY_HAND:
+        told.append(
+            f"a common robot: of the matched entries robots opened {robots[0]:.0%} of one, {robots[1]:.0%} of the other"
+        )
     order = evidence.get("same_order")
     if order is not None and order >= ORDERED:
         told.append(f"two who read one source: one is behind the other in {100 * order:.0f} % of the matches")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from models.coordination.circumstances import COLUMNS, describe_pairs
 from models.coordination.clocks import clock_differences
 from models.coordination.entries import SECOND, Codes, Entries, Flags, Floats, Openings, openings, sort_entries
 from models.coordination.families import crowd_families
+from models.coordination.hands import believed
 from models.coordination.kept import Kept
 from models.coordination.lags import COARSE_S
 from models.coordination.markets import one_market
@@ -76,6 +77,9 @@ EVIDENCE = (
     "turned",
     "passers",
     "passers_usual",
+    "robot_a",
+    "robot_b",
+    "company_robot",
 )
 
 
@@ -101,11 +105,11 @@ def find_coordination(
 ) -> Coordination:
     """Finds accounts that copy or mirror each other beyond chance and beyond what a public source explains.
 
-    `trades` has one row per position (account_id, instrument, side, lots, opened_at, closed_at), or is what was read of
-    such a frame before; rows without account, instrument, side or opening time are left out and counted in the log.
-    Instruments of one market (`markets.toml`) are one, with the sides of those that are quoted the other way round
-    turned. `owners` maps account_id to owner_id (a
-    mapping, or a frame with these two columns); where either owner is unknown `same_owner` is null. `news` (occurs_at,
+    `trades` has one row per position (account_id, instrument, side, lots, opened_at, closed_at, and where known
+    open_reason and magic), or is what was read of such a frame before; rows without account, instrument, side or
+    opening time are left out and counted in the log. Instruments of one market (`markets.toml`) are one, with the sides
+    of those that are quoted the other way round turned. `owners` maps account_id to owner_id (a mapping, or a frame
+    with these two columns); where either owner is unknown `same_owner` is null. `news` (occurs_at,
     impact) marks moments at which many enter for one reason. Pairs are those of strength >= 0.25; >= 0.5 is a flag.
     `before` is what an earlier run kept with `keeping`: the answer is the same, for less work (see `kept`).
     """
@@ -121,6 +125,7 @@ def find_coordination(
         clocks = clock_differences(entries, accounts, log)
         if clocks.ahead_s.any():
             entries = sort_entries(told, news, terms, [], clocks.ahead_s) or entries
+    entries = replace(entries, book=entries.book._replace(robot=believed(entries, accounts)))
     families = crowd_families(entries, news, terms, SHARED_CONTAINMENT_MIN)
     candidates, kept = find_candidates(entries, terms, log, before, keeping=keeping)
     seen = _significant_pairs(entries, candidates, terms)

@@ -57,6 +57,13 @@ FOLLOWED = [0.25, 0.4]  # and of those that repeat the lag from which some were 
 STRUCK_WORTH = -3.0  # of such exits where nobody recurs, besides telling nothing: two of one robot are as alone
 LOG_P_TURNS = [-6.0, -4.0]  # log-probability of so few close behind who is first, if a source told all
 TURNS_WORTH = 1.0  # what order, lag and company are worth together where a few lead by turns
+BY_ROBOT = [0.1, 0.9]  # share of entries by a robot: who trades by hand, and who lets a robot trade
+TWO_ROBOTS_WORTH = -4.0  # of robots that act together: two accounts of one are likelier than one that copies the other
+ONE_PROGRAM_WORTH = -4.0  # and under one magic number; a copier has one of its own
+ROBOTS_AROUND = [0.5, 0.7]  # share of entries around by robots, of which several may be copied by hand
+HANDS_WORTH = 1.0  # what company and exits are worth together where whose hand it was tells who copies
+HANDS_LOOSE = [0.3, 0.45]  # and looseness from which both may be answering something else
+SOONER_S = [0.8, 1.2]  # sooner than people answer people
 SMALL_RING = 8  # others around a pair up to which a ring is as likely as a shared strategy
 
 
@@ -574,6 +581,55 @@ def _turns(seen: pd.DataFrame, worth: Floats) -> Floats:
     return proven * np.maximum(TURNS_WORTH - worth, 0.0)
 
 
+def _two_robots(seen: pd.DataFrame) -> Floats:
+    """Log-odds from two robots that trade on one side: most who run one did not write it, and others run it too."""
+    both = np.minimum(_column(seen, "robot_a"), _column(seen, "robot_b")) >= BY_ROBOT[1]
+    one = both * _column(seen, "one_program")
+    return np.where(both & (seen["relation"] == 0), TWO_ROBOTS_WORTH + ONE_PROGRAM_WORTH * one, 0.0)
+
+
+def _other_hand(seen: pd.DataFrame, worth: Floats) -> Floats:
+    """Log-odds that undo what company, bars and exits say against one who trades by hand steadily behind a robot.
+
+    What the robots around share is their program, which does not run by hand. All of them are ahead of who copies one;
+    that one is where most matches are, or who is nowhere without it, or behind whom the lag is steadiest.
+    """
+    leads = _column(seen, "lag_s") >= 0
+    robot_a, robot_b = _column(seen, "robot_a", np.nan), _column(seen, "robot_b", np.nan)
+    ahead, behind = np.where(leads, robot_a, robot_b), np.where(leads, robot_b, robot_a)
+    other = (ahead >= BY_ROBOT[1]) & (behind <= BY_ROBOT[0])
+    other &= ((_column(seen, "same_order") >= 0.95) | (_column(seen, "untied") < 3)) & (_one_way(seen) >= 0.9)
+    followers = pd.DataFrame(
+        {
+            "follower": 2 * np.where(leads, seen["b"], seen["a"]) + seen["relation"].to_numpy(),
+            "matched": -_column(seen, "matched"),
+            "cover": -_column(seen, "cover", 1.0),
+            "spread": _column(seen, "lag_spread_s"),
+        }
+    )
+    nearest = ~followers.sort_values(["matched", "cover", "spread"]).duplicated("follower").sort_index().to_numpy()
+    around = _steps(_column(seen, "company_robot", 1.0), ROBOTS_AROUND, [0.0, 1.0])
+    proven = around * _steps(_looser(seen), HANDS_LOOSE, [1.0, 0.0]) * (other & nearest)
+    return np.asarray(proven * np.maximum(HANDS_WORTH - worth, 0.0))
+
+
+def _hand_followed(seen: pd.DataFrame, worth: Floats, terms: CoordinationTerms) -> Floats:
+    """Log-odds that undo what company and exits say against who is steadily behind a person, sooner than people answer.
+
+    A person has no program that others run, and who leads all around by less than a second is answered by machines.
+    """
+    leads = _column(seen, "lag_s") >= 0
+    robot_a, robot_b = _column(seen, "robot_a", np.nan), _column(seen, "robot_b", np.nan)
+    timed = _timed(seen, terms)
+    by_hand = (np.where(leads, robot_a, robot_b) <= BY_ROBOT[0]) & ~np.where(leads, timed[0], timed[1])
+    by_hand &= (_column(seen, "same_order") >= 0.95) & (_one_way(seen) >= 0.9) & (_column(seen, "matched") >= 8)
+    first = np.minimum(_column(seen, "first_share"), _column(seen, "cover"))
+    first = np.where(_column(seen, "others") == 0, 1.0, _steps(first, SOURCE_FIRST, [0.0, 1.0]))
+    sooner = _steps(np.abs(_column(seen, "lag_s")), SOONER_S, [1.0, 0.0])
+    proven = by_hand * first * sooner * _steps(_looser(seen), HANDS_LOOSE, [1.0, 0.0])
+    return np.asarray(proven * np.maximum(HANDS_WORTH - worth, 0.0))
+
+
 def weigh(seen: pd.DataFrame, same_owner: Flags, terms: CoordinationTerms) -> tuple[Floats, pd.DataFrame]:
     """Strength (0-1) of each significant pair and the log-odds of each reason, from its circumstances.
 
@@ -598,6 +654,7 @@ def weigh(seen: pd.DataFrame, same_owner: Flags, terms: CoordinationTerms) -> tu
             "far_and_steady": _far_and_steady(seen, terms),
             "own_exits": _own_exits(seen),
             "few_matches": _few(seen),
+            "two_robots": np.where(same_owner, 0.0, _two_robots(seen)),  # one person who runs it twice trades as one
             "same_owner": np.where(same_owner, 3.0, 0.0),
         },
         index=seen.index,
@@ -610,5 +667,9 @@ def weigh(seen: pd.DataFrame, same_owner: Flags, terms: CoordinationTerms) -> tu
     public = reasons[["company", "bar_openings", "moments", "passers_by", "same_leader"]].sum(axis=1).to_numpy()
     reasons["turns"] = _turns(seen, reasons[["order", "lag", "company", "same_leader"]].sum(axis=1).to_numpy())
     reasons["picks"] = _picks(seen, public + reasons["hub"].to_numpy())
+    robots = reasons[["company", "bar_openings", "exits", "same_leader", "hub", "picks"]].sum(axis=1).to_numpy()
+    reasons["other_hand"] = _other_hand(seen, robots)
+    told = reasons[["company", "exits", "same_leader", "hub", "other_hand"]].sum(axis=1).to_numpy()
+    reasons["hand_followed"] = _hand_followed(seen, told, terms)
     total = reasons.sum(axis=1).to_numpy()
     return 1.0 / (1.0 + np.exp(-np.clip(total, -30.0, 30.0))), reasons
